@@ -1,0 +1,262 @@
+"""How long things may take: limits, the four clocks they run on, service hours and working days.
+
+Wall time (``s m h``), service time (``sm sh``), natural days (``nd``) and working days (``wd``), all reckoned in
+Asia/Shanghai. Nothing here knows what day it is: calendars come in as values, so a replay counts as the first run did.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Final, Literal, Self, cast, get_args
+from zoneinfo import ZoneInfo
+
+from domain.wire import Text, truncate
+
+Unit = Literal["s", "m", "h", "sm", "sh", "nd", "wd"]
+Clock = Literal["wall", "service", "nd", "wd"]
+Pause = tuple[datetime, datetime]
+"""From, and up to but without: a stretch in which clocks stand still."""
+
+SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
+"""Built once, at import: the sandbox of a workflow may not read the zone's file (package tzdata)."""
+
+UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
+_CLOCK: Final[dict[Unit, Clock]] = {
+    "s": "wall", "m": "wall", "h": "wall", "sm": "service", "sh": "service", "nd": "nd", "wd": "wd",
+}  # fmt: skip
+_SECONDS: Final[dict[Unit, int]] = {"s": 1, "m": 60, "h": 3600, "sm": 60, "sh": 3600, "nd": 86400, "wd": 86400}
+_TEN_YEARS: Final = 10 * 366 * 86400
+_MINUTES_A_DAY: Final = 24 * 60
+_MINUTE: Final = timedelta(minutes=1)
+_DAY: Final = timedelta(days=1)
+_LAST_SECOND: Final = timedelta(hours=23, minutes=59, seconds=59)
+_TICK: Final = timedelta(microseconds=1)
+
+_LIMIT = re.compile(r"([1-9][0-9]{0,8})(s|m|h|sm|sh|nd|wd)", re.ASCII)
+_HOURS = re.compile(r"([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Limit(Text):
+    """A length of time on one of the clocks, e.g. ``5sm`` or ``2nd``; above zero, at most ten years."""
+
+    amount: int
+    unit: Unit
+
+    def __post_init__(self) -> None:
+        if self.amount < 1 or self.amount * _SECONDS[self.unit] > _TEN_YEARS:
+            raise ValueError(f"a limit is above zero and at most ten years, not {self.amount}{self.unit}")
+
+    def __str__(self) -> str:
+        return f"{self.amount}{self.unit}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        found = _LIMIT.fullmatch(text)
+        if found is None:
+            raise ValueError(f"not a limit: {text!r}; write a whole number above zero and one of {' '.join(UNITS)}")
+        return cls(int(found[1]), cast("Unit", found[2]))
+
+    @property
+    def clock(self) -> Clock:
+        return _CLOCK[self.unit]
+
+    @property
+    def span(self) -> timedelta:
+        """The length on its own clock; for the day clocks a nominal one, good for comparing."""
+        return timedelta(seconds=self.amount * _SECONDS[self.unit])
+
+
+@dataclass(frozen=True)
+class ServiceHours(Text):
+    """When people are at work, every day: from `opens` until just before `closes`, in minutes after midnight."""
+
+    opens: int
+    closes: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.opens < self.closes <= _MINUTES_A_DAY:
+            raise ValueError("service hours open before they close, between 00:00 and 24:00")
+
+    def __str__(self) -> str:
+        return f"{self.opens // 60:02}:{self.opens % 60:02}-{self.closes // 60:02}:{self.closes % 60:02}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        found = _HOURS.fullmatch(text)
+        if found is None or int(found[2]) > 59 or int(found[4]) > 59:
+            raise ValueError(f"not service hours: {text!r}; write them like 08:00-20:00")
+        return cls(int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4]))
+
+
+@dataclass(frozen=True)
+class YearCalendar:
+    """The working days of one year as published: public holidays, and make-up working days at weekends (调休)."""
+
+    year: int
+    version: int
+    off: tuple[date, ...]
+    on: tuple[date, ...]
+    source: str = ""
+
+    def is_working(self, day: date) -> bool:
+        return day in self._on or (day.weekday() < 5 and day not in self._off)
+
+    @cached_property
+    def _off(self) -> frozenset[date]:
+        return frozenset(self.off)
+
+    @cached_property
+    def _on(self) -> frozenset[date]:
+        return frozenset(self.on)
+
+
+@dataclass(frozen=True)
+class Due:
+    """A moment (UTC) that a clock reaches; provisional if the calendar of a year on the way is not published yet."""
+
+    at: datetime
+    provisional: bool = False
+
+
+def due(
+    start: datetime,
+    limit: Limit,
+    hours: ServiceHours,
+    calendars: Sequence[YearCalendar],
+    *,
+    pauses: Sequence[Pause] = (),
+    ends: str = "day",
+    wall: bool = False,
+) -> Due:
+    """When a clock that starts at `start` reaches `limit`.
+
+    `wall` puts service time on the wall clock (urgent issues). Clocks stand still during `pauses`, which may
+    overlap, lie before the start or come in any order; a pause that begins at the due moment or later changes
+    nothing, since that moment has passed. Day clocks do not count the start day nor any day that a pause touches,
+    and end with the last day (23:59:59), or at the close of service hours where `ends` is ``service``.
+    """
+    pauses = _stretches(start, pauses) if pauses else ()
+    clock = limit.clock
+    if clock == "wall" or (wall and clock == "service"):
+        return Due(_by_wall(start, limit.span, pauses))
+    if clock == "service":
+        return Due(_by_service(start, limit.span, hours, pauses))
+    return _by_days(start, limit, calendars, pauses, hours.closes * _MINUTE if ends == "service" else _LAST_SECOND)
+
+
+def opening(moment: datetime, hours: ServiceHours) -> datetime:
+    """The moment itself if it lies inside service hours, else the next opening; at closing, service is over."""
+    local = moment.astimezone(SHANGHAI)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    since = local - midnight
+    if since < hours.opens * _MINUTE:
+        return (midnight + hours.opens * _MINUTE).astimezone(UTC)
+    if since < hours.closes * _MINUTE:
+        return moment.astimezone(UTC)
+    return (midnight + _DAY + hours.opens * _MINUTE).astimezone(UTC)
+
+
+def part_way(start: datetime, due: datetime, share: float) -> datetime:
+    """The moment at `share` of the way from `start` to `due` on the wall clock, where the yellow light goes on."""
+    return truncate(start + (due - start) * share)
+
+
+def _stretches(start: datetime, pauses: Sequence[Pause]) -> Sequence[Pause]:
+    """The pauses from `start` on, in order, none empty, none touching the next."""
+    merged: list[Pause] = []
+    for begin, end in sorted(pauses):
+        begin = max(begin, start)
+        if end <= begin:
+            continue
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((begin, end))
+    return merged
+
+
+def _by_wall(start: datetime, span: timedelta, pauses: Sequence[Pause]) -> datetime:
+    at = start.astimezone(UTC) + span
+    for begin, end in pauses:
+        if begin >= at:
+            break
+        at += end - begin
+    return at
+
+
+def _by_service(start: datetime, span: timedelta, hours: ServiceHours, pauses: Sequence[Pause]) -> datetime:
+    """Reckons in service time elapsed since a fixed day, in microseconds: to it, along it, and back to the wall."""
+    length = (hours.closes - hours.opens) * _MINUTE // _TICK
+    opens = hours.opens * _MINUTE
+
+    def elapsed(moment: datetime) -> int:
+        local = moment.astimezone(SHANGHAI)
+        since = timedelta(hours=local.hour, minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        return local.toordinal() * length + min(max((since - opens) // _TICK, 0), length)
+
+    def reached(target: int) -> datetime:
+        day, rest = divmod(target - 1, length)  # a target at the very end of a day's service is that day's closing
+        return _shanghai(date.fromordinal(day), opens + (rest + 1) * _TICK)
+
+    target = elapsed(start) + span // _TICK
+    at = reached(target)
+    for begin, end in pauses:
+        if begin >= at:
+            break
+        target += elapsed(end) - elapsed(begin)
+        at = reached(target)
+    return at
+
+
+def _by_days(
+    start: datetime, limit: Limit, calendars: Sequence[YearCalendar], pauses: Sequence[Pause], last: timedelta
+) -> Due:
+    day = start.astimezone(SHANGHAI).date()
+    if limit.clock == "nd" and not pauses:
+        return Due(_shanghai(day + limit.amount * _DAY, last))
+    days = _WorkingDays(calendars) if limit.clock == "wd" else None
+    waiting = [(begin, *_dates(begin, end)) for begin, end in pauses]
+    left = limit.amount
+    while True:
+        day += _DAY
+        while waiting and waiting[0][2] < day:
+            waiting.pop(0)
+        if waiting and waiting[0][1] <= day and not (left == 1 and waiting[0][0] >= _shanghai(day, last)):
+            day = waiting[0][2]
+            continue
+        left -= 1 if days is None or days.count(day) else 0
+        if not left:
+            return Due(_shanghai(day, last), days is not None and days.guessed)
+
+
+class _WorkingDays:
+    """Tells working days by the newest calendar of each year, and remembers whether it had to guess."""
+
+    def __init__(self, calendars: Sequence[YearCalendar]) -> None:
+        self._calendars = calendars
+        self._year = 0
+        self._calendar: YearCalendar | None = None
+        self.guessed = False
+
+    def count(self, day: date) -> bool:
+        if day.year != self._year:
+            self._year = day.year
+            ours = [calendar for calendar in self._calendars if calendar.year == day.year]
+            self._calendar = max(ours, key=lambda calendar: calendar.version) if ours else None
+        if self._calendar is None:
+            self.guessed = True
+            return day.weekday() < 5
+        return self._calendar.is_working(day)
+
+
+def _dates(begin: datetime, end: datetime) -> tuple[date, date]:
+    """The first and the last day that a pause touches."""
+    return begin.astimezone(SHANGHAI).date(), (end - _TICK).astimezone(SHANGHAI).date()
+
+
+def _shanghai(day: date, since_midnight: timedelta) -> datetime:
+    local = datetime(day.year, day.month, day.day, tzinfo=SHANGHAI) + since_midnight
+    return local.astimezone(UTC)
