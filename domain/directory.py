@@ -1,0 +1,293 @@
+"""The directory: places, the organisations that answer for them, who is appointed where, and which policy is bound.
+
+`domain.directory_csv` checks a directory when it is read from files; here its references are taken as sound.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Final, Literal, TypeVar
+
+from domain.place import Place
+from domain.vocabulary import Category, HandlerKind, OperatorKind, Role
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+ANY: Final = "*"
+"""In a binding: every place, or every category."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days from `start`, inclusive, to `end`, exclusive; None is open."""
+
+    start: date | None = None
+    end: date | None = None
+
+    def covers(self, day: date) -> bool:
+        return (self.start is None or self.start <= day) and (self.end is None or day < self.end)
+
+    def overlaps(self, other: "Period") -> bool:
+        return _starts_before_end(self, other) and _starts_before_end(other, self)
+
+
+def _starts_before_end(one: Period, other: Period) -> bool:
+    return one.start is None or other.end is None or one.start < other.end
+
+
+@dataclass(frozen=True)
+class Street:
+    code: str
+    name: str
+    division_code: str = ""
+
+
+@dataclass(frozen=True)
+class Community:
+    code: str
+    name: str
+    street: str
+    division_code: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    code: str
+    name: str
+    community: str
+
+
+@dataclass(frozen=True)
+class Compound:
+    code: str
+    name: str
+    community: str
+    grid: str = ""
+    buildings: int | None = None
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Who runs compounds, or volunteers who may be given work."""
+
+    code: str
+    name: str
+    kind: OperatorKind
+
+
+@dataclass(frozen=True)
+class Department:
+    code: str
+    name: str
+    street: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """An operator runs a compound for a period; a compound has at most one at a time."""
+
+    operator: str
+    compound: str
+    period: Period = Period()
+
+
+@dataclass(frozen=True)
+class Appointment:
+    """A person may act in this role for this organisation."""
+
+    person: str
+    role: Role
+    org: str
+    period: Period = Period()
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Issues of this place (any place code, or ``*``) and category (or ``*``) run under this policy."""
+
+    place: str
+    category: Category | Literal["*"]
+    policy: str
+    period: Period = Period()
+
+
+@dataclass(frozen=True)
+class Org:
+    """An organisation that may lead or handle an issue, and for which people act."""
+
+    code: str
+    kind: HandlerKind
+    name: str
+    street: str | None
+    """None for an operator: where it works depends on its contracts (`Directory.streets_of`)."""
+    operator: bool = False
+    """Tells an operator of kind ``community`` from the community itself."""
+
+
+def role_fits(role: Role, org: Org) -> bool:
+    """Whether people can act in this role for this organisation; residents act for nobody but themselves."""
+    match role:
+        case "resident":
+            return False
+        case "property":
+            return org.operator and org.kind != "volunteers"
+        case "volunteer":
+            return org.operator and org.kind == "volunteers"
+        case "community":
+            return org.kind == "community" and not org.operator
+        case "department":
+            return org.kind == "department"
+        case "street" | "auditor" | "admin":
+            return org.kind == "street"
+
+
+@dataclass(frozen=True)
+class Directory:
+    """All rows, and the questions that are asked of them; every answer about a term depends on the day."""
+
+    streets: tuple[Street, ...] = ()
+    communities: tuple[Community, ...] = ()
+    grids: tuple[Grid, ...] = ()
+    compounds: tuple[Compound, ...] = ()
+    operators: tuple[Operator, ...] = ()
+    departments: tuple[Department, ...] = ()
+    contracts: tuple[Contract, ...] = ()
+    appointments: tuple[Appointment, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+    def place(self, compound: str, on: date) -> Place | None:
+        """The compound with whoever answers for it on that day; None if there is no such compound."""
+        found = self._compound.get(compound)
+        if found is None:
+            return None
+        operator = self._operator_of(compound, on)
+        return Place(
+            compound=found.code,
+            community=found.community,
+            street=self._street_of_community[found.community],
+            operator=operator.code if operator else None,
+            operator_kind=operator.kind if operator else None,
+            grid=found.grid,
+            name=found.name,
+        )
+
+    def policy_for(self, compound: str, category: Category, on: date) -> str | None:
+        """The policy bound to issues of this category that begin there on that day.
+
+        The first that exists wins: this place and category, any place and this category, this place, any place.
+        The nearest place up the tree counts as this place, so the category comes before the distance: a
+        community's binding for the category beats the compound's own for all categories.
+        """
+        found = self._compound.get(compound)
+        if found is None:
+            return None
+        here = self._up_from(found)
+        order = (
+            *((place, category) for place in here),
+            (ANY, category),
+            *((place, ANY) for place in here),
+            (ANY, ANY),
+        )
+        for key in order:
+            for binding in self._bindings.get(key, ()):
+                if binding.period.covers(on):
+                    return binding.policy
+        return None
+
+    def org(self, code: str) -> Org | None:
+        """The organisation of this code: an operator, a community, a street or a department."""
+        return self._orgs.get(code)
+
+    def streets_of(self, org: str, on: date | None = None) -> frozenset[str]:
+        """The streets in which it works; for an operator those of its contracts on that day, or (None) of all."""
+        found = self._orgs.get(org)
+        if found is None:
+            return frozenset()
+        if found.street is not None:
+            return frozenset({found.street})
+        compounds = (c.compound for c in self._contracts_of_operator.get(org, ()) if on is None or c.period.covers(on))
+        return frozenset(self._street_of_community[self._compound[code].community] for code in compounds)
+
+    def subtree(self, org: str, on: date) -> frozenset[str]:
+        """The compounds all of whose issues it may see on that day.
+
+        Empty for departments, and for volunteers without a contract: they see what they handle and no more.
+        """
+        found = self._orgs.get(org)
+        if found is None or found.kind == "department":
+            return frozenset()
+        if found.operator:
+            return frozenset(c.compound for c in self._contracts_of_operator.get(org, ()) if c.period.covers(on))
+        if found.kind == "street":
+            communities = self._communities_of_street.get(org, ())
+            return frozenset(c.code for each in communities for c in self._compounds_of_community.get(each.code, ()))
+        return frozenset(c.code for c in self._compounds_of_community.get(org, ()))
+
+    def appointments_of(self, person: str, on: date) -> tuple[Appointment, ...]:
+        """What the person is appointed to on that day; one person may hold several roles."""
+        return tuple(each for each in self._appointments.get(person, ()) if each.period.covers(on))
+
+    def _operator_of(self, compound: str, on: date) -> Operator | None:
+        for contract in self._contracts_of_compound.get(compound, ()):
+            if contract.period.covers(on):
+                return self._operator[contract.operator]
+        return None
+
+    def _up_from(self, compound: Compound) -> tuple[str, ...]:
+        """The places that count as this one, the nearest first."""
+        street = self._street_of_community[compound.community]
+        return tuple(code for code in (compound.code, compound.grid, compound.community, street) if code)
+
+    @cached_property
+    def _compound(self) -> Mapping[str, Compound]:
+        return {each.code: each for each in self.compounds}
+
+    @cached_property
+    def _operator(self) -> Mapping[str, Operator]:
+        return {each.code: each for each in self.operators}
+
+    @cached_property
+    def _street_of_community(self) -> Mapping[str, str]:
+        return {each.code: each.street for each in self.communities}
+
+    @cached_property
+    def _orgs(self) -> Mapping[str, Org]:
+        operators = (Org(each.code, each.kind, each.name, None, operator=True) for each in self.operators)
+        communities = (Org(each.code, "community", each.name, each.street) for each in self.communities)
+        streets = (Org(each.code, "street", each.name, each.code) for each in self.streets)
+        departments = (Org(each.code, "department", each.name, each.street) for each in self.departments)
+        return {org.code: org for org in (*operators, *communities, *streets, *departments)}
+
+    @cached_property
+    def _communities_of_street(self) -> Mapping[str, tuple[Community, ...]]:
+        return _grouped((each.street, each) for each in self.communities)
+
+    @cached_property
+    def _compounds_of_community(self) -> Mapping[str, tuple[Compound, ...]]:
+        return _grouped((each.community, each) for each in self.compounds)
+
+    @cached_property
+    def _contracts_of_compound(self) -> Mapping[str, tuple[Contract, ...]]:
+        return _grouped((each.compound, each) for each in self.contracts)
+
+    @cached_property
+    def _contracts_of_operator(self) -> Mapping[str, tuple[Contract, ...]]:
+        return _grouped((each.operator, each) for each in self.contracts)
+
+    @cached_property
+    def _appointments(self) -> Mapping[str, tuple[Appointment, ...]]:
+        return _grouped((each.person, each) for each in self.appointments)
+
+    @cached_property
+    def _bindings(self) -> Mapping[tuple[str, str], tuple[Binding, ...]]:
+        return _grouped(((each.place, each.category), each) for each in self.bindings)
+
+
+def _grouped(pairs: Iterable[tuple[K, T]]) -> Mapping[K, tuple[T, ...]]:
+    groups: defaultdict[K, list[T]] = defaultdict(list)
+    for key, item in pairs:
+        groups[key].append(item)
+    return {key: tuple(items) for key, items in groups.items()}

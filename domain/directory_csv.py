@@ -1,0 +1,213 @@
+"""Reads the directory from the texts of its nine CSV files, and names every mistake by file and line."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Generic, Literal, TypeVar, cast
+
+from domain.directory import (
+    ANY,
+    Appointment,
+    Binding,
+    Community,
+    Compound,
+    Contract,
+    Department,
+    Directory,
+    Grid,
+    Operator,
+    Period,
+    Street,
+    role_fits,
+)
+from domain.directory_sheets import COLUMNS, ORGS, PLACES, Cells, Problem, Row, day, read, shown
+from domain.vocabulary import Category, OperatorKind, Role
+
+T = TypeVar("T")
+
+FILES: Final = tuple(f"{name}.csv" for name in COLUMNS)
+"""The files that together make a directory."""
+
+
+class DirectoryError(ValueError):
+    """The files do not make a directory; `problems` holds all that is wrong with them, in order."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@dataclass(frozen=True)
+class _Item(Generic[T]):
+    """What a row without problems of its own says, and where it says so."""
+
+    line: int
+    value: T
+
+
+_Sheets = Mapping[str, tuple[Row, ...]]
+"""The files that could be read to their end; a code whose file is not among them is not called unknown."""
+
+
+def parse(files: Mapping[str, str | bytes], policies: Collection[str] | None = None) -> Directory:
+    """The directory that the files (name -> content) describe; DirectoryError with all problems otherwise.
+
+    With `policies`, the ids of the packs that exist, a binding to any other is a problem too. Files whose name
+    does not end in ``.csv`` are left alone.
+    """
+    problems = [*_wrong_set(files)]
+    sheets: dict[str, tuple[Row, ...]] = {}
+    for name in COLUMNS:
+        if f"{name}.csv" in files:
+            rows, broken = read(name, files[f"{name}.csv"])
+            problems += (Problem(f"{name}.csv", row.line, reason) for row in rows for reason in row.problems)
+            if broken:
+                problems.append(broken)
+            else:
+                sheets[name] = rows
+    directory, between = _assemble(sheets, policies)
+    problems += between
+    if problems:
+        rank = {file: place for place, file in enumerate(FILES)}
+        raise DirectoryError(sorted(problems, key=lambda each: (rank.get(each.file, len(rank)), each.line or 0)))
+    return directory
+
+
+def _wrong_set(files: Mapping[str, str | bytes]) -> Iterator[Problem]:
+    for file in FILES:
+        if file not in files:
+            yield Problem(file, None, "the file is missing")
+    for file in sorted(files):
+        if file not in FILES and file.lower().endswith(".csv"):
+            yield Problem(file, None, f"unknown file; a directory is made of {', '.join(FILES)}")
+
+
+def _assemble(sheets: _Sheets, policies: Collection[str] | None) -> tuple[Directory, list[Problem]]:
+    """The directory of all rows that are right by themselves, and what is wrong between rows."""
+    compounds = _items(sheets, "compounds", _compound)
+    contracts = _items(
+        sheets, "contracts", lambda cells: Contract(cells["operator"], cells["compound"], _period(cells))
+    )
+    appointments = _items(sheets, "appointments", _appointment)
+    bindings = _items(sheets, "bindings", _binding)
+    directory = Directory(
+        streets=_values(_items(sheets, "streets", lambda cells: Street(**cells))),
+        communities=_values(_items(sheets, "communities", lambda cells: Community(**cells))),
+        grids=_values(_items(sheets, "grids", lambda cells: Grid(**cells))),
+        compounds=_values(compounds),
+        operators=_values(_items(sheets, "operators", _operator)),
+        departments=_values(_items(sheets, "departments", lambda cells: Department(**cells))),
+        contracts=_values(contracts),
+        appointments=_values(appointments),
+        bindings=_values(bindings),
+    )
+    return directory, [
+        *_duplicates(sheets),
+        *_unknown(sheets),
+        *_misplaced(directory, compounds),
+        *_misfits(directory, appointments, sheets),
+        *_overlaps("contracts", [(i.line, (i.value.compound,), i.value.period) for i in contracts]),
+        *_overlaps(
+            "appointments",
+            [(i.line, (i.value.person, i.value.role, i.value.org), i.value.period) for i in appointments],
+        ),
+        *_overlaps("bindings", [(i.line, (i.value.place, i.value.category), i.value.period) for i in bindings]),
+        *_without_policy(bindings, policies),
+    ]
+
+
+def _items(sheets: _Sheets, name: str, make: Callable[[Cells], T]) -> list[_Item[T]]:
+    return [_Item(row.line, make(row.cells)) for row in sheets.get(name, ()) if not row.problems]
+
+
+def _values(items: Iterable[_Item[T]]) -> tuple[T, ...]:
+    return tuple(item.value for item in items)
+
+
+def _period(cells: Cells) -> Period:
+    return Period(day(cells["from"]), day(cells["to"]))
+
+
+def _compound(cells: Cells) -> Compound:
+    buildings = int(cells["buildings"]) if cells["buildings"] else None
+    return Compound(cells["code"], cells["name"], cells["community"], cells["grid"], buildings)
+
+
+def _operator(cells: Cells) -> Operator:
+    return Operator(cells["code"], cells["name"], cast("OperatorKind", cells["kind"]))
+
+
+def _appointment(cells: Cells) -> Appointment:
+    return Appointment(cells["person"], cast("Role", cells["role"]), cells["org"], _period(cells))
+
+
+def _binding(cells: Cells) -> Binding:
+    return Binding(cells["place"], cast("Category | Literal['*']", cells["category"]), cells["policy"], _period(cells))
+
+
+def _duplicates(sheets: _Sheets) -> Iterator[Problem]:
+    """A code names one place and one organisation; only a compound and an operator may share theirs."""
+    reported: set[tuple[str, int]] = set()
+    for kin in (PLACES, ORGS):
+        first: dict[str, tuple[str, int]] = {}
+        for name, row in ((each, row) for each in kin for row in sheets.get(each, ())):
+            code, here = row.cells["code"], (name, row.line)
+            there = first.setdefault(code, here)
+            if code and there != here and here not in reported:
+                reported.add(here)
+                yield Problem(f"{name}.csv", row.line, f"code: {shown(code)} is taken by {there[0]}.csv:{there[1]}")
+
+
+def _unknown(sheets: _Sheets) -> Iterator[Problem]:
+    referring = ((name, column) for name in sheets for column in COLUMNS[name] if column.refers)
+    for name, column in referring:
+        if any(each not in sheets for each in column.refers):
+            continue
+        known = {"", ANY, *(row.cells["code"] for each in column.refers for row in sheets[each])}
+        for row in sheets[name]:
+            cell = row.cells[column.name]
+            if cell not in known and column.syntax(cell) is None:
+                reason = f"{column.name}: {shown(cell)} is not in {', '.join(column.refers)}"
+                yield Problem(f"{name}.csv", row.line, reason)
+
+
+def _misplaced(directory: Directory, compounds: list[_Item[Compound]]) -> Iterator[Problem]:
+    community = {grid.code: grid.community for grid in directory.grids}
+    for item in compounds:
+        of_grid = community.get(item.value.grid)
+        if of_grid is not None and of_grid != item.value.community:
+            reason = f"grid: {item.value.grid!r} belongs to {of_grid!r}, the compound to {item.value.community!r}"
+            yield Problem("compounds.csv", item.line, reason)
+
+
+def _misfits(directory: Directory, appointments: list[_Item[Appointment]], sheets: _Sheets) -> Iterator[Problem]:
+    bearers = Counter(row.cells["code"] for each in ORGS for row in sheets.get(each, ()))
+    for item in appointments:
+        org = directory.org(item.value.org)
+        if org and bearers[org.code] == 1 and not role_fits(item.value.role, org):
+            what = f"an operator ({org.kind})" if org.operator else f"a {org.kind}"
+            reason = f"role: {item.value.role!r} does not fit {org.code!r}, which is {what}"
+            yield Problem("appointments.csv", item.line, reason)
+
+
+def _overlaps(name: str, rows: Iterable[tuple[int, tuple[str, ...], Period]]) -> Iterator[Problem]:
+    """Two rows that say different things of the same day, or the same thing twice."""
+    groups: defaultdict[tuple[str, ...], list[tuple[int, Period]]] = defaultdict(list)
+    for line, key, period in rows:
+        groups[key].append((line, period))
+    for key, group in groups.items():
+        group.sort(key=lambda each: each[1].start or date.min)
+        line, lasting = group[0]
+        for other, period in group[1:]:
+            if period.overlaps(lasting):
+                reason = f"overlaps line {min(line, other)} for {', '.join(map(shown, key))}"
+                yield Problem(f"{name}.csv", max(line, other), reason)
+            if lasting.end is not None and (period.end is None or period.end > lasting.end):
+                line, lasting = other, period
+
+
+def _without_policy(bindings: list[_Item[Binding]], policies: Collection[str] | None) -> Iterator[Problem]:
+    for item in bindings:
+        if policies is not None and item.value.policy not in policies:
+            yield Problem("bindings.csv", item.line, f"policy: there is no policy {item.value.policy!r}")
