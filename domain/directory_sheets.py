@@ -139,7 +139,7 @@ def read(name: str, content: str | bytes) -> tuple[tuple[Row, ...], Problem | No
     rows: list[Row] = []
     line = 1
     try:
-        if reason := _header(name, [cell.strip() for cell in next(reader, [])]):
+        if reason := _header(name, [cell.strip() for cell in next(reader, list[str]())]):
             return (), Problem(file, line, reason)
         line = reader.line_num + 1
         for cells in reader:
