@@ -1,0 +1,37 @@
+"""The names and types by which workflows refer to activities: standard library and domain only."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+TASK_QUEUE: Final = "jiesu"
+RECORD: Final = "record"
+"""Stores a batch of events; returns ``chain`` over the digests of what is stored for it."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The input of an issue's workflow: the first command, and what the API resolved for it.
+
+    `policy` and `calendars` are plain bodies (`domain.wire`). After continue-as-new `state` carries the whole
+    issue and `report` is None. `inbox` holds signals that were not folded yet, as (name, payload).
+    """
+
+    issue: str
+    policy: dict[str, Any]
+    calendars: list[dict[str, Any]]
+    report: dict[str, Any] | None = None
+    state: dict[str, Any] | None = None
+    inbox: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events of one issue in order, as `domain.events.dump_event` gives them.
+
+    The pinned policy and calendars come along only where the first event has seq 1.
+    """
+
+    issue: str
+    events: list[dict[str, Any]]
+    policy: dict[str, Any] | None = None
+    calendars: list[dict[str, Any]] | None = None

@@ -1,0 +1,150 @@
+"""Local bearer tokens of the embedded default: EdDSA JWTs signed with a key under the home.
+
+A token says who (`sub`), in which one role, for which org. Every fault of a token is the same `InvalidToken`: the
+caller learns that it is not accepted, not why.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeGuard, cast
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from domain.vocabulary import ROLES, Role
+from settings import read_or_create
+
+ISSUER: Final = "jiesu-local"
+AUDIENCE: Final = "jiesu"
+LIFETIME: Final = timedelta(hours=12)
+ANONYMOUS: Final = "anonymous"
+"""The subject of those who show no token, so no token may claim it."""
+_ALGORITHM: Final = "EdDSA"
+_REQUIRED: Final = ("iss", "aud", "sub", "role", "iat", "exp")
+_LONGEST: Final = 4096
+_LONGEST_NAME: Final = 128
+
+
+class InvalidToken(Exception):
+    """The token is not accepted; there is deliberately no reason in it."""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Whom a token speaks for. Only a resident may have no org."""
+
+    person: str
+    role: Role
+    org: str | None
+
+
+def _key_path(home: Path) -> Path:
+    return home / "keys" / "token.pem"
+
+
+def _new_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _signing_key(home: Path) -> Ed25519PrivateKey:
+    key = serialization.load_pem_private_key(read_or_create(_key_path(home), _new_key), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{_key_path(home)} holds no Ed25519 key")
+    return key
+
+
+def _key_id(key: Ed25519PublicKey) -> str:
+    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+def issue_token(home: Path, person: str, role: Role, org: str | None, now: datetime | None = None) -> str:
+    """A token for 12 hours, signed with the home's key, which is made when missing.
+
+    Raises ValueError for a person, role or org that `verify` would refuse; that the org exists is for the caller to
+    check.
+    """
+    claims = _claims({"sub": person, "role": role, "org": org})
+    if claims is None:
+        raise ValueError("a token needs a person who is not anonymous, a known role and, but for residents, an org")
+    key = _signing_key(home)
+    issued = now or datetime.now(UTC)
+    payload = {"iss": ISSUER, "aud": AUDIENCE, "sub": person, "role": role, "org": org}
+    times = {"iat": issued, "exp": issued + LIFETIME}
+    return jwt.encode({**payload, **times}, key, _ALGORITHM, headers={"kid": _key_id(key.public_key())})
+
+
+class LocalTokens:
+    """Verifies local tokens against the key of one home, which may be made or replaced while this is in use."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = _key_path(home)
+        self._home = home
+        self._stamp: tuple[int, int] | None = None
+        self._keys: Mapping[str, Ed25519PublicKey] = {}
+
+    def verify(self, token: str) -> Claims:
+        """Whom the token speaks for. Raises InvalidToken, and nothing else, for any fault in it.
+
+        Raises OSError or ValueError when the home's key cannot be read: that is our fault, not the caller's.
+        """
+        keys = self._current()
+        try:
+            claims = _decode(token, keys)
+        # A hostile token reaches base64, JSON and UTF-8 decoders before any signature is checked.
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            claims = None
+        if claims is None:
+            raise InvalidToken from None
+        return claims
+
+    def _current(self) -> Mapping[str, Ed25519PublicKey]:
+        """The keys by id; read again when the file is another one than before."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            self._stamp, self._keys = None, {}
+            return self._keys
+        stamp = (found.st_ino, found.st_mtime_ns)
+        if stamp != self._stamp:
+            public = _signing_key(self._home).public_key()
+            self._stamp, self._keys = stamp, {_key_id(public): public}
+        return self._keys
+
+
+def _decode(token: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims | None:
+    if len(token) > _LONGEST:
+        return None
+    # An exact look-up among the keys at hand: a kid never becomes a path or an address.
+    kid: object = jwt.get_unverified_header(token).get("kid")
+    key = keys.get(kid) if isinstance(kid, str) else None
+    if key is None:
+        return None
+    payload = jwt.decode(
+        token,
+        key,
+        algorithms=[_ALGORITHM],
+        audience=AUDIENCE,
+        issuer=ISSUER,
+        options={"require": list(_REQUIRED), "strict_aud": True},
+    )
+    return _claims(payload) if "org" in payload else None
+
+
+def _claims(payload: Mapping[str, Any]) -> Claims | None:
+    person, role, org = (payload.get(name) for name in ("sub", "role", "org"))
+    if not _is_name(person) or person == ANONYMOUS or role not in ROLES:
+        return None
+    if not _is_name(org) and not (org is None and role == "resident"):
+        return None
+    return Claims(person, role, org)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable() and value == value.strip()

@@ -1,0 +1,104 @@
+"""Who may see an issue and who may give which command, from role, acting org, lead and handler alone.
+
+An actor acts in one role at a time; the capacities of that role in this issue decide.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal
+
+from domain.commands import Actor
+from domain.issue import Issue, lead_org, rank
+from domain.vocabulary import HandlerKind, Level, Role
+
+Capacity = Literal["reporter", "handler", "lead", "senior", "chain", "street", "admin"]
+"""senior: the community or street of the place, at or above the lead; chain: any org of the place's ladder;
+street: the place's street, whoever leads."""
+
+HANDLER_ROLES: Final[Mapping[HandlerKind, tuple[Role, ...]]] = MappingProxyType(
+    {
+        "company": ("property",),
+        "society": ("property",),
+        "community": ("property", "community"),
+        "volunteers": ("volunteer",),
+        "street": ("street",),
+        "department": ("department",),
+    }
+)
+
+_WORK: Final[tuple[Capacity, ...]] = ("handler", "lead")
+MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
+    {
+        "comment": ("reporter", "handler", "lead", "chain"),
+        "supply": ("reporter",), "urge": ("reporter",), "withdraw": ("reporter",),
+        "confirm": ("reporter",), "reopen": ("reporter",),
+        "accept": _WORK, "decline": ("handler",), "assign": _WORK, "schedule": _WORK, "attempt": _WORK,
+        "contact": _WORK, "arrive": _WORK, "assess": _WORK, "mitigate": _WORK, "plan": _WORK, "step_done": _WORK,
+        "answer": _WORK, "ask": _WORK, "wait": _WORK, "resume": _WORK, "extend": _WORK, "complete": _WORK,
+        "refer": ("handler", "lead", "chain"),
+        "escalate": ("handler", "lead", "senior"),
+        "sit": ("lead", "senior"),
+        "redispatch": ("senior",), "return": ("senior",), "supervise": ("senior",), "instruct": ("senior",),
+        "grant": ("senior",), "deny": ("senior",), "rule": ("senior",), "adopt": ("senior",), "merge": ("senior",),
+        "reject": ("senior",), "shelve": ("street",), "correct": ("handler", "lead", "chain"),
+        "change_policy": ("admin",), "calendar_published": ("admin",),
+    }
+)  # fmt: skip
+"""Command -> the capacities in which it may be given."""
+
+
+def capacities(issue: Issue, actor: Actor) -> frozenset[Capacity]:
+    """What the actor, in the role in which he acts, is to this issue; empty for a stranger."""
+    found: set[Capacity] = set()
+    if actor.role == "resident":
+        return frozenset({"reporter"} if actor.person == issue.reporter else ())
+    if actor.org == issue.handler.code and actor.role in HANDLER_ROLES[issue.handler.kind]:
+        found.add("handler")
+    level = _level(issue, actor)
+    if level is not None:
+        found.add("chain")
+        if level == issue.level and actor.org == lead_org(issue):
+            found.add("lead")
+        if level != "property" and rank(level) >= rank(issue.level):
+            found.add("senior")
+        if level == "street":
+            found.add("street")
+    if actor.role == "admin" and actor.org == issue.place.street:
+        found.add("admin")
+    return frozenset(found)
+
+
+def _level(issue: Issue, actor: Actor) -> Level | None:
+    """The level of the place's ladder for which the actor speaks."""
+    place = issue.place
+    match actor.role:
+        case "property" if actor.org == place.operator and not issue.about_operator:
+            return "property"
+        case "community" if actor.org == place.community:
+            return "community"
+        case "street" if actor.org == place.street:
+            return "street"
+        case _:
+            return None
+
+
+def may_see(issue: Issue, actor: Actor) -> bool:
+    """Whether this actor may know that the issue exists; auditors see all of their street."""
+    return bool(capacities(issue, actor)) or (actor.role == "auditor" and actor.org == issue.place.street)
+
+
+def may_give(issue: Issue, actor: Actor, command: str) -> bool:
+    """Whether the actor may give this command at all, at whatever moment."""
+    return not capacities(issue, actor).isdisjoint(MAY[command])
+
+
+def milestone_scopes(issue: Issue, actor: Actor) -> tuple[Level, ...]:
+    """The levels whose clauses this actor's milestones meet: only those of his own org."""
+    found = capacities(issue, actor)
+    own: list[Level] = []
+    if "handler" in found:
+        own.append("property")
+    level = _level(issue, actor)
+    if level is not None and level not in own:
+        own.append(level)
+    return tuple(own)

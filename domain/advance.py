@@ -1,0 +1,66 @@
+"""The fold that everybody shares: commands in arrival order, and before each the deadlines that fell due."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import domain.commands as c
+from domain.clocks import Deadline, next_deadline
+from domain.decide import act
+from domain.events import Closed, Event
+from domain.issue import Issue
+
+
+class StuckClock(RuntimeError):
+    """A deadline passed and the next one is the same: a bug in the rules, never in the input."""
+
+
+def advance(
+    issue: Issue, inbox: Iterable[c.Command], now: datetime, limit: int | None = None
+) -> tuple[Issue, list[Event]]:
+    """Folds commands in the order in which they arrived, firing first every deadline that fell due before each.
+
+    Who was late is decided by when things happened, not by when a worker woke up; only `recorded_at`, and the
+    clocks that start from it, depend on the wake-up. After the last command the deadlines up to `now` less the
+    policy's grace fire. A command id that is known already has no effect. `now` is UTC, in whole milliseconds.
+    """
+    happened: list[Event] = []
+    for command in inbox:
+        if command.id and command.id in issue.receipts:
+            continue
+        issue = _fire(issue, _clamped(issue, command.at, now), now, happened)
+        # Deadlines that fired may have moved `since` on.
+        fold = act(issue, replace(command, at=_clamped(issue, command.at, now)))
+        happened += fold.events
+        issue = fold.issue
+    grace = timedelta(seconds=issue.policy.grace.amount)
+    issue = _fire(issue, now - grace, now, happened)
+    return issue, happened
+
+
+def _clamped(issue: Issue, at: datetime, now: datetime) -> datetime:
+    return max(issue.since, min(at, now))
+
+
+def _fire(issue: Issue, until: datetime, now: datetime, happened: list[Event]) -> Issue:
+    while (deadline := next_deadline(issue, now)) is not None and _has_passed(deadline, until):
+        body = c.DeadlinePassed(deadline.clause, deadline.what, recorded_at=now, until=until)
+        at = max(issue.since, deadline.at)
+        fold = act(issue, c.Command("", at, None, body))
+        if next_deadline(fold.issue, now) == deadline:
+            raise StuckClock(f"{deadline} does not move on issue {issue.id} at version {issue.version}")
+        happened += fold.events
+        issue = fold.issue
+    return issue
+
+
+def _has_passed(deadline: Deadline, moment: datetime) -> bool:
+    """On time means before the deadline: what happens at the deadline is late."""
+    return deadline.at <= moment
+
+
+def follows_from_commands(inbox: Iterable[c.Command], events: Iterable[Event], now: datetime) -> bool:
+    """Whether this batch would come out the same whenever it is folded: no clock, no clamping to `now`, no close."""
+    return all(command.at <= now and not isinstance(command.body, c.Undecodable) for command in inbox) and not any(
+        event.recorded_at is not None or isinstance(event.body, Closed) for event in events
+    )

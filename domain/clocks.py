@@ -1,0 +1,217 @@
+"""Which clauses run on an issue, and the earliest moment at which one of them acts by itself."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from domain.issue import Clock, Issue, Mark, at_top, lead_org, org_of, rung
+from domain.policy import Clause
+from domain.promise import promised
+from domain.vocabulary import Level
+from domain.worktime import due as due_after
+from domain.worktime import part_way
+
+RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "appointment")
+"""Clocks that the rules start themselves; no clause of a policy may bear these names."""
+ALWAYS: Final = ("reported", "dispatched")
+"""Event kinds that happen once, so a level's clause may count from them whatever happened since."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """At `at` the clock acts: `what` is warn, limit, climb or remind, of clause `clause`."""
+
+    at: datetime
+    clause: str
+    what: str
+    round: bool = False
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """Who must do what by when."""
+
+    milestone: str
+    due: datetime
+    org: str | None
+    clause: str
+
+
+def wind(issue: Issue, afresh: bool = False) -> tuple[Clock, ...]:
+    """The clocks that run on the issue as it stands.
+
+    A clock that runs already is kept as it is, unless `afresh`: then its times are worked out again from its
+    start (after a pause, an extension, another calendar or policy), and what it has already done stays done.
+    """
+    old = {(clock.clause, clock.start): clock for clock in issue.clocks}
+    clocks: list[Clock] = []
+    for clause, start in _running(issue):
+        known = old.get((clause.id, start))
+        clocks.append(known if known is not None and not afresh else _clock(issue, clause, start, known))
+    clocks += (clock for clock in issue.clocks if clock.clause in RULE_CLOCKS)
+    return tuple(clocks)
+
+
+def _running(issue: Issue) -> Iterator[tuple[Clause, Mark]]:
+    """The clauses whose clock has started and whose milestone is not reached, each with its start."""
+    chosen: set[tuple[str, str]] = set()
+    for clause in issue.policy.clause:
+        key = (clause.level, clause.milestone)
+        if key in chosen or not clause.applies(issue.assessment, issue.urgent, issue.category):
+            continue
+        if clause.level not in ("issue", issue.level):
+            continue
+        chosen.add(key)
+        start = _start(issue, clause)
+        if start is not None and not _is_met(issue, clause, start) and not _is_idle(issue, clause):
+            yield clause, start
+
+
+def _start(issue: Issue, clause: Clause) -> Mark | None:
+    kind = clause.starts
+    if kind == "assessed" and issue.assessment is not None:
+        kind = f"assessed:{issue.assessment}"  # a reassessment to the same size gives no more time
+    if clause.level == "issue":
+        return issue.marks.get(kind)
+    return issue.term.get(kind) or (issue.marks.get(kind) if kind in ALWAYS else None)
+
+
+def _is_met(issue: Issue, clause: Clause, start: Mark) -> bool:
+    met = issue.met.get(f"{clause.level}:{clause.milestone}")
+    return met is not None and met.seq > start.seq
+
+
+def _is_idle(issue: Issue, clause: Clause) -> bool:
+    if issue.status == "completed":  # only an answer can still be owed
+        return clause.level != "issue" or clause.milestone != "answer"
+    # The dated steps of a plan in force take the place of the limit, but only once the place is safe for `handle`.
+    planned = issue.plan is not None and issue.plan.needs is None
+    return planned and (clause.milestone == "complete" or (clause.milestone == "handle" and "mitigated" in issue.marks))
+
+
+def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Clock:
+    promise = promised(clause, issue.policy, issue.calendars, start.at, pauses=issue.pauses, urgent=issue.urgent)
+    clock = Clock(
+        clause=clause.id,
+        level=clause.level,
+        milestone=clause.milestone,
+        start=start,
+        due=promise.due,
+        warn=promise.warn,
+        climbs=promise.climbs,
+        provisional=promise.provisional,
+        round=clause.limit.unit in ("nd", "wd"),
+    )
+    if (by := issue.extensions.get(clause.id)) is not None:
+
+        def later(moment: datetime) -> datetime:
+            return due_after(moment, by, issue.policy.service_hours, issue.calendars, wall=issue.urgent).at
+
+        due = later(clock.due)
+        warn = part_way(start.at, due, issue.policy.warn_at)
+        clock = replace(clock, due=due, warn=warn, climbs=tuple(map(later, clock.climbs)))
+    if known is not None:
+        # A light that was on goes out only where the limit has moved beyond the present.
+        still = known.overdue and clock.due <= issue.since
+        clock = replace(clock, overdue=still, warned=known.warned and (still or not known.overdue))
+        clock = replace(clock, climbed=known.climbed)
+    return clock
+
+
+def climb_target(issue: Issue, clock: Clock) -> Level | None:
+    """Where the clock's next climb would move the lead; None if it has none or the lead is there already."""
+    if clock.provisional or clock.climbed >= len(clock.climbs):
+        return None
+    if clock.clause in RULE_CLOCKS:
+        return rung(issue, "property")
+    ladder = issue.policy.ladder
+    base = 0 if clock.level == "issue" else ladder.index(clock.level) if clock.level in ladder else 0
+    wanted = base + clock.climbed + 1
+    return rung(issue, ladder[wanted]) if wanted < len(ladder) else None
+
+
+def skip_climbs(clock: Clock, moment: datetime) -> Clock:
+    """The clock with every climb up to `moment` behind it: a lead that is given back is not taken away at once."""
+    return replace(clock, climbed=max(clock.climbed, sum(climb <= moment for climb in clock.climbs)))
+
+
+def next_deadline(issue: Issue, now: datetime | None = None) -> Deadline | None:
+    """The earliest moment at which the policy acts by itself, None if it never will.
+
+    With `now`, warnings are left out whose limit has passed by then: nobody is warned of what is over.
+    At one moment limits come before climbs, so that ``overdue`` precedes ``escalated``.
+    """
+    if issue.is_closed:
+        return None
+    found = min(_deadlines(issue, now), key=lambda item: (item[0].at, item[1]), default=None)
+    return found[0] if found else None
+
+
+def _deadlines(issue: Issue, now: datetime | None) -> Iterator[tuple[Deadline, int]]:
+    for clock in issue.clocks:
+        if issue.is_paused and clock.clause not in ("ask", "review"):
+            continue
+        over = now is not None and clock.due <= now
+        if clock.warn is not None and not clock.warned and not clock.overdue and not over:
+            yield Deadline(clock.warn, clock.clause, "warn", clock.round), 0
+        if not clock.overdue and not _unsettled(clock):
+            yield Deadline(clock.due, clock.clause, "limit", clock.round), 1
+        if climb_target(issue, clock) is not None:
+            yield Deadline(clock.climbs[clock.climbed], clock.clause, "climb", clock.round), 2
+    if issue.reminder is not None and issue.reminder.at is not None and not issue.is_paused:
+        yield Deadline(issue.reminder.at, "top", "remind"), 3
+
+
+def _unsettled(clock: Clock) -> bool:
+    """Whether the limit would close the issue on working days that nobody has published yet."""
+    return clock.clause == "silence" and clock.provisional
+
+
+def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
+    """How long after the deadline to wake: the grace, and on moments that many issues share a stable spread.
+
+    The spread is below 15 s, from the issue's id; it delays the record, never the deadline itself.
+    """
+    grace = timedelta(seconds=issue.policy.grace.amount)
+    spread = sum(issue.id.encode()) * 7919 % 15_000 if deadline.round else 0
+    return grace + timedelta(milliseconds=spread)
+
+
+def needs_reminder(issue: Issue) -> bool:
+    """At the top of the ladder a passed deadline is not closed, it is brought up again."""
+    return (
+        at_top(issue)
+        and issue.status not in ("completed", "closed")
+        and any(clock.overdue for clock in issue.clocks)
+    )
+
+
+def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
+    """When the reminder number `count` + 1 is due, counted from `moment`: the interval doubles each time."""
+    top = issue.policy.top
+    amount = min(top.remind.amount * 2**count, top.doubling_to.amount)
+    limit = replace(top.remind, amount=amount)
+    return due_after(moment, limit, issue.policy.service_hours, issue.calendars).at
+
+
+def next_step(issue: Issue) -> NextStep | None:
+    """Who must act next and by when; while the clock stands still, who must set it going."""
+    if issue.is_closed:
+        return None
+    if issue.is_paused:
+        clocks: Iterable[Clock] = (clock for clock in issue.clocks if clock.clause in ("ask", "review"))
+    else:
+        clocks = issue.clocks
+    clock = min(clocks, key=lambda clock: clock.due, default=None)
+    return None if clock is None else NextStep(clock.milestone, clock.due, _owner(issue, clock), clock.clause)
+
+
+def _owner(issue: Issue, clock: Clock) -> str | None:
+    if clock.clause in ("silence", "ask"):
+        return None  # the resident
+    if clock.clause == "review":
+        return lead_org(issue)
+    if clock.clause in RULE_CLOCKS or clock.level == "property":
+        return issue.handler.code
+    return lead_org(issue) if clock.level == "issue" else org_of(issue, clock.level)

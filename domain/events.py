@@ -1,0 +1,483 @@
+"""Everything that can have happened to an issue: one frozen dataclass per kind of event, and their envelope.
+
+The class name in snake case is the event's kind on the wire. Fields marked PERSONAL may hold personal data.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from domain.commands import Actor, ContactDetails, Step
+from domain.place import Handler, Place
+from domain.policy import Policy
+from domain.vocabulary import (
+    Assessment,
+    Category,
+    Channel,
+    CloseKind,
+    CompletionKind,
+    DeclineReason,
+    Holder,
+    Level,
+    Outcome,
+    Request,
+    Satisfaction,
+    Service,
+    WaitReason,
+)
+from domain.wire import PERSONAL, WireError, canonical, digest, dump, load
+from domain.worktime import Limit, YearCalendar
+
+
+@dataclass(frozen=True)
+class EventBody:
+    """What is special to one kind of event."""
+
+
+@dataclass(frozen=True)
+class PolicyRef:
+    """Names a policy exactly."""
+
+    id: str
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Reported(EventBody):
+    number: str
+    place: Place
+    category: Category
+    policy: PolicyRef
+    ladder: tuple[Level, ...]
+    """The levels this issue can have: the policy's ladder without those that the place lacks."""
+    description: str = field(metadata=PERSONAL)
+    urgent: bool = False
+    about_operator: bool = False
+    location: str = field(default="", metadata=PERSONAL)
+    channel: Channel = "web"
+    contact: ContactDetails = field(default_factory=ContactDetails, metadata=PERSONAL)
+    follows: str | None = None
+    rules_version: int = 1
+
+
+@dataclass(frozen=True)
+class Dispatched(EventBody):
+    handler: Handler
+
+
+@dataclass(frozen=True)
+class Led(EventBody):
+    """The lead's own acceptance (taking over); the handler's status stays."""
+
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Accepted(EventBody):
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Commented(EventBody):
+    text: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Supplied(EventBody):
+    text: str = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Urged(EventBody):
+    text: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Withdrawn(EventBody):
+    reason: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Confirmed(EventBody):
+    outcome: Outcome
+    satisfaction: Satisfaction
+    comment: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Reopened(EventBody):
+    reason: str = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Declined(EventBody):
+    """Waits for a ruling; the clock runs on."""
+
+    reason: DeclineReason
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Ruled(EventBody):
+    """On a decline; upheld, `handler` is who does the work from now on."""
+
+    upheld: bool
+    handler: Handler | None = None
+    reason: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Assigned(EventBody):
+    person: str = field(metadata=PERSONAL)
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Scheduled(EventBody):
+    time: datetime
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Attempted(EventBody):
+    count: int
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Contacted(EventBody):
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Arrived(EventBody):
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Assessed(EventBody):
+    assessment: Assessment
+    reason: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Mitigated(EventBody):
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Planned(EventBody):
+    """`needs` is the level that must grant it (None: in force at once)."""
+
+    steps: tuple[Step, ...]
+    needs: Level | None = None
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class StepDone(EventBody):
+    step: int
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Answered(EventBody):
+    text: str = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Suspended(EventBody):
+    """The clock stands still for a question to the resident, until `until` at the latest."""
+
+    until: datetime
+    provisional: bool = False
+    question: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Waited(EventBody):
+    """The clock stands still for a coded reason, until the review date at the latest."""
+
+    reason: WaitReason
+    review: datetime
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Resumed(EventBody):
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Requested(EventBody):
+    """Somebody asked for more time."""
+
+    clause: str
+    by: Limit
+    reason: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Extended(EventBody):
+    """More time was granted for one clause."""
+
+    clause: str
+    by: Limit
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Granted(EventBody):
+    """A long plan was granted."""
+
+    what: Request
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Denied(EventBody):
+    what: Request
+    reason: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Completed(EventBody):
+    kind: CompletionKind
+    silent_until: datetime
+    """Without a word from the resident the issue closes then, as not rated."""
+    provisional: bool = False
+    answer: str = field(default="", metadata=PERSONAL)
+    evidence: tuple[str, ...] = ()
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Referred(EventBody):
+    service: Service
+    receipt: str = ""
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Escalated(EventBody):
+    """The lead moved up. `by` is deadline, size, hand, transfers, reopening, recurrence or ruling."""
+
+    from_level: Level
+    by: str
+    reason: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Sat(EventBody):
+    note: str = field(default="", metadata=PERSONAL)
+    parties: tuple[str, ...] = field(default=(), metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Redispatched(EventBody):
+    handler: Handler
+    reason: str = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Returned(EventBody):
+    from_level: Level
+    reason: str = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Supervised(EventBody):
+    note: str = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Instructed(EventBody):
+    text: str = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Adopted(EventBody):
+    issue: str
+
+
+@dataclass(frozen=True)
+class Merged(EventBody):
+    into: str
+
+
+@dataclass(frozen=True)
+class Rejected(EventBody):
+    reason: str = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Shelved(EventBody):
+    review: datetime
+    reason: str = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Corrected(EventBody):
+    note: str = field(metadata=PERSONAL)
+    category: Category | None = None
+    urgent: bool | None = None
+
+
+@dataclass(frozen=True)
+class PolicyChanged(EventBody):
+    policy: Policy
+    reason: str
+
+
+@dataclass(frozen=True)
+class CalendarPublished(EventBody):
+    calendar: YearCalendar
+
+
+@dataclass(frozen=True)
+class Warned(EventBody):
+    """The yellow light."""
+
+
+@dataclass(frozen=True)
+class Overdue(EventBody):
+    """The red light; `ask` is what the clause asks for then."""
+
+    ask: str | None = None
+
+
+@dataclass(frozen=True)
+class Reminded(EventBody):
+    """`count` reminders that were due since the last event of this kind; `review` is the next review of a shelved one."""
+
+    count: int
+    review: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Refused(EventBody):
+    """A command had no effect; the reason is for people, the code for programs."""
+
+    command: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RejectedSignal(EventBody):
+    """A signal could not be read; without this record it would be lost in silence."""
+
+    signal: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Closed(EventBody):
+    kind: CloseKind
+    satisfaction: Satisfaction = "not_rated"
+
+
+@dataclass(frozen=True)
+class CommandRef:
+    """The command that led to an event: its id, and the digest of its name and body."""
+
+    id: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """Whose time had passed since the event before, in milliseconds."""
+
+    holder: Holder
+    org: str | None
+    ms: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened. `seq` counts from 1 without gaps; `level` is the lead after it.
+
+    `at` is when it happened by the rules; `recorded_at`, on events that the clock caused, when they were
+    folded. `clause` is the clause that caused or was met by it, `was_due` the moment that clause had set,
+    `due` the moment by which the next step is due after it.
+    """
+
+    seq: int
+    at: datetime
+    actor: Actor | None
+    level: Level
+    body: EventBody
+    recorded_at: datetime | None = None
+    clause: str | None = None
+    due: datetime | None = None
+    was_due: datetime | None = None
+    command: CommandRef | None = None
+    held: tuple[Held, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return KINDS[type(self.body)]
+
+
+def _kind(body: type[EventBody]) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", body.__name__).lower()
+
+
+EVENTS: Final[Mapping[str, type[EventBody]]] = MappingProxyType(
+    {_kind(body): body for body in EventBody.__subclasses__()}
+)
+"""Kind -> body."""
+
+KINDS: Final[Mapping[type[EventBody], str]] = MappingProxyType({body: kind for kind, body in EVENTS.items()})
+
+
+def dump_event(event: Event) -> dict[str, Any]:
+    """``{seq, kind, at, actor?, level, clause?, due?, ..., data}``: fields that hold their default are left out."""
+    plain: dict[str, Any] = dump(event)
+    plain["data"] = plain.pop("body")
+    plain["kind"] = event.kind
+    return plain
+
+
+def load_event(plain: Mapping[str, Any]) -> Event:
+    """The inverse of `dump_event`; WireError names the place where it does not fit."""
+    rest = dict(plain)
+    kind = rest.pop("kind", None)
+    if kind not in EVENTS:
+        raise WireError(f"Event.kind: unknown kind {kind!r}")
+    head = load(_Head, {key: value for key, value in rest.items() if key != "data"})
+    body = load(EVENTS[kind], rest.get("data", {}))
+    return Event(
+        head.seq, head.at, head.actor, head.level, body, head.recorded_at, head.clause, head.due, head.was_due,
+        head.command, head.held,
+    )  # fmt: skip
+
+
+def event_digest(plain: Mapping[str, Any]) -> str:
+    """Identifies one event as it was dumped."""
+    return digest(plain)
+
+
+def chain(digests: Iterable[str]) -> str:
+    """One digest over a row of digests, in order."""
+    return hashlib.sha256(canonical(list(digests))).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class _Head:
+    seq: int
+    at: datetime
+    actor: Actor | None
+    level: Level
+    recorded_at: datetime | None = None
+    clause: str | None = None
+    due: datetime | None = None
+    was_due: datetime | None = None
+    command: CommandRef | None = None
+    held: tuple[Held, ...] = ()

@@ -1,0 +1,368 @@
+"""How an event changes the state of an issue. Nothing else changes it."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import domain.events as e
+from domain.access import milestone_scopes
+from domain.clocks import needs_reminder, reminder_after, skip_climbs, wind
+from domain.issue import (
+    Clock,
+    Closed,
+    Holding,
+    Issue,
+    Mark,
+    Pending,
+    PlanState,
+    PlanStep,
+    Receipt,
+    Reminder,
+)
+from domain.minutes import holder
+from domain.vocabulary import Milestone, Status
+from domain.worktime import YearCalendar
+from domain.worktime import due as due_after
+
+MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
+    "led": ("accept", "act"),
+    "accepted": ("accept",),
+    "contacted": ("contact",),
+    "arrived": ("arrive",),
+    "assessed": ("assess",),
+    "sat": ("sit",),
+    "planned": ("plan",),
+    "answered": ("answer",),
+    "completed": ("complete", "handle"),
+}
+"""Event kind -> the milestones it reaches; made safe with a plan in force is seen to in `domain.clocks`."""
+PASSIVE: Final = frozenset({"commented", "refused", "rejected_signal", "urged"})
+"""Event kinds that are not an act of the lead, whoever gave the command."""
+_ORDER: Final[tuple[Status, ...]] = ("dispatched", "accepted", "arrived", "planned", "answered")
+
+
+def evolve(issue: Issue, event: e.Event) -> Issue:
+    """The state after the event; events must come in order, without gaps (ValueError otherwise)."""
+    if event.seq != issue.version + 1:
+        raise ValueError(f"event {event.seq} does not follow version {issue.version} of issue {issue.id}")
+    issue = replace(issue, version=event.seq, since=event.at)
+    mark = Mark(event.at, event.seq)
+    if event.kind not in issue.marks or event.kind not in issue.term:
+        issue = replace(issue, marks={event.kind: mark, **issue.marks}, term={event.kind: mark, **issue.term})
+    issue = _meet(issue, event, mark)
+    issue = _apply(issue, event, mark)
+    return _settle(issue, event)
+
+
+def _meet(issue: Issue, event: e.Event, mark: Mark) -> Issue:
+    """Notes the milestones that the event reaches, for the levels that its actor speaks for."""
+    if event.actor is None or event.actor.role == "resident":
+        return issue
+    reached: list[str] = list(MEETS.get(event.kind, ()))
+    if isinstance(event.body, e.Completed) and event.body.answer:
+        reached.append("answer")
+    if event.kind not in PASSIVE:
+        reached.append("act")
+    scopes = milestone_scopes(issue, event.actor)
+    met = {f"{scope}:{milestone}": mark for milestone in reached for scope in (*scopes, "issue")}
+    return replace(issue, met={**issue.met, **met})
+
+
+def _apply(issue: Issue, event: e.Event, mark: Mark) -> Issue:
+    """What is special to each kind of event. Kinds that only leave a mark have one shared case."""
+    match event.body:
+        case e.Reported():
+            return _reported(issue, event, event.body)
+        case e.Dispatched(handler=handler) | e.Redispatched(handler=handler):
+            issue = replace(issue, handler=handler, declined=False, plan=None, pending=None)
+            issue = replace(issue, transfers=issue.transfers + isinstance(event.body, e.Redispatched))
+            return _new_term(_unpause(_with_status(issue, "dispatched", force=True), event.at), mark)
+        case e.Accepted():
+            return _with_status(issue, "accepted")
+        case e.Declined():
+            return replace(issue, declined=True, transfers=issue.transfers + 1)
+        case e.Ruled(upheld=upheld, handler=handler):
+            issue = replace(issue, declined=False)
+            if not upheld or handler is None:
+                return issue
+            issue = replace(issue, handler=handler, plan=None, pending=None)
+            return _new_term(_unpause(_with_status(issue, "dispatched", force=True), event.at), mark)
+        case e.Scheduled(time=time):
+            issue = replace(issue, appointment=time)
+            return _with_clock(issue, Clock("appointment", "issue", "arrive", mark, time))
+        case e.Attempted(count=count):
+            return replace(issue, attempts=count)
+        case e.Arrived():
+            return _with_status(_without_clock(issue, "appointment"), "arrived")
+        case e.Assessed(assessment=assessment):
+            term = {f"assessed:{assessment}": mark, **issue.term}
+            marks = {f"assessed:{assessment}": mark, **issue.marks}
+            return replace(issue, assessment=assessment, term=term, marks=marks)
+        case e.Planned() | e.StepDone() | e.Granted():
+            return _planned(issue, event, mark)
+        case e.Answered():
+            return _with_status(issue, "answered") if _moves(issue, event) else issue
+        case e.Suspended(until=until, provisional=provisional):
+            issue = replace(issue, asked=issue.asked + 1)
+            return _pause(issue, "suspended", Clock("ask", "issue", "supply", mark, until, provisional=provisional))
+        case e.Waited(reason=reason, review=review):
+            issue = replace(issue, waits_for=reason)
+            return _pause(issue, "waiting", Clock("review", "issue", "resume", mark, review))
+        case e.Shelved(review=review):
+            issue = replace(issue, shelved=True, reminder=None)
+            return _pause(issue, "waiting", Clock("review", "issue", "resume", mark, review))
+        case e.Supplied() | e.Resumed():
+            return _unpause(issue, event.at)
+        case e.Requested(clause=clause, by=by):
+            return replace(issue, pending=Pending(clause, by, event.level))
+        case e.Extended(clause=clause, by=by):
+            extensions = {**issue.extensions, clause: by}
+            issue = replace(issue, extensions=extensions, extended=issue.extended + 1, pending=None)
+            return replace(issue, clocks=wind(issue, afresh=True))
+        case e.Denied(what=what):
+            return _unplanned(issue) if what == "plan" else replace(issue, pending=None)
+        case e.Completed():
+            return _completed(issue, event, event.body, mark)
+        case e.Reopened():
+            return _again(replace(issue, reopened=issue.reopened + 1), event.at, mark)
+        case e.Escalated():
+            led = Mark(event.recorded_at or event.at, event.seq)
+            issue = replace(issue, level=event.level, reminder=None)
+            issue = _count_climb(issue, event)
+            return _new_term(issue, led)
+        case e.Returned():
+            issue = replace(issue, level=event.level, transfers=issue.transfers + 1, plan=None, completion=None)
+            issue = replace(issue, reminder=None, declined=False, pending=None)
+            issue = _again(_unpause(issue, event.at), event.at, mark)
+            return replace(issue, clocks=tuple(skip_climbs(clock, event.at) for clock in issue.clocks))
+        case e.Adopted(issue=adopted):
+            return replace(issue, adopted=(*issue.adopted, adopted))
+        case e.Corrected(category=category, urgent=urgent):
+            issue = replace(issue, category=category or issue.category)
+            issue = replace(issue, urgent=issue.urgent if urgent is None else urgent)
+            return replace(issue, clocks=wind(issue, afresh=True))
+        case e.PolicyChanged(policy=policy):
+            issue = replace(issue, policy=policy)
+            return replace(issue, clocks=wind(issue, afresh=True))
+        case e.CalendarPublished(calendar=calendar):
+            return _with_calendar(issue, calendar)
+        case e.Warned() | e.Overdue() | e.Reminded():
+            return _lit(issue, event)
+        case e.Closed(kind=kind, satisfaction=satisfaction):
+            issue = replace(issue, status="closed", interrupted=None, closed=Closed(kind, satisfaction))
+            return replace(issue, clocks=(), reminder=None, paused_at=None)
+        case (
+            e.Led() | e.Commented() | e.Urged() | e.Withdrawn() | e.Confirmed() | e.Assigned() | e.Contacted()
+            | e.Mitigated() | e.Referred() | e.Sat() | e.Supervised() | e.Instructed() | e.Merged() | e.Rejected()
+            | e.Refused() | e.RejectedSignal()
+        ):  # fmt: skip
+            return issue
+        case _:
+            raise TypeError(f"unknown event {event.kind}")
+
+
+def _reported(issue: Issue, event: e.Event, body: e.Reported) -> Issue:
+    assert event.actor is not None
+    return replace(
+        issue,
+        number=body.number,
+        place=body.place,
+        category=body.category,
+        urgent=body.urgent,
+        about_operator=body.about_operator,
+        reporter=event.actor.person,
+        follows=body.follows,
+        ladder=body.ladder,
+        level=event.level,
+        rules_version=body.rules_version,
+        opened_at=event.at,
+    )
+
+
+def _new_term(issue: Issue, led: Mark) -> Issue:
+    """The level has the lead from `led` on: its own clauses begin anew."""
+    return replace(issue, term={"led": led})
+
+
+def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
+    """Moves the status forward, or the status that a pause goes back to; never backward unless `force`."""
+    now = issue.interrupted or issue.status
+    if not force and (now not in _ORDER or _ORDER.index(status) <= _ORDER.index(now)):
+        return issue
+    if issue.is_paused and not force:
+        return replace(issue, interrupted=status)
+    return replace(issue, status=status)
+
+
+def _moves(issue: Issue, event: e.Event) -> bool:
+    """Whether the event is the handler's, so that it moves the status."""
+    return event.actor is not None and event.actor.org == issue.handler.code
+
+
+def _with_clock(issue: Issue, clock: Clock) -> Issue:
+    return replace(issue, clocks=(*_without_clock(issue, clock.clause).clocks, clock))
+
+
+def _without_clock(issue: Issue, *names: str) -> Issue:
+    return replace(issue, clocks=tuple(clock for clock in issue.clocks if clock.clause not in names))
+
+
+def _pause(issue: Issue, status: Status, clock: Clock) -> Issue:
+    if issue.is_paused:  # a new review date, a shelved wait: the pause goes on
+        return _with_clock(replace(issue, status=status), clock)
+    issue = replace(issue, interrupted=issue.status, status=status, paused_at=issue.since)
+    return _with_clock(issue, clock)
+
+
+def _unpause(issue: Issue, at: datetime) -> Issue:
+    """The clock goes on; what was left of every limit is left still."""
+    if issue.paused_at is None:
+        return issue
+    status = issue.interrupted or issue.status if issue.status in ("suspended", "waiting") else issue.status
+    issue = replace(issue, pauses=(*issue.pauses, (issue.paused_at, at)), paused_at=None)
+    issue = replace(issue, status=status, interrupted=None, shelved=False, waits_for=None)
+    issue = _without_clock(issue, "ask", "review")
+    return replace(issue, clocks=wind(issue, afresh=True))
+
+
+def _planned(issue: Issue, event: e.Event, mark: Mark) -> Issue:
+    plan = issue.plan
+    match event.body:
+        case e.Planned(steps=steps, needs=needs):
+            plan = PlanState(tuple(PlanStep(step.due, step.owner) for step in steps), needs)
+            issue = _with_status(replace(issue, plan=plan), "planned")
+        case e.StepDone(step=number) if plan is not None:
+            steps = tuple(replace(s, done=True) if n == number else s for n, s in enumerate(plan.steps, 1))
+            issue = replace(issue, plan=replace(plan, steps=steps))
+        case e.Granted() if plan is not None:
+            issue = replace(issue, plan=replace(plan, needs=None), pending=None)
+        case _:
+            return issue
+    return _wind_plan(issue, mark)
+
+
+def _wind_plan(issue: Issue, mark: Mark) -> Issue:
+    """The next step that is not done is the next deadline, once the plan is in force; each step may climb once."""
+    issue = _without_clock(issue, "plan-step", "plan-update")
+    plan = issue.plan
+    if plan is None or plan.needs is not None:
+        return issue
+    if (step := next((step for step in plan.steps if not step.done), None)) is not None:
+        issue = _with_clock(issue, Clock("plan-step", "issue", "step_done", mark, step.due, climbs=(step.due,)))
+    return _wind_update(issue, mark)
+
+
+def _wind_update(issue: Issue, mark: Mark) -> Issue:
+    policy = issue.policy
+    due = due_after(mark.at, policy.plan.update, policy.service_hours, issue.calendars)
+    clock = Clock("plan-update", "issue", "update", mark, due.at, provisional=due.provisional)
+    return _with_clock(issue, clock)
+
+
+def _completed(issue: Issue, event: e.Event, body: e.Completed, mark: Mark) -> Issue:
+    issue = _unpause(issue, event.at) if issue.is_paused else issue
+    issue = replace(issue, status="completed", interrupted=None, completion=body.kind, plan=None, reminder=None)
+    issue = replace(issue, pending=None, declined=False)
+    issue = _without_clock(issue, "plan-step", "plan-update", "appointment")
+    clock = Clock("silence", "issue", "confirm", mark, body.silent_until, provisional=body.provisional)
+    return _with_clock(issue, clock)
+
+
+def _again(issue: Issue, at: datetime, mark: Mark) -> Issue:
+    """The handler must act anew; what passed while the resident was looking at finished work is nobody's delay."""
+    if (completed := issue.marks.get("completed")) is not None:
+        issue = replace(issue, pauses=(*issue.pauses, (completed.at, at)))
+    met = {key: mark for key, mark in issue.met.items() if key.split(":")[1] not in ("complete", "handle")}
+    marks = {kind: first for kind, first in issue.marks.items() if kind != "completed"}
+    issue = replace(issue, status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
+    issue = _new_term(_without_clock(issue, "silence"), mark)
+    return replace(issue, clocks=wind(issue, afresh=True))
+
+
+def _unplanned(issue: Issue) -> Issue:
+    """The plan was denied: the work stands where it stood before, and a plan is owed again."""
+    met = {key: mark for key, mark in issue.met.items() if not key.endswith(":plan")}
+    return _with_status(replace(issue, plan=None, met=met), "arrived", force=True)
+
+
+def _count_climb(issue: Issue, event: e.Event) -> Issue:
+    """Notes on the clock that caused it that its climb happened, so that it happens once."""
+    if event.recorded_at is None:
+        return issue
+    clocks = tuple(
+        replace(clock, climbed=clock.climbed + 1) if clock.clause == event.clause else clock for clock in issue.clocks
+    )
+    return replace(issue, clocks=clocks)
+
+
+def _with_calendar(issue: Issue, calendar: YearCalendar) -> Issue:
+    others = tuple(known for known in issue.calendars if known.year != calendar.year)
+    issue = replace(issue, calendars=tuple(sorted((*others, calendar), key=lambda known: known.year)))
+    issue = replace(issue, clocks=wind(issue, afresh=True))
+    silence = next((clock for clock in issue.clocks if clock.clause == "silence"), None)
+    if silence is None:
+        return issue
+    policy = issue.policy
+    due = due_after(silence.start.at, policy.silence.within, policy.service_hours, issue.calendars)
+    return _with_clock(issue, replace(silence, due=due.at, provisional=due.provisional))
+
+
+def _lit(issue: Issue, event: e.Event) -> Issue:
+    """A light went on, or a reminder went out."""
+    match event.body:
+        case e.Warned():
+            return _mark_clock(issue, event.clause, warned=True)
+        case e.Overdue():
+            return _mark_clock(issue, event.clause, overdue=True)
+        case e.Reminded(count=count, review=review):
+            if review is not None:
+                clocks = (replace(c, due=review) if c.clause == "review" else c for c in issue.clocks)
+                return replace(issue, clocks=tuple(clocks))
+            sent = count + (issue.reminder.count if issue.reminder else 0)
+            return replace(issue, reminder=_reminder(issue, event.recorded_at or event.at, sent))
+        case _:
+            return issue
+
+
+def _reminder(issue: Issue, moment: datetime, count: int) -> Reminder:
+    """Reminders that are used up stay in the state, so that they do not begin again."""
+    if count >= issue.policy.top.times:
+        return Reminder(None, count)
+    return Reminder(reminder_after(issue, moment, count), count)
+
+
+def _mark_clock(issue: Issue, clause: str | None, **lit: bool) -> Issue:
+    clocks = tuple(replace(clock, **lit) if clock.clause == clause else clock for clock in issue.clocks)
+    return replace(issue, clocks=clocks)
+
+
+def _settle(issue: Issue, event: e.Event) -> Issue:
+    """What follows from every event: running clocks, reminders, whose minutes, the receipt."""
+    if not issue.is_closed:
+        issue = replace(issue, clocks=wind(issue))
+        if issue.plan is not None and issue.plan.needs is None and _is_update(issue, event):
+            issue = _wind_update(issue, Mark(event.at, event.seq))
+        if not needs_reminder(issue):
+            issue = replace(issue, reminder=None)
+        elif issue.reminder is None:
+            issue = replace(issue, reminder=_reminder(issue, event.recorded_at or event.at, 0))
+    who, org = holder(issue)
+    counted = (event.recorded_at or event.at) if isinstance(event.body, e.Escalated) else event.at
+    since = max(counted, issue.holding.since) if issue.holding else counted
+    issue = replace(issue, holding=Holding(who, org, since))
+    if event.command is not None:
+        issue = replace(issue, receipts={**issue.receipts, event.command.id: _receipt(event, event.command)})
+    return issue
+
+
+def _is_update(issue: Issue, event: e.Event) -> bool:
+    """Whether the event keeps the resident informed about a plan: any word or act of those who do the work."""
+    works = event.actor is not None and event.actor.role != "resident"
+    return works and event.kind not in ("planned", "step_done", "granted", "refused", "warned")
+
+
+def _receipt(event: e.Event, command: e.CommandRef) -> Receipt:
+    if isinstance(event.body, e.Refused):
+        return Receipt(command.digest, "refused", event.seq, event.body.code, event.body.reason)
+    return Receipt(command.digest, "applied", event.seq)
+

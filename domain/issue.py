@@ -1,0 +1,254 @@
+"""The state of one issue: a single frozen value that continue-as-new, the read model and the auditor can carry.
+
+Only `domain.evolve` makes a new one from an old one. The pinned policy and calendars are part of the value but
+not of its serialized form, which names them by digest.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from domain.events import PolicyRef
+from domain.place import Handler, Place
+from domain.policy import Policy
+from domain.vocabulary import (
+    LEVELS,
+    Assessment,
+    Category,
+    CloseKind,
+    CompletionKind,
+    Holder,
+    Level,
+    Satisfaction,
+    Scope,
+    Status,
+    WaitReason,
+)
+from domain.wire import digest, dump, load_fields
+from domain.worktime import Limit, Pause, YearCalendar
+
+RULES_VERSION: Final = 1
+"""The version of the rules that new issues get; older ones stay dispatchable."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """When something happened, and as which event."""
+
+    at: datetime
+    seq: int
+
+
+@dataclass(frozen=True)
+class Clock:
+    """One running clause of this issue, or one of the clocks that the rules themselves start.
+
+    Those are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update`` and ``appointment``.
+    """
+
+    clause: str
+    level: Scope
+    milestone: str
+    start: Mark
+    due: datetime
+    warn: datetime | None = None
+    climbs: tuple[datetime, ...] = ()
+    provisional: bool = False
+    round: bool = False
+    """Falls on a moment that many issues share (end of day, opening), so wake-ups may be spread after it."""
+    warned: bool = False
+    overdue: bool = False
+    climbed: int = 0
+
+
+@dataclass(frozen=True)
+class Reminder:
+    """The next reminder at the top of the ladder, after `count` that were sent."""
+
+    at: datetime | None
+    """None once the policy's number of reminders is used up."""
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Whose minutes are running, and since when."""
+
+    holder: Holder
+    org: str | None
+    since: datetime
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    due: datetime
+    owner: str = ""
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class PlanState:
+    """The steps of the plan; `needs` is the level that still has to grant it."""
+
+    steps: tuple[PlanStep, ...]
+    needs: Level | None = None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A request for more time that nobody has decided yet; `level` is the rank from which it was made."""
+
+    clause: str
+    by: Limit
+    level: Level
+
+
+@dataclass(frozen=True)
+class Closed:
+    kind: CloseKind
+    satisfaction: Satisfaction = "not_rated"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a command: its digest, ``applied`` or ``refused``, and the seq of its last event."""
+
+    digest: str
+    outcome: str
+    seq: int
+    code: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """See the module. `version` is the seq of the last event, `since` the moment of the last change (UTC)."""
+
+    id: str
+    policy: Policy
+    calendars: tuple[YearCalendar, ...] = ()
+    rules_version: int = RULES_VERSION
+    version: int = 0
+    number: str = ""
+    place: Place = field(default_factory=lambda: Place("", "", ""))
+    category: Category = "other"
+    urgent: bool = False
+    about_operator: bool = False
+    reporter: str = ""
+    follows: str | None = None
+    ladder: tuple[Level, ...] = LEVELS
+    status: Status = "dispatched"
+    interrupted: Status | None = None
+    """What ``suspended`` and ``waiting`` go back to."""
+    level: Level = "property"
+    handler: Handler = field(default_factory=lambda: Handler("", "company"))
+    assessment: Assessment | None = None
+    completion: CompletionKind | None = None
+    closed: Closed | None = None
+    opened_at: datetime = EPOCH
+    since: datetime = EPOCH
+    holding: Holding | None = None
+    marks: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
+    """The first event of each kind."""
+    term: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
+    """The first event of each kind since this level got the lead; ``led`` is when it got it."""
+    met: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
+    """``level:milestone`` or ``issue:milestone`` -> when it was last reached by whom it concerns."""
+    pauses: tuple[Pause, ...] = ()
+    paused_at: datetime | None = None
+    clocks: tuple[Clock, ...] = ()
+    reminder: Reminder | None = None
+    extensions: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
+    """Clause -> what was granted on top of its limit."""
+    extended: int = 0
+    pending: Pending | None = None
+    declined: bool = False
+    """A decline awaits its ruling."""
+    plan: PlanState | None = None
+    waits_for: WaitReason | None = None
+    shelved: bool = False
+    appointment: datetime | None = None
+    transfers: int = 0
+    reopened: int = 0
+    asked: int = 0
+    attempts: int = 0
+    adopted: tuple[str, ...] = ()
+    receipts: Mapping[str, Receipt] = field(default_factory=dict[str, Receipt])
+
+    @classmethod
+    def new(cls, id: str, policy: Policy, calendars: Sequence[YearCalendar]) -> "Issue":
+        """An issue to which nothing has happened yet."""
+        return cls(id=id, policy=policy, calendars=tuple(calendars))
+
+    @property
+    def is_closed(self) -> bool:
+        return self.closed is not None
+
+    @property
+    def is_paused(self) -> bool:
+        return self.paused_at is not None
+
+
+def policy_ref(policy: Policy) -> PolicyRef:
+    return PolicyRef(policy.id, policy.version, policy.digest)
+
+
+def org_of(issue: Issue, level: Level) -> str:
+    """The code of the organisation that answers at this level."""
+    match level:
+        case "property":
+            return issue.place.operator or issue.handler.code
+        case "community":
+            return issue.place.community
+        case "street":
+            return issue.place.street
+
+
+def lead_org(issue: Issue) -> str:
+    """The code of the organisation that answers for the issue now."""
+    return org_of(issue, issue.level)
+
+
+def rank(level: Level) -> int:
+    return LEVELS.index(level)
+
+
+def at_top(issue: Issue) -> bool:
+    return issue.level == issue.ladder[-1]
+
+
+def rung(issue: Issue, at_least: Level) -> Level | None:
+    """The lowest level of this issue's ladder that is above the lead and not below `at_least`."""
+    return next(
+        (level for level in issue.ladder if rank(level) > rank(issue.level) and rank(level) >= rank(at_least)), None
+    )
+
+
+def next_rung(issue: Issue) -> Level | None:
+    """The level above the lead, None at the top."""
+    return rung(issue, "property")
+
+
+def dump_issue(issue: Issue) -> dict[str, Any]:
+    """The plain state; policy and calendars only by reference."""
+    plain: dict[str, Any] = dump(issue)
+    plain["policy"] = dump(policy_ref(issue.policy))
+    plain["calendars"] = calendars_digest(issue.calendars)
+    return plain
+
+
+def load_issue(plain: Mapping[str, Any], policy: Policy, calendars: Sequence[YearCalendar]) -> Issue:
+    """The inverse of `dump_issue`; ValueError if policy or calendars are not those that the state names."""
+    if plain["policy"]["digest"] != policy.digest:
+        raise ValueError(f"state is under policy {plain['policy']}, not {policy.id} {policy.version} {policy.digest}")
+    if plain["calendars"] != calendars_digest(calendars):
+        raise ValueError(f"state is under calendars {plain['calendars']}, not {calendars_digest(calendars)}")
+    rest = {key: value for key, value in plain.items() if key not in ("policy", "calendars")}
+    return Issue(policy=policy, calendars=tuple(calendars), **load_fields(Issue, rest))
+
+
+def calendars_digest(calendars: Sequence[YearCalendar]) -> str:
+    """Identifies a set of calendars."""
+    return digest(dump(tuple(calendars)))

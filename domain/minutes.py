@@ -1,0 +1,66 @@
+"""Whose minutes they are: every minute of an issue belongs to whoever held it, and to nobody during an outage."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from domain.events import Event, Held
+from domain.issue import Holding, Issue
+from domain.vocabulary import HandlerKind, Holder, WaitReason
+
+_HANDLERS: Final[Mapping[HandlerKind, Holder]] = MappingProxyType(
+    {
+        "company": "operator", "society": "operator", "community": "community", "volunteers": "third_party",
+        "street": "street", "department": "department",
+    }
+)  # fmt: skip
+_WAITS: Final[Mapping[WaitReason, Holder]] = MappingProxyType(
+    {
+        "parts": "third_party", "weather": "nobody", "access": "resident", "third_party": "third_party",
+        "department": "department", "funds": "third_party", "vote": "third_party", "procurement": "third_party",
+    }
+)  # fmt: skip
+
+
+def holder(issue: Issue) -> tuple[Holder, str | None]:
+    """Whose minutes run now, and the code of that organisation where it is one."""
+    if issue.status in ("suspended", "completed", "closed"):
+        return "resident", None
+    if issue.status == "waiting":
+        if issue.shelved:
+            return "street", issue.place.street
+        return _WAITS[issue.waits_for or "third_party"], None
+    if issue.level == "street":
+        return "street", issue.place.street
+    if issue.level == "community" or issue.declined:
+        return "community", issue.place.community
+    return _HANDLERS[issue.handler.kind], issue.handler.code
+
+
+def held(issue: Issue, event: Event) -> tuple[Held, ...]:
+    """The time between the event before and this one, by holder.
+
+    A climb counts up to its due time; from then until it was recorded nobody could see who leads.
+    """
+    holding = issue.holding
+    parts: list[Held] = []
+    if holding is not None and event.at > holding.since:
+        parts.append(_part(holding, event))
+    if event.recorded_at is not None and event.kind == "escalated" and event.recorded_at > event.at:
+        lost = event.recorded_at - event.at
+        parts.append(Held("nobody", None, round(lost.total_seconds() * 1000)))
+    return tuple(parts)
+
+
+def _part(holding: Holding, event: Event) -> Held:
+    return Held(holding.holder, holding.org, round((event.at - holding.since).total_seconds() * 1000))
+
+
+def totals(events: Iterable[Event]) -> dict[tuple[Holder, str | None], int]:
+    """Milliseconds by holder and organisation over these events."""
+    found: defaultdict[tuple[Holder, str | None], int] = defaultdict(int)
+    for event in events:
+        for part in event.held:
+            found[part.holder, part.org] += part.ms
+    return dict(found)

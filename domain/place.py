@@ -1,0 +1,27 @@
+"""Where an issue is and which organisations answer for that place, as resolved when it was reported."""
+
+from dataclasses import dataclass
+
+from domain.vocabulary import HandlerKind, OperatorKind
+
+
+@dataclass(frozen=True)
+class Handler:
+    """The organisation that does the work (承办)."""
+
+    code: str
+    kind: HandlerKind
+
+
+@dataclass(frozen=True)
+class Place:
+    """A compound with its community, street and, on that day, its operator (None: nobody under contract)."""
+
+    compound: str
+    community: str
+    street: str
+    operator: str | None = None
+    operator_kind: OperatorKind | None = None
+    grid: str = ""
+    name: str = ""
+    """The compound's name, for people."""

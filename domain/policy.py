@@ -1,0 +1,132 @@
+"""What a district has promised, as data: limits, climbs and the other numbers of a policy pack.
+
+A policy is identified by id, version and digest, and is pinned to an issue when it starts; only a recorded
+command changes it. The TOML form and its validation are in `policies.loader`.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from domain.vocabulary import ASSESSMENTS, CATEGORIES, Assessment, Category, Level, Milestone, Scope
+from domain.wire import digest, dump
+from domain.worktime import Limit, ServiceHours
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One promise: reach `milestone` within `limit` of the event `starts`; after `climb` the lead moves up.
+
+    `starts` is an event kind, or ``led``: the level got the lead (dispatched, climbed, returned), counted
+    from the moment that was recorded. `when` holds assessments, ``urgent`` or categories, all optional: the
+    first clause of a scope and milestone that matches applies. The k-th entry of `climb` moves the lead k
+    rungs above the clause's level (for the whole issue: above the policy's first level).
+    """
+
+    id: str
+    level: Scope
+    milestone: Milestone
+    starts: str
+    limit: Limit
+    climb: tuple[Limit, ...] = ()
+    when: tuple[str, ...] = ()
+    ends: str = "day"
+    """For day clocks: ``day`` is 23:59:59, ``service`` the close of service hours."""
+    ask: str | None = None
+    """What the red light asks for, e.g. ``reassess``."""
+    source: str = ""
+
+    def applies(self, assessment: Assessment | None, urgent: bool, category: Category) -> bool:
+        """Whether every kind of word in `when` (assessment, urgency, category) has one that fits the issue."""
+        sizes = [word for word in self.when if word in ASSESSMENTS]
+        subjects = [word for word in self.when if word in CATEGORIES]
+        return (
+            (not sizes or assessment in sizes)
+            and (not subjects or category in subjects)
+            and ("urgent" not in self.when or urgent)
+        )
+
+
+@dataclass(frozen=True)
+class Silence:
+    """How long the resident may keep silent after completion before the issue closes as not rated."""
+
+    within: Limit
+
+
+@dataclass(frozen=True)
+class Reopen:
+    """How often an issue may be reopened, and from which time on that climbs."""
+
+    times: int
+    climbs_from: int
+
+
+@dataclass(frozen=True)
+class Transfers:
+    """From which decline, redispatch or return on (counted together) the issue climbs."""
+
+    climbs_from: int
+
+
+@dataclass(frozen=True)
+class Extend:
+    """How often the limits may be extended, and by how much at most each time."""
+
+    times: int
+    max: Limit
+
+
+@dataclass(frozen=True)
+class Ask:
+    """How often the resident may be asked, and how long the clock may stand still for it."""
+
+    times: int
+    max: Limit
+
+
+@dataclass(frozen=True)
+class PlanRule:
+    """Dated steps: an update at least every `update`; a longer plan must be granted from above."""
+
+    update: Limit
+    community_over: Limit
+    street_over: Limit
+
+
+@dataclass(frozen=True)
+class Top:
+    """At the top of the ladder: the first reminder after `remind`, doubling up to `doubling_to`, at most `times`."""
+
+    remind: Limit
+    doubling_to: Limit
+    times: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A whole pack. `warn_at` is the share of the way to the limit (wall clock) at which the yellow light goes on."""
+
+    id: str
+    version: int
+    title: str
+    source: str
+    ladder: tuple[Level, ...]
+    service_hours: ServiceHours
+    silence: Silence
+    reopen: Reopen
+    transfers: Transfers
+    extend: Extend
+    ask: Ask
+    plan: PlanRule
+    top: Top
+    clause: tuple[Clause, ...]
+    climb_lands: str = "at once"
+    """``opening``: an ordinary climb outside service hours takes effect at opening; ``at once`` otherwise."""
+    warn_at: float = 0.8
+    grace: Limit = field(default_factory=lambda: Limit(1, "s"))
+    """How long a timer waits after a deadline for commands stamped in time but delivered late; wall time."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Identifies the exact content, together with id and version."""
+        return digest(dump(self))

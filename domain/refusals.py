@@ -1,0 +1,222 @@
+"""Why a command has no effect: identity, order, and the limits of the policy, each with a reason in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import domain.commands as c
+from domain.access import capacities, may_give
+from domain.issue import Issue, next_rung, rank, rung
+from domain.vocabulary import LEVELS, Level, Status
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """`code` is for programs: stale, closed, not-yours, not-now, limit or invalid."""
+
+    code: str
+    reason: str
+
+
+_WORKING: Final[tuple[Status, ...]] = ("accepted", "arrived", "planned", "answered")
+_PAUSED: Final[tuple[Status, ...]] = ("suspended", "waiting")
+_OPEN: Final[tuple[Status, ...]] = ("dispatched", *_WORKING, *_PAUSED)
+_ALL: Final[tuple[Status, ...]] = (*_OPEN, "completed")
+WHEN: Final[Mapping[str, tuple[Status, ...]]] = MappingProxyType(
+    {
+        "comment": _ALL, "supply": ("suspended",), "urge": _OPEN, "withdraw": _ALL, "confirm": ("completed",),
+        "reopen": ("completed",), "accept": _OPEN, "decline": ("dispatched", "accepted"),
+        "assign": ("dispatched", *_WORKING, "waiting"), "schedule": (*_WORKING, *_PAUSED),
+        "attempt": (*_WORKING, *_PAUSED), "contact": (*_WORKING, *_PAUSED),
+        "arrive": ("accepted", "planned", "answered"), "assess": (*_WORKING, *_PAUSED),
+        "mitigate": (*_WORKING, *_PAUSED), "plan": _WORKING, "step_done": (*_WORKING, "waiting"),
+        "answer": (*_WORKING, *_PAUSED), "ask": _WORKING, "wait": (*_WORKING, "waiting"), "resume": _PAUSED,
+        "extend": ("dispatched", *_WORKING), "complete": (*_WORKING, *_PAUSED), "refer": _ALL, "escalate": _OPEN,
+        "sit": (*_WORKING, *_PAUSED), "redispatch": _OPEN, "return": _ALL, "supervise": _ALL, "instruct": _ALL,
+        "grant": _OPEN, "deny": _OPEN, "rule": _OPEN, "adopt": _ALL, "merge": _ALL, "reject": _OPEN,
+        "shelve": _OPEN, "correct": _ALL, "change_policy": _ALL, "calendar_published": _ALL,
+    }
+)  # fmt: skip
+"""Command -> the statuses in which it applies. A lead above the property company need not wait for its acceptance."""
+
+
+def refusal(issue: Issue, command: c.Command) -> Refusal | None:
+    """None if the command applies; the first reason against it otherwise. A stale version comes before all."""
+    if command.expected_version is not None and command.expected_version != issue.version:
+        return Refusal("stale", f"the issue is at version {issue.version}, not {command.expected_version}")
+    if isinstance(command.body, c.Report):
+        return Refusal("not-now", "the issue has been reported already") if issue.version else None
+    if issue.closed is not None:
+        return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
+    if command.actor is None or not may_give(issue, command.actor, command.name):
+        return Refusal("not-yours", f"{command.name} is not for this role and organisation to give here")
+    return _out_of_order(issue, command, command.actor) or _against_policy(issue, command, command.actor)
+
+
+def _out_of_order(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | None:
+    status = issue.status
+    name = command.name
+    if status in WHEN[name]:
+        return None
+    if status == "dispatched":
+        if _leads_above(issue, actor) and "accepted" in WHEN[name]:
+            return None
+        if "accepted" in WHEN[name]:
+            return Refusal("not-now", f"{name} comes after accept: nobody has accepted the issue yet")
+    if status in _PAUSED and "accepted" in WHEN[name]:
+        return Refusal("not-now", f"the clock stands still ({status}): resume first, then {name}")
+    if status == "completed":
+        return Refusal("not-now", f"the work is completed; {name} does not apply unless the issue is reopened")
+    return Refusal("not-now", f"{name} does not apply while the issue is {status}")
+
+
+def _leads_above(issue: Issue, actor: c.Actor) -> bool:
+    return issue.level != "property" and "lead" in capacities(issue, actor)
+
+
+def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | None:
+    """What the body asks for, against the policy's numbers and the state."""
+    match command.body:
+        case c.Accept():
+            return _accept(issue, actor)
+        case c.Decline() if issue.declined:
+            return Refusal("not-now", "a decline awaits its ruling already")
+        case c.Rule() if not issue.declined:
+            return Refusal("not-now", "there is no decline to rule on")
+        case c.Assess(assessment=assessment, reason=reason) if issue.assessment is not None:
+            if assessment == issue.assessment:
+                return Refusal("not-now", f"the issue is assessed as {assessment} already")
+            return None if reason else Refusal("invalid", "another assessment needs a reason")
+        case c.Plan() | c.StepDone():
+            return _plan(issue, command)
+        case c.Ask() if issue.asked >= issue.policy.ask.times:
+            return Refusal("limit", f"the resident may be asked {issue.policy.ask.times} times, and has been")
+        case c.Wait(review=review):
+            return _wait(issue, command, review)
+        case c.Resume() if issue.shelved and actor.role != "street":
+            return Refusal("not-yours", "the street shelved it; only the street resumes it")
+        case c.Schedule(time=time) if time <= command.at:
+            return Refusal("invalid", "an appointment lies in the future")
+        case c.Extend() | c.Grant() | c.Deny():
+            return _more_time(issue, command, actor)
+        case c.Reopen() if issue.reopened >= issue.policy.reopen.times:
+            return Refusal("limit", f"an issue may be reopened {issue.policy.reopen.times} times; report it anew")
+        case c.Escalate() if next_rung(issue) is None:
+            return Refusal("not-now", f"{issue.level} is the top of the ladder")
+        case c.Redispatch(handler=handler) if handler == issue.handler.code:
+            return Refusal("not-now", f"{handler} handles it already")
+        case c.Return(to=to):
+            return _return(issue, actor, to)
+        case c.Adopt(issue=other) | c.Merge(into=other):
+            return _merge(issue, other)
+        case c.ChangePolicy(body=body) if body is None:
+            return Refusal("invalid", "there is no policy of that id")
+        case _:
+            return None
+
+
+def _accept(issue: Issue, actor: c.Actor) -> Refusal | None:
+    mine = capacities(issue, actor)
+    if "handler" in mine and issue.status == "dispatched":
+        return None
+    if "lead" in mine and "handler" not in mine:
+        return Refusal("not-now", "the lead has taken over already") if "led" in _taken(issue) else None
+    return Refusal("not-now", f"the issue was accepted already; it is {issue.status}")
+
+
+def _taken(issue: Issue) -> Mapping[str, object]:
+    """The lead's own acceptance in this term, under ``led``."""
+    met, led = issue.met.get(f"{issue.level}:accept"), issue.term.get("led")
+    return {"led": met} if met is not None and (led is None or met.seq > led.seq) else {}
+
+
+def _plan(issue: Issue, command: c.Command) -> Refusal | None:
+    match command.body:
+        case c.Plan(steps=steps):
+            if not steps:
+                return Refusal("invalid", "a plan has at least one step")
+            dues = [step.due for step in steps]
+            if dues != sorted(dues) or dues[0] <= command.at:
+                return Refusal("invalid", "the steps of a plan lie in the future, one after the other")
+        case c.StepDone(step=number):
+            if issue.plan is None:
+                return Refusal("not-now", "there is no plan")
+            if not 1 <= number <= len(issue.plan.steps):
+                return Refusal("invalid", f"the plan has steps 1 to {len(issue.plan.steps)}")
+            if issue.plan.steps[number - 1].done:
+                return Refusal("not-now", f"step {number} is done already")
+        case _:
+            pass
+    return None
+
+
+LONGEST_WAIT_DAYS: Final = 92
+"""A wait is looked at again at least once a quarter (assumed; the reports name no figure)."""
+
+
+def _wait(issue: Issue, command: c.Command, review: object) -> Refusal | None:
+    assert isinstance(command.body, c.Wait)
+    if issue.shelved:
+        return Refusal("not-now", "the issue is shelved: the street reviews it monthly")
+    ahead = command.body.review - command.at
+    if ahead.total_seconds() <= 0 or ahead.days > LONGEST_WAIT_DAYS:
+        return Refusal("invalid", f"the review date lies ahead, by {LONGEST_WAIT_DAYS} days at most")
+    return None
+
+
+def _more_time(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | None:
+    rule = issue.policy.extend
+    match command.body:
+        case c.Extend(by=by):
+            if issue.pending is not None:
+                return Refusal("not-now", "an extension has been asked for already")
+            if issue.extended >= rule.times:
+                return Refusal("limit", f"the policy extends {rule.times} times, and has")
+            if not any(clock.clause not in ("silence", "plan-step", "plan-update") for clock in issue.clocks):
+                return Refusal("not-now", "no limit is running")
+            if by is not None and (by.unit != rule.max.unit or by.amount > rule.max.amount):
+                return Refusal("limit", f"the policy extends by {rule.max} at most")
+        case c.Grant(what=what) | c.Deny(what=what):
+            if what == "extension" and issue.pending is None:
+                return Refusal("not-now", "nobody has asked for an extension")
+            if what == "plan" and (issue.plan is None or issue.plan.needs is None):
+                return Refusal("not-now", "no plan waits to be granted")
+            return _from_above(issue, what, actor)
+        case _:
+            pass
+    return None
+
+
+def _from_above(issue: Issue, what: str, actor: c.Actor) -> Refusal | None:
+    level = level_of(actor)
+    if what == "plan" and issue.plan is not None and issue.plan.needs is not None:
+        if rank(level) < rank(issue.plan.needs):
+            return Refusal("not-yours", f"a plan of this length is for the {issue.plan.needs} to grant")
+    elif issue.pending is not None and rank(level) <= rank(issue.pending.level) and level != "street":
+        return Refusal("not-yours", "more time is granted from above the level that asked")
+    return None
+
+
+def level_of(actor: c.Actor) -> Level:
+    """The rank from which an actor speaks: community, street, or else the property side."""
+    return actor.role if actor.role in ("community", "street") else LEVELS[0]
+
+
+def _return(issue: Issue, actor: c.Actor, to: Level | None) -> Refusal | None:
+    target = to or issue.ladder[0]
+    if target not in issue.ladder or rank(target) > rank(issue.level):
+        return Refusal("invalid", f"{target} is not a level of this issue below its lead")
+    if target == issue.level and issue.status == "dispatched":
+        return Refusal("not-now", "the work has not begun: there is nothing to do again")
+    return None
+
+
+def _merge(issue: Issue, other: str) -> Refusal | None:
+    if other == issue.id:
+        return Refusal("invalid", "an issue cannot be merged with itself")
+    if other in issue.adopted:
+        return Refusal("not-now", "that issue was merged into this one already")
+    return None
+
+
