@@ -1,0 +1,82 @@
+"""The working days of each year, as data: one JSON file a year, read and checked here.
+
+A year is published every autumn by the State Council. Until then the rules call deadlines in it provisional.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from domain.wire import WireError, load
+from domain.worktime import YearCalendar
+
+SHIPPED: Final = Path(__file__).parent
+
+
+class CalendarError(ValueError):
+    """A calendar file that cannot be used; `problems` are lines ``file: place: reason``."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def load_all(override: Path | None = None) -> tuple[YearCalendar, ...]:
+    """The shipped calendars with those of `override` (a file, or a folder of them), one a year, by year.
+
+    For a year in both the higher version counts, and the override's where versions are equal.
+    """
+    newest = {calendar.year: calendar for calendar in map(load_file, _files(SHIPPED))}
+    for calendar in map(load_file, _files(override) if override else ()):
+        known = newest.get(calendar.year)
+        if known is None or calendar.version >= known.version:
+            newest[calendar.year] = calendar
+    return tuple(newest[year] for year in sorted(newest))
+
+
+def load_file(path: Path) -> YearCalendar:
+    """The calendar in `path`; CalendarError names everything that is wrong with it."""
+    try:
+        plain: Any = json.loads(path.read_text(encoding="utf-8"))
+        calendar = load(YearCalendar, plain)
+    except OSError as error:
+        raise CalendarError([f"{path}: cannot be read: {error.strerror or error}"]) from error
+    except json.JSONDecodeError as error:
+        raise CalendarError([f"{path}:{error.lineno}: not JSON: {error.msg}"]) from error
+    except WireError as error:
+        raise CalendarError([f"{path}: {str(error).removeprefix('YearCalendar').lstrip('.: ')}"]) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise CalendarError([f"{path}: not JSON in UTF-8"]) from error
+    problems = [f"{path}: {problem}" for problem in _problems(calendar)]
+    if problems:
+        raise CalendarError(problems)
+    return replace(calendar, off=tuple(sorted(calendar.off)), on=tuple(sorted(calendar.on)))
+
+
+def _files(place: Path) -> list[Path]:
+    return sorted(place.glob("*.json")) if place.is_dir() else [place]
+
+
+def _problems(calendar: YearCalendar) -> Iterator[str]:
+    if not 2000 <= calendar.year <= 2999:
+        yield f"year: {calendar.year} is not a year from 2000 on"
+    if calendar.version < 1:
+        yield "version: counts from 1"
+    yield from _days("off", calendar.off, calendar.year)
+    yield from _days("on", calendar.on, calendar.year)
+    for index, day in enumerate(calendar.on):
+        if day.weekday() < 5:
+            yield f"on[{index}]: {day} is not at a weekend, so it needs no making up"
+        if day in calendar.off:
+            yield f"on[{index}]: {day} is also off"
+
+
+def _days(key: str, days: tuple[date, ...], year: int) -> Iterator[str]:
+    for index, day in enumerate(days):
+        if day.year != year:
+            yield f"{key}[{index}]: {day} is not in {year}"
+        if day in days[:index]:
+            yield f"{key}[{index}]: {day} is there already"

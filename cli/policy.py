@@ -1,0 +1,212 @@
+"""``jiesu policy``: the shipped packs, what one says, whether a file is sound, and what it promises in dates.
+
+Reads files only: no home, database or server.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+import calendars
+from domain.policy import Clause, Policy
+from domain.vocabulary import LABELS, Assessment, Category
+from domain.wire import dump
+from domain.worktime import SHANGHAI
+from policies.explain import Line, explain, read_moment
+from policies.loader import PolicyError, load_file, load_pack, shipped
+
+app = typer.Typer(no_args_is_help=True, help="Policy packs: what districts have promised.")
+
+Pack = Annotated[str, typer.Argument(metavar="ID", help="id of a shipped pack, or the path of a .toml file")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@app.command("list")
+def list_packs(as_json: AsJson = False) -> None:
+    """List the shipped packs."""
+    with _plainly():
+        packs = shipped()
+        if as_json:
+            _print_json([_head(policy) for policy in packs])
+            return
+        table = Table("id", "version", "title", "ladder", "clauses", "source")
+        for policy in packs:
+            cells = (policy.id, policy.version, policy.title, _ladder(policy), len(policy.clause), policy.source)
+            table.add_row(*(escape(str(cell)) for cell in cells))
+        Console().print(table)
+
+
+@app.command()
+def show(pack: Pack, as_json: AsJson = False) -> None:
+    """Show one pack with all its clauses."""
+    with _plainly():
+        policy = _load(pack)
+        if as_json:
+            _print_json(dump(policy) | {"digest": policy.digest})
+            return
+        console = Console()
+        for name, value in _rules(policy).items():
+            console.print(f"[bold]{name}[/bold]  {escape(value)}", highlight=False)
+        table = Table(_narrow("clause"), "level", "milestone", _narrow("starts"), "when", "limit", "climb", "source")
+        for clause in policy.clause:
+            table.add_row(*map(escape, _cells(clause)))
+        console.print(table)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="policy packs in TOML")],
+    as_json: AsJson = False,
+) -> None:
+    """Check policy files; exit 1 with file, line and reason of everything that is wrong."""
+    sound: list[tuple[Path, Policy]] = []
+    problems: list[PolicyError] = []
+    for file in files:
+        try:
+            sound.append((file, load_file(file)))
+        except PolicyError as error:
+            problems.append(error)
+    if as_json:
+        _print_json(
+            {
+                "policies": [{"file": str(file)} | _head(policy) for file, policy in sound],
+                "problems": [dump(problem) for error in problems for problem in error.problems],
+            }
+        )
+    else:
+        for file, policy in sound:
+            print(f"{file}: {policy.id} version {policy.version} is sound, digest {policy.digest}")
+        for error in problems:
+            print(error, file=sys.stderr)
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command("explain")
+def explain_pack(
+    pack: Pack,
+    category: Annotated[Category, typer.Option(help="what the issue is about")],
+    start: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="when the clocks start: RFC 3339, or Shanghai time")
+    ],
+    urgent: Annotated[bool, typer.Option("--urgent", help="only what applies to an urgent issue")] = False,
+    assessment: Annotated[Assessment | None, typer.Option(help="only what applies to an issue of this size")] = None,
+    published: Annotated[
+        Path | None, typer.Option("--calendars", metavar="PATH", help="further calendars: a JSON file or a folder")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print every clause in dates, as if its own clock started at --from."""
+    with _plainly():
+        policy, moment = _load(pack), read_moment(start)
+        lines = explain(policy, calendars.load_all(published), category, moment, urgent=urgent, assessment=assessment)
+        if as_json:
+            _print_json([line.plain() for line in lines])
+        else:
+            _print_lines(lines)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """What is wrong with the input is said in plain lines on standard error, with exit code 1."""
+    try:
+        yield
+    except OverflowError:
+        reason = "the time is too far from today to reckon with"
+    except ValueError as error:  # PolicyError, CalendarError, a time that cannot be read
+        reason = str(error)
+    else:
+        return
+    print(reason, file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def _load(pack: str) -> Policy:
+    return load_file(Path(pack)) if pack.endswith(".toml") else load_pack(pack)
+
+
+def _head(policy: Policy) -> dict[str, Any]:
+    return {
+        "id": policy.id,
+        "version": policy.version,
+        "digest": policy.digest,
+        "title": policy.title,
+        "source": policy.source,
+        "ladder": list(policy.ladder),
+        "clauses": len(policy.clause),
+    }
+
+
+def _ladder(policy: Policy) -> str:
+    return " → ".join(LABELS[level] for level in policy.ladder)
+
+
+def _rules(policy: Policy) -> dict[str, str]:
+    """What is not a clause, in words."""
+    return {
+        "id": f"{policy.id}, version {policy.version}, digest {policy.digest}",
+        "title": policy.title,
+        "source": policy.source,
+        "ladder": _ladder(policy),
+        "service hours": f"{policy.service_hours}, climbs land {'at opening' if policy.climb_lands == 'opening' else 'at once'}",
+        "lights": f"yellow at {policy.warn_at:g} of the way, grace {policy.grace}",
+        "silence": f"closes after {policy.silence.within}",
+        "reopen": f"{policy.reopen.times} times, climbs from {policy.reopen.climbs_from}",
+        "transfers": f"climb from {policy.transfers.climbs_from}",
+        "extend": f"{policy.extend.times} times by at most {policy.extend.max}",
+        "ask": f"{policy.ask.times} times for at most {policy.ask.max}",
+        "plan": f"an update every {policy.plan.update}; over {policy.plan.community_over} the community grants it, "
+        f"over {policy.plan.street_over} the street",
+        "top": f"reminders after {policy.top.remind}, doubling to {policy.top.doubling_to}, {policy.top.times} times",
+    }
+
+
+def _cells(clause: Clause) -> Sequence[str]:
+    limit = f"{clause.limit} (to the close of service)" if clause.ends == "service" else str(clause.limit)
+    return (
+        clause.id,
+        LABELS[clause.level],
+        LABELS[clause.milestone],
+        clause.starts,
+        " ".join(clause.when),
+        limit,
+        " ".join(map(str, clause.climb)) or "never",
+        clause.source,
+    )
+
+
+def _print_lines(lines: Sequence[Line]) -> None:
+    table = Table("level", "milestone", _narrow("clause"), "when", _narrow("due"), _narrow("climb"))
+    for line in lines:
+        table.add_row(
+            LABELS[line.level],
+            LABELS[line.milestone],
+            line.clause,
+            " ".join(line.when),
+            _local(line.due) + ("\nprovisional" if line.provisional else ""),
+            "\n".join(map(_local, line.climb)) or "never",
+        )
+    console = Console()
+    console.print(table)
+    console.print("Times in Asia/Shanghai. Provisional: a year on the way has no published calendar.", highlight=False)
+
+
+def _narrow(header: str) -> Column:
+    return Column(header, no_wrap=True)
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _print_json(plain: object) -> None:
+    print(json.dumps(plain, ensure_ascii=False, indent=2))

@@ -1,0 +1,190 @@
+"""What must be true of a policy pack beyond the types of its fields, as plain sentences for the person who wrote it."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise, product
+from typing import Any, Final
+
+from domain.policy import Ask, Clause, Extend, PlanRule, Policy, Reopen, Top, Transfers
+from domain.vocabulary import ASSESSMENTS, CATEGORIES, LEVELS, Level
+from domain.worktime import Limit
+
+Check = Callable[[Any], Iterator[str]]
+Found = tuple[tuple[str | int, ...], str]
+"""Where below the record something is wrong, and what."""
+
+STARTS: Final = (
+    "led", "reported", "dispatched", "accepted", "contacted", "arrived", "assessed", "mitigated", "planned",
+    "answered", "completed", "sat",
+)  # fmt: skip
+"""What may start a clause's clock: getting the lead, or an event of one of these kinds."""
+REACHED_BY: Final[Mapping[str, str]] = {
+    "accept": "accepted", "contact": "contacted", "arrive": "arrived", "assess": "assessed", "sit": "sat",
+    "plan": "planned", "answer": "answered", "handle": "completed", "complete": "completed",
+}  # fmt: skip
+RESERVED: Final = (
+    "plan-step", "plan-update", "silence", "ask", "review", "appointment", "transfers", "reopen", "size", "recurrence",
+    "hand",
+)  # fmt: skip
+"""Clause ids that the rules themselves put on the record."""
+WORDS: Final = ("urgent", *ASSESSMENTS, *CATEGORIES)
+REQUIRED: Final = ((Clause, "source"),)
+"""Fields that have a default in the domain and are asked of a pack all the same."""
+
+_POLICY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}", re.ASCII)
+_CLAUSE_ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+_ONE_MINUTE: Final = 60
+
+
+def is_policy_id(text: str) -> bool:
+    return _POLICY_ID.fullmatch(text) is not None
+
+
+def _policy_id(value: str) -> Iterator[str]:
+    if not is_policy_id(value):
+        yield f"{value!r} is not an id: letters, digits and any of + - _ . (at most 40)"
+
+
+def _clause_id(value: str) -> Iterator[str]:
+    if _CLAUSE_ID.fullmatch(value) is None:
+        yield f"{value!r} is not an id: small letters, digits and single hyphens"
+    if value in RESERVED:
+        yield f"{value!r} is kept for the rules themselves"
+
+
+def _not_blank(value: str) -> Iterator[str]:
+    if not value.strip():
+        yield "is empty"
+
+
+def _source(value: str) -> Iterator[str]:
+    if not value.strip():
+        yield 'is empty; say who promised it, or "assumed"'
+
+
+def _between(least: int, most: int) -> Check:
+    def check(value: int) -> Iterator[str]:
+        if not least <= value <= most:
+            yield f"{value} is not between {least} and {most}"
+
+    return check
+
+
+def _one_of(*words: str) -> Check:
+    def check(value: str) -> Iterator[str]:
+        if value not in words:
+            yield f"{value!r} is not one of {', '.join(words)}"
+
+    return check
+
+
+def _ladder(value: tuple[Level, ...]) -> Iterator[str]:
+    if not value:
+        yield "is empty"
+    if list(value) != [level for level in LEVELS if level in value]:
+        yield f"goes upwards, each level once, in the order {', '.join(LEVELS)}"
+
+
+def _share(value: float) -> Iterator[str]:
+    if not 0 < value <= 1:
+        yield f"{value} is not above 0 and at most 1"
+
+
+def _grace(value: Limit) -> Iterator[str]:
+    if value.clock != "wall" or value.span.total_seconds() > _ONE_MINUTE:
+        yield f"{value} is not wall time (s, m) of at most a minute"
+
+
+def _when(value: tuple[str, ...]) -> Iterator[str]:
+    for index, word in enumerate(value):
+        if word not in WORDS:
+            yield f"{word!r} is not urgent, an assessment ({', '.join(ASSESSMENTS)}) or a category"
+        if word in value[:index]:
+            yield f"{word!r} is there twice"
+
+
+def _climb(value: tuple[Limit, ...]) -> Iterator[str]:
+    for first, second in pairwise(value):
+        if first.clock != second.clock:
+            yield f"{first} and {second} run on different clocks"
+        elif first.span >= second.span:
+            yield f"{second} does not come after {first}"
+
+
+FIELDS: Final[Mapping[tuple[type, str], Check]] = {
+    (Policy, "id"): _policy_id,
+    (Policy, "version"): _between(1, 1_000_000),
+    (Policy, "title"): _not_blank,
+    (Policy, "source"): _not_blank,
+    (Policy, "ladder"): _ladder,
+    (Policy, "climb_lands"): _one_of("opening", "at once"),
+    (Policy, "warn_at"): _share,
+    (Policy, "grace"): _grace,
+    (Reopen, "times"): _between(0, 100),
+    (Reopen, "climbs_from"): _between(1, 100),
+    (Transfers, "climbs_from"): _between(1, 100),
+    (Extend, "times"): _between(0, 100),
+    (Ask, "times"): _between(0, 100),
+    (Top, "times"): _between(0, 1000),
+    (Clause, "id"): _clause_id,
+    (Clause, "starts"): _one_of(*STARTS),
+    (Clause, "when"): _when,
+    (Clause, "climb"): _climb,
+    (Clause, "ends"): _one_of("day", "service"),
+    (Clause, "ask"): _one_of("reassess"),
+    (Clause, "source"): _source,
+}
+"""What is asked of single values, by record and field."""
+
+
+def of_clause(clause: Clause) -> Iterator[Found]:
+    """What is wrong between the fields of one clause."""
+    if clause.ends == "service" and clause.limit.clock not in ("nd", "wd"):
+        yield ("ends",), f"only a limit in days (nd, wd) ends with the service hours, not {clause.limit}"
+    if clause.level == "issue" and clause.starts == "led":
+        yield ("starts",), "a clause of the whole issue runs once, so it cannot start whenever a level gets the lead"
+    if REACHED_BY.get(clause.milestone) == clause.starts:
+        yield ("starts",), f"{clause.starts} is what reaches {clause.milestone}, so it cannot start its clock"
+
+
+def of_plan(plan: PlanRule) -> Iterator[Found]:
+    """What is wrong between the fields of ``plan``."""
+    yield from _ordered("street_over", plan.community_over, plan.street_over)
+
+
+def of_top(top: Top) -> Iterator[Found]:
+    """What is wrong between the fields of ``top``."""
+    yield from _ordered("doubling_to", top.remind, top.doubling_to)
+
+
+def _ordered(key: str, low: Limit, high: Limit) -> Iterator[Found]:
+    if low.clock != high.clock:
+        yield (key,), f"{high} runs on another clock than {low}"
+    elif high.span < low.span:
+        yield (key,), f"{high} is shorter than {low}"
+
+
+def of_ladder(clauses: Sequence[tuple[int, Clause]], ladder: tuple[Level, ...]) -> Iterator[Found]:
+    """Clauses, with their positions in the pack, that do not fit its ladder."""
+    for index, clause in clauses:
+        if clause.level != "issue" and clause.level not in ladder:
+            yield ("clause", index, "level"), f"{clause.level} is not on the ladder ({', '.join(ladder)})"
+            continue
+        above = len(ladder) - 1 - (0 if clause.level == "issue" else ladder.index(clause.level))
+        if len(clause.climb) > above:
+            rungs = "no level" if above == 0 else "one level" if above == 1 else f"{above} levels"
+            yield ("clause", index, "climb"), f"{len(clause.climb)} climbs, but {rungs} above"
+
+
+def of_reach(clauses: Sequence[tuple[int, Clause]]) -> Iterator[Found]:
+    """Clauses that can never apply, because those before them at the same level and milestone always do."""
+    for place, (index, clause) in enumerate(clauses):
+        rivals = [
+            other for _, other in clauses[:place] if (other.level, other.milestone) == (clause.level, clause.milestone)
+        ]
+        if not any(
+            clause.applies(*issue) and not any(rival.applies(*issue) for rival in rivals)
+            for issue in product((None, *ASSESSMENTS), (False, True), CATEGORIES)
+        ):
+            before = ", ".join(rival.id for rival in rivals)
+            yield ("clause", index), f"never applies: {before} before it matches first" if before else "never applies"

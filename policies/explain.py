@@ -1,0 +1,98 @@
+"""What a policy promises in dates: every clause as if its own clock started at one given moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.policy import Clause, Policy
+from domain.promise import promised
+from domain.vocabulary import ASSESSMENTS, CATEGORIES, Assessment, Category, Milestone, Scope
+from domain.wire import format_time, truncate
+from domain.worktime import SHANGHAI, YearCalendar
+
+
+@dataclass(frozen=True)
+class Line:
+    """One clause in dates: red light at `due`, the k-th of `climb` moves the lead k rungs up."""
+
+    level: Scope
+    milestone: Milestone
+    clause: str
+    when: tuple[str, ...]
+    due: datetime
+    climb: tuple[datetime, ...]
+    provisional: bool
+
+    def plain(self) -> dict[str, Any]:
+        """The JSON form that `contract` names; times in UTC."""
+        return {
+            "level": self.level,
+            "milestone": self.milestone,
+            "clause": self.clause,
+            "when": list(self.when),
+            "due": format_time(self.due),
+            "climb": [format_time(moment) for moment in self.climb],
+            "provisional": self.provisional,
+        }
+
+
+def explain(
+    policy: Policy,
+    calendars: Sequence[YearCalendar],
+    category: Category,
+    start: datetime,
+    *,
+    urgent: bool = False,
+    assessment: Assessment | None = None,
+) -> tuple[Line, ...]:
+    """Every clause that an issue of `category` may meet, in the order of the pack.
+
+    `urgent` and `assessment` narrow it to the clauses that apply to such an issue. A clause for urgent issues
+    runs as one, on the wall clock and climbing at once, whether or not `urgent` is given.
+    """
+    return tuple(
+        _line(clause, policy, calendars, start, urgent or "urgent" in clause.when)
+        for clause in policy.clause
+        if _may_apply(clause, policy, category, urgent, assessment)
+    )
+
+
+def read_moment(text: str) -> datetime:
+    """RFC 3339, or a date and time without a zone, which is then Shanghai's; ValueError if it is neither."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return truncate(moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"not a time: {text!r}; write it like 2026-09-30T16:00 or 2026-09-30T08:00:00Z") from error
+
+
+def _line(clause: Clause, policy: Policy, calendars: Sequence[YearCalendar], start: datetime, urgent: bool) -> Line:
+    promise = promised(clause, policy, calendars, start, urgent=urgent)
+    return Line(
+        level=clause.level,
+        milestone=clause.milestone,
+        clause=clause.id,
+        when=clause.when,
+        due=promise.due,
+        climb=promise.climbs,
+        provisional=promise.provisional,
+    )
+
+
+def _may_apply(clause: Clause, policy: Policy, category: Category, urgent: bool, assessment: Assessment | None) -> bool:
+    if not urgent and assessment is None:  # all that is known is the category
+        return category in clause.when or not any(word in CATEGORIES for word in clause.when)
+    sizes = (None, *ASSESSMENTS) if assessment is None else (assessment,)
+    return any(clause is _first(clause, policy, size, urgent, category) for size in sizes)
+
+
+def _first(
+    clause: Clause, policy: Policy, assessment: Assessment | None, urgent: bool, category: Category
+) -> Clause | None:
+    """The one clause of the same level and milestone that applies to such an issue."""
+    for other in policy.clause:
+        same = (other.level, other.milestone) == (clause.level, clause.milestone)
+        if same and other.applies(assessment, urgent, category):
+            return other
+    return None
