@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
@@ -38,7 +39,7 @@ def list_packs(as_json: AsJson = False) -> None:
         if as_json:
             _print_json([_head(policy) for policy in packs])
             return
-        table = Table("id", "version", "title", "ladder", "clauses", "source")
+        table = _table("id", "version", "title", "ladder", "clauses", "source")
         for policy in packs:
             cells = (policy.id, policy.version, policy.title, _ladder(policy), len(policy.clause), policy.source)
             table.add_row(*(escape(str(cell)) for cell in cells))
@@ -56,10 +57,12 @@ def show(pack: Pack, as_json: AsJson = False) -> None:
         console = Console()
         for name, value in _rules(policy).items():
             console.print(f"[bold]{name}[/bold]  {escape(value)}", highlight=False)
-        table = Table(_narrow("clause"), "level", "milestone", _narrow("starts"), "when", "limit", "climb", "source")
+        table = _table("clause", "level", "milestone", "starts", "when", "limit", "climb")
+        sources = _table("clause", "source")
         for clause in policy.clause:
             table.add_row(*map(escape, _cells(clause)))
-        console.print(table)
+            sources.add_row(clause.id, escape(clause.source))
+        console.print(table, sources)
 
 
 @app.command()
@@ -171,7 +174,7 @@ def _rules(policy: Policy) -> dict[str, str]:
 
 
 def _cells(clause: Clause) -> Sequence[str]:
-    limit = f"{clause.limit} (to the close of service)" if clause.ends == "service" else str(clause.limit)
+    limit = f"{clause.limit} by closing" if clause.ends == "service" else str(clause.limit)
     return (
         clause.id,
         LABELS[clause.level],
@@ -180,12 +183,11 @@ def _cells(clause: Clause) -> Sequence[str]:
         " ".join(clause.when),
         limit,
         " ".join(map(str, clause.climb)) or "never",
-        clause.source,
     )
 
 
 def _print_lines(lines: Sequence[Line]) -> None:
-    table = Table("level", "milestone", _narrow("clause"), "when", _narrow("due"), _narrow("climb"))
+    table = _table("level", "milestone", "clause", "when", "due", "climb")
     for line in lines:
         table.add_row(
             LABELS[line.level],
@@ -200,8 +202,11 @@ def _print_lines(lines: Sequence[Line]) -> None:
     console.print("Times in Asia/Shanghai. Provisional: a year on the way has no published calendar.", highlight=False)
 
 
-def _narrow(header: str) -> Column:
-    return Column(header, no_wrap=True)
+def _table(*headers: str) -> Table:
+    """A table that fits a terminal of 80 columns: only prose and lists of words are broken over lines."""
+    wraps = {"title": 10, "source": 18, "ladder": 10, "when": 9, "due": 11}
+    columns = (Column(header, no_wrap=header not in wraps, min_width=wraps.get(header)) for header in headers)
+    return Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def _local(moment: datetime) -> str:

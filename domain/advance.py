@@ -1,7 +1,6 @@
 """The fold that everybody shares: commands in arrival order, and before each the deadlines that fell due."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import domain.commands as c
@@ -9,6 +8,7 @@ from domain.clocks import Deadline, next_deadline
 from domain.decide import act
 from domain.events import Closed, Event
 from domain.issue import Issue
+from domain.values import replace
 
 
 class StuckClock(RuntimeError):

@@ -1,16 +1,17 @@
 """Which clauses run on an issue, and the earliest moment at which one of them acts by itself."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from domain.issue import Clock, Issue, Mark, at_top, lead_org, org_of, rung
 from domain.policy import Clause
 from domain.promise import promised
+from domain.values import replace
 from domain.vocabulary import Level
+from domain.worktime import Limit, part_way
 from domain.worktime import due as due_after
-from domain.worktime import part_way
 
 RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "appointment")
 """Clocks that the rules start themselves; no clause of a policy may bear these names."""
@@ -191,7 +192,7 @@ def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
     """When the reminder number `count` + 1 is due, counted from `moment`: the interval doubles each time."""
     top = issue.policy.top
     amount = min(top.remind.amount * 2**count, top.doubling_to.amount)
-    limit = replace(top.remind, amount=amount)
+    limit = Limit(amount, top.remind.unit)
     return due_after(moment, limit, issue.policy.service_hours, issue.calendars).at
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid5
 
 from domain.place import Place
 from domain.policy import Policy
@@ -428,6 +429,11 @@ NAMES: Final[Mapping[type[Body], str]] = MappingProxyType(
     {body: name for name, body in SIGNALS.items()}
     | {body: _name(body) for body in (Report, DeadlinePassed, Undecodable)}
 )
+
+
+def merge_command_id(issue: str, into: str) -> str:
+    """The id of the command that tells `issue` that it goes on in `into`: the same whoever tells it, however often."""
+    return str(uuid5(NAMESPACE_URL, f"jiesu:merge:{issue}:{into}"))
 
 
 def load_command(name: str, plain: Mapping[str, Any]) -> Command:

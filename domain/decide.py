@@ -1,6 +1,6 @@
 """What a command, or a deadline that passed, leads to: the events, never an exception for what people may ask."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +12,7 @@ from domain.issue import Clock, Issue, lead_org, next_rung, policy_ref, rank, ru
 from domain.minutes import held
 from domain.place import Handler
 from domain.refusals import level_of, refusal
+from domain.values import replace
 from domain.vocabulary import CloseKind, HandlerKind, Level
 from domain.worktime import Limit
 from domain.worktime import due as due_after

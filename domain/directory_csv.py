@@ -21,7 +21,17 @@ from domain.directory import (
     Street,
     role_fits,
 )
-from domain.directory_sheets import COLUMNS, ORGS, PLACES, Cells, Problem, Row, day, read, shown
+from domain.directory_sheets import (
+    COLUMNS,
+    ORGS,
+    PLACES,
+    Cells,
+    Problem,
+    Row,
+    day,
+    read,
+    shown,
+)
 from domain.vocabulary import Category, OperatorKind, Role
 
 T = TypeVar("T")

@@ -1,6 +1,5 @@
 """How an event changes the state of an issue. Nothing else changes it."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +19,7 @@ from domain.issue import (
     Reminder,
 )
 from domain.minutes import holder
+from domain.values import replace
 from domain.vocabulary import Milestone, Status
 from domain.worktime import YearCalendar
 from domain.worktime import due as due_after

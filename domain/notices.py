@@ -1,11 +1,13 @@
 """Who is told what after an event, and which jobs follow from it: rules, so that no activity has to know them."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import domain.events as e
 from domain.clocks import next_step
+from domain.commands import merge_command_id
 from domain.issue import Issue, lead_org
+from domain.wire import dump, format_time
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,11 @@ class Notice:
 
 @dataclass(frozen=True)
 class Job:
-    """Work that must follow the record: ``tell_merged`` sends `command` with `body` to issue `issue`."""
+    """Work that must follow the record: ``tell_merged`` gives `issue` the merge command that `body` holds."""
 
     name: str
     issue: str
-    body: dict[str, str]
+    body: dict[str, Any]
 
 
 _TO_REPORTER: Final = frozenset(
@@ -70,6 +72,7 @@ def jobs(event: e.Event, after: Issue) -> tuple[Job, ...]:
     """What must be done elsewhere because of the event: the adopted issue is told that it goes on in this one."""
     match event.body:
         case e.Adopted(issue=other):
-            return (Job("tell_merged", other, {"into": after.id}),)
+            head = {"id": merge_command_id(other, after.id), "at": format_time(event.at), "actor": dump(event.actor)}
+            return (Job("tell_merged", other, {**head, "body": {"into": after.id}}),)
         case _:
             return ()

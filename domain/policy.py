@@ -7,7 +7,15 @@ command changes it. The TOML form and its validation are in `policies.loader`.
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from domain.vocabulary import ASSESSMENTS, CATEGORIES, Assessment, Category, Level, Milestone, Scope
+from domain.vocabulary import (
+    ASSESSMENTS,
+    CATEGORIES,
+    Assessment,
+    Category,
+    Level,
+    Milestone,
+    Scope,
+)
 from domain.wire import digest, dump
 from domain.worktime import Limit, ServiceHours
 

@@ -1,0 +1,1 @@
+"""Deriving again what happened, from the histories alone."""

@@ -1,0 +1,33 @@
+"""What the Temporal UI shows of an issue: no personal data, and inert, since the UI renders Markdown."""
+
+import re
+
+from domain.clocks import next_step
+from domain.issue import Issue, lead_org
+from domain.vocabulary import LABELS
+from domain.wire import format_time
+
+
+def escape(text: str) -> str:
+    """The text with every character that Markdown or HTML could read as more than itself made inert."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~&:@])", r"\\\1", text.replace("\n", " "))
+
+
+def summary(issue: Issue) -> str:
+    """One line: what and where."""
+    place = issue.place.name or issue.place.compound
+    return escape(f"{LABELS[issue.category]} {place} {issue.number}{' 紧急' if issue.urgent else ''}")
+
+
+def details(issue: Issue) -> str:
+    """Who leads, who handles, and what is due next."""
+    lines = [
+        f"status: {issue.status} {LABELS[issue.status]}",
+        f"lead: {issue.level} {LABELS[issue.level]} ({lead_org(issue)})",
+        f"handler: {issue.handler.code}",
+    ]
+    if (step := next_step(issue)) is not None:
+        lines.append(f"next: {step.milestone} by {format_time(step.due)} ({step.clause}) {step.org or 'resident'}")
+    if issue.closed is not None:
+        lines.append(f"closed: {issue.closed.kind}, {issue.closed.satisfaction}")
+    return "\n\n".join(escape(line) for line in lines)

@@ -1,0 +1,70 @@
+"""Composition root of the worker: workflows and activities on one task queue, and the delivery of notices."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.contract import TASK_QUEUE
+from activities.notices import Deliverer, JobHandler, TableGateway
+from activities.records import Records
+from activities.signals import tell_merged
+from db.engine import Database
+from embedded import connect
+from observability import metrics_registry, serve_metrics, temporal_runtime
+from settings import Settings, SettingsError
+from workflows.issue import IssueWorkflow
+
+log = structlog.get_logger("worker")
+
+RECOVERY: Final = timedelta(seconds=1)
+"""How long a task waits for a worker that knows the workflow before any other takes it: a kill costs that much."""
+CACHED: Final = 500
+"""Workflows kept in memory; the others sleep on the server and are replayed when something happens to them."""
+
+
+def build(client: Client, database: Database, **options: Any) -> Worker:
+    """The worker, as it runs everywhere; `options` are for tests, e.g. ``max_cached_workflows=0``."""
+    records = Records(database)
+    settings: dict[str, Any] = {
+        "max_cached_workflows": CACHED,
+        "sticky_queue_schedule_to_start_timeout": RECOVERY,
+        "graceful_shutdown_timeout": timedelta(seconds=3),
+        **options,
+    }
+    return Worker(client, task_queue=TASK_QUEUE, workflows=[IssueWorkflow], activities=[records.record], **settings)
+
+
+def handlers(client: Client, database: Database) -> Mapping[str, JobHandler]:
+    """Job name -> what does it."""
+    return {"tell_merged": tell_merged(client, database)}
+
+
+async def serve(settings: Settings) -> None:
+    """Runs until SIGINT or SIGTERM; then finishes what it has begun."""
+    registry = metrics_registry()
+    runtime = temporal_runtime(registry)
+    port = serve_metrics(settings, registry)
+    client = await connect(settings, timeout=90.0, runtime=runtime, identity=f"worker-{port}")
+    if client is None:
+        raise SettingsError(f"no Temporal at {settings.address} (JIESU_TEMPORAL_ADDRESS)")
+    database = Database(settings.database)
+    stop = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    deliverer = Deliverer(database, TableGateway(database), handlers(client, database))
+    try:
+        async with build(client, database):
+            log.info("worker_ready", address=settings.address, metrics_port=port)
+            delivering = asyncio.create_task(deliverer.run(stop))
+            await stop.wait()
+            with contextlib.suppress(asyncio.CancelledError):
+                await delivering
+    finally:
+        await database.close()

@@ -1,0 +1,1 @@
+"""Durable shells around the pure rules, one file per mechanism."""

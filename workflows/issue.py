@@ -1,0 +1,186 @@
+"""One resident issue as a durable workflow: it waits, folds and records, and holds no rules."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from temporalio import workflow
+from temporalio.common import RawValue, RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.contract import RECORD, Batch, Start
+    from domain.advance import advance, follows_from_commands
+    from domain.clocks import next_deadline, wake_after
+    from domain.commands import SIGNALS, Command, Undecodable, load_command
+    from domain.events import Event, chain, dump_event, event_digest
+    from domain.issue import Issue, dump_issue, load_issue
+    from domain.policy import Policy
+    from domain.summary import details
+    from domain.wire import WireError, canonical, dump, load, truncate
+    from domain.worktime import YearCalendar
+
+LOCAL_TIMEOUT: Final = timedelta(milliseconds=300)
+ORDINARY_TIMEOUT: Final = timedelta(seconds=10)
+RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500), backoff_coefficient=1.5, maximum_interval=timedelta(seconds=5)
+)
+MOST_EVENTS: Final = 100
+MOST_BYTES: Final = 256 * 1024
+
+
+class DigestMismatch(RuntimeError):
+    """The database holds other events than this workflow folded: somebody must look, so the task fails."""
+
+
+@dataclass
+class _Unrecorded:
+    """Events waiting to be stored; `repeatable` if they would come out the same in a repeated task."""
+
+    events: list[dict[str, Any]]
+    repeatable: bool
+
+
+@workflow.defn(name="Issue")
+class IssueWorkflow:
+    """See the module. Signals bear the commands' names and carry ``{id, at, actor, body, expected_version?}``."""
+
+    @workflow.init
+    def __init__(self, start: Start) -> None:
+        policy = load(Policy, start.policy)
+        calendars = tuple(load(YearCalendar, each) for each in start.calendars)
+        if start.state is None:
+            self._issue = Issue.new(start.issue, policy, calendars)
+        else:
+            self._issue = load_issue(start.state, policy, calendars)
+        self._inbox: list[Command] = [] if start.report is None else [load_command("report", start.report)]
+        self._unrecorded: list[_Unrecorded] = []
+        self._armed: list[datetime] = []
+        self._fired = False
+        self._broken: BaseException | None = None
+
+    @workflow.run
+    async def run(self, start: Start) -> dict[str, Any]:
+        recorder = asyncio.create_task(self._record_in_order())
+        recorder.add_done_callback(self._supervise)
+        while True:
+            self._fold()
+            if self._issue.is_closed or workflow.info().is_continue_as_new_suggested():
+                await self._until(lambda: not self._unrecorded)
+                if self._inbox:  # arrived while the last events were recorded
+                    continue
+                break
+            await self._until(lambda: bool(self._inbox) or self._fired)
+        if self._issue.is_closed:
+            return {"closed": dump(self._issue.closed), "version": self._issue.version}
+        workflow.continue_as_new(Start(self._issue.id, *self._pins(), state=dump_issue(self._issue)))
+
+    @workflow.signal(dynamic=True)
+    def take(self, name: str, args: Sequence[RawValue]) -> None:
+        """The one door for every signal: what cannot be read is recorded, since Temporal has acknowledged it."""
+        self._inbox.append(self._decode(name, args))
+
+    @workflow.query
+    def snapshot(self) -> dict[str, Any]:
+        """The whole issue: ``{state, policy, calendars}``; it reflects every signal acknowledged before."""
+        policy, calendars = self._pins()
+        return {"state": dump_issue(self._issue), "policy": policy, "calendars": calendars}
+
+    @workflow.query
+    def receipt(self, command: str) -> dict[str, Any] | None:
+        """What became of a command: ``{digest, outcome, seq, code?, reason?}``, None if it is not known."""
+        found = self._issue.receipts.get(command)
+        return None if found is None else dump(found)
+
+    def _decode(self, name: str, args: Sequence[RawValue]) -> Command:
+        now = truncate(workflow.now())
+        if name not in SIGNALS:
+            return Command("", now, None, Undecodable(name[:100], "no command has this name"))
+        try:
+            if len(args) != 1:
+                raise WireError(f"expected one argument, got {len(args)}")
+            return load_command(name, workflow.payload_converter().from_payload(args[0].payload, dict[str, Any]))
+        except Exception as error:  # whatever a converter may raise, the issue lives and the record says why
+            return Command("", now, None, Undecodable(name, type(error).__name__ + ": " + str(error)[:200]))
+
+    def _pins(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        return dump(self._issue.policy), dump(self._issue.calendars)
+
+    def _fold(self) -> None:
+        """Takes the inbox and every deadline that has passed through the rules, and arms the next timer."""
+        inbox, self._inbox = self._inbox, []
+        self._fired = False
+        now = truncate(workflow.now())
+        self._issue, events = advance(self._issue, inbox, now)
+        if events:
+            self._queue(events, repeatable=follows_from_commands(inbox, events, now))
+            workflow.set_current_details(details(self._issue))
+        self._arm(now)
+
+    def _queue(self, events: Sequence[Event], repeatable: bool) -> None:
+        part, size = _Unrecorded([], repeatable), 0
+        for event in events:
+            plain = dump_event(event)
+            size += len(canonical(plain))
+            if part.events and (len(part.events) >= MOST_EVENTS or size > MOST_BYTES):
+                self._unrecorded.append(part)
+                part, size = _Unrecorded([], repeatable), len(canonical(plain))
+            part.events.append(plain)
+        self._unrecorded.append(part)
+
+    def _arm(self, now: datetime) -> None:
+        """One lazy timer: it looks again when it fires. Only a deadline that comes earlier arms another at once."""
+        deadline = next_deadline(self._issue, now)
+        if deadline is None:
+            return
+        wake = deadline.at + wake_after(self._issue, deadline)
+        if self._armed and min(self._armed) <= wake:
+            return
+        self._armed.append(wake)
+        asyncio.create_task(self._sleep(wake, max(wake - now, timedelta()), deadline.clause)).add_done_callback(
+            self._supervise
+        )
+
+    async def _sleep(self, wake: datetime, duration: timedelta, clause: str) -> None:
+        await workflow.sleep(duration, summary=clause)
+        self._armed.remove(wake)
+        self._fired = True
+
+    async def _record_in_order(self) -> None:
+        while True:
+            await workflow.wait_condition(lambda: bool(self._unrecorded))
+            part = self._unrecorded[0]
+            first = part.events[0]["seq"] == 1
+            policy, calendars = self._pins() if first else (None, None)
+            stored = await self._record(Batch(self._issue.id, part.events, policy, calendars), part.repeatable)
+            if stored != chain(event_digest(event) for event in part.events):
+                raise DigestMismatch(f"issue {self._issue.id} from event {part.events[0]['seq']}")
+            self._unrecorded.pop(0)
+
+    async def _record(self, batch: Batch, repeatable: bool) -> str:
+        """A local activity is seen before its task is committed, so only what a repeated task repeats may use it."""
+        if repeatable:
+            try:
+                return await workflow.execute_local_activity(
+                    RECORD, batch, result_type=str, start_to_close_timeout=LOCAL_TIMEOUT,
+                    retry_policy=RetryPolicy(maximum_attempts=1),
+                )  # fmt: skip
+            except (ActivityError, ApplicationError):
+                pass  # the database is away or slow: the ordinary activity outlasts that
+        return await workflow.execute_activity(
+            RECORD, batch, result_type=str, start_to_close_timeout=ORDINARY_TIMEOUT, retry_policy=RETRY
+        )
+
+    def _supervise(self, task: "asyncio.Task[None]") -> None:
+        """A loop that dies must not die in silence."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken = error
+
+    async def _until(self, ready: Any) -> None:
+        await workflow.wait_condition(lambda: self._broken is not None or ready())
+        if self._broken is not None:
+            raise self._broken
+
+
