@@ -107,10 +107,10 @@ async def runs_of(client: Client, issue: str) -> list[WorkflowHistory]:
             return runs
 
 
-async def issues_of(client: Client) -> AsyncIterator[str]:
-    """The ids of every issue that Temporal still knows, each once."""
+async def issues_of(client: Client, among: str = "") -> AsyncIterator[str]:
+    """The ids of every issue that Temporal still knows, each once; `among` is a further visibility condition."""
     seen: set[str] = set()
-    async for execution in client.list_workflows('WorkflowType="Issue"'):
+    async for execution in client.list_workflows('WorkflowType="Issue"' + (f" AND {among}" if among else "")):
         issue = execution.id.removeprefix(PREFIX)
         if issue not in seen:
             seen.add(issue)

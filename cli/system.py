@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,12 +59,12 @@ def up(
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Start without a worker: commands queue.")] = False,
 ) -> None:
     """Start everything on this machine: Temporal's dev server, SQLite, the worker and the API."""
-    from cli.embed import prepare
+    from cli.install import prepare
     from embedded import up as start
 
     chosen = settings()
     configure_logging(chosen.log_level, chosen.log_format)
-    run(start(chosen, worker=not no_worker, announce=typer.echo, prepare=prepare))
+    run(start(chosen, worker=not no_worker, announce=typer.echo, prepare=partial(prepare, chosen)))
 
 
 def worker() -> None:
@@ -99,7 +100,7 @@ def directory_import(
     folder: Annotated[Path, typer.Argument(help="The folder with the nine CSV files.")],
 ) -> None:
     """Replace the directory by the files of a folder: all or nothing."""
-    from cli.embed import import_directory
+    from cli.install import import_directory
 
     counts = run(import_directory(settings(), folder))
     typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
@@ -128,7 +129,7 @@ def calendar_publish(file: Annotated[Path, typer.Argument(help="A year's calenda
 
 def rebuild(as_json: Json = False) -> None:
     """Refill the read model from the histories that Temporal holds, and report every difference found."""
-    from cli.embed import rebuild_all
+    from cli.install import rebuild_all
 
     began = datetime.now(UTC)
     report = run(rebuild_all(settings()))

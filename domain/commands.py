@@ -436,6 +436,11 @@ def merge_command_id(issue: str, into: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"jiesu:merge:{issue}:{into}"))
 
 
+def calendar_command_id(issue: str, calendar: YearCalendar) -> str:
+    """The id of the command that gives `issue` this calendar: publishing twice tells it once."""
+    return str(uuid5(NAMESPACE_URL, f"jiesu:calendar:{issue}:{digest(dump(calendar))}"))
+
+
 def load_command(name: str, plain: Mapping[str, Any]) -> Command:
     """The command of wire name `name` from ``{id, at, actor, body, expected_version?}``; WireError if it does not fit."""
     envelope = load(_Envelope, plain)

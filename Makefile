@@ -1,0 +1,58 @@
+# Two commands are enough: `make run` and `make test`. Everything else is for those who work on Jiesu.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench night golden lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): $(BIN)/python pyproject.toml requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ $(RUNTIME)
+
+run: $(RUNTIME) ## start everything on this machine: Temporal, SQLite, worker, API
+	@$(BIN)/jiesu up
+
+test: $(DEV) ## run all tests
+	$(BIN)/pytest
+
+check: $(DEV) ## lint, types, layers, dependencies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+format: $(DEV) ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV) ## measure against a bare workflow and write docs/performance.md
+	$(BIN)/python -m bench
+
+night: $(DEV) ## the long fault runs
+	$(BIN)/pytest -m night
+
+golden: $(DEV) ## record the golden histories anew (read CONTRIBUTING.md first)
+	$(BIN)/python -m tests.workflows.record
+
+lock: $(DEV) ## work out both lock files anew
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --universal --no-header --no-annotate --group build -o constraints.txt
+	$(BIN)/uv pip compile pyproject.toml --universal --no-header --no-annotate --generate-hashes --group dev -o requirements.lock
+
+clean: ## remove the virtual environment and caches, never the data in .jiesu
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

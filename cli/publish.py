@@ -1,0 +1,57 @@
+"""``jiesu calendar publish``: a year's working days reach the open issues as recorded commands."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from temporalio.service import RPCError
+
+import calendars
+from activities.signals import signal
+from audit.history import issues_of
+from cli.errors import Failure
+from db import queries
+from db.engine import Database
+from domain.commands import calendar_command_id
+from domain.wire import dump, format_time, truncate
+from embedded import connect
+from settings import Settings
+
+log = structlog.get_logger("calendar")
+
+
+async def publish(settings: Settings, file: Path) -> int:
+    """Sends `calendar_published` to every open issue that does not hold this calendar yet; how many were told.
+
+    The command's id follows from issue and calendar, so publishing again after a failure tells nobody twice.
+    """
+    try:
+        calendar = calendars.load_file(file)
+    except (ValueError, OSError) as error:
+        raise Failure(str(error)) from None
+    client = await connect(settings, timeout=10.0)
+    if client is None:
+        raise Failure(f"no Temporal at {settings.address}")
+    database = Database(settings.database)
+    told = 0
+    try:
+        async for issue in issues_of(client, "ExecutionStatus='Running'"):
+            async with database.read() as session:
+                known = await queries.issue(session, issue)
+            if known is None or known.is_closed or calendar in known.calendars:
+                continue
+            actor = {"person": "operator", "role": "admin", "org": known.place.street}
+            command = {
+                "id": calendar_command_id(issue, calendar),
+                "at": format_time(truncate(datetime.now(UTC))),
+                "actor": actor,
+                "body": {"calendar": dump(calendar)},
+            }
+            try:
+                await signal(client, issue, "calendar_published", command)
+                told += 1
+            except RPCError as error:  # closed in the meantime, or the server is away: say which
+                log.warning("calendar_not_sent", issue=issue, reason=error.message)
+    finally:
+        await database.close()
+    return told

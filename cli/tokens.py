@@ -1,0 +1,40 @@
+"""Local tokens for the command line and the demo."""
+
+from typing import get_args
+
+from api.tokens import issue_token
+from cli.errors import Failure
+from db.directory import load_directory
+from db.engine import Database
+from domain.directory import role_fits
+from domain.vocabulary import Role
+from settings import Settings
+
+
+async def make(settings: Settings, person: str, role: str, org: str | None) -> str:
+    """A bearer token. Raises Failure if the role is unknown, or the organisation is not one that the role fits."""
+    known: tuple[Role, ...] = get_args(Role)
+    chosen = next((each for each in known if each == role), None)
+    if chosen is None:
+        raise Failure(f"unknown role {role}: one of {', '.join(known)}")
+    if not settings.accepts_local_tokens:
+        raise Failure("local tokens are for the embedded default only (JIESU_LOCAL_TOKENS)")
+    if person == "anonymous" or not person.strip():
+        raise Failure("a token needs a person, and anonymous is nobody")
+    if chosen == "resident":
+        if org is not None:
+            raise Failure("a resident acts for no organisation")
+        return issue_token(settings.home, person, chosen, None)
+    if org is None:
+        raise Failure(f"role {role} acts for an organisation: --org is missing")
+    database = Database(settings.database)
+    try:
+        async with database.read() as session:
+            found = (await load_directory(session)).org(org)
+    finally:
+        await database.close()
+    if found is None:
+        raise Failure(f"unknown organisation {org}")
+    if not role_fits(chosen, found):
+        raise Failure(f"{org} is a {found.kind}: role {role} does not act for it")
+    return issue_token(settings.home, person, chosen, org)
