@@ -4,7 +4,6 @@ Reads files only: no home, database or server.
 """
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -87,9 +86,9 @@ def check(
         )
     else:
         for file, policy in sound:
-            print(f"{file}: {policy.id} version {policy.version} is sound, digest {policy.digest}")
+            typer.echo(f"{file}: {policy.id} version {policy.version} is sound, digest {policy.digest}")
         for error in problems:
-            print(error, file=sys.stderr)
+            typer.echo(error, err=True)
     if problems:
         raise typer.Exit(1)
 
@@ -101,6 +100,7 @@ def explain_pack(
     start: Annotated[
         str, typer.Option("--from", metavar="TIME", help="when the clocks start: RFC 3339, or Shanghai time")
     ],
+    *,
     urgent: Annotated[bool, typer.Option("--urgent", help="only what applies to an urgent issue")] = False,
     assessment: Annotated[Assessment | None, typer.Option(help="only what applies to an issue of this size")] = None,
     published: Annotated[
@@ -129,7 +129,7 @@ def _plainly() -> Iterator[None]:
         reason = str(error)
     else:
         return
-    print(reason, file=sys.stderr)
+    typer.echo(reason, err=True)
     raise typer.Exit(1)
 
 
@@ -214,4 +214,4 @@ def _local(moment: datetime) -> str:
 
 
 def _print_json(plain: object) -> None:
-    print(json.dumps(plain, ensure_ascii=False, indent=2))
+    typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))

@@ -29,6 +29,7 @@ def promised(
     policy: Policy,
     calendars: Sequence[YearCalendar],
     start: datetime,
+    *,
     pauses: Sequence[Pause] = (),
     urgent: bool = False,
 ) -> Promise:
@@ -40,12 +41,12 @@ def promised(
     return Promise(
         due=red.at,
         warn=part_way(start, red.at, policy.warn_at),
-        climbs=tuple(landing(rung.at, policy, urgent, pauses) for rung in rungs),
+        climbs=tuple(landing(rung.at, policy, urgent=urgent, pauses=pauses) for rung in rungs),
         provisional=red.provisional or any(rung.provisional for rung in rungs),
     )
 
 
-def landing(moment: datetime, policy: Policy, urgent: bool = False, pauses: Sequence[Pause] = ()) -> datetime:
+def landing(moment: datetime, policy: Policy, *, urgent: bool = False, pauses: Sequence[Pause] = ()) -> datetime:
     """When a climb due at `moment` takes effect: an ordinary one not at night, if the policy says so.
 
     One that waits for the opening does not take effect inside a pause that has begun meanwhile.

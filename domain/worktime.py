@@ -167,8 +167,7 @@ def part_way(start: datetime, due: datetime, share: float) -> datetime:
 def _stretches(start: datetime, pauses: Sequence[Pause]) -> Sequence[Pause]:
     """The pauses from `start` on, in order, none empty, none touching the next."""
     merged: list[Pause] = []
-    for begin, end in sorted(pauses):
-        begin = max(begin, start)
+    for begin, end in sorted((max(begin, start), end) for begin, end in pauses):
         if end <= begin:
             continue
         if merged and begin <= merged[-1][1]:

@@ -14,16 +14,14 @@ _HEADER = re.compile(rf"(\[\[?)[ \t]*({_KEY})[ \t]*\]")
 _ASSIGNMENT = re.compile(rf"({_KEY})[ \t]*=")
 _PARTS = re.compile(_PART)
 _STRING = re.compile(
-    "|".join(
-        (
-            r'"""(?:[^\\]|\\.)*?"{3,5}',
-            r"'''.*?'{3,5}",
-            r'"(?:[^"\\\n]|\\.)*"',
-            r"'[^'\n]*'",
-            r"#[^\n]*",
-        )
-    ),
-    re.DOTALL,
+    r'''
+      """ (?: [^\\] | \\. )*? "{3,5}
+    | \'{3} .*? \'{3,5}
+    | " (?: [^"\\\n] | \\. )* "
+    | \' [^\'\n]* \'
+    | \# [^\n]*
+    ''',
+    re.DOTALL | re.VERBOSE,
 )
 """What may hold brackets and line ends that mean nothing: the four kinds of string, and comments."""
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from domain.policy import Clause, PlanRule, Policy, Top
+from domain.vocabulary import Level
 from domain.wire import Text, WireError, load
 from policies import checks
 from policies.lines import Lines
@@ -47,6 +48,8 @@ def load_text(text: str, file: str) -> Policy:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError([_syntax(error, text, file)]) from error
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond all measure
+        raise PolicyError([Problem(file, 1, "not TOML that can be read")]) from error
     reader = _Reader(file, plain, Lines(text))
     policy = reader.record(Policy, plain, ())
     if policy is None or reader.problems:
@@ -87,7 +90,7 @@ def _packs() -> list[Path]:
 
 
 def _syntax(error: tomllib.TOMLDecodeError, text: str, file: str) -> Problem:
-    """tomllib says where only in words: "... (at line 3, column 5)", or at the end of the document."""
+    """The parser says where only in words: "... (at line 3, column 5)", or at the end of the document."""
     message, _, place = str(error).rpartition(" (at ")
     found = re.match(r"line (\d+)", place)
     line = int(found[1]) if found else max(text.rstrip("\n").count("\n") + 1, 1)
@@ -166,13 +169,18 @@ class _Reader:
             if clause is not None:
                 sound.append((index, clause))
         self._twice(tables, where)
-        try:
-            ladder = _load(get_type_hints(Policy)["ladder"], self._plain.get("ladder"))
-        except WireError:
-            ladder = ()
+        ladder = self._ladder()
         for found in (*(checks.of_ladder(sound, ladder) if ladder else ()), *checks.of_reach(sound)):
             self._say(*found)
         return tuple(clause for _, clause in sound)
+
+    def _ladder(self) -> tuple[Level, ...]:
+        """The pack's ladder; empty if it is unsound itself, so that no clause is blamed for it."""
+        try:
+            ladder: tuple[Level, ...] = _load(get_type_hints(Policy)["ladder"], self._plain.get("ladder"))
+        except WireError:
+            return ()
+        return () if any(checks.FIELDS[Policy, "ladder"](ladder)) else ladder
 
     def _twice(self, tables: list[object], where: Where) -> None:
         seen: set[object] = set()

@@ -1,0 +1,97 @@
+"""``jiesu policy``: reads files only, speaks JSON when asked, and never shows a traceback."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.policy import app
+from policies.loader import SHIPPED, load_pack
+
+EXPLAIN = ("explain", "52022", "--category", "leak", "--from")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def read(*arguments: str, code: int = 0) -> Any:
+    return json.loads(run(*arguments, "--json", code=code).stdout)
+
+
+def test_list() -> None:
+    assert [pack["id"] for pack in read("list")] == ["12345", "3+3+5", "52022", "demo", "dispute"]
+    assert "五二〇二二" in run("list").stdout
+
+
+def test_show() -> None:
+    shown = read("show", "demo")
+    assert shown["digest"] == load_pack("demo").digest
+    assert shown["clause"][0]["limit"] == "10s"
+    assert "community-accept" in run("show", "demo").stdout
+    assert read("show", str(SHIPPED / "demo.toml")) == shown
+
+
+def test_check(tmp_path: Path) -> None:
+    sound, broken = SHIPPED / "demo.toml", tmp_path / "broken.toml"
+    broken.write_text('id = "x"\nversion = 0\n', encoding="utf-8")
+    assert "is sound" in run("check", str(sound)).stdout
+    result = run("check", str(sound), str(broken), code=1)
+    assert "is sound" in result.stdout
+    assert f"{broken}:2: version: 0 is not between" in result.stderr
+    found = read("check", str(sound), str(broken), code=1)
+    assert [policy["id"] for policy in found["policies"]] == ["demo"]
+    assert {"file": str(broken), "line": 1, "reason": "title: is missing"} in found["problems"]
+
+
+def test_explain() -> None:
+    lines = read(*EXPLAIN, "2026-09-28T10:00")
+    assert lines[1] == {
+        "level": "property",
+        "milestone": "arrive",
+        "clause": "arrive",
+        "when": [],
+        "due": "2026-09-28T02:05:00.000Z",
+        "climb": ["2026-09-28T02:30:00.000Z"],
+        "provisional": False,
+    }
+    assert [line["level"] for line in lines[-2:]] == ["street", "street"]
+    assert "2026-09-28 10:30:00" in run(*EXPLAIN, "2026-09-28T10:00").stdout
+
+
+def test_explain_with_a_calendar_that_is_not_shipped_yet(tmp_path: Path) -> None:
+    calendar = {"year": 2027, "version": 1, "source": "a notice", "off": ["2027-01-01"], "on": []}
+    (tmp_path / "2027.json").write_text(json.dumps(calendar), encoding="utf-8")
+    start = "2026-12-30T10:00"
+    assert "provisional" in run(*EXPLAIN, start, "--assessment", "minor").stdout
+    assert any(line["provisional"] for line in read(*EXPLAIN, start))
+    assert not any(line["provisional"] for line in read(*EXPLAIN, start, "--calendars", str(tmp_path / "2027.json")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (("show", "nope"), 1, "no policy 'nope'; there are 12345"),
+        (("show", "none.toml"), 1, "none.toml:1: cannot be read"),
+        (("check", "none.toml"), 1, "none.toml:1: cannot be read"),
+        ((*EXPLAIN, "noon"), 1, "not a time: 'noon'"),
+        ((*EXPLAIN, "9999-12-31T12:00"), 1, "too far"),
+        ((*EXPLAIN, "2026-09-28T10:00", "--calendars", "none.json"), 1, "none.json: cannot be read"),
+        (("explain", "52022", "--category", "lek", "--from", "2026-09-28T10:00"), 2, "lek"),
+        (("explain", "52022", "--category", "leak"), 2, "--from"),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(arguments: tuple[str, ...], code: int, reason: str) -> None:
+    result = run(*arguments, code=code)
+    assert result.stdout == ""
+    assert reason in result.stderr
