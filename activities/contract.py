@@ -12,16 +12,16 @@ RECORD: Final = "record"
 class Start:
     """The input of an issue's workflow: the first command, and what the API resolved for it.
 
-    `policy` and `calendars` are plain bodies (`domain.wire`). After continue-as-new `state` carries the whole
-    issue and `report` is None. `inbox` holds signals that were not folded yet, as (name, payload).
+    `policy` and `calendars` are plain bodies (`domain.wire`), `rules_version` the rules it is folded by. After continue-as-new `state` carries the whole
+    issue and `report` is None.
     """
 
     issue: str
     policy: dict[str, Any]
     calendars: list[dict[str, Any]]
+    rules_version: int
     report: dict[str, Any] | None = None
     state: dict[str, Any] | None = None
-    inbox: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,24 @@
-"""The events of an issue, derived again from its Temporal history by running the workflow's own code over it."""
+"""What an issue's Temporal history leads to, derived again by running the workflow's own code over it."""
 
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from google.protobuf.message import Message
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_commands import WorkflowCommand
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.client import Client, WorkflowHistory
-from temporalio.worker import (
-    Interceptor,
-    Replayer,
-    StartActivityInput,
-    StartLocalActivityInput,
-    UnsandboxedWorkflowRunner,
-    WorkflowInboundInterceptor,
-    WorkflowInterceptorClassInput,
-    WorkflowOutboundInterceptor,
-)
-from temporalio.workflow import ActivityHandle
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
 
-from activities.contract import RECORD, Batch
+from activities.contract import RECORD
 from workflows.issue import IssueWorkflow
 
 PREFIX: Final = "issue-"
+_TIMEOUTS: Final = ("start_to_fire_timeout", "start_to_close_timeout", "schedule_to_close_timeout")
 
 
 class HistoryError(RuntimeError):
@@ -30,60 +27,77 @@ class HistoryError(RuntimeError):
 
 @dataclass
 class Derived:
-    """What the histories of one issue (its runs, in order) say: events as `dump_event` gives them, and the pins."""
+    """What the histories of one issue (its runs, in order) say.
+
+    `commands` are those that the code gives to Temporal, as plain values; `events` as `dump_event` gives them.
+    """
 
     issue: str
+    commands: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     policy: dict[str, Any] | None = None
     calendars: list[dict[str, Any]] | None = None
 
-    def take(self, batch: Batch) -> None:
-        """A batch may be seen twice, first as local and then as ordinary activity."""
-        known = len(self.events)
-        self.events += [event for event in batch.events if event["seq"] > known]
-        self.policy = self.policy or batch.policy
-        self.calendars = self.calendars or batch.calendars
+    def take(self, commands: Iterable[WorkflowCommand]) -> None:
+        """Notes the commands; a batch of events may be among them twice, first for a local activity."""
+        for command in commands:
+            plain = plain_command(command)
+            self.commands.append(plain)
+            if plain.get("activity") == RECORD and plain["kind"].startswith("schedule"):
+                batch = plain["arguments"][0]
+                known = len(self.events)
+                self.events += [event for event in batch["events"] if event["seq"] > known]
+                self.policy = self.policy or batch.get("policy")
+                self.calendars = self.calendars or batch.get("calendars")
 
 
-class _Capture(Interceptor):
-    """Hands every batch that the workflow code records during a replay to `derived`."""
-
-    def __init__(self, derived: Derived) -> None:
-        self._derived = derived
-
-    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
-        derived = self._derived
-
-        class Outbound(WorkflowOutboundInterceptor):
-            def start_activity(self, input: StartActivityInput) -> ActivityHandle[Any]:
-                _take(derived, input.activity, input.args)
-                return super().start_activity(input)
-
-            def start_local_activity(self, input: StartLocalActivityInput) -> ActivityHandle[Any]:
-                _take(derived, input.activity, input.args)
-                return super().start_local_activity(input)
-
-        class Inbound(WorkflowInboundInterceptor):
-            def init(self, outbound: WorkflowOutboundInterceptor) -> None:
-                super().init(Outbound(outbound))
-
-        return Inbound
+def plain_command(command: WorkflowCommand) -> dict[str, Any]:
+    """The command as ``{kind, activity?, arguments?, result?, ...timeouts in ms}``; never the task queue."""
+    kind = command.WhichOneof("variant") or "none"
+    detail: Message = getattr(command, kind)
+    plain: dict[str, Any] = {"kind": kind}
+    for descriptor, value in detail.ListFields():
+        name = descriptor.name
+        if name in _TIMEOUTS:
+            plain[name] = value.ToMilliseconds()
+        elif name == "activity_type":
+            plain["activity"] = value
+        elif name == "arguments":
+            plain[name] = [_plain(payload) for payload in value]
+        elif name == "result":
+            plain[name] = _plain(value)
+        elif name == "patch_id":
+            plain[name] = value
+    return plain
 
 
-def _take(derived: Derived, activity: str, args: Sequence[Any]) -> None:
-    if activity == RECORD and isinstance(args[0], Batch):
-        derived.take(args[0])
+def _plain(payload: Payload) -> Any:
+    return json.loads(payload.data) if payload.data else None
+
+
+class _Capturing(UnsandboxedWorkflowRunner):
+    """Runs workflow code as it is (nothing but our own runs here) and hands on the commands that it emits."""
+
+    def __init__(self, take: Callable[[Iterable[WorkflowCommand]], None]) -> None:
+        self._take = take
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        instance = super().create_instance(det)
+        activate = instance.activate
+
+        def capturing(act: WorkflowActivation) -> WorkflowActivationCompletion:
+            completion = activate(act)
+            self._take(completion.successful.commands)
+            return completion
+
+        instance.activate = capturing
+        return instance
 
 
 async def derive(issue: str, runs: Sequence[WorkflowHistory]) -> Derived:
-    """The events that the runs of one issue lead to. Raises HistoryError if the code does not fit a history."""
+    """What the runs of one issue lead to. Raises HistoryError if the code does not fit a history."""
     derived = Derived(issue)
-    replayer = Replayer(
-        workflows=[IssueWorkflow],
-        # Nothing but our own code runs here, and the sandbox would double the time.
-        workflow_runner=UnsandboxedWorkflowRunner(),
-        interceptors=[_Capture(derived)],
-    )
+    replayer = Replayer(workflows=[IssueWorkflow], workflow_runner=_Capturing(derived.take))
     for run in runs:
         result = await replayer.replay_workflow(run, raise_on_replay_failure=False)
         if result.replay_failure is not None:

@@ -1,23 +1,26 @@
 """The fold that everybody shares: commands in arrival order, and before each the deadlines that fell due."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
 
 import domain.commands as c
 from domain.clocks import Deadline, next_deadline
-from domain.decide import act
+from domain.decide import Fold, act
 from domain.events import Closed, Event
 from domain.issue import Issue
 from domain.values import replace
+
+RULES: Final[Mapping[int, Callable[[Issue, c.Command], Fold]]] = MappingProxyType({1: act})
+"""Rules version -> how a command leads to events. New rules get a new number; old ones stay, for old issues."""
 
 
 class StuckClock(RuntimeError):
     """A deadline passed and the next one is the same: a bug in the rules, never in the input."""
 
 
-def advance(
-    issue: Issue, inbox: Iterable[c.Command], now: datetime, limit: int | None = None
-) -> tuple[Issue, list[Event]]:
+def advance(issue: Issue, inbox: Iterable[c.Command], now: datetime) -> tuple[Issue, list[Event]]:
     """Folds commands in the order in which they arrived, firing first every deadline that fell due before each.
 
     Who was late is decided by when things happened, not by when a worker woke up; only `recorded_at`, and the
@@ -30,7 +33,7 @@ def advance(
             continue
         issue = _fire(issue, _clamped(issue, command.at, now), now, happened)
         # Deadlines that fired may have moved `since` on.
-        fold = act(issue, replace(command, at=_clamped(issue, command.at, now)))
+        fold = RULES[issue.rules_version](issue, replace(command, at=_clamped(issue, command.at, now)))
         happened += fold.events
         issue = fold.issue
     grace = timedelta(seconds=issue.policy.grace.amount)
@@ -46,7 +49,7 @@ def _fire(issue: Issue, until: datetime, now: datetime, happened: list[Event]) -
     while (deadline := next_deadline(issue, now)) is not None and _has_passed(deadline, until):
         body = c.DeadlinePassed(deadline.clause, deadline.what, recorded_at=now, until=until)
         at = max(issue.since, deadline.at)
-        fold = act(issue, c.Command("", at, None, body))
+        fold = RULES[issue.rules_version](issue, c.Command("", at, None, body))
         if next_deadline(fold.issue, now) == deadline:
             raise StuckClock(f"{deadline} does not move on issue {issue.id} at version {issue.version}")
         happened += fold.events

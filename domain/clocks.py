@@ -182,9 +182,7 @@ def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
 def needs_reminder(issue: Issue) -> bool:
     """At the top of the ladder a passed deadline is not closed, it is brought up again."""
     return (
-        at_top(issue)
-        and issue.status not in ("completed", "closed")
-        and any(clock.overdue for clock in issue.clocks)
+        at_top(issue) and issue.status not in ("completed", "closed") and any(clock.overdue for clock in issue.clocks)
     )
 
 

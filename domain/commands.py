@@ -326,7 +326,7 @@ class Adopt(Body):
 
 @dataclass(frozen=True)
 class Merge(Body):
-    """This issue goes on in `into`, which has adopted it."""
+    """The issue goes on in `into`, which has adopted it."""
 
     into: str
 

@@ -8,7 +8,7 @@ import domain.commands as c
 import domain.events as e
 from domain.clocks import RULE_CLOCKS, climb_target, next_step, reminder_after
 from domain.evolve import evolve
-from domain.issue import Clock, Issue, lead_org, next_rung, policy_ref, rank, rung
+from domain.issue import Clock, Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
 from domain.place import Handler
 from domain.refusals import level_of, refusal
@@ -181,7 +181,7 @@ def starting_ladder(ladder: tuple[Level, ...], report: c.Report) -> tuple[Level,
     """
     has_operator = report.place.operator is not None
     is_community = report.place.operator_kind in ("society", "community")
-    left = [
+    left: list[Level] = [
         level
         for level in ladder
         if not (level == "property" and (not has_operator or report.about_operator))
@@ -248,7 +248,7 @@ def _plan_needs(fold: Fold, end: datetime, actor: c.Actor) -> Level | None:
 
 def rung_from(issue: Issue, level: Level) -> Level:
     """The level itself where this issue has it, else the next one above."""
-    return next((each for each in issue.ladder if rank(each) >= rank(level)), issue.ladder[-1])
+    return lowest(issue.ladder, rank(level)) or issue.ladder[-1]
 
 
 def _steer(fold: Fold, body: c.Body, actor: c.Actor) -> None:
@@ -290,7 +290,9 @@ def _rule(fold: Fold, body: c.Rule, actor: c.Actor) -> None:
     level = level_of(actor)
     handler = None
     if body.upheld:
-        handler = Handler(body.handler, body.handler_kind) if body.handler else Handler(actor.org or "", _HANDLER_OF[level])
+        handler = (
+            Handler(body.handler, body.handler_kind) if body.handler else Handler(actor.org or "", _HANDLER_OF[level])
+        )
     fold.add(e.Ruled(body.upheld, handler, body.reason))
     if body.upheld and rank(level) > rank(fold.issue.level):
         _climb(fold, "ruling", rung(fold.issue, level))
@@ -301,7 +303,7 @@ def _third_transfer(fold: Fold, led_by: Level) -> None:
     issue = fold.issue
     if issue.transfers < issue.policy.transfers.climbs_from:
         return
-    above = next((level for level in issue.ladder if rank(level) > rank(led_by)), issue.ladder[-1])
+    above = lowest(issue.ladder, rank(led_by) + 1) or issue.ladder[-1]
     _climb(fold, "transfers", above if rank(above) > rank(issue.level) else None)
 
 
@@ -345,11 +347,10 @@ def _passed(fold: Fold, passed: c.DeadlinePassed) -> Fold:
 def _remind(fold: Fold, until: datetime) -> None:
     """One reminder for all that fell due up to `until`: catching up never floods."""
     reminder = fold.issue.reminder
-    assert reminder is not None and reminder.at is not None
+    assert reminder is not None
+    assert reminder.at is not None
     left = fold.issue.policy.top.times - reminder.count
     count, moment = 1, reminder.at
     while count < left and (moment := reminder_after(fold.issue, moment, reminder.count + count)) <= until:
         count += 1
     fold.add(e.Reminded(count), clause="top")
-
-

@@ -19,6 +19,7 @@ from domain.issue import (
     Reminder,
 )
 from domain.minutes import holder
+from domain.place import Handler
 from domain.values import replace
 from domain.vocabulary import Milestone, Status
 from domain.worktime import YearCalendar
@@ -69,24 +70,32 @@ def _meet(issue: Issue, event: e.Event, mark: Mark) -> Issue:
 
 
 def _apply(issue: Issue, event: e.Event, mark: Mark) -> Issue:
-    """What is special to each kind of event. Kinds that only leave a mark have one shared case."""
+    """What is special to each kind of event; one that changes nothing more leaves its mark only."""
     match event.body:
         case e.Reported():
             return _reported(issue, event, event.body)
-        case e.Dispatched(handler=handler) | e.Redispatched(handler=handler):
-            issue = replace(issue, handler=handler, declined=False, plan=None, pending=None)
-            issue = replace(issue, transfers=issue.transfers + isinstance(event.body, e.Redispatched))
-            return _new_term(_unpause(_with_status(issue, "dispatched", force=True), event.at), mark)
+        case e.Dispatched() | e.Redispatched() | e.Ruled() | e.Declined() | e.Escalated() | e.Returned():
+            return _moved(issue, event, mark)
+        case e.Suspended() | e.Waited() | e.Shelved() | e.Supplied() | e.Resumed():
+            return _stopped(issue, event, mark)
+        case e.Requested() | e.Extended() | e.Denied() | e.Corrected() | e.PolicyChanged() | e.CalendarPublished():
+            return _rescheduled(issue, event)
+        case e.Planned() | e.StepDone() | e.Granted():
+            return _planned(issue, event, mark)
+        case e.Warned() | e.Overdue() | e.Reminded():
+            return _lit(issue, event)
+        case e.Closed(kind=kind, satisfaction=satisfaction):
+            issue = replace(issue, status="closed", interrupted=None, closed=Closed(kind, satisfaction))
+            return replace(issue, clocks=(), reminder=None, paused_at=None)
+        case _:
+            return _worked(issue, event, mark)
+
+
+def _worked(issue: Issue, event: e.Event, mark: Mark) -> Issue:
+    """The steps of those who do the work, and of the resident."""
+    match event.body:
         case e.Accepted():
             return _with_status(issue, "accepted")
-        case e.Declined():
-            return replace(issue, declined=True, transfers=issue.transfers + 1)
-        case e.Ruled(upheld=upheld, handler=handler):
-            issue = replace(issue, declined=False)
-            if not upheld or handler is None:
-                return issue
-            issue = replace(issue, handler=handler, plan=None, pending=None)
-            return _new_term(_unpause(_with_status(issue, "dispatched", force=True), event.at), mark)
         case e.Scheduled(time=time):
             issue = replace(issue, appointment=time)
             return _with_clock(issue, Clock("appointment", "issue", "arrive", mark, time))
@@ -98,10 +107,58 @@ def _apply(issue: Issue, event: e.Event, mark: Mark) -> Issue:
             term = {f"assessed:{assessment}": mark, **issue.term}
             marks = {f"assessed:{assessment}": mark, **issue.marks}
             return replace(issue, assessment=assessment, term=term, marks=marks)
-        case e.Planned() | e.StepDone() | e.Granted():
-            return _planned(issue, event, mark)
         case e.Answered():
             return _with_status(issue, "answered") if _moves(issue, event) else issue
+        case e.Completed():
+            return _completed(issue, event, event.body, mark)
+        case e.Reopened():
+            return _again(replace(issue, reopened=issue.reopened + 1), event.at, mark)
+        case e.Adopted(issue=adopted):
+            return replace(issue, adopted=(*issue.adopted, adopted))
+        case (
+            e.Led() | e.Commented() | e.Urged() | e.Withdrawn() | e.Confirmed() | e.Assigned() | e.Contacted()
+            | e.Mitigated() | e.Referred() | e.Sat() | e.Supervised() | e.Instructed() | e.Merged() | e.Rejected()
+            | e.Refused() | e.RejectedSignal()
+        ):  # fmt: skip
+            return issue
+        case _:
+            raise TypeError(f"unknown event {event.kind}")
+
+
+def _moved(issue: Issue, event: e.Event, mark: Mark) -> Issue:
+    """Who handles it, or who leads it, has changed or is disputed."""
+    match event.body:
+        case e.Dispatched(handler=handler):
+            return _handed_over(issue, handler, event.at, mark)
+        case e.Redispatched(handler=handler):
+            return _handed_over(replace(issue, transfers=issue.transfers + 1), handler, event.at, mark)
+        case e.Declined():
+            return replace(issue, declined=True, transfers=issue.transfers + 1)
+        case e.Ruled(upheld=upheld, handler=handler):
+            if upheld and handler is not None:
+                return _handed_over(issue, handler, event.at, mark)
+            return replace(issue, declined=False)
+        case e.Escalated():
+            # Nobody is late for hours in which they could not see the issue: their clock starts at the record.
+            led = Mark(event.recorded_at or event.at, event.seq)
+            return _new_term(_count_climb(replace(issue, level=event.level, reminder=None), event), led)
+        case e.Returned():
+            issue = replace(issue, level=event.level, transfers=issue.transfers + 1, plan=None)
+            issue = replace(issue, reminder=None, declined=False, pending=None)
+            issue = _again(_unpause(issue, event.at), event.at, mark)
+            return replace(issue, clocks=tuple(skip_climbs(clock, event.at) for clock in issue.clocks))
+        case _:
+            raise TypeError(f"{event.kind} moves nothing")
+
+
+def _handed_over(issue: Issue, handler: Handler, at: datetime, mark: Mark) -> Issue:
+    issue = replace(issue, handler=handler, declined=False, plan=None, pending=None)
+    return _new_term(_unpause(_with_status(issue, "dispatched", force=True), at), mark)
+
+
+def _stopped(issue: Issue, event: e.Event, mark: Mark) -> Issue:
+    """The clock stands still, or goes on."""
+    match event.body:
         case e.Suspended(until=until, provisional=provisional):
             issue = replace(issue, asked=issue.asked + 1)
             return _pause(issue, "suspended", Clock("ask", "issue", "supply", mark, until, provisional=provisional))
@@ -111,54 +168,30 @@ def _apply(issue: Issue, event: e.Event, mark: Mark) -> Issue:
         case e.Shelved(review=review):
             issue = replace(issue, shelved=True, reminder=None)
             return _pause(issue, "waiting", Clock("review", "issue", "resume", mark, review))
-        case e.Supplied() | e.Resumed():
+        case _:
             return _unpause(issue, event.at)
+
+
+def _rescheduled(issue: Issue, event: e.Event) -> Issue:
+    """More time, other numbers, other days: every running clock is worked out again from its start."""
+    match event.body:
         case e.Requested(clause=clause, by=by):
             return replace(issue, pending=Pending(clause, by, event.level))
+        case e.Denied(what=what):
+            return _unplanned(issue) if what == "plan" else replace(issue, pending=None)
         case e.Extended(clause=clause, by=by):
             extensions = {**issue.extensions, clause: by}
             issue = replace(issue, extensions=extensions, extended=issue.extended + 1, pending=None)
-            return replace(issue, clocks=wind(issue, afresh=True))
-        case e.Denied(what=what):
-            return _unplanned(issue) if what == "plan" else replace(issue, pending=None)
-        case e.Completed():
-            return _completed(issue, event, event.body, mark)
-        case e.Reopened():
-            return _again(replace(issue, reopened=issue.reopened + 1), event.at, mark)
-        case e.Escalated():
-            led = Mark(event.recorded_at or event.at, event.seq)
-            issue = replace(issue, level=event.level, reminder=None)
-            issue = _count_climb(issue, event)
-            return _new_term(issue, led)
-        case e.Returned():
-            issue = replace(issue, level=event.level, transfers=issue.transfers + 1, plan=None, completion=None)
-            issue = replace(issue, reminder=None, declined=False, pending=None)
-            issue = _again(_unpause(issue, event.at), event.at, mark)
-            return replace(issue, clocks=tuple(skip_climbs(clock, event.at) for clock in issue.clocks))
-        case e.Adopted(issue=adopted):
-            return replace(issue, adopted=(*issue.adopted, adopted))
         case e.Corrected(category=category, urgent=urgent):
             issue = replace(issue, category=category or issue.category)
             issue = replace(issue, urgent=issue.urgent if urgent is None else urgent)
-            return replace(issue, clocks=wind(issue, afresh=True))
         case e.PolicyChanged(policy=policy):
             issue = replace(issue, policy=policy)
-            return replace(issue, clocks=wind(issue, afresh=True))
         case e.CalendarPublished(calendar=calendar):
             return _with_calendar(issue, calendar)
-        case e.Warned() | e.Overdue() | e.Reminded():
-            return _lit(issue, event)
-        case e.Closed(kind=kind, satisfaction=satisfaction):
-            issue = replace(issue, status="closed", interrupted=None, closed=Closed(kind, satisfaction))
-            return replace(issue, clocks=(), reminder=None, paused_at=None)
-        case (
-            e.Led() | e.Commented() | e.Urged() | e.Withdrawn() | e.Confirmed() | e.Assigned() | e.Contacted()
-            | e.Mitigated() | e.Referred() | e.Sat() | e.Supervised() | e.Instructed() | e.Merged() | e.Rejected()
-            | e.Refused() | e.RejectedSignal()
-        ):  # fmt: skip
-            return issue
         case _:
-            raise TypeError(f"unknown event {event.kind}")
+            raise TypeError(f"{event.kind} changes no time")
+    return replace(issue, clocks=wind(issue, afresh=True))
 
 
 def _reported(issue: Issue, event: e.Event, body: e.Reported) -> Issue:
@@ -340,7 +373,7 @@ def _settle(issue: Issue, event: e.Event) -> Issue:
     """What follows from every event: running clocks, reminders, whose minutes, the receipt."""
     if not issue.is_closed:
         issue = replace(issue, clocks=wind(issue))
-        if issue.plan is not None and issue.plan.needs is None and _is_update(issue, event):
+        if issue.plan is not None and issue.plan.needs is None and _is_update(event):
             issue = _wind_update(issue, Mark(event.at, event.seq))
         if not needs_reminder(issue):
             issue = replace(issue, reminder=None)
@@ -355,7 +388,7 @@ def _settle(issue: Issue, event: e.Event) -> Issue:
     return issue
 
 
-def _is_update(issue: Issue, event: e.Event) -> bool:
+def _is_update(event: e.Event) -> bool:
     """Whether the event keeps the resident informed about a plan: any word or act of those who do the work."""
     works = event.actor is not None and event.actor.role != "resident"
     return works and event.kind not in ("planned", "step_done", "granted", "refused", "warned")
@@ -365,4 +398,3 @@ def _receipt(event: e.Event, command: e.CommandRef) -> Receipt:
     if isinstance(event.body, e.Refused):
         return Receipt(command.digest, "refused", event.seq, event.body.code, event.body.reason)
     return Receipt(command.digest, "applied", event.seq)
-

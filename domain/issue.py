@@ -178,9 +178,11 @@ class Issue:
     receipts: Mapping[str, Receipt] = field(default_factory=dict[str, Receipt])
 
     @classmethod
-    def new(cls, id: str, policy: Policy, calendars: Sequence[YearCalendar]) -> "Issue":
+    def new(
+        cls, id: str, policy: Policy, calendars: Sequence[YearCalendar], rules_version: int = RULES_VERSION
+    ) -> "Issue":
         """An issue to which nothing has happened yet."""
-        return cls(id=id, policy=policy, calendars=tuple(calendars))
+        return cls(id=id, policy=policy, calendars=tuple(calendars), rules_version=rules_version)
 
     @property
     def is_closed(self) -> bool:
@@ -219,11 +221,17 @@ def at_top(issue: Issue) -> bool:
     return issue.level == issue.ladder[-1]
 
 
+def lowest(ladder: Sequence[Level], least: int) -> Level | None:
+    """The first level of a ladder whose rank is at least `least`."""
+    for level in ladder:
+        if rank(level) >= least:
+            return level
+    return None
+
+
 def rung(issue: Issue, at_least: Level) -> Level | None:
     """The lowest level of this issue's ladder that is above the lead and not below `at_least`."""
-    return next(
-        (level for level in issue.ladder if rank(level) > rank(issue.level) and rank(level) >= rank(at_least)), None
-    )
+    return lowest(issue.ladder, max(rank(issue.level) + 1, rank(at_least)))
 
 
 def next_rung(issue: Issue) -> Level | None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
 import domain.commands as c
 from domain.access import capacities, may_give
-from domain.issue import Issue, next_rung, rank, rung
+from domain.issue import Issue, next_rung, rank
 from domain.vocabulary import LEVELS, Level, Status
 
 
@@ -93,7 +94,7 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
         case c.Ask() if issue.asked >= issue.policy.ask.times:
             return Refusal("limit", f"the resident may be asked {issue.policy.ask.times} times, and has been")
         case c.Wait(review=review):
-            return _wait(issue, command, review)
+            return _wait(issue, review - command.at)
         case c.Resume() if issue.shelved and actor.role != "street":
             return Refusal("not-yours", "the street shelved it; only the street resumes it")
         case c.Schedule(time=time) if time <= command.at:
@@ -155,11 +156,9 @@ LONGEST_WAIT_DAYS: Final = 92
 """A wait is looked at again at least once a quarter (assumed; the reports name no figure)."""
 
 
-def _wait(issue: Issue, command: c.Command, review: object) -> Refusal | None:
-    assert isinstance(command.body, c.Wait)
+def _wait(issue: Issue, ahead: timedelta) -> Refusal | None:
     if issue.shelved:
         return Refusal("not-now", "the issue is shelved: the street reviews it monthly")
-    ahead = command.body.review - command.at
     if ahead.total_seconds() <= 0 or ahead.days > LONGEST_WAIT_DAYS:
         return Refusal("invalid", f"the review date lies ahead, by {LONGEST_WAIT_DAYS} days at most")
     return None
@@ -218,5 +217,3 @@ def _merge(issue: Issue, other: str) -> Refusal | None:
     if other in issue.adopted:
         return Refusal("not-now", "that issue was merged into this one already")
     return None
-
-

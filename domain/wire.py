@@ -8,7 +8,7 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, date, datetime
 from functools import cache
@@ -70,8 +70,8 @@ def dump(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): dump(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, (tuple, list, frozenset)):
-        items = sorted(value) if isinstance(value, frozenset) else value  # pyright: ignore[reportUnknownVariableType]
-        return [dump(item) for item in items]  # pyright: ignore[reportUnknownVariableType]
+        items = cast("Iterable[Any]", value)
+        return [dump(item) for item in (sorted(items) if isinstance(value, frozenset) else items)]
     return {
         name: dump(item)
         for name, default in _defaults(cast("type[Any]", type(value)))
@@ -136,7 +136,7 @@ def _decoder(kind: Any) -> Decoder:
         return _mapping(get_args(kind))
     if isinstance(kind, type) and issubclass(kind, Text):
         return _text(kind)
-    if is_dataclass(kind):
+    if is_dataclass(cast("object", kind)):
         return _dataclass(cast("type[Any]", kind))
     if kind is datetime:
         return _time

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.issue import Issue, dump_issue, load_issue
     from domain.policy import Policy
     from domain.summary import details
-    from domain.wire import WireError, canonical, dump, load, truncate
+    from domain.wire import canonical, dump, load, truncate
     from domain.worktime import YearCalendar
 
 LOCAL_TIMEOUT: Final = timedelta(milliseconds=300)
@@ -52,7 +52,7 @@ class IssueWorkflow:
         policy = load(Policy, start.policy)
         calendars = tuple(load(YearCalendar, each) for each in start.calendars)
         if start.state is None:
-            self._issue = Issue.new(start.issue, policy, calendars)
+            self._issue = Issue.new(start.issue, policy, calendars, start.rules_version)
         else:
             self._issue = load_issue(start.state, policy, calendars)
         self._inbox: list[Command] = [] if start.report is None else [load_command("report", start.report)]
@@ -73,9 +73,10 @@ class IssueWorkflow:
                     continue
                 break
             await self._until(lambda: bool(self._inbox) or self._fired)
-        if self._issue.is_closed:
-            return {"closed": dump(self._issue.closed), "version": self._issue.version}
-        workflow.continue_as_new(Start(self._issue.id, *self._pins(), state=dump_issue(self._issue)))
+        issue = self._issue
+        if issue.is_closed:
+            return {"closed": dump(issue.closed), "version": issue.version}
+        return workflow.continue_as_new(Start(issue.id, *self._pins(), issue.rules_version, state=dump_issue(issue)))
 
     @workflow.signal(dynamic=True)
     def take(self, name: str, args: Sequence[RawValue]) -> None:
@@ -99,10 +100,9 @@ class IssueWorkflow:
         if name not in SIGNALS:
             return Command("", now, None, Undecodable(name[:100], "no command has this name"))
         try:
-            if len(args) != 1:
-                raise WireError(f"expected one argument, got {len(args)}")
-            return load_command(name, workflow.payload_converter().from_payload(args[0].payload, dict[str, Any]))
-        except Exception as error:  # whatever a converter may raise, the issue lives and the record says why
+            (only,) = args
+            return load_command(name, workflow.payload_converter().from_payload(only.payload, dict[str, Any]))
+        except Exception as error:  # noqa: BLE001  whatever a converter may raise, the issue lives and the record says why
             return Command("", now, None, Undecodable(name, type(error).__name__ + ": " + str(error)[:200]))
 
     def _pins(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -182,5 +182,3 @@ class IssueWorkflow:
         await workflow.wait_condition(lambda: self._broken is not None or ready())
         if self._broken is not None:
             raise self._broken
-
-
