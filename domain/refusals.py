@@ -27,14 +27,14 @@ _ALL: Final[tuple[Status, ...]] = (*_OPEN, "completed")
 WHEN: Final[Mapping[str, tuple[Status, ...]]] = MappingProxyType(
     {
         "comment": _ALL, "supply": ("suspended",), "urge": _OPEN, "withdraw": _ALL, "confirm": ("completed",),
-        "reopen": ("completed",), "accept": _OPEN, "decline": ("dispatched", "accepted"),
-        "assign": ("dispatched", *_WORKING, "waiting"), "schedule": (*_WORKING, *_PAUSED),
+        "reopen": ("completed",), "accept": _OPEN, "decline": ("dispatched", "accepted", "arrived"),
+        "assign": _OPEN, "schedule": (*_WORKING, *_PAUSED),
         "attempt": (*_WORKING, *_PAUSED), "contact": (*_WORKING, *_PAUSED),
         "arrive": ("accepted", "planned", "answered"), "assess": (*_WORKING, *_PAUSED),
         "mitigate": (*_WORKING, *_PAUSED), "plan": _WORKING, "step_done": (*_WORKING, "waiting"),
-        "answer": (*_WORKING, *_PAUSED), "ask": _WORKING, "wait": (*_WORKING, "waiting"), "resume": _PAUSED,
+        "answer": (*_WORKING, *_PAUSED, "completed"), "ask": _WORKING, "wait": (*_WORKING, "waiting"), "resume": _PAUSED,
         "extend": ("dispatched", *_WORKING), "complete": (*_WORKING, *_PAUSED), "refer": _ALL, "escalate": _OPEN,
-        "sit": (*_WORKING, *_PAUSED), "redispatch": _OPEN, "return": _ALL, "supervise": _ALL, "instruct": _ALL,
+        "sit": _OPEN, "redispatch": _OPEN, "return": _ALL, "supervise": _ALL, "instruct": _ALL,
         "grant": _OPEN, "deny": _OPEN, "rule": _OPEN, "adopt": _ALL, "merge": _ALL, "reject": _OPEN,
         "shelve": _OPEN, "correct": _ALL, "change_policy": _ALL, "calendar_published": _ALL,
     }
@@ -108,7 +108,7 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
         case c.Redispatch(handler=handler) if handler == issue.handler.code:
             return Refusal("not-now", f"{handler} handles it already")
         case c.Return(to=to):
-            return _return(issue, actor, to)
+            return _return(issue, to)
         case c.Adopt(issue=other) | c.Merge(into=other):
             return _merge(issue, other)
         case c.ChangePolicy(body=body) if body is None:
@@ -202,7 +202,7 @@ def level_of(actor: c.Actor) -> Level:
     return actor.role if actor.role in ("community", "street") else LEVELS[0]
 
 
-def _return(issue: Issue, actor: c.Actor, to: Level | None) -> Refusal | None:
+def _return(issue: Issue, to: Level | None) -> Refusal | None:
     target = to or issue.ladder[0]
     if target not in issue.ladder or rank(target) > rank(issue.level):
         return Refusal("invalid", f"{target} is not a level of this issue below its lead")

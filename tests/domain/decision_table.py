@@ -1,0 +1,252 @@
+"""What every command leads to in every status, and who may give it: written by hand from the design, as data.
+
+The stage is a leak at a company's compound under pack 52022, led by the property company; nobody has declined or
+asked for anything. Every cell is one (status x command) pair; the tests fail if a pair is missing.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import domain.commands as c
+from domain.commands import Actor, Body
+from domain.vocabulary import STATUSES, Status
+from tests.domain.play import ADMIN, COMMUNITY, COMPANY, REPORTER, SETTLED_2027, STREET, local, pack
+
+COLUMNS: Final[tuple[Status, ...]] = STATUSES
+"""dispatched accepted arrived planned answered completed suspended waiting closed"""
+SIGNS: Final = {"N": "not-now", "C": "closed", "L": "limit", "I": "invalid", "Y": "not-yours"}
+"""Refusal codes. The other signs are digits: which of the row's outcomes, counted from 1."""
+PLAN: Final = c.Plan((c.Step("关阀", local("2026-11-25 18:00"), "company-a"), c.Step("换管", local("2026-11-30 18:00"))))
+REVIEW: Final = local("2026-11-24 10:00")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One command as its most natural rightful giver gives it: a sign per status, in the order of `COLUMNS`."""
+
+    actor: Actor
+    body: Body
+    signs: str
+    outcomes: tuple[str, ...] = ()
+
+    def cell(self, status: Status) -> str:
+        """Event kinds in order, or ``refused`` and its code."""
+        sign = self.signs.split()[COLUMNS.index(status)]
+        return f"refused {SIGNS[sign]}" if sign in SIGNS else self.outcomes[int(sign) - 1]
+
+
+TABLE: Final[dict[str, Row]] = {
+    # ------------------------------------------------------------ dis acc arr pla ans com sus wai clo
+    # the resident
+    "comment": Row(REPORTER, c.Comment("还在漏"),                    "1 1 1 1 1 1 1 1 C", ("commented",)),
+    "supply": Row(REPORTER, c.Supply("三楼"),                        "N N N N N N 1 N C", ("supplied",)),
+    "urge": Row(REPORTER, c.Urge(),                                  "1 1 1 1 1 N 1 1 C", ("urged",)),
+    "withdraw": Row(REPORTER, c.Withdraw(),                          "1 1 1 1 1 1 1 1 C", ("withdrawn closed",)),
+    "confirm": Row(REPORTER, c.Confirm("solved", "satisfied"),       "N N N N N 1 N N C", ("confirmed closed",)),
+    "reopen": Row(REPORTER, c.Reopen("又漏了"),                      "N N N N N 1 N N C", ("reopened",)),
+    # whoever does the work: in its order, though a step may be left out where the policy knows no clause for it
+    "accept": Row(COMPANY, c.Accept(),                               "1 N N N N N N N C", ("accepted",)),
+    "decline": Row(COMPANY, c.Decline("not_our_duty"),               "1 1 1 N N N N N C", ("declined",)),
+    "assign": Row(COMPANY, c.Assign("张工"),                         "1 1 1 1 1 N 1 1 C", ("assigned",)),
+    "schedule": Row(COMPANY, c.Schedule(REVIEW),                     "N 1 1 1 1 N 1 1 C", ("scheduled",)),
+    "attempt": Row(COMPANY, c.Attempt(),                             "N 1 1 1 1 N 1 1 C", ("attempted",)),
+    "contact": Row(COMPANY, c.Contact(),                             "N 1 1 1 1 N 1 1 C", ("contacted",)),
+    "arrive": Row(COMPANY, c.Arrive("complex"),                      "N 1 N 2 2 N N N C", ("arrived assessed", "arrived")),
+    "assess": Row(COMPANY, c.Assess("minor", "只是接头松了"),        "N 1 1 1 1 N 1 1 C", ("assessed",)),
+    "mitigate": Row(COMPANY, c.Mitigate(),                           "N 1 1 1 1 N 1 1 C", ("mitigated",)),
+    "plan": Row(COMPANY, PLAN,                                       "N 1 1 1 1 N N N C", ("planned",)),
+    "step_done": Row(COMPANY, c.StepDone(1),                         "N N N 1 1 N N N C", ("step_done",)),
+    # an answer may still be owed when the work is done
+    "answer": Row(COMPANY, c.Answer("已换管"),                       "N 1 1 1 1 1 1 1 C", ("answered",)),
+    "ask": Row(COMPANY, c.Ask("几楼?"),                             "N 1 1 1 1 N N N C", ("suspended",)),
+    "wait": Row(COMPANY, c.Wait("parts", REVIEW),                    "N 1 1 1 1 N N 1 C", ("waited",)),
+    "resume": Row(COMPANY, c.Resume(),                               "N N N N N N 1 1 C", ("resumed",)),
+    # more time needs a limit that runs: once it is answered only the plan's own dates are left
+    "extend": Row(COMPANY, c.Extend("要等材料"),                     "1 1 1 1 N N N N C", ("requested",)),
+    "complete": Row(COMPANY, c.Complete(),                           "N 1 1 1 1 N 1 1 C", ("completed",)),
+    "refer": Row(COMPANY, c.Refer("119"),                            "1 1 1 1 1 1 1 1 C", ("referred",)),
+    # from above
+    "escalate": Row(COMMUNITY, c.Escalate("物业推诿"),               "1 1 1 1 1 N 1 1 C", ("escalated",)),
+    "sit": Row(COMMUNITY, c.Sit(),                                   "1 1 1 1 1 N 1 1 C", ("sat",)),
+    "redispatch": Row(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"),
+                                                                     "1 1 1 1 1 N 1 1 C", ("redispatched",)),
+    # nothing to do again before the work has begun
+    "return": Row(COMMUNITY, c.Return("没修好"),                     "N 1 1 1 1 1 1 1 C", ("returned",)),
+    "supervise": Row(COMMUNITY, c.Supervise(),                       "1 1 1 1 1 1 1 1 C", ("supervised",)),
+    "instruct": Row(COMMUNITY, c.Instruct("今天办完"),               "1 1 1 1 1 1 1 1 C", ("instructed",)),
+    # nobody has asked for more time nor declined, see PENDING
+    "grant": Row(COMMUNITY, c.Grant(),                               "N N N N N N N N C"),
+    "deny": Row(COMMUNITY, c.Deny(),                                 "N N N N N N N N C"),
+    "rule": Row(COMMUNITY, c.Rule(upheld=False),                     "N N N N N N N N C"),
+    "adopt": Row(COMMUNITY, c.Adopt("issue-2"),                      "1 1 1 1 1 1 1 1 C", ("adopted",)),
+    "merge": Row(COMMUNITY, c.Merge("issue-2"),                      "1 1 1 1 1 1 1 1 C", ("merged closed",)),
+    "reject": Row(COMMUNITY, c.Reject("不在本小区"),                 "1 1 1 1 1 N 1 1 C", ("rejected closed",)),
+    "shelve": Row(STREET, c.Shelve("等专项资金"),                    "1 1 1 1 1 N 1 1 C", ("shelved",)),
+    "correct": Row(COMMUNITY, c.Correct("不是漏水", "drain"),        "1 1 1 1 1 1 1 1 C", ("corrected",)),
+    "change_policy": Row(ADMIN, c.ChangePolicy("12345", "错绑", pack("12345")),
+                                                                     "1 1 1 1 1 1 1 1 C", ("policy_changed",)),
+    "calendar_published": Row(ADMIN, c.CalendarPublished(SETTLED_2027),
+                                                                     "1 1 1 1 1 1 1 1 C", ("calendar_published",)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A row where something waits for a word from above; the statuses in which it can wait."""
+
+    asked: Body
+    command: str
+    body: Body
+    signs: str
+    outcome: str
+
+
+LONG: Final = c.Plan((c.Step("业主表决", local("2026-12-31 18:00")),))
+"""Over 15 days: the community must grant it."""
+PENDING: Final = (
+    # ------------------------------------------------------------------------------- dis acc arr pla ans
+    Pending(c.Extend("要等材料"), "grant", c.Grant("extension"),                     "1 1 1 1 .", "extended"),
+    Pending(c.Extend("要等材料"), "deny", c.Deny("extension", "材料本地就有"),       "1 1 1 1 .", "denied"),
+    Pending(LONG, "grant", c.Grant("plan"),                                          ". 1 1 1 1", "granted"),
+    Pending(LONG, "deny", c.Deny("plan", "太久"),                                    ". 1 1 1 1", "denied"),
+    Pending(c.Decline("not_our_duty"), "rule", c.Rule(upheld=False),                 "1 1 1 . .", "ruled"),
+    Pending(c.Decline("not_our_duty"), "rule", c.Rule(upheld=True),                  "1 1 1 . .", "ruled escalated"),
+)  # fmt: skip
+"""Upheld, the community that ruled handles it and answers for it from then on."""
+
+# ---------------------------------------------------------------------------------------------- who may give what
+
+GROUPS: Final[dict[str, str]] = {
+    "word": "comment",
+    "resident": "supply urge withdraw confirm reopen",
+    "work": "accept assign schedule attempt contact arrive assess mitigate plan step_done answer ask wait resume "
+    "extend complete",
+    "not ours": "decline",
+    "anybody here": "refer correct",
+    "up": "escalate",
+    "sitting": "sit",
+    "steering": "redispatch return supervise instruct grant deny rule adopt merge reject",
+    "long list": "shelve",
+    "data": "change_policy calendar_published",
+}
+"""Commands that the same people may give."""
+
+ORDER: Final = (
+    "reporter", "neighbour", "company", "rival", "community", "elsewhere", "street", "far street", "department",
+    "volunteers", "auditor", "admin",
+)  # fmt: skip
+MAY: Final[dict[str, dict[str, str]]] = {
+    # Letters, in the order of ORDER: Reporter neighbour Company rival comMunity elsewhere Street far-street
+    # Department Volunteers auditor Admin; a dot where the actor may not.
+    "company handles, property leads": {
+        "word":         "R.C.M.S.....",
+        "resident":     "R...........",
+        "work":         "..C.........",
+        "not ours":     "..C.........",
+        "anybody here": "..C.M.S.....",
+        "up":           "..C.M.S.....",
+        "sitting":      "..C.M.S.....",
+        "steering":     "....M.S.....",
+        "long list":    "......S.....",
+        "data":         "...........A",
+    },
+    "company handles, community leads": {
+        "word":         "R.C.M.S.....",
+        "resident":     "R...........",
+        "work":         "..C.M.......",
+        "not ours":     "..C.........",
+        "anybody here": "..C.M.S.....",
+        "up":           "..C.M.S.....",
+        "sitting":      "....M.S.....",
+        "steering":     "....M.S.....",
+        "long list":    "......S.....",
+        "data":         "...........A",
+    },
+    "company handles, street leads": {
+        "word":         "R.C.M.S.....",
+        "resident":     "R...........",
+        "work":         "..C...S.....",
+        "not ours":     "..C.........",
+        "anybody here": "..C.M.S.....",
+        "up":           "..C...S.....",
+        "sitting":      "......S.....",
+        "steering":     "......S.....",
+        "long list":    "......S.....",
+        "data":         "...........A",
+    },
+    # given to somebody else, the company still leads, though it no longer does the work
+    "volunteers handle, property leads": {
+        "word":         "R.C.M.S..V..",
+        "resident":     "R...........",
+        "work":         "..C......V..",
+        "not ours":     ".........V..",
+        "anybody here": "..C.M.S..V..",
+        "up":           "..C.M.S..V..",
+        "sitting":      "..C.M.S.....",
+        "steering":     "....M.S.....",
+        "long list":    "......S.....",
+        "data":         "...........A",
+    },
+    "department handles, street leads": {
+        "word":         "R.C.M.S.D...",
+        "resident":     "R...........",
+        "work":         "......S.D...",
+        "not ours":     "........D...",
+        "anybody here": "..C.M.S.D...",
+        "up":           "......S.D...",
+        "sitting":      "......S.....",
+        "steering":     "......S.....",
+        "long list":    "......S.....",
+        "data":         "...........A",
+    },
+    # nobody under contract: the community is handler and lead in one
+    "no contract": {
+        "word":         "R...M.S.....",
+        "resident":     "R...........",
+        "work":         "....M.......",
+        "not ours":     "....M.......",
+        "anybody here": "....M.S.....",
+        "up":           "....M.S.....",
+        "sitting":      "....M.S.....",
+        "steering":     "....M.S.....",
+        "long list":    "......S.....",
+        "data":         "...........A",
+    },
+    # a complaint against the company: it has no part in it, and must not even know
+    "about the operator": {
+        "word":         "R...M.S.....",
+        "resident":     "R...........",
+        "work":         "....M.......",
+        "not ours":     "....M.......",
+        "anybody here": "....M.S.....",
+        "up":           "....M.S.....",
+        "sitting":      "....M.S.....",
+        "steering":     "....M.S.....",
+        "long list":    "......S.....",
+        "data":         "...........A",
+    },
+    # the society works like a company; its community still sees and steers
+    "society handles, property leads": {
+        "word":         "R.C.M.S.....",
+        "resident":     "R...........",
+        "work":         "..C.........",
+        "not ours":     "..C.........",
+        "anybody here": "..C.M.S.....",
+        "up":           "..C.M.S.....",
+        "sitting":      "..C.M.S.....",
+        "steering":     "....M.S.....",
+        "long list":    "......S.....",
+        "data":         "...........A",
+    },
+}  # fmt: skip
+SEES: Final[dict[str, str]] = {
+    "company handles, property leads":   "R.C.M.S...UA",
+    "company handles, community leads":  "R.C.M.S...UA",
+    "company handles, street leads":     "R.C.M.S...UA",
+    "volunteers handle, property leads": "R.C.M.S..VUA",
+    "department handles, street leads":  "R.C.M.S.D.UA",
+    "no contract":                       "R...M.S...UA",
+    "about the operator":                "R...M.S...UA",
+    "society handles, property leads":   "R.C.M.S...UA",
+}  # fmt: skip
+"""Who may know that the issue exists: those above, and the aUditor of its street."""

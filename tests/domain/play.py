@@ -1,0 +1,154 @@
+"""One issue on a stage: the actors of the tests, and a way to give commands and let time pass in few words."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import count
+from typing import Final
+
+import domain.commands as c
+from calendars import load_all
+from domain.advance import advance
+from domain.clocks import next_deadline, wake_after
+from domain.commands import Actor, Body, Command
+from domain.events import Event, dump_event, load_event
+from domain.evolve import evolve
+from domain.issue import Clock, Issue, dump_issue, load_issue
+from domain.minutes import totals
+from domain.place import Place
+from domain.policy import Policy
+from domain.vocabulary import OperatorKind
+from domain.wire import canonical
+from domain.worktime import SHANGHAI, YearCalendar
+from policies.loader import load_pack
+
+REPORTER: Final = Actor("resident-1", "resident")
+NEIGHBOUR: Final = Actor("resident-2", "resident")
+COMPANY: Final = Actor("staff-1", "property", "company-a")
+RIVAL: Final = Actor("staff-2", "property", "company-b")
+COMMUNITY: Final = Actor("officer-1", "community", "elm")
+ELSEWHERE: Final = Actor("officer-2", "community", "oak")
+STREET: Final = Actor("officer-3", "street", "north")
+FAR_STREET: Final = Actor("officer-4", "street", "south")
+DEPARTMENT: Final = Actor("officer-5", "department", "enforcement")
+VOLUNTEERS: Final = Actor("helper-1", "volunteer", "helpers")
+AUDITOR: Final = Actor("auditor-1", "auditor", "north")
+ADMIN: Final = Actor("admin-1", "admin", "north")
+
+CASTING: Final = {
+    "reporter": REPORTER, "neighbour": NEIGHBOUR, "company": COMPANY, "rival": RIVAL, "community": COMMUNITY,
+    "elsewhere": ELSEWHERE, "street": STREET, "far street": FAR_STREET, "department": DEPARTMENT,
+    "volunteers": VOLUNTEERS, "auditor": AUDITOR, "admin": ADMIN,
+}  # fmt: skip
+"""Everybody who may turn up, by a word for it."""
+
+CALENDARS: Final[tuple[YearCalendar, ...]] = load_all()
+SETTLED_2027: Final = YearCalendar(2027, 1, off=(), on=(), source="made up for tests: every weekday works")
+
+
+def place(operator_kind: OperatorKind | None = "company") -> Place:
+    """The compound of the tests; `operator_kind` None is a compound without a contract."""
+    operator = COMPANY.org if operator_kind else None
+    return Place("garden", "elm", "north", operator, operator_kind, name="花园小区")
+
+
+@cache
+def pack(policy_id: str) -> Policy:
+    return load_pack(policy_id)
+
+
+def local(text: str) -> datetime:
+    """``2026-11-20 10:00[:05]`` on Shanghai's clock, as UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).astimezone(UTC)
+
+
+FRIDAY: Final = local("2026-11-20 10:00")
+"""A working day, inside service hours."""
+
+
+class Stage:
+    """An issue from its report on. Every batch is checked: events fold to the state, both survive the wire."""
+
+    def __init__(
+        self,
+        policy: str | Policy = "52022",
+        *,
+        at: datetime = FRIDAY,
+        where: Place | None = None,
+        calendars: Sequence[YearCalendar] = CALENDARS,
+        report: bool = True,
+        category: str = "leak",
+        **details: object,
+    ) -> None:
+        self._ids = count(1)
+        self.now = at
+        self.issue = Issue.new("issue-1", pack(policy) if isinstance(policy, str) else policy, calendars)
+        self.events: list[Event] = []
+        if report:
+            body = c.Report("JS-1", where or place(), category, "厨房漏水", **details)  # pyright: ignore
+            self.give(REPORTER, body, after=0)
+
+    def give(self, actor: Actor, body: Body, after: float = 60, **head: object) -> list[Event]:
+        """The events after the command, given `after` seconds from now."""
+        self.now += timedelta(seconds=after)
+        return self.fold([self.command(actor, body, **head)])
+
+    def command(self, actor: Actor, body: Body, **head: object) -> Command:
+        plain = Command(f"command-{next(self._ids)}", self.now, actor, body)
+        return replace(plain, **head)  # pyright: ignore
+
+    def fold(self, inbox: Sequence[Command] = (), now: datetime | None = None) -> list[Event]:
+        """What the inbox leads to when it is folded at `now`."""
+        self.now = max(self.now, now or self.now)
+        before = self.issue
+        self.issue, events = advance(before, inbox, self.now)
+        for event in events:
+            assert load_event(dump_event(event)) == event
+            before = evolve(before, event)
+        assert before == self.issue
+        assert reloaded(self.issue) == self.issue
+        self.events += events
+        return events
+
+    def let_pass(self, until: datetime | float) -> list[Event]:
+        """Wakes as the shell would, at each deadline and a grace, until the moment (or for so many seconds)."""
+        end = until if isinstance(until, datetime) else self.now + timedelta(seconds=until)
+        events: list[Event] = []
+        while (deadline := next_deadline(self.issue, self.now)) is not None:
+            wake = max(self.now, deadline.at + wake_after(self.issue, deadline))
+            if wake > end:
+                break
+            events += self.fold(now=wake)
+        self.now = end
+        return events
+
+    def outage(self, until: datetime | float) -> list[Event]:
+        """Nobody wakes until the moment; then everything is caught up with at once."""
+        end = until if isinstance(until, datetime) else self.now + timedelta(seconds=until)
+        return self.fold(now=end)
+
+    def running(self) -> set[str]:
+        return {clock.clause for clock in self.issue.clocks}
+
+    def clock(self, clause: str) -> Clock:
+        return next(clock for clock in self.issue.clocks if clock.clause == clause)
+
+    def minutes(self) -> dict[tuple[str, str | None], float]:
+        return {key: ms / 60_000 for key, ms in totals(self.events).items()}
+
+
+def reloaded(issue: Issue) -> Issue:
+    """The issue as continue-as-new would find it: through canonical JSON and back."""
+    import json
+
+    return load_issue(json.loads(canonical(dump_issue(issue))), issue.policy, issue.calendars)
+
+
+def kinds(events: Sequence[Event]) -> list[str]:
+    return [event.kind for event in events]
+
+
+def refused(events: Sequence[Event]) -> str | None:
+    """The code, if the command was refused."""
+    return next((event.body.code for event in events if event.kind == "refused"), None)  # pyright: ignore
