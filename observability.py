@@ -4,13 +4,13 @@ A log line is evidence too: what people typed must not start a new line, colour 
 and a workflow that is replayed must not say a second time what it said the first time.
 """
 
+import http.client
 import json
 import logging
 import sys
 import unicodedata
-import urllib.request
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, Literal, TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
@@ -27,27 +27,31 @@ from temporalio.runtime import (
     TelemetryFilter,
 )
 
-from settings import LOOPBACK, Settings, free_port
+from processes import check_ports, free_port
+from settings import LOOPBACK, Settings, variable
 
 SECRET_FIELDS: Final = frozenset(
     {
-        "authorization", "comment", "contact", "cookie", "description", "location", "name", "password", "phone",
-        "secret", "text", "token", "tracking_code", "x-tracking-code",
+        "authorization", "comment", "contact", "cookie", "description", "location", "password", "phone", "secret",
+        "text", "token", "tracking_code", "x-tracking-code",
     }
 )  # fmt: skip
 """Fields that hold secrets or personal data: a line that carries one by mistake shows that it did, not the value."""
 MASK: Final = "[withheld]"
-_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories that can break a line, steer a terminal or reorder what is read (bidi controls are Cf)."""
 
 Event = MutableMapping[str, Any]
 
 
 def escape(text: str) -> str:
-    """The text with every character that could end a line or steer a terminal written as `\\uXXXX`."""
+    r"""The text with every character that could end a line or steer a terminal written as `\uXXXX`."""
     if text.isprintable():
         return text
-    return "".join(_escaped(char) if unicodedata.category(char) in _UNSAFE else char for char in text)
+    return "".join(_escaped(char) if _is_unsafe(char) else char for char in text)
+
+
+def _is_unsafe(char: str) -> bool:
+    """Whether it can break a line, steer a terminal or reorder what is read; a blank of any width cannot."""
+    return not char.isprintable() and unicodedata.category(char) != "Zs"
 
 
 def _escaped(char: str) -> str:
@@ -57,9 +61,13 @@ def _escaped(char: str) -> str:
 
 def drop_replays(_logger: object, _method: str, event: Event) -> Event:
     """Drops what a workflow says while it is only being replayed: it was said the first time."""
-    if workflow.in_workflow() and workflow.unsafe.is_replaying_history_events():
+    if _is_replaying():
         raise structlog.DropEvent
     return event
+
+
+def _is_replaying() -> bool:
+    return workflow.in_workflow() and workflow.unsafe.is_replaying_history_events()
 
 
 def bind_workflow(_logger: object, _method: str, event: Event) -> Event:
@@ -79,11 +87,10 @@ def withhold(_logger: object, _method: str, event: Event) -> Event:
 def _withheld(value: Any) -> Any:
     match value:
         case Mapping():
-            return {
-                key: MASK if str(key).lower() in SECRET_FIELDS else _withheld(inner) for key, inner in value.items()
-            }
+            fields = cast(Mapping[Any, Any], value)
+            return {key: MASK if str(key).lower() in SECRET_FIELDS else _withheld(fields[key]) for key in fields}
         case list() | tuple():
-            return [_withheld(inner) for inner in value]
+            return [_withheld(inner) for inner in cast(Iterable[Any], value)]
         case _:
             return value
 
@@ -94,7 +101,7 @@ def render_json(_logger: object, _method: str, event: Event) -> str:
     # JSON has already escaped C0 controls; what is left can only stand inside strings, where \uXXXX means the same.
     if text.isprintable():
         return text
-    return "".join(_json_escaped(char) if unicodedata.category(char) in _UNSAFE else char for char in text)
+    return "".join(_json_escaped(char) if _is_unsafe(char) else char for char in text)
 
 
 def _json_escaped(char: str) -> str:
@@ -139,7 +146,7 @@ def configure_logging(
     handler = logging.StreamHandler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[drop_replays, *shared],
+            foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
@@ -148,6 +155,8 @@ def configure_logging(
             ],
         )
     )
+    # Lines of other libraries meet no processor before they are formatted, where it is too late to drop one.
+    handler.addFilter(lambda _record: not _is_replaying())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -180,19 +189,22 @@ class SdkMetrics(Collector):
     """The figures of Temporal's SDK, which opens a port of its own, shown among those of the process."""
 
     def __init__(self, port: int) -> None:
-        self._url = f"http://{LOOPBACK}:{port}/metrics"
+        self._port = port
 
     def describe(self) -> Iterable[Metric]:
         """Nothing known beforehand; without this, registering would already ask the port."""
         return []
 
     def collect(self) -> Iterable[Metric]:
+        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=1)
         try:
-            with urllib.request.urlopen(self._url, timeout=1) as answer:
-                text = answer.read().decode()
-        except OSError:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        except (OSError, http.client.HTTPException):
             # The process's own figures must not fail with the SDK's.
             return []
+        finally:
+            connection.close()
         return text_string_to_metric_families(text)
 
 
@@ -213,7 +225,11 @@ def temporal_runtime(registry: CollectorRegistry) -> Runtime:
 
 
 def serve_metrics(settings: Settings, registry: CollectorRegistry) -> int:
-    """Shows the registry over HTTP, for a process that serves nothing else; returns the port."""
-    port = settings.metrics_port or free_port()
+    """Shows the registry over HTTP, for a process that serves nothing else; returns the port.
+
+    Raises SettingsError when the port is taken.
+    """
+    port = settings.metrics_port or free_port(settings.metrics_host)
+    check_ports([(settings.metrics_host, port, variable("metrics_port"))])
     start_http_server(port, addr=settings.metrics_host, registry=registry)
     return port

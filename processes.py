@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -24,8 +24,6 @@ from typing import Final, cast
 from settings import LOOPBACK, SettingsError
 
 PROC: Final = Path("/proc")
-_PATIENCE: Final = 5.0
-"""Seconds a survivor gets to end by itself."""
 _GUARD: Final = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -65,11 +63,21 @@ def check_ports(wanted: Iterable[tuple[str, int, str]]) -> None:
 
 
 @contextlib.contextmanager
-def hold_home(home: Path) -> Iterator[None]:
-    """Makes this process the only one that runs the home; raises HomeBusy, in one line, if another does."""
+def hold_home(home: Path) -> Generator[None]:
+    """Makes this process the only one that runs the home, which is made when missing.
+
+    Raises HomeBusy if another one does, SettingsError if the home cannot be used; both are one line.
+    """
     run = home / "run"
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (run / "up.lock").open("a+") as file:
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        # What residents report lies below it, and Temporal leaves its database open to everybody.
+        home.mkdir(mode=0o700, exist_ok=True)
+        run.mkdir(mode=0o700, exist_ok=True)
+        lock = (run / "up.lock").open("a+")
+    except OSError as error:
+        raise SettingsError(f"JIESU_HOME: {error.filename} cannot be used ({error.strerror})") from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -109,7 +117,8 @@ def identity(pid: int, proc: Path = PROC) -> Identity | None:
 def _identity_by_ps(pid: int) -> Identity | None:
     """Where there is no /proc (macOS): the start to the second, the command as one text."""
     ask = ["ps", "-ww", "-p", str(pid), "-o", "stat=", "-o", "lstart=", "-o", "command="]
-    answer = subprocess.run(ask, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    environment = {**os.environ, "LC_ALL": "C"}
+    answer = subprocess.run(ask, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - a number
     fields = answer.stdout.split()
     # stat, then five words such as "Sat Nov 21 10:00:00 2026", then the command.
     if answer.returncode != 0 or len(fields) < 7 or fields[0].startswith("Z"):
@@ -160,26 +169,27 @@ def read_mark(path: Path) -> Mark | None:
         return None
 
 
-def end_survivors(home: Path, proc: Path = PROC) -> list[str]:
+def end_survivors(home: Path, proc: Path = PROC, patience: float = 5.0) -> list[str]:
     """Ends what an earlier run of this home has left running, and says its names.
 
+    A survivor is asked first, and killed after `patience` seconds.
     A mark that names another home is left alone: whoever copies a home copies its pid files.
     """
     ended: list[str] = []
     for path in sorted((home / "run").glob("*.pid")):
         mark = read_mark(path)
-        if mark is not None and mark.home == str(home) and _end(mark, proc):
+        if mark is not None and mark.home == str(home) and _end(mark, proc, patience):
             ended.append(path.stem)
         path.unlink(missing_ok=True)
     return ended
 
 
-def _end(mark: Mark, proc: Path) -> bool:
+def _end(mark: Mark, proc: Path, patience: float) -> bool:
     """Ends the marked process if it is still that one; returns whether it was."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if not _signal(mark, sign, proc):
             return sign is signal.SIGKILL
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + patience
         while mark.is_alive(proc) and time.monotonic() < deadline:
             time.sleep(0.02)
     return True
@@ -194,12 +204,13 @@ def _signal(mark: Mark, sign: signal.Signals, proc: Path) -> bool:
         return False
     try:
         # The handle is taken first and means one process for ever, so what is recognised is what is signalled.
-        if not mark.is_alive(proc):
-            return False
-        signal.pidfd_send_signal(handle, sign)
-        return True
+        alive = mark.is_alive(proc)
+        if alive:
+            signal.pidfd_send_signal(handle, sign)
     except ProcessLookupError:
         return False
+    else:
+        return alive
     finally:
         os.close(handle)
 

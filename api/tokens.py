@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeGuard, cast
+from typing import Any, Final, TypeGuard
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -55,7 +55,7 @@ def _new_key() -> bytes:
 def _signing_key(home: Path) -> Ed25519PrivateKey:
     key = serialization.load_pem_private_key(read_or_create(_key_path(home), _new_key), password=None)
     if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(f"{_key_path(home)} holds no Ed25519 key")
+        raise ValueError(f"{_key_path(home)} holds no Ed25519 key")  # noqa: TRY004 - what is wrong is the file
     return key
 
 
@@ -138,7 +138,9 @@ def _decode(token: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims | None:
 
 
 def _claims(payload: Mapping[str, Any]) -> Claims | None:
-    person, role, org = (payload.get(name) for name in ("sub", "role", "org"))
+    person: object = payload.get("sub")
+    role: object = payload.get("role")
+    org: object = payload.get("org")
     if not _is_name(person) or person == ANONYMOUS or role not in ROLES:
         return None
     if not _is_name(org) and not (org is None and role == "resident"):
@@ -146,5 +148,5 @@ def _claims(payload: Mapping[str, Any]) -> Claims | None:
     return Claims(person, role, org)
 
 
-def _is_name(value: object) -> bool:
+def _is_name(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable() and value == value.strip()

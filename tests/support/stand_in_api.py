@@ -1,0 +1,19 @@
+"""An API that is only ever ready, for tests of what `jiesu up` does around the real one."""
+
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from settings import load_settings
+
+
+class Ready(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Quiet."""
+
+
+if __name__ == "__main__":
+    settings = load_settings()
+    HTTPServer((settings.api_host, settings.api_port), Ready).serve_forever()

@@ -1,0 +1,177 @@
+"""The environment is checked whole, each fault is one line, and secrets are made once and shown nowhere."""
+
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from settings import Settings, SettingsError, load_settings, read_or_create
+
+
+@pytest.fixture(autouse=True)
+def no_jiesu_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("JIESU_"):
+            monkeypatch.delenv(name)
+
+
+def fault() -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return message
+
+
+def test_defaults_are_the_embedded_ones() -> None:
+    settings = load_settings()
+    assert settings.home == Path(__file__).resolve().parents[1] / ".jiesu"
+    assert (settings.api_host, settings.api_port) == ("127.0.0.1", 8000)
+    assert (settings.temporal_port, settings.temporal_ui_port) == (7233, 8233)
+    assert settings.address == "127.0.0.1:7233"
+    assert settings.database == f"sqlite+aiosqlite:///{settings.home}/jiesu.db"
+    assert settings.embedded_temporal
+    assert settings.embedded_database
+    assert settings.accepts_local_tokens
+
+
+def test_unknown_variables_are_named_and_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIESU_API_PROT", "8001")
+    monkeypatch.setenv("JIESU_ZZZ", "1")
+    monkeypatch.setenv("JIESU_TEST_PG_URL", "postgresql://elsewhere/db")
+    message = fault()
+    assert "JIESU_API_PROT (did you mean JIESU_API_PORT?)" in message
+    assert "JIESU_ZZZ" in message
+    assert "JIESU_TEST_PG_URL" not in message
+
+
+@pytest.mark.parametrize("name", ["Jiesu_Hom", "jiesu_secrets"])
+def test_unknown_variables_in_other_case_are_named_too(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "x")
+    assert name in fault()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JIESU_API_PORT", "eighty"),
+        ("JIESU_API_PORT", "0"),
+        ("JIESU_TEMPORAL_PORT", "65536"),
+        ("JIESU_TEMPORAL_ADDRESS", "temporal"),
+        ("JIESU_TEMPORAL_ADDRESS", "temporal:"),
+        ("JIESU_TEMPORAL_ADDRESS", "temporal:70000"),
+        ("JIESU_LOG_LEVEL", "loud"),
+        ("JIESU_DATABASE_URL", "mysql://u:canary@h/d"),
+        ("JIESU_DATABASE_URL", "canary"),
+        ("JIESU_SECRET", "canary"),
+        ("JIESU_LOCAL_TOKENS", "perhaps"),
+        ("JIESU_HOME", "/somewhere/with?question"),
+        ("JIESU_HOME", "/somewhere/with\nnewline"),
+    ],
+)
+def test_an_unusable_value_names_its_variable_and_not_itself(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    message = fault()
+    assert message.startswith(f"{name}: ")
+    assert "canary" not in message
+
+
+def test_two_faults_are_both_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIESU_API_PORT", "x")
+    monkeypatch.setenv("JIESU_METRICS_PORT", "y")
+    message = fault()
+    assert "JIESU_API_PORT: " in message
+    assert "JIESU_METRICS_PORT: " in message
+
+
+def test_the_same_port_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIESU_API_PORT", "7233")
+    assert fault() == "JIESU_API_PORT and JIESU_TEMPORAL_PORT are both 7233"
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIESU_DATABASE_URL", "")
+    monkeypatch.setenv("JIESU_API_PORT", "")
+    assert load_settings().embedded_database
+    assert load_settings().api_port == 8000
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgresql_gets_its_driver(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setenv("JIESU_DATABASE_URL", f"{scheme}://u:p@h/d")
+    settings = load_settings()
+    assert settings.database == "postgresql+psycopg://u:p@h/d"
+    assert not settings.accepts_local_tokens
+    monkeypatch.setenv("JIESU_LOCAL_TOKENS", "true")
+    assert load_settings().accepts_local_tokens
+
+
+def test_local_tokens_are_not_accepted_beside_a_temporal_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIESU_TEMPORAL_ADDRESS", "temporal:7233")
+    settings = load_settings()
+    assert settings.address == "temporal:7233"
+    assert not settings.accepts_local_tokens
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIESU_DATABASE_URL", "postgresql://u:canary@h/d")
+    monkeypatch.setenv("JIESU_SECRET", "canary" * 8)
+    settings = load_settings()
+    assert "canary" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+def test_a_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = Settings(
+        home=tmp_path,
+        api_port=1234,
+        metrics_port=4321,
+        secret=SecretStr("s" * 40),
+        local_tokens=False,
+        ready_needs_worker=True,
+    )
+    for name, value in given.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == given
+
+
+def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    first = settings.server_secret()
+    assert len(first) >= 32
+    assert Settings(home=tmp_path).server_secret() == first
+    path = tmp_path / "keys" / "secret"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert [entry.name for entry in path.parent.iterdir()] == ["secret"]
+
+
+def test_a_given_secret_is_used_and_a_shared_database_demands_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JIESU_HOME", str(tmp_path))
+    monkeypatch.setenv("JIESU_DATABASE_URL", "postgresql://h/d")
+    with pytest.raises(SettingsError, match="JIESU_SECRET"):
+        load_settings().server_secret()
+    monkeypatch.setenv("JIESU_SECRET", "s" * 32)
+    assert load_settings().server_secret() == b"s" * 32
+    assert not (tmp_path / "keys").exists()
+
+
+def test_whoever_races_for_a_missing_secret_gets_the_same_one(tmp_path: Path) -> None:
+    for attempt in range(20):
+        path = tmp_path / str(attempt) / "secret"
+        with ThreadPoolExecutor(8) as pool:
+            found = {future.result() for future in [pool.submit(read_or_create, path, random_bytes) for _ in range(8)]}
+        assert len(found) == 1
+        assert [entry.name for entry in path.parent.iterdir()] == ["secret"]
+
+
+def random_bytes() -> bytes:
+    return os.urandom(16)
