@@ -1,7 +1,7 @@
 """The fold that everybody shares: commands in arrival order, and before each the deadlines that fell due."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -36,8 +36,7 @@ def advance(issue: Issue, inbox: Iterable[c.Command], now: datetime) -> tuple[Is
         fold = RULES[issue.rules_version](issue, replace(command, at=_clamped(issue, command.at, now)))
         happened += fold.events
         issue = fold.issue
-    grace = timedelta(seconds=issue.policy.grace.amount)
-    issue = _fire(issue, now - grace, now, happened)
+    issue = _fire(issue, now - issue.policy.grace.span, now, happened)
     return issue, happened
 
 

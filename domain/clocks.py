@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from domain.issue import Clock, Issue, Mark, at_top, lead_org, org_of, rung
+from domain.issue import Clock, Issue, Mark, at_top, lead_org, lowest, org_of, rank, rung
 from domain.policy import Clause
 from domain.promise import promised
 from domain.values import replace
 from domain.vocabulary import Level
-from domain.worktime import Limit, part_way
+from domain.worktime import Limit
 from domain.worktime import due as due_after
 
 RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "appointment")
@@ -27,6 +27,8 @@ class Deadline:
     clause: str
     what: str
     round: bool = False
+    step: int = 0
+    """Which climb of the clause, counted from 0: two of them may land at the same moment."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,12 @@ def wind(issue: Issue, afresh: bool = False) -> tuple[Clock, ...]:
     start (after a pause, an extension, another calendar or policy), and what it has already done stays done.
     """
     old = {(clock.clause, clock.start): clock for clock in issue.clocks}
+    rested = {(clock.clause, clock.start): clock for clock in issue.resting}
     clocks: list[Clock] = []
     for clause, start in _running(issue):
-        known = old.get((clause.id, start))
-        clocks.append(known if known is not None and not afresh else _clock(issue, clause, start, known))
+        key = (clause.id, start)
+        known = old.get(key)
+        clocks.append(known if known and not afresh else _clock(issue, clause, start, known or rested.get(key)))
     clocks += (clock for clock in issue.clocks if clock.clause in RULE_CLOCKS)
     return tuple(clocks)
 
@@ -92,7 +96,10 @@ def _is_idle(issue: Issue, clause: Clause) -> bool:
 
 
 def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Clock:
-    promise = promised(clause, issue.policy, issue.calendars, start.at, pauses=issue.pauses, urgent=issue.urgent)
+    promise = promised(
+        clause, issue.policy, issue.calendars, start.at, pauses=issue.pauses, urgent=issue.urgent,
+        extended=issue.extensions.get(clause.id, ()),
+    )  # fmt: skip
     clock = Clock(
         clause=clause.id,
         level=clause.level,
@@ -104,14 +111,6 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
         provisional=promise.provisional,
         round=clause.limit.unit in ("nd", "wd"),
     )
-    if (by := issue.extensions.get(clause.id)) is not None:
-
-        def later(moment: datetime) -> datetime:
-            return due_after(moment, by, issue.policy.service_hours, issue.calendars, wall=issue.urgent).at
-
-        due = later(clock.due)
-        warn = part_way(start.at, due, issue.policy.warn_at)
-        clock = replace(clock, due=due, warn=warn, climbs=tuple(map(later, clock.climbs)))
     if known is not None:
         # A light that was on goes out only where the limit has moved beyond the present.
         still = known.overdue and clock.due <= issue.since
@@ -120,16 +119,23 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
     return clock
 
 
-def climb_target(issue: Issue, clock: Clock) -> Level | None:
-    """Where the clock's next climb would move the lead; None if it has none or the lead is there already."""
-    if clock.provisional or clock.climbed >= len(clock.climbs):
+def next_climb(issue: Issue, clock: Clock) -> tuple[int, Level] | None:
+    """Which of the clock's climbs is next and where it moves the lead; None if it has none left.
+
+    A climb to a level that has the lead already, or that the lead has passed, does nothing: it is passed over.
+    """
+    if clock.provisional:
         return None
-    if clock.clause in RULE_CLOCKS:
-        return rung(issue, "property")
     ladder = issue.policy.ladder
-    base = 0 if clock.level == "issue" else ladder.index(clock.level) if clock.level in ladder else 0
-    wanted = base + clock.climbed + 1
-    return rung(issue, ladder[wanted]) if wanted < len(ladder) else None
+    base = ladder.index(clock.level) if clock.level in ladder else 0
+    for step in range(clock.climbed, len(clock.climbs)):
+        if clock.clause in RULE_CLOCKS:
+            target = rung(issue, "property")
+        else:
+            target = lowest(issue.ladder, rank(ladder[base + step + 1])) if base + step + 1 < len(ladder) else None
+        if target is not None and rank(target) > rank(issue.level):
+            return step, target
+    return None
 
 
 def skip_climbs(clock: Clock, moment: datetime) -> Clock:
@@ -158,8 +164,8 @@ def _deadlines(issue: Issue, now: datetime | None) -> Iterator[tuple[Deadline, i
             yield Deadline(clock.warn, clock.clause, "warn", clock.round), 0
         if not clock.overdue and not _unsettled(clock):
             yield Deadline(clock.due, clock.clause, "limit", clock.round), 1
-        if climb_target(issue, clock) is not None:
-            yield Deadline(clock.climbs[clock.climbed], clock.clause, "climb", clock.round), 2
+        if (climb := next_climb(issue, clock)) is not None:
+            yield Deadline(clock.climbs[climb[0]], clock.clause, "climb", clock.round, climb[0]), 2
     if issue.reminder is not None and issue.reminder.at is not None and not issue.is_paused:
         yield Deadline(issue.reminder.at, "top", "remind"), 3
 
@@ -174,7 +180,7 @@ def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
 
     The spread is below 15 s, from the issue's id; it delays the record, never the deadline itself.
     """
-    grace = timedelta(seconds=issue.policy.grace.amount)
+    grace = issue.policy.grace.span
     spread = sum(issue.id.encode()) * 7919 % 15_000 if deadline.round else 0
     return grace + timedelta(milliseconds=spread)
 
@@ -210,7 +216,7 @@ def _owner(issue: Issue, clock: Clock) -> str | None:
     if clock.clause in ("silence", "ask"):
         return None  # the resident
     if clock.clause == "review":
-        return lead_org(issue)
+        return issue.place.street if issue.shelved else lead_org(issue)
     if clock.clause in RULE_CLOCKS or clock.level == "property":
         return issue.handler.code
     return lead_org(issue) if clock.level == "issue" else org_of(issue, clock.level)

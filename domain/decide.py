@@ -6,7 +6,7 @@ from typing import Final
 
 import domain.commands as c
 import domain.events as e
-from domain.clocks import RULE_CLOCKS, climb_target, next_step, reminder_after
+from domain.clocks import RULE_CLOCKS, next_climb, next_step, reminder_after
 from domain.evolve import evolve
 from domain.issue import Clock, Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
@@ -328,9 +328,9 @@ def _passed(fold: Fold, passed: c.DeadlinePassed) -> Fold:
         case "warn", _:
             fold.add(e.Warned(), clause=clock.clause, was_due=clock.due)
         case "climb", _:
-            target = climb_target(issue, clock)
-            assert target is not None
-            fold.add(e.Escalated(issue.level, "deadline"), level=target, clause=clock.clause, was_due=clock.due)
+            climb = next_climb(issue, clock)
+            assert climb is not None
+            fold.add(e.Escalated(issue.level, "deadline"), level=climb[1], clause=clock.clause, was_due=clock.due)
         case "limit", "silence":
             fold.add(e.Closed(issue.completion or "solved"), clause="silence", was_due=clock.due)
         case "limit", "review" if issue.shelved:

@@ -1,11 +1,11 @@
 """How an event changes the state of an issue. Nothing else changes it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import domain.events as e
 from domain.access import milestone_scopes
-from domain.clocks import needs_reminder, reminder_after, skip_climbs, wind
+from domain.clocks import RULE_CLOCKS, needs_reminder, next_climb, reminder_after, skip_climbs, wind
 from domain.issue import (
     Clock,
     Closed,
@@ -94,8 +94,8 @@ def _apply(issue: Issue, event: e.Event, mark: Mark) -> Issue:
 def _worked(issue: Issue, event: e.Event, mark: Mark) -> Issue:
     """The steps of those who do the work, and of the resident."""
     match event.body:
-        case e.Accepted():
-            return _with_status(issue, "accepted")
+        case e.Accepted():  # a decline that was not ruled on is taken back by it
+            return _with_status(replace(issue, declined=False), "accepted")
         case e.Scheduled(time=time):
             issue = replace(issue, appointment=time)
             return _with_clock(issue, Clock("appointment", "issue", "arrive", mark, time))
@@ -141,18 +141,22 @@ def _moved(issue: Issue, event: e.Event, mark: Mark) -> Issue:
         case e.Escalated():
             # Nobody is late for hours in which they could not see the issue: their clock starts at the record.
             led = Mark(event.recorded_at or event.at, event.seq)
-            return _new_term(_count_climb(replace(issue, level=event.level, reminder=None), event), led)
+            return _new_term(replace(_count_climb(issue, event), level=event.level, reminder=None), led)
         case e.Returned():
-            issue = replace(issue, level=event.level, transfers=issue.transfers + 1, plan=None)
+            issue = replace(_without_plan(issue), level=event.level, transfers=issue.transfers + 1)
             issue = replace(issue, reminder=None, declined=False, pending=None)
             issue = _again(_unpause(issue, event.at), event.at, mark)
-            return replace(issue, clocks=tuple(skip_climbs(clock, event.at) for clock in issue.clocks))
+            return replace(
+                issue,
+                clocks=tuple(skip_climbs(clock, event.at) for clock in issue.clocks),
+                resting=tuple(skip_climbs(clock, event.at) for clock in issue.resting),
+            )
         case _:
             raise TypeError(f"{event.kind} moves nothing")
 
 
 def _handed_over(issue: Issue, handler: Handler, at: datetime, mark: Mark) -> Issue:
-    issue = replace(issue, handler=handler, declined=False, plan=None, pending=None)
+    issue = replace(_without_plan(issue), handler=handler, declined=False, pending=None)
     return _new_term(_unpause(_with_status(issue, "dispatched", force=True), at), mark)
 
 
@@ -180,7 +184,7 @@ def _rescheduled(issue: Issue, event: e.Event) -> Issue:
         case e.Denied(what=what):
             return _unplanned(issue) if what == "plan" else replace(issue, pending=None)
         case e.Extended(clause=clause, by=by):
-            extensions = {**issue.extensions, clause: by}
+            extensions = {**issue.extensions, clause: (*issue.extensions.get(clause, ()), by)}
             issue = replace(issue, extensions=extensions, extended=issue.extended + 1, pending=None)
         case e.Corrected(category=category, urgent=urgent):
             issue = replace(issue, category=category or issue.category)
@@ -191,7 +195,7 @@ def _rescheduled(issue: Issue, event: e.Event) -> Issue:
             return _with_calendar(issue, calendar)
         case _:
             raise TypeError(f"{event.kind} changes no time")
-    return replace(issue, clocks=wind(issue, afresh=True))
+    return _wound(issue, afresh=True)
 
 
 def _reported(issue: Issue, event: e.Event, body: e.Reported) -> Issue:
@@ -241,8 +245,8 @@ def _without_clock(issue: Issue, *names: str) -> Issue:
 
 
 def _pause(issue: Issue, status: Status, clock: Clock) -> Issue:
-    if issue.is_paused:  # a new review date, a shelved wait: the pause goes on
-        return _with_clock(replace(issue, status=status), clock)
+    if issue.is_paused:  # a new review date, something shelved while it waits: the pause goes on
+        return _with_clock(_without_clock(replace(issue, status=status), "ask", "review"), clock)
     issue = replace(issue, interrupted=issue.status, status=status, paused_at=issue.since)
     return _with_clock(issue, clock)
 
@@ -252,10 +256,13 @@ def _unpause(issue: Issue, at: datetime) -> Issue:
     if issue.paused_at is None:
         return issue
     status = issue.interrupted or issue.status if issue.status in ("suspended", "waiting") else issue.status
-    issue = replace(issue, pauses=(*issue.pauses, (issue.paused_at, at)), paused_at=None)
+    stopped = issue.paused_at
+    issue = replace(issue, pauses=(*issue.pauses, (stopped, at)), paused_at=None)
     issue = replace(issue, status=status, interrupted=None, shelved=False, waits_for=None)
-    issue = _without_clock(issue, "ask", "review")
-    return replace(issue, clocks=wind(issue, afresh=True))
+    issue = _plan_goes_on(_without_clock(issue, "ask", "review"), stopped, at - stopped)
+    if issue.reminder is not None and issue.reminder.at is not None:
+        issue = replace(issue, reminder=replace(issue.reminder, at=issue.reminder.at + (at - stopped)))
+    return _wound(issue, afresh=True)
 
 
 def _planned(issue: Issue, event: e.Event, mark: Mark) -> Issue:
@@ -285,18 +292,40 @@ def _wind_plan(issue: Issue, mark: Mark) -> Issue:
     return _wind_update(issue, mark)
 
 
+def _plan_goes_on(issue: Issue, stopped: datetime, stood: timedelta) -> Issue:
+    """After a pause: what is still to be done under the plan has as much time left as when the clock stopped."""
+    if issue.plan is None:
+        return issue
+
+    def later(moment: datetime) -> datetime:
+        return moment + stood if moment > stopped else moment
+
+    steps = tuple(step if step.done else replace(step, due=later(step.due)) for step in issue.plan.steps)
+    issue = replace(issue, plan=replace(issue.plan, steps=steps))
+    for clock in issue.clocks:
+        if clock.clause == "plan-step":
+            climbs = tuple(map(later, clock.climbs))
+            issue = _with_clock(issue, replace(clock, due=later(clock.due), climbs=climbs))
+        elif clock.clause == "plan-update" and not clock.overdue:
+            issue = _wind_update(issue, clock.start)
+    return issue
+
+
+def _without_plan(issue: Issue) -> Issue:
+    return replace(_without_clock(issue, "plan-step", "plan-update"), plan=None)
+
+
 def _wind_update(issue: Issue, mark: Mark) -> Issue:
     policy = issue.policy
-    due = due_after(mark.at, policy.plan.update, policy.service_hours, issue.calendars)
+    due = due_after(mark.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=issue.pauses)
     clock = Clock("plan-update", "issue", "update", mark, due.at, provisional=due.provisional)
     return _with_clock(issue, clock)
 
 
 def _completed(issue: Issue, event: e.Event, body: e.Completed, mark: Mark) -> Issue:
     issue = _unpause(issue, event.at) if issue.is_paused else issue
-    issue = replace(issue, status="completed", interrupted=None, completion=body.kind, plan=None, reminder=None)
-    issue = replace(issue, pending=None, declined=False)
-    issue = _without_clock(issue, "plan-step", "plan-update", "appointment")
+    issue = replace(_without_plan(issue), status="completed", interrupted=None, completion=body.kind)
+    issue = replace(_without_clock(issue, "appointment"), pending=None, declined=False, reminder=None)
     clock = Clock("silence", "issue", "confirm", mark, body.silent_until, provisional=body.provisional)
     return _with_clock(issue, clock)
 
@@ -308,30 +337,34 @@ def _again(issue: Issue, at: datetime, mark: Mark) -> Issue:
     met = {key: mark for key, mark in issue.met.items() if key.split(":")[1] not in ("complete", "handle")}
     marks = {kind: first for kind, first in issue.marks.items() if kind != "completed"}
     issue = replace(issue, status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
-    issue = _new_term(_without_clock(issue, "silence"), mark)
-    return replace(issue, clocks=wind(issue, afresh=True))
+    return _wound(_new_term(_without_clock(issue, "silence"), mark), afresh=True)
 
 
 def _unplanned(issue: Issue) -> Issue:
     """The plan was denied: the work stands where it stood before, and a plan is owed again."""
     met = {key: mark for key, mark in issue.met.items() if not key.endswith(":plan")}
-    return _with_status(replace(issue, plan=None, met=met), "arrived", force=True)
+    issue = replace(_without_plan(issue), met=met)
+    before: Status = "arrived" if "arrived" in issue.marks else "accepted" if "accepted" in issue.marks else "dispatched"
+    if issue.is_paused:
+        return replace(issue, interrupted=before)
+    return replace(issue, status=before)
 
 
 def _count_climb(issue: Issue, event: e.Event) -> Issue:
     """Notes on the clock that caused it that its climb happened, so that it happens once."""
     if event.recorded_at is None:
         return issue
-    clocks = tuple(
-        replace(clock, climbed=clock.climbed + 1) if clock.clause == event.clause else clock for clock in issue.clocks
-    )
+    clock = next(clock for clock in issue.clocks if clock.clause == event.clause)
+    climb = next_climb(issue, clock)
+    climbed = climb[0] + 1 if climb else len(clock.climbs)
+    clocks = tuple(replace(each, climbed=climbed) if each is clock else each for each in issue.clocks)
     return replace(issue, clocks=clocks)
 
 
 def _with_calendar(issue: Issue, calendar: YearCalendar) -> Issue:
     others = tuple(known for known in issue.calendars if known.year != calendar.year)
     issue = replace(issue, calendars=tuple(sorted((*others, calendar), key=lambda known: known.year)))
-    issue = replace(issue, clocks=wind(issue, afresh=True))
+    issue = _wound(issue, afresh=True)
     silence = next((clock for clock in issue.clocks if clock.clause == "silence"), None)
     if silence is None:
         return issue
@@ -372,7 +405,9 @@ def _mark_clock(issue: Issue, clause: str | None, **lit: bool) -> Issue:
 def _settle(issue: Issue, event: e.Event) -> Issue:
     """What follows from every event: running clocks, reminders, whose minutes, the receipt."""
     if not issue.is_closed:
-        issue = replace(issue, clocks=wind(issue))
+        issue = _wound(issue)
+        if issue.pending is not None and all(clock.clause != issue.pending.clause for clock in issue.clocks):
+            issue = replace(issue, pending=None)  # a wish for more time lapses with its clock
         if issue.plan is not None and issue.plan.needs is None and _is_update(event):
             issue = _wind_update(issue, Mark(event.at, event.seq))
         if not needs_reminder(issue):
@@ -386,6 +421,25 @@ def _settle(issue: Issue, event: e.Event) -> Issue:
     if event.command is not None:
         issue = replace(issue, receipts={**issue.receipts, event.command.id: _receipt(event, event.command)})
     return issue
+
+
+def _wound(issue: Issue, afresh: bool = False) -> Issue:
+    """The clocks as they run now. One that has shown a light or climbed is kept at rest when it stops, in case it
+    runs again from the same start: what it has done, it has done once.
+    """
+    running = wind(issue, afresh)
+    if running == issue.clocks:
+        return issue
+    known = {(clock.clause, clock.start) for clock in running}
+    resting = tuple(
+        clock
+        for clock in (*issue.resting, *issue.clocks)
+        if clock.level == "issue"
+        and clock.clause not in RULE_CLOCKS
+        and (clock.warned or clock.overdue or clock.climbed)
+        and (clock.clause, clock.start) not in known
+    )
+    return replace(issue, clocks=running, resting=resting)
 
 
 def _is_update(event: e.Event) -> bool:

@@ -159,9 +159,11 @@ class Issue:
     pauses: tuple[Pause, ...] = ()
     paused_at: datetime | None = None
     clocks: tuple[Clock, ...] = ()
+    resting: tuple[Clock, ...] = ()
+    """Clocks of the whole issue that stopped after they had shown a light or climbed."""
     reminder: Reminder | None = None
-    extensions: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
-    """Clause -> what was granted on top of its limit."""
+    extensions: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict[str, tuple[Limit, ...]])
+    """Clause -> what was granted on top of its limit, each in turn."""
     extended: int = 0
     pending: Pending | None = None
     declined: bool = False

@@ -5,10 +5,11 @@ One function for every caller: the clocks of an issue, the simulator and ``jiesu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from domain.policy import Clause, Policy
-from domain.worktime import Pause, YearCalendar, due, opening, part_way
+from domain.wire import truncate
+from domain.worktime import Due, Limit, Pause, YearCalendar, due, opening, part_way
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,35 @@ def promised(
     *,
     pauses: Sequence[Pause] = (),
     urgent: bool = False,
+    extended: Sequence[Limit] = (),
 ) -> Promise:
-    """What `clause` promises when its clock starts at `start` and stands still during `pauses`."""
-    red, *rungs = (
-        due(start, limit, policy.service_hours, calendars, pauses=pauses, ends=clause.ends, wall=urgent)
-        for limit in (clause.limit, *clause.climb)
-    )
+    """What `clause` promises when its clock starts at `start` and stands still during `pauses`.
+
+    `extended` is what was granted on top; it moves every moment, each before it lands.
+    """
+
+    def reach(limit: Limit) -> Due:
+        reached = Due(start)
+        for each in (limit, *extended):
+            further = due(
+                reached.at, each, policy.service_hours, calendars, pauses=pauses, ends=clause.ends, wall=urgent
+            )
+            reached = Due(further.at, reached.provisional or further.provisional)
+        return reached
+
+    red, *rungs = map(reach, (clause.limit, *clause.climb))
     return Promise(
         due=red.at,
-        warn=part_way(start, red.at, policy.warn_at),
+        warn=_warning(start, red.at, policy.warn_at, pauses),
         climbs=tuple(landing(rung.at, policy, urgent=urgent, pauses=pauses) for rung in rungs),
         provisional=red.provisional or any(rung.provisional for rung in rungs),
     )
+
+
+def _warning(start: datetime, red: datetime, share: float, pauses: Sequence[Pause]) -> datetime:
+    """A fixed share of the way before the limit, on the wall clock, not counting the time in which it stood still."""
+    stood = sum((min(end, red) - max(begin, start) for begin, end in pauses if end > start and begin < red), timedelta())
+    return truncate(red - (red - start - stood) * (1 - share)) if stood else part_way(start, red, share)
 
 
 def landing(moment: datetime, policy: Policy, *, urgent: bool = False, pauses: Sequence[Pause] = ()) -> datetime:
