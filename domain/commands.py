@@ -24,9 +24,9 @@ from domain.vocabulary import (
     HandlerKind,
     Level,
     Outcome,
+    Rating,
     Request,
     Role,
-    Satisfaction,
     Service,
     WaitReason,
 )
@@ -107,7 +107,7 @@ class Withdraw(Body):
 @dataclass(frozen=True)
 class Confirm(Body):
     outcome: Outcome
-    satisfaction: Satisfaction
+    satisfaction: Rating
     comment: str = field(default="", metadata=PERSONAL)
 
 

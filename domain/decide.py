@@ -7,11 +7,11 @@ from typing import Final
 import domain.commands as c
 import domain.events as e
 from domain.clocks import RULE_CLOCKS, next_climb, next_step, reminder_after
-from domain.evolve import evolve
+from domain.evolve import evolve, reached_by
 from domain.issue import Clock, Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
 from domain.place import Handler
-from domain.refusals import level_of, refusal
+from domain.refusals import level_of, refusal, sized
 from domain.values import replace
 from domain.vocabulary import CloseKind, HandlerKind, Level
 from domain.worktime import Limit
@@ -55,8 +55,11 @@ def _met(before: Issue, after: Issue, event: e.Event) -> Clock | None:
     """The clock of the milestone that the event reached: it ran before and, in the same term, runs no more."""
     if event.actor is None or before.level != after.level or before.term.get("led") != after.term.get("led"):
         return None
+    reached: tuple[str, ...] = reached_by(event)
+    if event.kind in ("planned", "mitigated", "granted"):  # together they see to `handle`
+        reached += ("handle",)
     running = {clock.clause for clock in after.clocks}
-    gone = (clock for clock in before.clocks if clock.clause not in running and clock.clause not in RULE_CLOCKS)
+    gone = (clock for clock in before.clocks if clock.milestone in reached and clock.clause not in running)
     return min(gone, key=lambda clock: clock.due, default=None)
 
 
@@ -199,7 +202,7 @@ def _work(fold: Fold, body: c.Body, actor: c.Actor) -> None:
             fold.add(e.Accepted(note) if takes_order else e.Led(note))
         case c.Arrive(assessment=assessment, note=note):
             fold.add(e.Arrived(note))
-            if assessment is not None and assessment != issue.assessment:
+            if assessment is not None and not sized(issue, assessment):
                 _assess(fold, e.Assessed(assessment))
         case c.Assess(assessment=assessment, reason=reason):
             _assess(fold, e.Assessed(assessment, reason))

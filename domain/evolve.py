@@ -26,7 +26,7 @@ from domain.worktime import YearCalendar
 from domain.worktime import due as due_after
 
 MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
-    "led": ("accept", "act"),
+    "led": ("accept",),
     "accepted": ("accept",),
     "contacted": ("contact",),
     "arrived": ("arrive",),
@@ -55,18 +55,22 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
     return _settle(issue, event)
 
 
-def _meet(issue: Issue, event: e.Event, mark: Mark) -> Issue:
-    """Notes the milestones that the event reaches, for the levels that its actor speaks for."""
+def reached_by(event: e.Event) -> tuple[str, ...]:
+    """The milestones that the event reaches, for those levels that its actor speaks for."""
     if event.actor is None or event.actor.role == "resident":
+        return ()
+    answers = isinstance(event.body, e.Completed) and bool(event.body.answer)
+    acts = event.kind not in PASSIVE
+    return (*MEETS.get(event.kind, ()), *(("answer",) if answers else ()), *(("act",) if acts else ()))
+
+
+def _meet(issue: Issue, event: e.Event, mark: Mark) -> Issue:
+    """Notes the milestones that the event reaches."""
+    reached = reached_by(event)
+    if event.actor is None or not reached:
         return issue
-    reached: list[str] = list(MEETS.get(event.kind, ()))
-    if isinstance(event.body, e.Completed) and event.body.answer:
-        reached.append("answer")
-    if event.kind not in PASSIVE:
-        reached.append("act")
-    scopes = milestone_scopes(issue, event.actor)
-    met = {f"{scope}:{milestone}": mark for milestone in reached for scope in (*scopes, "issue")}
-    return replace(issue, met={**issue.met, **met})
+    scopes = (*milestone_scopes(issue, event.actor), "issue")
+    return replace(issue, met={**issue.met, **{f"{scope}:{each}": mark for each in reached for scope in scopes}})
 
 
 def _apply(issue: Issue, event: e.Event, mark: Mark) -> Issue:
@@ -344,7 +348,9 @@ def _unplanned(issue: Issue) -> Issue:
     """The plan was denied: the work stands where it stood before, and a plan is owed again."""
     met = {key: mark for key, mark in issue.met.items() if not key.endswith(":plan")}
     issue = replace(_without_plan(issue), met=met)
-    before: Status = "arrived" if "arrived" in issue.marks else "accepted" if "accepted" in issue.marks else "dispatched"
+    before: Status = (
+        "arrived" if "arrived" in issue.marks else "accepted" if "accepted" in issue.marks else "dispatched"
+    )
     if issue.is_paused:
         return replace(issue, interrupted=before)
     return replace(issue, status=before)

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
 from domain.events import Event, Held
-from domain.issue import Holding, Issue
+from domain.issue import Issue
 from domain.vocabulary import HandlerKind, Holder, WaitReason
 
 _HANDLERS: Final[Mapping[HandlerKind, Holder]] = MappingProxyType(
@@ -41,20 +42,23 @@ def holder(issue: Issue) -> tuple[Holder, str | None]:
 def held(issue: Issue, event: Event) -> tuple[Held, ...]:
     """The time between the event before and this one, by holder.
 
-    A climb counts up to its due time; from then until it was recorded nobody could see who leads.
+    A climb counts up to its due time; from then until it was recorded nobody could see who leads. No minute counts
+    twice, and none after the close.
     """
     holding = issue.holding
+    if holding is None or issue.is_closed:
+        return ()
     parts: list[Held] = []
-    if holding is not None and event.at > holding.since:
-        parts.append(_part(holding, event))
-    if event.recorded_at is not None and event.kind == "escalated" and event.recorded_at > event.at:
-        lost = event.recorded_at - event.at
-        parts.append(Held("nobody", None, round(lost.total_seconds() * 1000)))
+    if event.at > holding.since:
+        parts.append(Held(holding.holder, holding.org, _ms(event.at - holding.since)))
+    unseen = max(event.at, holding.since)
+    if event.recorded_at is not None and event.kind == "escalated" and event.recorded_at > unseen:
+        parts.append(Held("nobody", None, _ms(event.recorded_at - unseen)))
     return tuple(parts)
 
 
-def _part(holding: Holding, event: Event) -> Held:
-    return Held(holding.holder, holding.org, round((event.at - holding.since).total_seconds() * 1000))
+def _ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
 
 
 def totals(events: Iterable[Event]) -> dict[tuple[Holder, str | None], int]:

@@ -60,7 +60,9 @@ def promised(
 
 def _warning(start: datetime, red: datetime, share: float, pauses: Sequence[Pause]) -> datetime:
     """A fixed share of the way before the limit, on the wall clock, not counting the time in which it stood still."""
-    stood = sum((min(end, red) - max(begin, start) for begin, end in pauses if end > start and begin < red), timedelta())
+    stood = sum(
+        (min(end, red) - max(begin, start) for begin, end in pauses if end > start and begin < red), timedelta()
+    )
     return truncate(red - (red - start - stood) * (1 - share)) if stood else part_way(start, red, share)
 
 

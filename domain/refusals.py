@@ -1,15 +1,17 @@
 """Why a command has no effect: identity, order, and the limits of the policy, each with a reason in words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from datetime import timedelta
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
 import domain.commands as c
 from domain.access import capacities, may_give
+from domain.clocks import RULE_CLOCKS
 from domain.issue import Issue, next_rung, rank
-from domain.vocabulary import LEVELS, Level, Status
+from domain.vocabulary import LEVELS, Assessment, Level, Status
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,11 @@ def refusal(issue: Issue, command: c.Command) -> Refusal | None:
         return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
     if command.actor is None or not may_give(issue, command.actor, command.name):
         return Refusal("not-yours", f"{command.name} is not for this role and organisation to give here")
-    return _out_of_order(issue, command, command.actor) or _against_policy(issue, command, command.actor)
+    return (
+        _out_of_order(issue, command, command.actor)
+        or _blank(command.body)
+        or _against_policy(issue, command, command.actor)
+    )
 
 
 def _out_of_order(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | None:
@@ -72,6 +78,19 @@ def _out_of_order(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal |
     return Refusal("not-now", f"{name} does not apply while the issue is {status}")
 
 
+@cache
+def _texts(kind: type[c.Body]) -> tuple[str, ...]:
+    """The fields that must say something: text without a default."""
+    return tuple(each.name for each in fields(kind) if each.type is str and each.default is MISSING)
+
+
+def _blank(body: c.Body) -> Refusal | None:
+    for name in _texts(type(body)):
+        if not getattr(body, name).strip():
+            return Refusal("invalid", f"{name} must not be empty")
+    return None
+
+
 def _leads_above(issue: Issue, actor: c.Actor) -> bool:
     return issue.level != "property" and "lead" in capacities(issue, actor)
 
@@ -87,6 +106,8 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return Refusal("not-now", "there is no decline to rule on")
         case c.Assess(assessment=assessment, reason=reason) if issue.assessment is not None:
             if assessment == issue.assessment:
+                if not sized(issue, assessment):
+                    return None
                 return Refusal("not-now", f"the issue is assessed as {assessment} already")
             return None if reason else Refusal("invalid", "another assessment needs a reason")
         case c.Plan() | c.StepDone():
@@ -113,6 +134,10 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return _merge(issue, other)
         case c.ChangePolicy(body=body) if body is None:
             return Refusal("invalid", "there is no policy of that id")
+        case c.CalendarPublished(calendar=calendar):
+            known = max((each.version for each in issue.calendars if each.year == calendar.year), default=0)
+            newer = f"version {known} of {calendar.year} is known already"
+            return Refusal("not-now", newer) if known > calendar.version else None
         case _:
             return None
 
@@ -121,15 +146,21 @@ def _accept(issue: Issue, actor: c.Actor) -> Refusal | None:
     mine = capacities(issue, actor)
     if "handler" in mine and issue.status == "dispatched":
         return None
-    if "lead" in mine and "handler" not in mine:
-        return Refusal("not-now", "the lead has taken over already") if "led" in _taken(issue) else None
-    return Refusal("not-now", f"the issue was accepted already; it is {issue.status}")
+    if "lead" in mine and not _taken(issue):
+        return None
+    done = "the lead has taken over already" if "lead" in mine else f"the issue was accepted; it is {issue.status}"
+    return Refusal("not-now", done)
 
 
-def _taken(issue: Issue) -> Mapping[str, object]:
-    """The lead's own acceptance in this term, under ``led``."""
+def _taken(issue: Issue) -> bool:
+    """Whether the level that leads has accepted since it got the lead."""
     met, led = issue.met.get(f"{issue.level}:accept"), issue.term.get("led")
-    return {"led": met} if met is not None and (led is None or met.seq > led.seq) else {}
+    return met is not None and (led is None or met.seq > led.seq)
+
+
+def sized(issue: Issue, assessment: Assessment) -> bool:
+    """Whether the issue is of that size by an assessment made since this level got the lead."""
+    return issue.assessment == assessment and f"assessed:{assessment}" in issue.term
 
 
 def _plan(issue: Issue, command: c.Command) -> Refusal | None:
@@ -172,7 +203,7 @@ def _more_time(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | No
                 return Refusal("not-now", "an extension has been asked for already")
             if issue.extended >= rule.times:
                 return Refusal("limit", f"the policy extends {rule.times} times, and has")
-            if not any(clock.clause not in ("silence", "plan-step", "plan-update") for clock in issue.clocks):
+            if all(clock.clause in RULE_CLOCKS for clock in issue.clocks):
                 return Refusal("not-now", "no limit is running")
             if by is not None and (by.unit != rule.max.unit or by.amount > rule.max.amount):
                 return Refusal("limit", f"the policy extends by {rule.max} at most")

@@ -20,6 +20,8 @@ Category = Literal[
 Milestone = Literal["accept", "contact", "arrive", "assess", "sit", "plan", "answer", "handle", "act", "complete"]
 Assessment = Literal["minor", "complex", "big", "hard"]
 Outcome = Literal["solved", "partly", "explained", "not"]
+Rating = Literal["satisfied", "basically", "dissatisfied"]
+"""What the resident may say; *not rated* is what silence leaves."""
 Satisfaction = Literal["satisfied", "basically", "dissatisfied", "not_rated"]
 CompletionKind = Literal["solved", "partly", "explained", "referred", "settled", "not_settled"]
 CloseKind = Literal[

@@ -1,0 +1,428 @@
+"""Who leads, who handles and who is asked: one focused test for each rule of the ladder."""
+
+from dataclasses import replace
+
+import pytest
+
+import domain.commands as c
+import domain.events as e
+from domain.clocks import next_deadline, next_step
+from domain.issue import Closed
+from domain.place import Handler
+from tests.domain.play import (
+    ADMIN,
+    COMMUNITY,
+    COMPANY,
+    FRIDAY,
+    REPORTER,
+    STREET,
+    VOLUNTEERS,
+    Stage,
+    kinds,
+    local,
+    pack,
+    place,
+    refused,
+)
+
+PLAN = c.Plan((c.Step("换管", local("2026-11-30 18:00")),))
+
+
+def climbs(stage: Stage) -> list[tuple[str | None, str]]:
+    return [(event.clause, event.level) for event in stage.events if event.kind == "escalated"]
+
+
+# ------------------------------------------------------------------------------------------------ lead and handler
+
+
+def test_a_climb_moves_the_lead_and_leaves_the_handler() -> None:
+    stage = Stage()
+    stage.let_pass(31 * 60)
+    assert (stage.issue.level, stage.issue.handler.code) == ("community", "company-a")
+    assert kinds(stage.give(COMPANY, c.Accept())) == ["accepted"], "a plumber a minute late is not locked out"
+    assert kinds(stage.give(COMPANY, c.Arrive("minor"))) == ["arrived", "assessed"]
+    assert kinds(stage.give(COMPANY, c.Complete())) == ["completed"]
+
+
+def test_property_clauses_end_when_the_lead_climbs() -> None:
+    stage = Stage()
+    stage.let_pass(31 * 60)
+    assert stage.running() == {"community-accept", "community-answer"}
+    stage.give(COMPANY, c.Accept())
+    assert stage.running() == {"community-accept", "community-answer"}, "and none of them starts anew"
+
+
+def test_a_clause_of_a_level_is_met_only_by_that_level() -> None:
+    stage = Stage()
+    stage.let_pass(31 * 60)
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Answer("明天换"))
+    assert "community-accept" in stage.running()
+    assert "community-answer" in stage.running()
+    taking_over = stage.give(COMMUNITY, c.Accept())[0]
+    assert (taking_over.kind, taking_over.clause, stage.issue.status) == ("led", "community-accept", "answered")
+    assert "community-accept" not in stage.running()
+    assert stage.give(COMMUNITY, c.Answer("已协调"))[0].clause == "community-answer"
+    assert refused(stage.give(COMMUNITY, c.Accept())) == "not-now", "it has taken over already"
+
+
+def test_the_lead_above_need_not_wait_for_the_company() -> None:
+    stage = Stage()
+    stage.let_pass(31 * 60)
+    assert stage.issue.status == "dispatched"
+    assert kinds(stage.give(COMMUNITY, c.Answer("社区已派人"))) == ["answered"]
+    assert stage.issue.status == "dispatched", "the handler's status stays"
+    assert refused(stage.give(COMPANY, c.Arrive())) == "not-now", "the company accepts first"
+    assert kinds(stage.give(COMMUNITY, c.Complete("explained"))) == ["completed"]
+
+
+def test_a_handler_at_work_to_whom_the_lead_climbs_can_still_take_over() -> None:
+    """The community does the work itself; when the issue climbs to it, its own acceptance must still be possible."""
+    stage = Stage()
+    stage.give(COMMUNITY, c.Redispatch("elm", "社区自己办", "community"))
+    stage.give(COMMUNITY, c.Accept())
+    stage.give(COMMUNITY, c.Escalate("归社区"))
+    assert "community-accept" in stage.running()
+    assert kinds(stage.give(COMMUNITY, c.Accept())) == ["led"]
+    assert "community-accept" not in stage.running()
+
+
+# ----------------------------------------------------------------------------------------------------- limit, climb
+
+
+def test_the_promise_is_not_the_climb() -> None:
+    stage = Stage()
+    stage.let_pass(local("2026-11-20 10:11"))
+    assert [(event.kind, event.at) for event in stage.events[2:]] == [
+        ("warned", local("2026-11-20 10:08")),
+        ("overdue", local("2026-11-20 10:10")),
+    ]
+    assert stage.issue.level == "property"
+    stage.let_pass(local("2026-11-20 10:31"))
+    assert (stage.events[-1].kind, stage.events[-1].at) == ("escalated", local("2026-11-20 10:30"))
+    assert stage.events[-1].was_due == local("2026-11-20 10:10")
+
+
+def test_at_a_tie_overdue_comes_before_escalated() -> None:
+    stage = Stage("demo")
+    stage.let_pass(12)
+    assert [event.kind for event in stage.events if event.at == stage.events[-1].at] == ["overdue", "escalated"]
+
+
+def test_on_time_means_before_the_due_moment() -> None:
+    for seconds, expected in ((9.999, ["accepted"]), (10, ["warned", "overdue", "escalated", "accepted"])):
+        stage = Stage("demo")
+        command = stage.command(COMPANY, c.Accept(), at=FRIDAY.replace() + (local("2026-11-20 10:01") - FRIDAY) * seconds / 60)
+        events = stage.fold([command], now=command.at)
+        assert [kind for kind in kinds(events) if kind != "warned"] == [kind for kind in expected if kind != "warned"]
+
+
+def test_a_command_in_time_that_is_delivered_within_the_grace_still_counts() -> None:
+    stage = Stage("demo")
+    command = stage.command(COMPANY, c.Accept(), at=FRIDAY + (local("2026-11-20 10:00:09") - FRIDAY))
+    assert kinds(stage.fold([command], now=local("2026-11-20 10:00:10")))[-1] == "accepted"
+    assert stage.issue.level == "property"
+
+
+def test_the_kth_climb_moves_the_lead_to_the_kth_rung_and_no_further() -> None:
+    """Urgent under 12345: accept and answer both climb at 30 minutes, the street gets it at 60."""
+    stage = Stage("12345", urgent=True)
+    stage.let_pass(59 * 60)
+    assert stage.issue.level == "community"
+    stage.let_pass(2 * 60)
+    assert climbs(stage) == [("accept-urgent", "community"), ("answer-urgent", "street")]
+
+
+def test_a_climb_to_a_rung_that_has_the_lead_already_does_nothing() -> None:
+    for stage in (Stage("12345", urgent=True, where=place(None)), Stage("12345", urgent=True)):
+        if stage.issue.level == "property":
+            stage.give(COMPANY, c.Escalate("要社区协调"))
+        stage.let_pass(local("2026-11-20 10:59"))
+        assert stage.issue.level == "community"
+        stage.let_pass(local("2026-11-20 11:01"))
+        assert stage.issue.level == "street"
+
+
+def test_each_climb_happens_once() -> None:
+    stage = Stage("3+3+5")
+    stage.give(COMPANY, c.Accept())
+    stage.let_pass(local("2026-12-30 10:00"))
+    assert len(climbs(stage)) == 2
+    stage.give(STREET, c.Return("物业再办"))
+    assert stage.issue.level == "property"
+    before = len(climbs(stage))
+    stage.let_pass(3600)
+    assert len(climbs(stage)) == before, "what has climbed once under the 5 days is not taken away again"
+
+
+def test_a_climb_outside_service_hours_lands_at_opening_unless_it_is_urgent() -> None:
+    at = local("2026-11-20 16:00")
+    calm, urgent = Stage("12345", at=at, category="utilities"), Stage("12345", at=at, urgent=True)
+    calm.give(COMPANY, c.Accept())
+    calm.let_pass(local("2026-11-21 09:00"))
+    landed = next(event for event in calm.events if event.kind == "escalated")
+    assert (landed.at, landed.clause) == (local("2026-11-21 08:00"), "answer-utilities")
+    night = Stage("12345", at=local("2026-11-20 23:00"), urgent=True)
+    night.let_pass(31 * 60)
+    assert night.events[-1].at == local("2026-11-20 23:30")
+    assert urgent.issue.level == "property"
+
+
+# ------------------------------------------------------------------------------------------------------------- size
+
+
+def test_size_moves_the_lead_at_once_and_never_back() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    events = stage.give(COMPANY, c.Arrive("big"))
+    assert kinds(events) == ["arrived", "assessed", "escalated"]
+    assert (events[-1].level, events[-1].clause, events[-1].recorded_at) == ("community", "size", None)
+    assert refused(stage.give(COMPANY, c.Assess("hard"))) == "invalid", "another assessment needs a reason"
+    assert kinds(stage.give(COMPANY, c.Assess("hard", "要动公共管网"))) == ["assessed", "escalated"]
+    assert stage.issue.level == "street"
+    assert kinds(stage.give(COMPANY, c.Assess("minor", "看错了"))) == ["assessed"]
+    assert stage.issue.level == "street"
+
+
+def test_a_big_matter_that_the_community_leads_stays_there() -> None:
+    stage = Stage(where=place(None))
+    stage.give(COMMUNITY, c.Accept())
+    assert kinds(stage.give(COMMUNITY, c.Assess("big"))) == ["assessed"]
+
+
+def test_the_same_size_again_is_refused_but_counts_anew_after_a_return() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Arrive("minor"))
+    assert refused(stage.give(COMPANY, c.Assess("minor", "还是小事"))) == "not-now"
+    stage.give(COMMUNITY, c.Return("没修好"))
+    stage.give(COMPANY, c.Accept())
+    assert kinds(stage.give(COMPANY, c.Arrive("minor"))) == ["arrived", "assessed"]
+    assert "minor" in stage.running(), "the twenty minutes are promised again to whoever does it again"
+
+
+# -------------------------------------------------------------------------------------- transfers, rulings, returns
+
+
+def test_the_third_transfer_climbs_whatever_its_kind() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Decline("not_our_duty"))
+    stage.give(COMMUNITY, c.Rule(upheld=False))
+    stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
+    events = stage.give(COMMUNITY, c.Redispatch("company-b", "还是专业队", "company"))
+    assert kinds(events) == ["redispatched", "escalated"]
+    assert (events[-1].level, events[-1].clause, stage.issue.transfers) == ("community", "transfers", 3)
+    fourth = stage.give(COMMUNITY, c.Redispatch("company-a", "换回来", "company"))
+    assert (fourth[-1].kind, fourth[-1].level) == ("escalated", "street")
+
+
+def test_the_third_return_goes_up_from_whoever_gave_it_back() -> None:
+    stage = Stage()
+    for _ in range(2):
+        stage.give(COMPANY, c.Escalate("办不了"))
+        assert kinds(stage.give(COMMUNITY, c.Return("办得了"))) == ["returned"]
+        assert stage.issue.level == "property"
+    stage.give(COMPANY, c.Escalate("办不了"))
+    events = stage.give(COMMUNITY, c.Return("办得了"))
+    assert [(event.kind, event.level) for event in events] == [("returned", "property"), ("escalated", "street")]
+
+
+def test_a_decline_waits_for_its_ruling_while_the_clock_runs() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Decline("not_our_duty"))
+    assert stage.issue.declined
+    assert refused(stage.give(COMPANY, c.Decline("unclear"))) == "not-now"
+    stage.let_pass(local("2026-11-20 10:11"))
+    assert stage.events[-1].kind == "overdue"
+    stage.give(COMMUNITY, c.Rule(upheld=False, reason="合同里写了"))
+    assert (stage.issue.handler.code, stage.issue.level, stage.issue.declined) == ("company-a", "property", False)
+
+
+def test_a_decline_is_settled_by_accepting_after_all() -> None:
+    """Or the company would work on the community's minutes for as long as nobody rules."""
+    stage = Stage()
+    stage.give(COMPANY, c.Decline("not_our_duty"))
+    stage.give(COMPANY, c.Accept())
+    assert not stage.issue.declined
+    assert refused(stage.give(COMMUNITY, c.Rule(upheld=True))) == "not-now"
+
+
+def test_a_decline_that_is_upheld_gives_it_to_another_under_the_ruling_level() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Decline("needs_authority"))
+    events = stage.give(STREET, c.Rule(upheld=True, handler="enforcement", handler_kind="department"))
+    assert kinds(events) == ["ruled", "escalated"]
+    assert stage.issue.handler == Handler("enforcement", "department")
+    assert (stage.issue.level, stage.issue.status) == ("street", "dispatched")
+
+
+def test_a_return_gives_the_lead_back_and_the_clocks_begin_anew() -> None:
+    stage = Stage()
+    stage.let_pass(31 * 60)
+    event = stage.give(COMMUNITY, c.Return("物业先上门", "property"))[0]
+    assert (event.kind, event.level, stage.issue.level) == ("returned", "property", "property")
+    assert stage.clock("accept").due == local("2026-11-20 10:42")
+    assert refused(stage.give(COMMUNITY, c.Return("再退", "community"))) == "invalid", "that is not below the lead"
+    assert refused(stage.give(COMMUNITY, c.Return("再退"))) == "not-now", "nothing has been done that could be redone"
+
+
+def test_completed_work_is_done_again_on_return() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Complete())
+    assert stage.running() == {"silence"}
+    stage.give(COMMUNITY, c.Return("地面没恢复"))
+    assert stage.issue.status == "dispatched"
+    assert stage.running() == {"accept"}
+
+
+def test_a_redispatch_starts_over_with_the_new_handler() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Arrive("complex"))
+    stage.give(COMPANY, PLAN)
+    stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
+    assert (stage.issue.status, stage.issue.handler.code) == ("dispatched", "helpers")
+    assert stage.running() == {"accept"}, "the plan of the one before binds nobody"
+    assert refused(stage.give(COMMUNITY, c.Redispatch("helpers", "再派", "volunteers"))) == "not-now"
+    assert kinds(stage.give(VOLUNTEERS, c.Accept())) == ["accepted"]
+
+
+def test_whoever_leads_may_take_over_beside_another_handler() -> None:
+    stage = Stage()
+    stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
+    assert kinds(stage.give(COMPANY, c.Accept())) == ["led"]
+    assert stage.issue.status == "dispatched"
+    assert kinds(stage.give(VOLUNTEERS, c.Accept())) == ["accepted"]
+
+
+# -------------------------------------------------------------------------------------- reopening, recurrence, close
+
+
+def complete(stage: Stage) -> None:
+    if stage.issue.status == "dispatched":
+        stage.give(COMPANY, c.Accept())
+    assert kinds(stage.give(COMPANY, c.Complete())) == ["completed"]
+
+
+def test_the_third_reopening_climbs_and_a_fourth_is_a_new_report() -> None:
+    stage = Stage()
+    for _ in range(2):
+        complete(stage)
+        assert kinds(stage.give(REPORTER, c.Reopen("又漏了"))) == ["reopened"]
+    complete(stage)
+    events = stage.give(REPORTER, c.Reopen("又漏了"))
+    assert [(event.kind, event.level, event.clause) for event in events][-1] == ("escalated", "community", "reopening")
+    complete(stage)
+    assert refused(stage.give(REPORTER, c.Reopen("又漏了"))) == "limit"
+
+
+def test_a_recurrence_climbs_one_level_from_the_start() -> None:
+    stage = Stage(follows="issue-0")
+    assert [(event.kind, event.level) for event in stage.events] == [
+        ("reported", "property"), ("dispatched", "property"), ("escalated", "community"),
+    ]  # fmt: skip
+    assert stage.events[-1].clause == "recurrence"
+    assert stage.issue.handler.code == "company-a"
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "closed"),
+    [("solved", "partly", "partly"), ("referred", "not", "not_settled"), ("explained", "solved", "solved")],
+)
+def test_the_residents_outcome_overrides_the_handlers(kind, outcome, closed) -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Complete(kind))
+    stage.give(REPORTER, c.Confirm(outcome, "basically", "还行"))
+    assert stage.issue.closed == Closed(closed, "basically")
+
+
+def test_silence_closes_as_not_rated_with_the_handlers_kind() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    completed = stage.give(COMPANY, c.Complete("explained"))[0]
+    assert isinstance(completed.body, e.Completed)
+    assert completed.body.silent_until == local("2026-11-27 23:59:59")
+    stage.let_pass(local("2026-11-28 00:01"))
+    assert stage.issue.closed == Closed("explained", "not_rated")
+    assert stage.events[-1].at == local("2026-11-27 23:59:59")
+    assert stage.events[-1].actor is None
+
+
+def test_a_rating_is_one_of_three_words() -> None:
+    """*Not rated* is what silence leaves; nobody can say it."""
+    stage = Stage()
+    complete(stage)
+    with pytest.raises(ValueError, match="satisfaction"):
+        c.load_command(
+            "confirm",
+            {"id": "1", "at": "2026-11-20T02:00:00Z", "actor": {"person": "p", "role": "resident"},
+             "body": {"outcome": "solved", "satisfaction": "not_rated"}},
+        )  # fmt: skip
+
+
+def test_after_closing_nothing_applies_and_no_clock_runs() -> None:
+    stage = Stage()
+    complete(stage)
+    stage.give(REPORTER, c.Confirm("solved", "satisfied"))
+    assert next_deadline(stage.issue) is None
+    assert next_step(stage.issue) is None
+    for actor, body in ((REPORTER, c.Reopen("又漏了")), (COMPANY, c.Comment()), (ADMIN, c.ChangePolicy("x", "y"))):
+        assert refused(stage.give(actor, body)) == "closed"
+    assert stage.let_pass(10 * 365 * 86400.0) == []
+
+
+# -------------------------------------------------------------------------------------------- where an issue starts
+
+
+def test_a_society_skips_the_community() -> None:
+    for kind in ("society", "community"):
+        stage = Stage(where=place(kind))
+        assert stage.issue.ladder == ("property", "street")
+        stage.let_pass(31 * 60)
+        assert climbs(stage) == [("accept", "street")]
+
+
+def test_without_a_contract_the_community_handles_and_leads() -> None:
+    stage = Stage(where=place(None))
+    assert stage.issue.ladder == ("community", "street")
+    assert (stage.issue.level, stage.issue.handler) == ("community", Handler("elm", "community"))
+    assert stage.running() == {"community-accept", "community-answer"}
+    accepted = stage.give(COMMUNITY, c.Accept())[0]
+    assert (accepted.kind, accepted.clause) == ("accepted", "community-accept")
+
+
+def test_a_complaint_about_the_operator_starts_at_the_community() -> None:
+    stage = Stage(about_operator=True)
+    assert (stage.issue.level, stage.issue.handler.code) == ("community", "elm")
+    assert refused(stage.give(COMPANY, c.Accept())) == "not-yours"
+
+
+def test_a_complaint_about_the_community_s_own_society_starts_at_the_street() -> None:
+    stage = Stage(where=place("society"), about_operator=True)
+    assert (stage.issue.ladder, stage.issue.handler.code) == (("street",), "north")
+
+
+def test_a_dispute_starts_at_the_community_and_is_settled_within_three_working_days() -> None:
+    stage = Stage("dispute", category="dispute")
+    assert (stage.issue.level, stage.issue.handler.code) == ("community", "elm")
+    assert stage.running() == {"contact", "sit", "settle"}
+    assert stage.clock("contact").due == local("2026-11-23 23:59:59")
+    assert stage.clock("sit").due == local("2026-11-24 23:59:59")
+    assert stage.clock("settle").due == local("2026-11-25 23:59:59")
+    stage.give(COMMUNITY, c.Accept())
+    stage.give(COMMUNITY, c.Contact("双方都联系了"))
+    assert stage.running() == {"sit", "settle"}
+    stage.give(COMMUNITY, c.Sit("调解一次", ("甲", "乙")))
+    stage.let_pass(local("2026-11-26 09:00"))
+    assert climbs(stage) == [("settle", "street")]
+    assert stage.events[-1].at == local("2026-11-26 08:00"), "an ordinary climb lands at opening"
+    assert "street-settle" in stage.running()
+    stage.give(STREET, c.Complete("settled"))
+    assert stage.issue.status == "completed"
+
+
+def test_the_sub_ladder_of_a_policy_decides_the_first_level() -> None:
+    street_only = replace(pack("dispute"), ladder=("street",))
+    assert Stage(street_only).issue.level == "street"
