@@ -47,7 +47,7 @@ night: $(DEV) ## the long fault runs
 	$(BIN)/pytest -m night
 
 golden: $(DEV) ## record the golden histories anew (read CONTRIBUTING.md first)
-	$(BIN)/python -m tests.workflows.record
+	PYTHONPATH=tests $(BIN)/python -m support.golden
 
 lock: $(DEV) ## work out both lock files anew
 	$(BIN)/pip install --quiet uv

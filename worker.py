@@ -12,11 +12,11 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.contract import TASK_QUEUE
-from activities.notices import Deliverer, JobHandler, TableGateway
+from activities.notices import Deliverer, Handler, TableGateway
 from activities.records import Records
-from activities.signals import tell_merged
+from activities.signals import SignalJobs
+from api.temporal import connect
 from db.engine import Database
-from embedded import connect
 from observability import metrics_registry, serve_metrics, temporal_runtime
 from settings import Settings, SettingsError
 from workflows.issue import IssueWorkflow
@@ -41,9 +41,9 @@ def build(client: Client, database: Database, **options: Any) -> Worker:
     return Worker(client, task_queue=TASK_QUEUE, workflows=[IssueWorkflow], activities=[records.record], **settings)
 
 
-def handlers(client: Client, database: Database) -> Mapping[str, JobHandler]:
+def handlers(client: Client) -> Mapping[str, Handler]:
     """Job name -> what does it."""
-    return {"tell_merged": tell_merged(client, database)}
+    return {"tell_merged": SignalJobs(client).tell_merged}
 
 
 async def serve(settings: Settings) -> None:
@@ -58,7 +58,7 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    deliverer = Deliverer(database, TableGateway(database), handlers(client, database))
+    deliverer = Deliverer(database, TableGateway(database), handlers(client))
     try:
         async with build(client, database):
             log.info("worker_ready", address=settings.address, metrics_port=port)

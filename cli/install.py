@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from api.temporal import connect
 from audit.rebuild import rebuild
 from cli.errors import Failure
 from db.directory import load_directory, store_directory
@@ -13,7 +14,6 @@ from db.upgrade import upgrade
 from domain.directory import Directory
 from domain.directory_csv import DirectoryError, parse
 from domain.wire import truncate
-from embedded import connect
 from policies.loader import shipped
 from settings import Settings
 

@@ -8,13 +8,13 @@ from temporalio.service import RPCError
 
 import calendars
 from activities.signals import signal
+from api.temporal import connect
 from audit.history import issues_of
 from cli.errors import Failure
 from db import queries
 from db.engine import Database
 from domain.commands import calendar_command_id
 from domain.wire import dump, format_time, truncate
-from embedded import connect
 from settings import Settings
 
 log = structlog.get_logger("calendar")

@@ -1,0 +1,154 @@
+"""Records the golden histories from real runs: ``make golden``. Read CONTRIBUTING.md before you commit new ones."""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio.api.history.v1 import History
+from temporalio.client import Client, WorkflowHistory
+from temporalio.service import RPCError
+
+import calendars
+import worker
+from activities.contract import TASK_QUEUE, Start
+from activities.signals import signal
+from audit.history import Derived, derive, runs_of
+from db.engine import Database
+from db.upgrade import upgrade
+from domain.issue import RULES_VERSION
+from domain.wire import dump, format_time, truncate
+from policies.loader import load_pack
+from support.scenarios import OUTAGE, RESIDENT, SCENARIOS
+from support.temporal import dev_server
+
+HISTORIES = Path(__file__).resolve().parents[1] / "workflows" / "histories"
+PLACE = {
+    "compound": "demo", "community": "demo-community", "street": "demo-street",
+    "operator": "demo-property", "operator_kind": "company", "name": "体验小区",
+}  # fmt: skip
+
+
+def _now() -> datetime:
+    return truncate(datetime.now(UTC))
+
+
+def _resolved(body: dict[str, Any], began: datetime) -> dict[str, Any]:
+    """The body with its relative times made absolute and its policy put in."""
+
+    def moment(seconds: float) -> str:
+        return format_time(began + timedelta(seconds=seconds))
+
+    found = dict(body)
+    for name in ("time", "review"):
+        if name in found:
+            found[name] = moment(found[name])
+    if "steps" in found:
+        found["steps"] = [{**step, "due": moment(step["due"])} for step in found["steps"]]
+    if "body" in found:
+        found["body"] = dump(load_pack(found["body"]))
+    return found
+
+
+async def play(client: Client, name: str, database_file: Path) -> None:
+    """Starts the issue and sends it the scenario's commands, one after the other."""
+    issue, began = f"golden-{name}", _now()
+    report = {
+        "id": f"{name}-report", "at": format_time(began), "actor": RESIDENT,
+        "body": {"number": f"JS-{name}", "place": PLACE, "category": "leak", "description": "厨房漏水"},
+    }  # fmt: skip
+    # Only the years that matter to a demo issue, so that the files stay small.
+    years = [dump(year) for year in calendars.load_all() if year.year == began.year]
+    start = Start(issue, dump(load_pack("demo")), years, RULES_VERSION, report)
+    handle = await client.start_workflow("Issue", start, id=f"issue-{issue}", task_queue=TASK_QUEUE)
+    outage = asyncio.create_task(_outage(database_file, *OUTAGE[name])) if name in OUTAGE else None
+    await asyncio.sleep(0.3)
+    for number, (pause, command, actor, body) in enumerate(SCENARIOS[name]):
+        await asyncio.sleep(pause + 0.05)
+        if command:
+            at = format_time(_now())
+            plain = {"id": f"{name}-{number}", "at": at, "actor": actor, "body": _resolved(body, began)}
+            try:
+                await signal(client, issue, command, plain)
+            except RPCError as error:
+                raise RuntimeError(f"{name}: command {number} {command}: {error.message}") from error
+    await asyncio.wait_for(handle.result(), 120)
+    if outage is not None:
+        await outage
+
+
+async def _later(seconds: float, work: Coroutine[Any, Any, None]) -> None:
+    await asyncio.sleep(seconds)
+    await work
+
+
+async def _outage(file: Path, begin: float, end: float) -> None:
+    """Nobody else can write while this connection holds the lock."""
+    await asyncio.sleep(begin)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        await asyncio.sleep(end - begin)
+        connection.execute("ROLLBACK")
+
+
+@contextlib.asynccontextmanager
+async def running() -> AsyncIterator[tuple[Client, Path]]:
+    """A real dev server that suggests continue-as-new early, a migrated SQLite file, a worker."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "golden.db"
+        url = f"sqlite+aiosqlite:///{file}"
+        await asyncio.to_thread(upgrade, url)
+        database = Database(url)
+        async with (
+            dev_server(Path(folder), "limit.historyCount.suggestContinueAsNew=60") as client,
+            worker.build(client, database),
+        ):
+            yield client, file
+        await database.close()
+
+
+def expected(derived: Derived) -> dict[str, Any]:
+    """What is committed beside a history: the commands and the events that the code of that day gave."""
+    return {"commands": derived.commands, "events": derived.events}
+
+
+async def record(names: list[str]) -> None:
+    """Plays the scenarios side by side and writes ``histories/NAME.RUN.pb`` and ``histories/NAME.json``."""
+    async with running() as (client, file):
+        outages = [name for name in names if name in OUTAGE]
+        calm = [name for name in names if name not in outages]
+        # Not all at once: a local activity that is merely slow would leave an outage in a history of calm days.
+        await asyncio.gather(*(_later(n * 1.5, play(client, name, file)) for n, name in enumerate(calm)))
+        for name in outages:
+            await play(client, name, file)
+        for name in names:
+            runs = await runs_of(client, f"golden-{name}")
+            for old in HISTORIES.glob(f"{name}.*.pb"):
+                old.unlink()
+            for number, run in enumerate(runs):
+                history = History(events=run.events)
+                (HISTORIES / f"{name}.{number}.pb").write_bytes(history.SerializeToString(deterministic=True))
+            derived = await derive(f"golden-{name}", runs)
+            text = json.dumps(expected(derived), ensure_ascii=False, indent=1, sort_keys=True)
+            (HISTORIES / f"{name}.json").write_text(text + "\n", "utf-8")
+
+
+def load_runs(name: str) -> list[WorkflowHistory]:
+    """The committed runs of one golden issue, the oldest first."""
+    files = sorted(HISTORIES.glob(f"{name}.*.pb"), key=lambda file: int(file.suffixes[-2][1:]))
+    found: list[WorkflowHistory] = []
+    for file in files:
+        history = History()
+        history.ParseFromString(file.read_bytes())
+        found.append(WorkflowHistory(f"issue-golden-{name}", history.events))
+    return found
+
+
+if __name__ == "__main__":
+    asyncio.run(record(sys.argv[1:] or list(SCENARIOS)))
