@@ -1,0 +1,121 @@
+"""The activity that stores an issue's events, made to get out of the way quickly when the database is away.
+
+As a local activity it holds the workflow's task, and queries and signals wait behind it. So it gives up early, and
+after one failure all local attempts of this process fail at once until an ordinary one has come through.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.contract import RECORD, Batch
+from db.engine import Database
+from db.projector import ConflictError, GapError, record
+
+LOCAL_SECONDS: Final = 0.25
+"""Below the 300 ms of the workflow, so that it is this code that gives up, and knows why."""
+ORDINARY_SECONDS: Final = 8.0
+"""Below the 10 s of the workflow."""
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+
+class Breaker:
+    """Open after a failure: local attempts are refused, but for one that may try again after `cool` seconds."""
+
+    def __init__(self, cool: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._cool = cool
+        self._clock = clock
+        self._shut_until: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._shut_until is not None
+
+    def allows(self) -> bool:
+        """Whether an attempt may be made now; of many who ask while it is open, one in `cool` seconds."""
+        if self._shut_until is None:
+            return True
+        if self._clock() < self._shut_until:
+            return False
+        self._shut_until = self._clock() + self._cool
+        return True
+
+    def trip(self, error: BaseException) -> None:
+        if self._shut_until is None:
+            log.warning("records.breaker_opened", error=type(error).__name__)
+        self._shut_until = self._clock() + self._cool
+
+    def close(self) -> None:
+        if self._shut_until is not None:
+            log.info("records.breaker_closed")
+        self._shut_until = None
+
+
+_BREAKER: Final = Breaker()
+"""That of the process."""
+
+
+class Records:
+    """The activity ``record`` on a database; register `Records(database).record` with the worker."""
+
+    def __init__(self, database: Database, breaker: Breaker = _BREAKER) -> None:
+        self._database = database
+        self._breaker = breaker
+        self._abandoned: set[asyncio.Task[str]] = set()
+
+    @activity.defn(name=RECORD)
+    async def record(self, batch: Batch) -> str:
+        """Stores what is new of the batch; the digest over what is stored for it."""
+        if activity.info().is_local:
+            return await self._local(batch)
+        stored = await self._within(ORDINARY_SECONDS, self._store(batch, may_rewrite=True))
+        self._breaker.close()
+        return stored
+
+    async def _local(self, batch: Batch) -> str:
+        """One attempt. It never rewrites: a late one, of a task long lost, could undo what is true by now."""
+        if not self._breaker.allows():
+            raise ApplicationError("the database was away just now", type="BreakerOpen", non_retryable=True)
+        try:
+            stored = await self._within(LOCAL_SECONDS, self._store(batch, may_rewrite=False))
+        except (SQLAlchemyError, OSError, TimeoutError, asyncio.CancelledError) as error:
+            self._breaker.trip(error)
+            raise
+        except (GapError, ConflictError) as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
+        self._breaker.close()
+        return stored
+
+    async def _store(self, batch: Batch, *, may_rewrite: bool) -> str:
+        async with self._database.write() as session:
+            return await record(
+                session, batch.issue, batch.events, now=datetime.now(UTC), policy=batch.policy,
+                calendars=batch.calendars, may_rewrite=may_rewrite,
+            )  # fmt: skip
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, str]) -> str:
+        """The result of the work, or TimeoutError on the dot: a hanging connection may take long to give up."""
+        task = asyncio.create_task(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=seconds)
+            if not done:
+                raise TimeoutError(f"the database did not answer within {seconds} s")
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                self._abandoned.add(task)
+                task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[str]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody else asks, and asyncio would complain about it

@@ -1,0 +1,27 @@
+"""Puts on record, and into the log, what must not happen and somebody has to look at."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.tables import AlarmRow
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+
+async def raise_alarm(
+    session: AsyncSession, kind: str, issue: str | None, detail: Mapping[str, Any], at: datetime
+) -> None:
+    """Adds an alarm to the transaction. `detail` goes to the log as well, so it holds no personal data."""
+    await session.execute(insert(AlarmRow).values(at=at, issue=issue, kind=kind, detail=dict(detail)))
+    log.error("alarm", kind=kind, issue=issue, **detail)
+
+
+async def open_alarms(session: AsyncSession, most: int = 100) -> Sequence[AlarmRow]:
+    """The newest alarms that nobody has marked as seen."""
+    query = select(AlarmRow).where(AlarmRow.seen_at.is_(None)).order_by(AlarmRow.id.desc()).limit(most)
+    return (await session.scalars(query)).all()

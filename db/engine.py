@@ -1,0 +1,112 @@
+"""The connection to the database: one engine a process, with read and write transactions that mean the same
+on SQLite and PostgreSQL.
+
+SQLite as its driver sets it up loses updates: it begins transactions late and lets two writers read the same
+row. Here writers begin with ``BEGIN IMMEDIATE``, readers with a plain ``BEGIN``, which gives both a snapshot.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_BEGIN: Final = "jiesu_begin"
+WRITE: Final[dict[str, Any]] = {_BEGIN: "BEGIN IMMEDIATE"}
+_PRAGMAS: Final = (
+    "PRAGMA busy_timeout=10000",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",  # an acknowledged row survives a power cut
+    "PRAGMA foreign_keys=ON",
+)
+_POSTGRES: Final[dict[str, Any]] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "application_name": "jiesu",
+}
+
+
+def normalised(url: str | URL) -> URL:
+    """The URL with the driver that Jiesu uses: ``sqlite:///x`` and ``postgresql://x`` are accepted as they are."""
+    found = make_url(url)
+    match found.get_backend_name():
+        case "sqlite":
+            return found.set(drivername="sqlite+aiosqlite")
+        case "postgresql":
+            return found.set(drivername="postgresql+psycopg")
+        case other:
+            raise ValueError(f"no database of kind {other!r}: use sqlite or postgresql")
+
+
+def make_engine(url: str | URL) -> AsyncEngine:
+    """The engine for a database, with everything that SQLite needs to be told on each connection.
+
+    Errors hide the parameters of their statement: they end up in logs and histories, where nothing personal may be.
+    """
+    target = normalised(url)
+    if target.get_backend_name() == "sqlite":
+        engine = create_async_engine(target, pool_size=8, max_overflow=24, hide_parameters=True)
+        prepare_sqlite(engine.sync_engine)
+        return engine
+    return create_async_engine(
+        target, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True, connect_args=_POSTGRES
+    )
+
+
+def prepare_sqlite(engine: Engine) -> None:
+    """Takes the transactions of an SQLite engine out of its driver's hands."""
+
+    def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in _PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+
+
+class Database:
+    """What the rest of the code holds: transactions to read and to write in, and an end."""
+
+    def __init__(self, url: str | URL) -> None:
+        self.url: Final = normalised(url)
+        self.engine: Final = make_engine(self.url)
+        self.is_sqlite: Final = self.url.get_backend_name() == "sqlite"
+        snapshot: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        readers = self.engine if self.is_sqlite else self.engine.execution_options(**snapshot)
+        writers = self.engine.execution_options(**WRITE) if self.is_sqlite else self.engine
+        self._read = async_sessionmaker(readers, expire_on_commit=False, autoflush=False)
+        self._write = async_sessionmaker(writers, expire_on_commit=False, autoflush=False)
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession]:
+        """A transaction that sees one moment of the database and changes nothing."""
+        async with self._read() as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncGenerator[AsyncSession]:
+        """A transaction that is committed at the end, or rolled back if an exception leaves it."""
+        # SQLite has one writer: its own queue sleeps between tries and is unfair, so this process lines up here.
+        async with self._turn if self.is_sqlite else contextlib.nullcontext(), self._write.begin() as session:
+            yield session
+
+    async def close(self) -> None:
+        """Ends all connections.
+
+        SQLite keeps no statistics on purpose: taken while a table was small they would make it scan a big one.
+        """
+        await self.engine.dispose()

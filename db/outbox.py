@@ -1,0 +1,161 @@
+"""What is to be done once outside because of an event: written with it in one transaction, claimed and settled here.
+
+A claim is marked before anything is sent, so two deliverers never send the same entry. If one dies in between,
+the lease runs out and nobody knows whether it was sent: `claim` says what becomes of it then.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import and_, exists, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.tables import OutboxRow
+from domain.events import Event
+from domain.issue import Issue
+from domain.notices import Notice, jobs, notices
+from domain.wire import canonical, dump
+
+UNKNOWN: Final = "outcome unknown: the deliverer died while sending"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A claimed entry of the outbox. `attempt` counts from 1 and tells this claim from a later one."""
+
+    id: int
+    issue: str
+    seq: int
+    kind: str
+    template: str
+    to_org: str | None
+    to_reporter: bool
+    payload: dict[str, Any]
+    attempt: int
+    lease: datetime
+
+
+async def add(session: AsyncSession, fence: int, changes: Iterable[tuple[Event, Issue]], now: datetime) -> None:
+    """Queues what the events, each with the state after it, ask for.
+
+    After a rewrite, what was sent already in the same words is not sent again.
+    """
+    rows = [row for change in changes for row in _asked(*change)]
+    if rows and fence:
+        done = await _done(session, rows[0]["issue"], rows[0]["seq"])
+        rows = [row for row in rows if _key(row) not in done]
+    if rows:
+        head = {"fence": fence, "status": "pending", "attempts": 0, "created_at": now, "ready_at": now}
+        await session.execute(insert(OutboxRow), [row | head for row in rows])
+
+
+async def withdraw(session: AsyncSession, issue: str, first: int, now: datetime) -> None:
+    """Takes back what was not sent yet because of this event and later ones."""
+    await session.execute(
+        update(OutboxRow)
+        .where(OutboxRow.issue == issue, OutboxRow.seq >= first, OutboxRow.status == "pending")
+        .values(status="withdrawn", ready_at=None, finished_at=now)
+    )
+
+
+async def is_due(session: AsyncSession, now: datetime) -> bool:
+    """Whether there is anything to claim; cheap, for a reader."""
+    return bool(await session.scalar(select(exists().where(OutboxRow.ready_at <= now))))
+
+
+async def claim(
+    session: AsyncSession, now: datetime, lease: datetime, *, most: int = 20, repeatable: bool = False
+) -> tuple[Entry, ...]:
+    """Takes what is due, oldest first, for oneself until `lease`.
+
+    Entries whose lease ran out are taken again only if nothing can be doubled by it: jobs, which must be
+    idempotent, and notices if the gateway drops repeats (`repeatable`); other notices fail for good.
+    """
+    if not repeatable:
+        await session.execute(
+            update(OutboxRow)
+            .where(OutboxRow.status == "sending", OutboxRow.kind == "notice", OutboxRow.ready_at <= now)
+            .values(status="failed", last_error=UNKNOWN, ready_at=None, finished_at=now)
+        )
+    query = select(OutboxRow).where(OutboxRow.ready_at <= now).order_by(OutboxRow.id).limit(most)
+    rows = (await session.scalars(query.with_for_update(skip_locked=True))).all()
+    for row in rows:
+        row.status, row.attempts, row.ready_at = "sending", row.attempts + 1, lease
+    await session.flush()
+    return tuple(_entry(row, lease) for row in rows)
+
+
+async def settle(session: AsyncSession, entry: Entry, now: datetime, error: str | None = None) -> None:
+    """For good: it was sent, or, with an error, it failed."""
+    status = "failed" if error else "sent"
+    await _close(session, entry, status=status, last_error=error, ready_at=None, finished_at=now)
+
+
+async def postpone(session: AsyncSession, entry: Entry, until: datetime, error: str) -> None:
+    """It was surely not sent; the next try is at `until`."""
+    await _close(session, entry, status="pending", last_error=error, ready_at=until)
+
+
+async def release(session: AsyncSession, entries: Sequence[Entry], now: datetime) -> None:
+    """Gives back what was claimed and not begun; the attempt does not count."""
+    for entry in entries:
+        await _close(session, entry, status="pending", ready_at=now, attempts=entry.attempt - 1)
+
+
+async def tally(session: AsyncSession) -> dict[tuple[str, str], int]:
+    """(kind, status) -> number of entries."""
+    query = select(OutboxRow.kind, OutboxRow.status, func.count()).group_by(OutboxRow.kind, OutboxRow.status)
+    return {(kind, status): number for kind, status, number in await session.execute(query)}
+
+
+async def _close(session: AsyncSession, entry: Entry, **values: Any) -> None:
+    """Only while the claim still holds: whoever claimed it since has the say."""
+    holds = and_(OutboxRow.id == entry.id, OutboxRow.status == "sending", OutboxRow.attempts == entry.attempt)
+    await session.execute(update(OutboxRow).where(holds).values(**values))
+
+
+def _asked(event: Event, after: Issue) -> Iterator[dict[str, Any]]:
+    cause = {"issue": after.id, "seq": event.seq}
+    told = notices(event, after)
+    for n, notice in enumerate(told):
+        to = {"to_org": notice.org, "to_reporter": notice.org is None}
+        yield {**cause, "n": n, "kind": "notice", "template": notice.template, **to,
+               "payload": _facts(event, after, notice)}  # fmt: skip
+    for n, job in enumerate(jobs(event, after), len(told)):
+        to = {"to_org": None, "to_reporter": False}
+        yield {**cause, "n": n, "kind": "job", "template": job.name, **to,
+               "payload": {"issue": job.issue, "body": job.body}}  # fmt: skip
+
+
+def _facts(event: Event, after: Issue, notice: Notice) -> dict[str, Any]:
+    """What a channel needs to put the notice into words; nothing that anybody wrote."""
+    facts = {
+        "number": after.number, "place": after.place.name, "category": after.category, "level": after.level,
+        "clause": event.clause, "due": dump(event.due), "ring": notice.ring,
+    }  # fmt: skip
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+async def _done(session: AsyncSession, issue: str, first: int) -> set[tuple[Any, ...]]:
+    """What was told or begun because of this event or later ones, before the record was rewritten."""
+    query = select(OutboxRow).where(
+        OutboxRow.issue == issue, OutboxRow.seq >= first, or_(OutboxRow.status == "sent", OutboxRow.status == "sending")
+    )
+    rows = (await session.scalars(query)).all()
+    names = ("seq", "kind", "template", "to_org", "to_reporter", "payload")
+    return {_key({name: getattr(row, name) for name in names}) for row in rows}
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        row["seq"], row["kind"], row["template"], row["to_org"], row["to_reporter"], canonical(row["payload"])
+    )  # fmt: skip
+
+
+def _entry(row: OutboxRow, lease: datetime) -> Entry:
+    return Entry(
+        row.id, row.issue, row.seq, row.kind, row.template, row.to_org, row.to_reporter, row.payload, row.attempts,
+        lease,
+    )  # fmt: skip

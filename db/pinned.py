@@ -1,0 +1,73 @@
+"""Keeps the policies and calendars under which issues run, by digest, and gives them back as values."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.tables import CalendarsRow, PolicyRow
+from db.upsert import insert_missing
+from domain.issue import calendars_digest
+from domain.policy import Policy
+from domain.wire import dump, load
+from domain.worktime import YearCalendar
+
+T = TypeVar("T")
+Calendars = tuple[YearCalendar, ...]
+
+_POLICIES: Final[dict[str, Policy]] = {}
+_CALENDARS: Final[dict[str, Calendars]] = {}
+"""What was read once. The key is the digest of the content, so an entry is right for ever and in any database."""
+_MOST: Final = 1000
+
+
+class MissingError(LookupError):
+    """The read model names a policy or a set of calendars that it does not hold."""
+
+
+def read_policy(plain: Mapping[str, Any]) -> Policy:
+    return load(Policy, plain)
+
+
+def read_calendars(plain: Sequence[Mapping[str, Any]]) -> Calendars:
+    return tuple(load(YearCalendar, each) for each in plain)
+
+
+async def keep(session: AsyncSession, policy: Policy, calendars: Calendars) -> None:
+    """Makes sure that both are in the database."""
+    found = {"digest": policy.digest, "id": policy.id, "version": policy.version, "body": dump(policy)}
+    await insert_missing(session, PolicyRow, [found])
+    await insert_missing(session, CalendarsRow, [{"digest": calendars_digest(calendars), "body": dump(calendars)}])
+
+
+async def policy_of(session: AsyncSession, digest: str) -> Policy:
+    """The policy with this digest, checked against it; MissingError if it is not there."""
+    if digest not in _POLICIES:
+        body = await session.scalar(select(PolicyRow.body).where(PolicyRow.digest == digest))
+        if body is None:
+            raise MissingError(f"no policy {digest}")
+        policy = read_policy(body)
+        if policy.digest != digest:
+            raise ValueError(f"policy {digest} was altered: its content has digest {policy.digest}")
+        _remember(_POLICIES, digest, policy)
+    return _POLICIES[digest]
+
+
+async def calendars_of(session: AsyncSession, digest: str) -> Calendars:
+    """The set of calendars with this digest, checked against it; MissingError if it is not there."""
+    if digest not in _CALENDARS:
+        body = await session.scalar(select(CalendarsRow.body).where(CalendarsRow.digest == digest))
+        if body is None:
+            raise MissingError(f"no calendars {digest}")
+        calendars = read_calendars(body)
+        if calendars_digest(calendars) != digest:
+            raise ValueError(f"calendars {digest} were altered")
+        _remember(_CALENDARS, digest, calendars)
+    return _CALENDARS[digest]
+
+
+def _remember(cache: dict[str, T], digest: str, value: T) -> None:
+    if len(cache) >= _MOST:
+        cache.clear()
+    cache[digest] = value

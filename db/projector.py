@@ -1,0 +1,263 @@
+"""Turns the events of an issue into rows, in one transaction that may be repeated as often as it takes.
+
+What is stored under (issue, seq) is told by the digest of the event: the same again is nothing new; another one
+means that somebody saw an effect of something that never came to be, so the record is rewritten from there under
+a new fence, what was not sent yet is withdrawn, and an alarm is raised.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import undefer
+
+from db import outbox, pinned, search
+from db.alarms import raise_alarm
+from db.rows import columns, state_of
+from db.tables import EventRow, IssueRow, ReceiptRow, SearchTerm
+from db.upsert import is_sqlite, upsert
+from domain.events import Event, Reported, chain, event_digest, load_event
+from domain.evolve import evolve
+from domain.issue import Issue, calendars_digest
+
+
+class GapError(Exception):
+    """The batch begins beyond what is stored: an earlier one is still on its way, so this one must come again."""
+
+
+class ConflictError(Exception):
+    """Another event is stored under one of these numbers, and the caller may not rewrite the record."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An event as it came, with its digest."""
+
+    plain: Mapping[str, Any]
+    digest: str
+    event: Event
+
+    @property
+    def seq(self) -> int:
+        return self.event.seq
+
+
+async def record(
+    session: AsyncSession,
+    issue: str,
+    events: Sequence[Mapping[str, Any]],
+    *,
+    now: datetime,
+    policy: Mapping[str, Any] | None = None,
+    calendars: Sequence[Mapping[str, Any]] | None = None,
+    may_rewrite: bool = True,
+    notify: bool = True,
+) -> str:
+    """Stores what is new of the events; the digest over what is stored for them then.
+
+    `policy` and `calendars`, those that were pinned at the start, are needed with the first event. GapError and
+    ConflictError leave the transaction to be rolled back; with `may_rewrite` there is no ConflictError. Without
+    `notify` nothing is queued in the outbox: what is restored was told long ago.
+    """
+    batch = [Recorded(plain, event_digest(plain), load_event(plain)) for plain in events]
+    if not batch:
+        return chain(())
+    row = await _locked(session, issue, batch[0].seq)
+    fresh = await _fresh(session, row, issue, batch)
+    projection = _Projection(session, issue, now, policy, calendars, notify)
+    if not fresh:
+        pass
+    elif row is None:
+        await projection.begin(fresh)
+    elif fresh[0].seq == row.version + 1:
+        await projection.go_on(row, await state_of(session, row), fresh)
+    elif may_rewrite:
+        await projection.rewrite(row, fresh)
+    else:
+        raise ConflictError(f"issue {issue}: another event {fresh[0].seq} is stored")
+    return await _stored(session, issue, batch)
+
+
+async def refold(session: AsyncSession, row: IssueRow, before: int | None = None) -> Issue:
+    """The issue folded again from its stored events, all of them or those up to `before`, exclusive."""
+    query = select(EventRow.body).where(EventRow.issue == row.id).order_by(EventRow.seq)
+    if before is not None:
+        query = query.where(EventRow.seq < before)
+    policy = await pinned.policy_of(session, row.first_policy)
+    state = Issue.new(row.id, policy, await pinned.calendars_of(session, row.first_calendars))
+    for body in (await session.scalars(query)).all():
+        state = evolve(state, load_event(body))
+    return state
+
+
+async def rebuild(session: AsyncSession, issue: str) -> bool:
+    """Works the row and the receipts out again from the stored events; whether the row was different."""
+    row = await _locked(session, issue, 2)
+    if row is None:
+        raise LookupError(f"no issue {issue}")
+    state = await refold(session, row)
+    found = columns(state)
+    differs = any(getattr(row, name) != value for name, value in found.items())
+    await _set(session, row, found)
+    await _put_receipts(session, state, state.receipts)
+    return differs
+
+
+async def _locked(session: AsyncSession, issue: str, first: int) -> IssueRow | None:
+    """The issue's row, which nobody else changes until this transaction ends; also while there is none yet."""
+    query = select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state)).with_for_update()
+    query = query.execution_options(populate_existing=True)
+    row = await session.scalar(query)
+    if row is None and first == 1 and not is_sqlite(session):  # there the writer has the database to himself
+        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(issue, 0))))
+        row = await session.scalar(query)
+    return row
+
+
+async def _fresh(session: AsyncSession, row: IssueRow | None, issue: str, batch: list[Recorded]) -> list[Recorded]:
+    """The events from the first one on that is not stored as it came."""
+    first = batch[0].seq
+    version = row.version if row else 0
+    if first > version + 1:
+        raise GapError(f"issue {issue} is at version {version}, the batch begins with {first}")
+    if first == version + 1:
+        return batch
+    query = select(EventRow.seq, EventRow.digest).where(EventRow.issue == issue, EventRow.seq >= first)
+    known = {row.seq: row.digest for row in await session.execute(query)}
+    same = 0
+    while same < len(batch) and known.get(batch[same].seq) == batch[same].digest:
+        same += 1
+    return batch[same:]
+
+
+async def _stored(session: AsyncSession, issue: str, batch: Sequence[Recorded]) -> str:
+    """The digest over the events of the batch, worked out from the bodies that are stored now."""
+    query = select(EventRow.body).where(EventRow.issue == issue, EventRow.seq.between(batch[0].seq, batch[-1].seq))
+    return chain(event_digest(body) for body in (await session.scalars(query.order_by(EventRow.seq))).all())
+
+
+@dataclass(frozen=True)
+class _Projection:
+    """What writing one batch takes."""
+
+    session: AsyncSession
+    issue: str
+    now: datetime
+    policy: Mapping[str, Any] | None
+    calendars: Sequence[Mapping[str, Any]] | None
+    notify: bool
+
+    async def begin(self, fresh: Sequence[Recorded]) -> None:
+        """Makes the issue's row and all that follows from its first events."""
+        await self.go_on(None, await self._start(), fresh)
+
+    async def go_on(self, row: IssueRow | None, start: Issue, fresh: Sequence[Recorded]) -> None:
+        """Folds the events onto the state and writes all that follows from them; without a row, makes one."""
+        changes = _changes(start, fresh)
+        state = changes[-1][1]
+        if state.policy is not start.policy or state.calendars is not start.calendars:
+            await pinned.keep(self.session, state.policy, state.calendars)
+        words = _words(fresh[0].event)
+        if row is None:
+            row = await self._new_row(start, {**columns(state), **words})
+        else:
+            await _set(self.session, row, {**columns(state), **words})
+        if words:
+            await _put_terms(self.session, row)
+        await self._put_events(fresh)
+        await _put_receipts(self.session, state, _commands(fresh))
+        if self.notify:
+            await outbox.add(self.session, row.fence, changes, self.now)
+
+    async def rewrite(self, row: IssueRow, fresh: Sequence[Recorded]) -> None:
+        """Puts `fresh` in the place of what is stored from its first number on, and says so loudly."""
+        first = fresh[0].seq
+        later = (EventRow.issue == row.id, EventRow.seq >= first)
+        known = (await self.session.scalars(select(EventRow.digest).where(*later).order_by(EventRow.seq))).all()
+        came = [item.digest for item in fresh]
+        detail = {"from": first, "stored": list(known), "came": came, "fence": row.fence + 1}
+        await raise_alarm(self.session, "record-rewritten", row.id, detail, self.now)
+        anew = first == 1
+        start = await (self._start() if anew else refold(self.session, row, before=first))
+        await self.session.execute(delete(EventRow).where(*later))
+        await self.session.execute(delete(ReceiptRow).where(ReceiptRow.issue == row.id))
+        await outbox.withdraw(self.session, row.id, first, self.now)
+        await _set(self.session, row, {"fence": row.fence + 1, **(_first_pins(start) if anew else {})})
+        await _put_receipts(self.session, start, start.receipts)
+        await self.go_on(row, start, fresh)
+
+    async def _start(self) -> Issue:
+        if self.policy is None or self.calendars is None:
+            raise ValueError(f"issue {self.issue}: the first batch must bring policy and calendars")
+        policy, calendars = pinned.read_policy(self.policy), pinned.read_calendars(self.calendars)
+        await pinned.keep(self.session, policy, calendars)
+        return Issue.new(self.issue, policy, calendars)
+
+    async def _new_row(self, start: Issue, values: Mapping[str, Any]) -> IssueRow:
+        taken = select(IssueRow.id).where(IssueRow.number == values["number"]).limit(1)
+        if (other := await self.session.scalar(taken)) is not None:
+            await raise_alarm(self.session, "number-taken", self.issue, {"by": other}, self.now)
+        row = IssueRow(id=self.issue, fence=0, **_first_pins(start), **{"words": "", **values})
+        self.session.add(row)
+        await self.session.flush()
+        return row
+
+    async def _put_events(self, fresh: Sequence[Recorded]) -> None:
+        rows = [
+            {"issue": self.issue, "seq": item.seq, "kind": item.event.kind, "at": item.event.at,
+             "recorded_at": item.event.recorded_at, "digest": item.digest, "stored_at": self.now, "body": item.plain}
+            for item in fresh
+        ]  # fmt: skip
+        await self.session.execute(insert(EventRow), rows)
+
+
+def _changes(start: Issue, fresh: Sequence[Recorded]) -> list[tuple[Event, Issue]]:
+    """Each event with the state after it."""
+    changes: list[tuple[Event, Issue]] = []
+    state = start
+    for item in fresh:
+        state = evolve(state, item.event)
+        changes.append((item.event, state))
+    return changes
+
+
+def _words(event: Event) -> dict[str, str]:
+    """The column that is filled from the report, empty for any other event."""
+    body = event.body
+    return {"words": search.fold(body.description + body.location)} if isinstance(body, Reported) else {}
+
+
+def _commands(fresh: Sequence[Recorded]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item.event.command.id for item in fresh if item.event.command is not None))
+
+
+def _first_pins(start: Issue) -> dict[str, str]:
+    """With what a refold has to begin."""
+    return {"first_policy": start.policy.digest, "first_calendars": calendars_digest(start.calendars)}
+
+
+async def _set(session: AsyncSession, row: IssueRow, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(row, name, value)
+    await session.flush()
+
+
+async def _put_terms(session: AsyncSession, row: IssueRow) -> None:
+    await session.execute(delete(SearchTerm).where(SearchTerm.issue == row.id))
+    found = [{"term": term, "opened_at": row.opened_at, "issue": row.id} for term in search.terms(row.words)]
+    if found:
+        await session.execute(insert(SearchTerm), found)
+
+
+async def _put_receipts(session: AsyncSession, state: Issue, commands: Iterable[str]) -> None:
+    rows: list[dict[str, Any]] = []
+    for command in commands:
+        receipt = state.receipts[command]
+        rows.append(
+            {"command_id": command, "issue": state.id, "digest": receipt.digest, "outcome": receipt.outcome,
+             "code": receipt.code, "reason": receipt.reason, "seq": receipt.seq}
+        )  # fmt: skip
+    await upsert(session, ReceiptRow, rows)

@@ -1,0 +1,273 @@
+"""What is asked of the read model: issues, receipts, timelines, lists and worklists, page by page.
+
+Lists run by keys, never by offsets: a cursor names the last item seen. Where several conditions lead to an issue
+(its lead, its handler), each is a query of its own with its own index, and their heads are merged.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any, Final
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Select,
+    Tuple,
+    and_,
+    false,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+    union,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute, undefer
+
+from db import search
+from db.rows import state_of
+from db.tables import EventRow, IssueRow, ReceiptRow, SearchTerm
+from db.types import UTCDateTime, Words
+from db.upsert import is_sqlite
+from domain.access import HANDLER_ROLES
+from domain.commands import Actor
+from domain.events import Event, load_event
+from domain.issue import Issue
+from domain.vocabulary import Category, Level, Status
+from domain.wire import WireError, format_time, parse_time
+
+PAGE: Final = 50
+
+Condition = ColumnElement[bool]
+_Key = tuple[datetime, str]
+_Keys = Select[datetime, str]
+_Order = tuple[InstrumentedAttribute[datetime], InstrumentedAttribute[str]]
+
+
+# In the words of the partial indices, without which these would not be used.
+_UNFINISHED: Final[Condition] = literal_column("issues.status <> 'closed'", Boolean())
+_RED: Final[Condition] = literal_column("issues.overdue", Boolean())
+_OPEN: Final[Condition] = literal_column("issues.closed_at IS NULL", Boolean())
+
+
+class CursorError(ValueError):
+    """A cursor that no list has given out."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list is narrowed down to; `org` is who leads or handles, `q` a number's beginning or words."""
+
+    level: Level | None = None
+    status: Status | None = None
+    org: str | None = None
+    compound: str | None = None
+    category: Category | None = None
+    overdue: bool | None = None
+    q: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Issues without their state, and where to go on; None at the end."""
+
+    items: tuple[IssueRow, ...]
+    next_cursor: str | None
+
+
+async def issue_row(session: AsyncSession, issue: str) -> IssueRow | None:
+    """The issue's columns, without its state."""
+    return await session.scalar(select(IssueRow).where(IssueRow.id == issue))
+
+
+async def issue(session: AsyncSession, issue: str) -> Issue | None:
+    """The issue as the rules see it."""
+    query = select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state))
+    row = await session.scalar(query.execution_options(populate_existing=True))
+    return None if row is None else await state_of(session, row)
+
+
+async def receipt(session: AsyncSession, command: str, issue: str | None = None) -> ReceiptRow | None:
+    """What became of a command; with `issue`, only if it was given to that one."""
+    query = select(ReceiptRow).where(ReceiptRow.command_id == command).order_by(ReceiptRow.issue).limit(1)
+    return await session.scalar(query if issue is None else query.where(ReceiptRow.issue == issue))
+
+
+async def timeline(session: AsyncSession, issue: str, after: int = 0) -> tuple[Event, ...]:
+    """The issue's events in order, from the one after `after`."""
+    query = select(EventRow.body).where(EventRow.issue == issue, EventRow.seq > after).order_by(EventRow.seq)
+    return tuple(load_event(body) for body in (await session.scalars(query)).all())
+
+
+async def server_time(session: AsyncSession) -> datetime:
+    """The database's clock, by which hosts compare theirs; SQLite has that of its own host."""
+    if is_sqlite(session):
+        return parse_time(await session.scalar(select(func.strftime("%Y-%m-%dT%H:%M:%fZ", "now"))) or "")
+    found = await session.scalar(select(func.clock_timestamp()))
+    assert isinstance(found, datetime)
+    return found.astimezone(UTC)
+
+
+def visible(viewer: Actor) -> tuple[Condition, ...]:
+    """The ways in which an issue comes into view for this actor: `domain.access.may_see` as conditions."""
+    if viewer.role == "resident":
+        return (IssueRow.reporter == viewer.person,)
+    org = viewer.org
+    if org is None:
+        return ()
+    ways: list[Condition] = []
+    kinds = [kind for kind, roles in HANDLER_ROLES.items() if viewer.role in roles]
+    if kinds:
+        ways.append(and_(IssueRow.handler == org, IssueRow.handler_kind.in_(kinds)))
+    match viewer.role:
+        case "property":
+            ways.append(and_(IssueRow.operator == org, IssueRow.about_operator.is_(False)))
+        case "community":
+            ways.append(IssueRow.community == org)
+        case "street" | "auditor" | "admin":
+            ways.append(IssueRow.street == org)
+        case _:
+            pass
+    return tuple(ways)
+
+
+async def list_issues(
+    session: AsyncSession,
+    filters: Filters | None = None,
+    *,
+    viewer: Actor | None = None,
+    cursor: str | None = None,
+    limit: int = PAGE,
+) -> Page:
+    """Issues that the viewer may see, newest first; without a viewer, all of them."""
+    filters = filters or Filters()
+    after = _read(cursor)
+    narrowed = _narrowed(filters)
+    term: str | None = None
+    if filters.q is not None and filters.q.strip():
+        term, matches = await _searched(session, filters.q)
+        narrowed.append(matches)
+    seen: Sequence[Condition | None] = [None] if viewer is None else visible(viewer)
+    concerned: Sequence[Condition | None] = [None] if filters.org is None else _works_on(filters.org)
+    branches: list[_Keys] = []
+    for way in product(seen, concerned):
+        conditions = [*(each for each in way if each is not None), *narrowed]
+        branches.append(_found(term, conditions, after, limit) if term else _newest(conditions, after, limit))
+    return await _page(session, branches, limit, IssueRow.opened_at)
+
+
+async def worklist(session: AsyncSession, org: str, *, cursor: str | None = None, limit: int = PAGE) -> Page:
+    """Open issues that the organisation leads or handles, those with the least time left first."""
+    after = _read(cursor)
+    branches = [_most_pressing([way, _OPEN], after, limit) for way in _works_on(org)]
+    return await _page(session, branches, limit, IssueRow.left_by, newest=False)
+
+
+def _works_on(org: str) -> tuple[Condition, ...]:
+    return (IssueRow.lead_org == org, IssueRow.handler == org)
+
+
+def _narrowed(filters: Filters) -> list[Condition]:
+    conditions: list[Condition] = []
+    if filters.level is not None:
+        conditions.append(IssueRow.level == filters.level)
+    if filters.status is not None:
+        conditions.append(IssueRow.status == filters.status)
+        if filters.status != "closed":
+            conditions.append(_UNFINISHED)
+    if filters.compound is not None:
+        conditions.append(IssueRow.compound == filters.compound)
+    if filters.category is not None:
+        conditions.append(IssueRow.category == filters.category)
+    if filters.overdue is not None:
+        conditions.append(_RED if filters.overdue else IssueRow.overdue.is_(False))
+    return conditions
+
+
+async def _searched(session: AsyncSession, q: str) -> tuple[str | None, Condition]:
+    """The condition for a search, and the term to drive it by if it is one for words."""
+    number = search.number_like(q)
+    if number is not None and (numbered := await search.numbered(session, number)) is not None:
+        return None, numbered
+    words = search.fold(q)
+    if not words:
+        return None, false()
+    return await search.rarest(session, words), search.holds(words)
+
+
+def _newest(conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
+    keys = select(IssueRow.opened_at.label("at"), IssueRow.id.label("id")).where(*conditions)
+    return _descending(keys, (IssueRow.opened_at, IssueRow.id), after, limit)
+
+
+def _found(term: str, conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
+    """As `_newest`, walking the issues under a search term."""
+    keys = select(SearchTerm.opened_at.label("at"), SearchTerm.issue.label("id")).distinct()
+    keys = keys.join(IssueRow, IssueRow.id == SearchTerm.issue).where(search.under(term), *conditions)
+    return _descending(keys, (SearchTerm.opened_at, SearchTerm.issue), after, limit)
+
+
+def _descending(keys: _Keys, order: _Order, after: _Key | None, limit: int) -> _Keys:
+    if after is not None:
+        keys = keys.where(tuple_(*order) < _bound(after))
+    return keys.order_by(*(each.desc() for each in order)).limit(limit + 1)
+
+
+def _most_pressing(conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
+    order: _Order = (IssueRow.left_by, IssueRow.id)
+    keys = select(IssueRow.left_by.label("at"), IssueRow.id.label("id")).where(*conditions)
+    if after is not None:
+        keys = keys.where(tuple_(*order) > _bound(after))
+    return keys.order_by(*order).limit(limit + 1)
+
+
+def _bound(after: _Key) -> Tuple:
+    return tuple_(literal(after[0], UTCDateTime()), literal(after[1], Words()))
+
+
+async def _page(
+    session: AsyncSession,
+    branches: Sequence[_Keys],
+    limit: int,
+    sort: InstrumentedAttribute[datetime],
+    newest: bool = True,
+) -> Page:
+    """The first `limit` of all branches together, each issue once."""
+    if not branches:
+        return Page((), None)
+    heads = [branch.subquery() for branch in branches]
+    keys = union(*(select(head.c.at, head.c.id) for head in heads)).subquery() if len(heads) > 1 else heads[0]
+    order = (sort.desc(), IssueRow.id.desc()) if newest else (sort, IssueRow.id)
+    query = select(IssueRow).join(keys, keys.c.id == IssueRow.id).order_by(*order).limit(limit + 1)
+    rows = (await session.scalars(query.execution_options(populate_existing=True))).all()
+    if len(rows) <= limit:
+        return Page(tuple(rows), None)
+    last = rows[limit - 1]
+    return Page(tuple(rows[:limit]), _write((getattr(last, sort.key), last.id)))
+
+
+def _write(key: _Key) -> str:
+    plain = json.dumps([format_time(key[0]), key[1]], separators=(",", ":"))
+    return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+
+
+def _read(cursor: str | None) -> _Key | None:
+    if cursor is None:
+        return None
+    try:
+        plain: Any = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars="-_", validate=True))
+        at, issue = plain
+    except (ValueError, TypeError, binascii.Error) as error:  # UnicodeError is a ValueError
+        raise CursorError(cursor) from error
+    if not isinstance(at, str) or not isinstance(issue, str):
+        raise CursorError(cursor)
+    try:
+        return parse_time(at), issue
+    except WireError as error:
+        raise CursorError(cursor) from error

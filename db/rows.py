@@ -1,0 +1,71 @@
+"""Between an issue's state and its row: what the columns say, and the state that the row holds."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db import pinned
+from db.tables import IssueRow
+from db.types import FAR
+from domain.clocks import next_step
+from domain.issue import Issue, calendars_digest, dump_issue, lead_org, load_issue
+
+
+def columns(issue: Issue) -> dict[str, Any]:
+    """All columns that follow from the state; the rest say what was pinned at the start and what was reported."""
+    return _who(issue) | _how_it_stands(issue) | _what_is_next(issue) | {"state": dump_issue(issue)}
+
+
+async def state_of(session: AsyncSession, row: IssueRow) -> Issue:
+    """The issue whose row this is; the row must have been read with its state."""
+    policy = await pinned.policy_of(session, row.policy_digest)
+    calendars = await pinned.calendars_of(session, row.calendars_digest)
+    return load_issue(row.state, policy, calendars)
+
+
+def _who(issue: Issue) -> dict[str, Any]:
+    return {
+        "number": issue.number,
+        "street": issue.place.street,
+        "community": issue.place.community,
+        "compound": issue.place.compound,
+        "operator": issue.place.operator,
+        "about_operator": issue.about_operator,
+        "reporter": issue.reporter,
+        "handler": issue.handler.code,
+        "handler_kind": issue.handler.kind,
+        "lead_org": lead_org(issue),
+    }
+
+
+def _how_it_stands(issue: Issue) -> dict[str, Any]:
+    closed = issue.closed
+    return {
+        "level": issue.level,
+        "status": issue.status,
+        "category": issue.category,
+        "urgent": issue.urgent,
+        "assessment": issue.assessment,
+        "version": issue.version,
+        "policy_id": issue.policy.id,
+        "policy_version": issue.policy.version,
+        "policy_digest": issue.policy.digest,
+        "calendars_digest": calendars_digest(issue.calendars),
+        "opened_at": issue.opened_at,
+        "changed_at": issue.since,
+        "closed_kind": closed.kind if closed else None,
+        "satisfaction": closed.satisfaction if closed else None,
+        "closed_at": issue.marks["closed"].at if closed else None,
+    }
+
+
+def _what_is_next(issue: Issue) -> dict[str, Any]:
+    step = next_step(issue)
+    return {
+        "overdue": not issue.is_closed and any(clock.overdue for clock in issue.clocks),
+        "due": step.due if step else None,
+        "left_by": step.due if step else FAR,
+        "next_milestone": step.milestone if step else None,
+        "next_clause": step.clause if step else None,
+        "next_org": step.org if step else None,
+    }

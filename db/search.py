@@ -1,0 +1,87 @@
+"""Finds issues by number or by what people wrote, at a cost that does not grow with the number of issues.
+
+Words are folded (width, case, blanks and signs) and cut into pairs of neighbouring characters. A search walks the
+issues of its rarest pair, newest first, and keeps those whose words hold all of it.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, literal, select, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.tables import IssueRow, SearchTerm
+
+LONGEST: Final = 400
+"""Characters of an issue's words that can be searched; each adds a row."""
+_RARE: Final = 1000
+"""Up to here pairs are counted to find the rarest; beyond it they all count as common."""
+_FEW: Final = 200
+"""So many numbers are named one by one; beyond it a list walks its own order and looks at each number."""
+_LAST: Final = "\U0010ffff"
+_NUMBER: Final = re.compile(r"JS([0-9A-Z]{2,10})")
+_LOOKALIKES: Final = str.maketrans("OIL", "011")
+
+
+def fold(text: str) -> str:
+    """The letters and digits of a text in one form, without blanks and signs."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(sign for sign in folded if sign.isalnum())[:LONGEST]
+
+
+def terms(words: str) -> tuple[str, ...]:
+    """The pairs of neighbours in folded words, and the last character, so that every character begins a term."""
+    return tuple(dict.fromkeys(words[at : at + 2] for at in range(len(words))))
+
+
+def number_like(query: str) -> str | None:
+    """The beginning of an issue's number that a query may mean, None if it cannot be one.
+
+    Small letters, lacking hyphens and the letters that look like digits are put right.
+    """
+    typed = query.strip()
+    found = _NUMBER.fullmatch(typed.upper().replace("-", "").replace(" ", ""))
+    if found is None:
+        return typed if typed and typed.isascii() else None
+    symbols = found[1].translate(_LOOKALIKES)
+    return f"JS-{symbols[:5]}" + (f"-{symbols[5:]}" if len(symbols) > 5 else "")
+
+
+def begins_with(number: str) -> ColumnElement[bool]:
+    """Issues whose number begins so; a range, so that an index serves it."""
+    return and_(IssueRow.number >= number, IssueRow.number < number + _LAST)
+
+
+async def numbered(session: AsyncSession, number: str) -> ColumnElement[bool] | None:
+    """A condition for the issues whose number begins so, None if there are none."""
+    query = select(IssueRow.id).where(begins_with(number)).limit(_FEW + 1)
+    found = (await session.scalars(query)).all()
+    if len(found) > _FEW:
+        return begins_with(number)
+    return IssueRow.id.in_(found) if found else None
+
+
+def holds(words: str) -> ColumnElement[bool]:
+    """Issues whose words hold these folded words."""
+    return IssueRow.words.contains(words, autoescape=True)
+
+
+def under(term: str) -> ColumnElement[bool]:
+    """The search terms equal to this one, or beginning with it if it is a single character."""
+    if len(term) > 1:
+        return SearchTerm.term == term
+    return and_(SearchTerm.term >= term, SearchTerm.term < term + _LAST)
+
+
+async def rarest(session: AsyncSession, words: str) -> str:
+    """The term of the folded words that fewest issues hold."""
+    whole = [term for term in terms(words) if len(term) > 1] or [words]
+    if len(whole) == 1:
+        return whole[0]
+    samples = [
+        select(literal(at).label("at")).select_from(SearchTerm).where(under(term)).limit(_RARE).subquery()
+        for at, term in enumerate(whole)
+    ]
+    found = (await session.execute(union_all(*(select(sample.c.at) for sample in samples)))).scalars().all()
+    return min(enumerate(whole), key=lambda pair: found.count(pair[0]))[1]

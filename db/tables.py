@@ -1,0 +1,229 @@
+"""The tables of the read model, and of what must survive beside Temporal: outbox, receipts, alarms.
+
+Columns marked *personal* hold what people wrote or who they are; erasing a person must reach each of them.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, MetaData, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from db.types import Plain, Serial, UTCDateTime, Words
+
+
+class Base(DeclarativeBase):
+    """What all tables share: types by annotation, and names of constraints that migrations can rely on."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UTCDateTime(), str: Words(), bool: Boolean(), int: Integer(),
+        dict[str, Any]: Plain(), list[dict[str, Any]]: Plain(),
+    }  # fmt: skip
+
+
+_OPEN = text("closed_at IS NULL")
+_RED = text("overdue")
+_UNFINISHED = text("status <> 'closed'")
+
+
+class IssueRow(Base):
+    """One issue as it stands: its whole state, and the columns by which it is found and listed."""
+
+    __tablename__ = "issues"
+    __table_args__ = (
+        # Lists run newest first. Each way to look has its own order by (opened_at, id), so that a page costs the
+        # same whatever the number of issues.
+        Index(None, "opened_at", "id"),
+        Index(None, "street", "opened_at", "id"),
+        Index(None, "community", "opened_at", "id"),
+        Index(None, "compound", "opened_at", "id"),
+        Index(None, "operator", "opened_at", "id"),
+        Index(None, "handler", "opened_at", "id"),
+        Index(None, "lead_org", "opened_at", "id"),
+        Index(None, "reporter", "opened_at", "id"),
+        Index("ix_issues_unfinished", "status", "opened_at", "id",
+              sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+        Index("ix_issues_overdue", "opened_at", "id", sqlite_where=_RED, postgresql_where=_RED),
+        # Worklists run by time left and hold open issues only.
+        Index("ix_issues_lead_work", "lead_org", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_issues_handler_work", "handler", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )  # fmt: skip
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    # Not unique: two issues with one number are a nuisance and raise an alarm; a violated constraint would keep
+    # the second one out of the read model for ever.
+    number: Mapped[str] = mapped_column(index=True)
+    street: Mapped[str]
+    community: Mapped[str]
+    compound: Mapped[str]
+    operator: Mapped[str | None]
+    about_operator: Mapped[bool]
+    reporter: Mapped[str]  # personal
+    handler: Mapped[str]
+    handler_kind: Mapped[str]
+    lead_org: Mapped[str]
+    level: Mapped[str]
+    status: Mapped[str]
+    category: Mapped[str]
+    urgent: Mapped[bool]
+    assessment: Mapped[str | None]
+    overdue: Mapped[bool]
+    version: Mapped[int]
+    fence: Mapped[int]
+    """How often the record was rewritten; a reader that holds a version under another fence must read again."""
+    policy_id: Mapped[str]
+    policy_version: Mapped[int]
+    policy_digest: Mapped[str]
+    calendars_digest: Mapped[str]
+    first_policy: Mapped[str]
+    """The digest of the policy that was pinned at the start; a refold begins with it."""
+    first_calendars: Mapped[str]
+    opened_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+    due: Mapped[datetime | None]
+    left_by: Mapped[datetime]
+    """`due`, or far away where nothing is due: worklists are sorted by it."""
+    next_milestone: Mapped[str | None]
+    next_clause: Mapped[str | None]
+    next_org: Mapped[str | None]
+    closed_kind: Mapped[str | None]
+    satisfaction: Mapped[str | None]
+    closed_at: Mapped[datetime | None]
+    words: Mapped[str]  # personal: what was reported and where, folded for searching
+    state: Mapped[dict[str, Any]] = mapped_column(deferred=True)  # personal
+
+
+class SearchTerm(Base):
+    """Each pair of neighbouring characters in the words of an issue: Chinese has no blanks to split at."""
+
+    __tablename__ = "search_terms"
+    __table_args__ = (Index(None, "issue"), {"sqlite_with_rowid": False})
+
+    term: Mapped[str] = mapped_column(primary_key=True)  # personal
+    opened_at: Mapped[datetime] = mapped_column(primary_key=True)
+    issue: Mapped[str] = mapped_column(ForeignKey("issues.id"), primary_key=True)
+
+
+class EventRow(Base):
+    """One event, exactly as the workflow sent it, and the columns by which events are found."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index(None, "kind", "at"),)
+
+    issue: Mapped[str] = mapped_column(ForeignKey("issues.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str]
+    at: Mapped[datetime]
+    recorded_at: Mapped[datetime | None]
+    digest: Mapped[str]
+    stored_at: Mapped[datetime]
+    body: Mapped[dict[str, Any]]  # personal
+
+
+class ReceiptRow(Base):
+    """What became of a command.
+
+    The issue belongs to the key: a forged signal that bears another issue's command id must not block anything.
+    """
+
+    __tablename__ = "receipts"
+    __table_args__ = (Index(None, "issue", "seq"),)
+
+    command_id: Mapped[str] = mapped_column(primary_key=True)
+    issue: Mapped[str] = mapped_column(ForeignKey("issues.id"), primary_key=True)
+    digest: Mapped[str]
+    outcome: Mapped[str]
+    code: Mapped[str]
+    reason: Mapped[str]
+    seq: Mapped[int]
+    """The version that shows the command's effect: the seq of its last event."""
+
+
+class OutboxRow(Base):
+    """Something to be done once outside, because of an event: a notice to somebody, or a job."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        UniqueConstraint("issue", "seq", "fence", "n"),
+        Index("ix_outbox_ready", "ready_at", "id", sqlite_where=text("ready_at IS NOT NULL"),
+              postgresql_where=text("ready_at IS NOT NULL")),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    issue: Mapped[str] = mapped_column(ForeignKey("issues.id"))
+    seq: Mapped[int]
+    fence: Mapped[int]
+    n: Mapped[int]
+    kind: Mapped[str]
+    """``notice`` or ``job``."""
+    template: Mapped[str]
+    """The notice's template, or the job's name."""
+    to_org: Mapped[str | None]
+    to_reporter: Mapped[bool]
+    payload: Mapped[dict[str, Any]]
+    status: Mapped[str]
+    """``pending``, ``sending``, then one of ``sent``, ``failed``, ``withdrawn`` for good."""
+    attempts: Mapped[int]
+    created_at: Mapped[datetime]
+    ready_at: Mapped[datetime | None]
+    """When it may be claimed (again): pending, the next try; sending, the end of the lease; None for good."""
+    last_error: Mapped[str | None]
+    finished_at: Mapped[datetime | None]
+
+
+class NoticeRow(Base):
+    """A notice that the embedded gateway has delivered: the page of its addressee shows it."""
+
+    __tablename__ = "notices"
+    __table_args__ = (Index(None, "to_org", "delivered_at"),)
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=False)
+    """That of the outbox, so that a second delivery changes nothing."""
+    issue: Mapped[str] = mapped_column(index=True)
+    seq: Mapped[int]
+    template: Mapped[str]
+    to_org: Mapped[str | None]
+    to_reporter: Mapped[bool]
+    payload: Mapped[dict[str, Any]]
+    delivered_at: Mapped[datetime]
+
+
+class PolicyRow(Base):
+    """The full text of every policy under which an issue ever ran."""
+
+    __tablename__ = "policies"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str]
+    version: Mapped[int]
+    body: Mapped[dict[str, Any]]
+
+
+class CalendarsRow(Base):
+    """A set of year calendars by which deadlines were reckoned."""
+
+    __tablename__ = "calendars"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    body: Mapped[list[dict[str, Any]]]
+
+
+class AlarmRow(Base):
+    """Something that must not happen has happened; somebody has to look."""
+
+    __tablename__ = "alarms"
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    issue: Mapped[str | None] = mapped_column(index=True)
+    kind: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    seen_at: Mapped[datetime | None]

@@ -1,0 +1,65 @@
+"""Column types that mean the same on SQLite and on PostgreSQL: moments, words, and plain values kept exactly."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from sqlalchemy import BigInteger, Dialect, Integer, String, Text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.types import TypeDecorator
+
+from domain.wire import canonical, format_time, parse_time, truncate
+
+FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""Later than every deadline; not the last moment of all, which a session's time zone would push beyond year 9999."""
+
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+"""A number that the database counts up; SQLite does so for INTEGER only."""
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A moment in UTC with millisecond precision; refuses a time without a zone, which SQLite would accept."""
+
+    impl = String(24).with_variant(TIMESTAMP(timezone=True, precision=3), "postgresql")
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        moment = truncate(value)
+        return moment if dialect.name == "postgresql" else format_time(moment)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return cast("datetime", value).astimezone(UTC) if dialect.name == "postgresql" else parse_time(value)
+
+
+class Words(TypeDecorator[str]):
+    """Text compared by its bytes on both databases, so that cursors and prefixes work the same.
+
+    NUL, which PostgreSQL refuses, becomes U+FFFD: a forged signal must not be able to stop the projector.
+    """
+
+    impl = Text().with_variant(Text(collation="C"), "postgresql")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is None else value.replace("\x00", "\ufffd")
+
+
+class Plain(TypeDecorator[Any]):
+    """A plain JSON value as the exact text that was hashed.
+
+    Not JSONB: it rewrites numbers and refuses an escaped NUL, so a digest could not always be computed again
+    from what is stored. Nothing queries inside these values.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else canonical(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)

@@ -1,0 +1,70 @@
+"""Brings the schema of a database up to date, and tells whether it is; needs no alembic.ini and no checkout.
+
+All steps run in one transaction, on SQLite as well, and whoever comes second waits for the first.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.engine import WRITE, normalised, prepare_sqlite
+
+SCRIPTS: Final = Path(__file__).resolve().parent / "migrations"
+_LOCK: Final = 0x6A69657375  # one upgrade at a time, whatever starts it
+
+
+def config(connection: Connection | None = None) -> Config:
+    """Alembic's settings; `db/migrations/env.py` takes the connection from them."""
+    found = Config()
+    found.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    found.attributes["connection"] = connection
+    return found
+
+
+def head() -> str | None:
+    """The newest revision that this code knows."""
+    return ScriptDirectory.from_config(config()).get_current_head()
+
+
+def upgrade(url: str | URL) -> None:
+    """Blocking: takes the database to the newest revision, from an empty one as well."""
+    engine = make_sync_engine(url)
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            command.upgrade(config(connection), "head")
+    finally:
+        engine.dispose()
+
+
+async def upgrade_async(url: str | URL) -> None:
+    """The same from an event loop."""
+    await asyncio.to_thread(upgrade, url)
+
+
+async def is_current(session: AsyncSession) -> bool:
+    """Whether the schema is the one that this code was written for."""
+    connection = await session.connection()
+    return await connection.run_sync(_revision) == head()
+
+
+def make_sync_engine(url: str | URL) -> Engine:
+    """A blocking engine for tools that know no event loop; its transactions write."""
+    target = normalised(url)
+    if target.get_backend_name() == "postgresql":
+        return create_engine(target, hide_parameters=True)
+    engine = create_engine(target.set(drivername="sqlite"), hide_parameters=True)
+    prepare_sqlite(engine)
+    return engine.execution_options(**WRITE)
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

@@ -1,0 +1,94 @@
+"""Transactions: a writer's are whole or nothing, and no update is lost."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.exc import DBAPIError
+
+from db.engine import Database, normalised
+from db.tables import PolicyRow
+
+
+def policy(digest: str, version: int = 0) -> dict[str, object]:
+    return {"digest": digest, "id": "p", "version": version, "body": {}}
+
+
+async def count(database: Database) -> int | None:
+    async with database.read() as session:
+        return await session.scalar(select(func.count()).select_from(PolicyRow))
+
+
+async def test_what_fails_leaves_nothing(database: Database):
+    async def fail():
+        async with database.write() as session:
+            await session.execute(insert(PolicyRow).values(policy("a")))
+            raise RuntimeError("meant")
+
+    with pytest.raises(RuntimeError, match="meant"):
+        await fail()
+    assert await count(database) == 0
+
+
+async def test_read_modify_write_of_two_processes_loses_nothing(database: Database):
+    other = Database(database.url)
+    async with database.write() as session:
+        await session.execute(insert(PolicyRow).values(policy("a")))
+
+    async def increment(which: Database):
+        for _ in range(10):
+            async with which.write() as session:
+                row = await session.scalar(select(PolicyRow).with_for_update())
+                assert row is not None
+                await asyncio.sleep(0)
+                row.version += 1
+
+    await asyncio.gather(increment(database), increment(other), increment(database))
+    async with database.read() as session:
+        assert await session.scalar(select(PolicyRow.version)) == 30
+    await other.close()
+
+
+async def test_a_reader_sees_one_moment(database: Database):
+    async with database.read() as reader:
+        before = await reader.scalar(select(func.count()).select_from(PolicyRow))
+        async with database.write() as writer:
+            await writer.execute(insert(PolicyRow).values(policy("a")))
+        assert await reader.scalar(select(func.count()).select_from(PolicyRow)) == before
+    assert await count(database) == 1
+
+
+async def test_errors_do_not_show_what_was_written(database: Database):
+    async with database.write() as session:
+        await session.execute(insert(PolicyRow).values(policy("a")))
+    with pytest.raises(DBAPIError) as caught:
+        async with database.write() as session:
+            await session.execute(insert(PolicyRow).values({**policy("a"), "id": "13800000000"}))
+    assert "13800000000" not in str(caught.value)
+
+
+async def test_sqlite_is_told_what_it_needs(database: Database):
+    if not database.is_sqlite:
+        pytest.skip("SQLite only")
+    wanted = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "busy_timeout": 10000}
+    async with database.read() as session:
+        found = {name: await session.scalar(text(f"PRAGMA {name}")) for name in wanted}
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "driver"),
+    [
+        ("sqlite:///x.db", "sqlite+aiosqlite"),
+        ("sqlite+aiosqlite:///x.db", "sqlite+aiosqlite"),
+        ("postgresql://h/d", "postgresql+psycopg"),
+        ("postgresql+psycopg://h/d", "postgresql+psycopg"),
+    ],
+)
+def test_urls_get_our_driver(given: str, driver: str):
+    assert normalised(given).drivername == driver
+
+
+def test_other_databases_are_refused():
+    with pytest.raises(ValueError, match="sqlite or postgresql"):
+        normalised("mysql://h/d")

@@ -1,0 +1,158 @@
+"""The outbox: claimed once, settled by who claimed it, and never left in doubt for good."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from db import outbox
+from db.engine import Database
+from db.outbox import UNKNOWN, Entry
+from db.tables import OutboxRow
+from domain.commands import Accept, Adopt
+from domain.events import load_event
+from domain.notices import jobs
+from support.stories import COMMUNITY, PROPERTY, START, STREET, Story, store
+
+SOON = timedelta(seconds=1)
+LEASE = timedelta(minutes=1)
+NOW = START + timedelta(minutes=5)
+
+
+async def entries(database: Database) -> list[OutboxRow]:
+    async with database.read() as session:
+        return list(await session.scalars(select(OutboxRow).order_by(OutboxRow.id)))
+
+
+async def claim(database: Database, after: timedelta = timedelta(), **options: object) -> tuple[Entry, ...]:
+    async with database.write() as session:
+        return await outbox.claim(session, NOW + after, NOW + after + LEASE, **options)
+
+
+async def queued(database: Database, number: int = 1) -> list[Story]:
+    stories = [Story() for _ in range(number)]
+    for story in stories:
+        await store(database, story, story.reported() + story.give(Accept(), PROPERTY))
+    return stories
+
+
+async def test_what_an_event_asks_for_is_queued_with_it(database: Database):
+    (story,) = await queued(database)
+    told = [(each.template, each.to_org, each.to_reporter, each.kind, each.status) for each in await entries(database)]
+    assert told == [
+        ("dispatched", "demo-property", False, "notice", "pending"),
+        ("accepted", None, True, "notice", "pending"),
+    ]
+    facts = (await entries(database))[0].payload
+    assert facts["number"] == story.issue.number
+    assert facts["place"] == "体验小区"
+    assert "漏水" not in str(facts)
+
+
+async def test_a_job_is_queued_beside_the_notices(database: Database):
+    story = Story()
+    await store(database, story, story.reported() + story.give(Adopt("younger"), STREET))
+    (job,) = [each for each in await entries(database) if each.kind == "job"]
+    (asked,) = jobs(load_event(story.told[-1]), story.issue)
+    assert (job.template, job.payload) == ("tell_merged", {"issue": "younger", "body": asked.body})
+
+
+async def test_what_is_claimed_is_claimed_once(database: Database):
+    await queued(database)
+    async with database.read() as session:
+        assert not await outbox.is_due(session, START - SOON)
+        assert await outbox.is_due(session, NOW)
+    first = await claim(database)
+    assert [entry.attempt for entry in first] == [1, 1]
+    assert await claim(database) == ()
+    async with database.read() as session:
+        assert not await outbox.is_due(session, NOW)
+
+
+async def test_the_oldest_go_first(database: Database):
+    await queued(database, 3)
+    found = [entry.id for _ in range(3) for entry in await claim(database, most=2)]
+    assert found == sorted(found)
+    assert len(found) == 6
+
+
+async def test_many_claim_at_once_and_nothing_is_taken_twice(database: Database):
+    await queued(database, 20)
+    other = Database(database.url)
+
+    async def take(which: Database) -> list[int]:
+        found: list[int] = []
+        while taken := await claim(which, most=3):
+            found += [entry.id for entry in taken]
+        return found
+
+    found = await asyncio.gather(*(take(which) for which in (database, other, database, other)))
+    counted = Counter(entry for each in found for entry in each)
+    assert len(counted) == 40
+    assert set(counted.values()) == {1}
+    await other.close()
+
+
+async def test_it_is_settled_for_good(database: Database):
+    await queued(database)
+    one, two = await claim(database)
+    async with database.write() as session:
+        await outbox.settle(session, one, NOW + SOON)
+        await outbox.settle(session, two, NOW + SOON, "no such number")
+    sent, failed = await entries(database)
+    assert (sent.status, sent.last_error, sent.ready_at, sent.finished_at) == ("sent", None, None, NOW + SOON)
+    assert (failed.status, failed.last_error, failed.attempts) == ("failed", "no such number", 1)
+    assert await claim(database, timedelta(days=9)) == ()
+
+
+async def test_a_postponed_one_comes_again_then_and_not_before(database: Database):
+    await queued(database)
+    one, two = await claim(database)
+    async with database.write() as session:
+        await outbox.postpone(session, one, NOW + timedelta(seconds=30), "busy")
+        await outbox.settle(session, two, NOW)
+    assert await claim(database, timedelta(seconds=29)) == ()
+    (again,) = await claim(database, timedelta(seconds=30))
+    assert (again.id, again.attempt) == (one.id, 2)
+
+
+async def test_one_that_was_not_begun_is_given_back_uncounted(database: Database):
+    await queued(database)
+    taken = await claim(database)
+    async with database.write() as session:
+        await outbox.release(session, taken, NOW)
+    assert [entry.attempt for entry in await claim(database)] == [1, 1]
+
+
+async def test_a_lost_lease_fails_for_good_where_nobody_knows_whether_it_was_sent(database: Database):
+    await queued(database)
+    await claim(database)
+    assert await claim(database, LEASE) == ()
+    assert {(each.status, each.last_error) for each in await entries(database)} == {("failed", UNKNOWN)}
+
+
+async def test_a_lost_lease_is_taken_over_where_a_repeat_does_no_harm(database: Database):
+    story = Story()
+    await store(database, story, story.reported() + story.give(Adopt("younger"), COMMUNITY))
+    await claim(database)
+    jobs = await claim(database, LEASE)
+    assert {entry.kind for entry in jobs} == {"job"}
+    await queued(database)
+    before = await claim(database, repeatable=True)
+    again = await claim(database, LEASE + SOON, repeatable=True)
+    assert {entry.id for entry in before} <= {entry.id for entry in again}
+
+
+async def test_who_lost_the_claim_has_no_say_any_more(database: Database):
+    await queued(database)
+    late = await claim(database)
+    again = await claim(database, LEASE, repeatable=True)
+    async with database.write() as session:
+        for entry in late:
+            await outbox.settle(session, entry, NOW, "too late")
+    assert {each.status for each in await entries(database)} == {"sending"}
+    async with database.write() as session:
+        for entry in again:
+            await outbox.settle(session, entry, NOW)
+        assert await outbox.tally(session) == {("notice", "sent"): 2}

@@ -1,0 +1,285 @@
+"""Lists, worklists and searches: the right issues, in order, page by page, and only to those who may see them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import event
+
+from db import queries
+from db.engine import Database
+from db.queries import CursorError, Filters, Page, visible
+from domain.access import may_see
+from domain.commands import Accept, Actor, Arrive, Redispatch
+from domain.place import Place
+from support.stories import COMMUNITY, PLACE, PROPERTY, RESIDENT, START, STREET, Story, store
+
+ELSEWHERE = Place("other", "other-community", "other-street", "other-property", "society", name="别处")
+NOBODYS = Place("loose", "demo-community", "demo-street")
+AUDITOR = Actor("auditor-1", "auditor", "demo-street")
+
+
+async def stored(database: Database, story: Story) -> Story:
+    await store(database, story, list(story.told) or story.reported())
+    return story
+
+
+async def many(database: Database, number: int, **options: object) -> list[Story]:
+    """Issues that were opened a second apart, the newest first."""
+    stories = [await stored(database, Story(now=START + timedelta(seconds=n), **options)) for n in range(number)]
+    return stories[::-1]
+
+
+def ids(page: Page) -> list[str]:
+    return [row.id for row in page.items]
+
+
+async def listed(database: Database, filters: Filters | None = None, **options: object) -> list[str]:
+    async with database.read() as session:
+        return ids(await queries.list_issues(session, filters, **options))
+
+
+async def pages(fetch: Callable[[str | None], Awaitable[Page]]) -> list[str]:
+    """All ids, page after page."""
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await fetch(cursor)
+        found += ids(page)
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+async def test_lists_run_newest_first_page_by_page(database: Database):
+    stories = await many(database, 7)
+    wanted = [story.id for story in stories]
+    async with database.read() as session:
+        for limit in (1, 3, 7, 50):
+            assert await pages(lambda at, n=limit: queries.list_issues(session, cursor=at, limit=n)) == wanted
+        assert (await queries.list_issues(session, limit=7)).next_cursor is None
+
+
+async def test_issues_of_one_moment_are_neither_lost_nor_doubled(database: Database):
+    stories = [await stored(database, Story()) for _ in range(6)]
+    async with database.read() as session:
+        found = await pages(lambda at: queries.list_issues(session, cursor=at, limit=2))
+    assert found == sorted((story.id for story in stories), reverse=True)
+
+
+async def test_what_comes_in_meanwhile_does_not_shift_the_pages(database: Database):
+    stories = await many(database, 4)
+    async with database.read() as session:
+        first = await queries.list_issues(session, limit=2)
+    await stored(database, Story(now=START + timedelta(days=1)))
+    async with database.read() as session:
+        rest = await queries.list_issues(session, cursor=first.next_cursor, limit=2)
+    assert ids(first) + ids(rest) == [story.id for story in stories]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "é", "bnVsbA", "WzEsMl0", "WyJ4IiwieSJd", "eyJhIjoxfQ", "WyIyMDI2LTAxLTAxVDAwOjAwOjAwWiJd"]
+)
+async def test_a_cursor_that_no_list_gave_out_is_refused(database: Database, cursor: str):
+    async with database.read() as session:
+        with pytest.raises(CursorError):
+            await queries.list_issues(session, cursor=cursor)
+
+
+async def test_filters(database: Database):
+    open_, elsewhere = await stored(database, Story()), await stored(database, Story(place=ELSEWHERE))
+    closed = Story(category="noise")
+    closed.reported()
+    closed.until_closed()
+    late = Story(now=START)
+    late.reported()
+    late.wait(11.5)
+    for story in (closed, late):
+        await stored(database, story)
+    expected = {
+        Filters(): {open_, elsewhere, closed, late},
+        Filters(level="community"): {late},
+        Filters(status="closed"): {closed},
+        Filters(status="dispatched"): {open_, elsewhere, late},
+        Filters(compound="other"): {elsewhere},
+        Filters(category="noise"): {closed},
+        Filters(org="demo-community"): {late},
+        Filters(org="demo-property"): {open_, closed, late},
+        Filters(org="demo-property", status="closed", category="noise", compound="demo", level="property"): {closed},
+        Filters(org="nobody"): set[Story](),
+        Filters(overdue=False, compound="demo"): {open_, closed, late},
+    }
+    for filters, stories in expected.items():
+        assert set(await listed(database, filters)) == {story.id for story in stories}, filters
+
+
+async def test_the_red_light_can_be_asked_for(database: Database):
+    story = Story()
+    story.reported()
+    story.give(Accept(), PROPERTY)
+    story.give(Arrive("big"), PROPERTY)
+    for _ in range(3):  # up to the top, where a passed limit stays
+        story.wait(11.5)
+    await stored(database, story)
+    await stored(database, Story())
+    async with database.read() as session:
+        row = await queries.issue_row(session, story.id)
+    assert row is not None
+    assert row.overdue
+    assert row.level == "street"
+    assert await listed(database, Filters(overdue=True)) == [story.id]
+
+
+async def test_searching_words(database: Database):
+    kitchen = await stored(database, Story(description="厨房漏水，已经三天。"))
+    roof = await stored(database, Story(description="屋顶 漏 水 LEAK"))
+    await stored(database, Story(description="电梯停了", location=""))
+    for q, stories in {
+        "漏水": {kitchen, roof}, "厨房漏水": {kitchen}, "房": {kitchen}, "天": {kitchen}, "leak": {roof},
+        "ＬＥＡＫ": {roof}, "漏 水": {kitchen, roof}, "水漏": set[Story](), "没有": set[Story](), "，": set[Story](),
+        "501": {kitchen, roof}, "%": set[Story](), "' OR 1=1 --": set[Story](),
+    }.items():  # fmt: skip
+        found = await listed(database, Filters(q=q))
+        wanted = {story.id for story in stories}
+        assert set(found) == wanted, q
+        assert len(found) == len(set(found))
+    async with database.read() as session:
+        found = await pages(lambda at: queries.list_issues(session, Filters(q="漏"), cursor=at, limit=1))
+    assert set(found) == {kitchen.id, roof.id}
+    assert len(found) == 2
+
+
+async def test_searching_numbers(database: Database):
+    one = await stored(database, Story(number="JS-AB0C1-00001"))
+    two = await stored(database, Story(number="JS-AB0C1-00002"))
+    for q, stories in {
+        "JS-AB0C1-00001": {one}, "js-ab0c1-00001": {one}, "jsaboci00001": {one}, "JS-AB": {one, two},
+        "JS-ZZ": set[Story](), " JS-AB0C1 ": {one, two},
+    }.items():  # fmt: skip
+        assert set(await listed(database, Filters(q=q))) == {story.id for story in stories}, q
+
+
+async def test_the_worklist_runs_by_time_left_and_holds_open_issues_only(database: Database):
+    late = Story(now=START + timedelta(seconds=5))
+    late.reported()
+    soon, later = Story(now=START), Story(now=START + timedelta(seconds=8))
+    for story in (soon, later):
+        story.reported()
+    climbed = Story(now=START - timedelta(seconds=11.5))
+    climbed.reported()
+    climbed.wait(11.5)
+    closed = Story()
+    closed.reported()
+    closed.until_closed()
+    elsewhere = Story(place=ELSEWHERE)
+    for story in (late, later, soon, climbed, closed, elsewhere):
+        await stored(database, story)
+    async with database.read() as session:
+        for limit in (1, 2, 50):
+            found = await pages(lambda at, n=limit: queries.worklist(session, "demo-property", cursor=at, limit=n))
+            assert sorted(found) == sorted(story.id for story in (soon, late, later, climbed))
+            rows = {row.id: row.left_by for row in (await queries.worklist(session, "demo-property")).items}
+            assert [rows[each] for each in found] == sorted(rows.values())
+        assert ids(await queries.worklist(session, "demo-community")) == [climbed.id]
+        assert ids(await queries.worklist(session, "nobody")) == []
+
+
+VIEWERS = [
+    RESIDENT, PROPERTY, COMMUNITY, STREET, AUDITOR,
+    Actor("resident-2", "resident"), Actor("admin-1", "admin", "demo-street"), Actor("x", "admin", "other-street"),
+    Actor("x", "property", "other-property"), Actor("x", "community", "other-community"),
+    Actor("x", "street", "other-street"), Actor("x", "department", "demo-enforcement"),
+    Actor("x", "volunteer", "demo-volunteers"), Actor("x", "property", "demo-community"),
+    Actor("x", "community", "demo-property"), Actor("x", "street", "demo-community"),
+    Actor("x", "department", "demo-property"), Actor("x", "volunteer", "demo-property"),
+    Actor("x", "auditor", "other-street"), Actor("demo-property", "resident", "demo-property"),
+]  # fmt: skip
+
+
+def all_kinds() -> list[Story]:
+    stories = [
+        Story(), Story(place=ELSEWHERE), Story(place=NOBODYS), Story(about_operator=True),
+        Story(reporter=Actor("resident-2", "resident")),
+        Story(place=replace(PLACE, operator_kind="community")), Story(place=replace(PLACE, operator_kind="society")),
+    ]  # fmt: skip
+    for kind, code in (("department", "demo-enforcement"), ("volunteers", "demo-volunteers")):
+        story = Story()
+        story.reported()
+        story.give(Redispatch(code, "归他们管", kind), COMMUNITY)
+        stories.append(story)
+    closed = Story()
+    closed.reported()
+    closed.until_closed()
+    return [*stories, closed]
+
+
+async def test_a_list_shows_exactly_what_the_rules_let_see(database: Database):
+    stories = [await stored(database, story) for story in all_kinds()]
+    for viewer in VIEWERS:
+        wanted = {story.id for story in stories if may_see(story.issue, viewer)}
+        assert set(await listed(database, viewer=viewer)) == wanted, viewer
+        async with database.read() as session:
+            paged = await pages(lambda at, who=viewer: queries.list_issues(session, viewer=who, cursor=at, limit=2))
+        assert sorted(paged) == sorted(wanted)
+
+
+async def test_filters_never_widen_what_a_viewer_sees(database: Database):
+    stories = {story.id: story for story in [await stored(database, story) for story in all_kinds()]}
+    for viewer in VIEWERS:
+        for filters in (Filters(org="demo-property"), Filters(q="漏水"), Filters(status="closed"), Filters(q="JS")):
+            found = await listed(database, filters, viewer=viewer)
+            assert all(may_see(stories[each].issue, viewer) for each in found)
+
+
+def test_staff_without_an_organisation_see_nothing():
+    assert visible(Actor("x", "property")) == ()
+
+
+async def test_no_page_reads_the_whole_table(database: Database):
+    """Every list is served by an index: at a million issues nothing else would do."""
+    await many(database, 3)
+    statements: list[tuple[str, object]] = []
+
+    def listen(_connection, _cursor, statement, parameters, _context, _many):
+        statements.append((statement, parameters))
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", listen)
+    cursor = queries._write((START, "x"))
+    async with database.read() as session:
+        for viewer in (None, RESIDENT, PROPERTY, COMMUNITY, STREET):
+            for filters in (
+                Filters(), Filters(org="demo-property"), Filters(compound="demo"), Filters(overdue=True),
+                Filters(status="waiting"), Filters(q="漏水"), Filters(q="厨房漏水"), Filters(q="漏"), Filters(q="JS-AA"),
+            ):  # fmt: skip
+                await queries.list_issues(session, filters, viewer=viewer, cursor=cursor)
+        await queries.worklist(session, "demo-property", cursor=cursor)
+        await queries.receipt(session, "x")
+    event.remove(database.engine.sync_engine, "before_cursor_execute", listen)
+    looked_at = [(statement, values) for statement, values in statements if statement.startswith("SELECT")]
+    assert len(looked_at) > 50
+    async with database.read() as session:
+        connection = await session.connection()
+        if not database.is_sqlite:
+            await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        for statement, values in looked_at:
+            explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+            plan = [str(row[-1]) for row in await connection.exec_driver_sql(explain + statement, values)]
+            for line in plan:
+                assert "Seq Scan" not in line, (statement, plan)
+                if line.startswith("SCAN") and "USING" not in line:
+                    assert "anon" in line, (statement, plan)  # the few keys of a page
+
+
+async def test_the_clock_of_the_database(database: Database):
+    async with database.read() as session:
+        found = await queries.server_time(session)
+    assert found.tzinfo is UTC
+    assert abs(found - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+async def test_an_unknown_issue(database: Database):
+    async with database.read() as session:
+        assert await queries.issue(session, "none") is None
+        assert await queries.issue_row(session, "none") is None
+        assert await queries.timeline(session, "none") == ()
