@@ -204,7 +204,7 @@ def _rescheduled(issue: Issue, event: e.Event) -> Issue:
 
 def _reported(issue: Issue, event: e.Event, body: e.Reported) -> Issue:
     assert event.actor is not None
-    return replace(
+    issue = replace(
         issue,
         number=body.number,
         place=body.place,
@@ -218,6 +218,7 @@ def _reported(issue: Issue, event: e.Event, body: e.Reported) -> Issue:
         rules_version=body.rules_version,
         opened_at=event.at,
     )
+    return _new_term(issue, Mark(event.at, event.seq))
 
 
 def _new_term(issue: Issue, led: Mark) -> Issue:
@@ -347,7 +348,9 @@ def _again(issue: Issue, at: datetime, mark: Mark) -> Issue:
 def _unplanned(issue: Issue) -> Issue:
     """The plan was denied: the work stands where it stood before, and a plan is owed again."""
     met = {key: mark for key, mark in issue.met.items() if not key.endswith(":plan")}
-    issue = replace(_without_plan(issue), met=met)
+    marks = {kind: mark for kind, mark in issue.marks.items() if kind != "planned"}
+    term = {kind: mark for kind, mark in issue.term.items() if kind != "planned"}
+    issue = replace(_without_plan(issue), met=met, marks=marks, term=term)
     before: Status = (
         "arrived" if "arrived" in issue.marks else "accepted" if "accepted" in issue.marks else "dispatched"
     )
