@@ -1,0 +1,187 @@
+"""Our services as docker-compose.yml runs them: two workers and two API processes on PostgreSQL and Temporal.
+
+No container engine is needed: each process gets the command and the environment that Compose would give it.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import URL
+
+from support import compose
+from support.containers import PATIENCE, Container, Host, replicas
+
+PHONE = "13800000017"
+REPORT = {
+    "compound": "other", "category": "leak", "description": "厨房漏水", "location": "3幢2单元501",
+    "contact": {"name": "住户", "phone": PHONE},
+}  # fmt: skip
+"""In a compound whose first deadline is a working day away."""
+
+
+@dataclass
+class Deployment:
+    """What runs, and how a person reaches it."""
+
+    workers: list[Container]
+    apis: list[Container]
+    clients: list[httpx.AsyncClient]
+    staff: Mapping[str, str]
+    """The headers of somebody at the company."""
+
+    async def report(self, key: str, api: int = 0) -> dict[str, Any]:
+        answer = await self.clients[api].post("/v1/issues", json=REPORT, headers={"Idempotency-Key": key})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    async def command(self, issue: str, name: str, body: dict[str, Any], who: Mapping[str, str], api: int) -> None:
+        """Gives a command and waits until it has taken effect."""
+        headers = {**who, "Idempotency-Key": str(uuid4())}
+        answer = await self.clients[api].post(f"/v1/issues/{issue}/commands/{name}", json=body, headers=headers)
+        assert answer.status_code in (200, 202), answer.text
+        deadline = time.monotonic() + PATIENCE
+        while answer.json()["outcome"] == "queued":
+            assert time.monotonic() < deadline, "still queued"
+            await asyncio.sleep(0.1)
+            answer = await self.clients[api].get(f"/v1/commands/{answer.json()['command_id']}", headers=who)
+            assert answer.status_code == 200, answer.text
+        assert answer.json()["outcome"] == "applied", answer.text
+
+    async def issue(self, issue: str, who: Mapping[str, str], api: int) -> dict[str, Any]:
+        answer = await self.clients[api].get(f"/v1/issues/{issue}", headers=who)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory, database_server: URL, temporal_address: str) -> Host:
+    given = compose.example() | {"JIESU_LOCAL_TOKENS": "true", "JIESU_LOG_LEVEL": "debug"}
+    return Host(tmp_path_factory.mktemp("deployment"), database_server, temporal_address, given)
+
+
+@pytest.fixture(scope="module")
+async def deployment(host: Host) -> AsyncIterator[Deployment]:
+    for once in ("migrate", "directory"):
+        Container(host, once).run()
+    workers, apis = replicas(host, "worker"), replicas(host, "api")
+    try:
+        for container in (*workers, *apis):
+            container.start()
+        for container in (*workers, *apis):
+            container.await_health()
+        token = apis[0].run("token", "--person", "op1", "--role", "property", "--org", "other-property").strip()
+        clients = [httpx.AsyncClient(base_url=api.url, timeout=PATIENCE) for api in apis]
+        yield Deployment(workers, apis, clients, {"Authorization": f"Bearer {token}"})
+        for client in clients:
+            await client.aclose()
+    finally:
+        for container in (*workers, *apis):
+            container.kill()
+
+
+@pytest.mark.parametrize("name", ["migrate", "directory"])
+def test_what_runs_once_may_run_again(deployment: Deployment, host: Host, name: str):
+    Container(host, name).run()
+
+
+async def test_one_key_on_both_apis_gives_one_issue(deployment: Deployment):
+    key = str(uuid4())
+    answers = await asyncio.gather(*(deployment.report(key, api) for api in (0, 1, 0, 1)))
+    assert len({(each["id"], each["number"], each["tracking_code"]) for each in answers}) == 1
+    listed = await deployment.clients[1].get("/v1/issues", params={"org": "other-property"}, headers=deployment.staff)
+    assert [each["id"] for each in listed.json()["items"]].count(answers[0]["id"]) == 1
+
+
+async def test_reported_through_one_api_accepted_through_the_other(deployment: Deployment):
+    issue = await deployment.report(str(uuid4()), api=0)
+    await deployment.command(issue["id"], "accept", {"note": "马上到"}, deployment.staff, api=1)
+    for api in (1, 0):
+        assert (await deployment.issue(issue["id"], deployment.staff, api))["status"] == "accepted"
+
+
+async def test_one_command_key_on_both_apis_takes_effect_once(deployment: Deployment):
+    issue = (await deployment.report(str(uuid4())))["id"]
+    headers = {**deployment.staff, "Idempotency-Key": str(uuid4())}
+    path = f"/v1/issues/{issue}/commands/accept"
+    answers = await asyncio.gather(*(each.post(path, json={}, headers=headers) for each in deployment.clients * 2))
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    assert len({answer.json()["command_id"] for answer in answers}) == 1
+    await deployment.command(issue, "comment", {"text": "已通知住户"}, deployment.staff, api=1)
+    timeline = await deployment.clients[0].get(f"/v1/issues/{issue}/timeline", headers=deployment.staff)
+    kinds = [event["kind"] for event in timeline.json()["events"]]
+    assert kinds.count("accepted") == 1
+    assert [event["seq"] for event in timeline.json()["events"]] == list(range(1, len(kinds) + 1))
+
+
+async def test_both_workers_and_both_apis_show_the_documented_metrics(deployment: Deployment):
+    documented = metrics_in_operations()
+    assert documented
+    shown: set[str] = set()
+    for container in (*deployment.workers, *deployment.apis):
+        [port] = [port for inside, port in container.ports.items() if inside in str(container.service["healthcheck"])]
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"http://127.0.0.1:{port}/metrics")
+        assert answer.status_code == 200
+        shown |= {line.split("{")[0].split(" ")[0] for line in answer.text.splitlines() if not line.startswith("#")}
+    assert documented <= shown
+
+
+def metrics_in_operations() -> set[str]:
+    """The metrics of our processes that docs/operations.md tells operators to watch."""
+    lines = (compose.ROOT / "docs" / "operations.md").read_text("utf-8").splitlines()
+    return {line.split("`")[1].split("{")[0] for line in lines if line.startswith(("| `temporal_", "| `jiesu_"))}
+
+
+async def test_a_killed_worker_leaves_its_issues_to_the_other(deployment: Deployment):
+    issues = [await deployment.report(str(uuid4()), api=number % 2) for number in range(4)]
+    deployment.workers[0].kill()
+    for number, issue in enumerate(issues):
+        await live_a_life(deployment, issue, api=number % 2)
+
+
+async def test_a_killed_api_leaves_its_callers_to_the_other(deployment: Deployment):
+    issue = await deployment.report(str(uuid4()), api=0)
+    deployment.apis[0].kill()
+    await live_a_life(deployment, issue, api=1)
+
+
+async def live_a_life(deployment: Deployment, issue: dict[str, Any], api: int) -> None:
+    """Accepted, looked at, done and confirmed."""
+    resident = {"X-Tracking-Code": issue["tracking_code"]}
+    await deployment.command(issue["id"], "accept", {}, deployment.staff, api)
+    await deployment.command(issue["id"], "arrive", {"assessment": "minor"}, deployment.staff, api)
+    done = {"note": "换了水管", "answer": "已修好"}
+    await deployment.command(issue["id"], "complete", done, deployment.staff, api)
+    rated = {"outcome": "solved", "satisfaction": "satisfied", "comment": "很快"}
+    await deployment.command(issue["id"], "confirm", rated, resident, api)
+    closed = await deployment.issue(issue["id"], resident, api)
+    assert closed["status"] == "closed"
+    assert closed["closed"] == {"kind": "solved", "satisfaction": "satisfied"}
+
+
+def test_only_the_volume_is_written_and_shared(deployment: Deployment):
+    assert deployment.apis[0].home == deployment.apis[1].home
+    assert {str(path.relative_to(deployment.apis[0].home)) for path in deployment.apis[0].home.rglob("*")} == {
+        "keys", "keys/token.pem",
+    }  # fmt: skip
+    assert not [path for worker in deployment.workers for path in worker.home.iterdir()]
+
+
+def test_rest_stops_when_asked_and_says_nothing_secret(deployment: Deployment, host: Host):
+    left = [each for each in (*deployment.workers, *deployment.apis) if each.is_running]
+    assert left
+    # The API's server ends by the signal that it was sent, once it has finished.
+    assert {each.stop() for each in left} <= {0, -signal.SIGTERM}
+    said = "".join(path.read_text("utf-8") for path in sorted(Path(host.folder).glob("*.log")))
+    assert '"event"' in said, "one line of JSON for each event"
+    secrets = [host.given[name] for name in compose.SECRETS]
+    assert not [secret for secret in (*secrets, PHONE, deployment.staff["Authorization"]) if secret in said]
+    assert "Traceback" not in said
