@@ -1,0 +1,1 @@
+"""HTTP in, commands out: identity, the command protocol, and what readers get to see."""

@@ -1,0 +1,88 @@
+"""The API as an ASGI app, and the process that serves it."""
+
+import socket
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from temporalio.client import Client
+
+from api import problems
+from api.edge import Edge
+from api.identity import Identity, LocalIdentity, NoIdentity
+from api.limits import BodyLimit
+from api.routes import commands, issues, lists, service
+from api.services import Parts, Services, State
+from api.tokens import LocalTokens
+from db.engine import Database
+from domain.policy import Policy
+from domain.worktime import YearCalendar
+from observability import metrics_registry, temporal_runtime
+from settings import Settings
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+_DESCRIPTION: Final = """\
+接诉即办: act on every complaint. A resident's issue is taken in, worked on, and climbs by itself if nobody acts in time.
+
+Every command carries an `Idempotency-Key`: send the same one again and it takes effect once, with the same answer.
+Errors are `application/problem+json`; their types are stable. Times are RFC 3339 in UTC.
+"""
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The app over what the composition root has put together; it closes nothing that it was given."""
+    found = Services.of(parts)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
+        found.readiness.watch()
+        yield {"services": found}
+        await found.close()
+
+    app = FastAPI(
+        title="Jiesu", version="1", description=_DESCRIPTION, lifespan=lifespan,
+        # The pages of these load scripts from foreign networks.
+        docs_url=None, redoc_url=None,
+    )  # fmt: skip
+    problems.install(app)
+    for routes in (issues, lists, commands, service):
+        routes.register(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Edge, meters=found.meters)
+    return app
+
+
+async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: Sequence[YearCalendar]) -> None:
+    """`jiesu api`: serves until SIGINT or SIGTERM. It starts without Temporal or SQL, and is ready once they answer."""
+    registry = metrics_registry()
+    client = await Client.connect(
+        settings.address, namespace=settings.temporal_namespace, lazy=True, runtime=temporal_runtime(registry),
+        identity=f"api-{socket.gethostname()}",
+    )  # fmt: skip
+    database = Database(settings.database)
+    parts = Parts(
+        temporal=client, database=database, identity=local_identity(settings), secret=settings.server_secret(),
+        policies=policies, calendars=calendars, registry=registry, needs_worker=settings.ready_needs_worker,
+    )  # fmt: skip
+    try:
+        await server(create_app(parts), settings.api_host, settings.api_port).serve()
+    finally:
+        await database.close()
+
+
+def local_identity(settings: Settings) -> Identity:
+    """Who vouches for callers: this home's own key, where such tokens are accepted."""
+    return LocalIdentity(LocalTokens(settings.home)) if settings.accepts_local_tokens else NoIdentity()
+
+
+def server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
+    """A server that says no more about itself than it has to, and lets requests finish when it is told to stop."""
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on",
+        timeout_graceful_shutdown=5, timeout_keep_alive=30,
+    )  # fmt: skip
+    return uvicorn.Server(config)

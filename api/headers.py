@@ -1,0 +1,52 @@
+"""The headers of the protocol: whose repeat it is, and which version the caller has seen."""
+
+import re
+from typing import Annotated, Final
+
+from fastapi import Header
+
+from api.identity import Caller
+from api.problems import Invalid, KeyMissing
+
+KeyHeader = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", description="A UUID of your own; the same again means the same request."),
+]
+MatchHeader = Annotated[
+    str | None, Header(alias="If-Match", description='The ETag that was read, e.g. `"3"`: 412 if it is another by now.')
+]
+NoneMatchHeader = Annotated[str | None, Header(alias="If-None-Match", description="304 while this is the ETag.")]
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_KEY: Final = re.compile(r"[!-~]{1,128}")
+_VERSION: Final = re.compile(r'"([0-9]{1,9})"')
+_NO_VERSION: Final = -1
+
+
+def uuid_key(sent: str | None) -> str:
+    """The key of a report: a UUID, so that nobody can guess the key, and with it the names, of somebody else's."""
+    if not sent or not sent.strip():
+        raise KeyMissing("send a UUID of your own, and the same again when you repeat the request")
+    key = sent.strip().lower()
+    if not _UUID.fullmatch(key):
+        raise Invalid(("Idempotency-Key", "a UUID is expected, e.g. 0b9f6f2e-4c1d-4f7a-9b1e-2f6a4c1d7e85"))
+    return key
+
+
+def command_key(sent: str | None, caller: Caller) -> str:
+    """The key of a command; those who show a token may use any word, the others a UUID."""
+    if caller.actor is None:
+        return uuid_key(sent)
+    if not sent or not sent.strip():
+        raise KeyMissing("send a UUID of your own, and the same again when you repeat the request")
+    if not _KEY.fullmatch(sent.strip()):
+        raise Invalid(("Idempotency-Key", "at most 128 printable ASCII characters, without blanks"))
+    return sent.strip()
+
+
+def expected_version(sent: str | None) -> int | None:
+    """The version that a caller insists on; one that no issue has, if the header names no version of ours."""
+    if sent is None or sent.strip() == "*":
+        return None
+    found = _VERSION.fullmatch(sent.strip())
+    return int(found[1]) if found else _NO_VERSION

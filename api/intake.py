@@ -1,0 +1,165 @@
+"""How an issue comes to be: names from the key, a resolved report, a dry run, and the start of its workflow.
+
+Everything about the answer follows from the key, so a repeat gets the same, whatever was killed in between.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from api import codes
+from api.directory_cache import DirectoryCache
+from api.gateway import Gateway, Pins, Unreachable
+from api.identity import GENERATION, Caller
+from api.models import ReportBody
+from api.problems import Invalid, KeyReused, NotFound, Unavailable
+from api.reader import Reader
+from api.readmodel import SqlDown
+from api.receipts import Receipts
+from api.stamp import Now, Skew, today
+from api.tokens import ANONYMOUS
+from domain.advance import advance
+from domain.commands import Actor, Command, Report
+from domain.directory import Directory
+from domain.issue import Issue
+from domain.place import Place
+from domain.policy import Policy
+from domain.worktime import YearCalendar
+
+ROW_PATIENCE: Final = 0.7
+QUERY_PATIENCE: Final = 0.3
+_REPORT: Final = "report"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An issue that is on its way for good, as it stands."""
+
+    issue: Issue
+    tracking_code: str
+
+
+class Intake:
+    """See the module."""
+
+    def __init__(
+        self, *, reader: Reader, gateway: Gateway, receipts: Receipts, directory: DirectoryCache,
+        policies: Mapping[str, Policy], calendars: Sequence[YearCalendar], secret: bytes, skew: Skew, now: Now,
+    ) -> None:  # fmt: skip
+        self._reader = reader
+        self._gateway = gateway
+        self._receipts = receipts
+        self._directory = directory
+        self._policies = policies
+        self._calendars = calendars
+        self._secret = secret
+        self._skew = skew
+        self._now = now
+
+    async def take(self, caller: Caller, body: ReportBody, key: str) -> Taken:
+        """Takes an issue in, or says again what was said to this key before."""
+        if self._skew.is_bad:
+            raise Unavailable("this host's clock is wrong, so it stamps no commands")
+        received = self._now()
+        actor = caller.actor or Actor(ANONYMOUS, "resident")
+        issue = codes.issue_id(self._secret, actor.person, key)
+        # Not by role: whoever repeats a key means the same report.
+        command_id = codes.command_id(issue, actor.person, _REPORT, key)
+        known = await self._known(issue)
+        if known is None:
+            place, pins = await self._resolve(caller, body)
+            follows = await self._followed(caller, body, place)
+            report = _report(codes.number(issue), place, body, follows)
+            command = Command(command_id, received, actor, report)
+            known = await self._start(issue, command, pins)
+        _check_same(known, command_id, body)
+        return Taken(known, codes.tracking_code(self._secret, issue, GENERATION))
+
+    async def _known(self, issue: str) -> Issue | None:
+        try:
+            row = await self._reader.row(issue)
+        except SqlDown:
+            return None  # the start finds out
+        return None if row is None else (await self._reader.find(issue)).issue
+
+    async def _start(self, issue: str, command: Command, pins: Pins) -> Issue:
+        """Starts the workflow; the issue as it stands then. Raises Unavailable."""
+        folded, _ = advance(Issue.new(issue, pins.policy, pins.calendars), [command], command.at)
+        try:
+            is_open = await self._gateway.start(command, folded, pins)
+            if not is_open:
+                return (await self._reader.find(issue)).issue
+            if await self._receipts.wait(issue, command.id, ROW_PATIENCE) is not None:
+                return (await self._reader.find(issue)).issue
+            live = await self._reader.live(issue, QUERY_PATIENCE)
+            if live is not None:
+                self._reader.acknowledge(live)
+                return live
+            # Nobody works at the moment. What Temporal holds says whether it was this report that came first.
+            first = await self._gateway.beginning(issue)
+        except Unreachable:
+            raise Unavailable("Temporal does not answer; send the same again, with the same key") from None
+        return folded if first is None else self._reader.began(first)
+
+    async def _resolve(self, caller: Caller, body: ReportBody) -> tuple[Place, Pins]:
+        """Where it is, who answers there, and under which rules."""
+        directory = await self._directory.get()
+        day = today(self._now())
+        place = directory.place(body.compound, day)
+        if place is None or not _may_report(directory, caller.actor, place, day):
+            raise Invalid(("compound", "there is no such compound, or your organisation does not work there"))
+        policy = self._policies.get(directory.policy_for(body.compound, body.category, day) or "")
+        if policy is None:
+            raise Invalid(("category", "no policy is in force for this category in this compound"))
+        # Days before today are never counted.
+        calendars = tuple(calendar for calendar in self._calendars if calendar.year >= day.year)
+        return place, Pins(policy, calendars)
+
+    async def _followed(self, caller: Caller, body: ReportBody, place: Place) -> str | None:
+        """The closed issue of which this one is a recurrence; only its reporter can say so."""
+        if body.follows is None:
+            return None
+        try:
+            old = (await self._reader.find(body.follows)).issue
+        except NotFound:
+            old = None
+        if old is None or not caller.reported(old) or not old.is_closed or old.place.compound != place.compound:
+            raise Invalid(("follows", "it is no closed issue of yours in this compound"))
+        return old.id
+
+
+def _may_report(directory: Directory, actor: Actor | None, place: Place, day: date) -> bool:
+    """Anybody may report anywhere for himself; in the name of an organisation only where that is at work."""
+    if actor is None or actor.org is None:
+        return True
+    if actor.role in ("department", "volunteer"):
+        return place.street in directory.streets_of(actor.org, day)
+    return place.compound in directory.subtree(actor.org, day)
+
+
+def _report(number: str, place: Place, body: ReportBody, follows: str | None) -> Report:
+    return Report(
+        number=number,
+        place=place,
+        category=body.category,
+        description=body.description,
+        urgent=body.urgent,
+        about_operator=body.about_operator,
+        location=body.location,
+        channel=body.channel,
+        contact=body.details,
+        follows=follows,
+    )
+
+
+def _check_same(issue: Issue, command: str, body: ReportBody) -> None:
+    """Raises KeyReused if the issue of this key was reported with another body.
+
+    Its place is the one that was resolved then: who runs the compound may have changed since.
+    """
+    receipt = issue.receipts.get(command)
+    report = _report(issue.number, issue.place, body, body.follows)
+    same = Command(command, issue.opened_at, None, report).digest
+    if receipt is not None and (receipt.digest != same or body.compound != issue.place.compound):
+        raise KeyReused("the key was used for another report")

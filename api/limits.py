@@ -1,0 +1,130 @@
+"""What a request may weigh and hold, checked before anything is parsed into meaning.
+
+64 KB, JSON, not nested deeply, and text that any database, log line or page can carry as it is.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import Invalid, Problem, TooLarge
+
+MOST_BYTES: Final = 64 * 1024
+DEEPEST: Final = 12
+_HALF: Final = re.compile("[\ud800-\udfff]")
+_FORBIDDEN: Final = re.compile("[\x00\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""NUL, and the characters that reorder what is read around them: the text would look like another one."""
+
+
+class BodyLimit:
+    """Middleware: reads the whole body up to the limit, looks at it as plain JSON, then lets the app have it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await _read(scope, receive)
+            if body is None:  # the caller is gone
+                return
+            check(body, _header(scope, b"content-type"))
+        except Problem as problem:
+            await problem.response(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+
+async def _read(scope: Scope, receive: Receive) -> bytes | None:
+    """The body; TooLarge as soon as it is known to be, whether its length was announced or it comes in chunks."""
+    if _header(scope, b"content-encoding") not in ("", "identity"):
+        raise Invalid(("Content-Encoding", "send the body as it is"))
+    announced = _header(scope, b"content-length")
+    if announced.isdigit() and int(announced[:20]) > MOST_BYTES:
+        raise _too_large()
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > MOST_BYTES:
+            raise _too_large()
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _too_large() -> TooLarge:
+    # What is left of the body stays unread, so the connection cannot be used again.
+    return TooLarge(f"at most {MOST_BYTES} bytes", headers={"Connection": "close"})
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "").strip().lower()
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def check(body: bytes, content_type: str) -> None:
+    """Raises Invalid for a body that is no JSON, is nested too deeply, or holds text that is not plain."""
+    if not body.strip():
+        return
+    if content_type.partition(";")[0].strip() != "application/json":
+        raise Invalid(("Content-Type", "send application/json"))
+    try:
+        plain = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise Invalid(("body", "it is not JSON in UTF-8")) from None
+    for place, value, depth in _values(plain):
+        if depth > DEEPEST:
+            raise Invalid(("body", f"it is nested more than {DEEPEST} levels deep"))
+        if isinstance(value, str) and (reason := unfit(value)):
+            raise Invalid((place, reason))
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _values(plain: Any) -> Iterator[tuple[str, Any, int]]:
+    """Every value and every key, with the name of its field and its depth; without recursion."""
+    left: list[tuple[str, Any, int]] = [("body", plain, 0)]
+    while left:
+        place, value, depth = left.pop()
+        yield place, value, depth
+        if depth > DEEPEST:
+            continue
+        if isinstance(value, dict):
+            for key, inner in cast("dict[str, Any]", value).items():
+                yield "a field's name", key, depth
+                left.append((key, inner, depth + 1))
+        elif isinstance(value, list):
+            left += [(place, inner, depth + 1) for inner in cast("list[Any]", value)]
+
+
+def unfit(text: str) -> str | None:
+    """Why a text cannot be taken, None if it can: NUL, half a character, or signs that reorder what is read."""
+    if _HALF.search(text):
+        return "it holds half a character (a lone surrogate)"
+    if _FORBIDDEN.search(text):
+        return "NUL and bidirectional control characters are not allowed"
+    return None

@@ -1,0 +1,107 @@
+"""Commands: one route for each, made from the domain's own list, and the receipts that say what became of them."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import Body, Depends, FastAPI
+from fastapi.responses import JSONResponse, Response
+
+from api import examples, views
+from api.commands import Applied, Wanted
+from api.headers import KeyHeader, MatchHeader, command_key, expected_version
+from api.models import COMMANDS, CommandShape, Shape
+from api.openapi import answers
+from api.problems import (
+    Invalid,
+    KeyMissing,
+    KeyReused,
+    NotFound,
+    Problem,
+    Refused,
+    Stale,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from api.routes.issues import IssueId, Known, Use
+from api.services import Services
+
+_PROBLEMS: Final = (
+    KeyMissing, Unauthenticated, NotFound, Refused, Stale, TooLarge, Invalid, KeyReused, Unavailable,
+)  # fmt: skip
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+Route = Callable[..., Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What comes with every command, whatever its body."""
+
+    issue: IssueId
+    who: Known
+    key: KeyHeader = None
+    match: MatchHeader = None
+
+
+Sent = Annotated[_Sent, Depends()]
+
+
+def _route(shape: CommandShape) -> Route:
+    """The route of one command, with its body's model in its signature."""
+    example = Body(openapi_examples={shape.name: {"value": examples.COMMANDS[shape.name]}})
+
+    async def give(sent: Sent, use: Use, body: Any) -> Response:
+        return await _give(shape, sent, use, body)
+
+    async def maybe_without(sent: Sent, use: Use, body: Any = None) -> Response:
+        return await _give(shape, sent, use, body or shape.model())
+
+    if shape.may_be_empty:
+        maybe_without.__annotations__["body"] = Annotated[shape.model | None, example]
+        return maybe_without
+    give.__annotations__["body"] = Annotated[shape.model, example]
+    return give
+
+
+async def _give(shape: CommandShape, sent: _Sent, use: Services, body: Shape) -> Response:
+    outcomes = use.meters.commands
+    try:
+        wanted = Wanted(shape.read(body), command_key(sent.key, sent.who), expected_version(sent.match))
+        done = await use.commands.give(sent.who, sent.issue, wanted)
+    except Problem as problem:
+        outcomes.labels(shape.name, problem.type).inc()
+        raise
+    if isinstance(done, Applied):
+        outcomes.labels(shape.name, "applied").inc()
+        view = {"outcome": "applied", "command_id": done.command_id, "issue": views.issue_view(done.issue)}
+        return JSONResponse(view, headers={"ETag": views.etag(done.issue.version)})
+    outcomes.labels(shape.name, "queued").inc()
+    view = {"outcome": "queued", "command_id": done.command_id}
+    return JSONResponse(view, 202, {"Location": f"/v1/commands/{done.command_id}"})
+
+
+def command_id(command: str) -> str:
+    if not _UUID.fullmatch(command):
+        raise NotFound
+    return command
+
+
+async def receipt(command: Annotated[str, Depends(command_id)], who: Known, use: Use) -> Response:
+    """What became of a command: queued, applied or refused. Only for those who may see its issue."""
+    return JSONResponse(await use.commands.receipt(who, command))
+
+
+def register(app: FastAPI) -> None:
+    """Adds the routes."""
+    given = answers(200, examples.APPLIED, "It took effect", *_PROBLEMS)
+    later = answers(202, examples.QUEUED, "It is durable and will be dealt with; ask for its receipt")
+    for name, shape in COMMANDS.items():
+        app.post(
+            f"/v1/issues/{{issue}}/commands/{name}", responses={**given, **later}, tags=["commands"],
+            operation_id=name, summary=name, description=shape.model.__doc__,
+        )(_route(shape))  # fmt: skip
+    shown = answers(200, examples.RECEIPT, "The receipt", Unauthenticated, NotFound, Unavailable)
+    app.get("/v1/commands/{command}", responses=shown, tags=["commands"], operation_id="receipt")(receipt)

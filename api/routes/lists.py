@@ -1,0 +1,97 @@
+"""Lists and worklists, page by page, of what the caller's organisation may see and nothing else."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query
+from fastapi.responses import JSONResponse, Response
+
+from api import examples, views
+from api.limits import unfit
+from api.openapi import answers
+from api.problems import Invalid, NotFound, Unauthenticated, Unavailable
+from api.readmodel import SqlDown
+from api.routes.issues import Known, Use
+from api.scope import covers, shows
+from api.services import Services
+from api.stamp import today
+from db import queries
+from db.queries import CursorError, Filters, Page
+from domain.commands import Actor
+from domain.vocabulary import Category, Level, Status
+
+_LONGEST: int = 200
+Word = Annotated[str | None, Query(max_length=_LONGEST)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+def filters(
+    *,
+    level: Level | None = None,
+    status: Status | None = None,
+    org: Word = None,
+    compound: Word = None,
+    category: Category | None = None,
+    overdue: bool | None = None,
+    q: Word = None,
+) -> Filters:
+    """What the list is narrowed down to. Raises Invalid for text that no database could hold."""
+    for name, value in (("org", org), ("compound", compound), ("q", q)):
+        if value is not None and (reason := unfit(value)):
+            raise Invalid((name, reason))
+    return Filters(level, status, org, compound, category, overdue, q)
+
+
+async def listed(
+    who: Known, use: Use, wanted: Annotated[Filters, Depends(filters)], cursor: Word = None, limit: Limit = queries.PAGE
+) -> Response:
+    """Issues that the caller may see, newest first. `q` is the beginning of a number, or words."""
+    viewer = who.staff
+    try:
+        async with use.model.read() as session:
+            page = await queries.list_issues(session, wanted, viewer=viewer, cursor=cursor, limit=limit)
+    except (SqlDown, CursorError) as error:
+        raise _problem(error) from None
+    return JSONResponse(_view(page))
+
+
+async def worklist(
+    who: Known, use: Use, org: Word = None, cursor: Word = None, limit: Limit = queries.PAGE
+) -> Response:
+    """Open issues that the organisation leads or handles, least time left first: its own, or one below the caller's."""
+    viewer = who.staff
+    wanted = await _org(use, viewer, org)
+    try:
+        async with use.model.read() as session:
+            page = await queries.worklist(session, wanted, cursor=cursor, limit=limit)
+    except (SqlDown, CursorError) as error:
+        raise _problem(error) from None
+    # An operator may work under several communities: each sees what is its own.
+    return JSONResponse(_view(Page(tuple(row for row in page.items if shows(row, viewer)), page.next_cursor)))
+
+
+async def _org(use: Services, viewer: Actor, org: str | None) -> str:
+    """Whose worklist it is; NotFound for an organisation outside the caller's subtree."""
+    wanted = org or viewer.org
+    if wanted is None or unfit(wanted) or not covers(await use.directory.get(), viewer, wanted, today(use.now())):
+        raise NotFound
+    return wanted
+
+
+def _problem(error: Exception) -> Exception:
+    return (
+        Invalid(("cursor", "no list has given it out"))
+        if isinstance(error, CursorError)
+        else Unavailable("lists cannot be read at the moment")
+    )
+
+
+def _view(page: Page) -> dict[str, Any]:
+    return {"items": [views.row_view(row) for row in page.items], "next_cursor": page.next_cursor}
+
+
+def register(app: FastAPI) -> None:
+    """Adds the routes."""
+    shown = answers(200, examples.PAGE, "A page", Unauthenticated, Invalid, Unavailable)
+    app.get("/v1/issues", responses=shown, tags=["lists"], operation_id="issues")(listed)
+    shown = answers(200, examples.PAGE, "A page", Unauthenticated, NotFound, Invalid, Unavailable)
+    app.get("/v1/worklist", responses=shown, tags=["lists"], operation_id="worklist")(worklist)

@@ -1,0 +1,47 @@
+"""Routes for operators and programs: is it alive, is it ready, what does it count, what does a problem mean."""
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from api.openapi import answers
+from api.problems import PREFIX, TYPES, NotFound, Unavailable
+from api.routes.issues import Use
+
+_CHECKS = {"temporal": True, "database": True, "clock": True}
+
+
+async def healthz() -> Response:
+    """The process answers; that is all it says."""
+    return JSONResponse({"status": "ok"})
+
+
+async def readyz(use: Use) -> Response:
+    """Whether to send requests here: 200, or 503 with what is missing."""
+    checks = await use.readiness.checks()
+    ready = all(found is True for found in checks.values())
+    return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
+
+
+def metrics(use: Use) -> Response:
+    """Prometheus metrics. Not async: some are fetched from the SDK's own port."""
+    return Response(generate_latest(use.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def problem(name: str) -> Response:
+    """What a type of problem means."""
+    kind = TYPES.get(name)
+    if kind is None:
+        raise NotFound
+    about = " ".join((kind.__doc__ or kind.title).split())
+    return JSONResponse({"type": PREFIX + kind.type, "title": kind.title, "status": kind.status, "about": about})
+
+
+def register(app: FastAPI) -> None:
+    """Adds the routes."""
+    app.get("/healthz", responses=answers(200, {"status": "ok"}, "It lives"), tags=["service"])(healthz)
+    ready = answers(200, {"ready": True, "checks": _CHECKS}, "Ready", Unavailable)
+    app.get("/readyz", responses=ready, tags=["service"])(readyz)
+    app.get("/metrics", tags=["service"], response_class=Response)(metrics)
+    shown = answers(200, {"type": "/problems/stale", "title": TYPES["stale"].title, "status": 412}, "It", NotFound)
+    app.get("/problems/{name}", responses=shown, tags=["service"])(problem)

@@ -1,0 +1,49 @@
+"""The one clock of this process: commands are stamped with it, so it has to agree with everybody else's."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from domain.wire import truncate
+from domain.worktime import SHANGHAI
+
+Now = Callable[[], datetime]
+
+MOST_SKEW: Final = timedelta(seconds=1)
+
+
+def now() -> datetime:
+    """The present in UTC, in whole milliseconds, as commands bear it."""
+    return truncate(datetime.now(UTC))
+
+
+def today(moment: datetime) -> date:
+    """The day it is then where the residents are."""
+    return moment.astimezone(SHANGHAI).date()
+
+
+class Skew:
+    """How far this host's clock is from the database's, as last compared; beyond a second it stamps no commands."""
+
+    def __init__(self) -> None:
+        self._found = timedelta()
+        self._compared: float | None = None
+
+    def compare(self, before: datetime, theirs: datetime, after: datetime) -> timedelta:
+        """Notes the difference, given our time just before and after their answer; what the way took is no skew."""
+        middle = before + (after - before) / 2
+        uncertain = (after - before) / 2
+        apart = abs(theirs - middle)
+        self._found = max(apart - uncertain, timedelta())
+        self._compared = time.monotonic()
+        return self._found
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the clocks were compared; None if they never were."""
+        return None if self._compared is None else time.monotonic() - self._compared
+
+    @property
+    def is_bad(self) -> bool:
+        return self._found > MOST_SKEW

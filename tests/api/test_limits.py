@@ -1,0 +1,132 @@
+"""What is too large, too deep or no plain text is turned away before anything is done with it."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.limits import DEEPEST, MOST_BYTES, BodyLimit, check, unfit
+from api.problems import Invalid
+
+JSON = {"content-type": "application/json"}
+app = FastAPI()
+
+
+@app.post("/echo")
+async def echo(request: Request) -> Any:
+    return {"length": len(await request.body()), "again": len(await request.body())}
+
+
+app.add_middleware(BodyLimit)
+
+
+@pytest.fixture
+async def client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+def padded(size: int) -> bytes:
+    return b'"' + b"x" * (size - 2) + b'"'
+
+
+async def test_a_body_at_the_limit_passes_whole(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/echo", content=padded(MOST_BYTES), headers=JSON)
+    assert answer.json() == {"length": MOST_BYTES, "again": MOST_BYTES}
+
+
+async def test_one_byte_more_is_too_large(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/echo", content=padded(MOST_BYTES + 1), headers=JSON)
+    assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
+
+
+async def test_chunks_are_counted_and_the_rest_is_not_read(client: httpx.AsyncClient) -> None:
+    read = 0
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(1000):
+            read += 1
+            yield b"x" * 1024
+
+    answer = await client.post("/echo", content=chunks(), headers=JSON)
+    assert answer.status_code == 413
+
+
+async def test_an_announced_length_is_enough_to_turn_it_away() -> None:
+    """No byte of the body is waited for."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError("the body was read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", str(MOST_BYTES + 1).encode()), (b"content-type", b"application/json")]
+    await BodyLimit(app)({"type": "http", "method": "POST", "headers": headers}, receive, send)
+    assert sent[0]["status"] == 413
+
+
+async def test_a_compressed_body_is_not_unpacked(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/echo", content=b"\x1f\x8b", headers={**JSON, "content-encoding": "gzip"})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{", b"\xff", b'{"a": NaN}', b"[" * 60_000, b'{"a":' * 10_000, b"9" * 5000 + b" ", b"\xef\xbb\xbf{}", b"nul",
+        "{}".encode("utf-16"),
+    ],
+)  # fmt: skip
+def test_what_is_no_json_is_invalid(body: bytes) -> None:
+    with pytest.raises(Invalid):
+        check(body, "application/json")
+
+
+def test_depth_is_limited_and_what_people_send_is_far_from_it() -> None:
+    check(json.dumps({"steps": [{"a": {"b": [1]}}]}).encode(), "application/json")
+    deep: Any = 1
+    for _ in range(DEEPEST + 1):
+        deep = [deep]
+    with pytest.raises(Invalid, match="deep"):
+        check(json.dumps(deep).encode(), "application/json")
+
+
+@pytest.mark.parametrize("text", ["\\u0000", "\\ud800", "x\\udfff", "\\u202e", "\\u2066", "\\u200f", "\u061c"])
+@pytest.mark.parametrize("shape", ['{"a": "%s"}', '{"%s": 1}', '[["%s"]]', '{"a": {"b": ["%s"]}}'])
+def test_text_that_no_page_or_database_should_carry_is_invalid(text: str, shape: str) -> None:
+    with pytest.raises(Invalid):
+        check((shape % text).encode(), "application/json")
+
+
+@pytest.mark.parametrize("text", ["厨房漏水\n3幢", "😀 \\ud83d\\ude00", "tab\\t", "\x1b[31m".replace("\x1b", "\\u001b")])
+def test_what_people_type_is_fine(text: str) -> None:
+    check(f'{{"a": "{text}"}}'.replace("\n", "\\n").encode(), "application/json")
+
+
+def test_only_json_is_taken() -> None:
+    with pytest.raises(Invalid, match="application/json"):
+        check(b"a=1", "application/x-www-form-urlencoded")
+    check(b"{}", "application/json; charset=utf-8")
+    check(b"  ", "")
+
+
+@given(st.text())
+def test_whatever_is_fit_is_text_in_every_encoding(text: str) -> None:
+    if unfit(text) is None:
+        assert text.encode("utf-8").decode("utf-8") == text
+        assert "\x00" not in text
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text("ab漏"), lambda inner: st.lists(inner) | st.dictionaries(st.text("ab"), inner), max_leaves=20))
+def test_any_plain_value_is_taken_or_is_invalid(value: Any) -> None:
+    try:
+        check(json.dumps(value).encode(), "application/json")
+    except Invalid as problem:
+        assert "deep" in problem.detail

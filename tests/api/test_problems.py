@@ -1,0 +1,117 @@
+"""Errors are problem+json of stable types, and an unforeseen one says nothing about us."""
+
+import json
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+
+from api import problems
+from api.edge import Edge, Meters
+from api.problems import TYPES, Invalid, Refused, Stale, Unauthenticated, Unavailable
+
+CONTRACT = {
+    "refused": 409, "stale": 412, "invalid": 422, "idempotency-key-missing": 400, "idempotency-key-reused": 422,
+    "unauthenticated": 401, "not-found": 404, "too-large": 413, "too-many": 429, "unavailable": 503,
+}  # fmt: skip
+
+
+class Body(BaseModel):
+    model_config = {"extra": "forbid"}
+
+    word: str
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/thing")
+    async def read() -> str:
+        raise Refused("not-now", "too early", command_id="c")
+
+    @app.post("/thing")
+    async def write(body: Body) -> str:
+        raise RuntimeError("the password is hunter2")
+
+    @app.put("/thing/{name}")
+    async def other(name: str) -> str:
+        raise Unavailable("later", retry_after=7)
+
+    app.add_middleware(Edge, meters=Meters(CollectorRegistry()))
+    return app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+def test_every_type_of_the_contract_is_there_with_its_status() -> None:
+    assert {name: kind.status for name, kind in TYPES.items() if name in CONTRACT} == CONTRACT
+
+
+def test_types_are_told_apart_by_their_names() -> None:
+    assert all(name == kind.type for name, kind in TYPES.items())
+
+
+async def test_a_problem_is_problem_json_with_its_reason(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/thing")
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {
+        "type": "/problems/refused", "title": "The command has no effect", "status": 409, "detail": "too early",
+        "code": "not-now", "reason": "too early", "command_id": "c",
+    }  # fmt: skip
+
+
+async def test_what_nobody_foresaw_leaks_nothing(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/thing", json={"word": "x"})
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "/problems/internal"
+    assert "hunter2" not in answer.text
+    assert "RuntimeError" not in answer.text
+
+
+async def test_a_wrong_field_is_named_and_its_value_is_not_repeated(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/thing", json={"word": 5, "secret-field": "hunter2"})
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "/problems/invalid"
+    assert {error["field"] for error in answer.json()["errors"]} == {"word", "secret-field"}
+    assert "hunter2" not in answer.text
+
+
+async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/nothing")
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+
+
+async def test_a_method_that_does_not_apply_names_all_that_do(client: httpx.AsyncClient) -> None:
+    answer = await client.delete("/thing")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, POST"
+
+
+async def test_unavailable_says_when_to_come_back(client: httpx.AsyncClient) -> None:
+    answer = await client.put("/thing/x")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+
+
+def test_unauthenticated_names_the_scheme() -> None:
+    assert Unauthenticated().response.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_detail_may_hold_half_a_character() -> None:
+    body = Invalid(("\ud800\u202e", "no")).response.body
+    assert json.loads(bytes(body))["errors"] == [{"field": "??", "reason": "no"}]
+
+
+def test_only_some_of_many_faults_are_listed() -> None:
+    assert len(Invalid(*[(str(n), "no") for n in range(100)]).body["errors"]) == 20
+
+
+def test_extra_fields_stand_beside_the_detail() -> None:
+    assert Stale("moved on", command_id="c").body["command_id"] == "c"
