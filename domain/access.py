@@ -34,7 +34,7 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
         "confirm": ("reporter",), "reopen": ("reporter",),
         "accept": _WORK, "decline": ("handler",), "assign": _WORK, "schedule": _WORK, "attempt": _WORK,
         "contact": _WORK, "arrive": _WORK, "assess": _WORK, "mitigate": _WORK, "plan": _WORK, "step_done": _WORK,
-        "answer": _WORK, "ask": _WORK, "wait": _WORK, "resume": _WORK, "extend": _WORK, "complete": _WORK,
+        "answer": _WORK, "ask": _WORK, "wait": _WORK, "resume": (*_WORK, "senior"), "extend": _WORK, "complete": _WORK,
         "refer": ("handler", "lead", "chain"),
         "escalate": ("handler", "lead", "senior"),
         "sit": ("lead", "senior"),

@@ -1,11 +1,12 @@
 """One issue on a stage: the actors of the tests, and a way to give commands and let time pass in few words."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 import domain.commands as c
 from calendars import load_all
@@ -18,7 +19,7 @@ from domain.issue import Clock, Issue, dump_issue, load_issue
 from domain.minutes import totals
 from domain.place import Place
 from domain.policy import Policy
-from domain.vocabulary import OperatorKind
+from domain.vocabulary import Assessment, OperatorKind
 from domain.wire import canonical
 from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
@@ -79,24 +80,24 @@ class Stage:
         calendars: Sequence[YearCalendar] = CALENDARS,
         report: bool = True,
         category: str = "leak",
-        **details: object,
+        **details: Any,
     ) -> None:
         self._ids = count(1)
         self.now = at
         self.issue = Issue.new("issue-1", pack(policy) if isinstance(policy, str) else policy, calendars)
         self.events: list[Event] = []
         if report:
-            body = c.Report("JS-1", where or place(), category, "厨房漏水", **details)  # pyright: ignore
+            body = c.Report("JS-1", where or place(), category, "厨房漏水", **details)  # pyright: ignore[reportAttributeAccessIssue]
             self.give(REPORTER, body, after=0)
 
-    def give(self, actor: Actor, body: Body, after: float = 60, **head: object) -> list[Event]:
+    def give(self, actor: Actor, body: Body, after: float = 60, **head: Any) -> list[Event]:
         """The events after the command, given `after` seconds from now."""
         self.now += timedelta(seconds=after)
         return self.fold([self.command(actor, body, **head)])
 
-    def command(self, actor: Actor, body: Body, **head: object) -> Command:
+    def command(self, actor: Actor, body: Body, **head: Any) -> Command:
         plain = Command(f"command-{next(self._ids)}", self.now, actor, body)
-        return replace(plain, **head)  # pyright: ignore
+        return replace(plain, **head)  # pyright: ignore[reportAttributeAccessIssue]
 
     def fold(self, inbox: Sequence[Command] = (), now: datetime | None = None) -> list[Event]:
         """What the inbox leads to when it is folded at `now`."""
@@ -140,8 +141,6 @@ class Stage:
 
 def reloaded(issue: Issue) -> Issue:
     """The issue as continue-as-new would find it: through canonical JSON and back."""
-    import json
-
     return load_issue(json.loads(canonical(dump_issue(issue))), issue.policy, issue.calendars)
 
 
@@ -151,4 +150,17 @@ def kinds(events: Sequence[Event]) -> list[str]:
 
 def refused(events: Sequence[Event]) -> str | None:
     """The code, if the command was refused."""
-    return next((event.body.code for event in events if event.kind == "refused"), None)  # pyright: ignore
+    return next((event.body.code for event in events if event.kind == "refused"), None)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def climbs(stage: Stage) -> list[tuple[str | None, str]]:
+    """Under which clause, and to which level, the lead has moved up."""
+    return [(event.clause, event.level) for event in stage.events if event.kind == "escalated"]
+
+
+def arrived(size: Assessment | None = "complex", policy: str | Policy = "52022", **details: Any) -> Stage:
+    """An issue that the company accepted at 10:01 and was on site for at 10:02."""
+    stage = Stage(policy, **details)
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Arrive(size))
+    return stage

@@ -71,9 +71,9 @@ def test_decision(status: Status, name: str) -> None:
     stage = in_status(status)
     row = TABLE[name]
     events = stage.give(row.actor, row.body)
-    refusal = f" {events[0].body.code}" if events[0].kind == "refused" else ""  # pyright: ignore
+    refusal = f" {events[0].body.code}" if events[0].kind == "refused" else ""  # pyright: ignore[reportAttributeAccessIssue]
     assert " ".join(kinds(events)) + refusal == row.cell(status)
-    receipt = stage.issue.receipts[events[-1].command.id]  # pyright: ignore
+    receipt = stage.issue.receipts[events[-1].command.id]  # pyright: ignore[reportAttributeAccessIssue]
     assert receipt.outcome == ("refused" if refusal else "applied")
 
 

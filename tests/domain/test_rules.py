@@ -13,11 +13,11 @@ from tests.domain.play import (
     ADMIN,
     COMMUNITY,
     COMPANY,
-    FRIDAY,
     REPORTER,
     STREET,
     VOLUNTEERS,
     Stage,
+    climbs,
     kinds,
     local,
     pack,
@@ -26,10 +26,6 @@ from tests.domain.play import (
 )
 
 PLAN = c.Plan((c.Step("换管", local("2026-11-30 18:00")),))
-
-
-def climbs(stage: Stage) -> list[tuple[str | None, str]]:
-    return [(event.clause, event.level) for event in stage.events if event.kind == "escalated"]
 
 
 # ------------------------------------------------------------------------------------------------ lead and handler
@@ -85,87 +81,6 @@ def test_a_handler_at_work_to_whom_the_lead_climbs_can_still_take_over() -> None
     assert "community-accept" in stage.running()
     assert kinds(stage.give(COMMUNITY, c.Accept())) == ["led"]
     assert "community-accept" not in stage.running()
-
-
-# ----------------------------------------------------------------------------------------------------- limit, climb
-
-
-def test_the_promise_is_not_the_climb() -> None:
-    stage = Stage()
-    stage.let_pass(local("2026-11-20 10:11"))
-    assert [(event.kind, event.at) for event in stage.events[2:]] == [
-        ("warned", local("2026-11-20 10:08")),
-        ("overdue", local("2026-11-20 10:10")),
-    ]
-    assert stage.issue.level == "property"
-    stage.let_pass(local("2026-11-20 10:31"))
-    assert (stage.events[-1].kind, stage.events[-1].at) == ("escalated", local("2026-11-20 10:30"))
-    assert stage.events[-1].was_due == local("2026-11-20 10:10")
-
-
-def test_at_a_tie_overdue_comes_before_escalated() -> None:
-    stage = Stage("demo")
-    stage.let_pass(12)
-    assert [event.kind for event in stage.events if event.at == stage.events[-1].at] == ["overdue", "escalated"]
-
-
-def test_on_time_means_before_the_due_moment() -> None:
-    for seconds, expected in ((9.999, ["accepted"]), (10, ["warned", "overdue", "escalated", "accepted"])):
-        stage = Stage("demo")
-        command = stage.command(COMPANY, c.Accept(), at=FRIDAY.replace() + (local("2026-11-20 10:01") - FRIDAY) * seconds / 60)
-        events = stage.fold([command], now=command.at)
-        assert [kind for kind in kinds(events) if kind != "warned"] == [kind for kind in expected if kind != "warned"]
-
-
-def test_a_command_in_time_that_is_delivered_within_the_grace_still_counts() -> None:
-    stage = Stage("demo")
-    command = stage.command(COMPANY, c.Accept(), at=FRIDAY + (local("2026-11-20 10:00:09") - FRIDAY))
-    assert kinds(stage.fold([command], now=local("2026-11-20 10:00:10")))[-1] == "accepted"
-    assert stage.issue.level == "property"
-
-
-def test_the_kth_climb_moves_the_lead_to_the_kth_rung_and_no_further() -> None:
-    """Urgent under 12345: accept and answer both climb at 30 minutes, the street gets it at 60."""
-    stage = Stage("12345", urgent=True)
-    stage.let_pass(59 * 60)
-    assert stage.issue.level == "community"
-    stage.let_pass(2 * 60)
-    assert climbs(stage) == [("accept-urgent", "community"), ("answer-urgent", "street")]
-
-
-def test_a_climb_to_a_rung_that_has_the_lead_already_does_nothing() -> None:
-    for stage in (Stage("12345", urgent=True, where=place(None)), Stage("12345", urgent=True)):
-        if stage.issue.level == "property":
-            stage.give(COMPANY, c.Escalate("要社区协调"))
-        stage.let_pass(local("2026-11-20 10:59"))
-        assert stage.issue.level == "community"
-        stage.let_pass(local("2026-11-20 11:01"))
-        assert stage.issue.level == "street"
-
-
-def test_each_climb_happens_once() -> None:
-    stage = Stage("3+3+5")
-    stage.give(COMPANY, c.Accept())
-    stage.let_pass(local("2026-12-30 10:00"))
-    assert len(climbs(stage)) == 2
-    stage.give(STREET, c.Return("物业再办"))
-    assert stage.issue.level == "property"
-    before = len(climbs(stage))
-    stage.let_pass(3600)
-    assert len(climbs(stage)) == before, "what has climbed once under the 5 days is not taken away again"
-
-
-def test_a_climb_outside_service_hours_lands_at_opening_unless_it_is_urgent() -> None:
-    at = local("2026-11-20 16:00")
-    calm, urgent = Stage("12345", at=at, category="utilities"), Stage("12345", at=at, urgent=True)
-    calm.give(COMPANY, c.Accept())
-    calm.let_pass(local("2026-11-21 09:00"))
-    landed = next(event for event in calm.events if event.kind == "escalated")
-    assert (landed.at, landed.clause) == (local("2026-11-21 08:00"), "answer-utilities")
-    night = Stage("12345", at=local("2026-11-20 23:00"), urgent=True)
-    night.let_pass(31 * 60)
-    assert night.events[-1].at == local("2026-11-20 23:30")
-    assert urgent.issue.level == "property"
 
 
 # ------------------------------------------------------------------------------------------------------------- size

@@ -1,0 +1,318 @@
+"""More time than was promised: extensions, dated plans, and days that nobody has published yet."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+import domain.commands as c
+import domain.events as e
+from domain.issue import Closed
+from domain.worktime import Limit, YearCalendar
+from tests.domain.play import (
+    ADMIN,
+    CALENDARS,
+    COMMUNITY,
+    COMPANY,
+    REPORTER,
+    SETTLED_2027,
+    STREET,
+    Stage,
+    arrived,
+    kinds,
+    local,
+    pack,
+    place,
+    refused,
+)
+
+TWO_STEPS = c.Plan((c.Step("关阀", local("2026-11-25 18:00")), c.Step("换管", local("2026-11-30 18:00"))))
+VOTE = c.Plan((c.Step("业主表决", local("2026-12-31 18:00")),))
+FUND = c.Plan((c.Step("动用维修资金", local("2027-03-01 18:00")),))
+
+
+# -------------------------------------------------------------------------------------------------------- extensions
+
+
+def test_more_time_is_granted_from_above() -> None:
+    stage = arrived()
+    requested = stage.give(COMPANY, c.Extend("要勘察"))[0]
+    assert isinstance(requested.body, e.Requested)
+    assert (requested.body.clause, requested.body.by) == ("plan", Limit(2, "nd"))
+    assert stage.clock("plan").due == local("2026-11-22 23:59:59"), "until then the old clock runs"
+    assert refused(stage.give(COMPANY, c.Grant())) == "not-yours"
+    assert refused(stage.give(COMPANY, c.Extend("再要"))) == "not-now"
+    extended = stage.give(COMMUNITY, c.Grant())[0]
+    assert (extended.kind, extended.clause, extended.due) == ("extended", "plan", local("2026-11-24 23:59:59"))
+    assert stage.clock("plan").climbs == (local("2026-11-25 08:00"),), (
+        "it moves before it lands, and still lands by day"
+    )
+    assert refused(stage.give(COMPANY, c.Extend("还要"))) == "limit"
+
+
+@pytest.mark.parametrize("by", [Limit(3, "nd"), Limit(2, "wd"), Limit(1, "h")])
+def test_no_more_time_than_the_policy_allows(by: Limit) -> None:
+    assert refused(arrived().give(COMPANY, c.Extend("要勘察", by))) == "limit"
+
+
+def test_less_time_may_be_asked_for() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Extend("要勘察", Limit(1, "nd")))
+    stage.give(COMMUNITY, c.Grant())
+    assert stage.clock("plan").due == local("2026-11-23 23:59:59")
+
+
+def test_an_extension_denied_changes_nothing_and_does_not_count() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Extend("要勘察"))
+    stage.give(COMMUNITY, c.Deny("extension", "昨天就看过"))
+    assert stage.clock("plan").due == local("2026-11-22 23:59:59")
+    assert kinds(stage.give(COMPANY, c.Extend("下雨了"))) == ["requested"]
+
+
+def test_nobody_grants_time_to_himself_below_the_street() -> None:
+    stage = Stage(where=place(None))
+    stage.give(COMMUNITY, c.Extend("要协调"))
+    assert refused(stage.give(COMMUNITY, c.Grant())) == "not-yours"
+    assert kinds(stage.give(STREET, c.Grant())) == ["extended"]
+
+
+def test_a_wish_for_time_lapses_with_its_clock() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Extend("要勘察"))
+    stage.give(COMPANY, TWO_STEPS)
+    assert refused(stage.give(COMMUNITY, c.Grant())) == "not-now"
+    assert kinds(stage.give(COMPANY, c.Extend("答复要时间"))) == ["requested"]
+
+
+def test_only_a_promise_can_be_extended() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Arrive())
+    stage.give(COMPANY, c.Schedule(local("2026-11-24 10:00")))
+    assert stage.running() == {"appointment"}
+    assert refused(stage.give(COMPANY, c.Extend("改天"))) == "not-now"
+
+
+def test_extensions_add_up_survive_reassessment_and_stand_still_in_a_pause() -> None:
+    twice = replace(pack("52022"), extend=replace(pack("52022").extend, times=2))
+    stage = arrived(policy=twice)
+    for _ in range(2):
+        stage.give(COMPANY, c.Extend("要勘察"))
+        stage.give(COMMUNITY, c.Grant())
+    assert stage.clock("plan").due == local("2026-11-26 23:59:59")
+    stage.give(COMPANY, c.Assess("minor", "看错了"))
+    stage.give(COMPANY, c.Assess("complex", "没看错"))
+    assert stage.clock("plan").due == local("2026-11-26 23:59:59")
+    stage.let_pass(local("2026-11-25 10:00"))
+    stage.give(COMPANY, c.Wait("parts", local("2026-12-20 10:00")), after=0)
+    stage.let_pass(local("2026-11-27 10:00"))
+    stage.give(COMPANY, c.Resume(), after=0)
+    assert stage.clock("plan").due == local("2026-11-29 23:59:59"), "25, 26 and 27 were touched: 28 and 29 are left"
+
+
+# ------------------------------------------------------------------------------------------------- plans, long work
+
+
+def test_the_dated_steps_of_a_plan_take_the_place_of_the_limit() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, TWO_STEPS)
+    assert stage.running() == {"answer", "plan-step", "plan-update"}, "the twenty minutes are gone"
+    assert stage.clock("plan-step").due == local("2026-11-25 18:00")
+    assert stage.clock("plan-update").due == local("2026-11-27 23:59:59")
+    stage.give(COMPANY, c.StepDone(1))
+    assert stage.clock("plan-step").due == local("2026-11-30 18:00")
+    for number, code in ((0, "invalid"), (3, "invalid"), (1, "not-now")):
+        assert refused(stage.give(COMPANY, c.StepDone(number))) == code
+
+
+def test_a_missed_step_shows_red_and_climbs_each_step_once() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, TWO_STEPS)
+    stage.give(COMPANY, c.Answer("周三换管"))
+    stage.let_pass(local("2026-11-26 10:00"))
+    missed = [(event.kind, event.at, event.level) for event in stage.events if event.clause == "plan-step"]
+    at = local("2026-11-25 18:00")
+    assert missed == [("overdue", at, "property"), ("escalated", at, "community")]
+    stage.let_pass(local("2026-11-26 12:00"))
+    assert stage.issue.level == "community"
+    for body in (c.Accept(), c.Answer("社区盯着")):
+        stage.give(COMMUNITY, body)
+    stage.give(COMPANY, c.StepDone(1))
+    stage.let_pass(local("2026-12-01 10:00"))
+    assert stage.issue.level == "street"
+
+
+def test_a_plan_is_told_about_at_least_every_week() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-12-04 18:00")),)))
+    stage.give(COMPANY, c.Answer("管子要订"))
+    stage.let_pass(local("2026-11-24 10:00"))
+    stage.give(REPORTER, c.Comment("怎么样了"))
+    assert stage.clock("plan-update").due == local("2026-11-27 23:59:59")
+    stage.give(COMPANY, c.Comment("管子已订"))
+    assert stage.clock("plan-update").due == local("2026-12-01 23:59:59")
+    stage.let_pass(local("2026-12-02 10:00"))
+    assert (stage.events[-1].kind, stage.events[-1].clause, stage.issue.level) == ("overdue", "plan-update", "property")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (),
+        (c.Step("过去", local("2026-11-20 09:00")),),
+        (c.Step("后", local("2026-11-30 18:00")), c.Step("先", local("2026-11-25 18:00"))),
+    ],
+)
+def test_a_plan_lies_ahead_in_order(steps) -> None:
+    assert refused(arrived().give(COMPANY, c.Plan(steps))) == "invalid"
+
+
+def test_a_long_plan_is_granted_by_the_community_and_until_then_the_old_clock_runs() -> None:
+    stage = arrived("minor")
+    planned = stage.give(COMPANY, VOTE)[0]
+    assert isinstance(planned.body, e.Planned)
+    assert planned.body.needs == "community"
+    assert stage.running() == {"answer", "minor"}
+    assert kinds(stage.give(COMMUNITY, c.Grant("plan"))) == ["granted"]
+    assert stage.running() == {"answer", "plan-step", "plan-update"}
+
+
+def test_a_plan_over_sixty_days_is_for_the_street() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, FUND)
+    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-yours"
+    assert refused(stage.give(COMMUNITY, c.Deny("plan"))) == "not-yours"
+    assert kinds(stage.give(STREET, c.Grant("plan"))) == ["granted"]
+
+
+def test_who_may_grant_a_plan_need_not_ask_for_it() -> None:
+    stage = Stage(where=place(None))
+    stage.give(COMMUNITY, c.Accept())
+    planned = stage.give(COMMUNITY, VOTE)[0]
+    assert isinstance(planned.body, e.Planned)
+    assert planned.body.needs is None
+
+
+def test_a_plan_denied_leaves_the_work_where_it_stood() -> None:
+    stage = arrived()
+    stage.give(COMPANY, VOTE)
+    assert "plan" not in stage.running()
+    stage.give(COMMUNITY, c.Deny("plan", "太久"))
+    assert (stage.issue.status, stage.running()) == ("arrived", {"plan"})
+    assert stage.clock("plan").due == local("2026-11-22 23:59:59")
+    stage.let_pass(local("2026-11-21 10:00"))
+    stage.give(COMPANY, TWO_STEPS)
+    assert stage.clock("answer").due == local("2026-11-23 23:59:59"), "from the plan that counts"
+    by_phone = Stage("12345")
+    by_phone.give(COMPANY, c.Accept())
+    by_phone.give(COMPANY, VOTE)
+    by_phone.give(COMMUNITY, c.Deny("plan", "太久"))
+    assert by_phone.issue.status == "accepted", "nobody had gone there"
+
+
+def test_a_plan_denied_in_a_pause_leaves_the_pause() -> None:
+    stage = arrived()
+    stage.give(COMPANY, VOTE)
+    stage.give(COMPANY, c.Wait("vote", local("2026-11-30 10:00")))
+    stage.give(COMMUNITY, c.Deny("plan", "太久"))
+    assert (stage.issue.status, stage.issue.interrupted) == ("waiting", "arrived")
+    stage.give(COMPANY, c.Resume())
+    assert (stage.issue.status, stage.issue.is_paused) == ("arrived", False)
+
+
+def test_a_plan_stands_still_with_the_clock() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, TWO_STEPS)
+    stage.let_pass(local("2026-11-24 18:00"))
+    stage.give(COMPANY, c.Wait("weather", local("2026-12-10 10:00")), after=0)
+    stage.let_pass(local("2026-11-27 18:00"))
+    events = stage.give(COMPANY, c.Resume(), after=0)
+    assert kinds(events) == ["resumed"]
+    assert stage.clock("plan-step").due == local("2026-11-28 18:00"), "a day was left, a day is left"
+    stage.give(COMPANY, c.StepDone(1))
+    assert stage.clock("plan-step").due == local("2026-12-03 18:00")
+
+
+def test_made_safe_with_a_plan_is_handled() -> None:
+    stage = arrived(None, policy="3+3+5")
+    assert "handle" in stage.running()
+    stage.give(COMPANY, TWO_STEPS)
+    assert "handle" in stage.running(), "safety first"
+    made_safe = stage.give(COMPANY, c.Mitigate("阀门已关"))[0]
+    assert (made_safe.clause, made_safe.was_due) == ("handle", local("2026-11-20 13:02"))
+    assert "handle" not in stage.running()
+
+
+def test_a_missed_appointment_shows_red_without_a_climb() -> None:
+    stage = arrived("minor", policy="12345")
+    assert refused(stage.give(COMPANY, c.Schedule(stage.now))) == "invalid"
+    stage.give(COMPANY, c.Schedule(local("2026-11-21 10:00")))
+    stage.let_pass(local("2026-11-21 10:01"))
+    assert (stage.events[-1].clause, stage.events[-1].kind, stage.issue.level) == ("appointment", "overdue", "property")
+
+
+# --------------------------------------------------------------------------------- days that nobody has published yet
+
+ONE_PROMISE = replace(
+    pack("3+3+5"),
+    clause=tuple(clause for clause in pack("3+3+5").clause if clause.id == "answer"),
+    climb_lands="at once",
+)
+MONDAY = local("2026-12-28 10:00")
+"""Five working days from here end on 4 January 2027, if 1 January were one."""
+
+
+def calendar_2027(*off: int) -> YearCalendar:
+    return YearCalendar(2027, 1, off=tuple(date(2027, 1, day) for day in off), on=())
+
+
+def test_a_provisional_deadline_warns_and_turns_red_but_climbs_only_once_it_is_settled() -> None:
+    stage = Stage(ONE_PROMISE, at=MONDAY)
+    stage.let_pass(local("2027-01-20 10:00"))
+    assert kinds(stage.events[2:]) == ["warned", "overdue"]
+    assert stage.events[-1].at == local("2027-01-04 23:59:59")
+    published_at = local("2027-01-20 10:01")
+    assert kinds(stage.give(ADMIN, c.CalendarPublished(calendar_2027(1)))) == ["calendar_published", "escalated"]
+    assert (stage.events[-1].at, stage.events[-1].was_due) == (published_at, local("2027-01-05 23:59:59"))
+
+
+def test_a_calendar_published_in_time_moves_the_deadline() -> None:
+    stage = Stage(ONE_PROMISE, at=MONDAY)
+    assert stage.clock("answer").provisional
+    stage.let_pass(local("2026-12-30 10:00"))
+    stage.give(ADMIN, c.CalendarPublished(calendar_2027(1)))
+    clock = stage.clock("answer")
+    assert (clock.due, clock.provisional) == (local("2027-01-05 23:59:59"), False)
+    stage.let_pass(local("2027-01-06 10:00"))
+    assert stage.issue.level == "community"
+
+
+def test_a_red_light_goes_out_where_the_published_days_say_that_it_came_too_early() -> None:
+    stage = Stage(ONE_PROMISE, at=MONDAY)
+    stage.let_pass(local("2027-01-05 10:00"))
+    assert stage.clock("answer").overdue
+    stage.give(ADMIN, c.CalendarPublished(calendar_2027(1, 4, 5, 6)))
+    assert not stage.clock("answer").overdue
+    assert stage.clock("answer").due == local("2027-01-08 23:59:59")
+    stage.let_pass(local("2027-01-09 10:00"))
+    assert kinds(stage.events[-2:]) == ["overdue", "escalated"]
+
+
+def test_nothing_closes_in_silence_on_days_that_may_be_holidays() -> None:
+    stage = Stage(ONE_PROMISE, at=local("2026-12-29 10:00"))
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Complete(answer="已换管"))
+    stage.let_pass(local("2027-02-01 10:00"))
+    assert stage.issue.status == "completed"
+    stage.give(ADMIN, c.CalendarPublished(SETTLED_2027))
+    stage.let_pass(10)
+    assert stage.issue.closed == Closed("solved", "not_rated")
+
+
+def test_an_older_calendar_does_not_displace_a_newer_one() -> None:
+    stage = Stage(calendars=(*CALENDARS, replace(SETTLED_2027, version=2)))
+    assert refused(stage.give(ADMIN, c.CalendarPublished(SETTLED_2027))) == "not-now"
+    newer = replace(SETTLED_2027, version=3)
+    assert kinds(stage.give(ADMIN, c.CalendarPublished(newer))) == ["calendar_published"]
+    assert [each for each in stage.issue.calendars if each.year == 2027] == [newer]

@@ -1,0 +1,314 @@
+"""What goes on the record and for whom it counts: reminders, minutes, repeats, stale and unreadable commands."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+import domain.commands as c
+import domain.events as e
+from domain.advance import advance, follows_from_commands
+from domain.clocks import next_deadline, wake_after
+from domain.events import chain, dump_event, event_digest
+from domain.evolve import evolve
+from domain.issue import Issue, dump_issue, load_issue
+from domain.wire import WireError, canonical
+from domain.worktime import Limit
+from tests.domain.play import (
+    CALENDARS,
+    COMMUNITY,
+    COMPANY,
+    DEPARTMENT,
+    FRIDAY,
+    NEIGHBOUR,
+    REPORTER,
+    STREET,
+    VOLUNTEERS,
+    Stage,
+    kinds,
+    local,
+    pack,
+    place,
+    refused,
+)
+
+# ---------------------------------------------------------------------------------------------------------- reminders
+
+
+def at_the_top() -> Stage:
+    """A demo issue that nobody has touched, at the moment when the street's limits have passed."""
+    stage = Stage("demo")
+    while not any(event.kind == "overdue" and event.level == "street" for event in stage.events):
+        deadline = next_deadline(stage.issue, stage.now)
+        assert deadline is not None
+        stage.let_pass(deadline.at + wake_after(stage.issue, deadline))
+    return stage
+
+
+def test_at_the_top_it_is_brought_up_again_with_back_off_and_never_closed() -> None:
+    stage = at_the_top()
+    stage.let_pass(3600)
+    reminders = [event for event in stage.events if event.kind == "reminded"]
+    last = next(event for event in stage.events if event.kind == "overdue" and event.level == "street")
+    waits: list[float] = []
+    for event in reminders:
+        assert last.recorded_at is not None
+        waits.append((event.at - last.recorded_at).total_seconds())
+        last = event
+    assert waits == [10, 20, 40, 80, 80, 80, 80, 80, 80, 80]
+    assert [event.body for event in reminders] == [e.Reminded(1)] * 10
+    assert stage.issue.status == "dispatched"
+    assert next_deadline(stage.issue) is None
+
+
+def test_after_an_outage_one_reminder_says_how_many_there_would_have_been() -> None:
+    stage = at_the_top()
+    stage.outage(stage.now + timedelta(seconds=500))
+    assert [event.body for event in stage.events if event.kind == "reminded"] == [e.Reminded(8)]
+    stage.let_pass(3600)
+    assert [event.body.count for event in stage.events if event.kind == "reminded"] == [8, 1, 1]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_reminders_end_with_what_they_were_about() -> None:
+    stage = at_the_top()
+    stage.give(STREET, c.Accept(), after=1)
+    assert stage.issue.reminder is not None, "the answer is owed still"
+    stage.give(STREET, c.Answer("街道已协调"), after=1)
+    assert stage.issue.reminder is None
+
+
+def test_reminders_stand_still_in_a_pause() -> None:
+    stage = at_the_top()
+    assert stage.issue.reminder is not None
+    assert stage.issue.reminder.at is not None
+    left = stage.issue.reminder.at - stage.now
+    stage.give(STREET, c.Wait("funds", stage.now + timedelta(days=1)), after=0)
+    assert stage.let_pass(1000) == []
+    stage.give(STREET, c.Resume(), after=0)
+    assert stage.issue.reminder is not None
+    assert stage.issue.reminder.at == stage.now + left
+
+
+# ------------------------------------------------------------------------------------------------------ whose minutes
+
+
+def test_every_minute_belongs_to_whoever_held_it() -> None:
+    stage = Stage("12345")
+    stage.give(COMPANY, c.Accept(), after=10 * 60)  # 10 operator
+    stage.give(COMPANY, c.Ask("几楼?"), after=5 * 60)  # 5 operator
+    stage.give(REPORTER, c.Supply("三楼"), after=7 * 60)  # 7 resident
+    stage.give(COMPANY, c.Wait("parts", local("2026-11-24 10:00")), after=60)  # 1 operator
+    stage.give(COMPANY, c.Resume(), after=20 * 60)  # 20 third party
+    stage.give(COMPANY, c.Wait("weather", local("2026-11-24 10:00")), after=60)  # 1 operator
+    stage.give(COMPANY, c.Resume(), after=30 * 60)  # 30 nobody
+    stage.give(COMPANY, c.Decline("not_our_duty"), after=60)  # 1 operator
+    stage.give(COMMUNITY, c.Rule(upheld=False), after=11 * 60)  # 11 community: it had to rule
+    stage.give(COMMUNITY, c.Escalate("要社区管"), after=60)  # 1 operator
+    stage.give(STREET, c.Escalate("要街道管"), after=13 * 60)  # 13 community
+    stage.give(STREET, c.Return("退回物业"), after=17 * 60)  # 17 street
+    stage.give(STREET, c.Shelve("等资金"), after=60)  # 1 operator
+    stage.give(STREET, c.Resume(), after=19 * 60)  # 19 street
+    stage.give(COMPANY, c.Accept(), after=60)  # 1 operator
+    stage.give(COMPANY, c.Complete(answer="好了"), after=60)  # 1 operator
+    stage.give(REPORTER, c.Confirm("solved", "satisfied"), after=23 * 60)  # 23 resident
+    assert stage.minutes() == {
+        ("operator", "company-a"): 22, ("resident", None): 30, ("third_party", None): 20, ("nobody", None): 30,
+        ("community", "elm"): 24, ("street", "north"): 36,
+    }  # fmt: skip
+    assert sum(stage.minutes().values()) == (stage.now - FRIDAY).total_seconds() / 60
+
+
+def test_whoever_else_handles_it_holds_its_minutes() -> None:
+    stage = Stage("12345")
+    stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"), after=60)
+    stage.give(VOLUNTEERS, c.Accept(), after=5 * 60)
+    stage.give(STREET, c.Redispatch("enforcement", "占道", "department"), after=60)
+    stage.give(DEPARTMENT, c.Accept(), after=9 * 60)
+    assert stage.minutes() == {
+        ("operator", "company-a"): 1, ("third_party", "helpers"): 6, ("department", "enforcement"): 9,
+    }  # fmt: skip
+
+
+def test_an_outage_is_nobody_s_and_no_minute_of_it_counts_twice() -> None:
+    """Two climbs are caught up with: both were due in hours in which nobody could see the issue."""
+    stage = Stage("12345", urgent=True)
+    events = stage.outage(local("2026-11-20 12:00"))
+    assert [(event.at, event.level) for event in events if event.kind == "escalated"] == [
+        (local("2026-11-20 10:30"), "community"), (local("2026-11-20 11:00"), "street"),
+    ]  # fmt: skip
+    assert stage.minutes() == {("operator", "company-a"): 30, ("nobody", None): 90}
+
+
+def test_nobody_holds_a_closed_issue() -> None:
+    stage = Stage()
+    stage.give(REPORTER, c.Withdraw(), after=60)
+    stage.give(COMPANY, c.Comment(), after=3600)
+    assert stage.minutes() == {("operator", "company-a"): 1}
+
+
+# ------------------------------------------------------------------------------------- repeats, stale, strange signals
+
+
+def test_the_same_id_again_has_no_effect() -> None:
+    stage = Stage()
+    first = stage.give(COMPANY, c.Accept(), id="once")
+    assert kinds(first) == ["accepted"]
+    assert stage.give(COMPANY, c.Accept(), id="once") == []
+    assert stage.fold([stage.command(COMPANY, c.Arrive(), id="twice"), stage.command(COMPANY, c.Arrive(), id="twice")])
+    assert [event.command.id for event in stage.events if event.command].count("twice") == 1
+
+
+def test_a_refusal_has_its_receipt_too() -> None:
+    stage = Stage()
+    event = stage.give(COMPANY, c.Arrive(), id="early")[0]
+    receipt = stage.issue.receipts["early"]
+    assert (receipt.outcome, receipt.seq, receipt.code) == ("refused", event.seq, "not-now")
+    assert receipt.reason == "arrive comes after accept: nobody has accepted the issue yet"
+    assert event.body == e.Refused("arrive", receipt.code, receipt.reason)
+    assert stage.give(COMPANY, c.Arrive(), id="early") == []
+
+
+def test_a_receipt_names_the_last_event_of_its_command_and_its_body() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    last = stage.give(COMPANY, c.Arrive("big"), id="big")[-1]
+    assert stage.issue.receipts["big"].seq == last.seq == 6
+    digests = {
+        c.Command("1", FRIDAY, COMPANY, body).digest for body in (c.Arrive("big"), c.Arrive("minor"), c.Arrive())
+    }
+    assert len(digests) == 3
+    assert stage.issue.receipts["big"].digest == c.Command("other", stage.now, STREET, c.Arrive("big")).digest
+
+
+def test_a_stale_version_is_refused_before_anything_else() -> None:
+    stage = Stage()
+    assert refused(stage.give(NEIGHBOUR, c.Arrive(), expected_version=1)) == "stale"
+    assert kinds(stage.give(COMPANY, c.Accept(), expected_version=stage.issue.version)) == ["accepted"]
+    stage.give(REPORTER, c.Withdraw())
+    assert refused(stage.give(COMPANY, c.Accept(), expected_version=1)) == "stale"
+    assert refused(stage.give(COMPANY, c.Accept(), expected_version=stage.issue.version)) == "closed"
+
+
+def test_what_cannot_be_read_is_on_the_record_and_changes_nothing() -> None:
+    stage = Stage()
+    before = stage.issue
+    command = c.Command("", stage.now, None, c.Undecodable("teleport", "unknown signal"))
+    events = stage.fold([command, command])
+    assert kinds(events) == ["rejected_signal", "rejected_signal"], "each one that came is told apart from none"
+    assert events[0].body == e.RejectedSignal("teleport", "unknown signal")
+    assert (stage.issue.status, stage.running(), stage.issue.receipts) == (
+        before.status, {clock.clause for clock in before.clocks}, before.receipts,
+    )  # fmt: skip
+
+
+def test_an_issue_is_reported_once() -> None:
+    stage = Stage()
+    body = c.Report("JS-2", place(), "noise", "吵")
+    assert refused(stage.give(NEIGHBOUR, body)) == "not-now"
+    assert stage.issue.reporter == REPORTER.person
+
+
+def test_required_words_are_not_blank() -> None:
+    for actor, body in (
+        (COMPANY, c.Answer("  ")), (COMPANY, c.Ask("")), (COMPANY, c.Escalate("")), (COMMUNITY, c.Instruct("\n")),
+        (COMMUNITY, c.Reject("")), (COMMUNITY, c.Redispatch("", "快")), (STREET, c.Shelve(" ")),
+    ):  # fmt: skip
+        stage = Stage()
+        stage.give(COMPANY, c.Accept())
+        assert refused(stage.give(actor, body)) == "invalid"
+    for body in (c.Comment(), c.Urge(), c.Withdraw()):
+        assert refused(Stage().give(REPORTER, body)) is None
+
+
+def test_merging_is_not_with_itself_nor_twice() -> None:
+    stage = Stage()
+    assert refused(stage.give(COMMUNITY, c.Adopt("issue-1"))) == "invalid"
+    assert refused(stage.give(COMMUNITY, c.Merge("issue-1"))) == "invalid"
+    assert kinds(stage.give(COMMUNITY, c.Adopt("issue-2"))) == ["adopted"]
+    assert stage.issue.adopted == ("issue-2",)
+    assert refused(stage.give(COMMUNITY, c.Adopt("issue-2"))) == "not-now"
+    merged = stage.give(COMMUNITY, c.Merge("issue-3"))
+    assert kinds(merged) == ["merged", "closed"]
+    assert refused(stage.give(COMMUNITY, c.Adopt("issue-4"))) == "closed"
+
+
+def test_a_correction_is_appended_and_overwrites_nothing() -> None:
+    stage = Stage()
+    reported = stage.events[0]
+    stage.give(COMPANY, c.Correct("是下水道", "drain"))
+    assert (stage.events[0], stage.issue.category) == (reported, "drain")
+    stage.give(COMPANY, c.Correct("门牌写错"))
+    assert (stage.issue.category, stage.issue.urgent) == ("drain", False)
+
+
+# ------------------------------------------------------------------------------------------------------ time and state
+
+
+def test_a_command_is_clamped_between_the_last_change_and_now() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept(), after=60)
+    early = stage.fold([stage.command(REPORTER, c.Comment(), at=FRIDAY)], now=stage.now + timedelta(seconds=1))
+    assert early[0].at == FRIDAY + timedelta(seconds=60)
+    ahead = stage.fold([stage.command(REPORTER, c.Comment(), at=stage.now + timedelta(hours=1))])
+    assert ahead[0].at == stage.now
+
+
+def test_the_grace_may_be_given_in_minutes() -> None:
+    stage = Stage(replace(pack("demo"), grace=Limit(1, "m")))
+    assert stage.fold(now=FRIDAY + timedelta(seconds=69)) == []
+    assert kinds(stage.fold(now=FRIDAY + timedelta(seconds=70))) == ["overdue", "escalated"]
+    deadline = next_deadline(stage.issue)
+    assert deadline is not None
+    assert wake_after(stage.issue, deadline) == timedelta(minutes=1)
+
+
+def test_wake_ups_are_spread_where_many_fall_together_and_never_before_the_grace() -> None:
+    stage = Stage("12345")
+    deadline = next(d for d in [next_deadline(stage.issue, stage.clock("accept").due)] if d)
+    waits = {wake_after(Issue.new(f"issue-{n}", pack("12345"), ()), deadline) for n in range(50)}
+    assert deadline.round
+    assert len(waits) > 10
+    assert min(waits) >= timedelta(seconds=1)
+    assert max(waits) < timedelta(seconds=16)
+
+
+def test_events_must_follow_each_other() -> None:
+    stage = Stage()
+    with pytest.raises(ValueError, match="does not follow"):
+        evolve(stage.issue, stage.events[0])
+
+
+def test_what_follows_from_commands_alone_is_told_apart() -> None:
+    issue = Issue.new("issue-1", pack("demo"), CALENDARS)
+    report = c.Command("1", FRIDAY, REPORTER, c.Report("JS-1", place(), "leak", "水"))
+    issue, events = advance(issue, [report], FRIDAY)
+    assert follows_from_commands([report], events, FRIDAY)
+    ahead = replace(report, at=FRIDAY + timedelta(seconds=1))
+    assert not follows_from_commands([ahead], events, FRIDAY), "it would be clamped to now"
+    late, fired = advance(issue, [], FRIDAY + timedelta(seconds=20))
+    assert not follows_from_commands([], fired, late.since)
+    withdraw = c.Command("2", FRIDAY, REPORTER, c.Withdraw())
+    _, closing = advance(issue, [withdraw], FRIDAY)
+    assert not follows_from_commands([withdraw], closing, FRIDAY)
+    strange = c.Command("", FRIDAY, None, c.Undecodable("x", "y"))
+    assert not follows_from_commands([strange], advance(issue, [strange], FRIDAY)[1], FRIDAY)
+
+
+def test_the_state_names_its_policy_and_calendars_and_is_not_taken_up_under_others() -> None:
+    stage = Stage()
+    plain = json.loads(canonical(dump_issue(stage.issue)))
+    assert plain["policy"] == {"id": "52022", "version": 1, "digest": pack("52022").digest}
+    with pytest.raises(ValueError, match="under policy"):
+        load_issue(plain, pack("12345"), CALENDARS)
+    with pytest.raises(ValueError, match="under calendars"):
+        load_issue(plain, pack("52022"), CALENDARS[:1])
+    with pytest.raises(WireError, match="unknown field"):
+        load_issue({**plain, "mood": "bad"}, pack("52022"), CALENDARS)
+
+
+def test_a_digest_over_events_depends_on_each_and_their_order() -> None:
+    digests = [event_digest(dump_event(event)) for event in Stage().events]
+    assert len(set(digests)) == 2
+    assert chain(digests) != chain(reversed(digests))
+    assert chain(digests) == chain(iter(digests))
