@@ -1,0 +1,175 @@
+"""What the command line needs of HTTP: one request that may be repeated safely, and errors that fit on one line."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self, cast
+
+import httpx
+
+from cli.errors import Failure
+from settings import LOOPBACK, Settings
+
+TIMEOUT: Final = 10.0
+_PAUSES: Final = (0.1, 0.3, 1.0, 2.0)
+"""Seconds before each repetition; a repeated command is the same command, because its key is the same."""
+_LONGEST_PAUSE: Final = 5.0
+_BUSY: Final = (429, 503)
+
+
+class Refusal(Failure):
+    """The API said no. `status` and `problem` are its answer; the message is one line of it."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        self.status = status
+        self.problem = problem
+        super().__init__(_line(status, problem))
+
+
+def base_url(settings: Settings) -> str:
+    """Where the API of this installation is reached from here; it may listen on all addresses."""
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(settings.api_host, settings.api_host)  # noqa: S104 - compared only
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"
+
+
+def new_key() -> str:
+    """An idempotency key for one command."""
+    return str(uuid.uuid4())
+
+
+def plain_line(text: object) -> str:
+    """The text on one line and without control characters: what people wrote must not steer a terminal."""
+    return "".join(sign if sign.isprintable() else " " for sign in str(text)).strip()
+
+
+class Client:
+    """The API, as one person with a token, or nobody in particular. Use it in a `with` block."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self.url: Final = url
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # No proxy and no .netrc: the API is on this machine or on one that was named.
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._http.close()
+
+    def report(self, body: Mapping[str, Any], key: str | None = None) -> dict[str, Any]:
+        """Hands in an issue: its id, number and tracking code, and how it stands."""
+        return self._send("POST", "/v1/issues", key=key or new_key(), body=body)
+
+    def command(
+        self,
+        issue: str,
+        name: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        code: str | None = None,
+        key: str | None = None,
+        version: int | None = None,
+    ) -> dict[str, Any]:
+        """Gives a command: ``{outcome, command_id, issue?}``. Raises Refusal with the API's reason."""
+        extra = {} if version is None else {"If-Match": f'"{version}"'}
+        path = f"/v1/issues/{_part(issue)}/commands/{_part(name)}"
+        return self._send("POST", path, key=key or new_key(), body=body or {}, code=code, extra=extra)
+
+    def issue(self, issue: str, code: str | None = None) -> dict[str, Any]:
+        return self._send("GET", f"/v1/issues/{_part(issue)}", code=code)
+
+    def timeline(self, issue: str, code: str | None = None) -> dict[str, Any]:
+        """``{events, ...}``, oldest first."""
+        return self._send("GET", f"/v1/issues/{_part(issue)}/timeline", code=code)
+
+    def worklist(self, org: str) -> Iterator[dict[str, Any]]:
+        """All open issues that the organisation leads or handles, the most pressing first."""
+        return self._pages("/v1/worklist", {"org": org})
+
+    def find(self, number: str) -> str | None:
+        """The id of the issue with this number, among those that the caller may see."""
+        found = self._pages("/v1/issues", {"q": number})
+        return next((str(each["id"]) for each in found if str(each["number"]).upper() == number.upper()), None)
+
+    def _pages(self, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+        cursor: str | None = None
+        while True:
+            page = self._send("GET", path, query=query if cursor is None else {**query, "cursor": cursor})
+            yield from page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        key: str | None = None,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        code: str | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """The JSON answer to a request, repeated while nobody answers or the server is busy."""
+        headers = {**self._headers, **(extra or {})}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        if code is not None:
+            headers["X-Tracking-Code"] = code
+        for pause in (*_PAUSES, None):
+            asked = 0.0
+            with self._reached(last=pause is None):
+                answer = self._http.request(method, path, json=body, params=query, headers=headers)
+                if answer.status_code not in _BUSY or pause is None:
+                    return _read(answer)
+                asked = _wait(answer)
+            time.sleep(max(pause or 0.0, asked))
+        raise AssertionError("the last attempt returns or raises")
+
+    @contextmanager
+    def _reached(self, *, last: bool) -> Iterator[None]:
+        """Turns the last failure to reach the API into a line that says what to do about it."""
+        try:
+            yield
+        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
+            if isinstance(error, httpx.ConnectError):
+                raise Failure(f"nobody answers at {self.url}: is `jiesu up` running?") from None
+            if last or not isinstance(error, httpx.TransportError):
+                raise Failure(f"{self.url} did not answer: {plain_line(error) or type(error).__name__}") from None
+
+
+def _part(text: str) -> str:
+    """A word of a path; nothing in it can lead to another path."""
+    if not text or not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
+        raise Failure(f"not the name of anything: {plain_line(text)[:60]!r}")
+    return text
+
+
+def _wait(answer: httpx.Response) -> float:
+    asked = answer.headers.get("Retry-After", "")
+    return min(float(asked), _LONGEST_PAUSE) if asked.isascii() and asked.isdigit() else 0.0
+
+
+def _read(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        plain: object = answer.json()
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        plain = None
+    content = cast("dict[str, Any]", plain) if isinstance(plain, dict) else None
+    if answer.is_success and content is not None:
+        return content
+    raise Refusal(answer.status_code, content or {"title": f"{answer.url.host} answered something that is not Jiesu's"})
+
+
+def _line(status: int, problem: Mapping[str, Any]) -> str:
+    """``title: detail (refused, 409)``; the reason stands in for a detail that is missing."""
+    title = plain_line(problem.get("title") or "The request failed")
+    detail = plain_line(problem.get("detail") or problem.get("reason") or "")
+    kind = str(problem.get("type", "")).rpartition("/")[2] or "error"
+    said = f"{title}: {detail}" if detail and detail != title else title
+    return f"{said} ({plain_line(kind)}, {status})"

@@ -1,0 +1,364 @@
+"""Subcommands that speak to a running Jiesu over HTTP: report, do, show, worklist and demo."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cli.client import Client, base_url, plain_line
+from cli.errors import Failure
+from domain.commands import SIGNALS, Body
+from domain.vocabulary import LABELS, Category, Channel
+from domain.worktime import SHANGHAI
+from settings import Settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Issue = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]
+Token = Annotated[str | None, typer.Option(help="A bearer token, e.g. of `jiesu token`.")]
+Person = Annotated[str, typer.Option(help="With --role: who acts, in a token made for this command.")]
+Role = Annotated[str | None, typer.Option(help="The one role in which you act: property, community, street, ...")]
+Org = Annotated[str | None, typer.Option(help="The organisation for which you act.")]
+Code = Annotated[str | None, typer.Option(help="The tracking code, instead of a token: you are who reported it.")]
+Key = Annotated[str | None, typer.Option(help="Idempotency key: the same one again never acts twice.")]
+
+_ME: Final = "cli"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the subcommands to the main command."""
+    app.command()(report)
+    app.command("do")(do)
+    app.command()(show)
+    app.command()(worklist)
+    app.command()(demo)
+
+
+def report(
+    description: Annotated[str, typer.Argument(help="What is wrong.")],
+    *,
+    compound: Annotated[str, typer.Option(help="The code of the compound.")] = "demo",
+    category: Annotated[Category, typer.Option(help="What it is about.")] = "other",
+    urgent: Annotated[bool, typer.Option("--urgent", help="Burst pipe, outage, people in a lift, smoke, ...")] = False,
+    about_operator: Annotated[
+        bool, typer.Option("--about-operator", help="A complaint against the property company.")
+    ] = False,
+    location: Annotated[str, typer.Option(help="Where in the compound.")] = "",
+    name: Annotated[str, typer.Option(help="Who reports.")] = "",
+    phone: Annotated[str, typer.Option(help="How to call back.")] = "",
+    channel: Annotated[Channel, typer.Option(help="How it came in.")] = "web",
+    key: Key = None,
+    token: Token = None,
+    person: Person = _ME,
+    role: Role = None,
+    org: Org = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report an issue. Without a token it is anonymous: keep the tracking code, it is not shown again."""
+    body = {
+        "compound": compound, "category": category, "description": description, "urgent": urgent,
+        "about_operator": about_operator, "location": location, "channel": channel,
+        "contact": {"name": name, "phone": phone},
+    }  # fmt: skip
+    with _client(_Caller(token, person, role, org)) as client:
+        answer = client.report(body, key)
+    if as_json:
+        _print_json(answer)
+        return
+    console = _console()
+    _line(console, "reported", f"{answer['number']}  {answer['id']}")
+    _line(console, "tracking code", str(answer["tracking_code"]))
+    if "status" in answer:
+        _stands(console, answer)
+
+
+def do(
+    command: Annotated[str, typer.Argument(help="accept, arrive, complete, ... (see /docs of the API)")],
+    issue: Issue,
+    fields: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FIELD=VALUE...", help="e.g. assessment=minor, or steps='[{...}]' in JSON"),
+    ] = None,
+    *,
+    code: Code = None,
+    key: Key = None,
+    version: Annotated[int | None, typer.Option(help="Refuse (412) unless the issue is at this version.")] = None,
+    token: Token = None,
+    person: Person = _ME,
+    role: Role = None,
+    org: Org = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a command to an issue, e.g. `jiesu do arrive JS-... assessment=minor --role property --org demo-property`."""
+    name = command.replace("-", "_")
+    if name not in SIGNALS:
+        raise Failure(f"unknown command {plain_line(command)}: one of {', '.join(SIGNALS)}")
+    body = read_fields(SIGNALS[name], fields or ())
+    with _client(_Caller(token, person, role, org, code), needs=True) as client:
+        answer = client.command(_id_of(client, issue, code), name, body, code=code, key=key, version=version)
+    if as_json:
+        _print_json(answer)
+        return
+    console = _console()
+    _line(console, str(answer["outcome"]), f"{name}  {answer['command_id']}")
+    if answer["outcome"] == "queued":
+        console.print("It is safe, and takes effect as soon as a worker runs.", highlight=False)
+    if answer.get("issue"):
+        _stands(console, answer["issue"])
+
+
+def show(
+    issue: Issue,
+    *,
+    code: Code = None,
+    token: Token = None,
+    person: Person = _ME,
+    role: Role = None,
+    org: Org = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show an issue: how it stands, who must act next and by when, and all that happened."""
+    with _client(_Caller(token, person, role, org, code), needs=True) as client:
+        found = _id_of(client, issue, code)
+        stands, timeline = client.issue(found, code), client.timeline(found, code)
+    if as_json:
+        _print_json({"issue": stands, **timeline})
+        return
+    console = _console()
+    _line(console, "issue", f"{stands['number']}  {stands['id']}")
+    _stands(console, stands)
+    console.print(_timeline_table(timeline["events"]))
+    for part in timeline.get("minutes") or ():
+        who = part["org"] or LABELS.get(part["holder"], part["holder"])
+        _line(console, "held", f"{part['minutes']:g} min  {part['holder']} {who}")
+
+
+def worklist(
+    of: Annotated[str | None, typer.Argument(metavar="ORG", help="Whose list; by default that of --org.")] = None,
+    *,
+    token: Token = None,
+    person: Person = _ME,
+    role: Role = None,
+    org: Org = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the open issues that an organisation leads or handles, the one with the least time left first."""
+    whose = of or org
+    if whose is None:
+        raise Failure("whose worklist? Name an organisation, e.g. `jiesu worklist --role property --org demo-property`")
+    with _client(_Caller(token, person, role, org), needs=True) as client:
+        items = list(client.worklist(whose))
+    if as_json:
+        _print_json({"items": items})
+        return
+    table = _table("left", "issue", "status", "lead", "next", "who", "place", "about")
+    for item in items:
+        table.add_row(
+            *(escape(plain_line(cell)) for cell in _cells(item)), style="red" if item.get("overdue") else None
+        )
+    console = _console()
+    console.print(table)
+    console.print(f"{len(items)} open issues of {escape(plain_line(whose))}", highlight=False)
+
+
+def demo(
+    story: Annotated[
+        list[int] | None, typer.Option("--story", min=1, max=6, help="Play only this one (may be repeated).")
+    ] = None,
+) -> None:
+    """Play the five reported cases on the running system, in about a minute, and one issue that nobody acts on."""
+    from cli.demo import play
+
+    play(_settings(), story or ())
+
+
+@dataclass(frozen=True)
+class _Caller:
+    """Who gives the command: a token, a local one for a person in a role, or whoever holds a tracking code."""
+
+    token: str | None
+    person: str
+    role: str | None
+    org: str | None
+    code: str | None = None
+
+
+def _settings() -> Settings:
+    from cli.system import settings
+
+    return settings()
+
+
+def _client(caller: _Caller, *, needs: bool = False) -> Client:
+    """The API as this caller; `needs` that he says who he is."""
+    settings = _settings()
+    token = caller.token
+    if token is None and caller.role is not None:
+        from cli.system import run
+        from cli.tokens import make
+
+        token = run(make(settings, caller.person, caller.role, caller.org))
+    if token is None and caller.org is not None:
+        raise Failure("--org needs --role: in which role do you act for it?")
+    if needs and token is None and caller.code is None:
+        raise Failure(
+            "who are you? Give --role and --org (e.g. --role property --org demo-property), --token or --code"
+        )
+    if token is not None and not (token.isascii() and token.isprintable() and token.strip()):
+        raise Failure("this is not a token")
+    return Client(base_url(settings), token)
+
+
+def _id_of(client: Client, issue: str, code: str | None) -> str:
+    """The id of an issue that may be named by its number."""
+    if not issue.upper().startswith("JS-"):
+        return issue
+    if code is not None:
+        raise Failure("with a tracking code, name the issue by its id")
+    found = client.find(issue)
+    if found is None:
+        raise Failure(f"you know of no issue with the number {plain_line(issue)}")
+    return found
+
+
+def read_fields(body: type[Body], fields: Iterable[str]) -> dict[str, Any]:
+    """``name=value`` as a command's JSON body: text where the command wants text, JSON elsewhere."""
+    hints = get_type_hints(body)
+    plain: dict[str, Any] = {}
+    for item in fields:
+        name, separator, value = item.partition("=")
+        if not separator or name not in hints:
+            known = ", ".join(hints) or "none"
+            raise Failure(f"{plain_line(item)!r} is not FIELD=VALUE with one of the fields of this command: {known}")
+        plain[name] = value if _is_text(hints[name]) else _from_json(name, value)
+    return plain
+
+
+def _is_text(hint: Any) -> bool:
+    """Whether a field is one string on the wire: not a number, a truth value or a list."""
+    if get_origin(hint) is Literal:
+        return all(isinstance(each, str) for each in get_args(hint))
+    parts = [each for each in get_args(hint) if each is not type(None)]
+    if parts and get_origin(hint) is not tuple:
+        return all(map(_is_text, parts))
+    return isinstance(hint, type) and hint not in (bool, int) and (hint in (str, datetime) or hasattr(hint, "parse"))
+
+
+def _from_json(name: str, value: str) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise Failure(f"{name} wants JSON, e.g. {name}=2, {name}=true or {name}='[\"a\"]'") from None
+
+
+def _stands(console: Console, issue: Mapping[str, Any]) -> None:
+    """How the issue stands, in a few lines."""
+    closed = issue.get("closed")
+    _line(
+        console,
+        "status",
+        _labelled(issue["status"]) + (f"  {closed['kind']}, {closed['satisfaction']}" if closed else ""),
+    )
+    _line(console, "lead", _labelled(issue["level"]) + (f"  {issue['lead']}" if issue.get("lead") else ""))
+    _line(console, "handler", str(issue["handler"]))
+    step = issue.get("next")
+    if step:
+        who = step["org"] or "the resident"
+        _line(console, "next", f"{_labelled(step['milestone'])} by {local(step['due'])} ({left(step['due'])}): {who}")
+    policy = issue["policy"]
+    _line(console, "policy", f"{policy['id']} version {policy['version']}, at version {issue['version']}")
+
+
+def _timeline_table(events: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("at", "what", "lead", "who", "clause", "said")
+    for event in events:
+        actor = event.get("actor")
+        who = f"{actor['role']} {actor.get('org') or ''}" if actor else "the clock"
+        cells = (local(event["at"]), event["kind"], LABELS[event["level"]], who, event.get("clause") or "", said(event))
+        style = {"overdue": "red", "escalated": "red", "warned": "yellow", "refused": "dim"}.get(str(event["kind"]))
+        table.add_row(*(escape(plain_line(cell)) for cell in cells), style=style)
+    return table
+
+
+def said(event: Mapping[str, Any]) -> str:
+    """What somebody wrote with the event, or what it was about."""
+    data = event.get("data") or {}
+    names = (
+        "description",
+        "text",
+        "note",
+        "answer",
+        "reason",
+        "question",
+        "comment",
+        "kind",
+        "handler",
+        "issue",
+        "into",
+    )
+    for name in names:
+        value = data.get(name)
+        if value:
+            return str(value["code"] if isinstance(value, dict) and "code" in value else value)
+    return ""
+
+
+def _cells(item: Mapping[str, Any]) -> tuple[object, ...]:
+    step = item.get("next") or {}
+    return (
+        left(step["due"]) if step.get("due") else "",
+        item["number"],
+        LABELS.get(item["status"], item["status"]),
+        LABELS.get(item["level"], item["level"]),
+        LABELS.get(step.get("milestone", ""), step.get("milestone", "")),
+        step.get("org") or "",
+        item.get("compound", ""),
+        LABELS.get(item.get("category", ""), ""),
+    )
+
+
+def _labelled(word: str) -> str:
+    return f"{LABELS[word]} {word}" if word in LABELS else word
+
+
+def local(moment: str) -> str:
+    """A moment in Shanghai, as people write it."""
+    return datetime.fromisoformat(moment).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def left(moment: str) -> str:
+    """How long there is until then, e.g. ``2 d 3 h``, or how long it is overdue."""
+    gap = datetime.fromisoformat(moment) - datetime.now(UTC)
+    seconds = int(abs(gap).total_seconds())
+    sizes = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    parts: list[str] = []
+    for unit, size in sizes:
+        if seconds >= size and len(parts) < 2:
+            parts.append(f"{seconds // size} {unit}")
+        seconds %= size
+    return ("-" if gap < timedelta() else "") + (" ".join(parts) or "0 s")
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+def _line(console: Console, name: str, text: str) -> None:
+    console.print(f"[bold]{name:<13}[/bold] {escape(plain_line(text))}", soft_wrap=True)
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
+def _print_json(plain: object) -> None:
+    typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))

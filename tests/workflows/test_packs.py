@@ -1,0 +1,318 @@
+"""Each pack run for real while nobody acts, on a server whose time is skipped: every light, climb and reminder.
+
+The lines are written by hand from the districts' rules: day (0 is the first), time in Shanghai, event, lead after it,
+clause, and when that was due. Service is from 08:00 to 20:00; what falls outside of it lands at opening unless it is
+urgent. Yellow is at four fifths of the way. Each run names the days that are a holiday, or made up for at a weekend.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from domain.events import Event, Reminded
+from domain.worktime import SHANGHAI
+from policies.loader import shipped
+from support.skipping import SkippedTime, skipped_time, told, weekdays_work
+
+MONDAY, SATURDAY = 0, 5
+COMPANY = {"person": "p1", "role": "property", "org": "guihua-jie-property"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """An issue under a pack, what little is done to it, and all that happens until the end of day `days`."""
+
+    pack: str
+    starts: tuple[int, str]
+    days: int
+    told: str
+    compound: str = "guihua-jie"
+    category: str = "noise"
+    urgent: bool = False
+    off: tuple[int, ...] = ()
+    on: tuple[int, ...] = ()
+    acts: tuple[tuple[int, str, Mapping[str, Any]], ...] = field(default=())
+    """(minutes after the report, command, body), all by the company."""
+
+
+RUNS = {
+    "52022": Run("52022", (MONDAY, "09:02"), 15, off=(8,), on=(12,), told="""\
+0 09:02 reported property
+0 09:02 dispatched property
+0 09:10 warned property accept due 0 09:12
+0 09:12 overdue property accept due 0 09:12
+0 09:32 escalated community accept due 0 09:12
+0 11:08 warned community community-accept due 0 11:32
+0 11:32 overdue community community-accept due 0 11:32
+2 11:30 warned community community-answer due 2 23:59
+2 23:59 overdue community community-answer due 2 23:59
+3 08:00 escalated street community-answer due 2 23:59
+3 11:12 warned street street-accept due 3 12:00
+3 12:00 overdue street street-accept due 3 12:00
+4 23:59 reminded street top
+9 23:59 reminded street top
+10 06:24 warned street street-answer due 11 23:59
+11 23:59 overdue street street-answer due 11 23:59
+15 23:59 reminded street top"""),
+    # Ten minutes of service time that begin eight minutes before closing end two minutes after opening.
+    "52022 over night": Run("52022", (MONDAY, "19:52"), 1, told="""\
+0 19:52 reported property
+0 19:52 dispatched property
+1 05:36 warned property accept due 1 08:02
+1 08:02 overdue property accept due 1 08:02
+1 08:22 escalated community accept due 1 08:02
+1 09:58 warned community community-accept due 1 10:22
+1 10:22 overdue community community-accept due 1 10:22"""),
+    "52022 urgent at night": Run("52022", (MONDAY, "22:00"), 3, urgent=True, told="""\
+0 22:00 reported property
+0 22:00 dispatched property
+0 22:08 warned property accept due 0 22:10
+0 22:10 overdue property accept due 0 22:10
+0 22:30 escalated community accept due 0 22:10
+1 00:06 warned community community-accept due 1 00:30
+1 00:30 overdue community community-accept due 1 00:30
+2 14:06 warned community community-answer due 2 23:59
+2 23:59 overdue community community-answer due 2 23:59
+2 23:59 escalated street community-answer due 2 23:59
+3 03:12 warned street street-accept due 3 04:00
+3 04:00 overdue street street-accept due 3 04:00"""),
+    "52022, the operator is the community": Run("52022", (MONDAY, "09:02"), 0, compound="dongfang-huayuan", told="""\
+0 09:02 reported property
+0 09:02 dispatched property
+0 09:10 warned property accept due 0 09:12
+0 09:12 overdue property accept due 0 09:12
+0 09:32 escalated street accept due 0 09:12
+0 12:44 warned street street-accept due 0 13:32
+0 13:32 overdue street street-accept due 0 13:32"""),
+    "52022 accepted, nobody comes": Run("52022", (MONDAY, "09:02"), 0, acts=((3, "accept", {}),), told="""\
+0 09:02 reported property
+0 09:02 dispatched property
+0 09:05 accepted property accept due 0 09:12
+0 09:09 warned property arrive due 0 09:10
+0 09:10 overdue property arrive due 0 09:10
+0 09:35 escalated community arrive due 0 09:10
+0 11:11 warned community community-accept due 0 11:35
+0 11:35 overdue community community-accept due 0 11:35"""),
+    "52022 minor, not solved": Run(
+        "52022", (MONDAY, "09:02"), 0, acts=((3, "accept", {}), (6, "arrive", {"assessment": "minor"})), told="""\
+0 09:02 reported property
+0 09:02 dispatched property
+0 09:05 accepted property accept due 0 09:12
+0 09:08 arrived property arrive due 0 09:10
+0 09:08 assessed property
+0 09:24 warned property minor due 0 09:28
+0 09:28 overdue property minor due 0 09:28
+0 10:08 escalated community minor due 0 09:28
+0 11:44 warned community community-accept due 0 12:08
+0 12:08 overdue community community-accept due 0 12:08"""),
+    "52022 complex, no plan": Run(
+        "52022", (MONDAY, "09:02"), 3, acts=((3, "accept", {}), (6, "arrive", {"assessment": "complex"})), told="""\
+0 09:02 reported property
+0 09:02 dispatched property
+0 09:05 accepted property accept due 0 09:12
+0 09:08 arrived property arrive due 0 09:10
+0 09:08 assessed property
+2 11:25 warned property plan due 2 23:59
+2 23:59 overdue property plan due 2 23:59
+3 08:00 escalated community plan due 2 23:59
+3 09:36 warned community community-accept due 3 10:00
+3 10:00 overdue community community-accept due 3 10:00"""),
+    "3+3+5": Run("3+3+5", (MONDAY, "18:00"), 12, compound="yongning", off=(3,), on=(12,), told="""\
+0 18:00 reported property
+0 18:00 dispatched property
+1 06:00 warned property arrive due 1 09:00
+1 09:00 overdue property arrive due 1 09:00
+1 09:00 escalated community arrive due 1 09:00
+1 11:24 warned community community-accept due 1 12:00
+1 12:00 overdue community community-accept due 1 12:00
+1 12:00 escalated street community-accept due 1 12:00
+1 14:24 warned street street-accept due 1 15:00
+1 15:00 overdue street street-accept due 1 15:00
+2 16:48 warned street street-act due 2 23:59
+2 23:59 overdue street street-act due 2 23:59
+2 23:59 reminded street top
+7 08:24 warned street answer due 8 23:59
+7 23:59 reminded street top
+8 23:59 overdue street answer due 8 23:59
+12 23:59 reminded street top"""),
+    "3+3+5 inspected, not handled": Run(
+        "3+3+5", (MONDAY, "09:00"), 0, acts=((10, "accept", {}), (30, "arrive", {"assessment": "minor"})), told="""\
+0 09:00 reported property
+0 09:00 dispatched property
+0 09:10 accepted property
+0 09:30 arrived property arrive due 0 12:00
+0 09:30 assessed property
+0 11:54 warned property handle due 0 12:30
+0 12:30 overdue property handle due 0 12:30
+0 12:30 escalated community handle due 0 12:30
+0 14:54 warned community community-accept due 0 15:30
+0 15:30 overdue community community-accept due 0 15:30
+0 15:30 escalated street community-accept due 0 15:30
+0 17:54 warned street street-accept due 0 18:30
+0 18:30 overdue street street-accept due 0 18:30"""),
+    "3+3+5 urgent at night": Run("3+3+5", (SATURDAY, "21:00"), 1, urgent=True, told="""\
+0 21:00 reported property
+0 21:00 dispatched property
+0 23:24 warned property arrive due 1 00:00
+1 00:00 overdue property arrive due 1 00:00
+1 00:00 escalated community arrive due 1 00:00
+1 02:24 warned community community-accept due 1 03:00
+1 03:00 overdue community community-accept due 1 03:00
+1 03:00 escalated street community-accept due 1 03:00
+1 05:24 warned street street-accept due 1 06:00
+1 06:00 overdue street street-accept due 1 06:00"""),
+    "dispute": Run("dispute", (MONDAY, "10:00"), 35, compound="miaopu", category="dispute", off=(2,), on=(12,), told="""\
+0 10:00 reported community
+0 10:00 dispatched community
+1 16:24 warned community contact due 1 23:59
+1 23:59 overdue community contact due 1 23:59
+3 06:48 warned community sit due 3 23:59
+3 23:59 overdue community sit due 3 23:59
+4 02:00 warned community settle due 4 23:59
+4 23:59 overdue community settle due 4 23:59
+5 08:00 escalated street settle due 4 23:59
+7 23:59 reminded street top
+10 23:59 reminded street top
+16 23:59 reminded street top
+29 20:48 warned street street-settle due 35 23:59
+29 23:59 reminded street top
+35 23:59 overdue street street-settle due 35 23:59"""),
+    "12345": Run("12345", (MONDAY, "10:00"), 12, off=(1,), on=(12,), told="""\
+0 10:00 reported property
+0 10:00 dispatched property
+2 11:36 warned property accept due 2 23:59
+2 23:59 overdue property accept due 2 23:59
+3 08:00 escalated community accept due 2 23:59
+6 11:36 warned community answer due 7 23:59
+7 08:00 escalated street answer due 7 23:59
+7 23:59 overdue street answer due 7 23:59
+9 23:59 reminded street top
+12 23:59 reminded street top"""),
+    "12345 accepted, nobody calls or answers": Run("12345", (MONDAY, "10:00"), 7, acts=((60, "accept", {}),), told="""\
+0 10:00 reported property
+0 10:00 dispatched property
+0 11:00 accepted property accept due 1 23:59
+1 06:12 warned property contact due 1 11:00
+1 11:00 overdue property contact due 1 11:00
+5 08:00 escalated community answer due 7 23:59
+6 11:36 warned community answer due 7 23:59
+7 08:00 escalated street answer due 7 23:59
+7 23:59 overdue street answer due 7 23:59"""),
+    "12345 complex": Run(
+        "12345", (MONDAY, "10:00"), 15,
+        acts=((60, "accept", {}), (90, "contact", {}), (120, "arrive", {"assessment": "complex"})), told="""\
+0 10:00 reported property
+0 10:00 dispatched property
+0 11:00 accepted property accept due 1 23:59
+0 11:30 contacted property contact due 1 11:00
+0 12:00 arrived property
+0 12:00 assessed property
+9 08:00 escalated community answer-complex due 15 23:59
+12 21:12 warned community answer-complex due 15 23:59
+13 08:00 escalated street answer-complex due 15 23:59
+15 23:59 overdue street answer-complex due 15 23:59"""),
+    "12345 utilities": Run("12345", (MONDAY, "10:00"), 1, category="utilities", told="""\
+0 10:00 reported property
+0 10:00 dispatched property
+0 16:00 escalated community answer-utilities due 1 10:00
+1 05:12 warned community answer-utilities due 1 10:00
+1 08:00 escalated street answer-utilities due 1 10:00
+1 10:00 overdue street answer-utilities due 1 10:00"""),
+    "12345 urgent at night": Run("12345", (SATURDAY, "22:00"), 2, urgent=True, told="""\
+0 22:00 reported property
+0 22:00 dispatched property
+0 22:24 warned property accept-urgent due 0 22:30
+0 22:30 overdue property accept-urgent due 0 22:30
+0 22:30 escalated community accept-urgent due 0 22:30
+0 23:00 escalated street answer-urgent due 1 00:00
+0 23:36 warned street answer-urgent due 1 00:00
+1 00:00 overdue street answer-urgent due 1 00:00
+2 23:59 reminded street top"""),
+}  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def skipping(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SkippedTime]:
+    async with skipped_time(tmp_path_factory.mktemp("packs")) as time:
+        yield time
+
+
+async def play(skipping: SkippedTime, run: Run) -> tuple[datetime, tuple[Event, ...]]:
+    began = await skipping.next(*run.starts)
+    day = began.astimezone(SHANGHAI).date()
+    calendars = weekdays_work(
+        began, off=[day + timedelta(days=each) for each in run.off], on=[day + timedelta(days=each) for each in run.on]
+    )
+    await skipping.until(began)
+    body = {"category": run.category, "description": "没有人管", "urgent": run.urgent}
+    issue = await skipping.report(began, run.compound, body, calendars, policy=run.pack)
+    for minutes, name, plain in run.acts:
+        at = began + timedelta(minutes=minutes)
+        await skipping.until(at)
+        await skipping.give(issue, at, name, COMPANY, plain)
+    ends = began.astimezone(SHANGHAI).replace(hour=0, minute=0) + timedelta(days=run.days + 1)
+    # What falls on the last second of a day is recorded within seconds of the next one.
+    await skipping.until(ends + timedelta(seconds=30))
+    events = await skipping.events(issue)
+    await skipping.clear()
+    return began, events
+
+
+@pytest.mark.parametrize("name", RUNS)
+async def test_the_whole_ladder(skipping: SkippedTime, name: str) -> None:
+    began, events = await play(skipping, RUNS[name])
+    until = began.astimezone(SHANGHAI).date() + timedelta(days=RUNS[name].days)
+    assert told([event for event in events if event.at.astimezone(SHANGHAI).date() <= until], began) == RUNS[name].told
+
+
+DEMO = """\
+0 reported property
+0 dispatched property
+8 warned property accept
+10 overdue property accept
+10 escalated community accept
+19 warned community community-accept
+19 warned community community-answer
+21 overdue community community-accept
+21 overdue community community-answer
+21 escalated street community-accept
+30 warned street street-accept
+30 warned street street-answer
+32 overdue street street-accept
+32 overdue street street-answer"""
+REMINDERS = (43, 64, 105, 186, 267, 348, 429, 510, 591, 672)
+"""10, 20, 40 and then every 80 seconds, each counted from the record of the one before; then no more."""
+
+
+async def test_the_demo_climbs_to_the_street_within_a_minute_and_stops_reminding(skipping: SkippedTime) -> None:
+    """In seconds, and at night: each level's ten seconds count from the record of the climb, a grace after it."""
+    began = await skipping.next(MONDAY, "23:50")
+    await skipping.until(began)
+    body = {"category": "facility", "description": "楼道灯坏了"}
+    issue = await skipping.report(began, "demo", body, weekdays_work(began))
+    await skipping.until(began + timedelta(hours=1))
+    events = await skipping.events(issue)
+    await skipping.clear()
+
+    lines = [
+        " ".join(filter(None, (_seconds(event, began), event.kind, event.level, event.clause)))
+        for event in events
+        if not isinstance(event.body, Reminded)
+    ]
+    assert "\n".join(lines) == DEMO
+    reminded = [int(_seconds(event, began)) for event in events if isinstance(event.body, Reminded)]
+    # Each is counted from the one before as it was recorded, so that the milliseconds of all of them add up.
+    assert len(reminded) == len(REMINDERS)
+    assert all(due <= at <= due + 2 for at, due in zip(reminded, REMINDERS, strict=True))
+
+
+def _seconds(event: Event, began: datetime) -> str:
+    return str(int((event.at - began).total_seconds()))
+
+
+def test_every_shipped_pack_is_run() -> None:
+    assert {policy.id for policy in shipped()} == {*(run.pack for run in RUNS.values()), "demo"}
