@@ -1,0 +1,45 @@
+"""Copies a home of `jiesu up`, running or not, so that the copy can be restored: `backup_home.py HOME NEW_FOLDER`.
+
+The read model is copied before Temporal's database: whatever the copy of the read model lacks is then in the
+histories, from which `jiesu rebuild` refills it. The other way round it would claim what no history bears out.
+"""
+# ruff: noqa: INP001 - it is run by its path, with any Python, and never imported
+
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+DATABASES = ("jiesu.db", "temporal.db")
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """One moment of a database that may be written to meanwhile; a plain copy of its files would tear it apart."""
+    with (
+        closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=30)) as original,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        original.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")  # one file, nothing beside it
+
+
+def main() -> None:
+    if len(sys.argv) != 3:
+        sys.exit("usage: backup_home.py HOME NEW_FOLDER")
+    home, target = (Path(each).resolve() for each in sys.argv[1:])
+    if missing := [name for name in DATABASES if not (home / name).is_file()]:
+        sys.exit(f"{home} is no home: it has no {missing[0]}")
+    try:
+        target.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        sys.exit(f"{target} exists already: name a new folder")
+    for name in DATABASES:
+        copy_database(home / name, target / name)
+    if (home / "keys").is_dir():
+        shutil.copytree(home / "keys", target / "keys", copy_function=shutil.copy2)
+    sys.stdout.write(f"{home} is copied to {target}\n")
+
+
+if __name__ == "__main__":
+    main()

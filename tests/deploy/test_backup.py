@@ -1,0 +1,144 @@
+"""A home of `jiesu up` is copied while people report, lost, restored by the commands of docs/operations.md, and whole."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from processes import free_port, guarded
+from settings import LOOPBACK
+from support import compose
+
+JIESU = str(Path(sys.executable).parent / "jiesu")
+COPY = [sys.executable, str(compose.ROOT / "deploy" / "backup_home.py")]
+REPORT = {"compound": "other", "category": "leak", "description": "厨房漏水"}
+PATIENCE = 120.0
+
+
+class Home:
+    """One home and the ports it is served on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.environment = {
+            **compose.plain_environment(),
+            "JIESU_HOME": str(folder),
+            "JIESU_API_PORT": str(self.port),
+            "JIESU_TEMPORAL_PORT": str(free_port()),
+            "JIESU_TEMPORAL_UI_PORT": str(free_port()),
+        }
+
+    @contextmanager
+    def up(self, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """`jiesu up`, once it is ready; stopped in order at the end, if it still runs."""
+        log = self.folder.parent / f"{self.folder.name}-{uuid4().hex[:4]}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                guarded([JIESU, "up", *options]), env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                start_new_session=True,
+            )  # fmt: skip
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while b"Jiesu is ready" not in log.read_bytes():
+                assert process.poll() is None, log.read_text("utf-8")[-2000:]
+                assert time.monotonic() < deadline, log.read_text("utf-8")[-2000:]
+                time.sleep(0.1)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            [JIESU, *command], env=self.environment, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=f"http://{LOOPBACK}:{self.port}", timeout=30)
+
+
+def report(client: httpx.Client, key: str) -> dict[str, Any]:
+    answer = client.post("/v1/issues", json=REPORT, headers={"Idempotency-Key": key})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def report_until(stop: threading.Event, home: Home, acknowledged: dict[str, dict[str, Any]]) -> None:
+    """Reports one issue after the other, and notes what was acknowledged."""
+    with home.client() as client:
+        while not stop.is_set():
+            key = str(uuid4())
+            acknowledged[key] = report(client, key)
+
+
+def back_up_under_load(home: Home, copy: Path) -> dict[str, dict[str, Any]]:
+    """Copies the home while issues come in; those that were acknowledged before the copying began, by key."""
+    acknowledged: dict[str, dict[str, Any]] = {}
+    stop = threading.Event()
+    crowd = [threading.Thread(target=report_until, args=(stop, home, acknowledged)) for _ in range(2)]
+    for person in crowd:
+        person.start()
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while len(acknowledged) < 10 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        before = dict(acknowledged)
+        subprocess.run([*COPY, str(home.folder), str(copy)], check=True, timeout=PATIENCE)
+    finally:
+        stop.set()
+        for person in crowd:
+            person.join(PATIENCE)
+    return before
+
+
+def test_a_home_is_restored_whole(tmp_path: Path):
+    lost, restored = Home(tmp_path / "lost"), Home(tmp_path / "restored")
+    with lost.up():
+        before = back_up_under_load(lost, tmp_path / "copy")
+    shutil.rmtree(lost.folder)
+    shutil.copytree(tmp_path / "copy", restored.folder)
+    with restored.up("--no-worker"):
+        restored.run("rebuild")
+        again = json.loads(restored.run("rebuild", "--json"))
+    assert again["differences"] == []
+    assert again["issues"] >= len(before) >= 10
+    with restored.up(), restored.client() as client:
+        for key, issue in before.items():
+            found = report(client, key)
+            assert {name: found[name] for name in ("id", "number", "tracking_code", "version")} == {
+                name: issue[name] for name in ("id", "number", "tracking_code", "version")
+            }
+        assert report(client, str(uuid4()))["status"] == "dispatched"
+
+
+@pytest.mark.parametrize("arguments", [[], ["nowhere"], ["nowhere", "target"]])
+def test_wrong_use_is_one_line(arguments: list[str], tmp_path: Path):
+    done = subprocess.run([*COPY, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_copy_never_replaces_another(tmp_path: Path):
+    home, target = tmp_path / "home", tmp_path / "target"
+    home.mkdir()
+    target.mkdir()
+    for name in ("jiesu.db", "temporal.db"):
+        (home / name).touch()
+    done = subprocess.run([*COPY, home, target], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "exists already" in done.stderr
+    assert not list(target.iterdir())
