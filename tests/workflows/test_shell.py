@@ -1,0 +1,147 @@
+"""The durable shell itself: its one lazy timer, its mailbox, its memory across runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+from activities.signals import signal
+from audit.history import derive, runs_of
+from calendars import load_all
+from db.engine import Database
+from db.upgrade import upgrade
+from domain.wire import format_time, truncate
+from support.golden import PLACE
+from support.scenarios import RESIDENT, STAFF
+from support.skipping import SkippedTime, skipped_time
+from support.temporal import dev_server
+from worker import build
+
+LEAK = {"category": "leak", "description": "漏水"}
+CONFIRM = {"outcome": "solved", "satisfaction": "satisfied"}
+
+
+@pytest_asyncio.fixture
+async def skipping(tmp_path: Path) -> AsyncIterator[SkippedTime]:
+    async with skipped_time(tmp_path) as time:
+        yield time
+        await time.clear()
+
+
+async def timers(time: SkippedTime, issue: str) -> list[timedelta]:
+    """The durations of the timers that the workflow started."""
+    (history,) = await runs_of(time.environment.client, issue)
+    return [
+        event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+        for event in history.events
+        if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED
+    ]
+
+
+async def report(time: SkippedTime) -> tuple[str, datetime]:
+    now = await time.now()
+    return await time.report(now, "demo", LEAK, load_all()), now
+
+
+async def test_deadlines_that_move_later_start_no_timer(skipping: SkippedTime) -> None:
+    issue, now = await report(skipping)
+    await skipping.give(issue, now, "accept", STAFF)
+    await skipping.give(issue, now, "arrive", STAFF, {"assessment": "minor"})
+    await skipping.give(issue, now, "complete", STAFF)
+    (only,) = await timers(skipping, issue)
+    assert only <= timedelta(seconds=9)  # the yellow light of the first step, and the grace
+
+
+async def test_an_overtaken_timer_does_nothing_and_sleeps_on(skipping: SkippedTime) -> None:
+    issue, now = await report(skipping)
+    await skipping.give(issue, now, "accept", STAFF)
+    await skipping.give(issue, now, "complete", STAFF)
+    before = len(await skipping.events(issue))
+    await skipping.until(now + timedelta(seconds=30))
+    assert len(await skipping.events(issue)) == before
+    assert len(await timers(skipping, issue)) == 2
+    await skipping.until(now + timedelta(seconds=62))
+    assert [event.kind for event in await skipping.events(issue)][-1] == "closed"
+
+
+async def test_a_deadline_that_moves_earlier_arms_a_second_timer_at_once(skipping: SkippedTime) -> None:
+    issue, now = await report(skipping)
+    await skipping.give(issue, now, "accept", STAFF)
+    await skipping.give(issue, now, "complete", STAFF)
+    await skipping.until(now + timedelta(seconds=20))  # asleep until the resident's minute is over
+    later = now + timedelta(seconds=20)
+    await skipping.give(issue, later, "reopen", RESIDENT | {"person": f"reporter-{issue}"}, {"reason": "还在漏"})
+    await skipping.until(later + timedelta(seconds=12))
+    events = await skipping.events(issue)
+    climbs = [event for event in events if event.kind == "escalated"]
+    assert [(event.clause, event.level) for event in climbs] == [("accept", "community")]
+    assert climbs[0].at == later + timedelta(seconds=10)
+
+
+async def test_a_closed_issue_answers_late_commands_with_a_refusal(skipping: SkippedTime) -> None:
+    issue, now = await report(skipping)
+    head: dict[str, Any] = {"at": format_time(now), "actor": RESIDENT | {"person": f"reporter-{issue}"}}
+    await asyncio.gather(
+        signal(skipping.environment.client, issue, "withdraw", {**head, "id": "w", "body": {}}),
+        signal(skipping.environment.client, issue, "comment", {**head, "id": "c", "body": {"text": "谢谢"}}),
+        return_exceptions=True,
+    )
+    await skipping.settle()
+    kinds = [event.kind for event in await skipping.events(issue)]
+    assert kinds in (
+        ["reported", "dispatched", "withdrawn", "closed"],  # the second came too late even to be heard
+        ["reported", "dispatched", "withdrawn", "closed", "refused"],
+        ["reported", "dispatched", "commented", "withdrawn", "closed"],
+    )
+
+
+async def start(client: Client, issue: str) -> None:
+    from activities.contract import TASK_QUEUE, Start
+    from domain.issue import RULES_VERSION
+    from domain.wire import dump
+    from policies.loader import load_pack
+
+    body = {"number": issue, "place": PLACE, "category": "leak", "description": "漏水"}
+    head = {"id": f"report-{issue}", "at": format_time(truncate(datetime.now(UTC))), "actor": RESIDENT}
+    years = [dump(year) for year in load_all()]
+    given = Start(issue, dump(load_pack("demo")), years, RULES_VERSION, {**head, "body": body})
+    await client.start_workflow("Issue", given, id=f"issue-{issue}", task_queue=TASK_QUEUE)
+
+
+async def test_a_repeat_has_no_effect_even_in_the_next_run(tmp_path: Path) -> None:
+    """The server forgets request ids with the run; the issue's own receipts do not. Nothing is cached meanwhile."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'shell.db'}"
+    await asyncio.to_thread(upgrade, url)
+    database = Database(url)
+    async with (
+        dev_server(tmp_path, "limit.historyCount.suggestContinueAsNew=25") as client,
+        build(client, database, max_cached_workflows=0),
+    ):
+        await start(client, "repeat")
+        at = format_time(truncate(datetime.now(UTC)))
+
+        async def give(number: str, name: str, actor: dict[str, Any], body: dict[str, Any]) -> None:
+            await signal(client, "repeat", name, {"id": number, "at": at, "actor": actor, "body": body})
+
+        await give("accept", "accept", STAFF, {})
+        for number in range(12):
+            await give(f"comment-{number}", "comment", STAFF, {"text": str(number)})
+            await asyncio.sleep(0.1)
+        assert len(await runs_of(client, "repeat")) > 1
+        await give("accept", "accept", STAFF, {})
+        await give("comment-0", "comment", STAFF, {"text": "0"})
+        await give("complete", "complete", STAFF, {"answer": "好了"})
+        await give("confirm", "confirm", RESIDENT, CONFIRM)
+        await asyncio.wait_for(client.get_workflow_handle("issue-repeat").result(), 30)
+        derived = await derive("repeat", await runs_of(client, "repeat"))
+    await database.close()
+    kinds = [event["kind"] for event in derived.events]
+    assert kinds.count("accepted") == 1
+    assert kinds.count("commented") == 12
+    assert "refused" not in kinds
+    assert kinds[-1] == "closed"
