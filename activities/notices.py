@@ -23,6 +23,7 @@ from db.engine import Database
 from db.outbox import Entry
 from db.tables import NoticeRow
 from db.upsert import insert_missing
+from failpoints import hit
 
 TIMEOUT: Final = timedelta(seconds=10)
 """For one notice or job."""
@@ -182,7 +183,9 @@ class Deliverer:
 
     async def _do(self, entry: Entry) -> None:
         if entry.kind == "notice":
+            hit("before-delivery")
             await self._gateway.deliver(entry)
+            hit("after-delivery")
         elif (handler := self._jobs.get(entry.template)) is not None:
             await handler(entry)
         else:  # an older worker during an upgrade: a newer one knows it

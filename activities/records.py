@@ -18,6 +18,7 @@ from temporalio.exceptions import ApplicationError
 from activities.contract import RECORD, Batch
 from db.engine import Database
 from db.projector import ConflictError, GapError, record
+from failpoints import hit
 
 LOCAL_SECONDS: Final = 0.25
 """Below the 300 ms of the workflow, so that it is this code that gives up, and knows why."""
@@ -96,10 +97,13 @@ class Records:
 
     async def _store(self, batch: Batch, *, may_rewrite: bool) -> str:
         async with self._database.write() as session:
-            return await record(
+            stored = await record(
                 session, batch.issue, batch.events, now=datetime.now(UTC), policy=batch.policy,
                 calendars=batch.calendars, may_rewrite=may_rewrite,
             )  # fmt: skip
+            hit("before-commit" if may_rewrite else "local-before-commit")
+        hit("after-commit" if may_rewrite else "local-after-commit")
+        return stored
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, str]) -> str:
         """The result of the work, or TimeoutError on the dot: a hanging connection may take long to give up."""

@@ -38,6 +38,7 @@ from domain.summary import escape, summary
 from domain.vocabulary import LABELS
 from domain.wire import dump, format_time, load
 from domain.worktime import YearCalendar
+from failpoints import hit
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -90,6 +91,7 @@ class Gateway:
 
         `command` is its report, `folded` the state to which that leads. Raises Unreachable.
         """
+        hit("before-start")
         first = Start(
             folded.id, dump(pins.policy), dump(pins.calendars), folded.rules_version, report=envelope(command)
         )
@@ -112,6 +114,7 @@ class Gateway:
             return False
         except (RPCError, RuntimeError, TimeoutError) as error:
             raise _unreachable("start", error) from error
+        hit("after-start")
         return True
 
     async def signal(self, issue: str, command: Command, timeout: timedelta) -> None:
@@ -125,12 +128,14 @@ class Gateway:
             identity=self._client.identity,
             request_id=command.id,
         )
+        hit("before-signal")
         try:
             await self._client.workflow_service.signal_workflow_execution(request, timeout=timeout)
         except (RPCError, RuntimeError) as error:
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
                 raise Gone from None
             raise _unreachable("signal", error) from error
+        hit("after-signal")
 
     async def snapshot(self, issue: str, timeout: float = 0.9) -> Issue | None:
         """The issue as its workflow has it, with every signal acknowledged so far; None if Temporal knows no such one.
