@@ -213,7 +213,7 @@ def temporal_runtime(registry: CollectorRegistry) -> Runtime:
     port = free_port()
     runtime = Runtime(
         telemetry=TelemetryConfig(
-            metrics=PrometheusConfig(bind_address=f"{LOOPBACK}:{port}", counters_total_suffix=True),
+            metrics=PrometheusConfig(bind_address=f"{LOOPBACK}:{port}"),
             logging=LoggingConfig(
                 filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
                 forwarding=LogForwardingConfig(logging.getLogger("temporalio.core")),

@@ -210,7 +210,7 @@ def _unknown() -> list[str]:
 
 def _one_line(error: ValidationError) -> str:
     faults: list[str] = []
-    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+    for fault in error.errors():
         where = variable(str(fault["loc"][0])) + ": " if fault["loc"] else ""
         faults.append(where + fault["msg"].removeprefix("Value error, "))
     return "; ".join(faults)

@@ -17,7 +17,7 @@ from temporalio.client import Client
 from activities.contract import TASK_QUEUE
 from devserver import EmbeddedError
 from embedded import up
-from processes import free_port, identity, read_mark
+from processes import free_port, identity, read_mark, write_mark
 from settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -123,6 +123,20 @@ def test_its_own_death_leaves_no_child_and_no_hindrance(household: Household) ->
     assert household.pids() == pids, "the pid files stay, and must not hinder"
     household.ready()
     assert not set(household.pids().values()) & set(pids.values())
+
+
+def test_what_an_earlier_run_left_is_ended_first(household: Household) -> None:
+    """As after a kill on a machine whose kernel does not end children: the survivor still holds a port."""
+    listens = (
+        "import socket, time; s = socket.create_server(('127.0.0.1', {})); print('up', flush=True); time.sleep(600)"
+    )
+    argv = [sys.executable, "-c", listens.format(household.ports["API"])]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as survivor:
+        assert survivor.stdout is not None
+        assert survivor.stdout.readline() == b"up\n"
+        write_mark(household.home, "api", survivor.pid, argv)
+        household.ready()
+        assert survivor.wait(PATIENCE) == -signal.SIGTERM
 
 
 async def test_whatever_is_killed_comes_back(household: Household) -> None:

@@ -172,6 +172,17 @@ def test_the_level_counts_for_all() -> None:
     assert [json.loads(line)["event"] for line in lines(stream)] == ["loud"]
 
 
+class Collects(logging.Handler):
+    """A handler that knows nothing of workflows, such as another library may add."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 @workflow.defn
 class Talks:
     """Says one line in each of two workflow tasks, by both ways of logging."""
@@ -196,6 +207,9 @@ async def test_a_replay_says_nothing_and_lines_name_their_workflow(settings: Set
     stream = io.StringIO()
     configure_logging("info", "json", stream)
 
+    elsewhere = Collects()
+    logging.getLogger().addHandler(elsewhere)
+
     def said() -> list[dict[str, Any]]:
         return [entry for line in lines(stream) if (entry := json.loads(line))["logger"] == "flow"]
 
@@ -218,6 +232,7 @@ async def test_a_replay_says_nothing_and_lines_name_their_workflow(settings: Set
 
         await Replayer(workflows=[Talks], workflow_runner=runner).replay_workflow(await handle.fetch_history())
         assert len(said()) == 3
+        assert len([record for record in elsewhere.records if isinstance(record.msg, dict)]) == 2
 
 
 async def test_metrics_of_process_and_sdk_share_one_page(settings: Settings) -> None:
@@ -231,6 +246,7 @@ async def test_metrics_of_process_and_sdk_share_one_page(settings: Settings) -> 
     assert families["jiesu_commands"].samples[0].value == 1
     requests = families["temporal_request"]
     assert requests.type == "counter"
+    assert "temporal_request_total{" in page, "the name that the type line announces"
     assert any(sample.labels.get("operation") == "GetSystemInfo" for sample in requests.samples)
     assert "process_cpu_seconds" in families
 

@@ -165,19 +165,20 @@ async def test_a_stubborn_child_is_killed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     child = Child(tmp_path, "worker", STUBBORN, os.environ, log)
     await child.start()
-    while log.read_bytes() != b"up\n":  # noqa: ASYNC110 - it tells nobody
+    while log.read_bytes() != b"up\n":
         await asyncio.sleep(0.02)
     await child.stop(patience=0.2)
     assert await child.wait() == -signal.SIGKILL
 
 
+ASLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 PARENT = """
 import asyncio, os, sys
 from pathlib import Path
 from processes import Child
 
 async def main():
-    child = Child(Path(sys.argv[1]), "worker", [sys.executable, "-c", "import time; time.sleep(600)"], os.environ)
+    child = Child(Path(sys.argv[1]), "worker", sys.argv[2:], os.environ)
     await child.start()
     print(child.pid, flush=True)
     await child.wait()
@@ -188,10 +189,13 @@ asyncio.run(main())
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ends children with their parent")
 def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE) as parent:
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), *ASLEEP], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        assert identity(child) is not None
+        # Before it has become its command it ends by itself, which would prove nothing.
+        while (found := identity(child)) is not None and found.command != ASLEEP:
+            time.sleep(0.01)
+        assert found is not None
         parent.kill()
     assert gone(child)
 

@@ -118,6 +118,8 @@ def test_the_token_is_the_one_of_the_contract(home: Path) -> None:
         {"role": "root"},
         {"role": ["property"]},
         {"role": "resident", "org": 7},
+        {"role": "resident", "org": None},
+        {"note": "x" * 4096},
         {"org": None},
         {"org": ""},
         {"org": {"code": "demo-property"}},
