@@ -1,8 +1,10 @@
 """The API as an ASGI app, and the process that serves it."""
 
+import asyncio
+import signal
 import socket
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import structlog
@@ -21,7 +23,8 @@ from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
 from observability import metrics_registry, temporal_runtime
-from settings import Settings
+from processes import check_ports
+from settings import Settings, variable
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -57,7 +60,11 @@ def create_app(parts: Parts) -> FastAPI:
 
 
 async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: Sequence[YearCalendar]) -> None:
-    """`jiesu api`: serves until SIGINT or SIGTERM. It starts without Temporal or SQL, and is ready once they answer."""
+    """`jiesu api`: serves until SIGINT or SIGTERM. It starts without Temporal or SQL, and is ready once they answer.
+
+    Raises SettingsError, in one line, for a taken port.
+    """
+    check_ports([(settings.api_host, settings.api_port, variable("api_port"))])
     registry = metrics_registry()
     client = await Client.connect(
         settings.address, namespace=settings.temporal_namespace, lazy=True, runtime=temporal_runtime(registry),
@@ -68,8 +75,11 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         temporal=client, database=database, identity=local_identity(settings), secret=settings.server_secret(),
         policies=policies, calendars=calendars, registry=registry, needs_worker=settings.ready_needs_worker,
     )  # fmt: skip
+    running = server(create_app(parts), settings.api_host, settings.api_port)
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, running.stop)
     try:
-        await server(create_app(parts), settings.api_host, settings.api_port).serve()
+        await running.serve()
     finally:
         await database.close()
 
@@ -79,10 +89,28 @@ def local_identity(settings: Settings) -> Identity:
     return LocalIdentity(LocalTokens(settings.home)) if settings.accepts_local_tokens else NoIdentity()
 
 
-def server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
-    """A server that says no more about itself than it has to, and lets requests finish when it is told to stop."""
+class Server(uvicorn.Server):
+    """uvicorn, but for its signals: it would end the process by them once more, before the database is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    def stop(self) -> None:
+        """The first time requests may finish, the second time they may not."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    @property
+    def port(self) -> int:
+        """Where it listens, once `started`."""
+        return self.servers[0].sockets[0].getsockname()[1]
+
+
+def server(app: FastAPI, host: str, port: int) -> Server:
+    """A server that says no more about itself than it has to."""
     config = uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on",
         timeout_graceful_shutdown=5, timeout_keep_alive=30,
     )  # fmt: skip
-    return uvicorn.Server(config)
+    return Server(config)

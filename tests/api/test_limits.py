@@ -105,7 +105,9 @@ def test_text_that_no_page_or_database_should_carry_is_invalid(text: str, shape:
         check((shape % text).encode(), "application/json")
 
 
-@pytest.mark.parametrize("text", ["厨房漏水\n3幢", "😀 \\ud83d\\ude00", "tab\\t", "\x1b[31m".replace("\x1b", "\\u001b")])
+@pytest.mark.parametrize(
+    "text", ["厨房漏水\n3幢", "😀 \\ud83d\\ude00", "tab\\t", "\x1b[31m".replace("\x1b", "\\u001b")]
+)
 def test_what_people_type_is_fine(text: str) -> None:
     check(f'{{"a": "{text}"}}'.replace("\n", "\\n").encode(), "application/json")
 
@@ -124,7 +126,13 @@ def test_whatever_is_fit_is_text_in_every_encoding(text: str) -> None:
         assert "\x00" not in text
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text("ab漏"), lambda inner: st.lists(inner) | st.dictionaries(st.text("ab"), inner), max_leaves=20))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text("ab漏"),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text("ab"), inner),
+        max_leaves=20,
+    )
+)
 def test_any_plain_value_is_taken_or_is_invalid(value: Any) -> None:
     try:
         check(json.dumps(value).encode(), "application/json")

@@ -117,7 +117,9 @@ def test_an_auditor_sees_which_member_of_staff_acted() -> None:
 
 
 def test_every_personal_field_is_masked_lists_included() -> None:
-    issue, events = play((STAFF, Accept()), (STAFF, Assign("老王")), (STAFF, Arrive()), (STAFF, Sit("", ("501", "401"))))
+    issue, events = play(
+        (STAFF, Accept()), (STAFF, Assign("老王")), (STAFF, Arrive()), (STAFF, Sit("", ("501", "401")))
+    )
     kinds = {event.kind: seen_by(AUDITOR, issue, event)["data"] for event in events}
     assert kinds["assigned"] == {"person": MASK, "note": ""}
     assert kinds["sat"] == {"note": "", "parties": [MASK, MASK]}

@@ -1,0 +1,224 @@
+"""The command protocol: once or not at all, the same answer again, and no trace of what the rules refuse at once."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+
+from api import codes
+from support.system import Answer, System
+
+
+async def accepted(system: System, **body: Any) -> Answer:
+    taken = await system.report(compound="other", **body)
+    given = await system.give(taken["id"], "accept", other(system))
+    assert given.status == 200
+    return taken
+
+
+def other(system: System) -> dict[str, str]:
+    return system.token("op1", "property", "other-property")
+
+
+def clerk(system: System) -> dict[str, str]:
+    return system.token("oc1", "community", "other-community")
+
+
+def own(taken: Answer) -> dict[str, str]:
+    return {"X-Tracking-Code": taken["tracking_code"]}
+
+
+async def kinds(system: System, taken: Answer) -> list[str]:
+    return [event["kind"] for event in (await system.get(f"/v1/issues/{taken['id']}/timeline", own(taken)))["events"]]
+
+
+async def test_a_repeat_takes_effect_once_and_gets_the_same_answer(system: System) -> None:
+    taken = await system.report(compound="other")
+    key = str(uuid.uuid4())
+    answers = [await system.give(taken["id"], "accept", other(system), key, note="好") for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert len({answer["command_id"] for answer in answers}) == 1
+    assert (await kinds(system, taken)).count("accepted") == 1
+
+
+async def test_repeats_at_the_same_moment_take_effect_once(system: System) -> None:
+    taken = await system.report(compound="other")
+    key = str(uuid.uuid4())
+    answers = await asyncio.gather(
+        *(system.give(taken["id"], "comment", other(system), key, text="x") for _ in range(6))
+    )
+    assert {answer.status for answer in answers} <= {200, 202}
+    assert (await kinds(system, taken)).count("commented") == 1
+
+
+async def test_another_body_under_the_key_is_refused(system: System) -> None:
+    taken = await system.report(compound="other")
+    key = str(uuid.uuid4())
+    await system.give(taken["id"], "comment", other(system), key, text="one")
+    reused = await system.give(taken["id"], "comment", other(system), key, text="two")
+    assert (reused.status, reused["type"]) == (422, "/problems/idempotency-key-reused")
+    assert (await system.give(taken["id"], "accept", other(system), key)).status == 422
+
+
+async def test_out_of_order_is_refused_in_words_and_leaves_no_trace(system: System) -> None:
+    taken = await system.report(compound="other")
+    key = str(uuid.uuid4())
+    answer = await system.give(taken["id"], "arrive", other(system), key, assessment="minor")
+    assert (answer.status, answer["type"]) == (409, "/problems/refused")
+    assert "accept" in answer["reason"]
+    command = codes.command_id(taken["id"], "op1", "property", key)
+    assert (await system.get(f"/v1/commands/{command}", other(system))).status == 404
+    assert await kinds(system, taken) == ["reported", "dispatched"]
+
+
+async def test_what_is_not_for_this_role_is_refused(system: System) -> None:
+    taken = await system.report(compound="other")
+    answer = await system.give(taken["id"], "redispatch", other(system), handler="other-community", reason="x")
+    assert (answer.status, answer["code"]) == (409, "not-yours")
+
+
+async def test_another_company_cannot_tell_the_issue_from_none(system: System) -> None:
+    taken = await system.report()
+    for headers in (
+        other(system),
+        clerk(system),
+        system.token("os1", "street", "other-street"),
+        own(await accepted(system)),
+    ):
+        foreign = [
+            await system.give(taken["id"], "accept", headers),
+            await system.get(f"/v1/issues/{taken['id']}", headers),
+            await system.get(f"/v1/issues/{taken['id']}/timeline", headers),
+            await system.get(f"/v1/issues/{taken['id']}/next", headers),
+        ]
+        none = await system.get("/v1/issues/" + "a" * 26, headers)
+        assert {answer.status for answer in foreign} == {404}
+        assert all(answer.body == none.body for answer in foreign)
+    assert await kinds(system, taken) == ["reported", "dispatched"]
+
+
+async def test_a_stale_version_comes_before_any_other_refusal(system: System) -> None:
+    taken = await accepted(system)
+    stale = await system.give(taken["id"], "arrive", {**other(system), "If-Match": '"2"'})
+    assert (stale.status, stale["type"]) == (412, "/problems/stale")
+    never = await system.give(
+        taken["id"], "confirm", {**own(taken), "If-Match": '"1"'}, outcome="not", satisfaction="dissatisfied"
+    )
+    assert never.status == 412
+    read = await system.get(f"/v1/issues/{taken['id']}", other(system))
+    fits = await system.give(taken["id"], "arrive", {**other(system), "If-Match": read.headers["etag"]})
+    assert fits.status == 200
+    assert fits.headers["etag"] == f'"{fits["issue"]["version"]}"'
+
+
+async def test_an_etag_saves_reading_the_same_again(system: System) -> None:
+    taken = await accepted(system)
+    path = f"/v1/issues/{taken['id']}"
+    tag = (await system.get(path, other(system))).headers["etag"]
+    assert (await system.get(path, {**other(system), "If-None-Match": tag})).status == 304
+    assert (await system.get(path, {**other(system), "If-None-Match": '"1"'})).status == 200
+
+
+async def test_receipts_are_for_those_who_see_the_issue(system: System) -> None:
+    taken = await system.report(compound="other")
+    command = (await system.give(taken["id"], "accept", other(system)))["command_id"]
+    for headers in (other(system), clerk(system), own(taken)):
+        receipt = await system.get(f"/v1/commands/{command}", headers)
+        assert (receipt.status, receipt["outcome"], receipt["command_id"]) == (200, "applied", command)
+    assert (await system.get(f"/v1/commands/{command}", system.staff)).status == 404
+    assert (await system.get(f"/v1/commands/{command}")).status == 401
+    assert (await system.get("/v1/commands/nonsense", other(system))).status == 404
+
+
+@pytest.mark.parametrize("path", ["/v1/issues/{}", "/v1/issues/{}/next", "/v1/issues/{}/timeline"])
+async def test_without_credentials_nothing_is_read(system: System, path: str) -> None:
+    taken = await system.report()
+    answer = await system.get(path.format(taken["id"]))
+    assert (answer.status, answer["type"]) == (401, "/problems/unauthenticated")
+
+
+async def test_a_tracking_code_works_as_it_is_read_out(system: System) -> None:
+    taken = await system.report()
+    spoken = {"X-Tracking-Code": taken["tracking_code"].lower().replace("-", " ")}
+    assert (await system.get(f"/v1/issues/{taken['id']}", spoken)).status == 200
+
+
+async def test_no_key_no_command(system: System) -> None:
+    taken = await system.report()
+    path = f"/v1/issues/{taken['id']}/commands/accept"
+    answer = await system.client.post(path, json={}, headers=system.staff)
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/idempotency-key-missing")
+
+
+async def test_a_command_without_content_needs_no_body(system: System) -> None:
+    taken = await system.report()
+    path = f"/v1/issues/{taken['id']}/commands/accept"
+    answer = await system.client.post(path, headers={**system.staff, "Idempotency-Key": "k1"})
+    assert answer.status_code == 200
+    assert (await system.give(taken["id"], "no_such_command", system.staff)).status == 404
+
+
+async def test_work_goes_only_to_organisations_of_the_street(system: System) -> None:
+    taken = await system.report()
+    for nobody in ("nowhere", "other-property", "chengdong-enforcement"):
+        answer = await system.give(taken["id"], "redispatch", system.community, handler=nobody, reason="x")
+        assert (answer.status, answer["errors"][0]["field"]) == (422, "handler")
+    given = await system.give(
+        taken["id"], "redispatch", system.community, handler="demo-enforcement", reason="需要执法"
+    )
+    assert (given.status, given["issue"]["handler"]) == (200, "demo-enforcement")
+    officer = system.token("e1", "department", "demo-enforcement")
+    assert (await system.give(taken["id"], "accept", officer)).status == 200
+
+
+async def test_the_policy_changes_only_to_one_that_exists(system: System) -> None:
+    taken = await system.report()
+    admin = system.token("m1", "admin", "demo-street")
+    assert (await system.give(taken["id"], "change_policy", admin, policy="none", reason="x")).status == 422
+    changed = await system.give(taken["id"], "change_policy", admin, policy="12345", reason="转为热线件")
+    assert (changed.status, changed["issue"]["policy"]["id"]) == (200, "12345")
+
+
+async def test_the_younger_issue_merges_into_the_older(system: System) -> None:
+    older, younger = await system.report(compound="other"), await system.report(compound="other")
+    wrong = await system.give(older["id"], "merge", clerk(system), into=younger["id"])
+    assert (wrong.status, wrong["type"]) == (409, "/problems/refused")
+    assert (await system.give(younger["id"], "merge", clerk(system), into="nothing")).status == 422
+    foreign = await system.report()
+    assert (await system.give(younger["id"], "merge", clerk(system), into=foreign["id"])).status == 422
+    assert (await system.give(younger["id"], "merge", other(system), into=older["id"])).status == 409
+
+    key = str(uuid.uuid4())
+    merged = await system.give(younger["id"], "merge", clerk(system), key, into=older["id"])
+    assert (merged.status, merged["issue"]["closed"]["kind"]) == (200, "merged")
+    assert "adopted" in await kinds(system, older)
+    assert (await kinds(system, younger)).count("merged") == 1
+    again = await system.give(younger["id"], "merge", clerk(system), key, into=older["id"])
+    assert (again.status, again["command_id"]) == (200, merged["command_id"])
+
+
+async def test_whoever_adopts_has_the_other_told(system: System) -> None:
+    older, younger = await system.report(compound="other"), await system.report(compound="other")
+    assert (await system.give(younger["id"], "adopt", clerk(system), issue=older["id"])).status == 409
+    assert (await system.give(older["id"], "adopt", clerk(system), issue=younger["id"])).status == 200
+    read = await system.until(f"/v1/issues/{younger['id']}", own(younger), lambda body: body["closed"])
+    assert read["closed"]["kind"] == "merged"
+
+
+async def test_a_closed_issue_refuses(system: System) -> None:
+    taken = await system.report(compound="other")
+    await system.give(taken["id"], "withdraw", own(taken))
+    late = await system.give(taken["id"], "accept", other(system))
+    assert (late.status, late["code"]) == (409, "closed")
+
+
+async def test_texts_are_masked_for_the_auditor(system: System) -> None:
+    taken = await system.report(contact={"name": "王五", "phone": "13812348000"})
+    auditor = system.token("a1", "auditor", "demo-street")
+    shown = await system.client.get(f"/v1/issues/{taken['id']}/timeline", headers=auditor)
+    assert shown.status_code == 200
+    assert not any(secret in shown.text for secret in ("厨房", "3幢", "王五", "13812348000"))
+    above = await system.client.get(f"/v1/issues/{taken['id']}/timeline", headers=system.street)
+    assert "厨房漏水" in above.text
+    assert "138****8000" in above.text

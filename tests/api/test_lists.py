@@ -1,0 +1,116 @@
+"""Lists show what the caller's organisation may see, page by page, and never an issue of somebody else."""
+
+import pytest
+
+from support.system import System
+
+
+async def everything(system: System, headers: dict[str, str], **query: object) -> list[dict[str, object]]:
+    items: list[dict[str, object]] = []
+    cursor: dict[str, object] = {}
+    while True:
+        page = await system.get("/v1/issues", headers, **query, **cursor)
+        assert page.status == 200
+        items += page["items"]
+        if page["next_cursor"] is None:
+            return items
+        cursor = {"cursor": page["next_cursor"]}
+
+
+async def test_each_organisation_sees_its_own_places(system: System) -> None:
+    here = (await system.report())["id"]
+    there = (await system.report(compound="other"))["id"]
+    for headers, sees in (
+        (system.staff, {here}),
+        (system.community, {here}),
+        (system.street, {here}),
+        (system.token("op1", "property", "other-property"), {there}),
+        (system.token("oc1", "community", "other-community"), {there}),
+        (system.token("a1", "auditor", "demo-street"), {here}),
+        (system.token("e1", "department", "demo-enforcement"), set()),
+    ):
+        found = {item["id"] for item in await everything(system, headers, limit=200)}
+        assert found & {here, there} == sees
+
+
+async def test_a_resident_lists_what_he_reported(system: System) -> None:
+    mine = await system.report(system.token("r7", "resident"))
+    await system.report()
+    assert [item["id"] for item in await everything(system, system.token("r7", "resident"))] == [mine["id"]]
+
+
+async def test_pages_neither_miss_nor_repeat(system: System) -> None:
+    made = [(await system.report(compound="demo-society"))["id"] for _ in range(5)]
+    found = [item["id"] for item in await everything(system, system.street, compound="demo-society", limit=2)]
+    assert len(found) == len(set(found))
+    assert set(made) <= set(found)
+
+
+async def test_filters_narrow_down(system: System) -> None:
+    taken = await system.report(category="noise", description="半夜装修扰民")
+    await system.give(taken["id"], "accept", system.staff)
+    for query, there in (
+        ({"category": "noise"}, True), ({"category": "leak"}, False), ({"status": "accepted"}, True),
+        ({"level": "street"}, False), ({"q": "半夜装修"}, True), ({"q": taken["number"][:8]}, True),
+        ({"q": "电梯"}, False), ({"compound": "demo"}, True), ({"compound": "other"}, False),
+        ({"org": "demo-property"}, True), ({"org": "demo-community"}, False),
+    ):  # fmt: skip
+        found = {item["id"] for item in await everything(system, system.staff, limit=200, **query)}
+        assert (taken["id"] in found) is there, query
+
+
+async def test_an_item_is_shown_as_the_issue_is(system: System) -> None:
+    taken = await system.report(system.token("r8", "resident"))
+    (item,) = (await system.get("/v1/issues", system.token("r8", "resident")))["items"]
+    assert item == (await system.get(f"/v1/issues/{taken['id']}", system.token("r8", "resident"))).body
+
+
+@pytest.mark.parametrize(
+    ("person", "role", "org", "wanted", "status"),
+    [
+        ("p1", "property", "demo-property", "demo-property", 200),
+        ("p1", "property", "demo-property", "demo-community", 404),
+        ("p1", "property", "demo-property", "demo-service-society", 404),
+        ("c1", "community", "demo-community", "demo-property", 200),
+        ("c1", "community", "demo-community", "demo-street", 404),
+        ("c1", "community", "demo-community", "other-property", 404),
+        ("c1", "community", "demo-community", "demo-enforcement", 404),
+        ("s1", "street", "demo-street", "demo-property", 200),
+        ("s1", "street", "demo-street", "demo-community", 200),
+        ("s1", "street", "demo-street", "demo-enforcement", 200),
+        ("s1", "street", "demo-street", "other-community", 404),
+        ("a1", "auditor", "demo-street", "demo-community", 200),
+        ("s1", "street", "demo-street", "nowhere", 404),
+    ],
+)  # fmt: skip
+async def test_a_worklist_is_of_ones_own_subtree(
+    system: System, person: str, role: str, org: str, wanted: str, status: int
+) -> None:
+    answer = await system.get("/v1/worklist", system.token(person, role, org), org=wanted)  # type: ignore[arg-type]
+    assert answer.status == status
+
+
+async def test_a_worklist_begins_with_the_least_time_left(system: System) -> None:
+    await system.report(compound="other", category="fees")
+    page = await system.get("/v1/worklist", system.token("op1", "property", "other-property"), limit=200)
+    dues = [item["next"]["due"] for item in page["items"] if item["next"]]
+    assert dues == sorted(dues)
+    assert all(item["closed"] is None for item in page["items"])
+
+
+async def test_lists_are_for_tokens(system: System) -> None:
+    taken = await system.report()
+    code = {"X-Tracking-Code": taken["tracking_code"]}
+    for path in ("/v1/issues", "/v1/worklist"):
+        assert (await system.get(path)).status == 401
+        assert (await system.get(path, code)).status == 401
+    assert (await system.get("/v1/worklist", system.token("r1", "resident"))).status == 404
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"cursor": "nonsense"}, {"level": "city"}, {"limit": 0}, {"limit": 1000}, {"q": "x\x00"}, {"org": "\u202e"}],
+)
+async def test_a_question_that_makes_no_sense_is_invalid(system: System, query: dict[str, object]) -> None:
+    answer = await system.get("/v1/issues", system.staff, **query)
+    assert (answer.status, answer["type"]) == (422, "/problems/invalid")

@@ -1,0 +1,159 @@
+"""With workers or the database away nothing that was acknowledged is lost, and callers are told the truth."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client
+
+from api.stamp import now
+from domain.wire import parse_time
+from processes import free_port
+from support.system import REPORT, System
+
+
+@pytest.fixture
+async def idle(system: System) -> AsyncIterator[System]:
+    """The system without a worker."""
+    await system.stop_worker()
+    yield system
+    await system.start_worker()
+
+
+@pytest.fixture
+async def broken(system: System) -> AsyncIterator[System]:
+    """The system without SQL; a test may mend it itself."""
+    await system.break_sql()
+    yield system
+    if (system.home / "away").exists():
+        await system.mend_sql()
+
+
+async def settled(system: System) -> dict[str, str]:
+    """An issue that is on record, as its id and tracking code."""
+    taken = await system.report()
+    return {"id": taken["id"], "code": taken["tracking_code"], "number": taken["number"]}
+
+
+@pytest.fixture
+async def known(system: System) -> dict[str, str]:
+    return await settled(system)
+
+
+async def test_without_a_worker_a_command_is_queued_and_keeps_its_time(known: dict[str, str], idle: System) -> None:
+    key = str(uuid.uuid4())
+    queued = await idle.send(known["id"], "accept", idle.staff, key)
+    assert (queued.status, queued["outcome"]) == (202, "queued")
+    receipt = await idle.get(f"/v1/commands/{queued['command_id']}", idle.staff)
+    assert (receipt.status, receipt["outcome"]) == (200, "queued")
+    again = await idle.send(known["id"], "accept", idle.staff, key)
+    assert (again.status, again["command_id"]) == (202, queued["command_id"])
+    started = await idle.report()
+    assert (started.status, started["status"], started["version"]) == (201, "dispatched", 2)
+
+    await asyncio.sleep(1.5)
+    await idle.start_worker()
+    receipt = await idle.until(
+        f"/v1/commands/{queued['command_id']}", idle.staff, lambda body: body["outcome"] != "queued"
+    )
+    assert receipt["outcome"] == "applied"
+    events = (await idle.get(f"/v1/issues/{known['id']}/timeline", idle.staff))["events"]
+    (accepted,) = [event for event in events if event["kind"] == "accepted"]
+    assert (parse_time(accepted["at"]) - parse_time(events[0]["at"])).total_seconds() < 1.5 + 5
+    assert accepted["command_id"] == queued["command_id"]
+
+
+async def test_without_a_worker_an_issue_reported_just_now_can_be_read_and_worked_on(idle: System) -> None:
+    key = str(uuid.uuid4())
+    taken = await idle.report(key=key)
+    code = {"X-Tracking-Code": taken["tracking_code"]}
+    assert (await idle.get(f"/v1/issues/{taken['id']}", code))["version"] == 2
+    assert (await idle.report(key=key))["tracking_code"] == taken["tracking_code"]
+    assert (await idle.report(key=key, description="另一件事")).status == 422
+    assert (await idle.send(taken["id"], "accept", idle.staff)).status == 202
+    assert (await idle.get(f"/v1/issues/{taken['id']}", idle.token("op1", "property", "other-property"))).status in (
+        404,
+        503,
+    )
+
+
+async def test_without_sql_commands_and_reports_go_on(known: dict[str, str], broken: System) -> None:
+    code = {"X-Tracking-Code": known["code"]}
+    given = await broken.send(known["id"], "accept", broken.staff)
+    assert given.status in (200, 202)
+    read = await broken.until(f"/v1/issues/{known['id']}", code, lambda body: body["status"] == "accepted")
+    assert read["version"] >= 3
+    refused = await broken.send(known["id"], "confirm", code, outcome="solved", satisfaction="satisfied")
+    assert refused.status == 409
+    foreign = await broken.send(known["id"], "accept", broken.token("op1", "property", "other-property"))
+    assert foreign.status == 404
+
+    key = str(uuid.uuid4())
+    taken = await broken.report(key=key)
+    assert (taken.status, taken["status"]) == (201, "dispatched")
+    assert (await broken.report(key=key))["tracking_code"] == taken["tracking_code"]
+    assert (await broken.report(key=key, description="另一件事")).status == 422
+    for path in ("/v1/issues", "/v1/worklist"):
+        answer = await broken.get(path, broken.staff)
+        assert (answer.status, answer["type"]) == (503, "/problems/unavailable")
+    assert (await broken.get(f"/v1/issues/{known['id']}/timeline", broken.staff)).status == 503
+    ready = await broken.get("/readyz")
+    assert (ready.status, ready["checks"]["database"]) == (503, "does not answer")
+    assert (await broken.get("/healthz")).status == 200
+
+
+async def test_a_deadline_during_the_outage_is_recorded_afterwards_at_its_time(
+    known: dict[str, str], broken: System
+) -> None:
+    code = {"X-Tracking-Code": known["code"]}
+    await broken.until(f"/v1/issues/{known['id']}", code, lambda body: body["level"] == "community")
+    await broken.mend_sql()
+
+    def climbed(body: dict[str, list[dict[str, object]]]) -> bool:
+        return any(event["kind"] == "escalated" for event in body["events"])
+
+    timeline = await broken.until(f"/v1/issues/{known['id']}/timeline", code, climbed)
+    first = timeline["events"][0]
+    climb = next(event for event in timeline["events"] if event["kind"] == "escalated")
+    late = parse_time(climb["recorded_at"]) - parse_time(climb["was_due"])
+    assert parse_time(climb["at"]) == parse_time(climb["was_due"]) > parse_time(first["at"])
+    assert late.total_seconds() < 10
+
+
+async def test_without_temporal_nothing_is_acknowledged_but_the_record_is_read(system: System) -> None:
+    taken = await system.report()
+    path = f"/v1/issues/{taken['id']}"
+    await system.until(path, system.staff, lambda body: body["version"] == 2)
+    nowhere = await Client.connect(f"127.0.0.1:{free_port()}", lazy=True)
+    async with system.api_on(nowhere) as client:
+        headers = {**system.staff, "Idempotency-Key": str(uuid.uuid4())}
+        given = await client.post(f"{path}/commands/accept", json={}, headers=headers)
+        assert (given.status_code, given.json()["type"]) == (503, "/problems/unavailable")
+        reported = await client.post("/v1/issues", json=REPORT, headers=headers)
+        assert reported.status_code == 503
+        assert (await client.get(path, headers=system.staff)).json()["status"] == "dispatched"
+        assert (await client.get("/v1/worklist", headers=system.staff)).status_code == 200
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["checks"]["temporal"]) == (503, "does not answer")
+    assert (await system.give(taken["id"], "accept", system.staff)).status == 200
+
+
+async def test_a_host_whose_clock_is_wrong_stamps_nothing(system: System) -> None:
+    taken = await system.report()
+    async with system.api_on(system.temporal, now=lambda: now() + timedelta(seconds=5)) as client:
+        async with asyncio.timeout(10):
+            while (await client.get("/readyz")).status_code != 503:
+                await asyncio.sleep(0.01)
+        headers = {**system.staff, "Idempotency-Key": str(uuid.uuid4())}
+        assert (await client.post(f"/v1/issues/{taken['id']}/commands/accept", headers=headers)).status_code == 503
+        assert (await client.post("/v1/issues", json=REPORT, headers=headers)).status_code == 503
+
+
+async def test_two_api_processes_give_the_same_names(system: System) -> None:
+    key = str(uuid.uuid4())
+    taken = await system.report(key=key)
+    async with system.api_on(system.temporal) as client:
+        again = (await client.post("/v1/issues", json=REPORT, headers={"Idempotency-Key": key})).json()
+        assert (again["id"], again["tracking_code"]) == (taken["id"], taken["tracking_code"])

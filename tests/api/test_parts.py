@@ -1,0 +1,176 @@
+"""The parts that keep the API going while something is away: breaker, receipts, directory, clock."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from api.directory_cache import DirectoryCache
+from api.problems import Unavailable
+from api.readmodel import ReadModel, SqlDown
+from api.receipts import Receipts
+from api.stamp import Skew, now
+from db.directory import store_directory
+from db.engine import Database
+from db.tables import ReceiptRow
+from db.upgrade import upgrade_async
+from domain.directory import Directory
+from domain.directory_csv import parse
+from policies.loader import shipped
+from support.system import EXAMPLE
+
+START = datetime(2026, 11, 21, 8, tzinfo=UTC)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    url = f"sqlite:///{tmp_path / 'jiesu.db'}"
+    await upgrade_async(url)
+    found = Database(url)
+    yield found
+    await found.close()
+
+
+def example() -> Directory:
+    files = {path.name: path.read_bytes() for path in EXAMPLE.glob("*.csv")}
+    return parse(files, policies=[policy.id for policy in shipped()])
+
+
+async def break_down(database: Database, folder: Path) -> None:
+    await database.engine.dispose()
+    shutil.move(folder / "jiesu.db", folder / "away.db")
+    (folder / "jiesu.db").mkdir()
+
+
+def mend(folder: Path) -> None:
+    (folder / "jiesu.db").rmdir()
+    shutil.move(folder / "away.db", folder / "jiesu.db")
+
+
+async def ask(model: ReadModel) -> int:
+    async with model.read() as session:
+        return await session.scalar(text("SELECT 1")) or 0
+
+
+async def test_a_database_that_failed_is_left_alone_and_then_tried_by_one(database: Database, tmp_path: Path) -> None:
+    model = ReadModel(database, rest=0.05)
+    assert await ask(model) == 1
+    await break_down(database, tmp_path)
+    with pytest.raises(SqlDown):
+        await ask(model)
+    assert not model.is_up
+    with pytest.raises(SqlDown, match="resting"):
+        await ask(model)
+    mend(tmp_path)
+    await asyncio.sleep(0.06)
+    assert await ask(model) == 1
+    assert model.is_up
+
+
+async def test_a_database_that_hangs_costs_no_more_than_the_patience(database: Database) -> None:
+    model = ReadModel(database, patience=0.05)
+
+    async def hang() -> None:
+        async with model.read() as session:
+            await session.scalar(text("SELECT 1"))
+            await asyncio.sleep(30)
+
+    with pytest.raises(SqlDown):
+        await hang()
+    assert not model.is_up
+
+
+async def test_what_is_not_the_databases_fault_does_not_count_against_it(database: Database) -> None:
+    model = ReadModel(database)
+    with pytest.raises(KeyError):
+        async with model.read():
+            raise KeyError
+    assert model.is_up
+
+
+async def put_receipt(database: Database, command: str, issue: str, seq: int = 3) -> None:
+    """Without the issue that it belongs to: only its own columns matter here."""
+    async with database.write() as session:
+        await session.execute(text("PRAGMA defer_foreign_keys=ON"))
+        row = ReceiptRow(command_id=command, issue=issue, digest="d", outcome="applied", code="", reason="", seq=seq)
+        session.add(row)
+        await session.flush()
+        # The row is looked for by the waiting ones only after the transaction, so the issue has to be there too.
+        columns = (await session.execute(text("PRAGMA table_info(issues)"))).all()
+        names = [column[1] for column in columns if column[1] != "id"]
+        values = ", ".join("0" for _ in names)
+        await session.execute(text(f"INSERT INTO issues (id, {', '.join(names)}) VALUES ('{issue}', {values})"))
+
+
+async def test_who_waits_gets_the_receipt_of_that_issue(database: Database) -> None:
+    receipts = Receipts(ReadModel(database))
+    waiting = [asyncio.create_task(receipts.wait("i1", "c1", 10)) for _ in range(3)]
+    other = asyncio.create_task(receipts.wait("i2", "c1", 0.3))
+    await asyncio.sleep(0.05)
+    await put_receipt(database, "c1", "i1")
+    assert {receipt.seq for receipt in await asyncio.gather(*waiting) if receipt} == {3}
+    assert await other is None
+    await receipts.close()
+
+
+async def test_nobody_waits_for_a_database_that_is_away(database: Database, tmp_path: Path) -> None:
+    await break_down(database, tmp_path)
+    receipts = Receipts(ReadModel(database))
+    async with asyncio.timeout(5):
+        assert await receipts.wait("i1", "c1", 60) is None
+    await receipts.close()
+
+
+async def test_an_import_is_in_force_soon(database: Database) -> None:
+    cache = DirectoryCache(ReadModel(database), fresh=0)
+    assert (await cache.get()).compounds == ()
+    async with database.write() as session:
+        await store_directory(session, example(), START)
+    async with asyncio.timeout(5):
+        while not (await cache.get()).compounds:
+            await asyncio.sleep(0.01)
+    assert (await cache.get()).org("demo-property") is not None
+
+
+async def test_the_directory_outlives_the_database_up_to_its_age(database: Database, tmp_path: Path) -> None:
+    async with database.write() as session:
+        await store_directory(session, example(), START)
+    cache = DirectoryCache(ReadModel(database), fresh=0, max_age=0.5)
+    await cache.get()
+    await break_down(database, tmp_path)
+    assert (await cache.get()).org("demo-property") is not None
+    await asyncio.sleep(0.6)
+    with pytest.raises(Unavailable):
+        await cache.get()
+
+
+async def test_without_a_directory_nothing_is_guessed(database: Database, tmp_path: Path) -> None:
+    await break_down(database, tmp_path)
+    with pytest.raises(Unavailable):
+        await DirectoryCache(ReadModel(database)).get()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "took", "is_bad"),
+    [
+        (timedelta(), timedelta(), False),
+        (timedelta(milliseconds=900), timedelta(), False),
+        (timedelta(milliseconds=1100), timedelta(), True),
+        (-timedelta(milliseconds=1100), timedelta(), True),
+        (timedelta(milliseconds=1400), timedelta(seconds=1), False),  # most of it may be the way
+        (timedelta(seconds=60), timedelta(seconds=1), True),
+    ],
+)
+def test_a_clock_that_differs_by_more_than_a_second_is_bad(theirs: timedelta, took: timedelta, is_bad: bool) -> None:
+    skew = Skew()
+    skew.compare(START, START + took / 2 + theirs, START + took)
+    assert skew.is_bad is is_bad
+
+
+def test_times_are_stamped_in_utc_and_whole_milliseconds() -> None:
+    assert now().utcoffset() == timedelta()
+    assert now().microsecond % 1000 == 0

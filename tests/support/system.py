@@ -1,0 +1,220 @@
+"""A whole Jiesu in one process for tests: dev server, SQLite, worker and API, any of which can be taken away.
+
+Worker and API have a database connection of their own each, as two processes would.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+import calendars
+import worker as worker_root
+from activities.notices import Deliverer, TableGateway
+from api.app import create_app, server
+from api.identity import LocalIdentity
+from api.services import Parts
+from api.tokens import LocalTokens, issue_token
+from db.directory import store_directory
+from db.engine import Database
+from db.upgrade import upgrade_async
+from domain.directory_csv import parse
+from domain.vocabulary import Role
+from domain.wire import truncate
+from policies.loader import shipped
+from support.temporal import dev_server
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "directory"
+SECRET = b"a secret of tests, at least thirty-two bytes long"
+REPORT = {"compound": "demo", "category": "leak", "description": "厨房漏水", "location": "3幢2单元501"}
+
+
+@dataclass
+class Answer:
+    """An answer with what tests look at."""
+
+    status: int
+    body: Any
+    headers: httpx.Headers
+
+    def __getitem__(self, name: str) -> Any:
+        return self.body[name]
+
+
+@dataclass
+class System:
+    """See the module; made by `running_system`."""
+
+    home: Path
+    temporal: Client
+    client: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
+    patience: float = 20.0
+    _working: contextlib.AsyncExitStack | None = None
+    _serving: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    def __post_init__(self) -> None:
+        self.database = Database(self.url)
+        self._workers_database = Database(self.url)
+        self._apis_database = Database(self.url)
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.home / 'jiesu.db'}"
+
+    async def __aenter__(self) -> Self:
+        await upgrade_async(self.url)
+        files = {path.name: path.read_bytes() for path in sorted(EXAMPLE.glob("*.csv"))}
+        directory = parse(files, policies=[policy.id for policy in shipped()])
+        async with self.database.write() as session:
+            await store_directory(session, directory, truncate(datetime.now(UTC)))
+        await self.start_worker()
+        await self.start_api()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop_api()
+        await self.stop_worker()
+        for database in self._databases:
+            await database.close()
+
+    # What runs
+
+    async def start_worker(self, **options: Any) -> None:
+        if self._working is not None:
+            return
+        self._working = contextlib.AsyncExitStack()
+        running: Worker = worker_root.build(self.temporal, self._workers_database, **options)
+        await self._working.enter_async_context(running)
+        stop = asyncio.Event()
+        handlers = worker_root.handlers(self.temporal)
+        deliverer = Deliverer(self._workers_database, TableGateway(self._workers_database), handlers)
+        task = asyncio.create_task(deliverer.run(stop))
+
+        async def finish() -> None:
+            stop.set()
+            await task
+
+        self._working.push_async_callback(finish)
+
+    async def stop_worker(self) -> None:
+        if self._working is not None:
+            await self._working.aclose()
+            self._working = None
+
+    async def start_api(self) -> None:
+        self._serving = contextlib.AsyncExitStack()
+        self.client = await self._serving.enter_async_context(self.api_on(self.temporal))
+
+    async def stop_api(self) -> None:
+        await self._serving.aclose()
+
+    @contextlib.asynccontextmanager
+    async def api_on(self, temporal: Client, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
+        """One more API process, as it were, on this Temporal."""
+        given = Parts(
+            temporal=temporal, database=self._apis_database, identity=LocalIdentity(LocalTokens(self.home)),
+            secret=SECRET, policies={policy.id: policy for policy in shipped()}, calendars=calendars.load_all(),
+        )  # fmt: skip
+        running = server(create_app(replace(given, **parts)), "127.0.0.1", 0)
+        task = asyncio.create_task(running.serve())
+        while not running.started:
+            await asyncio.sleep(0.01)
+        try:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=30) as client:
+                yield client
+        finally:
+            running.stop()
+            await task
+
+    async def break_sql(self) -> None:
+        """The database is gone for everybody: its file is elsewhere and a folder lies in its place."""
+        for database in self._databases:
+            await database.engine.dispose()
+        away = self.home / "away"
+        away.mkdir()
+        for path in self.home.glob("jiesu.db*"):
+            shutil.move(path, away / path.name)
+        (self.home / "jiesu.db").mkdir()
+
+    async def mend_sql(self) -> None:
+        (self.home / "jiesu.db").rmdir()
+        for path in (self.home / "away").iterdir():
+            shutil.move(path, self.home / path.name)
+        (self.home / "away").rmdir()
+
+    @property
+    def _databases(self) -> tuple[Database, ...]:
+        return (self.database, self._workers_database, self._apis_database)
+
+    # What tests do with it
+
+    def token(self, person: str, role: Role, org: str | None = None) -> dict[str, str]:
+        """The header of somebody's bearer token."""
+        return {"Authorization": f"Bearer {issue_token(self.home, person, role, org)}"}
+
+    @property
+    def staff(self) -> dict[str, str]:
+        return self.token("p1", "property", "demo-property")
+
+    @property
+    def community(self) -> dict[str, str]:
+        return self.token("c1", "community", "demo-community")
+
+    @property
+    def street(self) -> dict[str, str]:
+        return self.token("s1", "street", "demo-street")
+
+    async def get(self, path: str, headers: dict[str, str] | None = None, **query: Any) -> Answer:
+        return _answer(await self.client.get(path, headers=headers, params=query))
+
+    async def report(self, headers: dict[str, str] | None = None, key: str | None = None, **body: Any) -> Answer:
+        sent = {"Idempotency-Key": key or str(uuid.uuid4()), **(headers or {})}
+        return _answer(await self.client.post("/v1/issues", json={**REPORT, **body}, headers=sent))
+
+    async def send(
+        self, issue: str, command: str, headers: dict[str, str], key: str | None = None, /, **body: Any
+    ) -> Answer:
+        """Gives a command; the answer is 202 where nobody works, or on a machine that is busy otherwise."""
+        sent = {"Idempotency-Key": key or str(uuid.uuid4()), **headers}
+        path = f"/v1/issues/{issue}/commands/{command}"
+        return _answer(await self.client.post(path, json=body, headers=sent))
+
+    async def give(
+        self, issue: str, command: str, headers: dict[str, str], key: str | None = None, /, **body: Any
+    ) -> Answer:
+        """As `send`, and again with the same key as long as the command is queued."""
+        key = key or str(uuid.uuid4())
+        async with asyncio.timeout(self.patience):
+            while (answer := await self.send(issue, command, headers, key, **body)).status == 202:
+                await asyncio.sleep(0.1)
+        return answer
+
+    async def until(self, path: str, headers: dict[str, str], ready: Any, patience: float | None = None) -> Answer:
+        """What a path answers once that is as wanted."""
+        async with asyncio.timeout(patience or self.patience):
+            while True:
+                answer = await self.get(path, headers)
+                if answer.status == 200 and ready(answer.body):
+                    return answer
+                await asyncio.sleep(0.05)
+
+
+def _answer(answer: httpx.Response) -> Answer:
+    is_json = "json" in answer.headers.get("content-type", "")
+    return Answer(answer.status_code, answer.json() if is_json else answer.text, answer.headers)
+
+
+@contextlib.asynccontextmanager
+async def running_system(folder: Path) -> AsyncIterator[System]:
+    """A whole system in a folder of its own."""
+    async with dev_server(folder) as temporal, System(folder, temporal) as system:
+        yield system
