@@ -1,7 +1,6 @@
 """Composition root of the worker: workflows and activities on one task queue, and the delivery of notices."""
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Mapping
 from datetime import timedelta
@@ -15,6 +14,7 @@ from activities.contract import TASK_QUEUE
 from activities.notices import Deliverer, Handler, TableGateway
 from activities.records import Records
 from activities.signals import SignalJobs
+from activities.watch import Watch
 from api.temporal import connect
 from db.engine import Database
 from observability import metrics_registry, serve_metrics, temporal_runtime
@@ -58,13 +58,11 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    watch = Watch(client, database, registry)
     deliverer = Deliverer(database, TableGateway(database), handlers(client))
     try:
         async with build(client, database):
             log.info("worker_ready", address=settings.address, metrics_port=port)
-            delivering = asyncio.create_task(deliverer.run(stop))
-            await stop.wait()
-            with contextlib.suppress(asyncio.CancelledError):
-                await delivering
+            await asyncio.gather(deliverer.run(stop), watch.run(stop))
     finally:
         await database.close()

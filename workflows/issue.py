@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.contract import RECORD, Batch, Start
@@ -29,6 +29,10 @@ RETRY: Final = RetryPolicy(
 )
 MOST_EVENTS: Final = 100
 MOST_BYTES: Final = 256 * 1024
+
+
+class LoopDied(RuntimeError):
+    """A background loop ended; fails the workflow's task, never the workflow, whatever it ended with."""
 
 
 class DigestMismatch(RuntimeError):
@@ -167,8 +171,9 @@ class IssueWorkflow:
                     RECORD, batch, result_type=str, start_to_close_timeout=LOCAL_TIMEOUT,
                     retry_policy=RetryPolicy(maximum_attempts=1),
                 )  # fmt: skip
-            except (ActivityError, ApplicationError):
-                pass  # the database is away or slow: the ordinary activity outlasts that
+            except FailureError:
+                # It failed or took too long (which is no ActivityError here): the ordinary one outlasts that.
+                pass
         return await workflow.execute_activity(
             RECORD, batch, result_type=str, start_to_close_timeout=ORDINARY_TIMEOUT, retry_policy=RETRY
         )
@@ -181,4 +186,4 @@ class IssueWorkflow:
     async def _until(self, ready: Any) -> None:
         await workflow.wait_condition(lambda: self._broken is not None or ready())
         if self._broken is not None:
-            raise self._broken
+            raise LoopDied(f"{type(self._broken).__name__}: {self._broken}") from self._broken

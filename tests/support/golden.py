@@ -56,17 +56,25 @@ def _resolved(body: dict[str, Any], began: datetime) -> dict[str, Any]:
     return found
 
 
-async def play(client: Client, name: str, database_file: Path) -> None:
-    """Starts the issue and sends it the scenario's commands, one after the other."""
-    issue, began = f"golden-{name}", _now()
+async def start_issue(client: Client, issue: str, command: str = "report") -> datetime:
+    """Starts an issue in compound `demo` as the API would; when."""
+    began = _now()
     report = {
-        "id": f"{name}-report", "at": format_time(began), "actor": RESIDENT,
-        "body": {"number": f"JS-{name}", "place": PLACE, "category": "leak", "description": "厨房漏水"},
+        "id": command, "at": format_time(began), "actor": RESIDENT,
+        "body": {"number": f"JS-{issue}", "place": PLACE, "category": "leak", "description": "厨房漏水"},
     }  # fmt: skip
     # Only the years that matter to a demo issue, so that the files stay small.
     years = [dump(year) for year in calendars.load_all() if year.year == began.year]
     start = Start(issue, dump(load_pack("demo")), years, RULES_VERSION, report)
-    handle = await client.start_workflow("Issue", start, id=f"issue-{issue}", task_queue=TASK_QUEUE)
+    await client.start_workflow("Issue", start, id=f"issue-{issue}", task_queue=TASK_QUEUE)
+    return began
+
+
+async def play(client: Client, name: str, database_file: Path) -> None:
+    """Starts the issue and sends it the scenario's commands, one after the other."""
+    issue = f"golden-{name}"
+    began = await start_issue(client, issue, f"{name}-report")
+    handle = client.get_workflow_handle(f"issue-{issue}")
     outage = asyncio.create_task(_outage(database_file, *OUTAGE[name])) if name in OUTAGE else None
     await asyncio.sleep(0.3)
     for number, (pause, command, actor, body) in enumerate(SCENARIOS[name]):

@@ -1,0 +1,217 @@
+"""The one checker of what must always hold: every fault test, benchmark and audit asks it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import undefer
+from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.service import RPCError
+
+from audit.history import Derived, HistoryError, derive, issues_of, runs_of
+from db import queries
+from db.engine import Database
+from db.tables import AlarmRow, EventRow, IssueRow, NoticeRow, OutboxRow
+from domain.clocks import next_deadline, wake_after
+from domain.events import Escalated, Event, event_digest, load_event
+from domain.evolve import evolve
+from domain.issue import Issue, dump_issue
+from domain.policy import Policy
+from domain.wire import load
+from domain.worktime import YearCalendar
+
+QUERY_TIMEOUT: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """A command that a caller was told is safe (any 2xx)."""
+
+    issue: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What does not hold, where."""
+
+    invariant: str
+    issue: str | None
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant} {self.issue or '-'}: {self.detail}"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What SQL holds of one issue."""
+
+    version: int
+    state: Mapping[str, Any]
+    events: Sequence[Mapping[str, Any]]
+
+
+async def check(
+    client: Client,
+    database: Database,
+    acknowledged: Iterable[Acknowledged] = (),
+    *,
+    now: datetime,
+    bound: timedelta,
+    workflow: bool = True,
+) -> list[Violation]:
+    """Every violation of I1-I5, I8 and I9 that is found; empty when all hold.
+
+    `bound` is how late, beyond the grace, a climb may be recorded and a deadline may be open: that of the system
+    at rest, or the longest outage of a fault test. With `workflow` each issue's own snapshot is compared too,
+    which needs a worker.
+    """
+    expected: defaultdict[str, set[str]] = defaultdict(set)
+    for each in acknowledged:
+        expected[each.issue].add(each.command)
+    found: list[Violation] = []
+    known: set[str] = set()
+    async for issue in issues_of(client):
+        known.add(issue)
+        try:
+            derived = await derive(issue, await runs_of(client, issue))
+        except HistoryError as error:
+            found.append(Violation("I9", issue, f"the history does not replay: {error}"))
+            continue
+        found += check_events(issue, [load_event(event) for event in derived.events], expected[issue], bound)
+        found += await _check_stored(database, derived)
+        if workflow:
+            found += await _check_snapshot(client, database, issue, now, bound)
+    found += [Violation("I1", issue, "acknowledged, and unknown to Temporal") for issue in expected.keys() - known]
+    found += await _check_outbox(database, now, bound)
+    found += await _check_alarms(client, database)
+    return found
+
+
+def check_events(issue: str, events: Sequence[Event], acknowledged: set[str], bound: timedelta) -> list[Violation]:
+    """I1, I2, I3 and I5 on the events of one issue."""
+    found: list[Violation] = []
+    if [event.seq for event in events] != list(range(1, len(events) + 1)):
+        found.append(Violation("I3", issue, f"event numbers are {[event.seq for event in events]}"))
+    blocks: list[str] = []
+    for before, event in zip((None, *events), events, strict=False):
+        if event.command and (before is None or before.command is None or before.command.id != event.command.id):
+            blocks.append(event.command.id)
+    found += [
+        Violation("I2", issue, f"command {name} in effect {n} times") for name, n in Counter(blocks).items() if n > 1
+    ]
+    found += [
+        Violation("I1", issue, f"command {name} acknowledged, without effect") for name in acknowledged - {*blocks}
+    ]
+    climbs: Counter[tuple[str | None, datetime | None, str]] = Counter()
+    for event in events:
+        if event.recorded_at is not None and event.recorded_at < event.at:
+            found.append(Violation("I5", issue, f"event {event.seq} recorded before its deadline"))
+        if isinstance(event.body, Escalated) and event.recorded_at is not None:
+            climbs[event.clause, event.at, event.level] += 1
+            if event.recorded_at - event.at > bound:
+                found.append(Violation("I5", issue, f"event {event.seq} recorded {event.recorded_at - event.at} late"))
+    found += [Violation("I5", issue, f"climb of {clause} {n} times") for (clause, _, _), n in climbs.items() if n > 1]
+    return found
+
+
+async def _stored(database: Database, issue: str) -> Stored | None:
+    async with database.read() as session:
+        row = await session.scalar(select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state)))
+        if row is None:
+            return None
+        bodies = await session.scalars(select(EventRow.body).where(EventRow.issue == issue).order_by(EventRow.seq))
+        return Stored(row.version, row.state, list(bodies))
+
+
+async def _check_stored(database: Database, derived: Derived) -> list[Violation]:
+    """I3 and I4: what SQL holds is what the history leads to, and its state is the fold of its events."""
+    issue = derived.issue
+    stored = await _stored(database, issue)
+    if stored is None:
+        return [Violation("I4", issue, "unknown to SQL")] if derived.events else []
+    found: list[Violation] = []
+    ours, theirs = ([event_digest(event) for event in events] for events in (derived.events, stored.events))
+    shared = min(len(ours), len(theirs))
+    if ours[:shared] != theirs[:shared]:
+        first = next(n for n in range(shared) if ours[n] != theirs[n])
+        found.append(Violation("I4", issue, f"event {first + 1} in SQL is not that of the history"))
+    if len(theirs) < len(ours):
+        found.append(Violation("I4", issue, f"SQL holds {len(theirs)} of {len(ours)} events"))
+    if stored.version != len(theirs):
+        found.append(Violation("I3", issue, f"the row is at version {stored.version}, with {len(theirs)} events"))
+    folded = _fold(derived, stored.events)
+    if folded is not None and dump_issue(folded) != stored.state:
+        found.append(Violation("I4", issue, "the state in SQL is not the fold of its events"))
+    return found
+
+
+def _fold(derived: Derived, events: Iterable[Mapping[str, Any]]) -> Issue | None:
+    if derived.policy is None or derived.calendars is None:
+        return None
+    calendars = [load(YearCalendar, each) for each in derived.calendars]
+    state = Issue.new(derived.issue, load(Policy, derived.policy), calendars)
+    for event in events:
+        state = evolve(state, load_event(event))
+    return state
+
+
+async def _check_snapshot(
+    client: Client, database: Database, issue: str, now: datetime, bound: timedelta
+) -> list[Violation]:
+    """I4 and I9: the workflow answers, agrees with SQL, and no deadline of it is long past."""
+    try:
+        handle = client.get_workflow_handle(f"issue-{issue}")
+        snapshot = await handle.query("snapshot", rpc_timeout=QUERY_TIMEOUT)
+    except (RPCError, WorkflowQueryFailedError) as error:
+        return [Violation("I9", issue, f"the workflow does not answer: {error}")]
+    stored = await _stored(database, issue)
+    if stored is None:
+        return [Violation("I4", issue, "unknown to SQL")]
+    found: list[Violation] = []
+    if snapshot["state"] != stored.state:
+        version = snapshot["state"].get("version", 0)
+        found.append(Violation("I4", issue, f"the workflow is at {version}, SQL at {stored.version}, or they differ"))
+    async with database.read() as session:
+        state = await queries.issue(session, issue)
+    deadline = next_deadline(state, now) if state is not None else None
+    if state is not None and deadline is not None and deadline.at + wake_after(state, deadline) + bound < now:
+        found.append(Violation("I9", issue, f"{deadline.what} of {deadline.clause} was due at {deadline.at}"))
+    return found
+
+
+async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> list[Violation]:
+    """I8: each notice at most once, its failure on record; and none lies about for long."""
+    async with database.read() as session:
+        entries = (await session.scalars(select(OutboxRow))).all()
+        delivered = Counter((await session.scalars(select(NoticeRow.id))).all())
+    found: list[Violation] = []
+    for entry in entries:
+        name = f"{entry.kind} {entry.template} of event {entry.seq}"
+        if entry.status == "failed" and not entry.last_error:
+            found.append(Violation("I8", entry.issue, f"{name} failed without a reason on record"))
+        if entry.status in ("pending", "sending") and entry.created_at + bound + timedelta(seconds=60) < now:
+            found.append(Violation("I8", entry.issue, f"{name} still {entry.status}"))
+        if entry.kind == "notice" and entry.status == "sent" and delivered.get(entry.id, 0) != 1:
+            found.append(Violation("I8", entry.issue, f"{name} sent, and delivered {delivered.get(entry.id, 0)} times"))
+    told = Counter((each.issue, each.seq, each.template, each.to_org, each.to_reporter) for each in entries
+                   if each.kind == "notice" and each.status == "sent")  # fmt: skip
+    found += [
+        Violation("I8", key[0], f"notice {key[2]} of event {key[1]} sent {n} times") for key, n in told.items() if n > 1
+    ]
+    return found
+
+
+async def _check_alarms(client: Client, database: Database) -> list[Violation]:
+    """I9: no workflow reports problems, and no alarm waits to be seen."""
+    found: list[Violation] = []
+    async with database.read() as session:
+        alarms = (await session.scalars(select(AlarmRow).where(AlarmRow.seen_at.is_(None)))).all()
+    found += [Violation("I9", alarm.issue, f"alarm {alarm.kind}: {alarm.detail}") for alarm in alarms]
+    async for execution in client.list_workflows('WorkflowType="Issue" AND TemporalReportedProblems IS NOT NULL'):
+        found.append(Violation("I9", execution.id.removeprefix("issue-"), "the workflow reports problems"))
+    return found
