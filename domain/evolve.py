@@ -5,7 +5,7 @@ from typing import Final
 
 import domain.events as e
 from domain.access import milestone_scopes
-from domain.clocks import RULE_CLOCKS, needs_reminder, next_climb, reminder_after, skip_climbs, wind
+from domain.clocks import ALWAYS, RULE_CLOCKS, needs_reminder, next_climb, reminder_after, skip_climbs, wind
 from domain.issue import (
     Clock,
     Closed,
@@ -90,7 +90,7 @@ def _apply(issue: Issue, event: e.Event, mark: Mark) -> Issue:
             return _lit(issue, event)
         case e.Closed(kind=kind, satisfaction=satisfaction):
             issue = replace(issue, status="closed", interrupted=None, closed=Closed(kind, satisfaction))
-            return replace(issue, clocks=(), reminder=None, paused_at=None)
+            return replace(issue, clocks=(), resting=(), reminder=None, paused_at=None, shelved=False)
         case _:
             return _worked(issue, event, mark)
 
@@ -133,7 +133,7 @@ def _moved(issue: Issue, event: e.Event, mark: Mark) -> Issue:
     """Who handles it, or who leads it, has changed or is disputed."""
     match event.body:
         case e.Dispatched(handler=handler):
-            return _handed_over(issue, handler, event.at, mark)
+            return _new_term(replace(issue, handler=handler), mark)
         case e.Redispatched(handler=handler):
             return _handed_over(replace(issue, transfers=issue.transfers + 1), handler, event.at, mark)
         case e.Declined():
@@ -161,7 +161,7 @@ def _moved(issue: Issue, event: e.Event, mark: Mark) -> Issue:
 
 def _handed_over(issue: Issue, handler: Handler, at: datetime, mark: Mark) -> Issue:
     issue = replace(_without_plan(issue), handler=handler, declined=False, pending=None)
-    return _new_term(_unpause(_with_status(issue, "dispatched", force=True), at), mark)
+    return _new_term(_unpause(_with_status(issue, "dispatched", force=True), at), mark, renewed=True)
 
 
 def _stopped(issue: Issue, event: e.Event, mark: Mark) -> Issue:
@@ -221,9 +221,13 @@ def _reported(issue: Issue, event: e.Event, body: e.Reported) -> Issue:
     return _new_term(issue, Mark(event.at, event.seq))
 
 
-def _new_term(issue: Issue, led: Mark) -> Issue:
-    """The level has the lead from `led` on: its own clauses begin anew."""
-    return replace(issue, term={"led": led})
+def _new_term(issue: Issue, led: Mark, renewed: bool = False) -> Issue:
+    """The level has the lead from `led` on: its own clauses begin anew.
+
+    `renewed`: the work is to be done again or by somebody else, so what was promised from the report on is
+    promised again from now on.
+    """
+    return replace(issue, term={"led": led, **(dict.fromkeys(ALWAYS, led) if renewed else {})})
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
@@ -342,7 +346,7 @@ def _again(issue: Issue, at: datetime, mark: Mark) -> Issue:
     met = {key: mark for key, mark in issue.met.items() if key.split(":")[1] not in ("complete", "handle")}
     marks = {kind: first for kind, first in issue.marks.items() if kind != "completed"}
     issue = replace(issue, status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
-    return _wound(_new_term(_without_clock(issue, "silence"), mark), afresh=True)
+    return _wound(_new_term(_without_clock(issue, "silence"), mark, renewed=True), afresh=True)
 
 
 def _unplanned(issue: Issue) -> Issue:
