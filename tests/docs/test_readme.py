@@ -1,0 +1,75 @@
+"""README keeps its word: its script runs against a running system, its links lead somewhere, its commands exist."""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.crash import Jiesu
+
+ROOT = Path(__file__).resolve().parents[2]
+READMES = ("README.md", "README.zh-CN.md")
+
+
+def script(name: str) -> str:
+    """The one bash script of a README."""
+    (found,) = re.findall(r"```bash\n(.*?)```", (ROOT / name).read_text("utf-8"), re.DOTALL)
+    return found
+
+
+def test_both_readmes_hold_the_same_script() -> None:
+    assert script(READMES[0]) == script(READMES[1])
+
+
+@pytest.mark.parametrize("page", [*sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md")), *READMES, "CONTRIBUTING.md"])  # fmt: skip
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
+        if not target.startswith(("http://", "https://")):
+            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+def test_make_help_lists_every_target() -> None:
+    text = (ROOT / "Makefile").read_text("utf-8")
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    described = re.findall(r"^([a-z-]+):.*## \S", text, re.MULTILINE)
+    assert sorted(described) == sorted(phony.split())
+
+
+async def test_the_script_takes_an_issue_from_report_to_rating(tmp_path: Path) -> None:
+    """Each line of its output is an answer of the API; the last is the timeline."""
+    jiesu = Jiesu(tmp_path / "home")
+    await jiesu.start()
+    try:
+        command = f"{shlex.quote(sys.executable)} -m cli"
+        text = script(READMES[0]).replace("jiesu=.venv/bin/jiesu", f"jiesu={shlex.quote(command)}", 1)
+        environment = os.environ | {
+            "JIESU_HOME": str(jiesu.home),
+            "JIESU_API_PORT": str(jiesu.ports["API"]),
+            "JIESU_TEMPORAL_PORT": str(jiesu.ports["TEMPORAL"]),
+            "PYTHONPATH": str(ROOT),
+        }
+        shell = await asyncio.create_subprocess_exec(
+            "bash", "-euo", "pipefail", "-c", text, env=environment, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(60):
+            output, _ = await shell.communicate()
+    finally:
+        await jiesu.stop()
+    assert shell.returncode == 0
+    *commands, timeline = [json.loads(line) for line in output.decode().splitlines() if line.strip()]
+    assert [answer.get("outcome") for answer in commands] == ["applied"] * 4, commands
+    assert commands[-1]["issue"]["closed"] == {"kind": "solved", "satisfaction": "satisfied"}
+    by_kind = {event["kind"]: event for event in timeline["events"]}
+    accepted = by_kind["accepted"]
+    assert accepted["actor"]["role"] == "property"
+    assert accepted["clause"] == "accept"
+    assert accepted["was_due"] > accepted["at"]
+    assert [part["org"] for part in accepted["held"]] == ["demo-property"]
+    assert by_kind["confirmed"]["actor"]["role"] == "resident"
+    assert by_kind["closed"]["seq"] == commands[-1]["issue"]["version"]
