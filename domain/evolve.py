@@ -227,7 +227,8 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False) -> Issue:
     `renewed`: the work is to be done again or by somebody else, so what was promised from the report on is
     promised again from now on.
     """
-    return replace(issue, term={"led": led, **(dict.fromkeys(ALWAYS, led) if renewed else {})})
+    resting = tuple(clock for clock in issue.resting if clock.level == "issue")
+    return replace(issue, term={"led": led, **(dict.fromkeys(ALWAYS, led) if renewed else {})}, resting=resting)
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
@@ -447,7 +448,7 @@ def _wound(issue: Issue, afresh: bool = False) -> Issue:
     resting = tuple(
         clock
         for clock in (*issue.resting, *issue.clocks)
-        if clock.level == "issue"
+        if clock.level in ("issue", issue.level)
         and clock.clause not in RULE_CLOCKS
         and (clock.warned or clock.overdue or clock.climbed)
         and (clock.clause, clock.start) not in known

@@ -160,7 +160,7 @@ class Issue:
     paused_at: datetime | None = None
     clocks: tuple[Clock, ...] = ()
     resting: tuple[Clock, ...] = ()
-    """Clocks of the whole issue that stopped after they had shown a light or climbed."""
+    """Clocks that stopped after they had shown a light or climbed, and may run on from the same start."""
     reminder: Reminder | None = None
     extensions: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict[str, tuple[Limit, ...]])
     """Clause -> what was granted on top of its limit, each in turn."""

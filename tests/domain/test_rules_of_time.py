@@ -65,6 +65,13 @@ def test_reassessment_keeps_the_time_that_has_passed() -> None:
     stage.give(COMPANY, c.Assess("minor", "看错了"))
     assert stage.clock("minor").due == local("2026-11-20 10:22"), "from the first time it was said"
 
+    red = arrived("minor")
+    red.let_pass(local("2026-11-20 10:30"))
+    red.give(COMPANY, c.Assess("complex", "墙内漏"))
+    red.give(COMPANY, c.Assess("minor", "看错了"))
+    assert red.let_pass(60) == [], "the light that went on for it is on still; it does not go on twice"
+    assert red.clock("minor").overdue
+
     general = Stage("12345")
     assert general.clock("answer").due == local("2026-11-27 23:59:59")
     general.give(COMPANY, c.Accept())

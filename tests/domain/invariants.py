@@ -1,0 +1,144 @@
+"""What must always hold of an issue and of the events that made it, checked event by event on a second fold."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from domain.clocks import RULE_CLOCKS, next_deadline, next_step
+from domain.commands import Command
+from domain.events import Event, dump_event, load_event
+from domain.evolve import evolve
+from domain.issue import Issue, rank
+
+PAUSED = ("suspended", "waiting")
+_FIRED = {"warn": ("warned",), "limit": ("overdue", "resumed", "reminded", "closed"), "climb": ("escalated",),
+          "remind": ("reminded",)}  # fmt: skip
+
+
+class Watcher:
+    """Folds the events of one issue again, from their wire form, and checks each against the state before it."""
+
+    def __init__(self, issue: Issue) -> None:
+        self.state = issue
+        self.given: dict[str, Command] = {}
+        self._answered: dict[str, list[Event]] = {}
+        self._climbed: set[tuple[str, int, int]] = set()
+        self._red: set[tuple[str, int, datetime]] = set()
+        self._held_ms = 0
+        self._counted_to: datetime | None = None
+
+    def saw(self, inbox: Sequence[Command], events: Sequence[Event], after: Issue, now: datetime) -> None:
+        """One batch was folded at `now` and led to the state `after`."""
+        for event in events:
+            self._event(load_event(dump_event(event)), now)
+        for command in inbox:
+            if command.id:
+                self.given.setdefault(command.id, command)
+        assert self.state == after, "the events fold to another state"
+        self._receipts(after, {event.command.id for event in events if event.command})
+        check_shape(after)
+        due = next_deadline(after, now)
+        assert due is None or due.at > now - after.policy.grace.span, f"{due} was left behind at {now}"
+
+    def _event(self, event: Event, now: datetime) -> None:
+        before = self.state
+        assert event.seq == before.version + 1
+        assert event.command is None or event.command.id not in before.receipts or self._goes_on(event)
+        assert event.at >= before.since
+        assert event.at <= now
+        if before.is_closed:
+            assert event.kind in ("refused", "rejected_signal")
+        if event.seq > 1 and rank(event.level) < rank(before.level):
+            assert event.kind == "returned"
+        if event.recorded_at is not None:
+            self._fired(before, event, now)
+        else:
+            assert event.actor is not None or event.kind == "rejected_signal"
+        self.state = after = evolve(before, event)
+        step = next_step(after)
+        if event.seq > 1:
+            assert event.due == (step.due if step else None)
+        if event.command is not None:
+            self._answered.setdefault(event.command.id, []).append(event)
+        self._minutes(before, event)
+
+    def _fired(self, before: Issue, event: Event, now: datetime) -> None:
+        """The clock acted: because the earliest deadline had passed, and for no other reason."""
+        assert event.recorded_at == now
+        deadline = next_deadline(before, now)
+        assert deadline is not None
+        assert event.kind in _FIRED[deadline.what]
+        assert event.clause == deadline.clause
+        assert deadline.at <= now, "recorded before its deadline"
+        assert event.at == max(deadline.at, before.since)
+        if deadline.clause == "top":
+            assert not before.is_paused
+            return
+        clock = next(clock for clock in before.clocks if clock.clause == deadline.clause)
+        assert not before.is_paused or clock.clause in ("ask", "review"), "a paused clock fired"
+        assert event.was_due == clock.due
+        if event.kind == "warned":
+            assert clock.due > now, "warned of a moment past"
+        if event.kind == "overdue":
+            self._once(self._red, (clock.clause, clock.start.seq, clock.due))
+        if event.kind == "escalated":
+            assert rank(event.level) > rank(before.level)
+            assert not clock.provisional
+            assert clock.overdue or clock.due > deadline.at, "at a tie overdue comes first"
+            self._once(self._climbed, (clock.clause, clock.start.seq, deadline.step))
+
+    def _goes_on(self, event: Event) -> bool:
+        """Whether the event before is of the same command: one command may lead to several, in one piece."""
+        return event.command is not None and self._answered[event.command.id][-1].seq == event.seq - 1
+
+    @staticmethod
+    def _once(seen: set, key: object) -> None:
+        assert key not in seen, f"{key} happened twice"
+        seen.add(key)
+
+    def _minutes(self, before: Issue, event: Event) -> None:
+        """Held milliseconds add up to the time since the report: no minute counts twice or is lost."""
+        self._held_ms += sum(part.ms for part in event.held)
+        assert all(part.ms > 0 for part in event.held)
+        if before.is_closed:
+            assert event.held == ()
+            return
+        reached = event.at if event.kind != "escalated" else event.recorded_at or event.at
+        self._counted_to = max(self._counted_to or reached, reached)
+        assert timedelta(milliseconds=self._held_ms) == self._counted_to - self.state.opened_at
+
+    def _receipts(self, after: Issue, new: set[str]) -> None:
+        """Each command that arrived has one receipt, and it names what became of it."""
+        assert after.receipts.keys() == self.given.keys()
+        for name in sorted(new):
+            receipt, events = after.receipts[name], self._answered[name]
+            assert receipt.digest == self.given[name].digest == events[-1].command.digest  # pyright: ignore[reportOptionalMemberAccess]
+            assert receipt.seq == events[-1].seq
+            assert [event.seq for event in events] == list(range(events[0].seq, receipt.seq + 1)), "in one piece"
+            assert (receipt.outcome == "refused") == (events[0].kind == "refused")
+            assert bool(receipt.reason) == bool(receipt.code) == (receipt.outcome == "refused")
+
+
+def check_shape(issue: Issue) -> None:
+    """What one state must be like by itself."""
+    assert issue.level in issue.ladder
+    assert issue.handler.code
+    assert (issue.status == "closed") == issue.is_closed
+    assert (issue.status in PAUSED) == issue.is_paused == (issue.interrupted is not None)
+    assert not issue.shelved or issue.status == "waiting"
+    running = [clock.clause for clock in issue.clocks]
+    assert len(running) == len(set(running)), "a clause runs once"
+    assert ("silence" in running) == (issue.status == "completed")
+    assert (issue.completion is not None) == (issue.status == "completed") or issue.is_closed
+    assert ("ask" in running) == (issue.status == "suspended")
+    assert ("review" in running) == (issue.status == "waiting")
+    in_force = issue.plan is not None and issue.plan.needs is None and not issue.is_closed
+    assert ("plan-update" in running) == in_force
+    assert ("plan-step" in running) == (in_force and any(not step.done for step in issue.plan.steps))  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+    assert issue.pending is None or issue.pending.clause in running
+    assert not issue.is_closed or (running == [] and next_deadline(issue) is None)
+    assert issue.reminder is None or issue.level == issue.ladder[-1]
+    assert all(begin <= end <= issue.since for begin, end in issue.pauses)
+    for clock in (*issue.clocks, *issue.resting):
+        assert clock.climbed <= len(clock.climbs)
+        assert clock.clause in RULE_CLOCKS or clock.level in ("issue", issue.level)
+    assert {clock.clause for clock in issue.resting}.isdisjoint(RULE_CLOCKS)
