@@ -21,7 +21,7 @@ from processes import free_port, guarded
 from settings import LOOPBACK
 from support import compose
 
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 """Seconds for anything that should take one."""
 
 
@@ -128,7 +128,7 @@ class Container:
         while not self.is_healthy():
             assert self.is_running, f"{self.name} has ended: {self.tail()}"
             assert time.monotonic() < deadline, f"{self.name} does not become healthy: {self.tail()}"
-            time.sleep(0.1)
+            time.sleep(0.5)
 
     @property
     def is_running(self) -> bool:
