@@ -65,7 +65,7 @@ def commands() -> set[str]:
 def test_commands_exist(command: str):
     done = CliRunner().invoke(app, [*command.split(), "--help"])
     assert done.exit_code == 0, done.output
-    assert command.split()[-1] in done.output
+    assert command.rsplit(maxsplit=1)[-1] in done.output
 
 
 def test_files_exist():
