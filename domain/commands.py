@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from domain.limits import check_id, check_text
 from domain.place import Place
 from domain.policy import Policy
 from domain.vocabulary import (
@@ -443,7 +444,9 @@ def calendar_command_id(issue: str, calendar: YearCalendar) -> str:
 
 def load_command(name: str, plain: Mapping[str, Any]) -> Command:
     """The command of wire name `name` from ``{id, at, actor, body, expected_version?}``; WireError if it does not fit."""
+    check_text(plain)
     envelope = load(_Envelope, plain)
+    check_id(envelope.id)
     body = load(SIGNALS[name] if name != "report" else Report, envelope.body)
     return Command(envelope.id, envelope.at, envelope.actor, body, envelope.expected_version)
 

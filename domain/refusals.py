@@ -120,6 +120,8 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return Refusal("not-yours", "the street shelved it; only the street resumes it")
         case c.Schedule(time=time) if time <= command.at:
             return Refusal("invalid", "an appointment lies in the future")
+        case c.Schedule(time=time) if time - command.at > FARTHEST:
+            return Refusal("invalid", f"an appointment lies within {FARTHEST.days} days")
         case c.Extend() | c.Grant() | c.Deny():
             return _more_time(issue, command, actor)
         case c.Reopen() if issue.reopened >= issue.policy.reopen.times:
@@ -171,6 +173,8 @@ def _plan(issue: Issue, command: c.Command) -> Refusal | None:
             dues = [step.due for step in steps]
             if dues != sorted(dues) or dues[0] <= command.at:
                 return Refusal("invalid", "the steps of a plan lie in the future, one after the other")
+            if dues[-1] - command.at > FARTHEST:
+                return Refusal("invalid", f"a plan ends within {FARTHEST.days} days")
         case c.StepDone(step=number):
             if issue.plan is None:
                 return Refusal("not-now", "there is no plan")
@@ -183,6 +187,8 @@ def _plan(issue: Issue, command: c.Command) -> Refusal | None:
     return None
 
 
+FARTHEST: Final = timedelta(days=3660)
+"""As far ahead as any limit; beyond the year 9999 a pause could not be added, and the issue would stand still."""
 LONGEST_WAIT_DAYS: Final = 92
 """A wait is looked at again at least once a quarter (assumed; the reports name no figure)."""
 

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.commands import SIGNALS, Command, Undecodable, load_command
     from domain.events import Event, chain, dump_event, event_digest
     from domain.issue import Issue, dump_issue, load_issue
+    from domain.limits import check_weight, shown
     from domain.policy import Policy
     from domain.summary import details
     from domain.wire import canonical, dump, load, truncate
@@ -102,12 +103,13 @@ class IssueWorkflow:
     def _decode(self, name: str, args: Sequence[RawValue]) -> Command:
         now = truncate(workflow.now())
         if name not in SIGNALS:
-            return Command("", now, None, Undecodable(name[:100], "no command has this name"))
+            return Command("", now, None, Undecodable(shown(name, 100), "no command has this name"))
         try:
             (only,) = args
+            check_weight(only.payload.data)
             return load_command(name, workflow.payload_converter().from_payload(only.payload, dict[str, Any]))
         except Exception as error:  # noqa: BLE001  whatever a converter may raise, the issue lives and the record says why
-            return Command("", now, None, Undecodable(name, type(error).__name__ + ": " + str(error)[:200]))
+            return Command("", now, None, Undecodable(name, f"{type(error).__name__}: {shown(str(error), 200)}"))
 
     def _pins(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         return dump(self._issue.policy), dump(self._issue.calendars)
