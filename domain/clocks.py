@@ -209,10 +209,11 @@ def next_step(issue: Issue) -> NextStep | None:
     else:
         clocks = issue.clocks
     clock = min(clocks, key=lambda clock: clock.due, default=None)
-    return None if clock is None else NextStep(clock.milestone, clock.due, _owner(issue, clock), clock.clause)
+    return None if clock is None else NextStep(clock.milestone, clock.due, owner(issue, clock), clock.clause)
 
 
-def _owner(issue: Issue, clock: Clock) -> str | None:
+def owner(issue: Issue, clock: Clock) -> str | None:
+    """The organisation that must act before this clock runs out; None if it is the resident."""
     if clock.clause in ("silence", "ask"):
         return None  # the resident
     if clock.clause == "review":

@@ -90,7 +90,8 @@ def _apply(issue: Issue, event: e.Event, mark: Mark) -> Issue:
             return _lit(issue, event)
         case e.Closed(kind=kind, satisfaction=satisfaction):
             issue = replace(issue, status="closed", interrupted=None, closed=Closed(kind, satisfaction))
-            return replace(issue, clocks=(), resting=(), reminder=None, paused_at=None, shelved=False)
+            issue = replace(issue, clocks=(), resting=(), reminder=None, pending=None)
+            return replace(issue, paused_at=None, shelved=False, declined=False)
         case _:
             return _worked(issue, event, mark)
 

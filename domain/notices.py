@@ -1,12 +1,13 @@
 """Who is told what after an event, and which jobs follow from it: rules, so that no activity has to know them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import domain.events as e
-from domain.clocks import next_step
+from domain.clocks import owner
 from domain.commands import merge_command_id
-from domain.issue import Issue, lead_org
+from domain.issue import Issue, lead_org, next_rung, org_of
 from domain.wire import dump, format_time
 
 
@@ -37,35 +38,54 @@ _TO_REPORTER: Final = frozenset(
         "completed", "escalated", "referred", "redispatched", "shelved", "closed",
     }
 )  # fmt: skip
-"""Event kinds of which the resident hears."""
+"""Event kinds of which the resident hears, unless they are his own doing."""
 _TO_HANDLER: Final = frozenset(
     {
         "dispatched", "redispatched", "returned", "reopened", "urged", "supplied", "supervised", "instructed", "ruled",
-        "extended", "denied", "granted", "overdue", "warned", "withdrawn", "escalated", "closed",
+        "extended", "denied", "granted", "overdue", "withdrawn", "escalated", "resumed", "closed",
     }
 )  # fmt: skip
 _TO_LEAD: Final = frozenset(
     {
-        "escalated", "overdue", "reminded", "declined", "requested", "completed", "urged", "returned", "referred",
+        "escalated", "overdue", "reminded", "completed", "urged", "returned", "referred", "reopened", "resumed",
         "rejected_signal",
     }
 )  # fmt: skip
 
 
 def notices(event: e.Event, after: Issue) -> tuple[Notice, ...]:
-    """Who hears of the event, each once; `after` is the state that the event led to."""
+    """Who hears of the event, each once and nobody of his own doing; `after` is the state that the event led to."""
     ring = after.urgent and event.kind in ("dispatched", "escalated")
-    orgs: list[str | None] = []
+    told = dict.fromkeys(org for org in _orgs(event, after) if event.actor is None or org != event.actor.org)
+    found = [Notice(org, event.kind, ring) for org in told]
+    if event.kind in _TO_REPORTER and (event.actor is None or event.actor.role != "resident"):
+        found.append(Notice(None, event.kind))
+    return tuple(found)
+
+
+def _orgs(event: e.Event, after: Issue) -> Iterator[str]:
     if event.kind in _TO_HANDLER:
-        orgs.append(after.handler.code)
-    if event.kind in _TO_LEAD or (event.kind == "planned" and after.plan is not None and after.plan.needs):
-        orgs.append(lead_org(after))
-    if event.kind == "warned" and (step := next_step(after)) is not None and step.org is not None:
-        orgs.append(step.org)
-    if event.kind in _TO_REPORTER:
-        orgs.append(None)
-    told = dict.fromkeys(org for org in orgs if event.actor is None or org is None or org != event.actor.org)
-    return tuple(Notice(org, event.kind, ring and org is not None) for org in told)
+        yield after.handler.code
+    if event.kind in _TO_LEAD:
+        yield after.place.street if after.shelved else lead_org(after)
+    match event.body:
+        case e.Warned() | e.Overdue():
+            clock = next((clock for clock in after.clocks if clock.clause == event.clause), None)
+            if clock is not None and (org := owner(after, clock)) is not None:
+                yield org
+        case e.Declined():  # the company does not rule on itself
+            yield _above(after) if after.level == "property" else lead_org(after)
+        case e.Requested():
+            yield _above(after)
+        case e.Planned(needs=needs) if needs is not None:
+            yield org_of(after, needs)
+        case _:
+            pass
+
+
+def _above(issue: Issue) -> str:
+    """The organisation of the next rung; at the top it is the street itself that decides."""
+    return org_of(issue, next_rung(issue) or issue.ladder[-1])
 
 
 def jobs(event: e.Event, after: Issue) -> tuple[Job, ...]:
