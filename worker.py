@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -51,7 +52,7 @@ async def serve(settings: Settings) -> None:
     registry = metrics_registry()
     runtime = temporal_runtime(registry)
     port = serve_metrics(settings, registry)
-    client = await connect(settings, timeout=90.0, runtime=runtime, identity=f"worker-{port}")
+    client = await connect(settings, timeout=90.0, runtime=runtime, identity=f"worker-{socket.gethostname()}")
     if client is None:
         raise SettingsError(f"no Temporal at {settings.address} (JIESU_TEMPORAL_ADDRESS)")
     database = Database(settings.database)
