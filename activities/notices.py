@@ -113,6 +113,7 @@ class TableGateway:
             for _, written in waiting:
                 if not written.done():
                     written.set_exception(UndeliveredError(type(error).__name__))
+                    written.exception()  # one who has given up in the meantime does not ask for it
             if not isinstance(error, SQLAlchemyError | OSError):
                 raise
         else:
