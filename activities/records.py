@@ -67,8 +67,9 @@ _BREAKER: Final = Breaker()
 class Records:
     """The activity ``record`` on a database; register `Records(database).record` with the worker."""
 
-    def __init__(self, database: Database, breaker: Breaker = _BREAKER) -> None:
+    def __init__(self, database: Database, breaker: Breaker = _BREAKER, local_seconds: float = LOCAL_SECONDS) -> None:
         self._database = database
+        self._local_seconds = local_seconds
         self._breaker = breaker
         self._abandoned: set[asyncio.Task[str]] = set()
 
@@ -86,7 +87,7 @@ class Records:
         if not self._breaker.allows():
             raise ApplicationError("the database was away just now", type="BreakerOpen", non_retryable=True)
         try:
-            stored = await self._within(LOCAL_SECONDS, self._store(batch, may_rewrite=False))
+            stored = await self._within(self._local_seconds, self._store(batch, may_rewrite=False))
         except (SQLAlchemyError, OSError, TimeoutError, asyncio.CancelledError) as error:
             self._breaker.trip(error)
             raise

@@ -181,6 +181,8 @@ class _Projection:
         detail = {"from": first, "stored": list(known), "came": came, "fence": row.fence + 1}
         await raise_alarm(self.session, "record-rewritten", row.id, detail, self.now)
         anew = first == 1
+        if anew:
+            await _drop_terms(self.session, row)
         start = await (self._start() if anew else refold(self.session, row, before=first))
         await self.session.execute(delete(EventRow).where(*later))
         await self.session.execute(delete(ReceiptRow).where(ReceiptRow.issue == row.id))
@@ -246,10 +248,14 @@ async def _set(session: AsyncSession, row: IssueRow, values: Mapping[str, Any]) 
 
 
 async def _put_terms(session: AsyncSession, row: IssueRow) -> None:
-    await session.execute(delete(SearchTerm).where(SearchTerm.issue == row.id))
     found = [{"term": term, "opened_at": row.opened_at, "issue": row.id} for term in search.terms(row.words)]
     if found:
         await session.execute(insert(SearchTerm), found)
+
+
+async def _drop_terms(session: AsyncSession, row: IssueRow) -> None:
+    for term in search.terms(row.words):
+        await session.execute(delete(SearchTerm).filter_by(term=term, opened_at=row.opened_at, issue=row.id))
 
 
 async def _put_receipts(session: AsyncSession, state: Issue, commands: Iterable[str]) -> None:

@@ -14,16 +14,16 @@ from itertools import product
 from typing import Any, Final
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Select,
     Tuple,
     and_,
-    false,
     func,
     literal,
     literal_column,
+    or_,
     select,
+    true,
     tuple_,
     union,
 )
@@ -50,10 +50,10 @@ _Keys = Select[datetime, str]
 _Order = tuple[InstrumentedAttribute[datetime], InstrumentedAttribute[str]]
 
 
-# In the words of the partial indices, without which these would not be used.
-_UNFINISHED: Final[Condition] = literal_column("issues.status <> 'closed'", Boolean())
-_RED: Final[Condition] = literal_column("issues.overdue", Boolean())
-_OPEN: Final[Condition] = literal_column("issues.closed_at IS NULL", Boolean())
+# In the very words of the partial indices, without which they would not be used.
+_UNFINISHED: Final[Condition] = IssueRow.status != literal_column("'closed'")
+_RED: Final[Condition] = and_(IssueRow.overdue)
+_OPEN: Final[Condition] = IssueRow.closed_at.is_(None)
 
 
 class CursorError(ValueError):
@@ -148,17 +148,18 @@ async def list_issues(
     """Issues that the viewer may see, newest first; without a viewer, all of them."""
     filters = filters or Filters()
     after = _read(cursor)
+    seen: Sequence[Condition] = (true(),) if viewer is None else visible(viewer)
+    concerned: Sequence[Condition] = (true(),) if filters.org is None else _works_on(filters.org)
+    ways = [and_(*way) for way in product(seen, concerned)]
     narrowed = _narrowed(filters)
-    term: str | None = None
-    if filters.q is not None and filters.q.strip():
-        term, matches = await _searched(session, filters.q)
-        narrowed.append(matches)
-    seen: Sequence[Condition | None] = [None] if viewer is None else visible(viewer)
-    concerned: Sequence[Condition | None] = [None] if filters.org is None else _works_on(filters.org)
-    branches: list[_Keys] = []
-    for way in product(seen, concerned):
-        conditions = [*(each for each in way if each is not None), *narrowed]
-        branches.append(_found(term, conditions, after, limit) if term else _newest(conditions, after, limit))
+    q = (filters.q or "").strip()
+    number = await search.numbered(session, q) if q else None
+    if q and number is None:
+        branches = await _worded(session, q, ways, narrowed, after, limit)
+    else:
+        if number is not None:
+            narrowed.append(number)
+        branches = [_newest([way, *narrowed], after, limit) for way in ways]
     return await _page(session, branches, limit, IssueRow.opened_at)
 
 
@@ -190,15 +191,26 @@ def _narrowed(filters: Filters) -> list[Condition]:
     return conditions
 
 
-async def _searched(session: AsyncSession, q: str) -> tuple[str | None, Condition]:
-    """The condition for a search, and the term to drive it by if it is one for words."""
-    number = search.number_like(q)
-    if number is not None and (numbered := await search.numbered(session, number)) is not None:
-        return None, numbered
+async def _worded(
+    session: AsyncSession, q: str, ways: Sequence[Condition], narrowed: Sequence[Condition], after: _Key | None,
+    limit: int,
+) -> list[_Keys]:  # fmt: skip
+    """Searches for words: walks the issues of the rarest term, or those in view, whichever are fewer."""
     words = search.fold(q)
-    if not words:
-        return None, false()
-    return await search.rarest(session, words), search.holds(words)
+    found = search.terms(words)
+    if not found or not ways:
+        return []
+    term, is_rare = await search.rarest(session, found)
+    holding = [search.holds(words), *narrowed]
+    few = [] if is_rare else [way for way in ways if await _is_rare(session, way)]
+    many = [way for way in ways if not any(way is each for each in few)]
+    branches = [_newest([way, *holding], after, limit) for way in few]
+    return [*branches, _found(term, [or_(*many), *holding], after, limit)] if many else branches
+
+
+async def _is_rare(session: AsyncSession, way: Condition) -> bool:
+    some = select(IssueRow.id).where(way).limit(search.RARE).subquery()
+    return (await session.scalar(select(func.count()).select_from(some)) or 0) < search.RARE
 
 
 def _newest(conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
@@ -208,8 +220,8 @@ def _newest(conditions: Sequence[Condition], after: _Key | None, limit: int) -> 
 
 def _found(term: str, conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
     """As `_newest`, walking the issues under a search term."""
-    keys = select(SearchTerm.opened_at.label("at"), SearchTerm.issue.label("id")).distinct()
-    keys = keys.join(IssueRow, IssueRow.id == SearchTerm.issue).where(search.under(term), *conditions)
+    keys = select(SearchTerm.opened_at.label("at"), SearchTerm.issue.label("id"))
+    keys = keys.join(IssueRow, IssueRow.id == SearchTerm.issue).where(SearchTerm.term == term, *conditions)
     return _descending(keys, (SearchTerm.opened_at, SearchTerm.issue), after, limit)
 
 

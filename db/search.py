@@ -6,6 +6,8 @@ issues of its rarest pair, newest first, and keeps those whose words hold all of
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import ColumnElement, and_, literal, select, union_all
@@ -15,8 +17,8 @@ from db.tables import IssueRow, SearchTerm
 
 LONGEST: Final = 400
 """Characters of an issue's words that can be searched; each adds a row."""
-_RARE: Final = 1000
-"""Up to here pairs are counted to find the rarest; beyond it they all count as common."""
+RARE: Final = 1000
+"""Below it something counts as rare; nothing is counted further."""
 _FEW: Final = 200
 """So many numbers are named one by one; beyond it a list walks its own order and looks at each number."""
 _LAST: Final = "\U0010ffff"
@@ -31,8 +33,8 @@ def fold(text: str) -> str:
 
 
 def terms(words: str) -> tuple[str, ...]:
-    """The pairs of neighbours in folded words, and the last character, so that every character begins a term."""
-    return tuple(dict.fromkeys(words[at : at + 2] for at in range(len(words))))
+    """The pairs of neighbours in folded words, each once; none in a single character, which nobody can look for."""
+    return tuple(dict.fromkeys(words[at : at + 2] for at in range(len(words) - 1)))
 
 
 def number_like(query: str) -> str | None:
@@ -53,8 +55,11 @@ def begins_with(number: str) -> ColumnElement[bool]:
     return and_(IssueRow.number >= number, IssueRow.number < number + _LAST)
 
 
-async def numbered(session: AsyncSession, number: str) -> ColumnElement[bool] | None:
+async def numbered(session: AsyncSession, q: str) -> ColumnElement[bool] | None:
     """A condition for the issues whose number begins so, None if there are none."""
+    number = number_like(q)
+    if number is None:
+        return None
     query = select(IssueRow.id).where(begins_with(number)).limit(_FEW + 1)
     found = (await session.scalars(query)).all()
     if len(found) > _FEW:
@@ -67,21 +72,12 @@ def holds(words: str) -> ColumnElement[bool]:
     return IssueRow.words.contains(words, autoescape=True)
 
 
-def under(term: str) -> ColumnElement[bool]:
-    """The search terms equal to this one, or beginning with it if it is a single character."""
-    if len(term) > 1:
-        return SearchTerm.term == term
-    return and_(SearchTerm.term >= term, SearchTerm.term < term + _LAST)
-
-
-async def rarest(session: AsyncSession, words: str) -> str:
-    """The term of the folded words that fewest issues hold."""
-    whole = [term for term in terms(words) if len(term) > 1] or [words]
-    if len(whole) == 1:
-        return whole[0]
+async def rarest(session: AsyncSession, found: Sequence[str]) -> tuple[str, bool]:
+    """Which of these terms fewest issues hold, and whether those are few."""
     samples = [
-        select(literal(at).label("at")).select_from(SearchTerm).where(under(term)).limit(_RARE).subquery()
-        for at, term in enumerate(whole)
+        select(literal(at).label("at")).select_from(SearchTerm).where(SearchTerm.term == term).limit(RARE).subquery()
+        for at, term in enumerate(found)
     ]
-    found = (await session.execute(union_all(*(select(sample.c.at) for sample in samples)))).scalars().all()
-    return min(enumerate(whole), key=lambda pair: found.count(pair[0]))[1]
+    counted = Counter((await session.scalars(union_all(*(select(sample.c.at) for sample in samples)))).all())
+    at = min(range(len(found)), key=lambda at: counted[at])
+    return found[at], counted[at] < RARE

@@ -226,7 +226,7 @@ async def test_the_loop_runs_until_it_is_told_to_stop(database: Database):
     clock, stop = Clock(), asyncio.Event()
     task = asyncio.create_task(Deliverer(database, TableGateway(database, clock), clock=clock).run(stop))
     async with asyncio.timeout(30):
-        while {each.status for each in await entries(database)} != {"sent"}:  # noqa: ASYNC110
+        while {each.status for each in await entries(database)} != {"sent"}:
             await asyncio.sleep(0.02)  # the deliverer announces nothing; its rows are the only sign
         stop.set()
         await task

@@ -94,8 +94,13 @@ def _issues() -> None:
     for first in ("street", "community", "compound", "operator", "handler", "lead_org", "reporter"):
         _index("issues", first, "opened_at", "id")
     _index("issues", "opened_at", "id")
-    _index_where("ix_issues_unfinished", "issues", ["status", "opened_at", "id"], "status <> 'closed'")
-    _index_where("ix_issues_overdue", "issues", ["opened_at", "id"], "overdue")
+    for whose in ("street", "community", "operator", "handler"):
+        columns = [whose, "status", "opened_at", "id"]
+        _index_where(f"ix_issues_{whose}_status", "issues", columns, "status <> 'closed'")
+        op.create_index(
+            f"ix_issues_{whose}_overdue", "issues", [whose, "opened_at", "id"],
+            sqlite_where=sa.text("overdue = 1"), postgresql_where=sa.text("overdue"),
+        )  # fmt: skip
     _index_where("ix_issues_lead_work", "issues", ["lead_org", "left_by", "id"], "closed_at IS NULL")
     _index_where("ix_issues_handler_work", "issues", ["handler", "left_by", "id"], "closed_at IS NULL")
     op.create_table(
@@ -107,7 +112,6 @@ def _issues() -> None:
         _of_an_issue("search_terms"),
         sqlite_with_rowid=False,
     )
-    _index("search_terms", "issue")
 
 
 def _events() -> None:
