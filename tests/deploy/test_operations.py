@@ -7,7 +7,7 @@ import pytest
 import temporalio.bridge
 from typer.testing import CliRunner
 
-from cli import app
+from cli.app import app
 from db.engine import make_engine
 from db.tables import Base
 from settings import Settings, variable

@@ -1,0 +1,16 @@
+"""The ``jiesu`` command with its groups of subcommands, one small file per group."""
+
+import typer
+
+from cli import issues, policy, system
+
+app = typer.Typer(
+    name="jiesu",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="接诉 Jiesu: resident issues that climb by themselves.",
+)
+app.add_typer(policy.app, name="policy", help="Policy packs: list, show, check, explain. Reads files only.")
+system.register(app)
+issues.register(app)
