@@ -31,7 +31,7 @@ from domain.vocabulary import (
     Service,
     WaitReason,
 )
-from domain.wire import PERSONAL, RESOLVED, digest, dump, load
+from domain.wire import PERSONAL, RESOLVED, WireError, digest, dump, load
 from domain.worktime import Limit, YearCalendar
 
 
@@ -445,9 +445,12 @@ def calendar_command_id(issue: str, calendar: YearCalendar) -> str:
 def load_command(name: str, plain: Mapping[str, Any]) -> Command:
     """The command of wire name `name` from ``{id, at, actor, body, expected_version?}``; WireError if it does not fit."""
     check_text(plain)
-    envelope = load(_Envelope, plain)
+    kind = Report if name == "report" else SIGNALS.get(name)
+    if kind is None:
+        raise WireError(f"Command: there is no command {name!r}")
+    envelope = load(_Envelope, plain, "Command")
     check_id(envelope.id)
-    body = load(SIGNALS[name] if name != "report" else Report, envelope.body)
+    body = load(kind, envelope.body)
     return Command(envelope.id, envelope.at, envelope.actor, body, envelope.expected_version)
 
 

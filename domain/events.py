@@ -373,7 +373,8 @@ class RejectedSignal(EventBody):
     """A signal could not be read; without this record it would be lost in silence."""
 
     signal: str
-    reason: str
+    reason: str = field(metadata=PERSONAL)
+    """It may quote what was sent."""
 
 
 @dataclass(frozen=True)
@@ -449,9 +450,9 @@ def load_event(plain: Mapping[str, Any]) -> Event:
     """The inverse of `dump_event`; WireError names the place where it does not fit."""
     rest = dict(plain)
     kind = rest.pop("kind", None)
-    if kind not in EVENTS:
+    if not isinstance(kind, str) or kind not in EVENTS:
         raise WireError(f"Event.kind: unknown kind {kind!r}")
-    head = load(_Head, {key: value for key, value in rest.items() if key != "data"})
+    head = load(_Head, {key: value for key, value in rest.items() if key != "data"}, "Event")
     body = load(EVENTS[kind], rest.get("data", {}))
     return Event(
         head.seq, head.at, head.actor, head.level, body, head.recorded_at, head.clause, head.due, head.was_due,

@@ -53,7 +53,7 @@ def parse_time(text: str) -> datetime:
     """The inverse of `format_time`; other offsets are converted, other precision is cut to milliseconds."""
     try:
         return truncate(datetime.fromisoformat(text))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise WireError(f"not a time with a zone: {text!r}") from error
 
 
@@ -79,9 +79,12 @@ def dump(value: Any) -> Any:
     }
 
 
-def load(kind: type[T], plain: Any) -> T:
-    """The value of type `kind` that `plain` stands for; WireError names the place where it does not fit."""
-    return cast("T", _decoder(kind)(plain, kind.__name__))
+def load(kind: type[T], plain: Any, where: str = "") -> T:
+    """The value of type `kind` that `plain` stands for; WireError names the place where it does not fit.
+
+    The place begins with `where`, or with the name of the type.
+    """
+    return cast("T", _decoder(kind)(plain, where or kind.__name__))
 
 
 def load_fields(kind: type[Any], plain: Mapping[str, Any]) -> dict[str, Any]:
