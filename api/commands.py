@@ -153,16 +153,13 @@ class Commands:
         raise Unavailable("Temporal does not answer; send the same again, with the same key")
 
     async def _outcome(self, issue: str, command: Command) -> Applied | Queued:
-        receipt = await self._receipts.wait(issue, command.id, ROW_PATIENCE)
-        if receipt is not None:
-            if receipt.outcome == "refused":
-                raise _problem(receipt, command.id)
-            return Applied(command.id, (await self._reader.find(issue)).issue)
+        delivered = await self._receipts.wait(issue, command.id, ROW_PATIENCE)
+        if delivered is not None:
+            return _answer(delivered.issue, command.id, delivered.receipt)
         live = await self._reader.live(issue, QUERY_PATIENCE)
         if live is None or command.id not in live.receipts:
             return Queued(command.id)
-        self._reader.acknowledge(live)
-        return _answer(live, command.id)
+        return _answer(live, command.id, live.receipts[command.id])
 
     async def _after_the_end(self, issue: Issue, command: Command) -> Applied | Queued:
         """The workflow has ended in the meantime: what it made of the command, or why there is nothing to make."""
@@ -218,11 +215,10 @@ def _repeat(issue: Issue, command: Command) -> Applied | None:
         return None
     if known.digest != command.digest:
         raise KeyReused("the key was used for another command to this issue")
-    return _answer(issue, command.id)
+    return _answer(issue, command.id, known)
 
 
-def _answer(issue: Issue, command: str) -> Applied:
-    receipt = issue.receipts[command]
+def _answer(issue: Issue, command: str, receipt: Receipt) -> Applied:
     if receipt.outcome == "refused":
         raise _problem(receipt, command)
     return Applied(command, issue)

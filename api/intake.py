@@ -90,11 +90,10 @@ class Intake:
             is_open = await self._gateway.start(command, folded, pins)
             if not is_open:
                 return (await self._reader.find(issue)).issue
-            if await self._receipts.wait(issue, command.id, ROW_PATIENCE) is not None:
-                return (await self._reader.find(issue)).issue
+            if (delivered := await self._receipts.wait(issue, command.id, ROW_PATIENCE)) is not None:
+                return delivered.issue
             live = await self._reader.live(issue, QUERY_PATIENCE)
             if live is not None:
-                self._reader.acknowledge(live)
                 return live
             # Nobody works at the moment. What Temporal holds says whether it was this report that came first.
             first = await self._gateway.beginning(issue)

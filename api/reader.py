@@ -53,13 +53,6 @@ class Reader:
         self._now = now
         self._floors: OrderedDict[str, int] = OrderedDict()
 
-    def acknowledge(self, issue: Issue) -> None:
-        """A caller was told of this version before its row was there: no read shows an earlier one from now on."""
-        self._floors[issue.id] = max(issue.version, self._floors.get(issue.id, 0))
-        self._floors.move_to_end(issue.id)
-        while len(self._floors) > _MOST_FLOORS:
-            self._floors.popitem(last=False)
-
     async def row(self, issue: str) -> Issue | None:
         """The issue as the read model has it. Raises SqlDown."""
         async with self._model.read() as session:
@@ -105,39 +98,54 @@ class Reader:
     async def readable(self, caller: Caller, issue: str) -> Seen:
         """As `visible`, for those who want to know how it stands: never a state that may be long past."""
         seen = await self.visible(caller, issue)
-        floor = self._floors.get(issue, 0)
-        if seen.issue.version < floor or (seen.known.origin == "beginning" and not self._model.is_up):
+        match seen.known.origin:
+            case "live":
+                is_past = False
+            case "row":
+                is_past = seen.issue.version < self._floors.get(issue, 0)
+            case "beginning":
+                is_past = not self._model.is_up or issue in self._floors
+        if is_past:
             raise Unavailable("the issue cannot be read at the moment")
         return seen
 
     async def live(self, issue: str, patience: float = 0.9) -> Issue | None:
         """The issue as its workflow has it; None if nobody answers for it or Temporal does not know it (any more)."""
         try:
-            return await self._gateway.snapshot(issue, patience)
+            return self._shown(await self._gateway.snapshot(issue, patience))
         except (Silent, Unreachable):
             return None
 
     async def timeline(self, issue: Issue) -> Sequence[Event]:
-        """Its events, at least up to the version that was acknowledged. Raises Unavailable."""
+        """Its events, at least up to this version. Raises Unavailable."""
         try:
             async with self._model.read() as session:
                 events = await queries.timeline(session, issue.id)
         except SqlDown:
             raise Unavailable("the timeline cannot be read") from None
-        if len(events) < max(issue.version, self._floors.get(issue.id, 0)):
+        if len(events) < issue.version:
             raise Unavailable("the timeline is being written")
         return events
 
     async def _from_workflow(self, issue: str) -> Known | None:
         """From the workflow; where no worker answers, from the input of its run. Raises Unreachable."""
         try:
-            found = await self._gateway.snapshot(issue)
+            found = self._shown(await self._gateway.snapshot(issue))
         except Silent:
             start = await self._gateway.beginning(issue)
             if start is None:
                 return None
             return Known(self.began(start), "beginning")
         return None if found is None else Known(found, "live")
+
+    def _shown(self, live: Issue | None) -> Issue | None:
+        """Notes a version that may be seen before its row is there: no read shows an earlier one from now on."""
+        if live is not None:
+            self._floors[live.id] = max(live.version, self._floors.get(live.id, 0))
+            self._floors.move_to_end(live.id)
+            if len(self._floors) > _MOST_FLOORS:
+                self._floors.popitem(last=False)
+        return live
 
     def began(self, start: Start) -> Issue:
         """The state at the beginning of a run: the one it continues, or the one that its report leads to."""

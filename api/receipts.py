@@ -3,21 +3,35 @@
 import asyncio
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import select
 
 from api.readmodel import ReadModel, SqlDown
+from db import queries
 from db.tables import ReceiptRow
-from domain.issue import Receipt
+from domain.issue import Issue, Receipt
 
 _Key = tuple[str, str]
 
-_FAST: Final = 0.004
-"""Seconds between two looks while somebody has only just begun to wait: a row usually takes 12 ms."""
-_SLOW: Final = 0.04
-_SHARE: Final = 0.2
+_FIRST: Final = 0.008
+"""Seconds until the first look: a row usually takes 12 ms, and each look costs a millisecond or more of work."""
+_OFTEN: Final = 0.005
+_SELDOM: Final = 0.05
+_SHARE: Final = 0.25
 """Between those two, a look comes after this share of the time waited so far."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What became of a command, and its issue as it stood when that was read: at that version or a later one."""
+
+    receipt: Receipt
+    issue: Issue
+
+
+_Waiting = asyncio.Future[Delivered | None]
 
 
 class Receipts:
@@ -25,14 +39,14 @@ class Receipts:
 
     def __init__(self, model: ReadModel) -> None:
         self._model = model
-        self._waiting: defaultdict[_Key, set[asyncio.Future[Receipt | None]]] = defaultdict(set)
+        self._waiting: defaultdict[_Key, set[_Waiting]] = defaultdict(set)
         self._youngest = 0.0
         self._looking: asyncio.Task[None] | None = None
 
-    async def wait(self, issue: str, command: str, patience: float) -> Receipt | None:
+    async def wait(self, issue: str, command: str, patience: float) -> Delivered | None:
         """The receipt once its row is there; None after `patience` seconds, or as soon as the database is away."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Receipt | None] = loop.create_future()
+        future: _Waiting = loop.create_future()
         key = (command, issue)
         self._waiting[key].add(future)
         self._youngest = loop.time()
@@ -56,8 +70,9 @@ class Receipts:
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
+        pause = _FIRST
         while self._waiting:
-            await asyncio.sleep(min(_SLOW, max(_FAST, (loop.time() - self._youngest) * _SHARE)))
+            await asyncio.sleep(pause)
             try:
                 await self._deliver()
             except SqlDown:
@@ -66,6 +81,7 @@ class Receipts:
                         _resolve(future, None)
             # Those who have got theirs leave before the next look.
             await asyncio.sleep(0)
+            pause = min(_SELDOM, max(_OFTEN, (loop.time() - self._youngest) * _SHARE))
 
     async def _deliver(self) -> None:
         wanted = {command for command, _ in self._waiting}
@@ -73,12 +89,14 @@ class Receipts:
             return
         async with self._model.read() as session:
             rows = (await session.scalars(select(ReceiptRow).where(ReceiptRow.command_id.in_(wanted)))).all()
-        for row in rows:
-            receipt = Receipt(row.digest, row.outcome, row.seq, row.code, row.reason)
-            for future in self._waiting.get((row.command_id, row.issue), ()):
-                _resolve(future, receipt)
+            for row in rows:
+                waiting = self._waiting.get((row.command_id, row.issue))
+                if waiting and (issue := await queries.issue(session, row.issue)) is not None:
+                    receipt = Receipt(row.digest, row.outcome, row.seq, row.code, row.reason)
+                    for future in list(waiting):
+                        _resolve(future, Delivered(receipt, issue))
 
 
-def _resolve(future: "asyncio.Future[Receipt | None]", receipt: Receipt | None) -> None:
+def _resolve(future: _Waiting, delivered: Delivered | None) -> None:
     if not future.done():
-        future.set_result(receipt)
+        future.set_result(delivered)

@@ -59,7 +59,8 @@ async def test_without_a_worker_a_command_is_queued_and_keeps_its_time(known: di
         f"/v1/commands/{queued['command_id']}", idle.staff, lambda body: body["outcome"] != "queued"
     )
     assert receipt["outcome"] == "applied"
-    events = (await idle.get(f"/v1/issues/{known['id']}/timeline", idle.staff))["events"]
+    path = f"/v1/issues/{known['id']}/timeline"
+    events = (await idle.until(path, idle.staff, lambda body: True))["events"]
     (accepted,) = [event for event in events if event["kind"] == "accepted"]
     assert (parse_time(accepted["at"]) - parse_time(events[0]["at"])).total_seconds() < 1.5 + 5
     assert accepted["command_id"] == queued["command_id"]

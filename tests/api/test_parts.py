@@ -16,11 +16,12 @@ from api.receipts import Receipts
 from api.stamp import Skew, now
 from db.directory import store_directory
 from db.engine import Database
-from db.tables import ReceiptRow
 from db.upgrade import upgrade_async
+from domain.commands import Accept
 from domain.directory import Directory
 from domain.directory_csv import parse
 from policies.loader import shipped
+from support.stories import PROPERTY, Story, store
 from support.system import EXAMPLE
 
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
@@ -92,27 +93,16 @@ async def test_what_is_not_the_databases_fault_does_not_count_against_it(databas
     assert model.is_up
 
 
-async def put_receipt(database: Database, command: str, issue: str, seq: int = 3) -> None:
-    """Without the issue that it belongs to: only its own columns matter here."""
-    async with database.write() as session:
-        await session.execute(text("PRAGMA defer_foreign_keys=ON"))
-        row = ReceiptRow(command_id=command, issue=issue, digest="d", outcome="applied", code="", reason="", seq=seq)
-        session.add(row)
-        await session.flush()
-        # The row is looked for by the waiting ones only after the transaction, so the issue has to be there too.
-        columns = (await session.execute(text("PRAGMA table_info(issues)"))).all()
-        names = [column[1] for column in columns if column[1] != "id"]
-        values = ", ".join("0" for _ in names)
-        await session.execute(text(f"INSERT INTO issues (id, {', '.join(names)}) VALUES ('{issue}', {values})"))
-
-
 async def test_who_waits_gets_the_receipt_of_that_issue(database: Database) -> None:
     receipts = Receipts(ReadModel(database))
-    waiting = [asyncio.create_task(receipts.wait("i1", "c1", 10)) for _ in range(3)]
-    other = asyncio.create_task(receipts.wait("i2", "c1", 0.3))
+    story = Story()
+    waiting = [asyncio.create_task(receipts.wait(story.id, "c1", 10)) for _ in range(3)]
+    other = asyncio.create_task(receipts.wait("another", "c1", 0.3))
+    await store(database, story, story.reported())
     await asyncio.sleep(0.05)
-    await put_receipt(database, "c1", "i1")
-    assert {receipt.seq for receipt in await asyncio.gather(*waiting) if receipt} == {3}
+    await store(database, story, story.give(Accept(), PROPERTY, command="c1"))
+    delivered = [found for found in await asyncio.gather(*waiting) if found is not None]
+    assert [(found.receipt.outcome, found.issue.status) for found in delivered] == [("applied", "accepted")] * 3
     assert await other is None
     await receipts.close()
 
