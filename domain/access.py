@@ -72,7 +72,7 @@ def _level(issue: Issue, actor: Actor) -> Level | None:
     """The level of the place's ladder for which the actor speaks."""
     place = issue.place
     match actor.role:
-        case "property" if actor.org == place.operator and not issue.about_operator:
+        case "property" if actor.org is not None and actor.org == place.operator and not issue.about_operator:
             return "property"
         case "community" if actor.org == place.community:
             return "community"

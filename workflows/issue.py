@@ -18,10 +18,9 @@ with workflow.unsafe.imports_passed_through():
     from domain.events import Event, chain, dump_event, event_digest
     from domain.issue import Issue, dump_issue, load_issue
     from domain.limits import check_weight, shown
-    from domain.policy import Policy
+    from domain.pins import read_calendars, read_policy
     from domain.summary import details
-    from domain.wire import canonical, dump, load, truncate
-    from domain.worktime import YearCalendar
+    from domain.wire import canonical, dump, truncate
 
 LOCAL_TIMEOUT: Final = timedelta(milliseconds=300)
 ORDINARY_TIMEOUT: Final = timedelta(seconds=10)
@@ -54,8 +53,8 @@ class IssueWorkflow:
 
     @workflow.init
     def __init__(self, start: Start) -> None:
-        policy = load(Policy, start.policy)
-        calendars = tuple(load(YearCalendar, each) for each in start.calendars)
+        policy, calendars = read_policy(start.policy), read_calendars(start.calendars)
+        self._first_pins = start.policy, start.calendars
         if start.state is None:
             self._issue = Issue.new(start.issue, policy, calendars, start.rules_version)
         else:
@@ -159,7 +158,7 @@ class IssueWorkflow:
             await workflow.wait_condition(lambda: bool(self._unrecorded))
             part = self._unrecorded[0]
             first = part.events[0]["seq"] == 1
-            policy, calendars = self._pins() if first else (None, None)
+            policy, calendars = self._first_pins if first else (None, None)
             stored = await self._record(Batch(self._issue.id, part.events, policy, calendars), part.repeatable)
             if stored != chain(event_digest(event) for event in part.events):
                 raise DigestMismatch(f"issue {self._issue.id} from event {part.events[0]['seq']}")
@@ -167,17 +166,20 @@ class IssueWorkflow:
 
     async def _record(self, batch: Batch, repeatable: bool) -> str:
         """A local activity is seen before its task is committed, so only what a repeated task repeats may use it."""
+        plain = vars(
+            batch
+        )  # the same JSON; a dataclass would first be copied value by value, which takes longer than folding
         if repeatable:
             try:
                 return await workflow.execute_local_activity(
-                    RECORD, batch, result_type=str, start_to_close_timeout=LOCAL_TIMEOUT,
+                    RECORD, plain, result_type=str, start_to_close_timeout=LOCAL_TIMEOUT,
                     retry_policy=RetryPolicy(maximum_attempts=1),
                 )  # fmt: skip
             except FailureError:
                 # It failed or took too long (which is no ActivityError here): the ordinary one outlasts that.
                 pass
         return await workflow.execute_activity(
-            RECORD, batch, result_type=str, start_to_close_timeout=ORDINARY_TIMEOUT, retry_policy=RETRY
+            RECORD, plain, result_type=str, start_to_close_timeout=ORDINARY_TIMEOUT, retry_policy=RETRY
         )
 
     def _supervise(self, task: "asyncio.Task[None]") -> None:
