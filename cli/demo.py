@@ -30,6 +30,8 @@ PATIENCE: Final = 120.0
 """Seconds after which the demo stops waiting for what should have happened by itself."""
 _LOOK: Final = 0.4
 """Seconds between two looks at the issues."""
+_COLUMNS: Final = {"case": 20, "lead": 4, "status": 8, "next": 8, "left": 5, "what happened last": 22}
+"""With their widths, so that nothing jumps while it is drawn anew; together they fit 80 columns."""
 _COLOURS: Final = {"overdue": "red", "escalated": "bold red", "warned": "yellow", "closed": "green", "reminded": "red"}
 
 
@@ -60,19 +62,23 @@ class Act:
     began: float | None = None
     stamped: datetime = field(default_factory=lambda: datetime.now(UTC))
     done: int = 0
+    failed: str = ""
+    """Why the story could not go on: on a slow machine a clock may have been faster."""
     issues: list[Shown] = field(default_factory=list[Shown])
 
     @property
     def next(self) -> Step | None:
-        return self.story.steps[self.done] if self.done < len(self.story.steps) else None
+        return None if self.failed or self.done == len(self.story.steps) else self.story.steps[self.done]
 
     @property
     def is_over(self) -> bool:
         """Whether all has been done and what must follow by itself has followed."""
-        if self.next is not None or not self.issues:
+        if self.failed:
+            return True
+        if self.next is not None:
             return False
         if self.story is NOBODY:
-            return self.issues[0].stands["level"] == "street" and bool(self.issues[0].stands.get("overdue"))
+            return self.issues[0].stands["level"] == "street"
         return all(issue.is_closed for issue in self.issues)
 
 
@@ -80,21 +86,28 @@ Tell = Callable[[float, Shown, Mapping[str, Any]], None]
 
 
 def play(settings: Settings, wanted: Sequence[int], console: Console | None = None) -> None:
-    """Plays the stories with these numbers, or all. Raises Failure if a step is refused or nobody answers."""
+    """Plays the stories with these numbers, or all. Raises Failure if nobody answers, or a story did not come off."""
     console = console or Console(highlight=False)
     stories = [story for story in (*STORIES, NOBODY) if not wanted or story.id in wanted]
     with ExitStack() as stack:
         troupe = Troupe(settings, stack)
         acts = [Act(story) for story in stories]
         console.print(
-            f"{len(acts)} stories, side by side, in compound [bold]{DEMO.compound}[/bold]: every step has 10 seconds.\n"
+            f"In compound [bold]{DEMO.compound}[/bold] every step has ten seconds; the text names the real place."
         )
+        for story in stories:
+            console.print(f"  {story.id} {story.place}: {story.title}")
+        console.print()
         if console.is_terminal:
             with Live(_table(acts), console=console, refresh_per_second=4) as live:
                 _run(troupe, acts, lambda *_: None, lambda: live.update(_table(acts)))
         else:
             _run(troupe, acts, lambda at, issue, event: _say(console, at, issue, event), lambda: None)
     _what_next(console, settings, acts)
+    if wrong := [
+        f"story {act.story.id}: {act.failed or 'not at its end'}" for act in acts if act.failed or not act.is_over
+    ]:
+        raise Failure("; ".join(wrong))
 
 
 class Troupe:
@@ -160,7 +173,7 @@ def _step(troupe: Troupe, act: Act) -> None:
         else:
             _command(client, act.issues[step.to], step, body)
     except Refusal as refusal:
-        raise Failure(f"story {act.story.id}, {step.command} by {step.who}: {refusal}") from None
+        act.failed = f"{step.command} by {step.who}: {refusal}"
     act.done += 1
 
 
@@ -210,18 +223,18 @@ def _say(console: Console, at: float, issue: Shown, event: Mapping[str, Any]) ->
     """One line for those who read a file."""
     actor = event.get("actor")
     who = f"{actor['role']} {actor.get('org') or ''}".strip() if actor else "the clock"
-    line = f"{at:6.1f} s  {issue.number}  {issue.story.place}  {_happened(event)}  [{who}]"
-    console.print(escape(plain_line(line)), soft_wrap=True)
+    line = f"{issue.number}  {issue.story.place}  {_happened(event)}  [{who}]"
+    console.print(f"{at:6.1f} s  {escape(plain_line(line))}", soft_wrap=True)
 
 
 def _table(acts: Sequence[Act]) -> Table:
     """All issues as they stand; it is drawn anew in place."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=False)
-    for header in ("case", "lead", "status", "next", "left", "what happened last"):
-        table.add_column(header, no_wrap=header in ("lead", "left"))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for header, width in _COLUMNS.items():
+        table.add_column(header, width=width, no_wrap=True, overflow="ellipsis")
     for act in acts:
         if not act.issues:
-            table.add_row(_titled(act.story), "", "", "", "", "")
+            table.add_row(f"{act.story.id} {act.story.place}")
         for issue in act.issues:
             table.add_row(*(escape(plain_line(cell)) for cell in _cells(act, issue)), style=issue.colour)
     return table
@@ -230,7 +243,7 @@ def _table(acts: Sequence[Act]) -> Table:
 def _cells(act: Act, issue: Shown) -> tuple[str, ...]:
     stands = issue.stands
     step: Mapping[str, Any] = stands.get("next") or {}
-    name = _titled(act.story) if issue is act.issues[0] else f"  + {issue.number}"
+    name = f"{act.story.id} {act.story.place}" if issue is act.issues[0] else f"  + {issue.number}"
     seconds = (datetime.fromisoformat(step["due"]) - datetime.now(UTC)).total_seconds() if step else 0.0
     return (
         name,
@@ -242,20 +255,16 @@ def _cells(act: Act, issue: Shown) -> tuple[str, ...]:
     )
 
 
-def _titled(story: Story) -> str:
-    return f"{story.id} {story.place} {story.title}"
-
-
 def _what_next(console: Console, settings: Settings, acts: Sequence[Act]) -> None:
     """Where to look at what was played, and what to try."""
     issues = [issue for act in acts for issue in act.issues]
-    codes = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title="The reporters' tracking codes", title_justify="left")
-    for header in ("story", "number", "id", "tracking code", "closed as"):
+    codes = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for header in ("", "issue", "tracking code", "closed as"):
         codes.add_column(header, no_wrap=header != "closed as")
     for issue in issues:
         closed = issue.stands.get("closed")
         kind = f"{closed['kind']}, {closed['satisfaction']}" if closed else "still open"
-        codes.add_row(str(issue.story.id), issue.number, issue.id, issue.code, kind)
+        codes.add_row(str(issue.story.id), issue.id, issue.code, kind)
     console.print(codes)
     url = base_url(settings)
     addresses = [("pages", f"{url}/"), ("API", f"{url}/openapi.json")]
@@ -264,13 +273,11 @@ def _what_next(console: Console, settings: Settings, acts: Sequence[Act]) -> Non
     for name, address in addresses:
         console.print(f"[bold]{name:<12}[/bold] {address}", soft_wrap=True)
     console.print("\n[bold]Try[/bold]")
-    first, last = issues[0], issues[-1]
-    for line in (
-        f"jiesu show {first.id} --code {first.code}",
-        f"jiesu worklist --role street --org {DEMO.orgs['street']}",
-        f"jiesu do accept {last.id} --role street --org {DEMO.orgs['street']}" if not last.is_closed else "",
-        "jiesu report 厨房漏水 --compound demo --category leak",
-        "jiesu policy explain 52022 --category drain --from 2026-11-20T19:52",
-    ):
-        if line:
-            console.print(f"  {escape(line)}", soft_wrap=True)
+    street = f"--role street --org {DEMO.orgs['street']}"
+    tries = [f"jiesu show {issue.id} --code {issue.code}" for issue in issues[:1]]
+    tries.append(f"jiesu worklist {street}")
+    tries += [f"jiesu do accept {issue.id} {street}" for issue in issues if issue.story is NOBODY]
+    tries.append("jiesu report 厨房漏水 --compound demo --category leak")
+    tries.append("jiesu policy explain 52022 --category drain --from 2026-11-20T19:52")
+    for line in tries:
+        console.print(f"  {escape(line)}", soft_wrap=True)

@@ -66,7 +66,7 @@ def report(
         "about_operator": about_operator, "location": location, "channel": channel,
         "contact": {"name": name, "phone": phone},
     }  # fmt: skip
-    with _client(_Caller(token, person, role, org)) as client:
+    with _client(_Caller(token, person, role, org, key=key)) as client:
         answer = client.report(body, key)
     if as_json:
         _print_json(answer)
@@ -79,7 +79,9 @@ def report(
 
 
 def do(
-    command: Annotated[str, typer.Argument(help="accept, arrive, complete, ... (see /docs of the API)")],
+    command: Annotated[
+        str, typer.Argument(help="accept, arrive, complete, ... (all of them: /openapi.json of the API)")
+    ],
     issue: Issue,
     fields: Annotated[
         list[str] | None,
@@ -100,7 +102,7 @@ def do(
     if name not in SIGNALS:
         raise Failure(f"unknown command {plain_line(command)}: one of {', '.join(SIGNALS)}")
     body = read_fields(SIGNALS[name], fields or ())
-    with _client(_Caller(token, person, role, org, code), needs=True) as client:
+    with _client(_Caller(token, person, role, org, code, key), needs=True) as client:
         answer = client.command(_id_of(client, issue, code), name, body, code=code, key=key, version=version)
     if as_json:
         _print_json(answer)
@@ -164,7 +166,7 @@ def worklist(
         )
     console = _console()
     console.print(table)
-    console.print(f"{len(items)} open issues of {escape(plain_line(whose))}", highlight=False)
+    console.print(f"{len(items)} open issue{'' if len(items) == 1 else 's'} of {escape(plain_line(whose))}")
 
 
 def demo(
@@ -187,6 +189,7 @@ class _Caller:
     role: str | None
     org: str | None
     code: str | None = None
+    key: str | None = None
 
 
 def _settings() -> Settings:
@@ -210,8 +213,9 @@ def _client(caller: _Caller, *, needs: bool = False) -> Client:
         raise Failure(
             "who are you? Give --role and --org (e.g. --role property --org demo-property), --token or --code"
         )
-    if token is not None and not (token.isascii() and token.isprintable() and token.strip()):
-        raise Failure("this is not a token")
+    for given, what in ((token, "token"), (caller.code, "tracking code"), (caller.key, "key")):
+        if given is not None and not (given.isascii() and given.isprintable() and given.strip()):
+            raise Failure(f"this is not a {what}")
     return Client(base_url(settings), token)
 
 
@@ -279,8 +283,9 @@ def _timeline_table(events: Sequence[Mapping[str, Any]]) -> Table:
     table = _table("at", "what", "lead", "who", "clause", "said")
     for event in events:
         actor = event.get("actor")
-        who = f"{actor['role']} {actor.get('org') or ''}" if actor else "the clock"
-        cells = (local(event["at"]), event["kind"], LABELS[event["level"]], who, event.get("clause") or "", said(event))
+        who = (actor.get("org") or actor["role"]) if actor else "the clock"
+        clause = event.get("clause") or ""
+        cells = (local(event["at"])[5:], event["kind"], LABELS[event["level"]], who, clause, said(event))
         style = {"overdue": "red", "escalated": "red", "warned": "yellow", "refused": "dim"}.get(str(event["kind"]))
         table.add_row(*(escape(plain_line(cell)) for cell in cells), style=style)
     return table
@@ -356,7 +361,7 @@ def _line(console: Console, name: str, text: str) -> None:
 def _table(*headers: str) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for header in headers:
-        table.add_column(header, overflow="fold")
+        table.add_column(header, overflow="fold", no_wrap=header in ("at", "what", "lead", "left", "issue", "status"))
     return table
 
 

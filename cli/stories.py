@@ -175,10 +175,10 @@ DRAIN: Final = Story(
             {"title": "通水试验,处理渗水墙面", "due": Moment(200, 40), "owner": Org("volunteer")},
         ]}),
         Step(140, 33, "volunteer", "step_done", {"step": 1}),
-        Step(190, 36, "volunteer", "step_done", {"step": 2}),
-        Step(195, 38, "volunteer", "answer", {"text": "疏通了,没有收费;以后每季度清一次落水口"}),
-        Step(196, 40, "volunteer", "complete", {"evidence": ["photo-drain-before", "photo-drain-after"]}),
-        Step(260, 44, "resident", "confirm", {"outcome": "solved", "satisfaction": "satisfied"}),
+        Step(190, 35, "volunteer", "step_done", {"step": 2}),
+        Step(195, 36, "volunteer", "answer", {"text": "疏通了,没有收费;以后每季度清一次落水口"}),
+        Step(196, 38, "volunteer", "complete", {"evidence": ["photo-drain-before", "photo-drain-after"]}),
+        Step(260, 42, "resident", "confirm", {"outcome": "solved", "satisfaction": "satisfied"}),
     ),
 )  # fmt: skip
 
@@ -246,33 +246,33 @@ PARKING: Final = Story(
             "note": "联席会议:议题经党支部审核,建议街道统筹资金", "parties": ["业委会", "物业", "商户", "执法"],
         }),
         Step(2 * DAY + 21 * HOUR, 14, "community", "escalate", {"reason": "要用一百万元,社区定不了"}),
-        Step(3 * DAY + 14 * HOUR, 17, "street", "accept", {"note": "街道牵头"}),
-        Step(6 * DAY + 14 * HOUR, 19, "property", "plan", {"steps": [
-            {"title": "一百万元到位", "due": Moment(27 * DAY + 23 * HOUR, 29), "owner": Org("street")},
-            {"title": "一号停车场开工并清理摊位", "due": Moment(48 * DAY + 23 * HOUR, 36), "owner": Org("community")},
+        Step(3 * DAY + 14 * HOUR, 16, "street", "accept", {"note": "街道牵头"}),
+        Step(6 * DAY + 14 * HOUR, 17.5, "property", "plan", {"steps": [
+            {"title": "一百万元到位", "due": Moment(27 * DAY + 23 * HOUR, 28), "owner": Org("street")},
+            {"title": "一号停车场开工并清理摊位", "due": Moment(48 * DAY + 23 * HOUR, 32), "owner": Org("community")},
             {"title": "二号停车场,两处共三百多个车位", "due": Moment(69 * DAY + 23 * HOUR, 70 * 86400),
              "owner": Org("property")},
         ]}),
-        Step(7 * DAY + 14 * HOUR, 22, "street", "grant", {"what": "plan", "note": "同意,分三步"}),
-        Step(9 * DAY + 14 * HOUR, 23, "street", "answer", {"text": "方案已公示:建两个停车场,三百多个车位"}),
+        Step(7 * DAY + 14 * HOUR, 19, "street", "grant", {"what": "plan", "note": "同意,分三步"}),
+        Step(9 * DAY + 14 * HOUR, 20, "street", "answer", {"text": "方案已公示:建两个停车场,三百多个车位"}),
         *(
-            Step(day * DAY + 14 * HOUR, 23 + day / 20, "community", "comment", {"text": f"第 {day} 天:按方案推进"})
+            Step(day * DAY + 14 * HOUR, 20 + day / 20, "community", "comment", {"text": f"第 {day} 天:按方案推进"})
             for day in (14, 20)
         ),
-        Step(25 * DAY + 14 * HOUR, 27, "property", "step_done", {"step": 1, "note": "资金到账"}),
+        Step(25 * DAY + 14 * HOUR, 23, "property", "step_done", {"step": 1, "note": "资金到账"}),
         *(
-            Step(day * DAY + 14 * HOUR, 27 + day / 20, "community", "comment", {"text": f"第 {day} 天:按方案推进"})
+            Step(day * DAY + 14 * HOUR, 23 + day / 20, "community", "comment", {"text": f"第 {day} 天:按方案推进"})
             for day in (31, 37, 43)
         ),
         # The second step is two days late, and shown red until it is done.
-        Step(50 * DAY + 14 * HOUR, 43, "property", "step_done", {"step": 2, "note": "摊位清完,晚了两天"}),
+        Step(50 * DAY + 14 * HOUR, 39, "property", "step_done", {"step": 2, "note": "摊位清完,晚了两天"}),
         *(
-            Step(day * DAY + 14 * HOUR, 42 + day / 40, "community", "comment", {"text": f"第 {day} 天:按方案推进"})
+            Step(day * DAY + 14 * HOUR, 38 + day / 40, "community", "comment", {"text": f"第 {day} 天:按方案推进"})
             for day in (56, 62)
         ),
-        Step(67 * DAY + 14 * HOUR, 46, "property", "step_done", {"step": 3, "note": "三百多个车位"}),
-        Step(68 * DAY + 14 * HOUR, 48, "property", "complete", {"evidence": ["photo-lot-1", "photo-lot-2"]}),
-        Step(69 * DAY, 52, "resident", "confirm", {"outcome": "solved", "satisfaction": "basically"}),
+        Step(67 * DAY + 14 * HOUR, 42, "property", "step_done", {"step": 3, "note": "三百多个车位"}),
+        Step(68 * DAY + 14 * HOUR, 44, "property", "complete", {"evidence": ["photo-lot-1", "photo-lot-2"]}),
+        Step(69 * DAY, 48, "resident", "confirm", {"outcome": "solved", "satisfaction": "basically"}),
     ),
 )  # fmt: skip
 
@@ -299,11 +299,11 @@ BOTTLE: Final = Story(
         Step(3, 3, "property", "accept", {"note": "保安赶往现场"}),
         Step(4, 4, "community", "adopt", {"issue": Reported(1)}),
         Step(5, 5, "property", "contact", {"note": "家长和孩子无恙"}),
-        Step(9, 6, "property", "arrive", {"note": "封存录像"}),
+        Step(9, 6, "property", "arrive", {"assessment": "minor", "note": "封存录像"}),
         Step(12, 8, "property", "mitigate", {"note": "单元门口已围挡"}),
-        Step(22, 10, "property", "answer", {"text": "录像已封存并交派出所;加装防护网,逐户提醒"}),
-        Step(55, 13, "property", "refer", {"service": "110", "receipt": "回执-001", "note": "派出所已受理"}),
-        Step(60, 15, "property", "complete", {
+        Step(22, 9, "property", "answer", {"text": "录像已封存并交派出所;加装防护网,逐户提醒"}),
+        Step(55, 10.5, "property", "refer", {"service": "110", "receipt": "回执-001", "note": "派出所已受理"}),
+        Step(60, 12, "property", "complete", {
             "kind": "referred", "evidence": ["footage-camera-1", "police-receipt-001"],
             "note": "由派出所处理;防护网三日内装好",
         }),

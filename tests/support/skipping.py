@@ -114,7 +114,7 @@ class SkippedTime:
         for issue, handle in list(self.open.items()):
             snapshot: dict[str, Any] = await handle.query("snapshot")
             async with asyncio.timeout(20):
-                while (await self.issue(issue)).version < snapshot["state"]["version"]:  # noqa: ASYNC110
+                while (await self.issue(issue)).version < snapshot["state"]["version"]:
                     await asyncio.sleep(0.002)
             if (await self.issue(issue)).is_closed:
                 del self.open[issue]

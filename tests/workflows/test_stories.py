@@ -230,6 +230,7 @@ async def test_a_thrown_bottle_is_referred_at_once_and_closed_as_referred_with_p
 0 20:34 adopted property
 0 20:35 contacted property contact-urgent due 0 21:03
 0 20:39 arrived property
+0 20:39 assessed property
 0 20:42 mitigated property
 0 20:52 answered property answer-urgent due 0 22:30
 0 21:25 referred property

@@ -1,0 +1,238 @@
+"""The commands that speak to a running Jiesu, against a whole system."""
+
+import asyncio
+import json
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import structlog
+from typer.testing import CliRunner, Result
+
+from cli import main
+from cli.app import app
+from cli.client import Refusal, base_url, plain_line
+from cli.errors import Failure
+from cli.issues import left, read_fields, said
+from domain.commands import Arrive, Complete, Plan, Refer, Rule, Schedule, StepDone
+from processes import free_port
+from settings import Settings
+from support.system import System, running_system
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+STAFF = ("--role", "property", "--org", "demo-property")
+
+
+@dataclass
+class Terminal:
+    """Runs `jiesu` in this process, or as a process of its own; each with the settings of the system."""
+
+    system: System
+
+    @property
+    def settings(self) -> dict[str, str]:
+        port = self.system.client.base_url.port
+        return {"JIESU_HOME": str(self.system.home), "JIESU_API_PORT": str(port), "COLUMNS": "100"}
+
+    async def run(self, *arguments: str) -> str:
+        """What it prints."""
+        result = await self._invoke(*arguments)
+        assert result.exit_code == 0, result.output + repr(result.exception)
+        return result.stdout
+
+    async def read(self, *arguments: str) -> Any:
+        return json.loads(await self.run(*arguments, "--json"))
+
+    async def complaint(self, *arguments: str) -> str:
+        """The one line that it fails with."""
+        result = await self._invoke(*arguments)
+        assert isinstance(result.exception, Failure), result.output
+        assert result.output == ""
+        assert str(result.exception).isprintable()
+        return str(result.exception)
+
+    async def process(self, *arguments: str) -> str:
+        """What it prints as people run it."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("JIESU_")}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cli", *arguments, cwd=CHECKOUT, env=environment | self.settings,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = (stream.decode() for stream in await process.communicate())
+        assert process.returncode == 0, out + err
+        return out
+
+    async def _invoke(self, *arguments: str) -> Result:
+        # In a thread: the API that it asks runs on the loop of the tests.
+        return await asyncio.to_thread(CliRunner().invoke, app, arguments, env=self.settings)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def terminal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Terminal]:
+    # Worker and API run in this process, and what they log must not be taken for what the command prints.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    async with running_system(tmp_path_factory.mktemp("cli")) as system:
+        yield Terminal(system)
+    structlog.reset_defaults()
+
+
+async def test_an_issue_from_report_to_confirmation(terminal: Terminal) -> None:
+    reported = await terminal.read("report", "厨房漏水", "--category", "leak", "--location", "3幢2单元501")
+    issue, code = reported["id"], reported["tracking_code"]
+    assert reported["status"] == "dispatched"
+
+    done = await terminal.read("do", "accept", reported["number"], "note=马上到", *STAFF)
+    assert done["outcome"] == "applied"
+    await terminal.run("do", "arrive", issue, "assessment=minor", *STAFF)
+    out = await terminal.run("do", "complete", issue, "answer=换了垫圈", 'evidence=["photo-1"]', *STAFF)
+    assert "completed" in out
+    confirmed = await terminal.read("do", "confirm", issue, "outcome=solved", "satisfaction=satisfied", "--code", code)
+    assert confirmed["issue"]["closed"] == {"kind": "solved", "satisfaction": "satisfied"}
+
+    shown = await terminal.read("show", issue, "--code", code)
+    assert shown["issue"]["status"] == "closed"
+    assert [event["seq"] for event in shown["events"]] == list(range(1, shown["issue"]["version"] + 1))
+    out = await terminal.run("show", issue, "--code", code)
+    assert "已结案" in out
+    assert "换了垫圈" in out
+
+
+async def test_the_worklist_of_an_organisation(terminal: Terminal) -> None:
+    reported = await terminal.read("report", "电梯停了", "--category", "elevator", "--urgent")
+    items = (await terminal.read("worklist", *STAFF))["items"]
+    assert reported["id"] in [item["id"] for item in items]
+    out = await terminal.run("worklist", "demo-property", "--role", "community", "--org", "demo-community")
+    assert reported["number"] in out
+
+
+async def test_a_key_acts_once(terminal: Terminal) -> None:
+    key = str(uuid.uuid4())
+    first = await terminal.read("report", "路灯坏了", "--key", key)
+    again = await terminal.read("report", "路灯坏了", "--key", key)
+    assert (first["id"], first["tracking_code"]) == (again["id"], again["tracking_code"])
+
+
+async def test_what_the_api_refuses_is_one_line_with_its_reason(terminal: Terminal) -> None:
+    issue = (await terminal.read("report", "下水道堵了", "--category", "drain"))["id"]
+    refused = await terminal.complaint("do", "complete", issue, *STAFF)
+    assert "nobody has accepted the issue yet" in refused
+    assert "(refused, 409)" in refused
+    assert "(stale, 412)" in await terminal.complaint("do", "accept", issue, "--version", "1", *STAFF)
+    assert "(invalid, 422)" in await terminal.complaint("do", "refer", issue, "service=911", *STAFF)
+    assert "(not-found, 404)" in await terminal.complaint("show", issue, "--code", "0000-0000")
+    assert "(unauthenticated, 401)" in await terminal.complaint("worklist", "demo-property", "--token", "nonsense")
+
+
+async def test_who_acts_must_be_known_here(terminal: Terminal) -> None:
+    assert (
+        await terminal.complaint("worklist", "--role", "street", "--org", "nowhere") == "unknown organisation nowhere"
+    )
+    assert "no issue with the number" in await terminal.complaint("show", "JS-00000-00000", *STAFF)
+
+
+async def test_the_demo_plays_twice_in_a_row(terminal: Terminal) -> None:
+    """Plain lines, since nobody watches; the unattended issue climbs from level to level within a minute."""
+    out = await terminal.process("demo", "--story", "1", "--story", "6")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert any("嘉福蓝湾铭著 closed solved, satisfied" in line for line in lines)
+    climbs = [line for line in lines if "体验小区 escalated" in line]
+    assert [line.partition("escalated ")[2] for line in climbs] == [
+        "物业→社区 (accept) [the clock]",
+        "社区→街道 (community-accept) [the clock]",
+    ]
+    assert float(climbs[-1].partition(" s ")[0]) < 60
+    assert "Try" in lines
+    again = await terminal.process("demo", "--story", "1")
+    assert "closed solved, satisfied" in again
+
+
+@pytest.mark.night
+async def test_the_whole_demo(terminal: Terminal) -> None:
+    out = await terminal.process("demo")
+    assert out.count("closed merged") == 3
+    for story in ("solved, satisfied", "solved, not_rated", "solved, basically", "referred, not_rated"):
+        assert story in out
+
+
+@pytest.fixture
+def nobody_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A home of its own, and a port at which nobody listens."""
+    port = free_port()
+    monkeypatch.setenv("JIESU_HOME", str(tmp_path))
+    monkeypatch.setenv("JIESU_API_PORT", str(port))
+    return port
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("report", "漏水"), "nobody answers at http://127.0.0.1:{port}: is `jiesu up` running?"),
+        (("show", "x"), "who are you?"),
+        (("do", "accept", "x", "--org", "demo-property"), "--org needs --role"),
+        (("do", "mend", "x", *STAFF), "unknown command mend: one of "),
+        (("do", "deadline_passed", "x", *STAFF), "unknown command deadline_passed"),
+        (("do", "arrive", "x", "size=minor", *STAFF), "'size=minor' is not FIELD=VALUE"),
+        (("do", "step-done", "x", "step=two", *STAFF), "step wants JSON"),
+        (("show", "../v1/worklist", "--code", "x"), "not the name of anything"),
+        (("show", "JS-00000-00000", "--code", "x"), "with a tracking code, name the issue by its id"),
+        (("worklist",), "whose worklist?"),
+        (("show", "x", "--token", "密码"), "this is not a token"),
+        (("show", "x", "--code", "密码"), "this is not a tracking code"),
+        (("report", "漏水", "--key", "钥匙"), "this is not a key"),
+    ],
+)
+def test_a_complaint_is_one_line(
+    nobody_there: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    complaint: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["jiesu", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    err = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert err.startswith("jiesu: " + complaint.format(port=nobody_there))
+    assert err.count("\n") == 1
+
+
+def test_fields_are_text_or_json_as_the_command_wants_them() -> None:
+    assert read_fields(Refer, ["service=110", "receipt=42"]) == {"service": "110", "receipt": "42"}
+    assert read_fields(Arrive, ["assessment=minor", "note=a=b"]) == {"assessment": "minor", "note": "a=b"}
+    assert read_fields(StepDone, ["step=2"]) == {"step": 2}
+    assert read_fields(Rule, ["upheld=true", "handler=demo-volunteers"]) == {
+        "upheld": True,
+        "handler": "demo-volunteers",
+    }
+    assert read_fields(Complete, ['evidence=["a"]']) == {"evidence": ["a"]}
+    assert read_fields(Schedule, ["time=2026-11-21T08:00:00Z"]) == {"time": "2026-11-21T08:00:00Z"}
+    assert (
+        read_fields(Plan, ['steps=[{"title": "换管", "due": "2026-12-01T00:00:00Z"}]'])["steps"][0]["title"] == "换管"
+    )
+
+
+def test_what_others_wrote_cannot_steer_the_terminal() -> None:
+    assert plain_line("漏水\x1b[2J\n快来\x07") == "漏水 [2J 快来"
+    shown = str(Refusal(409, {"title": "No\nway", "detail": "\x1b]0;x\x07", "type": "/problems/refused"}))
+    assert shown.isprintable()
+
+
+def test_the_api_is_reached_on_this_machine_when_it_listens_everywhere() -> None:
+    assert base_url(Settings(api_host="0.0.0.0", api_port=8000)) == "http://127.0.0.1:8000"
+    assert base_url(Settings(api_host="::", api_port=8000)) == "http://[::1]:8000"
+    assert base_url(Settings(api_host="api.example", api_port=80)) == "http://api.example:80"
+
+
+def test_small_words() -> None:
+    assert left("2000-01-01T00:00:00.000Z").startswith("-")
+    assert left("2099-01-01T00:00:00.000Z").partition(" ")[2].startswith("d")
+    assert said({"data": {"handler": {"code": "demo-property", "kind": "company"}}}) == "demo-property"
+    assert said({"data": {}}) == ""
+    assert issubclass(Refusal, Failure)
