@@ -1,6 +1,7 @@
 """Composition root of the worker: workflows and activities on one task queue, and the delivery of notices."""
 
 import asyncio
+import importlib.metadata
 import signal
 import socket
 from collections.abc import Mapping
@@ -28,12 +29,16 @@ RECOVERY: Final = timedelta(seconds=1)
 """How long a task waits for a worker that knows the workflow before any other takes it: a kill costs that much."""
 CACHED: Final = 500
 """Workflows kept in memory; the others sleep on the server and are replayed when something happens to them."""
+BUILD: Final = importlib.metadata.version("jiesu")
+"""Which code did a task, in the history of each. Temporal's own choice, a hash of all modules, takes 0.4 s at the start
+and 430 bytes of every history."""
 
 
 def build(client: Client, database: Database, **options: Any) -> Worker:
     """The worker, as it runs everywhere; `options` are for tests, e.g. ``max_cached_workflows=0``."""
     records = Records(database)
     settings: dict[str, Any] = {
+        "build_id": BUILD,
         "max_cached_workflows": CACHED,
         "sticky_queue_schedule_to_start_timeout": RECOVERY,
         "graceful_shutdown_timeout": timedelta(seconds=3),

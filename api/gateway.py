@@ -33,10 +33,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.contract import TASK_QUEUE, Start
 from domain.commands import Command
 from domain.issue import Issue, load_issue
+from domain.pins import read_calendars, read_policy
 from domain.policy import Policy
 from domain.summary import escape, summary
 from domain.vocabulary import LABELS
-from domain.wire import dump, format_time, load
+from domain.wire import dump, format_time
 from domain.worktime import YearCalendar
 from failpoints import hit
 
@@ -213,7 +214,7 @@ class Gateway:
 
 
 def read_pins(policy: Mapping[str, Any], calendars: Sequence[Mapping[str, Any]]) -> Pins:
-    return Pins(load(Policy, policy), tuple(load(YearCalendar, each) for each in calendars))
+    return Pins(read_policy(policy), read_calendars(calendars))
 
 
 def _unreachable(call: str, error: Exception) -> Unreachable:

@@ -1,7 +1,6 @@
 """Keeps the policies and calendars under which issues run, by digest, and gives them back as values."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,12 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.tables import CalendarsRow, PolicyRow
 from db.upsert import insert_missing
 from domain.issue import calendars_digest
+from domain.pins import Calendars, read_calendars, read_policy
 from domain.policy import Policy
-from domain.wire import dump, load
-from domain.worktime import YearCalendar
+from domain.wire import dump
 
 T = TypeVar("T")
-Calendars = tuple[YearCalendar, ...]
 
 _POLICIES: Final[dict[str, Policy]] = {}
 _CALENDARS: Final[dict[str, Calendars]] = {}
@@ -24,14 +22,6 @@ _MOST: Final = 1000
 
 class MissingError(LookupError):
     """The read model names a policy or a set of calendars that it does not hold."""
-
-
-def read_policy(plain: Mapping[str, Any]) -> Policy:
-    return load(Policy, plain)
-
-
-def read_calendars(plain: Sequence[Mapping[str, Any]]) -> Calendars:
-    return tuple(load(YearCalendar, each) for each in plain)
 
 
 async def keep(session: AsyncSession, policy: Policy, calendars: Calendars) -> None:

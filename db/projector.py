@@ -22,6 +22,7 @@ from db.upsert import is_sqlite, upsert
 from domain.events import Event, Reported, chain, event_digest, load_event
 from domain.evolve import evolve
 from domain.issue import Issue, calendars_digest
+from domain.pins import read_calendars, read_policy
 
 
 class GapError(Exception):
@@ -194,7 +195,7 @@ class _Projection:
     async def _start(self) -> Issue:
         if self.policy is None or self.calendars is None:
             raise ValueError(f"issue {self.issue}: the first batch must bring policy and calendars")
-        policy, calendars = pinned.read_policy(self.policy), pinned.read_calendars(self.calendars)
+        policy, calendars = read_policy(self.policy), read_calendars(self.calendars)
         await pinned.keep(self.session, policy, calendars)
         return Issue.new(self.issue, policy, calendars)
 

@@ -7,6 +7,7 @@ not of its serialized form, which names them by digest.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from domain.events import PolicyRef
@@ -25,12 +26,14 @@ from domain.vocabulary import (
     Status,
     WaitReason,
 )
-from domain.wire import digest, dump, load_fields
+from domain.wire import digest, dump, dump_fields, load_fields
 from domain.worktime import Limit, Pause, YearCalendar
 
 RULES_VERSION: Final = 1
 """The version of the rules that new issues get; older ones stay dispatchable."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+PINNED: Final = ("policy", "calendars")
+"""Fields that the serialized state names by digest only."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +246,7 @@ def next_rung(issue: Issue) -> Level | None:
 
 def dump_issue(issue: Issue) -> dict[str, Any]:
     """The plain state; policy and calendars only by reference."""
-    plain: dict[str, Any] = dump(issue)
+    plain = dump_fields(issue, but=PINNED)
     plain["policy"] = dump(policy_ref(issue.policy))
     plain["calendars"] = calendars_digest(issue.calendars)
     return plain
@@ -255,10 +258,15 @@ def load_issue(plain: Mapping[str, Any], policy: Policy, calendars: Sequence[Yea
         raise ValueError(f"state is under policy {plain['policy']}, not {policy.id} {policy.version} {policy.digest}")
     if plain["calendars"] != calendars_digest(calendars):
         raise ValueError(f"state is under calendars {plain['calendars']}, not {calendars_digest(calendars)}")
-    rest = {key: value for key, value in plain.items() if key not in ("policy", "calendars")}
+    rest = {key: value for key, value in plain.items() if key not in PINNED}
     return Issue(policy=policy, calendars=tuple(calendars), **load_fields(Issue, rest))
 
 
 def calendars_digest(calendars: Sequence[YearCalendar]) -> str:
     """Identifies a set of calendars."""
-    return digest(dump(tuple(calendars)))
+    return _calendars_digest(tuple(calendars))
+
+
+@lru_cache(maxsize=256)
+def _calendars_digest(calendars: tuple[YearCalendar, ...]) -> str:
+    return digest(dump(calendars))

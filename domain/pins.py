@@ -1,0 +1,32 @@
+"""What is pinned to issues, as values that all issues of a process share: each is read once and never changes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from domain.policy import Policy
+from domain.wire import canonical, load
+from domain.worktime import YearCalendar
+
+Calendars = tuple[YearCalendar, ...]
+
+
+def read_policy(plain: Mapping[str, Any]) -> Policy:
+    """The policy that a plain body stands for. Raises WireError."""
+    return _policy(canonical(plain))
+
+
+def read_calendars(plain: Sequence[Mapping[str, Any]]) -> Calendars:
+    """The calendars that plain bodies stand for. Raises WireError."""
+    return _calendars(canonical(plain))
+
+
+@lru_cache(maxsize=256)
+def _policy(text: bytes) -> Policy:
+    return load(Policy, json.loads(text))
+
+
+@lru_cache(maxsize=256)
+def _calendars(text: bytes) -> Calendars:
+    return tuple(load(YearCalendar, each) for each in json.loads(text))
