@@ -45,6 +45,7 @@ async def known(system: System) -> dict[str, str]:
 async def test_without_a_worker_a_command_is_queued_and_keeps_its_time(known: dict[str, str], idle: System) -> None:
     key = str(uuid.uuid4())
     queued = await idle.send(known["id"], "accept", idle.staff, key)
+    sent_by = now()
     assert (queued.status, queued["outcome"]) == (202, "queued")
     receipt = await idle.get(f"/v1/commands/{queued['command_id']}", idle.staff)
     assert (receipt.status, receipt["outcome"]) == (200, "queued")
@@ -53,7 +54,7 @@ async def test_without_a_worker_a_command_is_queued_and_keeps_its_time(known: di
     started = await idle.report()
     assert (started.status, started["status"], started["version"]) == (201, "dispatched", 2)
 
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(1)
     await idle.start_worker()
     receipt = await idle.until(
         f"/v1/commands/{queued['command_id']}", idle.staff, lambda body: body["outcome"] != "queued"
@@ -62,7 +63,7 @@ async def test_without_a_worker_a_command_is_queued_and_keeps_its_time(known: di
     path = f"/v1/issues/{known['id']}/timeline"
     events = (await idle.until(path, idle.staff, lambda body: True))["events"]
     (accepted,) = [event for event in events if event["kind"] == "accepted"]
-    assert (parse_time(accepted["at"]) - parse_time(events[0]["at"])).total_seconds() < 1.5 + 5
+    assert parse_time(accepted["at"]) <= sent_by
     assert accepted["command_id"] == queued["command_id"]
 
 
@@ -118,9 +119,8 @@ async def test_a_deadline_during_the_outage_is_recorded_afterwards_at_its_time(
     timeline = await broken.until(f"/v1/issues/{known['id']}/timeline", code, climbed)
     first = timeline["events"][0]
     climb = next(event for event in timeline["events"] if event["kind"] == "escalated")
-    late = parse_time(climb["recorded_at"]) - parse_time(climb["was_due"])
     assert parse_time(climb["at"]) == parse_time(climb["was_due"]) > parse_time(first["at"])
-    assert late.total_seconds() < 10
+    assert parse_time(climb["recorded_at"]) > parse_time(climb["was_due"])
 
 
 async def test_without_temporal_nothing_is_acknowledged_but_the_record_is_read(system: System) -> None:
