@@ -66,6 +66,9 @@ class Unreadable(str):  # noqa: PLW1641
     find = index = count = split = replace = encode = isdigit = partition = removeprefix = lstrip = rstrip = _read
 
 
+LONG = settings(
+    max_examples=300, deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 MARK = "谁也不该看"
 Script = list[tuple[bool, int, int, float]]
 scripts = st.lists(
@@ -101,7 +104,7 @@ def impersonal(event: Event) -> Any:
     return event.kind, head | {"body": data}
 
 
-@settings(max_examples=60, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@LONG
 @given(pack_id=packs, script=scripts)
 def test_other_words_lead_to_the_same_events(pack_id: str, script: Script) -> None:
     one, events = life(pack_id, script, lambda text: text)
@@ -112,7 +115,7 @@ def test_other_words_lead_to_the_same_events(pack_id: str, script: Script) -> No
     assert without[0] == without[1]
 
 
-@settings(max_examples=60, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@LONG
 @given(pack_id=packs, script=scripts)
 def test_words_that_cannot_be_read_are_handed_on_unread(pack_id: str, script: Script) -> None:
     issue, events = life(pack_id, script, lambda text: Unreadable(f"{MARK}{len(text)}"))

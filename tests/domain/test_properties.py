@@ -212,6 +212,6 @@ def outline(issue: Issue) -> Issue:
 
 TestPlays = Plays.TestCase
 TestPlays.settings = settings(
-    max_examples=120, stateful_step_count=40, deadline=None, print_blob=True,
+    max_examples=500, stateful_step_count=40, deadline=None, derandomize=False, print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )  # fmt: skip
