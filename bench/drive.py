@@ -1,0 +1,174 @@
+"""Drives issues and bare workflows through the same life, command by command."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from temporalio.api.common.v1 import Payloads, WorkflowExecution
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowHandle
+
+from api.codes import number
+from api.gateway import Gateway, Pins, envelope
+from bench.floor import QUEUE, Bare, BareTimer
+from bench.rows import RowWatch
+from calendars import load_all
+from domain.advance import advance
+from domain.commands import Accept, Actor, Arrive, Body, Command, Complete, Confirm, Report
+from domain.issue import Issue
+from domain.place import Place
+from domain.policy import Policy
+from domain.wire import truncate
+from domain.worktime import Limit
+from policies.loader import load_pack
+
+PLACE: Final = Place("demo", "demo-community", "demo-street", "demo-property", "company", "g1", "体验小区")
+STAFF: Final = Actor("p1", "property", "demo-property")
+RESIDENT: Final = Actor("anonymous", "resident")
+STEPS: Final[tuple[tuple[Body, Actor], ...]] = (
+    (Accept("马上到"), STAFF),
+    (Arrive("minor"), STAFF),
+    (Complete(answer="换了阀门"), STAFF),
+    (Confirm("solved", "satisfied", "很快"), RESIDENT),
+)
+"""What follows the report in the life of a standard issue."""
+_TIMEOUT: Final = timedelta(seconds=20)
+
+Timed = Callable[[str, float], None]
+"""Told of each command how long it took, in seconds."""
+
+
+def now() -> datetime:
+    return truncate(datetime.now(UTC))
+
+
+def calm_policy() -> Policy:
+    """The demo pack with a day for everything, so that no clock interferes."""
+    demo, day = load_pack("demo"), Limit(86_400, "s")
+    clauses = (replace(clause, limit=day, climb=tuple(day for _ in clause.climb)) for clause in demo.clause)
+    return replace(demo, clause=tuple(clauses), silence=replace(demo.silence, within=day))
+
+
+def climbing_policy(seconds: int) -> Policy:
+    """As `calm_policy`, but who does not accept within so many seconds loses the lead.
+
+    The warning falls on the limit, so that one moment brings one batch.
+    """
+    calm = replace(calm_policy(), warn_at=1.0)
+    soon = Limit(seconds, "s")
+    clauses = (
+        replace(clause, limit=soon, climb=(soon,)) if clause.id == "accept" else clause for clause in calm.clause
+    )
+    return replace(calm, clause=tuple(clauses))
+
+
+@dataclass(frozen=True)
+class Issues:
+    """Issues, driven as the API drives them but without HTTP: dry run, raw signal, receipt row."""
+
+    gateway: Gateway
+    rows: RowWatch
+    pins: Pins
+
+    @classmethod
+    def on(cls, client: Client, rows: RowWatch, policy: Policy) -> "Issues":
+        year = now().year
+        return cls(Gateway(client), rows, Pins(policy, tuple(each for each in load_all() if each.year >= year)))
+
+    async def report(self, at: datetime | None = None, *, wait: bool = True) -> str:
+        """Starts an issue; with `wait`, returns once its row is there."""
+        issue = uuid.uuid4().hex[:26]
+        report = Report(number(issue), PLACE, "leak", "厨房漏水", location="3幢2单元501")
+        command = Command(str(uuid.uuid4()), at or now(), RESIDENT, report)
+        folded, _ = advance(Issue.new(issue, self.pins.policy, self.pins.calendars), [command], command.at)
+        await self.gateway.start(command, folded, self.pins)
+        if wait:
+            await self.rows.receipt(command.id)
+        return issue
+
+    async def give(self, issue: str, body: Body, actor: Actor) -> float:
+        """Sends a command; how long it took until its receipt could be read."""
+        began = time.time()
+        command = Command(str(uuid.uuid4()), now(), actor, body)
+        await self.gateway.signal(issue, command, _TIMEOUT)
+        return await self.rows.receipt(command.id) - began
+
+    async def live(self, timed: Timed | None = None) -> None:
+        """The whole life of a standard issue."""
+        told = timed or _untold
+        began = time.time()
+        issue = await self.report()
+        told("report", time.time() - began)
+        for body, actor in STEPS:
+            told(type(body).__name__.lower(), await self.give(issue, body, actor))
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Bare workflows, given the same signals, each followed by a query."""
+
+    client: Client
+
+    async def start(self) -> WorkflowHandle[Bare, int]:
+        issue = uuid.uuid4().hex[:26]
+        report = Report(number(issue), PLACE, "leak", "厨房漏水", location="3幢2单元501")
+        plain = envelope(Command(str(uuid.uuid4()), now(), RESIDENT, report))
+        return await self.client.start_workflow(Bare.run, plain, id=f"bare-{issue}", task_queue=QUEUE)
+
+    async def signal(self, handle: WorkflowHandle[Bare, int], body: Body, actor: Actor) -> float:
+        """The raw signal, with a request id as ours has; how long it took."""
+        began = time.time()
+        command = Command(str(uuid.uuid4()), now(), actor, body)
+        request = SignalWorkflowExecutionRequest(
+            namespace=self.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=handle.id),
+            signal_name=command.name,
+            input=Payloads(payloads=await self.client.data_converter.encode([envelope(command)])),
+            identity=self.client.identity,
+            request_id=command.id,
+        )
+        await self.client.workflow_service.signal_workflow_execution(request, timeout=_TIMEOUT)
+        return time.time() - began
+
+    async def give(self, handle: WorkflowHandle[Bare, int], body: Body, actor: Actor, *, last: bool) -> float:
+        """A signal and a query; after the last signal the result, since a closed workflow answers only by a replay."""
+        began = time.time()
+        await self.signal(handle, body, actor)
+        await (handle.result() if last else handle.query(Bare.seen))
+        return time.time() - began
+
+    async def live(self, timed: Timed | None = None) -> None:
+        told = timed or _untold
+        began = time.time()
+        handle = await self.start()
+        await handle.query(Bare.seen)
+        told("report", time.time() - began)
+        for body, actor in STEPS:
+            told(type(body).__name__.lower(), await self.give(handle, body, actor, last=isinstance(body, Confirm)))
+
+    async def sleep_until(self, until: float) -> str:
+        """Starts a workflow that sleeps until then; its id."""
+        name = f"timer-{uuid.uuid4().hex[:26]}"
+        await self.client.start_workflow(BareTimer.run, until, id=name, task_queue=QUEUE)
+        return name
+
+
+def _untold(_name: str, _seconds: float) -> None:
+    pass
+
+
+async def every(number_of: int, at_once: int, work: Callable[[int], Awaitable[Any]]) -> None:
+    """Does the work for 0, 1, 2, ... with so many under way at a time."""
+    numbers = iter(range(number_of))
+
+    async def one() -> None:
+        for each in numbers:
+            await work(each)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(at_once, number_of)):
+            group.create_task(one())

@@ -1,0 +1,49 @@
+"""The floor: workflows that do nothing but what Temporal makes everybody do."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+with workflow.unsafe.imports_passed_through():
+    from bench import marks
+
+QUEUE: Final = "bench-floor"
+SIGNALS: Final = 4
+"""How many signals a bare workflow takes until it ends: as many commands as follow the report of a standard issue."""
+
+
+@workflow.defn
+class Bare:
+    """Takes four signals and ends."""
+
+    @workflow.init
+    def __init__(self, report: dict[str, Any]) -> None:
+        self._seen: list[str] = []
+
+    @workflow.run
+    async def run(self, report: dict[str, Any]) -> int:
+        await workflow.wait_condition(lambda: len(self._seen) >= SIGNALS)
+        return len(self._seen)
+
+    @workflow.signal(dynamic=True)
+    def take(self, name: str, args: Sequence[RawValue]) -> None:
+        self._seen.append(name)
+
+    @workflow.query
+    def seen(self) -> list[str]:
+        return self._seen
+
+
+@workflow.defn
+class BareTimer:
+    """Sleeps until a moment, says so outside, and stays: as an issue does once it has climbed."""
+
+    @workflow.run
+    async def run(self, until: float) -> None:
+        await workflow.sleep(timedelta(seconds=max(0.0, until - workflow.now().timestamp())))
+        if not workflow.unsafe.is_replaying():
+            marks.put(workflow.info().workflow_id)
+        await workflow.sleep(timedelta(days=1))

