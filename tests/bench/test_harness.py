@@ -116,8 +116,8 @@ def test_sizes_in_the_table_are_bounds_that_hold_and_say_something() -> None:
     bounds = Bounds.over(COST)
     assert Bounds.in_table(table(COST, bounds)) == bounds
     assert bounds.hold(COST)
-    assert not Bounds(bounds.own - 3, bounds.content, bounds.resolved).hold(COST)
-    assert not Bounds(bounds.own * 2, bounds.content, bounds.resolved).hold(COST)
+    assert not Bounds(bounds.own - 3, bounds.content).hold(COST)
+    assert not Bounds(bounds.own * 2, bounds.content).hold(COST)
     with pytest.raises(ValueError, match="unpack"):
         Bounds.in_table("nothing")
 
