@@ -73,8 +73,15 @@ def prepare_sqlite(engine: Engine) -> None:
     def on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
 
+    def on_invalidate(connection: DBAPIConnection, _: ConnectionPoolEntry, __: BaseException | None) -> None:
+        # A write that was cancelled is given up with its transaction open: until the garbage collector comes by, its
+        # lock would keep everybody else from writing.
+        with contextlib.suppress(Exception):
+            connection.rollback()
+
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
+    event.listen(engine, "invalidate", on_invalidate)
 
 
 class Database:

@@ -13,7 +13,7 @@ from domain.vocabulary import Level
 from domain.worktime import Limit
 from domain.worktime import due as due_after
 
-RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "appointment")
+RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "appointment", "idle")
 """Clocks that the rules start themselves; no clause of a policy may bear these names."""
 ALWAYS: Final = ("reported", "dispatched")
 """Event kinds that happen once, so a level's clause may count from them whatever happened since."""
@@ -186,10 +186,11 @@ def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
 
 
 def needs_reminder(issue: Issue) -> bool:
-    """At the top of the ladder a passed deadline is not closed, it is brought up again."""
-    return (
-        at_top(issue) and issue.status not in ("completed", "closed") and any(clock.overdue for clock in issue.clocks)
-    )
+    """Where nothing can climb, a passed deadline does not close the issue: it is brought up again."""
+    if issue.status in ("completed", "closed"):
+        return False
+    # Nothing climbs from an issue on which no clause runs: it is brought up again wherever it lies.
+    return any(clock.overdue and (at_top(issue) or clock.clause == "idle") for clock in issue.clocks)
 
 
 def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:

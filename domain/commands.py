@@ -7,7 +7,7 @@ look-up, never from the caller.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -405,8 +405,13 @@ class Command:
 
     @property
     def digest(self) -> str:
-        """Tells a repeat (same id, same digest) from a reused key (same id, other digest)."""
-        return digest([self.name, dump(self.body)])
+        """Tells a repeat (same id, same digest) from a reused key (same id, other digest).
+
+        What the API looked up is left out: the directory may say something else when the same is sent again.
+        """
+        given = (each for each in fields(self.body) if each.metadata.get("resolved") is not True)
+        asked = dump(self.body)
+        return digest([self.name, {each.name: asked[each.name] for each in given if each.name in asked}])
 
 
 def _name(body: type[Body]) -> str:

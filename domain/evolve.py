@@ -326,10 +326,11 @@ def _without_plan(issue: Issue) -> Issue:
     return replace(_without_clock(issue, "plan-step", "plan-update"), plan=None)
 
 
-def _wind_update(issue: Issue, mark: Mark) -> Issue:
+def _wind_update(issue: Issue, mark: Mark, clause: str = "plan-update") -> Issue:
+    """Word of how it goes is due again, counted from `mark`."""
     policy = issue.policy
     due = due_after(mark.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=issue.pauses)
-    clock = Clock("plan-update", "issue", "update", mark, due.at, provisional=due.provisional)
+    clock = Clock(clause, "issue", "update", mark, due.at, provisional=due.provisional)
     return _with_clock(issue, clock)
 
 
@@ -425,6 +426,7 @@ def _settle(issue: Issue, event: e.Event) -> Issue:
             issue = replace(issue, pending=None)  # a wish for more time lapses with its clock
         if issue.plan is not None and issue.plan.needs is None and _is_update(event):
             issue = _wind_update(issue, Mark(event.at, event.seq))
+        issue = _remembered(issue, event)
         if not needs_reminder(issue):
             issue = replace(issue, reminder=None)
         elif issue.reminder is None:
@@ -436,6 +438,16 @@ def _settle(issue: Issue, event: e.Event) -> Issue:
     if event.command is not None:
         issue = replace(issue, receipts={**issue.receipts, event.command.id: _receipt(event, event.command)})
     return issue
+
+
+def _remembered(issue: Issue, event: e.Event) -> Issue:
+    """No open issue is forgotten: where no clause runs any more, word of it is due as often as of a plan (assumed)."""
+    known = {clock.clause for clock in issue.clocks} - {"appointment"}
+    if issue.is_paused or issue.status == "completed" or known - {"idle"}:
+        return _without_clock(issue, "idle") if "idle" in known else issue
+    if "idle" in known and not _is_update(event) and not isinstance(event.body, e.Escalated):
+        return issue
+    return _wind_update(issue, Mark(event.recorded_at or event.at, event.seq), "idle")
 
 
 def _wound(issue: Issue, afresh: bool = False) -> Issue:

@@ -48,7 +48,7 @@ class Mark:
 class Clock:
     """One running clause of this issue, or one of the clocks that the rules themselves start.
 
-    Those are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update`` and ``appointment``.
+    Those are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update``, ``appointment`` and ``idle``.
     """
 
     clause: str

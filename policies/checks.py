@@ -23,7 +23,7 @@ REACHED_BY: Final[Mapping[str, str]] = {
     "plan": "planned", "answer": "answered", "handle": "completed", "complete": "completed",
 }  # fmt: skip
 RESERVED: Final = (
-    "plan-step", "plan-update", "silence", "ask", "review", "appointment", "transfers", "reopen", "size", "recurrence",
+    "plan-step", "plan-update", "silence", "ask", "review", "appointment", "idle", "transfers", "reopen", "size", "recurrence",
     "hand",
 )  # fmt: skip
 """Clause ids that the rules themselves put on the record."""

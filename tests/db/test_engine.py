@@ -1,6 +1,7 @@
 """Transactions: a writer's are whole or nothing, and no update is lost."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select, text
@@ -8,6 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from db.engine import Database, normalised
 from db.tables import PolicyRow
+from db.upgrade import upgrade
+from support.stories import Story, store
 
 
 def policy(digest: str, version: int = 0) -> dict[str, object]:
@@ -92,3 +95,26 @@ def test_urls_get_our_driver(given: str, driver: str):
 def test_other_databases_are_refused():
     with pytest.raises(ValueError, match="sqlite or postgresql"):
         normalised("mysql://h/d")
+
+
+async def test_a_write_that_is_cancelled_keeps_nobody_else_from_writing(tmp_path: Path) -> None:
+    """Wherever the cancellation strikes, its lock is gone: the next write does not run into the busy timeout."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'cancelled.db'}"
+    await asyncio.to_thread(upgrade, url)
+    database, other = Database(url), Database(url)
+    try:
+        for moment in range(60):
+            cut = Story()
+            writing = asyncio.create_task(store(database, cut, cut.reported()))
+            await asyncio.sleep(moment / 3000)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            whole = Story()
+            await store(other, whole, whole.reported())
+            async with other.read() as session:
+                assert (
+                    await session.scalar(text("SELECT count(*) FROM events WHERE issue = :id"), {"id": whole.id}) == 2
+                )
+    finally:
+        await database.close()
+        await other.close()

@@ -136,7 +136,7 @@ def check_shape(issue: Issue) -> None:
     assert ("plan-step" in running) == (in_force and any(not step.done for step in issue.plan.steps))  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
     assert issue.pending is None or issue.pending.clause in running
     assert not issue.is_closed or (running == [] and next_deadline(issue) is None)
-    assert issue.reminder is None or issue.level == issue.ladder[-1]
+    assert issue.reminder is None or issue.level == issue.ladder[-1] or "idle" in running
     assert all(begin <= end <= issue.since for begin, end in issue.pauses)
     for clock in (*issue.clocks, *issue.resting):
         assert clock.climbed <= len(clock.climbs)

@@ -90,7 +90,7 @@ def test_only_a_promise_can_be_extended() -> None:
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive())
     stage.give(COMPANY, c.Schedule(local("2026-11-24 10:00")))
-    assert stage.running() == {"appointment"}
+    assert stage.running() == {"appointment", "idle"}
     assert refused(stage.give(COMPANY, c.Extend("改天"))) == "not-now"
 
 

@@ -53,7 +53,7 @@ def test_a_clause_that_starts_with_a_size_waits_for_it() -> None:
     stage = Stage()
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive())
-    assert stage.running() == set()
+    assert stage.running() == {"idle"}  # no clause, but not forgotten either
     stage.give(COMPANY, c.Assess("minor"))
     assert stage.clock("minor").due == local("2026-11-20 10:23")
 
@@ -253,3 +253,20 @@ def test_what_is_shelved_while_the_resident_is_asked_stays_shelved_when_he_is_si
     stage.give(STREET, c.Shelve("等资金"))
     stage.let_pass(local("2026-12-10 10:00"))
     assert (stage.issue.status, stage.issue.shelved) == ("waiting", True)
+
+
+def test_an_issue_on_which_no_clause_runs_is_brought_up_again() -> None:
+    """An answer ends the only clause of a general issue under 12345; the work is still to be done, and not forgotten."""
+    stage = Stage("12345")
+    for body in (c.Accept(), c.Contact(), c.Answer("下周处理")):
+        stage.give(COMPANY, body)
+    assert stage.running() == {"idle"}
+    assert stage.clock("idle").due == local("2026-11-27 23:59:59")
+    stage.let_pass(local("2026-11-23 09:00"))
+    stage.give(COMPANY, c.Comment("还在联系"))
+    assert stage.clock("idle").due == local("2026-11-30 23:59:59"), "word of it counts"
+    events = stage.let_pass(local("2026-12-03 12:00"))
+    assert [(event.kind, event.clause) for event in events] == [("overdue", "idle"), ("reminded", "top")]
+    assert stage.issue.level == "property", "no report names a climb for it"
+    stage.give(COMPANY, c.Complete())
+    assert stage.running() == {"silence"}

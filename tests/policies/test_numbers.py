@@ -50,6 +50,7 @@ CLAUSES = {
     "demo": [
         ("property", "accept", "led", "", "10s", "10s"),
         ("property", "arrive", "accepted", "", "10s", "10s"),
+        ("property", "assess", "arrived", "", "10s", "10s"),
         ("property", "complete", "assessed", "minor", "10s", "10s"),
         ("property", "plan", "assessed", "complex big hard", "10s", "10s"),
         ("property", "answer", "planned", "", "10s", "10s"),
