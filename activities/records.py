@@ -16,8 +16,10 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.contract import RECORD, Batch
+from db.alarms import raise_alarm
 from db.engine import Database
 from db.projector import ConflictError, GapError, record
+from domain.events import chain, event_digest
 from failpoints import hit
 
 LOCAL_SECONDS: Final = 0.25
@@ -26,6 +28,13 @@ ORDINARY_SECONDS: Final = 8.0
 """Below the 10 s of the workflow."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
+
+
+class DifferentError(Exception):
+    """The database gives back other events than it was given: nothing is kept, and it is tried again.
+
+    As a result it would be in the workflow's history, which no repair could heal.
+    """
 
 
 class Breaker:
@@ -78,7 +87,13 @@ class Records:
         """Stores what is new of the batch; the digest over what is stored for it."""
         if activity.info().is_local:
             return await self._local(batch)
-        stored = await self._within(ORDINARY_SECONDS, self._store(batch, may_rewrite=True))
+        try:
+            stored = await self._within(ORDINARY_SECONDS, self._store(batch, may_rewrite=True))
+        except DifferentError as error:
+            if activity.info().attempt == 1:
+                async with self._database.write() as session:
+                    await raise_alarm(session, "stored-differs", batch.issue, {"why": str(error)}, datetime.now(UTC))
+            raise
         self._breaker.close()
         return stored
 
@@ -91,7 +106,7 @@ class Records:
         except (SQLAlchemyError, OSError, TimeoutError, asyncio.CancelledError) as error:
             self._breaker.trip(error)
             raise
-        except (GapError, ConflictError) as error:
+        except (GapError, ConflictError, DifferentError) as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
         self._breaker.close()
         return stored
@@ -102,6 +117,8 @@ class Records:
                 session, batch.issue, batch.events, now=datetime.now(UTC), policy=batch.policy,
                 calendars=batch.calendars, may_rewrite=may_rewrite,
             )  # fmt: skip
+            if stored != chain(map(event_digest, batch.events)):
+                raise DifferentError(f"events from {batch.events[0]['seq']} on are not stored as they were given")
             hit("before-commit" if may_rewrite else "local-before-commit")
         hit("after-commit" if may_rewrite else "local-after-commit")
         return stored

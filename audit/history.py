@@ -1,14 +1,14 @@
 """What an issue's Temporal history leads to, derived again by running the workflow's own code over it."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
-from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.client import Client, WorkflowHistory
@@ -29,7 +29,8 @@ class HistoryError(RuntimeError):
 class Derived:
     """What the histories of one issue (its runs, in order) say.
 
-    `commands` are those that the code gives to Temporal, as plain values; `events` as `dump_event` gives them.
+    `commands` are those that the code gives to Temporal, as plain values; `events` as `dump_event` gives them, of
+    which the first `recorded` are known to be stored: the others are on their way.
     """
 
     issue: str
@@ -37,6 +38,14 @@ class Derived:
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     policy: dict[str, Any] | None = None
     calendars: list[dict[str, Any]] | None = None
+    recorded: int = 0
+    _recording: int = 0
+
+    def hear(self, jobs: Iterable[WorkflowActivationJob]) -> None:
+        """Notes what came of the batch on its way; there is one at a time."""
+        for job in jobs:
+            if job.HasField("resolve_activity") and job.resolve_activity.result.HasField("completed"):
+                self.recorded = self._recording
 
     def take(self, commands: Iterable[WorkflowCommand]) -> None:
         """Notes the commands; a batch of events may be among them twice, first for a local activity."""
@@ -47,8 +56,9 @@ class Derived:
                 batch = plain["arguments"][0]
                 known = len(self.events)
                 self.events += [event for event in batch["events"] if event["seq"] > known]
-                self.policy = self.policy or batch.get("policy")
-                self.calendars = self.calendars or batch.get("calendars")
+                self._recording = batch["events"][-1]["seq"]
+                if self.policy is None:
+                    self.policy, self.calendars = batch.get("policy"), batch.get("calendars")
 
 
 def plain_command(command: WorkflowCommand) -> dict[str, Any]:
@@ -76,18 +86,19 @@ def _plain(payload: Payload) -> Any:
 
 
 class _Capturing(UnsandboxedWorkflowRunner):
-    """Runs workflow code as it is (nothing but our own runs here) and hands on the commands that it emits."""
+    """Runs workflow code as it is (nothing but our own runs here); hands on what it hears and what it commands."""
 
-    def __init__(self, take: Callable[[Iterable[WorkflowCommand]], None]) -> None:
-        self._take = take
+    def __init__(self, derived: Derived) -> None:
+        self._derived = derived
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = super().create_instance(det)
         activate = instance.activate
 
         def capturing(act: WorkflowActivation) -> WorkflowActivationCompletion:
+            self._derived.hear(act.jobs)
             completion = activate(act)
-            self._take(completion.successful.commands)
+            self._derived.take(completion.successful.commands)
             return completion
 
         instance.activate = capturing
@@ -97,7 +108,7 @@ class _Capturing(UnsandboxedWorkflowRunner):
 async def derive(issue: str, runs: Sequence[WorkflowHistory]) -> Derived:
     """What the runs of one issue lead to. Raises HistoryError if the code does not fit a history."""
     derived = Derived(issue)
-    replayer = Replayer(workflows=[IssueWorkflow], workflow_runner=_Capturing(derived.take))
+    replayer = Replayer(workflows=[IssueWorkflow], workflow_runner=_Capturing(derived))
     for run in runs:
         result = await replayer.replay_workflow(run, raise_on_replay_failure=False)
         if result.replay_failure is not None:

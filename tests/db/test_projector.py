@@ -236,14 +236,19 @@ async def test_a_hole_in_the_record_is_filled_again(database: Database):
     assert await number_of(database, AlarmRow) == 1
 
 
-async def test_the_digest_is_worked_out_from_what_is_stored(database: Database):
+async def test_an_event_that_was_altered_where_it_is_stored_is_put_right_and_told(database: Database):
+    """The digest that stands beside it was left alone; what counts is worked out from what is stored."""
     story = Story()
     events = story.reported()
     await store(database, story, events)
     async with database.write() as session:
         body = events[0] | {"level": "street"}
         await session.execute(update(EventRow).where(EventRow.seq == 1).values(body=body))
-    assert await store(database, story, events) != chained(events)
+    with pytest.raises(ConflictError):
+        await store(database, story, events, may_rewrite=False)
+    assert await store(database, story, events) == chained(events)
+    await assert_same(database, story)
+    assert await number_of(database, AlarmRow) == 1
 
 
 async def test_two_writers_of_the_same_batch(database: Database):

@@ -1,0 +1,174 @@
+"""The read model is refilled from the histories: row by row what it was, whatever was lost or altered in it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from temporalio.client import Client
+
+from activities.contract import TASK_QUEUE, Start
+from audit.history import derive, issues_of, runs_of
+from audit.rebuild import Rebuilt, rebuild
+from db.engine import Database
+from db.tables import (
+    AlarmRow,
+    Base,
+    CalendarsRow,
+    EventRow,
+    IssueRow,
+    NoticeRow,
+    OutboxRow,
+    PolicyRow,
+    ReceiptRow,
+    SearchTerm,
+)
+from domain.issue import RULES_VERSION
+from domain.wire import dump, format_time, truncate
+from policies.loader import load_pack
+from support.golden import PLACE, play, start_issue
+from support.scenarios import RESIDENT
+from support.temporal import dev_server
+from worker import build
+
+CLOSED = ("standard", "refused", "asked", "again", "big", "sent-round")
+"""Scenarios with refusals, poison, climbs by hand, another policy and calendar, and a continue-as-new."""
+DERIVED = (EventRow, IssueRow, ReceiptRow, SearchTerm, PolicyRow, CalendarsRow)
+Rows = dict[str, list[dict[str, Any]]]
+
+
+@contextlib.asynccontextmanager
+async def server(folder: Path) -> AsyncIterator[Client]:
+    async with dev_server(folder, "limit.historyCount.suggestContinueAsNew=60") as client:
+        yield client
+
+
+async def ignored(client: Client) -> None:
+    """An issue that nobody acts on, under a policy in a hurry."""
+    now = format_time(truncate(datetime.now(UTC)))
+    policy: dict[str, Any] = dump(load_pack("demo"))
+    for clause in policy["clause"]:
+        clause.update({"limit": "2s"}, **({"climb": ["2s"]} if "climb" in clause else {}))
+    body = {"number": "JS-IGNORED", "place": PLACE, "category": "noise", "description": "半夜施工,没人管"}
+    report = {"id": "ignored-report", "at": now, "actor": RESIDENT, "body": body}
+    start = Start("ignored", policy, [], RULES_VERSION, report)
+    await client.start_workflow("Issue", start, id="issue-ignored", task_queue=TASK_QUEUE)
+
+
+async def filled(client: Client, database: Database) -> None:
+    """A real run; afterwards no worker is left, so nothing moves."""
+    async with build(client, database):
+        await ignored(client)
+        await asyncio.gather(*(play(client, name, Path()) for name in CLOSED))
+        async with asyncio.timeout(60):
+            while await number(database, EventRow, EventRow.kind == "escalated", EventRow.issue == "ignored") < 2:
+                await asyncio.sleep(0.1)
+    # What was begun is recorded before the worker is gone.
+    for issue in [each async for each in issues_of(client)]:
+        derived = await derive(issue, await runs_of(client, issue))
+        assert await number(database, EventRow, EventRow.issue == issue) >= derived.recorded
+        assert issue == "ignored" or derived.recorded == len(derived.events)
+
+
+async def number(database: Database, table: type[Base], *where: Any) -> int:
+    async with database.read() as session:
+        return await session.scalar(select(func.count()).select_from(table).where(*where)) or 0
+
+
+async def rows(database: Database, tables: Sequence[type[Base]] = DERIVED, *but: str) -> Rows:
+    """Everything in these tables, in an order of its own; when an event was stored is not part of the record."""
+    found: Rows = {}
+    async with database.read() as session:
+        for table in tables:
+            names = [column.name for column in table.__table__.columns if column.name not in ("stored_at", *but)]
+            keys = [getattr(table, column.name) for column in table.__table__.primary_key]
+            columns = [getattr(table, name) for name in names]
+            result = await session.execute(select(*columns).order_by(*keys))
+            found[table.__tablename__] = [dict(zip(names, row, strict=True)) for row in result]
+    return found
+
+
+async def emptied(database: Database) -> None:
+    async with database.write() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            await session.execute(table.delete())
+
+
+async def rebuilt(client: Client, database: Database) -> Rebuilt:
+    return await rebuild(client, database, truncate(datetime.now(UTC)))
+
+
+async def test_what_was_emptied_altered_or_lost_comes_back_row_by_row(tmp_path: Path, database: Database) -> None:
+    async with server(tmp_path) as client:
+        await filled(client, database)
+        assert len(await runs_of(client, "golden-again")) > 1
+        before = await rows(database)
+        kinds = {row["kind"] for row in before["events"]}
+        assert {"refused", "rejected_signal", "escalated", "policy_changed", "closed"} <= kinds
+
+        assert (await rebuilt(client, database)).differences == []
+        assert await rows(database) == before
+
+        await emptied(database)
+        report = await rebuilt(client, database)
+        assert report.issues == len(CLOSED) + 1
+        assert len(report.differences) == len(before["events"])
+        assert await rows(database) == before
+        for told in (OutboxRow, NoticeRow, AlarmRow):
+            assert await number(database, told) == 0, "nobody is told again"
+
+        await damage(database)
+        report = await rebuilt(client, database)
+        assert {line.split(":")[0] for line in report.differences} == {
+            f"issue {name}" for name in ("golden-standard", "golden-asked", "golden-big", "golden-refused", "ignored")
+        }
+        assert without_fence(await rows(database)) == without_fence(before)
+        assert (await rebuilt(client, database)).differences == []
+
+
+async def damage(database: Database) -> None:
+    """An event in the middle gone, one altered, the last ones gone, a row altered, receipts gone."""
+    async with database.write() as session:
+        await session.execute(delete(EventRow).where(EventRow.issue == "golden-standard", EventRow.seq == 3))
+        body = (await session.scalars(select(EventRow.body).where(EventRow.issue == "golden-asked"))).first()
+        altered = {**(body or {}), "level": "street"}
+        here = (EventRow.issue == "golden-asked", EventRow.seq == 1)
+        await session.execute(update(EventRow).where(*here).values(body=altered))
+        await session.execute(delete(EventRow).where(EventRow.issue == "ignored", EventRow.seq > 4))
+        await session.execute(
+            update(IssueRow).where(IssueRow.id == "golden-big").values(level="property", overdue=True)
+        )
+        await session.execute(delete(ReceiptRow).where(ReceiptRow.issue == "golden-refused"))
+
+
+def without_fence(found: Rows) -> Rows:
+    """How often a record was rewritten is not undone."""
+    return {
+        table: [{name: value for name, value in row.items() if name != "fence"} for row in content]
+        for table, content in found.items()
+    }
+
+
+async def test_events_on_their_way_are_left_to_their_workflow(tmp_path: Path, database: Database) -> None:
+    """Restored without a word to anybody, they would never be told of."""
+    nowhere = Database(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder.db'}")
+    async with server(tmp_path) as client:
+        async with build(client, nowhere):
+            await start_issue(client, "waiting")
+            async with asyncio.timeout(30):
+                while not (await derive("waiting", await runs_of(client, "waiting"))).events:
+                    await asyncio.sleep(0.1)
+        derived = await derive("waiting", await runs_of(client, "waiting"))
+        assert (derived.recorded, len(derived.events)) == (0, 2)
+        assert (await rebuilt(client, database)).differences == []
+        assert await number(database, EventRow) == 0
+
+        async with build(client, database):
+            async with asyncio.timeout(60):
+                while await number(database, EventRow) < 2:
+                    await asyncio.sleep(0.1)
+        assert await number(database, OutboxRow) > 0
+    await nowhere.close()
