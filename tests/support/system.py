@@ -1,4 +1,4 @@
-"""A whole Jiesu in one process for tests: dev server, SQLite, worker and API, any of which can be taken away.
+"""A whole Jiesu in one process for tests: dev server, database, worker and API, any of which can be taken away.
 
 Worker and API have a database connection of their own each, as two processes would.
 """
@@ -56,6 +56,8 @@ class System:
 
     home: Path
     temporal: Client
+    database_url: str = ""
+    """Without it, SQLite in the home."""
     client: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
     patience: float = 20.0
     _working: contextlib.AsyncExitStack | None = None
@@ -68,7 +70,7 @@ class System:
 
     @property
     def url(self) -> str:
-        return f"sqlite:///{self.home / 'jiesu.db'}"
+        return self.database_url or f"sqlite:///{self.home / 'jiesu.db'}"
 
     async def __aenter__(self) -> Self:
         await upgrade_async(self.url)
@@ -214,7 +216,7 @@ def _answer(answer: httpx.Response) -> Answer:
 
 
 @contextlib.asynccontextmanager
-async def running_system(folder: Path) -> AsyncIterator[System]:
+async def running_system(folder: Path, database_url: str = "") -> AsyncIterator[System]:
     """A whole system in a folder of its own."""
-    async with dev_server(folder) as temporal, System(folder, temporal) as system:
+    async with dev_server(folder) as temporal, System(folder, temporal, database_url) as system:
         yield system

@@ -1,0 +1,70 @@
+"""Takes the database away for a while, as disks, locks and networks do: it hangs, and nobody is told."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from processes import PROC
+
+
+@contextlib.asynccontextmanager
+async def away(url: str) -> AsyncIterator[None]:
+    """The database hangs within the block: SQLite for all who write, PostgreSQL for everybody."""
+    if make_url(url).get_backend_name() == "sqlite":
+        async with _locked(Path(make_url(url).database or "")):
+            yield
+    else:
+        async with _stopped(_postgres(url)):
+            yield
+
+
+@contextlib.asynccontextmanager
+async def _locked(file: Path) -> AsyncIterator[None]:
+    """Another connection writes and does not come to an end."""
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None, timeout=30, check_same_thread=False)) as other:
+        # Not on the loop's thread: whoever writes now finishes there.
+        await asyncio.to_thread(other.execute, "BEGIN EXCLUSIVE")
+        try:
+            yield
+        finally:
+            other.execute("ROLLBACK")
+
+
+@contextlib.asynccontextmanager
+async def _stopped(postmaster: int) -> AsyncIterator[None]:
+    """Not one of its processes moves; connections stay open."""
+    pids = [postmaster, *_children(postmaster)]
+    try:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def _postgres(url: str) -> int:
+    """The process id of the server, which must be one that the tests have started here."""
+    folder = Path(str(make_url(url).query.get("host", "")))
+    file = folder / "data" / "postmaster.pid"
+    if not PROC.exists() or not folder.is_absolute() or not file.exists():
+        pytest.skip("this PostgreSQL was not started by the tests, so it is not stopped")
+    return int(file.read_text().splitlines()[0])
+
+
+def _children(parent: int) -> list[int]:
+    found: list[int] = []
+    for stat in PROC.glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text("utf-8", "replace").rpartition(")")[2].split()[1]) == parent:
+                found.append(int(stat.parent.name))
+    return found

@@ -1,0 +1,10 @@
+"""`jiesu` whose children outlive it, as where the kernel cannot be asked to end them with their parent."""
+
+import processes
+
+processes.guarded = list
+
+if __name__ == "__main__":
+    from cli import main
+
+    main()
