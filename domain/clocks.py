@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from domain.issue import Clock, Issue, Mark, at_top, lead_org, lowest, org_of, rank, rung
+from domain.issue import Clock, Issue, Mark, lead_org, lowest, org_of, rank, rung
 from domain.policy import Clause
 from domain.promise import promised
 from domain.values import replace
@@ -112,9 +112,9 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
         round=clause.limit.unit in ("nd", "wd"),
     )
     if known is not None:
-        # A light that was on goes out only where the limit has moved beyond the present.
-        still = known.overdue and clock.due <= issue.since
-        clock = replace(clock, overdue=still, warned=known.warned and (still or not known.overdue))
+        # A light that was on goes out only where its moment has moved beyond the present.
+        warned = known.warned and (clock.warn is None or clock.warn <= issue.since)
+        clock = replace(clock, overdue=known.overdue and clock.due <= issue.since, warned=warned)
         clock = replace(clock, climbed=known.climbed)
     return clock
 
@@ -186,11 +186,14 @@ def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
 
 
 def needs_reminder(issue: Issue) -> bool:
-    """Where nothing can climb, a passed deadline does not close the issue: it is brought up again."""
-    if issue.status in ("completed", "closed"):
+    """Where nothing can climb, a passed deadline does not close the issue: it is brought up again.
+
+    That is so at the top of the ladder, where no clause runs, and where every climb has happened and the lead was
+    given back. A climb that waits for a calendar to be published is still to come.
+    """
+    if issue.status in ("completed", "closed") or not any(clock.overdue for clock in issue.clocks):
         return False
-    # Nothing climbs from an issue on which no clause runs: it is brought up again wherever it lies.
-    return any(clock.overdue and (at_top(issue) or clock.clause == "idle") for clock in issue.clocks)
+    return all(next_climb(issue, replace(clock, provisional=False)) is None for clock in issue.clocks)
 
 
 def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:

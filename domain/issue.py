@@ -222,10 +222,6 @@ def rank(level: Level) -> int:
     return LEVELS.index(level)
 
 
-def at_top(issue: Issue) -> bool:
-    return issue.level == issue.ladder[-1]
-
-
 def lowest(ladder: Sequence[Level], least: int) -> Level | None:
     """The first level of a ladder whose rank is at least `least`."""
     for level in ladder:

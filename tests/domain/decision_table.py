@@ -16,7 +16,9 @@ COLUMNS: Final[tuple[Status, ...]] = STATUSES
 """dispatched accepted arrived planned answered completed suspended waiting closed"""
 SIGNS: Final = {"N": "not-now", "C": "closed", "L": "limit", "I": "invalid", "Y": "not-yours"}
 """Refusal codes. The other signs are digits: which of the row's outcomes, counted from 1."""
-PLAN: Final = c.Plan((c.Step("关阀", local("2026-11-25 18:00"), "company-a"), c.Step("换管", local("2026-11-30 18:00"))))
+PLAN: Final = c.Plan(
+    (c.Step("关阀", local("2026-11-25 18:00"), "company-a"), c.Step("换管", local("2026-11-30 18:00")))
+)
 REVIEW: Final = local("2026-11-24 10:00")
 
 

@@ -22,7 +22,7 @@ class Watcher:
         self.given: dict[str, Command] = {}
         self._answered: dict[str, list[Event]] = {}
         self._climbed: set[tuple[str, int, int]] = set()
-        self._red: set[tuple[str, int, datetime]] = set()
+        self._lit: set[tuple[str, str, int, datetime]] = set()
         self._held_ms = 0
         self._counted_to: datetime | None = None
 
@@ -78,8 +78,8 @@ class Watcher:
         assert event.was_due == clock.due
         if event.kind == "warned":
             assert clock.due > now, "warned of a moment past"
-        if event.kind == "overdue":
-            self._once(self._red, (clock.clause, clock.start.seq, clock.due))
+        if event.kind in ("warned", "overdue"):
+            self._once(self._lit, (event.kind, clock.clause, clock.start.seq, clock.due))
         if event.kind == "escalated":
             assert rank(event.level) > rank(before.level)
             assert not clock.provisional
@@ -118,9 +118,17 @@ class Watcher:
             assert bool(receipt.reason) == bool(receipt.code) == (receipt.outcome == "refused")
 
 
+def _told_often_enough(issue: Issue) -> bool:
+    """All reminders went out, or the deadline waits for days that nobody has published."""
+    return (issue.reminder is not None and issue.reminder.at is None) or any(
+        clock.provisional for clock in issue.clocks
+    )
+
+
 def check_shape(issue: Issue) -> None:
     """What one state must be like by itself."""
     assert issue.level in issue.ladder
+    assert issue.is_closed == (next_step(issue) is None), "of every open issue it is known who must act next"
     assert issue.handler.code
     assert (issue.status == "closed") == issue.is_closed
     assert (issue.status in PAUSED) == issue.is_paused == (issue.interrupted is not None)
@@ -136,7 +144,7 @@ def check_shape(issue: Issue) -> None:
     assert ("plan-step" in running) == (in_force and any(not step.done for step in issue.plan.steps))  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
     assert issue.pending is None or issue.pending.clause in running
     assert not issue.is_closed or (running == [] and next_deadline(issue) is None)
-    assert issue.reminder is None or issue.level == issue.ladder[-1] or "idle" in running
+    assert issue.is_closed or next_deadline(issue) is not None or _told_often_enough(issue), "forgotten"
     assert all(begin <= end <= issue.since for begin, end in issue.pauses)
     for clock in (*issue.clocks, *issue.resting):
         assert clock.climbed <= len(clock.climbs)

@@ -69,6 +69,7 @@ def test_the_lead_above_need_not_wait_for_the_company() -> None:
     assert kinds(stage.give(COMMUNITY, c.Answer("社区已派人"))) == ["answered"]
     assert stage.issue.status == "dispatched", "the handler's status stays"
     assert refused(stage.give(COMPANY, c.Arrive())) == "not-now", "the company accepts first"
+    assert refused(stage.give(COMMUNITY, c.Resume())) == "not-now", "what cannot be is not allowed to it either"
     assert kinds(stage.give(COMMUNITY, c.Complete("explained"))) == ["completed"]
 
 
@@ -149,7 +150,8 @@ def test_a_decline_waits_for_its_ruling_while_the_clock_runs() -> None:
     assert refused(stage.give(COMPANY, c.Decline("unclear"))) == "not-now"
     stage.let_pass(local("2026-11-20 10:11"))
     assert stage.events[-1].kind == "overdue"
-    stage.give(COMMUNITY, c.Rule(upheld=False, reason="合同里写了"))
+    ruled = stage.give(COMMUNITY, c.Rule(upheld=False, reason="合同里写了"))[0]
+    assert ruled.body == e.Ruled(upheld=False, handler=None, reason="合同里写了")
     assert (stage.issue.handler.code, stage.issue.level, stage.issue.declined) == ("company-a", "property", False)
 
 

@@ -1,6 +1,10 @@
 """The promise and the climb: when a light goes on, when the lead moves, and how far."""
 
+import pytest
+
 import domain.commands as c
+from domain.advance import StuckClock
+from domain.decide import Fold
 from tests.domain.play import (
     COMPANY,
     STREET,
@@ -57,6 +61,15 @@ def test_the_kth_climb_moves_the_lead_to_the_kth_rung_and_no_further() -> None:
     assert climbs(stage) == [("accept-urgent", "community"), ("answer-urgent", "street")]
 
 
+def test_each_climb_of_a_list_has_its_own_moment() -> None:
+    stage = Stage("12345", urgent=True)
+    stage.give(COMPANY, c.Accept())
+    stage.let_pass(local("2026-11-20 11:01"))
+    assert climbs(stage) == [("answer-urgent", "community"), ("answer-urgent", "street")]
+    moved = [event.at for event in stage.events if event.kind == "escalated"]
+    assert moved == [local("2026-11-20 10:30"), local("2026-11-20 11:00")]
+
+
 def test_a_climb_to_a_rung_that_has_the_lead_already_does_nothing() -> None:
     for stage in (Stage("12345", urgent=True, where=place(None)), Stage("12345", urgent=True)):
         if stage.issue.level == "property":
@@ -90,3 +103,16 @@ def test_a_climb_outside_service_hours_lands_at_opening_unless_it_is_urgent() ->
     night.let_pass(31 * 60)
     assert night.events[-1].at == local("2026-11-20 23:30")
     assert urgent.issue.level == "property"
+
+
+def test_nobody_is_warned_of_what_is_over() -> None:
+    for at, expected in (("10:00:09.999", ["warned"]), ("10:00:10", [])):
+        stage = Stage("demo")
+        assert kinds(stage.outage(local(f"2026-11-20 {at}"))) == expected
+
+
+def test_a_clock_that_does_not_move_is_a_bug_and_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("demo")
+    monkeypatch.setattr("domain.advance.RULES", {1: lambda issue, command: Fold(issue, command.at)})
+    with pytest.raises(StuckClock, match="does not move"):
+        stage.outage(3600)

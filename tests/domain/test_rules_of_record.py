@@ -78,6 +78,15 @@ def test_reminders_end_with_what_they_were_about() -> None:
     assert stage.issue.reminder is None
 
 
+def test_what_was_given_back_after_its_last_climb_is_brought_up_to_whoever_has_it() -> None:
+    stage = Stage("dispute", category="dispute")
+    stage.let_pass(local("2026-11-26 09:00"))
+    assert stage.issue.level == "street"
+    stage.give(STREET, c.Return("社区再调"))
+    stage.let_pass(local("2026-12-02 09:00"))
+    assert (stage.events[-1].kind, stage.events[-1].level) == ("reminded", "community")
+
+
 def test_reminders_stand_still_in_a_pause() -> None:
     stage = at_the_top()
     assert stage.issue.reminder is not None
@@ -138,6 +147,14 @@ def test_an_outage_is_nobody_s_and_no_minute_of_it_counts_twice() -> None:
         (local("2026-11-20 10:30"), "community"), (local("2026-11-20 11:00"), "street"),
     ]  # fmt: skip
     assert stage.minutes() == {("operator", "company-a"): 30, ("nobody", None): 90}
+
+
+def test_what_people_did_in_an_outage_does_not_turn_its_hours_into_somebody_s() -> None:
+    stage = Stage()
+    at = local("2026-11-20 11:00")
+    stage.fold([stage.command(COMPANY, c.Comment("在路上"), at=at)], now=local("2026-11-20 12:00"))
+    stage.give(COMPANY, c.Comment(), after=30 * 60)
+    assert stage.minutes() == {("operator", "company-a"): 30, ("nobody", None): 90, ("community", "elm"): 30}
 
 
 def test_nobody_holds_a_closed_issue() -> None:

@@ -1,8 +1,11 @@
 """What time does to an issue: clocks that run on, stop, are shelved or counted anew."""
 
+from dataclasses import replace
+
 import domain.commands as c
 import domain.events as e
 from domain.clocks import next_step
+from domain.worktime import Limit
 from tests.domain.play import (
     ADMIN,
     COMMUNITY,
@@ -11,6 +14,7 @@ from tests.domain.play import (
     NEIGHBOUR,
     REPORTER,
     STREET,
+    VOLUNTEERS,
     Stage,
     arrived,
     kinds,
@@ -134,6 +138,35 @@ def test_act_is_any_command_of_the_lead_but_comment() -> None:
     assert "community-act" not in stage.running()
 
 
+def test_what_counts_from_the_report_is_promised_anew_when_work_is_done_again() -> None:
+    stage = Stage("3+3+5")
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Arrive())
+    assert "arrive" not in stage.running()
+    stage.give(COMMUNITY, c.Return("没修好"))
+    assert stage.clock("arrive").due == local("2026-11-20 13:03")
+    stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
+    assert stage.clock("arrive").due == local("2026-11-20 13:04")
+    stage.give(VOLUNTEERS, c.Accept())
+    stage.give(VOLUNTEERS, c.Complete())
+    stage.give(REPORTER, c.Reopen("又漏了"))
+    assert stage.clock("arrive").due == local("2026-11-20 13:07")
+    assert stage.clock("answer").start.at == FRIDAY, "but never what is promised for the issue as a whole"
+
+
+def test_when_the_work_is_completed_only_the_issue_s_answer_can_still_be_owed() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-25 18:00")),)))
+    assert "answer" in stage.running()
+    stage.give(COMPANY, c.Complete())
+    assert stage.running() == {"silence"}
+    visit = replace(pack("12345").clause[-1], id="visit", milestone="arrive")
+    owed = Stage(replace(pack("12345"), clause=(*pack("12345").clause, visit)))
+    owed.give(COMPANY, c.Accept())
+    owed.give(COMPANY, c.Complete())
+    assert owed.running() == {"answer", "silence"}
+
+
 # ------------------------------------------------------------------------------------------------------------- pauses
 
 
@@ -145,6 +178,21 @@ def test_a_pause_stops_the_clock_and_leaves_what_was_left() -> None:
     clock = stage.clock("minor")
     assert (clock.due, clock.climbs) == (local("2026-11-20 13:22"), (local("2026-11-20 14:02"),))
     assert clock.warn == local("2026-11-20 13:18"), "four minutes of twenty before the limit, as without the pause"
+
+
+def test_a_yellow_light_goes_on_once_unless_its_moment_moves_ahead() -> None:
+    stage = arrived("minor")
+    stage.let_pass(local("2026-11-20 10:20"))
+    assert stage.events[-1].kind == "warned"
+    stage.give(COMPANY, c.Wait("parts", local("2026-11-24 10:00")), after=0)
+    stage.let_pass(3600)
+    stage.give(COMPANY, c.Resume(), after=0)
+    assert kinds(stage.let_pass(110)) == [], "two minutes are left, as there were"
+    stage.give(COMPANY, c.Extend("还差一点", Limit(1, "nd")), after=0)
+    stage.give(COMMUNITY, c.Grant(), after=0)
+    assert stage.clock("minor").due == local("2026-11-21 23:59:59")
+    events = stage.let_pass(local("2026-11-22 00:00:30"))
+    assert kinds(events) == ["warned", "overdue"]
 
 
 def test_days_that_a_pause_touches_do_not_count() -> None:
@@ -268,5 +316,6 @@ def test_an_issue_on_which_no_clause_runs_is_brought_up_again() -> None:
     events = stage.let_pass(local("2026-12-03 12:00"))
     assert [(event.kind, event.clause) for event in events] == [("overdue", "idle"), ("reminded", "top")]
     assert stage.issue.level == "property", "no report names a climb for it"
+    assert stage.issue.reminder is not None
     stage.give(COMPANY, c.Complete())
     assert stage.running() == {"silence"}
