@@ -115,6 +115,9 @@ def test_the_same_size_again_is_refused_but_counts_anew_after_a_return() -> None
     stage.give(COMPANY, c.Accept())
     assert kinds(stage.give(COMPANY, c.Arrive("minor"))) == ["arrived", "assessed"]
     assert "minor" in stage.running(), "the twenty minutes are promised again to whoever does it again"
+    stage.give(COMMUNITY, c.Return("还是没修好"))
+    stage.give(COMPANY, c.Accept())
+    assert kinds(stage.give(COMPANY, c.Assess("minor"))) == ["assessed"]
 
 
 # -------------------------------------------------------------------------------------- transfers, rulings, returns

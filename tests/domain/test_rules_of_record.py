@@ -99,6 +99,14 @@ def test_reminders_stand_still_in_a_pause() -> None:
     assert stage.issue.reminder.at == stage.now + left
 
 
+def test_reminders_that_are_used_up_do_not_begin_again_after_a_pause() -> None:
+    stage = at_the_top()
+    stage.let_pass(3600)
+    stage.give(STREET, c.Wait("funds", stage.now + timedelta(days=1)))
+    stage.give(STREET, c.Resume())
+    assert stage.let_pass(3600) == []
+
+
 # ------------------------------------------------------------------------------------------------------ whose minutes
 
 

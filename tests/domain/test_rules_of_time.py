@@ -242,6 +242,15 @@ def test_a_question_stops_the_clock_until_it_is_answered_and_no_longer_than_allo
     assert refused(stage.give(COMPANY, c.Ask("还在吗?"))) == "limit"
 
 
+def test_what_is_done_in_a_pause_counts_when_it_ends() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Wait("parts", local("2026-11-24 10:00")))
+    stage.give(COMPANY, c.Answer("配件周二到"))
+    assert (stage.issue.status, stage.issue.interrupted) == ("waiting", "answered")
+    stage.give(COMPANY, c.Resume())
+    assert stage.issue.status == "answered"
+
+
 def test_completing_ends_a_pause() -> None:
     stage = arrived()
     stage.give(COMPANY, c.Ask("几楼?"))
