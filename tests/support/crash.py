@@ -120,15 +120,15 @@ class Jiesu:
             await self._up.wait()
         await until(lambda: not any(_runs(pid) for pid in pids), "the killed are gone")
 
-    async def whole(self, since: datetime) -> None:
-        """Waits until all of it runs and serves, the worker having polled since then."""
+    async def whole(self, since: datetime | None) -> None:
+        """Waits until all of it runs and serves, the worker having polled since then; a poll lasts a minute."""
         client = await self.client()
         async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False, timeout=5) as http:
             while not await self._serves(client, http, since):
                 assert self._up is None or self._up.returncode is None, self.last_words()
                 await asyncio.sleep(0.1)
 
-    async def _serves(self, client: Client, http: httpx.AsyncClient, since: datetime) -> bool:
+    async def _serves(self, client: Client, http: httpx.AsyncClient, since: datetime | None) -> bool:
         if self.pids().keys() != {"up", "temporal", "worker", "api"}:
             return False
         try:
