@@ -18,11 +18,11 @@ import pytest
 from sqlalchemy import select
 
 from db.engine import Database
-from db.pinned import calendars_of, policy_of
-from db.tables import EventRow, IssueRow, NoticeRow, OutboxRow, ReceiptRow
+from db.tables import CalendarsRow, EventRow, IssueRow, NoticeRow, OutboxRow, PolicyRow, ReceiptRow
 from domain.events import Escalated, Event, load_event
 from domain.evolve import evolve
 from domain.issue import Issue
+from domain.pins import read_calendars, read_policy
 from failpoints import Failpoint
 from support.crash import CHECKOUT, Jiesu, Outage, opened, say, until
 from support.load import Load
@@ -197,12 +197,10 @@ async def check_climbs(database: Database) -> list[datetime]:
     """When the climbs by deadline were due. Whoever was led to is not charged for what he could not see."""
     climbs: list[datetime] = []
     async with database.read() as session:
+        policies = {row.digest: read_policy(row.body) for row in await session.scalars(select(PolicyRow))}
+        calendars = {row.digest: read_calendars(row.body) for row in await session.scalars(select(CalendarsRow))}
         for row in (await session.scalars(select(IssueRow))).all():
-            state = Issue.new(
-                row.id,
-                await session.run_sync(policy_of, row.first_policy),
-                await session.run_sync(calendars_of, row.first_calendars),
-            )
+            state = Issue.new(row.id, policies[row.first_policy], calendars[row.first_calendars])
             bodies = await session.scalars(select(EventRow.body).where(EventRow.issue == row.id).order_by(EventRow.seq))
             for event in map(load_event, bodies):
                 state = evolve(state, event)
