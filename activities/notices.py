@@ -108,7 +108,7 @@ class TableGateway:
         waiting, self._waiting = self._waiting, []
         try:
             async with self._database.write() as session:
-                await insert_missing(session, NoticeRow, [row for row, _ in waiting])
+                await session.run_sync(insert_missing, NoticeRow, [row for row, _ in waiting])
         except BaseException as error:
             for _, written in waiting:
                 if not written.done():

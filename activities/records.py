@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -112,14 +113,17 @@ class Records:
         return stored
 
     async def _store(self, batch: Batch, *, may_rewrite: bool) -> str:
-        async with self._database.write() as session:
-            stored = await record(
+        def work(session: Session) -> str:
+            stored = record(
                 session, batch.issue, batch.events, now=datetime.now(UTC), policy=batch.policy,
                 calendars=batch.calendars, may_rewrite=may_rewrite,
             )  # fmt: skip
             if stored != chain(map(event_digest, batch.events)):
                 raise DifferentError(f"events from {batch.events[0]['seq']} on are not stored as they were given")
             hit("before-commit" if may_rewrite else "local-before-commit")
+            return stored
+
+        stored = await self._database.transact(work)
         hit("after-commit" if may_rewrite else "local-after-commit")
         return stored
 

@@ -56,12 +56,12 @@ async def _restore(database: Database, derived: Derived, now: datetime) -> list[
         return found
     async with database.write() as session:
         if found:
-            await record(
-                session, derived.issue, events, now=now, policy=derived.policy, calendars=derived.calendars,
+            await session.run_sync(
+                record, derived.issue, events, now=now, policy=derived.policy, calendars=derived.calendars,
                 notify=False,
             )  # fmt: skip
         # By now the events are right; what was worked out from them may not be.
-        elif await projector.rebuild(session, derived.issue):
+        elif await session.run_sync(projector.rebuild, derived.issue):
             found.append(f"issue {derived.issue}: its row or receipts were not what its events lead to")
     return found
 

@@ -7,18 +7,24 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from db.tables import AlarmRow
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
+def put_alarm(session: Session, kind: str, issue: str | None, detail: Mapping[str, Any], at: datetime) -> None:
+    """Adds an alarm to the transaction. `detail` goes to the log as well, so it holds no personal data."""
+    session.execute(insert(AlarmRow).values(at=at, issue=issue, kind=kind, detail=dict(detail)))
+    log.error("alarm", kind=kind, issue=issue, **detail)
+
+
 async def raise_alarm(
     session: AsyncSession, kind: str, issue: str | None, detail: Mapping[str, Any], at: datetime
 ) -> None:
-    """Adds an alarm to the transaction. `detail` goes to the log as well, so it holds no personal data."""
-    await session.execute(insert(AlarmRow).values(at=at, issue=issue, kind=kind, detail=dict(detail)))
-    log.error("alarm", kind=kind, issue=issue, **detail)
+    """As `put_alarm`."""
+    await session.run_sync(put_alarm, kind, issue, detail, at)
 
 
 async def open_alarms(session: AsyncSession, most: int = 100) -> Sequence[AlarmRow]:

@@ -69,7 +69,7 @@ async def store_directory(session: AsyncSession, directory: Directory, now: date
             if rows:
                 await session.execute(insert(table), rows)
     values = {"id": _THE_ONE, "version": number, "digest": found, "imported_at": now}
-    await upsert(session, places.DirectoryVersion, [values])
+    await session.run_sync(upsert, places.DirectoryVersion, [values])
     return Version(number, found, now)
 
 

@@ -9,17 +9,24 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from db.writer import GroupWriter, Work
+
+T = TypeVar("T")
+
 _BEGIN: Final = "jiesu_begin"
 WRITE: Final[dict[str, Any]] = {_BEGIN: "BEGIN IMMEDIATE"}
+_PATIENCE: Final = 10.0
+"""Seconds for which a connection to SQLite waits for another process that writes."""
+_WRITERS_PATIENCE: Final = 2.0
+"""The same in the writing thread: whoever records comes again anyway, and others wait behind."""
 _PRAGMAS: Final = (
-    "PRAGMA busy_timeout=10000",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # an acknowledged row survives a power cut
     "PRAGMA foreign_keys=ON",
@@ -60,13 +67,22 @@ def make_engine(url: str | URL) -> AsyncEngine:
     )
 
 
-def prepare_sqlite(engine: Engine) -> None:
+def make_writer(url: URL) -> Engine:
+    """The engine of SQLite's writing thread."""
+    target = url.set(drivername="sqlite")
+    # Used by that one thread, but closed by another.
+    engine = create_engine(target, pool_size=1, hide_parameters=True, connect_args={"check_same_thread": False})
+    prepare_sqlite(engine, _WRITERS_PATIENCE)
+    return engine.execution_options(**WRITE)
+
+
+def prepare_sqlite(engine: Engine, patience: float = _PATIENCE) -> None:
     """Takes the transactions of an SQLite engine out of its driver's hands."""
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in _PRAGMAS:
+        for pragma in (f"PRAGMA busy_timeout={int(patience * 1000)}", *_PRAGMAS):
             cursor.execute(pragma)
         cursor.close()
 
@@ -97,6 +113,7 @@ class Database:
         self._read = async_sessionmaker(readers, expire_on_commit=False, autoflush=False)
         self._write = async_sessionmaker(writers, expire_on_commit=False, autoflush=False)
         self._turn = asyncio.Lock()
+        self._writer = GroupWriter(make_writer(self.url), self._turn) if self.is_sqlite else None
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
@@ -111,9 +128,28 @@ class Database:
         async with self._turn if self.is_sqlite else contextlib.nullcontext(), self._write.begin() as session:
             yield session
 
+    async def transact(self, work: Work[T]) -> T:
+        """The result of work in a write transaction, once it is committed.
+
+        On SQLite works that come together share a transaction, and where it fails a work is done again alone: it may
+        touch nothing but its session.
+        """
+        if self._writer is not None:
+            return await self._writer.do(work)
+        async with self.write() as session:
+            return await session.run_sync(work)
+
     async def close(self) -> None:
         """Ends all connections.
 
         SQLite keeps no statistics on purpose: taken while a table was small they would make it scan a big one.
         """
+        await self.disconnect()
+        if self._writer is not None:
+            await self._writer.close()
+
+    async def disconnect(self) -> None:
+        """Gives up the connections that nobody uses; who needs one then makes a new one."""
+        if self._writer is not None:
+            self._writer.disconnect()
         await self.engine.dispose()

@@ -11,13 +11,16 @@ from typing import Any, Final
 
 from sqlalchemy import and_, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from db.tables import OutboxRow
+from db.upsert import table_of
 from domain.events import Event
 from domain.issue import Issue
 from domain.notices import Notice, jobs, notices
 from domain.wire import canonical, dump
 
+_INSERT: Final = insert(table_of(OutboxRow))
 UNKNOWN: Final = "outcome unknown: the deliverer died while sending"
 
 
@@ -37,23 +40,23 @@ class Entry:
     lease: datetime
 
 
-async def add(session: AsyncSession, fence: int, changes: Iterable[tuple[Event, Issue]], now: datetime) -> None:
+def add(session: Session, fence: int, changes: Iterable[tuple[Event, Issue]], now: datetime) -> None:
     """Queues what the events, each with the state after it, ask for.
 
     After a rewrite, what was sent already in the same words is not sent again.
     """
     rows = [row for change in changes for row in _asked(*change)]
     if rows and fence:
-        done = await _done(session, rows[0]["issue"], rows[0]["seq"])
+        done = _done(session, rows[0]["issue"], rows[0]["seq"])
         rows = [row for row in rows if _key(row) not in done]
     if rows:
         head = {"fence": fence, "status": "pending", "attempts": 0, "created_at": now, "ready_at": now}
-        await session.execute(insert(OutboxRow), [row | head for row in rows])
+        session.connection().execute(_INSERT, [row | head for row in rows])
 
 
-async def withdraw(session: AsyncSession, issue: str, first: int, now: datetime) -> None:
+def withdraw(session: Session, issue: str, first: int, now: datetime) -> None:
     """Takes back what was not sent yet because of this event and later ones."""
-    await session.execute(
+    session.execute(
         update(OutboxRow)
         .where(OutboxRow.issue == issue, OutboxRow.seq >= first, OutboxRow.status == "pending")
         .values(status="withdrawn", ready_at=None, finished_at=now)
@@ -138,12 +141,12 @@ def _facts(event: Event, after: Issue, notice: Notice) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact}
 
 
-async def _done(session: AsyncSession, issue: str, first: int) -> set[tuple[Any, ...]]:
+def _done(session: Session, issue: str, first: int) -> set[tuple[Any, ...]]:
     """What was told or begun because of this event or later ones, before the record was rewritten."""
     query = select(OutboxRow).where(
         OutboxRow.issue == issue, OutboxRow.seq >= first, or_(OutboxRow.status == "sent", OutboxRow.status == "sending")
     )
-    rows = (await session.scalars(query)).all()
+    rows = session.scalars(query).all()
     names = ("seq", "kind", "template", "to_org", "to_reporter", "payload")
     return {_key({name: getattr(row, name) for name in names}) for row in rows}
 

@@ -3,7 +3,7 @@
 from typing import Final, TypeVar
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from db.tables import CalendarsRow, PolicyRow
 from db.upsert import insert_missing
@@ -24,17 +24,17 @@ class MissingError(LookupError):
     """The read model names a policy or a set of calendars that it does not hold."""
 
 
-async def keep(session: AsyncSession, policy: Policy, calendars: Calendars) -> None:
+def keep(session: Session, policy: Policy, calendars: Calendars) -> None:
     """Makes sure that both are in the database."""
     found = {"digest": policy.digest, "id": policy.id, "version": policy.version, "body": dump(policy)}
-    await insert_missing(session, PolicyRow, [found])
-    await insert_missing(session, CalendarsRow, [{"digest": calendars_digest(calendars), "body": dump(calendars)}])
+    insert_missing(session, PolicyRow, [found])
+    insert_missing(session, CalendarsRow, [{"digest": calendars_digest(calendars), "body": dump(calendars)}])
 
 
-async def policy_of(session: AsyncSession, digest: str) -> Policy:
+def policy_of(session: Session, digest: str) -> Policy:
     """The policy with this digest, checked against it; MissingError if it is not there."""
     if digest not in _POLICIES:
-        body = await session.scalar(select(PolicyRow.body).where(PolicyRow.digest == digest))
+        body = session.scalar(select(PolicyRow.body).where(PolicyRow.digest == digest))
         if body is None:
             raise MissingError(f"no policy {digest}")
         policy = read_policy(body)
@@ -44,10 +44,10 @@ async def policy_of(session: AsyncSession, digest: str) -> Policy:
     return _POLICIES[digest]
 
 
-async def calendars_of(session: AsyncSession, digest: str) -> Calendars:
+def calendars_of(session: Session, digest: str) -> Calendars:
     """The set of calendars with this digest, checked against it; MissingError if it is not there."""
     if digest not in _CALENDARS:
-        body = await session.scalar(select(CalendarsRow.body).where(CalendarsRow.digest == digest))
+        body = session.scalar(select(CalendarsRow.body).where(CalendarsRow.digest == digest))
         if body is None:
             raise MissingError(f"no calendars {digest}")
         calendars = read_calendars(body)

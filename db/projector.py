@@ -8,21 +8,37 @@ a new fence, what was not sent yet is withdrawn, and an alarm is raised.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import undefer
+from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy.orm import Session, undefer
 
 from db import outbox, pinned, search
-from db.alarms import raise_alarm
+from db.alarms import put_alarm
 from db.rows import columns, state_of
 from db.tables import EventRow, IssueRow, ReceiptRow, SearchTerm
-from db.upsert import is_sqlite, upsert
+from db.upsert import is_sqlite, table_of, upsert
 from domain.events import Event, Reported, chain, event_digest, load_event
 from domain.evolve import evolve
 from domain.issue import Issue, Receipt, calendars_digest
 from domain.pins import read_calendars, read_policy
+
+_ROW: Final = (
+    select(IssueRow)
+    .where(IssueRow.id == bindparam("issue"))
+    .options(undefer(IssueRow.state))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_BODIES: Final = (
+    select(EventRow.body)
+    .where(EventRow.issue == bindparam("issue"), EventRow.seq.between(bindparam("first"), bindparam("last")))
+    .order_by(EventRow.seq)
+)
+_TAKEN: Final = select(IssueRow.id).where(IssueRow.number == bindparam("number")).limit(1)
+_EVENTS: Final = insert(table_of(EventRow))
+_TERMS: Final = insert(table_of(SearchTerm))
+# To make a statement takes longer than to run it.
 
 
 class GapError(Exception):
@@ -46,8 +62,8 @@ class Recorded:
         return self.event.seq
 
 
-async def record(
-    session: AsyncSession,
+def record(
+    session: Session,
     issue: str,
     events: Sequence[Mapping[str, Any]],
     *,
@@ -66,64 +82,62 @@ async def record(
     batch = [Recorded(plain, event_digest(plain), load_event(plain)) for plain in events]
     if not batch:
         return chain(())
-    row = await _locked(session, issue, batch[0].seq)
-    fresh = await _fresh(session, row, issue, batch)
+    row = _locked(session, issue, batch[0].seq)
+    fresh = _fresh(session, row, issue, batch)
     projection = _Projection(session, issue, now, policy, calendars, notify)
     if not fresh:
         pass
     elif row is None:
-        await projection.begin(fresh)
+        projection.begin(fresh)
     elif fresh[0].seq == row.version + 1:
-        await projection.go_on(row, await state_of(session, row), fresh)
+        projection.go_on(row, state_of(session, row), fresh)
     elif may_rewrite:
-        await projection.rewrite(row, fresh)
+        projection.rewrite(row, fresh)
     else:
         raise ConflictError(f"issue {issue}: another event {fresh[0].seq} is stored")
-    return await _stored(session, issue, batch)
+    return _stored(session, issue, batch)
 
 
-async def refold(session: AsyncSession, row: IssueRow, before: int | None = None) -> Issue:
+def refold(session: Session, row: IssueRow, before: int | None = None) -> Issue:
     """The issue folded again from its stored events, all of them or those up to `before`, exclusive."""
     query = select(EventRow.body).where(EventRow.issue == row.id).order_by(EventRow.seq)
     if before is not None:
         query = query.where(EventRow.seq < before)
-    policy = await pinned.policy_of(session, row.first_policy)
-    state = Issue.new(row.id, policy, await pinned.calendars_of(session, row.first_calendars))
-    for body in (await session.scalars(query)).all():
+    policy = pinned.policy_of(session, row.first_policy)
+    state = Issue.new(row.id, policy, pinned.calendars_of(session, row.first_calendars))
+    for body in session.scalars(query).all():
         state = evolve(state, load_event(body))
     return state
 
 
-async def rebuild(session: AsyncSession, issue: str) -> bool:
+def rebuild(session: Session, issue: str) -> bool:
     """Works the row and the receipts out again from the stored events; whether anything was different."""
-    row = await _locked(session, issue, 2)
+    row = _locked(session, issue, 2)
     if row is None:
         raise LookupError(f"no issue {issue}")
-    state = await refold(session, row)
+    state = refold(session, row)
     found = columns(state)
     differs = any(getattr(row, name) != value for name, value in found.items())
-    await _set(session, row, found)
-    held = await session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
+    _set(session, row, found)
+    held = session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
     receipts = {each.command_id: Receipt(each.digest, each.outcome, each.seq, each.code, each.reason) for each in held}
     if receipts == state.receipts:
         return differs
-    await session.execute(delete(ReceiptRow).where(ReceiptRow.issue == issue))
-    await _put_receipts(session, state, state.receipts)
+    session.execute(delete(ReceiptRow).where(ReceiptRow.issue == issue))
+    _put_receipts(session, state, state.receipts)
     return True
 
 
-async def _locked(session: AsyncSession, issue: str, first: int) -> IssueRow | None:
+def _locked(session: Session, issue: str, first: int) -> IssueRow | None:
     """The issue's row, which nobody else changes until this transaction ends; also while there is none yet."""
-    query = select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state)).with_for_update()
-    query = query.execution_options(populate_existing=True)
-    row = await session.scalar(query)
+    row = session.scalar(_ROW, {"issue": issue})
     if row is None and first == 1 and not is_sqlite(session):  # there the writer has the database to himself
-        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(issue, 0))))
-        row = await session.scalar(query)
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(issue, 0))))
+        row = session.scalar(_ROW, {"issue": issue})
     return row
 
 
-async def _fresh(session: AsyncSession, row: IssueRow | None, issue: str, batch: list[Recorded]) -> list[Recorded]:
+def _fresh(session: Session, row: IssueRow | None, issue: str, batch: list[Recorded]) -> list[Recorded]:
     """The events from the first one on that is not stored as it came."""
     first = batch[0].seq
     version = row.version if row else 0
@@ -135,95 +149,94 @@ async def _fresh(session: AsyncSession, row: IssueRow | None, issue: str, batch:
     query = select(EventRow.seq, EventRow.body).where(
         EventRow.issue == issue, EventRow.seq.between(first, batch[-1].seq)
     )
-    known = {row.seq: event_digest(row.body) for row in await session.execute(query)}
+    known = {row.seq: event_digest(row.body) for row in session.execute(query)}
     same = 0
     while same < len(batch) and known.get(batch[same].seq) == batch[same].digest:
         same += 1
     return batch[same:]
 
 
-async def _stored(session: AsyncSession, issue: str, batch: Sequence[Recorded]) -> str:
+def _stored(session: Session, issue: str, batch: Sequence[Recorded]) -> str:
     """The digest over the events of the batch, worked out from the bodies that are stored now."""
-    query = select(EventRow.body).where(EventRow.issue == issue, EventRow.seq.between(batch[0].seq, batch[-1].seq))
-    return chain(event_digest(body) for body in (await session.scalars(query.order_by(EventRow.seq))).all())
+    span = {"issue": issue, "first": batch[0].seq, "last": batch[-1].seq}
+    return chain(event_digest(body) for body in session.scalars(_BODIES, span).all())
 
 
 @dataclass(frozen=True)
 class _Projection:
     """What writing one batch takes."""
 
-    session: AsyncSession
+    session: Session
     issue: str
     now: datetime
     policy: Mapping[str, Any] | None
     calendars: Sequence[Mapping[str, Any]] | None
     notify: bool
 
-    async def begin(self, fresh: Sequence[Recorded]) -> None:
+    def begin(self, fresh: Sequence[Recorded]) -> None:
         """Makes the issue's row and all that follows from its first events."""
-        await self.go_on(None, await self._start(), fresh)
+        self.go_on(None, self._start(), fresh)
 
-    async def go_on(self, row: IssueRow | None, start: Issue, fresh: Sequence[Recorded]) -> None:
+    def go_on(self, row: IssueRow | None, start: Issue, fresh: Sequence[Recorded]) -> None:
         """Folds the events onto the state and writes all that follows from them; without a row, makes one."""
         changes = _changes(start, fresh)
         state = changes[-1][1]
         if state.policy is not start.policy or state.calendars is not start.calendars:
-            await pinned.keep(self.session, state.policy, state.calendars)
+            pinned.keep(self.session, state.policy, state.calendars)
         words = _words(fresh[0].event)
         if row is None:
-            row = await self._new_row(start, {**columns(state), **words})
+            row = self._new_row(start, {**columns(state), **words})
         else:
-            await _set(self.session, row, {**columns(state), **words})
+            _set(self.session, row, {**columns(state), **words})
         if words:
-            await _put_terms(self.session, row)
-        await self._put_events(fresh)
-        await _put_receipts(self.session, state, _commands(fresh))
+            _put_terms(self.session, row)
+        self._put_events(fresh)
+        _put_receipts(self.session, state, _commands(fresh))
         if self.notify:
-            await outbox.add(self.session, row.fence, changes, self.now)
+            outbox.add(self.session, row.fence, changes, self.now)
 
-    async def rewrite(self, row: IssueRow, fresh: Sequence[Recorded]) -> None:
+    def rewrite(self, row: IssueRow, fresh: Sequence[Recorded]) -> None:
         """Puts `fresh` in the place of what is stored from its first number on, and says so loudly."""
         first = fresh[0].seq
         later = (EventRow.issue == row.id, EventRow.seq >= first)
-        bodies = await self.session.scalars(select(EventRow.body).where(*later).order_by(EventRow.seq))
+        bodies = self.session.scalars(select(EventRow.body).where(*later).order_by(EventRow.seq))
         known = [event_digest(body) for body in bodies]
         came = [item.digest for item in fresh]
         detail = {"from": first, "stored": known, "came": came, "fence": row.fence + 1}
-        await raise_alarm(self.session, "record-rewritten", row.id, detail, self.now)
+        put_alarm(self.session, "record-rewritten", row.id, detail, self.now)
         anew = first == 1
         if anew:
-            await _drop_terms(self.session, row)
-        start = await (self._start() if anew else refold(self.session, row, before=first))
-        await self.session.execute(delete(EventRow).where(*later))
-        await self.session.execute(delete(ReceiptRow).where(ReceiptRow.issue == row.id))
-        await outbox.withdraw(self.session, row.id, first, self.now)
-        await _set(self.session, row, {"fence": row.fence + 1, **(_first_pins(start) if anew else {})})
-        await _put_receipts(self.session, start, start.receipts)
-        await self.go_on(row, start, fresh)
+            _drop_terms(self.session, row)
+        start = self._start() if anew else refold(self.session, row, before=first)
+        self.session.execute(delete(EventRow).where(*later))
+        self.session.execute(delete(ReceiptRow).where(ReceiptRow.issue == row.id))
+        outbox.withdraw(self.session, row.id, first, self.now)
+        _set(self.session, row, {"fence": row.fence + 1, **(_first_pins(start) if anew else {})})
+        _put_receipts(self.session, start, start.receipts)
+        self.go_on(row, start, fresh)
 
-    async def _start(self) -> Issue:
+    def _start(self) -> Issue:
         if self.policy is None or self.calendars is None:
             raise ValueError(f"issue {self.issue}: the first batch must bring policy and calendars")
         policy, calendars = read_policy(self.policy), read_calendars(self.calendars)
-        await pinned.keep(self.session, policy, calendars)
+        pinned.keep(self.session, policy, calendars)
         return Issue.new(self.issue, policy, calendars)
 
-    async def _new_row(self, start: Issue, values: Mapping[str, Any]) -> IssueRow:
-        taken = select(IssueRow.id).where(IssueRow.number == values["number"]).limit(1)
-        if (other := await self.session.scalar(taken)) is not None:
-            await raise_alarm(self.session, "number-taken", self.issue, {"by": other}, self.now)
+    def _new_row(self, start: Issue, values: Mapping[str, Any]) -> IssueRow:
+        if (other := self.session.scalar(_TAKEN, {"number": values["number"]})) is not None:
+            put_alarm(self.session, "number-taken", self.issue, {"by": other}, self.now)
         row = IssueRow(id=self.issue, fence=0, **_first_pins(start), **{"words": "", **values})
         self.session.add(row)
-        await self.session.flush()
+        self.session.flush()
         return row
 
-    async def _put_events(self, fresh: Sequence[Recorded]) -> None:
+    def _put_events(self, fresh: Sequence[Recorded]) -> None:
         rows = [
             {"issue": self.issue, "seq": item.seq, "kind": item.event.kind, "at": item.event.at,
              "recorded_at": item.event.recorded_at, "digest": item.digest, "stored_at": self.now, "body": item.plain}
             for item in fresh
         ]  # fmt: skip
-        await self.session.execute(insert(EventRow), rows)
+        self.session.connection().execute(_EVENTS, rows)
 
 
 def _changes(start: Issue, fresh: Sequence[Recorded]) -> list[tuple[Event, Issue]]:
@@ -251,24 +264,24 @@ def _first_pins(start: Issue) -> dict[str, str]:
     return {"first_policy": start.policy.digest, "first_calendars": calendars_digest(start.calendars)}
 
 
-async def _set(session: AsyncSession, row: IssueRow, values: Mapping[str, Any]) -> None:
+def _set(session: Session, row: IssueRow, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         setattr(row, name, value)
-    await session.flush()
+    session.flush()
 
 
-async def _put_terms(session: AsyncSession, row: IssueRow) -> None:
+def _put_terms(session: Session, row: IssueRow) -> None:
     found = [{"term": term, "opened_at": row.opened_at, "issue": row.id} for term in search.terms(row.words)]
     if found:
-        await session.execute(insert(SearchTerm), found)
+        session.connection().execute(_TERMS, found)
 
 
-async def _drop_terms(session: AsyncSession, row: IssueRow) -> None:
+def _drop_terms(session: Session, row: IssueRow) -> None:
     for term in search.terms(row.words):
-        await session.execute(delete(SearchTerm).filter_by(term=term, opened_at=row.opened_at, issue=row.id))
+        session.execute(delete(SearchTerm).filter_by(term=term, opened_at=row.opened_at, issue=row.id))
 
 
-async def _put_receipts(session: AsyncSession, state: Issue, commands: Iterable[str]) -> None:
+def _put_receipts(session: Session, state: Issue, commands: Iterable[str]) -> None:
     rows: list[dict[str, Any]] = []
     for command in commands:
         receipt = state.receipts[command]
@@ -276,4 +289,4 @@ async def _put_receipts(session: AsyncSession, state: Issue, commands: Iterable[
             {"command_id": command, "issue": state.id, "digest": receipt.digest, "outcome": receipt.outcome,
              "code": receipt.code, "reason": receipt.reason, "seq": receipt.seq}
         )  # fmt: skip
-    await upsert(session, ReceiptRow, rows)
+    upsert(session, ReceiptRow, rows)

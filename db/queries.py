@@ -90,7 +90,7 @@ async def issue(session: AsyncSession, issue: str) -> Issue | None:
     """The issue as the rules see it."""
     query = select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state))
     row = await session.scalar(query.execution_options(populate_existing=True))
-    return None if row is None else await state_of(session, row)
+    return None if row is None else await session.run_sync(state_of, row)
 
 
 async def receipt(session: AsyncSession, command: str, issue: str | None = None) -> ReceiptRow | None:

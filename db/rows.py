@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from db import pinned
 from db.tables import IssueRow
@@ -16,11 +16,10 @@ def columns(issue: Issue) -> dict[str, Any]:
     return _who(issue) | _how_it_stands(issue) | _what_is_next(issue) | {"state": dump_issue(issue)}
 
 
-async def state_of(session: AsyncSession, row: IssueRow) -> Issue:
+def state_of(session: Session, row: IssueRow) -> Issue:
     """The issue whose row this is; the row must have been read with its state."""
-    policy = await pinned.policy_of(session, row.policy_digest)
-    calendars = await pinned.calendars_of(session, row.calendars_digest)
-    return load_issue(row.state, policy, calendars)
+    policy = pinned.policy_of(session, row.policy_digest)
+    return load_issue(row.state, policy, pinned.calendars_of(session, row.calendars_digest))
 
 
 def _who(issue: Issue) -> dict[str, Any]:

@@ -1,37 +1,51 @@
 """Inserts that accept that a row may be there already, in the dialect of the session's database."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Table
+from sqlalchemy import Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from db.tables import Base
 
 
-def is_sqlite(session: AsyncSession) -> bool:
+def is_sqlite(session: AsyncSession | Session) -> bool:
     return session.get_bind().dialect.name == "sqlite"
 
 
-async def insert_missing(session: AsyncSession, row: type[Base], values: Sequence[Mapping[str, Any]]) -> None:
+def insert_missing(session: Session, row: type[Base], values: Sequence[Mapping[str, Any]]) -> None:
     """Inserts the rows whose key is new and leaves the others as they are."""
     if values:
-        insert = sqlite.insert if is_sqlite(session) else postgresql.insert
-        await session.execute(insert(_table(row)).on_conflict_do_nothing(), list(values))
+        session.connection().execute(_missing(row, sqlite_=is_sqlite(session)), list(values))
 
 
-async def upsert(session: AsyncSession, row: type[Base], values: Sequence[Mapping[str, Any]]) -> None:
+def upsert(session: Session, row: type[Base], values: Sequence[Mapping[str, Any]]) -> None:
     """Inserts the rows, or sets the values of those whose primary key is there already."""
-    if not values:
-        return
-    table = _table(row)
+    if values:
+        statement = _upsert(row, tuple(values[0]), sqlite_=is_sqlite(session))
+        session.connection().execute(statement, list(values))
+
+
+# Making these statements takes longer than running them.
+
+
+@cache
+def _missing(row: type[Base], *, sqlite_: bool) -> Insert:
+    insert = sqlite.insert if sqlite_ else postgresql.insert
+    return insert(table_of(row)).on_conflict_do_nothing()
+
+
+@cache
+def _upsert(row: type[Base], names: tuple[str, ...], *, sqlite_: bool) -> Insert:
+    table = table_of(row)
     keys = [column.name for column in table.primary_key]
-    insert = sqlite.insert if is_sqlite(session) else postgresql.insert
-    statement = insert(table)
-    changes = {name: statement.excluded[name] for name in values[0] if name not in keys}
-    await session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(values))
+    statement = (sqlite.insert if sqlite_ else postgresql.insert)(table)
+    changes = {name: statement.excluded[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes)
 
 
-def _table(row: type[Base]) -> Table[Any]:
+def table_of(row: type[Base]) -> Table[Any]:
     return cast("Table[Any]", row.__table__)

@@ -35,7 +35,7 @@ async def test_stuck_issues_raise_one_alarm_each(tmp_path: Path) -> None:
     overlooked = Story("overlooked")
     events = overlooked.reported()
     async with database.write() as session:
-        await record(session, overlooked.id, events, now=START, **overlooked.pins)
+        await session.run_sync(record, overlooked.id, events, now=START, **overlooked.pins)
     async with dev_server(tmp_path, "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=2") as client:
         watch = Watch(client, database, registry)
         assert await watch.look(START) == 0

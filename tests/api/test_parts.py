@@ -42,7 +42,7 @@ def example() -> Directory:
 
 
 async def break_down(database: Database, folder: Path) -> None:
-    await database.engine.dispose()
+    await database.disconnect()
     shutil.move(folder / "jiesu.db", folder / "away.db")
     (folder / "jiesu.db").mkdir()
 

@@ -44,7 +44,7 @@ async def assert_same(database: Database, story: Story) -> None:
     assert [body["seq"] for body in bodies] == list(range(1, row.version + 1))
     async with database.read() as session:
         assert await queries.issue(session, story.id) == story.issue
-        assert await refold(session, row) == story.issue
+        assert await session.run_sync(refold, row) == story.issue
         receipts = {row.command_id: row for row in await session.scalars(select(ReceiptRow))}
     assert {command: (row.digest, row.outcome, row.code, row.reason, row.seq) for command, row in receipts.items()} == {
         command: (each.digest, each.outcome, each.code, each.reason, each.seq)
@@ -139,7 +139,7 @@ async def test_the_first_batch_needs_its_pins(database: Database):
     events = story.reported()
     with pytest.raises(ValueError, match="policy and calendars"):
         async with database.write() as session:
-            await record(session, story.id, events, now=story.now)
+            await session.run_sync(record, story.id, events, now=story.now)
     assert await number_of(database, IssueRow) == 0
 
 
@@ -327,11 +327,11 @@ async def test_a_row_that_was_tampered_with_is_rebuilt_from_the_events(database:
     story = Story()
     await store(database, story, story.reported() + story.give(Withdraw("好了"), RESIDENT))
     async with database.write() as session:
-        assert not await rebuild(session, story.id)
+        assert not await session.run_sync(rebuild, story.id)
         await session.execute(update(IssueRow).values(status="accepted", satisfaction="satisfied"))
         await session.execute(ReceiptRow.__table__.delete())
     async with database.write() as session:
-        assert await rebuild(session, story.id)
+        assert await session.run_sync(rebuild, story.id)
     await assert_same(database, story)
 
 

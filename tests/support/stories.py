@@ -91,7 +91,7 @@ async def store(database: Database, story: Story, events: Plain, **options: Any)
     """Records the events in a transaction of their own, as the activity does."""
     pins = story.pins if events and events[0]["seq"] == 1 else {}
     async with database.write() as session:
-        return await record(session, story.id, events, now=story.now, **pins, **options)
+        return await session.run_sync(record, story.id, events, now=story.now, **pins, **options)
 
 
 def chained(events: Plain) -> str:

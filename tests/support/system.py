@@ -140,7 +140,7 @@ class System:
     async def break_sql(self) -> None:
         """The database is gone for everybody: its file is elsewhere and a folder lies in its place."""
         for database in self._databases:
-            await database.engine.dispose()
+            await database.disconnect()
         away = self.home / "away"
         away.mkdir()
         for path in self.home.glob("jiesu.db*"):
