@@ -79,10 +79,12 @@ def worker() -> None:
 def api() -> None:
     """Run one API process."""
     from api.app import serve
+    from calendars import load_all
+    from policies.loader import shipped
 
     chosen = settings()
     configure_logging(chosen.log_level, chosen.log_format)
-    run(serve(chosen))
+    run(serve(chosen, {policy.id: policy for policy in shipped()}, load_all()))
 
 
 def token(
