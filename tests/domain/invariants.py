@@ -143,7 +143,10 @@ def check_shape(issue: Issue) -> None:
     assert ("plan-update" in running) == in_force
     assert ("plan-step" in running) == (in_force and any(not step.done for step in issue.plan.steps))  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
     assert issue.pending is None or issue.pending.clause in running
-    assert not issue.is_closed or (running == [] and next_deadline(issue) is None)
+    if issue.is_closed:
+        assert running == []
+        assert next_deadline(issue) is None
+        assert (issue.resting, issue.reminder, issue.pending, issue.declined) == ((), None, None, False)
     assert issue.is_closed or next_deadline(issue) is not None or _told_often_enough(issue), "forgotten"
     assert all(begin <= end <= issue.since for begin, end in issue.pauses)
     for clock in (*issue.clocks, *issue.resting):

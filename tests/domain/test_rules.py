@@ -84,6 +84,16 @@ def test_a_handler_at_work_to_whom_the_lead_climbs_can_still_take_over() -> None
     assert "community-accept" not in stage.running()
 
 
+def test_what_others_do_does_not_meet_a_clause_of_the_property_level() -> None:
+    own = replace(pack("3+3+5").clause[4], id="property-act", level="property")
+    assert own.milestone == "act"
+    stage = Stage(replace(pack("3+3+5"), clause=(*pack("3+3+5").clause, own)))
+    stage.give(COMMUNITY, c.Supervise())
+    assert "property-act" in stage.running()
+    stage.give(COMPANY, c.Accept())
+    assert "property-act" not in stage.running()
+
+
 # ------------------------------------------------------------------------------------------------------------- size
 
 
@@ -150,6 +160,10 @@ def test_a_decline_waits_for_its_ruling_while_the_clock_runs() -> None:
     stage = Stage()
     stage.give(COMPANY, c.Decline("not_our_duty"))
     assert stage.issue.declined
+    other = Stage()
+    other.give(COMPANY, c.Decline("unclear"))
+    other.give(REPORTER, c.Withdraw())
+    assert not other.issue.declined, "what is closed waits for no ruling"
     assert refused(stage.give(COMPANY, c.Decline("unclear"))) == "not-now"
     stage.let_pass(local("2026-11-20 10:11"))
     assert stage.events[-1].kind == "overdue"
@@ -286,6 +300,7 @@ def test_after_closing_nothing_applies_and_no_clock_runs() -> None:
     stage = Stage()
     complete(stage)
     stage.give(REPORTER, c.Confirm("solved", "satisfied"))
+    assert stage.running() == set()
     assert next_deadline(stage.issue) is None
     assert next_step(stage.issue) is None
     for actor, body in ((REPORTER, c.Reopen("又漏了")), (COMPANY, c.Comment()), (ADMIN, c.ChangePolicy("x", "y"))):

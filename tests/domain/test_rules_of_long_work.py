@@ -77,6 +77,23 @@ def test_nobody_grants_time_to_himself_below_the_street() -> None:
     assert kinds(stage.give(STREET, c.Grant())) == ["extended"]
 
 
+def test_above_the_street_there_is_nobody() -> None:
+    stage = Stage()
+    stage.give(STREET, c.Escalate("要社区"))
+    stage.give(STREET, c.Escalate("要街道"))
+    stage.give(STREET, c.Extend("要协调"))
+    assert refused(stage.give(COMMUNITY, c.Grant())) == "not-yours"
+    assert kinds(stage.give(STREET, c.Grant())) == ["extended"]
+
+
+def test_a_wish_for_time_and_a_long_plan_are_decided_apart() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, FUND)
+    stage.give(COMPANY, c.Extend("答复要时间"))
+    assert kinds(stage.give(COMMUNITY, c.Grant("extension"))) == ["extended"]
+    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-yours"
+
+
 def test_a_wish_for_time_lapses_with_its_clock() -> None:
     stage = arrived()
     stage.give(COMPANY, c.Extend("要勘察"))

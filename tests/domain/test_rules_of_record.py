@@ -194,6 +194,23 @@ def test_a_refusal_has_its_receipt_too() -> None:
     assert stage.give(COMPANY, c.Arrive(), id="early") == []
 
 
+def test_a_refusal_says_in_words_what_is_in_the_way() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    for actor, body, words in (
+        (REPORTER, c.Supply("三楼"), "supply does not apply while the issue is accepted"),
+        (NEIGHBOUR, c.Urge(), "urge is not for this role and organisation to give here"),
+        (COMPANY, c.Wait("parts", local("2026-11-24 10:00")), None),
+        (COMPANY, c.Arrive(), "the clock stands still (waiting): resume first, then arrive"),
+        (COMPANY, c.Complete(), None),
+        (REPORTER, c.Urge(), "the work is completed; urge does not apply unless the issue is reopened"),
+        (REPORTER, c.Confirm("solved", "satisfied"), None),
+        (REPORTER, c.Urge(), "the issue is closed as solved"),
+    ):
+        event = stage.give(actor, body)[0]
+        assert (event.body.reason if event.kind == "refused" else None) == words  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_a_receipt_names_the_last_event_of_its_command_and_its_body() -> None:
     stage = Stage()
     stage.give(COMPANY, c.Accept())

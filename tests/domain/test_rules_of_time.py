@@ -53,6 +53,14 @@ def test_the_next_level_s_clock_starts_when_the_climb_is_recorded() -> None:
     assert stage.minutes() == {("operator", "company-a"): 30, ("nobody", None): 270}
 
 
+def test_a_level_s_clause_that_counts_from_the_report_does_so_after_a_climb_too() -> None:
+    sit = replace(pack("dispute").clause[1], level="community")
+    stage = Stage(replace(pack("52022"), clause=(*pack("52022").clause, sit)))
+    stage.let_pass(local("2026-11-21 09:00"))
+    assert stage.issue.level == "community"
+    assert (stage.clock("sit").start.at, stage.clock("sit").due) == (FRIDAY, local("2026-11-24 23:59:59"))
+
+
 def test_a_clause_that_starts_with_a_size_waits_for_it() -> None:
     stage = Stage()
     stage.give(COMPANY, c.Accept())
@@ -193,6 +201,15 @@ def test_a_yellow_light_goes_on_once_unless_its_moment_moves_ahead() -> None:
     assert stage.clock("minor").due == local("2026-11-21 23:59:59")
     events = stage.let_pass(local("2026-11-22 00:00:30"))
     assert kinds(events) == ["warned", "overdue"]
+
+
+def test_a_pause_that_is_over_does_not_touch_a_clock_that_starts_later() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Wait("parts", local("2026-11-24 10:00")))
+    stage.give(COMPANY, c.Resume(), after=3600)
+    stage.give(COMPANY, c.Assess("minor", "看错了"))
+    clock = stage.clock("minor")
+    assert (clock.due, clock.warn) == (local("2026-11-20 11:24"), local("2026-11-20 11:20"))
 
 
 def test_days_that_a_pause_touches_do_not_count() -> None:
