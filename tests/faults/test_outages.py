@@ -1,16 +1,13 @@
 """Workers or the database are away for a while: commands are taken all the same, and deadlines keep their times."""
 
 import asyncio
-import contextlib
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 import worker
 from activities.records import _BREAKER
@@ -19,6 +16,7 @@ from api.tokens import ANONYMOUS
 from audit.invariants import Acknowledged
 from db.engine import Database
 from db.tables import EventRow
+from db.writer import T, Work
 from domain.events import Escalated, Event, load_event
 from support.outage import away
 from support.system import Answer, System
@@ -158,14 +156,13 @@ class Cut(Database):
         self.commits = 0
         self.reported_failed = 0
 
-    @contextlib.asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:
-        async with super().write() as session:
-            yield session
+    async def transact(self, work: Work[T]) -> T:
+        result = await super().transact(work)
         self.commits += 1
         if self.commits % 2:
             self.reported_failed += 1
             raise OperationalError("COMMIT", {}, ConnectionError("cut after the commit"))
+        return result
 
 
 async def test_what_was_committed_but_reported_failed_is_recorded_once(system: System) -> None:
