@@ -79,15 +79,14 @@ class Issues:
         year = now().year
         return cls(Gateway(client), rows, Pins(policy, tuple(each for each in load_all() if each.year >= year)))
 
-    async def report(self, at: datetime | None = None, *, wait: bool = True) -> str:
-        """Starts an issue; with `wait`, returns once its row is there."""
+    async def report(self, at: datetime | None = None) -> str:
+        """Starts an issue, reported at that moment or now, and returns once its row is there."""
         issue = uuid.uuid4().hex[:26]
         report = Report(number(issue), PLACE, "leak", "厨房漏水", location="3幢2单元501")
         command = Command(str(uuid.uuid4()), at or now(), RESIDENT, report)
         folded, _ = advance(Issue.new(issue, self.pins.policy, self.pins.calendars), [command], command.at)
         await self.gateway.start(command, folded, self.pins)
-        if wait:
-            await self.rows.receipt(command.id)
+        await self.rows.receipt(command.id)
         return issue
 
     async def give(self, issue: str, body: Body, actor: Actor) -> float:

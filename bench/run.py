@@ -19,7 +19,7 @@ class Scale:
     lives: int = 25
     """Lives of an issue in each phase that goes one at a time."""
     mass: int = 2000
-    mass_rounds: int = 2
+    mass_rounds: int = 1
     spread_seconds: float = 20.0
     sleepers: int = 800
     restarts: int = 3
@@ -29,7 +29,7 @@ class Scale:
 
 FULL = Scale()
 QUICK = Scale(
-    rounds=1, seconds=2.0, warm=0.5, at_once=10, lives=4, mass=60, mass_rounds=1, spread_seconds=2.0, sleepers=60,
+    rounds=1, seconds=2.0, warm=0.5, at_once=10, lives=4, mass=40, mass_rounds=1, spread_seconds=2.0, sleepers=60,
     restarts=1, stored=6, open_issues=3,
 )  # fmt: skip
 

@@ -20,7 +20,9 @@ async def truth(run: Run) -> Result:
     """How many violations there are: none, or the figures above are worth nothing."""
     database = Database(run.stage.settings.database)
     try:
-        found = await check(run.stage.client, database, now=truncate(datetime.now(UTC)), bound=_BOUND)
+        now = truncate(datetime.now(UTC))
+        # Without the workflows' own snapshots: nearly all are closed, and each would be replayed once more for it.
+        found = await check(run.stage.client, database, now=now, bound=_BOUND, workflow=False)
     finally:
         await database.close()
     result = Result("truth", ABOUT)
