@@ -7,12 +7,14 @@ row. Here writers begin with ``BEGIN IMMEDIATE``, readers with a plain ``BEGIN``
 
 import asyncio
 import contextlib
+import sqlite3
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -27,7 +29,6 @@ _PATIENCE: Final = 10.0
 _WRITERS_PATIENCE: Final = 2.0
 """The same in the writing thread: whoever records comes again anyway, and others wait behind."""
 _PRAGMAS: Final = (
-    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # an acknowledged row survives a power cut
     "PRAGMA foreign_keys=ON",
 )
@@ -82,7 +83,9 @@ def prepare_sqlite(engine: Engine, patience: float = _PATIENCE) -> None:
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in (f"PRAGMA busy_timeout={int(patience * 1000)}", *_PRAGMAS):
+        cursor.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
+        _use_wal(cursor, patience)
+        for pragma in _PRAGMAS:
             cursor.execute(pragma)
         cursor.close()
 
@@ -98,6 +101,20 @@ def prepare_sqlite(engine: Engine, patience: float = _PATIENCE) -> None:
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     event.listen(engine, "invalidate", on_invalidate)
+
+
+def _use_wal(cursor: DBAPICursor, patience: float) -> None:
+    """Two that change a new file to WAL at once: SQLite tells one of them at once that it is busy, patience or not."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class Database:

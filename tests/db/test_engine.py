@@ -1,6 +1,9 @@
 """Transactions: a writer's are whole or nothing, and no update is lost."""
 
 import asyncio
+import contextlib
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -77,6 +80,21 @@ async def test_sqlite_is_told_what_it_needs(database: Database):
     async with database.read() as session:
         found = {name: await session.scalar(text(f"PRAGMA {name}")) for name in wanted}
     assert found == wanted
+
+
+def test_a_new_file_that_somebody_writes_to_is_waited_for(tmp_path: Path):
+    """Whoever makes the file first has it locked before it is in WAL mode; SQLite's own patience does not hold then."""
+    path = tmp_path / "new.db"
+    first = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    first.execute("BEGIN IMMEDIATE")
+    first.execute("CREATE TABLE theirs (x)")
+    release = threading.Timer(0.3, lambda: first.execute("COMMIT"))
+    release.start()
+    upgrade(f"sqlite:///{path}")
+    release.join()
+    first.close()
+    with contextlib.closing(sqlite3.connect(path)) as later:
+        assert later.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize(

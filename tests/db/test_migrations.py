@@ -83,7 +83,7 @@ def test_upgrading_again_changes_nothing(two_urls: tuple[str, str]):
     engine.dispose()
 
 
-def test_two_that_upgrade_at_once_take_turns(two_urls: tuple[str, str]):
+def test_those_that_upgrade_at_once_take_turns(two_urls: tuple[str, str]):
     failures: list[Exception] = []
 
     def run():
@@ -92,7 +92,7 @@ def test_two_that_upgrade_at_once_take_turns(two_urls: tuple[str, str]):
         except Exception as error:  # noqa: BLE001 - handed to the test
             failures.append(error)
 
-    threads = [threading.Thread(target=run) for _ in range(2)]
+    threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

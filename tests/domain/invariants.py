@@ -22,7 +22,7 @@ class Watcher:
         self.given: dict[str, Command] = {}
         self._answered: dict[str, list[Event]] = {}
         self._climbed: set[tuple[str, int, int]] = set()
-        self._lit: set[tuple[str, str, int, datetime]] = set()
+        self._lit: set[tuple[str, str, int]] = set()
         self._held_ms = 0
         self._counted_to: datetime | None = None
 
@@ -54,6 +54,7 @@ class Watcher:
         else:
             assert event.actor is not None or event.kind == "rejected_signal"
         self.state = after = evolve(before, event)
+        self._lights(after)
         step = next_step(after)
         if event.seq > 1:
             assert event.due == (step.due if step else None)
@@ -79,12 +80,22 @@ class Watcher:
         if event.kind == "warned":
             assert clock.due > now, "warned of a moment past"
         if event.kind in ("warned", "overdue"):
-            self._once(self._lit, (event.kind, clock.clause, clock.start.seq, clock.due))
+            self._once(self._lit, (event.kind, clock.clause, clock.start.seq))
         if event.kind == "escalated":
             assert rank(event.level) > rank(before.level)
             assert not clock.provisional
             assert clock.overdue or clock.due > deadline.at, "at a tie overdue comes first"
             self._once(self._climbed, (clock.clause, clock.start.seq, deadline.step))
+
+    def _lights(self, after: Issue) -> None:
+        """A light goes out only where its moment has moved ahead; then it may go on once more."""
+        for clock in after.clocks:
+            for kind, is_on, moment in (("warned", clock.warned, clock.warn), ("overdue", clock.overdue, clock.due)):
+                key = (kind, clock.clause, clock.start.seq)
+                if key in self._lit and not is_on:
+                    assert moment is not None
+                    assert moment > after.since, f"{kind} of {clock.clause} went out by itself"
+                    self._lit.remove(key)
 
     def _goes_on(self, event: Event) -> bool:
         """Whether the event before is of the same command: one command may lead to several, in one piece."""
