@@ -1,4 +1,4 @@
-"""Giving a command to an issue's workflow from inside: a raw signal, so that the server drops repeats."""
+"""Giving a command to an issue's workflow: a raw signal with a request id, so that the server drops repeats."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,8 +17,13 @@ SIGNAL_TIMEOUT: Final = timedelta(milliseconds=900)
 _PAUSE: Final = 0.02
 
 
-async def signal(client: Client, issue: str, name: str, command: Mapping[str, Any]) -> None:
-    """Sends ``{id, at, actor, body, expected_version?}``; acknowledged means durable. Raises RPCError otherwise."""
+async def signal(
+    client: Client, issue: str, name: str, command: Mapping[str, Any], timeout: timedelta = SIGNAL_TIMEOUT
+) -> None:
+    """Sends ``{id, at, actor, body, expected_version?}``; acknowledged means durable.
+
+    Raises RPCError otherwise, or RuntimeError where nobody listens at the server's address.
+    """
     request = SignalWorkflowExecutionRequest(
         namespace=client.namespace,
         workflow_execution=WorkflowExecution(workflow_id=f"issue-{issue}"),
@@ -28,7 +33,7 @@ async def signal(client: Client, issue: str, name: str, command: Mapping[str, An
         # Within one run the server itself drops a repeat; across runs the receipts in the state do.
         request_id=str(command["id"]),
     )
-    deadline = asyncio.get_running_loop().time() + SIGNAL_TIMEOUT.total_seconds()
+    deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
     while True:
         left = deadline - asyncio.get_running_loop().time()
         try:

@@ -10,14 +10,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 import structlog
-from temporalio.api.common.v1 import Payloads, WorkflowExecution
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import HistoryEventFilterType
 from temporalio.api.query.v1 import WorkflowQuery
-from temporalio.api.workflowservice.v1 import (
-    GetWorkflowExecutionHistoryRequest,
-    QueryWorkflowRequest,
-    SignalWorkflowExecutionRequest,
-)
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest
 from temporalio.client import Client
 from temporalio.common import (
     Priority,
@@ -30,6 +26,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities import signals
 from activities.contract import TASK_QUEUE, Start
 from domain.commands import Command
 from domain.issue import Issue, load_issue
@@ -120,18 +117,9 @@ class Gateway:
 
     async def signal(self, issue: str, command: Command, timeout: timedelta) -> None:
         """Hands a command to its workflow; once this returns it is durable. Raises Gone or Unreachable."""
-        payloads = await self._client.data_converter.encode([envelope(command)])
-        request = SignalWorkflowExecutionRequest(
-            namespace=self._client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=PREFIX + issue),
-            signal_name=command.name,
-            input=Payloads(payloads=payloads),
-            identity=self._client.identity,
-            request_id=command.id,
-        )
         hit("before-signal")
         try:
-            await self._client.workflow_service.signal_workflow_execution(request, timeout=timeout)
+            await signals.signal(self._client, issue, command.name, envelope(command), timeout)
         except (RPCError, RuntimeError) as error:
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
                 raise Gone from None

@@ -2,5 +2,9 @@
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("jiesu", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+# The same examples in every run: what fails once fails until it is mended. `make night` searches for new ones.
+settings.register_profile(
+    "jiesu", deadline=None, print_blob=True, derandomize=True, database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
 settings.load_profile("jiesu")

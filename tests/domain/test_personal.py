@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import domain
@@ -66,9 +66,7 @@ class Unreadable(str):  # noqa: PLW1641
     find = index = count = split = replace = encode = isdigit = partition = removeprefix = lstrip = rstrip = _read
 
 
-LONG = settings(
-    max_examples=300, deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
+LONG = settings(max_examples=300)
 MARK = "谁也不该看"
 Script = list[tuple[bool, int, int, float]]
 scripts = st.lists(

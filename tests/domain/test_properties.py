@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -212,6 +213,13 @@ def outline(issue: Issue) -> Issue:
 
 TestPlays = Plays.TestCase
 TestPlays.settings = settings(
-    max_examples=500, stateful_step_count=40, deadline=None, derandomize=False, print_blob=True,
+    max_examples=500, stateful_step_count=40, deadline=None, print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )  # fmt: skip
+
+
+@pytest.mark.night
+class TestNewPlays(Plays.TestCase):  # pyright: ignore[reportGeneralTypeIssues]
+    """The search for plays that nobody has thought of; each failure prints how it is played again."""
+
+    settings = settings(TestPlays.settings, max_examples=20_000, derandomize=False)
