@@ -4,9 +4,8 @@ A year is published every autumn by the State Council. Until then the rules call
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,7 +49,7 @@ def load_file(path: Path) -> YearCalendar:
         raise CalendarError([f"{path}: {str(error).removeprefix('YearCalendar').lstrip('.: ')}"]) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise CalendarError([f"{path}: not JSON in UTF-8"]) from error
-    problems = [f"{path}: {problem}" for problem in _problems(calendar)]
+    problems = [f"{path}: {problem}" for problem in calendar.problems()]
     if problems:
         raise CalendarError(problems)
     return replace(calendar, off=tuple(sorted(calendar.off)), on=tuple(sorted(calendar.on)))
@@ -58,25 +57,3 @@ def load_file(path: Path) -> YearCalendar:
 
 def _files(place: Path) -> list[Path]:
     return sorted(place.glob("*.json")) if place.is_dir() else [place]
-
-
-def _problems(calendar: YearCalendar) -> Iterator[str]:
-    if not 2000 <= calendar.year <= 2999:
-        yield f"year: {calendar.year} is not a year from 2000 on"
-    if calendar.version < 1:
-        yield "version: counts from 1"
-    yield from _days("off", calendar.off, calendar.year)
-    yield from _days("on", calendar.on, calendar.year)
-    for index, day in enumerate(calendar.on):
-        if day.weekday() < 5:
-            yield f"on[{index}]: {day} is not at a weekend, so it needs no making up"
-        if day in calendar.off:
-            yield f"on[{index}]: {day} is also off"
-
-
-def _days(key: str, days: tuple[date, ...], year: int) -> Iterator[str]:
-    for index, day in enumerate(days):
-        if day.year != year:
-            yield f"{key}[{index}]: {day} is not in {year}"
-        if day in days[:index]:
-            yield f"{key}[{index}]: {day} is there already"

@@ -12,7 +12,7 @@ from domain.issue import Issue, lead_org, rank
 from domain.vocabulary import HandlerKind, Level, Role
 
 Capacity = Literal["reporter", "handler", "lead", "senior", "chain", "street", "admin"]
-"""senior: the community or street of the place, at or above the lead; chain: any org of the place's ladder;
+"""senior: the community or street of the issue's ladder, at or above the lead; chain: any org of the place;
 street: the place's street, whoever leads."""
 
 HANDLER_ROLES: Final[Mapping[HandlerKind, tuple[Role, ...]]] = MappingProxyType(
@@ -59,7 +59,7 @@ def capacities(issue: Issue, actor: Actor) -> frozenset[Capacity]:
         found.add("chain")
         if level == issue.level and actor.org == lead_org(issue):
             found.add("lead")
-        if level != "property" and rank(level) >= rank(issue.level):
+        if level != "property" and level in issue.ladder and rank(level) >= rank(issue.level):
             found.add("senior")
         if level == "street":
             found.add("street")
@@ -69,7 +69,7 @@ def capacities(issue: Issue, actor: Actor) -> frozenset[Capacity]:
 
 
 def _level(issue: Issue, actor: Actor) -> Level | None:
-    """The level of the place's ladder for which the actor speaks."""
+    """The level for which the actor speaks at this place; the issue's ladder may lack it."""
     place = issue.place
     match actor.role:
         case "property" if actor.org is not None and actor.org == place.operator and not issue.about_operator:

@@ -10,11 +10,13 @@ from domain.policy import Clause
 from domain.promise import promised
 from domain.values import replace
 from domain.vocabulary import Level
-from domain.worktime import Limit
+from domain.worktime import Limit, at_opening
 from domain.worktime import due as due_after
 
 RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "appointment", "idle")
 """Clocks that the rules start themselves; no clause of a policy may bear these names."""
+REMIND: Final = "top"
+"""Under which name reminders stand on the record."""
 ALWAYS: Final = ("reported", "dispatched")
 """Event kinds that happen once, so a level's clause may count from them whatever happened since."""
 
@@ -90,16 +92,19 @@ def _is_met(issue: Issue, clause: Clause, start: Mark) -> bool:
 def _is_idle(issue: Issue, clause: Clause) -> bool:
     if issue.status == "completed":  # only an answer can still be owed
         return clause.level != "issue" or clause.milestone != "answer"
-    # The dated steps of a plan in force take the place of the limit, but only once the place is safe for `handle`.
-    planned = issue.plan is not None and issue.plan.needs is None
-    return planned and (clause.milestone == "complete" or (clause.milestone == "handle" and "mitigated" in issue.marks))
+    # The dated steps of a plan take the place of the limit, but only once the place is safe for `handle`.
+    safe = clause.milestone == "handle" and "mitigated" in issue.marks
+    return issue.plan is not None and (clause.milestone == "complete" or safe)
 
 
 def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Clock:
+    # Work that is done owes nothing while the resident looks at it, but for an answer that was not given.
+    pauses = issue.pauses if clause.milestone == "answer" else (*issue.pauses, *issue.looked)
     promise = promised(
-        clause, issue.policy, issue.calendars, start.at, pauses=issue.pauses, urgent=issue.urgent,
+        clause, issue.policy, issue.calendars, start.at, pauses=pauses, urgent=issue.urgent,
         extended=issue.extensions.get(clause.id, ()),
     )  # fmt: skip
+    by_days = clause.limit.unit in ("nd", "wd")
     clock = Clock(
         clause=clause.id,
         level=clause.level,
@@ -109,7 +114,8 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
         warn=promise.warn,
         climbs=promise.climbs,
         provisional=promise.provisional,
-        round=clause.limit.unit in ("nd", "wd"),
+        round=by_days,
+        climbs_round=by_days or any(at_opening(climb, issue.policy.service_hours) for climb in promise.climbs),
     )
     if known is not None:
         # A light that was on goes out only where its moment has moved beyond the present.
@@ -136,6 +142,14 @@ def next_climb(issue: Issue, clock: Clock) -> tuple[int, Level] | None:
         if target is not None and rank(target) > rank(issue.level):
             return step, target
     return None
+
+
+def with_clock(issue: Issue, clock: Clock) -> Issue:
+    return replace(issue, clocks=(*without_clock(issue, clock.clause).clocks, clock))
+
+
+def without_clock(issue: Issue, *names: str) -> Issue:
+    return replace(issue, clocks=tuple(clock for clock in issue.clocks if clock.clause not in names))
 
 
 def skip_climbs(clock: Clock, moment: datetime) -> Clock:
@@ -165,9 +179,9 @@ def _deadlines(issue: Issue, now: datetime | None) -> Iterator[tuple[Deadline, i
         if not clock.overdue and not _unsettled(clock):
             yield Deadline(clock.due, clock.clause, "limit", clock.round), 1
         if (climb := next_climb(issue, clock)) is not None:
-            yield Deadline(clock.climbs[climb[0]], clock.clause, "climb", clock.round, climb[0]), 2
+            yield Deadline(clock.climbs[climb[0]], clock.clause, "climb", clock.climbs_round, climb[0]), 2
     if issue.reminder is not None and issue.reminder.at is not None and not issue.is_paused:
-        yield Deadline(issue.reminder.at, "top", "remind"), 3
+        yield Deadline(issue.reminder.at, REMIND, "remind"), 3
 
 
 def _unsettled(clock: Clock) -> bool:

@@ -56,9 +56,9 @@ class ContactDetails:
 class Step:
     """One dated step of a plan. `due` is the moment by which it must be done; `owner` an org code or a role."""
 
-    title: str
+    title: str = field(metadata=PERSONAL)
     due: datetime
-    owner: str = ""
+    owner: str = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class Refer(Body):
     """Danger to life goes to an emergency service at once; the issue stays for the repair."""
 
     service: Service
-    receipt: str = ""
+    receipt: str = field(default="", metadata=PERSONAL)
     note: str = field(default="", metadata=PERSONAL)
 
 
@@ -323,6 +323,8 @@ class Adopt(Body):
     """The older issue takes in a younger one; the younger is told by `Merge` afterwards."""
 
     issue: str
+    opened: datetime | None = field(default=None, metadata=RESOLVED)
+    """When the other issue was opened, as far as it is known."""
 
 
 @dataclass(frozen=True)
@@ -330,6 +332,8 @@ class Merge(Body):
     """The issue goes on in `into`, which has adopted it."""
 
     into: str
+    opened: datetime | None = field(default=None, metadata=RESOLVED)
+    """When the other issue was opened, as far as it is known."""
 
 
 @dataclass(frozen=True)
@@ -356,7 +360,7 @@ class Correct(Body):
 @dataclass(frozen=True)
 class ChangePolicy(Body):
     policy: str
-    reason: str
+    reason: str = field(metadata=PERSONAL)
     body: Policy | None = field(default=None, metadata=RESOLVED)
 
 

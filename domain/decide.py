@@ -1,25 +1,27 @@
 """What a command, or a deadline that passed, leads to: the events, never an exception for what people may ask."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 import domain.commands as c
 import domain.events as e
-from domain.clocks import RULE_CLOCKS, next_climb, next_step, reminder_after
+from domain.clocks import REMIND, next_climb, next_step, reminder_after
 from domain.evolve import evolve, reached_by
 from domain.issue import Clock, Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
 from domain.place import Handler
-from domain.refusals import level_of, refusal, sized
+from domain.refusals import extendable, level_of, refusal, resized, sized
 from domain.values import replace
-from domain.vocabulary import CloseKind, HandlerKind, Level
-from domain.worktime import Limit
+from domain.vocabulary import ClimbReason, CloseKind, HandlerKind, Level
+from domain.worktime import Limit, Pause
 from domain.worktime import due as due_after
 
-SHELVED_FOR: Final = Limit(30, "nd")
-"""The street's long list is reviewed monthly."""
-_HANDLER_OF: Final[dict[Level, HandlerKind]] = {"property": "company", "community": "community", "street": "street"}
+_HANDLER_OF: Final[Mapping[Level, HandlerKind]] = MappingProxyType(
+    {"property": "company", "community": "community", "street": "street"}
+)
 
 
 @dataclass
@@ -198,12 +200,12 @@ def _work(fold: Fold, body: c.Body, actor: c.Actor) -> None:
     issue = fold.issue
     match body:
         case c.Accept(note=note):
-            takes_order = actor.org == issue.handler.code and issue.status == "dispatched"
+            takes_order = actor.org == issue.handler.code and issue.stands == "dispatched"
             fold.add(e.Accepted(note) if takes_order else e.Led(note))
         case c.Arrive(assessment=assessment, note=note):
             fold.add(e.Arrived(note))
             if assessment is not None and not sized(issue, assessment):
-                _assess(fold, e.Assessed(assessment))
+                _assess(fold, e.Assessed(assessment, note if resized(issue, assessment) else ""))
         case c.Assess(assessment=assessment, reason=reason):
             _assess(fold, e.Assessed(assessment, reason))
         case c.Plan(steps=steps, note=note):
@@ -217,15 +219,15 @@ def _work(fold: Fold, body: c.Body, actor: c.Actor) -> None:
         case c.Wait(reason=reason, review=review, note=note):
             fold.add(e.Waited(reason, review, note))
         case c.Extend(reason=reason, by=by):
-            running = [clock for clock in issue.clocks if clock.clause not in RULE_CLOCKS]
-            clock = min(running, key=lambda clock: clock.due)
+            clock = extendable(issue, actor)
+            assert clock is not None
             fold.add(e.Requested(clock.clause, by or issue.policy.extend.max, reason))
         case _:
             raise TypeError(f"no rule for {type(body).__name__}")
 
 
-def _after(issue: Issue, at: datetime, limit: Limit) -> tuple[datetime, bool]:
-    due = due_after(at, limit, issue.policy.service_hours, issue.calendars)
+def _after(issue: Issue, at: datetime, limit: Limit, pauses: Sequence[Pause] = ()) -> tuple[datetime, bool]:
+    due = due_after(at, limit, issue.policy.service_hours, issue.calendars, pauses=pauses)
     return due.at, due.provisional
 
 
@@ -239,13 +241,17 @@ def _assess(fold: Fold, body: e.Assessed) -> None:
 
 
 def _plan_needs(fold: Fold, end: datetime, actor: c.Actor) -> Level | None:
-    """Who above the planner must grant a plan that lasts until `end`."""
-    rule = fold.issue.policy.plan
+    """Who above the planner must grant a plan that lasts until `end`, counted from the first one of this work."""
+    issue, rule = fold.issue, fold.issue.policy.plan
+
+    def lasts_over(limit: Limit) -> bool:
+        return end > _after(issue, issue.planned_since or fold.at, limit, issue.pauses)[0]
+
     needs: Level | None = None
-    if end > _after(fold.issue, fold.at, rule.street_over)[0]:
+    if lasts_over(rule.street_over):
         needs = "street"
-    elif end > _after(fold.issue, fold.at, rule.community_over)[0]:
-        needs = rung_from(fold.issue, "community")
+    elif lasts_over(rule.community_over):
+        needs = rung_from(issue, "community")
     return needs if needs is not None and rank(level_of(actor)) < rank(needs) else None
 
 
@@ -283,7 +289,7 @@ def _steer(fold: Fold, body: c.Body, actor: c.Actor) -> None:
             if fold.issue.reopened >= issue.policy.reopen.climbs_from:
                 _climb(fold, "reopening", next_rung(fold.issue))
         case c.Shelve(reason=reason):
-            fold.add(e.Shelved(_after(issue, fold.at, SHELVED_FOR)[0], reason))
+            fold.add(e.Shelved(_after(issue, fold.at, issue.policy.shelve.review)[0], reason))
         case _:
             raise TypeError(f"no rule for {type(body).__name__}")
 
@@ -310,7 +316,7 @@ def _third_transfer(fold: Fold, led_by: Level) -> None:
     _climb(fold, "transfers", above if rank(above) > rank(issue.level) else None)
 
 
-def _climb(fold: Fold, by: str, target: Level | None, reason: str = "") -> None:
+def _climb(fold: Fold, by: ClimbReason, target: Level | None, reason: str = "") -> None:
     if target is not None:
         fold.add(e.Escalated(fold.issue.level, by, reason), level=target, clause=by)
 
@@ -337,7 +343,7 @@ def _passed(fold: Fold, passed: c.DeadlinePassed) -> Fold:
         case "limit", "silence":
             fold.add(e.Closed(issue.completion or "solved"), clause="silence", was_due=clock.due)
         case "limit", "review" if issue.shelved:
-            review = _after(issue, clock.due, SHELVED_FOR)[0]
+            review = _after(issue, clock.due, issue.policy.shelve.review)[0]
             fold.add(e.Reminded(1, review), clause="review", was_due=clock.due)
         case "limit", ("ask" | "review"):
             fold.add(e.Resumed(), clause=clock.clause, was_due=clock.due)
@@ -356,4 +362,4 @@ def _remind(fold: Fold, until: datetime) -> None:
     count, moment = 1, reminder.at
     while count < left and (moment := reminder_after(fold.issue, moment, reminder.count + count)) <= until:
         count += 1
-    fold.add(e.Reminded(count), clause="top")
+    fold.add(e.Reminded(count), clause=REMIND)

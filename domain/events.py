@@ -18,6 +18,7 @@ from domain.vocabulary import (
     Assessment,
     Category,
     Channel,
+    ClimbReason,
     CloseKind,
     CompletionKind,
     DeclineReason,
@@ -259,16 +260,16 @@ class Completed(EventBody):
 @dataclass(frozen=True)
 class Referred(EventBody):
     service: Service
-    receipt: str = ""
+    receipt: str = field(default="", metadata=PERSONAL)
     note: str = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Escalated(EventBody):
-    """The lead moved up. `by` is deadline, size, hand, transfers, reopening, recurrence or ruling."""
+    """The lead moved up."""
 
     from_level: Level
-    by: str
+    by: ClimbReason
     reason: str = field(default="", metadata=PERSONAL)
 
 
@@ -331,7 +332,7 @@ class Corrected(EventBody):
 @dataclass(frozen=True)
 class PolicyChanged(EventBody):
     policy: Policy
-    reason: str
+    reason: str = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)

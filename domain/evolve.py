@@ -1,11 +1,22 @@
 """How an event changes the state of an issue. Nothing else changes it."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import domain.events as e
+from domain import plans
 from domain.access import milestone_scopes
-from domain.clocks import ALWAYS, RULE_CLOCKS, needs_reminder, next_climb, reminder_after, skip_climbs, wind
+from domain.clocks import (
+    ALWAYS,
+    RULE_CLOCKS,
+    needs_reminder,
+    next_climb,
+    reminder_after,
+    skip_climbs,
+    wind,
+    with_clock,
+    without_clock,
+)
 from domain.issue import (
     Clock,
     Closed,
@@ -13,16 +24,14 @@ from domain.issue import (
     Issue,
     Mark,
     Pending,
-    PlanState,
-    PlanStep,
     Receipt,
     Reminder,
 )
-from domain.minutes import holder
+from domain.minutes import holder, seen_at
 from domain.place import Handler
 from domain.values import replace
 from domain.vocabulary import Milestone, Status
-from domain.worktime import YearCalendar
+from domain.worktime import Due, YearCalendar
 from domain.worktime import due as due_after
 
 MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
@@ -39,6 +48,13 @@ MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
 """Event kind -> the milestones it reaches; made safe with a plan in force is seen to in `domain.clocks`."""
 PASSIVE: Final = frozenset({"commented", "refused", "rejected_signal", "urged"})
 """Event kinds that are not an act of the lead, whoever gave the command."""
+TAKES_BACK: Final = frozenset(
+    {
+        "accepted", "assigned", "scheduled", "attempted", "contacted", "arrived", "assessed", "mitigated", "planned",
+        "step_done", "answered", "suspended", "waited", "completed",
+    }
+)  # fmt: skip
+"""Event kinds with which a handler goes on with what it had declined."""
 _ORDER: Final[tuple[Status, ...]] = ("dispatched", "accepted", "arrived", "planned", "answered")
 
 
@@ -48,20 +64,34 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
         raise ValueError(f"event {event.seq} does not follow version {issue.version} of issue {issue.id}")
     issue = replace(issue, version=event.seq, since=event.at)
     mark = Mark(event.at, event.seq)
-    if event.kind not in issue.marks or event.kind not in issue.term:
-        issue = replace(issue, marks={event.kind: mark, **issue.marks}, term={event.kind: mark, **issue.term})
+    kind = _counts_as(event)
+    if kind not in issue.marks or kind not in issue.term:
+        issue = replace(issue, marks={kind: mark, **issue.marks}, term={kind: mark, **issue.term})
+    if issue.declined and event.kind in TAKES_BACK and _moves(issue, event):
+        issue = replace(issue, declined=False)
     issue = _meet(issue, event, mark)
     issue = _apply(issue, event, mark)
     return _settle(issue, event)
 
 
+def _counts_as(event: e.Event) -> str:
+    """What the event starts clocks as: a plan counts once it is in force, not when it is proposed."""
+    match event.body:
+        case e.Planned(needs=needs) if needs is not None:
+            return "proposed"
+        case e.Granted():
+            return "planned"
+        case _:
+            return event.kind
+
+
 def reached_by(event: e.Event) -> tuple[str, ...]:
-    """The milestones that the event reaches, for those levels that its actor speaks for."""
+    """The milestones that the event reaches, for those levels that its actor, or the plan's maker, speaks for."""
     if event.actor is None or event.actor.role == "resident":
         return ()
     answers = isinstance(event.body, e.Completed) and bool(event.body.answer)
     acts = event.kind not in PASSIVE
-    return (*MEETS.get(event.kind, ()), *(("answer",) if answers else ()), *(("act",) if acts else ()))
+    return (*MEETS.get(_counts_as(event), ()), *(("answer",) if answers else ()), *(("act",) if acts else ()))
 
 
 def _meet(issue: Issue, event: e.Event, mark: Mark) -> Issue:
@@ -69,8 +99,14 @@ def _meet(issue: Issue, event: e.Event, mark: Mark) -> Issue:
     reached = reached_by(event)
     if event.actor is None or not reached:
         return issue
-    scopes = (*milestone_scopes(issue, event.actor), "issue")
-    return replace(issue, met={**issue.met, **{f"{scope}:{each}": mark for each in reached for scope in scopes}})
+    met = {**issue.met}
+    scopes: tuple[str, ...] = (*milestone_scopes(issue, event.actor), "issue")
+    for each in reached:
+        if each == "plan" and isinstance(event.body, e.Granted) and issue.proposed is not None:
+            met |= {f"{scope}:plan": mark for scope in (*issue.proposed.scopes, "issue")}
+        else:
+            met |= {f"{scope}:{each}": mark for scope in scopes}
+    return replace(issue, met=met)
 
 
 def _apply(issue: Issue, event: e.Event, mark: Mark) -> Issue:
@@ -99,15 +135,15 @@ def _apply(issue: Issue, event: e.Event, mark: Mark) -> Issue:
 def _worked(issue: Issue, event: e.Event, mark: Mark) -> Issue:
     """The steps of those who do the work, and of the resident."""
     match event.body:
-        case e.Accepted():  # a decline that was not ruled on is taken back by it
-            return _with_status(replace(issue, declined=False), "accepted")
+        case e.Accepted():
+            return _with_status(issue, "accepted")
         case e.Scheduled(time=time):
-            issue = replace(issue, appointment=time)
-            return _with_clock(issue, Clock("appointment", "issue", "arrive", mark, time))
+            return with_clock(issue, Clock("appointment", "issue", "arrive", mark, time))
         case e.Attempted(count=count):
-            return replace(issue, attempts=count)
+            return replace(without_clock(issue, "appointment"), attempts=count)  # it was kept, by one side
         case e.Arrived():
-            return _with_status(_without_clock(issue, "appointment"), "arrived")
+            issue = without_clock(issue, "appointment")
+            return _with_status(issue, "arrived") if _moves(issue, event) else issue
         case e.Assessed(assessment=assessment):
             term = {f"assessed:{assessment}": mark, **issue.term}
             marks = {f"assessed:{assessment}": mark, **issue.marks}
@@ -148,7 +184,7 @@ def _moved(issue: Issue, event: e.Event, mark: Mark) -> Issue:
             led = Mark(event.recorded_at or event.at, event.seq)
             return _new_term(replace(_count_climb(issue, event), level=event.level, reminder=None), led)
         case e.Returned():
-            issue = replace(_without_plan(issue), level=event.level, transfers=issue.transfers + 1)
+            issue = replace(issue, level=event.level, transfers=issue.transfers + 1)
             issue = replace(issue, reminder=None, declined=False, pending=None)
             issue = _again(_unpause(issue, event.at), event.at, mark)
             return replace(
@@ -161,7 +197,7 @@ def _moved(issue: Issue, event: e.Event, mark: Mark) -> Issue:
 
 
 def _handed_over(issue: Issue, handler: Handler, at: datetime, mark: Mark) -> Issue:
-    issue = replace(_without_plan(issue), handler=handler, declined=False, pending=None)
+    issue = replace(_anew(issue), handler=handler, declined=False, pending=None)
     return _new_term(_unpause(_with_status(issue, "dispatched", force=True), at), mark, renewed=True)
 
 
@@ -175,10 +211,10 @@ def _stopped(issue: Issue, event: e.Event, mark: Mark) -> Issue:
             issue = replace(issue, waits_for=reason)
             return _pause(issue, "waiting", Clock("review", "issue", "resume", mark, review))
         case e.Shelved(review=review):
-            issue = replace(issue, shelved=True, reminder=None)
+            issue = replace(issue, shelved=True)
             return _pause(issue, "waiting", Clock("review", "issue", "resume", mark, review))
         case _:
-            return _unpause(issue, event.at)
+            return _unpause(issue, seen_at(event))
 
 
 def _rescheduled(issue: Issue, event: e.Event) -> Issue:
@@ -229,12 +265,16 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False) -> Issue:
     promised again from now on.
     """
     resting = tuple(clock for clock in issue.resting if clock.level == "issue")
+    if renewed:  # what was granted on top was granted to those who did the work then
+        whole = {clause.id for clause in issue.policy.clause if clause.level == "issue"}
+        kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
+        issue = replace(issue, extensions=kept, extended=sum(map(len, kept.values())))
     return replace(issue, term={"led": led, **(dict.fromkeys(ALWAYS, led) if renewed else {})}, resting=resting)
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
     """Moves the status forward, or the status that a pause goes back to; never backward unless `force`."""
-    now = issue.interrupted or issue.status
+    now = issue.stands
     if not force and (now not in _ORDER or _ORDER.index(status) <= _ORDER.index(now)):
         return issue
     if issue.is_paused and not force:
@@ -247,123 +287,75 @@ def _moves(issue: Issue, event: e.Event) -> bool:
     return event.actor is not None and event.actor.org == issue.handler.code
 
 
-def _with_clock(issue: Issue, clock: Clock) -> Issue:
-    return replace(issue, clocks=(*_without_clock(issue, clock.clause).clocks, clock))
-
-
-def _without_clock(issue: Issue, *names: str) -> Issue:
-    return replace(issue, clocks=tuple(clock for clock in issue.clocks if clock.clause not in names))
-
-
 def _pause(issue: Issue, status: Status, clock: Clock) -> Issue:
     if issue.is_paused:  # a new review date, something shelved while it waits: the pause goes on
-        return _with_clock(_without_clock(replace(issue, status=status), "ask", "review"), clock)
+        return with_clock(without_clock(replace(issue, status=status), "ask", "review"), clock)
     issue = replace(issue, interrupted=issue.status, status=status, paused_at=issue.since)
-    return _with_clock(issue, clock)
+    return with_clock(issue, clock)
 
 
 def _unpause(issue: Issue, at: datetime) -> Issue:
     """The clock goes on; what was left of every limit is left still."""
     if issue.paused_at is None:
         return issue
-    status = issue.interrupted or issue.status if issue.status in ("suspended", "waiting") else issue.status
+    status = issue.stands if issue.status in ("suspended", "waiting") else issue.status
     stopped = issue.paused_at
     issue = replace(issue, pauses=(*issue.pauses, (stopped, at)), paused_at=None)
     issue = replace(issue, status=status, interrupted=None, shelved=False, waits_for=None)
-    issue = _plan_goes_on(_without_clock(issue, "ask", "review"), stopped, at - stopped)
+    issue = plans.goes_on(without_clock(issue, "ask", "review"), stopped, at - stopped)
+    if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
+        issue = without_clock(issue, "appointment")  # it passed while nobody had to act
     if issue.reminder is not None and issue.reminder.at is not None:
         issue = replace(issue, reminder=replace(issue.reminder, at=issue.reminder.at + (at - stopped)))
     return _wound(issue, afresh=True)
 
 
 def _planned(issue: Issue, event: e.Event, mark: Mark) -> Issue:
-    plan = issue.plan
     match event.body:
-        case e.Planned(steps=steps, needs=needs):
-            plan = PlanState(tuple(PlanStep(step.due, step.owner) for step in steps), needs)
-            issue = _with_status(replace(issue, plan=plan), "planned")
-        case e.StepDone(step=number) if plan is not None:
-            steps = tuple(replace(s, done=True) if n == number else s for n, s in enumerate(plan.steps, 1))
-            issue = replace(issue, plan=replace(plan, steps=steps))
-        case e.Granted() if plan is not None:
-            issue = replace(issue, plan=replace(plan, needs=None), pending=None)
+        case e.Planned(needs=needs) as body:
+            before = issue.stands
+            issue = _with_status(issue, "planned") if _moves(issue, event) else issue
+            if needs is None:
+                return plans.planned(issue, body, mark)
+            assert event.actor is not None
+            return plans.proposed(issue, body, needs, milestone_scopes(issue, event.actor), before)
+        case e.StepDone(step=number):
+            return plans.step_done(issue, number, mark)
         case _:
-            return issue
-    return _wind_plan(issue, mark)
-
-
-def _wind_plan(issue: Issue, mark: Mark) -> Issue:
-    """The next step that is not done is the next deadline, once the plan is in force; each step may climb once."""
-    issue = _without_clock(issue, "plan-step", "plan-update")
-    plan = issue.plan
-    if plan is None or plan.needs is not None:
-        return issue
-    if (step := next((step for step in plan.steps if not step.done), None)) is not None:
-        issue = _with_clock(issue, Clock("plan-step", "issue", "step_done", mark, step.due, climbs=(step.due,)))
-    return _wind_update(issue, mark)
-
-
-def _plan_goes_on(issue: Issue, stopped: datetime, stood: timedelta) -> Issue:
-    """After a pause: what is still to be done under the plan has as much time left as when the clock stopped."""
-    if issue.plan is None:
-        return issue
-
-    def later(moment: datetime) -> datetime:
-        return moment + stood if moment > stopped else moment
-
-    steps = tuple(step if step.done else replace(step, due=later(step.due)) for step in issue.plan.steps)
-    issue = replace(issue, plan=replace(issue.plan, steps=steps))
-    for clock in issue.clocks:
-        if clock.clause == "plan-step":
-            climbs = tuple(map(later, clock.climbs))
-            issue = _with_clock(issue, replace(clock, due=later(clock.due), climbs=climbs))
-        elif clock.clause == "plan-update" and not clock.overdue:
-            issue = _wind_update(issue, clock.start)
-    return issue
-
-
-def _without_plan(issue: Issue) -> Issue:
-    return replace(_without_clock(issue, "plan-step", "plan-update"), plan=None)
-
-
-def _wind_update(issue: Issue, mark: Mark, clause: str = "plan-update") -> Issue:
-    """Word of how it goes is due again, counted from `mark`."""
-    policy = issue.policy
-    due = due_after(mark.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=issue.pauses)
-    clock = Clock(clause, "issue", "update", mark, due.at, provisional=due.provisional)
-    return _with_clock(issue, clock)
+            return plans.granted(issue, mark)
 
 
 def _completed(issue: Issue, event: e.Event, body: e.Completed, mark: Mark) -> Issue:
     issue = _unpause(issue, event.at) if issue.is_paused else issue
-    issue = replace(_without_plan(issue), status="completed", interrupted=None, completion=body.kind)
-    issue = replace(_without_clock(issue, "appointment"), pending=None, declined=False, reminder=None)
+    issue = replace(_anew(issue), status="completed", interrupted=None, completion=body.kind)
+    issue = replace(issue, pending=None, declined=False, reminder=None)
     clock = Clock("silence", "issue", "confirm", mark, body.silent_until, provisional=body.provisional)
-    return _with_clock(issue, clock)
+    return with_clock(issue, clock)
+
+
+def _anew(issue: Issue) -> Issue:
+    """Without what was agreed on for the work that ends here: plan and appointment."""
+    return replace(plans.dropped(without_clock(issue, "appointment")), planned_since=None)
 
 
 def _again(issue: Issue, at: datetime, mark: Mark) -> Issue:
     """The handler must act anew; what passed while the resident was looking at finished work is nobody's delay."""
     if (completed := issue.marks.get("completed")) is not None:
-        issue = replace(issue, pauses=(*issue.pauses, (completed.at, at)))
+        issue = replace(issue, looked=(*issue.looked, (completed.at, at)))
     met = {key: mark for key, mark in issue.met.items() if key.split(":")[1] not in ("complete", "handle")}
-    marks = {kind: first for kind, first in issue.marks.items() if kind != "completed"}
-    issue = replace(issue, status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
-    return _wound(_new_term(_without_clock(issue, "silence"), mark, renewed=True), afresh=True)
+    marks = {kind: first for kind, first in issue.marks.items() if kind not in ("completed", "mitigated")}
+    issue = replace(_anew(issue), status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
+    return _wound(_new_term(without_clock(issue, "silence"), mark, renewed=True), afresh=True)
 
 
 def _unplanned(issue: Issue) -> Issue:
-    """The plan was denied: the work stands where it stood before, and a plan is owed again."""
-    met = {key: mark for key, mark in issue.met.items() if not key.endswith(":plan")}
-    marks = {kind: mark for kind, mark in issue.marks.items() if kind != "planned"}
-    term = {kind: mark for kind, mark in issue.term.items() if kind != "planned"}
-    issue = replace(_without_plan(issue), met=met, marks=marks, term=term)
-    before: Status = (
-        "arrived" if "arrived" in issue.marks else "accepted" if "accepted" in issue.marks else "dispatched"
-    )
-    if issue.is_paused:
-        return replace(issue, interrupted=before)
-    return replace(issue, status=before)
+    """The plan was denied: the work stands where it stood before, unless it went on meanwhile."""
+    assert issue.proposed is not None
+    before = issue.proposed.before
+    issue = replace(issue, proposed=None)
+    if issue.stands != "planned":
+        return issue
+    return replace(issue, interrupted=before) if issue.is_paused else replace(issue, status=before)
 
 
 def _count_climb(issue: Issue, event: e.Event) -> Issue:
@@ -381,12 +373,24 @@ def _with_calendar(issue: Issue, calendar: YearCalendar) -> Issue:
     others = tuple(known for known in issue.calendars if known.year != calendar.year)
     issue = replace(issue, calendars=tuple(sorted((*others, calendar), key=lambda known: known.year)))
     issue = _wound(issue, afresh=True)
-    silence = next((clock for clock in issue.clocks if clock.clause == "silence"), None)
-    if silence is None:
-        return issue
+    for clock in issue.clocks:
+        if (due := _ruled_due(issue, clock)) is not None:
+            issue = with_clock(issue, replace(clock, due=due.at, provisional=due.provisional))
+    return issue
+
+
+def _ruled_due(issue: Issue, clock: Clock) -> Due | None:
+    """By when a clock that the rules started is due, by the calendars as they are; None if no calendar says it."""
     policy = issue.policy
-    due = due_after(silence.start.at, policy.silence.within, policy.service_hours, issue.calendars)
-    return _with_clock(issue, replace(silence, due=due.at, provisional=due.provisional))
+    match clock.clause, clock.milestone:
+        case "silence", _:
+            return due_after(clock.start.at, policy.silence.within, policy.service_hours, issue.calendars)
+        case "ask", _:
+            return due_after(clock.start.at, policy.ask.max, policy.service_hours, issue.calendars)
+        case ("plan-update" | "idle", _) | ("plan-step", "complete"):
+            return plans.word_due(issue, clock.start)
+        case _:
+            return None
 
 
 def _lit(issue: Issue, event: e.Event) -> Issue:
@@ -424,16 +428,15 @@ def _settle(issue: Issue, event: e.Event) -> Issue:
         issue = _wound(issue)
         if issue.pending is not None and all(clock.clause != issue.pending.clause for clock in issue.clocks):
             issue = replace(issue, pending=None)  # a wish for more time lapses with its clock
-        if issue.plan is not None and issue.plan.needs is None and _is_update(event):
-            issue = _wind_update(issue, Mark(event.at, event.seq))
+        if issue.plan is not None and _is_update(event):
+            issue = plans.word(issue, Mark(event.at, event.seq))
         issue = _remembered(issue, event)
         if not needs_reminder(issue):
             issue = replace(issue, reminder=None)
         elif issue.reminder is None:
             issue = replace(issue, reminder=_reminder(issue, event.recorded_at or event.at, 0))
     who, org = holder(issue)
-    counted = (event.recorded_at or event.at) if isinstance(event.body, e.Escalated) else event.at
-    since = max(counted, issue.holding.since) if issue.holding else counted
+    since = max(seen_at(event), issue.holding.since) if issue.holding else event.at
     issue = replace(issue, holding=Holding(who, org, since))
     if event.command is not None:
         issue = replace(issue, receipts={**issue.receipts, event.command.id: _receipt(event, event.command)})
@@ -444,10 +447,10 @@ def _remembered(issue: Issue, event: e.Event) -> Issue:
     """No open issue is forgotten: where no clause runs any more, word of it is due as often as of a plan (assumed)."""
     known = {clock.clause for clock in issue.clocks} - {"appointment"}
     if issue.is_paused or issue.status == "completed" or known - {"idle"}:
-        return _without_clock(issue, "idle") if "idle" in known else issue
+        return without_clock(issue, "idle") if "idle" in known else issue
     if "idle" in known and not _is_update(event) and not isinstance(event.body, e.Escalated):
         return issue
-    return _wind_update(issue, Mark(event.recorded_at or event.at, event.seq), "idle")
+    return plans.word(issue, Mark(event.recorded_at or event.at, event.seq), "idle")
 
 
 def _wound(issue: Issue, afresh: bool = False) -> Issue:
@@ -471,8 +474,7 @@ def _wound(issue: Issue, afresh: bool = False) -> Issue:
 
 def _is_update(event: e.Event) -> bool:
     """Whether the event keeps the resident informed about a plan: any word or act of those who do the work."""
-    works = event.actor is not None and event.actor.role != "resident"
-    return works and event.kind not in ("planned", "step_done", "granted", "refused", "warned")
+    return event.actor is not None and event.actor.role != "resident" and event.kind != "refused"
 
 
 def _receipt(event: e.Event, command: e.CommandRef) -> Receipt:

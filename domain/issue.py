@@ -60,7 +60,9 @@ class Clock:
     climbs: tuple[datetime, ...] = ()
     provisional: bool = False
     round: bool = False
-    """Falls on a moment that many issues share (end of day, opening), so wake-ups may be spread after it."""
+    """The limit falls on the end of a day, which many issues share, so wake-ups may be spread after it."""
+    climbs_round: bool = False
+    """The climbs do so, or at opening."""
     warned: bool = False
     overdue: bool = False
     climbed: int = 0
@@ -93,10 +95,22 @@ class PlanStep:
 
 @dataclass(frozen=True)
 class PlanState:
-    """The steps of the plan; `needs` is the level that still has to grant it."""
+    """The steps of the plan in force."""
 
     steps: tuple[PlanStep, ...]
-    needs: Level | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A plan that waits to be granted: nothing of it counts until then."""
+
+    steps: tuple[PlanStep, ...]
+    needs: Level
+    """The least level that may grant it."""
+    scopes: tuple[Scope, ...]
+    """The levels for which its maker speaks, whose clauses it meets once it is granted."""
+    before: Status
+    """Where the work stood, and stands again if it is denied."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +174,8 @@ class Issue:
     met: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
     """``level:milestone`` or ``issue:milestone`` -> when it was last reached by whom it concerns."""
     pauses: tuple[Pause, ...] = ()
+    looked: tuple[Pause, ...] = ()
+    """While the resident was looking at work that was then done again; only an answer was still owed."""
     paused_at: datetime | None = None
     clocks: tuple[Clock, ...] = ()
     resting: tuple[Clock, ...] = ()
@@ -172,9 +188,11 @@ class Issue:
     declined: bool = False
     """A decline awaits its ruling."""
     plan: PlanState | None = None
+    planned_since: datetime | None = None
+    """When the first plan of the work that is under way came into force: later ones only prolong it."""
+    proposed: Proposal | None = None
     waits_for: WaitReason | None = None
     shelved: bool = False
-    appointment: datetime | None = None
     transfers: int = 0
     reopened: int = 0
     asked: int = 0
@@ -192,6 +210,11 @@ class Issue:
     @property
     def is_closed(self) -> bool:
         return self.closed is not None
+
+    @property
+    def stands(self) -> Status:
+        """How far the work is, whether or not the clock stands still."""
+        return self.interrupted or self.status
 
     @property
     def is_paused(self) -> bool:

@@ -12,6 +12,8 @@ MOST_BYTES: Final = 256 * 1024
 """A batch of events travels as one payload of at most 2 MB; the largest command is a change of policy, some 10 KB."""
 DEEPEST: Final = 32
 """Far below what any interpreter reads: how deep it can go depends on where it stands, and replay stands elsewhere."""
+MOST_COMMANDS: Final = 500
+"""After so many commands an issue takes no more talk: each one stays in its state and its history for ever."""
 LONGEST_ID: Final = 200
 """Of a command; indexes have limits, too."""
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")

@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
 from domain.events import Event, Held
-from domain.issue import Issue
+from domain.issue import Issue, lowest, rank
 from domain.vocabulary import HandlerKind, Holder, WaitReason
 
 _HANDLERS: Final[Mapping[HandlerKind, Holder]] = MappingProxyType(
@@ -34,16 +34,19 @@ def holder(issue: Issue) -> tuple[Holder, str | None]:
         return _WAITS[issue.waits_for or "third_party"], None
     if issue.level == "street":
         return "street", issue.place.street
-    if issue.level == "community" or issue.declined:
+    if issue.level == "community":
         return "community", issue.place.community
+    if issue.declined:  # whoever rules on it holds it: the street, where the operator is the community itself
+        ruler = lowest(issue.ladder, rank("community"))
+        return ("community", issue.place.community) if ruler == "community" else ("street", issue.place.street)
     return _HANDLERS[issue.handler.kind], issue.handler.code
 
 
 def held(issue: Issue, event: Event) -> tuple[Held, ...]:
     """The time between the event before and this one, by holder.
 
-    A climb counts up to its due time; from then until it was recorded nobody could see who leads. No minute counts
-    twice, and none after the close.
+    A climb counts up to its due time, and so does the end of a pause; from then until it was recorded nobody could see
+    it. No minute counts twice, and none after the close.
     """
     holding = issue.holding
     if holding is None or issue.is_closed:
@@ -52,9 +55,14 @@ def held(issue: Issue, event: Event) -> tuple[Held, ...]:
     if event.at > holding.since:
         parts.append(Held(holding.holder, holding.org, _ms(event.at - holding.since)))
     unseen = max(event.at, holding.since)
-    if event.recorded_at is not None and event.kind == "escalated" and event.recorded_at > unseen:
-        parts.append(Held("nobody", None, _ms(event.recorded_at - unseen)))
+    if (seen := seen_at(event)) > unseen:
+        parts.append(Held("nobody", None, _ms(seen - unseen)))
     return tuple(parts)
+
+
+def seen_at(event: Event) -> datetime:
+    """From when on others could act on the event: where the clock changed whose turn it is, once that was recorded."""
+    return event.recorded_at or event.at if event.kind in ("escalated", "resumed") else event.at
 
 
 def _ms(span: timedelta) -> int:

@@ -93,6 +93,20 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """How far ahead the review date of a wait may lie."""
+
+    max: Limit
+
+
+@dataclass(frozen=True)
+class Shelve:
+    """How often the street's long list is reviewed."""
+
+    review: Limit
+
+
+@dataclass(frozen=True)
 class PlanRule:
     """Dated steps: an update at least every `update`; a longer plan must be granted from above."""
 
@@ -133,6 +147,10 @@ class Policy:
     warn_at: float = 0.8
     grace: Limit = field(default_factory=lambda: Limit(1, "s"))
     """How long a timer waits after a deadline for commands stamped in time but delivered late; wall time."""
+    wait: Wait = field(default_factory=lambda: Wait(Limit(92, "nd")))
+    """Once a quarter (assumed)."""
+    shelve: Shelve = field(default_factory=lambda: Shelve(Limit(30, "nd")))
+    """Monthly."""
 
     @cached_property
     def digest(self) -> str:

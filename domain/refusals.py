@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import Final
 
 import domain.commands as c
-from domain.access import capacities, may_give
+from domain.access import capacities, may_give, milestone_scopes
 from domain.clocks import RULE_CLOCKS
-from domain.issue import Issue, next_rung, rank
+from domain.issue import Clock, Issue, next_rung, rank
+from domain.limits import MOST_COMMANDS
 from domain.vocabulary import LEVELS, Assessment, Level, Status
 
 
@@ -42,6 +43,10 @@ WHEN: Final[Mapping[str, tuple[Status, ...]]] = MappingProxyType(
     }
 )  # fmt: skip
 """Command -> the statuses in which it applies. A lead above the property company need not wait for its acceptance."""
+TALK: Final = frozenset(
+    {"comment", "urge", "assign", "schedule", "attempt", "contact", "mitigate", "sit", "supervise", "instruct", "refer"}
+)
+"""Commands that may be given again and again without moving the issue on."""
 
 
 def refusal(issue: Issue, command: c.Command) -> Refusal | None:
@@ -54,6 +59,8 @@ def refusal(issue: Issue, command: c.Command) -> Refusal | None:
         return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
     if command.actor is None or not may_give(issue, command.actor, command.name):
         return Refusal("not-yours", f"{command.name} is not for this role and organisation to give here")
+    if command.name in TALK and len(issue.receipts) >= MOST_COMMANDS:
+        return Refusal("limit", f"{MOST_COMMANDS} commands have been given; {command.name} is not taken any more")
     return (
         _out_of_order(issue, command, command.actor)
         or _blank(command.body)
@@ -66,6 +73,8 @@ def _out_of_order(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal |
     name = command.name
     if status in WHEN[name]:
         return None
+    if name == "arrive" and status == "arrived" and any(clock.clause == "appointment" for clock in issue.clocks):
+        return None  # another visit was agreed on
     if status == "dispatched":
         if _leads_above(issue, actor) and "accepted" in WHEN[name]:
             return None
@@ -104,12 +113,23 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return Refusal("not-now", "a decline awaits its ruling already")
         case c.Rule() if not issue.declined:
             return Refusal("not-now", "there is no decline to rule on")
-        case c.Assess(assessment=assessment, reason=reason) if issue.assessment is not None:
-            if assessment == issue.assessment:
-                if not sized(issue, assessment):
-                    return None
-                return Refusal("not-now", f"the issue is assessed as {assessment} already")
-            return None if reason else Refusal("invalid", "another assessment needs a reason")
+        case c.Return() | c.Redispatch() | c.Rule(upheld=True) if issue.shelved and actor.role != "street":
+            return Refusal("not-yours", "the street shelved it; only the street takes it up again")
+        case c.Rule(upheld=True, handler=handler) if handler == issue.handler.code:
+            return Refusal("not-now", f"{handler} handles it already")
+        case c.Correct(category=category, urgent=urgent) if category is not None or urgent is False:
+            # Whoever is judged by a limit does not choose it.
+            if "senior" not in capacities(issue, actor):
+                return Refusal(
+                    "not-yours", "only the community or the street changes the category or lowers the urgency"
+                )
+            return None
+        case c.Assess(assessment=assessment) if sized(issue, assessment):
+            return Refusal("not-now", f"the issue is assessed as {assessment} already")
+        case c.Assess(assessment=assessment, reason="") if resized(issue, assessment):
+            return Refusal("invalid", "another assessment needs a reason")
+        case c.Arrive(assessment=assessment, note="") if assessment is not None and resized(issue, assessment):
+            return Refusal("invalid", "another assessment needs a reason, as a note")
         case c.Plan() | c.StepDone():
             return _plan(issue, command)
         case c.Ask() if issue.asked >= issue.policy.ask.times:
@@ -132,11 +152,15 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return Refusal("not-now", f"{handler} handles it already")
         case c.Return(to=to):
             return _return(issue, to)
-        case c.Adopt(issue=other) | c.Merge(into=other):
-            return _merge(issue, other)
+        case c.Adopt(issue=other, opened=opened):
+            return _merge(issue, other, opened is None or issue.opened_at <= opened)
+        case c.Merge(into=other, opened=opened):
+            return _merge(issue, other, opened is None or opened <= issue.opened_at)
         case c.ChangePolicy(body=body) if body is None:
             return Refusal("invalid", "there is no policy of that id")
         case c.CalendarPublished(calendar=calendar):
+            if (problem := next(calendar.problems(), None)) is not None:
+                return Refusal("invalid", problem)
             known = max((each.version for each in issue.calendars if each.year == calendar.year), default=0)
             newer = f"version {known} of {calendar.year} is known already"
             return Refusal("not-now", newer) if known > calendar.version else None
@@ -146,11 +170,11 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
 
 def _accept(issue: Issue, actor: c.Actor) -> Refusal | None:
     mine = capacities(issue, actor)
-    if "handler" in mine and issue.status == "dispatched":
+    if "handler" in mine and issue.stands == "dispatched":
         return None
     if "lead" in mine and not _taken(issue):
         return None
-    done = "the lead has taken over already" if "lead" in mine else f"the issue was accepted; it is {issue.status}"
+    done = "the lead has taken over already" if "lead" in mine else f"the issue was accepted; it is {issue.stands}"
     return Refusal("not-now", done)
 
 
@@ -165,6 +189,18 @@ def sized(issue: Issue, assessment: Assessment) -> bool:
     return issue.assessment == assessment and f"assessed:{assessment}" in issue.term
 
 
+def resized(issue: Issue, assessment: Assessment) -> bool:
+    """Whether that would be another size than the issue had so far."""
+    return issue.assessment is not None and issue.assessment != assessment
+
+
+def extendable(issue: Issue, actor: c.Actor) -> Clock | None:
+    """The limit that more time is asked for: the next that this actor can keep, one that is red already last."""
+    scopes = (*milestone_scopes(issue, actor), "issue")
+    own = (clock for clock in issue.clocks if clock.clause not in RULE_CLOCKS and clock.level in scopes)
+    return min(own, key=lambda clock: (clock.overdue, clock.due), default=None)
+
+
 def _plan(issue: Issue, command: c.Command) -> Refusal | None:
     match command.body:
         case c.Plan(steps=steps):
@@ -177,7 +213,7 @@ def _plan(issue: Issue, command: c.Command) -> Refusal | None:
                 return Refusal("invalid", f"a plan ends within {FARTHEST.days} days")
         case c.StepDone(step=number):
             if issue.plan is None:
-                return Refusal("not-now", "there is no plan")
+                return Refusal("not-now", "no plan is in force")
             if not 1 <= number <= len(issue.plan.steps):
                 return Refusal("invalid", f"the plan has steps 1 to {len(issue.plan.steps)}")
             if issue.plan.steps[number - 1].done:
@@ -189,15 +225,14 @@ def _plan(issue: Issue, command: c.Command) -> Refusal | None:
 
 FARTHEST: Final = timedelta(days=3660)
 """As far ahead as any limit; beyond the year 9999 a pause could not be added, and the issue would stand still."""
-LONGEST_WAIT_DAYS: Final = 92
-"""A wait is looked at again at least once a quarter (assumed; the reports name no figure)."""
 
 
 def _wait(issue: Issue, ahead: timedelta) -> Refusal | None:
     if issue.shelved:
         return Refusal("not-now", "the issue is shelved: the street reviews it monthly")
-    if ahead.total_seconds() <= 0 or ahead.days > LONGEST_WAIT_DAYS:
-        return Refusal("invalid", f"the review date lies ahead, by {LONGEST_WAIT_DAYS} days at most")
+    longest = issue.policy.wait.max
+    if ahead <= timedelta() or ahead > longest.span:
+        return Refusal("invalid", f"the review date lies ahead, by {longest} at most")
     return None
 
 
@@ -209,14 +244,14 @@ def _more_time(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | No
                 return Refusal("not-now", "an extension has been asked for already")
             if issue.extended >= rule.times:
                 return Refusal("limit", f"the policy extends {rule.times} times, and has")
-            if all(clock.clause in RULE_CLOCKS for clock in issue.clocks):
-                return Refusal("not-now", "no limit is running")
+            if extendable(issue, actor) is None:
+                return Refusal("not-now", "no limit is running that is yours to keep")
             if by is not None and (by.unit != rule.max.unit or by.amount > rule.max.amount):
                 return Refusal("limit", f"the policy extends by {rule.max} at most")
         case c.Grant(what=what) | c.Deny(what=what):
             if what == "extension" and issue.pending is None:
                 return Refusal("not-now", "nobody has asked for an extension")
-            if what == "plan" and (issue.plan is None or issue.plan.needs is None):
+            if what == "plan" and issue.proposed is None:
                 return Refusal("not-now", "no plan waits to be granted")
             return _from_above(issue, what, actor)
         case _:
@@ -226,9 +261,9 @@ def _more_time(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | No
 
 def _from_above(issue: Issue, what: str, actor: c.Actor) -> Refusal | None:
     level = level_of(actor)
-    if what == "plan" and issue.plan is not None and issue.plan.needs is not None:
-        if rank(level) < rank(issue.plan.needs):
-            return Refusal("not-yours", f"a plan of this length is for the {issue.plan.needs} to grant")
+    if what == "plan" and issue.proposed is not None:
+        if rank(level) < rank(issue.proposed.needs):
+            return Refusal("not-yours", f"a plan of this length is for the {issue.proposed.needs} to grant")
     elif issue.pending is not None and rank(level) <= rank(issue.pending.level) and level != "street":
         return Refusal("not-yours", "more time is granted from above the level that asked")
     return None
@@ -248,7 +283,9 @@ def _return(issue: Issue, to: Level | None) -> Refusal | None:
     return None
 
 
-def _merge(issue: Issue, other: str) -> Refusal | None:
+def _merge(issue: Issue, other: str, older_survives: bool) -> Refusal | None:
+    if not older_survives:
+        return Refusal("invalid", "the older issue takes in the younger one")
     if other == issue.id:
         return Refusal("invalid", "an issue cannot be merged with itself")
     if other in issue.adopted:

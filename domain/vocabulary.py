@@ -34,6 +34,8 @@ Holder = Literal["operator", "resident", "community", "street", "department", "t
 """Whose minutes they are."""
 DeclineReason = Literal["not_our_place", "not_our_duty", "duplicate", "needs_owners", "needs_authority", "unclear"]
 WaitReason = Literal["parts", "weather", "access", "third_party", "department", "funds", "vote", "procurement"]
+ClimbReason = Literal["deadline", "size", "hand", "transfers", "reopening", "recurrence", "ruling"]
+"""Why the lead moved up; where no deadline did it, this stands on the record in the place of a clause."""
 Request = Literal["extension", "plan"]
 """What may be granted or denied from above."""
 Service = Literal["110", "119", "120", "122"]

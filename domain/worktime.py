@@ -5,7 +5,7 @@ Asia/Shanghai. Nothing here knows what day it is: calendars come in as values, s
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -101,6 +101,24 @@ class YearCalendar:
     on: tuple[date, ...]
     source: str = ""
 
+    def problems(self) -> Iterator[str]:
+        """What cannot be true of a published year, each with its place."""
+        if not 2000 <= self.year <= 2999:
+            yield f"year: {self.year} is not a year from 2000 on"
+        if self.version < 1:
+            yield "version: counts from 1"
+        for key, days in (("off", self.off), ("on", self.on)):
+            for index, day in enumerate(days):
+                if day.year != self.year:
+                    yield f"{key}[{index}]: {day} is not in {self.year}"
+                if day in days[:index]:
+                    yield f"{key}[{index}]: {day} is there already"
+        for index, day in enumerate(self.on):
+            if day.weekday() < 5:
+                yield f"on[{index}]: {day} is not at a weekend, so it needs no making up"
+            if day in self.off:
+                yield f"on[{index}]: {day} is also off"
+
     def is_working(self, day: date) -> bool:
         return day in self._on or (day.weekday() < 5 and day not in self._off)
 
@@ -157,6 +175,12 @@ def opening(moment: datetime, hours: ServiceHours) -> datetime:
     if since < hours.closes * _MINUTE:
         return moment.astimezone(UTC)
     return (midnight + _DAY + hours.opens * _MINUTE).astimezone(UTC)
+
+
+def at_opening(moment: datetime, hours: ServiceHours) -> bool:
+    """Whether service begins at that moment: then much of what fell due in the night takes effect."""
+    local = moment.astimezone(SHANGHAI)
+    return timedelta(hours=local.hour, minutes=local.minute, seconds=local.second) == hours.opens * _MINUTE
 
 
 def part_way(start: datetime, due: datetime, share: float) -> datetime:

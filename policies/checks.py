@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from domain.clocks import REMIND, RULE_CLOCKS
 from domain.policy import Ask, Clause, Extend, PlanRule, Policy, Reopen, Top, Transfers
-from domain.vocabulary import ASSESSMENTS, CATEGORIES, LEVELS, Level
+from domain.vocabulary import ASSESSMENTS, CATEGORIES, LEVELS, ClimbReason, Level
 from domain.worktime import Limit
 
 Check = Callable[[Any], Iterator[str]]
@@ -22,10 +23,7 @@ REACHED_BY: Final[Mapping[str, str]] = {
     "accept": "accepted", "contact": "contacted", "arrive": "arrived", "assess": "assessed", "sit": "sat",
     "plan": "planned", "answer": "answered", "handle": "completed", "complete": "completed",
 }  # fmt: skip
-RESERVED: Final = (
-    "plan-step", "plan-update", "silence", "ask", "review", "appointment", "idle", "transfers", "reopen", "size", "recurrence",
-    "hand",
-)  # fmt: skip
+RESERVED: Final = (*RULE_CLOCKS, REMIND, *get_args(ClimbReason))
 """Clause ids that the rules themselves put on the record."""
 WORDS: Final = ("urgent", *ASSESSMENTS, *CATEGORIES)
 REQUIRED: Final = ((Clause, "source"),)

@@ -7,7 +7,7 @@ from domain.clocks import RULE_CLOCKS, next_deadline, next_step
 from domain.commands import Command
 from domain.events import Event, dump_event, load_event
 from domain.evolve import evolve
-from domain.issue import Issue, rank
+from domain.issue import Clock, Issue, rank
 
 PAUSED = ("suspended", "waiting")
 _FIRED = {"warn": ("warned",), "limit": ("overdue", "resumed", "reminded", "closed"), "climb": ("escalated",),
@@ -21,8 +21,8 @@ class Watcher:
         self.state = issue
         self.given: dict[str, Command] = {}
         self._answered: dict[str, list[Event]] = {}
-        self._climbed: set[tuple[str, int, int]] = set()
-        self._lit: set[tuple[str, str, int]] = set()
+        self._climbed: set[tuple[str, int | datetime, int]] = set()
+        self._lit: set[tuple[str, str, int | datetime]] = set()
         self._held_ms = 0
         self._counted_to: datetime | None = None
 
@@ -80,18 +80,18 @@ class Watcher:
         if event.kind == "warned":
             assert clock.due > now, "warned of a moment past"
         if event.kind in ("warned", "overdue"):
-            self._once(self._lit, (event.kind, clock.clause, clock.start.seq))
+            self._once(self._lit, (event.kind, *_identity(clock)))
         if event.kind == "escalated":
             assert rank(event.level) > rank(before.level)
             assert not clock.provisional
             assert clock.overdue or clock.due > deadline.at, "at a tie overdue comes first"
-            self._once(self._climbed, (clock.clause, clock.start.seq, deadline.step))
+            self._once(self._climbed, (*_identity(clock), deadline.step))
 
     def _lights(self, after: Issue) -> None:
         """A light goes out only where its moment has moved ahead; then it may go on once more."""
         for clock in after.clocks:
             for kind, is_on, moment in (("warned", clock.warned, clock.warn), ("overdue", clock.overdue, clock.due)):
-                key = (kind, clock.clause, clock.start.seq)
+                key = (kind, *_identity(clock))
                 if key in self._lit and not is_on:
                     assert moment is not None
                     assert moment > after.since, f"{kind} of {clock.clause} went out by itself"
@@ -113,7 +113,8 @@ class Watcher:
         if before.is_closed:
             assert event.held == ()
             return
-        reached = event.at if event.kind != "escalated" else event.recorded_at or event.at
+        seen = event.kind in ("escalated", "resumed") and event.recorded_at is not None
+        reached = event.recorded_at if seen else event.at
         self._counted_to = max(self._counted_to or reached, reached)
         assert timedelta(milliseconds=self._held_ms) == self._counted_to - self.state.opened_at
 
@@ -127,6 +128,11 @@ class Watcher:
             assert [event.seq for event in events] == list(range(events[0].seq, receipt.seq + 1)), "in one piece"
             assert (receipt.outcome == "refused") == (events[0].kind == "refused")
             assert bool(receipt.reason) == bool(receipt.code) == (receipt.outcome == "refused")
+
+
+def _identity(clock: Clock) -> tuple[str, int | datetime]:
+    """What makes two clocks the same promise: a step of a plan is due once, whatever happened to other steps."""
+    return clock.clause, clock.due if clock.clause == "plan-step" else clock.start.seq
 
 
 def _told_often_enough(issue: Issue) -> bool:
@@ -150,16 +156,16 @@ def check_shape(issue: Issue) -> None:
     assert (issue.completion is not None) == (issue.status == "completed") or issue.is_closed
     assert ("ask" in running) == (issue.status == "suspended")
     assert ("review" in running) == (issue.status == "waiting")
-    in_force = issue.plan is not None and issue.plan.needs is None and not issue.is_closed
-    assert ("plan-update" in running) == in_force
-    assert ("plan-step" in running) == (in_force and any(not step.done for step in issue.plan.steps))  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+    in_force = issue.plan is not None and not issue.is_closed
+    assert ("plan-update" in running) == ("plan-step" in running) == in_force
+    assert issue.proposed is None or issue.status != "completed"
     assert issue.pending is None or issue.pending.clause in running
     if issue.is_closed:
         assert running == []
         assert next_deadline(issue) is None
         assert (issue.resting, issue.reminder, issue.pending, issue.declined) == ((), None, None, False)
     assert issue.is_closed or next_deadline(issue) is not None or _told_often_enough(issue), "forgotten"
-    assert all(begin <= end <= issue.since for begin, end in issue.pauses)
+    assert all(begin <= end for begin, end in (*issue.pauses, *issue.looked))
     for clock in (*issue.clocks, *issue.resting):
         assert clock.climbed <= len(clock.climbs)
         assert clock.clause in RULE_CLOCKS or clock.level in ("issue", issue.level)

@@ -205,6 +205,8 @@ def outline(issue: Issue) -> Issue:
         resting=tuple((clock.clause, clock.start.seq) for clock in issue.resting),
         reminder=issue.reminder and issue.reminder.count,
         holding=issue.holding and (issue.holding.holder, issue.holding.org),
+        pauses=len(issue.pauses),
+        plan=issue.plan and [step.done for step in issue.plan.steps],
         marks={kind: mark.seq for kind, mark in issue.marks.items()},
         term={kind: mark.seq for kind, mark in issue.term.items()},
         met={kind: mark.seq for kind, mark in issue.met.items()},

@@ -278,7 +278,7 @@ def test_merging_is_not_with_itself_nor_twice() -> None:
 def test_a_correction_is_appended_and_overwrites_nothing() -> None:
     stage = Stage()
     reported = stage.events[0]
-    stage.give(COMPANY, c.Correct("是下水道", "drain"))
+    stage.give(COMMUNITY, c.Correct("是下水道", "drain"))
     assert (stage.events[0], stage.issue.category) == (reported, "drain")
     stage.give(COMPANY, c.Correct("门牌写错"))
     assert (stage.issue.category, stage.issue.urgent) == ("drain", False)

@@ -1,0 +1,113 @@
+"""Long work: the dated steps of a plan, of which the next open one is the next deadline, and plans not yet granted."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import domain.events as e
+from domain.clocks import with_clock, without_clock
+from domain.issue import Clock, Issue, Level, Mark, PlanState, PlanStep, Proposal
+from domain.promise import landing
+from domain.values import replace
+from domain.vocabulary import Scope, Status
+from domain.worktime import Due
+from domain.worktime import due as due_after
+
+STEP: Final = "plan-step"
+UPDATE: Final = "plan-update"
+
+
+def proposed(issue: Issue, body: e.Planned, needs: Level, scopes: tuple[Scope, ...], before: Status) -> Issue:
+    """A plan so long that it must be granted: until then the old clocks run, those of a plan in force too."""
+    if issue.proposed is not None:
+        before = issue.proposed.before
+    return replace(issue, proposed=Proposal(_steps(body), needs, scopes, before))
+
+
+def planned(issue: Issue, body: e.Planned, mark: Mark) -> Issue:
+    """A plan that is in force at once."""
+    return _in_force(issue, _steps(body), mark)
+
+
+def granted(issue: Issue, mark: Mark) -> Issue:
+    """The plan that was proposed is in force from now on."""
+    assert issue.proposed is not None
+    return _in_force(issue, issue.proposed.steps, mark)
+
+
+def step_done(issue: Issue, number: int, mark: Mark) -> Issue:
+    """Step `number`, counted from 1, is done; the next open one is the next deadline."""
+    assert issue.plan is not None
+    steps = tuple(replace(step, done=True) if n == number else step for n, step in enumerate(issue.plan.steps, 1))
+    return word(_wind(replace(issue, plan=PlanState(steps)), mark), mark)
+
+
+def dropped(issue: Issue) -> Issue:
+    """Nothing of a plan counts any more."""
+    return replace(without_clock(issue, STEP, UPDATE), plan=None, proposed=None)
+
+
+def goes_on(issue: Issue, stopped: datetime, stood: timedelta) -> Issue:
+    """After a pause: what is still to be done under the plan has as much time left as when the clock stopped."""
+    if issue.plan is None:
+        return issue
+
+    def later(moment: datetime) -> datetime:
+        return moment + stood if moment > stopped else moment
+
+    steps = tuple(step if step.done else replace(step, due=later(step.due)) for step in issue.plan.steps)
+    issue = replace(issue, plan=PlanState(steps))
+    for clock in issue.clocks:
+        if clock.clause == STEP:
+            due = later(clock.due)
+            climbs = (_lands(issue, due),) if clock.climbs else ()
+            issue = with_clock(issue, replace(clock, due=due, climbs=climbs))
+        elif clock.clause == UPDATE and not clock.overdue:
+            issue = word(issue, clock.start)
+    return issue
+
+
+def word(issue: Issue, mark: Mark, clause: str = UPDATE) -> Issue:
+    """Word of how it goes is due again, counted from `mark`."""
+    due = word_due(issue, mark)
+    return with_clock(issue, Clock(clause, "issue", "update", mark, due.at, provisional=due.provisional))
+
+
+def word_due(issue: Issue, mark: Mark) -> Due:
+    policy = issue.policy
+    return due_after(mark.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=issue.pauses)
+
+
+def _steps(body: e.Planned) -> tuple[PlanStep, ...]:
+    return tuple(PlanStep(step.due, step.owner) for step in body.steps)
+
+
+def _in_force(issue: Issue, steps: tuple[PlanStep, ...], mark: Mark) -> Issue:
+    issue = replace(issue, plan=PlanState(steps), proposed=None, planned_since=issue.planned_since or mark.at)
+    return word(_wind(issue, mark), mark)
+
+
+def _wind(issue: Issue, mark: Mark) -> Issue:
+    """The clock of the next open step; after the last one, of saying that the work is completed (assumed).
+
+    A step that was next before keeps its clock, so that it is missed once. One that is late already when its turn
+    comes shows red and does not climb: it was missed together with the step before it.
+    """
+    assert issue.plan is not None
+    step = next((step for step in issue.plan.steps if not step.done), None)
+    if step is None:
+        due = word_due(issue, mark)
+        return with_clock(
+            issue,
+            Clock(
+                STEP, "issue", "complete", mark, due.at, climbs=(_lands(issue, due.at),), provisional=due.provisional
+            ),
+        )
+    known = next((clock for clock in issue.clocks if clock.clause == STEP), None)
+    if known is not None and known.milestone == "step_done" and known.due == step.due:
+        return issue
+    climbs = (_lands(issue, step.due),) if step.due > mark.at else ()
+    return with_clock(issue, Clock(STEP, "issue", "step_done", mark, step.due, climbs=climbs))
+
+
+def _lands(issue: Issue, due: datetime) -> datetime:
+    return landing(due, issue.policy, urgent=issue.urgent, pauses=issue.pauses)

@@ -1,0 +1,263 @@
+"""Those who do the work: appointments, sizes, what they may not choose themselves, and what ends with their part."""
+
+from datetime import date
+
+import pytest
+
+import domain.commands as c
+from domain.limits import MOST_COMMANDS
+from domain.worktime import YearCalendar
+from tests.domain.play import (
+    ADMIN,
+    COMMUNITY,
+    COMPANY,
+    REPORTER,
+    STREET,
+    VOLUNTEERS,
+    Stage,
+    arrived,
+    climbs,
+    kinds,
+    local,
+    place,
+    refused,
+)
+
+# ------------------------------------------------------------------------------------------------------ appointments
+
+
+def visited(policy: str = "12345") -> Stage:
+    """The company was there once and has agreed on another visit, tomorrow at ten."""
+    stage = arrived("minor", policy=policy)
+    stage.give(COMPANY, c.Schedule(local("2026-11-21 10:00")))
+    return stage
+
+
+def test_a_second_visit_can_be_kept() -> None:
+    stage = visited()
+    stage.let_pass(local("2026-11-21 09:50"))
+    assert kinds(stage.give(COMPANY, c.Arrive())) == ["arrived"]
+    assert "appointment" not in stage.running()
+    assert refused(stage.give(COMPANY, c.Arrive())) == "not-now", "nothing more was agreed on"
+
+
+def test_whoever_finds_nobody_at_home_has_kept_the_appointment() -> None:
+    stage = visited()
+    stage.let_pass(local("2026-11-21 09:59"))
+    stage.give(COMPANY, c.Attempt("没人"), after=0)
+    assert "appointment" not in stage.running()
+
+
+@pytest.mark.parametrize("by", ["redispatch", "return"])
+def test_an_appointment_ends_with_the_work_it_was_made_for(by: str) -> None:
+    stage = visited()
+    body = c.Redispatch("helpers", "志愿者快", "volunteers") if by == "redispatch" else c.Return("重来")
+    stage.give(COMMUNITY, body)
+    assert "appointment" not in stage.running()
+
+
+def test_an_appointment_that_passed_while_the_clock_stood_still_is_nobodys_fault() -> None:
+    stage = visited()
+    stage.give(COMPANY, c.Wait("access", local("2026-11-21 10:00")))
+    stage.let_pass(local("2026-11-21 10:05"))
+    assert [event.kind for event in stage.events if event.clause == "appointment"] == []
+
+
+# ---------------------------------------------------------------------------------------------- what is not theirs
+
+
+@pytest.mark.parametrize("body", [c.Correct("不是漏水", "noise"), c.Correct("不急", urgent=False)])
+def test_whoever_is_judged_by_a_limit_does_not_choose_it(body: c.Correct) -> None:
+    stage = Stage("12345", urgent=True)
+    due = stage.clock("accept-urgent").due
+    assert refused(stage.give(COMPANY, body)) == "not-yours"
+    assert stage.clock("accept-urgent").due == due
+    assert kinds(stage.give(COMMUNITY, body)) == ["corrected"]
+
+
+def test_anybody_here_may_say_that_it_is_urgent() -> None:
+    stage = Stage("12345")
+    assert kinds(stage.give(COMPANY, c.Correct("水很大", urgent=True))) == ["corrected"]
+    assert stage.issue.urgent
+
+
+def test_another_size_needs_a_reason_on_site_too() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Assess("complex"))
+    assert refused(stage.give(COMPANY, c.Arrive("minor"))) == "invalid"
+    arrival = stage.give(COMPANY, c.Arrive("minor", "只是接头松了"))
+    assert kinds(arrival) == ["arrived", "assessed"]
+    assert arrival[1].body.reason == "只是接头松了"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_more_time_is_asked_for_what_is_ones_own_to_keep() -> None:
+    stage = Stage("12345")
+    stage.let_pass(local("2026-11-24 12:00"))
+    assert stage.issue.level != "property"
+    asked = stage.give(COMPANY, c.Extend("要协调"))
+    assert asked[0].body.clause.startswith("answer")  # pyright: ignore[reportAttributeAccessIssue]
+    climbed = Stage()
+    climbed.let_pass(31 * 60)
+    assert climbed.running() == {"community-accept", "community-answer"}
+    assert refused(climbed.give(COMPANY, c.Extend("要协调"))) == "not-now"
+
+
+def test_a_red_limit_does_not_use_up_the_extension_that_another_one_needs() -> None:
+    stage = arrived(policy="12345")
+    stage.let_pass(local("2026-11-21 12:00"))
+    assert stage.clock("contact").overdue
+    assert stage.give(COMPANY, c.Extend("要协调"))[0].body.clause == "answer-complex"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_handler_may_accept_while_the_lead_waits() -> None:
+    stage = Stage()
+    stage.let_pass(31 * 60)
+    stage.give(COMMUNITY, c.Wait("parts", local("2026-11-24 10:00")))
+    assert kinds(stage.give(COMPANY, c.Accept())) == ["accepted"]
+    assert (stage.issue.status, stage.issue.interrupted) == ("waiting", "accepted")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [c.Resume(), c.Return("重来"), c.Redispatch("helpers", "志愿者快", "volunteers")],
+    ids=lambda body: type(body).__name__,
+)
+def test_only_the_street_takes_up_what_it_has_shelved(body: c.Body) -> None:
+    stage = arrived()
+    stage.give(STREET, c.Shelve("等专项资金"))
+    assert refused(stage.give(COMMUNITY, body)) == "not-yours"
+    assert stage.issue.shelved
+    assert refused(stage.give(STREET, body)) is None
+
+
+def test_a_society_is_steered_by_the_street() -> None:
+    stage = Stage(where=place("society"))
+    stage.give(COMPANY, c.Extend("要协调"))
+    assert refused(stage.give(COMMUNITY, c.Grant())) == "not-yours", "the community is the society itself"
+    assert kinds(stage.give(STREET, c.Grant())) == ["extended"]
+    stage.give(COMPANY, c.Decline("not_our_duty"))
+    stage.give(STREET, c.Rule(upheld=False), after=600)
+    assert stage.minutes()["street", "north"] == 10
+
+
+def test_a_ruling_gives_it_to_somebody_else() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Decline("not_our_duty"))
+    assert refused(stage.give(COMMUNITY, c.Rule(True, "company-a", "就是你们"))) == "not-now"
+
+
+def test_talk_has_an_end_and_the_work_goes_on() -> None:
+    stage = Stage()
+    for _ in range(MOST_COMMANDS):
+        stage.give(REPORTER, c.Comment("还在漏"), after=0)
+    assert refused(stage.give(REPORTER, c.Comment("还在漏"))) == "limit"
+    assert refused(stage.give(COMMUNITY, c.Supervise("快办"))) == "limit"
+    assert refused(stage.give(COMPANY, c.Accept())) is None
+
+
+# ------------------------------------------------------------------------------------------- what ends with a part
+
+
+def test_whoever_goes_on_working_takes_the_decline_back() -> None:
+    stage = Stage("12345")
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Decline("not_our_duty"))
+    stage.give(COMPANY, c.Arrive(), after=3600)
+    stage.give(COMPANY, c.Complete(answer="好了"), after=3600)
+    assert stage.minutes()["operator", "company-a"] == 62
+    assert stage.minutes()["community", "elm"] == 60
+
+
+def test_made_safe_once_is_not_made_safe_when_it_leaks_again() -> None:
+    stage = arrived(None, policy="3+3+5")
+    stage.give(COMPANY, c.Mitigate("关了阀"))
+    stage.give(COMPANY, c.Complete(answer="好了"))
+    stage.give(REPORTER, c.Reopen("又漏了"))
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Arrive())
+    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-24 18:00")),)))
+    assert "handle" in stage.running()
+    stage.give(COMPANY, c.Mitigate("又关了阀"))
+    assert "handle" not in stage.running()
+
+
+def test_more_time_is_not_handed_on_with_the_work() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Extend("人手不够"))
+    stage.give(COMMUNITY, c.Grant())
+    stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"), after=0)
+    assert stage.clock("accept").due == local("2026-11-20 10:12")
+    assert kinds(stage.give(VOLUNTEERS, c.Extend("等人"))) == ["requested"]
+
+
+def test_an_answer_that_was_owed_all_along_gets_no_time_back() -> None:
+    stage = Stage("12345", category="utilities")
+    for body in (c.Accept(), c.Contact(), c.Complete()):
+        stage.give(COMPANY, body)
+    due = stage.clock("answer-utilities").due
+    stage.let_pass(due)
+    stage.let_pass(60)
+    stage.give(REPORTER, c.Reopen("又停水"), after=0)
+    clock = stage.clock("answer-utilities")
+    assert (clock.due, clock.overdue) == (due, True)
+    stage.let_pass(86_400)
+    assert [event.kind for event in stage.events if event.clause == "answer-utilities"].count("overdue") == 1
+
+
+def test_reminders_that_are_used_up_do_not_begin_again_when_it_is_shelved() -> None:
+    stage = Stage("demo")
+    stage.let_pass(3600)
+    count = kinds(stage.events).count("reminded")
+    stage.give(STREET, c.Shelve("等专项资金"))
+    stage.give(STREET, c.Resume())
+    stage.let_pass(3600)
+    assert stage.issue.level == "street"
+    assert kinds(stage.events).count("reminded") == count
+
+
+# ----------------------------------------------------------------------------------------- time that nobody could see
+
+
+def test_the_end_of_a_pause_that_nobody_could_see_is_nobodys_time() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, c.Ask("几楼?"))
+    stage.outage(local("2026-11-29 12:00"))
+    assert (stage.events[-1].kind, stage.issue.level) == ("resumed", "property")
+    assert stage.minutes()["nobody", None] == pytest.approx(36 * 60, abs=0.1)
+    stage.give(COMPANY, c.Comment("在"), after=600)
+    assert stage.clock("minor").due > stage.now
+
+
+def test_a_published_calendar_settles_the_end_of_a_question_too() -> None:
+    stage = Stage(at=local("2026-12-28 10:00"))
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Ask("几楼?"))
+    assert stage.clock("ask").provisional
+    stage.give(ADMIN, c.CalendarPublished(YearCalendar(2027, 1, off=(date(2027, 1, 1), date(2027, 1, 4)), on=())))
+    clock = stage.clock("ask")
+    assert (clock.due, clock.provisional) == (local("2027-01-06 23:59:59"), False)
+
+
+@pytest.mark.parametrize(
+    "calendar", [YearCalendar(99_999, 1, (), ()), YearCalendar(2027, 0, (), ())], ids=["year", "version"]
+)
+def test_a_calendar_that_cannot_be_true_changes_nothing(calendar: YearCalendar) -> None:
+    stage = Stage()
+    assert refused(stage.give(ADMIN, c.CalendarPublished(calendar))) == "invalid"
+
+
+def test_climbs_that_land_at_opening_are_spread() -> None:
+    stage = Stage("12345", at=local("2026-11-20 21:00"), category="utilities")
+    assert stage.clock("answer-utilities").climbs_round
+    assert not stage.clock("answer-utilities").round
+
+
+def test_the_older_issue_survives() -> None:
+    stage = Stage()
+    before, after = local("2026-11-20 09:00"), local("2026-11-20 11:00")
+    assert refused(stage.give(COMMUNITY, c.Adopt("issue-0", opened=before))) == "invalid"
+    assert refused(stage.give(COMMUNITY, c.Merge("issue-2", opened=after))) == "invalid"
+    assert kinds(stage.give(COMMUNITY, c.Adopt("issue-2", opened=after))) == ["adopted"]
+    assert kinds(stage.give(COMMUNITY, c.Merge("issue-0", opened=before))) == ["merged", "closed"]
+    assert climbs(stage) == []
