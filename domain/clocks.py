@@ -62,14 +62,7 @@ def wind(issue: Issue, afresh: bool = False) -> tuple[Clock, ...]:
 
 def _running(issue: Issue) -> Iterator[tuple[Clause, Mark]]:
     """The clauses whose clock has started and whose milestone is not reached, each with its start."""
-    chosen: set[tuple[str, str]] = set()
-    for clause in issue.policy.clause:
-        key = (clause.level, clause.milestone)
-        if key in chosen or not clause.applies(issue.assessment, issue.urgent, issue.category):
-            continue
-        if clause.level not in ("issue", issue.level):
-            continue
-        chosen.add(key)
+    for clause in issue.policy.applying(issue.level, issue.assessment, issue.urgent, issue.category):
         start = _start(issue, clause)
         if start is not None and not _is_met(issue, clause, start) and not _is_idle(issue, clause):
             yield clause, start

@@ -152,6 +152,24 @@ class Policy:
     shelve: Shelve = field(default_factory=lambda: Shelve(Limit(30, "nd")))
     """Monthly."""
 
+    def applying(
+        self, level: Level, assessment: Assessment | None, urgent: bool, category: Category
+    ) -> tuple[Clause, ...]:
+        """The clauses of the level and of the whole issue that apply: for each milestone the first that matches."""
+        key = (level, assessment, urgent, category)
+        if (known := self._applying.get(key)) is None:
+            found: dict[tuple[str, str], Clause] = {}
+            for clause in self.clause:
+                if clause.level in ("issue", level) and clause.applies(assessment, urgent, category):
+                    found.setdefault((clause.level, clause.milestone), clause)
+            known = self._applying[key] = tuple(found.values())
+        return known
+
+    @cached_property
+    def _applying(self) -> dict[tuple[Level, Assessment | None, bool, Category], tuple[Clause, ...]]:
+        """What `applying` has found: every event asks for it."""
+        return {}
+
     @cached_property
     def digest(self) -> str:
         """Identifies the exact content, together with id and version."""

@@ -12,9 +12,8 @@ def replace(value: T, **changes: Any) -> T:
     `Policy`, which caches its digest, is not one). TypeError for a field that the value does not have.
     """
     fields = value.__dict__
-    if not changes.keys() <= fields.keys():
-        raise TypeError(f"{type(value).__name__} has no field {', '.join(sorted(changes.keys() - fields.keys()))}")
     made = object.__new__(type(value))
-    made.__dict__.update(fields)
-    made.__dict__.update(changes)
+    made.__dict__.update(fields, **changes)
+    if len(made.__dict__) != len(fields):
+        raise TypeError(f"{type(value).__name__} has no field {', '.join(sorted(changes.keys() - fields.keys()))}")
     return made
