@@ -262,14 +262,15 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False) -> Issue:
     """The level has the lead from `led` on: its own clauses begin anew.
 
     `renewed`: the work is to be done again or by somebody else, so what was promised from the report on is
-    promised again from now on.
+    promised again from now on, whoever leads later.
     """
     resting = tuple(clock for clock in issue.resting if clock.level == "issue")
     if renewed:  # what was granted on top was granted to those who did the work then
         whole = {clause.id for clause in issue.policy.clause if clause.level == "issue"}
         kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
         issue = replace(issue, extensions=kept, extended=sum(map(len, kept.values())))
-    return replace(issue, term={"led": led, **(dict.fromkeys(ALWAYS, led) if renewed else {})}, resting=resting)
+    begun = dict.fromkeys(ALWAYS, led) if renewed else {kind: issue.term[kind] for kind in ALWAYS if kind in issue.term}
+    return replace(issue, term={"led": led, **begun}, resting=resting)
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:

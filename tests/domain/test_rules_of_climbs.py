@@ -1,17 +1,21 @@
 """The promise and the climb: when a light goes on, when the lead moves, and how far."""
 
+from dataclasses import replace
+
 import pytest
 
 import domain.commands as c
 from domain.advance import StuckClock
 from domain.decide import Fold
 from tests.domain.play import (
+    COMMUNITY,
     COMPANY,
     STREET,
     Stage,
     climbs,
     kinds,
     local,
+    pack,
     place,
 )
 
@@ -115,3 +119,26 @@ def test_a_clock_that_does_not_move_is_a_bug_and_raises(monkeypatch: pytest.Monk
     monkeypatch.setattr("domain.advance.RULES", {1: lambda issue, command: Fold(issue, command.at)})
     with pytest.raises(StuckClock, match="does not move"):
         stage.outage(3600)
+
+
+def test_a_level_that_gets_the_lead_again_is_not_late_for_what_was_before() -> None:
+    stage = Stage("dispute", category="dispute", where=place())
+    stage.let_pass(local("2026-11-24 10:00"))
+    assert stage.clock("contact").overdue
+    stage.give(STREET, c.Escalate("久拖不决"))
+    stage.give(STREET, c.Return("先调解", to="community"))
+    clock = stage.clock("contact")
+    assert (clock.due, clock.overdue) == (local("2026-11-25 23:59:59"), False)
+    assert stage.clock("settle").due == local("2026-11-25 23:59:59"), "that of the whole issue runs once"
+
+
+def test_work_that_begins_anew_is_promised_anew_at_the_levels_above_too() -> None:
+    """A clause of the community that counts from the report, at a place where the company leads first."""
+    contact = pack("dispute").clause[0]
+    stage = Stage(replace(pack("52022"), clause=(*pack("52022").clause, contact)))
+    stage.let_pass(local("2026-11-24 10:00"))
+    assert stage.clock("contact").overdue
+    stage.give(COMMUNITY, c.Return("重来"), after=0)
+    stage.give(COMPANY, c.Escalate("办不了"))
+    clock = stage.clock("contact")
+    assert (clock.due, clock.overdue) == (local("2026-11-25 23:59:59"), False)
