@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 TASK_QUEUE: Final = "jiesu"
+PREFIX: Final = "issue-"
+"""Before an issue's id it makes that of its workflow."""
 RECORD: Final = "record"
 """Stores a batch of events; returns ``chain`` over the digests of what is stored for it."""
 

@@ -206,7 +206,7 @@ class Deliverer:
         elif outcome.error is None or outcome.until is None:
             await outbox.settle(session, entry, now, outcome.error)
         else:
-            await outbox.postpone(session, entry, outcome.until, outcome.error)
+            await outbox.postpone(session, entry, now, outcome.until, outcome.error)
             if entry.kind == "job" and entry.attempt == MOST_TRIES:
                 detail = {"job": entry.template, "id": entry.id, "error": outcome.error}
                 await raise_alarm(session, "job-failing", entry.issue, detail, now)

@@ -1,7 +1,7 @@
 """The activity that stores an issue's events, made to get out of the way quickly when the database is away.
 
 As a local activity it holds the workflow's task, and queries and signals wait behind it. So it gives up early, and
-after one failure all local attempts of this process fail at once until an ordinary one has come through.
+after one failure all local attempts of this process fail at once until one of either kind has come through.
 """
 
 import asyncio
@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.contract import RECORD, Batch
-from db.alarms import raise_alarm
+from db.alarms import raise_once
 from db.engine import Database
-from db.projector import ConflictError, GapError, record
+from db.projector import ClosedError, ConflictError, GapError, record
 from domain.events import chain, event_digest
 from failpoints import hit
 
@@ -27,6 +27,9 @@ LOCAL_SECONDS: Final = 0.25
 """Below the 300 ms of the workflow, so that it is this code that gives up, and knows why."""
 ORDINARY_SECONDS: Final = 8.0
 """Below the 10 s of the workflow."""
+PATIENCE: Final = 5
+"""The attempt from which on a failure is told of, the database being there."""
+_AWAY: Final = (OperationalError, InterfaceError, OSError)  # a TimeoutError is an OSError
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -90,13 +93,27 @@ class Records:
             return await self._local(batch)
         try:
             stored = await self._within(ORDINARY_SECONDS, self._store(batch, may_rewrite=True))
+        except _AWAY as error:
+            self._breaker.trip(error)
+            # In an outage each attempt ends here: nothing that fills the log, and with its cause the history.
+            name, category = type(error).__name__, ApplicationErrorCategory.BENIGN
+            raise ApplicationError("the database is away", type=name, category=category) from None
         except DifferentError as error:
-            if activity.info().attempt == 1:
-                async with self._database.write() as session:
-                    await raise_alarm(session, "stored-differs", batch.issue, {"why": str(error)}, datetime.now(UTC))
+            await self._raise("stored-differs", batch.issue, why=str(error))
+            raise
+        except ClosedError as error:
+            await self._raise("id-taken", batch.issue, why=str(error))
+            raise
+        except Exception as error:
+            if activity.info().attempt >= PATIENCE:
+                await self._raise("record-fails", batch.issue, error=type(error).__name__)
             raise
         self._breaker.close()
         return stored
+
+    async def _raise(self, kind: str, issue: str, **detail: str) -> None:
+        async with self._database.write() as session:
+            await raise_once(session, kind, issue, detail, datetime.now(UTC))
 
     async def _local(self, batch: Batch) -> str:
         """One attempt. It never rewrites: a late one, of a task long lost, could undo what is true by now."""
@@ -104,10 +121,11 @@ class Records:
             raise ApplicationError("the database was away just now", type="BreakerOpen", non_retryable=True)
         try:
             stored = await self._within(self._local_seconds, self._store(batch, may_rewrite=False))
-        except (SQLAlchemyError, OSError, TimeoutError, asyncio.CancelledError) as error:
+        except (*_AWAY, asyncio.CancelledError) as error:
             self._breaker.trip(error)
             raise
         except (GapError, ConflictError, DifferentError) as error:
+            self._breaker.close()
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
         self._breaker.close()
         return stored

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from activities.contract import PREFIX
 from db.alarms import raise_alarm
 from db.engine import Database
 from db.tables import AlarmRow, IssueRow
@@ -21,8 +22,11 @@ from domain.wire import truncate
 PERIOD: Final = 30.0
 """Seconds between two looks."""
 BOUND: Final = timedelta(minutes=5)
-"""A limit that passed this long ago without being recorded is not merely late."""
+"""What should have been done by the clock this long ago, and is not on record, is not merely late."""
 _FAILING: Final = 'WorkflowType="Issue" AND ExecutionStatus="Running" AND TemporalReportedProblems IS NOT NULL'
+
+_TURN: Final = 0x6A69657375
+"""PostgreSQL's advisory lock of those that raise alarms here."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -47,14 +51,10 @@ class Watch:
 
     async def look(self, now: datetime) -> int:
         """One look; how many alarms it raised."""
-        failing = [execution.id.removeprefix("issue-") async for execution in self._client.list_workflows(_FAILING)]
+        failing = [execution.id.removeprefix(PREFIX) async for execution in self._client.list_workflows(_FAILING)]
         async with self._database.read() as session:
-            overlooked = await session.scalars(
-                select(IssueRow.id).where(
-                    IssueRow.closed_at.is_(None), IssueRow.overdue.is_(False), IssueRow.left_by < now - BOUND
-                )
-            )
-            late = list(overlooked)
+            query = select(IssueRow.id).where(IssueRow.closed_at.is_(None), IssueRow.acts_at < now - BOUND)
+            late = list(await session.scalars(query))
         raised = await self._raise("workflow-fails", failing, now) + await self._raise("deadline-overlooked", late, now)
         async with self._database.read() as session:
             self._open.set(await session.scalar(select(func.count()).where(AlarmRow.seen_at.is_(None))) or 0)
@@ -65,6 +65,8 @@ class Watch:
         if not stuck:
             return 0
         async with self._database.write() as session:
+            if not self._database.is_sqlite:  # there the writer has the database to himself
+                await session.execute(select(func.pg_advisory_xact_lock(_TURN)))
             query = select(AlarmRow.issue).where(AlarmRow.kind == kind, AlarmRow.seen_at.is_(None))
             fresh = sorted(stuck - set(await session.scalars(query)))
             for issue in fresh:

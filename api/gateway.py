@@ -26,8 +26,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities import signals
-from activities.contract import TASK_QUEUE, Start
+from activities.contract import PREFIX, TASK_QUEUE, Start
 from domain.commands import Command
 from domain.issue import Issue, load_issue
 from domain.pins import read_calendars, read_policy
@@ -37,11 +36,11 @@ from domain.vocabulary import LABELS
 from domain.wire import dump, format_time
 from domain.worktime import YearCalendar
 from failpoints import hit
+from signalling import signal
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 WORKFLOW: Final = "Issue"
-PREFIX: Final = "issue-"
 START_TIMEOUT: Final = timedelta(seconds=3)
 _MOST_PINS: Final = 256
 
@@ -119,7 +118,7 @@ class Gateway:
         """Hands a command to its workflow; once this returns it is durable. Raises Gone or Unreachable."""
         hit("before-signal")
         try:
-            await signals.signal(self._client, issue, command.name, envelope(command), timeout)
+            await signal(self._client, issue, command.name, envelope(command), timeout)
         except (RPCError, RuntimeError) as error:
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
                 raise Gone from None

@@ -14,10 +14,16 @@ from temporalio.bridge.proto.workflow_completion import WorkflowActivationComple
 from temporalio.client import Client, WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
 
-from activities.contract import RECORD
+from activities.contract import PREFIX, RECORD
 from workflows.issue import IssueWorkflow
 
-PREFIX: Final = "issue-"
+_ENDS: Final = (
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
+)
 _TIMEOUTS: Final = ("start_to_fire_timeout", "start_to_close_timeout", "schedule_to_close_timeout")
 
 
@@ -30,7 +36,7 @@ class Derived:
     """What the histories of one issue (its runs, in order) say.
 
     `commands` are those that the code gives to Temporal, as plain values; `events` as `dump_event` gives them, of
-    which the first `recorded` are known to be stored: the others are on their way.
+    which the first `recorded` are known to be stored: the others are on their way, unless the last run has `ended`.
     """
 
     issue: str
@@ -39,6 +45,7 @@ class Derived:
     policy: dict[str, Any] | None = None
     calendars: list[dict[str, Any]] | None = None
     recorded: int = 0
+    ended: bool = False
     _recording: int = 0
 
     def hear(self, jobs: Iterable[WorkflowActivationJob]) -> None:
@@ -113,6 +120,7 @@ async def derive(issue: str, runs: Sequence[WorkflowHistory]) -> Derived:
         result = await replayer.replay_workflow(run, raise_on_replay_failure=False)
         if result.replay_failure is not None:
             raise HistoryError(f"issue {issue}: {result.replay_failure}")
+    derived.ended = runs[-1].events[-1].event_type in _ENDS
     return derived
 
 

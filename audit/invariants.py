@@ -11,6 +11,7 @@ from sqlalchemy.orm import undefer
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
+from activities.contract import PREFIX
 from audit.history import Derived, HistoryError, derive, issues_of, runs_of
 from db import queries
 from db.engine import Database
@@ -103,9 +104,10 @@ def check_events(issue: str, events: Sequence[Event], acknowledged: set[str], bo
     for before, event in zip((None, *events), events, strict=False):
         if event.command and (before is None or before.command is None or before.command.id != event.command.id):
             blocks.append(event.command.id)
-    found += [
-        Violation("I2", issue, f"command {name} in effect {n} times") for name, n in Counter(blocks).items() if n > 1
-    ]
+    # Twice in a row it is one block, with each of its events twice.
+    kinds = Counter((event.command.id, event.kind) for event in events if event.command)
+    twice = {name for name, n in Counter(blocks).items() if n > 1} | {name for (name, _), n in kinds.items() if n > 1}
+    found += [Violation("I2", issue, f"command {name} in effect more than once") for name in sorted(twice)]
     found += [
         Violation("I1", issue, f"command {name} acknowledged, without effect") for name in acknowledged - {*blocks}
     ]
@@ -167,7 +169,7 @@ async def _check_snapshot(
 ) -> list[Violation]:
     """I4 and I9: the workflow answers, agrees with SQL, and no deadline of it is long past."""
     try:
-        handle = client.get_workflow_handle(f"issue-{issue}")
+        handle = client.get_workflow_handle(PREFIX + issue)
         snapshot = await handle.query("snapshot", rpc_timeout=QUERY_TIMEOUT)
     except (RPCError, WorkflowQueryFailedError) as error:
         return [Violation("I9", issue, f"the workflow does not answer: {error}")]
@@ -219,5 +221,5 @@ async def _check_alarms(client: Client, database: Database) -> list[Violation]:
         alarms = (await session.scalars(waiting)).all()
     found += [Violation("I9", alarm.issue, f"alarm {alarm.kind}: {alarm.detail}") for alarm in alarms]
     async for execution in client.list_workflows('WorkflowType="Issue" AND TemporalReportedProblems IS NOT NULL'):
-        found.append(Violation("I9", execution.id.removeprefix("issue-"), "the workflow reports problems"))
+        found.append(Violation("I9", execution.id.removeprefix(PREFIX), "the workflow reports problems"))
     return found

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from temporalio.client import Client
 
 from audit.history import Derived, HistoryError, derive, issues_of, runs_of
 from db import projector
 from db.engine import Database
-from db.projector import record
 from db.tables import EventRow
 from domain.events import event_digest
 
@@ -38,31 +38,36 @@ async def rebuild(client: Client, database: Database, now: datetime) -> Rebuilt:
         except HistoryError as error:
             report.differences.append(str(error))
             continue
-        report.differences += await _restore(database, derived, now)
+        async with database.write() as session:
+            report.differences += await session.run_sync(_restore, derived, now)
     return report
 
 
-async def _restore(database: Database, derived: Derived, now: datetime) -> list[str]:
-    """Stores what the record lacks. Events that are on their way are left to their workflow, which also tells people."""
-    events = derived.events[: derived.recorded]
-    async with database.read() as session:
-        rows = await session.execute(select(EventRow.seq, EventRow.body).where(EventRow.issue == derived.issue))
-        stored = {seq: event_digest(body) for seq, body in rows}
-    found = _compare(derived.issue, events, stored)
-    if found and len(events) < max(stored, default=0):
+def _restore(session: Session, derived: Derived, now: datetime) -> list[str]:
+    """Stores what the record lacks, and takes away what never was.
+
+    Events that are on their way are left to their workflow, which also tells people.
+    """
+    issue, events = derived.issue, derived.events if derived.ended else derived.events[: derived.recorded]
+    projector.lock(session, issue)  # before looking: its workflow may go on recording
+    rows = session.execute(select(EventRow.seq, EventRow.body).where(EventRow.issue == issue))
+    stored = {seq: event_digest(body) for seq, body in rows}
+    found = _compare(issue, events, stored)
+    beyond = sorted(seq for seq in stored if seq > len(events))
+    if derived.ended:
+        found += [f"issue {issue}: event {seq} never was" for seq in beyond]
+    elif found and beyond:
         # The history was read a moment before: to rewrite now could undo what was recorded since.
-        return [*found, f"issue {derived.issue}: it is being recorded at this moment and was left alone, run it again"]
+        return [*found, f"issue {issue}: it is being recorded at this moment and was left alone, run it again"]
     if not events:
         return found
-    async with database.write() as session:
-        if found:
-            await session.run_sync(
-                record, derived.issue, events, now=now, policy=derived.policy, calendars=derived.calendars,
-                notify=False,
-            )  # fmt: skip
-        # By now the events are right; what was worked out from them may not be.
-        elif await session.run_sync(projector.rebuild, derived.issue):
-            found.append(f"issue {derived.issue}: its row or receipts were not what its events lead to")
+    if found:
+        projector.record(
+            session, issue, events, now=now, policy=derived.policy, calendars=derived.calendars, restoring=True
+        )
+    # By now the events are right; what was worked out from them may not be.
+    elif projector.rebuild(session, issue):
+        found.append(f"issue {issue}: its row or receipts were not what its events lead to")
     return found
 
 
@@ -74,5 +79,4 @@ def _compare(issue: str, events: Sequence[Mapping[str, Any]], stored: Mapping[in
             found.append(f"issue {issue}: event {event['seq']} ({event['kind']}) was missing")
         elif held != event_digest(event):
             found.append(f"issue {issue}: event {event['seq']} ({event['kind']}) was another one")
-    # What is stored beyond the history may be an event that is being recorded at this moment.
     return found

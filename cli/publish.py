@@ -7,7 +7,7 @@ import structlog
 from temporalio.service import RPCError
 
 import calendars
-from activities.signals import signal
+from signalling import signal
 from api.temporal import connect
 from audit.history import issues_of
 from cli.errors import Failure

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import insert, select
+from sqlalchemy import event, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,11 @@ log: Final = structlog.stdlib.get_logger(__name__)
 def put_alarm(session: Session, kind: str, issue: str | None, detail: Mapping[str, Any], at: datetime) -> None:
     """Adds an alarm to the transaction. `detail` goes to the log as well, so it holds no personal data."""
     session.execute(insert(AlarmRow).values(at=at, issue=issue, kind=kind, detail=dict(detail)))
-    log.error("alarm", kind=kind, issue=issue, **detail)
+
+    def tell(_: Session) -> None:
+        log.error("alarm", kind=kind, issue=issue, **detail)
+
+    event.listen(session, "after_commit", tell, once=True)
 
 
 async def raise_alarm(
@@ -25,6 +29,13 @@ async def raise_alarm(
 ) -> None:
     """As `put_alarm`."""
     await session.run_sync(put_alarm, kind, issue, detail, at)
+
+
+async def raise_once(session: AsyncSession, kind: str, issue: str, detail: Mapping[str, Any], at: datetime) -> None:
+    """As `raise_alarm`, unless one of this kind waits to be seen already."""
+    waiting = select(AlarmRow.id).where(AlarmRow.kind == kind, AlarmRow.issue == issue, AlarmRow.seen_at.is_(None))
+    if await session.scalar(waiting.limit(1)) is None:
+        await raise_alarm(session, kind, issue, detail, at)
 
 
 async def open_alarms(session: AsyncSession, most: int = 100) -> Sequence[AlarmRow]:

@@ -4,24 +4,27 @@ A claim is marked before anything is sent, so two deliverers never send the same
 the lease runs out and nobody knows whether it was sent: `claim` says what becomes of it then.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import and_, exists, func, insert, or_, select, update
+from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from db.tables import OutboxRow
+from db.rows import refold
+from db.tables import EventRow, IssueRow, OutboxRow
 from db.upsert import table_of
-from domain.events import Event
+from domain.events import Event, load_event
 from domain.issue import Issue
 from domain.notices import Notice, jobs, notices
 from domain.wire import canonical, dump
 
 _INSERT: Final = insert(table_of(OutboxRow))
 UNKNOWN: Final = "outcome unknown: the deliverer died while sending"
+_WHAT: Final = ("seq", "kind", "template", "to_org", "to_reporter", "payload")
+"""By what an entry is known again after a rewrite."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +99,42 @@ async def settle(session: AsyncSession, entry: Entry, now: datetime, error: str 
     await _close(session, entry, status=status, last_error=error, ready_at=None, finished_at=now)
 
 
-async def postpone(session: AsyncSession, entry: Entry, until: datetime, error: str) -> None:
+async def postpone(session: AsyncSession, entry: Entry, now: datetime, until: datetime, error: str) -> None:
     """It was surely not sent; the next try is at `until`."""
-    await _close(session, entry, status="pending", last_error=error, ready_at=until)
+    await _give_back(session, entry, now, ready_at=until, last_error=error)
 
 
 async def release(session: AsyncSession, entries: Sequence[Entry], now: datetime) -> None:
     """Gives back what was claimed and not begun; the attempt does not count."""
     for entry in entries:
-        await _close(session, entry, status="pending", ready_at=now, attempts=entry.attempt - 1)
+        await _give_back(session, entry, now, ready_at=now, attempts=entry.attempt - 1)
 
 
 async def tally(session: AsyncSession) -> dict[tuple[str, str], int]:
     """(kind, status) -> number of entries."""
     query = select(OutboxRow.kind, OutboxRow.status, func.count()).group_by(OutboxRow.kind, OutboxRow.status)
     return {(kind, status): number for kind, status, number in await session.execute(query)}
+
+
+async def _give_back(session: AsyncSession, entry: Entry, now: datetime, **values: Any) -> None:
+    """For another try, unless the record was rewritten meanwhile and nothing asks for it any more."""
+    if await session.run_sync(_is_asked_for, entry):
+        await _close(session, entry, **values, status="pending")
+    else:
+        await _close(session, entry, **values | {"status": "withdrawn", "ready_at": None, "finished_at": now})
+
+
+def _is_asked_for(session: Session, entry: Entry) -> bool:
+    """Whether an event of that number still asks for it in the same words."""
+    issue = session.get_one(IssueRow, entry.issue, with_for_update=True)
+    if not issue.fence:
+        return True
+    query = select(EventRow.body).where(EventRow.issue == entry.issue, EventRow.seq == entry.seq)
+    body = session.scalar(query)
+    if body is None:
+        return False
+    after = refold(session, issue, before=entry.seq + 1)
+    return _key(vars(entry)) in map(_key, _asked(load_event(body), after))
 
 
 async def _close(session: AsyncSession, entry: Entry, **values: Any) -> None:
@@ -141,20 +165,16 @@ def _facts(event: Event, after: Issue, notice: Notice) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact}
 
 
-def _done(session: Session, issue: str, first: int) -> set[tuple[Any, ...]]:
+def _done(session: Session, issue: str, first: int) -> set[bytes]:
     """What was told or begun because of this event or later ones, before the record was rewritten."""
     query = select(OutboxRow).where(
-        OutboxRow.issue == issue, OutboxRow.seq >= first, or_(OutboxRow.status == "sent", OutboxRow.status == "sending")
+        OutboxRow.issue == issue, OutboxRow.seq >= first, OutboxRow.status.in_(("sent", "sending", "failed"))
     )
-    rows = session.scalars(query).all()
-    names = ("seq", "kind", "template", "to_org", "to_reporter", "payload")
-    return {_key({name: getattr(row, name) for name in names}) for row in rows}
+    return {_key(vars(row)) for row in session.scalars(query)}
 
 
-def _key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return (
-        row["seq"], row["kind"], row["template"], row["to_org"], row["to_reporter"], canonical(row["payload"])
-    )  # fmt: skip
+def _key(entry: Mapping[str, Any]) -> bytes:
+    return canonical([entry[name] for name in _WHAT])
 
 
 def _entry(row: OutboxRow, lease: datetime) -> Entry:

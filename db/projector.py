@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, undefer
 
 from db import outbox, pinned, search
 from db.alarms import put_alarm
-from db.rows import columns, state_of
+from db.rows import columns, refold, state_of
 from db.tables import EventRow, IssueRow, ReceiptRow, SearchTerm
 from db.upsert import is_sqlite, table_of, upsert
 from domain.events import Event, Reported, chain, event_digest, load_event
@@ -49,6 +49,10 @@ class ConflictError(Exception):
     """Another event is stored under one of these numbers, and the caller may not rewrite the record."""
 
 
+class ClosedError(Exception):
+    """Another issue was recorded under this id and is closed: it has come to its end and is not written over."""
+
+
 @dataclass(frozen=True)
 class Recorded:
     """An event as it came, with its digest."""
@@ -71,48 +75,43 @@ def record(
     policy: Mapping[str, Any] | None = None,
     calendars: Sequence[Mapping[str, Any]] | None = None,
     may_rewrite: bool = True,
-    notify: bool = True,
+    restoring: bool = False,
 ) -> str:
     """Stores what is new of the events; the digest over what is stored for them then.
 
-    `policy` and `calendars`, those that were pinned at the start, are needed with the first event. GapError and
-    ConflictError leave the transaction to be rolled back; with `may_rewrite` there is no ConflictError. Without
-    `notify` nothing is queued in the outbox: what is restored was told long ago.
+    `policy` and `calendars`, those that were pinned at the start, are needed with the first event. GapError,
+    ConflictError and ClosedError leave the transaction to be rolled back; with `may_rewrite` there is no ConflictError.
+    `restoring` says that these are all the events of the issue, by its history: whatever else is stored is taken away,
+    and nothing is queued in the outbox, since all was told long ago.
     """
     batch = [Recorded(plain, event_digest(plain), load_event(plain)) for plain in events]
     if not batch:
         return chain(())
-    row = _locked(session, issue, batch[0].seq)
+    row = lock(session, issue, batch[0].seq)
     fresh = _fresh(session, row, issue, batch)
-    projection = _Projection(session, issue, now, policy, calendars, notify)
-    if not fresh:
-        pass
-    elif row is None:
+    first = fresh[0].seq if fresh else batch[-1].seq + 1
+    projection = _Projection(session, issue, now, policy, calendars, notify=not restoring)
+    if row is None:
         projection.begin(fresh)
-    elif fresh[0].seq == row.version + 1:
+    elif restoring and _digests(session, issue, first):
+        projection.rewrite(row, first, fresh)
+    elif not fresh:
+        pass
+    elif first == row.version + 1:
         projection.go_on(row, state_of(session, row), fresh)
-    elif may_rewrite:
-        projection.rewrite(row, fresh)
+    elif not may_rewrite:
+        raise ConflictError(f"issue {issue}: another event {first} is stored")
+    elif first == 1 and row.closed_at is not None and not restoring:
+        # No true first batch gets here: what closes an issue is recorded after all that came before, and then once.
+        raise ClosedError(f"issue {issue} is closed, and begins anew")
     else:
-        raise ConflictError(f"issue {issue}: another event {fresh[0].seq} is stored")
+        projection.rewrite(row, first, fresh)
     return _stored(session, issue, batch)
-
-
-def refold(session: Session, row: IssueRow, before: int | None = None) -> Issue:
-    """The issue folded again from its stored events, all of them or those up to `before`, exclusive."""
-    query = select(EventRow.body).where(EventRow.issue == row.id).order_by(EventRow.seq)
-    if before is not None:
-        query = query.where(EventRow.seq < before)
-    policy = pinned.policy_of(session, row.first_policy)
-    state = Issue.new(row.id, policy, pinned.calendars_of(session, row.first_calendars))
-    for body in session.scalars(query).all():
-        state = evolve(state, load_event(body))
-    return state
 
 
 def rebuild(session: Session, issue: str) -> bool:
     """Works the row and the receipts out again from the stored events; whether anything was different."""
-    row = _locked(session, issue, 2)
+    row = lock(session, issue)
     if row is None:
         raise LookupError(f"no issue {issue}")
     state = refold(session, row)
@@ -128,8 +127,11 @@ def rebuild(session: Session, issue: str) -> bool:
     return True
 
 
-def _locked(session: Session, issue: str, first: int) -> IssueRow | None:
-    """The issue's row, which nobody else changes until this transaction ends; also while there is none yet."""
+def lock(session: Session, issue: str, first: int = 1) -> IssueRow | None:
+    """The issue's row, which nobody else changes until this transaction ends.
+
+    From the `first` event on that also holds while there is none yet.
+    """
     row = session.scalar(_ROW, {"issue": issue})
     if row is None and first == 1 and not is_sqlite(session):  # there the writer has the database to himself
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(issue, 0))))
@@ -154,6 +156,12 @@ def _fresh(session: Session, row: IssueRow | None, issue: str, batch: list[Recor
     while same < len(batch) and known.get(batch[same].seq) == batch[same].digest:
         same += 1
     return batch[same:]
+
+
+def _digests(session: Session, issue: str, first: int) -> list[str]:
+    """Those of what is stored from event `first` on."""
+    query = select(EventRow.body).where(EventRow.issue == issue, EventRow.seq >= first).order_by(EventRow.seq)
+    return [event_digest(body) for body in session.scalars(query)]
 
 
 def _stored(session: Session, issue: str, batch: Sequence[Recorded]) -> str:
@@ -195,25 +203,25 @@ class _Projection:
         if self.notify:
             outbox.add(self.session, row.fence, changes, self.now)
 
-    def rewrite(self, row: IssueRow, fresh: Sequence[Recorded]) -> None:
-        """Puts `fresh` in the place of what is stored from its first number on, and says so loudly."""
-        first = fresh[0].seq
-        later = (EventRow.issue == row.id, EventRow.seq >= first)
-        bodies = self.session.scalars(select(EventRow.body).where(*later).order_by(EventRow.seq))
-        known = [event_digest(body) for body in bodies]
+    def rewrite(self, row: IssueRow, first: int, fresh: Sequence[Recorded]) -> None:
+        """Puts `fresh` in the place of what is stored from event `first` on, and says so loudly."""
         came = [item.digest for item in fresh]
+        known = _digests(self.session, row.id, first)
         detail = {"from": first, "stored": known, "came": came, "fence": row.fence + 1}
         put_alarm(self.session, "record-rewritten", row.id, detail, self.now)
         anew = first == 1
         if anew:
             _drop_terms(self.session, row)
         start = self._start() if anew else refold(self.session, row, before=first)
-        self.session.execute(delete(EventRow).where(*later))
+        self.session.execute(delete(EventRow).where(EventRow.issue == row.id, EventRow.seq >= first))
         self.session.execute(delete(ReceiptRow).where(ReceiptRow.issue == row.id))
         outbox.withdraw(self.session, row.id, first, self.now)
         _set(self.session, row, {"fence": row.fence + 1, **(_first_pins(start) if anew else {})})
         _put_receipts(self.session, start, start.receipts)
-        self.go_on(row, start, fresh)
+        if fresh:
+            self.go_on(row, start, fresh)
+        else:
+            _set(self.session, row, columns(start))
 
     def _start(self) -> Issue:
         if self.policy is None or self.calendars is None:

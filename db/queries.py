@@ -7,6 +7,7 @@ Lists run by keys, never by offsets: a cursor names the last item seen. Where se
 import base64
 import binascii
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Select,
     Tuple,
     and_,
+    false,
     func,
     literal,
     literal_column,
@@ -39,7 +41,7 @@ from domain.access import HANDLER_ROLES
 from domain.commands import Actor
 from domain.events import Event, load_event
 from domain.issue import Issue
-from domain.vocabulary import Category, Level, Status
+from domain.vocabulary import Category, Level, Role, Status
 from domain.wire import WireError, format_time, parse_time
 
 PAGE: Final = 50
@@ -54,6 +56,11 @@ _Order = tuple[InstrumentedAttribute[datetime], InstrumentedAttribute[str]]
 _UNFINISHED: Final[Condition] = IssueRow.status != literal_column("'closed'")
 _RED: Final[Condition] = and_(IssueRow.overdue)
 _OPEN: Final[Condition] = IssueRow.closed_at.is_(None)
+
+
+_WITHOUT_TEXT: Final[tuple[Role, ...]] = ("auditor", "admin")
+"""Who may not read what people wrote."""
+_ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 
 
 class CursorError(ValueError):
@@ -155,7 +162,9 @@ async def list_issues(
     q = (filters.q or "").strip()
     number = await search.numbered(session, q) if q else None
     if q and number is None:
-        branches = await _worded(session, q, ways, narrowed, after, limit)
+        # What is masked for a viewer cannot be found out by searching for it either.
+        is_masked = viewer is not None and viewer.role in _WITHOUT_TEXT
+        branches = [] if is_masked else await _worded(session, q, ways, narrowed, after, limit)
     else:
         if number is not None:
             narrowed.append(number)
@@ -163,10 +172,16 @@ async def list_issues(
     return await _page(session, branches, limit, IssueRow.opened_at)
 
 
-async def worklist(session: AsyncSession, org: str, *, cursor: str | None = None, limit: int = PAGE) -> Page:
-    """Open issues that the organisation leads or handles, those with the least time left first."""
+async def worklist(
+    session: AsyncSession, org: str, *, viewer: Actor | None = None, cursor: str | None = None, limit: int = PAGE
+) -> Page:
+    """Open issues that the organisation leads or handles, as far as the viewer may see them, the least time left first.
+
+    An operator may work under several communities: each sees what is its own.
+    """
     after = _read(cursor)
-    branches = [_most_pressing([way, _OPEN], after, limit) for way in _works_on(org)]
+    seen = or_(false(), *(visible(viewer) if viewer is not None else (true(),)))
+    branches = [_most_pressing([way, _OPEN, seen], after, limit) for way in _works_on(org)]
     return await _page(session, branches, limit, IssueRow.left_by, newest=False)
 
 
@@ -277,7 +292,7 @@ def _read(cursor: str | None) -> _Key | None:
         at, issue = plain
     except (ValueError, TypeError, binascii.Error) as error:  # UnicodeError is a ValueError
         raise CursorError(cursor) from error
-    if not isinstance(at, str) or not isinstance(issue, str):
+    if not isinstance(at, str) or not isinstance(issue, str) or not _ID.fullmatch(issue):
         raise CursorError(cursor)
     try:
         return parse_time(at), issue

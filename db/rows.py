@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import pinned
-from db.tables import IssueRow
+from db.tables import EventRow, IssueRow
 from db.types import FAR
-from domain.clocks import next_step
+from domain.clocks import next_deadline, next_step, wake_after
+from domain.events import load_event
+from domain.evolve import evolve
 from domain.issue import Issue, calendars_digest, dump_issue, lead_org, load_issue
 
 
@@ -20,6 +23,18 @@ def state_of(session: Session, row: IssueRow) -> Issue:
     """The issue whose row this is; the row must have been read with its state."""
     policy = pinned.policy_of(session, row.policy_digest)
     return load_issue(row.state, policy, pinned.calendars_of(session, row.calendars_digest))
+
+
+def refold(session: Session, row: IssueRow, before: int | None = None) -> Issue:
+    """The issue folded again from its stored events, all of them or those up to `before`, exclusive."""
+    query = select(EventRow.body).where(EventRow.issue == row.id).order_by(EventRow.seq)
+    if before is not None:
+        query = query.where(EventRow.seq < before)
+    policy = pinned.policy_of(session, row.first_policy)
+    state = Issue.new(row.id, policy, pinned.calendars_of(session, row.first_calendars))
+    for body in session.scalars(query).all():
+        state = evolve(state, load_event(body))
+    return state
 
 
 def _who(issue: Issue) -> dict[str, Any]:
@@ -59,11 +74,12 @@ def _how_it_stands(issue: Issue) -> dict[str, Any]:
 
 
 def _what_is_next(issue: Issue) -> dict[str, Any]:
-    step = next_step(issue)
+    step, deadline = next_step(issue), next_deadline(issue)
     return {
         "overdue": not issue.is_closed and any(clock.overdue for clock in issue.clocks),
         "due": step.due if step else None,
         "left_by": step.due if step else FAR,
+        "acts_at": deadline.at + wake_after(issue, deadline) if deadline else FAR,
         "next_milestone": step.milestone if step else None,
         "next_clause": step.clause if step else None,
         "next_org": step.org if step else None,

@@ -64,6 +64,7 @@ class IssueRow(Base):
         # Worklists run by time left and hold open issues only.
         Index("ix_issues_lead_work", "lead_org", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_issues_handler_work", "handler", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_issues_acts", "acts_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )  # fmt: skip
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -100,6 +101,8 @@ class IssueRow(Base):
     due: Mapped[datetime | None]
     left_by: Mapped[datetime]
     """`due`, or far away where nothing is due: worklists are sorted by it."""
+    acts_at: Mapped[datetime]
+    """When the workflow next wakes to act by itself, or far away: what is still open long after it stands still."""
     next_milestone: Mapped[str | None]
     next_clause: Mapped[str | None]
     next_org: Mapped[str | None]
@@ -154,6 +157,17 @@ class ReceiptRow(Base):
     reason: Mapped[str]
     seq: Mapped[int]
     """The version that shows the command's effect: the seq of its last event."""
+
+
+class QueuedRow(Base):
+    """A command that was answered with 202, until its receipt has been seen; its issue may have no row yet."""
+
+    __tablename__ = "queued"
+
+    command_id: Mapped[str] = mapped_column(primary_key=True)
+    issue: Mapped[str]
+    digest: Mapped[str]
+    at: Mapped[datetime]
 
 
 class OutboxRow(Base):

@@ -76,7 +76,11 @@ class GroupWriter:
         while self._waiting:
             async with self._turn:
                 group = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
-                await loop.run_in_executor(self._thread, self._write, group)
+                try:
+                    await loop.run_in_executor(self._thread, self._write, group)
+                except RuntimeError as error:  # the thread has ended, or cannot be started
+                    for item in group:
+                        item.error = error
             for item in group:
                 item.settle()
 

@@ -12,7 +12,7 @@ from domain.issue import Issue, lead_org, rank
 from domain.vocabulary import HandlerKind, Level, Role
 
 Capacity = Literal["reporter", "handler", "lead", "senior", "chain", "street", "admin"]
-"""senior: the community or street of the issue's ladder, at or above the lead; chain: any org of the place;
+"""senior: the community or street of the place, at or above the lead; chain: any org of the place;
 street: the place's street, whoever leads."""
 
 HANDLER_ROLES: Final[Mapping[HandlerKind, tuple[Role, ...]]] = MappingProxyType(
@@ -59,7 +59,7 @@ def capacities(issue: Issue, actor: Actor) -> frozenset[Capacity]:
         found.add("chain")
         if level == issue.level and actor.org == lead_org(issue):
             found.add("lead")
-        if level != "property" and level in issue.ladder and rank(level) >= rank(issue.level):
+        if level != "property" and rank(level) >= rank(issue.level):
             found.add("senior")
         if level == "street":
             found.add("street")

@@ -113,6 +113,8 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return Refusal("not-now", "a decline awaits its ruling already")
         case c.Rule() if not issue.declined:
             return Refusal("not-now", "there is no decline to rule on")
+        case c.Rule() if level_of(actor) not in issue.ladder:
+            return Refusal("not-yours", "here the community is the operator itself; the street rules on its declines")
         case c.Return() | c.Redispatch() | c.Rule(upheld=True) if issue.shelved and actor.role != "street":
             return Refusal("not-yours", "the street shelved it; only the street takes it up again")
         case c.Rule(upheld=True, handler=handler) if handler == issue.handler.code:
@@ -264,6 +266,8 @@ def _from_above(issue: Issue, what: str, actor: c.Actor) -> Refusal | None:
     if what == "plan" and issue.proposed is not None:
         if rank(level) < rank(issue.proposed.needs):
             return Refusal("not-yours", f"a plan of this length is for the {issue.proposed.needs} to grant")
+    elif level not in issue.ladder:
+        return Refusal("not-yours", "here the community is the operator itself; the street grants it more time")
     elif issue.pending is not None and rank(level) <= rank(issue.pending.level) and level != "street":
         return Refusal("not-yours", "more time is granted from above the level that asked")
     return None

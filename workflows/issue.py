@@ -1,7 +1,7 @@
 """One resident issue as a durable workflow: it waits, folds and records, and holds no rules."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.issue import Issue, dump_issue, load_issue
     from domain.limits import check_weight, shown
     from domain.pins import read_calendars, read_policy
-    from domain.summary import details
+    from domain.summary import details, summary
     from domain.wire import canonical, dump, truncate
 
 LOCAL_TIMEOUT: Final = timedelta(milliseconds=300)
@@ -69,14 +69,17 @@ class IssueWorkflow:
     async def run(self, start: Start) -> dict[str, Any]:
         recorder = asyncio.create_task(self._record_in_order())
         recorder.add_done_callback(self._supervise)
+        if start.state is not None:
+            self._show()
         while True:
             self._fold()
             if self._issue.is_closed or workflow.info().is_continue_as_new_suggested():
-                await self._until(lambda: not self._unrecorded)
-                if self._inbox:  # arrived while the last events were recorded
-                    continue
-                break
-            await self._until(lambda: bool(self._inbox) or self._fired)
+                # Recording takes as long as the database is away: the issue goes on meanwhile.
+                await self._until(lambda: not self._unrecorded or self._must_fold())
+                if not self._unrecorded and not self._must_fold():
+                    break
+            else:
+                await self._until(self._must_fold)
         issue = self._issue
         if issue.is_closed:
             return {"closed": dump(issue.closed), "version": issue.version}
@@ -113,6 +116,9 @@ class IssueWorkflow:
     def _pins(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         return dump(self._issue.policy), dump(self._issue.calendars)
 
+    def _must_fold(self) -> bool:
+        return bool(self._inbox) or self._fired
+
     def _fold(self) -> None:
         """Takes the inbox and every deadline that has passed through the rules, and arms the next timer."""
         inbox, self._inbox = self._inbox, []
@@ -121,8 +127,12 @@ class IssueWorkflow:
         self._issue, events = advance(self._issue, inbox, now)
         if events:
             self._queue(events, repeatable=follows_from_commands(inbox, events, now))
-            workflow.set_current_details(details(self._issue))
+            self._show()
         self._arm(now)
+
+    def _show(self) -> None:
+        """For Temporal's UI: the summary as well, since a continue-as-new leaves that of the start behind."""
+        workflow.set_current_details(f"{summary(self._issue)}\n\n{details(self._issue)}")
 
     def _queue(self, events: Sequence[Event], repeatable: bool) -> None:
         part, size = _Unrecorded([], repeatable), 0
@@ -186,7 +196,7 @@ class IssueWorkflow:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._broken = error
 
-    async def _until(self, ready: Any) -> None:
+    async def _until(self, ready: Callable[[], bool]) -> None:
         await workflow.wait_condition(lambda: self._broken is not None or ready())
         if self._broken is not None:
             raise LoopDied(f"{type(self._broken).__name__}: {self._broken}") from self._broken

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import datetime, timedelta
+from itertools import count
 
 import pytest
 from sqlalchemy import select
@@ -232,12 +233,19 @@ async def test_the_loop_runs_until_it_is_told_to_stop(database: Database):
         await task
 
 
-async def test_the_loop_outlives_a_database_that_is_away():
+async def test_the_loop_outlives_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("activities.notices.PAUSE_AFTER_FAILURE", 0)
     missing = Database("sqlite:////nonexistent/folder/jiesu.db")
-    stop = asyncio.Event()
-    task = asyncio.create_task(Deliverer(missing, Channel()).run(stop))
-    await asyncio.sleep(0.1)
-    assert not task.done()
+    stop, asked_again = asyncio.Event(), asyncio.Event()
+    clock, asked = Clock(), count(1)
+
+    def ask() -> datetime:
+        if next(asked) == 2:
+            asked_again.set()
+        return clock()
+
+    task = asyncio.create_task(Deliverer(missing, Channel(), clock=ask).run(stop))
+    await asyncio.wait_for(asked_again.wait(), 30)
     stop.set()
     await asyncio.wait_for(task, 30)
     await missing.close()

@@ -3,17 +3,23 @@
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import func, select
-from temporalio.exceptions import ApplicationError
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.testing import ActivityEnvironment
 
 from activities.contract import Batch
-from activities.records import Breaker, Records
+from activities.records import PATIENCE, Breaker, Records
 from db import queries
+from db.alarms import put_alarm
 from db.engine import Database
-from db.tables import IssueRow
+from db.projector import ClosedError, GapError
+from db.tables import AlarmRow, EventRow, IssueRow
 from domain.commands import Accept, Comment
 from support.stories import PROPERTY, Story, chained, store
 
@@ -34,8 +40,15 @@ async def locally(records: Records, what: Batch) -> str:
     return await environment.run(records.record, what)
 
 
-async def ordinarily(records: Records, what: Batch) -> str:
-    return await ActivityEnvironment().run(records.record, what)
+async def ordinarily(records: Records, what: Batch, attempt: int = 1) -> str:
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(environment.info, attempt=attempt)
+    return await environment.run(records.record, what)
+
+
+async def alarms(database: Database) -> list[tuple[str, str | None, dict[str, object]]]:
+    async with database.read() as session:
+        return [(each.kind, each.issue, each.detail) for each in await session.scalars(select(AlarmRow))]
 
 
 @pytest.mark.parametrize("run", [locally, ordinarily])
@@ -115,6 +128,83 @@ async def test_a_database_that_is_not_there_trips_the_breaker():
         await locally(Records(missing, breaker), batch(story, story.reported()))
     assert breaker.is_open
     await missing.close()
+
+
+async def test_an_outage_is_told_in_few_words_and_tried_again():
+    breaker = Breaker()
+    missing = Database("sqlite:////nonexistent/folder/jiesu.db")
+    story = Story()
+    with pytest.raises(ApplicationError, match="the database is away") as caught:
+        await ordinarily(Records(missing, breaker), batch(story, story.reported()), attempt=PATIENCE)
+    assert (caught.value.type, caught.value.category) == ("OperationalError", ApplicationErrorCategory.BENIGN)
+    assert not caught.value.non_retryable
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert breaker.is_open, "a local attempt need not find out by itself"
+    await missing.close()
+
+
+async def test_what_goes_on_failing_though_the_database_is_there_is_told_of_once(database: Database):
+    records, story = Records(database, Breaker()), Story()
+    story.reported()
+    late = batch(story, story.give(Comment(), PROPERTY))
+    for attempt in range(1, PATIENCE + 3):
+        assert await alarms(database) == ([("record-fails", story.id, {"error": "GapError"})] * (attempt > PATIENCE))
+        with pytest.raises(GapError):
+            await ordinarily(records, late, attempt)
+
+
+async def test_a_second_life_of_a_closed_issue_is_told_of_and_changes_nothing(database: Database):
+    records, first, second = Records(database, Breaker()), Story(id="same"), Story(id="same", description="第二次")
+    await store(database, first, first.reported() + first.until_closed())
+    begins = batch(second, second.reported())
+    for attempt in (1, 2):
+        with pytest.raises(ClosedError):
+            await ordinarily(records, begins, attempt)
+    ((kind, issue, _),) = await alarms(database)
+    assert (kind, issue) == ("id-taken", "same")
+    async with database.read() as session:
+        assert await queries.issue(session, "same") == first.issue
+
+
+async def test_only_a_database_that_is_away_trips_the_breaker(database: Database):
+    records, story = Records(database, breaker := Breaker(), PATIENT), Story()
+    await store(database, story, story.reported())
+    accepted = batch(story, story.give(Accept(), PROPERTY))
+    async with database.write() as session:  # a forged event under the number of the next one
+        (copy,) = (await session.scalars(select(EventRow).where(EventRow.seq == 1))).all()
+        values = {column.name: getattr(copy, column.name) for column in EventRow.__table__.columns}
+        session.add(EventRow(**values | {"seq": accepted.events[0]["seq"]}))
+    with pytest.raises(IntegrityError):
+        await locally(records, accepted)
+    assert not breaker.is_open
+
+
+async def test_a_database_that_answers_shuts_the_breaker_even_if_it_refuses(database: Database):
+    clock = [0.0]
+    records, story = Records(database, breaker := Breaker(clock=lambda: clock[0]), PATIENT), Story()
+    story.reported()
+    breaker.trip(TimeoutError())
+    clock[0] = 60
+    with pytest.raises(ApplicationError, match="is at version 0"):
+        await locally(records, batch(story, story.give(Comment(), PROPERTY)))
+    assert not breaker.is_open
+
+
+async def test_an_alarm_that_is_not_kept_is_not_logged(database: Database):
+    def keeps(session: Session) -> None:
+        put_alarm(session, "test", "i", {}, datetime.now(UTC))
+
+    def fails(session: Session) -> None:
+        keeps(session)
+        raise LookupError
+
+    with capture_logs() as said:
+        with pytest.raises(LookupError):
+            await database.transact(fails)
+        await database.transact(keeps)
+    assert [each["kind"] for each in said if each["event"] == "alarm"] == ["test"]
+    assert len(await alarms(database)) == 1
 
 
 def test_of_many_who_ask_while_it_is_open_one_may_try_now_and_then():

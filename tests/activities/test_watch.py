@@ -1,24 +1,31 @@
 """An issue that is stuck is told of once, by a real server's own sign of a failing workflow and by an overlooked limit."""
 
 import asyncio
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 from temporalio import activity
+from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.contract import RECORD, TASK_QUEUE, Batch
+from activities.contract import PREFIX, RECORD, TASK_QUEUE, Batch
 from activities.watch import BOUND, Watch
 from db.alarms import open_alarms
 from db.engine import Database
 from db.projector import record
-from db.tables import AlarmRow
+from db.tables import AlarmRow, IssueRow
 from db.upgrade import upgrade
+from domain.clocks import next_deadline
+from domain.commands import Accept, Complete
+from policies.loader import load_pack
 from support.golden import start_issue
-from support.stories import START, Story
+from support.stories import PROPERTY, START, Story, store
 from support.temporal import dev_server
+from worker import build
 from workflows.issue import IssueWorkflow
 
 
@@ -45,9 +52,71 @@ async def test_stuck_issues_raise_one_alarm_each(tmp_path: Path) -> None:
                 while await watch.look(START + BOUND + timedelta(minutes=1)) == 0 or len(await _alarms(database)) < 2:
                     await asyncio.sleep(0.3)
         assert await watch.look(START + BOUND + timedelta(minutes=2)) == 0
-    assert sorted(await _alarms(database)) == [("deadline-overlooked", "overlooked"), ("workflow-fails", "failing")]
-    assert registry.get_sample_value("jiesu_alarms_open") == 2
+        assert registry.get_sample_value("jiesu_alarms_open") == 2
+
+        async with build(client, database):
+            began = await start_issue(client, "terminated")
+            async with asyncio.timeout(60):
+                while not await _is_stored(database, "terminated"):
+                    await asyncio.sleep(0.1)
+            await client.get_workflow_handle(PREFIX + "terminated").terminate()
+        assert await watch.look(began + BOUND + timedelta(minutes=1)) == 1
+    assert sorted(await _alarms(database)) == [
+        ("deadline-overlooked", "overlooked"),
+        ("deadline-overlooked", "terminated"),
+        ("workflow-fails", "failing"),
+    ]
     await database.close()
+
+
+class Calm:
+    """A server on which no workflow fails."""
+
+    async def list_workflows(self, _: str) -> AsyncIterator[Any]:
+        for nothing in ():
+            yield nothing
+
+
+def on(database: Database) -> Watch:
+    return Watch(cast("Client", Calm()), database, CollectorRegistry())
+
+
+async def test_a_climb_that_is_missed_after_the_red_light_is_told_of(database: Database) -> None:
+    story = Story(policy=load_pack("52022"))
+    await store(database, story, story.reported() + story.wait(11 * 60))
+    assert story.told[-1]["kind"] == "overdue"
+    climb = next_deadline(story.issue)
+    assert climb is not None
+    assert (climb.what, climb.at) == ("climb", START + timedelta(minutes=30))
+    watch = on(database)
+    assert await watch.look(climb.at + BOUND) == 0
+    assert await watch.look(climb.at + BOUND + timedelta(minutes=1)) == 1
+    assert await _alarms(database) == [("deadline-overlooked", story.id)]
+
+
+async def test_a_clock_that_waits_for_a_calendar_is_not_overlooked(database: Database) -> None:
+    story = Story(policy=load_pack("52022"), now=datetime(2026, 12, 29, 2, tzinfo=UTC))
+    await store(database, story, story.reported() + story.give(Accept(), PROPERTY))
+    await store(database, story, story.give(Complete(answer="换了垫圈"), PROPERTY))
+    (clock,) = story.issue.clocks
+    assert (clock.clause, clock.provisional, next_deadline(story.issue)) == ("silence", True, None)
+    assert await on(database).look(clock.due + timedelta(days=90)) == 0
+
+
+async def test_two_that_look_at_once_raise_one_alarm_each(database: Database) -> None:
+    for _ in range(30):
+        story = Story()
+        await store(database, story, story.reported())
+    other = Database(database.url)
+    later = START + BOUND + timedelta(minutes=1)
+    raised = await asyncio.gather(*(on(each).look(later) for each in (database, other)))
+    assert sum(raised) == len(await _alarms(database)) == 30
+    await other.close()
+
+
+async def _is_stored(database: Database, issue: str) -> bool:
+    async with database.read() as session:
+        return await session.get(IssueRow, issue) is not None
 
 
 async def _alarms(database: Database) -> list[tuple[str, str | None]]:

@@ -5,15 +5,19 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
-from activities.contract import TASK_QUEUE, Start
-from audit.history import derive, issues_of, runs_of
+from activities.contract import PREFIX, TASK_QUEUE, Start
+from audit.history import Derived, derive, issues_of, runs_of
 from audit.rebuild import Rebuilt, rebuild
+from db import queries
 from db.engine import Database
+from db.projector import record
 from db.tables import (
     AlarmRow,
     Base,
@@ -26,11 +30,14 @@ from db.tables import (
     ReceiptRow,
     SearchTerm,
 )
+from domain.commands import Accept
+from domain.events import event_digest
 from domain.issue import RULES_VERSION
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
 from support.golden import PLACE, play, start_issue
 from support.scenarios import RESIDENT
+from support.stories import PROPERTY, Story, store
 from support.temporal import dev_server
 from worker import build
 
@@ -55,7 +62,7 @@ async def ignored(client: Client) -> None:
     body = {"number": "JS-IGNORED", "place": PLACE, "category": "noise", "description": "半夜施工,没人管"}
     report = {"id": "ignored-report", "at": now, "actor": RESIDENT, "body": body}
     start = Start("ignored", policy, [], RULES_VERSION, report)
-    await client.start_workflow("Issue", start, id="issue-ignored", task_queue=TASK_QUEUE)
+    await client.start_workflow("Issue", start, id=PREFIX + "ignored", task_queue=TASK_QUEUE)
 
 
 async def filled(client: Client, database: Database) -> None:
@@ -123,15 +130,21 @@ async def test_what_was_emptied_altered_or_lost_comes_back_row_by_row(tmp_path: 
         await damage(database)
         report = await rebuilt(client, database)
         assert {line.split(":")[0] for line in report.differences} == {
-            f"issue {name}" for name in ("golden-standard", "golden-asked", "golden-big", "golden-refused", "ignored")
-        }
+            f"issue golden-{name}" for name in ("standard", "asked", "big", "refused", "again")
+        } | {"issue ignored"}
+        assert [line for line in report.differences if "golden-again" in line] == [
+            f"issue golden-again: event {row['version'] + 1} never was"
+            for row in before["issues"]
+            if row["id"] == "golden-again"
+        ]
         assert without_fence(await rows(database)) == without_fence(before)
         assert (await rebuilt(client, database)).differences == []
 
 
 async def damage(database: Database) -> None:
-    """An event in the middle gone, one altered, the last ones gone, a row altered, receipts gone."""
+    """An event in the middle gone, one altered, the last ones gone, one made up, a row altered, receipts gone."""
     async with database.write() as session:
+        await make_up(session, "golden-again")
         await session.execute(delete(EventRow).where(EventRow.issue == "golden-standard", EventRow.seq == 3))
         body = (await session.scalars(select(EventRow.body).where(EventRow.issue == "golden-asked"))).first()
         altered = {**(body or {}), "level": "street"}
@@ -144,12 +157,54 @@ async def damage(database: Database) -> None:
         await session.execute(delete(ReceiptRow).where(ReceiptRow.issue == "golden-refused"))
 
 
+async def make_up(session: AsyncSession, issue: str) -> None:
+    """One more event, beyond the last."""
+    query = select(EventRow).where(EventRow.issue == issue).order_by(EventRow.seq.desc()).limit(1)
+    last = (await session.scalars(query)).one()
+    values = {column.name: getattr(last, column.name) for column in EventRow.__table__.columns}
+    body = {**last.body, "seq": last.seq + 1}
+    session.add(EventRow(**values | {"seq": last.seq + 1, "body": body, "digest": event_digest(body)}))
+
+
 def without_fence(found: Rows) -> Rows:
     """How often a record was rewritten is not undone."""
     return {
         table: [{name: value for name, value in row.items() if name != "fence"} for row in content]
         for table, content in found.items()
     }
+
+
+async def test_what_is_recorded_while_it_is_looked_at_is_not_undone(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story()
+    await store(database, story, story.reported())
+    derived = Derived(story.id, events=list(story.told), recorded=len(story.told), **story.pins)
+
+    async def issues(*_: object) -> AsyncIterator[str]:
+        yield story.id
+
+    async def same(*_: object) -> Derived:
+        return derived
+
+    for name, stand_in in {"issues_of": issues, "runs_of": same, "derive": same}.items():
+        monkeypatch.setattr(f"audit.rebuild.{name}", stand_in)
+    async with database.write() as session:
+        await session.execute(update(EventRow).where(EventRow.seq == 1).values(body={"kind": "altered"}))
+    accepted, other = story.give(Accept(), PROPERTY), Database(database.url)
+    async with other.write() as session:
+        await session.run_sync(record, story.id, accepted, now=story.now)
+        looking = asyncio.create_task(rebuilt(cast("Client", None), database))
+        await asyncio.sleep(0.5)  # by now it looks, or waits for its turn
+    report = await looking
+    assert "recorded at this moment" in report.differences[-1]
+    assert await number(database, EventRow) == len(story.told)
+
+    derived.events, derived.recorded = list(story.told), len(story.told)
+    assert len((await rebuilt(cast("Client", None), database)).differences) == 1
+    async with database.read() as session:
+        assert await queries.issue(session, story.id) == story.issue
+    await other.close()
 
 
 async def test_events_on_their_way_are_left_to_their_workflow(tmp_path: Path, database: Database) -> None:

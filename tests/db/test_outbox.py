@@ -1,16 +1,18 @@
 """The outbox: claimed once, settled by who claimed it, and never left in doubt for good."""
 
 import asyncio
+import copy
 from collections import Counter
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
 from db import outbox
 from db.engine import Database
 from db.outbox import UNKNOWN, Entry
 from db.tables import OutboxRow
-from domain.commands import Accept, Adopt
+from domain.commands import Accept, Adopt, Complete
 from domain.events import load_event
 from domain.notices import jobs
 from support.stories import COMMUNITY, PROPERTY, START, STREET, Story, store
@@ -56,6 +58,31 @@ async def test_a_job_is_queued_beside_the_notices(database: Database):
     (job,) = [each for each in await entries(database) if each.kind == "job"]
     (asked,) = jobs(load_event(story.told[-1]), story.issue)
     assert (job.template, job.payload) == ("tell_merged", {"issue": "younger", "body": asked.body})
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_what_was_on_its_way_at_a_rewrite_comes_back_only_if_it_is_still_asked_for(
+    database: Database, begun: bool
+):
+    story = Story()
+    await store(database, story, story.reported())
+    lost = copy.deepcopy(story)
+    await store(database, lost, lost.give(Accept("不算数"), PROPERTY) + lost.give(Complete(answer="x"), PROPERTY))
+    taken = await claim(database)
+    await store(database, story, story.give(Accept("算数"), PROPERTY))
+    async with database.write() as session:
+        if begun:
+            for entry in taken:
+                await outbox.postpone(session, entry, NOW, NOW + SOON, "busy")
+        else:
+            await outbox.release(session, taken, NOW)
+    told = {each.template: (each.status, each.ready_at is None, each.finished_at) for each in await entries(database)}
+    assert told == {
+        "dispatched": ("pending", False, None),  # before the rewrite
+        "accepted": ("pending", False, None),  # asked for again, in the same words
+        "completed": ("withdrawn", True, NOW),
+    }
+    assert len(await claim(database, SOON)) == 2
 
 
 async def test_what_is_claimed_is_claimed_once(database: Database):
@@ -110,7 +137,7 @@ async def test_a_postponed_one_comes_again_then_and_not_before(database: Databas
     await queued(database)
     one, two = await claim(database)
     async with database.write() as session:
-        await outbox.postpone(session, one, NOW + timedelta(seconds=30), "busy")
+        await outbox.postpone(session, one, NOW, NOW + timedelta(seconds=30), "busy")
         await outbox.settle(session, two, NOW)
     assert await claim(database, timedelta(seconds=29)) == ()
     (again,) = await claim(database, timedelta(seconds=30))

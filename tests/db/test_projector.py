@@ -10,7 +10,8 @@ from sqlalchemy import func, select, update
 
 from db import queries
 from db.engine import Database
-from db.projector import ConflictError, GapError, rebuild, record, refold
+from db.projector import ClosedError, ConflictError, GapError, rebuild, record
+from db.rows import refold
 from db.tables import AlarmRow, EventRow, IssueRow, OutboxRow, PolicyRow, ReceiptRow, SearchTerm
 from domain.commands import Accept, Actor, CalendarPublished, ChangePolicy, Comment, Complete, Confirm, Withdraw
 from domain.events import event_digest, load_event
@@ -171,7 +172,10 @@ async def test_another_event_under_a_known_number_rewrites_from_there(database: 
     await assert_same(database, story)
 
 
-async def test_a_rewrite_withdraws_what_was_not_sent_and_does_not_repeat_what_was(database: Database):
+@pytest.mark.parametrize("outcome", ["sent", "sending", "failed"])
+async def test_a_rewrite_withdraws_what_was_not_sent_and_does_not_repeat_what_may_have_been(
+    database: Database, outcome: str
+):
     story = Story()
     await store(database, story, story.reported())
     lost = fork(story)
@@ -179,7 +183,7 @@ async def test_a_rewrite_withdraws_what_was_not_sent_and_does_not_repeat_what_wa
     await store(database, lost, false)
     first = false[0]["seq"]
     async with database.write() as session:
-        sent = {"status": "sent", "ready_at": None}
+        sent = {"status": outcome, "ready_at": None}
         await session.execute(update(OutboxRow).where(OutboxRow.seq == first).values(sent))
 
     true = story.give(Accept("算数"), PROPERTY)
@@ -189,14 +193,14 @@ async def test_a_rewrite_withdraws_what_was_not_sent_and_does_not_repeat_what_wa
         (each["seq"], "completed", "withdrawn") for each in false if each["kind"] == "completed"
     }
     assert [(each.template, each.status, each.fence) for each in entries if each.seq == first] == [
-        ("accepted", "sent", 0)
+        ("accepted", outcome, 0)
     ]
 
 
 async def test_what_is_restored_is_not_told_again(database: Database):
     story = Story()
     events = story.reported() + story.until_closed()
-    assert await store(database, story, events, notify=False) == chained(events)
+    assert await store(database, story, events, restoring=True) == chained(events)
     await assert_same(database, story)
     assert await number_of(database, OutboxRow) == 0
 
@@ -212,6 +216,34 @@ async def test_a_rewrite_from_the_first_event_on(database: Database):
     terms = {each.term for each in await all_of(database, SearchTerm)}
     assert "二次" in terms
     assert "一次" not in terms
+
+
+async def test_a_closed_record_survives_a_second_life_of_its_id(database: Database):
+    story, second = Story(id="same"), Story(id="same", description="第二次")
+    await store(database, story, story.reported() + story.until_closed())
+    again = second.reported()
+    with pytest.raises(ClosedError):
+        await store(database, second, again)
+    with pytest.raises(ConflictError):
+        await store(database, second, again, may_rewrite=False)
+    await assert_same(database, story)
+    assert await number_of(database, AlarmRow) == 0
+
+    assert await store(database, second, again, restoring=True) == chained(again)
+    await assert_same(database, second)
+
+
+async def test_restoring_takes_away_what_never_was(database: Database):
+    story = Story()
+    await store(database, story, story.reported() + story.give(Accept(), PROPERTY))
+    longer = fork(story)
+    await store(database, longer, longer.give(Complete(answer="x"), PROPERTY, command="never"))
+    await store(database, story, story.told, restoring=True)
+    await assert_same(database, story)
+    row, _ = await rows(database, story)
+    assert row.fence == 1
+    assert [each.kind for each in await all_of(database, AlarmRow)] == ["record-rewritten"]
+    assert [each.status for each in await all_of(database, OutboxRow) if each.template == "completed"] == ["withdrawn"]
 
 
 async def test_who_may_not_rewrite_is_told_and_changes_nothing(database: Database):

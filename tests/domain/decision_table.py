@@ -235,17 +235,17 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "long list":    "......S.....",
         "data":         "...........A",
     },
-    # the society works like a company; its community is the society itself: it sees, and the street steers
+    # the society works like a company; its community still sees and steers, see `_from_above` for what it may not
     "society handles, property leads": {
         "word":         "R.C.M.S.....",
         "resident":     "R...........",
         "work":         "..C.........",
-        "going on":     "..C...S.....",
+        "going on":     "..C.M.S.....",
         "not ours":     "..C.........",
         "anybody here": "..C.M.S.....",
-        "up":           "..C...S.....",
-        "sitting":      "..C...S.....",
-        "steering":     "......S.....",
+        "up":           "..C.M.S.....",
+        "sitting":      "..C.M.S.....",
+        "steering":     "....M.S.....",
         "long list":    "......S.....",
         "data":         "...........A",
     },

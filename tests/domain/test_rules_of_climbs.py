@@ -136,6 +136,9 @@ def test_work_that_begins_anew_is_promised_anew_at_the_levels_above_too() -> Non
     """A clause of the community that counts from the report, at a place where the company leads first."""
     contact = pack("dispute").clause[0]
     stage = Stage(replace(pack("52022"), clause=(*pack("52022").clause, contact)))
+    stage.let_pass(local("2026-11-20 11:00"))
+    for body in (c.Accept(), c.Answer("社区盯着")):
+        stage.give(COMMUNITY, body)
     stage.let_pass(local("2026-11-24 10:00"))
     assert stage.clock("contact").overdue
     stage.give(COMMUNITY, c.Return("重来"), after=0)

@@ -131,13 +131,14 @@ def test_only_the_street_takes_up_what_it_has_shelved(body: c.Body) -> None:
     assert refused(stage.give(STREET, body)) is None
 
 
-def test_a_society_is_steered_by_the_street() -> None:
+def test_a_community_that_is_the_operator_does_not_decide_over_itself() -> None:
     stage = Stage(where=place("society"))
     stage.give(COMPANY, c.Extend("要协调"))
     assert refused(stage.give(COMMUNITY, c.Grant())) == "not-yours", "the community is the society itself"
     assert kinds(stage.give(STREET, c.Grant())) == ["extended"]
     stage.give(COMPANY, c.Decline("not_our_duty"))
-    stage.give(STREET, c.Rule(upheld=False), after=600)
+    assert refused(stage.give(COMMUNITY, c.Rule(upheld=True))) == "not-yours"
+    stage.give(STREET, c.Rule(upheld=False), after=540)
     assert stage.minutes()["street", "north"] == 10
 
 

@@ -15,11 +15,12 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.signals import signal
+from activities.contract import PREFIX
 from audit.history import derive, runs_of
 from db.engine import Database
 from db.tables import EventRow
 from domain.wire import format_time, truncate
+from signalling import signal
 from support.databases import database_url
 from support.golden import start_issue
 from support.scenarios import STAFF
@@ -98,7 +99,7 @@ async def shell(folder: Path, url: str) -> AsyncIterator[tuple[Client, Database]
 
 async def throw(client: Client, issue: str, name: str, payloads: Sequence[Payload]) -> bool:
     """Sends the signal as it is; whether the server took it."""
-    execution = WorkflowExecution(workflow_id=f"issue-{issue}")
+    execution = WorkflowExecution(workflow_id=PREFIX + issue)
     request = SignalWorkflowExecutionRequest(
         namespace=client.namespace, workflow_execution=execution, signal_name=name, input=Payloads(payloads=payloads)
     )
@@ -125,7 +126,7 @@ async def after(client: Client, database: Database, issue: str) -> list[dict[str
     record = await stored(database, issue)
     derived = await derive(issue, await runs_of(client, issue))
     assert derived.events[: len(record)] == record[: len(derived.events)]
-    assert (await client.get_workflow_handle(f"issue-{issue}").query("snapshot"))["state"]["version"] >= len(record)
+    assert (await client.get_workflow_handle(PREFIX + issue).query("snapshot"))["state"]["version"] >= len(record)
     return record
 
 

@@ -17,14 +17,14 @@ from temporalio.service import RPCError
 
 import calendars
 import worker
-from activities.contract import TASK_QUEUE, Start
-from activities.signals import signal
+from activities.contract import PREFIX, TASK_QUEUE, Start
 from audit.history import Derived, derive, runs_of
 from db.engine import Database
 from db.upgrade import upgrade
 from domain.issue import RULES_VERSION
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
+from signalling import signal
 from support.scenarios import OUTAGE, RESIDENT, SCENARIOS
 from support.temporal import dev_server
 
@@ -66,7 +66,7 @@ async def start_issue(client: Client, issue: str, command: str = "report") -> da
     # Only the years that matter to a demo issue, so that the files stay small.
     years = [dump(year) for year in calendars.load_all() if year.year == began.year]
     start = Start(issue, dump(load_pack("demo")), years, RULES_VERSION, report)
-    await client.start_workflow("Issue", start, id=f"issue-{issue}", task_queue=TASK_QUEUE)
+    await client.start_workflow("Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE)
     return began
 
 
@@ -74,7 +74,7 @@ async def play(client: Client, name: str, database_file: Path) -> None:
     """Starts the issue and sends it the scenario's commands, one after the other."""
     issue = f"golden-{name}"
     began = await start_issue(client, issue, f"{name}-report")
-    handle = client.get_workflow_handle(f"issue-{issue}")
+    handle = client.get_workflow_handle(PREFIX + issue)
     outage = asyncio.create_task(_outage(database_file, *OUTAGE[name])) if name in OUTAGE else None
     await asyncio.sleep(0.3)
     for number, (pause, command, actor, body) in enumerate(SCENARIOS[name]):

@@ -40,9 +40,11 @@ async def _locked(file: Path) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def _stopped(postmaster: int) -> AsyncIterator[None]:
     """Not one of its processes moves; connections stay open."""
-    pids = [postmaster, *_children(postmaster)]
+    pids = [postmaster]
     try:
-        for pid in pids:
+        os.kill(postmaster, signal.SIGSTOP)  # the first of all: from now on there are no new ones
+        pids += _children(postmaster)
+        for pid in pids[1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
         yield

@@ -58,7 +58,7 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "grant", COMMUNITY, {"what": "plan"}),
         (0, "step_done", STAFF, {"step": 1}),
         (0, "answer", STAFF, {"text": "下月施工"}),
-        (0, "correct", STAFF, {"note": "应为下水道", "category": "drain"}),
+        (0, "correct", COMMUNITY, {"note": "应为下水道", "category": "drain"}),
         (0, "complete", STAFF, {}),
         (0, "confirm", RESIDENT, {"outcome": "partly", "satisfaction": "basically"}),
     ],

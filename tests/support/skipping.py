@@ -12,9 +12,8 @@ from typing import Any, Final
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.contract import TASK_QUEUE, Start
+from activities.contract import PREFIX, TASK_QUEUE, Start
 from activities.notices import Deliverer, TableGateway
-from activities.signals import signal
 from cli.install import EXAMPLE, read_directory
 from db import queries
 from db.engine import Database
@@ -26,6 +25,7 @@ from domain.minutes import totals
 from domain.wire import dump, format_time, truncate
 from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
+from signalling import signal
 from support.temporal import find_test_server
 from worker import build, handlers
 
@@ -89,7 +89,7 @@ class SkippedTime:
             },
         )
         self.open[issue] = await self.environment.client.start_workflow(
-            "Issue", start, id=f"issue-{issue}", task_queue=TASK_QUEUE
+            "Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE
         )
         await self.settle()
         return issue

@@ -1,25 +1,34 @@
 """The durable shell itself: its one lazy timer, its mailbox, its memory across runs."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
+from temporalio import activity
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
 
-from activities.signals import signal
+from activities.contract import PREFIX, RECORD, TASK_QUEUE, Batch
 from audit.history import derive, runs_of
 from calendars import load_all
 from db.engine import Database
 from db.upgrade import upgrade
+from domain.events import chain, event_digest
 from domain.wire import format_time, truncate
+from signalling import signal
 from support.golden import start_issue
 from support.scenarios import RESIDENT, STAFF
 from support.skipping import SkippedTime, skipped_time
 from support.temporal import dev_server
 from worker import build
+from workflows.issue import IssueWorkflow
 
 LEAK = {"category": "leak", "description": "漏水"}
 CONFIRM = {"outcome": "solved", "satisfaction": "satisfied"}
@@ -80,6 +89,87 @@ async def test_a_deadline_that_moves_earlier_arms_a_second_timer_at_once(skippin
     climbs = [event for event in events if event.kind == "escalated"]
     assert [(event.clause, event.level) for event in climbs] == [("accept", "community")]
     assert climbs[0].at == later + timedelta(seconds=10)
+
+
+class Gate:
+    """Records nothing and says that it did; what is held up waits until it is opened."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self._away = away
+        self.asked, self.open = asyncio.Event(), asyncio.Event()
+
+    @activity.defn(name=RECORD)
+    async def record(self, batch: Batch) -> str:
+        if self._away and activity.info().is_local:
+            raise ApplicationError("the database is away", non_retryable=True)
+        if self._away or any(event["kind"] == "closed" for event in batch.events):
+            self.asked.set()
+            await self.open.wait()
+        return chain(map(event_digest, batch.events))
+
+
+@contextlib.asynccontextmanager
+async def gated(folder: Path, gate: Gate, *dynamic: str) -> AsyncIterator[Client]:
+    async with (
+        dev_server(folder, *dynamic) as client,
+        Worker(client, task_queue=TASK_QUEUE, workflows=[IssueWorkflow], activities=[gate.record]),
+    ):
+        yield client
+
+
+async def say(client: Client, issue: str, number: str) -> None:
+    at = format_time(truncate(datetime.now(UTC)))
+    await signal(client, issue, "comment", {"id": number, "at": at, "actor": STAFF, "body": {"text": number}})
+
+
+async def test_what_arrives_while_the_close_is_recorded_is_answered(tmp_path: Path) -> None:
+    gate = Gate()
+    async with gated(tmp_path, gate) as client:
+        at = format_time(await start_issue(client, "late"))
+        await signal(client, "late", "withdraw", {"id": "w", "at": at, "actor": RESIDENT, "body": {}})
+        await asyncio.wait_for(gate.asked.wait(), 30)
+        await say(client, "late", "too-late")
+        handle = client.get_workflow_handle(PREFIX + "late")
+        receipt = await handle.query("receipt", "too-late")
+        gate.open.set()
+        await asyncio.wait_for(handle.result(), 30)
+        derived = await derive("late", await runs_of(client, "late"))
+    assert [event["kind"] for event in derived.events][-2:] == ["closed", "refused"]
+    assert (receipt["outcome"], receipt["seq"]) == ("refused", len(derived.events))
+    assert derived.recorded == len(derived.events)
+
+
+async def test_while_a_next_run_waits_for_the_record_the_issue_goes_on(tmp_path: Path) -> None:
+    """With the database away, a run that should be continued anew folds commands and keeps its deadlines."""
+    gate = Gate(away=True)
+    async with gated(tmp_path, gate, "limit.historyCount.suggestContinueAsNew=10") as client:
+        await start_issue(client, "on")
+        handle = client.get_workflow_handle(PREFIX + "on")
+        await asyncio.wait_for(gate.asked.wait(), 30)
+        for number in range(4):  # from some of them on, the server suggests it
+            await say(client, "on", f"c{number}")
+            assert await handle.query("receipt", f"c{number}") is not None
+        async with asyncio.timeout(30):
+            while (await handle.query("snapshot"))["state"].get("level") != "community":
+                await asyncio.sleep(0.2)
+        assert len(await runs_of(client, "on")) == 1
+        gate.open.set()
+        async with asyncio.timeout(30):
+            while len(await runs_of(client, "on")) == 1:
+                await asyncio.sleep(0.2)
+        shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        await say(client, "on", "after")
+        assert await handle.query("receipt", "after") is not None
+        runs = await runs_of(client, "on")
+    signals = [
+        event.workflow_execution_signaled_event_attributes
+        for event in runs[0].events
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+    ]
+    assert [each.request_id for each in signals] == [f"c{number}" for number in range(4)]
+    assert (await derive("on", runs)).recorded > 6
+    assert "JS\\-on" in shown.current_details, "what and where"
+    assert "lead: community" in shown.current_details.replace("\\", "")
 
 
 async def test_a_closed_issue_answers_late_commands_with_a_refusal(skipping: SkippedTime) -> None:

@@ -111,7 +111,7 @@ async def test_a_drain_climbs_past_the_community_that_operates_the_place(skippin
 0 11:20 step_done property
 0 12:10 step_done property
 0 12:15 answered property answer due 2 23:59
-0 12:16 completed property
+0 12:16 completed property plan-step due 7 23:59
 0 13:20 confirmed property
 0 13:20 closed property"""
     )
@@ -154,7 +154,7 @@ async def test_three_reports_of_stray_animals_become_one_and_silence_is_not_sati
 5 13:00 step_done property
 6 12:00 step_done property
 6 13:00 answered property answer-complex due 15 23:59
-6 14:00 completed property
+6 14:00 completed property plan-step due 13 23:59
 13 23:59 closed property silence due 13 23:59"""
     )
     assert played.issues[0].adopted == (played.issues[1].id, played.issues[2].id)
@@ -199,7 +199,7 @@ async def test_a_parking_shortage_goes_by_joint_meeting_to_the_street_and_one_la
 57 09:00 commented street
 63 09:00 commented street
 68 09:00 step_done street
-69 09:00 completed street
+69 09:00 completed street plan-step due 75 23:59
 69 19:00 confirmed street
 69 19:00 closed street"""
     )

@@ -84,6 +84,7 @@ def _issues() -> None:
         _moment("changed_at"),
         _moment("due", nullable=True),
         _moment("left_by"),
+        _moment("acts_at"),
         *_some_words("next_milestone", "next_clause", "next_org", "closed_kind", "satisfaction"),
         _moment("closed_at", nullable=True),
         *_words("words"),
@@ -103,6 +104,7 @@ def _issues() -> None:
         )  # fmt: skip
     _index_where("ix_issues_lead_work", "issues", ["lead_org", "left_by", "id"], "closed_at IS NULL")
     _index_where("ix_issues_handler_work", "issues", ["handler", "left_by", "id"], "closed_at IS NULL")
+    _index_where("ix_issues_acts", "issues", ["acts_at"], "closed_at IS NULL")
     op.create_table(
         "search_terms",
         *_words("term"),
@@ -139,6 +141,12 @@ def _events() -> None:
         _of_an_issue("receipts"),
     )
     _index("receipts", "issue", "seq")
+    op.create_table(
+        "queued",
+        *_words("command_id", "issue", "digest"),
+        _moment("at"),
+        sa.PrimaryKeyConstraint("command_id", name="pk_queued"),
+    )
 
 
 def _outbox() -> None:

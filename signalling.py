@@ -1,0 +1,61 @@
+"""Giving a command to an issue's workflow: a raw signal with a request id, so that the server drops repeats."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio.api.common.v1 import Payloads, WorkflowExecution
+from temporalio.api.enums.v1 import ResourceExhaustedCause
+from temporalio.api.errordetails.v1 import ResourceExhaustedFailure
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.contract import PREFIX
+
+SIGNAL_TIMEOUT: Final = timedelta(milliseconds=900)
+"""Below the usual grace: a signal that arrives later than this is stamped and sent anew."""
+_PAUSE: Final = 0.02
+"""Seconds before the second try."""
+
+
+async def signal(
+    client: Client, issue: str, name: str, command: Mapping[str, Any], timeout: timedelta = SIGNAL_TIMEOUT
+) -> None:
+    """Sends ``{id, at, actor, body, expected_version?}``; acknowledged means durable.
+
+    Raises RPCError otherwise, or RuntimeError where nobody listens at the server's address.
+    """
+    request = SignalWorkflowExecutionRequest(
+        namespace=client.namespace,
+        workflow_execution=WorkflowExecution(workflow_id=PREFIX + issue),
+        signal_name=name,
+        input=Payloads(payloads=await client.data_converter.encode([dict(command)])),
+        identity=client.identity,
+        # Within one run the server itself drops a repeat; across runs the receipts in the state do.
+        request_id=str(command["id"]),
+    )
+    deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
+    pause = _PAUSE
+    while True:
+        left = deadline - asyncio.get_running_loop().time()
+        try:
+            await client.workflow_service.signal_workflow_execution(request, timeout=timedelta(seconds=left))
+        except RPCError as error:
+            if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED or left < 2 * pause:
+                raise
+            await asyncio.sleep(pause)
+            if not _is_between_runs(error):  # a server that has too much to do is asked less and less often
+                pause *= 2
+        else:
+            return
+
+
+def _is_between_runs(error: RPCError) -> bool:
+    """Whether it was refused for the moment between two runs of a continue-as-new, which is soon over."""
+    failure = ResourceExhaustedFailure()
+    return any(
+        detail.Unpack(failure) and failure.cause == ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW
+        for detail in error.grpc_status.details
+    )
