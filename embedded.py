@@ -155,10 +155,10 @@ class _Household:
         self._ready = True
         settings = self._settings
         announce("Jiesu is ready")
-        announce(f"  pages and API  http://{_shown(settings.api_host)}:{settings.api_port}")
-        announce(f"  Temporal       {settings.address}, namespace {settings.temporal_namespace}")
+        announce(f"  API          http://{_shown(settings.api_host)}:{settings.api_port}, described in /openapi.json")
+        announce(f"  Temporal     {settings.address}, namespace {settings.temporal_namespace}")
         if self._server is not None:
-            announce(f"  Temporal UI    http://{LOOPBACK}:{settings.temporal_ui_port}")
+            announce(f"  Temporal UI  http://{LOOPBACK}:{settings.temporal_ui_port}")
 
     async def _connect(self) -> Client:
         if self._server is not None:

@@ -6,6 +6,7 @@ A mistyped variable would otherwise be ignored in silence, so an unknown one sto
 import contextlib
 import difflib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -26,6 +27,7 @@ _DRIVERS: Final = {
     "sqlite+aiosqlite": "sqlite+aiosqlite",
 }
 _SHORTEST_SECRET: Final = 32
+_HOST: Final = re.compile(r"[0-9A-Za-z._:-]{1,253}")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -73,8 +75,19 @@ class Settings(BaseSettings):
     metrics_host: str = LOOPBACK
     metrics_port: Port | None = None
     """Where the worker shows its metrics; without it on an ephemeral port."""
+    rate_per_subject: Annotated[int, Field(ge=0)] = 3000
+    """Requests a minute that one token's subject, or one tracking code, may send to one API process; 0: no limit."""
+    rate_per_address: Annotated[int, Field(ge=0)] = 6000
+    """The same for one address, of requests without a token."""
     ready_needs_worker: bool = False
     """Whether `/readyz` of the API waits for a polling worker, as it does under `jiesu up`."""
+
+    @field_validator("api_host")
+    @classmethod
+    def _check_host(cls, value: str) -> str:
+        if not _HOST.fullmatch(value):
+            raise ValueError("must be a host's name or address")
+        return value
 
     @field_validator("temporal_address")
     @classmethod

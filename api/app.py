@@ -9,13 +9,14 @@ from typing import Final
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from temporalio.client import Client
 
 from api import problems
 from api.edge import Edge
 from api.identity import Identity, LocalIdentity, NoIdentity
-from api.limits import BodyLimit
+from api.limits import BodyLimit, known_query
+from api.openapi import document
 from api.routes import commands, issues, lists, service
 from api.services import Parts, Services, State
 from api.tokens import LocalTokens
@@ -50,7 +51,9 @@ def create_app(parts: Parts) -> FastAPI:
         title="Jiesu", version="1", description=_DESCRIPTION, lifespan=lifespan,
         # The pages of these load scripts from foreign networks.
         docs_url=None, redoc_url=None,
+        redirect_slashes=False, dependencies=[Depends(known_query)],
     )  # fmt: skip
+    app.openapi = lambda: document(app)
     problems.install(app)
     for routes in (issues, lists, commands, service):
         routes.register(app)
@@ -74,6 +77,7 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
     parts = Parts(
         temporal=client, database=database, identity=local_identity(settings), secret=settings.server_secret(),
         policies=policies, calendars=calendars, registry=registry, needs_worker=settings.ready_needs_worker,
+        rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
     )  # fmt: skip
     running = server(create_app(parts), settings.api_host, settings.api_port)
     for sign in (signal.SIGINT, signal.SIGTERM):

@@ -4,7 +4,6 @@ The idempotency key is the command's id. Nothing is written before the signal, a
 never sent; so whatever is killed where, a command took effect once or not at all, and a repeat says which.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,8 +14,10 @@ from sqlalchemy import select
 from api import codes, views
 from api.gateway import Gateway, Gone, Unreachable
 from api.identity import Caller
+from api.patience import Patience
 from api.problems import KeyReused, NotFound, Problem, Refused, Stale, Unavailable
-from api.reader import Reader, Seen
+from api.queue import Queue, Queued
+from api.reader import Known, Reader, Seen
 from api.readmodel import ReadModel, SqlDown
 from api.receipts import Receipts
 from api.resolve import Resolver
@@ -27,14 +28,12 @@ from domain.advance import advance
 from domain.commands import Adopt, Body, Command, Merge, merge_command_id
 from domain.issue import Issue, Receipt
 
-ROW_PATIENCE: Final = 0.6
-QUERY_PATIENCE: Final = 0.4
-"""Seconds: together they are the second after which a command counts as queued."""
+ROW_PATIENCE: Final = 0.1
+"""Seconds that a row is waited for at least, however long it took to get there."""
 TRIES: Final = 2
 MOST_SECONDS: Final = timedelta(milliseconds=900)
 """For one try to signal; below the grace, so that what was stamped in time arrives in time."""
 _SHARE_OF_GRACE: Final = 0.9
-_MOST_RECENT: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -53,122 +52,161 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class Queued:
-    """Durable, but nobody has said yet what becomes of it."""
+class _Objection:
+    """What the rules have against a command, and by which state; final if the workflow itself says so."""
 
-    command_id: str
+    problem: Problem
+    known: Known
+    is_final: bool
 
 
 class Commands:
     """See the module."""
 
     def __init__(
-        self, *, reader: Reader, gateway: Gateway, receipts: Receipts, model: ReadModel, resolver: Resolver,
-        skew: Skew, now: Now,
+        self, *, reader: Reader, gateway: Gateway, receipts: Receipts, queue: Queue, model: ReadModel,
+        resolver: Resolver, skew: Skew, now: Now,
     ) -> None:  # fmt: skip
         self._reader = reader
         self._gateway = gateway
         self._receipts = receipts
+        self._queue = queue
         self._model = model
         self._resolver = resolver
         self._skew = skew
         self._now = now
-        self._recent: OrderedDict[str, str] = OrderedDict()
 
     async def give(self, caller: Caller, issue: str, wanted: Wanted) -> Applied | Queued:
         """Gives a command. Raises Refused or Stale if the rules are against it, NotFound where it is not theirs."""
         if self._skew.is_bad:
             raise Unavailable("this host's clock is wrong, so it stamps no commands")
-        received = self._now()
-        seen = await self._reader.visible(caller, issue)
-        body = await self._resolver.resolve(wanted.body, caller, seen)
-        command = Command(_id(seen, body, wanted.key), received, seen.actor, body, wanted.expected_version)
-        if (earlier := _repeat(seen.issue, command)) is not None:
-            return earlier
-        if (against := _against(seen.issue, command)) is not None:
-            earlier = await self._ask_again(seen, command, against)
-            if earlier is not None:
-                return earlier
-        if isinstance(body, Merge) and isinstance(await self._adopt(caller, seen, body, wanted), Queued):
-            return Queued(command.id)  # the older one has yet to take it in; its record tells the younger one then
-        return await self._send(seen.issue, command)
+        received, patience = self._now(), Patience()
+        seen = await self._reader.visible(caller, issue, patience)
+        body = await self._resolver.resolve(wanted.body, caller, seen, patience)
+        command_id = codes.command_id(issue, seen.actor.person, seen.actor.role, wanted.key)
+        command = Command(command_id, received, seen.actor, body, wanted.expected_version)
+        if isinstance(body, Merge):
+            done = await self._merge(caller, seen, command, body.into, patience)
+        else:
+            done = await self._take(seen, command, patience)
+        if isinstance(done, Queued):
+            await self._queue.add(done)
+        return done
 
     async def receipt(self, caller: Caller, command: str) -> dict[str, Any]:
         """What became of a command, for those who may see its issue. Raises NotFound."""
-        for issue in await self._issues_of(command):
+        patience = Patience()
+        queued, issues = await self._issues_of(command)
+        for issue in issues:
             try:
-                seen = await self._reader.visible(caller, issue)
+                seen = await self._reader.visible(caller, issue, patience)
             except NotFound:
                 continue
             found: Issue | None = seen.issue
-            if command not in seen.issue.receipts and seen.known.origin != "live":
-                found = await self._reader.live(issue)
+            if command not in seen.issue.receipts:
+                found = await self._reader.without_row(issue, patience)
             if found is not None and command in found.receipts:
+                if queued is not None:
+                    await self._queue.drop(command)
                 return views.receipt_view(command, found)
-            if command in self._recent:
+            if queued is not None and queued.issue == issue:
                 return {"outcome": "queued", "command_id": command, "issue_id": issue}
+        await self._reader.hold(patience)
         raise NotFound
 
-    async def _ask_again(self, seen: Seen, command: Command, against: Problem) -> Applied | None:
-        """Before a no: the read model may lag, so the workflow has the last word. Where nobody answers, it is sent."""
-        if seen.known.origin == "live":
-            raise against
-        live = await self._reader.live(seen.issue.id)
-        if live is None:
-            # A closed issue stays closed, and its workflow may be forgotten.
-            if seen.issue.is_closed:
-                raise against
+    async def _take(self, seen: Seen, command: Command, patience: Patience) -> Applied | Queued:
+        """The protocol for one command to one issue."""
+        await self._queue.check(seen.issue.id, command)
+        if (earlier := await self._repeat(seen.known, command, patience)) is not None:
+            return earlier
+        if (objection := await self._objection(seen, command, patience)) is not None:
+            if (earlier := await self._repeat(objection.known, command, patience)) is not None:
+                return earlier
+            # Where nobody answers it is sent. But a closed issue stays closed, and its workflow may be forgotten.
+            if objection.is_final or seen.issue.is_closed:
+                raise objection.problem
+        return await self._send(seen.issue, command, patience)
+
+    async def _merge(
+        self, caller: Caller, seen: Seen, command: Command, into: str, patience: Patience
+    ) -> Applied | Queued:
+        """The older issue takes this one in, under the id of the command; then this one is told.
+
+        What tells it bears the id that the outbox uses, so whichever is first: once the older one has taken it in, this
+        one follows. That is why it has to agree before, as far as can be told, and is not asked for its version after.
+        """
+        older = await self._reader.visible(caller, into, patience)
+        adopt = Command(command.id, command.at, older.actor, Adopt(seen.issue.id, opened=seen.issue.opened_at))
+        taken = await self._repeat(older.known, adopt, patience)
+        if taken is None:
+            if (known := seen.issue.receipts.get(command.id)) is not None:
+                _check_same(known, command)
+            if (objection := await self._objection(seen, command, patience)) is not None:
+                raise objection.problem
+            taken = await self._take(older, adopt, patience)
+        if isinstance(taken, Queued):
+            return taken
+        told = Command(merge_command_id(seen.issue.id, into), command.at, seen.actor, command.body)
+        done = await self._repeat(seen.known, told, patience) or await self._send(seen.issue, told, patience)
+        if isinstance(done, Queued):
+            return Queued(command.id, into, adopt.digest)
+        return replace(done, command_id=command.id)
+
+    async def _repeat(self, known: Known, command: Command, patience: Patience) -> Applied | Queued | None:
+        """The answer to a command that is on the record already. Raises KeyReused if that was another one."""
+        receipt = known.issue.receipts.get(command.id)
+        if receipt is None:
             return None
+        if known.origin == "row" or not self._model.is_up:
+            return _answer(known.issue, command, receipt)
+        return await self._outcome(known.issue.id, command, patience)
+
+    async def _objection(self, seen: Seen, command: Command, patience: Patience) -> _Objection | None:
+        """What the rules have against the command. The read model may lag, so the workflow has the last word."""
+        against = _against(seen.issue, command)
+        if against is None or seen.known.origin == "live":
+            return against and _Objection(against, seen.known, is_final=True)
+        live = await self._reader.live(seen.issue.id, patience)
+        if live is None:
+            return _Objection(against, seen.known, is_final=False)
         if not may_see(live, seen.actor):
             raise NotFound
-        if (earlier := _repeat(live, command)) is not None:
-            return earlier
-        if (still := _against(live, command)) is not None:
-            raise still
-        return None
+        still = _against(live, command)
+        return still and _Objection(still, Known(live, "live"), is_final=True)
 
-    async def _adopt(self, caller: Caller, seen: Seen, body: Merge, wanted: Wanted) -> Applied | Queued | None:
-        """The older issue takes the younger one in before that is told."""
-        if seen.issue.id in (await self._reader.visible(caller, body.into)).issue.adopted:
-            return None
-        return await self.give(caller, body.into, Wanted(Adopt(seen.issue.id), wanted.key))
-
-    async def _send(self, issue: Issue, command: Command) -> Applied | Queued:
-        """Signals, and waits until somebody says what became of it, for a second at most."""
+    async def _send(self, issue: Issue, command: Command, patience: Patience) -> Applied | Queued:
+        """Signals, and waits until somebody says what became of it, as long as there is patience."""
         within = min(MOST_SECONDS, timedelta(seconds=issue.policy.grace.amount) * _SHARE_OF_GRACE)
         for _ in range(TRIES):
-            left = within - (self._now() - command.at)
-            if left < within / 2:
-                # Delivered after the grace it would be late by the rules, though it was stamped in time.
-                command, left = replace(command, at=self._now()), within
             try:
-                await self._gateway.signal(issue.id, command, left)
+                await self._gateway.signal(issue.id, command, within)
             except Unreachable:
+                # Delivered after the grace it would be late by the rules, though it was stamped in time.
                 command = replace(command, at=self._now())
             except Gone:
-                return await self._after_the_end(issue, command)
+                return await self._after_the_end(issue, command, patience)
             else:
-                self._remember(command.id, issue.id)
-                return await self._outcome(issue.id, command)
+                return await self._outcome(issue.id, command, patience)
         raise Unavailable("Temporal does not answer; send the same again, with the same key")
 
-    async def _outcome(self, issue: str, command: Command) -> Applied | Queued:
-        delivered = await self._receipts.wait(issue, command.id, ROW_PATIENCE)
+    async def _outcome(self, issue: str, command: Command, patience: Patience) -> Applied | Queued:
+        delivered = await self._receipts.wait(issue, command.id, max(ROW_PATIENCE, patience.left))
         if delivered is not None:
-            return _answer(delivered.issue, command.id, delivered.receipt)
-        live = await self._reader.live(issue, QUERY_PATIENCE)
+            return _answer(delivered.issue, command, delivered.receipt)
+        live = await self._reader.without_row(issue, patience)
         if live is None or command.id not in live.receipts:
-            return Queued(command.id)
-        return _answer(live, command.id, live.receipts[command.id])
+            return Queued(command.id, issue, command.digest)
+        return _answer(live, command, live.receipts[command.id])
 
-    async def _after_the_end(self, issue: Issue, command: Command) -> Applied | Queued:
+    async def _after_the_end(self, issue: Issue, command: Command, patience: Patience) -> Applied | Queued:
         """The workflow has ended in the meantime: what it made of the command, or why there is nothing to make."""
-        for known in (await self._reader.live(issue.id), await self._row(issue.id)):
+        live, row = await self._reader.live(issue.id, patience), await self._row(issue.id)
+        for known in (live and Known(live, "live"), row and Known(row, "row")):
             if known is None:
                 continue
-            if (earlier := _repeat(known, command)) is not None:
+            if (earlier := await self._repeat(known, command, patience)) is not None:
                 return earlier
-            if (against := _against(known, command)) is not None:
+            if (against := _against(known.issue, command)) is not None:
                 raise against
         raise Unavailable("the issue is being closed; send the same again, with the same key")
 
@@ -178,28 +216,21 @@ class Commands:
         except SqlDown:
             return None
 
-    async def _issues_of(self, command: str) -> Sequence[str]:
-        """The issues to which a command of this id was given: one, unless somebody forged signals."""
-        recent = [self._recent[command]] if command in self._recent else []
+    async def _issues_of(self, command: str) -> tuple[Queued | None, Sequence[str]]:
+        """Whether it was queued, and the issues to which a command of this id was given.
+
+        These are one, unless somebody forged signals. Raises Unavailable.
+        """
+        queued = None
         try:
+            queued = await self._queue.find(command)
             async with self._model.read() as session:
                 rows = await session.scalars(select(ReceiptRow.issue).where(ReceiptRow.command_id == command).limit(5))
-                return list(dict.fromkeys([*recent, *rows]))
+                return queued, list(dict.fromkeys([*([queued.issue] if queued else []), *rows]))
         except SqlDown:
-            if not recent:
+            if queued is None:
                 raise Unavailable("receipts cannot be read") from None
-            return recent
-
-    def _remember(self, command: str, issue: str) -> None:
-        self._recent[command] = issue
-        if len(self._recent) > _MOST_RECENT:
-            self._recent.popitem(last=False)
-
-
-def _id(seen: Seen, body: Body, key: str) -> str:
-    if isinstance(body, Merge):
-        return merge_command_id(seen.issue.id, body.into)
-    return codes.command_id(seen.issue.id, seen.actor.person, seen.actor.role, key)
+            return queued, [queued.issue]
 
 
 def _against(issue: Issue, command: Command) -> Problem | None:
@@ -208,20 +239,16 @@ def _against(issue: Issue, command: Command) -> Problem | None:
     return _problem(receipt) if receipt.outcome == "refused" else None
 
 
-def _repeat(issue: Issue, command: Command) -> Applied | None:
-    """The answer to a command that is on the record already. Raises KeyReused if that was another one."""
-    known = issue.receipts.get(command.id)
-    if known is None:
-        return None
-    if known.digest != command.digest:
+def _check_same(receipt: Receipt, command: Command) -> None:
+    if receipt.digest != command.digest:
         raise KeyReused("the key was used for another command to this issue")
-    return _answer(issue, command.id, known)
 
 
-def _answer(issue: Issue, command: str, receipt: Receipt) -> Applied:
+def _answer(issue: Issue, command: Command, receipt: Receipt) -> Applied:
+    _check_same(receipt, command)
     if receipt.outcome == "refused":
-        raise _problem(receipt, command)
-    return Applied(command, issue)
+        raise _problem(receipt, command.id)
+    return Applied(command.id, issue)
 
 
 def _problem(receipt: Receipt, command: str | None = None) -> Problem:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import Header
 
 from api.identity import Caller
-from api.problems import Invalid, KeyMissing
+from api.problems import Invalid, KeyMissing, Stale
 
 KeyHeader = Annotated[
     str | None,
@@ -20,7 +20,6 @@ NoneMatchHeader = Annotated[str | None, Header(alias="If-None-Match", descriptio
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _KEY: Final = re.compile(r"[!-~]{1,128}")
 _VERSION: Final = re.compile(r'"([0-9]{1,9})"')
-_NO_VERSION: Final = -1
 
 
 def uuid_key(sent: str | None) -> str:
@@ -45,8 +44,10 @@ def command_key(sent: str | None, caller: Caller) -> str:
 
 
 def expected_version(sent: str | None) -> int | None:
-    """The version that a caller insists on; one that no issue has, if the header names no version of ours."""
+    """The version that a caller insists on. Raises Stale for a header that cannot name one of ours."""
     if sent is None or sent.strip() == "*":
         return None
     found = _VERSION.fullmatch(sent.strip())
-    return int(found[1]) if found else _NO_VERSION
+    if found is None:
+        raise Stale("If-Match names no version of this issue")
+    return int(found[1])

@@ -11,6 +11,7 @@ from fastapi import Request
 from api import codes
 from api.directory_cache import DirectoryCache
 from api.problems import Unauthenticated
+from api.rates import Rates
 from api.tokens import ANONYMOUS, Claims, InvalidToken, LocalTokens
 from domain.commands import Actor
 from domain.directory import role_fits
@@ -78,14 +79,19 @@ class Caller:
 
 @dataclass(frozen=True)
 class Doorkeeper:
-    """Reads the credentials of a request."""
+    """Reads the credentials of a request, and counts it: for its token's subject, else for its address and its code.
+
+    The count comes after the token was verified, so nobody uses up what is somebody else's.
+    """
 
     identity: Identity
     directory: DirectoryCache
     secret: bytes
+    subjects: Rates
+    addresses: Rates
 
     async def caller(self, request: Request) -> Caller:
-        """Who asks. Raises Unauthenticated without credentials, or with a token that is not accepted."""
+        """Who asks. Raises Unauthenticated without credentials, or with a token that is not accepted, and TooMany."""
         found = await self.caller_or_anybody(request)
         if found.actor is None and found.tracking_code is None:
             raise Unauthenticated
@@ -97,8 +103,21 @@ class Doorkeeper:
         code = request.headers.get("x-tracking-code")
         if code is not None and len(code) > _LONGEST_CODE:
             code = ""
-        actor = None if header is None else await self._actor(header)
-        return Caller(actor, code, self.secret)
+        if header is not None:
+            try:
+                actor = await self._actor(header)
+            except Unauthenticated:
+                self._count_address(request)
+                raise
+            self.subjects.take(f"{actor.role} {actor.person}")
+            return Caller(actor, code, self.secret)
+        self._count_address(request)
+        if code is not None:
+            self.subjects.take(codes.tracking_hash(code))
+        return Caller(None, code, self.secret)
+
+    def _count_address(self, request: Request) -> None:
+        self.addresses.take(request.client.host if request.client else "")
 
     async def _actor(self, header: str) -> Actor:
         scheme, _, token = header.partition(" ")

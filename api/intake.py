@@ -13,6 +13,7 @@ from api.directory_cache import DirectoryCache
 from api.gateway import Gateway, Pins, Unreachable
 from api.identity import GENERATION, Caller
 from api.models import ReportBody
+from api.patience import Patience
 from api.problems import Invalid, KeyReused, NotFound, Unavailable
 from api.reader import Reader
 from api.readmodel import SqlDown
@@ -27,8 +28,6 @@ from domain.place import Place
 from domain.policy import Policy
 from domain.worktime import YearCalendar
 
-ROW_PATIENCE: Final = 0.7
-QUERY_PATIENCE: Final = 0.3
 _REPORT: Final = "report"
 
 
@@ -61,41 +60,40 @@ class Intake:
         """Takes an issue in, or says again what was said to this key before."""
         if self._skew.is_bad:
             raise Unavailable("this host's clock is wrong, so it stamps no commands")
-        received = self._now()
+        received, patience = self._now(), Patience()
         actor = caller.actor or Actor(ANONYMOUS, "resident")
         issue = codes.issue_id(self._secret, actor.person, key)
         # Not by role: whoever repeats a key means the same report.
         command_id = codes.command_id(issue, actor.person, _REPORT, key)
-        known = await self._known(issue)
+        known = await self._known(issue, patience)
         if known is None:
             place, pins = await self._resolve(caller, body)
-            follows = await self._followed(caller, body, place)
+            follows = await self._followed(caller, body, place, patience)
             report = _report(codes.number(issue), place, body, follows)
             command = Command(command_id, received, actor, report)
-            known = await self._start(issue, command, pins)
+            known = await self._start(issue, command, pins, patience)
         _check_same(known, command_id, body)
         return Taken(known, codes.tracking_code(self._secret, issue, GENERATION))
 
-    async def _known(self, issue: str) -> Issue | None:
+    async def _known(self, issue: str, patience: Patience) -> Issue | None:
         try:
             row = await self._reader.row(issue)
         except SqlDown:
             return None  # the start finds out
-        return None if row is None else (await self._reader.find(issue)).issue
+        return None if row is None else (await self._reader.find(issue, _anybody, patience)).issue
 
-    async def _start(self, issue: str, command: Command, pins: Pins) -> Issue:
+    async def _start(self, issue: str, command: Command, pins: Pins, patience: Patience) -> Issue:
         """Starts the workflow; the issue as it stands then. Raises Unavailable."""
         folded, _ = advance(Issue.new(issue, pins.policy, pins.calendars), [command], command.at)
         try:
             is_open = await self._gateway.start(command, folded, pins)
             if not is_open:
-                return (await self._reader.find(issue)).issue
-            if (delivered := await self._receipts.wait(issue, command.id, ROW_PATIENCE)) is not None:
+                return (await self._reader.find(issue, _anybody, patience)).issue
+            if (delivered := await self._receipts.wait(issue, command.id, patience.left)) is not None:
                 return delivered.issue
-            live = await self._reader.live(issue, QUERY_PATIENCE)
-            if live is not None:
+            if (live := await self._reader.without_row(issue, patience)) is not None:
                 return live
-            # Nobody works at the moment. What Temporal holds says whether it was this report that came first.
+            # Nobody has recorded it yet. What Temporal holds says whether it was this report that came first.
             first = await self._gateway.beginning(issue)
         except Unreachable:
             raise Unavailable("Temporal does not answer; send the same again, with the same key") from None
@@ -115,17 +113,22 @@ class Intake:
         calendars = tuple(calendar for calendar in self._calendars if calendar.year >= day.year)
         return place, Pins(policy, calendars)
 
-    async def _followed(self, caller: Caller, body: ReportBody, place: Place) -> str | None:
+    async def _followed(self, caller: Caller, body: ReportBody, place: Place, patience: Patience) -> str | None:
         """The closed issue of which this one is a recurrence; only its reporter can say so."""
         if body.follows is None:
             return None
         try:
-            old = (await self._reader.find(body.follows)).issue
+            old = (await self._reader.find(body.follows, caller.reported, patience)).issue
         except NotFound:
             old = None
-        if old is None or not caller.reported(old) or not old.is_closed or old.place.compound != place.compound:
+        if old is None or not old.is_closed or old.place.compound != place.compound:
             raise Invalid(("follows", "it is no closed issue of yours in this compound"))
         return old.id
+
+
+def _anybody(_: Issue) -> bool:
+    """The key has led to it, so it is the caller's own."""
+    return True
 
 
 def _may_report(directory: Directory, actor: Actor | None, place: Place, day: date) -> bool:

@@ -1,4 +1,4 @@
-"""What a request may weigh and hold, checked before anything is parsed into meaning.
+"""What a request may weigh, hold and ask, checked before anything is parsed into meaning.
 
 64 KB, JSON, not nested deeply, and text that any database, log line or page can carry as it is.
 """
@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import Invalid, Problem, TooLarge
@@ -85,13 +88,13 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def check(body: bytes, content_type: str) -> None:
-    """Raises Invalid for a body that is no JSON, is nested too deeply, or holds text that is not plain."""
+    """Raises Invalid for a body that is no JSON, says something twice, is nested too deeply, or holds unfit text."""
     if not body.strip():
         return
     if content_type.partition(";")[0].strip() != "application/json":
         raise Invalid(("Content-Type", "send application/json"))
     try:
-        plain = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        plain = json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         raise Invalid(("body", "it is not JSON in UTF-8")) from None
     for place, value, depth in _values(plain):
@@ -99,6 +102,16 @@ def check(body: bytes, content_type: str) -> None:
             raise Invalid(("body", f"it is nested more than {DEEPEST} levels deep"))
         if isinstance(value, str) and (reason := unfit(value)):
             raise Invalid((place, reason))
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; readers differ in which of two values under one name they take."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise Invalid((name, "it is there more than once"))
+        found[name] = value
+    return found
 
 
 def _no_constant(name: str) -> Any:
@@ -119,6 +132,20 @@ def _values(plain: Any) -> Iterator[tuple[str, Any, int]]:
                 left.append((key, inner, depth + 1))
         elif isinstance(value, list):
             left += [(place, inner, depth + 1) for inner in cast("list[Any]", value)]
+
+
+def known_query(request: Request) -> None:
+    """Refuses a question with a parameter that its route does not know, as unknown fields of a body are."""
+    route = request.scope.get("route")
+    if isinstance(route, APIRoute) and route.path.startswith("/v1/"):
+        unknown = sorted(set(request.query_params) - _names(route.dependant))
+        if unknown:
+            raise Invalid(*((name, "there is no such parameter") for name in unknown))
+
+
+def _names(dependant: Dependant) -> set[str]:
+    found = {field.alias for field in dependant.query_params}
+    return found.union(*(_names(each) for each in dependant.dependencies))
 
 
 def unfit(text: str) -> str | None:

@@ -17,6 +17,7 @@ import domain.commands as c
 from domain.commands import SIGNALS, Body
 from domain.vocabulary import Category, Channel
 from domain.wire import Text, WireError, load, parse_time
+from domain.worktime import YearCalendar
 
 LONGEST_TEXT: Final = 4000
 LONGEST_WORD: Final = 200
@@ -161,9 +162,19 @@ def _kind(hint: Any, personal: bool) -> Any:
         return Annotated[date, BeforeValidator(_day)]
     if isinstance(hint, type) and issubclass(hint, Text):
         return Annotated[str, AfterValidator(functools.partial(_parsed, hint))]
+    if hint is YearCalendar:
+        return Annotated[_model(YearCalendar), AfterValidator(_published)]
     if isinstance(hint, type) and is_dataclass(hint):
         return _model(cast("type[Any]", hint))
     return cast("Any", hint)
+
+
+def _published(shape: Shape) -> Shape:
+    """A year's calendar, unless no year could be published so."""
+    found = load(YearCalendar, shape.model_dump(mode="json", exclude_unset=True))
+    if problems := "; ".join(found.problems()):
+        raise ValueError(problems)
+    return shape
 
 
 def _parsed(kind: type[Text], text: str) -> str:

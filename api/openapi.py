@@ -1,23 +1,84 @@
-"""How routes are described in the OpenAPI document: one example an answer, one line a problem."""
+"""How routes are described in the OpenAPI document: one example an answer, one line a problem, and who may ask."""
 
-from typing import Any
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from api import examples
 from api.problems import MEDIA_TYPE, PREFIX, TYPES, Problem
 
 Answers = dict[int | str, dict[str, Any]]
 
+_BEARER: Final[dict[str, list[str]]] = {"bearer": []}
+_CODE: Final[dict[str, list[str]]] = {"code": []}
+STAFF: Final = {"security": [_BEARER]}
+KNOWN: Final = {"security": [_BEARER, _CODE]}
+ANYBODY: Final[dict[str, Any]] = {"security": [{}, *KNOWN["security"]]}
+"""Who may ask, as `openapi_extra` of a route."""
+_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "code": {
+        "type": "apiKey", "in": "header", "name": "X-Tracking-Code",
+        "description": "What opens one issue to whoever reported it.",
+    },
+}  # fmt: skip
+_PROBLEM: Final = {
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string", "enum": [PREFIX + name for name in TYPES]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Of a refusal, for programs."},
+        "reason": {"type": "string", "description": "Of a refusal, in words."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object", "properties": {"field": {"type": "string"}, "reason": {"type": "string"}},
+            },
+        },
+    },
+}  # fmt: skip
+_FASTAPIS: Final = ("HTTPValidationError", "ValidationError")
+"""Schemas of an answer that is never sent."""
 
-def answers(status: int, example: Any, text: str, *problems: type[Problem]) -> Answers:
+
+def answers(
+    status: int, example: Any, text: str, *problems: type[Problem], model: type[BaseModel] | None = None
+) -> Answers:
     """The answer of a route with its example, and the problems that it may have."""
     described: Answers = {status: {"description": text, "content": {"application/json": {"example": example}}}}
+    if model is not None:
+        described[status]["model"] = model
     for problem in problems:
         known = described.setdefault(problem.status, {"description": problem.title, "content": {}})
         body = examples.REFUSED if problem is TYPES["refused"] else _example(problem)
-        shown = known["content"].setdefault(MEDIA_TYPE, {"examples": {}})
+        shown = known["content"].setdefault(
+            MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+        )
         shown["examples"][problem.type] = {"value": body}
     return described
 
 
 def _example(problem: type[Problem]) -> dict[str, Any]:
     return {"type": PREFIX + problem.type, "title": problem.title, "status": problem.status}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of the app."""
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        components = found["components"]
+        components["securitySchemes"] = _SCHEMES
+        components["schemas"]["Problem"] = _PROBLEM
+        for name in _FASTAPIS:
+            components["schemas"].pop(name, None)
+        for path in found["paths"].values():
+            for operation in path.values():
+                if MEDIA_TYPE not in operation["responses"].get("422", {}).get("content", {}):
+                    operation["responses"].pop("422", None)
+        app.openapi_schema = found
+    return app.openapi_schema

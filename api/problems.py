@@ -121,9 +121,14 @@ class KeyReused(Problem):
 
 
 class TooMany(Problem):
+    """More requests in a minute than one subject may send; a repeat after `Retry-After` seconds is answered."""
+
     status = 429
     type = "too-many"
     title = "Too many requests"
+
+    def __init__(self, detail: str = "", retry_after: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 
 class Unavailable(Problem):

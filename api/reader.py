@@ -1,13 +1,15 @@
 """Finds issues for those who may see them: in the read model, else from the workflow, else from how it began."""
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from activities.contract import Start
 from api.gateway import Gateway, Silent, Unreachable, read_pins
 from api.identity import Caller
+from api.patience import PATIENCE, Patience
 from api.problems import NotFound, Unavailable
 from api.readmodel import ReadModel, SqlDown
 from api.stamp import Now
@@ -18,7 +20,14 @@ from domain.commands import Actor, load_command
 from domain.events import Event
 from domain.issue import Issue, load_issue
 
+HOLD: Final = 0.05
+"""Seconds that it takes at least to say that there is no such issue: more than it takes to look for one."""
+_QUERY: Final = 0.9
+_SHORTEST: Final = 0.01
 _MOST_FLOORS: Final = 10_000
+
+Shows = Callable[[Issue], bool]
+"""Whether an issue, as it stands in some state, is one for whoever asks."""
 
 
 @dataclass(frozen=True)
@@ -47,57 +56,61 @@ class Seen:
 class Reader:
     """See the module."""
 
-    def __init__(self, model: ReadModel, gateway: Gateway, now: Now) -> None:
+    def __init__(
+        self, model: ReadModel, gateway: Gateway, now: Now, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._model = model
         self._gateway = gateway
         self._now = now
+        self._sleep = sleep
         self._floors: OrderedDict[str, int] = OrderedDict()
+        self._is_silent = False
 
     async def row(self, issue: str) -> Issue | None:
         """The issue as the read model has it. Raises SqlDown."""
         async with self._model.read() as session:
             return await queries.issue(session, issue)
 
-    async def find(self, issue: str) -> Known:
-        """The issue, whoever asks. Raises NotFound or Unavailable."""
-        try:
-            row, is_up = await self.row(issue), True
-        except SqlDown:
-            row, is_up = None, False
-        if row is not None and row.version >= self._floors.get(issue, 0):
-            return Known(row, "row")
-        try:
-            live = await self._from_workflow(issue)
-        except Unreachable:
-            live = None
-            is_up = is_up and row is not None
-        if live is not None and (row is None or live.issue.version >= row.version):
-            return live
-        if row is not None:
-            return Known(row, "row")
-        if is_up:
-            raise NotFound
-        # One that Temporal has forgotten may be in the database still.
-        raise Unavailable("the record cannot be read")
+    async def find(self, issue: str, shows: Shows, patience: Patience) -> Known:
+        """The issue, if it is one for whoever asks.
 
-    async def visible(self, caller: Caller, issue: str) -> Seen:
+        Raises NotFound or Unavailable, and for a foreign issue whichever one that does not exist would get: that
+        takes as long, and depends on nothing but on who answers at the moment.
+        """
+        row, is_sure = None, True
+        try:
+            if (found := await self.row(issue)) is not None:
+                row = Known(found, "row")
+        except SqlDown:
+            is_sure = False  # one that Temporal has forgotten may be in the database still
+        if row is not None and shows(row.issue) and row.issue.version >= self._floors.get(issue, 0):
+            return row
+        try:
+            # A row may not know yet that the issue was given to somebody.
+            live = await self._from_workflow(issue, patience)
+        except Unreachable:
+            live, is_sure = None, False
+        newest = live if row is None or (live is not None and live.issue.version >= row.issue.version) else row
+        if newest is not None and shows(newest.issue):
+            return newest
+        await self.hold(patience)
+        raise NotFound if is_sure else Unavailable("the record cannot be read")
+
+    async def visible(self, caller: Caller, issue: str, patience: Patience) -> Seen:
         """The issue as this caller sees it. Raises NotFound for a foreign one, as for one that does not exist."""
-        known = await self.find(issue)
+
+        def shows(found: Issue) -> bool:
+            actor = caller.in_issue(found)
+            return actor is not None and may_see(found, actor)
+
+        known = await self.find(issue, shows, patience)
         actor = caller.in_issue(known.issue)
-        if actor is not None and may_see(known.issue, actor):
-            return Seen(known, actor)
-        if known.origin == "row":
-            # The row may not know yet that it was given to this org. And so a foreign issue takes as long as none.
-            live = await self.live(issue)
-            if live is not None and actor is not None and may_see(live, actor):
-                return Seen(Known(live, "live"), actor)
-        if known.origin == "beginning" and actor is not None:
-            raise Unavailable("nobody can say at the moment who may see this issue")
-        raise NotFound
+        assert actor is not None
+        return Seen(known, actor)
 
     async def readable(self, caller: Caller, issue: str) -> Seen:
         """As `visible`, for those who want to know how it stands: never a state that may be long past."""
-        seen = await self.visible(caller, issue)
+        seen = await self.visible(caller, issue, Patience())
         match seen.known.origin:
             case "live":
                 is_past = False
@@ -109,12 +122,24 @@ class Reader:
             raise Unavailable("the issue cannot be read at the moment")
         return seen
 
-    async def live(self, issue: str, patience: float = 0.9) -> Issue | None:
+    async def hold(self, patience: Patience) -> None:
+        """Waits before it is said that there is no such thing: no sooner than it would be said of one that is there."""
+        # While no worker answers, an issue is asked after as long as there is patience, and one that is not there is not.
+        await self._sleep(max(0.0, (PATIENCE if self._is_silent else HOLD) - patience.spent))
+
+    async def live(self, issue: str, patience: Patience) -> Issue | None:
         """The issue as its workflow has it; None if nobody answers for it or Temporal does not know it (any more)."""
         try:
-            return self._shown(await self._gateway.snapshot(issue, patience))
+            return await self._ask(issue, patience)
         except (Silent, Unreachable):
             return None
+
+    async def without_row(self, issue: str, patience: Patience) -> Issue | None:
+        """As `live`, but only while the database is away.
+
+        While it answers, only what it shows is told: any other process would go on showing what is older.
+        """
+        return None if self._model.is_up else await self.live(issue, patience)
 
     async def timeline(self, issue: Issue) -> Sequence[Event]:
         """Its events, at least up to this version. Raises Unavailable."""
@@ -127,26 +152,6 @@ class Reader:
             raise Unavailable("the timeline is being written")
         return events
 
-    async def _from_workflow(self, issue: str) -> Known | None:
-        """From the workflow; where no worker answers, from the input of its run. Raises Unreachable."""
-        try:
-            found = self._shown(await self._gateway.snapshot(issue))
-        except Silent:
-            start = await self._gateway.beginning(issue)
-            if start is None:
-                return None
-            return Known(self.began(start), "beginning")
-        return None if found is None else Known(found, "live")
-
-    def _shown(self, live: Issue | None) -> Issue | None:
-        """Notes a version that may be seen before its row is there: no read shows an earlier one from now on."""
-        if live is not None:
-            self._floors[live.id] = max(live.version, self._floors.get(live.id, 0))
-            self._floors.move_to_end(live.id)
-            if len(self._floors) > _MOST_FLOORS:
-                self._floors.popitem(last=False)
-        return live
-
     def began(self, start: Start) -> Issue:
         """The state at the beginning of a run: the one it continues, or the one that its report leads to."""
         pins = read_pins(start.policy, start.calendars)
@@ -155,3 +160,32 @@ class Reader:
         inbox = [load_command("report", start.report)] if start.report is not None else []
         empty = Issue.new(start.issue, pins.policy, pins.calendars, start.rules_version)
         return advance(empty, inbox, self._now())[0]
+
+    async def _from_workflow(self, issue: str, patience: Patience) -> Known | None:
+        """From the workflow; where no worker answers, from the input of its run. Raises Unreachable."""
+        try:
+            found = await self._ask(issue, patience)
+        except Silent:
+            start = await self._gateway.beginning(issue)
+            return None if start is None else Known(self.began(start), "beginning")
+        return None if found is None else Known(found, "live")
+
+    async def _ask(self, issue: str, patience: Patience) -> Issue | None:
+        """Asks the workflow, and notes the version: no read shows an earlier one from now on.
+
+        Raises Silent or Unreachable.
+        """
+        if patience.left < _SHORTEST:
+            raise Silent
+        try:
+            live = await self._gateway.snapshot(issue, min(_QUERY, patience.left))
+        except Silent:
+            self._is_silent = True
+            raise
+        if live is not None:
+            self._is_silent = False
+            self._floors[live.id] = max(live.version, self._floors.get(live.id, 0))
+            self._floors.move_to_end(live.id)
+            if len(self._floors) > _MOST_FLOORS:
+                self._floors.popitem(last=False)
+        return live

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Database
+from db.writer import Work
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -22,6 +23,8 @@ _PROBE: Final = 0.5
 """Seconds that the one request may take which finds out whether the database is back."""
 REST: Final = 1.0
 """Seconds for which a database that failed is left alone; then one request tries it for all."""
+_WRITE: Final = 0.3
+"""Seconds that a note may take to be written."""
 
 
 class SqlDown(Exception):
@@ -29,7 +32,7 @@ class SqlDown(Exception):
 
 
 class ReadModel:
-    """Read transactions with a circuit breaker around them."""
+    """Read transactions with a circuit breaker around them, and small notes."""
 
     def __init__(self, database: Database, patience: float = PATIENCE, rest: float = REST) -> None:
         self._database = database
@@ -60,6 +63,19 @@ class ReadModel:
         finally:
             if probe:
                 self._trying = False
+
+    async def write(self, work: Work[None]) -> None:
+        """Does a small piece of work that may be lost. Raises SqlDown if it was not done in time.
+
+        Nobody else is spared for it: whoever waits for others that write can still read.
+        """
+        if not self.is_up:
+            raise SqlDown("resting")
+        try:
+            async with asyncio.timeout(_WRITE):
+                await self._database.transact(work)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise SqlDown(type(error).__name__) from error
 
     def _enter(self) -> bool:
         """Whether this use is the one that finds out if the database is back; SqlDown if it has to wait for that."""

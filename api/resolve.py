@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 import domain.commands as c
 from api.directory_cache import DirectoryCache
 from api.identity import Caller
-from api.problems import Invalid, NotFound, Refused
+from api.patience import Patience
+from api.problems import Invalid, NotFound
 from api.reader import Reader, Seen
 from api.stamp import Now, today
 from domain.issue import Issue
@@ -23,7 +25,7 @@ class Resolver:
         self._policies = policies
         self._now = now
 
-    async def resolve(self, body: c.Body, caller: Caller, seen: Seen) -> c.Body:
+    async def resolve(self, body: c.Body, caller: Caller, seen: Seen, patience: Patience) -> c.Body:
         """The body with its RESOLVED fields. Raises Invalid for what does not exist, as for what is foreign."""
         match body:
             case c.Redispatch(handler=handler):
@@ -35,9 +37,9 @@ class Resolver:
                     raise Invalid(("policy", "there is no such policy"))
                 return replace(body, body=self._policies[policy])
             case c.Adopt(issue=younger):
-                await self._check_order(caller, older=seen.issue, other=younger, field="issue")
+                return replace(body, opened=await self._opened(caller, younger, "issue", patience))
             case c.Merge(into=older):
-                await self._check_order(caller, younger=seen.issue, other=older, field="into")
+                return replace(body, opened=await self._opened(caller, older, "into", patience))
             case _:
                 pass
         return body
@@ -53,14 +55,9 @@ class Resolver:
             raise Invalid(("handler", "there is no such organisation in this street"))
         return org.kind
 
-    async def _check_order(
-        self, caller: Caller, other: str, field: str, older: Issue | None = None, younger: Issue | None = None
-    ) -> None:
-        """Of two issues that are one, both this caller's to see, the older survives."""
+    async def _opened(self, caller: Caller, other: str, field: str, patience: Patience) -> datetime:
+        """When another issue of this caller's was opened."""
         try:
-            found = (await self._reader.visible(caller, other)).issue
+            return (await self._reader.visible(caller, other, patience)).issue.opened_at
         except NotFound:
             raise Invalid((field, "there is no such issue")) from None
-        older, younger = older or found, younger or found
-        if older.id != younger.id and (older.opened_at, older.id) > (younger.opened_at, younger.id):
-            raise Refused("invalid", "the older issue survives: merge the younger one into it")

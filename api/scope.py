@@ -2,7 +2,6 @@
 
 from datetime import date
 
-from db.tables import IssueRow
 from domain.commands import Actor
 from domain.directory import Directory
 
@@ -22,14 +21,3 @@ def covers(directory: Directory, viewer: Actor, org: str, day: date) -> bool:
             return viewer.org in directory.streets_of(org, day)
         case _:
             return False
-
-
-def shows(row: IssueRow, viewer: Actor) -> bool:
-    """Whether an issue in another organisation's worklist lies within the viewer's own places."""
-    match viewer.role:
-        case "community":
-            return row.community == viewer.org or viewer.org in (row.handler, row.lead_org)
-        case "street" | "auditor" | "admin":
-            return row.street == viewer.org
-        case _:
-            return viewer.org in (row.handler, row.lead_org)

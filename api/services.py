@@ -14,6 +14,8 @@ from api.edge import Meters
 from api.gateway import Gateway
 from api.identity import Caller, Doorkeeper, Identity
 from api.intake import Intake
+from api.queue import Queue
+from api.rates import Rates
 from api.reader import Reader
 from api.readiness import Readiness
 from api.readmodel import ReadModel
@@ -38,6 +40,9 @@ class Parts:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     needs_worker: bool = False
     """Whether it is ready only while a worker polls."""
+    rate_per_subject: int = 0
+    rate_per_address: int = 0
+    """Requests a minute; 0: no limit."""
     now: Now = now
 
 
@@ -67,14 +72,17 @@ class Services:
         skew = Skew()
         resolver = Resolver(directory, reader, parts.policies, parts.now)
         return cls(
-            door=Doorkeeper(parts.identity, directory, parts.secret),
+            door=Doorkeeper(
+                parts.identity, directory, parts.secret, subjects=Rates(parts.rate_per_subject),
+                addresses=Rates(parts.rate_per_address),
+            ),
             directory=directory,
             model=model,
             reader=reader,
             receipts=receipts,
             commands=Commands(
-                reader=reader, gateway=gateway, receipts=receipts, model=model, resolver=resolver, skew=skew,
-                now=parts.now,
+                reader=reader, gateway=gateway, receipts=receipts, queue=Queue(model, parts.now), model=model,
+                resolver=resolver, skew=skew, now=parts.now,
             ),
             intake=Intake(
                 reader=reader, gateway=gateway, receipts=receipts, directory=directory, policies=parts.policies,

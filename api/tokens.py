@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeGuard
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -53,9 +54,13 @@ def _new_key() -> bytes:
 
 
 def _signing_key(home: Path) -> Ed25519PrivateKey:
-    key = serialization.load_pem_private_key(read_or_create(_key_path(home), _new_key), password=None)
+    """Raises OSError, or ValueError for a file that is no key of ours."""
+    try:
+        key = serialization.load_pem_private_key(read_or_create(_key_path(home), _new_key), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # garbage, under a password, of some other kind
+        key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(f"{_key_path(home)} holds no Ed25519 key")  # noqa: TRY004 - what is wrong is the file
+        raise ValueError(f"{_key_path(home)} holds no Ed25519 key; without the file another one is made")  # noqa: TRY004 - what is wrong is the file
     return key
 
 

@@ -267,7 +267,7 @@ def _what_next(console: Console, settings: Settings, acts: Sequence[Act]) -> Non
         codes.add_row(str(issue.story.id), issue.id, issue.code, kind)
     console.print(codes)
     url = base_url(settings)
-    addresses = [("pages", f"{url}/"), ("API", f"{url}/openapi.json")]
+    addresses = [("API", url), ("OpenAPI", f"{url}/openapi.json")]
     if settings.embedded_temporal:
         addresses.append(("Temporal UI", f"http://{LOOPBACK}:{settings.temporal_ui_port}"))
     for name, address in addresses:

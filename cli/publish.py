@@ -7,7 +7,6 @@ import structlog
 from temporalio.service import RPCError
 
 import calendars
-from signalling import signal
 from api.temporal import connect
 from audit.history import issues_of
 from cli.errors import Failure
@@ -16,6 +15,7 @@ from db.engine import Database
 from domain.commands import calendar_command_id
 from domain.wire import dump, format_time, truncate
 from settings import Settings
+from signalling import signal
 
 log = structlog.get_logger("calendar")
 

@@ -113,10 +113,10 @@ def db_upgrade() -> None:
     from db.upgrade import upgrade
 
     chosen = settings()
-    chosen.home.mkdir(parents=True, exist_ok=True)
     try:
+        chosen.home.mkdir(parents=True, exist_ok=True)
         upgrade(chosen.database)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, OSError) as error:
         raise Failure(str(error).strip().splitlines()[0]) from None
     typer.echo("the database is at this version's schema")
 

@@ -23,7 +23,7 @@ async def make(settings: Settings, person: str, role: str, org: str | None) -> s
     if chosen == "resident":
         if org is not None:
             raise Failure("a resident acts for no organisation")
-        return issue_token(settings.home, person, chosen, None)
+        return _issue(settings, person, chosen, None)
     if org is None:
         raise Failure(f"role {role} acts for an organisation: --org is missing")
     database = Database(settings.database)
@@ -36,4 +36,11 @@ async def make(settings: Settings, person: str, role: str, org: str | None) -> s
         raise Failure(f"unknown organisation {org}")
     if not role_fits(chosen, found):
         raise Failure(f"{org} is a {found.kind}: role {role} does not act for it")
-    return issue_token(settings.home, person, chosen, org)
+    return _issue(settings, person, chosen, org)
+
+
+def _issue(settings: Settings, person: str, role: Role, org: str | None) -> str:
+    try:
+        return issue_token(settings.home, person, role, org)
+    except ValueError as error:  # the person's name, or the home's key
+        raise Failure(str(error)) from None

@@ -12,12 +12,17 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import WRITE, normalised, prepare_sqlite
 
 SCRIPTS: Final = Path(__file__).resolve().parent / "migrations"
 _LOCK: Final = 0x6A69657375  # one upgrade at a time, whatever starts it
+
+
+class SchemaError(SQLAlchemyError):
+    """The database has a schema that this version does not know, so a newer one has made it."""
 
 
 def config(connection: Connection | None = None) -> Config:
@@ -34,12 +39,14 @@ def head() -> str | None:
 
 
 def upgrade(url: str | URL) -> None:
-    """Blocking: takes the database to the newest revision, from an empty one as well."""
+    """Blocking: takes the database to the newest revision, from an empty one as well. Raises SchemaError."""
     engine = make_sync_engine(url)
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            if (revision := _revision(connection)) is not None and not _is_known(revision):
+                raise SchemaError(f"the database was upgraded by a newer version: its schema is {revision}")
             command.upgrade(config(connection), "head")
     finally:
         engine.dispose()
@@ -64,6 +71,10 @@ def make_sync_engine(url: str | URL) -> Engine:
     engine = create_engine(target.set(drivername="sqlite"), hide_parameters=True)
     prepare_sqlite(engine)
     return engine.execution_options(**WRITE)
+
+
+def _is_known(revision: str) -> bool:
+    return any(each.revision == revision for each in ScriptDirectory.from_config(config()).walk_revisions())
 
 
 def _revision(connection: Connection) -> str | None:

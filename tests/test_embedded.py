@@ -49,6 +49,7 @@ class Household:
         process = self.up(*args)
         lines = self.said(process, 4)
         assert lines[0] == "Jiesu is ready", self.complaint()
+        assert lines[1] == f"  API          http://127.0.0.1:{self.ports['API']}, described in /openapi.json"
         assert [str(port) in line for port, line in zip(self.ports.values(), lines[1:], strict=True)] == [True] * 3
         return process
 

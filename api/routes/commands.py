@@ -12,7 +12,7 @@ from api import examples, views
 from api.commands import Applied, Wanted
 from api.headers import KeyHeader, MatchHeader, command_key, expected_version
 from api.models import COMMANDS, CommandShape, Shape
-from api.openapi import answers
+from api.openapi import KNOWN, answers
 from api.problems import (
     Invalid,
     KeyMissing,
@@ -22,6 +22,7 @@ from api.problems import (
     Refused,
     Stale,
     TooLarge,
+    TooMany,
     Unauthenticated,
     Unavailable,
 )
@@ -29,7 +30,7 @@ from api.routes.issues import IssueId, Known, Use
 from api.services import Services
 
 _PROBLEMS: Final = (
-    KeyMissing, Unauthenticated, NotFound, Refused, Stale, TooLarge, Invalid, KeyReused, Unavailable,
+    KeyMissing, Unauthenticated, NotFound, Refused, Stale, TooLarge, Invalid, KeyReused, TooMany, Unavailable,
 )  # fmt: skip
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -101,7 +102,9 @@ def register(app: FastAPI) -> None:
     for name, shape in COMMANDS.items():
         app.post(
             f"/v1/issues/{{issue}}/commands/{name}", responses={**given, **later}, tags=["commands"],
-            operation_id=name, summary=name, description=shape.model.__doc__,
+            operation_id=name, summary=name, description=shape.model.__doc__, openapi_extra=KNOWN,
         )(_route(shape))  # fmt: skip
-    shown = answers(200, examples.RECEIPT, "The receipt", Unauthenticated, NotFound, Unavailable)
-    app.get("/v1/commands/{command}", responses=shown, tags=["commands"], operation_id="receipt")(receipt)
+    shown = answers(200, examples.RECEIPT, "The receipt", Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
+    app.get("/v1/commands/{command}", responses=shown, tags=["commands"], operation_id="receipt", openapi_extra=KNOWN)(
+        receipt
+    )

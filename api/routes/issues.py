@@ -7,15 +7,25 @@ from fastapi import Body, Depends, FastAPI
 from fastapi.responses import JSONResponse, Response
 
 from api import examples, views
+from api.answers import IssueView, TakenView
 from api.headers import KeyHeader, NoneMatchHeader, uuid_key
 from api.identity import Caller
 from api.models import ReportBody
-from api.openapi import answers
-from api.problems import Invalid, KeyMissing, KeyReused, NotFound, TooLarge, Unauthenticated, Unavailable
+from api.openapi import ANYBODY, KNOWN, answers
+from api.problems import (
+    Invalid,
+    KeyMissing,
+    KeyReused,
+    NotFound,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 from api.services import Services, anybody, caller, services
 
 _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
-_READING: Final = (Unauthenticated, NotFound, Unavailable)
+_READING: Final = (Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
 
 
 def issue_id(issue: str) -> str:
@@ -72,12 +82,16 @@ async def timeline(issue: IssueId, who: Known, use: Use) -> Response:
 
 def register(app: FastAPI) -> None:
     """Adds the routes."""
-    options: dict[str, Any] = {"tags": ["issues"]}
     taking = answers(
-        201, examples.TAKEN, "Taken in", KeyMissing, Unauthenticated, TooLarge, Invalid, KeyReused, Unavailable
-    )
-    app.post("/v1/issues", status_code=201, responses=taking, operation_id="report", **options)(report)
-    shown = answers(200, examples.ISSUE, "The issue", *_READING)
+        201, examples.TAKEN, "Taken in", KeyMissing, Unauthenticated, TooLarge, Invalid, KeyReused, TooMany,
+        Unavailable, model=TakenView,
+    )  # fmt: skip
+    app.post(
+        "/v1/issues", status_code=201, responses=taking, tags=["issues"], operation_id="report", openapi_extra=ANYBODY
+    )(report)
+    options: dict[str, Any] = {"tags": ["issues"], "openapi_extra": KNOWN}
+    shown = answers(200, examples.ISSUE, "The issue", *_READING, model=IssueView)
+    shown[304] = {"description": "It is as `If-None-Match` says"}
     app.get("/v1/issues/{issue}", responses=shown, operation_id="issue", **options)(read)
     shown = answers(200, examples.NEXT, "The next step", *_READING)
     app.get("/v1/issues/{issue}/next", responses=shown, operation_id="next", **options)(following)

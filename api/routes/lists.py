@@ -7,11 +7,11 @@ from fastapi.responses import JSONResponse, Response
 
 from api import examples, views
 from api.limits import unfit
-from api.openapi import answers
-from api.problems import Invalid, NotFound, Unauthenticated, Unavailable
+from api.openapi import STAFF, answers
+from api.problems import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from api.readmodel import SqlDown
 from api.routes.issues import Known, Use
-from api.scope import covers, shows
+from api.scope import covers
 from api.services import Services
 from api.stamp import today
 from db import queries
@@ -44,7 +44,10 @@ def filters(
 async def listed(
     who: Known, use: Use, wanted: Annotated[Filters, Depends(filters)], cursor: Word = None, limit: Limit = queries.PAGE
 ) -> Response:
-    """Issues that the caller may see, newest first. `q` is the beginning of a number, or words."""
+    """Issues that the caller may see, newest first.
+
+    `q` is the beginning of a number, or words; for those who may not read what people wrote, a number only.
+    """
     viewer = who.staff
     try:
         async with use.model.read() as session:
@@ -62,11 +65,10 @@ async def worklist(
     wanted = await _org(use, viewer, org)
     try:
         async with use.model.read() as session:
-            page = await queries.worklist(session, wanted, cursor=cursor, limit=limit)
+            page = await queries.worklist(session, wanted, viewer=viewer, cursor=cursor, limit=limit)
     except (SqlDown, CursorError) as error:
         raise _problem(error) from None
-    # An operator may work under several communities: each sees what is its own.
-    return JSONResponse(_view(Page(tuple(row for row in page.items if shows(row, viewer)), page.next_cursor)))
+    return JSONResponse(_view(page))
 
 
 async def _org(use: Services, viewer: Actor, org: str | None) -> str:
@@ -91,7 +93,8 @@ def _view(page: Page) -> dict[str, Any]:
 
 def register(app: FastAPI) -> None:
     """Adds the routes."""
-    shown = answers(200, examples.PAGE, "A page", Unauthenticated, Invalid, Unavailable)
-    app.get("/v1/issues", responses=shown, tags=["lists"], operation_id="issues")(listed)
-    shown = answers(200, examples.PAGE, "A page", Unauthenticated, NotFound, Invalid, Unavailable)
-    app.get("/v1/worklist", responses=shown, tags=["lists"], operation_id="worklist")(worklist)
+    options: dict[str, Any] = {"tags": ["lists"], "openapi_extra": STAFF}
+    shown = answers(200, examples.PAGE, "A page", Unauthenticated, Invalid, TooMany, Unavailable)
+    app.get("/v1/issues", responses=shown, operation_id="issues", **options)(listed)
+    shown = answers(200, examples.PAGE, "A page", Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
+    app.get("/v1/worklist", responses=shown, operation_id="worklist", **options)(worklist)

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.openapi import answers
-from api.problems import PREFIX, TYPES, NotFound, Unavailable
+from api.problems import PREFIX, TYPES, NotFound
 from api.routes.issues import Use
 
 _CHECKS = {"temporal": True, "database": True, "clock": True}
@@ -40,7 +40,10 @@ async def problem(name: str) -> Response:
 def register(app: FastAPI) -> None:
     """Adds the routes."""
     app.get("/healthz", responses=answers(200, {"status": "ok"}, "It lives"), tags=["service"])(healthz)
-    ready = answers(200, {"ready": True, "checks": _CHECKS}, "Ready", Unavailable)
+    missing = {"ready": False, "checks": {**_CHECKS, "database": "does not answer"}}
+    ready = {
+        **answers(200, {"ready": True, "checks": _CHECKS}, "Ready"), **answers(503, missing, "Not ready, and why")
+    }  # fmt: skip
     app.get("/readyz", responses=ready, tags=["service"])(readyz)
     app.get("/metrics", tags=["service"], response_class=Response)(metrics)
     shown = answers(200, {"type": "/problems/stale", "title": TYPES["stale"].title, "status": 412}, "It", NotFound)

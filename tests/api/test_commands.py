@@ -181,6 +181,15 @@ async def test_the_policy_changes_only_to_one_that_exists(system: System) -> Non
     assert (changed.status, changed["issue"]["policy"]["id"]) == (200, "12345")
 
 
+async def test_a_calendar_that_cannot_be_is_refused_with_the_place(system: System) -> None:
+    taken = await system.report()
+    admin = system.token("m1", "admin", "demo-street")
+    calendar = {"year": 2027, "version": 1, "off": ["2027-01-01", "2026-01-01"], "on": []}
+    answer = await system.give(taken["id"], "calendar_published", admin, calendar=calendar)
+    assert (answer.status, answer["errors"][0]["field"]) == (422, "calendar")
+    assert "off[1]" in answer["errors"][0]["reason"]
+
+
 async def test_the_younger_issue_merges_into_the_older(system: System) -> None:
     older, younger = await system.report(compound="other"), await system.report(compound="other")
     wrong = await system.give(older["id"], "merge", clerk(system), into=younger["id"])
@@ -197,6 +206,32 @@ async def test_the_younger_issue_merges_into_the_older(system: System) -> None:
     assert (await kinds(system, younger)).count("merged") == 1
     again = await system.give(younger["id"], "merge", clerk(system), key, into=older["id"])
     assert (again.status, again["command_id"]) == (200, merged["command_id"])
+
+
+async def test_a_merge_is_refused_for_its_version_then_its_giver_then_its_order(system: System) -> None:
+    older, younger = await system.report(compound="other"), await system.report(compound="other")
+    stale = await system.give(older["id"], "merge", {**clerk(system), "If-Match": '"1"'}, into=younger["id"])
+    assert stale.status == 412
+    company = await system.give(older["id"], "merge", other(system), into=younger["id"])
+    assert (company.status, company["code"]) == (409, "not-yours")
+    wrong = await system.give(older["id"], "merge", clerk(system), into=younger["id"])
+    assert (wrong.status, wrong["code"]) == (409, "invalid")
+    assert await kinds(system, younger) == ["reported", "dispatched"]
+
+
+async def test_a_merge_has_a_key_and_a_receipt_like_any_command(system: System) -> None:
+    older, younger = await system.report(compound="other"), await system.report(compound="other")
+    key = str(uuid.uuid4())
+    await system.give(younger["id"], "comment", clerk(system), key, text="x")
+    reused = await system.give(younger["id"], "merge", clerk(system), key, into=older["id"])
+    assert (reused.status, reused["type"]) == (422, "/problems/idempotency-key-reused")
+    merged = await system.give(younger["id"], "merge", clerk(system), into=older["id"])
+    receipt = await system.get(f"/v1/commands/{merged['command_id']}", clerk(system))
+    assert (receipt.status, receipt["outcome"]) == (200, "applied")
+    late = await system.give(
+        younger["id"], "merge", system.token("oc2", "community", "other-community"), into=older["id"]
+    )
+    assert (late.status, late["code"]) == (409, "closed")
 
 
 async def test_whoever_adopts_has_the_other_told(system: System) -> None:

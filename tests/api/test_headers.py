@@ -4,7 +4,7 @@ import pytest
 
 from api.headers import command_key, expected_version, uuid_key
 from api.identity import Caller
-from api.problems import Invalid, KeyMissing
+from api.problems import Invalid, KeyMissing, Stale
 from domain.commands import Actor
 
 ANYBODY = Caller(None, "CODE", b"s")
@@ -49,4 +49,5 @@ def test_an_etag_names_a_version(sent: str | None, version: int | None) -> None:
 
 @pytest.mark.parametrize("sent", ["3", '"abc"', 'W/"3"', '"1", "2"', '"' + "9" * 30 + '"'])
 def test_what_names_no_version_of_ours_fits_none(sent: str) -> None:
-    assert expected_version(sent) == -1
+    with pytest.raises(Stale, match="If-Match names no version of this issue"):
+        expected_version(sent)

@@ -112,6 +112,12 @@ def test_what_people_type_is_fine(text: str) -> None:
     check(f'{{"a": "{text}"}}'.replace("\n", "\\n").encode(), "application/json")
 
 
+@pytest.mark.parametrize("body", ['{"a": 1, "a": 1}', '[{"b": {"a": 1, "\\u0061": 2}}]'])
+def test_what_is_said_twice_is_not_taken(body: str) -> None:
+    with pytest.raises(Invalid, match="a: it is there more than once"):
+        check(body.encode(), "application/json")
+
+
 def test_only_json_is_taken() -> None:
     with pytest.raises(Invalid, match="application/json"):
         check(b"a=1", "application/x-www-form-urlencoded")

@@ -1,12 +1,18 @@
 """Lists show what the caller's organisation may see, page by page, and never an issue of somebody else."""
 
 import asyncio
+import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from db import queries
+from support.stories import PLACE, Story, store
 from support.system import Answer, System
+
+LONE = base64.urlsafe_b64encode(b'["2026-01-01T00:00:00.000Z","\\ud800"]').decode().rstrip("=")
+"""A cursor of half a character, which no database can be asked for."""
 
 
 async def recorded(system: System, headers: dict[str, str] | None = None, **body: Any) -> Answer:
@@ -113,6 +119,36 @@ async def test_a_worklist_is_of_ones_own_subtree(
     assert answer.status == status
 
 
+async def test_only_the_last_page_of_a_worklist_is_short(system: System) -> None:
+    wanted = {(await recorded(system))["id"] for _ in range(3)}
+    # The same company works under another community as well, where less time is left.
+    elsewhere = replace(PLACE, community="other-community", street="other-street")
+    foreign = [Story(place=elsewhere) for _ in range(2)]
+    for story in foreign:
+        await store(system.database, story, story.reported())
+    found: list[str] = []
+    cursor: dict[str, object] = {}
+    while True:
+        page = await system.get("/v1/worklist", system.community, org="demo-property", limit=1, **cursor)
+        found += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        assert len(page["items"]) == 1
+        cursor = {"cursor": page["next_cursor"]}
+    assert wanted <= set(found)
+    assert {story.id for story in foreign}.isdisjoint(found)
+
+
+async def test_auditors_cannot_search_for_what_is_masked(system: System) -> None:
+    taken = await recorded(system, description="楼顶水箱渗漏")
+    auditor = system.token("a1", "auditor", "demo-street")
+    for headers, q, there in (
+        (system.street, "水箱渗漏", True), (auditor, "水箱渗漏", False), (auditor, taken["number"], True),
+    ):  # fmt: skip
+        found = {item["id"] for item in await everything(system, headers, q=q)}
+        assert (taken["id"] in found) is there
+
+
 async def test_a_worklist_begins_with_the_least_time_left(system: System) -> None:
     await recorded(system, compound="other", category="fees")
     page = await system.get("/v1/worklist", system.token("op1", "property", "other-property"), limit=200)
@@ -132,7 +168,16 @@ async def test_lists_are_for_tokens(system: System) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [{"cursor": "nonsense"}, {"level": "city"}, {"limit": 0}, {"limit": 1000}, {"q": "x\x00"}, {"org": "\u202e"}],
+    [
+        {"cursor": "nonsense"},
+        {"cursor": LONE},
+        {"nonsense": 1},
+        {"level": "city"},
+        {"limit": 0},
+        {"limit": 1000},
+        {"q": "x\x00"},
+        {"org": "\u202e"},
+    ],
 )
 async def test_a_question_that_makes_no_sense_is_invalid(system: System, query: dict[str, object]) -> None:
     answer = await system.get("/v1/issues", system.staff, **query)

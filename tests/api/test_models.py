@@ -91,6 +91,10 @@ def test_what_only_the_server_says_is_refused(name: str, plain: dict[str, Any]) 
         ("plan", {"steps": [{"title": "x"}]}),
         ("confirm", {"outcome": "solved", "satisfaction": "not_rated"}),
         ("calendar_published", {"calendar": {"year": 2027, "version": 1, "off": [20270101], "on": []}}),
+        ("calendar_published", {"calendar": {"year": 99999, "version": 1, "off": [], "on": []}}),
+        ("calendar_published", {"calendar": {"year": 2027, "version": 1, "off": ["2026-01-01"], "on": []}}),
+        ("calendar_published", {"calendar": {"year": 2027, "version": 1, "off": ["2027-01-01"] * 2, "on": []}}),
+        ("calendar_published", {"calendar": {"year": 2027, "version": 1, "off": ["2027-01-02"], "on": ["2027-01-02"]}}),
     ],
 )
 def test_nothing_is_guessed_from_what_does_not_fit(name: str, plain: dict[str, Any]) -> None:

@@ -3,15 +3,21 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import httpx
 import pytest
 from temporalio.client import Client
 
+from api.gateway import Gateway
 from api.stamp import now
+from db.engine import Database
+from domain.issue import Issue
 from domain.wire import parse_time
 from processes import free_port
-from support.system import REPORT, System
+from support.outage import away
+from support.system import REPORT, Answer, System
 
 
 @pytest.fixture
@@ -75,10 +81,6 @@ async def test_without_a_worker_an_issue_reported_just_now_can_be_read_and_worke
     assert (await idle.report(key=key))["tracking_code"] == taken["tracking_code"]
     assert (await idle.report(key=key, description="另一件事")).status == 422
     assert (await idle.send(taken["id"], "accept", idle.staff)).status == 202
-    assert (await idle.get(f"/v1/issues/{taken['id']}", idle.token("op1", "property", "other-property"))).status in (
-        404,
-        503,
-    )
 
 
 async def test_without_sql_commands_and_reports_go_on(known: dict[str, str], broken: System) -> None:
@@ -90,7 +92,7 @@ async def test_without_sql_commands_and_reports_go_on(known: dict[str, str], bro
     refused = await broken.send(known["id"], "confirm", code, outcome="solved", satisfaction="satisfied")
     assert refused.status == 409
     foreign = await broken.send(known["id"], "accept", broken.token("op1", "property", "other-property"))
-    assert foreign.status == 404
+    assert foreign.status == 503
 
     key = str(uuid.uuid4())
     taken = await broken.report(key=key)
@@ -158,3 +160,135 @@ async def test_two_api_processes_give_the_same_names(system: System) -> None:
     async with system.api_on(system.temporal) as client:
         again = (await client.post("/v1/issues", json=REPORT, headers={"Idempotency-Key": key})).json()
         assert (again["id"], again["tracking_code"]) == (taken["id"], taken["tracking_code"])
+
+
+@asynccontextmanager
+async def another_process(system: System) -> AsyncIterator[httpx.AsyncClient]:
+    """An API that shares nothing with the system's but Temporal and the database."""
+    database = Database(system.url)
+    async with system.api_on(system.temporal, database=database) as client:
+        yield client
+    await database.close()
+
+
+async def receipt(client: httpx.AsyncClient, command: str, headers: dict[str, str]) -> dict[str, object]:
+    answer = await client.get(f"/v1/commands/{command}", headers=headers)
+    return {"status": answer.status_code, **answer.json()}
+
+
+async def settled_receipt(system: System, command: str, headers: dict[str, str]) -> dict[str, object]:
+    answer = await system.until(f"/v1/commands/{command}", headers, lambda body: body["outcome"] != "queued")
+    return answer.body
+
+
+async def test_while_rows_are_late_no_process_is_ahead_of_the_others(system: System, known: dict[str, str]) -> None:
+    path, key = f"/v1/issues/{known['id']}", str(uuid.uuid4())
+    async with another_process(system) as other, away(system.url):
+        given = await system.send(known["id"], "accept", system.staff, key)
+        again = await system.send(known["id"], "accept", system.staff, key)
+        read = await other.get(path, headers=system.staff)
+        assert (given.status, again.status, read.json()["version"]) == (202, 202, 2)
+    async with another_process(system) as other:
+        answer = await system.give(known["id"], "accept", system.staff, key)
+        read = await other.get(path, headers=system.staff)
+        assert read.json()["version"] >= answer["issue"]["version"] >= 3
+
+
+async def test_what_is_queued_is_known_to_every_process(known: dict[str, str], idle: System) -> None:
+    key = str(uuid.uuid4())
+    queued = await idle.send(known["id"], "comment", idle.staff, key, text="one")
+    assert queued.status == 202
+    async with another_process(idle) as other:
+        found = await receipt(other, queued["command_id"], idle.staff)
+        assert (found["status"], found["outcome"]) == (200, "queued")
+        foreign = await receipt(other, queued["command_id"], idle.token("op1", "property", "other-property"))
+        assert foreign["status"] == 404
+        path, headers = f"/v1/issues/{known['id']}/commands", {**idle.staff, "Idempotency-Key": key}
+        for name, body in (("comment", {"text": "two"}), ("accept", {})):
+            reused = await other.post(f"{path}/{name}", json=body, headers=headers)
+            assert (reused.status_code, reused.json()["type"]) == (422, "/problems/idempotency-key-reused")
+        again = await other.post(f"{path}/comment", json={"text": "one"}, headers=headers)
+        assert (again.status_code, again.json()["command_id"]) == (202, queued["command_id"])
+    await idle.start_worker()
+    assert (await settled_receipt(idle, queued["command_id"], idle.staff))["outcome"] == "applied"
+    async with another_process(idle) as other:
+        assert (await receipt(other, queued["command_id"], idle.staff))["outcome"] == "applied"
+
+
+async def test_a_queued_merge_is_remembered(system: System) -> None:
+    older, younger = await settled(system), await settled(system)
+    await system.stop_worker()
+    key = str(uuid.uuid4())
+    queued = await system.send(younger["id"], "merge", system.community, key, into=older["id"])
+    assert queued.status == 202
+    async with another_process(system) as other:
+        assert (await receipt(other, queued["command_id"], system.community))["outcome"] == "queued"
+    reused = await system.send(younger["id"], "comment", system.community, key, text="x")
+    assert (reused.status, reused["type"]) == (422, "/problems/idempotency-key-reused")
+    await system.start_worker()
+    assert (await settled_receipt(system, queued["command_id"], system.community))["outcome"] == "applied"
+    merged = await system.give(younger["id"], "merge", system.community, key, into=older["id"])
+    assert (merged.status, merged["command_id"]) == (200, queued["command_id"])
+    assert merged["issue"]["closed"]["kind"] == "merged"
+
+
+async def test_a_merge_that_the_older_issue_refuses_reads_as_refused(system: System) -> None:
+    older, younger = await settled(system), await settled(system)
+    await system.stop_worker()
+    assert (await system.send(older["id"], "withdraw", {"X-Tracking-Code": older["code"]})).status == 202
+    queued = await system.send(younger["id"], "merge", system.community, into=older["id"])
+    assert queued.status == 202
+    await system.start_worker()
+    refused = await settled_receipt(system, queued["command_id"], system.community)
+    assert (refused["outcome"], refused["code"]) == ("refused", "closed")
+
+
+async def answers_to(system: System, issue: str, headers: dict[str, str]) -> list[tuple[int, object]]:
+    path = f"/v1/issues/{issue}"
+    asked: list[Answer] = [await system.get(each, headers) for each in (path, f"{path}/next", f"{path}/timeline")]
+    asked.append(await system.send(issue, "accept", headers))
+    asked.append(await system.report(headers, compound="other", follows=issue))
+    return [(each.status, each.body) for each in asked]
+
+
+@pytest.mark.parametrize("state", ["whole", "without SQL", "without a worker", "without a worker, not in SQL yet"])
+async def test_a_foreign_issue_cannot_be_told_from_none(system: System, state: str) -> None:
+    foreign = (await settled(system))["id"]
+    stranger = system.token("op1", "property", "other-property")
+    try:
+        if state == "without SQL":
+            await system.break_sql()
+        elif state.startswith("without a worker"):
+            await system.stop_worker()
+        if state.endswith("not in SQL yet"):
+            foreign = (await system.report())["id"]
+        found, none = await answers_to(system, foreign, stranger), await answers_to(system, "a" * 26, stranger)
+        assert found == none
+        assert {status for status, _ in found} == ({503} if state == "without SQL" else {404, 422})
+    finally:
+        if state == "without SQL":
+            await system.mend_sql()
+            await system.until("/v1/issues", stranger, lambda body: True)
+        await system.start_worker()
+
+
+async def test_a_request_has_one_patience_and_keeps_its_time(
+    known: dict[str, str], idle: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot, asked, moments = Gateway.snapshot, [], []
+
+    async def noted(self: Gateway, issue: str, timeout: float = 0.9) -> Issue | None:
+        asked.append(timeout)
+        moments.append(now())
+        return await snapshot(self, issue, timeout)
+
+    monkeypatch.setattr(Gateway, "snapshot", noted)
+    await idle.send(known["id"], "accept", idle.staff)
+    queued = await idle.send(known["id"], "arrive", idle.staff, assessment="minor")  # the row says: not yet
+    assert queued.status == 202
+    assert 0 < sum(asked) <= 1
+    await idle.start_worker()
+    await settled_receipt(idle, queued["command_id"], idle.staff)
+    timeline = await idle.get(f"/v1/issues/{known['id']}/timeline", idle.staff)
+    (arrived,) = [event for event in timeline["events"] if event["kind"] == "arrived"]
+    assert parse_time(arrived["at"]) <= moments[0]

@@ -10,7 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from api.directory_cache import DirectoryCache
-from api.problems import Unavailable
+from api.gateway import Silent
+from api.patience import PATIENCE, Patience
+from api.problems import NotFound, TooMany, Unavailable
+from api.rates import Rates
+from api.reader import HOLD, Reader
 from api.readmodel import ReadModel, SqlDown
 from api.receipts import Receipts
 from api.stamp import Skew, now
@@ -20,6 +24,7 @@ from db.upgrade import upgrade_async
 from domain.commands import Accept
 from domain.directory import Directory
 from domain.directory_csv import parse
+from domain.issue import Issue
 from policies.loader import shipped
 from support.stories import PROPERTY, Story, store
 from support.system import EXAMPLE
@@ -113,6 +118,54 @@ async def test_nobody_waits_for_a_database_that_is_away(database: Database, tmp_
     async with asyncio.timeout(5):
         assert await receipts.wait("i1", "c1", 60) is None
     await receipts.close()
+
+
+def test_a_bucket_holds_a_minute_and_fills_evenly() -> None:
+    seconds = 0.0
+    rates = Rates(60, clock=lambda: seconds)
+    for _ in range(60):
+        rates.take("a")
+    with pytest.raises(TooMany) as refused:
+        rates.take("a")
+    assert refused.value.headers["Retry-After"] == "1"
+    rates.take("b")
+    seconds = 1.0
+    rates.take("a")
+    with pytest.raises(TooMany):
+        rates.take("a")
+    seconds = 62.0
+    for _ in range(60):
+        rates.take("a")
+    for _ in range(1000):
+        Rates(0).take("a")
+
+
+class Nobody:
+    """A Temporal that knows one issue, for which no worker answers."""
+
+    async def snapshot(self, issue: str, timeout: float) -> Issue | None:
+        if issue == "silent":
+            raise Silent
+        return None
+
+    async def beginning(self, issue: str) -> None:
+        return None
+
+
+async def test_it_takes_a_while_to_say_that_there_is_nothing(database: Database) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    reader = Reader(ReadModel(database), Nobody(), now, sleep)  # type: ignore[arg-type]
+    patience = Patience()
+    for issue, expected in (("none", HOLD), ("silent", PATIENCE), ("none", PATIENCE)):
+        with pytest.raises(NotFound):
+            await reader.find(issue, lambda _: False, patience)
+        assert slept[-1] <= expected
+        # What the look-up itself took is part of it.
+        assert slept[-1] + patience.spent >= expected
 
 
 async def test_an_import_is_in_force_soon(database: Database) -> None:

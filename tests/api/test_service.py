@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from api import examples
+from api.answers import TakenView
 from api.models import COMMANDS
 from support.system import System
 
@@ -41,6 +43,66 @@ async def test_every_route_is_described_with_examples(system: System) -> None:
                 assert route["requestBody"]["content"]["application/json"]["examples"], path
     given = {path.rsplit("/", 1)[1] for path in document["paths"] if "/commands/" in path and "issue}" in path}
     assert given == set(COMMANDS)
+
+
+async def test_who_may_ask_is_described(system: System) -> None:
+    document = (await system.get("/openapi.json")).body
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "code"}
+    for path, methods in document["paths"].items():
+        for method, route in methods.items():
+            schemes = {name for way in route.get("security", []) for name in way or {"nobody": []}}
+            wanted = {"bearer", "code"} if path.startswith("/v1/") else set[str]()
+            if (method, path) == ("post", "/v1/issues"):
+                wanted = {"nobody", "bearer", "code"}
+            elif path in ("/v1/issues", "/v1/worklist"):
+                wanted = {"bearer"}
+            assert schemes == wanted, (method, path)
+
+
+async def test_only_answers_that_are_sent_are_described(system: System) -> None:
+    document = (await system.get("/openapi.json")).body
+    assert "HTTPValidationError" not in json.dumps(document)
+    for path, methods in document["paths"].items():
+        for route in methods.values():
+            problems = {status for status in route["responses"] if status >= "400"}
+            for status in problems - {"503"}:
+                assert set(route["responses"][status]["content"]) == {"application/problem+json"}, path
+            if path.startswith("/v1/"):
+                assert {"422", "429", "503"} <= problems, path
+    assert "304" in document["paths"]["/v1/issues/{issue}"]["get"]["responses"]
+    ready = document["paths"]["/readyz"]["get"]["responses"]["503"]["content"]
+    assert ready["application/json"]["example"]["ready"] is False
+
+
+async def test_the_answer_to_a_report_is_as_described(system: System) -> None:
+    document = (await system.get("/openapi.json")).body
+    taken = document["paths"]["/v1/issues"]["post"]["responses"]["201"]["content"]["application/json"]
+    assert taken["schema"] == {"$ref": "#/components/schemas/TakenView"}
+    TakenView.model_validate_json(json.dumps((await system.report()).body))
+    TakenView.model_validate_json(json.dumps(examples.TAKEN))
+
+
+async def test_a_flood_is_told_to_wait(system: System) -> None:
+    async with system.api_on(system.temporal, rate_per_subject=3, rate_per_address=2) as client:
+        answers = [await client.get("/v1/issues", headers=system.staff) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert (answers[3].json()["type"], answers[3].headers["retry-after"]) == ("/problems/too-many", "20")
+        assert (await client.get("/v1/issues", headers=system.community)).status_code == 200
+        nobody = [await client.get("/v1/issues", headers={"Authorization": f"Bearer {n}"}) for n in range(3)]
+        assert [answer.status_code for answer in nobody] == [401, 401, 429]
+        # What a proxy on this host says is taken for the address.
+        assert (await client.get("/v1/issues", headers={"X-Forwarded-For": "192.0.2.1"})).status_code == 401
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_question_with_an_unknown_parameter_is_invalid(system: System) -> None:
+    for path in ("/v1/issues", "/v1/issues/x", "/v1/worklist"):
+        answer = await system.get(path, system.staff, statuss="open")
+        assert (answer.status, answer["errors"][0]["field"]) == (422, "statuss")
+
+
+async def test_a_path_is_what_it_is(system: System) -> None:
+    assert (await system.get("/v1/issues/", system.staff)).status == 404
 
 
 async def test_the_description_shows_nothing_that_the_server_resolves(system: System) -> None:

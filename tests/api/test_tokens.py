@@ -64,6 +64,14 @@ def plain64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
+@pytest.mark.parametrize("content", [b"garbage", b"\xff\x00", b""])
+def test_a_file_that_is_no_key_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "token.pem").write_bytes(content)
+    with pytest.raises(ValueError, match=r"token\.pem holds no Ed25519 key"):
+        issue_token(tmp_path, "p1", "property", "demo-property")
+
+
 def refused(home: Path, token: str) -> None:
     with pytest.raises(InvalidToken) as caught:
         LocalTokens(home).verify(token)

@@ -136,6 +136,27 @@ async def test_who_acts_must_be_known_here(terminal: Terminal) -> None:
     assert "no issue with the number" in await terminal.complaint("show", "JS-00000-00000", *STAFF)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (("db", "upgrade"), {"JIESU_HOME": "/proc/x"}, "/proc/x"),
+        (("token", "--person", "p", "--role", "resident"), {"JIESU_HOME": "/proc/x"}, "/proc/x"),
+        (("token", "--person", "p", "--role", "resident"), {"JIESU_HOME": "garbage"}, "token.pem holds no Ed25519 key"),
+        (("report", "漏", "--compound", "demo", "--category", "leak"), {"JIESU_API_HOST": "a b"}, "JIESU_API_HOST"),
+    ],
+)
+def test_what_the_operator_got_wrong_is_one_line(
+    arguments: tuple[str, ...], environment: dict[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "garbage" / "keys").mkdir(parents=True)
+    (tmp_path / "garbage" / "keys" / "token.pem").write_text("garbage")
+    result = CliRunner().invoke(app, arguments, env=environment)
+    assert isinstance(result.exception, Failure), repr(result.exception)
+    assert said in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
 async def test_the_demo_plays_twice_in_a_row(terminal: Terminal) -> None:
     """Plain lines, since nobody watches; the unattended issue climbs from level to level within a minute."""
     out = await terminal.process("demo", "--story", "1", "--story", "6")
@@ -148,6 +169,8 @@ async def test_the_demo_plays_twice_in_a_row(terminal: Terminal) -> None:
     ]
     assert float(climbs[-1].partition(" s ")[0]) < 60
     assert "Try" in lines
+    assert any(line.startswith("OpenAPI http") and line.endswith("/openapi.json") for line in lines)
+    assert not any(line.startswith("pages ") for line in lines)
     again = await terminal.process("demo", "--story", "1")
     assert "closed solved, satisfied" in again
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 import db.places  # noqa: F401 - declares its tables
 from db.engine import Database
 from db.tables import Base
-from db.upgrade import head, is_current, make_sync_engine, upgrade, upgrade_async
+from db.upgrade import SchemaError, head, is_current, make_sync_engine, upgrade, upgrade_async
 from support.databases import sqlite_url
 from support.postgres import fresh_database, shared_server
 
@@ -80,6 +80,16 @@ def test_upgrading_again_changes_nothing(two_urls: tuple[str, str]):
     upgrade(two_urls[0])
     with engine.begin() as connection:
         assert catalogue(connection) == before
+    engine.dispose()
+
+
+def test_the_schema_of_a_newer_version_is_left_alone(two_urls: tuple[str, str]):
+    upgrade(two_urls[0])
+    engine = make_sync_engine(two_urls[0])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaError, match="by a newer version: its schema is 9999"):
+        upgrade(two_urls[0])
     engine.dispose()
 
 
