@@ -269,7 +269,7 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False) -> Issue:
         whole = {clause.id for clause in issue.policy.clause if clause.level == "issue"}
         kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
         issue = replace(issue, extensions=kept, extended=sum(map(len, kept.values())))
-    begun = dict.fromkeys(ALWAYS, led) if renewed else {kind: issue.term[kind] for kind in ALWAYS if kind in issue.term}
+    begun = {kind: led if renewed else issue.term[kind] for kind in ALWAYS if renewed or kind in issue.term}
     return replace(issue, term={"led": led, **begun}, resting=resting)
 
 
