@@ -24,6 +24,9 @@ from devserver import DevServer, EmbeddedError
 from processes import Child, check_ports, end_survivors, hold_home
 from settings import LOOPBACK, PREFIX, TEST_PREFIX, Settings, variable
 
+Connect = Callable[[], Awaitable[Client]]
+"""A client once Temporal serves, or EmbeddedError."""
+
 log = structlog.get_logger("embedded")
 
 _START_TIMEOUT: Final = 90.0
@@ -49,13 +52,14 @@ async def up(
     worker: bool = True,
     announce: Callable[[str], None] = print,
     commands: Commands | None = None,
-    prepare: Callable[[], Awaitable[None]] | None = None,
+    prepare: Callable[[Connect], Awaitable[None]] | None = None,
 ) -> None:
     """Runs dev server, worker and API until SIGINT, SIGTERM or SIGHUP, and leaves no process.
 
     `prepare` (migrations) is awaited before worker and API start, while the dev server already does. Announces that
-    Jiesu is ready, and its addresses, once the API says so and the worker polls. Where the settings name a Temporal
-    run elsewhere, no dev server is started. Raises HomeBusy, SettingsError or EmbeddedError, each one line.
+    Jiesu is ready, and its addresses, once the API says so and the worker polls, and that all has stopped. Where the
+    settings name a Temporal run elsewhere, no dev server is started. Raises HomeBusy, SettingsError or EmbeddedError,
+    each one line.
     """
     household = _Household(settings, worker, commands or Commands())
     stop = asyncio.Event()
@@ -66,6 +70,7 @@ async def up(
             await _until(stop, household.run(announce, prepare))
         finally:
             await household.stop()
+        announce("stopped")
 
 
 def _ports(settings: Settings) -> list[tuple[str, int, str]]:
@@ -120,13 +125,13 @@ class _Household:
         self._api = Child(settings.home, "api", commands.api, _environment(needs))
         self._ready = False
 
-    async def run(self, announce: Callable[[str], None], prepare: Callable[[], Awaitable[None]] | None) -> None:
+    async def run(self, announce: Callable[[str], None], prepare: Callable[[Connect], Awaitable[None]] | None) -> None:
         """Starts and keeps everything; returns only by failing or being cancelled."""
         began = datetime.now(UTC)
         if self._server is not None:
             await self._server.start()
         if prepare is not None:
-            await _prepared(prepare)
+            await _prepared(prepare, self._connect)
         keepers = [asyncio.ensure_future(self._keep(child)) for child in (self._worker, self._api) if child]
         if self._server is not None:
             keepers.append(asyncio.ensure_future(self._keep(self._server.child)))
@@ -208,9 +213,11 @@ class _Household:
             child.kill()
 
 
-async def _prepared(prepare: Callable[[], Awaitable[None]]) -> None:
+async def _prepared(prepare: Callable[[Connect], Awaitable[None]], temporal: Connect) -> None:
     try:
-        await prepare()
+        await prepare(temporal)
+    except EmbeddedError:
+        raise
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise EmbeddedError(f"the database cannot be prepared: {reason}") from error

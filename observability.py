@@ -160,8 +160,10 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Our own request log says what is needed; these would repeat it, query strings included.
-    for noisy in ("uvicorn.access", "httpx", "httpcore", "sqlalchemy.engine"):
+    # Our own lines say what is needed: these would repeat the requests, query strings included, and bury the start.
+    for noisy in (
+        "uvicorn.access", "uvicorn.error", "httpx", "httpcore", "sqlalchemy.engine", "alembic", "temporalio.worker"
+    ):  # fmt: skip
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

@@ -6,6 +6,7 @@ a process id alone may by now belong to somebody else.
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -48,7 +49,7 @@ def free_port(host: str = LOOPBACK) -> int:
 
 
 def check_ports(wanted: Iterable[tuple[str, int, str]]) -> None:
-    """Raises SettingsError, naming port and variable, for the first (host, port, variable) that cannot be had."""
+    """Raises SettingsError for the first (host, port, the port's variable) that cannot be had, naming what to set."""
     for host, port, variable in wanted:
         try:
             family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -59,6 +60,9 @@ def check_ports(wanted: Iterable[tuple[str, int, str]]) -> None:
                 probe.listen(1)
         except OSError as error:
             why = error.strerror or type(error).__name__
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                other = f"{variable.removesuffix('PORT')}HOST"
+                raise SettingsError(f"{host} is no address of this machine ({why}): set {other} to another") from None
             raise SettingsError(f"port {port} on {host} cannot be used ({why}): set {variable} to another") from None
 
 

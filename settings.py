@@ -214,18 +214,29 @@ def _unknown() -> list[str]:
     names = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
     said: list[str] = []
     for name in names:
-        if name.upper() in known or name.upper().startswith(TEST_PREFIX):
+        if name in known or name.upper().startswith(TEST_PREFIX):
             continue
         near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
         said.append(f"{name} (did you mean {near[0]}?)" if near else name)
     return said
 
 
+_FAULTS: Final = {
+    "int_parsing": "must be a whole number",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+    "literal_error": "must be {expected}",
+    "bool_parsing": "must be true or false",
+}
+"""Pydantic's faults in words for those who set a variable."""
+
+
 def _one_line(error: ValidationError) -> str:
     faults: list[str] = []
     for fault in error.errors():
         where = variable(str(fault["loc"][0])) + ": " if fault["loc"] else ""
-        faults.append(where + fault["msg"].removeprefix("Value error, "))
+        said = _FAULTS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+        faults.append(where + said.format(**fault.get("ctx", {})))
     return "; ".join(faults)
 
 

@@ -16,6 +16,7 @@ from activities.contract import PREFIX
 
 SIGNAL_TIMEOUT: Final = timedelta(milliseconds=900)
 """Below the usual grace: a signal that arrives later than this is stamped and sent anew."""
+_sleep = asyncio.sleep
 _PAUSE: Final = 0.02
 """Seconds before the second try."""
 
@@ -45,7 +46,7 @@ async def signal(
         except RPCError as error:
             if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED or left < 2 * pause:
                 raise
-            await asyncio.sleep(pause)
+            await _sleep(pause)
             if not _is_between_runs(error):  # a server that has too much to do is asked less and less often
                 pause *= 2
         else:

@@ -57,6 +57,7 @@ async def serve(settings: Settings) -> None:
     registry = metrics_registry()
     runtime = temporal_runtime(registry)
     port = serve_metrics(settings, registry)
+    log.info("waiting_for_temporal", address=settings.address)
     client = await connect(settings, timeout=90.0, runtime=runtime, identity=f"worker-{socket.gethostname()}")
     if client is None:
         raise SettingsError(f"no Temporal at {settings.address} (JIESU_TEMPORAL_ADDRESS)")

@@ -5,12 +5,14 @@ import signal
 import socket
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from typing import Final
 
 import structlog
 import uvicorn
 from fastapi import Depends, FastAPI
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from api import problems
 from api.edge import Edge
@@ -80,12 +82,23 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
     )  # fmt: skip
     running = server(create_app(parts), settings.api_host, settings.api_port)
+    log.info("api_starts", host=settings.api_host, port=settings.api_port, temporal=settings.address)
+    looking = asyncio.create_task(_look_for_temporal(client))
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, running.stop)
     try:
         await running.serve()
     finally:
+        looking.cancel()
         await database.close()
+
+
+async def _look_for_temporal(client: Client) -> None:
+    """Says at the start that Temporal is not there: the process serves all the same, and is ready later."""
+    try:
+        await client.service_client.check_health(timeout=timedelta(seconds=2))
+    except (RPCError, RuntimeError):
+        log.warning("waiting_for_temporal", address=client.service_client.config.target_host)
 
 
 def local_identity(settings: Settings) -> Identity:

@@ -116,9 +116,9 @@ class Commands:
 
     async def _take(self, seen: Seen, command: Command, patience: Patience) -> Applied | Queued:
         """The protocol for one command to one issue."""
-        await self._queue.check(seen.issue.id, command)
         if (earlier := await self._repeat(seen.known, command, patience)) is not None:
             return earlier
+        await self._queue.check(seen.issue.id, command)
         if (objection := await self._objection(seen, command, patience)) is not None:
             if (earlier := await self._repeat(objection.known, command, patience)) is not None:
                 return earlier
@@ -157,6 +157,7 @@ class Commands:
         receipt = known.issue.receipts.get(command.id)
         if receipt is None:
             return None
+        _check_same(receipt, command)
         if known.origin == "row" or not self._model.is_up:
             return _answer(known.issue, command, receipt)
         return await self._outcome(known.issue.id, command, patience)

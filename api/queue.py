@@ -7,20 +7,21 @@ command is never here but in its receipt.
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete
+from sqlalchemy import delete, exists
 from sqlalchemy.orm import Session
 
 from api.problems import KeyReused
 from api.readmodel import ReadModel, SqlDown
 from api.stamp import Now
-from db.tables import QueuedRow
+from db.tables import QueuedRow, ReceiptRow
 from db.upsert import insert_missing
 from domain.commands import Command
 
 _MOST_RECENT: Final = 10_000
+_KEPT: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ class Queue:
 
 
 def _insert(session: Session, queued: Queued, at: datetime) -> None:
+    # Most who were told to wait never ask again.
+    is_answered = exists().where(ReceiptRow.command_id == QueuedRow.command_id)
+    session.execute(delete(QueuedRow).where(QueuedRow.at < at - _KEPT, is_answered))
     values = {"command_id": queued.command_id, "issue": queued.issue, "digest": queued.digest, "at": at}
     insert_missing(session, QueuedRow, [values])
 

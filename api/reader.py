@@ -166,7 +166,7 @@ class Reader:
         try:
             found = await self._ask(issue, patience)
         except Silent:
-            start = await self._gateway.beginning(issue)
+            start = await self._gateway.beginning(issue, max(_SHORTEST, patience.left))
             return None if start is None else Known(self.began(start), "beginning")
         return None if found is None else Known(found, "live")
 

@@ -1,11 +1,11 @@
 """What readers get to see: issues, what comes next, receipts and timelines, with personal data masked."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, Final, cast
 
 from db.tables import IssueRow
-from domain.access import capacities
+from domain.access import Sight
 from domain.clocks import next_step
 from domain.commands import Actor, ContactDetails
 from domain.events import Event
@@ -14,25 +14,6 @@ from domain.minutes import totals
 from domain.wire import dump, format_time
 
 MASK: Final = "***"
-
-
-@dataclass(frozen=True)
-class Sight:
-    """How much of the personal data in one issue a viewer sees."""
-
-    text: bool
-    """What people wrote: those who answer for the place, those who work on it, and the reporter."""
-    phone: bool
-    """Whole phone numbers: only who has to call, and whose it is."""
-
-
-def sight(issue: Issue, viewer: Actor) -> Sight:
-    """Auditors and administrators prove and administer; for neither do they need to know who wrote what."""
-    found = capacities(issue, viewer)
-    return Sight(
-        text=not found.isdisjoint({"reporter", "handler", "lead", "chain"}),
-        phone=not found.isdisjoint({"reporter", "handler", "lead"}),
-    )
 
 
 def etag(version: int) -> str:

@@ -5,11 +5,15 @@ the API says.
 """
 
 import asyncio
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
@@ -274,10 +278,18 @@ def _what_next(console: Console, settings: Settings, acts: Sequence[Act]) -> Non
         console.print(f"[bold]{name:<12}[/bold] {address}", soft_wrap=True)
     console.print("\n[bold]Try[/bold]")
     street = f"--role street --org {DEMO.orgs['street']}"
-    tries = [f"jiesu show {issue.id} --code {issue.code}" for issue in issues[:1]]
-    tries.append(f"jiesu worklist {street}")
-    tries += [f"jiesu do accept {issue.id} {street}" for issue in issues if issue.story is NOBODY]
-    tries.append("jiesu report 厨房漏水 --compound demo --category leak")
-    tries.append("jiesu policy explain 52022 --category drain --from 2026-11-20T19:52")
+    tries = [f"show {issue.id} --code {issue.code}" for issue in issues[:1]]
+    tries.append(f"worklist {street}")
+    tries += [f"do accept {issue.id} {street}" for issue in issues if issue.story is NOBODY]
+    tries.append("report 厨房漏水 --compound demo --category leak")
+    tries.append("policy explain 52022 --category drain --from 2026-11-20T19:52")
+    jiesu = called(sys.argv[0])
     for line in tries:
-        console.print(f"  {escape(line)}", soft_wrap=True)
+        console.print(f"  {escape(f'{jiesu} {line}')}", soft_wrap=True)
+
+
+def called(program: str) -> str:
+    """How this program is called again, from what it was called by: lines to paste must work where it was started."""
+    if Path(program).name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m cli"
+    return "jiesu" if shutil.which("jiesu") == program else shlex.quote(program)

@@ -1,19 +1,26 @@
 """What an installation needs before and beside its processes: schema, directory, a refilled read model."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy import select
+
 from api.temporal import connect
+from audit.history import issues_of
 from audit.rebuild import rebuild
+from cli.database import opened
 from cli.errors import Failure
 from db.directory import load_directory, store_directory
 from db.engine import Database
+from db.tables import IssueRow
 from db.upgrade import upgrade
 from domain.directory import Directory
 from domain.directory_csv import DirectoryError, parse
 from domain.wire import truncate
+from embedded import Connect
 from policies.loader import shipped
 from settings import Settings
 
@@ -34,6 +41,29 @@ async def prepare(settings: Settings) -> None:
         await database.close()
 
 
+async def prepare_home(settings: Settings, announce: Callable[[str], None], temporal: Connect) -> None:
+    """The same for `jiesu up`, and a read model that was lost is refilled while no worker records.
+
+    Only beside the home's own dev server: with a Temporal run elsewhere others may be at work.
+    """
+    await prepare(settings)
+    if not settings.embedded_temporal:
+        return
+    database = Database(settings.database)
+    try:
+        async with database.read() as session:
+            if await session.scalar(select(IssueRow.id).limit(1)) is not None:
+                return
+        client = await temporal()
+        if await anext(issues_of(client), None) is not None:
+            announce(
+                "the database holds no issue, but Temporal does: refilling it (cut short, `jiesu rebuild` goes on)"
+            )
+            await rebuild(client, database, truncate(datetime.now(UTC)))
+    finally:
+        await database.close()
+
+
 def read_directory(folder: Path) -> Directory:
     """The directory in a folder's CSV files. Raises Failure with every problem, as ``file:line: reason``."""
     if not folder.is_dir():
@@ -48,18 +78,16 @@ def read_directory(folder: Path) -> Directory:
 async def import_directory(settings: Settings, folder: Path) -> dict[str, int]:
     """Replaces the directory, all or nothing; what it holds now, by kind."""
     directory = read_directory(folder)
-    database = Database(settings.database)
-    try:
-        async with database.write() as session:
-            await store_directory(session, directory, truncate(datetime.now(UTC)))
-    finally:
-        await database.close()
+    async with opened(settings) as database, database.write() as session:
+        await store_directory(session, directory, truncate(datetime.now(UTC)))
     return {
         "streets": len(directory.streets),
         "communities": len(directory.communities),
+        "grids": len(directory.grids),
         "compounds": len(directory.compounds),
         "operators": len(directory.operators),
         "departments": len(directory.departments),
+        "contracts": len(directory.contracts),
         "appointments": len(directory.appointments),
         "bindings": len(directory.bindings),
     }
@@ -67,12 +95,9 @@ async def import_directory(settings: Settings, folder: Path) -> dict[str, int]:
 
 async def rebuild_all(settings: Settings) -> dict[str, Any]:
     """``{issues, differences}`` after refilling the read model from the histories."""
-    client = await connect(settings, timeout=10.0)
-    if client is None:
-        raise Failure(f"no Temporal at {settings.address}")
-    database = Database(settings.database)
-    try:
+    async with opened(settings) as database:
+        client = await connect(settings, timeout=10.0)
+        if client is None:
+            raise Failure(f"no Temporal at {settings.address}")
         report = await rebuild(client, database, truncate(datetime.now(UTC)))
-    finally:
-        await database.close()
     return {"issues": report.issues, "differences": report.differences}

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import typer
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.client import Client, base_url, plain_line
+from cli.client import Client, Refusal, base_url, plain_line
 from cli.errors import Failure
 from domain.commands import SIGNALS, Body
 from domain.vocabulary import LABELS, Category, Channel
@@ -29,6 +29,9 @@ Code = Annotated[str | None, typer.Option(help="The tracking code, instead of a 
 Key = Annotated[str | None, typer.Option(help="Idempotency key: the same one again never acts twice.")]
 
 _ME: Final = "cli"
+_WHOLE: Final = ("at", "lead", "left", "issue", "status")
+"""Columns that are one line; of the others those below wrap, but break no word this long."""
+_LONGEST: Final = {"what": 18, "who": 14}
 
 
 def register(app: typer.Typer) -> None:
@@ -128,17 +131,21 @@ def show(
     """Show an issue: how it stands, who must act next and by when, and all that happened."""
     with _client(_Caller(token, person, role, org, code), needs=True) as client:
         found = _id_of(client, issue, code)
-        stands, timeline = client.issue(found, code), client.timeline(found, code)
+        stands, timeline = client.issue(found, code), _timeline(client, found, code)
     if as_json:
         _print_json({"issue": stands, **timeline})
         return
     console = _console()
     _line(console, "issue", f"{stands['number']}  {stands['id']}")
     _stands(console, stands)
+    if timeline["events"] is None:
+        _line(console, "timeline", "not there yet: it is written while a worker runs")
+        return
     console.print(_timeline_table(timeline["events"]))
     for part in timeline.get("minutes") or ():
-        who = part["org"] or LABELS.get(part["holder"], part["holder"])
-        _line(console, "held", f"{part['minutes']:g} min  {part['holder']} {who}")
+        _line(
+            console, "held", "  ".join(filter(None, (span(part["ms"] / 1000), _labelled(part["holder"]), part["org"])))
+        )
 
 
 def worklist(
@@ -231,6 +238,16 @@ def _id_of(client: Client, issue: str, code: str | None) -> str:
     return found
 
 
+def _timeline(client: Client, issue: str, code: str | None) -> dict[str, Any]:
+    """The timeline, with None for its events while they cannot be read."""
+    try:
+        return client.timeline(issue, code)
+    except Refusal as refusal:
+        if refusal.status != 503:
+            raise
+        return {"events": None}
+
+
 def read_fields(body: type[Body], fields: Iterable[str]) -> dict[str, Any]:
     """``name=value`` as a command's JSON body: text where the command wants text, JSON elsewhere."""
     hints = get_type_hints(body)
@@ -280,15 +297,20 @@ def _stands(console: Console, issue: Mapping[str, Any]) -> None:
 
 
 def _timeline_table(events: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("at", "what", "lead", "who", "clause", "said")
+    table = _table("at", "what", "lead", "who", "said")
     for event in events:
         actor = event.get("actor")
-        who = (actor.get("org") or actor["role"]) if actor else "the clock"
-        clause = event.get("clause") or ""
-        cells = (local(event["at"])[5:], event["kind"], LABELS[event["level"]], who, clause, said(event))
+        who = _who(actor) if actor else "the clock"
+        what = f"{event['kind']} ({event['clause']})" if event.get("clause") else event["kind"]
+        cells = (local(event["at"])[5:], what, LABELS[event["level"]], who, said(event))
         style = {"overdue": "red", "escalated": "red", "warned": "yellow", "refused": "dim"}.get(str(event["kind"]))
         table.add_row(*(escape(plain_line(cell)) for cell in cells), style=style)
     return table
+
+
+def _who(actor: Mapping[str, Any]) -> str:
+    """Staff by name and organisation, others by their role."""
+    return f"{actor['person']} {actor['org']}" if actor.get("org") else str(actor["role"])
 
 
 def said(event: Mapping[str, Any]) -> str:
@@ -339,15 +361,20 @@ def local(moment: str) -> str:
 
 def left(moment: str) -> str:
     """How long there is until then, e.g. ``2 d 3 h``, or how long it is overdue."""
-    gap = datetime.fromisoformat(moment) - datetime.now(UTC)
-    seconds = int(abs(gap).total_seconds())
+    gap = (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()
+    return ("-" if gap < 0 else "") + span(abs(gap))
+
+
+def span(length: float) -> str:
+    """So many seconds in the two largest units that fit, e.g. ``2 d 3 h``."""
+    seconds = int(length)
     sizes = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
     parts: list[str] = []
     for unit, size in sizes:
         if seconds >= size and len(parts) < 2:
             parts.append(f"{seconds // size} {unit}")
         seconds %= size
-    return ("-" if gap < timedelta() else "") + (" ".join(parts) or "0 s")
+    return " ".join(parts) or "0 s"
 
 
 def _console() -> Console:
@@ -361,7 +388,7 @@ def _line(console: Console, name: str, text: str) -> None:
 def _table(*headers: str) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for header in headers:
-        table.add_column(header, overflow="fold", no_wrap=header in ("at", "what", "lead", "left", "issue", "status"))
+        table.add_column(header, overflow="fold", no_wrap=header in _WHOLE, min_width=_LONGEST.get(header))
     return table
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -25,6 +25,9 @@ from policies.explain import Line, explain, read_moment
 from policies.loader import PolicyError, load_file, load_pack, shipped
 
 app = typer.Typer(no_args_is_help=True, help="Policy packs: what districts have promised.")
+
+ASSUMED: Final = "assumed"
+"""The source of a number that nobody has promised."""
 
 Pack = Annotated[str, typer.Argument(metavar="ID", help="id of a shipped pack, or the path of a .toml file")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -60,8 +63,11 @@ def show(pack: Pack, as_json: AsJson = False) -> None:
         sources = _table("clause", "source")
         for clause in policy.clause:
             table.add_row(*map(escape, _cells(clause)))
-            sources.add_row(clause.id, escape(clause.source))
-        console.print(table, sources)
+            if clause.source != ASSUMED:
+                sources.add_row(clause.id, escape(clause.source))
+        console.print(table)
+        if sources.row_count:
+            console.print(sources)
 
 
 @app.command()
@@ -199,7 +205,9 @@ def _print_lines(lines: Sequence[Line]) -> None:
         )
     console = Console()
     console.print(table)
-    console.print("Times in Asia/Shanghai. Provisional: a year on the way has no published calendar.", highlight=False)
+    provisional = any(line.provisional for line in lines)
+    said = " Provisional: a year on the way has no published calendar." if provisional else ""
+    console.print(f"Times in Asia/Shanghai.{said}", highlight=False)
 
 
 def _table(*headers: str) -> Table:

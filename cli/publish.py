@@ -9,9 +9,9 @@ from temporalio.service import RPCError
 import calendars
 from api.temporal import connect
 from audit.history import issues_of
+from cli.database import opened
 from cli.errors import Failure
 from db import queries
-from db.engine import Database
 from domain.commands import calendar_command_id
 from domain.wire import dump, format_time, truncate
 from settings import Settings
@@ -32,9 +32,8 @@ async def publish(settings: Settings, file: Path) -> int:
     client = await connect(settings, timeout=10.0)
     if client is None:
         raise Failure(f"no Temporal at {settings.address}")
-    database = Database(settings.database)
     told = 0
-    try:
+    async with opened(settings) as database:
         async for issue in issues_of(client, "ExecutionStatus='Running'"):
             async with database.read() as session:
                 known = await queries.issue(session, issue)
@@ -52,6 +51,4 @@ async def publish(settings: Settings, file: Path) -> int:
                 told += 1
             except RPCError as error:  # closed in the meantime, or the server is away: say which
                 log.warning("calendar_not_sent", issue=issue, reason=error.message)
-    finally:
-        await database.close()
     return told

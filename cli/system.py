@@ -59,12 +59,12 @@ def up(
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Start without a worker: commands queue.")] = False,
 ) -> None:
     """Start everything on this machine: Temporal's dev server, SQLite, the worker and the API."""
-    from cli.install import prepare
+    from cli.install import prepare_home
     from embedded import up as start
 
     chosen = settings()
     configure_logging(chosen.log_level, chosen.log_format)
-    run(start(chosen, worker=not no_worker, announce=typer.echo, prepare=partial(prepare, chosen)))
+    run(start(chosen, worker=not no_worker, announce=typer.echo, prepare=partial(prepare_home, chosen, typer.echo)))
 
 
 def worker() -> None:
@@ -105,7 +105,7 @@ def directory_import(
     from cli.install import import_directory
 
     counts = run(import_directory(settings(), folder))
-    typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+    typer.echo(f"imported from {folder}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
 def db_upgrade() -> None:

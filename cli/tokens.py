@@ -3,9 +3,9 @@
 from typing import cast
 
 from api.tokens import issue_token
+from cli.database import opened
 from cli.errors import Failure
 from db.directory import load_directory
-from db.engine import Database
 from domain.directory import role_fits
 from domain.vocabulary import ROLES, Role
 from settings import Settings
@@ -26,12 +26,8 @@ async def make(settings: Settings, person: str, role: str, org: str | None) -> s
         return _issue(settings, person, chosen, None)
     if org is None:
         raise Failure(f"role {role} acts for an organisation: --org is missing")
-    database = Database(settings.database)
-    try:
-        async with database.read() as session:
-            found = (await load_directory(session)).org(org)
-    finally:
-        await database.close()
+    async with opened(settings) as database, database.read() as session:
+        found = (await load_directory(session)).org(org)
     if found is None:
         raise Failure(f"unknown organisation {org}")
     if not role_fits(chosen, found):

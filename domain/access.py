@@ -4,6 +4,7 @@ An actor acts in one role at a time; the capacities of that role in this issue d
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -85,6 +86,30 @@ def _level(issue: Issue, actor: Actor) -> Level | None:
 def may_see(issue: Issue, actor: Actor) -> bool:
     """Whether this actor may know that the issue exists; auditors see all of their street."""
     return bool(capacities(issue, actor)) or (actor.role == "auditor" and actor.org == issue.place.street)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How much of the personal data in one issue a viewer sees."""
+
+    text: bool
+    """What people wrote: those who answer for the place, those who work on it, and the reporter."""
+    phone: bool
+    """Whole phone numbers: only who has to call, and whose it is."""
+
+
+def sight(issue: Issue, viewer: Actor) -> Sight:
+    """Auditors and administrators prove and administer; for neither do they need to know who wrote what."""
+    found = capacities(issue, viewer)
+    return Sight(
+        text=not found.isdisjoint({"reporter", "handler", "lead", "chain"}),
+        phone=not found.isdisjoint({"reporter", "handler", "lead"}),
+    )
+
+
+def searches_texts(role: Role) -> bool:
+    """Whether this role may look for what people wrote: what is masked cannot be found out by searching either."""
+    return role not in ("auditor", "admin")
 
 
 def may_give(issue: Issue, actor: Actor, command: str) -> bool:

@@ -18,7 +18,7 @@ RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "a
 REMIND: Final = "top"
 """Under which name reminders stand on the record."""
 ALWAYS: Final = ("reported", "dispatched")
-"""Event kinds that happen once, so a level's clause may count from them whatever happened since."""
+"""Event kinds that happen once, so every term holds them: from when the work that is under way was promised."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _start(issue: Issue, clause: Clause) -> Mark | None:
         kind = f"assessed:{issue.assessment}"  # a reassessment to the same size gives no more time
     if clause.level == "issue":
         return issue.marks.get(kind)
-    return issue.term.get(kind) or (issue.marks.get(kind) if kind in ALWAYS else None)
+    return issue.term.get(kind)
 
 
 def _is_met(issue: Issue, clause: Clause, start: Mark) -> bool:

@@ -31,7 +31,7 @@ from domain.minutes import holder, seen_at
 from domain.place import Handler
 from domain.values import replace
 from domain.vocabulary import Milestone, Status
-from domain.worktime import Due, YearCalendar
+from domain.worktime import YearCalendar
 from domain.worktime import due as due_after
 
 MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
@@ -275,7 +275,9 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False) -> Issue:
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
     """Moves the status forward, or the status that a pause goes back to; never backward unless `force`."""
-    now = issue.stands
+    now, waiting = issue.stands, issue.proposed
+    if waiting is not None and status != "planned" and _ORDER.index(status) > _ORDER.index(waiting.before):
+        issue = replace(issue, proposed=replace(waiting, before=status))
     if not force and (now not in _ORDER or _ORDER.index(status) <= _ORDER.index(now)):
         return issue
     if issue.is_paused and not force:
@@ -291,7 +293,9 @@ def _moves(issue: Issue, event: e.Event) -> bool:
 def _pause(issue: Issue, status: Status, clock: Clock) -> Issue:
     if issue.is_paused:  # a new review date, something shelved while it waits: the pause goes on
         return with_clock(without_clock(replace(issue, status=status), "ask", "review"), clock)
-    issue = replace(issue, interrupted=issue.status, status=status, paused_at=issue.since)
+    # After an outage the pause before may have ended, on record, later than this one was asked for.
+    stopped = max((issue.since, *(end for _, end in issue.pauses)))
+    issue = replace(issue, interrupted=issue.status, status=status, paused_at=stopped)
     return with_clock(issue, clock)
 
 
@@ -300,7 +304,7 @@ def _unpause(issue: Issue, at: datetime) -> Issue:
     if issue.paused_at is None:
         return issue
     status = issue.stands if issue.status in ("suspended", "waiting") else issue.status
-    stopped = issue.paused_at
+    stopped, at = issue.paused_at, max(issue.paused_at, at)
     issue = replace(issue, pauses=(*issue.pauses, (stopped, at)), paused_at=None)
     issue = replace(issue, status=status, interrupted=None, shelved=False, waits_for=None)
     issue = plans.goes_on(without_clock(issue, "ask", "review"), stopped, at - stopped)
@@ -374,24 +378,15 @@ def _with_calendar(issue: Issue, calendar: YearCalendar) -> Issue:
     others = tuple(known for known in issue.calendars if known.year != calendar.year)
     issue = replace(issue, calendars=tuple(sorted((*others, calendar), key=lambda known: known.year)))
     issue = _wound(issue, afresh=True)
-    for clock in issue.clocks:
-        if (due := _ruled_due(issue, clock)) is not None:
-            issue = with_clock(issue, replace(clock, due=due.at, provisional=due.provisional))
-    return issue
-
-
-def _ruled_due(issue: Issue, clock: Clock) -> Due | None:
-    """By when a clock that the rules started is due, by the calendars as they are; None if no calendar says it."""
     policy = issue.policy
-    match clock.clause, clock.milestone:
-        case "silence", _:
-            return due_after(clock.start.at, policy.silence.within, policy.service_hours, issue.calendars)
-        case "ask", _:
-            return due_after(clock.start.at, policy.ask.max, policy.service_hours, issue.calendars)
-        case ("plan-update" | "idle", _) | ("plan-step", "complete"):
-            return plans.word_due(issue, clock.start)
-        case _:
-            return None
+    limits = {"silence": policy.silence.within, "ask": policy.ask.max}
+    for clock in issue.clocks:
+        if clock.clause in limits:
+            due = due_after(clock.start.at, limits[clock.clause], policy.service_hours, issue.calendars)
+            issue = with_clock(issue, replace(clock, due=due.at, provisional=due.provisional))
+        elif clock.clause in ("plan-update", "idle") or (clock.clause, clock.milestone) == ("plan-step", "complete"):
+            issue = with_clock(issue, plans.reckoned(issue, clock))
+    return issue
 
 
 def _lit(issue: Issue, event: e.Event) -> Issue:

@@ -9,7 +9,6 @@ from domain.issue import Clock, Issue, Level, Mark, PlanState, PlanStep, Proposa
 from domain.promise import landing
 from domain.values import replace
 from domain.vocabulary import Scope, Status
-from domain.worktime import Due
 from domain.worktime import due as due_after
 
 STEP: Final = "plan-step"
@@ -18,7 +17,7 @@ UPDATE: Final = "plan-update"
 
 def proposed(issue: Issue, body: e.Planned, needs: Level, scopes: tuple[Scope, ...], before: Status) -> Issue:
     """A plan so long that it must be granted: until then the old clocks run, those of a plan in force too."""
-    if issue.proposed is not None:
+    if issue.proposed is not None and before == "planned":  # that is where the earlier proposal had moved it
         before = issue.proposed.before
     return replace(issue, proposed=Proposal(_steps(body), needs, scopes, before))
 
@@ -47,34 +46,40 @@ def dropped(issue: Issue) -> Issue:
 
 
 def goes_on(issue: Issue, stopped: datetime, stood: timedelta) -> Issue:
-    """After a pause: what is still to be done under the plan has as much time left as when the clock stopped."""
-    if issue.plan is None:
-        return issue
+    """After a pause: what is still to be done under a plan has as much time left as when the clock stopped."""
+
+    def moved(steps: tuple[PlanStep, ...]) -> tuple[PlanStep, ...]:
+        return tuple(step if step.done else replace(step, due=later(step.due)) for step in steps)
 
     def later(moment: datetime) -> datetime:
         return moment + stood if moment > stopped else moment
 
-    steps = tuple(step if step.done else replace(step, due=later(step.due)) for step in issue.plan.steps)
-    issue = replace(issue, plan=PlanState(steps))
+    if issue.proposed is not None:
+        issue = replace(issue, proposed=replace(issue.proposed, steps=moved(issue.proposed.steps)))
+    if issue.plan is None:
+        return issue
+    issue = replace(issue, plan=PlanState(moved(issue.plan.steps)))
     for clock in issue.clocks:
-        if clock.clause == STEP:
+        if clock.milestone == "step_done":
             due = later(clock.due)
             climbs = (_lands(issue, due),) if clock.climbs else ()
             issue = with_clock(issue, replace(clock, due=due, climbs=climbs))
-        elif clock.clause == UPDATE and not clock.overdue:
-            issue = word(issue, clock.start)
+        elif clock.clause in (STEP, UPDATE) and not clock.overdue:
+            issue = with_clock(issue, reckoned(issue, clock))
     return issue
 
 
 def word(issue: Issue, mark: Mark, clause: str = UPDATE) -> Issue:
     """Word of how it goes is due again, counted from `mark`."""
-    due = word_due(issue, mark)
-    return with_clock(issue, Clock(clause, "issue", "update", mark, due.at, provisional=due.provisional))
+    return with_clock(issue, reckoned(issue, Clock(clause, "issue", "update", mark, mark.at)))
 
 
-def word_due(issue: Issue, mark: Mark) -> Due:
+def reckoned(issue: Issue, clock: Clock) -> Clock:
+    """A clock that counts the interval of words, by the pauses and calendars as they are."""
     policy = issue.policy
-    return due_after(mark.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=issue.pauses)
+    due = due_after(clock.start.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=issue.pauses)
+    climbs = (_lands(issue, due.at),) if clock.clause == STEP else ()
+    return replace(clock, due=due.at, climbs=climbs, provisional=due.provisional)
 
 
 def _steps(body: e.Planned) -> tuple[PlanStep, ...]:
@@ -95,17 +100,12 @@ def _wind(issue: Issue, mark: Mark) -> Issue:
     assert issue.plan is not None
     step = next((step for step in issue.plan.steps if not step.done), None)
     if step is None:
-        due = word_due(issue, mark)
-        return with_clock(
-            issue,
-            Clock(
-                STEP, "issue", "complete", mark, due.at, climbs=(_lands(issue, due.at),), provisional=due.provisional
-            ),
-        )
+        return with_clock(issue, reckoned(issue, Clock(STEP, "issue", "complete", mark, mark.at)))
     known = next((clock for clock in issue.clocks if clock.clause == STEP), None)
     if known is not None and known.milestone == "step_done" and known.due == step.due:
         return issue
-    climbs = (_lands(issue, step.due),) if step.due > mark.at else ()
+    # While the clock stands still, dates are still those from before.
+    climbs = (_lands(issue, step.due),) if step.due > (issue.paused_at or mark.at) else ()
     return with_clock(issue, Clock(STEP, "issue", "step_done", mark, step.due, climbs=climbs))
 
 

@@ -46,7 +46,7 @@ WHEN: Final[Mapping[str, tuple[Status, ...]]] = MappingProxyType(
 TALK: Final = frozenset(
     {"comment", "urge", "assign", "schedule", "attempt", "contact", "mitigate", "sit", "supervise", "instruct", "refer"}
 )
-"""Commands that may be given again and again without moving the issue on."""
+"""Commands that never move the issue on."""
 
 
 def refusal(issue: Issue, command: c.Command) -> Refusal | None:
@@ -59,13 +59,26 @@ def refusal(issue: Issue, command: c.Command) -> Refusal | None:
         return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
     if command.actor is None or not may_give(issue, command.actor, command.name):
         return Refusal("not-yours", f"{command.name} is not for this role and organisation to give here")
-    if command.name in TALK and len(issue.receipts) >= MOST_COMMANDS:
+    if len(issue.receipts) >= MOST_COMMANDS and _is_talk(issue, command, command.actor):
         return Refusal("limit", f"{MOST_COMMANDS} commands have been given; {command.name} is not taken any more")
     return (
         _out_of_order(issue, command, command.actor)
         or _blank(command.body)
         or _against_policy(issue, command, command.actor)
     )
+
+
+def _is_talk(issue: Issue, command: c.Command, actor: c.Actor) -> bool:
+    """Whether the command may be given again and again without moving the issue on."""
+    match command.body:
+        case c.Correct(category=None, urgent=None):
+            return True
+        case c.Answer():
+            return all(f"{scope}:answer" in issue.met for scope in (*milestone_scopes(issue, actor), "issue"))
+        case c.Wait():
+            return issue.status == "waiting"
+        case _:
+            return command.name in TALK
 
 
 def _out_of_order(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | None:
@@ -155,9 +168,9 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
         case c.Return(to=to):
             return _return(issue, to)
         case c.Adopt(issue=other, opened=opened):
-            return _merge(issue, other, opened is None or issue.opened_at <= opened)
+            return _merge(issue, other, opened is None or (issue.opened_at, issue.id) <= (opened, other))
         case c.Merge(into=other, opened=opened):
-            return _merge(issue, other, opened is None or opened <= issue.opened_at)
+            return _merge(issue, other, opened is None or (opened, other) <= (issue.opened_at, issue.id))
         case c.ChangePolicy(body=body) if body is None:
             return Refusal("invalid", "there is no policy of that id")
         case c.CalendarPublished(calendar=calendar):

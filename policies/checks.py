@@ -1,6 +1,7 @@
 """What must be true of a policy pack beyond the types of its fields, as plain sentences for the person who wrote it."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from typing import Any, Final, get_args
@@ -50,14 +51,19 @@ def _clause_id(value: str) -> Iterator[str]:
         yield f"{value!r} is kept for the rules themselves"
 
 
-def _not_blank(value: str) -> Iterator[str]:
+def _text(value: str) -> Iterator[str]:
     if not value.strip():
         yield "is empty"
+    # Controls, surrogates, and the invisible characters that turn a line round or hide in a word.
+    if any(unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") for sign in value):
+        yield f"{value!r} holds a control character"
 
 
 def _source(value: str) -> Iterator[str]:
     if not value.strip():
         yield 'is empty; say who promised it, or "assumed"'
+    else:
+        yield from _text(value)
 
 
 def _between(least: int, most: int) -> Check:
@@ -102,6 +108,8 @@ def _when(value: tuple[str, ...]) -> Iterator[str]:
 
 
 def _climb(value: tuple[Limit, ...]) -> Iterator[str]:
+    if not value:
+        yield "is empty; leave it out where nothing climbs"
     for first, second in pairwise(value):
         if first.clock != second.clock:
             yield f"{first} and {second} run on different clocks"
@@ -112,8 +120,8 @@ def _climb(value: tuple[Limit, ...]) -> Iterator[str]:
 FIELDS: Final[Mapping[tuple[type, str], Check]] = {
     (Policy, "id"): _policy_id,
     (Policy, "version"): _between(1, 1_000_000),
-    (Policy, "title"): _not_blank,
-    (Policy, "source"): _not_blank,
+    (Policy, "title"): _text,
+    (Policy, "source"): _text,
     (Policy, "ladder"): _ladder,
     (Policy, "climb_lands"): _one_of("opening", "at once"),
     (Policy, "warn_at"): _share,

@@ -60,7 +60,7 @@ def load_text(text: str, file: str) -> Policy:
 def load_file(path: Path) -> Policy:
     """The policy in the file at `path`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except OSError as error:
         raise PolicyError([Problem(str(path), 1, f"cannot be read: {error.strerror or error}")]) from error
     except UnicodeDecodeError as error:

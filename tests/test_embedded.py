@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from activities.contract import TASK_QUEUE
 from devserver import EmbeddedError
-from embedded import up
+from embedded import Connect, up
 from processes import free_port, identity, read_mark, write_mark
 from settings import Settings
 
@@ -236,7 +236,7 @@ async def test_the_database_is_prepared_before_anything_uses_it(tmp_path: Path) 
     )
     seen: list[set[str]] = []
 
-    async def prepare() -> None:
+    async def prepare(_: Connect) -> None:
         seen.append(set(household.pids()))
         raise RuntimeError("no space left\nsecond line")
 
@@ -256,4 +256,4 @@ def test_a_stop_before_it_is_ready_is_clean(household: Household) -> None:
     assert all_gone(pids)
     assert not household.pids()
     assert "Traceback" not in household.complaint()
-    assert household.said(running, 1) == [""]
+    assert household.said(running, 2) == ["stopped", ""]

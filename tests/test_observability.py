@@ -130,6 +130,14 @@ def test_other_libraries_speak_the_same_way() -> None:
     assert entry["timestamp"].endswith("Z")
 
 
+@pytest.mark.parametrize("logger", ["alembic.runtime.migration", "uvicorn.error", "temporalio.worker._worker"])
+def test_other_libraries_do_not_bury_the_start(logger: str) -> None:
+    stream = io.StringIO()
+    configure_logging("info", "json", stream)
+    logging.getLogger(logger).info("Context impl SQLiteImpl.")
+    assert not lines(stream)
+
+
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_a_traceback_cannot_pass_for_an_event(style: Any) -> None:
     stream = io.StringIO()

@@ -217,8 +217,9 @@ def test_a_taken_port_is_named_with_its_variable() -> None:
 
 
 def test_a_host_that_is_not_ours_is_named_too() -> None:
-    with pytest.raises(SettingsError, match="JIESU_API_PORT"):
-        check_ports([("no-such-host.invalid", 1, "JIESU_API_PORT")])
+    for host in ("no-such-host.invalid", "192.0.2.1"):
+        with pytest.raises(SettingsError, match=rf"^{host} is no address of this machine \(.*: set JIESU_API_HOST to"):
+            check_ports([(host, 1024, "JIESU_API_PORT")])
 
 
 def test_a_port_with_closing_connections_is_free() -> None:

@@ -50,8 +50,8 @@ def test_unknown_variables_are_named_and_guessed(monkeypatch: pytest.MonkeyPatch
     assert "JIESU_TEST_PG_URL" not in message
 
 
-@pytest.mark.parametrize("name", ["Jiesu_Hom", "jiesu_secrets"])
-def test_unknown_variables_in_other_case_are_named_too(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("name", ["Jiesu_Hom", "jiesu_secrets", "jiesu_api_port"])
+def test_variables_in_other_case_are_named_too(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "x")
     assert name in fault()
 
@@ -84,6 +84,21 @@ def test_an_unusable_value_names_its_variable_and_not_itself(
     message = fault()
     assert message.startswith(f"{name}: ")
     assert "canary" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("JIESU_API_PORT", "eighty", "must be a whole number"),
+        ("JIESU_API_PORT", "0", "must be 1 or more"),
+        ("JIESU_API_PORT", "65536", "must be 65535 or less"),
+        ("JIESU_LOG_LEVEL", "loud", "must be 'debug', 'info', 'warning' or 'error'"),
+        ("JIESU_LOCAL_TOKENS", "perhaps", "must be true or false"),
+    ],
+)
+def test_a_fault_is_said_in_plain_words(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    monkeypatch.setenv(name, value)
+    assert fault() == f"{name}: {said}"
 
 
 def test_two_faults_are_both_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """A signal that the server refuses for the moment is sent again: at once between two runs, less and less often else."""
 
-import asyncio
 from typing import Any, cast
 
 import pytest
@@ -12,6 +11,7 @@ from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
+import signalling
 from signalling import signal
 
 BUSY = ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW
@@ -44,7 +44,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         found.append(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(signalling, "_sleep", sleep)
     return found
 
 

@@ -23,6 +23,7 @@ from api.problems import (
     Unavailable,
 )
 from api.services import Services, anybody, caller, services
+from domain.access import sight
 
 _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 _READING: Final = (Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
@@ -76,7 +77,7 @@ async def timeline(issue: IssueId, who: Known, use: Use) -> Response:
     """
     seen = await use.reader.readable(who, issue)
     events = await use.reader.timeline(seen.issue)
-    view = views.timeline_view(events, views.sight(seen.issue, seen.actor))
+    view = views.timeline_view(events, sight(seen.issue, seen.actor))
     return JSONResponse(view, headers={"ETag": views.etag(events[-1].seq)})
 
 

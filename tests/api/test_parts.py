@@ -148,7 +148,7 @@ class Nobody:
             raise Silent
         return None
 
-    async def beginning(self, issue: str) -> None:
+    async def beginning(self, issue: str, timeout: float) -> None:
         return None
 
 

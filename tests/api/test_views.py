@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from api import views
-from api.views import MASK, Sight
+from api.views import MASK
+from domain.access import Sight, sight
 from domain.advance import advance
 from domain.commands import Accept, Actor, Arrive, Assign, Body, Command, Complete, Confirm, ContactDetails, Report, Sit
 from domain.events import Event
@@ -39,7 +40,7 @@ def play(*commands: tuple[Actor, Body]) -> tuple[Issue, list[Event]]:
 
 
 def seen_by(viewer: Actor, issue: Issue, event: Event) -> dict[str, object]:
-    return views.event_view(event, views.sight(issue, viewer))
+    return views.event_view(event, sight(issue, viewer))
 
 
 def test_an_issue_looks_as_in_the_contract() -> None:
@@ -135,7 +136,7 @@ def test_a_phone_number_keeps_its_ends(phone: str, shown: str) -> None:
 
 def test_the_timeline_says_whose_minutes_they_were() -> None:
     issue, events = play((STAFF, Accept()), (STAFF, Arrive("minor")))
-    view = views.timeline_view(events, views.sight(issue, STAFF))
+    view = views.timeline_view(events, sight(issue, STAFF))
     assert [event["seq"] for event in view["events"]] == list(range(1, issue.version + 1))
     assert view["minutes"] == [{"holder": "operator", "org": "demo-property", "ms": 2000, "minutes": 0.03}]
 

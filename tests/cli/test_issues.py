@@ -1,6 +1,7 @@
 """The commands that speak to a running Jiesu, against a whole system."""
 
 import asyncio
+import io
 import json
 import os
 import sys
@@ -8,18 +9,20 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 import structlog
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from cli import main
 from cli.app import app
 from cli.client import Refusal, base_url, plain_line
+from cli.demo import called
 from cli.errors import Failure
-from cli.issues import left, read_fields, said
+from cli.issues import _timeline_table, left, read_fields, said
 from domain.commands import Arrive, Complete, Plan, Refer, Rule, Schedule, StepDone
 from processes import free_port
 from settings import Settings
@@ -101,6 +104,22 @@ async def test_an_issue_from_report_to_confirmation(terminal: Terminal) -> None:
     out = await terminal.run("show", issue, "--code", code)
     assert "已结案" in out
     assert "换了垫圈" in out
+    assert "cli demo-property" in out
+    assert "nobody nobody" not in out
+
+
+async def test_an_issue_is_shown_before_its_timeline_is_written(terminal: Terminal) -> None:
+    await terminal.system.stop_worker()
+    try:
+        reported = await terminal.read("report", "路灯坏了", "--category", "facility")
+        out = await terminal.run("show", reported["id"], "--code", reported["tracking_code"])
+        shown = await terminal.read("show", reported["id"], "--code", reported["tracking_code"])
+    finally:
+        await terminal.system.start_worker()
+    assert "已派单" in out
+    assert "timeline      not there yet" in out
+    assert shown["issue"]["status"] == "dispatched"
+    assert shown["events"] is None
 
 
 async def test_the_worklist_of_an_organisation(terminal: Terminal) -> None:
@@ -155,6 +174,35 @@ def test_what_the_operator_got_wrong_is_one_line(
     assert isinstance(result.exception, Failure), repr(result.exception)
     assert said in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("token", "--person", "p", "--role", "property", "--org", "demo-property"),
+        ("worklist", *STAFF),
+        ("directory", "import", str(CHECKOUT / "examples" / "directory")),
+        ("rebuild",),
+    ],
+)
+def test_a_home_without_a_database_is_told_what_to_do(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    database = tmp_path / "home" / "jiesu.db"
+    for is_there in (False, True):
+        if is_there:  # as one that was only looked at
+            database.parent.mkdir()
+            database.touch()
+        result = CliRunner().invoke(app, arguments, env={"JIESU_HOME": str(database.parent)})
+        assert str(result.exception) == f"no database at {database} yet: run `jiesu up` or `jiesu db upgrade` first"
+        assert database.exists() == is_there
+
+
+def test_an_import_says_what_was_imported(tmp_path: Path) -> None:
+    environment = {"JIESU_HOME": str(tmp_path)}
+    assert CliRunner().invoke(app, ("db", "upgrade"), env=environment).exit_code == 0
+    folder = str(CHECKOUT / "examples" / "directory")
+    out = CliRunner().invoke(app, ("directory", "import", folder), env=environment).stdout
+    assert out.startswith(f"imported from {folder}: ")
+    assert all(f" {path.stem}" in out for path in Path(folder).glob("*.csv"))
 
 
 async def test_the_demo_plays_twice_in_a_row(terminal: Terminal) -> None:
@@ -251,6 +299,27 @@ def test_the_api_is_reached_on_this_machine_when_it_listens_everywhere() -> None
     assert base_url(Settings(api_host="0.0.0.0", api_port=8000)) == "http://127.0.0.1:8000"
     assert base_url(Settings(api_host="::", api_port=8000)) == "http://[::1]:8000"
     assert base_url(Settings(api_host="api.example", api_port=80)) == "http://api.example:80"
+
+
+def test_lines_to_paste_call_the_program_as_it_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "jiesu"
+    program.touch(mode=0o755)
+    assert called(".venv/bin/jiesu") == ".venv/bin/jiesu"
+    assert called("/some where/jiesu") == "'/some where/jiesu'"
+    assert called("/checkout/cli/__main__.py") == f"{sys.executable} -m cli"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert called(str(program)) == "jiesu"
+
+
+def test_a_timeline_fits_eighty_columns() -> None:
+    actor = {"person": "demo-community", "role": "community", "org": "demo-community"}
+    event = {"at": "2026-11-24T14:18:05.000Z", "kind": "redispatched", "level": "community", "actor": actor}
+    event |= {"clause": "community-accept", "data": {"reason": "要分段拆开,今天先疏通,明天处理渗水墙面"}}
+    console = Console(width=80, file=io.StringIO())
+    console.print(_timeline_table([event]))
+    out = cast("io.StringIO", console.file).getvalue()
+    assert {"redispatched", "(community-accept)", "demo-community"} <= set(out.split())
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_small_words() -> None:

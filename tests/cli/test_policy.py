@@ -1,6 +1,7 @@
 """``jiesu policy``: reads files only, speaks JSON when asked, and never shows a traceback."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ def test_show() -> None:
     assert read("show", str(SHIPPED / "demo.toml")) == shown
 
 
+def test_show_names_the_sources_that_there_are() -> None:
+    assert "assumed" not in run("show", "demo").stdout
+    out = run("show", "52022").stdout
+    assert "a small problem solved in 20 minutes" in out
+    assert not re.search(r"^ \S+ +assumed", out, re.MULTILINE)
+
+
 def test_check(tmp_path: Path) -> None:
     sound, broken = SHIPPED / "demo.toml", tmp_path / "broken.toml"
     broken.write_text('id = "x"\nversion = 0\n', encoding="utf-8")
@@ -66,7 +74,9 @@ def test_explain() -> None:
         "provisional": False,
     }
     assert [line["level"] for line in lines[-2:]] == ["street", "street"]
-    assert "2026-09-28 10:30:00" in run(*EXPLAIN, "2026-09-28T10:00").stdout
+    out = run(*EXPLAIN, "2026-09-28T10:00").stdout
+    assert "2026-09-28 10:30:00" in out
+    assert "rovisional" not in out
 
 
 def test_explain_with_a_calendar_that_is_not_shipped_yet(tmp_path: Path) -> None:

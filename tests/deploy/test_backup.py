@@ -124,6 +124,24 @@ def test_a_home_is_restored_whole(tmp_path: Path):
         assert report(client, str(uuid4()))["status"] == "dispatched"
 
 
+def test_a_lost_read_model_is_refilled_by_the_next_start(tmp_path: Path):
+    home = Home(tmp_path / "home")
+    listed = ("worklist", "--role", "property", "--org", "other-property", "--json")
+    with home.up() as running, home.client() as client:
+        issue = report(client, str(uuid4()))
+        while not json.loads(home.run(*listed))["items"]:
+            assert running.poll() is None
+    for path in home.folder.glob("jiesu.db*"):
+        path.unlink()
+    with home.up("--no-worker"):
+        found = json.loads(home.run(*listed))["items"]
+    assert [each["id"] for each in found] == [issue["id"]]
+    first, second = sorted(tmp_path.glob("home-*.log"), key=lambda log: log.stat().st_mtime)
+    assert "refilling" not in first.read_text("utf-8")
+    assert "refilling" in second.read_text("utf-8")
+    assert "GapError" not in second.read_text("utf-8")
+
+
 @pytest.mark.parametrize("arguments", [[], ["nowhere"], ["nowhere", "target"]])
 def test_wrong_use_is_one_line(arguments: list[str], tmp_path: Path):
     done = subprocess.run([*COPY, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)

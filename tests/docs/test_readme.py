@@ -14,6 +14,7 @@ from support.crash import Jiesu
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = ("README.md", "README.zh-CN.md")
+MARK = "the-command-line"
 
 
 def script(name: str) -> str:
@@ -22,8 +23,15 @@ def script(name: str) -> str:
     return found
 
 
-def test_both_readmes_hold_the_same_script() -> None:
+def command_line(name: str) -> str:
+    """The lines for the command line, which go on in the script's terminal."""
+    (found,) = re.findall(r"```sh\n(.*?)```", (ROOT / name).read_text("utf-8"), re.DOTALL)
+    return found
+
+
+def test_both_readmes_hold_the_same_scripts() -> None:
     assert script(READMES[0]) == script(READMES[1])
+    assert command_line(READMES[0]) == command_line(READMES[1])
 
 
 @pytest.mark.parametrize("page", [*sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md")), *READMES, "CONTRIBUTING.md"])  # fmt: skip
@@ -48,6 +56,7 @@ async def test_the_script_takes_an_issue_from_report_to_rating(tmp_path: Path) -
     try:
         command = f"{shlex.quote(sys.executable)} -m cli"
         text = script(READMES[0]).replace("jiesu=.venv/bin/jiesu", f"jiesu={shlex.quote(command)}", 1)
+        text += f"echo {MARK}\n" + command_line(READMES[0]).replace(".venv/bin/jiesu", command)
         environment = os.environ | {
             "JIESU_HOME": str(jiesu.home),
             "JIESU_API_PORT": str(jiesu.ports["API"]),
@@ -62,7 +71,9 @@ async def test_the_script_takes_an_issue_from_report_to_rating(tmp_path: Path) -
     finally:
         await jiesu.stop()
     assert shell.returncode == 0
-    *commands, timeline = [json.loads(line) for line in output.decode().splitlines() if line.strip()]
+    answers, _, shown = output.decode().partition(f"{MARK}\n")
+    assert "applied       accept" in shown
+    *commands, timeline = [json.loads(line) for line in answers.splitlines() if line.strip()]
     assert [answer.get("outcome") for answer in commands] == ["applied"] * 4, commands
     assert commands[-1]["issue"]["closed"] == {"kind": "solved", "satisfaction": "satisfied"}
     by_kind = {event["kind"]: event for event in timeline["events"]}

@@ -1,11 +1,14 @@
 """Dated steps: each is missed once, climbs by day, and gives way to no longer plan until that is granted."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 
 import domain.commands as c
+from domain.worktime import Limit, YearCalendar
 from tests.domain.play import (
+    ADMIN,
     COMMUNITY,
     COMPANY,
     REPORTER,
@@ -16,6 +19,7 @@ from tests.domain.play import (
     climbs,
     kinds,
     local,
+    pack,
     place,
     refused,
 )
@@ -194,3 +198,114 @@ def test_a_plan_is_granted_by_the_street_where_the_community_is_the_operator() -
     stage.give(COMPANY, VOTE)
     assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-yours"
     assert kinds(stage.give(STREET, c.Grant("plan"))) == ["granted"]
+
+
+# ------------------------------------------------------------------------------------------------- plans and pauses
+
+
+@pytest.mark.parametrize("order", ["step first", "resume first"])
+def test_a_step_done_while_the_clock_stands_still_leaves_the_next_one_its_climb(order: str) -> None:
+    stage = planned("2026-11-23 18:00", "2026-11-27 18:00")
+    stage.let_pass(local("2026-11-21 10:00"))
+    stage.give(COMPANY, c.Wait("weather", local("2026-12-01 10:00")), after=0)
+    stage.let_pass(local("2026-11-30 10:00"))
+    for body in (c.StepDone(1), c.Resume()) if order == "step first" else (c.Resume(), c.StepDone(1)):
+        stage.give(COMPANY, body, after=0)
+    clock = stage.clock("plan-step")
+    assert (clock.due, clock.climbs) == (local("2026-12-06 18:00"), (local("2026-12-06 18:00"),))
+
+
+@pytest.mark.parametrize("granted", ["in the pause", "after it"])
+def test_a_proposal_stands_still_with_the_clock(granted: str) -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, c.Plan((c.Step("报价", local("2026-11-23 18:00")), c.Step("表决", local("2026-12-31 18:00")))))
+    stage.give(COMPANY, c.Wait("vote", local("2026-12-01 10:00")))
+    stage.let_pass(local("2026-11-26 10:04"))
+    for body in (c.Grant("plan"), c.Resume()) if granted == "in the pause" else (c.Resume(), c.Grant("plan")):
+        stage.give(COMMUNITY, body, after=0)
+    clock = stage.clock("plan-step")
+    assert (clock.due, clock.climbs) == (local("2026-11-29 18:00"), (local("2026-11-29 18:00"),))
+
+
+def test_the_date_for_completing_ends_with_a_day_after_a_pause_too() -> None:
+    stage = planned("2026-11-21 18:00")
+    stage.give(COMPANY, c.StepDone(1))
+    stage.give(COMPANY, c.Wait("parts", local("2026-11-23 10:00")))
+    stage.let_pass(3600)
+    stage.give(COMPANY, c.Resume(), after=0)
+    assert stage.clock("plan-step").due == local("2026-11-27 23:59:59"), "the day of the start did not count anyway"
+
+
+def test_a_published_calendar_moves_the_date_for_completing_and_its_climb() -> None:
+    weekly = pack("52022")
+    weekly = replace(weekly, plan=replace(weekly.plan, update=Limit(5, "wd")))
+    stage = Stage(weekly, at=local("2026-12-28 10:00"))
+    for body in (c.Accept(), c.Arrive("minor"), c.Plan((c.Step("换管", local("2026-12-29 18:00")),)), c.StepDone(1)):
+        stage.give(COMPANY, body)
+    assert stage.clock("plan-step").provisional
+    stage.give(ADMIN, c.CalendarPublished(YearCalendar(2027, 1, off=(date(2027, 1, 1), date(2027, 1, 4)), on=())))
+    clock = stage.clock("plan-step")
+    assert (clock.due, clock.climbs) == (local("2027-01-06 23:59:59"), (local("2027-01-07 08:00"),))
+
+
+def test_a_pause_that_is_asked_for_inside_an_earlier_one_moves_nothing_twice() -> None:
+    stage = planned("2026-12-03 18:00")
+    stage.give(COMPANY, c.Wait("parts", local("2026-11-24 10:00")))
+    began = stage.now
+    again = replace(stage.command(COMPANY, c.Wait("weather", local("2026-11-28 10:00"))), at=local("2026-11-24 11:00"))
+    stage.fold([again], now=local("2026-11-26 10:00"))
+    stage.let_pass(local("2026-11-28 10:00:05"))
+    stood = local("2026-11-28 10:00:01") - began
+    assert stage.clock("plan-step").due == local("2026-12-03 18:00") + stood
+
+
+def test_a_third_plan_counts_from_the_first_too() -> None:
+    stage = planned("2026-11-27 18:00")
+    needs = []
+    for day in ("2026-12-03", "2026-12-08"):
+        stage.let_pass(86_400)
+        needs += [event.body.needs for event in stage.give(COMPANY, c.Plan((c.Step("再等", local(f"{day} 18:00")),)))]  # pyright: ignore[reportAttributeAccessIssue]
+    assert needs == [None, "community"]
+
+
+def test_time_in_which_the_clock_stood_still_does_not_make_a_plan_longer() -> None:
+    stage = planned("2026-11-25 18:00")
+    stage.give(COMPANY, c.Wait("weather", local("2026-12-01 10:00")))
+    stage.let_pass(local("2026-12-01 10:05"))
+    again = stage.give(COMPANY, c.Plan((c.Step("再等", local("2026-12-14 18:00")),)))
+    assert again[0].body.needs is None  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_red_word_stays_red_through_a_pause() -> None:
+    stage = planned("2026-12-04 18:00")
+    stage.let_pass(local("2026-11-28 10:00"))
+    assert stage.clock("plan-update").overdue
+    stage.give(REPORTER, c.Comment("怎么样了"))
+    due = stage.clock("plan-update").due
+    stage.give(STREET, c.Shelve("等专项资金"))
+    assert not stage.clock("plan-update").overdue, "to shelve it is a word"
+    assert stage.clock("plan-update").due != due
+
+
+def test_denied_a_plan_leaves_what_was_done_meanwhile() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, VOTE)
+    stage.give(COMPANY, c.Arrive("complex"))
+    stage.give(COMMUNITY, c.Deny("plan", "太久"))
+    assert stage.issue.status == "arrived"
+    by_lead = Stage()
+    by_lead.give(COMPANY, c.Escalate("办不了"))
+    by_lead.give(COMMUNITY, c.Plan((c.Step("动用维修资金", local("2027-03-01 18:00")),)))
+    for body in (c.Accept(), c.Arrive("complex"), c.Plan((c.Step("表决", local("2027-03-01 18:00")),))):
+        by_lead.give(COMPANY, body)
+    by_lead.give(STREET, c.Deny("plan", "不必"))
+    assert by_lead.issue.status == "arrived"
+
+
+def test_a_grant_that_meets_handle_says_so() -> None:
+    stage = arrived(None, policy="3+3+5")
+    stage.give(COMPANY, c.Mitigate("关了阀"))
+    stage.give(COMPANY, VOTE)
+    granted = stage.give(COMMUNITY, c.Grant("plan"))[0]
+    assert (granted.clause, granted.was_due) == ("handle", local("2026-11-20 13:02"))

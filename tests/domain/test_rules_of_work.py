@@ -262,3 +262,38 @@ def test_the_older_issue_survives() -> None:
     assert kinds(stage.give(COMMUNITY, c.Adopt("issue-2", opened=after))) == ["adopted"]
     assert kinds(stage.give(COMMUNITY, c.Merge("issue-0", opened=before))) == ["merged", "closed"]
     assert climbs(stage) == []
+
+
+def test_only_the_handlers_own_work_takes_its_decline_back() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Escalate("办不了"))
+    stage.give(COMPANY, c.Decline("not_our_duty"))
+    stage.give(COMMUNITY, c.Arrive())
+    assert stage.issue.declined
+
+
+def test_more_time_for_the_whole_issue_stays_with_it() -> None:
+    stage = arrived(policy="12345")
+    stage.give(COMPANY, c.Contact())
+    stage.give(COMPANY, c.Extend("要协调"))
+    stage.give(COMMUNITY, c.Grant())
+    due = stage.clock("answer-complex").due
+    stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
+    assert stage.clock("answer-complex").due == due
+    assert refused(stage.give(VOLUNTEERS, c.Extend("还要"))) == "limit"
+
+
+@pytest.mark.parametrize("body", [c.Correct("门牌写错"), c.Answer("再说一遍")], ids=lambda body: type(body).__name__)
+def test_words_without_end_are_talk_too(body: c.Body) -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Answer("周三换管"))
+    for _ in range(MOST_COMMANDS):
+        stage.give(REPORTER, c.Comment("还在漏"), after=0)
+    assert refused(stage.give(COMPANY, body)) == "limit"
+
+
+def test_of_two_reported_at_once_one_survives() -> None:
+    stage = Stage()
+    at = stage.issue.opened_at
+    assert refused(stage.give(COMMUNITY, c.Adopt("issue-0", opened=at))) == "invalid"
+    assert kinds(stage.give(COMMUNITY, c.Adopt("issue-2", opened=at))) == ["adopted"]

@@ -118,6 +118,8 @@ def test_every_shipped_pack_has_its_file() -> None:
         ("version = 1", "version = true", "version: expected int"),
         ("version = 1", 'version = "1"', "version: expected int"),
         ('title = "X"', 'title = " "', "title: is empty"),
+        ('title = "X"', 'title = "X\u202e"', "title: 'X\\u202e' holds a control character"),
+        ('source = "somebody"', 'source = "some\\u001bbody"', "source: 'some\\x1bbody' holds a control character"),
         ('"property", "community", "street"', "", "ladder: is empty"),
         ('"property", "community", "street"', '"community", "property"', "ladder: goes upwards"),
         ('"property", "community", "street"', '"street", "street"', "ladder: goes upwards"),
@@ -193,6 +195,7 @@ def test_what_is_missing_is_named() -> None:
         ("climb", '["1h", "60m"]', "clause arrive: climb: 60m does not come after 1h"),
         ("climb", '["1h", "1nd"]', "clause arrive: climb: 1h and 1nd run on different clocks"),
         ("climb", '["1h", "2h", "3h"]', "clause arrive: climb: 3 climbs, but 2 levels above"),
+        ("climb", "[]", "clause arrive: climb: is empty; leave it out where nothing climbs"),
         ("climb", '["1h", "x"]', "clause arrive: climb[1]: not a limit: 'x'"),
         ("when", '"minor"', "clause arrive: when: expected a list"),
         ("when", '["leaks"]', "clause arrive: when: 'leaks' is not urgent, an assessment"),
@@ -201,6 +204,7 @@ def test_what_is_missing_is_named() -> None:
         ("ends", '"service"', "clause arrive: ends: only a limit in days"),
         ("ask", '"why"', "clause arrive: ask: 'why' is not one of reassess"),
         ("source", '""', "clause arrive: source: is empty"),
+        ("source", '"\u200bhe"', "clause arrive: source: '\\u200bhe' holds a control character"),
         ("limits", '"5m"', "clause arrive: limits: unknown key; did you mean limit?"),
     ],
 )
@@ -298,6 +302,11 @@ def test_a_pack_with_a_slip_of_the_pen_is_read_or_refused_with_reasons(name: str
         return
     assert found
     assert all(1 <= problem.line <= slipped.count("\n") + 1 for problem in found)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(HEAD + CLAUSE, encoding="utf-8-sig")
+    assert load_file(tmp_path / "x.toml") == load_text(HEAD + CLAUSE, "x.toml")
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""The read model as commands open it that run beside the processes: it must be there already."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import inspect, make_url
+
+from cli.errors import Failure
+from db.engine import Database
+from db.tables import IssueRow
+from settings import Settings
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[Database]:
+    """The database of this installation. Raises Failure, and makes no file, where nobody has laid its schema yet."""
+    url = make_url(settings.database)
+    where = url.database or "" if settings.embedded_database else url.render_as_string()
+    missing = Failure(f"no database at {where} yet: run `jiesu up` or `jiesu db upgrade` first")
+    # SQLite makes a file for whoever only looks.
+    if settings.embedded_database and not Path(where).exists():  # noqa: ASYNC240 - one look
+        raise missing
+    database = Database(url)
+    try:
+        async with database.read() as session:
+            connection = await session.connection()
+            if not await connection.run_sync(lambda each: inspect(each).has_table(IssueRow.__tablename__)):
+                raise missing
+        yield database
+    finally:
+        await database.close()
