@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import structlog
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.contract import TASK_QUEUE
 from activities.notices import Deliverer, Handler, TableGateway
@@ -34,11 +35,21 @@ BUILD: Final = importlib.metadata.version("jiesu")
 and 430 bytes of every history."""
 
 
+class ContextFreeRunner(SandboxedWorkflowRunner):
+    """The sandbox, without a trip into it for each payload: no converter of ours asks for whom a payload is."""
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        instance = super().create_instance(det)
+        vars(instance)["get_serialization_context"] = lambda _: None
+        return instance
+
+
 def build(client: Client, database: Database, **options: Any) -> Worker:
     """The worker, as it runs everywhere; `options` are for tests, e.g. ``max_cached_workflows=0``."""
     records = Records(database)
     settings: dict[str, Any] = {
         "build_id": BUILD,
+        "workflow_runner": ContextFreeRunner(),
         "max_cached_workflows": CACHED,
         "sticky_queue_schedule_to_start_timeout": RECOVERY,
         "graceful_shutdown_timeout": timedelta(seconds=3),

@@ -15,10 +15,10 @@ from typing import Any, Final, Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from db import outbox
-from db.alarms import raise_alarm
+from db.alarms import put_alarm
 from db.engine import Database
 from db.outbox import Entry
 from db.tables import NoticeRow
@@ -107,8 +107,9 @@ class TableGateway:
     async def _write_all(self) -> None:
         waiting, self._waiting = self._waiting, []
         try:
-            async with self._database.write() as session:
-                await session.run_sync(insert_missing, NoticeRow, [row for row, _ in waiting])
+            await self._database.transact(
+                lambda session: insert_missing(session, NoticeRow, [row for row, _ in waiting])
+            )
         except BaseException as error:
             for _, written in waiting:
                 if not written.done():
@@ -156,14 +157,13 @@ class Deliverer:
             if not await outbox.is_due(session, self._clock()):
                 return 0
         now = self._clock()
-        async with self._database.write() as session:
-            entries = await outbox.claim(session, now, now + LEASE, most=MOST, repeatable=self._gateway.repeatable)
+        entries = await self._database.transact(
+            lambda session: outbox.claim(session, now, now + LEASE, most=MOST, repeatable=self._gateway.repeatable)
+        )
         groups = _by_issue(entries)
         outcomes = [each for group in await asyncio.gather(*map(self._in_order, groups)) for each in group]
         if outcomes:
-            async with self._database.write() as session:
-                for outcome in outcomes:
-                    await self._settle(session, outcome)
+            await self._database.transact(lambda session: self._settle(session, outcomes))
         return len(entries)
 
     async def _in_order(self, entries: Sequence[Entry]) -> list[_Outcome]:
@@ -199,17 +199,19 @@ class Deliverer:
             return _Outcome(entry, error)
         return _Outcome(entry, error, self._clock() + wait(entry.attempt))
 
-    async def _settle(self, session: AsyncSession, outcome: _Outcome) -> None:
-        entry, now = outcome.entry, self._clock()
-        if not outcome.begun:
-            await outbox.release(session, [entry], now)
-        elif outcome.error is None or outcome.until is None:
-            await outbox.settle(session, entry, now, outcome.error)
-        else:
-            await outbox.postpone(session, entry, now, outcome.until, outcome.error)
-            if entry.kind == "job" and entry.attempt == MOST_TRIES:
-                detail = {"job": entry.template, "id": entry.id, "error": outcome.error}
-                await raise_alarm(session, "job-failing", entry.issue, detail, now)
+    def _settle(self, session: Session, outcomes: Sequence[_Outcome]) -> None:
+        now = self._clock()
+        for outcome in outcomes:
+            entry = outcome.entry
+            if not outcome.begun:
+                outbox.release(session, [entry], now)
+            elif outcome.error is None or outcome.until is None:
+                outbox.settle(session, entry, now, outcome.error)
+            else:
+                outbox.postpone(session, entry, now, outcome.until, outcome.error)
+                if entry.kind == "job" and entry.attempt == MOST_TRIES:
+                    detail = {"job": entry.template, "id": entry.id, "error": outcome.error}
+                    put_alarm(session, "job-failing", entry.issue, detail, now)
 
 
 def wait(attempt: int) -> timedelta:

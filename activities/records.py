@@ -42,12 +42,18 @@ class DifferentError(Exception):
 
 
 class Breaker:
-    """Open after a failure: local attempts are refused, but for one that may try again after `cool` seconds."""
+    """Open after a failure: local attempts are refused, but for one that may try again after `cool` seconds.
 
-    def __init__(self, cool: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+    An attempt that only took too long does not open it while others come through, the last within `busy` seconds:
+    the database has much to do then, and ordinary attempts would give it more.
+    """
+
+    def __init__(self, cool: float = 5.0, clock: Callable[[], float] = time.monotonic, busy: float = 0.5) -> None:
         self._cool = cool
         self._clock = clock
+        self._busy = busy
         self._shut_until: float | None = None
+        self._answered: float | None = None
 
     @property
     def is_open(self) -> bool:
@@ -63,6 +69,9 @@ class Breaker:
         return True
 
     def trip(self, error: BaseException) -> None:
+        took_too_long = isinstance(error, TimeoutError | asyncio.CancelledError)
+        if took_too_long and self._answered is not None and self._clock() - self._answered < self._busy:
+            return
         if self._shut_until is None:
             log.warning("records.breaker_opened", error=type(error).__name__)
         self._shut_until = self._clock() + self._cool
@@ -71,10 +80,17 @@ class Breaker:
         if self._shut_until is not None:
             log.info("records.breaker_closed")
         self._shut_until = None
+        self._answered = self._clock()
 
 
 _BREAKER: Final = Breaker()
 """That of the process."""
+
+
+def _away(error: BaseException) -> ApplicationError:
+    """In an outage each attempt ends here: nothing that fills the log, and with its cause the history."""
+    name, category = type(error).__name__, ApplicationErrorCategory.BENIGN
+    return ApplicationError("the database is away, or has too much to do", type=name, category=category)
 
 
 class Records:
@@ -95,9 +111,7 @@ class Records:
             stored = await self._within(ORDINARY_SECONDS, self._store(batch, may_rewrite=True))
         except _AWAY as error:
             self._breaker.trip(error)
-            # In an outage each attempt ends here: nothing that fills the log, and with its cause the history.
-            name, category = type(error).__name__, ApplicationErrorCategory.BENIGN
-            raise ApplicationError("the database is away", type=name, category=category) from None
+            raise _away(error) from None
         except DifferentError as error:
             await self._raise("stored-differs", batch.issue, why=str(error))
             raise
@@ -121,9 +135,12 @@ class Records:
             raise ApplicationError("the database was away just now", type="BreakerOpen", non_retryable=True)
         try:
             stored = await self._within(self._local_seconds, self._store(batch, may_rewrite=False))
-        except (*_AWAY, asyncio.CancelledError) as error:
+        except asyncio.CancelledError as error:
             self._breaker.trip(error)
             raise
+        except _AWAY as error:
+            self._breaker.trip(error)
+            raise _away(error) from None
         except (GapError, ConflictError, DifferentError) as error:
             self._breaker.close()
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None

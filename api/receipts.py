@@ -15,9 +15,9 @@ from domain.issue import Issue, Receipt
 
 _Key = tuple[str, str]
 
-_FIRST: Final = 0.008
+FIRST: Final = 0.008
 """Seconds until the first look: a row usually takes 12 ms, and each look costs a millisecond or more of work."""
-_OFTEN: Final = 0.005
+OFTEN: Final = 0.005
 _SELDOM: Final = 0.05
 _SHARE: Final = 0.25
 """Between those two, a look comes after this share of the time waited so far."""
@@ -70,7 +70,7 @@ class Receipts:
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        pause = _FIRST
+        pause = FIRST
         while self._waiting:
             await asyncio.sleep(pause)
             try:
@@ -81,7 +81,7 @@ class Receipts:
                         _resolve(future, None)
             # Those who have got theirs leave before the next look.
             await asyncio.sleep(0)
-            pause = min(_SELDOM, max(_OFTEN, (loop.time() - self._youngest) * _SHARE))
+            pause = min(_SELDOM, max(OFTEN, (loop.time() - self._youngest) * _SHARE))
 
     async def _deliver(self) -> None:
         wanted = {command for command, _ in self._waiting}

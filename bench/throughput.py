@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from os import cpu_count
+from statistics import median
 
 from bench.drive import STEPS, Floor, Issues, Timed, calm_policy
 from bench.figures import Figure, Goal, Result, ratios
@@ -39,12 +41,29 @@ async def throughput(run: Run) -> Result:
     result = Result("throughput", ABOUT.format(at_once=run.scale.at_once))
     result.figures = [Figure("lifecycle throughput / bare + query", ratios(*rates), goal=Goal(">=", 0.8))]
     result.details = [Figure("lifecycles", rates[0], "/s"), Figure("bare lifecycles", rates[1], "/s")]
+    result.remarks = [_limit(ours, floor)]
     for label, phases in (("lifecycle", ours), ("bare lifecycle", floor)):
         for name in phases[0].cpu:
             used = tuple(phase.cpu[name] for phase in phases)
             if max(used) >= 0.1:  # those that had nothing to do are left out
                 result.details.append(Figure(f"processor time of {name}, a {label}", used, "ms"))
     return result
+
+
+def _limit(ours: Sequence[Phase], floor: Sequence[Phase]) -> str:
+    """In words, what the rate is limited by: the processor time of a life."""
+
+    def spent(phases: Sequence[Phase], name: str) -> float:
+        return median(phase.cpu[name] for phase in phases)
+
+    whole = sum(spent(ours, name) for name in ours[0].cpu)
+    return (
+        f"What limits the rate: a life takes {spent(ours, 'worker'):.0f} ms of the worker's processor time and "
+        f"{spent(ours, 'temporal'):.0f} ms of the server's, where a bare one takes {spent(floor, 'floor'):.0f} ms and "
+        f"{spent(floor, 'temporal'):.0f} ms. All together a life takes {whole:.0f} ms, so {cpu_count()} cores can do "
+        f"{1000 * (cpu_count() or 1) / whole:.0f} of them a second at most. The worker's part is Python: five folds, five "
+        "transactions, and what the SDK does for each task, activity and payload."
+    )
 
 
 async def closed_loop(run: Run, live: Live) -> Phase:

@@ -71,8 +71,8 @@ async def is_due(session: AsyncSession, now: datetime) -> bool:
     return bool(await session.scalar(select(exists().where(OutboxRow.ready_at <= now))))
 
 
-async def claim(
-    session: AsyncSession, now: datetime, lease: datetime, *, most: int = 20, repeatable: bool = False
+def claim(
+    session: Session, now: datetime, lease: datetime, *, most: int = 20, repeatable: bool = False
 ) -> tuple[Entry, ...]:
     """Takes what is due, oldest first, for oneself until `lease`.
 
@@ -80,34 +80,34 @@ async def claim(
     idempotent, and notices if the gateway drops repeats (`repeatable`); other notices fail for good.
     """
     if not repeatable:
-        await session.execute(
+        session.execute(
             update(OutboxRow)
             .where(OutboxRow.status == "sending", OutboxRow.kind == "notice", OutboxRow.ready_at <= now)
             .values(status="failed", last_error=UNKNOWN, ready_at=None, finished_at=now)
         )
     query = select(OutboxRow).where(OutboxRow.ready_at <= now).order_by(OutboxRow.id).limit(most)
-    rows = (await session.scalars(query.with_for_update(skip_locked=True))).all()
+    rows = (session.scalars(query.with_for_update(skip_locked=True))).all()
     for row in rows:
         row.status, row.attempts, row.ready_at = "sending", row.attempts + 1, lease
-    await session.flush()
+    session.flush()
     return tuple(_entry(row, lease) for row in rows)
 
 
-async def settle(session: AsyncSession, entry: Entry, now: datetime, error: str | None = None) -> None:
+def settle(session: Session, entry: Entry, now: datetime, error: str | None = None) -> None:
     """For good: it was sent, or, with an error, it failed."""
     status = "failed" if error else "sent"
-    await _close(session, entry, status=status, last_error=error, ready_at=None, finished_at=now)
+    _close(session, entry, status=status, last_error=error, ready_at=None, finished_at=now)
 
 
-async def postpone(session: AsyncSession, entry: Entry, now: datetime, until: datetime, error: str) -> None:
+def postpone(session: Session, entry: Entry, now: datetime, until: datetime, error: str) -> None:
     """It was surely not sent; the next try is at `until`."""
-    await _give_back(session, entry, now, ready_at=until, last_error=error)
+    _give_back(session, entry, now, ready_at=until, last_error=error)
 
 
-async def release(session: AsyncSession, entries: Sequence[Entry], now: datetime) -> None:
+def release(session: Session, entries: Sequence[Entry], now: datetime) -> None:
     """Gives back what was claimed and not begun; the attempt does not count."""
     for entry in entries:
-        await _give_back(session, entry, now, ready_at=now, attempts=entry.attempt - 1)
+        _give_back(session, entry, now, ready_at=now, attempts=entry.attempt - 1)
 
 
 async def tally(session: AsyncSession) -> dict[tuple[str, str], int]:
@@ -116,12 +116,12 @@ async def tally(session: AsyncSession) -> dict[tuple[str, str], int]:
     return {(kind, status): number for kind, status, number in await session.execute(query)}
 
 
-async def _give_back(session: AsyncSession, entry: Entry, now: datetime, **values: Any) -> None:
+def _give_back(session: Session, entry: Entry, now: datetime, **values: Any) -> None:
     """For another try, unless the record was rewritten meanwhile and nothing asks for it any more."""
-    if await session.run_sync(_is_asked_for, entry):
-        await _close(session, entry, **values, status="pending")
+    if _is_asked_for(session, entry):
+        _close(session, entry, **values, status="pending")
     else:
-        await _close(session, entry, **values | {"status": "withdrawn", "ready_at": None, "finished_at": now})
+        _close(session, entry, **values | {"status": "withdrawn", "ready_at": None, "finished_at": now})
 
 
 def _is_asked_for(session: Session, entry: Entry) -> bool:
@@ -137,10 +137,10 @@ def _is_asked_for(session: Session, entry: Entry) -> bool:
     return _key(vars(entry)) in map(_key, _asked(load_event(body), after))
 
 
-async def _close(session: AsyncSession, entry: Entry, **values: Any) -> None:
+def _close(session: Session, entry: Entry, **values: Any) -> None:
     """Only while the claim still holds: whoever claimed it since has the say."""
     holds = and_(OutboxRow.id == entry.id, OutboxRow.status == "sending", OutboxRow.attempts == entry.attempt)
-    await session.execute(update(OutboxRow).where(holds).values(**values))
+    session.execute(update(OutboxRow).where(holds).values(**values))
 
 
 def _asked(event: Event, after: Issue) -> Iterator[dict[str, Any]]:

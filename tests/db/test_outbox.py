@@ -28,8 +28,7 @@ async def entries(database: Database) -> list[OutboxRow]:
 
 
 async def claim(database: Database, after: timedelta = timedelta(), **options: object) -> tuple[Entry, ...]:
-    async with database.write() as session:
-        return await outbox.claim(session, NOW + after, NOW + after + LEASE, **options)
+    return await database.transact(lambda session: outbox.claim(session, NOW + after, NOW + after + LEASE, **options))
 
 
 async def queued(database: Database, number: int = 1) -> list[Story]:
@@ -73,9 +72,9 @@ async def test_what_was_on_its_way_at_a_rewrite_comes_back_only_if_it_is_still_a
     async with database.write() as session:
         if begun:
             for entry in taken:
-                await outbox.postpone(session, entry, NOW, NOW + SOON, "busy")
+                await session.run_sync(outbox.postpone, entry, NOW, NOW + SOON, "busy")
         else:
-            await outbox.release(session, taken, NOW)
+            await session.run_sync(outbox.release, taken, NOW)
     told = {each.template: (each.status, each.ready_at is None, each.finished_at) for each in await entries(database)}
     assert told == {
         "dispatched": ("pending", False, None),  # before the rewrite
@@ -125,8 +124,8 @@ async def test_it_is_settled_for_good(database: Database):
     await queued(database)
     one, two = await claim(database)
     async with database.write() as session:
-        await outbox.settle(session, one, NOW + SOON)
-        await outbox.settle(session, two, NOW + SOON, "no such number")
+        await session.run_sync(outbox.settle, one, NOW + SOON)
+        await session.run_sync(outbox.settle, two, NOW + SOON, "no such number")
     sent, failed = await entries(database)
     assert (sent.status, sent.last_error, sent.ready_at, sent.finished_at) == ("sent", None, None, NOW + SOON)
     assert (failed.status, failed.last_error, failed.attempts) == ("failed", "no such number", 1)
@@ -137,8 +136,8 @@ async def test_a_postponed_one_comes_again_then_and_not_before(database: Databas
     await queued(database)
     one, two = await claim(database)
     async with database.write() as session:
-        await outbox.postpone(session, one, NOW, NOW + timedelta(seconds=30), "busy")
-        await outbox.settle(session, two, NOW)
+        await session.run_sync(outbox.postpone, one, NOW, NOW + timedelta(seconds=30), "busy")
+        await session.run_sync(outbox.settle, two, NOW)
     assert await claim(database, timedelta(seconds=29)) == ()
     (again,) = await claim(database, timedelta(seconds=30))
     assert (again.id, again.attempt) == (one.id, 2)
@@ -148,7 +147,7 @@ async def test_one_that_was_not_begun_is_given_back_uncounted(database: Database
     await queued(database)
     taken = await claim(database)
     async with database.write() as session:
-        await outbox.release(session, taken, NOW)
+        await session.run_sync(outbox.release, taken, NOW)
     assert [entry.attempt for entry in await claim(database)] == [1, 1]
 
 
@@ -177,9 +176,9 @@ async def test_who_lost_the_claim_has_no_say_any_more(database: Database):
     again = await claim(database, LEASE, repeatable=True)
     async with database.write() as session:
         for entry in late:
-            await outbox.settle(session, entry, NOW, "too late")
+            await session.run_sync(outbox.settle, entry, NOW, "too late")
     assert {each.status for each in await entries(database)} == {"sending"}
     async with database.write() as session:
         for entry in again:
-            await outbox.settle(session, entry, NOW)
+            await session.run_sync(outbox.settle, entry, NOW)
         assert await outbox.tally(session) == {("notice", "sent"): 2}
