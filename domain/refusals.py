@@ -13,6 +13,7 @@ from domain.clocks import RULE_CLOCKS
 from domain.issue import Clock, Issue, next_rung, rank
 from domain.limits import MOST_COMMANDS
 from domain.vocabulary import LEVELS, Assessment, Level, Status
+from domain.worktime import YearCalendar
 
 
 @dataclass(frozen=True)
@@ -124,35 +125,24 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return _accept(issue, actor)
         case c.Decline() if issue.declined:
             return Refusal("not-now", "a decline awaits its ruling already")
-        case c.Rule() if not issue.declined:
-            return Refusal("not-now", "there is no decline to rule on")
-        case c.Rule() if level_of(actor) not in issue.ladder:
-            return Refusal("not-yours", "here the community is the operator itself; the street rules on its declines")
-        case c.Return() | c.Redispatch() | c.Rule(upheld=True) if issue.shelved and actor.role != "street":
-            return Refusal("not-yours", "the street shelved it; only the street takes it up again")
-        case c.Rule(upheld=True, handler=handler) if handler == issue.handler.code:
-            return Refusal("not-now", f"{handler} handles it already")
-        case c.Correct(category=category, urgent=urgent) if category is not None or urgent is False:
-            # Whoever is judged by a limit does not choose it.
-            if "senior" not in capacities(issue, actor):
-                return Refusal(
-                    "not-yours", "only the community or the street changes the category or lowers the urgency"
-                )
-            return None
+        case c.Return() | c.Redispatch() | c.Resume() if (shelved := _shelved(issue, actor)) is not None:
+            return shelved
+        case c.Rule() as body:
+            return _rule(issue, body, actor)
+        case c.Correct() as body:
+            return _correct(issue, body, actor)
         case c.Assess(assessment=assessment) if sized(issue, assessment):
             return Refusal("not-now", f"the issue is assessed as {assessment} already")
-        case c.Assess(assessment=assessment, reason="") if resized(issue, assessment):
-            return Refusal("invalid", "another assessment needs a reason")
-        case c.Arrive(assessment=assessment, note="") if assessment is not None and resized(issue, assessment):
-            return Refusal("invalid", "another assessment needs a reason, as a note")
+        case c.Assess(assessment=assessment, reason="") | c.Arrive(assessment=assessment, note="") if resized(
+            issue, assessment
+        ):
+            return Refusal("invalid", "another assessment needs a reason; on arrival the note is one")
         case c.Plan() | c.StepDone():
             return _plan(issue, command)
         case c.Ask() if issue.asked >= issue.policy.ask.times:
             return Refusal("limit", f"the resident may be asked {issue.policy.ask.times} times, and has been")
         case c.Wait(review=review):
             return _wait(issue, review - command.at)
-        case c.Resume() if issue.shelved and actor.role != "street":
-            return Refusal("not-yours", "the street shelved it; only the street resumes it")
         case c.Schedule(time=time) if time <= command.at:
             return Refusal("invalid", "an appointment lies in the future")
         case c.Schedule(time=time) if time - command.at > FARTHEST:
@@ -174,13 +164,40 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
         case c.ChangePolicy(body=body) if body is None:
             return Refusal("invalid", "there is no policy of that id")
         case c.CalendarPublished(calendar=calendar):
-            if (problem := next(calendar.problems(), None)) is not None:
-                return Refusal("invalid", problem)
-            known = max((each.version for each in issue.calendars if each.year == calendar.year), default=0)
-            newer = f"version {known} of {calendar.year} is known already"
-            return Refusal("not-now", newer) if known > calendar.version else None
+            return _calendar(issue, calendar)
         case _:
             return None
+
+
+def _shelved(issue: Issue, actor: c.Actor) -> Refusal | None:
+    if issue.shelved and actor.role != "street":
+        return Refusal("not-yours", "the street shelved it; only the street takes it up again")
+    return None
+
+
+def _rule(issue: Issue, body: c.Rule, actor: c.Actor) -> Refusal | None:
+    if not issue.declined:
+        return Refusal("not-now", "there is no decline to rule on")
+    if level_of(actor) not in issue.ladder:
+        return Refusal("not-yours", "here the community is the operator itself; the street rules on its declines")
+    if body.upheld and body.handler == issue.handler.code:
+        return Refusal("not-now", f"{body.handler} handles it already")
+    return _shelved(issue, actor) if body.upheld else None
+
+
+def _correct(issue: Issue, body: c.Correct, actor: c.Actor) -> Refusal | None:
+    """Whoever is judged by a limit does not choose it."""
+    if (body.category is None and body.urgent is not False) or "senior" in capacities(issue, actor):
+        return None
+    return Refusal("not-yours", "only the community or the street changes the category or lowers the urgency")
+
+
+def _calendar(issue: Issue, calendar: YearCalendar) -> Refusal | None:
+    if (problem := next(calendar.problems(), None)) is not None:
+        return Refusal("invalid", problem)
+    known = max((each.version for each in issue.calendars if each.year == calendar.year), default=0)
+    newer = f"version {known} of {calendar.year} is known already"
+    return Refusal("not-now", newer) if known > calendar.version else None
 
 
 def _accept(issue: Issue, actor: c.Actor) -> Refusal | None:
@@ -204,9 +221,9 @@ def sized(issue: Issue, assessment: Assessment) -> bool:
     return issue.assessment == assessment and f"assessed:{assessment}" in issue.term
 
 
-def resized(issue: Issue, assessment: Assessment) -> bool:
+def resized(issue: Issue, assessment: Assessment | None) -> bool:
     """Whether that would be another size than the issue had so far."""
-    return issue.assessment is not None and issue.assessment != assessment
+    return None not in (issue.assessment, assessment) and issue.assessment != assessment
 
 
 def extendable(issue: Issue, actor: c.Actor) -> Clock | None:
