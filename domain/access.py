@@ -50,23 +50,32 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
 
 def capacities(issue: Issue, actor: Actor) -> frozenset[Capacity]:
     """What the actor, in the role in which he acts, is to this issue; empty for a stranger."""
-    found: set[Capacity] = set()
     if actor.role == "resident":
-        return frozenset({"reporter"} if actor.person == issue.reporter else ())
-    if actor.org == issue.handler.code and actor.role in HANDLER_ROLES[issue.handler.kind]:
-        found.add("handler")
+        return _REPORTER if actor.person == issue.reporter else _STRANGER
+    found: list[Capacity] = []
+    if _handles(issue, actor):
+        found.append("handler")
     level = _level(issue, actor)
     if level is not None:
-        found.add("chain")
+        found.append("chain")
         if level == issue.level and actor.org == lead_org(issue):
-            found.add("lead")
+            found.append("lead")
         if level != "property" and rank(level) >= rank(issue.level):
-            found.add("senior")
+            found.append("senior")
         if level == "street":
-            found.add("street")
+            found.append("street")
     if actor.role == "admin" and actor.org == issue.place.street:
-        found.add("admin")
+        found.append("admin")
     return frozenset(found)
+
+
+_REPORTER: Final[frozenset[Capacity]] = frozenset({"reporter"})
+_STRANGER: Final[frozenset[Capacity]] = frozenset()
+
+
+def _handles(issue: Issue, actor: Actor) -> bool:
+    handler = issue.handler
+    return actor.org == handler.code and actor.role in HANDLER_ROLES[handler.kind]
 
 
 def _level(issue: Issue, actor: Actor) -> Level | None:
@@ -119,11 +128,7 @@ def may_give(issue: Issue, actor: Actor, command: str) -> bool:
 
 def milestone_scopes(issue: Issue, actor: Actor) -> tuple[Level, ...]:
     """The levels whose clauses this actor's milestones meet: only those of his own org."""
-    found = capacities(issue, actor)
-    own: list[Level] = []
-    if "handler" in found:
-        own.append("property")
     level = _level(issue, actor)
-    if level is not None and level not in own:
-        own.append(level)
-    return tuple(own)
+    if not _handles(issue, actor):
+        return () if level is None else (level,)
+    return ("property",) if level in (None, "property") else ("property", level)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 import domain.commands as c
-from domain.clocks import Deadline, next_deadline
+from domain.clocks import next_deadline, passed_deadline
 from domain.decide import Fold, act
 from domain.events import Closed, Event
 from domain.issue import Issue
@@ -31,21 +31,18 @@ def advance(issue: Issue, inbox: Iterable[c.Command], now: datetime) -> tuple[Is
     for command in inbox:
         if command.id and command.id in issue.receipts:
             continue
-        issue = _fire(issue, _clamped(issue, command.at, now), now, happened)
-        # Deadlines that fired may have moved `since` on.
-        fold = RULES[issue.rules_version](issue, replace(command, at=_clamped(issue, command.at, now)))
+        at = max(issue.since, min(command.at, now))
+        issue = _fire(issue, at, now, happened)
+        at = max(issue.since, at)  # deadlines that fired may have moved it on
+        fold = RULES[issue.rules_version](issue, command if at is command.at else replace(command, at=at))
         happened += fold.events
         issue = fold.issue
     issue = _fire(issue, now - issue.policy.grace.span, now, happened)
     return issue, happened
 
 
-def _clamped(issue: Issue, at: datetime, now: datetime) -> datetime:
-    return max(issue.since, min(at, now))
-
-
 def _fire(issue: Issue, until: datetime, now: datetime, happened: list[Event]) -> Issue:
-    while (deadline := next_deadline(issue, now)) is not None and _has_passed(deadline, until):
+    while (deadline := passed_deadline(issue, now, until)) is not None:
         body = c.DeadlinePassed(deadline.clause, deadline.what, recorded_at=now, until=until)
         at = max(issue.since, deadline.at)
         fold = RULES[issue.rules_version](issue, c.Command("", at, None, body))
@@ -54,11 +51,6 @@ def _fire(issue: Issue, until: datetime, now: datetime, happened: list[Event]) -
         happened += fold.events
         issue = fold.issue
     return issue
-
-
-def _has_passed(deadline: Deadline, moment: datetime) -> bool:
-    """On time means before the deadline: what happens at the deadline is late."""
-    return deadline.at <= moment
 
 
 def follows_from_commands(inbox: Iterable[c.Command], events: Iterable[Event], now: datetime) -> bool:

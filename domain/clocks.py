@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from domain.issue import Clock, Issue, Mark, lead_org, lowest, org_of, rank, rung
@@ -49,37 +49,37 @@ def wind(issue: Issue, afresh: bool = False) -> tuple[Clock, ...]:
     A clock that runs already is kept as it is, unless `afresh`: then its times are worked out again from its
     start (after a pause, an extension, another calendar or policy), and what it has already done stays done.
     """
-    old = {(clock.clause, clock.start): clock for clock in issue.clocks}
-    rested = {(clock.clause, clock.start): clock for clock in issue.resting}
     clocks: list[Clock] = []
     for clause, start in _running(issue):
-        key = (clause.id, start)
-        known = old.get(key)
-        clocks.append(known if known and not afresh else _clock(issue, clause, start, known or rested.get(key)))
-    clocks += (clock for clock in issue.clocks if clock.clause in RULE_CLOCKS)
+        known = find(issue.clocks, clause.id, start)
+        if known is None or afresh:
+            known = _clock(issue, clause, start, known or find(issue.resting, clause.id, start))
+        clocks.append(known)
+    clocks += [clock for clock in issue.clocks if clock.clause in RULE_CLOCKS]
     return tuple(clocks)
+
+
+def find(clocks: Iterable[Clock], clause: str, start: Mark) -> Clock | None:
+    """The clock of that clause that runs from that start."""
+    for clock in clocks:
+        if clock.clause == clause and clock.start == start:
+            return clock
+    return None
 
 
 def _running(issue: Issue) -> Iterator[tuple[Clause, Mark]]:
     """The clauses whose clock has started and whose milestone is not reached, each with its start."""
-    for clause in issue.policy.applying(issue.level, issue.assessment, issue.urgent, issue.category):
-        start = _start(issue, clause)
-        if start is not None and not _is_met(issue, clause, start) and not _is_idle(issue, clause):
+    assessment = issue.assessment
+    for clause in issue.policy.applying(issue.level, assessment, issue.urgent, issue.category):
+        kind = clause.starts
+        if kind == "assessed" and assessment is not None:
+            kind = f"assessed:{assessment}"  # a reassessment to the same size gives no more time
+        start = (issue.marks if clause.level == "issue" else issue.term).get(kind)
+        if start is None or _is_idle(issue, clause):
+            continue
+        met = issue.met.get(clause.scope)
+        if met is None or met.seq <= start.seq:
             yield clause, start
-
-
-def _start(issue: Issue, clause: Clause) -> Mark | None:
-    kind = clause.starts
-    if kind == "assessed" and issue.assessment is not None:
-        kind = f"assessed:{issue.assessment}"  # a reassessment to the same size gives no more time
-    if clause.level == "issue":
-        return issue.marks.get(kind)
-    return issue.term.get(kind)
-
-
-def _is_met(issue: Issue, clause: Clause, start: Mark) -> bool:
-    met = issue.met.get(f"{clause.level}:{clause.milestone}")
-    return met is not None and met.seq > start.seq
 
 
 def _is_idle(issue: Issue, clause: Clause) -> bool:
@@ -92,24 +92,17 @@ def _is_idle(issue: Issue, clause: Clause) -> bool:
 
 def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Clock:
     # Work that is done owes nothing while the resident looks at it, but for an answer that was not given.
-    pauses = issue.pauses if clause.milestone == "answer" else (*issue.pauses, *issue.looked)
+    pauses = issue.pauses if clause.milestone == "answer" or not issue.looked else (*issue.pauses, *issue.looked)
     promise = promised(
         clause, issue.policy, issue.calendars, start.at, pauses=pauses, urgent=issue.urgent,
         extended=issue.extensions.get(clause.id, ()),
     )  # fmt: skip
     by_days = clause.limit.unit in ("nd", "wd")
     clock = Clock(
-        clause=clause.id,
-        level=clause.level,
-        milestone=clause.milestone,
-        start=start,
-        due=promise.due,
-        warn=promise.warn,
-        climbs=promise.climbs,
-        provisional=promise.provisional,
-        round=by_days,
+        clause.id, clause.level, clause.milestone, start, promise.due, promise.warn, promise.climbs,
+        provisional=promise.provisional, round=by_days,
         climbs_round=by_days or any(at_opening(climb, issue.policy.service_hours) for climb in promise.climbs),
-    )
+    )  # fmt: skip
     if known is not None:
         # A light that was on goes out only where its moment has moved beyond the present.
         warned = known.warned and (clock.warn is None or clock.warn <= issue.since)
@@ -138,11 +131,17 @@ def next_climb(issue: Issue, clock: Clock) -> tuple[int, Level] | None:
 
 
 def with_clock(issue: Issue, clock: Clock) -> Issue:
-    return replace(issue, clocks=(*without_clock(issue, clock.clause).clocks, clock))
+    return replace(issue, clocks=(*but(issue.clocks, clock.clause), clock))
 
 
 def without_clock(issue: Issue, *names: str) -> Issue:
-    return replace(issue, clocks=tuple(clock for clock in issue.clocks if clock.clause not in names))
+    left = but(issue.clocks, *names)
+    return issue if len(left) == len(issue.clocks) else replace(issue, clocks=left)
+
+
+def but(clocks: tuple[Clock, ...], *names: str) -> tuple[Clock, ...]:
+    """The clocks of other clauses."""
+    return tuple([clock for clock in clocks if clock.clause not in names])
 
 
 def skip_climbs(clock: Clock, moment: datetime) -> Clock:
@@ -156,25 +155,44 @@ def next_deadline(issue: Issue, now: datetime | None = None) -> Deadline | None:
     With `now`, warnings are left out whose limit has passed by then: nobody is warned of what is over.
     At one moment limits come before climbs, so that ``overdue`` precedes ``escalated``.
     """
-    if issue.is_closed:
-        return None
-    found = min(_deadlines(issue, now), key=lambda item: (item[0].at, item[1]), default=None)
-    return found[0] if found else None
+    found = _moments(issue, now, _EVER)
+    return Deadline(*min(found)[3:]) if found else None
 
 
-def _deadlines(issue: Issue, now: datetime | None) -> Iterator[tuple[Deadline, int]]:
+def passed_deadline(issue: Issue, now: datetime, until: datetime) -> Deadline | None:
+    """The next deadline, if it has passed by `until`: on time means before it, what happens at the deadline is late."""
+    found = _moments(issue, now, until)
+    return Deadline(*min(found)[3:]) if found else None
+
+
+_Moment = tuple[datetime, int, int, datetime, str, str, bool, int]
+_EVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def _moments(issue: Issue, now: datetime | None, until: datetime) -> list[_Moment]:
+    """The deadlines up to `until`, each behind what orders it: when, what comes first at one moment, a number."""
+    found: list[_Moment] = []
+    if issue.closed is not None:
+        return found
+    paused = issue.paused_at is not None
     for clock in issue.clocks:
-        if issue.is_paused and clock.clause not in ("ask", "review"):
+        if paused and clock.clause not in ("ask", "review"):
             continue
-        over = now is not None and clock.due <= now
-        if clock.warn is not None and not clock.warned and not clock.overdue and not over:
-            yield Deadline(clock.warn, clock.clause, "warn", clock.round), 0
-        if not clock.overdue and not _unsettled(clock):
-            yield Deadline(clock.due, clock.clause, "limit", clock.round), 1
-        if (climb := next_climb(issue, clock)) is not None:
-            yield Deadline(clock.climbs[climb[0]], clock.clause, "climb", clock.climbs_round, climb[0]), 2
-    if issue.reminder is not None and issue.reminder.at is not None and not issue.is_paused:
-        yield Deadline(issue.reminder.at, REMIND, "remind"), 3
+        due, warn = clock.due, clock.warn
+        if not clock.overdue:
+            over = now is not None and due <= now
+            if warn is not None and warn <= until and not clock.warned and not over:
+                found.append((warn, 0, len(found), warn, clock.clause, "warn", clock.round, 0))
+            if due <= until and not _unsettled(clock):
+                found.append((due, 1, len(found), due, clock.clause, "limit", clock.round, 0))
+        climbs = clock.climbs
+        if climbs and min(climbs) <= until and (climb := next_climb(issue, clock)) and climbs[climb[0]] <= until:
+            at, step = climbs[climb[0]], climb[0]
+            found.append((at, 2, len(found), at, clock.clause, "climb", clock.climbs_round, step))
+    reminder = issue.reminder
+    if reminder is not None and reminder.at is not None and not paused and reminder.at <= until:
+        found.append((reminder.at, 3, len(found), reminder.at, REMIND, "remind", False, 0))
+    return found
 
 
 def _unsettled(clock: Clock) -> bool:
@@ -213,14 +231,20 @@ def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
 
 def next_step(issue: Issue) -> NextStep | None:
     """Who must act next and by when; while the clock stands still, who must set it going."""
-    if issue.is_closed:
-        return None
-    if issue.is_paused:
-        clocks: Iterable[Clock] = (clock for clock in issue.clocks if clock.clause in ("ask", "review"))
-    else:
-        clocks = issue.clocks
-    clock = min(clocks, key=lambda clock: clock.due, default=None)
+    clock = next_clock(issue)
     return None if clock is None else NextStep(clock.milestone, clock.due, owner(issue, clock), clock.clause)
+
+
+def next_clock(issue: Issue) -> Clock | None:
+    """The clock of the next step."""
+    if issue.closed is not None:
+        return None
+    paused = issue.paused_at is not None
+    first: Clock | None = None
+    for clock in issue.clocks:
+        if (not paused or clock.clause in ("ask", "review")) and (first is None or clock.due < first.due):
+            first = clock
+    return first
 
 
 def owner(issue: Issue, clock: Clock) -> str | None:

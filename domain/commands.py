@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
@@ -31,7 +32,7 @@ from domain.vocabulary import (
     Service,
     WaitReason,
 )
-from domain.wire import PERSONAL, RESOLVED, WireError, digest, dump, load
+from domain.wire import PERSONAL, RESOLVED, WireError, digest, dump, dump_fields, load
 from domain.worktime import Limit, YearCalendar
 
 
@@ -413,9 +414,12 @@ class Command:
 
         What the API looked up is left out: the directory may say something else when the same is sent again.
         """
-        given = (each for each in fields(self.body) if each.metadata.get("resolved") is not True)
-        asked = dump(self.body)
-        return digest([self.name, {each.name: asked[each.name] for each in given if each.name in asked}])
+        return digest([self.name, dump_fields(self.body, but=_resolved(type(self.body)))])
+
+
+@cache
+def _resolved(body: type[Body]) -> frozenset[str]:
+    return frozenset(each.name for each in fields(body) if each.metadata.get("resolved") is True)
 
 
 def _name(body: type[Body]) -> str:
@@ -459,8 +463,7 @@ def load_command(name: str, plain: Mapping[str, Any]) -> Command:
         raise WireError(f"Command: there is no command {name!r}")
     envelope = load(_Envelope, plain, "Command")
     check_id(envelope.id)
-    body = load(kind, envelope.body)
-    return Command(envelope.id, envelope.at, envelope.actor, body, envelope.expected_version)
+    return Command(envelope.id, envelope.at, envelope.actor, load(kind, envelope.body), envelope.expected_version)
 
 
 @dataclass(frozen=True)

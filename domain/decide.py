@@ -8,7 +8,7 @@ from typing import Final
 
 import domain.commands as c
 import domain.events as e
-from domain.clocks import REMIND, next_climb, next_step, reminder_after
+from domain.clocks import REMIND, next_climb, next_clock, reminder_after
 from domain.evolve import evolve, reached_by
 from domain.issue import Clock, Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
@@ -41,28 +41,29 @@ class Fold:
         """One more event; `clause` and `was_due` are found out where the event reaches a milestone."""
         before = self.issue
         event = e.Event(
-            seq=before.version + 1, at=self.at, actor=self.actor, level=level or before.level, body=body,
-            recorded_at=self.recorded_at, clause=clause, was_due=was_due, command=self.command,
+            before.version + 1, self.at, self.actor, level or before.level, body, self.recorded_at, clause,
+            was_due=was_due, command=self.command,
         )  # fmt: skip
-        event = replace(event, held=held(before, event))
-        self.issue = evolve(before, event)
-        step = next_step(self.issue)
-        met = _met(before, self.issue, event)
-        if clause is None and met is not None:
-            event = replace(event, clause=met.clause, was_due=met.due)
-        self.events.append(replace(event, due=step.due if step else None))
+        self.issue = after = evolve(before, event)
+        if clause is None and (met := _met(before, after, event)) is not None:
+            clause, was_due = met.clause, met.due
+        step = next_clock(after)
+        due = None if step is None else step.due
+        self.events.append(replace(event, clause=clause, was_due=was_due, due=due, held=held(before, event)))
 
 
 def _met(before: Issue, after: Issue, event: e.Event) -> Clock | None:
     """The clock of the milestone that the event reached: it ran before and, in the same term, runs no more."""
-    if event.actor is None or before.level != after.level or before.term.get("led") != after.term.get("led"):
+    if event.actor is None or before.level != after.level or before.clocks is after.clocks:
+        return None
+    running = [clock.clause for clock in after.clocks]
+    gone = [clock for clock in before.clocks if clock.clause not in running]
+    if not gone or before.term.get("led") != after.term.get("led"):
         return None
     reached: tuple[str, ...] = reached_by(event)
     if event.kind in ("planned", "mitigated", "granted"):  # together they see to `handle`
         reached += ("handle",)
-    running = {clock.clause for clock in after.clocks}
-    gone = (clock for clock in before.clocks if clock.milestone in reached and clock.clause not in running)
-    return min(gone, key=lambda clock: clock.due, default=None)
+    return min([clock for clock in gone if clock.milestone in reached], key=lambda clock: clock.due, default=None)
 
 
 def decide(issue: Issue, command: c.Command) -> tuple[e.Event, ...]:

@@ -1,34 +1,18 @@
 """How an event changes the state of an issue. Nothing else changes it."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import domain.events as e
 from domain import plans
 from domain.access import milestone_scopes
-from domain.clocks import (
-    ALWAYS,
-    RULE_CLOCKS,
-    needs_reminder,
-    next_climb,
-    reminder_after,
-    skip_climbs,
-    wind,
-    with_clock,
-    without_clock,
-)
-from domain.issue import (
-    Clock,
-    Closed,
-    Holding,
-    Issue,
-    Mark,
-    Pending,
-    Receipt,
-    Reminder,
-)
-from domain.minutes import holder, seen_at
+from domain.clocks import ALWAYS, but, next_climb, skip_climbs, with_clock, without_clock
+from domain.issue import Clock, Closed, Issue, Mark, Pending
+from domain.minutes import seen_at
 from domain.place import Handler
+from domain.settle import reminder_from, settle, wound
 from domain.values import replace
 from domain.vocabulary import Milestone, Status
 from domain.worktime import YearCalendar
@@ -62,16 +46,16 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
     """The state after the event; events must come in order, without gaps (ValueError otherwise)."""
     if event.seq != issue.version + 1:
         raise ValueError(f"event {event.seq} does not follow version {issue.version} of issue {issue.id}")
-    issue = replace(issue, version=event.seq, since=event.at)
     mark = Mark(event.at, event.seq)
+    marks, term, declined = issue.marks, issue.term, issue.declined
     kind = _counts_as(event)
-    if kind not in issue.marks or kind not in issue.term:
-        issue = replace(issue, marks={kind: mark, **issue.marks}, term={kind: mark, **issue.term})
-    if issue.declined and event.kind in TAKES_BACK and _moves(issue, event):
-        issue = replace(issue, declined=False)
-    issue = _meet(issue, event, mark)
-    issue = _apply(issue, event, mark)
-    return _settle(issue, event)
+    if kind not in marks or kind not in term:
+        marks, term = {kind: mark, **marks}, {kind: mark, **term}
+    if declined and event.kind in TAKES_BACK and _moves(issue, event):
+        declined = False
+    met = _met(issue, event, mark)
+    issue = replace(issue, version=event.seq, since=event.at, marks=marks, term=term, declined=declined, met=met)
+    return settle(_APPLY[type(event.body)](issue, event, mark), event)
 
 
 def _counts_as(event: e.Event) -> str:
@@ -89,47 +73,26 @@ def reached_by(event: e.Event) -> tuple[str, ...]:
     """The milestones that the event reaches, for those levels that its actor, or the plan's maker, speaks for."""
     if event.actor is None or event.actor.role == "resident":
         return ()
-    answers = isinstance(event.body, e.Completed) and bool(event.body.answer)
-    acts = event.kind not in PASSIVE
-    return (*MEETS.get(_counts_as(event), ()), *(("answer",) if answers else ()), *(("act",) if acts else ()))
+    reached = MEETS.get(_counts_as(event), ())
+    if isinstance(event.body, e.Completed) and event.body.answer:
+        reached = (*reached, "answer")
+    return reached if event.kind in PASSIVE else (*reached, "act")
 
 
-def _meet(issue: Issue, event: e.Event, mark: Mark) -> Issue:
-    """Notes the milestones that the event reaches."""
+def _met(issue: Issue, event: e.Event, mark: Mark) -> Mapping[str, Mark]:
+    """What has been reached when, with the milestones that the event reaches."""
     reached = reached_by(event)
     if event.actor is None or not reached:
-        return issue
+        return issue.met
     met = {**issue.met}
     scopes: tuple[str, ...] = (*milestone_scopes(issue, event.actor), "issue")
     for each in reached:
         if each == "plan" and isinstance(event.body, e.Granted) and issue.proposed is not None:
             met |= {f"{scope}:plan": mark for scope in (*issue.proposed.scopes, "issue")}
         else:
-            met |= {f"{scope}:{each}": mark for scope in scopes}
-    return replace(issue, met=met)
-
-
-def _apply(issue: Issue, event: e.Event, mark: Mark) -> Issue:
-    """What is special to each kind of event; one that changes nothing more leaves its mark only."""
-    match event.body:
-        case e.Reported():
-            return _reported(issue, event, event.body)
-        case e.Dispatched() | e.Redispatched() | e.Ruled() | e.Declined() | e.Escalated() | e.Returned():
-            return _moved(issue, event, mark)
-        case e.Suspended() | e.Waited() | e.Shelved() | e.Supplied() | e.Resumed():
-            return _stopped(issue, event, mark)
-        case e.Requested() | e.Extended() | e.Denied() | e.Corrected() | e.PolicyChanged() | e.CalendarPublished():
-            return _rescheduled(issue, event)
-        case e.Planned() | e.StepDone() | e.Granted():
-            return _planned(issue, event, mark)
-        case e.Warned() | e.Overdue() | e.Reminded():
-            return _lit(issue, event)
-        case e.Closed(kind=kind, satisfaction=satisfaction):
-            issue = replace(issue, status="closed", interrupted=None, closed=Closed(kind, satisfaction))
-            issue = replace(issue, clocks=(), resting=(), reminder=None, pending=None)
-            return replace(issue, paused_at=None, shelved=False, declined=False)
-        case _:
-            return _worked(issue, event, mark)
+            for scope in scopes:
+                met[f"{scope}:{each}"] = mark
+    return met
 
 
 def _worked(issue: Issue, event: e.Event, mark: Mark) -> Issue:
@@ -156,21 +119,28 @@ def _worked(issue: Issue, event: e.Event, mark: Mark) -> Issue:
             return _again(replace(issue, reopened=issue.reopened + 1), event.at, mark)
         case e.Adopted(issue=adopted):
             return replace(issue, adopted=(*issue.adopted, adopted))
-        case (
-            e.Led() | e.Commented() | e.Urged() | e.Withdrawn() | e.Confirmed() | e.Assigned() | e.Contacted()
-            | e.Mitigated() | e.Referred() | e.Sat() | e.Supervised() | e.Instructed() | e.Merged() | e.Rejected()
-            | e.Refused() | e.RejectedSignal()
-        ):  # fmt: skip
-            return issue
         case _:
-            raise TypeError(f"unknown event {event.kind}")
+            raise TypeError(f"{event.kind} is no work")
+
+
+def _noted(issue: Issue, _event: e.Event, _mark: Mark) -> Issue:
+    """It leaves its mark only."""
+    return issue
+
+
+def _closed(issue: Issue, event: e.Event, _mark: Mark) -> Issue:
+    assert isinstance(event.body, e.Closed)
+    return replace(
+        issue, status="closed", interrupted=None, closed=Closed(event.body.kind, event.body.satisfaction),
+        clocks=(), resting=(), reminder=None, pending=None, paused_at=None, shelved=False, declined=False,
+    )  # fmt: skip
 
 
 def _moved(issue: Issue, event: e.Event, mark: Mark) -> Issue:
     """Who handles it, or who leads it, has changed or is disputed."""
     match event.body:
         case e.Dispatched(handler=handler):
-            return _new_term(replace(issue, handler=handler), mark)
+            return _new_term(issue, mark, handler=handler)
         case e.Redispatched(handler=handler):
             return _handed_over(replace(issue, transfers=issue.transfers + 1), handler, event.at, mark)
         case e.Declined():
@@ -182,22 +152,22 @@ def _moved(issue: Issue, event: e.Event, mark: Mark) -> Issue:
         case e.Escalated():
             # Nobody is late for hours in which they could not see the issue: their clock starts at the record.
             led = Mark(event.recorded_at or event.at, event.seq)
-            return _new_term(replace(_count_climb(issue, event), level=event.level, reminder=None), led)
+            return _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
         case e.Returned():
             issue = replace(issue, level=event.level, transfers=issue.transfers + 1)
             issue = replace(issue, reminder=None, declined=False, pending=None)
             issue = _again(_unpause(issue, event.at), event.at, mark)
             return replace(
                 issue,
-                clocks=tuple(skip_climbs(clock, event.at) for clock in issue.clocks),
-                resting=tuple(skip_climbs(clock, event.at) for clock in issue.resting),
+                clocks=tuple([skip_climbs(clock, event.at) for clock in issue.clocks]),
+                resting=tuple([skip_climbs(clock, event.at) for clock in issue.resting]),
             )
         case _:
             raise TypeError(f"{event.kind} moves nothing")
 
 
 def _handed_over(issue: Issue, handler: Handler, at: datetime, mark: Mark) -> Issue:
-    issue = replace(_anew(issue), handler=handler, declined=False, pending=None)
+    issue = _anew(issue, handler=handler, declined=False, pending=None)
     return _new_term(_unpause(_with_status(issue, "dispatched", force=True), at), mark, renewed=True)
 
 
@@ -217,7 +187,7 @@ def _stopped(issue: Issue, event: e.Event, mark: Mark) -> Issue:
             return _unpause(issue, seen_at(event))
 
 
-def _rescheduled(issue: Issue, event: e.Event) -> Issue:
+def _rescheduled(issue: Issue, event: e.Event, _mark: Mark) -> Issue:
     """More time, other numbers, other days: every running clock is worked out again from its start."""
     match event.body:
         case e.Requested(clause=clause, by=by):
@@ -236,41 +206,33 @@ def _rescheduled(issue: Issue, event: e.Event) -> Issue:
             return _with_calendar(issue, calendar)
         case _:
             raise TypeError(f"{event.kind} changes no time")
-    return _wound(issue, afresh=True)
+    return wound(issue, afresh=True)
 
 
-def _reported(issue: Issue, event: e.Event, body: e.Reported) -> Issue:
+def _reported(issue: Issue, event: e.Event, mark: Mark) -> Issue:
+    body = event.body
+    assert isinstance(body, e.Reported)
     assert event.actor is not None
-    issue = replace(
-        issue,
-        number=body.number,
-        place=body.place,
-        category=body.category,
-        urgent=body.urgent,
-        about_operator=body.about_operator,
-        reporter=event.actor.person,
-        follows=body.follows,
-        ladder=body.ladder,
-        level=event.level,
-        rules_version=body.rules_version,
-        opened_at=event.at,
-    )
-    return _new_term(issue, Mark(event.at, event.seq))
+    return _new_term(
+        issue, mark, number=body.number, place=body.place, category=body.category, urgent=body.urgent,
+        about_operator=body.about_operator, reporter=event.actor.person, follows=body.follows, ladder=body.ladder,
+        level=event.level, rules_version=body.rules_version, opened_at=event.at,
+    )  # fmt: skip
 
 
-def _new_term(issue: Issue, led: Mark, renewed: bool = False) -> Issue:
+def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) -> Issue:
     """The level has the lead from `led` on: its own clauses begin anew.
 
     `renewed`: the work is to be done again or by somebody else, so what was promised from the report on is
-    promised again from now on, whoever leads later.
+    promised again from now on, whoever leads later. `changes` are what else becomes of the issue.
     """
-    resting = tuple(clock for clock in issue.resting if clock.level == "issue")
+    resting = tuple([clock for clock in issue.resting if clock.level == "issue"])
     if renewed:  # what was granted on top was granted to those who did the work then
         whole = {clause.id for clause in issue.policy.clause if clause.level == "issue"}
         kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
-        issue = replace(issue, extensions=kept, extended=sum(map(len, kept.values())))
+        changes |= {"extensions": kept, "extended": sum(map(len, kept.values()))}
     begun = {kind: led if renewed else issue.term[kind] for kind in ALWAYS if renewed or kind in issue.term}
-    return replace(issue, term={"led": led, **begun}, resting=resting)
+    return replace(issue, term={"led": led, **begun}, resting=resting, **changes)
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
@@ -312,7 +274,7 @@ def _unpause(issue: Issue, at: datetime) -> Issue:
         issue = without_clock(issue, "appointment")  # it passed while nobody had to act
     if issue.reminder is not None and issue.reminder.at is not None:
         issue = replace(issue, reminder=replace(issue.reminder, at=issue.reminder.at + (at - stopped)))
-    return _wound(issue, afresh=True)
+    return wound(issue, afresh=True)
 
 
 def _planned(issue: Issue, event: e.Event, mark: Mark) -> Issue:
@@ -332,15 +294,17 @@ def _planned(issue: Issue, event: e.Event, mark: Mark) -> Issue:
 
 def _completed(issue: Issue, event: e.Event, body: e.Completed, mark: Mark) -> Issue:
     issue = _unpause(issue, event.at) if issue.is_paused else issue
-    issue = replace(_anew(issue), status="completed", interrupted=None, completion=body.kind)
-    issue = replace(issue, pending=None, declined=False, reminder=None)
     clock = Clock("silence", "issue", "confirm", mark, body.silent_until, provisional=body.provisional)
-    return with_clock(issue, clock)
+    return _anew(
+        with_clock(issue, clock), status="completed", interrupted=None, completion=body.kind,
+        pending=None, declined=False, reminder=None,
+    )  # fmt: skip
 
 
-def _anew(issue: Issue) -> Issue:
-    """Without what was agreed on for the work that ends here: plan and appointment."""
-    return replace(plans.dropped(without_clock(issue, "appointment")), planned_since=None)
+def _anew(issue: Issue, **changes: Any) -> Issue:
+    """Without what was agreed on for the work that ends here: plan and appointment; with these changes."""
+    clocks = but(issue.clocks, "appointment", *plans.CLOCKS)
+    return replace(issue, clocks=clocks, plan=None, proposed=None, planned_since=None, **changes)
 
 
 def _again(issue: Issue, at: datetime, mark: Mark) -> Issue:
@@ -349,8 +313,8 @@ def _again(issue: Issue, at: datetime, mark: Mark) -> Issue:
         issue = replace(issue, looked=(*issue.looked, (completed.at, at)))
     met = {key: mark for key, mark in issue.met.items() if key.split(":")[1] not in ("complete", "handle")}
     marks = {kind: first for kind, first in issue.marks.items() if kind not in ("completed", "mitigated")}
-    issue = replace(_anew(issue), status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
-    return _wound(_new_term(without_clock(issue, "silence"), mark, renewed=True), afresh=True)
+    issue = _anew(issue, status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
+    return wound(_new_term(without_clock(issue, "silence"), mark, renewed=True), afresh=True)
 
 
 def _unplanned(issue: Issue) -> Issue:
@@ -377,7 +341,7 @@ def _count_climb(issue: Issue, event: e.Event) -> Issue:
 def _with_calendar(issue: Issue, calendar: YearCalendar) -> Issue:
     others = tuple(known for known in issue.calendars if known.year != calendar.year)
     issue = replace(issue, calendars=tuple(sorted((*others, calendar), key=lambda known: known.year)))
-    issue = _wound(issue, afresh=True)
+    issue = wound(issue, afresh=True)
     policy = issue.policy
     limits = {"silence": policy.silence.within, "ask": policy.ask.max}
     for clock in issue.clocks:
@@ -389,7 +353,7 @@ def _with_calendar(issue: Issue, calendar: YearCalendar) -> Issue:
     return issue
 
 
-def _lit(issue: Issue, event: e.Event) -> Issue:
+def _lit(issue: Issue, event: e.Event, _mark: Mark) -> Issue:
     """A light went on, or a reminder went out."""
     match event.body:
         case e.Warned():
@@ -401,16 +365,9 @@ def _lit(issue: Issue, event: e.Event) -> Issue:
                 clocks = (replace(c, due=review) if c.clause == "review" else c for c in issue.clocks)
                 return replace(issue, clocks=tuple(clocks))
             sent = count + (issue.reminder.count if issue.reminder else 0)
-            return replace(issue, reminder=_reminder(issue, event.recorded_at or event.at, sent))
+            return replace(issue, reminder=reminder_from(issue, event.recorded_at or event.at, sent))
         case _:
             return issue
-
-
-def _reminder(issue: Issue, moment: datetime, count: int) -> Reminder:
-    """Reminders that are used up stay in the state, so that they do not begin again."""
-    if count >= issue.policy.top.times:
-        return Reminder(None, count)
-    return Reminder(reminder_after(issue, moment, count), count)
 
 
 def _mark_clock(issue: Issue, clause: str | None, **lit: bool) -> Issue:
@@ -418,62 +375,31 @@ def _mark_clock(issue: Issue, clause: str | None, **lit: bool) -> Issue:
     return replace(issue, clocks=clocks)
 
 
-def _settle(issue: Issue, event: e.Event) -> Issue:
-    """What follows from every event: running clocks, reminders, whose minutes, the receipt."""
-    if not issue.is_closed:
-        issue = _wound(issue)
-        if issue.pending is not None and all(clock.clause != issue.pending.clause for clock in issue.clocks):
-            issue = replace(issue, pending=None)  # a wish for more time lapses with its clock
-        if issue.plan is not None and _is_update(event):
-            issue = plans.word(issue, Mark(event.at, event.seq))
-        issue = _remembered(issue, event)
-        if not needs_reminder(issue):
-            issue = replace(issue, reminder=None)
-        elif issue.reminder is None:
-            issue = replace(issue, reminder=_reminder(issue, event.recorded_at or event.at, 0))
-    who, org = holder(issue)
-    since = max(seen_at(event), issue.holding.since) if issue.holding else event.at
-    issue = replace(issue, holding=Holding(who, org, since))
-    if event.command is not None:
-        issue = replace(issue, receipts={**issue.receipts, event.command.id: _receipt(event, event.command)})
-    return issue
-
-
-def _remembered(issue: Issue, event: e.Event) -> Issue:
-    """No open issue is forgotten: where no clause runs any more, word of it is due as often as of a plan (assumed)."""
-    known = {clock.clause for clock in issue.clocks} - {"appointment"}
-    if issue.is_paused or issue.status == "completed" or known - {"idle"}:
-        return without_clock(issue, "idle") if "idle" in known else issue
-    if "idle" in known and not _is_update(event) and not isinstance(event.body, e.Escalated):
-        return issue
-    return plans.word(issue, Mark(event.recorded_at or event.at, event.seq), "idle")
-
-
-def _wound(issue: Issue, afresh: bool = False) -> Issue:
-    """The clocks as they run now. One that has shown a light or climbed is kept at rest when it stops, in case it
-    runs again from the same start: what it has done, it has done once.
-    """
-    running = wind(issue, afresh)
-    if running == issue.clocks:
-        return issue
-    known = {(clock.clause, clock.start) for clock in running}
-    resting = tuple(
-        clock
-        for clock in (*issue.resting, *issue.clocks)
-        if clock.level in ("issue", issue.level)
-        and clock.clause not in RULE_CLOCKS
-        and (clock.warned or clock.overdue or clock.climbed)
-        and (clock.clause, clock.start) not in known
-    )
-    return replace(issue, clocks=running, resting=resting)
-
-
-def _is_update(event: e.Event) -> bool:
-    """Whether the event keeps the resident informed about a plan: any word or act of those who do the work."""
-    return event.actor is not None and event.actor.role != "resident" and event.kind != "refused"
-
-
-def _receipt(event: e.Event, command: e.CommandRef) -> Receipt:
-    if isinstance(event.body, e.Refused):
-        return Receipt(command.digest, "refused", event.seq, event.body.code, event.body.reason)
-    return Receipt(command.digest, "applied", event.seq)
+_Rule = Callable[[Issue, e.Event, Mark], Issue]
+_RULES: Final[tuple[tuple[_Rule, tuple[type[e.EventBody], ...]], ...]] = (
+    (_reported, (e.Reported,)),
+    (
+        _worked,
+        (
+            e.Accepted, e.Scheduled, e.Attempted, e.Arrived, e.Assessed, e.Answered, e.Completed, e.Reopened,
+            e.Adopted,
+        ),
+    ),
+    (_moved, (e.Dispatched, e.Redispatched, e.Ruled, e.Declined, e.Escalated, e.Returned)),
+    (_stopped, (e.Suspended, e.Waited, e.Shelved, e.Supplied, e.Resumed)),
+    (_rescheduled, (e.Requested, e.Extended, e.Denied, e.Corrected, e.PolicyChanged, e.CalendarPublished)),
+    (_planned, (e.Planned, e.StepDone, e.Granted)),
+    (_lit, (e.Warned, e.Overdue, e.Reminded)),
+    (_closed, (e.Closed,)),
+    (
+        _noted,
+        (
+            e.Led, e.Commented, e.Urged, e.Withdrawn, e.Confirmed, e.Assigned, e.Contacted, e.Mitigated, e.Referred,
+            e.Sat, e.Supervised, e.Instructed, e.Merged, e.Rejected, e.Refused, e.RejectedSignal,
+        ),
+    ),
+)  # fmt: skip
+_APPLY: Final[Mapping[type[e.EventBody], _Rule]] = MappingProxyType(
+    {kind: rule for rule, kinds in _RULES for kind in kinds}
+)
+"""What is special to each kind of event: looked up, since matching it against fifty classes takes its time."""

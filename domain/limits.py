@@ -33,10 +33,12 @@ def check_text(plain: Any) -> None:
     if isinstance(plain, str):
         if _UNSTORABLE.search(plain):
             raise WireError("text with NUL or half a surrogate pair")
-    elif isinstance(plain, Mapping):
-        for name, value in cast("Mapping[Any, Any]", plain).items():
-            check_text(name)
-            check_text(value)
+    elif isinstance(plain, (dict, Mapping)):
+        for pair in cast("Mapping[Any, Any]", plain).items():
+            for each in pair:
+                # What is printable holds neither, and `isprintable` is quicker than a call and a pattern.
+                if not (isinstance(each, str) and each.isprintable()):
+                    check_text(each)
     elif isinstance(plain, (list, tuple)):
         for value in cast("list[Any]", plain):
             check_text(value)

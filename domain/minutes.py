@@ -23,6 +23,8 @@ _WAITS: Final[Mapping[WaitReason, Holder]] = MappingProxyType(
     }
 )  # fmt: skip
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
 
 def holder(issue: Issue) -> tuple[Holder, str | None]:
     """Whose minutes run now, and the code of that organisation where it is one."""
@@ -49,24 +51,23 @@ def held(issue: Issue, event: Event) -> tuple[Held, ...]:
     it. No minute counts twice, and none after the close.
     """
     holding = issue.holding
-    if holding is None or issue.is_closed:
+    if holding is None or issue.closed is not None:
         return ()
-    parts: list[Held] = []
-    if event.at > holding.since:
-        parts.append(Held(holding.holder, holding.org, _ms(event.at - holding.since)))
-    unseen = max(event.at, holding.since)
-    if (seen := seen_at(event)) > unseen:
-        parts.append(Held("nobody", None, _ms(seen - unseen)))
-    return tuple(parts)
+    at, since = event.at, holding.since
+    parts = (Held(holding.holder, holding.org, _ms(at - since)),) if at > since else ()
+    if event.recorded_at is not None and (seen := seen_at(event)) > max(at, since):
+        parts = (*parts, Held("nobody", None, _ms(seen - max(at, since))))
+    return parts
 
 
 def seen_at(event: Event) -> datetime:
     """From when on others could act on the event: where the clock changed whose turn it is, once that was recorded."""
-    return event.recorded_at or event.at if event.kind in ("escalated", "resumed") else event.at
+    recorded = event.recorded_at
+    return event.at if recorded is None or event.kind not in ("escalated", "resumed") else recorded
 
 
 def _ms(span: timedelta) -> int:
-    return span // timedelta(milliseconds=1)
+    return span // _MILLISECOND
 
 
 def totals(events: Iterable[Event]) -> dict[tuple[Holder, str | None], int]:

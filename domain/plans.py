@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import domain.events as e
-from domain.clocks import with_clock, without_clock
+from domain.clocks import with_clock
 from domain.issue import Clock, Issue, Level, Mark, PlanState, PlanStep, Proposal
 from domain.promise import landing
 from domain.values import replace
@@ -13,6 +13,7 @@ from domain.worktime import due as due_after
 
 STEP: Final = "plan-step"
 UPDATE: Final = "plan-update"
+CLOCKS: Final = (STEP, UPDATE)
 
 
 def proposed(issue: Issue, body: e.Planned, needs: Level, scopes: tuple[Scope, ...], before: Status) -> Issue:
@@ -38,11 +39,6 @@ def step_done(issue: Issue, number: int, mark: Mark) -> Issue:
     assert issue.plan is not None
     steps = tuple(replace(step, done=True) if n == number else step for n, step in enumerate(issue.plan.steps, 1))
     return word(_wind(replace(issue, plan=PlanState(steps)), mark), mark)
-
-
-def dropped(issue: Issue) -> Issue:
-    """Nothing of a plan counts any more."""
-    return replace(without_clock(issue, STEP, UPDATE), plan=None, proposed=None)
 
 
 def goes_on(issue: Issue, stopped: datetime, stood: timedelta) -> Issue:

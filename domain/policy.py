@@ -43,6 +43,11 @@ class Clause:
     """What the red light asks for, e.g. ``reassess``."""
     source: str = ""
 
+    @cached_property
+    def scope(self) -> str:
+        """Under which key an issue notes that the milestone was reached."""
+        return f"{self.level}:{self.milestone}"
+
     def applies(self, assessment: Assessment | None, urgent: bool, category: Category) -> bool:
         """Whether every kind of word in `when` (assessment, urgency, category) has one that fits the issue."""
         sizes = [word for word in self.when if word in ASSESSMENTS]

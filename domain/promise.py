@@ -41,25 +41,26 @@ def promised(
     """
 
     def reach(limit: Limit) -> Due:
-        reached = Due(start)
-        for each in (limit, *extended):
-            further = due(
-                reached.at, each, policy.service_hours, calendars, pauses=pauses, ends=clause.ends, wall=urgent
-            )
+        hours, ends = policy.service_hours, clause.ends
+        reached = due(start, limit, hours, calendars, pauses=pauses, ends=ends, wall=urgent)
+        for each in extended:
+            further = due(reached.at, each, hours, calendars, pauses=pauses, ends=ends, wall=urgent)
             reached = Due(further.at, reached.provisional or further.provisional)
         return reached
 
-    red, *rungs = map(reach, (clause.limit, *clause.climb))
+    red, rungs = reach(clause.limit), [reach(limit) for limit in clause.climb]
     return Promise(
         due=red.at,
         warn=_warning(start, red.at, policy.warn_at, pauses),
-        climbs=tuple(landing(rung.at, policy, urgent=urgent, pauses=pauses) for rung in rungs),
+        climbs=tuple([landing(rung.at, policy, urgent=urgent, pauses=pauses) for rung in rungs]),
         provisional=red.provisional or any(rung.provisional for rung in rungs),
     )
 
 
 def _warning(start: datetime, red: datetime, share: float, pauses: Sequence[Pause]) -> datetime:
     """A fixed share of the way before the limit, on the wall clock, not counting the time in which it stood still."""
+    if not pauses:
+        return part_way(start, red, share)
     stood = sum(
         (min(end, red) - max(begin, start) for begin, end in pauses if end > start and begin < red), timedelta()
     )

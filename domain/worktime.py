@@ -33,6 +33,8 @@ _MINUTE: Final = timedelta(minutes=1)
 _DAY: Final = timedelta(days=1)
 _LAST_SECOND: Final = timedelta(hours=23, minutes=59, seconds=59)
 _TICK: Final = timedelta(microseconds=1)
+_TICKS_A_MINUTE: Final = 60_000_000
+_FIRST_DAY: Final = datetime(1, 1, 1, tzinfo=SHANGHAI)
 
 _LIMIT = re.compile(r"([1-9][0-9]{0,8})(s|m|h|sm|sh|nd|wd)", re.ASCII)
 _HOURS = re.compile(r"([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2})", re.ASCII)
@@ -59,11 +61,11 @@ class Limit(Text):
             raise ValueError(f"not a limit: {text!r}; write a whole number above zero and one of {' '.join(UNITS)}")
         return cls(int(found[1]), cast("Unit", found[2]))
 
-    @property
+    @cached_property
     def clock(self) -> Clock:
         return _CLOCK[self.unit]
 
-    @property
+    @cached_property
     def span(self) -> timedelta:
         """The length on its own clock; for the day clocks a nominal one, good for comparing."""
         return timedelta(seconds=self.amount * _SECONDS[self.unit])
@@ -168,19 +170,17 @@ def due(
 def opening(moment: datetime, hours: ServiceHours) -> datetime:
     """The moment itself if it lies inside service hours, else the next opening; at closing, service is over."""
     local = moment.astimezone(SHANGHAI)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    since = local - midnight
-    if since < hours.opens * _MINUTE:
-        return (midnight + hours.opens * _MINUTE).astimezone(UTC)
-    if since < hours.closes * _MINUTE:
+    minute = local.hour * 60 + local.minute
+    if hours.opens <= minute < hours.closes:
         return moment.astimezone(UTC)
-    return (midnight + _DAY + hours.opens * _MINUTE).astimezone(UTC)
+    day = local.date() if minute < hours.opens else local.date() + _DAY
+    return _shanghai(day, hours.opens * _MINUTE)
 
 
 def at_opening(moment: datetime, hours: ServiceHours) -> bool:
     """Whether service begins at that moment: then much of what fell due in the night takes effect."""
     local = moment.astimezone(SHANGHAI)
-    return timedelta(hours=local.hour, minutes=local.minute, seconds=local.second) == hours.opens * _MINUTE
+    return local.hour * 60 + local.minute == hours.opens and local.second == 0
 
 
 def part_way(start: datetime, due: datetime, share: float) -> datetime:
@@ -212,26 +212,28 @@ def _by_wall(start: datetime, span: timedelta, pauses: Sequence[Pause]) -> datet
 
 def _by_service(start: datetime, span: timedelta, hours: ServiceHours, pauses: Sequence[Pause]) -> datetime:
     """Reckons in service time elapsed since a fixed day, in microseconds: to it, along it, and back to the wall."""
-    length = (hours.closes - hours.opens) * _MINUTE // _TICK
-    opens = hours.opens * _MINUTE
-
-    def elapsed(moment: datetime) -> int:
-        local = moment.astimezone(SHANGHAI)
-        since = timedelta(hours=local.hour, minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-        return local.toordinal() * length + min(max((since - opens) // _TICK, 0), length)
-
-    def reached(target: int) -> datetime:
-        day, rest = divmod(target - 1, length)  # a target at the very end of a day's service is that day's closing
-        return _shanghai(date.fromordinal(day), opens + (rest + 1) * _TICK)
-
-    target = elapsed(start) + span // _TICK
-    at = reached(target)
+    target = _served(start, hours) + span // _TICK
+    at = _served_by(target, hours)
     for begin, end in pauses:
         if begin >= at:
             break
-        target += elapsed(end) - elapsed(begin)
-        at = reached(target)
+        target += _served(end, hours) - _served(begin, hours)
+        at = _served_by(target, hours)
     return at
+
+
+def _served(moment: datetime, hours: ServiceHours) -> int:
+    local = moment.astimezone(SHANGHAI)
+    opens, closes = hours.opens * _TICKS_A_MINUTE, hours.closes * _TICKS_A_MINUTE
+    now = ((local.hour * 60 + local.minute) * 60 + local.second) * 1_000_000 + local.microsecond
+    today = 0 if now < opens else closes - opens if now > closes else now - opens
+    return local.toordinal() * (closes - opens) + today
+
+
+def _served_by(target: int, hours: ServiceHours) -> datetime:
+    # A target at the very end of a day's service is that day's closing.
+    day, rest = divmod(target - 1, (hours.closes - hours.opens) * _TICKS_A_MINUTE)
+    return (_FIRST_DAY + timedelta(day - 1, 0, hours.opens * _TICKS_A_MINUTE + rest + 1)).astimezone(UTC)
 
 
 def _by_days(

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import domain.commands as c
 from domain.commands import SIGNALS, Command, load_command
-from domain.events import EVENTS, Event, dump_event, load_event
+from domain.events import EVENTS, KINDS, Event, dump_event, load_event
+from domain.evolve import _APPLY  # pyright: ignore[reportPrivateUsage]
 from domain.policy import Policy
 from domain.wire import WireError, canonical, digest, dump, format_time, load, load_fields, parse_time, truncate
 from domain.worktime import Limit, YearCalendar
@@ -41,6 +42,10 @@ class Outer:
     words: frozenset[str] = frozenset()
     notes: Mapping[str, Inner] = field(default_factory=dict[str, Inner])
     free: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def plain_within(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
 
 
 times = st.integers(0, 4_000_000_000_000).map(lambda ms: datetime(1990, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
@@ -88,6 +93,12 @@ def test_the_canonical_form_sorts_names_and_keeps_chinese() -> None:
     assert digest(dump(frozenset({"b", "a"}))) == digest(["a", "b"])
 
 
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), plain_within, max_leaves=8))
+def test_the_canonical_form_is_what_json_says(plain: Any) -> None:
+    said = json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    assert canonical(plain) == said.encode()
+
+
 def test_digests_are_what_they_were() -> None:
     """Old records must verify for ever."""
     assert digest({"a": 1}) == "015abd7f5cc57a2dd94b7590f04ad808"
@@ -102,6 +113,12 @@ def test_times_are_utc_milliseconds_and_z() -> None:
     assert format_time(datetime(2026, 11, 20, 10, tzinfo=timezone(timedelta(hours=8)))) == "2026-11-20T02:00:00.000Z"
     assert parse_time("2026-11-20T10:00:00.1239+08:00") == datetime(2026, 11, 20, 2, 0, 0, 123000, tzinfo=UTC)
     assert parse_time("2026-11-20T02:00:00Z") == FRIDAY
+
+
+@given(st.datetimes(datetime(1000, 1, 2), datetime(9999, 12, 30), timezones=st.timezones()))  # noqa: DTZ001
+def test_times_are_written_as_the_library_writes_them(moment: datetime) -> None:
+    said = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    assert format_time(moment) == said.replace("+00:00", "Z")
 
 
 @given(times)
@@ -252,6 +269,10 @@ def test_an_event_that_does_not_fit_says_where(change: dict[str, Any], message: 
     with pytest.raises(WireError) as found:
         load_event({**plain, **change})
     assert str(found.value).startswith(message)
+
+
+def test_every_kind_of_event_has_a_rule() -> None:
+    assert _APPLY.keys() == KINDS.keys()
 
 
 def test_kinds_are_lower_case_past_tense_words_of_the_design() -> None:
