@@ -16,9 +16,11 @@ Failpoint = Literal[
     "before-start", "after-start", "before-signal", "after-signal",
     "local-before-commit", "local-after-commit", "before-commit", "after-commit",
     "before-delivery", "after-delivery",
+    "archive-after-run", "archive-after-rows", "archive-after-leaf",
 ]  # fmt: skip
 """In the API around its calls to Temporal; in the worker around the commit of a record, by a local activity (so that
-the workflow task is still open) and by an ordinary one, and around the delivery of a notice."""
+the workflow task is still open) and by an ordinary one, around the delivery of a notice, and between the steps of the
+job that archives an issue."""
 
 
 class Armed:

@@ -28,6 +28,7 @@ _DRIVERS: Final = {
 }
 _SHORTEST_SECRET: Final = 32
 _HOST: Final = re.compile(r"[0-9A-Za-z._:-]{1,253}")
+_CODE: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -50,6 +51,10 @@ def _absolute(path: Path) -> Path:
     return home
 
 
+def _codes(text: str) -> list[str]:
+    return [code.strip() for code in text.split(",") if code.strip()]
+
+
 class Settings(BaseSettings):
     """One field per variable: `api_port` is `JIESU_API_PORT`. Build it with `load_settings`."""
 
@@ -65,6 +70,14 @@ class Settings(BaseSettings):
     temporal_namespace: str = "default"
     database_url: SecretStr = SecretStr("")
     """Without it, SQLite under the home."""
+    archive: str | None = None
+    """Where the histories of closed issues are kept for ever: a folder, or ``s3://bucket/prefix``."""
+    heads: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """The folder, outside the database, into which the log's signed heads are put."""
+    head_recipients: str | None = None
+    """The organisations that are sent each head, by code, with commas between them."""
+    seal_keys: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """The folder of the key that signs heads."""
     log_level: LogLevel = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto`: for people on a terminal, JSON elsewhere."""
@@ -120,6 +133,22 @@ class Settings(BaseSettings):
             raise ValueError(f"must have at least {_SHORTEST_SECRET} characters")
         return value
 
+    @field_validator("archive")
+    @classmethod
+    def _check_archive(cls, value: str | None) -> str | None:
+        if value is None or value.startswith(("file:///", "s3://")):
+            return value
+        if "://" in value:
+            raise ValueError("must be a folder, or begin with file:/// or s3://")
+        return _absolute(Path(value)).as_uri()
+
+    @field_validator("head_recipients")
+    @classmethod
+    def _check_recipients(cls, value: str | None) -> str | None:
+        if value is not None and not all(_CODE.fullmatch(code) for code in _codes(value)):
+            raise ValueError("must be codes of organisations with commas between them")
+        return value
+
     @model_validator(mode="after")
     def _check_ports(self) -> Self:
         seen: dict[int, str] = {}
@@ -151,9 +180,30 @@ class Settings(BaseSettings):
         return self.database.startswith("sqlite")
 
     @property
+    def embedded(self) -> bool:
+        """Whether all of it is on this machine, for one who tries it."""
+        return self.embedded_temporal and self.embedded_database
+
+    @property
     def accepts_local_tokens(self) -> bool:
-        embedded = self.embedded_temporal and self.embedded_database
-        return embedded if self.local_tokens is None else self.local_tokens
+        return self.embedded if self.local_tokens is None else self.local_tokens
+
+    @property
+    def archive_url(self) -> str:
+        return self.archive or (self.home / "archive").as_uri()
+
+    @property
+    def heads_folder(self) -> Path:
+        return self.heads or self.home / "heads"
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Of heads, each once."""
+        return tuple(dict.fromkeys(_codes(self.head_recipients or "")))
+
+    @property
+    def seal_keys_folder(self) -> Path:
+        return self.seal_keys or self.home / "keys" / "seal"
 
     def environment(self) -> dict[str, str]:
         """These settings as variables, for a child process that shall see exactly the same ones."""

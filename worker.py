@@ -1,15 +1,18 @@
 """Composition root of the worker: workflows and activities on one task queue, and the delivery of notices."""
 
 import asyncio
+import contextlib
 import importlib.metadata
+import secrets
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
 import structlog
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
@@ -19,10 +22,17 @@ from activities.records import Records
 from activities.signals import SignalJobs
 from activities.watch import Watch
 from api.temporal import connect
+from audit.archive import Archive
+from audit.archivist import Archivist
+from audit.heads import DailyHead, Outlets
+from audit.keyring import FIRST, Keyring, KeyringError
+from audit.reconcile import Reconciler
+from audit.schedules import keep_schedules
 from db.engine import Database
 from observability import metrics_registry, serve_metrics, temporal_runtime
 from settings import Settings, SettingsError
 from workflows.issue import IssueWorkflow
+from workflows.upkeep import ReconcileWorkflow, SealDayWorkflow
 
 log = structlog.get_logger("worker")
 
@@ -33,6 +43,8 @@ CACHED: Final = 500
 BUILD: Final = importlib.metadata.version("jiesu")
 """Which code did a task, in the history of each. Temporal's own choice, a hash of all modules, takes 0.4 s at the start
 and 430 bytes of every history."""
+_PAUSE: Final = 5.0
+"""Seconds before the schedules are tried again."""
 
 
 class ContextFreeRunner(SandboxedWorkflowRunner):
@@ -44,8 +56,14 @@ class ContextFreeRunner(SandboxedWorkflowRunner):
         return instance
 
 
-def build(client: Client, database: Database, **options: Any) -> Worker:
-    """The worker, as it runs everywhere; `options` are for tests, e.g. ``max_cached_workflows=0``."""
+Activity = Callable[..., Any]
+
+
+def build(client: Client, database: Database, upkeep: Sequence[Activity] = (), **options: Any) -> Worker:
+    """The worker, as it runs everywhere, with the activities of `upkeep`, which only schedules ask for.
+
+    `options` are for tests, e.g. ``max_cached_workflows=0``.
+    """
     records = Records(database)
     settings: dict[str, Any] = {
         "build_id": BUILD,
@@ -55,16 +73,52 @@ def build(client: Client, database: Database, **options: Any) -> Worker:
         "graceful_shutdown_timeout": timedelta(seconds=3),
         **options,
     }
-    return Worker(client, task_queue=TASK_QUEUE, workflows=[IssueWorkflow], activities=[records.record], **settings)
+    workflows = [IssueWorkflow, ReconcileWorkflow, SealDayWorkflow]
+    activities = [records.record, *upkeep]
+    return Worker(client, task_queue=TASK_QUEUE, workflows=workflows, activities=activities, **settings)
 
 
-def handlers(client: Client) -> Mapping[str, Handler]:
+def handlers(client: Client, database: Database, archive: Archive) -> Mapping[str, Handler]:
     """Job name -> what does it."""
-    return {"tell_merged": SignalJobs(client).tell_merged}
+    return {
+        "tell_merged": SignalJobs(client).tell_merged,
+        "archive": Archivist(client, database, archive).archive,
+    }
+
+
+def open_archive(settings: Settings) -> Archive:
+    """Raises SettingsError where it cannot be opened."""
+    try:
+        return Archive(settings.archive_url)
+    except Exception as error:  # noqa: BLE001 - a folder's, or one of those of the bucket's library
+        raise SettingsError(f"JIESU_ARCHIVE cannot be opened: {type(error).__name__}") from None
+
+
+def prepare_seal_keys(settings: Settings) -> None:
+    """Makes the key that signs heads where the embedded default has none; a deployment's is made by hand and pinned."""
+    folder = settings.seal_keys_folder
+    if settings.embedded and not (folder / FIRST).exists():
+        with contextlib.suppress(KeyringError):  # another process has just made it
+            Keyring.create(folder, f"jiesu.local/{secrets.token_hex(4)}")
+
+
+async def _schedule(client: Client, stop: asyncio.Event) -> None:
+    """Until Temporal has taken the schedules."""
+    while not stop.is_set():
+        try:
+            await keep_schedules(client)
+        except RPCError as error:
+            log.warning("schedules_not_kept", error=error.message)
+        else:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _PAUSE)
 
 
 async def serve(settings: Settings) -> None:
     """Runs until SIGINT or SIGTERM; then finishes what it has begun."""
+    archive = open_archive(settings)
+    prepare_seal_keys(settings)
     registry = metrics_registry()
     runtime = temporal_runtime(registry)
     port = serve_metrics(settings, registry)
@@ -77,10 +131,12 @@ async def serve(settings: Settings) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     watch = Watch(client, database, registry)
-    deliverer = Deliverer(database, TableGateway(database), handlers(client))
+    deliverer = Deliverer(database, TableGateway(database), handlers(client, database, archive))
+    daily = DailyHead(database, settings.seal_keys_folder, Outlets(settings.heads_folder, settings.recipients))
     try:
-        async with build(client, database):
+        async with build(client, database, [Reconciler(client, database).reconcile, daily.seal_day]):
             log.info("worker_ready", address=settings.address, metrics_port=port)
-            await asyncio.gather(deliverer.run(stop), watch.run(stop))
+            beside = (deliverer.run(stop), watch.run(stop), _schedule(client, stop), daily.check_key())
+            await asyncio.gather(*beside)
     finally:
         await database.close()

@@ -8,6 +8,10 @@ PREFIX: Final = "issue-"
 """Before an issue's id it makes that of its workflow."""
 RECORD: Final = "record"
 """Stores a batch of events; returns ``chain`` over the digests of what is stored for it."""
+RECONCILE: Final = "reconcile"
+"""Looks once for what was altered from outside and for what is not archived."""
+SEAL_DAY: Final = "seal_day"
+"""Signs the head of the log and puts it outside the database."""
 
 
 @dataclass(frozen=True)

@@ -221,5 +221,5 @@ def wait(attempt: int) -> timedelta:
 
 def _by_issue(entries: Iterable[Entry]) -> list[list[Entry]]:
     """Entries of one issue go out one after the other, those of different issues side by side."""
-    ordered = sorted(entries, key=lambda entry: (entry.issue, entry.id))
+    ordered = sorted(entries, key=lambda entry: (entry.issue or "", entry.id))
     return [list(group) for _, group in itertools.groupby(ordered, key=lambda entry: entry.issue)]

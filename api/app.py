@@ -19,9 +19,12 @@ from api.edge import Edge
 from api.identity import Identity, LocalIdentity, NoIdentity
 from api.limits import BodyLimit, known_query
 from api.openapi import document
-from api.routes import commands, issues, lists, service
+from api.routes import audit, commands, issues, lists, service
 from api.services import Parts, Services, State
 from api.tokens import LocalTokens
+from audit.archive import Archive
+from audit.desk import Desk
+from audit.holdings import Holdings
 from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
@@ -57,7 +60,7 @@ def create_app(parts: Parts) -> FastAPI:
     )  # fmt: skip
     app.openapi = lambda: document(app)
     problems.install(app)
-    for routes in (issues, lists, commands, service):
+    for routes in (issues, lists, commands, audit, service):
         routes.register(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(Edge, meters=found.meters)
@@ -80,6 +83,7 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         temporal=client, database=database, identity=local_identity(settings), secret=settings.server_secret(),
         policies=policies, calendars=calendars, registry=registry, needs_worker=settings.ready_needs_worker,
         rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
+        desk=_desk(settings, database, client),
     )  # fmt: skip
     running = server(create_app(parts), settings.api_host, settings.api_port)
     log.info("api_starts", host=settings.api_host, port=settings.api_port, temporal=settings.address)
@@ -91,6 +95,11 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
     finally:
         looking.cancel()
         await database.close()
+
+
+def _desk(settings: Settings, database: Database, client: Client) -> Desk:
+    """Where auditors ask."""
+    return Desk(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client)
 
 
 async def _look_for_temporal(client: Client) -> None:

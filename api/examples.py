@@ -88,3 +88,35 @@ REFUSED: Final[dict[str, Any]] = {
     "detail": "arrive comes after accept: nobody has accepted the issue yet", "code": "not-now",
     "reason": "arrive comes after accept: nobody has accepted the issue yet",
 }  # fmt: skip
+
+
+_VERDICT: Final = {
+    "holds": False, "issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "runs": 1, "commands": 7, "events": 8, "erased": False,
+    "findings": [
+        {"step": "rows", "issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "where": "event 4",
+         "what": "the row holds another event than the history leads to"}
+    ],
+}  # fmt: skip
+_HEAD: Final = {
+    "size": 1042, "root": "5f0c" * 16, "at": "2026-11-24T16:05:00.000Z",
+    "note": "city.example/jiesu\n1042\n...\ntime 2026-11-24T16:05:00.000Z\n\n— city.example/jiesu ...\n",
+}  # fmt: skip
+AUDIT: Final[tuple[tuple[str, Any, str], ...]] = (
+    ("head", _HEAD, "The head"),
+    ("verdict", _VERDICT, "The verdict"),
+    ("verdicts", {"items": [_VERDICT], "next_after": None}, "A page of verdicts"),
+    (
+        "proof",
+        {"issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "position": 7, "size": 1042, "proof": ["5f0c" * 16]},
+        "The proof",
+    ),
+    (
+        "timeline",
+        {"status": "accepted", "level": "property", "responsible": {"lead": "demo-property"}},
+        "The issue then",
+    ),
+    ("diff", {"issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "same": True, "events": [], "rows": []}, "The witnesses"),
+)
+"""Name of the route, example, what the answer is."""
+WHAT_IF: Final = {"policy": "52022", "query": "category=leak since=2026-11-01"}
+FIGURES: Final = {"issues": 12, "agreeing": 12}

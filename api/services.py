@@ -1,5 +1,6 @@
 """Everything that the routes need, put together once for a process."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypedDict, cast
@@ -22,6 +23,7 @@ from api.readmodel import ReadModel
 from api.receipts import Receipts
 from api.resolve import Resolver
 from api.stamp import Now, Skew, now
+from audit.desk import Desk
 from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
@@ -43,6 +45,8 @@ class Parts:
     rate_per_subject: int = 0
     rate_per_address: int = 0
     """Requests a minute; 0: no limit."""
+    desk: Desk | None = None
+    """Where auditors ask; None where there is no archive to read."""
     now: Now = now
 
 
@@ -60,7 +64,12 @@ class Services:
     readiness: Readiness
     meters: Meters
     registry: CollectorRegistry
+    desk: Desk | None
+    policies: Mapping[str, Policy]
+    secret: bytes
     now: Now
+    audits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """One replay or export at a time: each takes a whole core."""
 
     @classmethod
     def of(cls, parts: Parts) -> Self:
@@ -94,6 +103,9 @@ class Services:
             ),
             meters=Meters(parts.registry),
             registry=parts.registry,
+            desk=parts.desk,
+            policies=parts.policies,
+            secret=parts.secret,
             now=parts.now,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import issues, policy, system
+from cli import audit, issues, policy, system
 
 app = typer.Typer(
     name="jiesu",
@@ -12,5 +12,6 @@ app = typer.Typer(
     help="接诉 Jiesu: resident issues that climb by themselves.",
 )
 app.add_typer(policy.app, name="policy", help="Policy packs: list, show, check, explain. Reads files only.")
+app.add_typer(audit.app, name="audit", help="Prove what happened: replay, seals, bundles, what-if.")
 system.register(app)
 issues.register(app)

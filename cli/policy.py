@@ -52,7 +52,7 @@ def list_packs(as_json: AsJson = False) -> None:
 def show(pack: Pack, as_json: AsJson = False) -> None:
     """Show one pack with all its clauses."""
     with _plainly():
-        policy = _load(pack)
+        policy = load_pack_or_file(pack)
         if as_json:
             _print_json(dump(policy) | {"digest": policy.digest})
             return
@@ -116,7 +116,7 @@ def explain_pack(
 ) -> None:
     """Print every clause in dates, as if its own clock started at --from."""
     with _plainly():
-        policy, moment = _load(pack), read_moment(start)
+        policy, moment = load_pack_or_file(pack), read_moment(start)
         lines = explain(policy, calendars.load_all(published), category, moment, urgent=urgent, assessment=assessment)
         if as_json:
             _print_json([line.plain() for line in lines])
@@ -139,7 +139,8 @@ def _plainly() -> Iterator[None]:
     raise typer.Exit(1)
 
 
-def _load(pack: str) -> Policy:
+def load_pack_or_file(pack: str) -> Policy:
+    """A shipped pack by its id, or the file of one. Raises PolicyError."""
     return load_file(Path(pack)) if pack.endswith(".toml") else load_pack(pack)
 
 

@@ -38,6 +38,21 @@ async def raise_once(session: AsyncSession, kind: str, issue: str, detail: Mappi
         await raise_alarm(session, kind, issue, detail, at)
 
 
+def put_alarm_once(
+    session: Session, kind: str, issue: str | None, detail: Mapping[str, Any], at: datetime, *, ever: bool = False
+) -> bool:
+    """As `put_alarm`, unless one of this kind waits to be seen; whether it did.
+
+    With `ever`, for what has happened once and stays so: unless there is one with the same detail, seen or not.
+    """
+    query = select(AlarmRow.detail, AlarmRow.seen_at).where(AlarmRow.kind == kind, AlarmRow.issue == issue)
+    known = session.execute(query).all()
+    if any(told == detail if ever else seen_at is None for told, seen_at in known):
+        return False
+    put_alarm(session, kind, issue, detail, at)
+    return True
+
+
 async def open_alarms(session: AsyncSession, most: int = 100) -> Sequence[AlarmRow]:
     """The newest alarms that nobody has marked as seen."""
     query = select(AlarmRow).where(AlarmRow.seen_at.is_(None)).order_by(AlarmRow.id.desc()).limit(most)

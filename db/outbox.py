@@ -32,7 +32,7 @@ class Entry:
     """A claimed entry of the outbox. `attempt` counts from 1 and tells this claim from a later one."""
 
     id: int
-    issue: str
+    issue: str | None
     seq: int
     kind: str
     template: str
@@ -48,13 +48,36 @@ def add(session: Session, fence: int, changes: Iterable[tuple[Event, Issue]], no
 
     After a rewrite, what was sent already in the same words is not sent again.
     """
-    rows = [row for change in changes for row in _asked(*change)]
+    rows = [row for change in changes for row in _asked(*change, now)]
     if rows and fence:
         done = _done(session, rows[0]["issue"], rows[0]["seq"])
         rows = [row for row in rows if _key(row) not in done]
     if rows:
         head = {"fence": fence, "status": "pending", "attempts": 0, "created_at": now, "ready_at": now}
-        session.connection().execute(_INSERT, [row | head for row in rows])
+        session.connection().execute(_INSERT, [head | row for row in rows])
+
+
+def request(session: Session, issue: str, job: str, now: datetime) -> bool:
+    """Queues a job that no event asks for, unless it waits already; whether it did. The issue must have a row."""
+    same = and_(OutboxRow.issue == issue, OutboxRow.kind == "job", OutboxRow.template == job)
+    if session.scalar(select(exists().where(same, OutboxRow.ready_at.is_not(None)))):
+        return False
+    n = session.scalar(select(func.count()).where(OutboxRow.issue == issue, OutboxRow.seq == 0)) or 0
+    row: dict[str, Any] = {"issue": issue, "seq": 0, "n": n, "kind": "job", "template": job, "payload": {"issue": issue, "body": {}}}
+    _put(session, [row | {"to_org": None}], now)
+    return True
+
+
+def tell(session: Session, orgs: Iterable[str], template: str, number: int, facts: dict[str, Any], now: datetime) -> None:
+    """Queues a notice that concerns no issue, one for each organisation; `number` stands in the place of a seq."""
+    head = {"issue": None, "seq": number, "kind": "notice", "template": template, "payload": facts}
+    _put(session, [{**head, "n": n, "to_org": org} for n, org in enumerate(orgs)], now)
+
+
+def _put(session: Session, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+    head = {"fence": 0, "status": "pending", "attempts": 0, "created_at": now, "ready_at": now, "to_reporter": False}
+    if rows:
+        session.connection().execute(_INSERT, [head | row for row in rows])
 
 
 def withdraw(session: Session, issue: str, first: int, now: datetime) -> None:
@@ -125,7 +148,9 @@ def _give_back(session: Session, entry: Entry, now: datetime, **values: Any) -> 
 
 
 def _is_asked_for(session: Session, entry: Entry) -> bool:
-    """Whether an event of that number still asks for it in the same words."""
+    """Whether an event of that number still asks for it in the same words, or it was never an event that did."""
+    if entry.issue is None or entry.seq == 0:
+        return True
     issue = session.get_one(IssueRow, entry.issue, with_for_update=True)
     if not issue.fence:
         return True
@@ -134,7 +159,7 @@ def _is_asked_for(session: Session, entry: Entry) -> bool:
     if body is None:
         return False
     after = refold(session, issue, before=entry.seq + 1)
-    return _key(vars(entry)) in map(_key, _asked(load_event(body), after))
+    return _key(vars(entry)) in map(_key, _asked(load_event(body), after, entry.lease))
 
 
 def _close(session: Session, entry: Entry, **values: Any) -> None:
@@ -143,7 +168,7 @@ def _close(session: Session, entry: Entry, **values: Any) -> None:
     session.execute(update(OutboxRow).where(holds).values(**values))
 
 
-def _asked(event: Event, after: Issue) -> Iterator[dict[str, Any]]:
+def _asked(event: Event, after: Issue, now: datetime) -> Iterator[dict[str, Any]]:
     cause = {"issue": after.id, "seq": event.seq}
     told = notices(event, after)
     for n, notice in enumerate(told):
@@ -153,7 +178,7 @@ def _asked(event: Event, after: Issue) -> Iterator[dict[str, Any]]:
     for n, job in enumerate(jobs(event, after), len(told)):
         to = {"to_org": None, "to_reporter": False}
         yield {**cause, "n": n, "kind": "job", "template": job.name, **to,
-               "payload": {"issue": job.issue, "body": job.body}}  # fmt: skip
+               "payload": {"issue": job.issue, "body": job.body}, "ready_at": now + job.wait}  # fmt: skip
 
 
 def _facts(event: Event, after: Issue, notice: Notice) -> dict[str, Any]:

@@ -181,7 +181,8 @@ class OutboxRow(Base):
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
-    issue: Mapped[str] = mapped_column(ForeignKey("issues.id"))
+    issue: Mapped[str | None] = mapped_column(ForeignKey("issues.id"))
+    """None where it concerns the log, not an issue: `seq` is the size of the head then."""
     seq: Mapped[int]
     fence: Mapped[int]
     n: Mapped[int]
@@ -210,7 +211,7 @@ class NoticeRow(Base):
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=False)
     """That of the outbox, so that a second delivery changes nothing."""
-    issue: Mapped[str] = mapped_column(index=True)
+    issue: Mapped[str | None] = mapped_column(index=True)
     seq: Mapped[int]
     template: Mapped[str]
     to_org: Mapped[str | None]
@@ -250,3 +251,52 @@ class AlarmRow(Base):
     kind: Mapped[str]
     detail: Mapped[dict[str, Any]]
     seen_at: Mapped[datetime | None]
+
+
+class ArchiveRow(Base):
+    """One closed run of an issue's workflow that lies in the archive."""
+
+    __tablename__ = "archive"
+    __table_args__ = (UniqueConstraint("issue", "n"),)
+
+    run: Mapped[str] = mapped_column(primary_key=True)
+    """Temporal's id of the run."""
+    issue: Mapped[str] = mapped_column(index=True)
+    n: Mapped[int]
+    """0 for the first run, then one more for each continue-as-new."""
+    key: Mapped[str]
+    """Where in the archive it lies."""
+    sha256: Mapped[str]
+    """Of the history's bytes before compression."""
+    events: Mapped[int]
+    size: Mapped[int]
+    stored: Mapped[int]
+    """Bytes before and after compression."""
+    ended_at: Mapped[datetime]
+    archived_at: Mapped[datetime]
+
+
+class SealRow(Base):
+    """One leaf of the append-only log: an archived issue. `salt` and `record` are gone once its content is erased."""
+
+    __tablename__ = "seals"
+
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    issue: Mapped[str] = mapped_column(unique=True)
+    leaf: Mapped[str]
+    """SHA-256 in hexadecimal, as in RFC 6962."""
+    salt: Mapped[str | None]
+    record: Mapped[dict[str, Any] | None]
+    sealed_at: Mapped[datetime]
+
+
+class HeadRow(Base):
+    """One signed head of the log, as it was put outside this database."""
+
+    __tablename__ = "heads"
+
+    size: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    root: Mapped[str]
+    note: Mapped[str]
+    """The signed note, to the letter."""

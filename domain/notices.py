@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 import domain.events as e
@@ -9,6 +10,9 @@ from domain.clocks import owner
 from domain.commands import merge_command_id
 from domain.issue import Issue, lead_org, next_rung, org_of
 from domain.wire import dump, format_time
+
+SETTLES: Final = timedelta(seconds=5)
+"""A workflow ends a moment after its last event is on record, and only then its history is whole."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,15 @@ class Notice:
 
 @dataclass(frozen=True)
 class Job:
-    """Work that must follow the record: ``tell_merged`` gives `issue` the merge command that `body` holds."""
+    """Work that must follow the record, `wait` after it at the earliest.
+
+    ``tell_merged`` gives `issue` the merge command that `body` holds; ``archive`` puts its history into the archive.
+    """
 
     name: str
     issue: str
     body: dict[str, Any]
+    wait: timedelta = timedelta()
 
 
 _TO_REPORTER: Final = frozenset(
@@ -89,10 +97,12 @@ def _above(issue: Issue) -> str:
 
 
 def jobs(event: e.Event, after: Issue) -> tuple[Job, ...]:
-    """What must be done elsewhere because of the event: the adopted issue is told that it goes on in this one."""
+    """What must be done elsewhere because of the event: an adopted issue is told so, a closed one is archived."""
     match event.body:
         case e.Adopted(issue=other):
             head = {"id": merge_command_id(other, after.id), "at": format_time(event.at), "actor": dump(event.actor)}
             return (Job("tell_merged", other, {**head, "body": {"into": after.id}}),)
+        case e.Closed():
+            return (Job("archive", after.id, {}, SETTLES),)
         case _:
             return ()

@@ -1,6 +1,13 @@
 """What every test may use. The real servers are in `support`."""
 
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from support.installation import Installation
 
 # The same examples in every run: what fails once fails until it is mended. `make night` searches for new ones.
 settings.register_profile(
@@ -8,3 +15,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )  # fmt: skip
 settings.load_profile("jiesu")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def installation(tmp_path_factory: pytest.TempPathFactory) -> "Installation":
+    """What an auditor finds, once for all tests. Nobody changes it."""
+    from support.installation import build
+
+    return await build(tmp_path_factory.mktemp("installation"))

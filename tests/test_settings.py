@@ -73,6 +73,10 @@ def test_variables_in_other_case_are_named_too(monkeypatch: pytest.MonkeyPatch, 
         ("JIESU_API_HOST", "canary\udcff"),
         ("JIESU_RATE_PER_SUBJECT", "-1"),
         ("JIESU_LOCAL_TOKENS", "perhaps"),
+        ("JIESU_ARCHIVE", "gs://canary/x"),
+        ("JIESU_ARCHIVE", "/somewhere/with?canary"),
+        ("JIESU_HEADS", "/somewhere/with#canary"),
+        ("JIESU_HEAD_RECIPIENTS", "demo-street, canary street"),
         ("JIESU_HOME", "/somewhere/with?question"),
         ("JIESU_HOME", "/somewhere/with\nnewline"),
     ],
@@ -152,11 +156,35 @@ def test_a_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_pat
         metrics_port=4321,
         secret=SecretStr("s" * 40),
         local_tokens=False,
+        archive="s3://bucket/prefix",
+        heads=tmp_path / "elsewhere",
+        head_recipients="demo-street,demo-community",
+        seal_keys=tmp_path / "seal",
         ready_needs_worker=True,
     )
     for name, value in given.environment().items():
         monkeypatch.setenv(name, value)
     assert load_settings() == given
+
+
+def test_archive_heads_and_keys_are_in_the_home_unless_said_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JIESU_HOME", str(tmp_path))
+    settings = load_settings()
+    assert settings.archive_url == (tmp_path / "archive").as_uri()
+    assert settings.heads_folder == tmp_path / "heads"
+    assert settings.seal_keys_folder == tmp_path / "keys" / "seal"
+    assert settings.recipients == ()
+    monkeypatch.setenv("JIESU_ARCHIVE", str(tmp_path / "a b"))
+    monkeypatch.setenv("JIESU_HEADS", str(tmp_path / "h"))
+    monkeypatch.setenv("JIESU_HEAD_RECIPIENTS", "demo-street, demo-community,demo-street")
+    settings = load_settings()
+    assert settings.archive_url == (tmp_path / "a b").as_uri()
+    assert settings.heads_folder == tmp_path / "h"
+    assert settings.recipients == ("demo-street", "demo-community")
+    monkeypatch.setenv("JIESU_ARCHIVE", "s3://bucket/prefix")
+    assert load_settings().archive_url == "s3://bucket/prefix"
 
 
 def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:

@@ -13,22 +13,21 @@ from temporalio.exceptions import FailureError
 with workflow.unsafe.imports_passed_through():
     from activities.contract import RECORD, Batch, Start
     from domain.advance import advance, follows_from_commands
+    from domain.batches import batches
     from domain.clocks import next_deadline, wake_after
-    from domain.commands import SIGNALS, Command, Undecodable, load_command
+    from domain.commands import Command, load_command
     from domain.events import Event, chain, dump_event, event_digest
     from domain.issue import Issue, dump_issue, load_issue
-    from domain.limits import check_weight, shown
     from domain.pins import read_calendars, read_policy
     from domain.summary import details, summary
-    from domain.wire import canonical, dump, truncate
+    from domain.wire import dump, truncate
+    from workflows.mailbox import command_of
 
 LOCAL_TIMEOUT: Final = timedelta(milliseconds=300)
 ORDINARY_TIMEOUT: Final = timedelta(seconds=10)
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=500), backoff_coefficient=1.5, maximum_interval=timedelta(seconds=5)
 )
-MOST_EVENTS: Final = 100
-MOST_BYTES: Final = 256 * 1024
 
 
 class LoopDied(RuntimeError):
@@ -103,15 +102,11 @@ class IssueWorkflow:
         return None if found is None else dump(found)
 
     def _decode(self, name: str, args: Sequence[RawValue]) -> Command:
-        now = truncate(workflow.now())
-        if name not in SIGNALS:
-            return Command("", now, None, Undecodable(shown(name, 100), "no command has this name"))
-        try:
-            (only,) = args
-            check_weight(only.payload.data)
-            return load_command(name, workflow.payload_converter().from_payload(only.payload, dict[str, Any]))
-        except Exception as error:  # noqa: BLE001  whatever a converter may raise, the issue lives and the record says why
-            return Command("", now, None, Undecodable(name, f"{type(error).__name__}: {shown(str(error), 200)}"))
+        converter = workflow.payload_converter()
+        payloads = [arg.payload for arg in args]
+        return command_of(
+            name, payloads, truncate(workflow.now()), lambda payload: converter.from_payload(payload, dict[str, Any])
+        )
 
     def _pins(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         return dump(self._issue.policy), dump(self._issue.calendars)
@@ -135,15 +130,7 @@ class IssueWorkflow:
         workflow.set_current_details(f"{summary(self._issue)}\n\n{details(self._issue)}")
 
     def _queue(self, events: Sequence[Event], repeatable: bool) -> None:
-        part, size = _Unrecorded([], repeatable), 0
-        for event in events:
-            plain = dump_event(event)
-            size += len(canonical(plain))
-            if part.events and (len(part.events) >= MOST_EVENTS or size > MOST_BYTES):
-                self._unrecorded.append(part)
-                part, size = _Unrecorded([], repeatable), len(canonical(plain))
-            part.events.append(plain)
-        self._unrecorded.append(part)
+        self._unrecorded += [_Unrecorded(part, repeatable) for part in batches(map(dump_event, events))]
 
     def _arm(self, now: datetime) -> None:
         """One lazy timer: it looks again when it fires. Only a deadline that comes earlier arms another at once."""

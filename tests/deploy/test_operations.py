@@ -7,9 +7,11 @@ import pytest
 import temporalio.bridge
 from typer.testing import CliRunner
 
+from audit.reconcile import MARGIN
 from cli.app import app
 from db.engine import make_engine
 from db.tables import Base
+from devserver import RETENTION
 from settings import Settings, variable
 from support import compose
 
@@ -69,7 +71,9 @@ def test_commands_exist(command: str):
 
 
 def test_files_exist():
-    for path in re.findall(r"`((?:api|activities|db|deploy|domain|examples|tests)/[\w/.]+|\w+\.(?:py|yml))`", TEXT):
+    for path in re.findall(
+        r"`((?:api|activities|audit|db|deploy|domain|examples|tests)/[\w/.]+|\w+\.(?:py|yml))`", TEXT
+    ):
         assert (compose.ROOT / path).exists(), path
 
 
@@ -80,11 +84,11 @@ def test_constants_exist(found: tuple[str, str]):
 
 
 def test_kinds_of_alarm_are_those_that_are_raised():
-    described = set(rows("[a-z]+-[a-z]+"))
-    code = "\n".join(
-        path.read_text("utf-8") for folder in ("db", "activities") for path in (compose.ROOT / folder).glob("*.py")
-    )
-    assert described == set(re.findall(r'_(?:raise|alarm)\((?:\s*(?:self\.)?session, )?"([\w-]+)"', code))
+    described = set(rows("[a-z]+(?:-[a-z]+)+"))
+    folders = ("db", "activities", "audit")
+    code = "\n".join(path.read_text("utf-8") for folder in folders for path in (compose.ROOT / folder).glob("*.py"))
+    raised = re.findall(r'(?:_raise|_?alarm|_Alarm|_alarm_once)\((?:\s*(?:self\.)?session, )?"([\w-]+)"', code)
+    assert described == set(raised)
 
 
 def test_sql_names_what_exists():
@@ -102,10 +106,10 @@ def test_sql_names_what_exists():
 def test_log_events_are_those_of_the_code():
     code = "\n".join(
         path.read_text("utf-8")
-        for folder in ("api", "db", "activities")
+        for folder in ("api", "db", "activities", "audit")
         for path in (compose.ROOT / folder).glob("*.py")
     )
-    for event in ("alarm", "outbox.attempt_failed", "records.breaker_opened", "clock_is_wrong"):
+    for event in ("alarm", "schedule.paused", "outbox.attempt_failed", "records.breaker_opened", "clock_is_wrong"):
         assert f"`{event}`" in TEXT
         assert f'"{event}"' in code
 
@@ -114,6 +118,9 @@ def test_figures_are_those_of_the_code():
     pool = make_engine("postgresql://nobody@localhost/nothing").pool
     most = pool.size() + pool._max_overflow  # type: ignore[attr-defined]
     assert f"opens at most {most} to PostgreSQL" in TEXT
+    kept = int(SERVICES["temporal-namespace"]["environment"]["RETENTION"].removesuffix("d"))
+    margins = [days - MARGIN.days for days in (kept, RETENTION.days)]
+    assert f"{margins[0]} days (`jiesu up`: {margins[1]}) before the alarm" in TEXT
     assert f"retention {SERVICES['temporal-namespace']['environment']['RETENTION'].removesuffix('d')} days" in TEXT
 
 

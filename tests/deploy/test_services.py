@@ -82,6 +82,7 @@ async def deployment(host: Host) -> AsyncIterator[Deployment]:
     for once in ("migrate", "directory"):
         Container(host, once).run()
     workers, apis = replicas(host, "worker"), replicas(host, "api")
+    workers[0].run("audit", "keygen", "--name", "street.example/jiesu")
     try:
         for container in (*workers, *apis):
             container.start()

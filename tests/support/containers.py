@@ -67,9 +67,15 @@ class Container:
     @property
     def home(self) -> Path:
         """Its JIESU_HOME: the volume mounted there, else a folder of the image, into which nobody may write."""
-        inside = self.service["environment"]["JIESU_HOME"]
-        mounted = [each.split(":")[0] for each in self.service.get("volumes", []) if each.endswith(f":{inside}")]
-        return self.host.volume(mounted[0] if mounted else f"image-{self.name}-{self.number}")
+        return self._outside(self.service["environment"]["JIESU_HOME"])
+
+    def _outside(self, inside: str) -> Path:
+        """Where a folder of the container is on this machine: in a volume, else beside what the image holds."""
+        for volume in self.service.get("volumes", []):
+            source, target, *_ = volume.split(":")
+            if inside == target or inside.startswith(f"{target}/"):
+                return self.host.volume(source) / inside.removeprefix(target).lstrip("/")
+        return self.host.volume(f"image-{self.name}-{self.number}")
 
     @property
     def url(self) -> str:
@@ -83,7 +89,9 @@ class Container:
         local = url.set(host=None, port=None, query=self.host.database.query)
         changed["JIESU_DATABASE_URL"] = local.render_as_string(hide_password=False)
         changed["JIESU_TEMPORAL_ADDRESS"] = self.host.temporal
-        changed["JIESU_HOME"] = str(self.home)
+        for name, value in changed.items():
+            if value.startswith("/"):
+                changed[name] = str(self._outside(value))
         for name, value in changed.items():
             if name.endswith("_PORT"):
                 changed[name] = str(self.ports.setdefault(value, free_port()))

@@ -29,6 +29,9 @@ from support.scenarios import OUTAGE, RESIDENT, SCENARIOS
 from support.temporal import dev_server
 
 HISTORIES = Path(__file__).resolve().parents[1] / "workflows" / "histories"
+"""Those of the era that is going on. One that is over keeps its folder; the next gets one of its own beside it."""
+ERA = (HISTORIES / "era").read_text("utf-8").strip()
+"""The version that records them: what an earlier one recorded is never recorded anew."""
 PLACE = {
     "compound": "demo", "community": "demo-community", "street": "demo-street",
     "operator": "demo-property", "operator_kind": "company", "name": "体验小区",

@@ -14,6 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.contract import PREFIX, TASK_QUEUE, Start
 from activities.notices import Deliverer, TableGateway
+from audit.archive import Archive
 from cli.install import EXAMPLE, read_directory
 from db import queries
 from db.engine import Database
@@ -140,11 +141,12 @@ async def skipped_time(folder: Path) -> AsyncIterator[SkippedTime]:
     """The server, its worker and a database of its own. Time stands still but in `until`."""
     database = Database(f"sqlite+aiosqlite:///{folder / 'skipping.db'}")
     await asyncio.to_thread(upgrade, f"sqlite+aiosqlite:///{folder / 'skipping.db'}")
+    archive = Archive((folder / "archive").as_uri())
     server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=find_test_server())
     try:
         async with server as environment, build(environment.client, database):
             with environment.auto_time_skipping_disabled():
-                deliverer = Deliverer(database, TableGateway(database), handlers(environment.client))
+                deliverer = Deliverer(database, TableGateway(database), handlers(environment.client, database, archive))
                 yield SkippedTime(environment, database, read_directory(EXAMPLE), deliverer)
     finally:
         await database.close()

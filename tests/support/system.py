@@ -24,6 +24,7 @@ from api.app import create_app, server
 from api.identity import LocalIdentity
 from api.services import Parts
 from api.tokens import LocalTokens, issue_token
+from audit.archive import Archive
 from db.directory import store_directory
 from db.engine import Database
 from db.upgrade import upgrade_async
@@ -97,7 +98,8 @@ class System:
         running: Worker = worker_root.build(self.temporal, self._workers_database, **options)
         await self._working.enter_async_context(running)
         stop = asyncio.Event()
-        handlers = worker_root.handlers(self.temporal)
+        archive = Archive((self.home / "archive").as_uri())
+        handlers = worker_root.handlers(self.temporal, self._workers_database, archive)
         deliverer = Deliverer(self._workers_database, TableGateway(self._workers_database), handlers)
         task = asyncio.create_task(deliverer.run(stop))
 

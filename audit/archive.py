@@ -1,0 +1,229 @@
+"""The archive: the histories of closed runs, compressed, and what was sealed of them, in a folder or in a bucket.
+
+One port for both. Nothing in it is ever changed: a key that is taken keeps what it holds.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import obstore
+import zstandard
+from google.protobuf.message import DecodeError
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import ObjectStore, from_url
+from temporalio.api.history.v1 import History, HistoryEvent
+
+from domain.wire import canonical
+
+_DICTIONARIES: Final = Path(__file__).resolve().parent / "dictionaries"
+_NEWEST: Final = 1
+"""Frames name their dictionary, so all of them stay for ever; a new one gets the next number."""
+_LEVEL: Final = 19
+_MOST: Final = 64 * 1024 * 1024
+"""Bytes of a history: Temporal ends a workflow at 50 MB."""
+_RUN: Final = re.compile(r"(?P<n>-?\d+)-(?P<run>.+)\.pb\.zst")
+_SEAL: Final = "seal.zst"
+_FOLDERS: Final = 256
+
+
+class ArchiveError(Exception):
+    """The archive does not hold what it should; the message names the key."""
+
+
+class DifferentError(ArchiveError):
+    """Something else lies under this key already: one of the two was altered."""
+
+
+class MissingError(ArchiveError):
+    """Nothing lies under this key."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What came of storing a history: where it lies, the digest of its bytes, and its sizes before and after."""
+
+    key: str
+    sha256: str
+    size: int
+    stored: int
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What lies in the archive of one issue: the key of each run by its number and Temporal's id, the seal's or None.
+
+    `name` is the issue's id, or its digest where the id cannot be a file's name.
+    """
+
+    name: str
+    runs: Mapping[tuple[int, str], str]
+    seal: str | None
+
+
+class Archive:
+    """Opened with a URL: ``file:///folder`` or ``s3://bucket/prefix`` (credentials by S3's own environment)."""
+
+    def __init__(self, url: str) -> None:
+        self.url: Final = url
+        self._folder = Path(url2pathname(urlsplit(url).path)) if url.startswith("file:") else None
+        if self._folder is not None:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._store: ObjectStore = from_url(url)
+
+    async def put_run(self, issue: str, n: int, run: str, history: bytes) -> Stored:
+        """Stores the bytes of one run. Raises DifferentError if other bytes lie there already."""
+        key = f"{_folder_of(issue)}/{n}-{run}.pb.zst"
+        packed = pack(history)
+        if not await self._put(key, packed) and await self.get_run(key) != history:
+            raise DifferentError(f"{key} holds another history")
+        return Stored(key, hashlib.sha256(history).hexdigest(), len(history), len(packed))
+
+    async def get_run(self, key: str) -> bytes:
+        """The bytes of a run, as they were before compression. Raises ArchiveError."""
+        return unpack(key, await self._get(key))
+
+    async def put_seal(self, issue: str, seal: Mapping[str, Any]) -> None:
+        """Stores what was sealed, beside the histories: the log can be built again from it."""
+        key = seal_key(issue)
+        if not await self._put(key, pack(canonical(seal))) and await self.get_seal(issue) != seal:
+            raise DifferentError(f"{key} holds another seal")
+
+    async def get_seal(self, issue: str) -> dict[str, Any] | None:
+        """``{position, leaf, salt, record}``, None if there is none. Raises ArchiveError if it cannot be read."""
+        return await self.seal_at(seal_key(issue))
+
+    async def seal_at(self, key: str) -> dict[str, Any] | None:
+        """The seal under this key, as `get_seal`."""
+        try:
+            packed = await self._get(key)
+        except MissingError:
+            return None
+        try:
+            return cast("dict[str, Any]", json.loads(unpack(key, packed)))
+        except ValueError as error:
+            raise ArchiveError(f"{key} is no seal: {error}") from None
+
+    async def shelves(self) -> AsyncIterator[Shelf]:
+        """Every issue of which something lies here, some at a time, in the same order each time. Raises ArchiveError."""
+        for number in range(_FOLDERS):
+            found: dict[str, dict[tuple[int, str], str]] = {}
+            seals: dict[str, str] = {}
+            for key in await self._keys(f"issues/{number:02x}"):
+                name, _, file = key.removeprefix(f"issues/{number:02x}/").partition("/")
+                runs = found.setdefault(name, {})
+                if run := _RUN.fullmatch(file):
+                    runs[int(run["n"]), run["run"]] = key
+                elif file == _SEAL:
+                    seals[name] = key
+            for name in sorted(found):
+                yield Shelf(name, dict(sorted(found[name].items())), seals.get(name))
+
+    async def _keys(self, prefix: str) -> list[str]:
+        try:
+            found = obstore.list(self._store, prefix)  # pyright: ignore[reportUnknownMemberType]
+            return [each["path"] for each in await found.collect_async()]
+        except FileNotFoundError:
+            return []
+        except BaseError as error:
+            raise ArchiveError(f"{prefix} cannot be listed: {_line(error)}") from None
+
+    async def _put(self, key: str, data: bytes) -> bool:
+        """Whether nothing was there before; a folder keeps it through a power cut."""
+        try:
+            await obstore.put_async(self._store, key, data, mode="create")
+        except AlreadyExistsError:
+            return False
+        except BaseError as error:
+            raise ArchiveError(f"{key} cannot be stored: {_line(error)}") from None
+        if self._folder is not None:
+            await asyncio.to_thread(_sync, self._folder / key)
+        return True
+
+    async def _get(self, key: str) -> bytes:
+        try:
+            found = await obstore.get_async(self._store, key)
+            return bytes(await found.bytes_async())
+        except FileNotFoundError:
+            raise MissingError(f"{key} is missing") from None
+        except BaseError as error:
+            raise ArchiveError(f"{key} cannot be read: {_line(error)}") from None
+
+
+def seal_key(issue: str) -> str:
+    return f"{_folder_of(issue)}/{_SEAL}"
+
+
+def _folder_of(issue: str) -> str:
+    # Ids of issues made by hand may hold anything; a folder of 256 does not grow too large to be listed.
+    name = issue if issue.replace("-", "").replace("_", "").isalnum() and issue.isascii() else _hex(issue)
+    return f"issues/{_hex(issue)[:2]}/{name}"
+
+
+def _hex(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def history_bytes(events: list[HistoryEvent]) -> bytes:
+    """The one serialization that is hashed: protobuf, deterministic."""
+    return History(events=events).SerializeToString(deterministic=True)
+
+
+def parse_history(where: str, history: bytes) -> list[HistoryEvent]:
+    """The events of a run. Raises ArchiveError, and so for bytes that this code does not give back unchanged."""
+    parsed = History()
+    try:
+        parsed.ParseFromString(history)
+    except DecodeError as error:
+        raise ArchiveError(f"{where} is no history: {error}") from None
+    return list(parsed.events)
+
+
+def pack(data: bytes) -> bytes:
+    """Compressed with the newest dictionary."""
+    return zstandard.ZstdCompressor(level=_LEVEL, dict_data=_dictionary(_NEWEST), write_checksum=False).compress(data)
+
+
+def unpack(key: str, packed: bytes) -> bytes:
+    """The bytes that were packed. Raises ArchiveError."""
+    try:
+        frame = zstandard.get_frame_parameters(packed)
+        if frame.content_size > _MOST:
+            raise ArchiveError(f"{key} claims to hold {frame.content_size} bytes")
+        dictionary = _dictionary(frame.dict_id) if frame.dict_id else None
+        decompressor = zstandard.ZstdDecompressor(dict_data=dictionary) if dictionary else zstandard.ZstdDecompressor()
+        return decompressor.decompress(packed, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise ArchiveError(f"{key} cannot be decompressed: {error}") from None
+
+
+@cache
+def _dictionary(number: int) -> zstandard.ZstdCompressionDict:
+    try:
+        found = zstandard.ZstdCompressionDict((_DICTIONARIES / f"{number}.zdict").read_bytes())
+    except FileNotFoundError:
+        raise ArchiveError(f"this version has no dictionary {number}: a newer one compressed this") from None
+    found.precompute_compress(level=_LEVEL)  # pyright: ignore[reportUnknownMemberType]
+    return found
+
+
+def _sync(file: Path) -> None:
+    for path in (file, file.parent):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

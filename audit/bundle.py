@@ -1,0 +1,203 @@
+"""A bundle: everything with which a stranger can verify issues offline, and the check of it with the rules as well.
+
+`audit.verifier`, which lies in each bundle, checks seals, proofs and files without any of our code; `check` here replays
+and folds the histories again.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from audit.archive import ArchiveError, parse_history
+from audit.case import Case, Leaf
+from audit.holdings import Holdings
+from audit.keyring import FIRST, ROTATIONS
+from audit.log_check import newest, published, tree_of
+from audit.merkle import Tree, commitment, leaf_hash
+from audit.notes import Head, NoteError, parse
+from audit.refold import refold
+from audit.verify import Verdict, plain_leaf, verify
+from domain.events import dump_event
+from domain.wire import canonical, dump
+
+HERE: Final = Path(__file__).resolve().parent
+_README: Final = HERE / "bundle_readme.md"
+_VERIFIER: Final = HERE / "verifier.py"
+_NAME: Final = re.compile("[0-9A-Za-z_-]{1,200}")
+
+
+class BundleError(RuntimeError):
+    """A bundle cannot be made, or is none; the message says which issue or file."""
+
+
+@dataclass(frozen=True)
+class _Log:
+    """The log as the newest published head covers it."""
+
+    tree: Tree
+    head: Head
+    note: str
+    notes: Mapping[str, str]
+
+
+async def export(holdings: Holdings, issues: Sequence[str], heads: Path, target: Path) -> int:
+    """Writes a bundle of the issues into a new folder; how many it holds. Raises BundleError, UnlikeError.
+
+    The folder appears whole or not at all. An issue that was sealed after the newest published head waits for the next.
+    """
+    log = await _log(holdings, await asyncio.to_thread(published, heads))
+    draft = _draft(target)
+    try:
+        for issue in issues:
+            await asyncio.to_thread(_put_issue, draft, await holdings.case(issue), log)
+        _put_log(draft, log, heads)
+        _finish(draft, target, issues)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return len(issues)
+
+
+async def check(bundle: Path) -> list[Verdict]:
+    """The verdict of strict replay on each issue of a bundle. Raises BundleError.
+
+    Seals and proofs are left to `audit.verifier`.
+    """
+    issues = _json(bundle, "bundle.json").get("issues")
+    if not isinstance(issues, list):
+        raise BundleError("bundle.json names no issues")
+    return await verify([_case(bundle, str(issue)) for issue in cast("list[Any]", issues)])
+
+
+def _draft(target: Path) -> Path:
+    if target.exists():
+        raise BundleError(f"{target} is there already")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+
+
+def _finish(draft: Path, target: Path, issues: Sequence[str]) -> None:
+    shutil.copyfile(_README, draft / "README.md")
+    shutil.copyfile(_VERIFIER, draft / "verifier.py")
+    _put(draft / "bundle.json", {"format": 1, "issues": list(issues), "files": _digests(draft)})
+    draft.chmod(0o755)
+    draft.rename(target)
+
+
+def _case(bundle: Path, issue: str) -> Case:
+    folder = f"issues/{issue}"
+    record, seal = _json(bundle, f"{folder}/record.json"), _json(bundle, f"{folder}/seal.json")
+    unread: list[str] = []
+    runs: list[bytes] = []
+    sealed = record.get("runs")
+    for n in range(len(cast("list[Any]", sealed)) if isinstance(sealed, list) else 0):
+        try:
+            runs.append(_inside(bundle, f"{folder}/history/{n}.pb").read_bytes())
+        except OSError as error:
+            unread.append(f"run {n} cannot be read: {error.strerror}")
+    try:
+        salt = bytes.fromhex(seal["salt"])
+        leaf = Leaf(seal["position"], leaf_hash(commitment(salt, canonical(record))), salt, record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{folder}/seal.json: {error}") from None
+    return Case(issue, tuple(runs), leaf, kept=plain_leaf(leaf), unread=tuple(unread))
+
+
+def _put_issue(bundle: Path, case: Case, log: _Log) -> None:
+    leaf = case.leaf
+    if not _NAME.fullmatch(case.issue):
+        raise BundleError(f"{case.issue!r} cannot name a folder")
+    if leaf is None:
+        raise BundleError(f"issue {case.issue} is not sealed yet: it is open, or was closed a moment ago")
+    if leaf.record is None or leaf.salt is None:
+        raise BundleError(f"issue {case.issue}: its content was erased")
+    if leaf.position >= log.head.size:
+        raise BundleError(f"issue {case.issue} was sealed after the newest published head: publish one, or wait a day")
+    if case.unread:
+        raise BundleError(f"issue {case.issue}: {case.unread[0]}")
+    folder = bundle / "issues" / case.issue
+    (folder / "history").mkdir(parents=True)
+    for n, run in enumerate(case.runs):
+        (folder / "history" / f"{n}.pb").write_bytes(run)
+    (folder / "record.json").write_bytes(canonical(leaf.record))
+    proof = [each.hex() for each in log.tree.inclusion_proof(leaf.position, log.head.size)]
+    _put(
+        folder / "seal.json",
+        {"position": leaf.position, "salt": leaf.salt.hex(), "size": log.head.size, "proof": proof},
+    )
+    try:
+        folded = refold(case.issue, [parse_history(f"run {n}", run) for n, run in enumerate(case.runs)])
+    except (ArchiveError, ValueError) as error:
+        raise BundleError(f"issue {case.issue}: {error}") from None
+    _put(folder / "events.json", [dump_event(event) for event in folded.events])
+    _put(folder / "policy.json", dump(folded.policy))
+    _put(folder / "calendars.json", dump(folded.calendars))
+
+
+def _put_log(bundle: Path, log: _Log, heads: Path) -> None:
+    """The heads, the key and how it was followed by others, and the proofs that the log has only grown."""
+    (bundle / "heads").mkdir()
+    sizes: set[int] = set()
+    for note in log.notes.values():
+        head, _ = parse(note)
+        if head.size <= log.head.size:
+            sizes.add(head.size)
+            (bundle / "heads" / f"{head.size}.txt").write_text(note, "utf-8")
+    (bundle / "heads" / f"{log.head.size}.txt").write_text(log.note, "utf-8")
+    shutil.copyfile(heads / FIRST, bundle / FIRST)
+    for statement in sorted((heads / ROTATIONS).glob("*.txt")):
+        (bundle / ROTATIONS).mkdir(exist_ok=True)
+        shutil.copyfile(statement, bundle / ROTATIONS / statement.name)
+    proofs = bundle / "proofs" / "consistency"
+    proofs.mkdir(parents=True)
+    for old in sorted(sizes - {0, log.head.size}):
+        proof = [each.hex() for each in log.tree.consistency_proof(old, log.head.size)]
+        _put(proofs / f"{old}-{log.head.size}.json", {"old": old, "new": log.head.size, "proof": proof})
+
+
+async def _log(holdings: Holdings, notes: Mapping[str, str]) -> _Log:
+    for name, note in notes.items():
+        try:
+            parse(note)
+        except NoteError as error:
+            raise BundleError(f"head {name}: {error}") from None
+    found = newest(notes.values())
+    if found is None:
+        raise BundleError("no head was published yet: `jiesu audit head --publish`, or wait a day")
+    head, note = found
+    return _Log(tree_of(await holdings.leaves(head.size), head), head, note, notes)
+
+
+def _digests(bundle: Path) -> dict[str, str]:
+    files: Iterable[Path] = (path for path in sorted(bundle.rglob("*")) if path.is_file())
+    return {path.relative_to(bundle).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _put(file: Path, plain: Any) -> None:
+    file.write_bytes(canonical(plain))
+
+
+def _json(bundle: Path, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(_inside(bundle, name).read_bytes())
+    except OSError as error:
+        raise BundleError(f"{name} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{name} is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise BundleError(f"{name} is no JSON object")
+    return cast("dict[str, Any]", found)
+
+
+def _inside(bundle: Path, name: str) -> Path:
+    path = (bundle / name).resolve()
+    if not path.is_relative_to(bundle.resolve()):
+        raise BundleError(f"{name!r} leads out of the bundle")
+    return path

@@ -1,0 +1,299 @@
+"""Strict replay: the commands that today's code gives to Temporal over a history, compared with those it holds.
+
+Temporal's own Replayer compares kinds and order only. Here what they say is compared too: how long a timer runs, what
+an activity is given, what a workflow returns. Matched by kind and sequence, since local activities may reach the
+history later than they were ordered; not compared are the task queue, and what follows completion.
+"""
+
+import json
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_commands import WorkflowCommand
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
+
+from activities.contract import PREFIX
+from audit.case import Finding
+from domain.events import chain, event_digest
+from workflows.issue import IssueWorkflow
+
+_LOCAL: Final = "core_local_activity"
+_AFTER_STARTED: Final = (
+    EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
+)
+_UNKEPT: Final = frozenset({"update_response", "respond_to_query", "modify_workflow_properties"})
+"""Commands that leave no event of their own here."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A command in a form that both sides have: its kind, and its fields as plain values.
+
+    `where` names the history event; "" on the code's side.
+    """
+
+    kind: str
+    fields: Mapping[str, Any]
+    where: str = ""
+
+
+@dataclass
+class _Given:
+    """What the code gave in one run, and why its replay failed."""
+
+    commands: list[WorkflowCommand] = field(default_factory=list[WorkflowCommand])
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A run that was replayed: how many commands were compared, and what did not hold."""
+
+    commands: int
+    findings: tuple[Finding, ...]
+
+
+class _Capturing(UnsandboxedWorkflowRunner):
+    """Runs workflow code as it is, and keeps what it commands, by run."""
+
+    def __init__(self) -> None:
+        self.given: defaultdict[str, _Given] = defaultdict(_Given)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        instance = super().create_instance(det)
+        activate, given = instance.activate, self.given[det.info.run_id]
+
+        def capturing(act: WorkflowActivation) -> WorkflowActivationCompletion:
+            completion = activate(act)
+            if completion.HasField("failed"):
+                given.failure = completion.failed.failure.message
+            given.commands.extend(completion.successful.commands)
+            return completion
+
+        instance.activate = capturing
+        return instance
+
+
+async def replay(runs: Iterable[tuple[str, int, Sequence[HistoryEvent]]]) -> AsyncIterator[Replayed]:
+    """Replays each ``(issue, number of the run, its history)`` with one Replayer; what came of them, in order."""
+    runner = _Capturing()
+    # In debug mode the code runs in this thread: quicker, and without the SDK's limit of two seconds, by which a verdict
+    # would depend on how busy the machine is. Without a build id the SDK hashes every module of the process for one.
+    replayer = Replayer(workflows=[IssueWorkflow], workflow_runner=runner, debug_mode=True, build_id="audit")
+    begun: deque[tuple[str, int, Sequence[HistoryEvent]]] = deque()
+
+    async def histories() -> AsyncIterator[WorkflowHistory]:
+        for run in runs:
+            begun.append(run)
+            for event in run[2]:
+                event.DiscardUnknownFields()  # which the core may refuse, and with them all that comes after
+            yield WorkflowHistory(PREFIX + run[0], run[2])
+
+    async with replayer.workflow_replay_iterator(histories()) as results:
+        async for result in results:
+            given = runner.given.pop(result.history.run_id, _Given())
+            failure = given.failure or (str(result.replay_failure) if result.replay_failure is not None else None)
+            yield _compared(*begun.popleft(), given.commands, failure)
+
+
+def unfit(events: Sequence[HistoryEvent]) -> str | None:
+    """Where a history is none, None if it may be replayed: the SDK's core ends in a panic over it, and waits for ever."""
+    if not events or events[0].event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+        return "event 1 is not its start"
+    for event, after in pairwise(events):
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED and after.event_type not in _AFTER_STARTED:
+            return f"event {after.event_id} cannot follow the start of a workflow task"
+    return None
+
+
+def _compared(
+    issue: str, n: int, events: Sequence[HistoryEvent], commands: Sequence[WorkflowCommand], failure: str | None
+) -> Replayed:
+    found: list[Finding] = []
+    if failure is not None:
+        found.append(Finding("commands", issue, f"run {n}", f"the code does not fit the history: {failure[:300]}"))
+    ours = _by_kind(_given(commands))
+    try:
+        theirs = _by_kind(kept(events))
+    except Exception as error:  # noqa: BLE001 - whatever was done to a history, it is told
+        what = f"what the history holds cannot be read: {type(error).__name__}: {str(error)[:200]}"
+        return Replayed(0, (*found, Finding("commands", issue, f"run {n}", what)))
+    count = sum(map(len, ours.values()))
+    ended = "complete" in theirs or "continue" in theirs
+    for kind in sorted(ours.keys() | theirs.keys()):
+        found += _matched(issue, n, kind, ours.get(kind, []), theirs.get(kind, []), ended=ended)
+    return Replayed(count, tuple(found))
+
+
+def _matched(
+    issue: str, n: int, kind: str, ours: Sequence[Said], theirs: Sequence[Said], *, ended: bool
+) -> Iterator[Finding]:
+    for mine, held in zip(ours, theirs, strict=False):
+        if mine.fields == held.fields:
+            continue
+        for name in sorted(mine.fields.keys() | held.fields.keys()):
+            if mine.fields.get(name) != held.fields.get(name):
+                what = (
+                    f"{kind}: {name} is {_short(held.fields.get(name))}, the code gives {_short(mine.fields.get(name))}"
+                )
+                yield Finding("commands", issue, f"run {n}, {held.where}", what)
+    for held in theirs[len(ours) :]:
+        yield Finding("commands", issue, f"run {n}, {held.where}", f"{kind}: the code gives no such command")
+    if ended:  # of an open issue the last commands may be on their way
+        for mine in ours[len(theirs) :]:
+            yield Finding("commands", issue, f"run {n}", f"{kind} {_short(mine.fields)}: missing in the history")
+
+
+def _by_kind(said: Iterable[Said]) -> dict[str, list[Said]]:
+    found: defaultdict[str, list[Said]] = defaultdict(list)
+    for each in said:
+        found[each.kind].append(each)
+    return dict(found)
+
+
+def _given(commands: Iterable[WorkflowCommand]) -> Iterator[Said]:
+    """The code's commands, up to the one that ends the run."""
+    for command in commands:
+        variant = command.WhichOneof("variant") or "none"
+        if variant in _UNKEPT:
+            continue
+        said = _said(variant, command)
+        yield said
+        if said.kind in ("complete", "continue", "fail"):
+            return
+
+
+def _said(variant: str, command: WorkflowCommand) -> Said:
+    match variant:
+        case "start_timer":
+            timer = command.start_timer
+            fields = {"duration": _ms(timer.start_to_fire_timeout), "summary": _plain(command.user_metadata.summary)}
+            return Said("timer", fields)
+        case "schedule_activity":
+            activity = command.schedule_activity
+            return Said("activity", _activity(activity, activity.activity_type, activity.arguments))
+        case "schedule_local_activity":
+            local = command.schedule_local_activity
+            return Said("local activity", {"type": local.activity_type, "result": _stored(local.arguments)})
+        case "complete_workflow_execution":
+            return Said("complete", {"result": _plain(command.complete_workflow_execution.result)})
+        case "continue_as_new_workflow_execution":
+            again = command.continue_as_new_workflow_execution
+            return Said("continue", {"input": [_plain(each) for each in again.arguments]})
+        case "fail_workflow_execution":
+            return Said("fail", {"message": command.fail_workflow_execution.failure.message})
+        case "set_patch_marker":
+            return Said("patch", {"id": command.set_patch_marker.patch_id})
+        case _:
+            return Said(variant, {})
+
+
+def kept(events: Iterable[HistoryEvent]) -> Iterator[Said]:
+    """The commands that a history holds."""
+    for event in events:
+        if (said := _held(event)) is not None:
+            yield Said(said.kind, said.fields, f"event {event.event_id}")
+
+
+def _held(event: HistoryEvent) -> Said | None:
+    match event.event_type:
+        case EventType.EVENT_TYPE_TIMER_STARTED:
+            timer = event.timer_started_event_attributes
+            fields = {"duration": _ms(timer.start_to_fire_timeout), "summary": _plain(event.user_metadata.summary)}
+            return Said("timer", fields)
+        case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            activity = event.activity_task_scheduled_event_attributes
+            return Said("activity", _activity(activity, activity.activity_type.name, activity.input.payloads))
+        case EventType.EVENT_TYPE_MARKER_RECORDED:
+            return _marker(event)
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+            (result,) = event.workflow_execution_completed_event_attributes.result.payloads or (Payload(),)
+            return Said("complete", {"result": _plain(result)})
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
+            again = event.workflow_execution_continued_as_new_event_attributes
+            return Said("continue", {"input": [_plain(each) for each in again.input.payloads]})
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+            return Said("fail", {"message": event.workflow_execution_failed_event_attributes.failure.message})
+        case EventType.EVENT_TYPE_TIMER_CANCELED:
+            return Said("cancel_timer", {})
+        case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED:
+            return Said("request_cancel_activity", {})
+        case EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
+            return Said("upsert_workflow_search_attributes", {})
+        case EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
+            return Said("start_child_workflow_execution", {})
+        case EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+            return Said("signal_external_workflow_execution", {})
+        case _:
+            return None
+
+
+def _marker(event: HistoryEvent) -> Said:
+    marker = event.marker_recorded_event_attributes
+    if marker.marker_name != _LOCAL:
+        return Said("patch", {"id": marker.marker_name})
+    data = json.loads(marker.details["data"].payloads[0].data)
+    if marker.HasField("failure"):
+        return Said("local activity", {"type": data["activity_type"], "result": _FAILED})
+    (result,) = marker.details["result"].payloads
+    return Said("local activity", {"type": data["activity_type"], "result": json.loads(result.data)})
+
+
+class _Anything:
+    """A local activity that failed stored nothing, and left no digest to compare."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+
+_FAILED: Final = _Anything()
+
+
+def _stored(arguments: Sequence[Payload]) -> str | None:
+    """The digest that `record` returns for these arguments, since they are nowhere in the history."""
+    (batch,) = (json.loads(argument.data) for argument in arguments)
+    return chain(map(event_digest, batch["events"]))
+
+
+def _activity(activity: Any, kind: str, arguments: Iterable[Payload]) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": kind, "input": [_plain(each) for each in arguments]}
+    for name in (
+        "schedule_to_close_timeout",
+        "schedule_to_start_timeout",
+        "start_to_close_timeout",
+        "heartbeat_timeout",
+    ):
+        found[name] = _ms(getattr(activity, name))
+    retry = activity.retry_policy
+    for name in ("initial_interval", "maximum_interval"):
+        found[f"retry {name}"] = _ms(getattr(retry, name))
+    return found | {"retry backoff": retry.backoff_coefficient, "retry attempts": retry.maximum_attempts}
+
+
+def _plain(payload: Payload) -> Any:
+    """A payload's encoding and bytes; what it says is compared to the letter."""
+    return (payload.metadata.get("encoding", b"").decode(), payload.data)
+
+
+def _ms(duration: Duration) -> int:
+    return duration.ToMilliseconds()
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 160 else f"{text[:157]}..."

@@ -1,0 +1,184 @@
+"""What an auditor may ask of an installation, once: the command line and the API hand on what it says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import select
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from audit import bundle, timeline
+from audit.archive import ArchiveError, parse_history
+from audit.case import Case
+from audit.diff import Diff, compare
+from audit.history import HistoryError, runs_of
+from audit.holdings import Holdings, UnknownError
+from audit.log_check import newest, published, tree_of
+from audit.notes import Head
+from audit.refold import Refolded, refold
+from audit.selection import Selection, moment_of
+from audit.verify import Verdict, verify
+from db.pinned import calendars_of, policy_of
+from db.tables import EventRow, IssueRow
+from domain.events import Event, load_event
+from domain.evolve import evolve
+from domain.issue import Issue
+from domain.wire import format_time
+
+T = TypeVar("T")
+_LONGEST_NUMBER: Final = 10
+"""Digits of the number of an event."""
+
+
+class NotYetError(LookupError):
+    """The issue is there, and what was asked for is not yet: it is open, or no head covers it. Says which."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Over what is held; `heads` is the export folder, `temporal` where the history of an open issue is asked for."""
+
+    holdings: Holdings
+    heads: Path
+    temporal: Client | None = None
+
+    async def verdict(self, issue: str, *, commands: bool = True) -> Verdict:
+        """Strict replay of one archived issue. Raises UnknownError, NotYetError."""
+        case = await self.holdings.case(issue)
+        if case.leaf is None:  # of an open issue runs may be archived already: they end in the middle
+            raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
+        # In a thread and a loop of its own: a replay would hold up whoever else is served by this one.
+        (verdict,) = await asyncio.to_thread(asyncio.run, verify([case], commands=commands))
+        return verdict
+
+    async def view(self, issue: str, at: str) -> dict[str, Any]:
+        """The issue after event number `at`, or as it was known at the time `at`.
+
+        Raises UnknownError, ArchiveError, RefoldError, timeline.MomentError, selection.SelectionError.
+        """
+        states = await self.states(issue)
+        if at.isascii() and at.isdigit() and len(at) < _LONGEST_NUMBER:
+            return timeline.shown(timeline.at_event(states, int(at)))
+        return timeline.shown(timeline.at_time(states, moment_of(at)))
+
+    async def states(self, issue: str) -> list[tuple[Event, Issue]]:
+        """Each event with the state after it: from the archive, for an open issue from SQL.
+
+        Raises UnknownError, ArchiveError, RefoldError.
+        """
+        folded = _folded(await self.holdings.case(issue))
+        return list(folded.states()) if folded is not None else await self._states_in_sql(issue)
+
+    async def difference(self, issue: str) -> Diff:
+        """Temporal's history, the archive and SQL beside each other. Raises UnknownError, ArchiveError, RefoldError."""
+        case = await self.holdings.case(issue)
+        return compare(case, await self._in_temporal(issue), _folded(case))
+
+    async def proof(self, issue: str) -> dict[str, Any]:
+        """That the issue is in the log of the newest published head: record, salt, place, siblings, the head itself.
+
+        Raises UnknownError, NotYetError, UnlikeError.
+        """
+        leaf = (await self.holdings.case(issue)).leaf
+        if leaf is None:
+            raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
+        found = await self._newest()
+        if found is None or found[0].size <= leaf.position:
+            raise NotYetError(f"no published head covers issue {issue} yet: one is published each day")
+        head, note = found
+        tree = tree_of(await self.holdings.leaves(head.size), head)
+        proof = tree.inclusion_proof(leaf.position, head.size)
+        return {
+            "issue": issue, "record": leaf.record, "salt": leaf.salt.hex() if leaf.salt is not None else None,
+            "leaf": leaf.leaf.hex(), "position": leaf.position, "size": head.size, "root": head.root.hex(),
+            "proof": [each.hex() for each in proof], "head": note,
+        }  # fmt: skip
+
+    async def head(self) -> dict[str, Any]:
+        """``{size, root, at, note}`` of the newest published head. Raises NotYetError."""
+        found = await self._newest()
+        if found is None:
+            raise NotYetError("no head was published yet: one is published each day")
+        head, note = found
+        return {"size": head.size, "root": head.root.hex(), "at": format_time(head.at), "note": note}
+
+    async def export(self, issues: Sequence[str], target: Path) -> int:
+        """A bundle in a new folder. Raises UnknownError, UnlikeError, bundle.BundleError."""
+        return await bundle.export(self.holdings, issues, self.heads, target)
+
+    async def closed(self, selection: Selection) -> AsyncIterator[Refolded]:
+        """Every sealed issue of a selection, folded from its history. Raises ArchiveError, RefoldError."""
+        async for issue in selection.sealed.issues(self.holdings.database):
+            folded = _folded(await self.holdings.case(issue))
+            if folded is not None:
+                yield folded
+
+    async def told(self, selection: Selection) -> AsyncIterator[tuple[Issue, list[Event]]]:
+        """Every issue of a selection, open ones as well, as SQL tells it: its beginning, and its events."""
+        async for issue in selection.issues(self.holdings.database):
+            found = await self._in_sql(issue)
+            if found is not None:
+                yield found
+
+    async def _states_in_sql(self, issue: str) -> list[tuple[Event, Issue]]:
+        found = await self._in_sql(issue)
+        if found is None:
+            raise UnknownError(f"there is no issue {issue} here")
+        state, events = found
+        states: list[tuple[Event, Issue]] = []
+        for event in events:
+            state = evolve(state, event)
+            states.append((event, state))
+        return states
+
+    async def _in_sql(self, issue: str) -> tuple[Issue, list[Event]] | None:
+        async with self.holdings.database.read() as session:
+            row = await session.get(IssueRow, issue)
+            if row is None:
+                return None
+            policy = await session.run_sync(policy_of, row.first_policy)
+            calendars = await session.run_sync(calendars_of, row.first_calendars)
+            bodies = await session.scalars(select(EventRow.body).where(EventRow.issue == issue).order_by(EventRow.seq))
+            return Issue.new(issue, policy, calendars), [load_event(body) for body in bodies]
+
+    async def _in_temporal(self, issue: str) -> Refolded | None:
+        """By Temporal's history; None once it has forgotten it, or where it is not there."""
+        if self.temporal is None:
+            return None
+        try:
+            runs = await runs_of(self.temporal, issue)
+        except (RPCError, HistoryError):
+            return None
+        return refold(issue, [list(run.events) for run in runs])
+
+    async def _newest(self) -> tuple[Head, str] | None:
+        return newest((await asyncio.to_thread(published, self.heads)).values())
+
+
+def _folded(case: Case) -> Refolded | None:
+    """From the archive; None while it does not hold all of the issue, or no more. Raises ArchiveError, RefoldError."""
+    if case.leaf is None or case.leaf.record is None:
+        return None
+    if case.unread:
+        raise ArchiveError(f"issue {case.issue}: {case.unread[0]}")
+    return refold(case.issue, [parse_history(f"run {n}", run) for n, run in enumerate(case.runs)])
+
+
+_END: Final = object()
+
+
+async def in_thread(work: Callable[[Iterator[T]], Any], items: AsyncIterator[T]) -> Any:
+    """The result of blocking work on items that are read one at a time from the event loop, never all at once."""
+    loop = asyncio.get_running_loop()
+
+    async def following() -> Any:
+        return await anext(items, _END)
+
+    def pulled() -> Iterator[T]:
+        while (item := asyncio.run_coroutine_threadsafe(following(), loop).result()) is not _END:
+            yield item
+
+    return await asyncio.to_thread(lambda: work(pulled()))

@@ -1,0 +1,63 @@
+"""One issue as three witnesses tell it: Temporal's history, the archive, and SQL, event by event."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from audit.case import Case, Finding
+from audit.refold import Refolded
+from audit.verify import check_rows
+from domain.events import dump_event, event_digest
+
+
+@dataclass(frozen=True)
+class Line:
+    """Event `seq`: witness -> kind and digest of what it tells, None where it tells nothing."""
+
+    seq: int
+    told: Mapping[str, tuple[str, str] | None]
+
+    @property
+    def same(self) -> bool:
+        return len(set(self.told.values())) == 1
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Each event as every witness tells it, and what else in SQL is not what the history leads to."""
+
+    issue: str
+    lines: tuple[Line, ...]
+    rows: tuple[Finding, ...]
+
+    @property
+    def same(self) -> bool:
+        return not self.rows and all(line.same for line in self.lines)
+
+    def plain(self) -> dict[str, Any]:
+        lines = [{"seq": line.seq, "same": line.same, **_shown(line)} for line in self.lines]
+        return {"issue": self.issue, "same": self.same, "events": lines, "rows": [str(each) for each in self.rows]}
+
+
+def compare(case: Case, temporal: Refolded | None, archive: Refolded | None) -> Diff:
+    """The case's rows beside what was folded from Temporal's history and from the archive, those that there are."""
+    witnesses: dict[str, Sequence[tuple[str, str]]] = {}
+    for name, folded in (("temporal", temporal), ("archive", archive)):
+        if folded is not None:
+            plain = [dump_event(event) for event in folded.events]
+            witnesses[name] = [(each["kind"], event_digest(each)) for each in plain]
+    if case.rows is not None:
+        witnesses["sql"] = [(str(each.get("kind")), event_digest(each)) for each in case.rows.events]
+    told = zip_longest(*witnesses.values())
+    lines = tuple(Line(seq, dict(zip(witnesses, each, strict=True))) for seq, each in enumerate(told, 1))
+    truth = archive or temporal
+    if truth is None or case.rows is None:
+        return Diff(case.issue, lines, ())
+    digests = [digest for _, digest in witnesses["archive" if archive is not None else "temporal"]]
+    found = check_rows(truth, digests, case.rows)
+    return Diff(case.issue, lines, tuple(each for each in found if not each.where.startswith("event ")))
+
+
+def _shown(line: Line) -> dict[str, str | None]:
+    return {name: None if told is None else f"{told[0]} {told[1]}" for name, told in line.told.items()}

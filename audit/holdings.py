@@ -1,0 +1,130 @@
+"""Everything that an installation holds of its issues, read for the auditor: the log, the archive and the rows."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import undefer
+
+from audit.archive import Archive, ArchiveError
+from audit.case import Case, Leaf, Rows
+from audit.merkle import HASH_BYTES
+from db.engine import Database
+from db.tables import ArchiveRow, EventRow, IssueRow, ReceiptRow, SealRow
+
+_CHUNK: Final = 500
+
+
+class UnknownError(LookupError):
+    """There is no such issue here; the message names it."""
+
+
+class Holdings:
+    """What is held in a database and in an archive; with ``rows=False`` the read model is left out."""
+
+    def __init__(self, database: Database, archive: Archive, *, rows: bool = True) -> None:
+        self.database: Final = database
+        self.archive: Final = archive
+        self._rows = rows
+
+    async def cases(self, issues: Sequence[str]) -> list[Case]:
+        """A case for each id, in order. Raises UnknownError for one of which nothing is held."""
+        return [await self.case(issue) for issue in issues]
+
+    async def case(self, issue: str) -> Case:
+        """Everything that is held of the issue, whether or not it fits together."""
+        async with self.database.read() as session:
+            leaf = await self._leaf(session, issue)
+            runs = (await session.scalars(_runs(issue))).all()
+            rows = await self._rows_of(session, issue) if self._rows else None
+            known = await session.scalar(select(IssueRow.id).where(IssueRow.id == issue))
+        if leaf is None and not runs and known is None:
+            raise UnknownError(f"there is no issue {issue} here")
+        if leaf is not None and leaf.record is None:
+            return Case(issue, leaf=leaf)
+        histories, unread = await self._histories(runs)
+        kept = None
+        try:
+            kept = await self.archive.get_seal(issue)
+        except ArchiveError as error:
+            unread.append(str(error))
+        return Case(issue, tuple(histories), leaf, rows, kept, tuple(unread))
+
+    async def _histories(self, runs: Sequence[ArchiveRow]) -> tuple[list[bytes], list[str]]:
+        histories: list[bytes] = []
+        unread: list[str] = []
+        for n, run in enumerate(runs):
+            if run.n != n:
+                unread.append(f"run {n} is not in the archive's index")
+            try:
+                histories.append(await self.archive.get_run(run.key))
+            except ArchiveError as error:
+                unread.append(str(error))
+        return histories, unread
+
+    async def sealed(self, since: datetime | None = None) -> AsyncIterator[tuple[int, str]]:
+        """``(position, issue)`` of every leaf in order, or of those that were sealed since; some at a time."""
+        last = -1
+        while True:
+            query: Select[int, str] = (
+                select(SealRow.position, SealRow.issue).where(SealRow.position > last).order_by(SealRow.position)
+            )
+            if since is not None:
+                query = query.where(SealRow.sealed_at >= since)
+            async with self.database.read() as session:
+                found = (await session.execute(query.limit(_CHUNK))).all()
+            for position, issue in found:
+                yield position, issue
+                last = position
+            if len(found) < _CHUNK:
+                return
+
+    async def leaves(self, most: int | None = None) -> list[Leaf]:
+        """Every leaf in order of position, or so many of them, without salt and record: what a tree is made of."""
+        async with self.database.read() as session:
+            rows = await session.execute(select(SealRow.position, SealRow.leaf).order_by(SealRow.position).limit(most))
+            return [Leaf(position, _digest(leaf), None, None) for position, leaf in rows]
+
+    async def _leaf(self, session: AsyncSession, issue: str) -> Leaf | None:
+        row = await session.scalar(select(SealRow).where(SealRow.issue == issue))
+        if row is None:
+            return None
+        return Leaf(row.position, _digest(row.leaf), None if row.salt is None else _digest(row.salt), row.record)
+
+    async def _rows_of(self, session: AsyncSession, issue: str) -> Rows:
+        row = await session.scalar(select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state)))
+        if row is None:
+            return Rows({}, [], [], {})
+        columns = {column.name: getattr(row, column.name) for column in IssueRow.__table__.columns}
+        events = (await session.scalars(select(EventRow).where(EventRow.issue == issue).order_by(EventRow.seq))).all()
+        held = await session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
+        receipts = {each.command_id: _plain(each) for each in held}
+        return Rows(columns, [each.body for each in events], [each.digest for each in events], receipts)
+
+
+def leaf_from(row: SealRow) -> Leaf:
+    """The leaf that a row holds. ValueError if it is no hexadecimal text."""
+    salt = bytes.fromhex(row.salt) if row.salt is not None else None
+    return Leaf(row.position, bytes.fromhex(row.leaf), salt, row.record)
+
+
+def _digest(text: str) -> bytes:
+    """The bytes of a hexadecimal text; what somebody wrote in place of one becomes zeros, which fit nothing."""
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    return found if len(found) == HASH_BYTES else bytes(HASH_BYTES)
+
+
+def _runs(issue: str) -> Select[ArchiveRow]:
+    """Those that lead to the end; what a reset cut off bears a number below 0."""
+    return select(ArchiveRow).where(ArchiveRow.issue == issue, ArchiveRow.n >= 0).order_by(ArchiveRow.n)
+
+
+def _plain(receipt: ReceiptRow) -> dict[str, Any]:
+    """As `domain.wire.dump` gives a receipt: fields that hold their default are left out."""
+    plain: dict[str, Any] = {"digest": receipt.digest, "outcome": receipt.outcome, "seq": receipt.seq}
+    return plain | {name: value for name in ("code", "reason") if (value := getattr(receipt, name))}

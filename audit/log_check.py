@@ -1,0 +1,141 @@
+"""Whether the log is the one whose heads were published: nothing taken away, put in, moved or written over."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self
+
+from audit.case import Finding, Leaf
+from audit.keyring import FIRST, ROTATIONS, Rotation
+from audit.merkle import Tree
+from audit.notes import Head, NoteError, VerifierKey, parse, signed_by, split
+
+
+class UnlikeError(RuntimeError):
+    """The log is not the one whose head was published; the message says how."""
+
+
+UNPINNED: Final = "the key is the one beside the heads: whoever wrote them could have made it, so pin it from elsewhere"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """The first key of a log, which an auditor has from elsewhere, and the rotations that follow from it."""
+
+    first: VerifierKey
+    rotations: tuple[Rotation, ...] = ()
+
+    @classmethod
+    def of(cls, first: str, statements: Iterable[str] = ()) -> Self:
+        """From a vkey and the rotation statements in order. Raises NoteError."""
+        key = trusted = VerifierKey.parse(first)
+        rotations: list[Rotation] = []
+        for number, text in enumerate(statements, 1):
+            try:
+                rotation = Rotation.parse(text, trusted)
+            except NoteError as error:
+                raise NoteError(f"rotation {number}: {error}") from None
+            if rotations and rotation.at <= rotations[-1].at:
+                raise NoteError(f"rotation {number}: its time is not after that of the rotation before it")
+            rotations.append(rotation)
+            trusted = rotation.key
+        return cls(key, tuple(rotations))
+
+    @classmethod
+    def beside(cls, folder: Path, first: str | None = None) -> Self:
+        """By the files of an export folder; `first` is the pinned vkey. Raises NoteError, OSError."""
+        statements = [file.read_text("utf-8") for file in sorted((folder / ROTATIONS).glob("*.txt"))]
+        return cls.of(first or (folder / FIRST).read_text("utf-8"), statements)
+
+    def key_at(self, moment: datetime) -> VerifierKey:
+        """The key that signed at that time."""
+        key = self.first
+        for rotation in self.rotations:
+            if rotation.at <= moment:
+                key = rotation.key
+        return key
+
+
+def published(folder: Path) -> dict[str, str]:
+    """The notes in an export folder, by file name."""
+    found = {file.name: file.read_text("utf-8", "replace") for file in sorted(folder.glob("*.txt"))}
+    found.pop(FIRST, None)
+    return found
+
+
+def check_log(
+    leaves: Sequence[Leaf], stored: Sequence[str], outside: Mapping[str, str], trust: Trust | None
+) -> Iterator[Finding]:
+    """The leaves in order of position, and the notes that SQL holds, against the notes that lie outside, by name.
+
+    Without `trust` no head is believed.
+    """
+    yield from _positions(leaves)
+    tree = Tree(leaf.leaf for leaf in leaves)
+    for name, note in outside.items():
+        if trust is None:
+            yield Finding("head", None, f"head {name}", "there is no key to check it by")
+        else:
+            yield from check_head(name, note, tree, trust)
+    held = set(stored)
+    for name, note in outside.items():
+        if note not in held:
+            yield Finding("head", None, f"head {name}", "SQL does not hold this head, or another one in its place")
+    known = set(outside.values())
+    for note in stored:
+        if note not in known:
+            yield Finding("head", None, f"head {_first_lines(note)}", "SQL holds a head that was never put outside")
+
+
+def check_head(name: str, note: str, tree: Tree, trust: Trust) -> Iterator[Finding]:
+    """One published head: its signature, and whether the log still begins with what it says."""
+    where = f"head {name}"
+    try:
+        head, signatures = parse(note)
+        text, _ = split(note)
+    except NoteError as error:
+        yield Finding("head", None, where, f"it is no head: {error}")
+        return
+    key = trust.key_at(head.at)
+    if not signed_by(text, signatures, key):
+        yield Finding("head", None, where, f"it is not signed by {key.name}+{key.id.hex()}, the log's key at its time")
+    if head.size > len(tree):
+        what = f"the log was rolled back: it had {head.size} issues at {head.at}, and has {len(tree)}"
+        yield Finding("head", None, where, what)
+    elif tree.root(head.size) != head.root:
+        yield Finding(
+            "head", None, where, f"the first {head.size} issues of the log are not those that it had at {head.at}"
+        )
+
+
+def tree_of(leaves: Sequence[Leaf], head: Head) -> Tree:
+    """The tree over the leaves that a head covers. Raises UnlikeError: no proof for that head could be made from them."""
+    if len(leaves) < head.size:
+        raise UnlikeError(f"the log has {len(leaves)} issues, and a head of {head.size} was published: verify it first")
+    tree = Tree(leaf.leaf for leaf in leaves[: head.size])
+    if tree.root() != head.root:
+        raise UnlikeError(f"the log is not the one whose head of {head.size} issues was published: verify it first")
+    return tree
+
+
+def newest(notes: Iterable[str]) -> tuple[Head, str] | None:
+    """The head of the largest log, of several the latest, and its note; what is no head is passed over."""
+    heads: list[tuple[Head, str]] = []
+    for note in notes:
+        try:
+            heads.append((parse(note)[0], note))
+        except NoteError:
+            continue
+    return max(heads, key=lambda each: (each[0].size, each[0].at), default=None)
+
+
+def _positions(leaves: Sequence[Leaf]) -> Iterator[Finding]:
+    for expected, leaf in enumerate(leaves):
+        if leaf.position != expected:
+            yield Finding("seal", None, f"leaf {expected}", f"leaf {leaf.position} stands here")
+            return
+
+
+def _first_lines(note: str) -> str:
+    return " ".join(note.splitlines()[1:2])[:40] or "without text"

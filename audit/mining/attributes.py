@@ -1,0 +1,185 @@
+"""What an event tells a process miner: flat attributes, the same ones in every format.
+
+Those of an event's head bear their own names, those of its body begin with ``data_``. They follow from the types in
+`domain.events` alone, so that they can be declared before any event is read. Fields marked PERSONAL are never among
+them. A field whose type has no flat form fails the import: somebody has to say how it is told.
+"""
+
+import re
+import types
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from audit.mining.cases import People
+from domain.events import EVENTS, Event, EventBody, PolicyRef, Refused
+from domain.issue import Issue
+from domain.place import Handler, Place
+from domain.policy import Policy
+from domain.vocabulary import Holder
+from domain.wire import PERSONAL, format_time
+from domain.worktime import Limit, YearCalendar
+
+Type = Literal["string", "integer", "boolean", "time"]
+Attribute = tuple[str, Type, str]
+"""Name, type, and the value as text."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One attribute that the body of an event may have; `read` gives None where it has it not."""
+
+    name: str
+    type: Type
+    read: Callable[[Any], str | None]
+
+
+HELD: Final[Mapping[Holder, tuple[str, str]]] = MappingProxyType(
+    {holder: (f"held_ms_{holder}", f"held_org_{holder}") for holder in cast("tuple[Holder, ...]", get_args(Holder))}
+)
+"""Holder -> the names of the milliseconds it held the issue before the event, and of its organisation."""
+HEAD: Final[Mapping[str, Type]] = MappingProxyType(
+    {
+        "seq": "integer", "level": "string", "resource": "string", "role": "string", "org": "string",
+        "clause": "string", "due": "time", "was_due": "time", "recorded_at": "time",
+        **{name: kind for names in HELD.values() for name, kind in zip(names, ("integer", "string"), strict=True)},
+    }
+)  # fmt: skip
+"""What any event may have. `resource` is who gave the command, under a pseudonym; nobody if the clock acted."""
+FACTS: Final[Mapping[str, Type]] = MappingProxyType(
+    {
+        "number": "string", "category": "string", "urgent": "boolean", "about_operator": "boolean", "grid": "string",
+        "follows": "string", "policy": "string", "status": "string", "level": "string", "lead": "string",
+        "handler": "string", "assessment": "string", "outcome": "string", "satisfaction": "string",
+    }
+)  # fmt: skip
+"""What an issue is, as far as it can change or tells issues apart."""
+_LEFT_OUT: Final[frozenset[tuple[type[EventBody], str]]] = frozenset({(Refused, "reason")})
+"""Sentences for people, where a code beside them says the same."""
+_UNWRITABLE: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML cannot hold in any form, and JSON only in part."""
+
+
+def clean(text: str) -> str:
+    """The text with U+FFFD for each character that cannot be written, in every format the same."""
+    return _UNWRITABLE.sub("\ufffd", text)
+
+
+def label(policy: Policy | PolicyRef) -> str:
+    """How a policy is called."""
+    return f"{policy.id}/{policy.version}"
+
+
+def of_event(event: Event, people: People) -> Iterator[Attribute]:
+    """Everything that the event has; its kind and its time are not among them."""
+    yield "seq", "integer", str(event.seq)
+    yield "level", "string", event.level
+    if (actor := event.actor) is not None:
+        yield "resource", "string", clean(people.resource(actor.person))
+        yield "role", "string", actor.role
+        if actor.org is not None:
+            yield "org", "string", clean(actor.org)
+    if event.clause is not None:
+        yield "clause", "string", clean(event.clause)
+    if event.due is not None:
+        yield "due", "time", format_time(event.due)
+    if event.was_due is not None:
+        yield "was_due", "time", format_time(event.was_due)
+    if event.recorded_at is not None:
+        yield "recorded_at", "time", format_time(event.recorded_at)
+    if event.held:
+        yield from _held(event)
+    for field in BODIES[event.kind]:
+        if (value := field.read(event.body)) is not None:
+            yield field.name, field.type, value
+
+
+def facts(issue: Issue, lead: str) -> tuple[str, ...]:
+    """The values of FACTS in that order; empty where there is none. `lead` is the organisation that answers for it."""
+    closed = issue.closed
+    return (
+        clean(issue.number), issue.category, _truth(issue.urgent), _truth(issue.about_operator),
+        clean(issue.place.grid), clean(issue.follows or ""), clean(label(issue.policy)), issue.status, issue.level,
+        clean(lead), clean(issue.handler.code), issue.assessment or "",
+        closed.kind if closed else "", closed.satisfaction if closed else "",
+    )  # fmt: skip
+
+
+def _held(event: Event) -> Iterator[Attribute]:
+    """Usually one part; the time of one holder is added up where an outage or two organisations split it."""
+    ms: defaultdict[Holder, int] = defaultdict(int)
+    orgs: dict[Holder, dict[str, None]] = {}
+    for part in event.held:
+        ms[part.holder] += part.ms
+        if part.org is not None:
+            orgs.setdefault(part.holder, {})[part.org] = None
+    for holder, total in ms.items():
+        name, of_org = HELD[holder]
+        yield name, "integer", str(total)
+        if holder in orgs:
+            yield of_org, "string", clean(" ".join(orgs[holder]))
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _pair(value: YearCalendar) -> str:
+    return f"{value.year}/{value.version}"
+
+
+_SCALARS: Final[Mapping[Any, tuple[Type, Callable[[Any], str]]]] = MappingProxyType(
+    {
+        str: ("string", clean), bool: ("boolean", _truth), int: ("integer", str), datetime: ("time", format_time),
+        Limit: ("string", str), YearCalendar: ("string", _pair), Policy: ("string", lambda it: clean(label(it))),
+        PolicyRef: ("string", lambda it: clean(label(it))),
+    }
+)  # fmt: skip
+
+
+def _fields(body: type[EventBody]) -> Iterator[Field]:
+    hints = get_type_hints(body)
+    for field in fields(body):
+        if field.metadata != PERSONAL and (body, field.name) not in _LEFT_OUT:
+            yield from _flat(field.name, hints[field.name])
+
+
+def _flat(name: str, hint: Any) -> Iterator[Field]:
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = (each for each in get_args(hint) if each is not types.NoneType)
+    said = f"data_{name}"
+    if hint is Place:  # the objects of the log, or the attributes of the trace, say where it is
+        return
+    if hint is Handler:
+        yield Field(said, "string", _reader(name, lambda handler: clean(handler.code)))
+        yield Field(f"{said}_kind", "string", _reader(name, lambda handler: handler.kind))
+    elif get_origin(hint) is tuple:
+        # Words of the vocabulary are told; of all else, such as the steps of a plan, only how many there are.
+        if get_origin(get_args(hint)[0]) is Literal:
+            yield Field(said, "string", _reader(name, " ".join))
+        else:
+            yield Field(said, "integer", _reader(name, lambda items: str(len(items))))
+    elif get_origin(hint) is Literal:
+        yield Field(said, "string", _reader(name, str))
+    elif hint in _SCALARS:
+        kind, write = _SCALARS[hint]
+        yield Field(said, kind, _reader(name, write))
+    else:
+        raise TypeError(f"{name}: how is a {hint!r} told to a process miner?")
+
+
+def _reader(name: str, write: Callable[[Any], str]) -> Callable[[Any], str | None]:
+    def read(body: Any) -> str | None:
+        value = getattr(body, name)
+        return None if value is None else write(value)
+
+    return read
+
+
+BODIES: Final[Mapping[str, tuple[Field, ...]]] = MappingProxyType(
+    {kind: tuple(_fields(body)) for kind, body in EVENTS.items()}
+)
+"""Kind -> what its body may have."""

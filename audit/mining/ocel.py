@@ -1,0 +1,234 @@
+"""OCEL 2.0 as JSON: events related to issues, organisations, places and policies, for tools that follow all of them.
+
+Values are text whatever their declared type: the published schema says so, even where the standard's own examples
+write numbers. Events go straight to the file, the objects come after them: an issue's are put aside on disk, those
+that issues share - there are as many as the directory has - in memory.
+
+People are an attribute of events, `resource`, and no objects: each object must stand in the file once, so all who
+ever reported anything would have to be remembered, and nobody asked for a log that follows a person about. Other
+issues, too, are named by attributes (`follows`, `data_issue`, `data_into`): a relation to an issue that is not among
+the selected ones would lead nowhere.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from tempfile import TemporaryFile
+from types import MappingProxyType
+from typing import IO, Any, Final, Literal
+
+from audit.mining.attributes import BODIES, FACTS, HEAD, clean, facts, label, of_event
+from audit.mining.cases import People, Sink, Told, Written
+from domain.events import Event
+from domain.issue import Issue, lead_org
+from domain.place import Place
+from domain.vocabulary import HandlerKind, Holder, Role
+from domain.wire import format_time
+
+Org = Literal["operator", "community", "street", "department"]
+_OBJECTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "issue": FACTS, "compound": {"name": "string"}, "operator": {"kind": "string"}, "community": {}, "street": {},
+        "department": {}, "policy": {"id": "string", "version": "integer", "digest": "string"},
+    }
+)  # fmt: skip
+"""Type -> its attributes and their types. An operator is whoever does the work for a compound, volunteers included."""
+_BY_KIND: Final[Mapping[HandlerKind, Org]] = MappingProxyType(
+    {
+        "company": "operator", "society": "operator", "volunteers": "operator", "community": "community",
+        "street": "street", "department": "department",
+    }
+)  # fmt: skip
+_BY_ROLE: Final[Mapping[Role | Holder, Org]] = MappingProxyType(
+    {
+        "property": "operator", "volunteer": "operator", "community": "community", "street": "street",
+        "department": "department", "auditor": "street", "admin": "street",
+        "operator": "operator", "third_party": "operator",
+    }
+)  # fmt: skip
+"""What an organisation is that only its people, or the minutes it held, tell of."""
+_LEAD: Final = tuple(FACTS).index("lead")
+_HANDLER: Final = tuple(FACTS).index("handler")
+_POLICY: Final = tuple(FACTS).index("policy")
+_NOTHING: Final = ("",) * len(FACTS)
+_CHUNK: Final = 1 << 16
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def write_ocel(told: Iterable[Told], file: Sink, key: bytes, *, names: bool = False) -> Written:
+    """Writes all of it, reading each issue once; whoever opened the file closes it, and drops it after an error.
+
+    People are pseudonyms under the key, or with `names` the ids that they are. No two of the issues may have the same
+    id: that would take remembering all of them to find out.
+    """
+    people, shared = People(key, names=names), _Shared()
+    file.write(f'{{"eventTypes":{_encode(_event_types())},\n"objectTypes":{_encode(_object_types())},\n'.encode())
+    file.write(b'"events":[')
+    events, issues = _Items(file), 0
+    with TemporaryFile() as aside:
+        objects = _Items(aside)
+        for each in told:
+            story = _Story(each.issue, shared)
+            for event, state in each.steps:
+                events.add(story.event(event, state, people))
+            if story.values:
+                objects.add(story.object())
+                issues += 1
+        file.write(b'],\n"objects":[')
+        _copy(aside, file)
+    objects = _Items(file, objects.count)
+    for item in shared.objects():
+        objects.add(item)
+    file.write(b"]}\n")
+    return Written(issues, events.count)
+
+
+def _event_types() -> list[dict[str, Any]]:
+    own = {kind: {field.name: field.type for field in fields} for kind, fields in BODIES.items()}
+    return [_type(kind, {**HEAD, **body}) for kind, body in own.items()]
+
+
+def _object_types() -> list[dict[str, Any]]:
+    return [_type(name, attributes) for name, attributes in _OBJECTS.items()]
+
+
+def _type(name: str, attributes: Mapping[str, str]) -> dict[str, Any]:
+    return {"name": name, "attributes": [{"name": each, "type": kind} for each, kind in attributes.items()]}
+
+
+class _Items:
+    """The items of a JSON array, one a line, after `count` that are there already."""
+
+    def __init__(self, file: Sink, count: int = 0) -> None:
+        self._file = file
+        self.count = count
+
+    def add(self, item: str) -> None:
+        self._file.write(f"{',' if self.count else ''}\n{item}".encode())
+        self.count += 1
+
+
+def _copy(aside: IO[bytes], file: Sink) -> None:
+    aside.seek(0)
+    while chunk := aside.read(_CHUNK):
+        file.write(chunk)
+
+
+@dataclass
+class _Object:
+    """An object that issues share: each value with the first moment at which an issue shows it."""
+
+    type: str
+    values: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    relations: dict[tuple[str, str], None] = field(default_factory=dict[tuple[str, str], None])
+
+
+class _Shared:
+    """The objects that issues share, each once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Object] = {}
+
+    def id(self, kind: str, code: str, at: str = "", /, **values: str) -> str:
+        """The id of the object, which is remembered; `values` are what it is known to have at that moment."""
+        id_ = f"{kind}:{clean(code)}"
+        known = self._known.setdefault(id_, _Object(kind))
+        for item in values.items():
+            known.values[item] = min(at, known.values.get(item, at))
+        return id_
+
+    def relate(self, one: str, qualifier: str, other: str) -> None:
+        self._known[one].relations[other, qualifier] = None
+
+    def objects(self) -> Iterator[str]:
+        for id_, known in self._known.items():
+            timed: dict[tuple[str, str], str] = {}
+            for (name, value), at in known.values.items():
+                timed.setdefault((at, name), value)  # issues of one moment that differ: the first in the log is right
+            values = ((name, value, at) for (at, name), value in sorted(timed.items()))
+            yield _object(id_, known.type, values, known.relations)
+
+
+class _Story:
+    """One issue on its way into the log. `values` is what became of it: at each moment the last value only."""
+
+    def __init__(self, issue: str, shared: _Shared) -> None:
+        self._id = f"issue:{clean(issue)}"
+        self._shared = shared
+        self._facts: tuple[str, ...] = _NOTHING
+        self.values: dict[tuple[str, str], str] = {}
+        self._relations: dict[tuple[str, str], None] = {}
+
+    def event(self, event: Event, issue: Issue, people: People) -> str:
+        """The event as an item of the log; `issue` is the state after it."""
+        at, before = format_time(event.at), self._facts
+        self._facts = facts(issue, lead_org(issue))
+        for name, was, value in zip(FACTS, before, self._facts, strict=True):
+            if value != was:
+                self.values[name, at] = value
+        id_ = f"{self._id.removeprefix('issue:')}:{event.seq}"
+        own = ",".join(f'{{"name":"{name}","value":{_encode(value)}}}' for name, _, value in of_event(event, people))
+        about = _relationships(dict.fromkeys(self._related(event, issue, before, at)))
+        return f'{{"id":{_encode(id_)},"type":"{event.kind}","time":"{at}","attributes":[{own}],"relationships":[{about}]}}'
+
+    def object(self) -> str:
+        timed = ((name, value, at) for (name, at), value in self.values.items())
+        return _object(self._id, "issue", timed, self._relations)
+
+    def _related(self, event: Event, issue: Issue, before: tuple[str, ...], at: str) -> Iterator[tuple[str, str]]:
+        """Whom and what the event is about: who gave the command, whose time had passed, and what it changed."""
+        yield self._id, "issue"
+        if before is _NOTHING:
+            yield from self._place(issue.place, at)
+        if event.actor is not None and event.actor.org:
+            yield from self._org(event.actor.org, event.actor.role, issue, "by")
+        for part in event.held:
+            if part.org:
+                yield from self._org(part.org, part.holder, issue, "held")
+        if self._facts[_LEAD] != before[_LEAD]:
+            yield from self._org(lead_org(issue), issue.level, issue, "lead")
+        if self._facts[_HANDLER] != before[_HANDLER]:
+            yield from self._org(issue.handler.code, "operator", issue, "handler")
+        if self._facts[_POLICY] != before[_POLICY]:
+            policy = issue.policy
+            version, digest = str(policy.version), policy.digest
+            code = f"{label(policy)}/{digest}"
+            yield self._shared.id("policy", code, at, id=clean(policy.id), version=version, digest=digest), "policy"
+
+    def _place(self, place: Place, at: str) -> Iterator[tuple[str, str]]:
+        """Where the issue is: objects of its own relations, too, and of one another's."""
+        shared = self._shared
+        named = {"name": clean(place.name)} if place.name else {}
+        compound = shared.id("compound", place.compound, at, **named)
+        community, street = shared.id("community", place.community), shared.id("street", place.street)
+        shared.relate(compound, "community", community)
+        shared.relate(community, "street", street)
+        where = [(compound, "compound"), (community, "community"), (street, "street")]
+        if place.operator:
+            kind = _BY_KIND[place.operator_kind or "company"]
+            own = {"kind": place.operator_kind or "company"} if kind == "operator" else {}
+            where.append((shared.id(kind, place.operator, at, **own), "operator"))
+        self._relations.update(dict.fromkeys(where))
+        yield from where
+
+    def _org(self, code: str, told: Role | Holder, issue: Issue, qualifier: str) -> Iterator[tuple[str, str]]:
+        """The organisation as an object: what the issue says of its handler and operator, else what `told` tells.
+
+        A community may run a compound itself; its people then act as ``property``, and it is a community still.
+        """
+        kind = _BY_ROLE.get(told)
+        if code == issue.handler.code:
+            kind = _BY_KIND[issue.handler.kind]
+        elif code == issue.place.operator:
+            kind = _BY_KIND[issue.place.operator_kind or "company"]
+        if code and kind is not None:
+            yield self._shared.id(kind, code), qualifier
+
+
+def _object(id_: str, kind: str, timed: Iterable[tuple[str, str, str]], relations: Iterable[tuple[str, str]]) -> str:
+    own = ",".join(f'{{"name":"{name}","value":{_encode(value)},"time":"{at}"}}' for name, value, at in timed)
+    return f'{{"id":{_encode(id_)},"type":"{kind}","attributes":[{own}],"relationships":[{_relationships(relations)}]}}'
+
+
+def _relationships(relations: Iterable[tuple[str, str]]) -> str:
+    return ",".join(f'{{"objectId":{_encode(other)},"qualifier":"{qualifier}"}}' for other, qualifier in relations)

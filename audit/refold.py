@@ -1,0 +1,237 @@
+"""What a history says happened, folded again from its signals alone: without Temporal's SDK, and so for ever.
+
+The shell of the workflow may change; what it folds cannot: the report, then at each completed workflow task the
+signals that had arrived, at the server's time of that task.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Final, cast
+
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionSignaledEventAttributes
+from temporalio.converter import PayloadConverter
+
+from activities.contract import Start
+from domain.advance import RULES, advance
+from domain.commands import Command, load_command
+from domain.events import Event, dump_event
+from domain.evolve import evolve
+from domain.issue import Issue, dump_issue
+from domain.pins import read_calendars, read_policy
+from domain.policy import Policy
+from domain.wire import canonical, dump, truncate
+from domain.worktime import YearCalendar
+from workflows.mailbox import command_of
+
+_CONVERTER: Final = PayloadConverter.default
+_JSON: Final = b"json/plain"
+# Looked up once: as attributes of their enumeration they cost more than the comparison.
+_STARTED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
+_SIGNALED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+_FIRED: Final = EventType.EVENT_TYPE_TIMER_FIRED
+_TASK_SCHEDULED: Final = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
+_TASK_STARTED: Final = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
+_TASK_COMPLETED: Final = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+
+
+class RefoldError(ValueError):
+    """A history cannot be folded; the message names the run, the history event and the reason."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A command as it was taken from the history: from event `event_id` of run `run`, which the server wrote at `at`."""
+
+    run: int
+    event_id: int
+    at: datetime
+    command: Command
+
+
+@dataclass(frozen=True)
+class Written:
+    """An event in its plain form, the canonical bytes of that, and the digest by which the record knows it."""
+
+    plain: dict[str, Any]
+    text: bytes
+    digest: str
+
+    @classmethod
+    def of(cls, event: Event) -> "Written":
+        plain = dump_event(event)
+        text = canonical(plain)
+        return cls(plain, text, hashlib.sha256(text).hexdigest()[:32])  # as `event_digest`, which would write it again
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One fold of the workflow: the inbox as it was, the time by which it was folded, and what it led to.
+
+    `event_id` is that of the workflow task, in run `run`.
+    """
+
+    run: int
+    event_id: int
+    now: datetime
+    inbox: tuple[Taken, ...]
+    events: tuple[Event, ...]
+
+    @cached_property
+    def written(self) -> tuple[Written, ...]:
+        """The events as they are stored: several steps compare them, and each is written once."""
+        return tuple(map(Written.of, self.events))
+
+
+@dataclass
+class Refolded:
+    """One issue, folded from the histories of its runs.
+
+    `policy`, `calendars` and `rules_version` are those that were pinned at the start. `carried` numbers each run whose
+    start does not carry on what the run before had come to.
+    """
+
+    issue: str
+    policy: Policy
+    calendars: tuple[YearCalendar, ...]
+    rules_version: int
+    state: Issue
+    turns: list[Turn] = field(default_factory=list[Turn])
+    carried: list[int] = field(default_factory=list[int])
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for turn in self.turns for event in turn.events]
+
+    @property
+    def written(self) -> list[Written]:
+        """Each event as it is stored."""
+        return [written for turn in self.turns for written in turn.written]
+
+    @property
+    def commands(self) -> list[Taken]:
+        """Every command in the order in which it was folded."""
+        return [taken for turn in self.turns for taken in turn.inbox]
+
+    def states(self) -> Iterator[tuple[Event, Issue]]:
+        """Each event with the state after it."""
+        state = Issue.new(self.issue, self.policy, self.calendars, self.rules_version)
+        for event in self.events:
+            state = evolve(state, event)
+            yield event, state
+
+
+def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
+    """Folds the runs of one issue, the oldest first. Raises RefoldError."""
+    folded: Refolded | None = None
+    for number, events in enumerate(runs):
+        if not events or events[0].event_type != _STARTED:
+            raise RefoldError(f"run {number}: the history does not begin with its start")
+        try:
+            start = read_start(events[0])
+            if folded is None:
+                folded = _begin(start)
+            elif vars(start) != json.loads(json.dumps(vars(_continued(folded.state)))):
+                folded.carried.append(number)
+            report = () if start.report is None else (_report(number, events[0], start.report),)
+        except Exception as error:
+            raise RefoldError(f"run {number}, event 1: {type(error).__name__}: {error}") from error
+        _fold_run(folded, number, events, report)
+    if folded is None:
+        raise RefoldError("there is no run")
+    if folded.issue != issue:
+        raise RefoldError(f"run 0, event 1: the history is that of issue {folded.issue!r}")
+    return folded
+
+
+def read_start(started: HistoryEvent) -> Start:
+    """The input of the run that this event began. Raises whatever does not fit."""
+    (payload,) = started.workflow_execution_started_event_attributes.input.payloads
+    return Start(**_read(payload))
+
+
+def moment(event: HistoryEvent) -> datetime:
+    """The server's time of the event, to the microsecond."""
+    return event.event_time.ToDatetime(UTC)
+
+
+def _begin(start: Start) -> Refolded:
+    policy, calendars = read_policy(start.policy), read_calendars(start.calendars)
+    if start.state is not None:
+        raise ValueError("the first run is not that of a new issue: earlier ones are missing")
+    if start.rules_version not in RULES:
+        raise ValueError(f"this version has no rules {start.rules_version}: a newer one began this issue")
+    state = Issue.new(start.issue, policy, calendars, start.rules_version)
+    return Refolded(start.issue, policy, calendars, start.rules_version, state)
+
+
+def _continued(state: Issue) -> Start:
+    """With what a run starts that goes on from this state."""
+    return Start(state.id, dump(state.policy), dump(state.calendars), state.rules_version, state=dump_issue(state))
+
+
+def _report(run: int, started: HistoryEvent, plain: Mapping[str, Any]) -> Taken:
+    return Taken(run, started.event_id, moment(started), load_command("report", plain))
+
+
+def _fold_run(folded: Refolded, run: int, events: Sequence[HistoryEvent], report: tuple[Taken, ...]) -> None:
+    signals: list[HistoryEvent] = []
+    task: HistoryEvent | None = None
+    begun = woken = False
+    for event, after in pairwise((*events, None)):
+        assert event is not None
+        kind = event.event_type
+        if kind == _SIGNALED:
+            signals.append(event)
+        elif kind == _FIRED:
+            woken = True
+        elif kind == _TASK_STARTED:
+            task = event
+        elif kind == _TASK_COMPLETED and task is not None:
+            if after is not None and after.event_type == _TASK_SCHEDULED:
+                # Completed only to gain time for a local activity: for a replay it is one with the task after it, and
+                # so for a worker that takes over between the two.
+                continue
+            if signals or woken or not begun:
+                _turn(folded, run, task, signals, () if begun else report)
+            signals, woken, begun, task = [], False, True, None
+
+
+def _turn(
+    folded: Refolded, run: int, task: HistoryEvent, signals: Sequence[HistoryEvent], report: tuple[Taken, ...]
+) -> None:
+    try:
+        now = _workflow_time(task)
+        inbox = (*report, *(_taken(run, signal, now) for signal in signals))
+        folded.state, happened = advance(folded.state, [taken.command for taken in inbox], now)
+    except Exception as error:
+        raise RefoldError(f"run {run}, event {task.event_id}: {type(error).__name__}: {error}") from error
+    folded.turns.append(Turn(run, task.event_id, now, inbox, tuple(happened)))
+
+
+def _taken(run: int, signal: HistoryEvent, now: datetime) -> Taken:
+    said: WorkflowExecutionSignaledEventAttributes = signal.workflow_execution_signaled_event_attributes
+    command = command_of(said.signal_name, said.input.payloads, now, _read)
+    return Taken(run, signal.event_id, moment(signal), command)
+
+
+def _workflow_time(task: HistoryEvent) -> datetime:
+    """What ``workflow.now()`` said in this task: by way of a float, as there, then cut to milliseconds."""
+    return truncate(datetime.fromtimestamp(task.event_time.ToNanoseconds() / 1e9, UTC))
+
+
+def _read(payload: Payload) -> dict[str, Any]:
+    """As the SDK's converter reads it, which takes ten times as long for a plain object."""
+    if payload.metadata.get("encoding") == _JSON:
+        with contextlib.suppress(ValueError):  # in whose words it fails is on record
+            plain = json.loads(payload.data)
+            if isinstance(plain, dict):
+                return cast("dict[str, Any]", plain)
+    return _CONVERTER.from_payload(payload, dict[str, Any])

@@ -1,0 +1,236 @@
+"""Verifies all that an installation has sealed: on every core, with progress, and so that it can be taken up again."""
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import select
+
+from audit.archive import Archive
+from audit.case import Finding
+from audit.holdings import Holdings
+from audit.log_check import Trust, check_log, published
+from audit.verify import Verdict, verify
+from db.engine import Database
+from db.tables import HeadRow, IssueRow, SealRow
+from domain.wire import format_time
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+CHUNK: Final = 40
+"""Issues that a process takes at once: enough for what it costs to begin, few enough to lose by being stopped."""
+_AHEAD: Final = 4
+"""Chunks for each process that wait their turn."""
+SETTLED: Final = timedelta(hours=1)
+"""A closed issue is archived within seconds; one that is not by then was kept from it."""
+
+Progress = Callable[[int, int], None]
+"""Told how many issues of how many are done."""
+
+
+class ResumeError(ValueError):
+    """The file of an earlier run cannot be taken up; the message names it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an installation lies: database and archive by URL, and whether rows and commands are to be looked at."""
+
+    database: str
+    archive: str
+    rows: bool = True
+    commands: bool = True
+
+
+@dataclass
+class Report:
+    """What came of verifying an installation; it holds if there is no finding.
+
+    `asked` says what was looked at, `rows` whether the read model was among it, `pinned` whether the log's key came from
+    elsewhere.
+    """
+
+    asked: str
+    at: datetime
+    issues: int = 0
+    runs: int = 0
+    commands: int = 0
+    events: int = 0
+    erased: int = 0
+    leaves: int = 0
+    heads: int = 0
+    pinned: bool = False
+    rows: bool = True
+    findings: list[Finding] = field(default_factory=list[Finding])
+
+    @property
+    def holds(self) -> bool:
+        return not self.findings
+
+    def take(self, verdict: Verdict) -> None:
+        self.issues += 1
+        self.runs += verdict.runs
+        self.commands += verdict.commands
+        self.events += verdict.events
+        self.erased += verdict.erased
+        self.findings += verdict.findings
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON: the fields, `holds`, and the time as text."""
+        return {"holds": self.holds, **asdict(self), "at": format_time(self.at)}
+
+
+async def verify_all(
+    source: Source,
+    report: Report,
+    *,
+    since: datetime | None = None,
+    progress: Progress = lambda _, __: None,
+    done: Path | None = None,
+    workers: int | None = None,
+) -> None:
+    """Adds every sealed issue (since a time) to the report.
+
+    `done` is a file in which each finished chunk is noted, and from which an interrupted run goes on; ResumeError if it
+    belongs to another question.
+    """
+    async with opened(source) as holdings:
+        issues = [issue async for _, issue in holdings.sealed(since)]
+    notes = _Notes(done, report.asked)
+    known = notes.read()
+    for verdict in known.values():
+        report.take(verdict)
+    left = [issue for issue in issues if issue not in known]
+    progress(len(known), len(issues))
+    finished = len(known)
+    chunks = _chunks(left)
+    async for verdicts in spread(partial(_in_process, source), chunks, workers if len(left) > CHUNK else 1):
+        notes.add(verdicts)
+        for verdict in verdicts:
+            report.take(verdict)
+        finished += len(verdicts)
+        progress(finished, len(issues))
+
+
+async def verify_log(source: Source, heads: Path, trust: Trust | None, report: Report) -> None:
+    """Adds the log itself: its leaves against the heads that lie outside the database, and what was never sealed."""
+    async with opened(source) as holdings:
+        leaves = await holdings.leaves()
+        async with holdings.database.read() as session:
+            notes = list(await session.scalars(select(HeadRow.note).order_by(HeadRow.at)))
+            late = IssueRow.closed_at < report.at - SETTLED
+            unsealed = select(IssueRow.id).where(late, IssueRow.id.not_in(select(SealRow.issue)))
+            missing = list(await session.scalars(unsealed.order_by(IssueRow.id)))
+    outside = await asyncio.to_thread(published, heads)
+    report.leaves, report.heads = len(leaves), len(outside)
+    report.findings += check_log(leaves, notes, outside, trust)
+    report.findings += [Finding("archive", issue, "log", "it is closed, and was never sealed") for issue in missing]
+
+
+@contextlib.asynccontextmanager
+async def opened(source: Source) -> AsyncGenerator[Holdings]:
+    """What the source holds, until the end."""
+    database = Database(source.database)
+    try:
+        yield Holdings(database, Archive(source.archive), rows=source.rows)
+    finally:
+        await database.close()
+
+
+async def spread(
+    work: Callable[[Sequence[T]], R], chunks: AsyncIterator[Sequence[T]], workers: int | None
+) -> AsyncIterator[R]:
+    """What came of the work, chunk by chunk, in order, from so many processes (None: one to a core); 1 stays in this process.
+
+    What is to come is not asked for long before it is needed, so that there may be any number of chunks.
+    """
+    workers = workers or os.cpu_count() or 1
+    if workers == 1:
+        async for chunk in chunks:
+            yield await asyncio.to_thread(work, chunk)
+        return
+    waiting: deque[Future[R]] = deque()
+    # Not forked: the SDK has threads, and their locks would be copied as they stand.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            async for chunk in chunks:
+                waiting.append(pool.submit(work, chunk))
+                if len(waiting) > workers * _AHEAD:
+                    yield await asyncio.wrap_future(waiting.popleft())
+            while waiting:
+                yield await asyncio.wrap_future(waiting.popleft())
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _chunks(issues: Sequence[str]) -> AsyncIterator[Sequence[str]]:
+    for n in range(0, len(issues), CHUNK):
+        yield issues[n : n + CHUNK]
+
+
+def _in_process(source: Source, issues: Sequence[str]) -> list[Verdict]:
+    return asyncio.run(_verified(source, issues))
+
+
+async def _verified(source: Source, issues: Sequence[str]) -> list[Verdict]:
+    async with opened(source) as holdings:
+        return await verify(await holdings.cases(issues), commands=source.commands)
+
+
+class _Notes:
+    """The file of a run: a line that says what was asked, then one for each issue that is done."""
+
+    def __init__(self, file: Path | None, asked: str) -> None:
+        self._file = file
+        self._asked = asked
+        self._head = f"{json.dumps({'asked': asked})}\n"
+
+    def read(self) -> dict[str, Verdict]:
+        if self._file is None or not self._file.exists():
+            return {}
+        text = self._file.read_text("utf-8", "replace")
+        if not text.startswith(self._head) and not self._head.startswith(text):
+            raise ResumeError(f"{self._file} is not of a run of `{self._asked}`")
+        whole = text[: text.rfind("\n") + 1]  # the last line may have been cut off when the run was
+        if whole != text:
+            self._file.write_text(whole, "utf-8")
+        try:
+            return {(verdict := _verdict(line)).issue: verdict for line in whole.splitlines()[1:]}
+        except (ValueError, TypeError, LookupError):
+            raise ResumeError(f"{self._file} holds what no run of this version wrote") from None
+
+    def add(self, verdicts: Iterable[Verdict]) -> None:
+        if self._file is None:
+            return
+        with self._file.open("a", encoding="utf-8") as file:
+            if not file.tell():
+                file.write(self._head)
+            file.writelines(f"{json.dumps(asdict(each))}\n" for each in verdicts)
+
+
+def _verdict(line: str) -> Verdict:
+    plain: dict[str, Any] = json.loads(line)
+    findings = tuple(Finding(**each) for each in plain.pop("findings"))
+    return Verdict(**plain, findings=findings)
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The report as text, one line for each thing that was looked at and for each that does not hold."""
+    yield f"{report.asked}: {report.issues} issues, {report.runs} runs, {report.commands} commands, {report.events} events"
+    if report.erased:
+        yield f"of these {report.erased} verified, content erased"
+    if report.leaves or report.heads:
+        yield f"log: {report.leaves} leaves, {report.heads} published heads"
+    yield from map(str, report.findings)
+    yield "everything holds" if report.holds else f"{len(report.findings)} findings: NOT everything holds"

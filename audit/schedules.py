@@ -1,0 +1,77 @@
+"""The schedules that start the upkeep, kept in Temporal: made or brought up to date whenever a worker starts."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleCalendarSpec,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleRange,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.contract import TASK_QUEUE
+
+RECONCILE: Final = "reconcile"
+SEAL_DAY: Final = "seal-day"
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+
+def _schedule(name: str, workflow: str, spec: ScheduleSpec, catch_up: timedelta) -> Schedule:
+    action = ScheduleActionStartWorkflow(workflow, id=name, task_queue=TASK_QUEUE)
+    policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=catch_up)
+    return Schedule(action=action, spec=spec, policy=policy)
+
+
+_AFTER_MIDNIGHT: Final = ScheduleCalendarSpec(hour=[ScheduleRange(0)], minute=[ScheduleRange(5)])
+SCHEDULES: Final[Mapping[str, Schedule]] = {
+    RECONCILE: _schedule(
+        RECONCILE,
+        "Reconcile",
+        ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(minutes=10))]),
+        timedelta(hours=1),
+    ),
+    # Of days that were missed while Temporal was down one is caught up with: a head says all that those before it do.
+    SEAL_DAY: _schedule(
+        SEAL_DAY,
+        "SealDay",
+        ScheduleSpec(calendars=[_AFTER_MIDNIGHT], time_zone_name="Asia/Shanghai"),
+        timedelta(days=3),
+    ),
+}
+
+
+async def keep_schedules(client: Client) -> None:
+    """Makes what is missing and brings the rest up to date; one that somebody paused stays so. Raises RPCError."""
+    for name, schedule in SCHEDULES.items():
+        try:
+            await client.create_schedule(name, schedule)
+            log.info("schedule.made", schedule=name)
+        except ScheduleAlreadyRunningError:
+            await _update(client, name, schedule)
+
+
+async def _update(client: Client, name: str, wanted: Schedule) -> None:
+    def anew(found: ScheduleUpdateInput) -> ScheduleUpdate:
+        state = found.description.schedule.state
+        if state.paused:
+            log.warning("schedule.paused", schedule=name)
+        return ScheduleUpdate(Schedule(action=wanted.action, spec=wanted.spec, policy=wanted.policy, state=state))
+
+    try:
+        await client.get_schedule_handle(name).update(anew)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:  # deleted at this moment: the next start makes it
+            raise

@@ -1,0 +1,110 @@
+"""Which issues an auditor means: a few words such as ``category=leak compound=demo since=2026-11-01``."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, or_, select, true, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from db.engine import Database
+from db.tables import IssueRow, SealRow
+from domain.wire import WireError, parse_time
+from domain.worktime import SHANGHAI
+
+_PAGE: Final = 500
+_COLUMNS: Final[Mapping[str, InstrumentedAttribute[Any]]] = {
+    "issue": IssueRow.id,
+    "number": IssueRow.number,
+    "compound": IssueRow.compound,
+    "community": IssueRow.community,
+    "street": IssueRow.street,
+    "operator": IssueRow.operator,
+    "handler": IssueRow.handler,
+    "category": IssueRow.category,
+    "level": IssueRow.level,
+    "status": IssueRow.status,
+    "policy": IssueRow.policy_id,
+    "closed": IssueRow.closed_kind,
+}
+_BOUNDS: Final[Mapping[str, Callable[[datetime], ColumnElement[bool]]]] = {
+    "since": lambda moment: IssueRow.opened_at >= moment,
+    "until": lambda moment: IssueRow.opened_at < moment,
+}
+_ORDER: Final = (IssueRow.opened_at, IssueRow.id)
+NAMES: Final = (*_COLUMNS, *_BOUNDS)
+
+
+class SelectionError(ValueError):
+    """A word of a selection means nothing; the message names it."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Conditions that hold together; each may name several values, with commas between them."""
+
+    text: str
+    conditions: tuple[ColumnElement[bool], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Selection":
+        """Raises SelectionError."""
+        return cls(" ".join(text.split()), tuple(map(_condition, text.split())))
+
+    def within(self, street: str) -> "Selection":
+        """Those of one street only."""
+        return replace(self, conditions=(*self.conditions, IssueRow.street == street))
+
+    @property
+    def sealed(self) -> "Selection":
+        """Those that lie in the archive with their content."""
+        whole = IssueRow.id.in_(select(SealRow.issue).where(SealRow.record.is_not(None)))
+        return replace(self, conditions=(*self.conditions, whole))
+
+    async def issues(self, database: Database, after: str | None = None, most: int | None = None) -> AsyncIterator[str]:
+        """The ids of the issues, the oldest first; of those that follow the issue `after`, at most so many.
+
+        Raises SelectionError for an `after` that is none: nothing would follow it, and seem to be all.
+        """
+        key, begin, left = tuple_(IssueRow.opened_at, IssueRow.id), true(), most
+        if after is not None:
+            async with database.read() as session:
+                last = await session.get(IssueRow, after)
+            if last is None:
+                raise SelectionError(f"there is no issue {after!r} to go on from")
+            begin = key > tuple_(last.opened_at, last.id)
+        while left is None or left > 0:
+            query = select(IssueRow.opened_at, IssueRow.id).where(begin, *self.conditions).order_by(*_ORDER)
+            async with database.read() as session:
+                found = (await session.execute(query.limit(_PAGE if left is None else min(left, _PAGE)))).all()
+            for _, issue in found:
+                yield issue
+            if len(found) < _PAGE:
+                return
+            left = None if left is None else left - len(found)
+            begin = key > tuple_(*found[-1])
+
+
+def _condition(word: str) -> ColumnElement[bool]:
+    name, separator, value = word.partition("=")
+    if not separator or not value:
+        raise SelectionError(f"{word!r}: a condition looks like name=value, name one of {', '.join(NAMES)}")
+    if name in _BOUNDS:
+        return _BOUNDS[name](moment_of(value))
+    column = _COLUMNS.get(name)
+    if column is None:
+        raise SelectionError(f"{name!r} is no name: one of {', '.join(NAMES)}")
+    return or_(*(column == each for each in value.split(",")))
+
+
+def moment_of(text: str) -> datetime:
+    """A day in Shanghai, or a moment with its zone. Raises SelectionError."""
+    with contextlib.suppress(ValueError, OverflowError, WireError):
+        if "T" not in text:
+            return datetime.combine(date.fromisoformat(text), time(), SHANGHAI).astimezone(UTC)
+        moment = parse_time(text) if text.endswith("Z") else datetime.fromisoformat(text)
+        if moment.tzinfo is not None:  # else it would be taken for this machine's own time
+            return moment.astimezone(UTC)
+    raise SelectionError(f"{text!r} is neither a day such as 2026-11-24 nor a time such as 2026-11-24T08:00:00Z")

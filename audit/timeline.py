@@ -1,0 +1,62 @@
+"""An issue as it was at a moment: its state, who was responsible, what was due."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.clocks import next_deadline, next_step
+from domain.events import Event, dump_event
+from domain.issue import Issue, lead_org
+from domain.minutes import holder
+from domain.wire import dump, format_time
+
+
+class MomentError(ValueError):
+    """The issue has no such event, or had not begun at that time; the message says which."""
+
+
+@dataclass(frozen=True)
+class View:
+    """An issue after an event, which is the last one up to the moment that was asked for."""
+
+    event: Event
+    state: Issue
+
+
+def at_event(states: Iterable[tuple[Event, Issue]], seq: int) -> View:
+    """As it was after event `seq`. Raises MomentError."""
+    last = 0
+    for event, state in states:
+        if event.seq == seq:
+            return View(event, state)
+        last = event.seq
+    raise MomentError(f"there is no event {seq}: the last one is {last}")
+
+
+def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> View:
+    """As it was known at the moment: what the clock caused is known from its record on. Raises MomentError."""
+    found: View | None = None
+    for event, state in states:
+        if (event.recorded_at or event.at) > moment:
+            break
+        found = View(event, state)
+    if found is None:
+        raise MomentError(f"nothing was known of it yet at {format_time(moment)}")
+    return found
+
+
+def shown(view: View) -> dict[str, Any]:
+    """``{event, state, responsible, due, running}`` as plain values, for people and programs."""
+    issue = view.state
+    step, deadline, held = next_step(issue), next_deadline(issue), holder(issue)
+    return {
+        "event": dump_event(view.event),
+        "status": issue.status,
+        "level": issue.level,
+        "responsible": {"lead": lead_org(issue), "handler": issue.handler.code, "clock": list(held)},
+        "due": None if step is None else dump(step),
+        "acts": None if deadline is None else dump(deadline),
+        "running": [dump(clock) for clock in issue.clocks],
+        "closed": dump(issue.closed) if issue.closed else None,
+    }

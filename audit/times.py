@@ -1,0 +1,70 @@
+"""Whether the times in a history agree with each other: those of the commands with the server's, and the server's own."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+
+from audit.case import Finding, Runs
+from audit.refold import Refolded, moment
+from domain.commands import Merge, Undecodable
+
+SKEW: Final = timedelta(seconds=1)
+"""By how much an API's clock may differ from the server's: it refuses to serve beyond."""
+_TASKS: Final = frozenset({
+    EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+})  # fmt: skip
+_STARTED: Final = EventType.EVENT_TYPE_TIMER_STARTED
+_FIRED: Final = EventType.EVENT_TYPE_TIMER_FIRED
+_WATCHED: Final = _TASKS | {_STARTED, _FIRED}
+_FROM_ANOTHER: Final = (Merge,)
+"""Commands that one issue gives to another: they bear the time of their cause, and are delivered when they can be."""
+_UNSTAMPED: Final = (Undecodable,)
+
+
+def check_times(folded: Refolded, runs: Runs) -> Iterator[Finding]:
+    """Commands beyond what a delivery may take, timers that fired before their time, a server's clock that went back."""
+    issue, grace = folded.issue, folded.policy.grace.span
+    for taken in folded.commands:
+        command = taken.command
+        if isinstance(command.body, _UNSTAMPED):
+            continue
+        if taken.at - grace - SKEW <= command.at <= taken.at + SKEW:
+            continue
+        where = f"run {taken.run}, event {taken.event_id}"
+        if command.at > taken.at + SKEW:
+            yield Finding("time", issue, where, f"a command of {command.at}, taken at {taken.at}: before it was given")
+        if command.at < taken.at - grace - SKEW and not isinstance(command.body, _FROM_ANOTHER):
+            yield Finding("time", issue, where, f"a command of {command.at}, taken at {taken.at}: too late to count so")
+    for run, events in enumerate(runs):
+        yield from _check_clock(issue, run, events)
+
+
+def _check_clock(issue: str, run: int, events: Sequence[HistoryEvent]) -> Iterator[Finding]:
+    before: datetime | None = None  # of the last workflow task: what comes in meanwhile is written down after it
+    armed: dict[int, datetime] = {}
+    for event in events:
+        kind = event.event_type
+        if kind not in _WATCHED:
+            continue
+        now = moment(event)
+        if kind in _TASKS:
+            if before is not None and now < before:
+                yield Finding("time", issue, _where(run, event), f"the server's time went back from {before} to {now}")
+            before = now
+        elif kind == _STARTED:
+            armed[event.event_id] = now + event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+        else:
+            due = armed.get(event.timer_fired_event_attributes.started_event_id)
+            if due is None:
+                yield Finding("time", issue, _where(run, event), "a timer fired that was never started")
+            elif now < due:
+                yield Finding("time", issue, _where(run, event), f"a timer fired at {now}, before {due}")
+
+
+def _where(run: int, event: HistoryEvent) -> str:
+    return f"run {run}, event {event.event_id}"

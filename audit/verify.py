@@ -1,0 +1,233 @@
+"""Strict replay: whether what is held of an issue is what its history leads to, and everything that does not hold.
+
+Four steps, after "facts about tampering": the commands that today's code gives are those of the history; the signals
+folded again through the rules give the events that were recorded, and the rows; times agree with the server's; chain
+and seal are unbroken. It runs without Temporal, API and worker.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Final
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+
+from audit.archive import ArchiveError, parse_history
+from audit.case import Case, Finding, Leaf, Rows, Runs, Step
+from audit.commands import replay, unfit
+from audit.merkle import commitment, leaf_hash
+from audit.recorded import check_recorded
+from audit.refold import Refolded, RefoldError, Written, refold
+from audit.times import check_times
+from db.rows import columns
+from domain.events import event_digest
+from domain.wire import canonical, dump
+
+_CONTINUED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
+_COMPLETED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
+ENDLESS: Final = "the history ends here, without an end"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of verifying one issue: what was compared, and what does not hold; `erased` if nothing is left to."""
+
+    issue: str
+    runs: int = 0
+    commands: int = 0
+    events: int = 0
+    findings: tuple[Finding, ...] = ()
+    erased: bool = False
+
+    @property
+    def holds(self) -> bool:
+        return not self.findings
+
+
+async def verify(cases: Sequence[Case], *, commands: bool = True) -> list[Verdict]:
+    """The verdict on each case, in order; without `commands` by folding alone, which outlives every workflow code."""
+    read = [_Reading(case) for case in cases]
+    verdicts = [reading.verdict() for reading in read]
+    if not commands:
+        return verdicts
+    whole: list[tuple[int, int, Sequence[HistoryEvent]]] = []
+    for n, each in enumerate(read):
+        for number, events in enumerate(each.runs):
+            if (reason := unfit(events)) is None:
+                whole.append((n, number, events))
+            else:
+                what = f"it cannot be replayed: {reason}"
+                finding = Finding("commands", each.case.issue, f"run {number}", what)
+                verdicts[n] = replace(verdicts[n], findings=(*verdicts[n].findings, finding))
+    replayed = replay((cases[n].issue, number, events) for n, number, events in whole)
+    order = iter(whole)
+    async for each in replayed:
+        n, _, _ = next(order)
+        before = verdicts[n]
+        findings = (*before.findings, *each.findings)
+        verdicts[n] = replace(before, commands=before.commands + each.commands, findings=findings)
+    return verdicts
+
+
+class _Reading:
+    """One case, parsed and folded; whatever does not hold is noted on the way."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.found: list[Finding] = []
+        self.runs: Runs = []
+        self.folded: Refolded | None = None
+        self.erased = case.leaf is not None and case.leaf.record is None
+        if self.erased:
+            return
+        self.runs = self._parsed()
+        try:
+            self.folded = refold(case.issue, self.runs)
+        except RefoldError as error:
+            self._note("fold", "history", str(error))
+
+    def verdict(self) -> Verdict:
+        case, folded = self.case, self.folded
+        self._check_chain()
+        if case.leaf is not None:
+            self._take("seal", check_leaf(case.issue, case.leaf, case.kept))
+        count = 0
+        if folded is not None:
+            written = folded.written
+            count = len(written)
+            for n in folded.carried:
+                self._note("fold", f"run {n}, event 1", f"it does not go on from what run {n - 1} had come to")
+            self._take("fold", check_recorded(folded, self.runs))
+            self._take("time", check_times(folded, self.runs))
+            self._check_outcome(folded)
+            if case.leaf is not None and case.leaf.record is not None:
+                self._take("seal", check_sealed_events(case.issue, case.leaf.record, written))
+            if case.rows is not None:
+                self._take("rows", check_rows(folded, [each.digest for each in written], case.rows))
+        return Verdict(case.issue, len(self.runs), 0, count, tuple(self.found), self.erased)
+
+    def _note(self, step: Step, where: str, what: str) -> None:
+        self.found.append(Finding(step, self.case.issue, where, what))
+
+    def _take(self, step: Step, findings: Iterator[Finding]) -> None:
+        """Whatever was done to what is read here: it is told, and the rest is looked at all the same."""
+        try:
+            for finding in findings:
+                self.found.append(finding)
+        except Exception as error:  # noqa: BLE001
+            self._note(step, "data", f"it cannot be read: {type(error).__name__}: {str(error)[:200]}")
+
+    def _parsed(self) -> list[list[HistoryEvent]]:
+        """The runs as the record says they must be, byte by byte."""
+        record = self.case.leaf.record if self.case.leaf else None
+        sealed = _sealed_runs(record) if record is not None else []
+        for why in self.case.unread:
+            self._note("archive", "history", why)
+        if record is not None and len(sealed) != len(self.case.runs):
+            self._note("archive", "history", f"{len(self.case.runs)} runs, {len(sealed)} were sealed")
+        parsed: list[list[HistoryEvent]] = []
+        for n, data in enumerate(self.case.runs):
+            if n < len(sealed) and hashlib.sha256(data).hexdigest() != sealed[n]:
+                self._note("archive", f"run {n}", "the history is not the one that was sealed")
+            try:
+                parsed.append(parse_history(f"run {n}", data))
+            except ArchiveError as error:
+                self._note("archive", f"run {n}", str(error))
+        return parsed
+
+    def _check_chain(self) -> None:
+        """Events without a gap, runs that follow each other, an end."""
+        for n, events in enumerate(self.runs):
+            numbers = [event.event_id for event in events]
+            if numbers != list(range(1, len(numbers) + 1)):
+                at = next(i for i, number in enumerate(numbers, 1) if i != number)
+                self._note("archive", f"run {n}, event {at}", f"event {numbers[at - 1]} stands here")
+        for n, (one, two) in enumerate(pairwise(self.runs)):
+            if not one or one[-1].event_type != _CONTINUED or not two:
+                self._note("archive", f"run {n}", "it is not continued by another run, but one follows")
+                continue
+            told = one[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+            begun = two[0].workflow_execution_started_event_attributes
+            if told != begun.original_execution_run_id:
+                self._note("archive", f"run {n + 1}", f"run {n} is continued by {told}")
+        if self.runs and (not self.runs[-1] or self.runs[-1][-1].event_type != _COMPLETED):
+            last = len(self.runs[-1])
+            self._note("archive", f"run {len(self.runs) - 1}, event {last}", ENDLESS)
+
+    def _check_outcome(self, folded: Refolded) -> None:
+        last = self.runs[-1][-1]
+        if last.event_type != _COMPLETED:
+            return
+        where = f"run {len(self.runs) - 1}, event {last.event_id}"
+        expected = canonical({"closed": dump(folded.state.closed), "version": folded.state.version})
+        said = last.workflow_execution_completed_event_attributes.result.payloads
+        if [each.data for each in said] != [expected]:
+            self._note("fold", where, f"the outcome does not follow: it is {expected.decode()}")
+
+
+def _sealed_runs(record: Mapping[str, Any]) -> list[str]:
+    """The digests of the runs; none where a record does not name them."""
+    try:
+        return [str(run["sha256"]) for run in record["runs"]]
+    except (LookupError, TypeError):
+        return []
+
+
+def check_sealed_events(issue: str, record: Mapping[str, Any], written: Sequence[Written]) -> Iterator[Finding]:
+    """Whether the history leads to the events that were sealed, and its replay held then."""
+    sealed = record["events"]
+    whole = b"[%b]" % b",".join(each.text for each in written)  # what `canonical` gives of the list
+    if sealed["count"] != len(written) or sealed["digest"] != hashlib.sha256(whole).hexdigest():
+        what = f"the history leads to {len(written)} events, {sealed['count']} others were sealed"
+        yield Finding("fold", issue, "events", what)
+    if not record["replay"]["holds"]:
+        what = f"the replay did not hold when it was archived: {record['replay']}"
+        yield Finding("commands", issue, "record", what)
+
+
+def check_leaf(issue: str, leaf: Leaf, kept: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """Whether the leaf is that of its record, and the record that of the issue, here and in the archive."""
+    where = f"leaf {leaf.position}"
+    if leaf.salt is None or leaf.record is None:
+        return
+    if leaf_hash(commitment(leaf.salt, canonical(leaf.record))) != leaf.leaf:
+        yield Finding("seal", issue, where, "the leaf is not that of this record")
+    if leaf.record.get("issue") != issue:
+        yield Finding("seal", issue, where, f"the record is that of issue {leaf.record.get('issue')}")
+    here = plain_leaf(leaf)
+    if kept is None:
+        yield Finding("seal", issue, where, "the archive holds no seal of it")
+    elif kept != here:
+        names = sorted(name for name in here.keys() | kept.keys() if here.get(name) != kept.get(name))
+        yield Finding("seal", issue, where, f"the seal in the archive is another one: {', '.join(names)}")
+
+
+def plain_leaf(leaf: Leaf) -> dict[str, Any]:
+    """``{position, leaf, salt, record}`` as it lies in the archive."""
+    salt = leaf.salt.hex() if leaf.salt is not None else None
+    return {"position": leaf.position, "leaf": leaf.leaf.hex(), "salt": salt, "record": leaf.record}
+
+
+def check_rows(folded: Refolded, digests: Sequence[str], rows: Rows) -> Iterator[Finding]:
+    """Whether SQL holds what the history leads to: events, row, receipts."""
+    issue = folded.issue
+    for n, (ours, body, beside) in enumerate(zip(digests, rows.events, rows.digests, strict=False), 1):
+        if event_digest(body) != ours:
+            yield Finding("rows", issue, f"event {n}", "the row holds another event than the history leads to")
+        elif beside != ours:
+            yield Finding("rows", issue, f"event {n}", "the digest beside the event is not its own")
+    if len(rows.events) < len(digests):
+        yield Finding("rows", issue, f"event {len(rows.events) + 1}", f"{len(rows.events)} of {len(digests)} events")
+    for n in range(len(digests) + 1, len(rows.events) + 1):
+        yield Finding("rows", issue, f"event {n}", "the history leads to no such event")
+    expected = columns(folded.state)
+    for name in sorted(name for name, value in expected.items() if rows.columns.get(name) != value):
+        yield Finding(
+            "rows", issue, f"column {name}", f"it is {rows.columns.get(name)!r:.120}, not {expected[name]!r:.120}"
+        )
+    receipts = {command: dump(receipt) for command, receipt in folded.state.receipts.items()}
+    for command in sorted(receipts.keys() | rows.receipts.keys()):
+        if receipts.get(command) != rows.receipts.get(command):
+            yield Finding("rows", issue, f"receipt {command}", "it is not what the history leads to")

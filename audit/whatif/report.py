@@ -1,0 +1,258 @@
+"""The figures of a what-if as rows, and the rows as a table for a terminal, as CSV and as JSON."""
+
+import csv
+import io
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from audit.whatif import words
+from audit.whatif.measures import Tally, percentile
+from audit.whatif.study import SIDES, Dimension, Side, Sides, Study
+from domain.wire import format_time
+
+Number = int | float | None
+_BY_NAME: Final[tuple[tuple[str, str, Callable[[Tally], Mapping[Any, int]]], ...]] = (
+    ("late", "", lambda tally: tally.red),
+    ("escalations", "", lambda tally: tally.climbs),
+    ("highest", "issues", lambda tally: tally.highest),
+    ("refused", "", lambda tally: tally.refused),
+    ("held", "minutes", lambda tally: tally.held),
+)
+"""Measures that have a figure for each clause, level, code or holder."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure of a tally, with its names; `unit` is ``minutes``, ``percent`` or empty for a number."""
+
+    key: str
+    chinese: str
+    english: str
+    unit: str
+    of: Callable[[Tally], Number]
+
+
+MEASURES: Final[tuple[Measure, ...]] = (
+    Measure("issues", "诉求", "issues", "", lambda t: t.issues),
+    Measure("due", "受检时限", "limits kept or late", "", lambda t: t.due),
+    Measure("late", "超时", "late", "", lambda t: t.late),
+    Measure("late_share", "超时率", "late share", "percent", lambda t: 100 * t.late / t.due if t.due else None),
+    Measure("unmet", "其中始终未补", "never made good", "", lambda t: t.unmet),
+    Measure("late_p50", "超时中位", "late median", "minutes", lambda t: percentile(t.lateness, 0.5)),
+    Measure("late_p90", "超时P90", "late p90", "minutes", lambda t: percentile(t.lateness, 0.9)),
+    Measure("late_max", "最长超时", "late longest", "minutes", lambda t: max(t.lateness, default=None)),
+    Measure("escalated", "提级诉求", "issues escalated", "", lambda t: t.escalated),
+    Measure("escalations", "提级次数", "escalations", "", lambda t: t.climbs.total()),
+    Measure("reminders", "催办提醒", "reminders", "", lambda t: t.reminders),
+    Measure("close_p50", "结案中位", "closed in, median", "minutes", lambda t: percentile(t.closing, 0.5)),
+    Measure("close_p90", "结案P90", "closed in, p90", "minutes", lambda t: percentile(t.closing, 0.9)),
+    Measure("open", "未结", "open", "", lambda t: t.open),
+    Measure("awaiting", "其中待居民确认", "waiting for the resident", "", lambda t: t.awaiting),
+    Measure("refused", "被拒操作", "commands refused", "", lambda t: t.refused.total()),
+)
+BRIEF: Final = ("issues", "late", "late_p90", "escalations", "open")
+"""What the tables by group show."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of one group on every side; `change` is the what-if less the control."""
+
+    dimension: Dimension
+    group: str
+    measure: str
+    name: str
+    unit: str
+    values: tuple[Number, ...]
+    """In the order of SIDES."""
+
+    @property
+    def change(self) -> Number:
+        _, control, whatif = self.values
+        return None if control is None or whatif is None else whatif - control
+
+
+def rows(study: Study) -> Iterator[Row]:
+    """Every figure; `name` is the clause, level, code or holder where there is one for each, else empty."""
+    for dimension in get_args(Dimension):
+        for group, sides in study.groups(dimension):
+            for each in MEASURES:
+                yield Row(dimension, group, each.key, "", each.unit, tuple(each.of(sides[side]) for side in SIDES))
+            yield from named(dimension, group, sides)
+
+
+def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[Row]:
+    """The figures that there are for each clause, level, code or holder."""
+    for key, unit, of in _BY_NAME:
+        found: dict[Side, dict[str, int]] = {side: {str(k): n for k, n in of(sides[side]).items()} for side in SIDES}
+        for name in sorted({name for each in found.values() for name in each}):
+            values = tuple(found[side].get(name, 0) for side in SIDES)
+            yield Row(dimension, group, key, name, unit, tuple(n / 60_000 for n in values) if key == "held" else values)
+
+
+def as_csv(study: Study) -> str:
+    """Every figure, one a line, behind the mark that tells spreadsheets it is UTF-8.
+
+    Write it with ``newline=""``. Assumptions come first as lines of one cell.
+    """
+    out = io.StringIO()
+    out.write("\ufeff")
+    writer = csv.writer(out)
+    for line in (*words.rules(study), *(f"{a} {b}" for a, b in (*words.findings(study), *words.ASSUMPTIONS))):
+        writer.writerow([neutral(line)])
+    writer.writerow(["dimension", "group", "label", "measure", "name", "unit", *SIDES, "change"])
+    for row in rows(study):
+        texts = (row.dimension, row.group, words.label(row.dimension, row.group), row.measure, row.name, row.unit)
+        writer.writerow([*map(neutral, texts), *(_figure(value) for value in (*row.values, row.change))])
+    return out.getvalue()
+
+
+_FORMULA: Final = re.compile(r"[\s\ufeff\u200b]*[=+\-@\t\r\n＝＋－﹣−＠]")
+
+
+def neutral(cell: str) -> str:
+    """The text so that no spreadsheet takes it for a formula."""
+    return f"'{cell}" if _FORMULA.match(cell) or cell[:1] in ("\t", "\r", "\n") else cell
+
+
+def _figure(value: Number) -> int | float | str:
+    if value is None:
+        return ""
+    return round(value, 2) if isinstance(value, float) else value
+
+
+def as_json(study: Study) -> dict[str, Any]:
+    """Everything as one plain value, ready for `json.dumps`.
+
+    The figures are ``groups: {dimension: {group: {measure: {unit, happened, control, whatif, change, by?}}}}``, where
+    ``by`` holds the same for each clause, level, code or holder.
+    """
+    groups: dict[str, dict[str, dict[str, Any]]] = {dimension: {} for dimension in get_args(Dimension)}
+    for row in rows(study):
+        measures = groups[row.dimension].setdefault(row.group, {})
+        figures = {**dict(zip(SIDES, map(_plain, row.values), strict=True)), "change": _plain(row.change)}
+        if row.name:
+            measures.setdefault(row.measure, {"unit": row.unit}).setdefault("by", {})[row.name] = figures
+        else:
+            measures[row.measure] = {"unit": row.unit, **figures}
+    return {
+        "rules": words.rules(study),
+        "policy": study.policy and {k: getattr(study.policy, k) for k in ("id", "version", "digest", "title")},
+        "as_of": format_time(study.as_of),
+        "assumptions": [english for _, english in words.ASSUMPTIONS],
+        "findings": [english for _, english in words.findings(study)],
+        "issues": study.issues,
+        "control": {"agreeing": study.agreeing, "differing": study.differing.number, "first": study.differing.first},
+        "failed": {"number": study.failed.number, "first": study.failed.first},
+        "left_out": dict(study.left_out),
+        "newly_refused": [{"command": c, "code": r, "number": n} for (c, r), n in sorted(study.newly_refused.items())],
+        "newly_taken": [{"command": c, "code": r, "number": n} for (c, r), n in sorted(study.newly_taken.items())],
+        "groups": groups,
+    }
+
+
+def json_text(study: Study) -> str:
+    return json.dumps(as_json(study), ensure_ascii=False, indent=1)
+
+
+def _plain(value: Number) -> Number:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def span(minutes: float) -> str:
+    """Minutes as people say them: ``45 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``."""
+    sign, minutes = ("-" if round(minutes * 60) < 0 else ""), abs(minutes)
+    if minutes < 1:
+        return f"{sign}{round(minutes * 60)} s"
+    whole = round(minutes)
+    if whole < 60:
+        return f"{sign}{whole} min"
+    if whole < 48 * 60:
+        return f"{sign}{whole // 60} h {whole % 60:02}"
+    return f"{sign}{whole // 1440} d {whole % 1440 // 60} h"
+
+
+def shown(value: Number, unit: str) -> str:
+    """The figure for people; a dash where there is none."""
+    if value is None:
+        return "–"
+    if unit == "minutes":
+        return span(value)
+    if unit == "percent":
+        return f"{value:.1f} %"
+    return str(value)
+
+
+def signed(value: Number, unit: str) -> str:
+    """The figure as a change."""
+    text = shown(value, unit)
+    return text if value is None or value <= 0 or text.startswith("0 ") else f"+{text}"
+
+
+def as_text(study: Study) -> str:
+    """For a terminal: findings, the total with every measure, the groups in brief, the assumptions."""
+    parts = ["假如 What if: " + "; ".join(words.rules(study)), ""]
+    parts += [f"  {line}" for pair in words.findings(study) for line in pair]
+    if study.issues:
+        head = [
+            "合计 total",
+            *(f"{words.SIDE_WORDS[side][0]} {words.SIDE_WORDS[side][1]}" for side in SIDES),
+            "影响 effect",
+        ]
+        body = [
+            [f"{m.chinese} {m.english}", *(shown(v, m.unit) for v in figures.values), signed(figures.change, m.unit)]
+            for m, figures in totals(study)
+        ]
+        parts += ["", *table([head, *body])]
+        for dimension in get_args(Dimension)[1:]:
+            parts += ["", *table(brief(study, dimension))]
+    parts += ["", "前提 Assumptions", *(f"  {a}\n  {b}" for a, b in words.ASSUMPTIONS)]
+    return "\n".join("\n".join(map(printable, part.split("\n"))) for part in parts) + "\n"
+
+
+def totals(study: Study) -> Iterator[tuple[Measure, Row]]:
+    """Every measure of the total."""
+    for each in MEASURES:
+        values = tuple(each.of(study.total[side]) for side in SIDES)
+        yield each, Row("total", "", each.key, "", each.unit, values)
+
+
+def brief(study: Study, dimension: Dimension) -> list[list[str]]:
+    """The groups of a dimension, ``happened → what if`` for each of the main measures; the first row is the head."""
+    measures = [each for each in MEASURES if each.key in BRIEF]
+    found = [[" ".join(words.DIMENSION_WORDS[dimension]), *(f"{m.chinese} {m.english}" for m in measures)]]
+    for group, sides in study.groups(dimension):
+        name = f"{words.label(dimension, group)} {words.english(dimension, group)}".strip()
+        cells = [" → ".join(shown(m.of(sides[side]), m.unit) for side in ("happened", "whatif")) for m in measures]
+        found.append([name, *cells])
+    return found
+
+
+def table(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with columns as wide as their widest cell, figures to the right; wide characters count as two."""
+    clean = [[printable(cell) for cell in line] for line in cells]
+    widths = [max(map(width, column)) for column in zip(*clean, strict=True)]
+    lines = ["  ".join(_padded(cell, widths[n], left=n == 0) for n, cell in enumerate(line)).rstrip() for line in clean]
+    lines.insert(1, "  ".join("-" * each for each in widths))
+    return lines
+
+
+def _padded(cell: str, to: int, *, left: bool) -> str:
+    blank = " " * (to - width(cell))
+    return cell + blank if left else blank + cell
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def printable(text: str) -> str:
+    """Without what would steer a terminal."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)

@@ -1,0 +1,137 @@
+"""Many real issues under other rules: what happened, the control and the what-if, added up by group."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, get_args
+
+from audit.refold import Refolded
+from audit.whatif.engine import Replayed, WhatIfError, ended, refold_under, same_course
+from audit.whatif.measures import Facts, Tally, follow
+from domain.events import Event, Refused
+from domain.issue import Issue
+from domain.policy import Policy
+from domain.vocabulary import CATEGORIES, LEVELS
+from domain.worktime import YearCalendar
+
+Side = Literal["happened", "control", "whatif"]
+"""What really happened; the same rules without outages; the other rules without outages."""
+Dimension = Literal["total", "level", "company", "category"]
+SIDES: Final[tuple[Side, ...]] = get_args(Side)
+NOBODY: Final = ""
+"""Stands for the company where no operator is under contract."""
+NAMED: Final = 20
+"""How many issues are named where they are a sample; all are counted."""
+
+Sides = dict[Side, Tally]
+
+
+@dataclass
+class Sample:
+    """How many there were, and the first of them."""
+
+    number: int = 0
+    first: list[str] = field(default_factory=list[str])
+
+    def add(self, text: str) -> None:
+        self.number += 1
+        if len(self.first) < NAMED:
+            self.first.append(text)
+
+
+@dataclass
+class Study:
+    """Give it the real issues one by one with `add`; then `groups` and the counters say what came of it.
+
+    `as_of` is when the histories were read: an open issue is looked at until then.
+    """
+
+    policy: Policy | None
+    calendars: Sequence[YearCalendar] | None
+    as_of: datetime
+    issues: int = 0
+    agreeing: int = 0
+    """Issues of which the control says what happened."""
+    differing: Sample = field(default_factory=Sample)
+    failed: Sample = field(default_factory=Sample)
+    pinned: Counter[str] = field(default_factory=Counter[str])
+    """Under which policies the issues began, ``id version``."""
+    left_out: Counter[str] = field(default_factory=Counter[str])
+    newly_refused: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    """(command, code): taken in the control, refused under the other rules."""
+    newly_taken: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    """(command, code): refused in the control with this code, taken under the other rules."""
+    _tallies: dict[Dimension, dict[str, Sides]] = field(default_factory=dict[Dimension, dict[str, Sides]])
+
+    def add(self, case: Refolded) -> None:
+        """Folds one issue again; one that cannot be folded is named among `failed` and left out on every side."""
+        try:
+            end = ended(case, self.as_of)
+            control = refold_under(case, end=end)
+            whatif = refold_under(case, self.policy, self.calendars, end)
+        except WhatIfError as error:
+            self.failed.add(str(error))
+            return
+        real = case.events
+        self.issues += 1
+        self.pinned[f"{case.policy.id} {case.policy.version}"] += 1
+        if same_course(real, control.events):
+            self.agreeing += 1
+        else:
+            self.differing.add(case.issue)
+        self.left_out += whatif.left_out
+        self._compare(control, whatif)
+        began = Issue.new(case.issue, case.policy, case.calendars, case.rules_version)
+        facts: Mapping[Side, Facts] = {
+            "happened": follow(began, real, end),
+            "control": follow(control.start, control.events, end),
+            "whatif": follow(whatif.start, whatif.events, end),
+        }
+        self._tally(case, facts)
+
+    def groups(self, dimension: Dimension) -> Iterator[tuple[str, Sides]]:
+        """The groups of the dimension: levels and categories in their own order, companies by name."""
+        found = self._tallies.get(dimension, {})
+        order = {name: place for place, name in enumerate((*LEVELS, *CATEGORIES))}
+        yield from sorted(found.items(), key=lambda item: (order.get(item[0], 0), item[0]))
+
+    @property
+    def total(self) -> Sides:
+        return self._sides("total", "")
+
+    def _tally(self, case: Refolded, facts: Mapping[Side, Facts]) -> None:
+        company = self._sides("company", case.state.place.operator or NOBODY)
+        category = self._sides("category", case.state.category)
+        for side, each in facts.items():
+            self.total[side].add(each)
+            category[side].add(each)
+            # A company is judged on what was due from it while it led, not on what the levels above were late with.
+            company[side].add(each, "property")
+            for level in each.led:
+                self._sides("level", level)[side].add(each, level, whole=False)
+
+    def _sides(self, dimension: Dimension, name: str) -> Sides:
+        found = self._tallies.setdefault(dimension, {})
+        if name not in found:
+            found[name] = {side: Tally() for side in SIDES}
+        return found[name]
+
+    def _compare(self, control: Replayed, whatif: Replayed) -> None:
+        """Which commands fare otherwise under the other rules."""
+        before, now = _fates(control.events), _fates(whatif.events)
+        for command in before.keys() & now.keys():
+            was, became = before[command], now[command]
+            if was is None and became is not None:
+                self.newly_refused[became.command, became.code] += 1
+            elif was is not None and became is None:
+                self.newly_taken[was.command, was.code] += 1
+
+
+def _fates(events: Sequence[Event]) -> dict[str, Refused | None]:
+    """Command id -> how it was refused, None if it was taken."""
+    found: dict[str, Refused | None] = {}
+    for event in events:
+        if event.command is not None:
+            found[event.command.id] = event.body if isinstance(event.body, Refused) else None
+    return found

@@ -1,0 +1,416 @@
+"""``jiesu audit``: verify, export, check, head, prove, timeline, diff, whatif, mining and keys.
+
+Needs the database and the archive, never a running Temporal, API or worker; `check` needs a bundle only.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from audit import bundle, report
+from audit.archive import Archive, ArchiveError
+from audit.desk import Desk, NotYetError, in_thread
+from audit.heads import Outlets, UnfitError
+from audit.heads import publish as publish_head
+from audit.holdings import Holdings, UnknownError
+from audit.keyring import FIRST, Keyring, KeyringError
+from audit.log_check import Trust, UnlikeError
+from audit.mining.cases import Told, tell
+from audit.notes import NoteError
+from audit.refold import Refolded, RefoldError
+from audit.run import Report, ResumeError, Source, lines, verify_all, verify_log
+from audit.selection import Selection, SelectionError, moment_of
+from audit.timeline import MomentError
+from audit.verify import Verdict
+from cli.database import opened
+from cli.errors import Failure
+from cli.system import Json, run, settings
+from domain.events import Event
+from domain.issue import Issue as IssueState
+from domain.wire import truncate
+from settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Prove what happened: replay, seals, bundles, what-if.")
+
+IssueId = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]
+Query = Annotated[str, typer.Option("--query", help="e.g. 'category=leak compound=demo since=2026-11-01'; empty: all.")]
+Heads = Annotated[Path | None, typer.Option(help="The folder of published heads, instead of this installation's.")]
+Key = Annotated[str | None, typer.Option(help="The log's public key, which you have from elsewhere.")]
+
+_FAILED: Final = 1
+_EXPECTED: Final = (
+    UnknownError, NotYetError, bundle.BundleError, ArchiveError, RefoldError, KeyringError, NoteError, ResumeError,
+    SelectionError, MomentError, UnfitError, UnlikeError,
+)  # fmt: skip
+
+
+@app.command()
+def verify(
+    issue: Annotated[
+        str | None, typer.Argument(metavar="[ISSUE]", help="One issue; without it, say --all or --since.")
+    ] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Every sealed issue, and the log.")] = False,
+    since: Annotated[str | None, typer.Option(help="What was sealed since this day, and the log.")] = None,
+    fold_only: Annotated[
+        bool, typer.Option("--fold-only", help="Do not replay commands: quick, and for any age.")
+    ] = False,
+    no_rows: Annotated[bool, typer.Option("--no-rows", help="Leave the read model out.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one for each core.", min=1)] = None,
+    resume: Annotated[Path | None, typer.Option(help="Note progress in this file, and go on from it.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page to print.")] = None,
+    heads: Heads = None,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Strict replay: exit code 0 only if everything holds."""
+    if sum((issue is not None, everything, since is not None)) != 1:
+        raise Failure("say one of ISSUE, --all and --since DAY")
+    chosen = settings()
+    source = Source(chosen.database, chosen.archive_url, rows=not no_rows, commands=not fold_only)
+    done = Report(_asked(issue, since, source), truncate(datetime.now(UTC)), rows=source.rows)
+    if issue is not None:
+        done.take(_asking(_one(chosen, issue, source)))
+    else:
+        _asking(_all(chosen, source, done, since, workers, resume, heads, key, quiet=as_json))
+    if html is not None:
+        _write(html, report.page(done))
+    if as_json:
+        _print(done.plain())
+    else:
+        typer.echo("\n".join(lines(done)))
+    if not done.holds:
+        sys.exit(_FAILED)
+
+
+@app.command()
+def export(
+    issue: Annotated[
+        str | None, typer.Argument(metavar="[ISSUE]", help="One issue; without it, those of --query.")
+    ] = None,
+    *,
+    query: Annotated[str | None, typer.Option("--query", help="e.g. 'category=leak since=2026-11-01'")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder for the bundle.")],
+) -> None:
+    """Write a bundle that a stranger can verify offline."""
+    if (issue is None) == (query is None):
+        raise Failure("say either ISSUE or --query")
+
+    async def work(desk: Desk) -> int:
+        if issue is not None:
+            return await desk.export([await _id(desk, issue)], output)
+        found = [each async for each in Selection.parse(query or "").sealed.issues(desk.holdings.database)]
+        if not found:
+            raise UnknownError(f"no sealed issue is meant by {query!r}")
+        return await desk.export(found, output)
+
+    count = _at_desk(work)
+    typer.echo(f"{count} issues in {output}: read {output / 'README.md'}")
+
+
+@app.command()
+def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE")], *, key: Key = None, as_json: Json = False) -> None:
+    """Verify a bundle offline: seals and proofs by its verifier, then strict replay with the rules of this version."""
+    from audit import verifier
+
+    told = [str(folder), *(("--key", key) if key else ())]
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        code = verifier.main(told)
+    verdicts = _asking(bundle.check(folder))
+    findings = [finding for verdict in verdicts for finding in verdict.findings]
+    if as_json:
+        _print(
+            {"holds": code == 0 and not findings, "proofs": code == 0, "issues": [asdict(each) for each in verdicts]}
+        )
+    else:
+        for verdict in verdicts:
+            typer.echo(
+                f"{'ok      ' if verdict.holds else 'FAILED  '} {verdict.issue}: replay of {verdict.commands} commands, {verdict.events} events"
+            )
+        for finding in findings:
+            typer.echo(str(finding))
+    if code or findings:
+        sys.exit(code or _FAILED)
+
+
+@app.command()
+def head(
+    *,
+    publish: Annotated[bool, typer.Option("--publish", help="Sign a new one now, as is done each day.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The newest published head of the log."""
+    if publish:
+        _asking(_publish(settings()))
+    found = _at_desk(lambda desk: desk.head())
+    if as_json:
+        _print(found)
+    else:
+        typer.echo(found["note"], nl=False)
+
+
+@app.command()
+def prove(issue: IssueId) -> None:
+    """The proof, as JSON, that an issue is in the log of the newest published head."""
+
+    async def work(desk: Desk) -> dict[str, Any]:
+        return await desk.proof(await _id(desk, issue))
+
+    _print(_at_desk(work))
+
+
+@app.command()
+def timeline(
+    issue: IssueId,
+    at: Annotated[str, typer.Option(help="The number of an event, or a time such as 2026-11-24T08:00:00Z.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """The issue as it was: its state, who was responsible, what was due."""
+
+    async def work(desk: Desk) -> dict[str, Any]:
+        return await desk.view(await _id(desk, issue), at)
+
+    found = _at_desk(work)
+    if as_json:
+        _print(found)
+        return
+    for name, value in _flat(found):
+        typer.echo(f"{name:<28} {value}")
+
+
+@app.command()
+def diff(issue: IssueId, *, as_json: Json = False) -> None:
+    """Temporal's history, the archive and SQL beside each other; exit code 0 only if they agree."""
+
+    async def work(desk: Desk) -> Any:
+        return await desk.difference(await _id(desk, issue))
+
+    found = _at_desk(work, temporal=True)
+    if as_json:
+        _print(found.plain())
+    else:
+        for line in found.plain()["events"]:
+            mark = "  " if line["same"] else "!!"
+            told = "   ".join(f"{name} {value or '-'}" for name, value in line.items() if name not in ("seq", "same"))
+            typer.echo(f"{mark} {line['seq']:>4}  {told}")
+        for finding in found.rows:
+            typer.echo(f"!! {finding.where}: {finding.what}")
+        typer.echo("all witnesses agree" if found.same else "they do NOT agree")
+    if not found.same:
+        sys.exit(_FAILED)
+
+
+@app.command()
+def whatif(
+    *,
+    policy: Annotated[str | None, typer.Option(help="id of a shipped pack, or the path of a .toml file.")] = None,
+    calendar: Annotated[
+        Path | None, typer.Option(help="A calendar, or a folder of them, over the shipped ones.")
+    ] = None,
+    query: Query = "",
+    csv: Annotated[Path | None, typer.Option(help="Write the figures as CSV.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with charts.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fold what people really did again under other rules: what would have been late, and what would have climbed."""
+    from audit.whatif import page
+    from audit.whatif import report as figures
+    from audit.whatif.study import Study
+    from cli.policy import load_pack_or_file as load_policy
+    from policies.loader import PolicyError
+
+    if policy is None and calendar is None:
+        raise Failure("say --policy, --calendar or both")
+    try:
+        rules = load_policy(policy) if policy is not None else None
+    except PolicyError as error:
+        raise Failure(str(error.problems[0])) from None
+    years = _calendars(calendar) if calendar is not None else None
+
+    async def work(desk: Desk) -> Study:
+        study = Study(rules, years, truncate(datetime.now(UTC)))
+
+        def add_all(cases: Iterator[Refolded]) -> None:
+            for case in cases:
+                study.add(case)
+
+        await in_thread(add_all, desk.closed(Selection.parse(query)))
+        return study
+
+    study = _at_desk(work)
+    if csv is not None:
+        _write(csv, figures.as_csv(study))
+    if html is not None:
+        _write(html, page.as_html(study))
+    typer.echo(figures.json_text(study) if as_json else figures.as_text(study))
+
+
+@app.command()
+def mining(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
+    *,
+    form: Annotated[str, typer.Option("--format", help="ocel (OCEL 2.0 JSON) or xes (IEEE 1849).")] = "ocel",
+    query: Query = "",
+    names: Annotated[bool, typer.Option("--names", help="Real ids of people instead of pseudonyms.")] = False,
+) -> None:
+    """Export events for process mining."""
+    from audit.mining.ocel import write_ocel
+    from audit.mining.xes import write_xes
+
+    write: Mapping[str, Callable[..., Any]] = {"ocel": write_ocel, "xes": write_xes}
+    if form not in write:
+        raise Failure(f"no format {form!r}: ocel or xes")
+    chosen = settings()
+
+    async def work(desk: Desk) -> Any:
+        def export_all(told: Iterator[tuple[IssueState, list[Event]]]) -> Any:
+            draft = output.with_name(f".{output.name}.part")
+            try:
+                with draft.open("wb") as file:
+                    written = write[form](_tellings(told), file, chosen.server_secret(), names=names)
+                draft.replace(output)
+            finally:
+                draft.unlink(missing_ok=True)
+            return written
+
+        return await in_thread(export_all, desk.told(Selection.parse(query)))
+
+    written = _at_desk(work)
+    typer.echo(f"{written.issues} issues, {written.events} events in {output}")
+
+
+@app.command()
+def keygen(
+    *,
+    name: Annotated[str, typer.Option(help="The log's name, e.g. city.example/jiesu: part of every head.")] = "jiesu",
+    rotate: Annotated[bool, typer.Option("--rotate", help="Let a new key follow the one that is there.")] = False,
+) -> None:
+    """Make the key that signs heads, or let another one follow it; prints the public key that auditors pin."""
+    folder = settings().seal_keys_folder
+    try:
+        ring = Keyring.open(folder).rotate(truncate(datetime.now(UTC))) if rotate else Keyring.create(folder, name)
+    except (KeyringError, NoteError) as error:
+        raise Failure(str(error)) from None
+    typer.echo(str(ring.first_vkey))
+    if rotate:
+        typer.echo(f"from now on {ring.vkey} signs; auditors keep the first key", err=True)
+
+
+def _tellings(told: Iterator[tuple[IssueState, list[Event]]]) -> Iterator[Told]:
+    for start, events in told:
+        yield tell(start, events)
+
+
+def _asked(issue: str | None, since: str | None, source: Source) -> str:
+    what = issue if issue is not None else f"since {since}" if since is not None else "all"
+    left_out = [name for name, on in (("commands", source.commands), ("rows", source.rows)) if not on]
+    return f"verify {what}" + (f" without {' and '.join(left_out)}" if left_out else "")
+
+
+async def _one(chosen: Settings, issue: str, source: Source) -> Verdict:
+    async with _desk(chosen, rows=source.rows) as desk:
+        return await desk.verdict(await _id(desk, issue), commands=source.commands)
+
+
+async def _all(
+    chosen: Settings, source: Source, done: Report, since: str | None, workers: int | None, resume: Path | None,
+    heads: Path | None, key: str | None, *, quiet: bool,
+) -> None:  # fmt: skip
+    async with opened(chosen):
+        pass  # one line where there is no database
+    folder = heads or chosen.heads_folder
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(),
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("issues", total=None)
+        await verify_all(
+            source, done, since=moment_of(since) if since else None, done=resume, workers=workers,
+            progress=lambda finished, total: bar.update(task, completed=finished, total=total),
+        )  # fmt: skip
+    done.pinned = key is not None
+    has_key = key is not None or (folder / FIRST).exists()
+    if not has_key:
+        typer.echo(f"no published head in {folder}: the log itself cannot be verified", err=True)
+    await verify_log(source, folder, Trust.beside(folder, key) if has_key else None, done)
+
+
+async def _publish(chosen: Settings) -> None:
+    async with opened(chosen) as database:
+        ring, outlets = Keyring.open(chosen.seal_keys_folder), Outlets(chosen.heads_folder, chosen.recipients)
+        await publish_head(database, ring, outlets, truncate(datetime.now(UTC)))
+
+
+@asynccontextmanager
+async def _desk(chosen: Settings, *, rows: bool = True, temporal: bool = False) -> AsyncGenerator[Desk]:
+    from api.temporal import connect
+
+    async with opened(chosen) as database:
+        client = await connect(chosen, timeout=2.0) if temporal else None
+        yield Desk(Holdings(database, Archive(chosen.archive_url), rows=rows), chosen.heads_folder, client)
+
+
+def _at_desk(work: Callable[[Desk], Coroutine[Any, Any, Any]], *, temporal: bool = False) -> Any:
+    async def sit() -> Any:
+        async with _desk(settings(), temporal=temporal) as desk:
+            return await work(desk)
+
+    return _asking(sit())
+
+
+def _asking(work: Coroutine[Any, Any, Any]) -> Any:
+    """The result; what the auditor can mend becomes one line."""
+    try:
+        return run(work)
+    except _EXPECTED as error:
+        raise Failure(str(error)) from None
+
+
+async def _id(desk: Desk, issue: str) -> str:
+    """The id, where a number was given."""
+    if not issue.startswith("JS-"):
+        return issue
+    found = [each async for each in Selection.parse(f"number={issue}").issues(desk.holdings.database)]
+    if not found:
+        raise UnknownError(f"there is no issue {issue} here")
+    return found[0]
+
+
+def _calendars(override: Path) -> Any:
+    from calendars import CalendarError, load_all
+
+    try:
+        return load_all(override)
+    except CalendarError as error:
+        raise Failure(str(error)) from None
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, "utf-8", newline="")
+    except OSError as error:
+        raise Failure(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _print(plain: Any) -> None:
+    typer.echo(json.dumps(plain, ensure_ascii=False))
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in plain.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)

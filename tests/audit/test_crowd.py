@@ -1,0 +1,143 @@
+"""Nothing is found in what nobody has touched: random issues of real runs, with everything that can go wrong in them."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+
+from audit.archive import Archive, parse_history
+from audit.case import Case, Finding, Runs
+from audit.holdings import Holdings
+from audit.log_check import Trust
+from audit.refold import Refolded, refold
+from audit.run import Report, Source, verify_log
+from audit.verify import verify
+from db.engine import Database
+from domain.commands import SIGNALS, Undecodable
+from domain.events import EVENTS, Closed
+from support.crowd import Crowd, say
+
+CHUNK = 50
+
+
+@dataclass
+class Census:
+    """What a crowd was like."""
+
+    issues: int = 0
+    signals: Counter[str] = field(default_factory=Counter)
+    taken: Counter[str] = field(default_factory=Counter)
+    """Commands that were applied, by name."""
+    happened: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    facts: Counter[str] = field(default_factory=Counter)
+
+    def count(self, runs: Runs, folded: Refolded) -> None:
+        self.issues += 1
+        self.facts["continued as new"] += len(runs) - 1
+        for event in (event for run in runs for event in run):
+            self._look(event)
+        seen: set[str] = set()
+        for turn in folded.turns:
+            self.facts["several at once"] += len(turn.inbox) > 1
+        for command in (taken.command for taken in folded.commands):
+            self.facts["same id again"] += command.id in seen
+            seen |= {command.id} - {""}
+            self.facts["unreadable"] += isinstance(command.body, Undecodable)
+            receipt = folded.state.receipts.get(command.id)
+            if receipt is not None and receipt.digest == command.digest and receipt.outcome == "applied":
+                self.taken[command.name] += 1
+        late = folded.policy.grace.span + timedelta(seconds=2)
+        for event in folded.events:
+            self.happened[event.kind] += 1
+            self.facts["recorded late"] += event.recorded_at is not None and event.recorded_at > event.at + late
+            if isinstance(event.body, Closed):
+                self.ends[event.body.kind] += 1
+                self.ends["by silence"] += event.clause == "silence"
+
+    def _look(self, event: HistoryEvent) -> None:
+        match event.event_type:
+            case EventType.EVENT_TYPE_MARKER_RECORDED:
+                failed = event.marker_recorded_event_attributes.HasField("failure")
+                self.facts["local activities that failed" if failed else "local activities"] += 1
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                self.facts["ordinary activities"] += 1
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+                self.facts["tried again"] += event.activity_task_started_event_attributes.attempt > 1
+            case EventType.EVENT_TYPE_TIMER_FIRED:
+                self.facts["timers that fired"] += 1
+            case EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED | EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+                self.facts["workflow tasks that were lost"] += 1
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+                self.signals[event.workflow_execution_signaled_event_attributes.signal_name] += 1
+            case _:
+                pass
+
+
+async def verified(crowd: Crowd) -> tuple[Census, list[Finding]]:
+    """All issues with rows and seals, a few at a time, and what the crowd was like."""
+    census, findings = Census(), list[Finding]()
+    database = Database(crowd.database_url)
+    try:
+        holdings = Holdings(database, Archive(crowd.archive_url))
+        issues = [issue async for _, issue in holdings.sealed()]
+        for begin in range(0, len(issues), CHUNK):
+            cases = await holdings.cases(issues[begin : begin + CHUNK])
+            for case in cases:
+                look(case, census)
+            for verdict in await verify(cases):
+                assert verdict.commands >= verdict.runs
+                findings += verdict.findings
+    finally:
+        await database.close()
+    return census, findings
+
+
+def look(case: Case, census: Census) -> None:
+    assert case.rows is not None
+    assert case.leaf is not None
+    assert case.kept is not None
+    runs = [parse_history(case.issue, run) for run in case.runs]
+    census.count(runs, refold(case.issue, runs))
+
+
+def assert_mixed(census: Census) -> None:
+    """The crowd was what it is said to be; otherwise that nothing was found in it would say little."""
+    say(f"{census.issues} issues; {dict(census.facts)}; ends: {dict(census.ends)}")
+    assert set(SIGNALS) <= set(census.taken)
+    assert set(EVENTS) <= set(census.happened)
+    assert set(census.signals) - set(SIGNALS), "no signal with an unknown name"
+    for fact in (
+        "local activities", "local activities that failed", "ordinary activities", "tried again", "timers that fired",
+        "workflow tasks that were lost", "continued as new", "several at once", "same id again", "unreadable",
+        "recorded late",
+    ):  # fmt: skip
+        assert census.facts[fact], fact
+    for end in ("withdrawn", "rejected", "merged", "solved", "by silence"):
+        assert census.ends[end], end
+
+
+async def assert_the_log_holds(crowd: Crowd, issues: int) -> None:
+    report = Report("the log", datetime.now(UTC))
+    await verify_log(Source(crowd.database_url, crowd.archive_url), crowd.heads, Trust.beside(crowd.heads), report)
+    assert [str(each) for each in report.findings] == []
+    assert (report.leaves, report.heads) == (issues, 2)
+
+
+async def test_no_false_alarm(crowd: Crowd) -> None:
+    census, findings = await verified(crowd)
+    assert [str(each) for each in findings] == []
+    assert_mixed(census)
+    await assert_the_log_holds(crowd, census.issues)
+
+
+@pytest.mark.night
+async def test_no_false_alarm_among_a_thousand(great_crowd: Crowd) -> None:
+    census, findings = await verified(great_crowd)
+    assert [str(each) for each in findings] == []
+    assert census.issues == 1000
+    assert_mixed(census)
+    await assert_the_log_holds(great_crowd, census.issues)

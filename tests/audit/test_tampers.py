@@ -1,0 +1,880 @@
+"""Everything that somebody may alter in what is archived, and what finds it: each row is done to a real installation.
+
+``python tests/audit/test_tampers.py`` writes the list into the documents.
+"""
+
+import contextlib
+import gc
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import delete, func, select, update
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import History
+from temporalio.converter import PayloadConverter
+
+from audit.archive import Archive, pack
+from audit.case import STEPS, Finding, Leaf, Step
+from audit.holdings import Holdings, leaf_from
+from audit.keyring import Keyring
+from audit.log_check import Trust
+from audit.merkle import Tree, commitment, leaf_hash
+from audit.notes import Head
+from audit.run import Report, Source, verify_log
+from audit.verify import verify
+from db.engine import Database
+from db.tables import ArchiveRow, EventRow, HeadRow, IssueRow, ReceiptRow, SealRow
+from domain.events import chain, event_digest
+from domain.wire import canonical
+from support.crowd import Crowd
+from support.tampering import Scene, Subject, UnfitError, at, cut, edit, insert, of_kind, put, shift, some, subjects
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "audit-tampers.part.md"
+BEGIN, END = "<!-- tampers: begin -->", "<!-- tampers: end -->"
+
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .*run_workflow.* was never awaited")
+Names = Mapping[str, object]
+"""What the place of a finding is made of: `n` is a run, `event` an event of it, and so on."""
+
+SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+STARTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
+COMPLETED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
+CONTINUED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
+TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
+TIMER_FIRED = EventType.EVENT_TYPE_TIMER_FIRED
+TASK_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
+SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+ACTIVITY_DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+MARKER = EventType.EVENT_TYPE_MARKER_RECORDED
+
+
+@dataclass(frozen=True)
+class Tamper:
+    """What is altered, by somebody who does that and no more; where it is found, and by which step.
+
+    `place` is a regular expression in which names in braces stand for what `alter` tells; the finding is about the
+    issue, unless its place begins with ``head``.
+    """
+
+    name: str
+    alter: Callable[[Scene], Names | None]
+    step: Step
+    place: str
+    fits: Callable[[Subject], bool] = lambda _: True
+    """Whether the issue has what is to be altered."""
+    spares: bool = True
+    """Whether nothing is found of other issues."""
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """Something altered in a history, and where it is found even if every digest here was reckoned anew."""
+
+    name: str
+    alter: Callable[[Subject, list[History]], Names | None]
+    step: Step
+    place: str
+
+
+# Histories
+
+
+def _given(subject: Subject, wanted: Callable[[Any, Any], bool]) -> Any:
+    return some((taken, event) for taken, event in subject.given() if wanted(taken, event))
+
+
+def _record(subject: Subject, seq: int, moved: int = 0) -> Names:
+    """Where event `seq` was recorded, in a run that has become longer or shorter before it."""
+    found = subject.record_of(seq)
+    return {"n": found.run, "event": found.event_id + moved}
+
+
+def _signal(runs: Sequence[History], taken: Any) -> Any:
+    return at(runs, taken.run, taken.event_id).workflow_execution_signaled_event_attributes
+
+
+def _is_staff(taken: Any) -> bool:
+    return taken.command.actor is not None and taken.command.actor.role != "resident"
+
+
+def text(subject: Subject, runs: list[History]) -> Names:
+    taken, event = _given(subject, lambda taken, _: taken.command.name in ("accept", "comment", "complete"))
+    name = "text" if taken.command.name == "comment" else "note"
+    edit(_signal(runs, taken).input.payloads[0], lambda plain: plain["body"].update({name: "改过"}))
+    return _record(subject, event.seq)
+
+
+def actor(subject: Subject, runs: list[History]) -> Names:
+    taken, event = _given(subject, lambda taken, _: _is_staff(taken))
+    edit(_signal(runs, taken).input.payloads[0], lambda plain: plain["actor"].update({"person": "somebody-else"}))
+    return _record(subject, event.seq)
+
+
+def signal_name(subject: Subject, runs: list[History]) -> Names:
+    taken, event = _given(subject, lambda taken, _: taken.command.name == "accept")
+    _signal(runs, taken).signal_name = "comment"
+    return _record(subject, event.seq)
+
+
+def command_time(subject: Subject, runs: list[History]) -> Names:
+    """By so little that a delivery may have taken it."""
+    before = {event.seq + 1: event.at for event in subject.folded.events}
+    little = timedelta(milliseconds=200)
+    taken, event = _given(
+        subject,
+        lambda taken, event: event.at == taken.command.at and event.at - before.get(event.seq, event.at) > little,
+    )
+    _restamp(runs, taken, taken.command.at - little)
+    return _record(subject, event.seq)
+
+
+def command_long_before(subject: Subject, runs: list[History]) -> Names:
+    taken, _ = _given(subject, lambda taken, _: True)
+    _restamp(runs, taken, taken.command.at - timedelta(hours=1))
+    return {"n": taken.run, "event": taken.event_id}
+
+
+def command_long_after(subject: Subject, runs: list[History]) -> Names:
+    taken, _ = _given(subject, lambda taken, _: True)
+    _restamp(runs, taken, taken.command.at + timedelta(hours=1))
+    return {"n": taken.run, "event": taken.event_id}
+
+
+def _restamp(runs: Sequence[History], taken: Any, moment: datetime) -> None:
+    text = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    edit(_signal(runs, taken).input.payloads[0], lambda plain: plain.update({"at": text}))
+
+
+def task_time(subject: Subject, runs: list[History]) -> Names:
+    turn = some(turn for turn in subject.folded.turns if any(event.recorded_at for event in turn.events))
+    shift(at(runs, turn.run, turn.event_id), 3)
+    return _record(subject, turn.events[0].seq)
+
+
+def task_long_before(subject: Subject, runs: list[History]) -> Names:
+    n, event = some((n, event) for n, event in of_kind(runs, TASK_STARTED) if event.event_id > 5)
+    shift(event, -3_600_000)
+    return {"n": n, "event": event.event_id}
+
+
+def signal_time(subject: Subject, runs: list[History]) -> Names:
+    taken, _ = _given(subject, lambda taken, _: True)
+    shift(at(runs, taken.run, taken.event_id), -3_600_000)
+    return {"n": taken.run, "event": taken.event_id}
+
+
+def timer_duration(subject: Subject, runs: list[History]) -> Names:
+    n, event = some(of_kind(runs, TIMER_STARTED))
+    event.timer_started_event_attributes.start_to_fire_timeout.seconds += 30
+    return {"n": n, "event": event.event_id}
+
+
+def timer_clause(subject: Subject, runs: list[History]) -> Names:
+    n, event = some(of_kind(runs, TIMER_STARTED))
+    event.user_metadata.summary.data = b'"street-accept-2"'
+    return {"n": n, "event": event.event_id}
+
+
+def timer_early(subject: Subject, runs: list[History]) -> Names:
+    n, event = some(of_kind(runs, TIMER_FIRED))
+    shift(event, -600)
+    return {"n": n, "event": event.event_id}
+
+
+def timer_dropped(subject: Subject, runs: list[History]) -> Names:
+    """A climb that never was: the timer fired, and the task that followed had nothing else to do."""
+    turn = some(
+        turn for turn in subject.folded.turns if not turn.inbox and any(event.recorded_at for event in turn.events)
+    )
+    fired = some(
+        event
+        for event in reversed(runs[turn.run].events[: turn.event_id])
+        if event.event_type == TIMER_FIRED and event.event_id > turn.event_id - 3
+    )
+    cut(runs[turn.run], fired.event_id)
+    return {"n": turn.run}
+
+
+def _ordered(subject: Subject, runs: list[History]) -> tuple[int, Any, Any]:
+    """An ordinary activity that recorded something: its run, its order, its result."""
+    n, done = some(of_kind(runs, ACTIVITY_DONE))
+    return n, at(runs, n, done.activity_task_completed_event_attributes.scheduled_event_id), done
+
+
+def activity_input(subject: Subject, runs: list[History]) -> Names:
+    n, order, _ = _ordered(subject, runs)
+    payload = order.activity_task_scheduled_event_attributes.input.payloads[0]
+    edit(payload, lambda plain: plain["events"][-1].update({"level": "district"}))
+    return {"n": n, "event": order.event_id}
+
+
+def activity_limit(subject: Subject, runs: list[History]) -> Names:
+    n, order, _ = _ordered(subject, runs)
+    order.activity_task_scheduled_event_attributes.start_to_close_timeout.seconds += 1
+    return {"n": n, "event": order.event_id}
+
+
+def activity_result(subject: Subject, runs: list[History]) -> Names:
+    n, _, done = _ordered(subject, runs)
+    done.activity_task_completed_event_attributes.result.payloads[0].data = b'"00000000000000000000000000000000"'
+    return {"n": n, "event": done.event_id}
+
+
+def _marker(runs: Sequence[History], *, failed: bool) -> tuple[int, Any]:
+    return some(
+        (n, event)
+        for n, event in of_kind(runs, MARKER)
+        if event.marker_recorded_event_attributes.HasField("failure") == failed
+    )
+
+
+def marker_result(subject: Subject, runs: list[History]) -> Names:
+    n, event = _marker(runs, failed=False)
+    details = event.marker_recorded_event_attributes.details
+    details["result"].payloads[0].data = b'"00000000000000000000000000000000"'
+    return {"n": n, "event": event.event_id}
+
+
+def marker_failed(subject: Subject, runs: list[History]) -> Names:
+    n, event = _marker(runs, failed=False)
+    marker = event.marker_recorded_event_attributes
+    del marker.details["result"]
+    marker.failure.message = "the database was away just now"
+    marker.failure.application_failure_info.type = "BreakerOpen"
+    return {"n": n}
+
+
+def marker_made_good(subject: Subject, runs: list[History]) -> Names:
+    """The local activity is said to have stored what the ordinary one stored after it."""
+    n, event = _marker(runs, failed=True)
+    order = some(each for m, each in of_kind(runs, SCHEDULED) if m == n and each.event_id > event.event_id)
+    batch = PayloadConverter.default.from_payload(
+        order.activity_task_scheduled_event_attributes.input.payloads[0], dict
+    )
+    marker = event.marker_recorded_event_attributes
+    marker.ClearField("failure")
+    digest = chain(map(event_digest, batch["events"]))
+    marker.details["result"].payloads.append(PayloadConverter.default.to_payload(digest))
+    return {"n": n}
+
+
+def outcome(subject: Subject, runs: list[History]) -> Names:
+    n, event = some(of_kind(runs, COMPLETED))
+    payload = event.workflow_execution_completed_event_attributes.result.payloads[0]
+    edit(payload, lambda plain: plain["closed"].update({"kind": "partly"}))
+    return {"n": n, "event": event.event_id}
+
+
+def _start(runs: Sequence[History], n: int = 0) -> Payload:
+    return runs[n].events[0].workflow_execution_started_event_attributes.input.payloads[0]
+
+
+def policy_limit(subject: Subject, runs: list[History]) -> Names:
+    edit(_start(runs), lambda plain: plain["policy"]["clause"][0].update({"limit": "9h"}))
+    return _record(subject, 1)
+
+
+def place(subject: Subject, runs: list[History]) -> Names:
+    edit(_start(runs), lambda plain: plain["report"]["body"]["place"].update({"street": "another"}))
+    return _record(subject, 1)
+
+
+def report(subject: Subject, runs: list[History]) -> Names:
+    edit(_start(runs), lambda plain: plain["report"]["body"].update({"description": "没什么"}))
+    return _record(subject, 1)
+
+
+def rules_version(subject: Subject, runs: list[History]) -> Names:
+    edit(_start(runs), lambda plain: plain.update({"rules_version": 99}))
+    return {}
+
+
+def carried_state(subject: Subject, runs: list[History]) -> Names:
+    if len(runs) == 1:
+        raise UnfitError
+    edit(_start(runs, 1), lambda plain: plain["state"].update({"reopened": 3}))
+    return {"n": 1}
+
+
+def carried_policy(subject: Subject, runs: list[History]) -> Names:
+    if len(runs) == 1:
+        raise UnfitError
+    edit(_start(runs, 1), lambda plain: plain["policy"].update({"title": "另一个"}))
+    return {"n": 1}
+
+
+def state_carried_on(subject: Subject, runs: list[History]) -> Names:
+    n, event = some(of_kind(runs, CONTINUED))
+    payload = event.workflow_execution_continued_as_new_event_attributes.input.payloads[0]
+    edit(payload, lambda plain: plain["state"].update({"reopened": 3}))
+    return {"n": n, "event": event.event_id}
+
+
+def signals_swapped(subject: Subject, runs: list[History]) -> Names:
+    """Two that were folded together, each with events of its own."""
+    led_to = {taken.event_id: event for taken, event in subject.given()}
+    one, two, turn = some(
+        (one, two, turn)
+        for turn in subject.folded.turns
+        for one, two in zip(turn.inbox, turn.inbox[1:], strict=False)
+        if one.event_id in led_to and two.event_id in led_to and one.event_id > 1
+    )
+    first, second = _signal(runs, one), _signal(runs, two)
+    kept = type(first)()
+    kept.CopyFrom(first)
+    first.CopyFrom(second)
+    second.CopyFrom(kept)
+    return _record(subject, turn.events[0].seq)
+
+
+def signal_dropped(subject: Subject, runs: list[History]) -> Names:
+    taken, event = _given(subject, lambda taken, _: True)
+    cut(runs[taken.run], taken.event_id)
+    return _record(subject, event.seq, moved=-1)
+
+
+def signal_doubled(subject: Subject, runs: list[History]) -> Names:
+    """A second one under an id of its own, right after the first."""
+    taken, event = _given(subject, lambda taken, _: True)
+    again = type(runs[0].events[0])()
+    again.CopyFrom(at(runs, taken.run, taken.event_id))
+    edit(
+        again.workflow_execution_signaled_event_attributes.input.payloads[0], lambda plain: plain.update({"id": "new"})
+    )
+    insert(runs[taken.run], again, taken.event_id + 1)
+    return _record(subject, event.seq, moved=1)
+
+
+def signal_gone(subject: Subject, runs: list[History]) -> Names:
+    """Without closing the gap."""
+    taken, _ = _given(subject, lambda taken, _: True)
+    del runs[taken.run].events[taken.event_id - 1]
+    return {"n": taken.run, "event": taken.event_id}
+
+
+def renumbered(subject: Subject, runs: list[History]) -> Names:
+    runs[0].events[3].event_id += 1
+    return {"n": 0, "event": 4}
+
+
+def tail(subject: Subject, runs: list[History]) -> Names:
+    n = len(runs) - 1
+    del runs[n].events[-3:]
+    return {"n": n, "event": len(runs[n].events)}
+
+
+def continued_elsewhere(subject: Subject, runs: list[History]) -> Names:
+    n, event = some(of_kind(runs, CONTINUED))
+    event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id = (
+        runs[n].events[0].workflow_execution_started_event_attributes.original_execution_run_id
+    )
+    return {"n": n + 1}
+
+
+def runs_swapped(subject: Subject, runs: list[History]) -> Names:
+    if len(runs) == 1:
+        raise UnfitError
+    runs.reverse()
+    return {}
+
+
+def identity(subject: Subject, runs: list[History]) -> Names:
+    taken, _ = _given(subject, lambda taken, _: True)
+    _signal(runs, taken).identity = "nobody"
+    return {}
+
+
+def signal_a_little_later(subject: Subject, runs: list[History]) -> Names:
+    taken, _ = _given(subject, lambda taken, _: taken.command.at <= taken.at)
+    shift(at(runs, taken.run, taken.event_id), 5)
+    return {}
+
+
+HEAD = r"head \S+"
+FORGERIES = (
+    Forgery("a signal's payload: what was said", text, "fold", "run {n}, event {event}"),
+    Forgery("a signal's payload: who said it", actor, "fold", "run {n}, event {event}"),
+    Forgery("a signal's name", signal_name, "fold", "run {n}, event {event}"),
+    Forgery("a command's time, by 0.2 s", command_time, "fold", "run {n}, event {event}"),
+    Forgery("a command's time, an hour back", command_long_before, "time", "run {n}, event {event}"),
+    Forgery("a command's time, an hour on", command_long_after, "time", "run {n}, event {event}"),
+    Forgery("the server's time of a workflow task, by 3 ms", task_time, "fold", "run {n}, event {event}"),
+    Forgery("the server's time of a workflow task, an hour back", task_long_before, "time", "run {n}, event {event}"),
+    Forgery("the server's time of a signal, an hour back", signal_time, "time", "run {n}, event {event}"),
+    Forgery("a timer's duration", timer_duration, "commands", "run {n}, event {event}"),
+    Forgery("the clause that a timer names", timer_clause, "commands", "run {n}, event {event}"),
+    Forgery("a timer that fired earlier", timer_early, "time", "run {n}, event {event}"),
+    Forgery("a timer that never fired", timer_dropped, "fold", r"run {n}, event \d+|history"),
+    Forgery("an activity's input", activity_input, "commands", "run {n}, event {event}"),
+    Forgery("an activity's time limit", activity_limit, "commands", "run {n}, event {event}"),
+    Forgery("an activity's result", activity_result, "fold", "run {n}, event {event}"),
+    Forgery("a local activity's result", marker_result, "fold", "run {n}, event {event}"),
+    Forgery("a local activity turned into one that failed", marker_failed, "commands", r"run {n}(, event \d+)?"),
+    Forgery("a local activity that failed turned into one that did not", marker_made_good, "commands",
+            r"run {n}(, event \d+)?"),
+    Forgery("the workflow's result", outcome, "fold", "run {n}, event {event}"),
+    Forgery("the start: a limit of the policy", policy_limit, "fold", "run {n}, event {event}"),
+    Forgery("the start: the place", place, "fold", "run {n}, event {event}"),
+    Forgery("the start: what was reported", report, "fold", "run {n}, event {event}"),
+    Forgery("the start: the version of the rules", rules_version, "fold", "history"),
+    Forgery("the state with which a run goes on", carried_state, "fold", "run {n}, event 1"),
+    Forgery("the policy with which a run goes on", carried_policy, "fold", "run {n}, event 1"),
+    Forgery("the state that a run passes on", state_carried_on, "commands", "run {n}, event {event}"),
+    Forgery("the order of two signals", signals_swapped, "fold", "run {n}, event {event}"),
+    Forgery("a signal taken out", signal_dropped, "fold", "run {n}, event {event}"),
+    Forgery("a signal put in", signal_doubled, "fold", "run {n}, event {event}"),
+    Forgery("an event taken out, the others not renumbered", signal_gone, "archive", "run {n}, event {event}"),
+    Forgery("an event's number", renumbered, "archive", "run {n}, event {event}"),
+    Forgery("the tail cut off", tail, "archive", "run {n}, event {event}"),
+    Forgery("the run that a run is continued by", continued_elsewhere, "archive", "run {n}"),
+    Forgery("two runs of a chain swapped", runs_swapped, "archive", "run 0"),
+    Forgery("the process that sent a signal, as Temporal knows it", identity, "head", HEAD),
+    Forgery("the server's time of a signal, by 5 ms", signal_a_little_later, "head", HEAD),
+)  # fmt: skip
+
+
+def forged(scene: Scene, runs: Sequence[History], *, reseal: bool) -> int:
+    """Puts the histories in the place of the true ones; the first run that differs."""
+    written = [run.SerializeToString(deterministic=True) for run in runs]
+    changed = [n for n, history in enumerate(written) if history != scene.victim.histories[n]]
+    for n in changed:
+        scene.write(n, written[n])
+    if reseal:
+        scene.reseal()
+    return changed[0]
+
+
+# Files
+
+
+def truncated(scene: Scene) -> None:
+    file = scene.file(0)
+    put(file, file.read_bytes()[:-40])
+
+
+def missing(scene: Scene) -> None:
+    scene.file(0).unlink()
+
+
+def other_content(scene: Scene) -> None:
+    put(scene.file(0), pack(b"no history at all"))
+
+
+def trailing(scene: Scene) -> None:
+    """A whole frame after the first: a reader that stops there would not see it."""
+    file = scene.file(0)
+    put(file, file.read_bytes() + pack(b"more"))
+
+
+def unknown_field(scene: Scene) -> None:
+    """Bytes that today's protobuf does not know."""
+    scene.write(0, scene.victim.histories[0] + b"\xfa\x7f\x03abc")
+
+
+def histories_swapped(scene: Scene, *, reseal: bool) -> None:
+    other = scene.others[0]
+    scene.write(0, other.histories[0])
+    scene.write(0, scene.victim.histories[0], other.issue)
+    if reseal:
+        scene.reseal()
+        scene.reseal(other.issue)
+
+
+def index_gone(scene: Scene) -> None:
+    scene.session.execute(delete(ArchiveRow).where(ArchiveRow.issue == scene.victim.issue))
+
+
+def index_elsewhere(scene: Scene) -> None:
+    """The index leads to the history of another issue."""
+    scene.index()[0].key = scene.index(scene.others[0].issue)[0].key
+
+
+def last_run_dropped(scene: Scene) -> Names:
+    last = scene.index()[-1]
+    scene.file(last.n).unlink()
+    scene.session.delete(last)
+    scene.session.flush()
+    scene.reseal()
+    n = last.n - 1
+    return {"n": n, "event": len(scene.victim.runs[n].events)}
+
+
+# Rows
+
+
+def _event(scene: Scene, wanted: Callable[[EventRow], bool] = lambda _: True) -> EventRow:
+    of = EventRow.issue == scene.victim.issue
+    return some(row for row in scene.session.scalars(select(EventRow).where(of).order_by(EventRow.seq)) if wanted(row))
+
+
+def _issue(scene: Scene) -> IssueRow:
+    row = scene.session.get(IssueRow, scene.victim.issue)
+    assert row is not None
+    return row
+
+
+def event_body(scene: Scene, *, digest: bool) -> Names:
+    row = _event(scene, lambda row: row.kind == "completed")
+    row.body = {**row.body, "at": "2026-01-01T00:00:00.000Z"}
+    if digest:
+        row.digest = event_digest(row.body)
+    return {"seq": row.seq}
+
+
+def event_digest_only(scene: Scene) -> Names:
+    row = _event(scene)
+    row.digest = "0" * len(row.digest)
+    return {"seq": row.seq}
+
+
+def event_deleted(scene: Scene) -> Names:
+    row = _event(scene, lambda row: row.kind == "overdue")
+    scene.session.delete(row)
+    return {"seq": row.seq}
+
+
+def last_event_deleted(scene: Scene) -> Names:
+    row = _event(scene, lambda row: row.seq == scene.victim.folded.state.version)
+    scene.session.delete(row)
+    return {"seq": row.seq}
+
+
+def event_inserted(scene: Scene) -> Names:
+    row = _event(scene, lambda row: row.seq == scene.victim.folded.state.version)
+    copied = {column.name: getattr(row, column.name) for column in EventRow.__table__.columns}
+    body = {**row.body, "seq": row.seq + 1, "kind": "commented"}
+    scene.session.add(EventRow(**{**copied, "seq": row.seq + 1, "body": body, "digest": event_digest(body)}))
+    return {"seq": row.seq + 1}
+
+
+def column(name: str, value: Callable[[Any], Any]) -> Callable[[Scene], Names]:
+    def alter(scene: Scene) -> Names:
+        row = _issue(scene)
+        before = getattr(row, name)
+        setattr(row, name, value(before))
+        return {"column": name}
+
+    return alter
+
+
+def receipt_edited(scene: Scene) -> Names:
+    row = some(scene.session.scalars(_receipts(scene).where(ReceiptRow.outcome == "refused")))
+    row.outcome, row.code, row.reason = "applied", "", ""
+    return {"command": row.command_id}
+
+
+def receipt_deleted(scene: Scene) -> Names:
+    row = some(scene.session.scalars(_receipts(scene)))
+    scene.session.delete(row)
+    return {"command": row.command_id}
+
+
+def _receipts(scene: Scene) -> Any:
+    return select(ReceiptRow).where(ReceiptRow.issue == scene.victim.issue).order_by(ReceiptRow.seq)
+
+
+def row_deleted(scene: Scene) -> None:
+    scene.session.execute(update(IssueRow).where(IssueRow.id == scene.victim.issue).values(id="away"))
+
+
+# The log
+
+
+def leaf_rewritten(scene: Scene) -> Names:
+    row = scene.seal()
+    row.leaf = "00" * 32
+    return {"leaf": row.position}
+
+
+def record_rewritten(scene: Scene, *, kept: bool) -> Names:
+    row = scene.seal()
+    assert row.record is not None
+    row.record = {**row.record, "closed": {"kind": "solved", "satisfaction": "satisfied"}, "version": 1}
+    if kept:
+        scene.session.flush()
+        scene.put_seal(leaf_from(row))
+    return {"leaf": row.position}
+
+
+def record_resealed(scene: Scene) -> None:
+    scene.reseal(change=lambda record: record.update({"closed": {"kind": "partly", "satisfaction": "satisfied"}}))
+
+
+def salt_changed(scene: Scene) -> Names:
+    row = scene.seal()
+    row.salt = "11" * 32
+    return {"leaf": row.position}
+
+
+def salt_changed_all_over(scene: Scene) -> None:
+    row = scene.seal()
+    row.salt = "11" * 32
+    assert row.record is not None
+    scene.put_leaf(row, row.record)
+
+
+def seal_differs(scene: Scene) -> Names:
+    leaf = leaf_from(scene.seal())
+    scene.put_seal(Leaf(leaf.position, leaf.leaf, leaf.salt, {**(leaf.record or {}), "version": 1}))
+    return {"leaf": leaf.position}
+
+
+def seal_missing(scene: Scene) -> Names:
+    scene.seal_file().unlink()
+    return {"leaf": scene.seal().position}
+
+
+def leaves_swapped(scene: Scene) -> Names:
+    one, two = scene.seal(), scene.seal(scene.others[0].issue)
+    positions = one.position, two.position
+    for row, position in ((one, -1), (two, positions[0]), (one, positions[1])):
+        row.position = position
+        scene.session.flush()
+    return {"leaf": positions[1]}
+
+
+def leaf_dropped(scene: Scene) -> Names:
+    row = scene.seal()
+    scene.session.delete(row)
+    return {"leaf": row.position}
+
+
+def last_leaves_dropped(scene: Scene) -> Names:
+    last = scene.session.scalar(select(func.max(SealRow.position))) or 0
+    scene.session.execute(delete(SealRow).where(SealRow.position > last - 3))
+    return {"size": last + 1}
+
+
+def _newest(scene: Scene) -> HeadRow:
+    return some(scene.session.scalars(select(HeadRow).order_by(HeadRow.at.desc())))
+
+
+def _outside(scene: Scene, size: int) -> Path:
+    return some(scene.crowd.heads.glob(f"{size}-*.txt"))
+
+
+def log_rebuilt(scene: Scene, *, outside: bool) -> Names:
+    """Every leaf under a new salt, and new heads by a key of his own; `outside` too, if he reaches that far."""
+    for row in scene.session.scalars(select(SealRow).order_by(SealRow.position)):
+        assert row.record is not None
+        row.salt = "22" * 32
+        row.leaf = leaf_hash(commitment(bytes.fromhex(row.salt), canonical(row.record))).hex()
+        scene.put_seal(leaf_from(row), row.issue)
+    leaves = [bytes.fromhex(leaf) for leaf in scene.session.scalars(select(SealRow.leaf).order_by(SealRow.position))]
+    tree = Tree(leaves)
+    forger = Keyring.create(scene.crowd.folder / "forged", "crowd.example/jiesu")
+    size = 0
+    for row in scene.session.scalars(select(HeadRow).order_by(HeadRow.at)):
+        size = row.size
+        row.root = tree.root(size).hex()
+        row.note = forger.sign(Head(forger.name, size, tree.root(size), row.at))
+        if outside:
+            _outside(scene, size).write_text(row.note, "utf-8")
+    return {"size": size}
+
+
+def head_rolled_back(scene: Scene) -> Names:
+    row = _newest(scene)
+    scene.session.delete(row)
+    return {"size": row.size}
+
+
+def log_rolled_back(scene: Scene) -> Names:
+    """Leaves and heads back to half-way, in the database only."""
+    head, half = scene.session.scalars(select(HeadRow).order_by(HeadRow.at.desc())).all()
+    scene.session.execute(delete(SealRow).where(SealRow.position >= half.size))
+    scene.session.delete(head)
+    return {"size": head.size}
+
+
+def note_edited(scene: Scene) -> Names:
+    row = _newest(scene)
+    row.note = row.note.replace(f"\n{row.size}\n", f"\n{row.size - 1}\n")
+    return {"size": row.size}
+
+
+def published_note_edited(scene: Scene) -> Names:
+    size = _newest(scene).size
+    file = _outside(scene, size)
+    file.write_text(file.read_text("utf-8").replace(f"\n{size}\n", f"\n{size - 1}\n"), "utf-8")
+    return {"size": size}
+
+
+def published_head_gone(scene: Scene) -> Names:
+    size = _newest(scene).size
+    _outside(scene, size).unlink()
+    return {"size": size}
+
+
+def having(*kinds: str) -> Callable[[Subject], bool]:
+    """Whether such events happened."""
+    return lambda subject: set(kinds) <= {event.kind for event in subject.folded.events}
+
+
+def has_runs(subject: Subject) -> bool:
+    return len(subject.histories) > 1
+
+
+ISSUE = "the row of the issue: "
+TAMPERS = (
+    Tamper("the compressed file cut short", truncated, "archive", "history"),
+    Tamper("the file gone", missing, "archive", "history"),
+    Tamper("another content, compressed as it should be", other_content, "archive", "run 0"),
+    Tamper("something after the end of the compressed file", trailing, "archive", "history"),
+    Tamper("bytes in a history that no reader knows", unknown_field, "archive", "run 0"),
+    Tamper("the histories of two issues swapped", lambda scene: histories_swapped(scene, reseal=False), "archive",
+           "run 0"),
+    Tamper("the histories of two issues swapped, with every digest", lambda scene: histories_swapped(scene, reseal=True),
+           "fold", "history"),
+    Tamper("the archive's index without the issue", index_gone, "archive", "history"),
+    Tamper("the archive's index leads to another issue", index_elsewhere, "archive", "run 0"),
+    Tamper("the last run gone, with every digest", last_run_dropped, "archive", "run {n}, event {event}",
+           has_runs),
+    Tamper("an event's body", lambda scene: event_body(scene, digest=False), "rows", "event {seq}",
+           having("completed")),
+    Tamper("an event's body and its digest", lambda scene: event_body(scene, digest=True), "rows", "event {seq}",
+           having("completed")),
+    Tamper("an event's digest", event_digest_only, "rows", "event {seq}"),
+    Tamper("an event deleted", event_deleted, "rows", "event {seq}", having("overdue")),
+    Tamper("the last event deleted", last_event_deleted, "rows", "event {seq}"),
+    Tamper("an event added", event_inserted, "rows", "event {seq}"),
+    Tamper(f"{ISSUE}level", column("level", lambda _: "district"), "rows", "column level"),
+    Tamper(f"{ISSUE}overdue", column("overdue", lambda before: not before), "rows", "column overdue"),
+    Tamper(f"{ISSUE}how it closed", column("closed_kind", lambda _: "partly"), "rows", "column closed_kind"),
+    Tamper(f"{ISSUE}satisfaction", column("satisfaction", lambda _: "very"), "rows", "column satisfaction"),
+    Tamper(f"{ISSUE}who handled it", column("handler", lambda _: "rival"), "rows", "column handler"),
+    Tamper(f"{ISSUE}state", column("state", lambda state: {**state, "reopened": 9}), "rows", "column state"),
+    Tamper("a receipt", receipt_edited, "rows", "receipt {command}", having("refused")),
+    Tamper("a receipt deleted", receipt_deleted, "rows", "receipt {command}"),
+    Tamper("the issue's row gone", row_deleted, "rows", ".*"),
+    Tamper("a leaf", leaf_rewritten, "seal", "leaf {leaf}"),
+    Tamper("a record", lambda scene: record_rewritten(scene, kept=False), "seal", "leaf {leaf}"),
+    Tamper("a record, in the archive too", lambda scene: record_rewritten(scene, kept=True), "seal", "leaf {leaf}"),
+    Tamper("a record, with every digest", record_resealed, "head", HEAD),
+    Tamper("a salt", salt_changed, "seal", "leaf {leaf}"),
+    Tamper("a salt, with every digest", salt_changed_all_over, "head", HEAD),
+    Tamper("the seal in the archive", seal_differs, "seal", "leaf {leaf}"),
+    Tamper("the seal in the archive gone", seal_missing, "seal", "leaf {leaf}"),
+    Tamper("two leaves swapped", leaves_swapped, "head", HEAD),
+    Tamper("a leaf taken out", leaf_dropped, "seal", "leaf {leaf}"),
+    Tamper("the last leaves taken off", last_leaves_dropped, "head", r"head {size}-.*"),
+    Tamper("the whole log built anew, with heads by another key", lambda scene: log_rebuilt(scene, outside=False),
+           "head", r"head {size}-.*", spares=False),
+    Tamper("the same, and the heads outside exchanged", lambda scene: log_rebuilt(scene, outside=True), "head",
+           r"head {size}-.*", spares=False),
+    Tamper("the newest head deleted", head_rolled_back, "head", r"head {size}-.*"),
+    Tamper("log and heads put back to an earlier day", log_rolled_back, "head", r"head {size}-.*"),
+    Tamper("the note of a head", note_edited, "head", r"head {size}-.*"),
+    Tamper("the note of a head outside", published_note_edited, "head", r"head {size}-.*"),
+    Tamper("a head outside gone", published_head_gone, "head", r"head {size}|head .*"),
+)  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def known(crowd: Crowd) -> list[Subject]:
+    return await subjects(crowd)
+
+
+def stage(crowd: Crowd, folder: Path, known: Sequence[Subject], victim: Subject) -> Scene:
+    return Scene(crowd, folder / "copy", victim, [each for each in known if each is not victim])
+
+
+def forgeable(known: Sequence[Subject], forgery: Forgery) -> tuple[Subject, list[History], Names]:
+    """The first issue in which it can be altered, and its histories afterwards."""
+    for subject in known:
+        with contextlib.suppress(UnfitError):
+            runs = subject.runs
+            return subject, runs, forgery.alter(subject, runs) or {}
+    raise AssertionError("no issue of the crowd is fit for it")
+
+
+async def found(scene: Scene, trust: Trust) -> tuple[list[Finding], list[Finding], list[Finding]]:
+    """What is found of the victim, of two neighbours that nobody touched, and of the log."""
+    victim, neighbours = scene.victim, scene.others[1:3]
+    database = Database(scene.crowd.database_url)
+    try:
+        holdings = Holdings(database, Archive(scene.crowd.archive_url))
+        mine, *theirs = await verify(await holdings.cases([each.issue for each in (victim, *neighbours)]))
+    finally:
+        await database.close()
+    report = Report("the log", datetime.now(UTC))
+    await verify_log(Source(scene.crowd.database_url, scene.crowd.archive_url), scene.crowd.heads, trust, report)
+    gc.collect()  # a replay that failed leaves a coroutine, which must not be found in another test
+    return list(mine.findings), [each for verdict in theirs for each in verdict.findings], report.findings
+
+
+def assert_caught(findings: Sequence[Finding], step: Step, place: str) -> None:
+    shown = "\n".join(map(str, findings)) or "nothing"
+    assert any(each.step == step and re.fullmatch(place, each.where) for each in findings), f"{step}: {place}\n{shown}"
+
+
+def filled(place: str, names: Names) -> str:
+    for name, value in names.items():
+        place = place.replace(f"{{{name}}}", re.escape(str(value)))
+    return place
+
+
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.name)
+@pytest.mark.parametrize("reseal", [False, True], ids=["file", "resealed"])
+async def test_a_forged_history_is_found(
+    crowd: Crowd, known: list[Subject], tmp_path: Path, forgery: Forgery, reseal: bool
+) -> None:
+    victim, runs, names = forgeable(known, forgery)
+    with stage(crowd, tmp_path, known, victim) as scene:
+        n = forged(scene, runs, reseal=reseal)
+    mine, theirs, log = await found(scene, Trust.beside(crowd.heads))
+    assert theirs == []
+    if reseal:
+        assert_caught([*mine, *log], forgery.step, filled(forgery.place, names))
+        assert_caught(log, "head", HEAD)
+        assert {each.step for each in mine}.isdisjoint({"seal"}), "the forger was not as thorough as he meant to be"
+    else:
+        assert_caught(mine, "archive", f"run {n}")
+        assert log == []
+
+
+@pytest.mark.parametrize("tamper", TAMPERS, ids=lambda tamper: tamper.name)
+async def test_what_was_altered_is_found(crowd: Crowd, known: list[Subject], tmp_path: Path, tamper: Tamper) -> None:
+    with stage(crowd, tmp_path, known, some(filter(tamper.fits, known))) as scene:
+        names = tamper.alter(scene) or {}
+    mine, theirs, log = await found(scene, Trust.beside(crowd.heads))
+    assert_caught([*mine, *log], tamper.step, filled(tamper.place, names))
+    assert not tamper.spares or theirs == []
+
+
+def test_each_step_of_the_verification_finds_something() -> None:
+    assert {each.step for each in (*FORGERIES, *TAMPERS)} == set(STEPS)
+
+
+def table() -> str:
+    """The list for the documents."""
+    head = "| what is altered | who only alters it | who also makes every digest here anew |\n| --- | --- | --- |"
+    forged = [f"| {each.name} | archive: run *n* | {_shown(each)} |" for each in FORGERIES]
+    rest = ["| what else is altered | is found by |\n| --- | --- |"]
+    rest += [f"| {each.name} | {_shown(each)} |" for each in TAMPERS]
+    return "\n".join((BEGIN, head, *forged, "", *rest, END, ""))
+
+
+def _shown(row: Forgery | Tamper) -> str:
+    """The step and, as far as it has one name only, the place."""
+    place = {".*": "row", HEAD: "head"}.get(row.place, row.place.partition("|")[0])
+    place = re.sub(r"\(, event.*|-\.\*", "", place).replace(r"\d+", "*m*")
+    return f"{row.step}: " + re.sub(r"[{](\w+)[}]", lambda name: _WORDS.get(name[1], f"*{name[1]}*"), place)
+
+
+_WORDS = {"command": "*id*", "event": "*m*", "leaf": "*n*", "seq": "*n*", "size": "*n*"}
+
+
+def test_the_list_in_the_documents_is_this_one() -> None:
+    assert DOCUMENT.read_text("utf-8") == table(), "run: python tests/audit/test_tampers.py"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(table(), "utf-8")

@@ -1,0 +1,139 @@
+"""An installation as an auditor finds it: issues that were really played, archived and sealed, and heads published."""
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import worker
+from audit.archive import Archive
+from audit.desk import Desk
+from audit.heads import Outlets, publish
+from audit.holdings import Holdings
+from audit.keyring import FIRST, Keyring
+from audit.run import Source
+from db.engine import Database
+from db.upgrade import upgrade_async
+from domain.wire import format_time
+from signalling import signal
+from support.archiving import Archiving, now
+from support.golden import play, start_issue
+from support.scenarios import STAFF
+from support.temporal import dev_server
+
+LOG = "city.example/jiesu"
+EARLY = ("golden-refused", "golden-standard")
+"""Covered by both heads, of 2 and of 4 issues."""
+LATER = ("golden-again", "golden-big")
+"""Covered by the second head only; the first of them has two runs."""
+COVERED = (*EARLY, *LATER)
+UNCOVERED = "golden-declined"
+"""Sealed after the second head."""
+SEALED = (*COVERED, UNCOVERED)
+OPEN = "open"
+"""Open, and in its second run: the first one is archived already."""
+SUGGESTED = "limit.historyCount.suggestContinueAsNew=60"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The home of an installation in which nothing runs. Nobody changes it: who tampers works on a copy."""
+
+    home: Path
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.home / 'jiesu.db'}"
+
+    @property
+    def archive(self) -> Archive:
+        return Archive((self.home / "archive").as_uri())
+
+    @property
+    def heads(self) -> Path:
+        return self.home / "heads"
+
+    @property
+    def head_files(self) -> list[Path]:
+        """The notes, the oldest first."""
+        return sorted(file for file in self.heads.glob("*.txt") if file.name != FIRST)
+
+    @property
+    def vkey(self) -> str:
+        return (self.heads / FIRST).read_text("utf-8").strip()
+
+    @property
+    def source(self) -> Source:
+        return Source(self.url, self.archive.url)
+
+    @contextlib.asynccontextmanager
+    async def desk(self) -> AsyncIterator[Desk]:
+        database = Database(self.url)
+        try:
+            yield Desk(Holdings(database, self.archive), self.heads)
+        finally:
+            await database.close()
+
+    def copied(self, folder: Path) -> "Installation":
+        """The same installation once more, for somebody to tamper with."""
+        shutil.copytree(self.home, folder)
+        return Installation(folder)
+
+    def sql(self, statement: str, *values: Any) -> int:
+        """Does it behind everybody's back; how many rows it changed."""
+        with contextlib.closing(sqlite3.connect(self.home / "jiesu.db")) as connection, connection:
+            return connection.execute(statement, values).rowcount
+
+    def settle(self) -> None:
+        """What no auditor gets is gone, and what the first one would have made is there."""
+        for file in self.home.glob("temporal*"):
+            file.unlink()
+        (self.home / "keys" / "secret").write_text(secrets.token_hex(32), "utf-8")
+
+    def erase(self, issue: str) -> None:
+        """As the law may want it: salt, record and histories are gone, the leaf stays."""
+        assert self.sql("UPDATE seals SET salt = NULL, record = NULL WHERE issue = ?", issue) == 1
+        (folder,) = (self.home / "archive" / "issues").glob(f"*/{issue}")
+        shutil.rmtree(folder)
+
+
+async def build(home: Path) -> Installation:
+    """Plays it on a real server with the real worker and deliverer, then takes the server away."""
+    made = Installation(home)
+    await upgrade_async(made.url)
+    database = Database(made.url)
+    async with dev_server(home, SUGGESTED) as client, worker.build(client, database):
+        held = Archiving(client, database, home / "archive")
+        ring, outlets = Keyring.create(home / "keys" / "seal", LOG), Outlets(made.heads)
+
+        async def played(*issues: str) -> None:
+            await asyncio.gather(*(play(client, issue.removeprefix("golden-"), Path()) for issue in issues))
+
+        async def opened() -> None:
+            await start_issue(client, OPEN)
+            for number in range(60):
+                plain = {"id": f"{OPEN}-{number}", "at": format_time(now()), "actor": STAFF, "body": {"text": "在办"}}
+                await signal(client, OPEN, "comment", plain)
+
+        await asyncio.gather(played(*EARLY), opened())
+        await held.until_sealed(*EARLY)
+        # A head says when it was signed to the second, and each must have a time of its own.
+        await publish(database, ring, outlets, now() - timedelta(seconds=1))
+        await played(*LATER)
+        await held.until_sealed(*LATER)
+        await publish(database, ring, outlets, now())
+        await played(UNCOVERED)
+        await held.until_sealed(UNCOVERED)
+        async with asyncio.timeout(60):
+            while not await held.runs(OPEN):
+                await held.ask(OPEN)
+                await asyncio.sleep(0.1)
+    await database.close()
+    await asyncio.to_thread(made.settle)
+    return made

@@ -1,0 +1,229 @@
+"""Somebody who alters what an installation holds, by its files and its rows, with all the digests that he can reach."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from google.protobuf.message import Message
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import History, HistoryEvent
+from temporalio.converter import PayloadConverter
+
+from audit.archive import Archive, pack, seal_key, unpack
+from audit.case import Leaf
+from audit.holdings import Holdings, leaf_from
+from audit.merkle import commitment, leaf_hash
+from audit.record import digest_of
+from audit.recorded import Recorded, recorded
+from audit.refold import Refolded, RefoldError, Taken, refold
+from audit.verify import plain_leaf
+from db.engine import Database
+from db.tables import ArchiveRow, SealRow
+from domain.batches import batches
+from domain.events import Event, dump_event
+from domain.wire import canonical
+from support.crowd import Crowd
+
+T = TypeVar("T")
+
+
+class UnfitError(Exception):
+    """This issue has nothing that could be altered so; another one has."""
+
+
+def some(found: Iterable[T]) -> T:
+    for each in found:
+        return each
+    raise UnfitError
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An issue of the crowd as it was before, with what is known of it."""
+
+    issue: str
+    position: int
+    histories: tuple[bytes, ...]
+    folded: Refolded
+    stored: tuple[tuple[Recorded, tuple[int, ...]], ...]
+    """What was recorded, and the numbers of the events in it."""
+
+    @property
+    def runs(self) -> list[History]:
+        """Histories to alter."""
+        return [History.FromString(history) for history in self.histories]
+
+    def given(self) -> Iterator[tuple[Taken, Event]]:
+        """Each command that was applied, with its first event."""
+        first: dict[str, Event] = {}
+        for event in self.folded.events:
+            if event.command is not None and event.kind != "refused":
+                first.setdefault(event.command.id, event)
+        for taken in self.folded.commands:
+            if taken.event_id > 1 and taken.command.id in first:
+                yield taken, first.pop(taken.command.id)
+
+    def record_of(self, seq: int) -> Recorded:
+        """By what this event was recorded."""
+        return next(each for each, numbers in self.stored if seq in numbers)
+
+
+async def subjects(crowd: Crowd) -> list[Subject]:
+    """All issues, the first in the log first."""
+    database = Database(crowd.database_url)
+    try:
+        holdings = Holdings(database, Archive(crowd.archive_url), rows=False)
+        return [_subject((await holdings.case(issue)).runs, n, issue) async for n, issue in holdings.sealed()]
+    finally:
+        await database.close()
+
+
+def _subject(histories: tuple[bytes, ...], position: int, issue: str) -> Subject:
+    runs = [History.FromString(history).events for history in histories]
+    folded = refold(issue, runs)
+    parts = [part for turn in folded.turns for part in batches(map(dump_event, turn.events))]
+    stored = [each for n, run in enumerate(runs) for each in recorded(n, run)]
+    numbered = [tuple(event["seq"] for event in part) for part in parts]
+    return Subject(issue, position, histories, folded, tuple(zip(stored, numbered, strict=True)))
+
+
+class Scene:
+    """A copy of the installation, with one issue of it as the victim."""
+
+    def __init__(self, crowd: Crowd, folder: Path, victim: Subject, others: Sequence[Subject]) -> None:
+        self.crowd = Crowd(folder)
+        self.victim = victim
+        self.others = others
+        shutil.copytree(crowd.folder / "archive", folder / "archive", copy_function=os.link)
+        shutil.copytree(crowd.heads, self.crowd.heads)
+        shutil.copyfile(crowd.folder / "jiesu.db", folder / "jiesu.db")
+        self._engine = create_engine(f"sqlite:///{folder / 'jiesu.db'}")
+        self.session = Session(self._engine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.commit()
+        self.session.close()
+        self._engine.dispose()
+
+    # Files
+
+    def file(self, n: int, issue: str = "") -> Path:
+        return self.crowd.folder / "archive" / self.index(issue)[n].key
+
+    def seal_file(self, issue: str = "") -> Path:
+        return self.crowd.folder / "archive" / seal_key(issue or self.victim.issue)
+
+    def write(self, n: int, history: bytes, issue: str = "") -> None:
+        put(self.file(n, issue), pack(history))
+
+    # Rows
+
+    def index(self, issue: str = "") -> list[ArchiveRow]:
+        of = ArchiveRow.issue == (issue or self.victim.issue)
+        return list(self.session.scalars(select(ArchiveRow).where(of).order_by(ArchiveRow.n)))
+
+    def seal(self, issue: str = "") -> SealRow:
+        return self.session.scalars(select(SealRow).where(SealRow.issue == (issue or self.victim.issue))).one()
+
+    def reseal(self, issue: str = "", change: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Everything that is reckoned from the files is reckoned anew: index, record, leaf, and the seal beside them."""
+        issue, row = issue or self.victim.issue, self.seal(issue)
+        record: dict[str, Any] = json.loads(canonical(row.record))
+        record["runs"] = []
+        histories: list[bytes] = []
+        for run in self.index(issue):
+            packed = (self.crowd.folder / "archive" / run.key).read_bytes()
+            history = unpack(run.key, packed)
+            histories.append(history)
+            run.sha256, run.size, run.stored = hashlib.sha256(history).hexdigest(), len(history), len(packed)
+            run.events = len(History.FromString(history).events)
+            record["runs"].append({"run": run.run, "sha256": run.sha256, "events": run.events})
+        try:
+            folded = refold(issue, [History.FromString(history).events for history in histories])
+        except RefoldError:
+            pass
+        else:
+            events = [dump_event(event) for event in folded.events]
+            record["events"] = {"count": len(events), "digest": digest_of(events)}
+        if change is not None:
+            change(record)
+        self.put_leaf(row, record)
+
+    def put_leaf(self, row: SealRow, record: dict[str, Any]) -> None:
+        """The record under the salt that is there, in SQL and in the archive."""
+        row.record = record
+        row.leaf = leaf_hash(commitment(bytes.fromhex(row.salt or ""), canonical(record))).hex()
+        self.session.flush()
+        self.put_seal(leaf_from(row), row.issue)
+
+    def put_seal(self, leaf: Leaf, issue: str = "") -> None:
+        put(self.seal_file(issue), pack(canonical(plain_leaf(leaf))))
+
+
+def put(file: Path, data: bytes) -> None:
+    """The files are shared with the original: none is written over."""
+    file.unlink()
+    file.write_bytes(data)
+
+
+# Histories
+
+
+def of_kind(runs: Sequence[History], kind: EventType) -> Iterator[tuple[int, HistoryEvent]]:
+    return ((n, event) for n, run in enumerate(runs) for event in run.events if event.event_type == kind)
+
+
+def at(runs: Sequence[History], n: int, event_id: int) -> HistoryEvent:
+    return runs[n].events[event_id - 1]
+
+
+def edit(payload: Payload, change: Callable[[Any], None]) -> None:
+    """Alters the JSON in a payload, in the words of the SDK."""
+    plain = json.loads(payload.data)
+    change(plain)
+    payload.data = PayloadConverter.default.to_payload(plain).data
+
+
+def shift(event: HistoryEvent, ms: int) -> None:
+    """Moves the server's time of an event."""
+    event.event_time.FromNanoseconds(event.event_time.ToNanoseconds() + ms * 1_000_000)
+
+
+def cut(run: History, event_id: int) -> None:
+    """Takes an event out and closes the gap."""
+    del run.events[event_id - 1]
+    renumber(run, lambda number: number - (number > event_id))
+
+
+def insert(run: History, event: HistoryEvent, event_id: int) -> None:
+    """Puts an event in at this place; all that come after move on."""
+    renumber(run, lambda number: number + (number >= event_id))
+    event.event_id = event_id
+    rest = [*run.events[: event_id - 1], event, *run.events[event_id - 1 :]]
+    del run.events[:]
+    run.events.extend(rest)
+
+
+def renumber(run: History, new: Callable[[int], int]) -> None:
+    """Each event's own number, and those by which others refer to it."""
+    for event in run.events:
+        event.event_id = new(event.event_id)
+        attributes = getattr(event, event.WhichOneof("attributes") or "")
+        _renumber(attributes, new)
+
+
+def _renumber(message: Message, new: Callable[[int], int]) -> None:
+    for field, value in message.ListFields():
+        if field.name.endswith("_event_id") and value:
+            setattr(message, field.name, new(value))
