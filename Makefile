@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench night golden lock clean
+.PHONY: help run test check format bench night golden replay-gate lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,9 @@ night: $(DEV) ## the long fault runs
 
 golden: $(DEV) ## record the golden histories anew (read CONTRIBUTING.md first)
 	PYTHONPATH=tests $(BIN)/python -m support.golden
+
+replay-gate: $(DEV) ## before a release: replay golden histories, and ARCHIVE=FOLDER or s3://BUCKET/PREFIX, with this code
+	$(BIN)/python -m audit.gate $(if $(ARCHIVE),"$(ARCHIVE)")
 
 lock: $(DEV) ## work out both lock files anew
 	$(BIN)/pip install --quiet uv

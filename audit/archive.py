@@ -6,7 +6,6 @@ One port for both. Nothing in it is ever changed: a key that is taken keeps what
 import asyncio
 import hashlib
 import json
-import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore, from_url
 from temporalio.api.history.v1 import History, HistoryEvent
 
+from audit.files import sync
 from domain.wire import canonical
 
 _DICTIONARIES: Final = Path(__file__).resolve().parent / "dictionaries"
@@ -84,19 +84,25 @@ class Archive:
         """Stores the bytes of one run. Raises DifferentError if other bytes lie there already."""
         key = f"{_folder_of(issue)}/{n}-{run}.pb.zst"
         packed = pack(history)
-        if not await self._put(key, packed) and await self.get_run(key) != history:
-            raise DifferentError(f"{key} holds another history")
+        if not await self._put(key, packed):
+            await self._compare(key, history, "history")
         return Stored(key, hashlib.sha256(history).hexdigest(), len(history), len(packed))
 
     async def get_run(self, key: str) -> bytes:
         """The bytes of a run, as they were before compression. Raises ArchiveError."""
         return unpack(key, await self._get(key))
 
+    async def read_run(self, key: str) -> tuple[Stored, bytes]:
+        """The bytes of a run and how they are stored. Raises ArchiveError."""
+        packed = await self._get(key)
+        history = unpack(key, packed)
+        return Stored(key, hashlib.sha256(history).hexdigest(), len(history), len(packed)), history
+
     async def put_seal(self, issue: str, seal: Mapping[str, Any]) -> None:
         """Stores what was sealed, beside the histories: the log can be built again from it."""
         key = seal_key(issue)
-        if not await self._put(key, pack(canonical(seal))) and await self.get_seal(issue) != seal:
-            raise DifferentError(f"{key} holds another seal")
+        if not await self._put(key, pack(canonical(seal))):
+            await self._compare(key, canonical(seal), "seal")
 
     async def get_seal(self, issue: str) -> dict[str, Any] | None:
         """``{position, leaf, salt, record}``, None if there is none. Raises ArchiveError if it cannot be read."""
@@ -128,6 +134,15 @@ class Archive:
             for name in sorted(found):
                 yield Shelf(name, dict(sorted(found[name].items())), seals.get(name))
 
+    async def _compare(self, key: str, expected: bytes, what: str) -> None:
+        packed = await self._get(key)
+        try:
+            same = unpack(key, packed) == expected
+        except ArchiveError as error:
+            raise DifferentError(str(error)) from None
+        if not same:
+            raise DifferentError(f"{key} holds another {what}")
+
     async def _keys(self, prefix: str) -> list[str]:
         try:
             found = obstore.list(self._store, prefix)  # pyright: ignore[reportUnknownMemberType]
@@ -146,7 +161,8 @@ class Archive:
         except BaseError as error:
             raise ArchiveError(f"{key} cannot be stored: {_line(error)}") from None
         if self._folder is not None:
-            await asyncio.to_thread(_sync, self._folder / key)
+            for path in (self._folder / key, (self._folder / key).parent):
+                await asyncio.to_thread(sync, path)
         return True
 
     async def _get(self, key: str) -> bytes:
@@ -214,15 +230,6 @@ def _dictionary(number: int) -> zstandard.ZstdCompressionDict:
         raise ArchiveError(f"this version has no dictionary {number}: a newer one compressed this") from None
     found.precompute_compress(level=_LEVEL)  # pyright: ignore[reportUnknownMemberType]
     return found
-
-
-def _sync(file: Path) -> None:
-    for path in (file, file.parent):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _line(error: BaseException) -> str:

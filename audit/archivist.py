@@ -21,7 +21,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from activities.contract import PREFIX
 from activities.notices import Clock, UndeliveredError, now_utc
 from audit import log as merkle_log
-from audit.archive import Archive, ArchiveError, Stored, history_bytes, parse_history
+from audit.archive import Archive, ArchiveError, DifferentError, Stored, history_bytes, parse_history
 from audit.case import Case, Leaf
 from audit.merkle import HASH_BYTES
 from audit.record import SealedRun, build, code_here, places
@@ -93,15 +93,17 @@ class Archivist:
             if await self._is_closed(issue):
                 raise UndeliveredError("the execution has not ended yet")
             return
+        if await self._archive.get_seal(issue) is not None:
+            await self._alarm("log-behind", issue)
+            raise UndeliveredError("the archive holds a seal that SQL does not know of: `jiesu audit restore`")
         await self._seal(issue, archived)
 
     async def _put_run(self, issue: str, run: Run, n: int | None) -> _Archived:
         name = -1 if n is None else n
         try:
             stored = await self._archive.put_run(issue, name, run.id, history_bytes(run.events))
-        except ArchiveError as error:
-            if _differs(error):
-                await self._alarm("archive-differs", issue, run=run.id)
+        except DifferentError:
+            await self._alarm("archive-differs", issue, run=run.id)
             raise
         hit("archive-after-run")
         return _Archived(run, stored, n)
@@ -156,9 +158,8 @@ class Archivist:
             return
         try:
             await self._archive.put_seal(issue, plain_leaf(leaf))
-        except ArchiveError as error:
-            if _differs(error):
-                await self._alarm("archive-differs", issue, run="seal")
+        except DifferentError:
+            await self._alarm("archive-differs", issue, run="seal")
             raise
 
     async def _archive_strays(self, issue: str) -> None:
@@ -191,11 +192,6 @@ class Archivist:
     async def _alarm(self, kind: str, issue: str, **detail: str) -> None:
         now = self._clock()
         await self._database.transact(lambda session: put_alarm_once(session, kind, issue, detail, now, ever=True))
-
-
-def _differs(error: ArchiveError) -> bool:
-    """Whether something else lies there, maybe no longer readable; otherwise the archive is only away."""
-    return not any(words in str(error) for words in ("cannot be stored", "cannot be read"))
 
 
 def _folded(issue: str, runs: Sequence[Run]) -> Refolded | None:

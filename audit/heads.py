@@ -6,8 +6,6 @@ it is there to show.
 
 import asyncio
 import contextlib
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +21,7 @@ from activities.contract import SEAL_DAY
 from activities.notices import Clock, now_utc
 from audit import log as merkle_log
 from audit.case import Finding
+from audit.files import put_new
 from audit.headpage import page
 from audit.keyring import FIRST, ROTATIONS, Keyring, KeyringError
 from audit.log import Kept
@@ -98,7 +97,7 @@ async def publish(database: Database, keyring: Keyring, outlets: Outlets, now: d
 
     A log that has not grown gets a head too: it says that nothing was added. Raises UnfitError, KeyringError.
     """
-    at = now.replace(microsecond=0)
+    at = max(now.replace(microsecond=0), keyring.since or now.replace(microsecond=0))
     async with database.read() as session:
         leaves = await session.run_sync(merkle_log.bare_leaves)
         known = await session.run_sync(merkle_log.heads)
@@ -146,10 +145,10 @@ def _export(keyring: Keyring, heads: Sequence[Kept], folder: Path) -> None:
         _put_same(folder / f"{name}.txt", head.note)
         if not (folder / f"{name}.html").exists():
             try:
-                sheet = page(head.note, str(trust.key_at(head.at)))
+                sheet = page(head.note, str(trust.key_at(head.at)), str(keyring.first_vkey))
             except NoteError as error:
                 raise UnfitError(f"head {name}: {error}") from None
-            _put_new(folder / f"{name}.html", sheet.encode())
+            put_new(folder / f"{name}.html", sheet.encode())
 
 
 def name_of(head: Kept) -> str:
@@ -159,29 +158,6 @@ def name_of(head: Kept) -> str:
 
 def _put_same(path: Path, text: str) -> None:
     if not path.exists():
-        _put_new(path, text.encode())
+        put_new(path, text.encode())
     if path.read_bytes() != text.encode():
         raise UnfitError(f"{path.name} in {path.parent} is not the one that was published")
-
-
-def _put_new(path: Path, data: bytes) -> None:
-    """Makes a file whole or not at all, durable, and readable by all; one that is there stays."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # unlike a rename, never replaces
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,8 +1,8 @@
 """Everything that an installation holds of its issues, read for the auditor: the log, the archive and the rows."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +14,7 @@ from audit.merkle import HASH_BYTES
 from db.engine import Database
 from db.tables import ArchiveRow, EventRow, IssueRow, ReceiptRow, SealRow
 
+T = TypeVar("T")
 _CHUNK: Final = 500
 
 
@@ -35,16 +36,17 @@ class Holdings:
 
     async def case(self, issue: str) -> Case:
         """Everything that is held of the issue, whether or not it fits together."""
+        unread: list[str] = []
         async with self.database.read() as session:
-            leaf = await self._leaf(session, issue)
+            leaf = await _read("the leaf", self._leaf(session, issue), unread)
             runs = (await session.scalars(_runs(issue))).all()
-            rows = await self._rows_of(session, issue) if self._rows else None
+            rows = await _read("the rows", self._rows_of(session, issue), unread) if self._rows else None
             known = await session.scalar(select(IssueRow.id).where(IssueRow.id == issue))
-        if leaf is None and not runs and known is None:
+        if leaf is None and not runs and known is None and not unread:
             raise UnknownError(f"there is no issue {issue} here")
         if leaf is not None and leaf.record is None:
             return Case(issue, leaf=leaf)
-        histories, unread = await self._histories(runs)
+        histories = await self._histories(runs, unread)
         kept = None
         try:
             kept = await self.archive.get_seal(issue)
@@ -52,9 +54,8 @@ class Holdings:
             unread.append(str(error))
         return Case(issue, tuple(histories), leaf, rows, kept, tuple(unread))
 
-    async def _histories(self, runs: Sequence[ArchiveRow]) -> tuple[list[bytes], list[str]]:
+    async def _histories(self, runs: Sequence[ArchiveRow], unread: list[str]) -> list[bytes]:
         histories: list[bytes] = []
-        unread: list[str] = []
         for n, run in enumerate(runs):
             if run.n != n:
                 unread.append(f"run {n} is not in the archive's index")
@@ -62,7 +63,7 @@ class Holdings:
                 histories.append(await self.archive.get_run(run.key))
             except ArchiveError as error:
                 unread.append(str(error))
-        return histories, unread
+        return histories
 
     async def sealed(self, since: datetime | None = None) -> AsyncIterator[tuple[int, str]]:
         """``(position, issue)`` of every leaf in order, or of those that were sealed since; some at a time."""
@@ -102,6 +103,15 @@ class Holdings:
         held = await session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
         receipts = {each.command_id: _plain(each) for each in held}
         return Rows(columns, [each.body for each in events], [each.digest for each in events], receipts)
+
+
+async def _read(what: str, work: Awaitable[T], unread: list[str]) -> T | None:
+    """What the database holds; of values that are none of their kind, since somebody wrote them there, it is noted."""
+    try:
+        return await work
+    except ValueError as error:
+        unread.append(f"{what} in SQL cannot be read: {str(error)[:200]}")
+        return None
 
 
 def leaf_from(row: SealRow) -> Leaf:

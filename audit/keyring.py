@@ -5,8 +5,6 @@ private key as ``<its hash>.pem``. Public files name a private one that is alrea
 process killed half-way, or two at once, leave a private key that nobody ever named, and nothing else.
 """
 
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from audit.files import put_new
 from audit.notes import (
     Head,
     NoteError,
@@ -38,7 +37,6 @@ from domain.wire import format_time, truncate
 FIRST: Final = "key.txt"
 ROTATIONS: Final = "rotations"
 _SECRET: Final = 0o600
-_PUBLIC: Final = 0o644
 
 
 class KeyringError(RuntimeError):
@@ -86,7 +84,7 @@ class Keyring:
             raise KeyringError(f"{first} is there already, and a log cannot have two first keys")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         signer = _make(folder, name)
-        if not _put(first, f"{signer.vkey}\n".encode(), _PUBLIC):
+        if not put_new(first, f"{signer.vkey}\n".encode()):
             _private(folder, signer.vkey).unlink()
             raise KeyringError(f"{first} was made at this moment by another process")
         return cls(folder, signer.vkey)
@@ -154,7 +152,7 @@ class Keyring:
         text = sign_text(f"{self.name}/rotation\n{new.vkey}\ntime {format_time(now)}\n", [old, new])
         path = self._next_rotation
         path.parent.mkdir(mode=0o755, exist_ok=True)
-        if not _put(path, text.encode(), _PUBLIC):
+        if not put_new(path, text.encode()):
             _private(self.folder, new.vkey).unlink()
             raise KeyringError(f"{path} was made at this moment by another process")
         _private(self.folder, old.vkey).unlink()
@@ -172,7 +170,7 @@ def _private(folder: Path, vkey: VerifierKey) -> Path:
 def _make(folder: Path, name: str) -> Signer:
     signer = Signer(name, Ed25519PrivateKey.generate())
     path = _private(folder, signer.vkey)
-    if not _put(path, signer.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), _SECRET):
+    if not put_new(path, signer.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), _SECRET):
         raise KeyringError(f"{path}: another key has this hash, try again")
     return signer
 
@@ -199,27 +197,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise NoteError("not UTF-8") from None
-
-
-def _put(path: Path, data: bytes, mode: int) -> bool:
-    """Makes a file whole or not at all, and durable before anything refers to it; False where there is one."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # unlike a rename, never replaces
-        except FileExistsError:
-            return False
-    finally:
-        draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return True

@@ -35,8 +35,7 @@ def append(session: Session, issue: str, record: Mapping[str, Any], salt: bytes,
 
     Holds the log until the transaction ends. The salt must be fresh and random: who knows it can guess at the record.
     """
-    if not is_sqlite(session):  # there the writer has the database to himself
-        session.execute(select(func.pg_advisory_xact_lock(_TURN)))
+    hold(session)
     if (known := leaf_of(session, issue)) is not None:
         return known
     last = session.scalar(select(func.max(SealRow.position)))
@@ -49,6 +48,12 @@ def append(session: Session, issue: str, record: Mapping[str, Any], salt: bytes,
     )  # fmt: skip
     session.flush()
     return leaf
+
+
+def hold(session: Session) -> None:
+    """Lets nobody else append until the transaction ends."""
+    if not is_sqlite(session):  # there the writer has the database to himself
+        session.execute(select(func.pg_advisory_xact_lock(_TURN)))
 
 
 def leaf_of(session: Session, issue: str) -> Leaf | None:

@@ -24,7 +24,9 @@ from domain.wire import canonical, dump, format_time
 
 FORMAT: Final = 1
 MOST_FINDINGS: Final = 50
-_LOCK: Final = Path(__file__).resolve().parents[1] / "constraints.txt"
+_HERE: Final = Path(__file__).resolve().parent
+_LOCKS: Final = (_HERE.parent / "constraints.txt", _HERE / "constraints.txt")
+"""In a checkout, and in an installed package."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Code:
 @cache
 def code_here() -> Code:
     """That of this process."""
-    lock = hashlib.sha256(_LOCK.read_bytes()).hexdigest() if _LOCK.is_file() else None
+    lock = next((hashlib.sha256(file.read_bytes()).hexdigest() for file in _LOCKS if file.is_file()), None)
     version, sdk = (importlib.metadata.version(name) for name in ("jiesu", "temporalio"))
     return Code(version, lock, sdk, platform.python_version())
 

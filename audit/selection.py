@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, literal, or_, select, true, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from db.engine import Database
 from db.tables import IssueRow, SealRow
+from db.types import UTCDateTime, Words
 from domain.wire import WireError, parse_time
 from domain.worktime import SHANGHAI
 
@@ -68,13 +69,13 @@ class Selection:
 
         Raises SelectionError for an `after` that is none: nothing would follow it, and seem to be all.
         """
-        key, begin, left = tuple_(IssueRow.opened_at, IssueRow.id), true(), most
+        begin, left = true(), most
         if after is not None:
             async with database.read() as session:
                 last = await session.get(IssueRow, after)
             if last is None:
                 raise SelectionError(f"there is no issue {after!r} to go on from")
-            begin = key > tuple_(last.opened_at, last.id)
+            begin = _after(last.opened_at, last.id)
         while left is None or left > 0:
             query = select(IssueRow.opened_at, IssueRow.id).where(begin, *self.conditions).order_by(*_ORDER)
             async with database.read() as session:
@@ -84,7 +85,12 @@ class Selection:
             if len(found) < _PAGE:
                 return
             left = None if left is None else left - len(found)
-            begin = key > tuple_(*found[-1])
+            begin = _after(*found[-1])
+
+
+def _after(opened_at: datetime, issue: str) -> ColumnElement[bool]:
+    # With the columns' types: SQLite compares moments as text, and another form of it would never be passed.
+    return tuple_(IssueRow.opened_at, IssueRow.id) > tuple_(literal(opened_at, UTCDateTime()), literal(issue, Words()))
 
 
 def _condition(word: str) -> ColumnElement[bool]:

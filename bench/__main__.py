@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bench import cost, report
+from bench.audit import audit
 from bench.climbs import lateness, mass
 from bench.figures import Result
 from bench.latency import receipt, row
@@ -28,7 +29,7 @@ STAGED: Final[Mapping[str, Measure]] = MappingProxyType({
 })  # fmt: skip
 """Measured on one stage, in this order: later ones use the rates that earlier ones found."""
 ALONE: Final[Mapping[str, Callable[[Scale], Awaitable[Result]]]] = MappingProxyType(
-    {"memory": memory, "restart": restart}
+    {"audit": audit, "memory": memory, "restart": restart}
 )
 """Measured on processes of their own."""
 

@@ -25,12 +25,13 @@ class Scale:
     restarts: int = 3
     stored: int = 40
     open_issues: int = 50
+    audited: int = 300
 
 
 FULL = Scale()
 QUICK = Scale(
     rounds=1, seconds=2.0, warm=0.5, at_once=10, lives=4, mass=40, mass_rounds=1, spread_seconds=2.0, sleepers=60,
-    restarts=1, stored=6, open_issues=3,
+    restarts=1, stored=6, open_issues=3, audited=12,
 )  # fmt: skip
 
 

@@ -28,6 +28,8 @@ from audit.log_check import Trust, UnlikeError
 from audit.mining.cases import Told, tell
 from audit.notes import NoteError
 from audit.refold import Refolded, RefoldError
+from audit.restore import Restored, RestoreError
+from audit.restore import restore as restore_log
 from audit.run import Report, ResumeError, Source, lines, verify_all, verify_log
 from audit.selection import Selection, SelectionError, moment_of
 from audit.timeline import MomentError
@@ -50,7 +52,7 @@ Key = Annotated[str | None, typer.Option(help="The log's public key, which you h
 _FAILED: Final = 1
 _EXPECTED: Final = (
     UnknownError, NotYetError, bundle.BundleError, ArchiveError, RefoldError, KeyringError, NoteError, ResumeError,
-    SelectionError, MomentError, UnfitError, UnlikeError,
+    SelectionError, MomentError, UnfitError, RestoreError, UnlikeError,
 )  # fmt: skip
 
 
@@ -288,6 +290,17 @@ def mining(
 
     written = _at_desk(work)
     typer.echo(f"{written.issues} issues, {written.events} events in {output}")
+
+
+@app.command()
+def restore() -> None:
+    """Refill the log in SQL from the archive and the published heads, after a backup was put back. Stop the workers first."""
+
+    async def work(desk: Desk) -> Restored:
+        return await restore_log(desk.holdings.database, desk.holdings.archive, desk.heads, truncate(datetime.now(UTC)))
+
+    done = _at_desk(work)
+    typer.echo(f"put back: {done.leaves} leaves, {done.runs} runs, {done.heads} heads")
 
 
 @app.command()

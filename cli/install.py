@@ -9,8 +9,10 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from api.temporal import connect
+from audit.archive import Archive
 from audit.history import issues_of
 from audit.rebuild import rebuild
+from audit.restore import is_behind, restore
 from cli.database import opened
 from cli.errors import Failure
 from db.directory import load_directory, store_directory
@@ -51,6 +53,10 @@ async def prepare_home(settings: Settings, announce: Callable[[str], None], temp
         return
     database = Database(settings.database)
     try:
+        archive = Archive(settings.archive_url)
+        if await is_behind(database, archive, settings.heads_folder):
+            announce("the database lacks issues that were sealed: refilling the log from the archive")
+            await restore(database, archive, settings.heads_folder, truncate(datetime.now(UTC)))
         async with database.read() as session:
             if await session.scalar(select(IssueRow.id).limit(1)) is not None:
                 return

@@ -1,7 +1,8 @@
 """Copies a home of `jiesu up`, running or not, so that the copy can be restored: `backup_home.py HOME NEW_FOLDER`.
 
 The read model is copied before Temporal's database: whatever the copy of the read model lacks is then in the
-histories, from which `jiesu rebuild` refills it. The other way round it would claim what no history bears out.
+histories, from which `jiesu rebuild` refills it. The other way round it would claim what no history bears out. What the
+log lacks is in the archive, from which `jiesu audit restore` refills it.
 """
 # ruff: noqa: INP001 - it is run by its path, with any Python, and never imported
 
@@ -36,8 +37,10 @@ def main() -> None:
         sys.exit(f"{target} exists already: name a new folder")
     for name in DATABASES:
         copy_database(home / name, target / name)
-    if (home / "keys").is_dir():
-        shutil.copytree(home / "keys", target / "keys", copy_function=shutil.copy2)
+    # The archive and the heads only grow, so what is copied last lacks nothing that the databases know of.
+    for name in ("keys", "archive", "heads"):
+        if (home / name).is_dir():
+            shutil.copytree(home / name, target / name, copy_function=shutil.copy2, ignore=shutil.ignore_patterns(".*"))
     sys.stdout.write(f"{home} is copied to {target}\n")
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import History, HistoryEvent
 
 from audit.archive import Archive, parse_history
 from audit.case import Case, Finding, Runs
@@ -19,6 +19,7 @@ from db.engine import Database
 from domain.commands import SIGNALS, Undecodable
 from domain.events import EVENTS, Closed
 from support.crowd import Crowd, say
+from support.tampering import insert, subjects
 
 CHUNK = 50
 
@@ -132,6 +133,51 @@ async def test_no_false_alarm(crowd: Crowd) -> None:
     assert [str(each) for each in findings] == []
     assert_mixed(census)
     await assert_the_log_holds(crowd, census.issues)
+
+
+async def test_tasks_that_only_gained_time_are_folded_as_temporal_replays_them(crowd: Crowd) -> None:
+    """As one with the next, unless a command came before: with both the code's commands and the fold must agree."""
+    found: list[Case] = []
+    for subject in await subjects(crowd):
+        for turn in subject.folded.turns:
+            ids = [taken.event_id for taken in turn.inbox]
+            if ids == [turn.event_id - 3, turn.event_id - 1]:  # one that woke it, one that came before it began
+                runs = subject.runs
+                _gain_time(runs[turn.run], turn.event_id - 3)
+                found.append(Case(subject.issue, tuple(run.SerializeToString(deterministic=True) for run in runs)))
+                break
+    verdicts = await verify(found)
+    told = [{finding.step for finding in verdict.findings} for verdict in verdicts]
+    say(f"{len(found)} histories, of which {told.count(set())} hold")
+    assert told.count(set()) > 5
+    assert told.count({"commands", "fold"}) > 1
+    assert all(steps in (set(), {"commands", "fold"}) for steps in told)
+
+
+def _gain_time(run: History, first: int) -> None:
+    """Of two signals before a task: it ends and begins again between them, fails then, and comes a third time."""
+    scheduled, second, started, completed = (_copy(run.events[first + n]) for n in range(4))
+    failed = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    failed.workflow_task_failed_event_attributes.cause = (
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
+    )
+    for n, event in enumerate((started, completed, scheduled, started, failed), first + 2):
+        insert(run, _copy(event), n)
+        run.events[n - 1].event_time.CopyFrom(second.event_time)
+    insert(run, _copy(scheduled), first + 8)
+    run.events[first + 7].event_time.CopyFrom(second.event_time)
+    for begin in (first + 1, first + 4, first + 8):
+        for event in run.events[begin : begin + 2]:
+            attributes = getattr(event, event.WhichOneof("attributes") or "")
+            attributes.scheduled_event_id = begin
+            if hasattr(attributes, "started_event_id"):
+                attributes.started_event_id = begin + 1
+
+
+def _copy(event: HistoryEvent) -> HistoryEvent:
+    copied = HistoryEvent()
+    copied.CopyFrom(event)
+    return copied
 
 
 @pytest.mark.night

@@ -30,7 +30,7 @@ from audit.notes import Head
 from audit.run import Report, Source, verify_log
 from audit.verify import verify
 from db.engine import Database
-from db.tables import ArchiveRow, EventRow, HeadRow, IssueRow, ReceiptRow, SealRow
+from db.tables import ArchiveRow, EventRow, HeadRow, IssueRow, OutboxRow, PolicyRow, ReceiptRow, SealRow
 from domain.events import chain, event_digest
 from domain.wire import canonical
 from support.crowd import Crowd
@@ -782,6 +782,61 @@ async def known(crowd: Crowd) -> list[Subject]:
     return await subjects(crowd)
 
 
+def event_column(name: str, value: object) -> Callable[[Scene], None]:
+    def alter(scene: Scene) -> None:
+        setattr(_event(scene, lambda row: row.kind == "overdue"), name, value)
+
+    return alter
+
+
+def issue_column(name: str, value: object) -> Callable[[Scene], None]:
+    return lambda scene: setattr(_issue(scene), name, value)
+
+
+def index_row(scene: Scene) -> None:
+    scene.index()[0].sha256 = "00" * 32
+
+
+def policy_text(scene: Scene) -> None:
+    row = some(scene.session.scalars(select(PolicyRow)))
+    row.body = {**row.body, "title": "另一个"}
+
+
+def outbox_emptied(scene: Scene) -> None:
+    scene.session.execute(delete(OutboxRow).where(OutboxRow.issue == scene.victim.issue))
+
+
+def sealed_long_ago(scene: Scene) -> None:
+    scene.seal().sealed_at = LONG_AGO
+
+
+def ghost(scene: Scene) -> None:
+    row = _issue(scene)
+    copied = {each.name: getattr(row, each.name) for each in IssueRow.__table__.columns}
+    scene.session.add(IssueRow(**{**copied, "id": "ghost", "closed_at": None, "closed_kind": None}))
+
+
+def said_to_be_erased(scene: Scene) -> None:
+    row = scene.seal()
+    row.salt = row.record = None
+
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+UNSEEN: tuple[tuple[str, Callable[[Scene], None]], ...] = (
+    ("an event's columns beside its body: kind", event_column("kind", "commented")),
+    ("an event's columns beside its body: when it happened", event_column("at", LONG_AGO)),
+    ("the words by which an issue is found", issue_column("words", "x")),
+    ("how often an issue's record was rewritten", issue_column("fence", 7)),
+    ("the digest in the archive's index", index_row),
+    ("the text of a policy in its own table", policy_text),
+    ("notices that were, or were not, sent", outbox_emptied),
+    ("when SQL says that it was sealed", sealed_long_ago),
+    ("an open issue that never was", ghost),
+    ("salt and record taken away, as if the content had been erased", said_to_be_erased),
+)
+"""What nothing finds, so that nobody believes it would. Whoever closes a gap moves its row to the others."""
+
+
 def stage(crowd: Crowd, folder: Path, known: Sequence[Subject], victim: Subject) -> Scene:
     return Scene(crowd, folder / "copy", victim, [each for each in known if each is not victim])
 
@@ -849,6 +904,16 @@ async def test_what_was_altered_is_found(crowd: Crowd, known: list[Subject], tmp
     assert not tamper.spares or theirs == []
 
 
+@pytest.mark.parametrize(("name", "alter"), UNSEEN, ids=[name for name, _ in UNSEEN])
+async def test_what_nothing_finds(
+    crowd: Crowd, known: list[Subject], tmp_path: Path, name: str, alter: Callable[[Scene], None]
+) -> None:
+    with stage(crowd, tmp_path, known, some(filter(having("overdue"), known))) as scene:
+        alter(scene)
+    mine, theirs, log = await found(scene, Trust.beside(crowd.heads))
+    assert [*mine, *theirs, *log] == [], "it is found by now: move the row"
+
+
 def test_each_step_of_the_verification_finds_something() -> None:
     assert {each.step for each in (*FORGERIES, *TAMPERS)} == set(STEPS)
 
@@ -859,7 +924,9 @@ def table() -> str:
     forged = [f"| {each.name} | archive: run *n* | {_shown(each)} |" for each in FORGERIES]
     rest = ["| what else is altered | is found by |\n| --- | --- |"]
     rest += [f"| {each.name} | {_shown(each)} |" for each in TAMPERS]
-    return "\n".join((BEGIN, head, *forged, "", *rest, END, ""))
+    gaps = ["What nothing finds:", ""]
+    gaps += [f"- {name}" for name, _ in UNSEEN]
+    return "\n".join((BEGIN, head, *forged, "", *rest, "", *gaps, END, ""))
 
 
 def _shown(row: Forgery | Tamper) -> str:

@@ -30,7 +30,7 @@ import worker
 from activities.contract import PREFIX
 from activities.notices import Deliverer, TableGateway
 from activities.signals import SignalJobs
-from api.gateway import Gateway, Pins, envelope
+from api.gateway import Gateway, Pins, Unreachable, envelope
 from audit import log
 from audit.archive import Archive
 from audit.archivist import Archivist
@@ -59,6 +59,8 @@ T = TypeVar("T")
 
 SIDE_BY_SIDE: Final = 80
 """Issues that are open at once: as many as keep two cores busy without making anybody late for it."""
+COMING: Final = 20
+"""How many come in a second at first."""
 SUGGESTED: Final = "limit.historyCount.suggestContinueAsNew=60"
 HICCUPS: Final = 0.03
 """How often a transaction of a record fails."""
@@ -179,11 +181,6 @@ def hurried(seconds: int) -> Policy:
     return read_policy(plain)
 
 
-@cache
-def _calendars() -> tuple[Any, ...]:
-    return load_all()
-
-
 async def gather(folder: Path, size: int, seed: int) -> Crowd:
     """Lets so many issues live and close, and leaves what an installation would hold of them in the folder."""
     say(f"crowd of {size}, seed {seed}")
@@ -267,6 +264,7 @@ class _Town:
 
     async def _live(self, number: int) -> None:
         async with self._rooms:
+            await asyncio.sleep(number / COMING if number < SIDE_BY_SIDE else 0)
             life = _Life(self, number)
             try:
                 async with asyncio.timeout(PATIENCE):
@@ -328,11 +326,17 @@ class _Life:
             contact=c.ContactDetails("张三", "13800000000") if rng.random() < 0.3 else c.ContactDetails(),
             follows="an-older-one" if rng.random() < 0.1 else None,
         )  # fmt: skip
-        report = Command(self._id(), _now(), REPORTER, body)
-        empty = Issue.new(self.id, policy, _calendars())
-        folded, _ = advance(empty, [report], report.at)
-        await self.town.gateway.start(report, folded, Pins(policy, empty.calendars))
-        self.shadow = self.town.open[self.id] = folded
+        report, empty = Command(self._id(), _now(), REPORTER, body), Issue.new(self.id, policy, load_all())
+        while True:
+            self.shadow, _ = advance(empty, [report], report.at)
+            try:
+                await self.town.gateway.start(report, self.shadow, Pins(policy, empty.calendars))
+            except Unreachable:  # so the API answers, and whoever reports tries again
+                self.town.said["report again"] += 1
+                report = replace(report, at=_now())
+            else:
+                self.town.open[self.id] = self.shadow
+                return
 
     async def _step(self) -> None:
         """One command, or several at once; sometimes something that nobody should send."""

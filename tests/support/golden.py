@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.metadata
 import json
 import sqlite3
 import sys
@@ -130,7 +131,9 @@ def expected(derived: Derived) -> dict[str, Any]:
 
 
 async def record(names: list[str]) -> None:
-    """Plays the scenarios side by side and writes ``histories/NAME.RUN.pb`` and ``histories/NAME.json``."""
+    """Plays the scenarios side by side and writes ``NAME.RUN.pb`` and ``NAME.json`` into the era's folder."""
+    if not importlib.metadata.version("jiesu").startswith(f"{ERA}."):
+        raise SystemExit(f"{HISTORIES} is what {ERA} recorded: begin an era of your own, see CONTRIBUTING.md")
     async with running() as (client, file):
         outages = [name for name in names if name in OUTAGE]
         calm = [name for name in names if name not in outages]

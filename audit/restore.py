@@ -1,0 +1,139 @@
+"""Puts back into SQL what the archive and the published heads know of the log, after a database was lost or restored.
+
+The log must go on as it was: with other leaves in the place of those that were lost, no head that was published would
+hold any more.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from audit.archive import Archive, Shelf, parse_history
+from audit.log import hold, size
+from audit.log_check import newest, published
+from audit.notes import NoteError, parse
+from audit.refold import moment
+from db.engine import Database
+from db.tables import ArchiveRow, HeadRow, SealRow
+from domain.wire import parse_time
+
+_CHUNK: Final = 200
+
+
+@dataclass
+class Restored:
+    """How many leaves, runs and heads were put back."""
+
+    leaves: int = 0
+    runs: int = 0
+    heads: int = 0
+
+
+class RestoreError(RuntimeError):
+    """SQL and the archive contradict each other; the message names the leaf or the head."""
+
+
+async def is_behind(database: Database, archive: Archive, heads: Path) -> bool:
+    """Whether the log in SQL is shorter than what was published of it, or than the archive."""
+    found = newest((await asyncio.to_thread(published, heads)).values())
+    async with database.read() as session:
+        known = await session.run_sync(size)
+    if found is not None and known < found[0].size:
+        return True
+    seals = 0
+    async for shelf in archive.shelves():
+        seals += shelf.seal is not None
+    return known < seals
+
+
+async def restore(database: Database, archive: Archive, heads: Path, now: datetime) -> Restored:
+    """Adds what is missing, and changes nothing. Raises RestoreError, ArchiveError.
+
+    No worker should seal meanwhile: what it appends takes the place of a leaf that is still to come back.
+    """
+    done = Restored()
+    async for shelves in _chunks(archive):
+        await _put_back(database, archive, shelves, done, now)
+    notes = await asyncio.to_thread(published, heads)
+    async with database.write() as session:
+        known = set(await session.scalars(select(HeadRow.note)))
+        for name, note in notes.items():
+            if note in known:
+                continue
+            try:
+                head, _ = parse(note)
+            except NoteError as error:
+                raise RestoreError(f"head {name}: {error}") from None
+            if await session.get(HeadRow, (head.size, head.at)) is not None:
+                raise RestoreError(f"head {name}: SQL holds another one of this size and time")
+            session.add(HeadRow(size=head.size, at=head.at, root=head.root.hex(), note=note))
+            done.heads += 1
+    return done
+
+
+async def _put_back(database: Database, archive: Archive, shelves: list[Shelf], done: Restored, now: datetime) -> None:
+    found = [(seal, await _runs(archive, shelf, seal["record"]["issue"], now)) for shelf in shelves
+             if shelf.seal is not None and (seal := await archive.seal_at(shelf.seal)) is not None]  # fmt: skip
+    async with database.write() as session:
+        await session.run_sync(hold)
+        for seal, runs in found:
+            done.leaves += await _put_leaf(session, seal)
+            for run in runs:
+                if await session.get(ArchiveRow, run.run) is None:
+                    session.add(run)
+                    done.runs += 1
+        await session.flush()
+
+
+async def _put_leaf(session: AsyncSession, seal: dict[str, Any]) -> bool:
+    """Whether the leaf was missing."""
+    issue = seal["record"]["issue"]
+    row = await session.get(SealRow, seal["position"])
+    if row is not None:
+        if (row.issue, row.leaf) != (issue, seal["leaf"]):
+            what = f"SQL holds issue {row.issue} there, the archive issue {issue}"
+            raise RestoreError(f"leaf {seal['position']}: {what}")
+        return False
+    elsewhere = await session.scalar(select(SealRow.position).where(SealRow.issue == issue))
+    if elsewhere is not None:
+        raise RestoreError(f"issue {issue} is leaf {elsewhere} in SQL, and leaf {seal['position']} in the archive")
+    sealed_at = parse_time(seal["record"]["archived_at"])
+    session.add(
+        SealRow(
+            position=seal["position"], issue=issue, leaf=seal["leaf"], salt=seal["salt"], record=seal["record"],
+            sealed_at=sealed_at,
+        )
+    )  # fmt: skip
+    await session.flush()
+    return True
+
+
+async def _runs(archive: Archive, shelf: Shelf, issue: str, now: datetime) -> list[ArchiveRow]:
+    """The index of what lies on the shelf."""
+    rows: list[ArchiveRow] = []
+    for (n, run), key in shelf.runs.items():
+        stored, history = await archive.read_run(key)
+        events = parse_history(key, history)
+        rows.append(
+            ArchiveRow(
+                run=run, issue=issue, n=n, key=key, sha256=stored.sha256, events=len(events), size=stored.size,
+                stored=stored.stored, ended_at=moment(events[-1]), archived_at=now,
+            )
+        )  # fmt: skip
+    return rows
+
+
+async def _chunks(archive: Archive) -> AsyncIterator[list[Shelf]]:
+    chunk: list[Shelf] = []
+    async for shelf in archive.shelves():
+        chunk.append(shelf)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    yield chunk

@@ -1,0 +1,294 @@
+"""A whole installation is verified: on any number of cores, from where it was interrupted, and the log with it."""
+
+import json
+import re
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from audit import run
+from audit.case import STEPS, Finding
+from audit.log_check import Trust
+from audit.notes import NoteError
+from audit.report import page
+from audit.run import SETTLED, Report, ResumeError, lines, verify_all, verify_log
+from audit.verify import Verdict
+from domain.wire import format_time
+from support.archiving import now
+from support.installation import COVERED, OPEN, SEALED, UNCOVERED, Installation
+
+ASKED = "verify all"
+
+
+async def verified(where: Installation, **options) -> Report:
+    report = Report(ASKED, datetime(2026, 11, 24, tzinfo=UTC))
+    await verify_all(where.source, report, **options)
+    return report
+
+
+async def log_of(where: Installation, trust: Trust | None, at: datetime | None = None) -> list[str]:
+    report = Report(ASKED, at or now())
+    await verify_log(where.source, where.heads, trust, report)
+    return [str(finding) for finding in report.findings]
+
+
+@pytest.fixture
+def tampered(installation: Installation, tmp_path: Path) -> Installation:
+    """Two of its issues were tampered with: in SQL the first one, in the archive the last one."""
+    copy = installation.copied(tmp_path / "copy")
+    assert copy.sql("UPDATE issues SET category = 'noise' WHERE id = ?", COVERED[0]) == 1
+    (file,) = copy.home.glob(f"archive/issues/*/{UNCOVERED}/0-*")
+    file.write_bytes(b"gone")
+    return copy
+
+
+async def test_nothing_is_found_in_what_nobody_touched(installation: Installation) -> None:
+    report = await verified(installation)
+    trust = Trust.beside(installation.heads, installation.vkey)
+    await verify_log(installation.source, installation.heads, trust, report)
+    assert [str(each) for each in report.findings] == []
+    assert (report.issues, report.runs, report.erased) == (len(SEALED), len(SEALED) + 1, 0)
+    assert (report.leaves, report.heads) == (len(SEALED), 2)
+    assert report.commands > report.runs
+    said = list(lines(report))
+    assert said[0].startswith(f"{ASKED}: {len(SEALED)} issues, {len(SEALED) + 1} runs, ")
+    assert said[1:] == [f"log: {len(SEALED)} leaves, 2 published heads", "everything holds"]
+
+
+async def test_the_number_of_processes_changes_nothing(tampered: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "CHUNK", 2)
+    seen: list[tuple[int, int]] = []
+    one = await verified(tampered, workers=1, progress=lambda *at: seen.append(at))
+    two = await verified(tampered, workers=2)
+    assert one == two
+    assert seen == [(0, 5), (2, 5), (4, 5), (5, 5)]
+    assert {finding.issue for finding in one.findings} == {COVERED[0], UNCOVERED}
+    assert [str(each) for each in one.findings if each.issue == COVERED[0]] == [
+        f"{COVERED[0]}: rows: column category: it is 'noise', not 'leak'"
+    ]
+    assert list(lines(one))[-1] == f"{len(one.findings)} findings: NOT everything holds"
+
+
+async def test_only_what_was_sealed_since_may_be_asked_for(installation: Installation, tmp_path: Path) -> None:
+    copy = installation.copied(tmp_path / "copy")
+    assert copy.sql("UPDATE seals SET sealed_at = '2026-01-02T00:00:00.000Z' WHERE position < 3") == 3
+    report = await verified(copy, since=datetime(2026, 1, 3, tzinfo=UTC))
+    assert (report.issues, report.holds) == (2, True)
+
+
+async def test_rows_and_commands_may_be_left_out(tampered: Installation) -> None:
+    report = Report(ASKED, now())
+    await verify_all(run.Source(tampered.url, tampered.archive.url, rows=False, commands=False), report)
+    assert report.commands == 0
+    assert {finding.issue for finding in report.findings} == {UNCOVERED}
+
+
+# Going on
+
+
+class Stopped(Exception):
+    """Somebody pressed Ctrl-C."""
+
+
+async def interrupted(where: Installation, notes: Path) -> None:
+    def stop(finished: int, _: int) -> None:
+        if finished == 4:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        await verified(where, done=notes, workers=1, progress=stop)
+
+
+async def test_an_interrupted_run_goes_on(
+    tampered: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "CHUNK", 2)
+    whole, notes = await verified(tampered, workers=1), tmp_path / "notes"
+    await interrupted(tampered, notes)
+    text = notes.read_text("utf-8")
+    assert len(text.splitlines()) == 5
+    notes.write_text(text[:-7], "utf-8")  # it was killed while it wrote the last line
+    # What is noted is not looked at again: this one would now be found.
+    assert tampered.sql("UPDATE issues SET category = 'noise' WHERE id = 'golden-standard'") == 1
+    seen: list[int] = []
+    again = await verified(tampered, done=notes, workers=1, progress=lambda finished, _: seen.append(finished))
+    assert again == whole
+    assert seen == [3, 5]
+    assert len(notes.read_text("utf-8").splitlines()) == 6
+    assert await verified(tampered, done=notes, workers=1) == whole
+
+
+@pytest.mark.parametrize("begun", ["", '{"asked": "ver'])
+async def test_a_run_that_noted_nothing_begins_anew(installation: Installation, tmp_path: Path, begun: str) -> None:
+    notes = tmp_path / "notes"
+    notes.write_text(begun, "utf-8")
+    report = await verified(installation, done=notes)
+    assert await verified(installation, done=notes) == report
+    assert json.loads(notes.read_text("utf-8").splitlines()[0]) == {"asked": ASKED}
+
+
+@pytest.mark.parametrize(
+    "held", [b'{"asked": "verify since 2026-11-01"}\n', b"a letter to\nsomebody", b"\xff\x00\n", b"[]\n{}\n"]
+)
+async def test_a_file_of_another_run_is_refused_and_left_alone(
+    installation: Installation, tmp_path: Path, held: bytes
+) -> None:
+    notes = tmp_path / "notes"
+    notes.write_bytes(held)
+    with pytest.raises(ResumeError, match=f"is not of a run of `{ASKED}`"):
+        await verified(installation, done=notes)
+    assert notes.read_bytes() == held
+
+
+@pytest.mark.parametrize("line", ["{}", "[1]", '{"issue": "x", "findings": [], "colour": "red"}', "nonsense"])
+async def test_a_note_that_no_run_wrote_is_refused(installation: Installation, tmp_path: Path, line: str) -> None:
+    notes = tmp_path / "notes"
+    notes.write_text(f'{{"asked": "{ASKED}"}}\n{line}\n', "utf-8")
+    with pytest.raises(ResumeError, match="holds what no run of this version wrote"):
+        await verified(installation, done=notes)
+
+
+async def test_notes_keep_whatever_a_finding_quotes(installation: Installation, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    strange = Finding("rows", COVERED[0], "event 1", "one line\u2028or\x85two\n\ud800")
+    kept = run._Notes(notes, ASKED)
+    kept.add([Verdict(COVERED[0], findings=(strange,))])
+    report = await verified(installation, done=notes)
+    assert report.findings == [strange]
+    assert report.issues == len(SEALED)
+
+
+# The log
+
+
+async def test_a_closed_issue_that_was_never_sealed_is_found(installation: Installation, tmp_path: Path) -> None:
+    copy = installation.copied(tmp_path / "copy")
+    trust = Trust.beside(copy.heads)
+    assert copy.sql("UPDATE issues SET closed_at = ? WHERE id = ?", format_time(now()), OPEN) == 1
+    assert await log_of(copy, trust) == []
+    assert await log_of(copy, trust, now() + SETTLED + timedelta(seconds=1)) == [
+        f"{OPEN}: archive: log: it is closed, and was never sealed"
+    ]
+
+
+async def test_every_leaf_counts(installation: Installation, tmp_path: Path) -> None:
+    copy = installation.copied(tmp_path / "copy")
+    trust = Trust.beside(copy.heads)
+    assert copy.sql("DELETE FROM seals WHERE position >= 3") == 2
+    (found,) = [each for each in await log_of(copy, trust) if "head" in each]
+    assert "the log was rolled back: it had 4 issues at " in found
+    assert copy.sql("UPDATE seals SET leaf = 'no digest' WHERE position = 1") == 1
+    assert sum("of the log are not those that it had" in each for each in await log_of(copy, trust)) == 1
+    report = await verified(copy)
+    found = next(str(each) for each in report.findings if each.step == "seal")
+    assert found.endswith("seal: leaf 1: the leaf is not that of this record")
+
+
+@pytest.mark.parametrize("value", ["00", "no digest", ""])
+async def test_a_salt_that_is_none_is_found(installation: Installation, tmp_path: Path, value: str) -> None:
+    copy = installation.copied(tmp_path / "copy")
+    assert copy.sql("UPDATE seals SET salt = ? WHERE position = 0", value) == 1
+    found = [str(each).partition(": ")[2] for each in (await verified(copy)).findings]
+    assert found == [
+        "seal: leaf 0: the leaf is not that of this record",
+        "seal: leaf 0: the seal in the archive is another one: salt",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("UPDATE seals SET record = 'no JSON' WHERE issue = ?", "the leaf in SQL cannot be read"),
+        ("UPDATE events SET body = '' WHERE issue = ? AND seq = 2", "the rows in SQL cannot be read"),
+        ("UPDATE issues SET opened_at = 'long ago' WHERE id = ?", "the rows in SQL cannot be read"),
+    ],
+)
+async def test_values_that_are_none_do_not_stop_it(
+    installation: Installation, tmp_path: Path, statement: str, what: str
+) -> None:
+    copy = installation.copied(tmp_path / "copy")
+    assert copy.sql(statement, COVERED[0]) == 1
+    report = await verified(copy)
+    (found,) = report.findings
+    assert str(found).startswith(f"{COVERED[0]}: archive: history: {what}")
+    assert report.issues == len(SEALED)
+
+
+async def test_heads_that_are_gone_are_missed(installation: Installation, tmp_path: Path) -> None:
+    copy = installation.copied(tmp_path / "copy")
+    (copy.heads / "key.txt").unlink()
+    assert [each for each in await log_of(copy, None) if "there is no key to check it by" in each]
+    with pytest.raises(FileNotFoundError):
+        Trust.beside(copy.heads)
+    shutil.rmtree(copy.heads)
+    found = await log_of(copy, None)
+    assert len(found) == 2
+    assert all(each.endswith("SQL holds a head that was never put outside") for each in found)
+    with pytest.raises(NoteError):
+        Trust.beside(copy.heads, "nonsense")
+
+
+async def test_of_what_was_erased_the_log_still_holds(installation: Installation, tmp_path: Path) -> None:
+    copy = installation.copied(tmp_path / "copy")
+    copy.erase(COVERED[1])
+    report = await verified(copy)
+    await verify_log(copy.source, copy.heads, Trust.beside(copy.heads, copy.vkey), report)
+    assert [str(each) for each in report.findings] == []
+    assert (report.issues, report.erased) == (len(SEALED), 1)
+    assert "of these 1 verified, content erased" in list(lines(report))
+
+
+# The report as a page
+
+
+def reported(**more) -> Report:
+    return Report(ASKED, datetime(2026, 11, 24, 8, tzinfo=UTC), issues=2, runs=2, commands=9, events=9, **more)
+
+
+def test_a_page_holds_nothing_but_text() -> None:
+    bad = "<script>alert(1)</script><img src=//x onerror=y>"
+    report = reported(leaves=2, heads=1, findings=[Finding(step, bad, bad, bad) for step in STEPS])
+    report.asked = bad
+    text = page(report)
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert not re.search(
+        r"(?i)\b(?:src|href|action|style|on\w+)\s*=|@import|url\(|https?:|<(?:link|iframe|object|form)",
+        text.replace("&lt;img src=//x onerror=y&gt;", ""),
+    )
+    assert f"有 {len(STEPS)} 处不符" in text
+    assert text.count("1 处不符</span>") == len(STEPS)
+
+
+@pytest.mark.parametrize(
+    ("report", "looked_at"),
+    [
+        (reported(leaves=2, heads=2), 7),
+        (reported(), 6),
+        (reported(rows=False), 5),
+        (reported(erased=2), 2),
+        (Report(ASKED, datetime(2026, 11, 24, tzinfo=UTC)), 0),
+    ],
+)
+def test_a_page_says_what_was_not_looked_at(report: Report, looked_at: int) -> None:
+    text = page(report)
+    assert "全部相符" in text
+    assert text.count("相符 ✓") == looked_at
+    assert text.count("未核验 not looked at") == len(STEPS) - looked_at
+
+
+def test_a_page_warns_of_a_key_from_beside_the_heads() -> None:
+    assert "--key" in page(reported(leaves=2, heads=2))
+    assert "--key" not in page(reported(leaves=2, heads=2, pinned=True))
+    assert "--key" not in page(reported())
+
+
+def test_a_page_does_not_grow_for_ever() -> None:
+    text = page(reported(findings=[Finding("rows", f"issue-{n}", "x", "y") for n in range(503)]))
+    assert "issue-499<" in text
+    assert "issue-500<" not in text
+    assert "3 more are in the JSON report" in text
+    assert "有 503 处不符" in text
