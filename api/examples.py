@@ -119,4 +119,4 @@ AUDIT: Final[tuple[tuple[str, Any, str], ...]] = (
 )
 """Name of the route, example, what the answer is."""
 WHAT_IF: Final = {"policy": "52022", "query": "category=leak since=2026-11-01"}
-FIGURES: Final = {"issues": 12, "agreeing": 12}
+FIGURES: Final[dict[str, Any]] = {"issues": 12, "control": {"agreeing": 12, "differing": 0, "first": []}}

@@ -22,12 +22,12 @@ from activities.contract import PREFIX
 from activities.notices import Clock, UndeliveredError, now_utc
 from audit import log as merkle_log
 from audit.archive import Archive, ArchiveError, DifferentError, Stored, history_bytes, parse_history
-from audit.case import Case, Leaf
+from audit.case import Case, Leaf, Verdict
 from audit.merkle import HASH_BYTES
 from audit.record import SealedRun, build, code_here, places
 from audit.refold import Refolded, RefoldError, refold
 from audit.runs import LostRunError, Run, chain_of, resets, run_of
-from audit.verify import Verdict, plain_leaf, verify
+from audit.verify import plain_leaf, verify
 from db.alarms import put_alarm_once
 from db.engine import Database
 from db.outbox import Entry

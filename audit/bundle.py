@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from audit.archive import ArchiveError, parse_history
-from audit.case import Case, Leaf
+from audit.case import Case, Leaf, Verdict
 from audit.holdings import Holdings
 from audit.keyring import FIRST, ROTATIONS
 from audit.log_check import newest, published, tree_of
 from audit.merkle import Tree, commitment, leaf_hash
 from audit.notes import Head, NoteError, parse
 from audit.refold import refold
-from audit.verify import Verdict, plain_leaf, verify
+from audit.verify import plain_leaf, verify
 from domain.events import dump_event
 from domain.wire import canonical, dump
 

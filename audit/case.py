@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from temporalio.api.history.v1 import HistoryEvent
@@ -29,12 +30,12 @@ class Finding:
 class Rows:
     """What SQL holds of one issue: its row, the columns that follow from its state, its events, its receipts.
 
-    `events` are the bodies in order of `seq`, `digests` what stands beside them.
+    `events` are the bodies in order of `seq`; `beside` what stands beside each: digest, kind, `at`, `recorded_at`.
     """
 
     columns: Mapping[str, Any]
     events: Sequence[Mapping[str, Any]]
-    digests: Sequence[str]
+    beside: Sequence[tuple[str, str, datetime, datetime | None]]
     receipts: Mapping[str, Mapping[str, Any]]
 
 
@@ -62,6 +63,27 @@ class Case:
     kept: Mapping[str, Any] | None = None
     unread: tuple[str, ...] = field(default=())
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing is left of it but its leaf."""
+        return not self.runs and not self.unread and self.kept is None and (self.rows is None or not self.rows.columns)
+
 
 Runs = Sequence[Sequence[HistoryEvent]]
 """The histories of an issue's runs, parsed."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of verifying one issue: what was compared, and what does not hold; `erased` if nothing is left to."""
+
+    issue: str
+    runs: int = 0
+    commands: int = 0
+    events: int = 0
+    findings: tuple[Finding, ...] = ()
+    erased: bool = False
+
+    @property
+    def holds(self) -> bool:
+        return not self.findings

@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 
 from audit import bundle, timeline
 from audit.archive import ArchiveError, parse_history
-from audit.case import Case
+from audit.case import Case, Verdict
 from audit.diff import Diff, compare
 from audit.history import HistoryError, runs_of
 from audit.holdings import Holdings, UnknownError
@@ -20,7 +20,7 @@ from audit.log_check import newest, published, tree_of
 from audit.notes import Head
 from audit.refold import Refolded, refold
 from audit.selection import Selection, moment_of
-from audit.verify import Verdict, verify
+from audit.verify import verify
 from db.pinned import calendars_of, policy_of
 from db.tables import EventRow, IssueRow
 from domain.events import Event, load_event

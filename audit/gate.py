@@ -19,10 +19,10 @@ from urllib.request import url2pathname
 from temporalio.api.enums.v1 import EventType
 
 from audit.archive import Archive, ArchiveError, Shelf, parse_history
-from audit.case import Case, Finding, Leaf
+from audit.case import Case, Finding, Leaf, Verdict
 from audit.refold import read_start
 from audit.run import CHUNK, Report, lines, spread
-from audit.verify import ENDLESS, Verdict, verify
+from audit.verify import ENDLESS, verify
 from domain.wire import truncate
 
 GOLDEN: Final = Path(__file__).resolve().parents[1] / "tests" / "workflows"

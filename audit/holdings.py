@@ -44,8 +44,6 @@ class Holdings:
             known = await session.scalar(select(IssueRow.id).where(IssueRow.id == issue))
         if leaf is None and not runs and known is None and not unread:
             raise UnknownError(f"there is no issue {issue} here")
-        if leaf is not None and leaf.record is None:
-            return Case(issue, leaf=leaf)
         histories = await self._histories(runs, unread)
         kept = None
         try:
@@ -60,7 +58,10 @@ class Holdings:
             if run.n != n:
                 unread.append(f"run {n} is not in the archive's index")
             try:
-                histories.append(await self.archive.get_run(run.key))
+                stored, history = await self.archive.read_run(run.key)
+                histories.append(history)
+                if (stored.sha256, stored.size) != (run.sha256, run.size):
+                    unread.append(f"run {n} is not the one in the archive's index")
             except ArchiveError as error:
                 unread.append(str(error))
         return histories
@@ -102,7 +103,12 @@ class Holdings:
         events = (await session.scalars(select(EventRow).where(EventRow.issue == issue).order_by(EventRow.seq))).all()
         held = await session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
         receipts = {each.command_id: _plain(each) for each in held}
-        return Rows(columns, [each.body for each in events], [each.digest for each in events], receipts)
+        return Rows(
+            columns,
+            [each.body for each in events],
+            [(each.digest, each.kind, each.at, each.recorded_at) for each in events],
+            receipts,
+        )
 
 
 async def _read(what: str, work: Awaitable[T], unread: list[str]) -> T | None:

@@ -14,13 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from audit.case import Finding
+from audit.case import Finding, Verdict
 from audit.refold import Refolded
-from audit.verify import Verdict
-from domain.events import PolicyChanged, dump_event
+from domain.events import CalendarPublished, PolicyChanged, dump_event
 from domain.issue import Issue, calendars_digest
 from domain.policy import Policy
 from domain.wire import canonical, dump, format_time
+from domain.worktime import YearCalendar
 
 FORMAT: Final = 1
 MOST_FINDINGS: Final = 50
@@ -66,7 +66,7 @@ def build(
         "code": {"version": code.version, "lock": code.lock, "sdk": code.sdk, "python": code.python},
         "replay": {"holds": verdict.holds, "commands": verdict.commands, "findings": places(verdict.findings)},
     }
-    return {**head, **said, **(_UNFOLDED if folded is None else _folded(folded))}
+    return {**head, **said, **(_UNFOLDED if folded is None else {"events": _events(folded), **facts(folded)})}
 
 
 def places(findings: Sequence[Finding]) -> list[str]:
@@ -87,9 +87,14 @@ _UNFOLDED: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-def _folded(folded: Refolded) -> dict[str, Any]:
-    state = folded.state
+def _events(folded: Refolded) -> dict[str, Any]:
     events = [dump_event(event) for event in folded.events]
+    return {"count": len(events), "digest": digest_of(events)}
+
+
+def facts(folded: Refolded) -> dict[str, Any]:
+    """What follows from a history, apart from its events: a record must say the same for ever."""
+    state = folded.state
     closed = state.closed
     return {
         "number": state.number,
@@ -99,12 +104,28 @@ def _folded(folded: Refolded) -> dict[str, Any]:
         "closed": {"kind": closed.kind, "satisfaction": closed.satisfaction} if closed is not None else None,
         "version": state.version,
         "rules_version": folded.rules_version,
-        "events": {"count": len(events), "digest": digest_of(events)},
         "policies": [_named(policy) for policy in _policies(folded)],
         "calendars": list(_calendars(folded)),
         # As they lie in a bundle, so that whoever has one can compare them without knowing what they mean.
-        "files": {"policy.json": digest_of(dump(folded.policy)), "calendars.json": digest_of(dump(folded.calendars))},
+        "files": {"policy.json": _policy_file(folded.policy), "calendars.json": _calendars_file(folded.calendars)},
     }
+
+
+_FILES: Final[dict[str, str]] = {}
+"""By the digest of what is in them; there are few, and every issue names them."""
+
+
+def _policy_file(policy: Policy) -> str:
+    if policy.digest not in _FILES:
+        _FILES[policy.digest] = digest_of(dump(policy))
+    return _FILES[policy.digest]
+
+
+def _calendars_file(calendars: tuple[YearCalendar, ...]) -> str:
+    name = calendars_digest(calendars)
+    if name not in _FILES:
+        _FILES[name] = digest_of(dump(calendars))
+    return _FILES[name]
 
 
 def _policies(folded: Refolded) -> Iterator[Policy]:
@@ -122,6 +143,8 @@ def _calendars(folded: Refolded) -> Iterator[str]:
     """The digest of the set at the start, and of each later one."""
     last = calendars_digest(folded.calendars)
     yield last
+    if not any(isinstance(event.body, CalendarPublished) for event in folded.events):
+        return
     for found in _sets(state for _, state in folded.states()):
         if found != last:
             last = found

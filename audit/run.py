@@ -1,6 +1,7 @@
 """Verifies all that an installation has sealed: on every core, with progress, and so that it can be taken up again."""
 
 import asyncio
+import atexit
 import contextlib
 import json
 import multiprocessing
@@ -15,15 +16,16 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from audit.archive import Archive
-from audit.case import Finding
+from audit.case import Finding, Verdict
 from audit.holdings import Holdings
 from audit.log_check import Trust, check_log, published
-from audit.verify import Verdict, verify
+from audit.verify import verify
 from db.engine import Database
-from db.tables import HeadRow, IssueRow, SealRow
-from domain.wire import format_time
+from db.tables import CalendarsRow, HeadRow, IssueRow, PolicyRow, SealRow
+from domain.wire import digest, format_time
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -129,6 +131,7 @@ async def verify_log(source: Source, heads: Path, trust: Trust | None, report: R
         leaves = await holdings.leaves()
         async with holdings.database.read() as session:
             notes = list(await session.scalars(select(HeadRow.note).order_by(HeadRow.at)))
+            report.findings += await session.run_sync(_check_pinned)
             late = IssueRow.closed_at < report.at - SETTLED
             unsealed = select(IssueRow.id).where(late, IssueRow.id.not_in(select(SealRow.issue)))
             missing = list(await session.scalars(unsealed.order_by(IssueRow.id)))
@@ -136,6 +139,16 @@ async def verify_log(source: Source, heads: Path, trust: Trust | None, report: R
     report.leaves, report.heads = len(leaves), len(outside)
     report.findings += check_log(leaves, notes, outside, trust)
     report.findings += [Finding("archive", issue, "log", "it is closed, and was never sealed") for issue in missing]
+
+
+def _check_pinned(session: Session) -> list[Finding]:
+    """Policies and calendars are kept under the digest of what they say."""
+    what = "its text is not the one with this digest"
+    policies = session.scalars(select(PolicyRow)).all()
+    altered = [f"policy {row.digest}" for row in policies if digest(row.body) != row.digest]
+    sets = session.scalars(select(CalendarsRow)).all()
+    altered += [f"calendars {row.digest}" for row in sets if digest(row.body) != row.digest]
+    return [Finding("rows", None, where, what) for where in altered]
 
 
 @contextlib.asynccontextmanager
@@ -162,7 +175,9 @@ async def spread(
         return
     waiting: deque[Future[R]] = deque()
     # Not forked: the SDK has threads, and their locks would be copied as they stand.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_at_once
+    ) as pool:
         try:
             async for chunk in chunks:
                 waiting.append(pool.submit(work, chunk))
@@ -172,6 +187,11 @@ async def spread(
                 yield await asyncio.wrap_future(waiting.popleft())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_at_once() -> None:
+    """At its end this process leaves the interpreter as it is: Temporal's threads may still call into it, and abort it."""
+    atexit.register(os._exit, 0)
 
 
 async def _chunks(issues: Sequence[str]) -> AsyncIterator[Sequence[str]]:

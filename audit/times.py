@@ -9,7 +9,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from audit.case import Finding, Runs
 from audit.refold import Refolded, moment
-from domain.commands import Merge, Undecodable
+from domain.commands import Merge, Report, Undecodable
 
 SKEW: Final = timedelta(seconds=1)
 """By how much an API's clock may differ from the server's: it refuses to serve beyond."""
@@ -23,6 +23,8 @@ _FIRED: Final = EventType.EVENT_TYPE_TIMER_FIRED
 _WATCHED: Final = _TASKS | {_STARTED, _FIRED}
 _FROM_ANOTHER: Final = (Merge,)
 """Commands that one issue gives to another: they bear the time of their cause, and are delivered when they can be."""
+_TO_BEGIN: Final = timedelta(seconds=3)
+"""How long an API waits for the server to begin an issue, which may have begun it at the last moment."""
 _UNSTAMPED: Final = (Undecodable,)
 
 
@@ -33,12 +35,13 @@ def check_times(folded: Refolded, runs: Runs) -> Iterator[Finding]:
         command = taken.command
         if isinstance(command.body, _UNSTAMPED):
             continue
-        if taken.at - grace - SKEW <= command.at <= taken.at + SKEW:
+        delivery = max(grace, _TO_BEGIN) if isinstance(command.body, Report) else grace
+        if taken.at - delivery - SKEW <= command.at <= taken.at + SKEW:
             continue
         where = f"run {taken.run}, event {taken.event_id}"
         if command.at > taken.at + SKEW:
             yield Finding("time", issue, where, f"a command of {command.at}, taken at {taken.at}: before it was given")
-        if command.at < taken.at - grace - SKEW and not isinstance(command.body, _FROM_ANOTHER):
+        if command.at < taken.at - delivery - SKEW and not isinstance(command.body, _FROM_ANOTHER):
             yield Finding("time", issue, where, f"a command of {command.at}, taken at {taken.at}: too late to count so")
     for run, events in enumerate(runs):
         yield from _check_clock(issue, run, events)

@@ -7,7 +7,7 @@ and seal are unbroken. It runs without Temporal, API and worker.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -15,35 +15,20 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from audit.archive import ArchiveError, parse_history
-from audit.case import Case, Finding, Leaf, Rows, Runs, Step
+from audit.case import Case, Finding, Leaf, Rows, Runs, Step, Verdict
 from audit.commands import replay, unfit
 from audit.merkle import commitment, leaf_hash
+from audit.record import facts
 from audit.recorded import check_recorded
 from audit.refold import Refolded, RefoldError, Written, refold
 from audit.times import check_times
-from db.rows import columns
+from db.rows import columns, first_columns, words
 from domain.events import event_digest
 from domain.wire import canonical, dump
 
 _CONTINUED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
 _COMPLETED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
 ENDLESS: Final = "the history ends here, without an end"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came of verifying one issue: what was compared, and what does not hold; `erased` if nothing is left to."""
-
-    issue: str
-    runs: int = 0
-    commands: int = 0
-    events: int = 0
-    findings: tuple[Finding, ...] = ()
-    erased: bool = False
-
-    @property
-    def holds(self) -> bool:
-        return not self.findings
 
 
 async def verify(cases: Sequence[Case], *, commands: bool = True) -> list[Verdict]:
@@ -82,7 +67,10 @@ class _Reading:
         self.runs: Runs = []
         self.folded: Refolded | None = None
         self.erased = case.leaf is not None and case.leaf.record is None
-        if self.erased:
+        if self.erased and not case.is_bare:
+            what = "record and salt are gone as if its content had been erased, and its content is still here"
+            self._note("seal", f"leaf {case.leaf.position if case.leaf else ''}", what)
+        if self.erased and case.is_bare:
             return
         self.runs = self._parsed()
         try:
@@ -106,6 +94,7 @@ class _Reading:
             self._check_outcome(folded)
             if case.leaf is not None and case.leaf.record is not None:
                 self._take("seal", check_sealed_events(case.issue, case.leaf.record, written))
+                self._take("seal", check_facts(folded, case.leaf.record))
             if case.rows is not None:
                 self._take("rows", check_rows(folded, [each.digest for each in written], case.rows))
         return Verdict(case.issue, len(self.runs), 0, count, tuple(self.found), self.erased)
@@ -189,6 +178,14 @@ def check_sealed_events(issue: str, record: Mapping[str, Any], written: Sequence
         yield Finding("commands", issue, "record", what)
 
 
+def check_facts(folded: Refolded, record: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whether the record says what follows from the history."""
+    for name, value in facts(folded).items():
+        if record.get(name) != value:
+            what = f"{name} is {record.get(name)!r:.120}, the history leads to {value!r:.120}"
+            yield Finding("seal", folded.issue, f"record, {name}", what)
+
+
 def check_leaf(issue: str, leaf: Leaf, kept: Mapping[str, Any] | None) -> Iterator[Finding]:
     """Whether the leaf is that of its record, and the record that of the issue, here and in the archive."""
     where = f"leaf {leaf.position}"
@@ -215,16 +212,20 @@ def plain_leaf(leaf: Leaf) -> dict[str, Any]:
 def check_rows(folded: Refolded, digests: Sequence[str], rows: Rows) -> Iterator[Finding]:
     """Whether SQL holds what the history leads to: events, row, receipts."""
     issue = folded.issue
-    for n, (ours, body, beside) in enumerate(zip(digests, rows.events, rows.digests, strict=False), 1):
+    for n, (ours, event, body, beside) in enumerate(
+        zip(digests, folded.events, rows.events, rows.beside, strict=False), 1
+    ):
         if event_digest(body) != ours:
             yield Finding("rows", issue, f"event {n}", "the row holds another event than the history leads to")
-        elif beside != ours:
-            yield Finding("rows", issue, f"event {n}", "the digest beside the event is not its own")
+        elif beside != (ours, event.kind, event.at, event.recorded_at):
+            yield Finding(
+                "rows", issue, f"event {n}", "what stands beside the event, digest, kind and times, is not its own"
+            )
     if len(rows.events) < len(digests):
         yield Finding("rows", issue, f"event {len(rows.events) + 1}", f"{len(rows.events)} of {len(digests)} events")
     for n in range(len(digests) + 1, len(rows.events) + 1):
         yield Finding("rows", issue, f"event {n}", "the history leads to no such event")
-    expected = columns(folded.state)
+    expected = {**columns(folded.state), **first_columns(folded.policy, folded.calendars), **words(folded.events[0])}
     for name in sorted(name for name, value in expected.items() if rows.columns.get(name) != value):
         yield Finding(
             "rows", issue, f"column {name}", f"it is {rows.columns.get(name)!r:.120}, not {expected[name]!r:.120}"

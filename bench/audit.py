@@ -21,10 +21,10 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from activities.contract import PREFIX, TASK_QUEUE
 from audit.archive import Archive, pack, parse_history
 from audit.archivist import Archivist
-from audit.case import Case
+from audit.case import Case, Verdict
 from audit.holdings import Holdings
 from audit.run import Report, Source, verify_all
-from audit.verify import Verdict, verify
+from audit.verify import verify
 from bench import fold
 from bench.drive import STEPS, Issues, every
 from bench.figures import Figure, Goal, Result, ratios

@@ -1,6 +1,9 @@
 """The ``jiesu`` command line, and the one place where what went wrong becomes one line."""
 
+import contextlib
+import os
 import sys
+from typing import NoReturn
 
 
 def main() -> None:
@@ -17,3 +20,19 @@ def main() -> None:
             sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def run() -> NoReturn:
+    """`main` as a process: it ends without taking the interpreter down, into which Temporal's threads may still call.
+
+    They would abort the process then, whatever it had come to.
+    """
+    code: object = None
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)

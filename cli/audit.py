@@ -19,12 +19,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from audit import bundle, report
 from audit.archive import Archive, ArchiveError
+from audit.case import Verdict
 from audit.desk import Desk, NotYetError, in_thread
 from audit.heads import Outlets, UnfitError
 from audit.heads import publish as publish_head
 from audit.holdings import Holdings, UnknownError
 from audit.keyring import FIRST, Keyring, KeyringError
-from audit.log_check import Trust, UnlikeError
+from audit.log_check import UNPINNED, Trust, UnlikeError
 from audit.mining.cases import Told, tell
 from audit.notes import NoteError
 from audit.refold import Refolded, RefoldError
@@ -33,13 +34,13 @@ from audit.restore import restore as restore_log
 from audit.run import Report, ResumeError, Source, lines, verify_all, verify_log
 from audit.selection import Selection, SelectionError, moment_of
 from audit.timeline import MomentError
-from audit.verify import Verdict
 from cli.database import opened
 from cli.errors import Failure
 from cli.system import Json, run, settings
 from domain.events import Event
 from domain.issue import Issue as IssueState
 from domain.wire import truncate
+from observability import configure_logging
 from settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Prove what happened: replay, seals, bundles, what-if.")
@@ -153,7 +154,9 @@ def head(
 ) -> None:
     """The newest published head of the log."""
     if publish:
-        _asking(_publish(settings()))
+        chosen = settings()
+        configure_logging(chosen.log_level, chosen.log_format)  # else what is logged would be printed before the note
+        _asking(_publish(chosen))
     found = _at_desk(lambda desk: desk.head())
     if as_json:
         _print(found)
@@ -357,6 +360,8 @@ async def _all(
     has_key = key is not None or (folder / FIRST).exists()
     if not has_key:
         typer.echo(f"no published head in {folder}: the log itself cannot be verified", err=True)
+    elif key is None:
+        typer.echo(UNPINNED, err=True)
     await verify_log(source, folder, Trust.beside(folder, key) if has_key else None, done)
 
 

@@ -63,12 +63,21 @@ def request(session: Session, issue: str, job: str, now: datetime) -> bool:
     if session.scalar(select(exists().where(same, OutboxRow.ready_at.is_not(None)))):
         return False
     n = session.scalar(select(func.count()).where(OutboxRow.issue == issue, OutboxRow.seq == 0)) or 0
-    row: dict[str, Any] = {"issue": issue, "seq": 0, "n": n, "kind": "job", "template": job, "payload": {"issue": issue, "body": {}}}
+    row: dict[str, Any] = {
+        "issue": issue,
+        "seq": 0,
+        "n": n,
+        "kind": "job",
+        "template": job,
+        "payload": {"issue": issue, "body": {}},
+    }
     _put(session, [row | {"to_org": None}], now)
     return True
 
 
-def tell(session: Session, orgs: Iterable[str], template: str, number: int, facts: dict[str, Any], now: datetime) -> None:
+def tell(
+    session: Session, orgs: Iterable[str], template: str, number: int, facts: dict[str, Any], now: datetime
+) -> None:
     """Queues a notice that concerns no issue, one for each organisation; `number` stands in the place of a seq."""
     head = {"issue": None, "seq": number, "kind": "notice", "template": template, "payload": facts}
     _put(session, [{**head, "n": n, "to_org": org} for n, org in enumerate(orgs)], now)

@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session, undefer
 
 from db import outbox, pinned, search
 from db.alarms import put_alarm
-from db.rows import columns, refold, state_of
+from db.rows import columns, first_columns, refold, state_of, words
 from db.tables import EventRow, IssueRow, ReceiptRow, SearchTerm
 from db.upsert import is_sqlite, table_of, upsert
-from domain.events import Event, Reported, chain, event_digest, load_event
+from domain.events import Event, chain, event_digest, load_event
 from domain.evolve import evolve
-from domain.issue import Issue, Receipt, calendars_digest
+from domain.issue import Issue, Receipt
 from domain.pins import read_calendars, read_policy
 
 _ROW: Final = (
@@ -191,12 +191,12 @@ class _Projection:
         state = changes[-1][1]
         if state.policy is not start.policy or state.calendars is not start.calendars:
             pinned.keep(self.session, state.policy, state.calendars)
-        words = _words(fresh[0].event)
+        found = words(fresh[0].event)
         if row is None:
-            row = self._new_row(start, {**columns(state), **words})
+            row = self._new_row(start, {**columns(state), **found})
         else:
-            _set(self.session, row, {**columns(state), **words})
-        if words:
+            _set(self.session, row, {**columns(state), **found})
+        if found:
             _put_terms(self.session, row)
         self._put_events(fresh)
         _put_receipts(self.session, state, _commands(fresh))
@@ -216,7 +216,11 @@ class _Projection:
         self.session.execute(delete(EventRow).where(EventRow.issue == row.id, EventRow.seq >= first))
         self.session.execute(delete(ReceiptRow).where(ReceiptRow.issue == row.id))
         outbox.withdraw(self.session, row.id, first, self.now)
-        _set(self.session, row, {"fence": row.fence + 1, **(_first_pins(start) if anew else {})})
+        _set(
+            self.session,
+            row,
+            {"fence": row.fence + 1, **(first_columns(start.policy, start.calendars) if anew else {})},
+        )
         _put_receipts(self.session, start, start.receipts)
         if fresh:
             self.go_on(row, start, fresh)
@@ -233,7 +237,9 @@ class _Projection:
     def _new_row(self, start: Issue, values: Mapping[str, Any]) -> IssueRow:
         if (other := self.session.scalar(_TAKEN, {"number": values["number"]})) is not None:
             put_alarm(self.session, "number-taken", self.issue, {"by": other}, self.now)
-        row = IssueRow(id=self.issue, fence=0, **_first_pins(start), **{"words": "", **values})
+        row = IssueRow(
+            id=self.issue, fence=0, **first_columns(start.policy, start.calendars), **{"words": "", **values}
+        )
         self.session.add(row)
         self.session.flush()
         return row
@@ -257,19 +263,8 @@ def _changes(start: Issue, fresh: Sequence[Recorded]) -> list[tuple[Event, Issue
     return changes
 
 
-def _words(event: Event) -> dict[str, str]:
-    """The column that is filled from the report, empty for any other event."""
-    body = event.body
-    return {"words": search.fold(body.description + body.location)} if isinstance(body, Reported) else {}
-
-
 def _commands(fresh: Sequence[Recorded]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item.event.command.id for item in fresh if item.event.command is not None))
-
-
-def _first_pins(start: Issue) -> dict[str, str]:
-    """With what a refold has to begin."""
-    return {"first_policy": start.policy.digest, "first_calendars": calendars_digest(start.calendars)}
 
 
 def _set(session: Session, row: IssueRow, values: Mapping[str, Any]) -> None:

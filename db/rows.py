@@ -5,18 +5,31 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import pinned
+from db import pinned, search
 from db.tables import EventRow, IssueRow
 from db.types import FAR
 from domain.clocks import next_deadline, next_step, wake_after
-from domain.events import load_event
+from domain.events import Event, Reported, load_event
 from domain.evolve import evolve
 from domain.issue import Issue, calendars_digest, dump_issue, lead_org, load_issue
+from domain.pins import Calendars
+from domain.policy import Policy
 
 
 def columns(issue: Issue) -> dict[str, Any]:
     """All columns that follow from the state; the rest say what was pinned at the start and what was reported."""
     return _who(issue) | _how_it_stands(issue) | _what_is_next(issue) | {"state": dump_issue(issue)}
+
+
+def first_columns(policy: Policy, calendars: Calendars) -> dict[str, str]:
+    """With what a refold has to begin."""
+    return {"first_policy": policy.digest, "first_calendars": calendars_digest(calendars)}
+
+
+def words(event: Event) -> dict[str, str]:
+    """The column that is filled from the report, empty for any other event."""
+    body = event.body
+    return {"words": search.fold(body.description + body.location)} if isinstance(body, Reported) else {}
 
 
 def state_of(session: Session, row: IssueRow) -> Issue:

@@ -40,7 +40,7 @@ async def test_a_verdict_on_each_sealed_issue(installation: Installation) -> Non
 async def test_an_open_issue_has_no_verdict_and_no_proof_yet(installation: Installation) -> None:
     """Though its first run is archived already."""
     async with installation.desk() as desk:
-        assert len((await desk.holdings.case(OPEN)).runs) == 1
+        assert (await desk.holdings.case(OPEN)).runs
         for ask in (desk.verdict(OPEN), desk.proof(OPEN)):
             with pytest.raises(NotYetError, match=f"issue {OPEN} is not sealed yet"):
                 await ask

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from audit import run
-from audit.case import STEPS, Finding
+from audit.case import STEPS, Finding, Verdict
 from audit.log_check import Trust
 from audit.notes import NoteError
 from audit.report import page
 from audit.run import SETTLED, Report, ResumeError, lines, verify_all, verify_log
-from audit.verify import Verdict
 from domain.wire import format_time
 from support.archiving import now
 from support.installation import COVERED, OPEN, SEALED, UNCOVERED, Installation

@@ -14,11 +14,11 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from audit.archive import history_bytes
-from audit.case import STEPS, Case, Finding, Leaf
+from audit.case import STEPS, Case, Finding, Leaf, Verdict
 from audit.merkle import commitment, leaf_hash
 from audit.record import SealedRun, build, code_here
 from audit.refold import moment, refold
-from audit.verify import Verdict, check_leaf, plain_leaf, verify
+from audit.verify import check_leaf, plain_leaf, verify
 from domain.wire import canonical
 from support.archiving import now
 from support.golden import load_runs
@@ -170,7 +170,13 @@ def fired_unarmed(runs: Runs) -> None:
         (STANDARD, timer_longer, "commands", "run 0, event ", "timer: duration is 86400000, the code gives "),
         (STANDARD, timer_named_otherwise, "commands", "run 0, event ", "timer: summary is "),
         (STANDARD, activity_input, "commands", "run 0, event ", "activity: input is "),
-        (STANDARD, activity_input, "fold", "run 0, event ", "other events were to be recorded than follow: event 7 (confirmed): at"),
+        (
+            STANDARD,
+            activity_input,
+            "fold",
+            "run 0, event ",
+            "other events were to be recorded than follow: event 7 (confirmed): at",
+        ),
         (STANDARD, activity_timeout, "commands", "run 0, event ", "activity: start_to_close_timeout is 11000, "),
         (STANDARD, activity_result, "fold", "run 0, event ", "events 7 to 8: others were recorded than follow"),
         (STANDARD, marker_result, "commands", "run 0, event ", "local activity: result is 0000"),

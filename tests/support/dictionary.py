@@ -1,23 +1,28 @@
-"""Trains the archive's dictionary from the golden histories: ``python -m support.dictionary NUMBER``, once for ever."""
+"""Trains the archive's dictionary: ``python -m support.dictionary NUMBER ARCHIVE...``, once for ever.
 
+The samples are the golden histories and those in folders of archives, such as those of homes in which a few hundred
+standard issues were played under each policy.
+"""
+
+import asyncio
 import sys
 from pathlib import Path
 
 import zstandard
 
+from audit.archive import Archive
 from support.golden import HISTORIES
 
-SIZE = 64 * 1024
-CUT = 8000
-"""Bytes of a sample: about a standard history."""
+SIZE = 110 * 1024
 
 
-def train(number: int) -> bytes:
-    samples: list[bytes] = []
-    for file in sorted(HISTORIES.glob("*.pb")):
-        history = file.read_bytes()
-        samples += [history[begin : begin + CUT] for begin in range(0, len(history), CUT // 4)]
-    return zstandard.train_dictionary(SIZE, samples * 3, dict_id=number).as_bytes()
+async def samples(archives: list[Path]) -> list[bytes]:
+    found = [file.read_bytes() for file in sorted(HISTORIES.glob("*.pb"))]
+    for folder in archives:
+        archive = Archive(folder.resolve().as_uri())
+        async for shelf in archive.shelves():
+            found += [await archive.get_run(key) for key in shelf.runs.values()]
+    return found
 
 
 if __name__ == "__main__":
@@ -25,4 +30,7 @@ if __name__ == "__main__":
     file = Path(__file__).resolve().parents[2] / "audit" / "dictionaries" / f"{number}.zdict"
     if file.exists():
         sys.exit(f"{file.name} is in use for ever: take the next number")
-    file.write_bytes(train(number))
+    trained = zstandard.train_dictionary(
+        SIZE, asyncio.run(samples([Path(each) for each in sys.argv[2:]])), dict_id=number
+    )
+    file.write_bytes(trained.as_bytes())

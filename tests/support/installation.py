@@ -97,8 +97,11 @@ class Installation:
         (self.home / "keys" / "secret").write_text(secrets.token_hex(32), "utf-8")
 
     def erase(self, issue: str) -> None:
-        """As the law may want it: salt, record and histories are gone, the leaf stays."""
+        """As the law may want it: all that is held of it is gone, and only its leaf stays."""
         assert self.sql("UPDATE seals SET salt = NULL, record = NULL WHERE issue = ?", issue) == 1
+        for table in ("events", "receipts", "notices", "outbox", "archive"):
+            self.sql(f"DELETE FROM {table} WHERE issue = ?", issue)
+        assert self.sql("DELETE FROM issues WHERE id = ?", issue) == 1
         (folder,) = (self.home / "archive" / "issues").glob(f"*/{issue}")
         shutil.rmtree(folder)
 

@@ -25,6 +25,8 @@ from api.identity import LocalIdentity
 from api.services import Parts
 from api.tokens import LocalTokens, issue_token
 from audit.archive import Archive
+from audit.desk import Desk
+from audit.holdings import Holdings
 from db.directory import store_directory
 from db.engine import Database
 from db.upgrade import upgrade_async
@@ -73,6 +75,15 @@ class System:
     def url(self) -> str:
         return self.database_url or f"sqlite:///{self.home / 'jiesu.db'}"
 
+    @property
+    def archive(self) -> Archive:
+        return Archive((self.home / "archive").as_uri())
+
+    @property
+    def heads(self) -> Path:
+        """Where heads are published."""
+        return self.home / "heads"
+
     async def __aenter__(self) -> Self:
         await upgrade_async(self.url)
         files = {path.name: path.read_bytes() for path in sorted(EXAMPLE.glob("*.csv"))}
@@ -98,8 +109,7 @@ class System:
         running: Worker = worker_root.build(self.temporal, self._workers_database, **options)
         await self._working.enter_async_context(running)
         stop = asyncio.Event()
-        archive = Archive((self.home / "archive").as_uri())
-        handlers = worker_root.handlers(self.temporal, self._workers_database, archive)
+        handlers = worker_root.handlers(self.temporal, self._workers_database, self.archive)
         deliverer = Deliverer(self._workers_database, TableGateway(self._workers_database), handlers)
         task = asyncio.create_task(deliverer.run(stop))
 
@@ -127,6 +137,7 @@ class System:
         given = Parts(
             temporal=temporal, database=self._apis_database, identity=LocalIdentity(LocalTokens(self.home)),
             secret=SECRET, policies={policy.id: policy for policy in shipped()}, calendars=calendars.load_all(),
+            desk=Desk(Holdings(self._apis_database, self.archive), self.heads, temporal),
         )  # fmt: skip
         running = server(create_app(replace(given, **parts)), "127.0.0.1", 0)
         task = asyncio.create_task(running.serve())
