@@ -9,16 +9,20 @@ import pytest
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import History, HistoryEvent
 
+from audit import timeline
 from audit.archive import Archive, parse_history
 from audit.case import Case, Finding, Runs
+from audit.desk import Desk
 from audit.holdings import Holdings
 from audit.log_check import Trust
 from audit.refold import Refolded, refold
 from audit.run import Report, Source, verify_log
+from audit.selection import Selection
 from audit.verify import verify
 from db.engine import Database
 from domain.commands import SIGNALS, Undecodable
 from domain.events import EVENTS, Closed
+from domain.evolve import evolve
 from support.crowd import Crowd, say
 from support.tampering import insert, subjects
 
@@ -190,3 +194,34 @@ async def test_no_false_alarm_among_a_thousand(great_crowd: Crowd) -> None:
     assert census.issues == 1000
     assert_mixed(census)
     await assert_the_log_holds(great_crowd, census.issues)
+
+
+async def timelines_agree(crowd: Crowd) -> int:
+    """Asks how each issue was at each of its events, by the archive, and compares with what SQL tells; how many."""
+    database = Database(crowd.database_url)
+    compared = 0
+    try:
+        desk = Desk(Holdings(database, Archive(crowd.archive_url)), crowd.heads)
+        async for start, events in desk.told(Selection.parse("")):
+            states, state = await desk.states(start.id), start
+            for event in events:
+                state = evolve(state, event)
+                assert timeline.at_event(states, event.seq) == timeline.View(event, state), (start.id, event.seq)
+                known = event.recorded_at or event.at
+                seen = timeline.at_time(states, known)
+                assert seen.event.seq >= event.seq, (start.id, event.seq)
+                assert all((each.recorded_at or each.at) <= known for each, _ in states[: seen.event.seq])
+                compared += 1
+            assert len(states) == len(events)
+    finally:
+        await database.close()
+    return compared
+
+
+async def test_the_timeline_agrees_with_the_projected_events_at_each_of_them(crowd: Crowd) -> None:
+    assert await timelines_agree(crowd) > 2000
+
+
+@pytest.mark.night
+async def test_the_timelines_of_a_thousand_agree(great_crowd: Crowd) -> None:
+    assert await timelines_agree(great_crowd) > 10_000

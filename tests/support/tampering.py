@@ -21,7 +21,7 @@ from audit.archive import Archive, pack, seal_key, unpack
 from audit.case import Leaf
 from audit.holdings import Holdings, leaf_from
 from audit.merkle import commitment, leaf_hash
-from audit.record import digest_of
+from audit.record import digest_of, facts
 from audit.recorded import Recorded, recorded
 from audit.refold import Refolded, RefoldError, Taken, refold
 from audit.verify import plain_leaf
@@ -155,6 +155,7 @@ class Scene:
             pass
         else:
             events = [dump_event(event) for event in folded.events]
+            record |= facts(folded)
             record["events"] = {"count": len(events), "digest": digest_of(events)}
         if change is not None:
             change(record)
