@@ -48,7 +48,7 @@ class _Log:
 
 
 async def export(holdings: Holdings, issues: Sequence[str], heads: Path, target: Path) -> int:
-    """Writes a bundle of the issues into a new folder; how many it holds. Raises BundleError, UnlikeError.
+    """Writes a bundle of the issues into a new folder; how many it holds. Raises BundleError, UnlikeError, ArchiveError.
 
     The folder appears whole or not at all. An issue that was sealed after the newest published head waits for the next.
     """
@@ -121,7 +121,7 @@ def _put_issue(bundle: Path, case: Case, log: _Log) -> None:
     if leaf.position >= log.head.size:
         raise BundleError(f"issue {case.issue} was sealed after the newest published head: publish one, or wait a day")
     if case.unread:
-        raise BundleError(f"issue {case.issue}: {case.unread[0]}")
+        raise ArchiveError(f"issue {case.issue}: {case.unread[0]}")
     folder = bundle / "issues" / case.issue
     (folder / "history").mkdir(parents=True)
     for n, run in enumerate(case.runs):
@@ -135,7 +135,7 @@ def _put_issue(bundle: Path, case: Case, log: _Log) -> None:
     try:
         folded = refold(case.issue, [parse_history(f"run {n}", run) for n, run in enumerate(case.runs)])
     except (ArchiveError, ValueError) as error:
-        raise BundleError(f"issue {case.issue}: {error}") from None
+        raise ArchiveError(f"issue {case.issue}: {error}") from None
     _put(folder / "events.json", [dump_event(event) for event in folded.events])
     _put(folder / "policy.json", dump(folded.policy))
     _put(folder / "calendars.json", dump(folded.calendars))

@@ -106,7 +106,7 @@ class Desk:
         return {"size": head.size, "root": head.root.hex(), "at": format_time(head.at), "note": note}
 
     async def export(self, issues: Sequence[str], target: Path) -> int:
-        """A bundle in a new folder. Raises UnknownError, UnlikeError, bundle.BundleError."""
+        """A bundle in a new folder. Raises UnknownError, UnlikeError, ArchiveError, bundle.BundleError."""
         return await bundle.export(self.holdings, issues, self.heads, target)
 
     async def closed(self, selection: Selection) -> AsyncIterator[Refolded]:

@@ -15,8 +15,12 @@ import pytest_asyncio
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
+from audit.archive import Archive
+from audit.desk import Desk
 from audit.heads import Outlets, publish
+from audit.holdings import Holdings
 from audit.keyring import Keyring
+from db.engine import Database
 from db.tables import SealRow
 from policies.loader import SHIPPED
 from support.archiving import now
@@ -270,13 +274,22 @@ async def test_a_process_without_an_archive_says_so(system: System, auditor: dic
         assert (await client.get(HEAD, headers=system.staff)).status_code == 404
 
 
-async def test_without_a_database_it_is_said_to_be_away(
-    system: System, sealed: list[str], auditor: dict[str, str]
+async def test_a_database_or_an_archive_that_is_away_is_said_to_be(
+    system: System, sealed: list[str], auditor: dict[str, str], tmp_path: Path
 ) -> None:
-    assert await status(system, HEAD, auditor) == 200  # the directory is known by now
-    await system.break_sql()
-    try:
-        for path, body in paths(sealed[0]):
-            assert await status(system, path, auditor, body) == (200 if path == HEAD else 503), path
-    finally:
-        await system.mend_sql()
+    """A desk that cannot read it, in a process that knows all the rest."""
+    away = Database(f"sqlite:///{tmp_path / 'none' / 'jiesu.db'}")
+    empty = Archive((tmp_path / "archive").as_uri())
+    no_sql = Desk(Holdings(away, system.archive), system.heads)
+    no_archive = Desk(Holdings(system.database, empty), system.heads)
+    one = f"/v1/audit/issues/{sealed[0]}"
+    reads_sql = {HEAD, LISTS[0], LISTS[2], f"{one}/verdict", f"{one}/proof"}
+    for desk, answered in ((no_sql, {HEAD}), (no_archive, reads_sql)):
+        async with system.api_on(system.temporal, desk=desk) as client:
+            for path, body in paths(sealed[0]):
+                method = "GET" if body is None else "POST"
+                answer = await client.request(method, path, headers=auditor, json=body)
+                assert answer.status_code == (200 if path in answered else 503), path
+            found = await client.get(f"{one}/verdict", headers=auditor)
+            assert desk is no_sql or not found.json()["holds"]
+    await away.close()

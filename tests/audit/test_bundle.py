@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from audit import bundle
+from audit.archive import ArchiveError
 from audit.bundle import BundleError
 from audit.heads import Outlets, publish
 from audit.holdings import UnknownError
@@ -172,13 +173,13 @@ Break = Callable[[Installation], object]
         (
             (ISSUE,),
             lambda where: next(where.home.glob(f"archive/issues/*/{ISSUE}/0-*")).unlink(),
-            BundleError,
+            ArchiveError,
             f"issue {ISSUE}: issues/",
         ),
         (
             (ISSUE,),
             lambda where: next(where.home.glob(f"archive/issues/*/{ISSUE}/0-*")).write_bytes(b"x"),
-            BundleError,
+            ArchiveError,
             f"issue {ISSUE}: issues/",
         ),
         ((ISSUE,), lambda where: where.sql("DELETE FROM seals WHERE position = 0"), UnlikeError, "the log is not the one"),

@@ -203,14 +203,15 @@ async def timelines_agree(crowd: Crowd) -> int:
     try:
         desk = Desk(Holdings(database, Archive(crowd.archive_url)), crowd.heads)
         async for start, events in desk.told(Selection.parse("")):
-            states, state = await desk.states(start.id), start
+            states, state, known = await desk.states(start.id), start, start.since
             for event in events:
                 state = evolve(state, event)
                 assert timeline.at_event(states, event.seq) == timeline.View(event, state), (start.id, event.seq)
-                known = event.recorded_at or event.at
+                known = max(known, event.recorded_at or event.at)  # nothing is known before what came before it
                 seen = timeline.at_time(states, known)
                 assert seen.event.seq >= event.seq, (start.id, event.seq)
-                assert all((each.recorded_at or each.at) <= known for each, _ in states[: seen.event.seq])
+                late = states[seen.event.seq :]
+                assert not late or (late[0][0].recorded_at or late[0][0].at) > known, (start.id, event.seq)
                 compared += 1
             assert len(states) == len(events)
     finally:
