@@ -1,4 +1,4 @@
-"""``jiesu audit``: verify, export, check, head, prove, timeline, diff, whatif, mining and keys.
+"""``jiesu audit``: verify, export, check, head, prove, timeline, diff, restore and keygen; the rest is in `cli.studies`.
 
 Needs the database and the archive, never a running Temporal, API or worker; `check` needs a bundle only.
 """
@@ -6,8 +6,7 @@ Needs the database and the archive, never a running Temporal, API or worker; `ch
 import contextlib
 import json
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,32 +17,30 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from audit import bundle, report
-from audit.archive import Archive, ArchiveError
 from audit.case import Verdict
-from audit.desk import Desk, NotYetError, in_thread
-from audit.heads import Outlets, UnfitError
+from audit.desk import Desk
+from audit.heads import Outlets
 from audit.heads import publish as publish_head
-from audit.holdings import Holdings, UnknownError
+from audit.holdings import UnknownError
 from audit.keyring import FIRST, Keyring, KeyringError
-from audit.log_check import UNPINNED, Trust, UnlikeError
-from audit.mining.cases import Told, tell
+from audit.log_check import UNPINNED, Trust
 from audit.notes import NoteError
-from audit.refold import Refolded, RefoldError
-from audit.restore import Restored, RestoreError
+from audit.restore import Restored
 from audit.restore import restore as restore_log
-from audit.run import Report, ResumeError, Source, lines, verify_all, verify_log
-from audit.selection import Selection, SelectionError, moment_of
-from audit.timeline import MomentError
+from audit.run import Report, Source, lines, verify_all, verify_log
+from audit.selection import Selection, moment_of
+from cli import studies
 from cli.database import opened
+from cli.desk import asking, at_desk, id_of, sitting, write
 from cli.errors import Failure
-from cli.system import Json, run, settings
-from domain.events import Event
-from domain.issue import Issue as IssueState
+from cli.system import Json, settings
 from domain.wire import truncate
 from observability import configure_logging
 from settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Prove what happened: replay, seals, bundles, what-if.")
+
+studies.register(app)
 
 IssueId = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]
 Query = Annotated[str, typer.Option("--query", help="e.g. 'category=leak compound=demo since=2026-11-01'; empty: all.")]
@@ -51,10 +48,6 @@ Heads = Annotated[Path | None, typer.Option(help="The folder of published heads,
 Key = Annotated[str | None, typer.Option(help="The log's public key, which you have from elsewhere.")]
 
 _FAILED: Final = 1
-_EXPECTED: Final = (
-    UnknownError, NotYetError, bundle.BundleError, ArchiveError, RefoldError, KeyringError, NoteError, ResumeError,
-    SelectionError, MomentError, UnfitError, RestoreError, UnlikeError,
-)  # fmt: skip
 
 
 @app.command()
@@ -83,11 +76,11 @@ def verify(
     source = Source(chosen.database, chosen.archive_url, rows=not no_rows, commands=not fold_only)
     done = Report(_asked(issue, since, source), truncate(datetime.now(UTC)), rows=source.rows)
     if issue is not None:
-        done.take(_asking(_one(chosen, issue, source)))
+        done.take(asking(_one(chosen, issue, source)))
     else:
-        _asking(_all(chosen, source, done, since, workers, resume, heads, key, quiet=as_json))
+        asking(_all(chosen, source, done, since, workers, resume, heads, key, quiet=as_json))
     if html is not None:
-        _write(html, report.page(done))
+        write(html, report.page(done))
     if as_json:
         _print(done.plain())
     else:
@@ -111,13 +104,13 @@ def export(
 
     async def work(desk: Desk) -> int:
         if issue is not None:
-            return await desk.export([await _id(desk, issue)], output)
+            return await desk.export([await id_of(desk, issue)], output)
         found = [each async for each in Selection.parse(query or "").sealed.issues(desk.holdings.database)]
         if not found:
             raise UnknownError(f"no sealed issue is meant by {query!r}")
         return await desk.export(found, output)
 
-    count = _at_desk(work)
+    count = at_desk(work)
     typer.echo(f"{count} issues in {output}: read {output / 'README.md'}")
 
 
@@ -129,7 +122,7 @@ def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE")], *, key: Key
     told = [str(folder), *(("--key", key) if key else ())]
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         code = verifier.main(told)
-    verdicts = _asking(bundle.check(folder))
+    verdicts = asking(bundle.check(folder))
     findings = [finding for verdict in verdicts for finding in verdict.findings]
     if as_json:
         _print(
@@ -156,8 +149,8 @@ def head(
     if publish:
         chosen = settings()
         configure_logging(chosen.log_level, chosen.log_format)  # else what is logged would be printed before the note
-        _asking(_publish(chosen))
-    found = _at_desk(lambda desk: desk.head())
+        asking(_publish(chosen))
+    found = at_desk(lambda desk: desk.head())
     if as_json:
         _print(found)
     else:
@@ -169,9 +162,9 @@ def prove(issue: IssueId) -> None:
     """The proof, as JSON, that an issue is in the log of the newest published head."""
 
     async def work(desk: Desk) -> dict[str, Any]:
-        return await desk.proof(await _id(desk, issue))
+        return await desk.proof(await id_of(desk, issue))
 
-    _print(_at_desk(work))
+    _print(at_desk(work))
 
 
 @app.command()
@@ -184,9 +177,9 @@ def timeline(
     """The issue as it was: its state, who was responsible, what was due."""
 
     async def work(desk: Desk) -> dict[str, Any]:
-        return await desk.view(await _id(desk, issue), at)
+        return await desk.view(await id_of(desk, issue), at)
 
-    found = _at_desk(work)
+    found = at_desk(work)
     if as_json:
         _print(found)
         return
@@ -199,9 +192,9 @@ def diff(issue: IssueId, *, as_json: Json = False) -> None:
     """Temporal's history, the archive and SQL beside each other; exit code 0 only if they agree."""
 
     async def work(desk: Desk) -> Any:
-        return await desk.difference(await _id(desk, issue))
+        return await desk.difference(await id_of(desk, issue))
 
-    found = _at_desk(work, temporal=True)
+    found = at_desk(work, temporal=True)
     if as_json:
         _print(found.plain())
     else:
@@ -217,92 +210,13 @@ def diff(issue: IssueId, *, as_json: Json = False) -> None:
 
 
 @app.command()
-def whatif(
-    *,
-    policy: Annotated[str | None, typer.Option(help="id of a shipped pack, or the path of a .toml file.")] = None,
-    calendar: Annotated[
-        Path | None, typer.Option(help="A calendar, or a folder of them, over the shipped ones.")
-    ] = None,
-    query: Query = "",
-    csv: Annotated[Path | None, typer.Option(help="Write the figures as CSV.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with charts.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Fold what people really did again under other rules: what would have been late, and what would have climbed."""
-    from audit.whatif import page
-    from audit.whatif import report as figures
-    from audit.whatif.study import Study
-    from cli.policy import load_pack_or_file as load_policy
-    from policies.loader import PolicyError
-
-    if policy is None and calendar is None:
-        raise Failure("say --policy, --calendar or both")
-    try:
-        rules = load_policy(policy) if policy is not None else None
-    except PolicyError as error:
-        raise Failure(str(error.problems[0])) from None
-    years = _calendars(calendar) if calendar is not None else None
-
-    async def work(desk: Desk) -> Study:
-        study = Study(rules, years, truncate(datetime.now(UTC)))
-
-        def add_all(cases: Iterator[Refolded]) -> None:
-            for case in cases:
-                study.add(case)
-
-        await in_thread(add_all, desk.closed(Selection.parse(query)))
-        return study
-
-    study = _at_desk(work)
-    if csv is not None:
-        _write(csv, figures.as_csv(study))
-    if html is not None:
-        _write(html, page.as_html(study))
-    typer.echo(figures.json_text(study) if as_json else figures.as_text(study))
-
-
-@app.command()
-def mining(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
-    *,
-    form: Annotated[str, typer.Option("--format", help="ocel (OCEL 2.0 JSON) or xes (IEEE 1849).")] = "ocel",
-    query: Query = "",
-    names: Annotated[bool, typer.Option("--names", help="Real ids of people instead of pseudonyms.")] = False,
-) -> None:
-    """Export events for process mining."""
-    from audit.mining.ocel import write_ocel
-    from audit.mining.xes import write_xes
-
-    write: Mapping[str, Callable[..., Any]] = {"ocel": write_ocel, "xes": write_xes}
-    if form not in write:
-        raise Failure(f"no format {form!r}: ocel or xes")
-    chosen = settings()
-
-    async def work(desk: Desk) -> Any:
-        def export_all(told: Iterator[tuple[IssueState, list[Event]]]) -> Any:
-            draft = output.with_name(f".{output.name}.part")
-            try:
-                with draft.open("wb") as file:
-                    written = write[form](_tellings(told), file, chosen.server_secret(), names=names)
-                draft.replace(output)
-            finally:
-                draft.unlink(missing_ok=True)
-            return written
-
-        return await in_thread(export_all, desk.told(Selection.parse(query)))
-
-    written = _at_desk(work)
-    typer.echo(f"{written.issues} issues, {written.events} events in {output}")
-
-
-@app.command()
 def restore() -> None:
     """Refill the log in SQL from the archive and the published heads, after a backup was put back. Stop the workers first."""
 
     async def work(desk: Desk) -> Restored:
         return await restore_log(desk.holdings.database, desk.holdings.archive, desk.heads, truncate(datetime.now(UTC)))
 
-    done = _at_desk(work)
+    done = at_desk(work)
     typer.echo(f"put back: {done.leaves} leaves, {done.runs} runs, {done.heads} heads")
 
 
@@ -323,11 +237,6 @@ def keygen(
         typer.echo(f"from now on {ring.vkey} signs; auditors keep the first key", err=True)
 
 
-def _tellings(told: Iterator[tuple[IssueState, list[Event]]]) -> Iterator[Told]:
-    for start, events in told:
-        yield tell(start, events)
-
-
 def _asked(issue: str | None, since: str | None, source: Source) -> str:
     what = issue if issue is not None else f"since {since}" if since is not None else "all"
     left_out = [name for name, on in (("commands", source.commands), ("rows", source.rows)) if not on]
@@ -335,8 +244,8 @@ def _asked(issue: str | None, since: str | None, source: Source) -> str:
 
 
 async def _one(chosen: Settings, issue: str, source: Source) -> Verdict:
-    async with _desk(chosen, rows=source.rows) as desk:
-        return await desk.verdict(await _id(desk, issue), commands=source.commands)
+    async with sitting(chosen, rows=source.rows) as desk:
+        return await desk.verdict(await id_of(desk, issue), commands=source.commands)
 
 
 async def _all(
@@ -369,57 +278,6 @@ async def _publish(chosen: Settings) -> None:
     async with opened(chosen) as database:
         ring, outlets = Keyring.open(chosen.seal_keys_folder), Outlets(chosen.heads_folder, chosen.recipients)
         await publish_head(database, ring, outlets, truncate(datetime.now(UTC)))
-
-
-@asynccontextmanager
-async def _desk(chosen: Settings, *, rows: bool = True, temporal: bool = False) -> AsyncGenerator[Desk]:
-    from api.temporal import connect
-
-    async with opened(chosen) as database:
-        client = await connect(chosen, timeout=2.0) if temporal else None
-        yield Desk(Holdings(database, Archive(chosen.archive_url), rows=rows), chosen.heads_folder, client)
-
-
-def _at_desk(work: Callable[[Desk], Coroutine[Any, Any, Any]], *, temporal: bool = False) -> Any:
-    async def sit() -> Any:
-        async with _desk(settings(), temporal=temporal) as desk:
-            return await work(desk)
-
-    return _asking(sit())
-
-
-def _asking(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result; what the auditor can mend becomes one line."""
-    try:
-        return run(work)
-    except _EXPECTED as error:
-        raise Failure(str(error)) from None
-
-
-async def _id(desk: Desk, issue: str) -> str:
-    """The id, where a number was given."""
-    if not issue.startswith("JS-"):
-        return issue
-    found = [each async for each in Selection.parse(f"number={issue}").issues(desk.holdings.database)]
-    if not found:
-        raise UnknownError(f"there is no issue {issue} here")
-    return found[0]
-
-
-def _calendars(override: Path) -> Any:
-    from calendars import CalendarError, load_all
-
-    try:
-        return load_all(override)
-    except CalendarError as error:
-        raise Failure(str(error)) from None
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, "utf-8", newline="")
-    except OSError as error:
-        raise Failure(f"{file} cannot be written: {error.strerror}") from None
 
 
 def _print(plain: Any) -> None:

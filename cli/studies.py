@@ -1,0 +1,118 @@
+"""Studies of what happened: `jiesu audit whatif` and `jiesu audit mining`."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from audit.desk import Desk, in_thread
+from audit.mining.cases import Told, tell
+from audit.refold import Refolded
+from audit.selection import Selection
+from cli.desk import at_desk, write
+from cli.errors import Failure
+from cli.system import Json, settings
+from domain.events import Event
+from domain.issue import Issue as IssueState
+from domain.wire import truncate
+
+Query = Annotated[str, typer.Option("--query", help="e.g. 'category=leak compound=demo since=2026-11-01'; empty: all.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the subcommands to `jiesu audit`."""
+    app.command()(whatif)
+    app.command()(mining)
+
+
+def whatif(
+    *,
+    policy: Annotated[str | None, typer.Option(help="id of a shipped pack, or the path of a .toml file.")] = None,
+    calendar: Annotated[
+        Path | None, typer.Option(help="A calendar, or a folder of them, over the shipped ones.")
+    ] = None,
+    query: Query = "",
+    csv: Annotated[Path | None, typer.Option(help="Write the figures as CSV.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with charts.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fold what people really did again under other rules: what would have been late, and what would have climbed."""
+    from audit.whatif import page
+    from audit.whatif import report as figures
+    from audit.whatif.study import Study
+    from cli.policy import load_pack_or_file as load_policy
+    from policies.loader import PolicyError
+
+    if policy is None and calendar is None:
+        raise Failure("say --policy, --calendar or both")
+    try:
+        rules = load_policy(policy) if policy is not None else None
+    except PolicyError as error:
+        raise Failure(str(error.problems[0])) from None
+    years = _calendars(calendar) if calendar is not None else None
+
+    async def work(desk: Desk) -> Study:
+        study = Study(rules, years, truncate(datetime.now(UTC)))
+
+        def add_all(cases: Iterator[Refolded]) -> None:
+            for case in cases:
+                study.add(case)
+
+        await in_thread(add_all, desk.closed(Selection.parse(query)))
+        return study
+
+    study = at_desk(work)
+    if csv is not None:
+        write(csv, figures.as_csv(study))
+    if html is not None:
+        write(html, page.as_html(study))
+    typer.echo(figures.json_text(study) if as_json else figures.as_text(study))
+
+
+def mining(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
+    *,
+    form: Annotated[str, typer.Option("--format", help="ocel (OCEL 2.0 JSON) or xes (IEEE 1849).")] = "ocel",
+    query: Query = "",
+    names: Annotated[bool, typer.Option("--names", help="Real ids of people instead of pseudonyms.")] = False,
+) -> None:
+    """Export events for process mining."""
+    from audit.mining.ocel import write_ocel
+    from audit.mining.xes import write_xes
+
+    writers: Mapping[str, Callable[..., Any]] = {"ocel": write_ocel, "xes": write_xes}
+    if form not in writers:
+        raise Failure(f"no format {form!r}: ocel or xes")
+    chosen = settings()
+
+    async def work(desk: Desk) -> Any:
+        def export_all(told: Iterator[tuple[IssueState, list[Event]]]) -> Any:
+            draft = output.with_name(f".{output.name}.part")
+            try:
+                with draft.open("wb") as file:
+                    written = writers[form](_tellings(told), file, chosen.server_secret(), names=names)
+                draft.replace(output)
+            finally:
+                draft.unlink(missing_ok=True)
+            return written
+
+        return await in_thread(export_all, desk.told(Selection.parse(query)))
+
+    written = at_desk(work)
+    typer.echo(f"{written.issues} issues, {written.events} events in {output}")
+
+
+def _tellings(told: Iterator[tuple[IssueState, list[Event]]]) -> Iterator[Told]:
+    for start, events in told:
+        yield tell(start, events)
+
+
+def _calendars(override: Path) -> Any:
+    from calendars import CalendarError, load_all
+
+    try:
+        return load_all(override)
+    except CalendarError as error:
+        raise Failure(str(error)) from None
