@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -78,11 +79,11 @@ def build(client: Client, database: Database, upkeep: Sequence[Activity] = (), *
     return Worker(client, task_queue=TASK_QUEUE, workflows=workflows, activities=activities, **settings)
 
 
-def handlers(client: Client, database: Database, archive: Archive) -> Mapping[str, Handler]:
+def handlers(client: Client, database: Database, archive: Archive, heads: Path | None = None) -> Mapping[str, Handler]:
     """Job name -> what does it."""
     return {
         "tell_merged": SignalJobs(client).tell_merged,
-        "archive": Archivist(client, database, archive).archive,
+        "archive": Archivist(client, database, archive, heads).archive,
     }
 
 
@@ -131,7 +132,7 @@ async def serve(settings: Settings) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     watch = Watch(client, database, registry)
-    deliverer = Deliverer(database, TableGateway(database), handlers(client, database, archive))
+    deliverer = Deliverer(database, TableGateway(database), handlers(client, database, archive, settings.heads_folder))
     daily = DailyHead(database, settings.seal_keys_folder, Outlets(settings.heads_folder, settings.recipients))
     try:
         async with build(client, database, [Reconciler(client, database).reconcile, daily.seal_day]):

@@ -115,9 +115,12 @@ class Archive:
         except MissingError:
             return None
         try:
-            return cast("dict[str, Any]", json.loads(unpack(key, packed)))
-        except ValueError as error:
+            found = json.loads(unpack(key, packed))
+        except (ValueError, RecursionError) as error:
             raise ArchiveError(f"{key} is no seal: {error}") from None
+        if not isinstance(found, dict):
+            raise ArchiveError(f"{key} is no seal: no JSON object")
+        return cast("dict[str, Any]", found)
 
     async def shelves(self) -> AsyncIterator[Shelf]:
         """Every issue of which something lies here, some at a time, in the same order each time. Raises ArchiveError."""
@@ -195,7 +198,7 @@ def history_bytes(events: list[HistoryEvent]) -> bytes:
 
 
 def parse_history(where: str, history: bytes) -> list[HistoryEvent]:
-    """The events of a run. Raises ArchiveError, and so for bytes that this code does not give back unchanged."""
+    """The events of a run. Raises ArchiveError."""
     parsed = History()
     try:
         parsed.ParseFromString(history)

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -23,6 +24,7 @@ from activities.notices import Clock, UndeliveredError, now_utc
 from audit import log as merkle_log
 from audit.archive import Archive, ArchiveError, DifferentError, Stored, history_bytes, parse_history
 from audit.case import Case, Leaf, Verdict
+from audit.log_check import largest
 from audit.merkle import HASH_BYTES
 from audit.record import SealedRun, build, code_here, places
 from audit.refold import Refolded, RefoldError, refold
@@ -54,10 +56,13 @@ class _Archived:
 class Archivist:
     """See the module. One to a process: it replays one issue at a time, which takes 10 to 20 ms of its event loop."""
 
-    def __init__(self, client: Client, database: Database, archive: Archive, clock: Clock = now_utc) -> None:
+    def __init__(
+        self, client: Client, database: Database, archive: Archive, heads: Path | None = None, clock: Clock = now_utc
+    ) -> None:
         self._client = client
         self._database = database
         self._archive = archive
+        self._heads = heads
         self._clock = clock
         self._turn = asyncio.Lock()
 
@@ -93,10 +98,19 @@ class Archivist:
             if await self._is_closed(issue):
                 raise UndeliveredError("the execution has not ended yet")
             return
-        if await self._archive.get_seal(issue) is not None:
+        if await self._is_behind(issue):
             await self._alarm("log-behind", issue)
             raise UndeliveredError("the archive holds a seal that SQL does not know of: `jiesu audit restore`")
         await self._seal(issue, archived)
+
+    async def _is_behind(self, issue: str) -> bool:
+        """Whether SQL lacks leaves, so that a new one would take the place of another."""
+        if await self._archive.get_seal(issue) is not None:
+            return True
+        if self._heads is None:
+            return False
+        size = await self._database.transact(merkle_log.size)
+        return size < await asyncio.to_thread(largest, self._heads)
 
     async def _put_run(self, issue: str, run: Run, n: int | None) -> _Archived:
         name = -1 if n is None else n

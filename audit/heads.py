@@ -72,7 +72,7 @@ class DailyHead:
         except KeyringError as error:
             log.error("head.no_key", error=str(error))  # noqa: TRY400 - the message says it all
             await self._alarm("no-seal-key", {"error": str(error)}, now)
-        except UnfitError as error:
+        except (UnfitError, NoteError) as error:
             log.error("head.not_signed", error=str(error))  # noqa: TRY400
             await self._alarm("log-rewritten", {"error": str(error)}, now)
         except OSError as error:
@@ -97,10 +97,11 @@ async def publish(database: Database, keyring: Keyring, outlets: Outlets, now: d
 
     A log that has not grown gets a head too: it says that nothing was added. Raises UnfitError, KeyringError.
     """
-    at = max(now.replace(microsecond=0), keyring.since or now.replace(microsecond=0))
     async with database.read() as session:
         leaves = await session.run_sync(merkle_log.bare_leaves)
         known = await session.run_sync(merkle_log.heads)
+    # Never before an earlier head, nor before its key: a clock may have been set back.
+    at = max([now.replace(microsecond=0), *(each.at for each in known[-1:]), *filter(None, [keyring.since])])
     tree, trust = Tree(leaf.leaf for leaf in leaves), Trust(keyring.first_vkey, keyring.rotations)
     _must_hold(finding for each in known for finding in check_head(name_of(each), each.note, tree, trust))
     # One that was signed, but not put outside before the process was killed.

@@ -87,13 +87,13 @@ class Holdings:
         """Every leaf in order of position, or so many of them, without salt and record: what a tree is made of."""
         async with self.database.read() as session:
             rows = await session.execute(select(SealRow.position, SealRow.leaf).order_by(SealRow.position).limit(most))
-            return [Leaf(position, _digest(leaf), None, None) for position, leaf in rows]
+            return [Leaf(position, digest_in(leaf), None, None) for position, leaf in rows]
 
     async def _leaf(self, session: AsyncSession, issue: str) -> Leaf | None:
         row = await session.scalar(select(SealRow).where(SealRow.issue == issue))
         if row is None:
             return None
-        return Leaf(row.position, _digest(row.leaf), None if row.salt is None else _digest(row.salt), row.record)
+        return Leaf(row.position, digest_in(row.leaf), None if row.salt is None else digest_in(row.salt), row.record)
 
     async def _rows_of(self, session: AsyncSession, issue: str) -> Rows:
         row = await session.scalar(select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state)))
@@ -126,7 +126,7 @@ def leaf_from(row: SealRow) -> Leaf:
     return Leaf(row.position, bytes.fromhex(row.leaf), salt, row.record)
 
 
-def _digest(text: str) -> bytes:
+def digest_in(text: str) -> bytes:
     """The bytes of a hexadecimal text; what somebody wrote in place of one becomes zeros, which fit nothing."""
     try:
         found = bytes.fromhex(text)

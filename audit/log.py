@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from audit.case import Leaf
-from audit.holdings import leaf_from
+from audit.holdings import digest_in, leaf_from
 from audit.merkle import commitment, leaf_hash
 from audit.notes import Head
 from db.tables import HeadRow, SealRow
@@ -64,7 +64,7 @@ def leaf_of(session: Session, issue: str) -> Leaf | None:
 def bare_leaves(session: Session) -> list[Leaf]:
     """Every leaf in order of position, without salt and record: what a tree is made of."""
     rows = session.execute(select(SealRow.position, SealRow.leaf).order_by(SealRow.position))
-    return [Leaf(position, bytes.fromhex(leaf), None, None) for position, leaf in rows]
+    return [Leaf(position, digest_in(leaf), None, None) for position, leaf in rows]
 
 
 def leaves(session: Session) -> list[bytes]:

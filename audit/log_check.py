@@ -1,5 +1,6 @@
 """Whether the log is the one whose heads were published: nothing taken away, put in, moved or written over."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,10 @@ class UnlikeError(RuntimeError):
 
 
 UNPINNED: Final = "the key is the one beside the heads: whoever wrote them could have made it, so pin it from elsewhere"
+
+
+_NAME: Final = re.compile(r"(?P<size>\d{1,18})-\d{8}T\d{6}Z\.txt")
+"""What else people lay beside the heads is not ours."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,14 @@ class Trust:
 
 def published(folder: Path) -> dict[str, str]:
     """The notes in an export folder, by file name."""
-    found = {file.name: file.read_text("utf-8", "replace") for file in sorted(folder.glob("*.txt"))}
-    found.pop(FIRST, None)
-    return found
+    files = sorted(file for file in folder.glob("*.txt") if _NAME.fullmatch(file.name))
+    return {file.name: file.read_text("utf-8", "replace") for file in files}
+
+
+def largest(folder: Path) -> int:
+    """The largest log of which a head was published, by the names of the files; 0 if none was."""
+    found = (_NAME.fullmatch(file.name) for file in folder.glob("*.txt"))
+    return max((int(name["size"]) for name in found if name), default=0)
 
 
 def check_log(

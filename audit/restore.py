@@ -5,6 +5,7 @@ hold any more.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,7 +79,7 @@ async def restore(database: Database, archive: Archive, heads: Path, now: dateti
 
 
 async def _put_back(database: Database, archive: Archive, shelves: list[Shelf], done: Restored, now: datetime) -> None:
-    found = [(seal, await _runs(archive, shelf, seal["record"]["issue"], now)) for shelf in shelves
+    found = [(seal, await _runs(archive, shelf, seal["record"], now)) for shelf in shelves
              if shelf.seal is not None and (seal := await archive.seal_at(shelf.seal)) is not None]  # fmt: skip
     async with database.write() as session:
         await session.run_sync(hold)
@@ -114,15 +115,18 @@ async def _put_leaf(session: AsyncSession, seal: dict[str, Any]) -> bool:
     return True
 
 
-async def _runs(archive: Archive, shelf: Shelf, issue: str, now: datetime) -> list[ArchiveRow]:
-    """The index of what lies on the shelf."""
+async def _runs(archive: Archive, shelf: Shelf, record: dict[str, Any], now: datetime) -> list[ArchiveRow]:
+    """The index of what lies on the shelf: the runs that were sealed in their order, what a reset cut off below 0."""
     rows: list[ArchiveRow] = []
-    for (n, run), key in shelf.runs.items():
+    sealed = {run: n for n, run in enumerate(each["run"] for each in record["runs"])}
+    aside = itertools.count(-1, -1)
+    for (_, run), key in shelf.runs.items():
+        n = sealed[run] if run in sealed else next(aside)
         stored, history = await archive.read_run(key)
         events = parse_history(key, history)
         rows.append(
             ArchiveRow(
-                run=run, issue=issue, n=n, key=key, sha256=stored.sha256, events=len(events), size=stored.size,
+                run=run, issue=record["issue"], n=n, key=key, sha256=stored.sha256, events=len(events), size=stored.size,
                 stored=stored.stored, ended_at=moment(events[-1]), archived_at=now,
             )
         )  # fmt: skip

@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import contextlib
+import hashlib
 import json
 import multiprocessing
 import os
@@ -21,7 +22,7 @@ from sqlalchemy.orm import Session
 from audit.archive import Archive
 from audit.case import Finding, Verdict
 from audit.holdings import Holdings
-from audit.log_check import Trust, check_log, published
+from audit.log_check import Trust, check_log, newest, published
 from audit.verify import verify
 from db.engine import Database
 from db.tables import CalendarsRow, HeadRow, IssueRow, PolicyRow, SealRow
@@ -36,6 +37,9 @@ _AHEAD: Final = 4
 """Chunks for each process that wait their turn."""
 SETTLED: Final = timedelta(hours=1)
 """A closed issue is archived within seconds; one that is not by then was kept from it."""
+
+COVERED: Final = timedelta(hours=26)
+"""A head is published each day, and covers what was sealed before it."""
 
 Progress = Callable[[int, int], None]
 """Told how many issues of how many are done."""
@@ -109,8 +113,9 @@ async def verify_all(
     """
     async with opened(source) as holdings:
         issues = [issue async for _, issue in holdings.sealed(since)]
-    notes = _Notes(done, report.asked)
-    known = notes.read()
+    notes = _Notes(done, report.asked, source)
+    held = notes.read()
+    known = {issue: held[issue] for issue in issues if issue in held}
     for verdict in known.values():
         report.take(verdict)
     left = [issue for issue in issues if issue not in known]
@@ -123,6 +128,7 @@ async def verify_all(
             report.take(verdict)
         finished += len(verdicts)
         progress(finished, len(issues))
+    notes.finish()
 
 
 async def verify_log(source: Source, heads: Path, trust: Trust | None, report: Report) -> None:
@@ -135,7 +141,16 @@ async def verify_log(source: Source, heads: Path, trust: Trust | None, report: R
             late = IssueRow.closed_at < report.at - SETTLED
             unsealed = select(IssueRow.id).where(late, IssueRow.id.not_in(select(SealRow.issue)))
             missing = list(await session.scalars(unsealed.order_by(IssueRow.id)))
-    outside = await asyncio.to_thread(published, heads)
+        outside = await asyncio.to_thread(published, heads)
+        head = newest(outside.values())
+        async with holdings.database.read() as session:
+            first = select(SealRow).where(SealRow.position >= (head[0].size if head else 0)).order_by(SealRow.position)
+            loose = await session.scalar(first.limit(1))
+    if loose is not None and ((head is None and trust is not None) or loose.sealed_at < report.at - COVERED):
+        what = (
+            f"no published head holds the log to what it is from leaf {loose.position} on, sealed at {loose.sealed_at}"
+        )
+        report.findings.append(Finding("head", None, "heads", what))
     report.leaves, report.heads = len(leaves), len(outside)
     report.findings += check_log(leaves, notes, outside, trust)
     report.findings += [Finding("archive", issue, "log", "it is closed, and was never sealed") for issue in missing]
@@ -209,26 +224,37 @@ async def _verified(source: Source, issues: Sequence[str]) -> list[Verdict]:
 
 
 class _Notes:
-    """The file of a run: a line that says what was asked, then one for each issue that is done."""
+    """The file of a run: a line that says what was asked of what, one for each issue that is done, a last one."""
 
-    def __init__(self, file: Path | None, asked: str) -> None:
+    def __init__(self, file: Path | None, asked: str, source: Source) -> None:
         self._file = file
         self._asked = asked
-        self._head = f"{json.dumps({'asked': asked})}\n"
+        # By digest: a database's URL may hold a password.
+        where = hashlib.sha256(f"{source.database} {source.archive}".encode()).hexdigest()[:16]
+        self._head = f"{json.dumps({'asked': asked, 'of': where})}\n"
 
     def read(self) -> dict[str, Verdict]:
         if self._file is None or not self._file.exists():
             return {}
         text = self._file.read_text("utf-8", "replace")
         if not text.startswith(self._head) and not self._head.startswith(text):
-            raise ResumeError(f"{self._file} is not of a run of `{self._asked}`")
+            raise ResumeError(f"{self._file} is not of a run of `{self._asked}` here")
         whole = text[: text.rfind("\n") + 1]  # the last line may have been cut off when the run was
         if whole != text:
             self._file.write_text(whole, "utf-8")
+        if whole.endswith(_FINISHED):
+            raise ResumeError(f"{self._file} is of a run that came to its end: name another file")
         try:
             return {(verdict := _verdict(line)).issue: verdict for line in whole.splitlines()[1:]}
         except (ValueError, TypeError, LookupError):
             raise ResumeError(f"{self._file} holds what no run of this version wrote") from None
+
+    def finish(self) -> None:
+        """What was verified once does not count for the next run."""
+        self.add(())
+        if self._file is not None:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(_FINISHED)
 
     def add(self, verdicts: Iterable[Verdict]) -> None:
         if self._file is None:
@@ -237,6 +263,9 @@ class _Notes:
             if not file.tell():
                 file.write(self._head)
             file.writelines(f"{json.dumps(asdict(each))}\n" for each in verdicts)
+
+
+_FINISHED: Final = '{"finished": true}\n'
 
 
 def _verdict(line: str) -> Verdict:
@@ -249,7 +278,7 @@ def lines(report: Report) -> Iterator[str]:
     """The report as text, one line for each thing that was looked at and for each that does not hold."""
     yield f"{report.asked}: {report.issues} issues, {report.runs} runs, {report.commands} commands, {report.events} events"
     if report.erased:
-        yield f"of these {report.erased} verified, content erased"
+        yield f"of these {report.erased} without content: their leaves hold, and an erasure of each must be on record"
     if report.leaves or report.heads:
         yield f"log: {report.leaves} leaves, {report.heads} published heads"
     yield from map(str, report.findings)

@@ -352,7 +352,14 @@ def verify(root: Path, vkey: str | None, kept: Sequence[str], report: Report) ->
             with report.section():
                 path = Path(file)
                 if head := check_head(path.parent, path.name, keys, report):
-                    check_growth(root, names, file, head, newest, report)
+                    if head.size > newest.size:  # an older bundle, or a log that was cut short
+                        report.check(
+                            False,
+                            file,
+                            f"the bundle, of {newest.size} issues, is no older than this head: ask for a newer one",
+                        )
+                    else:
+                        check_growth(root, names, file, head, newest, report)
     for issue in issues:
         with report.section():
             check_issue(root, issue, heads, report)

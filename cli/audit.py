@@ -77,6 +77,7 @@ def verify(
     done = Report(_asked(issue, since, source), truncate(datetime.now(UTC)), rows=source.rows)
     if issue is not None:
         done.take(asking(_one(chosen, issue, source)))
+        asking(_log(chosen, source, done, heads, key))
     else:
         asking(_all(chosen, source, done, since, workers, resume, heads, key, quiet=as_json))
     if html is not None:
@@ -115,11 +116,18 @@ def export(
 
 
 @app.command()
-def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE")], *, key: Key = None, as_json: Json = False) -> None:
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    *,
+    key: Key = None,
+    head: Annotated[list[Path] | None, typer.Option("--head", help="A published head that you kept.")] = None,
+    as_json: Json = False,
+) -> None:
     """Verify a bundle offline: seals and proofs by its verifier, then strict replay with the rules of this version."""
     from audit import verifier
 
-    told = [str(folder), *(("--key", key) if key else ())]
+    kept = [word for file in head or () for word in ("--head", str(file))]
+    told = [str(folder), *(("--key", key) if key else ()), *kept]
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         code = verifier.main(told)
     verdicts = asking(bundle.check(folder))
@@ -254,7 +262,6 @@ async def _all(
 ) -> None:  # fmt: skip
     async with opened(chosen):
         pass  # one line where there is no database
-    folder = heads or chosen.heads_folder
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
         console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(),
@@ -265,6 +272,14 @@ async def _all(
             source, done, since=moment_of(since) if since else None, done=resume, workers=workers,
             progress=lambda finished, total: bar.update(task, completed=finished, total=total),
         )  # fmt: skip
+    await _log(chosen, source, done, heads, key)
+
+
+async def _log(chosen: Settings, source: Source, done: Report, heads: Path | None, key: str | None) -> None:
+    """The log itself, of which each issue is a leaf."""
+    if heads is not None and not heads.is_dir():  # noqa: ASYNC240 - one look
+        raise Failure(f"{heads} is no folder")
+    folder = heads or chosen.heads_folder
     done.pinned = key is not None
     has_key = key is not None or (folder / FIRST).exists()
     if not has_key:

@@ -66,7 +66,7 @@ class WhatIfBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    policy: Annotated[str, Field(min_length=1, max_length=60_000)]
+    policy: Annotated[str, Field(min_length=1, max_length=20_000)]
     query: Annotated[str, Field(max_length=_LONGEST)] = ""
 
 
@@ -168,7 +168,7 @@ async def whatif(body: _WhatIf, who: Auditor, use: Use, at: AtDesk) -> Response:
         raise Invalid(("query", reason))
     policy = use.policies.get(body.policy)
     try:
-        policy = policy or load_text(body.policy, "policy")
+        policy = policy or await asyncio.to_thread(load_text, body.policy, "policy")
     except PolicyError as error:
         raise Invalid(("policy", str(error).splitlines()[0])) from None
     study = Study(policy, None, use.now())

@@ -26,8 +26,10 @@ async def sealed(database: Database, archive: Archive, outlets: Outlets, ring: K
     """Four issues in the log, a head after the first two and one after all."""
     leaves: list[Leaf] = []
     for n, name in enumerate(NAMES):
-        issue, record = f"golden-{name}", {"issue": f"golden-{name}", "archived_at": format_time(NOW)}
         runs = [history_bytes(list(run.events)) for run in load_runs(name)]
+        issue = f"golden-{name}"
+        names = [{"run": f"{name}-{number}"} for number in range(len(runs))]
+        record = {"issue": issue, "archived_at": format_time(NOW), "runs": names}
         for number, history in enumerate(runs):
             stored = await archive.put_run(issue, number, f"{name}-{number}", history)
             row = ArchiveRow(
@@ -77,6 +79,23 @@ async def test_what_was_lost_is_put_back_and_the_log_goes_on(
     again = await restore(database, archive, outlets.folder, NOW)
     assert (again.leaves, again.runs, again.heads) == (0, 0, 0)
     assert (await publish(database, ring, outlets, NOW.replace(day=25))).size == len(NAMES)
+
+
+async def test_what_a_reset_cut_off_is_put_aside(tmp_path: Path, database: Database, outlets: Outlets) -> None:
+    archive, ring = Archive((tmp_path / "archive").as_uri()), Keyring.create(tmp_path / "keys", "test.example/log")
+    await sealed(database, archive, outlets, ring)
+    (history,) = [history_bytes(list(run.events)) for run in load_runs("standard")]
+    for n, run in ((0, "cut-off"), (-1, "stray"), (-1, "other")):
+        await archive.put_run("golden-standard", n, run, history)
+    async with database.write() as session:
+        await session.execute(delete(SealRow))
+        await session.execute(delete(ArchiveRow))
+    await restore(database, archive, outlets.folder, NOW)
+    async with database.read() as session:
+        rows = await session.execute(select(ArchiveRow.run, ArchiveRow.n).where(ArchiveRow.issue == "golden-standard"))
+        found = dict(rows.tuples().all())
+    assert found.pop("standard-0") == 0
+    assert sorted(found.values()) == [-3, -2, -1]
 
 
 async def test_it_is_behind_before_any_head_was_published(tmp_path: Path, database: Database, outlets: Outlets) -> None:

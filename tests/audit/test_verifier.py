@@ -493,7 +493,7 @@ TAMPERS: dict[Tamper, str] = {
     growth_altered: "heads/3.txt: the log of 7 ",
     growth_left_out: "there is no proofs/consistency/3-7.json",
     log_rewritten: "kept.txt: the log of 7 ",
-    log_cut_short: "kept.txt: the log of 30 continues that of 7: there is no proofs/consistency/7-30.json",
+    log_cut_short: "kept.txt: the bundle, of 7 issues, is no older than this head: ask for a newer one",
     two_logs_of_one_size: "kept.txt: the log of 7 ",
     kept_head_is_no_head_of_this_log: "kept.txt: head of 3 issues",
     record_counts_wrong: "issues/issue-2/history/1.pb: holds 299 events",
