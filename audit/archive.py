@@ -174,7 +174,7 @@ class Archive:
             return bytes(await found.bytes_async())
         except FileNotFoundError:
             raise MissingError(f"{key} is missing") from None
-        except BaseError as error:
+        except (BaseError, ValueError) as error:  # the latter for what cannot be a key
             raise ArchiveError(f"{key} cannot be read: {_line(error)}") from None
 
 

@@ -29,6 +29,7 @@ class Diff:
 
     issue: str
     lines: tuple[Line, ...]
+    witnesses: tuple[str, ...]
     rows: tuple[Finding, ...]
 
     @property
@@ -37,7 +38,8 @@ class Diff:
 
     def plain(self) -> dict[str, Any]:
         lines = [{"seq": line.seq, "same": line.same, **_shown(line)} for line in self.lines]
-        return {"issue": self.issue, "same": self.same, "events": lines, "rows": [str(each) for each in self.rows]}
+        head = {"issue": self.issue, "same": self.same, "witnesses": list(self.witnesses)}
+        return {**head, "events": lines, "rows": [str(each) for each in self.rows]}
 
 
 def compare(case: Case, temporal: Refolded | None, archive: Refolded | None) -> Diff:
@@ -53,10 +55,12 @@ def compare(case: Case, temporal: Refolded | None, archive: Refolded | None) -> 
     lines = tuple(Line(seq, dict(zip(witnesses, each, strict=True))) for seq, each in enumerate(told, 1))
     truth = archive or temporal
     if truth is None or case.rows is None:
-        return Diff(case.issue, lines, ())
+        return Diff(case.issue, lines, tuple(witnesses), ())
     digests = [digest for _, digest in witnesses["archive" if archive is not None else "temporal"]]
     found = check_rows(truth, digests, case.rows)
-    return Diff(case.issue, lines, tuple(each for each in found if not each.where.startswith("event ")))
+    return Diff(
+        case.issue, lines, tuple(witnesses), tuple(each for each in found if not each.where.startswith("event "))
+    )
 
 
 def _shown(line: Line) -> dict[str, str | None]:

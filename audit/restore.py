@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.archive import Archive, Shelf, parse_history
 from audit.log import hold, size
-from audit.log_check import newest, published
+from audit.log_check import largest, newest, published
 from audit.notes import NoteError, parse
 from audit.refold import moment
 from db.engine import Database
@@ -75,6 +75,12 @@ async def restore(database: Database, archive: Archive, heads: Path, now: dateti
                 raise RestoreError(f"head {name}: SQL holds another one of this size and time")
             session.add(HeadRow(size=head.size, at=head.at, root=head.root.hex(), note=note))
             done.heads += 1
+    async with database.read() as session:
+        held = await session.run_sync(size)
+    if held < (covered := await asyncio.to_thread(largest, heads)):
+        raise RestoreError(
+            f"the log has {held} issues, and a head of {covered} was published: is the archive the right one?"
+        )
     return done
 
 

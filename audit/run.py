@@ -23,6 +23,7 @@ from audit.archive import Archive
 from audit.case import Finding, Verdict
 from audit.holdings import Holdings
 from audit.log_check import Trust, check_log, newest, published
+from audit.notes import NoteError, parse
 from audit.verify import verify
 from db.engine import Database
 from db.tables import CalendarsRow, HeadRow, IssueRow, PolicyRow, SealRow
@@ -138,6 +139,7 @@ async def verify_log(source: Source, heads: Path, trust: Trust | None, report: R
         async with holdings.database.read() as session:
             notes = list(await session.scalars(select(HeadRow.note).order_by(HeadRow.at)))
             report.findings += await session.run_sync(_check_pinned)
+            report.findings += await session.run_sync(lambda each: list(_check_heads(each)))
             late = IssueRow.closed_at < report.at - SETTLED
             unsealed = select(IssueRow.id).where(late, IssueRow.id.not_in(select(SealRow.issue)))
             missing = list(await session.scalars(unsealed.order_by(IssueRow.id)))
@@ -158,12 +160,35 @@ async def verify_log(source: Source, heads: Path, trust: Trust | None, report: R
 
 def _check_pinned(session: Session) -> list[Finding]:
     """Policies and calendars are kept under the digest of what they say."""
-    what = "its text is not the one with this digest"
-    policies = session.scalars(select(PolicyRow)).all()
-    altered = [f"policy {row.digest}" for row in policies if digest(row.body) != row.digest]
-    sets = session.scalars(select(CalendarsRow)).all()
-    altered += [f"calendars {row.digest}" for row in sets if digest(row.body) != row.digest]
-    return [Finding("rows", None, where, what) for where in altered]
+    found: list[Finding] = []
+    for table, name in ((PolicyRow, "policy"), (CalendarsRow, "calendars")):
+        try:
+            held = {row.digest: digest(row.body) for row in session.scalars(select(table))}
+        except (ValueError, RecursionError):
+            found.append(Finding("rows", None, name, "one of them is no JSON"))
+            continue
+        found += [
+            Finding("rows", None, f"{name} {key}", "its text is not the one with this digest")
+            for key, own in held.items()
+            if key != own
+        ]
+        columns = (IssueRow.first_policy, IssueRow.policy_digest)
+        if table is CalendarsRow:
+            columns = (IssueRow.first_calendars, IssueRow.calendars_digest)
+        named = {each for column in columns for each in session.scalars(select(column).distinct())}
+        found += [Finding("rows", None, f"{name} {key}", "it is gone") for key in sorted(named - held.keys())]
+    return found
+
+
+def _check_heads(session: Session) -> Iterator[Finding]:
+    """What stands beside a note is what it says."""
+    for row in session.scalars(select(HeadRow).order_by(HeadRow.at)):
+        try:
+            head, _ = parse(row.note)
+        except NoteError:
+            continue  # which is told of as a head that was never put outside
+        if (head.size, head.at, head.root.hex()) != (row.size, row.at, row.root):
+            yield Finding("head", None, f"head {row.size}", "what stands beside its note is not what it says")
 
 
 @contextlib.asynccontextmanager

@@ -18,6 +18,9 @@ def main() -> None:
         except Failure as failure:
             sys.stderr.write(f"jiesu: {failure}\n")
             sys.exit(1)
+        except OSError as error:  # a full disk under the output, say
+            sys.stderr.write(f"jiesu: {error.strerror or error}\n")
+            sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -80,12 +80,12 @@ def verify(
         asking(_log(chosen, source, done, heads, key))
     else:
         asking(_all(chosen, source, done, since, workers, resume, heads, key, quiet=as_json))
-    if html is not None:
-        write(html, report.page(done))
     if as_json:
         _print(done.plain())
     else:
         typer.echo("\n".join(lines(done)))
+    if html is not None:
+        write(html, report.page(done))
     if not done.holds:
         sys.exit(_FAILED)
 
@@ -213,7 +213,10 @@ def diff(issue: IssueId, *, as_json: Json = False) -> None:
         for finding in found.rows:
             typer.echo(f"!! {finding.where}: {finding.what}")
         typer.echo("all witnesses agree" if found.same else "they do NOT agree")
-    if not found.same:
+    missing = [name for name in ("temporal", "archive") if name not in found.witnesses]
+    if missing:
+        typer.echo(f"not compared with {' and '.join(missing)}: away, forgotten, or not there yet", err=True)
+    if not found.same or len(found.witnesses) < 2:
         sys.exit(_FAILED)
 
 

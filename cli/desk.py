@@ -21,11 +21,12 @@ from audit.timeline import MomentError
 from cli.database import opened
 from cli.errors import Failure
 from cli.system import run, settings
+from db.pinned import MissingError
 from settings import Settings
 
 _EXPECTED: Final = (
     UnknownError, NotYetError, BundleError, ArchiveError, RefoldError, KeyringError, NoteError, ResumeError,
-    SelectionError, MomentError, UnfitError, RestoreError, UnlikeError,
+    SelectionError, MomentError, UnfitError, RestoreError, UnlikeError, MissingError,
 )  # fmt: skip
 
 

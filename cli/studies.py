@@ -1,9 +1,10 @@
 """Studies of what happened: `jiesu audit whatif` and `jiesu audit mining`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 
@@ -89,19 +90,32 @@ def mining(
 
     async def work(desk: Desk) -> Any:
         def export_all(told: Iterator[tuple[IssueState, list[Event]]]) -> Any:
-            draft = output.with_name(f".{output.name}.part")
-            try:
-                with draft.open("wb") as file:
-                    written = writers[form](_tellings(told), file, chosen.server_secret(), names=names)
-                draft.replace(output)
-            finally:
-                draft.unlink(missing_ok=True)
-            return written
+            with _replaced(output) as file:
+                return writers[form](_tellings(told), file, chosen.server_secret(), names=names)
 
         return await in_thread(export_all, desk.told(Selection.parse(query)))
 
     written = at_desk(work)
     typer.echo(f"{written.issues} issues, {written.events} events in {output}")
+
+
+@contextmanager
+def _replaced(output: Path) -> Generator[IO[bytes]]:
+    """The file, whole or not at all; a link is followed, and what is no regular file is written to as it is."""
+    target = output.resolve()
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            yield file
+        return
+    draft = target.with_name(f".{target.name}.part")
+    try:
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(target)
+    except OSError as error:
+        raise Failure(f"{output} cannot be written: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _tellings(told: Iterator[tuple[IssueState, list[Event]]]) -> Iterator[Told]:

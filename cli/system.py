@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
 from cli.errors import Failure
+from db.pinned import MissingError
 from embedded import EmbeddedError
 from observability import configure_logging
 from processes import HomeBusy
@@ -33,7 +34,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Runs to the end; what the operator can mend becomes one line."""
     try:
         return asyncio.run(work)
-    except (SettingsError, EmbeddedError, HomeBusy, RPCError, SQLAlchemyError, OSError) as error:
+    except (SettingsError, EmbeddedError, HomeBusy, RPCError, SQLAlchemyError, MissingError, OSError) as error:
         raise Failure(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__) from None
 
 

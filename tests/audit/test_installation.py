@@ -238,6 +238,31 @@ async def test_heads_that_are_gone_are_missed(installation: Installation, tmp_pa
         Trust.beside(copy.heads, "nonsense")
 
 
+@pytest.mark.parametrize(
+    ("tamper", "said"),
+    [
+        ("DELETE FROM policies", "it is gone"),
+        ("UPDATE policies SET body = 'x'", "rows: policy: one of them is no JSON"),
+        ("UPDATE heads SET root = 'x'", "what stands beside its note is not what it says"),
+        ("UPDATE calendars SET body = '[]'", "its text is not the one with this digest"),
+    ],
+)
+async def test_what_is_beside_the_log_is_looked_at(
+    installation: Installation, tmp_path: Path, tamper: str, said: str
+) -> None:
+    copy = installation.copied(tmp_path / "copy")
+    assert copy.sql(tamper) > 0
+    assert any(said in line for line in await log_of(copy, Trust.beside(copy.heads)))
+
+
+async def test_a_key_that_leads_out_of_the_archive_is_a_finding(installation: Installation, tmp_path: Path) -> None:
+    copy = installation.copied(tmp_path / "copy")
+    assert copy.sql("UPDATE archive SET key = '../../etc/passwd' WHERE issue = ?", COVERED[0]) > 0
+    report = await verified(copy)
+    assert {each.step for each in report.findings if each.issue == COVERED[0]} >= {"archive"}
+    assert {each.issue for each in report.findings} == {COVERED[0]}
+
+
 async def test_of_what_was_erased_the_log_still_holds(installation: Installation, tmp_path: Path) -> None:
     copy = installation.copied(tmp_path / "copy")
     copy.erase(COVERED[1])

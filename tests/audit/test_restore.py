@@ -93,7 +93,7 @@ async def test_what_a_reset_cut_off_is_put_aside(tmp_path: Path, database: Datab
     await restore(database, archive, outlets.folder, NOW)
     async with database.read() as session:
         rows = await session.execute(select(ArchiveRow.run, ArchiveRow.n).where(ArchiveRow.issue == "golden-standard"))
-        found = dict(rows.tuples().all())
+        found = dict(rows.all())
     assert found.pop("standard-0") == 0
     assert sorted(found.values()) == [-3, -2, -1]
 

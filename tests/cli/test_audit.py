@@ -107,6 +107,31 @@ def test_a_finding_is_told_and_ends_with_1(copy: Installation, tmp_path: Path) -
     auditor.run("verify", ISSUE, "--no-rows")
 
 
+def test_a_verdict_is_told_though_its_page_cannot_be_written(auditor: Auditor) -> None:
+    arguments = ["audit", "verify", ISSUE, "--html", "/nowhere/report.html"]
+    result = CliRunner().invoke(app, arguments, env=auditor.settings)
+    assert "everything holds" in result.stdout
+    assert isinstance(result.exception, Failure)
+    assert str(result.exception).startswith("/nowhere/report.html cannot be written: No such file")
+
+
+def test_an_export_follows_a_link_and_replaces_no_device(auditor: Auditor, tmp_path: Path) -> None:
+    link, file, pipe = tmp_path / "link", tmp_path / "file", tmp_path / "pipe"
+    file.write_text("old")
+    link.symlink_to(file)
+    auditor.run("mining", "-o", link)
+    assert link.is_symlink()
+    assert json.loads(file.read_text("utf-8"))["events"]
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        auditor.run("mining", "-o", pipe, "--query", f"issue={ISSUE}")
+        assert os.read(reader, 1) == b"{"
+        assert pipe.is_fifo()
+    finally:
+        os.close(reader)
+
+
 def test_an_interrupted_run_is_taken_up(auditor: Auditor, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     auditor.read("verify", "--all", "--resume", notes)
@@ -261,7 +286,6 @@ def test_a_key_is_made_once_and_followed(tmp_path: Path) -> None:
         (("verify", OPEN, "--no-rows"), f"issue {OPEN} is not sealed yet"),
         (("verify", "--since", "soon"), "'soon' is neither a day"),
         (("verify", "--all", "--key", "nonsense"), "a key: not an Ed25519 key"),
-        (("verify", ISSUE, "--html", "/nowhere/report.html"), "/nowhere/report.html cannot be written: No such file"),
         (("export", "-o", "x"), "say either ISSUE or --query"),
         (("export", ISSUE, "--query", "", "-o", "x"), "say either ISSUE or --query"),
         (("export", OPEN, "-o", "x"), f"issue {OPEN} is not sealed yet"),
@@ -281,7 +305,7 @@ def test_a_key_is_made_once_and_followed(tmp_path: Path) -> None:
         (("whatif", "--policy", "52022", "--query", "leak"), "'leak': a condition looks like name=value"),
         (("whatif", "--policy", "52022", "--csv", "/nowhere/f.csv"), "/nowhere/f.csv cannot be written"),
         (("mining", "--format", "csv", "-o", "x"), "no format 'csv': ocel or xes"),
-        (("mining", "-o", "/nowhere/events"), "[Errno 2] No such file or directory"),
+        (("mining", "-o", "/nowhere/events"), "/nowhere/events cannot be written: No such file or directory"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
