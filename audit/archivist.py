@@ -54,7 +54,7 @@ class _Archived:
 
 
 class Archivist:
-    """See the module. One to a process: it replays one issue at a time, which takes 10 to 20 ms of its event loop."""
+    """See the module. One to a process: it replays one issue at a time, which takes its event loop for as long."""
 
     def __init__(
         self, client: Client, database: Database, archive: Archive, heads: Path | None = None, clock: Clock = now_utc

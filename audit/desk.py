@@ -17,6 +17,7 @@ from audit.diff import Diff, compare
 from audit.history import HistoryError, runs_of
 from audit.holdings import Holdings, UnknownError
 from audit.log_check import newest, published, tree_of
+from audit.mining.cases import Told, tell
 from audit.notes import Head
 from audit.refold import Refolded, refold
 from audit.selection import Selection, moment_of
@@ -116,12 +117,12 @@ class Desk:
             if folded is not None:
                 yield folded
 
-    async def told(self, selection: Selection) -> AsyncIterator[tuple[Issue, list[Event]]]:
-        """Every issue of a selection, open ones as well, as SQL tells it: its beginning, and its events."""
+    async def told(self, selection: Selection) -> AsyncIterator[Told]:
+        """Every issue of a selection, open ones as well, as SQL tells it."""
         async for issue in selection.issues(self.holdings.database):
             found = await self._in_sql(issue)
             if found is not None:
-                yield found
+                yield tell(*found)
 
     async def _states_in_sql(self, issue: str) -> list[tuple[Event, Issue]]:
         found = await self._in_sql(issue)

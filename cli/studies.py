@@ -9,14 +9,11 @@ from typing import IO, Annotated, Any
 import typer
 
 from audit.desk import Desk, in_thread
-from audit.mining.cases import Told, tell
-from audit.refold import Refolded
+from audit.mining.cases import Told
 from audit.selection import Selection
 from cli.desk import at_desk, write
 from cli.errors import Failure
 from cli.system import Json, settings
-from domain.events import Event
-from domain.issue import Issue as IssueState
 from domain.wire import truncate
 
 Query = Annotated[str, typer.Option("--query", help="e.g. 'category=leak compound=demo since=2026-11-01'; empty: all.")]
@@ -57,11 +54,7 @@ def whatif(
     async def work(desk: Desk) -> Study:
         study = Study(rules, years, truncate(datetime.now(UTC)))
 
-        def add_all(cases: Iterator[Refolded]) -> None:
-            for case in cases:
-                study.add(case)
-
-        await in_thread(add_all, desk.closed(Selection.parse(query)))
+        await in_thread(study.add_all, desk.closed(Selection.parse(query)))
         return study
 
     study = at_desk(work)
@@ -89,9 +82,9 @@ def mining(
     chosen = settings()
 
     async def work(desk: Desk) -> Any:
-        def export_all(told: Iterator[tuple[IssueState, list[Event]]]) -> Any:
+        def export_all(told: Iterator[Told]) -> Any:
             with _replaced(output) as file:
-                return writers[form](_tellings(told), file, chosen.server_secret(), names=names)
+                return writers[form](told, file, chosen.server_secret(), names=names)
 
         return await in_thread(export_all, desk.told(Selection.parse(query)))
 
@@ -116,11 +109,6 @@ def _replaced(output: Path) -> Generator[IO[bytes]]:
         raise Failure(f"{output} cannot be written: {error.strerror}") from None
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _tellings(told: Iterator[tuple[IssueState, list[Event]]]) -> Iterator[Told]:
-    for start, events in told:
-        yield tell(start, events)
 
 
 def _calendars(override: Path) -> Any:

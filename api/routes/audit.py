@@ -30,18 +30,16 @@ from audit.bundle import BundleError
 from audit.desk import Desk, NotYetError, in_thread
 from audit.holdings import UnknownError
 from audit.log_check import UnlikeError
-from audit.mining.cases import Told, tell
+from audit.mining.cases import Told
 from audit.mining.ocel import write_ocel
 from audit.mining.xes import write_xes
-from audit.refold import Refolded, RefoldError
+from audit.refold import RefoldError
 from audit.selection import Selection, SelectionError
 from audit.timeline import MomentError
 from audit.whatif.report import as_json
 from audit.whatif.study import Study
 from db.tables import IssueRow
 from domain.commands import Actor
-from domain.events import Event
-from domain.issue import Issue
 from policies.loader import PolicyError, load_text
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -174,12 +172,8 @@ async def whatif(body: _WhatIf, who: Auditor, use: Use, at: AtDesk) -> Response:
     study = Study(policy, None, use.now())
     _note(who, "whatif", None, body.query)
 
-    def add_all(cases: Iterator[Refolded]) -> None:
-        for case in cases:
-            study.add(case)
-
     async with use.audits:
-        await _answered(in_thread(add_all, at.closed(_selection(body.query, who))))
+        await _answered(in_thread(study.add_all, at.closed(_selection(body.query, who))))
     return JSONResponse(as_json(study))
 
 
@@ -196,9 +190,9 @@ async def mining(
     gone = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     file = folder / f"issues.{form}"
 
-    def export(told: Iterator[tuple[Issue, list[Event]]]) -> None:
+    def export(told: Iterator[Told]) -> None:
         with file.open("wb") as target:
-            write(_tellings(told), target, use.secret)
+            write(told, target, use.secret)
 
     _note(who, "mining", None, words)
     try:
@@ -208,11 +202,6 @@ async def mining(
         await gone()
         raise
     return FileResponse(file, media_type=media, filename=file.name, background=gone)
-
-
-def _tellings(told: Iterator[tuple[Issue, list[Event]]]) -> Iterator[Told]:
-    for start, events in told:
-        yield tell(start, events)
 
 
 def _selection(words: str, who: Actor) -> Selection:

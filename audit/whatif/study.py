@@ -1,7 +1,7 @@
 """Many real issues under other rules: what happened, the control and the what-if, added up by group."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, get_args
@@ -89,6 +89,11 @@ class Study:
             "whatif": follow(whatif.start, whatif.events, end),
         }
         self._tally(case, facts)
+
+    def add_all(self, cases: Iterable[Refolded]) -> None:
+        """Each in turn; none is kept."""
+        for case in cases:
+            self.add(case)
 
     def groups(self, dimension: Dimension) -> Iterator[tuple[str, Sides]]:
         """The groups of the dimension: levels and categories in their own order, companies by name."""

@@ -22,7 +22,7 @@ from audit.verify import verify
 from db.engine import Database
 from domain.commands import SIGNALS, Undecodable
 from domain.events import EVENTS, Closed
-from domain.evolve import evolve
+from domain.issue import EPOCH
 from support.crowd import Crowd, say
 from support.tampering import insert, subjects
 
@@ -202,18 +202,17 @@ async def timelines_agree(crowd: Crowd) -> int:
     compared = 0
     try:
         desk = Desk(Holdings(database, Archive(crowd.archive_url)), crowd.heads)
-        async for start, events in desk.told(Selection.parse("")):
-            states, state, known = await desk.states(start.id), start, start.since
-            for event in events:
-                state = evolve(state, event)
-                assert timeline.at_event(states, event.seq) == timeline.View(event, state), (start.id, event.seq)
+        async for told in desk.told(Selection.parse("")):
+            states, known, steps = await desk.states(told.issue), EPOCH, list(told.steps)
+            for event, state in steps:
+                assert timeline.at_event(states, event.seq) == timeline.View(event, state), (told.issue, event.seq)
                 known = max(known, event.recorded_at or event.at)  # nothing is known before what came before it
                 seen = timeline.at_time(states, known)
-                assert seen.event.seq >= event.seq, (start.id, event.seq)
+                assert seen.event.seq >= event.seq, (told.issue, event.seq)
                 late = states[seen.event.seq :]
-                assert not late or (late[0][0].recorded_at or late[0][0].at) > known, (start.id, event.seq)
+                assert not late or (late[0][0].recorded_at or late[0][0].at) > known, (told.issue, event.seq)
                 compared += 1
-            assert len(states) == len(events)
+            assert len(states) == len(steps)
     finally:
         await database.close()
     return compared
