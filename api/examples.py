@@ -13,6 +13,7 @@ COMMANDS: Final[Mapping[str, dict[str, Any]]] = {
     "urge": {"text": "还没有人来"},
     "withdraw": {"reason": "自己修好了"},
     "confirm": {"outcome": "solved", "satisfaction": "satisfied", "comment": "很快"},
+    "renew_code": {},
     "reopen": {"reason": "又漏了"},
     "accept": {"note": "马上到"},
     "decline": {"reason": "not_our_duty", "note": "属于市政管网"},

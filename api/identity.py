@@ -17,8 +17,6 @@ from domain.commands import Actor
 from domain.directory import role_fits
 from domain.issue import Issue
 
-GENERATION: Final = 0
-"""Of the tracking codes that are valid; a higher one revokes all that were given out before."""
 _LONGEST_CODE: Final = 64
 
 
@@ -53,9 +51,9 @@ class Caller:
     tracking_code: str | None
     secret: bytes
 
-    def holds_code_of(self, issue: str) -> bool:
-        """Whether the tracking code that was sent is the one of this issue."""
-        valid = codes.tracking_code(self.secret, issue, GENERATION)
+    def holds_code_of(self, issue: Issue) -> bool:
+        """Whether the tracking code that was sent is the one of this issue that is valid now."""
+        valid = codes.tracking_code(self.secret, issue.id, issue.generation)
         sent = self.tracking_code if self.tracking_code is not None else ""
         return codes.tracking_matches(sent, codes.tracking_hash(valid))
 
@@ -63,11 +61,11 @@ class Caller:
         """As whom the caller acts in this issue; None for a stranger with another issue's code."""
         if self.actor is not None:
             return self.actor
-        return Actor(issue.reporter, "resident") if self.holds_code_of(issue.id) else None
+        return Actor(issue.reporter, "resident") if self.holds_code_of(issue) else None
 
     def reported(self, issue: Issue) -> bool:
         """Whether the caller proves to be the one who reported the issue."""
-        return self.holds_code_of(issue.id) or (self.actor is not None and self.actor.person == issue.reporter)
+        return self.holds_code_of(issue) or (self.actor is not None and self.actor.person == issue.reporter)
 
     @property
     def staff(self) -> Actor:

@@ -11,7 +11,7 @@ from typing import Final
 from api import codes
 from api.directory_cache import DirectoryCache
 from api.gateway import Gateway, Pins, Unreachable
-from api.identity import GENERATION, Caller
+from api.identity import Caller
 from api.models import ReportBody
 from api.patience import Patience
 from api.problems import Invalid, KeyReused, NotFound, Unavailable
@@ -73,7 +73,7 @@ class Intake:
             command = Command(command_id, received, actor, report)
             known = await self._start(issue, command, pins, patience)
         _check_same(known, command_id, body)
-        return Taken(known, codes.tracking_code(self._secret, issue, GENERATION))
+        return Taken(known, codes.tracking_code(self._secret, issue, known.generation))
 
     async def _known(self, issue: str, patience: Patience) -> Issue | None:
         try:

@@ -15,6 +15,7 @@ from pydantic import Field as Part
 
 import domain.commands as c
 from domain.commands import SIGNALS, Body
+from domain.personal import Personal
 from domain.vocabulary import Category, Channel
 from domain.wire import Text, WireError, load, parse_time
 from domain.worktime import YearCalendar
@@ -130,7 +131,7 @@ def _part(field: "Field[Any]", hint: Any) -> tuple[Any, Any]:
     personal = bool(field.metadata.get("personal"))
     required = field.default is MISSING and field.default_factory is MISSING
     kind = _kind(hint, personal)
-    if hint is str and required and field.name not in _MAY_BE_EMPTY:
+    if hint in (str, Personal) and required and field.name not in _MAY_BE_EMPTY:
         kind = Annotated[kind, Filled]
     if required:
         return kind, ...
@@ -148,6 +149,8 @@ def _kind(hint: Any, personal: bool) -> Any:
     origin = get_origin(hint)
     if origin is Literal:
         return hint
+    if hint == Personal:  # the caller writes it; who seals it is the API
+        return Long
     if origin in (Union, types.UnionType):
         return cast("Any", Union)[tuple(_kind(each, personal) for each in get_args(hint))]
     if origin is tuple:

@@ -11,6 +11,7 @@ from domain.commands import Actor, ContactDetails
 from domain.events import Event
 from domain.issue import Issue, lead_org
 from domain.minutes import totals
+from domain.personal import Personal, Sealed
 from domain.wire import dump, format_time
 
 MASK: Final = "***"
@@ -146,16 +147,18 @@ def _personal(value: Any, seen: Sight) -> Any:
         return shown(value, seen)
     if isinstance(value, (tuple, list)):
         return [_personal(each, seen) for each in cast("Sequence[Any]", value)]
-    return mask(value, seen) if isinstance(value, str) else dump(value)
+    return mask(value, seen) if isinstance(value, (str, Sealed)) else shown(value, seen)
 
 
-def mask(text: str, seen: Sight) -> str:
+def mask(text: Personal, seen: Sight) -> str:
     """Whether there is something stays visible; what it is, only to those who may read it."""
-    return text if seen.text or not text else MASK
+    return MASK if isinstance(text, Sealed) or (text and not seen.text) else text
 
 
-def mask_phone(phone: str, seen: Sight) -> str:
+def mask_phone(phone: Personal, seen: Sight) -> str:
     """138****8000 for those who may read but need not call."""
+    if isinstance(phone, Sealed):
+        return MASK
     if seen.phone or not phone:
         return phone
     if not seen.text or len(phone) < 8:

@@ -7,7 +7,7 @@ signals that had arrived, at the server's time of that task.
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -21,7 +21,7 @@ from temporalio.converter import PayloadConverter
 
 from activities.contract import Start
 from domain.advance import RULES, advance
-from domain.commands import Command, load_command
+from domain.commands import Command, Report
 from domain.events import Event, dump_event
 from domain.evolve import evolve
 from domain.issue import Issue, dump_issue
@@ -29,7 +29,7 @@ from domain.pins import read_calendars, read_policy
 from domain.policy import Policy
 from domain.wire import canonical, dump, truncate
 from domain.worktime import YearCalendar
-from workflows.mailbox import command_of
+from workflows.mailbox import command_of, report_of
 
 _CONVERTER: Final = PayloadConverter.default
 _JSON: Final = b"json/plain"
@@ -122,6 +122,8 @@ class Refolded:
     calendars: tuple[YearCalendar, ...]
     rules_version: int
     state: Issue
+    root: str = ""
+    """From which the signatures of its commands descend, as the report says."""
     turns: list[Turn] = field(default_factory=list[Turn])
     carried: list[int] = field(default_factory=list[int])
 
@@ -159,7 +161,9 @@ def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
                 folded = _begin(start)
             elif vars(start) != json.loads(json.dumps(vars(_continued(folded.state)))):
                 folded.carried.append(number)
-            report = () if start.report is None else (_report(number, events[0], start.report),)
+            report = _report(folded, number, events[0], start)
+            if report and isinstance(report[0].command.body, Report):
+                folded.root = report[0].command.body.root
         except Exception as error:
             raise RefoldError(f"run {number}, event 1: {type(error).__name__}: {error}") from error
         _fold_run(folded, number, events, report)
@@ -200,8 +204,9 @@ def _continued(state: Issue) -> Start:
     return Start(state.id, dump(state.policy), dump(state.calendars), state.rules_version, state=dump_issue(state))
 
 
-def _report(run: int, started: HistoryEvent, plain: Mapping[str, Any]) -> Taken:
-    return Taken(run, started.event_id, moment(started), load_command("report", plain))
+def _report(folded: Refolded, run: int, started: HistoryEvent, start: Start) -> tuple[Taken, ...]:
+    command = report_of(start, folded.policy, folded.calendars)
+    return () if command is None else (Taken(run, started.event_id, moment(started), command),)
 
 
 def _fold_run(folded: Refolded, run: int, events: Sequence[HistoryEvent], report: tuple[Taken, ...]) -> None:
@@ -235,16 +240,16 @@ def _turn(
 ) -> None:
     try:
         now = _workflow_time(task)
-        inbox = (*report, *(_taken(run, signal, now) for signal in signals))
+        inbox = (*report, *(_taken(folded, run, signal, now) for signal in signals))
         folded.state, happened = advance(folded.state, [taken.command for taken in inbox], now)
     except Exception as error:
         raise RefoldError(f"run {run}, event {task.event_id}: {type(error).__name__}: {error}") from error
     folded.turns.append(Turn(run, task.event_id, now, inbox, tuple(happened)))
 
 
-def _taken(run: int, signal: HistoryEvent, now: datetime) -> Taken:
+def _taken(folded: Refolded, run: int, signal: HistoryEvent, now: datetime) -> Taken:
     said: WorkflowExecutionSignaledEventAttributes = signal.workflow_execution_signaled_event_attributes
-    command = command_of(said.signal_name, said.input.payloads, now, _read)
+    command = command_of(said.signal_name, said.input.payloads, now, _read, folded.issue, folded.root)
     return Taken(run, signal.event_id, moment(signal), command)
 
 

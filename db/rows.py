@@ -12,6 +12,7 @@ from domain.clocks import next_deadline, next_step, wake_after
 from domain.events import Event, Reported, load_event
 from domain.evolve import evolve
 from domain.issue import Issue, calendars_digest, dump_issue, lead_org, load_issue
+from domain.personal import Sealed
 from domain.pins import Calendars
 from domain.policy import Policy
 
@@ -27,9 +28,14 @@ def first_columns(policy: Policy, calendars: Calendars) -> dict[str, str]:
 
 
 def words(event: Event) -> dict[str, str]:
-    """The column that is filled from the report, empty for any other event."""
+    """The column that is filled from the report, none for any other event; what is sealed is looked at by a job later."""
     body = event.body
-    return {"words": search.fold(body.description + body.location)} if isinstance(body, Reported) else {}
+    if not isinstance(body, Reported):
+        return {}
+    description, location = body.description, body.location
+    if isinstance(description, Sealed) or isinstance(location, Sealed):
+        return {"words": ""}
+    return {"words": search.fold(description + location)}
 
 
 def state_of(session: Session, row: IssueRow) -> Issue:

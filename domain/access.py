@@ -1,16 +1,20 @@
-"""Who may see an issue and who may give which command, from role, acting org, lead and handler alone.
+"""Who may see an issue and who may give which command, from role, acting org, what was granted, lead and handler alone.
 
-An actor acts in one role at a time; the capacities of that role in this issue decide.
+An actor acts in one role at a time, which he must hold; the capacities of that role in this issue decide. Roles are never
+added up: whoever acted on the property side decides nothing from above in the same issue, in whichever role.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Literal
 
-from domain.commands import Actor
+from domain.commands import Actor, Authority
 from domain.issue import Issue, lead_org, rank
+from domain.place import Place
 from domain.vocabulary import HandlerKind, Level, Role
+from domain.worktime import SHANGHAI
 
 Capacity = Literal["reporter", "handler", "lead", "senior", "chain", "street", "admin"]
 """senior: the community or street of the place, at or above the lead; chain: any org of the place;
@@ -32,7 +36,7 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
     {
         "comment": ("reporter", "handler", "lead", "chain"),
         "supply": ("reporter",), "urge": ("reporter",), "withdraw": ("reporter",),
-        "confirm": ("reporter",), "reopen": ("reporter",),
+        "confirm": ("reporter",), "reopen": ("reporter",), "renew_code": ("reporter",),
         "accept": _WORK, "decline": ("handler",), "assign": _WORK, "schedule": _WORK, "attempt": _WORK,
         "contact": _WORK, "arrive": _WORK, "assess": _WORK, "mitigate": _WORK, "plan": _WORK, "step_done": _WORK,
         "answer": _WORK, "ask": _WORK, "wait": _WORK, "resume": (*_WORK, "senior"), "extend": _WORK, "complete": _WORK,
@@ -46,6 +50,39 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
     }
 )  # fmt: skip
 """Command -> the capacities in which it may be given."""
+
+
+PROPERTY_SIDE: Final[tuple[Role, ...]] = ("property", "volunteer")
+CONFLICTS: Final = 2
+"""The version of the rules from which on conflicts of interest are refused."""
+DECISIONS: Final = frozenset(
+    {
+        "return", "redispatch", "grant", "deny", "rule", "reject", "shelve", "supervise", "instruct", "adopt", "merge",
+    }
+)  # fmt: skip
+"""Commands by which somebody above judges the work, or takes it from those who do it."""
+
+
+def holds(actor: Actor, grants: Iterable[Authority], place: Place, at: datetime) -> bool:
+    """Whether the actor held his acting role at that time, by one of the grants.
+
+    Staff of the company that runs the place need its contract there as well.
+    """
+    day = at.astimezone(SHANGHAI).date()
+    return any(
+        (grant.role, grant.org) == (actor.role, actor.org)
+        and (grant.start is None or grant.start <= day)
+        and (grant.end is None or day < grant.end)
+        and (actor.role != "property" or actor.org != place.operator or grant.compound == place.compound)
+        for grant in grants
+    )
+
+
+def conflict(issue: Issue, actor: Actor, command: str) -> Role | None:
+    """The role in which this person acted on the property side, where that forbids a decision from above."""
+    if command not in DECISIONS or actor.role in PROPERTY_SIDE:
+        return None
+    return issue.acted.get(actor.person)
 
 
 def capacities(issue: Issue, actor: Actor) -> frozenset[Capacity]:

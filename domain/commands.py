@@ -8,13 +8,14 @@ look-up, never from the caller.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from domain.limits import check_id, check_text
+from domain.personal import Personal
 from domain.place import Place
 from domain.policy import Policy
 from domain.vocabulary import (
@@ -45,21 +46,41 @@ class Actor:
     org: str | None = None
 
 
+AuthorityKind = Literal["appointment", "token", "code", "report", "order"]
+"""By what somebody may act: an appointment in the directory, the word of a token, a tracking code, being the one who
+reports, or another command that orders this one."""
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A role that the giver of a command held when it was accepted, from `start`, inclusive, to `end`, exclusive.
+
+    `compound` is the compound for which the organisation had a contract then, as property staff need one.
+    """
+
+    role: Role
+    org: str | None = None
+    by: AuthorityKind = "appointment"
+    compound: str | None = None
+    start: date | None = None
+    end: date | None = None
+
+
 @dataclass(frozen=True)
 class ContactDetails:
     """How to reach the person who reports."""
 
-    name: str = ""
-    phone: str = ""
+    name: Personal = ""
+    phone: Personal = ""
 
 
 @dataclass(frozen=True)
 class Step:
     """One dated step of a plan. `due` is the moment by which it must be done; `owner` an org code or a role."""
 
-    title: str = field(metadata=PERSONAL)
+    title: Personal = field(metadata=PERSONAL)
     due: datetime
-    owner: str = field(default="", metadata=PERSONAL)
+    owner: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -74,53 +95,62 @@ class Report(Body):
     number: str
     place: Place
     category: Category
-    description: str = field(metadata=PERSONAL)
+    description: Personal = field(metadata=PERSONAL)
     urgent: bool = False
     about_operator: bool = False
-    location: str = field(default="", metadata=PERSONAL)
+    location: Personal = field(default="", metadata=PERSONAL)
     channel: Channel = "web"
     contact: ContactDetails = field(default_factory=ContactDetails, metadata=PERSONAL)
     follows: str | None = None
     """The closed issue of which this one is a recurrence."""
+    root: str = field(default="", metadata=RESOLVED)
+    """The public key, in base64url, from which the signatures of this issue's commands descend; "" takes unsigned ones."""
+    pins: str = field(default="", metadata=RESOLVED)
+    """`domain.pins.pins_digest` of what the issue begins under, so that the signature of the report covers it."""
 
 
 @dataclass(frozen=True)
 class Comment(Body):
-    text: str = field(default="", metadata=PERSONAL)
+    text: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Supply(Body):
     """The resident answers a question; the clock goes on."""
 
-    text: str = field(metadata=PERSONAL)
+    text: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Urge(Body):
-    text: str = field(default="", metadata=PERSONAL)
+    text: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Withdraw(Body):
-    reason: str = field(default="", metadata=PERSONAL)
+    reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Confirm(Body):
     outcome: Outcome
     satisfaction: Rating
-    comment: str = field(default="", metadata=PERSONAL)
+    comment: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Reopen(Body):
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class RenewCode(Body):
+    """Another tracking code; the one before opens nothing any more."""
 
 
 @dataclass(frozen=True)
 class Accept(Body):
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -128,15 +158,15 @@ class Decline(Body):
     """The handler says "not ours"; the community rules on it, and until then the clock runs."""
 
     reason: DeclineReason
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Assign(Body):
     """The handler names who goes."""
 
-    person: str = field(metadata=PERSONAL)
-    note: str = field(default="", metadata=PERSONAL)
+    person: Personal = field(metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -144,27 +174,27 @@ class Schedule(Body):
     """An appointment with the resident."""
 
     time: datetime
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Attempt(Body):
     """Somebody went or called and reached nobody."""
 
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Contact(Body):
     """First contact with the resident, or with a side of a dispute."""
 
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Arrive(Body):
     assessment: Assessment | None = None
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -172,14 +202,14 @@ class Assess(Body):
     """A second assessment needs a reason."""
 
     assessment: Assessment
-    reason: str = field(default="", metadata=PERSONAL)
+    reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Mitigate(Body):
     """Made safe: the valve is shut, the place fenced off."""
 
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -187,7 +217,7 @@ class Plan(Body):
     """Dated steps; the next one that is not done is the next deadline."""
 
     steps: tuple[Step, ...]
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -195,19 +225,19 @@ class StepDone(Body):
     """`step` counts from 1."""
 
     step: int
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Answer(Body):
-    text: str = field(metadata=PERSONAL)
+    text: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Ask(Body):
     """A question to the resident; the clock stops until it is answered, within what the policy allows."""
 
-    question: str = field(metadata=PERSONAL)
+    question: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -216,19 +246,19 @@ class Wait(Body):
 
     reason: WaitReason
     review: datetime
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Resume(Body):
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Extend(Body):
     """A request for more time, granted or denied from above; until then the old clock runs."""
 
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
     by: Limit | None = None
     """None asks for as much as the policy allows at once."""
 
@@ -236,9 +266,10 @@ class Extend(Body):
 @dataclass(frozen=True)
 class Complete(Body):
     kind: CompletionKind = "solved"
-    answer: str = field(default="", metadata=PERSONAL)
-    evidence: tuple[str, ...] = ()
-    note: str = field(default="", metadata=PERSONAL)
+    answer: Personal = field(default="", metadata=PERSONAL)
+    evidence: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
+    """Attachments by digest, or the names under which evidence lies elsewhere."""
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -246,23 +277,23 @@ class Refer(Body):
     """Danger to life goes to an emergency service at once; the issue stays for the repair."""
 
     service: Service
-    receipt: str = field(default="", metadata=PERSONAL)
-    note: str = field(default="", metadata=PERSONAL)
+    receipt: Personal = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Escalate(Body):
     """By hand: the lead moves up one level, with a reason."""
 
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Sit(Body):
     """A sitting took place: consultation, mediation or joint meeting."""
 
-    note: str = field(default="", metadata=PERSONAL)
-    parties: tuple[str, ...] = field(default=(), metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
+    parties: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -270,7 +301,7 @@ class Redispatch(Body):
     """Give it to another handler."""
 
     handler: str
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
     handler_kind: HandlerKind = field(default="company", metadata=RESOLVED)
 
 
@@ -278,19 +309,19 @@ class Redispatch(Body):
 class Return(Body):
     """Do it again: the handler must act anew; a lead above gives the lead back."""
 
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
     to: Level | None = None
     """A level below the lead; None is the foot of the issue's ladder."""
 
 
 @dataclass(frozen=True)
 class Supervise(Body):
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Instruct(Body):
-    text: str = field(metadata=PERSONAL)
+    text: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -298,7 +329,7 @@ class Grant(Body):
     """Yes, from above, to what was asked for: an extension or a long plan."""
 
     what: Request = "extension"
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -306,7 +337,7 @@ class Deny(Body):
     """No, from above, to what was asked for."""
 
     what: Request = "extension"
-    reason: str = field(default="", metadata=PERSONAL)
+    reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -315,7 +346,7 @@ class Rule(Body):
 
     upheld: bool
     handler: str | None = None
-    reason: str = field(default="", metadata=PERSONAL)
+    reason: Personal = field(default="", metadata=PERSONAL)
     handler_kind: HandlerKind = field(default="company", metadata=RESOLVED)
 
 
@@ -339,21 +370,21 @@ class Merge(Body):
 
 @dataclass(frozen=True)
 class Reject(Body):
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Shelve(Body):
     """The street's long list: the clock stands still, reviewed monthly."""
 
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Correct(Body):
     """Something on the record was wrong; the correction is appended, nothing is overwritten."""
 
-    note: str = field(metadata=PERSONAL)
+    note: Personal = field(metadata=PERSONAL)
     category: Category | None = None
     urgent: bool | None = None
 
@@ -361,7 +392,7 @@ class Correct(Body):
 @dataclass(frozen=True)
 class ChangePolicy(Body):
     policy: str
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
     body: Policy | None = field(default=None, metadata=RESOLVED)
 
 
@@ -403,6 +434,8 @@ class Command:
     """None only for commands from inside."""
     body: Body
     expected_version: int | None = None
+    grants: tuple[Authority, ...] | None = None
+    """What the actor held when the command was accepted; None where nobody has said so."""
 
     @property
     def name(self) -> str:
@@ -430,7 +463,7 @@ SIGNALS: Final[Mapping[str, type[Body]]] = MappingProxyType(
     {
         _name(body): body
         for body in (
-            Comment, Supply, Urge, Withdraw, Confirm, Reopen, Accept, Decline, Assign, Schedule, Attempt, Contact,
+            Comment, Supply, Urge, Withdraw, Confirm, Reopen, RenewCode, Accept, Decline, Assign, Schedule, Attempt, Contact,
             Arrive, Assess, Mitigate, Plan, StepDone, Answer, Ask, Wait, Resume, Extend, Complete, Refer, Escalate,
             Sit, Redispatch, Return, Supervise, Instruct, Grant, Deny, Rule, Adopt, Merge, Reject, Shelve, Correct,
             ChangePolicy, CalendarPublished,
@@ -456,14 +489,18 @@ def calendar_command_id(issue: str, calendar: YearCalendar) -> str:
 
 
 def load_command(name: str, plain: Mapping[str, Any]) -> Command:
-    """The command of wire name `name` from ``{id, at, actor, body, expected_version?}``; WireError if it does not fit."""
+    """The command of wire name `name` from ``{id, at, actor, body, expected_version?, grants?, proof?}``.
+
+    Raises WireError if it does not fit. Whether the proof holds is not looked at here.
+    """
     check_text(plain)
     kind = Report if name == "report" else SIGNALS.get(name)
     if kind is None:
         raise WireError(f"Command: there is no command {name!r}")
     envelope = load(_Envelope, plain, "Command")
     check_id(envelope.id)
-    return Command(envelope.id, envelope.at, envelope.actor, load(kind, envelope.body), envelope.expected_version)
+    body = load(kind, envelope.body)
+    return Command(envelope.id, envelope.at, envelope.actor, body, envelope.expected_version, envelope.grants)
 
 
 @dataclass(frozen=True)
@@ -473,3 +510,6 @@ class _Envelope:
     actor: Actor
     body: dict[str, Any] = field(default_factory=dict[str, Any])
     expected_version: int | None = None
+    grants: tuple[Authority, ...] | None = None
+    proof: Any = None
+    """Looked at before, by `security.signing`."""

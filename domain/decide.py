@@ -12,6 +12,7 @@ from domain.clocks import REMIND, next_climb, next_clock, reminder_after
 from domain.evolve import evolve, reached_by
 from domain.issue import Clock, Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
+from domain.personal import Personal
 from domain.place import Handler
 from domain.refusals import extendable, level_of, refusal, resized, sized
 from domain.values import replace
@@ -149,6 +150,8 @@ def _noted(issue: Issue, body: c.Body) -> e.EventBody:
             return e.Supervised(note)
         case c.Instruct(text=text):
             return e.Instructed(text)
+        case c.RenewCode():
+            return e.CodeRenewed(issue.generation + 1)
         case c.Adopt(issue=other):
             return e.Adopted(other)
         case c.Correct(note=note, category=category, urgent=urgent):
@@ -167,7 +170,7 @@ def _report(fold: Fold, body: c.Report) -> None:
     reported = e.Reported(
         number=body.number, place=place, category=body.category, policy=policy_ref(policy), ladder=ladder,
         description=body.description, urgent=body.urgent, about_operator=body.about_operator, location=body.location,
-        channel=body.channel, contact=body.contact, follows=body.follows, rules_version=fold.issue.rules_version,
+        channel=body.channel, contact=body.contact, follows=body.follows, rules_version=fold.issue.rules_version, root=body.root,
     )  # fmt: skip
     fold.add(reported, level=ladder[0])
     if ladder[0] == "property" and place.operator and place.operator_kind:
@@ -317,7 +320,7 @@ def _third_transfer(fold: Fold, led_by: Level) -> None:
     _climb(fold, "transfers", above if rank(above) > rank(issue.level) else None)
 
 
-def _climb(fold: Fold, by: ClimbReason, target: Level | None, reason: str = "") -> None:
+def _climb(fold: Fold, by: ClimbReason, target: Level | None, reason: Personal = "") -> None:
     if target is not None:
         fold.add(e.Escalated(fold.issue.level, by, reason), level=target, clause=by)
 

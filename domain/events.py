@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from domain.commands import Actor, ContactDetails, Step
+from domain.personal import Personal
 from domain.place import Handler, Place
 from domain.policy import Policy
 from domain.vocabulary import (
@@ -56,14 +57,15 @@ class Reported(EventBody):
     policy: PolicyRef
     ladder: tuple[Level, ...]
     """The levels this issue can have: the policy's ladder without those that the place lacks."""
-    description: str = field(metadata=PERSONAL)
+    description: Personal = field(metadata=PERSONAL)
     urgent: bool = False
     about_operator: bool = False
-    location: str = field(default="", metadata=PERSONAL)
+    location: Personal = field(default="", metadata=PERSONAL)
     channel: Channel = "web"
     contact: ContactDetails = field(default_factory=ContactDetails, metadata=PERSONAL)
     follows: str | None = None
     rules_version: int = 1
+    root: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,44 +77,51 @@ class Dispatched(EventBody):
 class Led(EventBody):
     """The lead's own acceptance (taking over); the handler's status stays."""
 
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Accepted(EventBody):
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Commented(EventBody):
-    text: str = field(default="", metadata=PERSONAL)
+    text: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Supplied(EventBody):
-    text: str = field(metadata=PERSONAL)
+    text: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Urged(EventBody):
-    text: str = field(default="", metadata=PERSONAL)
+    text: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Withdrawn(EventBody):
-    reason: str = field(default="", metadata=PERSONAL)
+    reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Confirmed(EventBody):
     outcome: Outcome
     satisfaction: Satisfaction
-    comment: str = field(default="", metadata=PERSONAL)
+    comment: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Reopened(EventBody):
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class CodeRenewed(EventBody):
+    """`generation` is that of the tracking code that is valid from now on."""
+
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,7 @@ class Declined(EventBody):
     """Waits for a ruling; the clock runs on."""
 
     reason: DeclineReason
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -129,46 +138,46 @@ class Ruled(EventBody):
 
     upheld: bool
     handler: Handler | None = None
-    reason: str = field(default="", metadata=PERSONAL)
+    reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Assigned(EventBody):
-    person: str = field(metadata=PERSONAL)
-    note: str = field(default="", metadata=PERSONAL)
+    person: Personal = field(metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Scheduled(EventBody):
     time: datetime
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Attempted(EventBody):
     count: int
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Contacted(EventBody):
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Arrived(EventBody):
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Assessed(EventBody):
     assessment: Assessment
-    reason: str = field(default="", metadata=PERSONAL)
+    reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Mitigated(EventBody):
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -177,18 +186,18 @@ class Planned(EventBody):
 
     steps: tuple[Step, ...]
     needs: Level | None = None
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class StepDone(EventBody):
     step: int
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Answered(EventBody):
-    text: str = field(metadata=PERSONAL)
+    text: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -197,7 +206,7 @@ class Suspended(EventBody):
 
     until: datetime
     provisional: bool = False
-    question: str = field(default="", metadata=PERSONAL)
+    question: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -206,12 +215,12 @@ class Waited(EventBody):
 
     reason: WaitReason
     review: datetime
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Resumed(EventBody):
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -220,7 +229,7 @@ class Requested(EventBody):
 
     clause: str
     by: Limit
-    reason: str = field(default="", metadata=PERSONAL)
+    reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -229,7 +238,7 @@ class Extended(EventBody):
 
     clause: str
     by: Limit
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -237,13 +246,13 @@ class Granted(EventBody):
     """A long plan was granted."""
 
     what: Request
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Denied(EventBody):
     what: Request
-    reason: str = field(default="", metadata=PERSONAL)
+    reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -252,16 +261,17 @@ class Completed(EventBody):
     silent_until: datetime
     """Without a word from the resident the issue closes then, as not rated."""
     provisional: bool = False
-    answer: str = field(default="", metadata=PERSONAL)
-    evidence: tuple[str, ...] = ()
-    note: str = field(default="", metadata=PERSONAL)
+    answer: Personal = field(default="", metadata=PERSONAL)
+    evidence: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
+    """Attachments by digest, or the names under which evidence lies elsewhere."""
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Referred(EventBody):
     service: Service
-    receipt: str = field(default="", metadata=PERSONAL)
-    note: str = field(default="", metadata=PERSONAL)
+    receipt: Personal = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -270,35 +280,35 @@ class Escalated(EventBody):
 
     from_level: Level
     by: ClimbReason
-    reason: str = field(default="", metadata=PERSONAL)
+    reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Sat(EventBody):
-    note: str = field(default="", metadata=PERSONAL)
-    parties: tuple[str, ...] = field(default=(), metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
+    parties: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Redispatched(EventBody):
     handler: Handler
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Returned(EventBody):
     from_level: Level
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Supervised(EventBody):
-    note: str = field(default="", metadata=PERSONAL)
+    note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Instructed(EventBody):
-    text: str = field(metadata=PERSONAL)
+    text: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -313,18 +323,18 @@ class Merged(EventBody):
 
 @dataclass(frozen=True)
 class Rejected(EventBody):
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Shelved(EventBody):
     review: datetime
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Corrected(EventBody):
-    note: str = field(metadata=PERSONAL)
+    note: Personal = field(metadata=PERSONAL)
     category: Category | None = None
     urgent: bool | None = None
 
@@ -332,7 +342,7 @@ class Corrected(EventBody):
 @dataclass(frozen=True)
 class PolicyChanged(EventBody):
     policy: Policy
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -374,7 +384,7 @@ class RejectedSignal(EventBody):
     """A signal could not be read; without this record it would be lost in silence."""
 
     signal: str
-    reason: str = field(metadata=PERSONAL)
+    reason: Personal = field(metadata=PERSONAL)
     """It may quote what was sent."""
 
 

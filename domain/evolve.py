@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import domain.events as e
 from domain import plans
-from domain.access import milestone_scopes
+from domain.access import CONFLICTS, PROPERTY_SIDE, milestone_scopes
 from domain.clocks import ALWAYS, but, next_climb, skip_climbs, with_clock, without_clock
 from domain.issue import Clock, Closed, Issue, Mark, Pending
 from domain.minutes import seen_at
@@ -55,7 +55,16 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
         declined = False
     met = _met(issue, event, mark)
     issue = replace(issue, version=event.seq, since=event.at, marks=marks, term=term, declined=declined, met=met)
-    return settle(_APPLY[type(event.body)](issue, event, mark), event)
+    issue = settle(_APPLY[type(event.body)](issue, event, mark), event)
+    return issue if issue.rules_version < CONFLICTS else _with_side(issue, event)
+
+
+def _with_side(issue: Issue, event: e.Event) -> Issue:
+    """Who does something on the property side may not decide on it from above later."""
+    actor = event.actor
+    if actor is None or actor.role not in PROPERTY_SIDE or event.kind == "refused" or actor.person in issue.acted:
+        return issue
+    return replace(issue, acted={**issue.acted, actor.person: actor.role})
 
 
 def _counts_as(event: e.Event) -> str:
@@ -117,6 +126,8 @@ def _worked(issue: Issue, event: e.Event, mark: Mark) -> Issue:
             return _completed(issue, event, event.body, mark)
         case e.Reopened():
             return _again(replace(issue, reopened=issue.reopened + 1), event.at, mark)
+        case e.CodeRenewed(generation=generation):
+            return replace(issue, generation=generation)
         case e.Adopted(issue=adopted):
             return replace(issue, adopted=(*issue.adopted, adopted))
         case _:
@@ -216,7 +227,7 @@ def _reported(issue: Issue, event: e.Event, mark: Mark) -> Issue:
     return _new_term(
         issue, mark, number=body.number, place=body.place, category=body.category, urgent=body.urgent,
         about_operator=body.about_operator, reporter=event.actor.person, follows=body.follows, ladder=body.ladder,
-        level=event.level, rules_version=body.rules_version, opened_at=event.at,
+        level=event.level, rules_version=body.rules_version, root=body.root, opened_at=event.at,
     )  # fmt: skip
 
 
@@ -382,7 +393,7 @@ _RULES: Final[tuple[tuple[_Rule, tuple[type[e.EventBody], ...]], ...]] = (
         _worked,
         (
             e.Accepted, e.Scheduled, e.Attempted, e.Arrived, e.Assessed, e.Answered, e.Completed, e.Reopened,
-            e.Adopted,
+            e.Adopted, e.CodeRenewed,
         ),
     ),
     (_moved, (e.Dispatched, e.Redispatched, e.Ruled, e.Declined, e.Escalated, e.Returned)),

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from domain.events import PolicyRef
+from domain.personal import Personal
 from domain.place import Handler, Place
 from domain.policy import Policy
 from domain.vocabulary import (
@@ -21,6 +22,7 @@ from domain.vocabulary import (
     CompletionKind,
     Holder,
     Level,
+    Role,
     Satisfaction,
     Scope,
     Status,
@@ -29,7 +31,7 @@ from domain.vocabulary import (
 from domain.wire import digest, dump, dump_fields, load_fields
 from domain.worktime import Limit, Pause, YearCalendar
 
-RULES_VERSION: Final = 1
+RULES_VERSION: Final = 2
 """The version of the rules that new issues get; older ones stay dispatchable."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PINNED: Final = ("policy", "calendars")
@@ -89,7 +91,7 @@ class Holding:
 @dataclass(frozen=True)
 class PlanStep:
     due: datetime
-    owner: str = ""
+    owner: Personal = ""
     done: bool = False
 
 
@@ -146,7 +148,7 @@ class Issue:
     id: str
     policy: Policy
     calendars: tuple[YearCalendar, ...] = ()
-    rules_version: int = RULES_VERSION
+    rules_version: int = 1  # what is left out of older states
     version: int = 0
     number: str = ""
     place: Place = field(default_factory=lambda: Place("", "", ""))
@@ -155,6 +157,10 @@ class Issue:
     about_operator: bool = False
     reporter: str = ""
     follows: str | None = None
+    root: str = ""
+    """The public key, in base64url, from which the signatures of its commands descend; "" where they bear none."""
+    generation: int = 0
+    """Of the tracking code that opens it: a higher one revokes those before."""
     ladder: tuple[Level, ...] = LEVELS
     status: Status = "dispatched"
     interrupted: Status | None = None
@@ -198,6 +204,8 @@ class Issue:
     asked: int = 0
     attempts: int = 0
     adopted: tuple[str, ...] = ()
+    acted: Mapping[str, Role] = field(default_factory=dict[str, Role])
+    """Who did something on the property side, and first in which role."""
     receipts: Mapping[str, Receipt] = field(default_factory=dict[str, Receipt])
 
     @classmethod

@@ -5,11 +5,17 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from domain.issue import calendars_digest
 from domain.policy import Policy
-from domain.wire import canonical, load
+from domain.wire import canonical, digest, load
 from domain.worktime import YearCalendar
 
 Calendars = tuple[YearCalendar, ...]
+
+
+def pins_digest(policy: Policy, calendars: Calendars, rules_version: int) -> str:
+    """Identifies what an issue begins under: policy, calendars, and the version of the rules."""
+    return digest([policy.digest, calendars_digest(calendars), rules_version])
 
 
 def read_policy(plain: Mapping[str, Any]) -> Policy:

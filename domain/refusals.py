@@ -8,17 +8,18 @@ from types import MappingProxyType
 from typing import Final
 
 import domain.commands as c
-from domain.access import capacities, may_give, milestone_scopes
+from domain.access import capacities, conflict, holds, may_give, milestone_scopes
 from domain.clocks import RULE_CLOCKS
 from domain.issue import Clock, Issue, next_rung, rank
 from domain.limits import MOST_COMMANDS
+from domain.personal import Personal
 from domain.vocabulary import LEVELS, Assessment, Level, Status
 from domain.worktime import YearCalendar
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """`code` is for programs: stale, closed, not-yours, not-now, limit or invalid."""
+    """`code` is for programs: stale, closed, not-yours, conflict-of-interest, not-now, limit or invalid."""
 
     code: str
     reason: str
@@ -31,6 +32,7 @@ _ALL: Final[tuple[Status, ...]] = (*_OPEN, "completed")
 WHEN: Final[Mapping[str, tuple[Status, ...]]] = MappingProxyType(
     {
         "comment": _ALL, "supply": ("suspended",), "urge": _OPEN, "withdraw": _ALL, "confirm": ("completed",),
+        "renew_code": _ALL,
         "reopen": ("completed",), "accept": _OPEN, "decline": ("dispatched", "accepted", "arrived"),
         "assign": _OPEN, "schedule": (*_WORKING, *_PAUSED),
         "attempt": (*_WORKING, *_PAUSED), "contact": (*_WORKING, *_PAUSED),
@@ -45,7 +47,20 @@ WHEN: Final[Mapping[str, tuple[Status, ...]]] = MappingProxyType(
 )  # fmt: skip
 """Command -> the statuses in which it applies. A lead above the property company need not wait for its acceptance."""
 TALK: Final = frozenset(
-    {"comment", "urge", "assign", "schedule", "attempt", "contact", "mitigate", "sit", "supervise", "instruct", "refer"}
+    {
+        "comment",
+        "urge",
+        "renew_code",
+        "assign",
+        "schedule",
+        "attempt",
+        "contact",
+        "mitigate",
+        "sit",
+        "supervise",
+        "instruct",
+        "refer",
+    }
 )
 """Commands that never move the issue on."""
 
@@ -60,6 +75,11 @@ def refusal(issue: Issue, command: c.Command) -> Refusal | None:
         return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
     if command.actor is None or not may_give(issue, command.actor, command.name):
         return Refusal("not-yours", f"{command.name} is not for this role and organisation to give here")
+    if issue.root and not holds(command.actor, command.grants or (), issue.place, command.at):
+        return Refusal("not-yours", "nobody had given this person the role in which the command was given")
+    if (side := conflict(issue, command.actor, command.name)) is not None:
+        did = f"conflict-of-interest: {command.actor.person} acted as {side} here and may not decide as {command.actor.role}"
+        return Refusal("conflict-of-interest", did)
     if len(issue.receipts) >= MOST_COMMANDS and _is_talk(issue, command, command.actor):
         return Refusal("limit", f"{MOST_COMMANDS} commands have been given; {command.name} is not taken any more")
     return (
@@ -104,12 +124,13 @@ def _out_of_order(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal |
 @cache
 def _texts(kind: type[c.Body]) -> tuple[str, ...]:
     """The fields that must say something: text without a default."""
-    return tuple(each.name for each in fields(kind) if each.type is str and each.default is MISSING)
+    return tuple(each.name for each in fields(kind) if each.type in (str, Personal) and each.default is MISSING)
 
 
 def _blank(body: c.Body) -> Refusal | None:
     for name in _texts(type(body)):
-        if not getattr(body, name).strip():
+        text: Personal = getattr(body, name)
+        if isinstance(text, str) and not text.strip():
             return Refusal("invalid", f"{name} must not be empty")
     return None
 

@@ -13,7 +13,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from itertools import repeat
-from typing import Any, Final, Literal, Self, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, ClassVar, Final, Literal, Self, TypeVar, Union, cast, get_args, get_origin
 
 T = TypeVar("T")
 
@@ -29,6 +29,9 @@ class WireError(ValueError):
 
 class Text:
     """A value whose wire form is one string: ``str(value)`` writes it, `parse` reads it (ValueError if it cannot)."""
+
+    MARK: ClassVar[str] = ""
+    """With what it begins, where any other text may stand in its place."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -188,7 +191,7 @@ def _decoder(kind: Any) -> Decoder:
     if origin is Literal:
         return _literal(get_args(kind))
     if origin in (Union, types.UnionType):
-        return _optional(kind)
+        return _text_or_str(kind) or _optional(kind)
     if origin is tuple:
         return _tuple(get_args(kind))
     if origin is frozenset:
@@ -255,6 +258,19 @@ def _literal(allowed: tuple[Any, ...]) -> Decoder:
         if plain not in allowed:
             raise WireError(f": {plain!r} is not one of {', '.join(map(str, allowed))}")
         return plain
+
+    return decode
+
+
+def _text_or_str(kind: Any) -> Decoder | None:
+    """For ``SomeText | str`` the type says by which beginning its own form is known, so that nothing has to be tried."""
+    args = get_args(kind)
+    if len(args) != 2 or args[1] is not str or not (isinstance(args[0], type) and issubclass(args[0], Text)):
+        return None
+    text, plain_text, mark = _text(args[0]), _scalar(str), args[0].MARK
+
+    def decode(plain: Any) -> Any:
+        return (text if isinstance(plain, str) and plain.startswith(mark) else plain_text)(plain)
 
     return decode
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import FailureError
 
@@ -15,13 +16,14 @@ with workflow.unsafe.imports_passed_through():
     from domain.advance import advance, follows_from_commands
     from domain.batches import batches
     from domain.clocks import next_deadline, wake_after
-    from domain.commands import Command, load_command
+    from domain.commands import Command, Report
     from domain.events import Event, chain, dump_event, event_digest
     from domain.issue import Issue, dump_issue, load_issue
-    from domain.pins import read_calendars, read_policy
+    from domain.pins import Calendars, read_calendars, read_policy
+    from domain.policy import Policy
     from domain.summary import details, summary
-    from domain.wire import dump, truncate
-    from workflows.mailbox import command_of
+    from domain.wire import WireError, dump, truncate
+    from workflows.mailbox import ForgedError, command_of, report_of
 
 LOCAL_TIMEOUT: Final = timedelta(milliseconds=300)
 ORDINARY_TIMEOUT: Final = timedelta(seconds=10)
@@ -58,7 +60,9 @@ class IssueWorkflow:
             self._issue = Issue.new(start.issue, policy, calendars, start.rules_version)
         else:
             self._issue = load_issue(start.state, policy, calendars)
-        self._inbox: list[Command] = [] if start.report is None else [load_command("report", start.report)]
+        self._inbox: list[Command] = []
+        self._root, self._forged = self._issue.root, ""
+        self._take_report(start, policy, calendars)
         self._unrecorded: list[_Unrecorded] = []
         self._armed: list[datetime] = []
         self._fired = False
@@ -66,6 +70,8 @@ class IssueWorkflow:
 
     @workflow.run
     async def run(self, start: Start) -> dict[str, Any]:
+        if self._forged:
+            return {"forged": self._forged}
         recorder = asyncio.create_task(self._record_in_order())
         recorder.add_done_callback(self._supervise)
         if start.state is not None:
@@ -101,12 +107,26 @@ class IssueWorkflow:
         found = self._issue.receipts.get(command)
         return None if found is None else dump(found)
 
+    def _take_report(self, start: Start, policy: Policy, calendars: Calendars) -> None:
+        """What was not started by the API comes to its end at once, and nothing of it is recorded."""
+        try:
+            report = report_of(start, policy, calendars)
+        except (ForgedError, WireError) as error:
+            self._forged = str(error)
+            return
+        if report is not None:
+            assert isinstance(report.body, Report)
+            self._root = report.body.root
+            self._inbox.append(report)
+
     def _decode(self, name: str, args: Sequence[RawValue]) -> Command:
         converter = workflow.payload_converter()
+
+        def read(payload: Payload) -> dict[str, Any]:
+            return converter.from_payload(payload, dict[str, Any])
+
         payloads = [arg.payload for arg in args]
-        return command_of(
-            name, payloads, truncate(workflow.now()), lambda payload: converter.from_payload(payload, dict[str, Any])
-        )
+        return command_of(name, payloads, truncate(workflow.now()), read, self._issue.id, self._root)
 
     def _pins(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         return dump(self._issue.policy), dump(self._issue.calendars)

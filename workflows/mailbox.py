@@ -1,4 +1,8 @@
-"""How a signal becomes a command: for the workflow that takes it, and for the auditor who reads it years later."""
+"""How reports and signals become commands: for the workflow that takes them, and for the auditor who reads them years later.
+
+Only our own words go on record for what cannot be taken: those of a library change with its versions, and the record must
+come out the same for ever.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -6,26 +10,56 @@ from typing import Any
 
 from temporalio.api.common.v1 import Payload
 
-from domain.commands import SIGNALS, Command, Undecodable, load_command
+from activities.contract import Start
+from domain.commands import SIGNALS, Command, Report, Undecodable, load_command
 from domain.limits import check_weight, shown
+from domain.pins import Calendars, pins_digest
+from domain.policy import Policy
 from domain.wire import WireError
+from security.signing import UnsignedError, check
 
 Reader = Callable[[Payload], Mapping[str, Any]]
 """Gives the JSON object in a payload; may raise anything."""
 
 
-def command_of(name: str, payloads: Sequence[Payload], now: datetime, read: Reader) -> Command:
-    """The command in a signal; one that cannot be read becomes `Undecodable`, to be put on record.
+class ForgedError(ValueError):
+    """A workflow was started with a report that did not come through the API."""
 
-    Only our own words go there: those of a library change with its versions, and the record must come out the same for
-    ever.
+
+def report_of(start: Start, policy: Policy, calendars: Calendars) -> Command | None:
+    """The report with which an issue begins, None in a run that continues another; `policy` and `calendars` as they started.
+
+    Raises ForgedError unless it is signed and covers what the issue begins under, WireError if it does not fit.
     """
+    if start.report is None:
+        return None
+    command = load_command("report", start.report)
+    assert isinstance(command.body, Report)
+    if command.body.root:
+        try:
+            check(command.body.root, start.issue, "report", start.report)
+        except UnsignedError as error:
+            raise ForgedError(f"the report is not taken: {error}") from None
+        if command.body.pins != pins_digest(policy, calendars, start.rules_version):
+            raise ForgedError("the report was signed for another policy or other calendars")
+    return command
+
+
+def command_of(
+    name: str, payloads: Sequence[Payload], now: datetime, read: Reader, issue: str = "", root: str = ""
+) -> Command:
+    """The command in a signal to this issue, which pins this root; one that is not to be taken becomes `Undecodable`."""
     if name not in SIGNALS:
         return Command("", now, None, Undecodable(shown(name, 100), "no command has this name"))
     try:
         (only,) = payloads
         check_weight(only.data)
-        return load_command(name, read(only))
+        plain = read(only)
+        if root:
+            check(root, issue, name, plain)
+        return load_command(name, plain)
+    except UnsignedError as error:
+        return Command("", now, None, Undecodable(name, f"not from the API: {error}"))
     except WireError as error:
         return Command("", now, None, Undecodable(name, f"WireError: {shown(str(error), 200)}"))
     except Exception:  # noqa: BLE001  whatever a converter may raise, the issue lives and the record says so

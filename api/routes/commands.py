@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import Body, Depends, FastAPI
 from fastapi.responses import JSONResponse, Response
 
-from api import examples, views
+from api import codes, examples, views
 from api.commands import Applied, Wanted
 from api.headers import KeyHeader, MatchHeader, command_key, expected_version
 from api.models import COMMANDS, CommandShape, Shape
@@ -78,6 +78,8 @@ async def _give(shape: CommandShape, sent: _Sent, use: Services, body: Shape) ->
     if isinstance(done, Applied):
         outcomes.labels(shape.name, "applied").inc()
         view = {"outcome": "applied", "command_id": done.command_id, "issue": views.issue_view(done.issue)}
+        if shape.name == "renew_code":  # only whoever reported the issue may give it
+            view["tracking_code"] = codes.tracking_code(use.secret, done.issue.id, done.issue.generation)
         return JSONResponse(view, headers={"ETag": views.etag(done.issue.version)})
     outcomes.labels(shape.name, "queued").inc()
     view = {"outcome": "queued", "command_id": done.command_id}

@@ -11,7 +11,7 @@ from api import examples
 from api.models import COMMANDS, LONGEST_TEXT, ReportBody
 from domain.wire import dump
 
-RESOLVED_IN_REPORT = {"number", "place"}
+RESOLVED_IN_REPORT = {"number", "place", "root", "pins"}
 
 
 def read(name: str, plain: Any) -> c.Body:

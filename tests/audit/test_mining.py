@@ -24,6 +24,7 @@ from domain.advance import advance
 from domain.commands import Actor, Command
 from domain.events import EVENTS, Event, EventBody, Held, PolicyRef
 from domain.issue import Issue, lead_org
+from domain.personal import Personal, Sealed
 from domain.place import Handler, Place
 from domain.policy import Policy
 from domain.vocabulary import HandlerKind, Holder
@@ -283,6 +284,8 @@ def anything(hint: Any, personal: bool) -> st.SearchStrategy[Any]:
     """Any value of the type; what is personal has the mark."""
     if get_origin(hint) is Literal:
         return st.sampled_from(get_args(hint))
+    if hint == Personal:
+        return st.sampled_from((MARK, Sealed(MARK, MARK)))
     if get_origin(hint) is tuple:
         return st.lists(anything(get_args(hint)[0], personal), max_size=3).map(tuple)
     if args := [each for each in get_args(hint) if each is not type(None)]:

@@ -31,6 +31,7 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
         lambda now: c.Confirm("explained", "basically"),
     ),
     "reopen": (lambda now: c.Reopen("又漏了"),),
+    "renew_code": (lambda now: c.RenewCode(),),
     "accept": (lambda now: c.Accept("马上到"),),
     "decline": tuple(lambda now, reason=reason: c.Decline(reason, "说明") for reason in get_args(DeclineReason)[:2]),
     "assign": (lambda now: c.Assign("张工", "带泵"),),

@@ -46,6 +46,7 @@ TABLE: Final[dict[str, Row]] = {
     "withdraw": Row(REPORTER, c.Withdraw(),                          "1 1 1 1 1 1 1 1 C", ("withdrawn closed",)),
     "confirm": Row(REPORTER, c.Confirm("solved", "satisfied"),       "N N N N N 1 N N C", ("confirmed closed",)),
     "reopen": Row(REPORTER, c.Reopen("又漏了"),                      "N N N N N 1 N N C", ("reopened",)),
+    "renew_code": Row(REPORTER, c.RenewCode(),                       "1 1 1 1 1 1 1 1 C", ("code_renewed",)),
     # whoever does the work: in its order, though a step may be left out where the policy knows no clause for it
     "accept": Row(COMPANY, c.Accept(),                               "1 N N N N N N N C", ("accepted",)),
     "decline": Row(COMPANY, c.Decline("not_our_duty"),               "1 1 1 N N N N N C", ("declined",)),
@@ -120,7 +121,7 @@ PENDING: Final = (
 
 GROUPS: Final[dict[str, str]] = {
     "word": "comment",
-    "resident": "supply urge withdraw confirm reopen",
+    "resident": "supply urge withdraw confirm reopen renew_code",
     "work": "accept assign schedule attempt contact arrive assess mitigate plan step_done answer ask wait extend "
     "complete",
     "going on": "resume",

@@ -116,7 +116,7 @@ def test_nobody_is_warned_of_what_is_over() -> None:
 
 def test_a_clock_that_does_not_move_is_a_bug_and_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage("demo")
-    monkeypatch.setattr("domain.advance.RULES", {1: lambda issue, command: Fold(issue, command.at)})
+    monkeypatch.setattr("domain.advance.RULES", {2: lambda issue, command: Fold(issue, command.at)})
     with pytest.raises(StuckClock, match="does not move"):
         stage.outage(3600)
 

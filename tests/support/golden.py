@@ -23,10 +23,13 @@ from audit.history import Derived, derive, runs_of
 from db.engine import Database
 from db.upgrade import upgrade
 from domain.issue import RULES_VERSION
+from domain.personal import Sealed
+from domain.pins import pins_digest, read_calendars
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
+from security.credentials import Signer
 from signalling import signal
-from support.scenarios import OUTAGE, RESIDENT, SCENARIOS
+from support.scenarios import OUTAGE, RESIDENT, SCENARIOS, SIGNED
 from support.temporal import dev_server
 
 HISTORIES = Path(__file__).resolve().parents[1] / "workflows" / "histories"
@@ -41,6 +44,11 @@ PLACE = {
 
 def _now() -> datetime:
     return truncate(datetime.now(UTC))
+
+
+def _grants(actor: dict[str, Any]) -> list[dict[str, Any]]:
+    found = {"role": actor["role"], "org": actor.get("org"), "by": "token"}
+    return [found | {"compound": "demo"} if actor["role"] == "property" else found]
 
 
 def _resolved(body: dict[str, Any], began: datetime) -> dict[str, Any]:
@@ -60,8 +68,8 @@ def _resolved(body: dict[str, Any], began: datetime) -> dict[str, Any]:
     return found
 
 
-async def start_issue(client: Client, issue: str, command: str = "report") -> datetime:
-    """Starts an issue in compound `demo` as the API would; when."""
+async def start_issue(client: Client, issue: str, command: str = "report", signer: Signer | None = None) -> datetime:
+    """Starts an issue in compound `demo` as the API would, signed if there is a signer; when."""
     began = _now()
     report = {
         "id": command, "at": format_time(began), "actor": RESIDENT,
@@ -69,7 +77,12 @@ async def start_issue(client: Client, issue: str, command: str = "report") -> da
     }  # fmt: skip
     # Only the years that matter to a demo issue, so that the files stay small.
     years = [dump(year) for year in calendars.load_all() if year.year == began.year]
-    start = Start(issue, dump(load_pack("demo")), years, RULES_VERSION, report)
+    policy = load_pack("demo")
+    if signer is not None:
+        covers = pins_digest(policy, read_calendars(years), RULES_VERSION)
+        report["body"] |= {"root": signer.root, "pins": covers, "description": str(Sealed(issue, "bm9ib2R5"))}
+        report = signer.sign(signer.root, issue, "report", report | {"grants": [{"role": "resident", "by": "report"}]})
+    start = Start(issue, dump(policy), years, RULES_VERSION, report)
     await client.start_workflow("Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE)
     return began
 
@@ -77,7 +90,8 @@ async def start_issue(client: Client, issue: str, command: str = "report") -> da
 async def play(client: Client, name: str, database_file: Path) -> None:
     """Starts the issue and sends it the scenario's commands, one after the other."""
     issue = f"golden-{name}"
-    began = await start_issue(client, issue, f"{name}-report")
+    signer = Signer.ephemeral() if name in SIGNED else None
+    began = await start_issue(client, issue, f"{name}-report", signer)
     handle = client.get_workflow_handle(PREFIX + issue)
     outage = asyncio.create_task(_outage(database_file, *OUTAGE[name])) if name in OUTAGE else None
     await asyncio.sleep(0.3)
@@ -86,6 +100,8 @@ async def play(client: Client, name: str, database_file: Path) -> None:
         if command:
             at = format_time(_now())
             plain = {"id": f"{name}-{number}", "at": at, "actor": actor, "body": _resolved(body, began)}
+            if signer is not None and number != SIGNED[name]:
+                plain = signer.sign(signer.root, issue, command, plain | {"grants": _grants(actor)})
             try:
                 await signal(client, issue, command, plain)
             except RPCError as error:

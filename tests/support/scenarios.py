@@ -11,6 +11,7 @@ STREET = {"person": "s1", "role": "street", "org": "demo-street"}
 ADMIN = {"person": "m1", "role": "admin", "org": "demo-street"}
 VOLUNTEER = {"person": "v1", "role": "volunteer", "org": "demo-volunteers"}
 RESIDENT = {"person": "anonymous", "role": "resident"}
+CROSSED = {"person": "p1", "role": "street", "org": "demo-street"}
 STRANGER = {"person": "op1", "role": "property", "org": "other-property"}
 
 Step = tuple[float, str, dict[str, Any], dict[str, Any]]
@@ -134,6 +135,18 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "complete", STAFF, {"answer": "好了"}),
         (63, "", STAFF, {}),  # nothing is sent: the resident's silence closes it
     ],
+    "signed": [
+        (0, "accept", STAFF, {"note": "马上到"}),
+        (0, "complete", STAFF, {"answer": "不是从接口来的"}),
+        (0, "renew_code", RESIDENT, {}),
+        (0, "escalate", COMMUNITY, {"reason": "两家争执"}),
+        (0, "return", CROSSED, {"reason": "自己判自己"}),
+        (0, "arrive", STAFF, {}),
+        (0, "complete", STAFF, {"answer": "好了"}),
+        (0, "confirm", RESIDENT, {"outcome": "solved", "satisfaction": "satisfied"}),
+    ],
 }
+SIGNED = {"signed": 1}
+"""Scenarios whose commands are signed -> which of them, counted from 0, is not."""
 OUTAGE = {"outage": (0.25, 13.5)}
 """Scenario -> when the database is locked and released, seconds after the report."""

@@ -1,0 +1,67 @@
+"""Personal data as the rules carry it: sealed under a key that they do not hold, so that it can be taken back for good.
+
+Which fields hold it is marked in the types (`domain.wire.PERSONAL`). What is sealed stays what it is through fold, history
+and archive; destroying its key erases it everywhere at once.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar, Final, Self, TypeVar, cast
+
+from domain.wire import Text
+
+T = TypeVar("T")
+_SEALED: Final = re.compile(r"sealed:([0-9A-Za-z_-]{1,64}):([0-9A-Za-z_-]{1,20000})")
+
+
+@dataclass(frozen=True)
+class Sealed(Text):
+    """A text that only the holder of key `key` can read; `text` is its ciphertext in base64url, without padding."""
+
+    MARK: ClassVar[str] = "sealed:"
+
+    key: str
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        found = _SEALED.fullmatch(text)
+        if found is None:
+            raise ValueError("not a sealed text")
+        return cls(found[1], found[2])
+
+    def __str__(self) -> str:
+        return f"{self.MARK}{self.key}:{self.text}"
+
+
+Personal = Sealed | str
+"""A text that may hold personal data: sealed, or as it was written, in issues begun before texts were sealed and where
+there is nothing in it."""
+
+Change = Callable[[str, Personal], Personal]
+"""Makes another text of one, given the path of its field, as ``steps.0.title``."""
+
+
+def change_personal(value: T, change: Change) -> T:
+    """The value of a dataclass with each of its personal texts changed, empty ones too."""
+    return cast("T", _changed(value, "", change, personal=False))
+
+
+def _changed(value: Any, path: str, change: Change, *, personal: bool) -> Any:
+    if isinstance(value, (str, Sealed)):
+        return change(path, value) if personal else value
+    if isinstance(value, tuple):
+        items = cast("tuple[Any, ...]", value)
+        return tuple(_changed(each, f"{path}.{n}", change, personal=personal) for n, each in enumerate(items))
+    if not is_dataclass(value) or isinstance(value, (type, Text)):
+        return value
+    parts: dict[str, Any] = {}
+    for field in fields(value):
+        inner = getattr(value, field.name)
+        where = f"{path}.{field.name}" if path else field.name
+        marked = personal or field.metadata.get("personal") is True
+        parts[field.name] = _changed(inner, where, change, personal=marked)
+    if all(part is getattr(value, name) for name, part in parts.items()):
+        return value
+    return type(value)(**parts)

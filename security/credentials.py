@@ -1,0 +1,162 @@
+"""Where a process has its signing credentials from: its own root in the embedded default, else a folder.
+
+In a deployment the root's private key is offline. The operator certifies a key for some days at a time
+(`jiesu keys certify`) and puts the folder in place; processes take it up while they run.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Self, cast
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from security.signing import Credentials, certify, name_of, sign
+
+Clock = Callable[[], datetime]
+Source = Callable[[], Credentials]
+
+PRIVATE: Final = "key.pem"
+CERTIFICATES: Final = "certificates.json"
+"""``{"root": <the root that new issues pin>, "certificates": {<root>: <certificate of the key by it>}}``."""
+LIFETIME: Final = timedelta(hours=24)
+"""Of a key of the embedded default; a new one is made when half of it is over."""
+_EARLY: Final = timedelta(minutes=1)
+"""Before now, so that a command that was stamped a moment before its key was made is certified, too."""
+
+
+class CredentialsError(RuntimeError):
+    """A process cannot sign; the message names the file and never shows what is in it."""
+
+
+class Signer:
+    """Signs for one process, with whatever its source gives at the moment."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @classmethod
+    def ephemeral(cls) -> Self:
+        """With a root that nobody else has: for tests, and to measure with."""
+        return cls(OwnRoot(Ed25519PrivateKey.generate()))
+
+    @property
+    def root(self) -> str:
+        """The root that new issues pin."""
+        return self._source().root
+
+    @property
+    def public(self) -> str:
+        """The key that signs now."""
+        return name_of(self._source().private.public_key())
+
+    def sign(self, root: str, issue: str, name: str, envelope: dict[str, Any]) -> dict[str, Any]:
+        """The envelope with its proof; as it is for an issue that pins no root. Raises CredentialsError."""
+        if not root:
+            return envelope
+        try:
+            return sign(self._source(), root, issue, name, envelope)
+        except LookupError as error:
+            raise CredentialsError(str(error)) from None
+
+
+class OwnRoot:
+    """The embedded default: a root of this home certifies a key that only this process knows, and a new one in time."""
+
+    def __init__(self, root: Ed25519PrivateKey, clock: Clock = lambda: datetime.now(UTC)) -> None:
+        self._root = root
+        self._clock = clock
+        self._held: tuple[datetime, Credentials] | None = None
+
+    def __call__(self) -> Credentials:
+        now = self._clock()
+        if self._held is None or now >= self._held[0]:
+            private, root = Ed25519PrivateKey.generate(), name_of(self._root.public_key())
+            certificate = certify(self._root, private.public_key(), now - _EARLY, now + LIFETIME)
+            self._held = now + LIFETIME / 2, Credentials(private, {root: certificate}, root)
+        return self._held[1]
+
+
+class Folder:
+    """A deployment: ``key.pem`` and ``certificates.json``, read again when one of them is another file than before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stamp: tuple[int, ...] = ()
+        self._held: Credentials | None = None
+
+    def __call__(self) -> Credentials:
+        files = (self._folder / PRIVATE, self._folder / CERTIFICATES)
+        try:
+            stamp = tuple(part for file in files for part in (file.stat().st_ino, file.stat().st_mtime_ns))
+            if self._held is None or stamp != self._stamp:
+                self._held, self._stamp = self._read(*files), stamp
+        except OSError as error:
+            raise CredentialsError(f"{error.filename}: {error.strerror}") from None
+        return self._held
+
+    def _read(self, private: Path, certificates: Path) -> Credentials:
+        key = load_private(private)
+        try:
+            plain = cast("dict[str, Any]", json.loads(certificates.read_bytes()))
+            root, found = str(plain["root"]), dict(plain["certificates"])
+            of_this_key = all(each["key"] == name_of(key.public_key()) for each in found.values())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise CredentialsError(f"{certificates}: not what `jiesu keys certify` writes") from None
+        if root not in found or not of_this_key:
+            raise CredentialsError(f"{certificates}: certifies another key than {private.name}, or not by its root")
+        return Credentials(key, found, root)
+
+
+def load_private(path: Path) -> Ed25519PrivateKey:
+    """An Ed25519 key from PEM that only its owner may read. Raises CredentialsError, OSError."""
+    if path.stat().st_mode & 0o077:
+        raise CredentialsError(f"{path}: others may read it: chmod 600")
+    return parse_private(path, path.read_bytes())
+
+
+def parse_private(path: Path, pem: bytes) -> Ed25519PrivateKey:
+    """The key in the bytes of a file."""
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise CredentialsError(f"{path}: not an Ed25519 key without password, in PEM")
+    return key
+
+
+def new_private() -> bytes:
+    """A new key in PEM."""
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def write_folder(
+    folder: Path, root: Ed25519PrivateKey, since: datetime, until: datetime, kept: Path | None = None
+) -> None:
+    """A new key with its certificate by `root`, as `Folder` reads them; certificates by roots before it are made by those.
+
+    `kept` names a folder for the same key, to which a certificate by this root is added instead.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pem = (kept / PRIVATE).read_bytes() if kept else new_private()
+    key = parse_private(folder / PRIVATE, pem)
+    known: dict[str, Any] = json.loads((kept / CERTIFICATES).read_bytes())["certificates"] if kept else {}
+    name = name_of(root.public_key())
+    plain = {"root": name, "certificates": {**known, name: certify(root, key.public_key(), since, until)}}
+    _replace(folder / PRIVATE, pem)
+    _replace(folder / CERTIFICATES, json.dumps(plain, indent=1).encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.new")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,51 @@
+"""A tracking code that got into other hands is renewed by whoever reported the issue, and the old one opens nothing."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from support.system import System, running_system
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def system(tmp_path_factory) -> AsyncIterator[System]:
+    folder: Path = tmp_path_factory.mktemp("codes")
+    async with running_system(folder) as running:
+        yield running
+
+
+def _with(code: str) -> dict[str, str]:
+    return {"X-Tracking-Code": code}
+
+
+async def test_the_old_code_opens_nothing_any_more(system: System) -> None:
+    key = "5b9f6f2e-4c1d-4f7a-9b1e-2f6a4c1d7e85"
+    taken = await system.report(key=key)
+    old, path = taken["tracking_code"], f"/v1/issues/{taken['id']}"
+    assert (await system.get(path, _with(old))).status == 200
+    renewed = await system.give(taken["id"], "renew_code", _with(old))
+    new = renewed["tracking_code"]
+    assert new != old
+    assert (await system.get(path, _with(new))).status == 200
+    assert (await system.get(path, _with(old))).status == 404
+    assert (await system.give(taken["id"], "urge", _with(old))).status == 404
+    assert (await system.report(key=key))["tracking_code"] == new
+
+
+async def test_staff_get_no_code(system: System) -> None:
+    taken = await system.report()
+    answer = await system.give(taken["id"], "renew_code", system.staff)
+    assert answer.status == 409
+    assert "tracking_code" not in answer.body
+
+
+async def test_who_acted_for_the_company_decides_nothing_from_above(system: System) -> None:
+    taken = await system.report()
+    assert (await system.give(taken["id"], "accept", system.staff)).status == 200
+    crossed = system.token("p1", "street", "demo-street")
+    answer = await system.give(taken["id"], "supervise", crossed, note="盯一下")
+    assert answer.status == 409
+    assert answer["code"] == "conflict-of-interest"
+    assert "property" in answer["reason"]
+    assert (await system.give(taken["id"], "supervise", system.street, note="盯一下")).status == 200

@@ -1,0 +1,132 @@
+"""What people wrote is sealed under the key of its issue; with the key destroyed, nobody reads it any more."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+import domain.commands as c
+from domain.commands import ContactDetails
+from domain.personal import Sealed
+from security.keystore import KeyStore, KeyStoreDown
+from security.master import MasterError, MasterFile, MasterKeys, rewrap_all
+from security.vault import ERASED, FRESH, UNREADABLE, Erased, NoKey, Vault
+
+NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
+CANARY = "厨房漏水 canary-5501"
+PLAN = c.Plan((c.Step("报价", NOW, "company-a"), c.Step("", NOW)), CANARY)
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[KeyStore]:
+    store = KeyStore(f"sqlite:///{tmp_path / 'keys.db'}")
+    await store.prepare()
+    yield store
+    await store.close()
+
+
+async def test_a_body_is_sealed_and_opened_again(store: KeyStore) -> None:
+    vault = Vault(store, MasterKeys.new())
+    sealed = await vault.seal_body("issue-1", "command-1", PLAN)
+    assert isinstance(sealed.note, Sealed)
+    assert sealed.steps[1].title == ""
+    assert CANARY not in repr(sealed)
+    assert sealed.steps[0].due == NOW
+    assert await vault.open_body(sealed) == PLAN
+
+
+async def test_the_same_command_gives_the_same_and_nothing_else_does(store: KeyStore) -> None:
+    vault = Vault(store, MasterKeys.new())
+    once = await vault.seal_body("issue-1", "command-1", PLAN)
+    assert await vault.seal_body("issue-1", "command-1", PLAN) == once
+    assert (await vault.seal_body("issue-1", "command-2", PLAN)).note != once.note
+    assert (await vault.seal_body("issue-2", "command-1", PLAN)).note != once.note
+    twice = await vault.seal_body("issue-1", "command-1", _report("x", "x"))
+    assert twice.contact.name != twice.contact.phone
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("keys.db*"))
+
+
+def _report(name: str, phone: str) -> c.Report:
+    place = c.Place("demo", "demo-community", "demo-street")
+    return c.Report("JS-1", place, "leak", "", contact=ContactDetails(name, phone))
+
+
+async def test_another_vault_on_the_same_store_reads_it(store: KeyStore) -> None:
+    masters = MasterKeys.new()
+    sealed = await Vault(store, masters).seal_body("issue-1", "command-1", PLAN)
+    assert await Vault(store, masters).open_body(sealed) == PLAN
+
+
+async def test_what_was_altered_or_is_of_another_key_does_not_open(store: KeyStore) -> None:
+    vault = Vault(store, MasterKeys.new())
+    note = (await vault.seal_body("issue-1", "command-1", PLAN)).note
+    assert isinstance(note, Sealed)
+    await vault.seal_body("issue-2", "command-1", PLAN)
+    turned = note.text[:-2] + ("AA" if note.text[-2:] != "AA" else "BB")
+    for wrong in (Sealed("issue-2", note.text), Sealed("issue-1", turned), Sealed("issue-1", "AAAA")):
+        assert (await vault.open_body(c.Comment(wrong))).text == UNREADABLE
+
+
+async def test_nobody_hands_in_what_is_sealed_already(store: KeyStore) -> None:
+    vault = Vault(store, MasterKeys.new())
+    with pytest.raises(ValueError, match="sealed already"):
+        await vault.seal_body("issue-1", "command-1", c.Comment(Sealed("issue-2", "AAAA")))
+
+
+async def test_erased_it_is_gone_for_everybody_and_for_good(store: KeyStore, tmp_path: Path) -> None:
+    now, masters = 0.0, MasterKeys.new()
+    vault, other = Vault(store, masters), Vault(store, masters, lambda: now)
+    sealed = await vault.seal_body("issue-1", "command-1", PLAN)
+    assert await other.open_body(sealed) == PLAN
+    row = await store.get("issue-1")
+    assert row is not None
+    assert row.wrapped is not None
+    assert await vault.erase("issue-1", "asked", NOW)
+    assert not await vault.erase("issue-1", "asked", NOW)
+    now = FRESH
+    for each in (vault, other):
+        assert (await each.open_body(sealed)).note == ERASED
+        with pytest.raises(Erased):
+            await each.seal_body("issue-1", "command-2", PLAN)
+    held = b"".join(file.read_bytes() for file in _files(tmp_path))
+    assert row.wrapped.data not in held
+
+
+async def test_without_its_key_nothing_is_made_up(store: KeyStore) -> None:
+    with pytest.raises(NoKey):
+        await Vault(store, MasterKeys.new()).key_for("issue-1", make=False)
+
+
+async def test_a_store_that_is_away_is_said_so_and_known_keys_go_on(tmp_path: Path) -> None:
+    store, now = KeyStore(f"sqlite:///{tmp_path / 'keys.db'}"), 0.0
+    await store.prepare()
+    vault = Vault(store, MasterKeys.new(), lambda: now)
+    sealed = await vault.seal_body("issue-1", "command-1", PLAN)
+    await store.close()
+    for file in _files(tmp_path):
+        file.unlink()
+    (tmp_path / "keys.db").mkdir()
+    now = FRESH
+    assert await vault.open_body(sealed) == PLAN
+    with pytest.raises(KeyStoreDown):
+        await vault.seal_body("issue-2", "command-1", PLAN)
+    await store.close()
+
+
+async def test_masters_follow_each_other(store: KeyStore, tmp_path: Path) -> None:
+    masters = MasterFile.made(tmp_path / "master.json")
+    sealed = await Vault(store, masters).seal_body("issue-1", "command-1", PLAN)
+    old, new = masters.primary, masters.add()
+    masters.promote(new)
+    with pytest.raises(MasterError, match="still wraps 1 keys"):
+        await masters.remove(old, store)
+    assert (await rewrap_all(masters, store)).moved == 1
+    await masters.remove(old, store)
+    assert await Vault(store, MasterFile(tmp_path / "master.json")).open_body(sealed) == PLAN
+    assert replace(masters.keys).primary == new
