@@ -266,9 +266,8 @@ async def test_every_command_is_answered_whoever_sends_it_whenever(system: Syste
     body = examples.COMMANDS[name]
     allowed = {200, 409, 422} if name in ("adopt", "merge", "redispatch", "rule") else {200, 409}
     for headers in (own(taken), other(system), clerk(system), system.token("os1", "street", "other-street")):
+        assert (await system.give(taken["id"], name, headers, nonsense=1)).status == 422
         answer = await system.give(taken["id"], name, headers, **body)
         assert answer.status in allowed, answer
-        if "tracking_code" in answer.body:
-            taken.body["tracking_code"], headers = answer["tracking_code"], {"X-Tracking-Code": answer["tracking_code"]}
-        assert (await system.give(taken["id"], name, headers, nonsense=1)).status == 422
+        taken.body["tracking_code"] = answer.body.get("tracking_code", taken["tracking_code"])
     assert (await system.get(f"/v1/issues/{taken['id']}", own(taken))).status == 200
