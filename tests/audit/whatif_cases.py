@@ -32,7 +32,7 @@ class Recorded(Stage):
 
     def case(self) -> Refolded:
         began = self.began
-        return Refolded(began.id, began.policy, began.calendars, began.rules_version, self.issue, self.turns)
+        return Refolded(began.id, began.policy, began.calendars, began.rules_version, self.issue, turns=self.turns)
 
 
 def altered(clause: str, limit: str, climb: str | None = None, policy: str = "52022") -> Policy:
