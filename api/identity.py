@@ -13,7 +13,7 @@ from api.directory_cache import DirectoryCache
 from api.problems import Unauthenticated
 from api.rates import Rates
 from api.tokens import ANONYMOUS, Claims, InvalidToken, LocalTokens
-from domain.commands import Actor
+from domain.commands import Actor, Authority
 from domain.directory import role_fits
 from domain.issue import Issue
 
@@ -50,6 +50,10 @@ class Caller:
     actor: Actor | None
     tracking_code: str | None
     secret: bytes
+    subject: str = ANONYMOUS
+    """From which the names of what the caller sends derive: it stays when the actor's pseudonym would change."""
+    grants: tuple[Authority, ...] = ()
+    """What the actor holds now; `api.grants` narrows it to an issue's place."""
 
     def holds_code_of(self, issue: Issue) -> bool:
         """Whether the tracking code that was sent is the one of this issue that is valid now."""
@@ -108,7 +112,8 @@ class Doorkeeper:
                 self._count_address(request)
                 raise
             self.subjects.take(f"{actor.role} {actor.person}")
-            return Caller(actor, code, self.secret)
+            grants = (Authority(actor.role, actor.org, "token"),)  # a local token is its own grant
+            return Caller(actor, code, self.secret, actor.person, grants)
         self._count_address(request)
         if code is not None:
             self.subjects.take(codes.tracking_hash(code))
