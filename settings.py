@@ -27,7 +27,24 @@ _DRIVERS: Final = {
     "sqlite+aiosqlite": "sqlite+aiosqlite",
 }
 _SHORTEST_SECRET: Final = 32
+RATES: Final = {
+    "report": "1200/hour",
+    "command": "600/minute",
+    "issue": "60/minute",
+    "code": "300/hour",
+    "phone": "10/hour",
+    "sms": "1000/hour",
+    "upload": "120/hour",
+    "reveal": "60/hour",
+    "export": "60/hour",
+}
+"""How often what is dear may be done: issues reported by a person, or without a token from an address; commands given by
+a person, and to one issue by all; wrong tracking codes from an address; codes sent to a phone, and to all
+phones; uploads, whole phone
+numbers shown to, and exports made for, a person."""
+_RATE: Final = re.compile(r"([1-9][0-9]{0,6})/(second|minute|hour|day)|off")
 _HOST: Final = re.compile(r"[0-9A-Za-z._:-]{1,253}")
+_ORIGIN: Final = re.compile(r"https?://[0-9a-z.-]{1,253}(:[0-9]{1,5})?")
 _CODE: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -72,12 +89,34 @@ class Settings(BaseSettings):
     """Without it, SQLite under the home."""
     archive: str | None = None
     """Where the histories of closed issues are kept for ever: a folder, or ``s3://bucket/prefix``."""
+    attachments: str | None = None
+    """Where pictures are kept, sealed: a folder, or ``s3://bucket/prefix``."""
     heads: Annotated[Path, AfterValidator(_absolute)] | None = None
     """The folder, outside the database, into which the log's signed heads are put."""
     head_recipients: str | None = None
     """The organisations that are sent each head, by code, with commas between them."""
     seal_keys: Annotated[Path, AfterValidator(_absolute)] | None = None
     """The folder of the key that signs heads."""
+    signing_keys: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """The folder of the key with which this process signs commands, and of its certificates."""
+    namespace_keys: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """The file of the keys with which everything in Temporal is encrypted."""
+    master_keys: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """The file of the master keys that wrap the keys of issues."""
+    key_store: SecretStr = SecretStr("")
+    """Where the keys of issues lie: a database of their own, never the read model."""
+    codec_origins: str | None = None
+    """The origins of Temporal's user interface, whose pages may have payloads decrypted, with commas between them."""
+    webhooks: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """The file of the webhooks by which organisations are told what concerns them."""
+    sms_url: SecretStr = SecretStr("")
+    """Where texts to phones are handed in; without it, no phone is verified but by those who try the embedded default."""
+    sms_secret: SecretStr = SecretStr("")
+    """What such texts are signed with."""
+    outgoing_hosts: str | None = None
+    """The hosts that webhooks and the SMS gateway may call, with commas between them; with a port where it is not 443."""
+    outgoing_local: bool = False
+    """Whether they may lie on this machine, also without TLS: for trying out, in the embedded default only."""
     log_level: LogLevel = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto`: for people on a terminal, JSON elsewhere."""
@@ -85,6 +124,17 @@ class Settings(BaseSettings):
     """From it intake ids and tracking codes derive: all API processes of an installation share one, for ever."""
     local_tokens: bool | None = None
     """Whether tokens signed with the home's own key are accepted; without it, by the embedded default only."""
+    oidc_issuer: str | None = None
+    """The identity provider whose bearer tokens are accepted, as its discovery document names it."""
+    oidc_audience: str = "jiesu"
+    """For whom those tokens must be."""
+    oidc_client_id: str | None = None
+    """As which client of the provider browsers sign in here; without it they cannot."""
+    oidc_client_secret: SecretStr = SecretStr("")
+    public_url: str | None = None
+    """The origin at which browsers see this installation, such as ``https://jiesu.example.org``."""
+    embedded_provider: bool | None = None
+    """Whether anybody may sign in as anybody, for trying out; without it, by the embedded default on loopback only."""
     metrics_host: str = LOOPBACK
     metrics_port: Port | None = None
     """Where the worker shows its metrics; without it on an ephemeral port."""
@@ -92,6 +142,10 @@ class Settings(BaseSettings):
     """Requests a minute that one token's subject, or one tracking code, may send to one API process; 0: no limit."""
     rate_per_address: Annotated[int, Field(ge=0)] = 6000
     """The same for one address, of requests without a token."""
+    rates: str = ""
+    """Other rates than `RATES`, as ``reveal=30/hour,command=off``; ``off`` for none at all."""
+    access_days: Annotated[int, Field(ge=183)] = 400
+    """How long it is kept who saw what; half a year is the least."""
     ready_needs_worker: bool = False
     """Whether `/readyz` of the API waits for a polling worker, as it does under `jiesu up`."""
 
@@ -116,7 +170,7 @@ class Settings(BaseSettings):
     def _lower_level(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "key_store")
     @classmethod
     def _check_url(cls, value: SecretStr) -> SecretStr:
         scheme, separator, rest = value.get_secret_value().partition("://")
@@ -133,7 +187,17 @@ class Settings(BaseSettings):
             raise ValueError(f"must have at least {_SHORTEST_SECRET} characters")
         return value
 
-    @field_validator("archive")
+    @field_validator("rates")
+    @classmethod
+    def _check_rates(cls, value: str) -> str:
+        if value != "off":
+            for part in _codes(value):
+                name, _, rate = part.partition("=")
+                if name not in RATES or not _RATE.fullmatch(rate):
+                    raise ValueError(f"must be off, or name=number/hour with commas between; names: {', '.join(RATES)}")
+        return value
+
+    @field_validator("archive", "attachments")
     @classmethod
     def _check_archive(cls, value: str | None) -> str | None:
         if value is None or value.startswith(("file:///", "s3://")):
@@ -142,12 +206,52 @@ class Settings(BaseSettings):
             raise ValueError("must be a folder, or begin with file:/// or s3://")
         return _absolute(Path(value)).as_uri()
 
+    @field_validator("outgoing_hosts")
+    @classmethod
+    def _check_hosts(cls, value: str | None) -> str | None:
+        if value is not None and not all(_HOST.fullmatch(host) for host in _codes(value)):
+            raise ValueError("must be names of hosts with commas between them")
+        return value
+
     @field_validator("head_recipients")
     @classmethod
     def _check_recipients(cls, value: str | None) -> str | None:
         if value is not None and not all(_CODE.fullmatch(code) for code in _codes(value)):
             raise ValueError("must be codes of organisations with commas between them")
         return value
+
+    @field_validator("codec_origins")
+    @classmethod
+    def _check_origins(cls, value: str | None) -> str | None:
+        if value is not None and not all(_ORIGIN.fullmatch(origin) for origin in _codes(value)):
+            raise ValueError("must be origins like https://temporal.example with commas between them")
+        return value
+
+    @model_validator(mode="after")
+    def _check_local(self) -> Self:
+        if self.outgoing_local and not self.embedded:
+            raise ValueError(f"{variable('outgoing_local')} is for the embedded default only")
+        return self
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is not None and not _ORIGIN.fullmatch(value):
+            raise ValueError("must be an origin such as https://jiesu.example.org, without a path")
+        if value is not None and value.startswith("http://") and not _is_local(value):
+            raise ValueError("must begin with https://")
+        return value
+
+    @model_validator(mode="after")
+    def _check_sign_in(self) -> Self:
+        issuer = self.oidc_issuer
+        if issuer is not None and not issuer.startswith("https://") and not (self.embedded and _is_local(issuer)):
+            raise ValueError("JIESU_OIDC_ISSUER must begin with https://")
+        if issuer is not None and self.local_tokens:
+            raise ValueError("JIESU_LOCAL_TOKENS and JIESU_OIDC_ISSUER exclude each other: one of them says who it is")
+        if self.oidc_client_id is not None and (issuer is None or self.public_url is None):
+            raise ValueError("JIESU_OIDC_CLIENT_ID needs JIESU_OIDC_ISSUER and JIESU_PUBLIC_URL")
+        return self
 
     @model_validator(mode="after")
     def _check_ports(self) -> Self:
@@ -186,11 +290,35 @@ class Settings(BaseSettings):
 
     @property
     def accepts_local_tokens(self) -> bool:
-        return self.embedded if self.local_tokens is None else self.local_tokens
+        return self.embedded and self.oidc_issuer is None if self.local_tokens is None else self.local_tokens
+
+    @property
+    def offers_provider(self) -> bool:
+        """Whether the embedded identity provider is wanted; `api.provider` refuses where it may not be."""
+        if self.embedded_provider is not None:
+            return self.embedded_provider
+        is_local = _is_local(f"http://{self.api_host}") and _is_local(self.origin)
+        return self.embedded and self.accepts_local_tokens and is_local
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port at which browsers see this installation."""
+        return self.public_url or f"http://{self.api_host}:{self.api_port}"
+
+    @property
+    def rates_by_name(self) -> dict[str, str]:
+        """Those that are in force, without those that are off."""
+        told = dict(part.split("=") for part in _codes(self.rates) if "=" in part)
+        rates = {} if self.rates == "off" else {**RATES, **told}
+        return {name: rate for name, rate in rates.items() if rate != "off"}
 
     @property
     def archive_url(self) -> str:
         return self.archive or (self.home / "archive").as_uri()
+
+    @property
+    def attachments_url(self) -> str:
+        return self.attachments or (self.home / "attachments").as_uri()
 
     @property
     def heads_folder(self) -> Path:
@@ -202,8 +330,43 @@ class Settings(BaseSettings):
         return tuple(dict.fromkeys(_codes(self.head_recipients or "")))
 
     @property
+    def ui_origins(self) -> tuple[str, ...]:
+        """Of Temporal's user interface."""
+        if self.codec_origins is not None:
+            return tuple(dict.fromkeys(_codes(self.codec_origins)))
+        return (f"http://{LOOPBACK}:{self.temporal_ui_port}",) if self.embedded_temporal else ()
+
+    @property
+    def outgoing(self) -> tuple[str, ...]:
+        """The hosts that may be called, each once."""
+        return tuple(dict.fromkeys(_codes(self.outgoing_hosts or "")))
+
+    @property
     def seal_keys_folder(self) -> Path:
         return self.seal_keys or self.home / "keys" / "seal"
+
+    @property
+    def makes_keys(self) -> bool:
+        """Whether keys that nobody has made are made here; a deployment, on several hosts, is given the same ones."""
+        return self.embedded_temporal or self.embedded_database
+
+    @property
+    def signing_root(self) -> Path:
+        """The root of the embedded default, which certifies keys by itself."""
+        return self.home / "keys" / "signing.pem"
+
+    @property
+    def namespace_keys_file(self) -> Path:
+        return self.namespace_keys or self.home / "keys" / "namespace.json"
+
+    @property
+    def master_keys_file(self) -> Path:
+        return self.master_keys or self.home / "keys" / "master.json"
+
+    @property
+    def key_store_url(self) -> str:
+        """It may hold a password: never log it."""
+        return self.key_store.get_secret_value() or f"sqlite+aiosqlite:///{self.home / 'keys' / 'issues.db'}"
 
     def environment(self) -> dict[str, str]:
         """These settings as variables, for a child process that shall see exactly the same ones."""
@@ -227,6 +390,11 @@ class Settings(BaseSettings):
         if not self.embedded_database:
             raise SettingsError("JIESU_SECRET must be set where JIESU_DATABASE_URL names a shared database")
         return read_or_create(self.home / "keys" / "secret", lambda: secrets.token_hex(32).encode())
+
+
+def _is_local(address: str) -> bool:
+    """Whether an address without TLS stays on this machine."""
+    return re.fullmatch(r"http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?(/.*)?", address) is not None
 
 
 def variable(field: str) -> str:

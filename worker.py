@@ -18,10 +18,12 @@ from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.contract import TASK_QUEUE
-from activities.notices import Deliverer, Handler, TableGateway
+from activities.notices import Deliverer, Handler
 from activities.records import Records
+from activities.search import SearchJobs
 from activities.signals import SignalJobs
 from activities.watch import Watch
+from activities.webhooks import open_gateway
 from api.temporal import connect
 from audit.archive import Archive
 from audit.archivist import Archivist
@@ -29,8 +31,11 @@ from audit.heads import DailyHead, Outlets
 from audit.keyring import FIRST, Keyring, KeyringError
 from audit.reconcile import Reconciler
 from audit.schedules import keep_schedules
+from custody import open_keys
 from db.engine import Database
 from observability import metrics_registry, serve_metrics, temporal_runtime
+from outgoing import Outgoing
+from security.keys import Keys
 from settings import Settings, SettingsError
 from workflows.issue import IssueWorkflow
 from workflows.upkeep import ReconcileWorkflow, SealDayWorkflow
@@ -79,10 +84,13 @@ def build(client: Client, database: Database, upkeep: Sequence[Activity] = (), *
     return Worker(client, task_queue=TASK_QUEUE, workflows=workflows, activities=activities, **settings)
 
 
-def handlers(client: Client, database: Database, archive: Archive, heads: Path | None = None) -> Mapping[str, Handler]:
+def handlers(
+    client: Client, database: Database, archive: Archive, keys: Keys, heads: Path | None = None
+) -> Mapping[str, Handler]:
     """Job name -> what does it."""
     return {
-        "tell_merged": SignalJobs(client).tell_merged,
+        "tell_merged": SignalJobs(client, database, keys.signer).tell_merged,
+        "index": SearchJobs(database, keys.vault).index,
         "archive": Archivist(client, database, archive, heads).archive,
     }
 
@@ -124,6 +132,7 @@ async def serve(settings: Settings) -> None:
     runtime = temporal_runtime(registry)
     port = serve_metrics(settings, registry)
     log.info("waiting_for_temporal", address=settings.address)
+    keys = open_keys(settings)
     client = await connect(settings, timeout=90.0, runtime=runtime, identity=f"worker-{socket.gethostname()}")
     if client is None:
         raise SettingsError(f"no Temporal at {settings.address} (JIESU_TEMPORAL_ADDRESS)")
@@ -132,7 +141,8 @@ async def serve(settings: Settings) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     watch = Watch(client, database, registry)
-    deliverer = Deliverer(database, TableGateway(database), handlers(client, database, archive, settings.heads_folder))
+    jobs = handlers(client, database, archive, keys, settings.heads_folder)
+    deliverer = Deliverer(database, open_gateway(database, settings.webhooks, Outgoing.of(settings)), jobs)
     daily = DailyHead(database, settings.seal_keys_folder, Outlets(settings.heads_folder, settings.recipients))
     try:
         async with build(client, database, [Reconciler(client, database).reconcile, daily.seal_day]):
@@ -141,3 +151,4 @@ async def serve(settings: Settings) -> None:
             await asyncio.gather(*beside)
     finally:
         await database.close()
+        await keys.close()

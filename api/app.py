@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -14,23 +15,30 @@ from fastapi import Depends, FastAPI
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from api import problems
+from api import problems, provider
+from api.attachments import Shelf
 from api.edge import Edge
 from api.identity import Identity, LocalIdentity, NoIdentity
 from api.limits import BodyLimit, known_query
+from api.oidc import OidcIdentity, Provider
 from api.openapi import document
-from api.routes import audit, commands, issues, lists, service
+from api.phones import Mint
+from api.routes import attachments, audit, codec, commands, issues, lists, phones, service
+from api.routes import session as session_routes
 from api.services import Parts, Services, State
-from api.tokens import LocalTokens
+from api.session import SessionParts
+from api.sms import open_sms
+from api.tokens import LocalTokens, issue_token
 from audit.archive import Archive
 from audit.desk import Desk
 from audit.holdings import Holdings
+from custody import open_keys
 from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
 from observability import metrics_registry, temporal_runtime
 from processes import check_ports
-from settings import Settings, variable
+from settings import Settings, SettingsError, variable
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -60,8 +68,12 @@ def create_app(parts: Parts) -> FastAPI:
     )  # fmt: skip
     app.openapi = lambda: document(app)
     problems.install(app)
-    for routes in (issues, lists, commands, audit, service):
+    for routes in (issues, lists, commands, attachments, phones, audit, codec, service):
         routes.register(app)
+    if parts.session is not None:
+        session_routes.register(app)
+        if parts.session.embedded is not None:
+            provider.register(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(Edge, meters=found.meters)
     return app
@@ -78,12 +90,15 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         settings.address, namespace=settings.temporal_namespace, lazy=True, runtime=temporal_runtime(registry),
         identity=f"api-{socket.gethostname()}",
     )  # fmt: skip
-    database = Database(settings.database)
+    database, keys = Database(settings.database), open_keys(settings)
+    identity, session = sign_in(settings)
     parts = Parts(
-        temporal=client, database=database, identity=local_identity(settings), secret=settings.server_secret(),
+        temporal=client, database=database, identity=identity, session=session, secret=settings.server_secret(),
         policies=policies, calendars=calendars, registry=registry, needs_worker=settings.ready_needs_worker,
         rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
-        desk=_desk(settings, database, client),
+        rates=settings.rates_by_name,
+        desk=_desk(settings, database, client), keys=keys, codec_origins=settings.ui_origins,
+        shelf=_shelf(settings), sms=open_sms(settings), mint=_mint(settings),
     )  # fmt: skip
     running = server(create_app(parts), settings.api_host, settings.api_port)
     log.info("api_starts", host=settings.api_host, port=settings.api_port, temporal=settings.address)
@@ -95,11 +110,25 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
     finally:
         looking.cancel()
         await database.close()
+        await keys.close()
 
 
 def _desk(settings: Settings, database: Database, client: Client) -> Desk:
     """Where auditors ask."""
     return Desk(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client)
+
+
+def _shelf(settings: Settings) -> Shelf:
+    """Where pictures lie. Raises SettingsError where it cannot be opened."""
+    try:
+        return Shelf(settings.attachments_url)
+    except Exception as error:  # noqa: BLE001 - a folder's, or one of those of the bucket's library
+        raise SettingsError(f"JIESU_ATTACHMENTS cannot be opened: {type(error).__name__}") from None
+
+
+def _mint(settings: Settings) -> Mint | None:
+    """Makes tokens for residents, where such tokens are accepted."""
+    return partial(issue_token, settings.home, role="resident", org=None) if settings.accepts_local_tokens else None
 
 
 async def _look_for_temporal(client: Client) -> None:
@@ -110,9 +139,29 @@ async def _look_for_temporal(client: Client) -> None:
         log.warning("waiting_for_temporal", address=client.service_client.config.target_host)
 
 
-def local_identity(settings: Settings) -> Identity:
-    """Who vouches for callers: this home's own key, where such tokens are accepted."""
-    return LocalIdentity(LocalTokens(settings.home)) if settings.accepts_local_tokens else NoIdentity()
+def sign_in(settings: Settings) -> tuple[Identity, SessionParts | None]:
+    """Who vouches for callers, and how browsers sign in. Raises SettingsError for a provider that may not be used."""
+    if settings.oidc_issuer is not None:
+        try:
+            found = Provider(settings.oidc_issuer, plain_loopback=settings.embedded)
+        except ValueError as error:
+            raise SettingsError(f"JIESU_OIDC_ISSUER: {error}") from None
+        client = settings.oidc_client_id
+        secret = settings.oidc_client_secret.get_secret_value()
+        session = None if client is None else SessionParts(found, client, settings.origin, secret)
+        if settings.offers_provider:
+            provider.EmbeddedProvider.of(settings)  # which refuses
+        return OidcIdentity(found, settings.oidc_audience), session
+    session = _embedded_session(settings) if settings.offers_provider else None
+    return LocalIdentity(LocalTokens(settings.home)) if settings.accepts_local_tokens else NoIdentity(), session
+
+
+def _embedded_session(settings: Settings) -> SessionParts:
+    """Signing in by the provider that this app is itself."""
+    embedded = provider.EmbeddedProvider.of(settings)
+    return SessionParts(
+        Provider(embedded.issuer, plain_loopback=True), provider.CLIENT, embedded.origin, embedded=embedded
+    )
 
 
 class Server(uvicorn.Server):

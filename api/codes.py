@@ -7,12 +7,15 @@ anonymous reporter back in. Of the code only a hash need be stored.
 import base64
 import hashlib
 import hmac
+import re
 import uuid
 from typing import Final
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no I, L, O or U, so what is read out or copied by hand stays unambiguous."""
 _MISREAD: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None})
+_PSEUDONYM: Final = "r-"
+_LOOKS_LIKE_ONE: Final = re.compile(r"r-[a-z2-7]{26}", re.IGNORECASE)
 _COMMANDS: Final = uuid.UUID("6f0b6a0e-6c3b-5a52-9d0e-2f6a4c1d7e85")
 """The name space of command ids; a change of it would let every old idempotency key act a second time."""
 
@@ -61,6 +64,19 @@ def tracking_matches(code: str, stored: str) -> bool:
 def command_id(issue: str, subject: str, role: str, key: str) -> str:
     """The id of the command given under an idempotency key: UUIDv5 over who gives it, as what, and to which issue."""
     return str(uuid.uuid5(_COMMANDS, _join("command", issue, subject, role, key).hex()))
+
+
+def pseudonym(secret: bytes, subject: str) -> str:
+    """As whom a resident with a token acts, for ever: 128 bits from which nobody without the secret tells the subject.
+
+    Histories outlive accounts, and cannot be changed; so they hold this and never who it is.
+    """
+    return _PSEUDONYM + base64.b32encode(_mac(secret, "resident", subject)[:16]).decode().rstrip("=").lower()
+
+
+def is_pseudonym(name: str) -> bool:
+    """Whether it looks like one; no token may claim such a name."""
+    return _LOOKS_LIKE_ONE.fullmatch(name) is not None
 
 
 def _mac(secret: bytes, *parts: str) -> bytes:

@@ -21,6 +21,7 @@ from api.reader import Known, Reader, Seen
 from api.readmodel import ReadModel, SqlDown
 from api.receipts import Receipts
 from api.resolve import Resolver
+from api.sealer import Sealer
 from api.stamp import Now, Skew
 from db.tables import ReceiptRow
 from domain.access import may_see
@@ -65,7 +66,7 @@ class Commands:
 
     def __init__(
         self, *, reader: Reader, gateway: Gateway, receipts: Receipts, queue: Queue, model: ReadModel,
-        resolver: Resolver, skew: Skew, now: Now,
+        resolver: Resolver, sealer: Sealer, skew: Skew, now: Now,
     ) -> None:  # fmt: skip
         self._reader = reader
         self._gateway = gateway
@@ -73,6 +74,7 @@ class Commands:
         self._queue = queue
         self._model = model
         self._resolver = resolver
+        self._sealer = sealer
         self._skew = skew
         self._now = now
 
@@ -83,8 +85,10 @@ class Commands:
         received, patience = self._now(), Patience()
         seen = await self._reader.visible(caller, issue, patience)
         body = await self._resolver.resolve(wanted.body, caller, seen, patience)
-        command_id = codes.command_id(issue, seen.actor.person, seen.actor.role, wanted.key)
-        command = Command(command_id, received, seen.actor, body, wanted.expected_version)
+        command_id = codes.command_id(issue, _subject(caller, seen), seen.actor.role, wanted.key)
+        body = await self._sealer.body(seen.issue, command_id, body)
+        grants = await self._resolver.grants(caller, seen)
+        command = Command(command_id, received, seen.actor, body, wanted.expected_version, grants)
         if isinstance(body, Merge):
             done = await self._merge(caller, seen, command, body.into, patience)
         else:
@@ -136,7 +140,10 @@ class Commands:
         one follows. That is why it has to agree before, as far as can be told, and is not asked for its version after.
         """
         older = await self._reader.visible(caller, into, patience)
-        adopt = Command(command.id, command.at, older.actor, Adopt(seen.issue.id, opened=seen.issue.opened_at))
+        grants = await self._resolver.grants(caller, older)
+        adopt = Command(
+            command.id, command.at, older.actor, Adopt(seen.issue.id, opened=seen.issue.opened_at), grants=grants
+        )
         taken = await self._repeat(older.known, adopt, patience)
         if taken is None:
             if (known := seen.issue.receipts.get(command.id)) is not None:
@@ -146,7 +153,7 @@ class Commands:
             taken = await self._take(older, adopt, patience)
         if isinstance(taken, Queued):
             return taken
-        told = Command(merge_command_id(seen.issue.id, into), command.at, seen.actor, command.body)
+        told = replace(command, id=merge_command_id(seen.issue.id, into), expected_version=None)
         done = await self._repeat(seen.known, told, patience) or await self._send(seen.issue, told, patience)
         if isinstance(done, Queued):
             return Queued(command.id, into, adopt.digest)
@@ -180,7 +187,7 @@ class Commands:
         within = min(MOST_SECONDS, timedelta(seconds=issue.policy.grace.amount) * _SHARE_OF_GRACE)
         for _ in range(TRIES):
             try:
-                await self._gateway.signal(issue.id, command, within)
+                await self._gateway.signal(issue.id, issue.root, command, within)
             except Unreachable:
                 # Delivered after the grace it would be late by the rules, though it was stamped in time.
                 command = replace(command, at=self._now())
@@ -232,6 +239,11 @@ class Commands:
             if queued is None:
                 raise Unavailable("receipts cannot be read") from None
             return queued, [queued.issue]
+
+
+def _subject(caller: Caller, seen: Seen) -> str:
+    """Whose key it is: the token's subject, or the reporter to whom a tracking code belongs."""
+    return seen.actor.person if caller.actor is None else caller.subject
 
 
 def _against(issue: Issue, command: Command) -> Problem | None:

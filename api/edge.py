@@ -1,6 +1,10 @@
-"""The outermost layer: counts and logs each request by its route, never by its ids, and answers what nobody foresaw."""
+"""The outermost layer: counts and logs each request by its route, never by its ids, and answers what nobody foresaw.
+
+It also tells browsers, with every answer, to do no more with it than it is meant for.
+"""
 
 import time
+from contextvars import ContextVar
 from typing import Final
 
 import structlog
@@ -13,8 +17,27 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 _BUCKETS: Final = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
-_HEADERS: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+_POLICY: Final = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+)  # fmt: skip
+_HEADERS: Final = tuple(
+    (name, value.encode())
+    for name, value in (
+        (b"content-security-policy", _POLICY),
+        (b"x-content-type-options", "nosniff"),
+        (b"referrer-policy", "no-referrer"),
+        (b"permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+        (b"cross-origin-opener-policy", "same-origin"),
+        (b"cross-origin-resource-policy", "same-origin"),
+        (b"cache-control", "no-store"),
+    )
+)
 """Sent with every answer that does not say otherwise."""
+_SECURE: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+"""Sent as well where the browser came by HTTPS, as this server or the proxy that it trusts says."""
+
+ADDRESS: Final[ContextVar[str]] = ContextVar("address", default="")
+"""Where the request that is being answered comes from."""
 
 
 class Meters:
@@ -42,6 +65,9 @@ class Edge:
             return
         began = time.perf_counter()
         status: int | None = None
+        headers_of_all = (*_HEADERS, _SECURE) if scope.get("scheme") == "https" else _HEADERS
+        client = scope.get("client")
+        ADDRESS.set(client[0] if client else "")
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -49,7 +75,7 @@ class Edge:
                 status = message["status"]
                 headers = message.setdefault("headers", [])
                 said = {name.lower() for name, _ in headers}
-                headers.extend(header for header in _HEADERS if header[0] not in said)
+                headers.extend(header for header in headers_of_all if header[0] not in said)
             await send(message)
 
         try:

@@ -84,6 +84,28 @@ TIMELINE: Final[dict[str, Any]] = {
     "minutes": [{"holder": "operator", "org": "demo-property", "ms": 4120, "minutes": 0.07}],
 }  # fmt: skip
 PAGE: Final[dict[str, Any]] = {"items": [ISSUE], "next_cursor": None}
+ACCESS: Final[dict[str, Any]] = {
+    "items": [
+        {
+            "at": "2026-11-21T08:04:00.000Z", "person": "p1", "role": "property", "org": "demo-property", "what": "phone",
+            "issue": ISSUE["id"], "result": "shown", "address": "9f86d081884c7d65",
+        }
+    ],
+    "next_cursor": None,
+}  # fmt: skip
+PHONE: Final = {"phone": "138 0000 0000"}
+CODE_SENT: Final = {"valid_for": 300}
+PROOF: Final = {**PHONE, "code": "041592"}
+PROVEN: Final = {"token": "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJwaG9uZTo1ZjBjIn0.c2lnbmF0dXJl", "expires_in": 43_200}
+PICTURE: Final = "5f0c1e7b2d9a4c3f" * 4
+PICTURES: Final[dict[str, Any]] = {
+    "items": [
+        {
+            "attachment": PICTURE, "kind": "image/jpeg", "size": 481_200,
+            "actor": {"person": "p1", "role": "property", "org": "demo-property"}, "at": "2026-11-21T08:04:00.000Z",
+        }
+    ]
+}  # fmt: skip
 REFUSED: Final[dict[str, Any]] = {
     "type": "/problems/refused", "title": "The command has no effect", "status": 409,
     "detail": "arrive comes after accept: nobody has accepted the issue yet", "code": "not-now",

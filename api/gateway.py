@@ -36,6 +36,7 @@ from domain.vocabulary import LABELS
 from domain.wire import dump, format_time
 from domain.worktime import YearCalendar
 from failpoints import hit
+from security.credentials import Signer
 from signalling import signal
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -66,21 +67,26 @@ class Pins:
 
 
 def envelope(command: Command) -> dict[str, Any]:
-    """A command as it travels: ``{id, at, actor, body, expected_version?}``."""
+    """A command as it travels, not signed yet: ``{id, at, actor, body, expected_version?, grants?}``."""
     plain: dict[str, Any] = {
         "id": command.id,
         "at": format_time(command.at),
         "actor": dump(command.actor),
         "body": dump(command.body),
     }
-    return plain if command.expected_version is None else {**plain, "expected_version": command.expected_version}
+    if command.expected_version is not None:
+        plain["expected_version"] = command.expected_version
+    if command.grants is not None:
+        plain["grants"] = dump(command.grants)
+    return plain
 
 
 class Gateway:
     """See the module."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, signer: Signer) -> None:
         self._client = client
+        self._signer = signer
         self._pins: dict[str, Pins] = {}
 
     async def start(self, command: Command, folded: Issue, pins: Pins) -> bool:
@@ -89,9 +95,8 @@ class Gateway:
         `command` is its report, `folded` the state to which that leads. Raises Unreachable.
         """
         hit("before-start")
-        first = Start(
-            folded.id, dump(pins.policy), dump(pins.calendars), folded.rules_version, report=envelope(command)
-        )
+        report = self._signer.sign(folded.root, folded.id, command.name, envelope(command))
+        first = Start(folded.id, dump(pins.policy), dump(pins.calendars), folded.rules_version, report)
         try:
             async with asyncio.timeout(START_TIMEOUT.total_seconds()):
                 await self._client.start_workflow(
@@ -114,11 +119,15 @@ class Gateway:
         hit("after-start")
         return True
 
-    async def signal(self, issue: str, command: Command, timeout: timedelta) -> None:
-        """Hands a command to its workflow; once this returns it is durable. Raises Gone or Unreachable."""
+    async def signal(self, issue: str, root: str, command: Command, timeout: timedelta) -> None:
+        """Hands a command to the workflow of the issue, which pins this root; once this returns it is durable.
+
+        Raises Gone or Unreachable, CredentialsError where this process cannot sign for the root.
+        """
         hit("before-signal")
+        signed = self._signer.sign(root, issue, command.name, envelope(command))
         try:
-            await signal(self._client, issue, command.name, envelope(command), timeout)
+            await signal(self._client, issue, command.name, signed, timeout)
         except (RPCError, RuntimeError) as error:
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
                 raise Gone from None
@@ -134,7 +143,8 @@ class Gateway:
         if found is None:
             return None
         pins = self._pinned(found["state"], found["policy"], found["calendars"])
-        return load_issue(found["state"], pins.policy, pins.calendars)
+        live = load_issue(found["state"], pins.policy, pins.calendars)
+        return live if live.version else None  # begun by somebody else than the API: it has come to nothing
 
     async def beginning(self, issue: str, timeout: float = 0.9) -> Start | None:
         """The input with which the current run of a workflow began, which needs no worker; None if there is none.

@@ -3,20 +3,28 @@
 `Identity` is the seam where another kind of token comes in; all the rest of the API knows is the `Caller`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Protocol
 
 from fastapi import Request
 
 from api import codes
 from api.directory_cache import DirectoryCache
-from api.problems import Unauthenticated
+from api.problems import ChooseRole, Forbidden, Unauthenticated
 from api.rates import Rates
+from api.session import Sessions
+from api.stamp import Now, now, today
 from api.tokens import ANONYMOUS, Claims, InvalidToken, LocalTokens
 from domain.commands import Actor, Authority
-from domain.directory import role_fits
+from domain.directory import Appointment, Directory, role_fits
 from domain.issue import Issue
+from domain.vocabulary import Role
 
+ACTING_ROLE: Final = "x-acting-role"
+ACTING_ORG: Final = "x-acting-org"
+"""In which one of several roles a request is meant."""
 _LONGEST_CODE: Final = 64
 
 
@@ -64,12 +72,15 @@ class Caller:
     def in_issue(self, issue: Issue) -> Actor | None:
         """As whom the caller acts in this issue; None for a stranger with another issue's code."""
         if self.actor is not None:
-            return self.actor
+            # Reported before residents had pseudonyms: by the name that was used then.
+            is_old = self.actor.role == "resident" and self.subject == issue.reporter
+            return Actor(self.subject, "resident") if is_old else self.actor
         return Actor(issue.reporter, "resident") if self.holds_code_of(issue) else None
 
     def reported(self, issue: Issue) -> bool:
         """Whether the caller proves to be the one who reported the issue."""
-        return self.holds_code_of(issue) or (self.actor is not None and self.actor.person == issue.reporter)
+        names = () if self.actor is None else (self.actor.person, self.subject)
+        return self.holds_code_of(issue) or issue.reporter in names
 
     @property
     def staff(self) -> Actor:
@@ -91,6 +102,8 @@ class Doorkeeper:
     secret: bytes
     subjects: Rates
     addresses: Rates
+    now: Now = now
+    sessions: Sessions | None = None
 
     async def caller(self, request: Request) -> Caller:
         """Who asks. Raises Unauthenticated without credentials, or with a token that is not accepted, and TooMany."""
@@ -101,41 +114,103 @@ class Doorkeeper:
 
     async def caller_or_anybody(self, request: Request) -> Caller:
         """As `caller`, but without credentials it is anybody. A token that is not accepted is never passed over."""
-        header = request.headers.get("authorization")
         code = request.headers.get("x-tracking-code")
         if code is not None and len(code) > _LONGEST_CODE:
             code = ""
-        if header is not None:
-            try:
-                actor = await self._actor(header)
-            except Unauthenticated:
-                self._count_address(request)
-                raise
-            self.subjects.take(f"{actor.role} {actor.person}")
-            grants = (Authority(actor.role, actor.org, "token"),)  # a local token is its own grant
-            return Caller(actor, code, self.secret, actor.person, grants)
-        self._count_address(request)
+        try:
+            claims = await self._claims(request)
+        except (Unauthenticated, Forbidden):
+            self.count_address(request)
+            raise
+        if claims is not None:
+            self.subjects.take(claims.person)
+            # A resident's own word needs no directory, which may be away.
+            alone = claims.own_grant and claims.role == "resident"
+            directory = Directory() if alone else await self.directory.get()
+            actor, grants = acting(claims, request.headers, directory, today(self.now()), self.secret)
+            return Caller(actor, code, self.secret, claims.person, grants)
+        self.count_address(request)
         if code is not None:
             self.subjects.take(codes.tracking_hash(code))
         return Caller(None, code, self.secret)
 
-    def _count_address(self, request: Request) -> None:
+    def count_address(self, request: Request) -> None:
+        """Counts a request that nobody vouches for. Raises TooMany."""
         self.addresses.take(request.client.host if request.client else "")
 
-    async def _actor(self, header: str) -> Actor:
+    async def _claims(self, request: Request) -> Claims | None:
+        """Whom the token speaks for, else the browser's session: what was sent on purpose comes before a cookie."""
+        header = request.headers.get("authorization")
+        if header is None:
+            if self.sessions is None or "x-tracking-code" in request.headers:
+                return None
+            return self.sessions.claims(request)
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated
         try:
-            claims = await self.identity.claims(token.strip())
+            return await self.identity.claims(token.strip())
         except InvalidToken:
             raise Unauthenticated from None
-        if claims.person == ANONYMOUS:  # the name of all who show no token is nobody's
-            raise Unauthenticated
-        if claims.role == "resident":
-            return Actor(claims.person, "resident")
-        directory = await self.directory.get()
-        org = directory.org(claims.org) if claims.org is not None else None
-        if org is None or not role_fits(claims.role, org):
-            raise Unauthenticated("the organisation of this token is not in the directory, or has no such role")
-        return Actor(claims.person, claims.role, claims.org)
+
+
+def acting(
+    claims: Claims, headers: Mapping[str, str], directory: Directory, day: date, secret: bytes
+) -> tuple[Actor, tuple[Authority, ...]]:
+    """As whom a signed-in person acts in this request, and by what: in one role, whatever else the person holds.
+
+    Raises Unauthenticated for a token whose organisation does not exist, Forbidden for a role that the person does not
+    hold on this day, ChooseRole where several are held and none is named.
+    """
+    role, org = headers.get(ACTING_ROLE), headers.get(ACTING_ORG)
+    if claims.own_grant:
+        return _by_token(claims, role, org, directory, secret)
+    if role is None and org is None:
+        role, org = claims.role, claims.org
+    held = _held(claims.person, directory, day)
+    if role == "resident" and org is None:
+        return _resident(claims.person, secret)
+    if not held and role is None and org is None:
+        return _resident(claims.person, secret)
+    meant = [each for each in held if role in (None, each.role) and org in (None, each.org)]
+    ways: set[tuple[Role, str]] = {(each.role, each.org) for each in meant}
+    if not ways:
+        raise Forbidden("there is no such appointment of yours today")
+    if len(ways) > 1:
+        raise ChooseRole(ways)
+    ((chosen, chosen_org),) = ways
+    grants = tuple(
+        Authority(each.role, each.org, "appointment", start=each.period.start, end=each.period.end) for each in meant
+    )
+    return Actor(claims.person, chosen, chosen_org), grants
+
+
+def appointments(person: str, directory: Directory, day: date) -> tuple[tuple[Role, str], ...]:
+    """The roles that a person may choose among on a day, each with its organisation."""
+    return tuple(dict.fromkeys((each.role, each.org) for each in _held(person, directory, day)))
+
+
+def _held(person: str, directory: Directory, day: date) -> list[Appointment]:
+    return [each for each in directory.appointments_of(person, day) if _fits(directory, each.role, each.org)]
+
+
+def _fits(directory: Directory, role: Role, org: str | None) -> bool:
+    found = None if org is None else directory.org(org)
+    return found is not None and role_fits(role, found)
+
+
+def _by_token(
+    claims: Claims, role: str | None, org: str | None, directory: Directory, secret: bytes
+) -> tuple[Actor, tuple[Authority, ...]]:
+    """A token that is its own grant speaks for the one role that it names."""
+    if role not in (None, claims.role) or org not in (None, claims.org) or claims.role is None:
+        raise Forbidden("the token is for another role, or for another organisation")
+    if claims.role == "resident":
+        return _resident(claims.person, secret)
+    if not _fits(directory, claims.role, claims.org):
+        raise Unauthenticated("the organisation of this token is not in the directory, or has no such role")
+    return Actor(claims.person, claims.role, claims.org), (Authority(claims.role, claims.org, "token"),)
+
+
+def _resident(subject: str, secret: bytes) -> tuple[Actor, tuple[Authority, ...]]:
+    return Actor(codes.pseudonym(secret, subject), "resident"), (Authority("resident", None, "token"),)

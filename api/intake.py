@@ -4,13 +4,14 @@ Everything about the answer follows from the key, so a repeat gets the same, wha
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
 from api import codes
 from api.directory_cache import DirectoryCache
 from api.gateway import Gateway, Pins, Unreachable
+from api.grants import grants_in
 from api.identity import Caller
 from api.models import ReportBody
 from api.patience import Patience
@@ -18,15 +19,19 @@ from api.problems import Invalid, KeyReused, NotFound, Unavailable
 from api.reader import Reader
 from api.readmodel import SqlDown
 from api.receipts import Receipts
+from api.sealer import Sealer
 from api.stamp import Now, Skew, today
 from api.tokens import ANONYMOUS
 from domain.advance import advance
-from domain.commands import Actor, Command, Report
+from domain.commands import Actor, Authority, Command, Report
 from domain.directory import Directory
-from domain.issue import Issue
+from domain.issue import RULES_VERSION, Issue
+from domain.pins import pins_digest
 from domain.place import Place
 from domain.policy import Policy
 from domain.worktime import YearCalendar
+from security.credentials import Signer
+from security.vault import Erased
 
 _REPORT: Final = "report"
 
@@ -44,7 +49,7 @@ class Intake:
 
     def __init__(
         self, *, reader: Reader, gateway: Gateway, receipts: Receipts, directory: DirectoryCache,
-        policies: Mapping[str, Policy], calendars: Sequence[YearCalendar], secret: bytes, skew: Skew, now: Now,
+        policies: Mapping[str, Policy], calendars: Sequence[YearCalendar], sealer: Sealer, signer: Signer, secret: bytes, skew: Skew, now: Now,
     ) -> None:  # fmt: skip
         self._reader = reader
         self._gateway = gateway
@@ -52,6 +57,8 @@ class Intake:
         self._directory = directory
         self._policies = policies
         self._calendars = calendars
+        self._sealer = sealer
+        self._signer = signer
         self._secret = secret
         self._skew = skew
         self._now = now
@@ -62,17 +69,27 @@ class Intake:
             raise Unavailable("this host's clock is wrong, so it stamps no commands")
         received, patience = self._now(), Patience()
         actor = caller.actor or Actor(ANONYMOUS, "resident")
-        issue = codes.issue_id(self._secret, actor.person, key)
+        issue = codes.issue_id(self._secret, caller.subject, key)
         # Not by role: whoever repeats a key means the same report.
-        command_id = codes.command_id(issue, actor.person, _REPORT, key)
+        command_id = codes.command_id(issue, caller.subject, _REPORT, key)
         known = await self._known(issue, patience)
         if known is None:
             place, pins = await self._resolve(caller, body)
             follows = await self._followed(caller, body, place, patience)
-            report = _report(codes.number(issue), place, body, follows)
-            command = Command(command_id, received, actor, report)
-            known = await self._start(issue, command, pins, patience)
-        _check_same(known, command_id, body)
+            plain = replace(
+                _report(codes.number(issue), place, body, follows),
+                root=self._signer.root,
+                pins=pins_digest(pins.policy, pins.calendars, RULES_VERSION),
+            )
+            try:
+                report = await self._sealer.report(issue, command_id, plain)
+            except Erased:  # only an issue that has been has lost its key
+                raise Unavailable("the record cannot be read") from None
+            grants = await self._grants(caller, place)
+            known = await self._start(
+                issue, Command(command_id, received, actor, report, grants=grants), pins, patience
+            )
+        await self._check_same(known, command_id, body)
         return Taken(known, codes.tracking_code(self._secret, issue, known.generation))
 
     async def _known(self, issue: str, patience: Patience) -> Issue | None:
@@ -97,7 +114,10 @@ class Intake:
             first = await self._gateway.beginning(issue)
         except Unreachable:
             raise Unavailable("Temporal does not answer; send the same again, with the same key") from None
-        return folded if first is None else self._reader.began(first)
+        began = folded if first is None else self._reader.began(first)
+        if began is None:
+            raise Unavailable("the record cannot be read")
+        return began
 
     async def _resolve(self, caller: Caller, body: ReportBody) -> tuple[Place, Pins]:
         """Where it is, who answers there, and under which rules."""
@@ -124,6 +144,28 @@ class Intake:
         if old is None or not old.is_closed or old.place.compound != place.compound:
             raise Invalid(("follows", "it is no closed issue of yours in this compound"))
         return old.id
+
+    async def _grants(self, caller: Caller, place: Place) -> tuple[Authority, ...]:
+        """By what the caller reports: as himself, or by what he holds in an organisation."""
+        if caller.actor is None or caller.actor.role == "resident":
+            return (Authority("resident", None, "report"),)
+        return grants_in(caller.grants, place, await self._directory.get(), today(self._now()))
+
+    async def _check_same(self, issue: Issue, command: str, body: ReportBody) -> None:
+        """Raises KeyReused if the issue of this key was reported with another body.
+
+        Its place is the one that was resolved then: who runs the compound may have changed since.
+        """
+        report = _report(issue.number, issue.place, body, body.follows)
+        if issue.root:
+            try:
+                report = await self._sealer.report(issue.id, command, report)
+            except Erased:
+                return  # what was reported then cannot be known any more
+        receipt = issue.receipts.get(command)
+        same = Command(command, issue.opened_at, None, report).digest
+        if receipt is not None and (receipt.digest != same or body.compound != issue.place.compound):
+            raise KeyReused("the key was used for another report")
 
 
 def _anybody(_: Issue) -> bool:
@@ -153,15 +195,3 @@ def _report(number: str, place: Place, body: ReportBody, follows: str | None) ->
         contact=body.details,
         follows=follows,
     )
-
-
-def _check_same(issue: Issue, command: str, body: ReportBody) -> None:
-    """Raises KeyReused if the issue of this key was reported with another body.
-
-    Its place is the one that was resolved then: who runs the compound may have changed since.
-    """
-    receipt = issue.receipts.get(command)
-    report = _report(issue.number, issue.place, body, body.follows)
-    same = Command(command, issue.opened_at, None, report).digest
-    if receipt is not None and (receipt.digest != same or body.compound != issue.place.compound):
-        raise KeyReused("the key was used for another report")

@@ -17,6 +17,9 @@ from api.problems import Invalid, Problem, TooLarge
 
 MOST_BYTES: Final = 64 * 1024
 DEEPEST: Final = 12
+_UPLOADS: Final = re.compile(r"/v1/issues/[^/]+/attachments")
+_FORMS: Final = "/oidc/token"
+"""Where the protocol demands a form (RFC 6749)."""
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _FORBIDDEN: Final = re.compile("[\x00\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """NUL, and the characters that reorder what is read around them: the text would look like another one."""
@@ -29,27 +32,36 @@ class BodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or _is_upload(scope):
             await self._app(scope, receive, send)
             return
         try:
-            body = await _read(scope, receive)
+            body = await read_body(scope, receive)
             if body is None:  # the caller is gone
                 return
-            check(body, _header(scope, b"content-type"))
+            if scope.get("path") != _FORMS:
+                check(body, _header(scope, b"content-type"))
         except Problem as problem:
             await problem.response(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
 
 
-async def _read(scope: Scope, receive: Receive) -> bytes | None:
-    """The body; TooLarge as soon as it is known to be, whether its length was announced or it comes in chunks."""
+def _is_upload(scope: Scope) -> bool:
+    """Whether a picture may come: its route reads it, with a limit of its own, once it is known who sends it."""
+    return scope["method"] == "POST" and _UPLOADS.fullmatch(scope.get("path", "")) is not None
+
+
+async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> bytes | None:
+    """The body, None if the caller is gone.
+
+    TooLarge as soon as it is known to be, whether its length was announced or it comes in chunks.
+    """
     if _header(scope, b"content-encoding") not in ("", "identity"):
         raise Invalid(("Content-Encoding", "send the body as it is"))
     announced = _header(scope, b"content-length")
-    if announced.isdigit() and int(announced[:20]) > MOST_BYTES:
-        raise _too_large()
+    if announced.isdigit() and int(announced[:20]) > most:
+        raise _too_large(most)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -58,16 +70,16 @@ async def _read(scope: Scope, receive: Receive) -> bytes | None:
             return None
         part: bytes = message.get("body", b"")
         size += len(part)
-        if size > MOST_BYTES:
-            raise _too_large()
+        if size > most:
+            raise _too_large(most)
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
 
 
-def _too_large() -> TooLarge:
+def _too_large(most: int) -> TooLarge:
     # What is left of the body stays unread, so the connection cannot be used again.
-    return TooLarge(f"at most {MOST_BYTES} bytes", headers={"Connection": "close"})
+    return TooLarge(f"at most {most} bytes", headers={"Connection": "close"})
 
 
 def _header(scope: Scope, name: bytes) -> str:

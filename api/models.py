@@ -15,7 +15,7 @@ from pydantic import Field as Part
 
 import domain.commands as c
 from domain.commands import SIGNALS, Body
-from domain.personal import Personal
+from domain.personal import Personal, Sealed
 from domain.vocabulary import Category, Channel
 from domain.wire import Text, WireError, load, parse_time
 from domain.worktime import YearCalendar
@@ -40,6 +40,13 @@ class Shape(BaseModel):
 def _filled(text: str) -> str:
     if not text.strip():
         raise ValueError("it may not be empty")
+    return text
+
+
+def _unsealed(text: str) -> str:
+    """What people write; only the API seals, under keys that it chooses."""
+    if text.startswith(Sealed.MARK):
+        raise ValueError(f"it may not begin with `{Sealed.MARK}`")
     return text
 
 
@@ -70,13 +77,14 @@ def _day(value: Any) -> Any:
 Long = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
 Word = Annotated[str, StringConstraints(max_length=LONGEST_WORD)]
 Filled = AfterValidator(_filled)
+Unsealed = AfterValidator(_unsealed)
 
 
 class Contact(Shape):
     """How to reach whoever reports."""
 
-    name: Word = ""
-    phone: Annotated[str, StringConstraints(max_length=40)] = ""
+    name: Annotated[Word, Unsealed] = ""
+    phone: Annotated[str, StringConstraints(max_length=40), Unsealed] = ""
 
 
 class ReportBody(Shape):
@@ -84,10 +92,10 @@ class ReportBody(Shape):
 
     compound: Annotated[Word, Filled]
     category: Category
-    description: Annotated[Long, Filled]
+    description: Annotated[Long, Filled, Unsealed]
     urgent: bool = False
     about_operator: bool = False
-    location: Word = ""
+    location: Annotated[Word, Unsealed] = ""
     channel: Channel = "web"
     contact: Contact = Contact()
     follows: Word | None = None
@@ -150,7 +158,7 @@ def _kind(hint: Any, personal: bool) -> Any:
     if origin is Literal:
         return hint
     if hint == Personal:  # the caller writes it; who seals it is the API
-        return Long
+        return Annotated[Long, Unsealed]
     if origin in (Union, types.UnionType):
         return cast("Any", Union)[tuple(_kind(each, personal) for each in get_args(hint))]
     if origin is tuple:

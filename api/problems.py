@@ -64,6 +64,26 @@ class Unauthenticated(Problem):
         super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="jiesu"'})
 
 
+class Forbidden(Problem):
+    """The caller is known and may never do this, whatever it concerns: an auditor writes nothing."""
+
+    status = 403
+    type = "forbidden"
+    title = "This role may not do that"
+
+
+class ChooseRole(Problem):
+    """The caller holds several roles: which of them is meant, `X-Acting-Role` and `X-Acting-Org` say. They never add up."""
+
+    status = 403
+    type = "choose-role"
+    title = "Say in which one of your roles you act"
+
+    def __init__(self, ways: Iterable[tuple[str, str]]) -> None:
+        found = [{"role": role, "org": org} for role, org in sorted(ways)]
+        super().__init__("send X-Acting-Role and X-Acting-Org", roles=found)
+
+
 class NotFound(Problem):
     """There is nothing here, or nothing that this caller may know of: both look the same."""
 
@@ -145,8 +165,8 @@ class Unavailable(Problem):
 TYPES: Final[Mapping[str, type[Problem]]] = {
     kind.type: kind
     for kind in (
-        Problem, KeyMissing, Unauthenticated, NotFound, MethodNotAllowed, Refused, Stale, TooLarge, Invalid, KeyReused,
-        TooMany, Unavailable,
+        Problem, KeyMissing, Unauthenticated, Forbidden, ChooseRole, NotFound, MethodNotAllowed, Refused, Stale, TooLarge, Invalid,
+        KeyReused, TooMany, Unavailable,
     )
 }  # fmt: skip
 """Type -> problem, for all that there are."""

@@ -16,9 +16,11 @@ from api.stamp import Now
 from db import queries
 from domain.access import may_see
 from domain.advance import advance
-from domain.commands import Actor, load_command
+from domain.commands import Actor
 from domain.events import Event
 from domain.issue import Issue, load_issue
+from domain.wire import WireError
+from workflows.mailbox import ForgedError, report_of
 
 HOLD: Final = 0.05
 """Seconds that it takes at least to say that there is no such issue: more than it takes to look for one."""
@@ -152,14 +154,20 @@ class Reader:
             raise Unavailable("the timeline is being written")
         return events
 
-    def began(self, start: Start) -> Issue:
-        """The state at the beginning of a run: the one it continues, or the one that its report leads to."""
+    def began(self, start: Start) -> Issue | None:
+        """The state at the beginning of a run: the one it continues, or the one that its report leads to.
+
+        None for a run that somebody else than the API began.
+        """
         pins = read_pins(start.policy, start.calendars)
         if start.state is not None:
             return load_issue(start.state, pins.policy, pins.calendars)
-        inbox = [load_command("report", start.report)] if start.report is not None else []
+        try:
+            report = report_of(start, pins.policy, pins.calendars)
+        except (ForgedError, WireError):
+            return None
         empty = Issue.new(start.issue, pins.policy, pins.calendars, start.rules_version)
-        return advance(empty, inbox, self._now())[0]
+        return None if report is None else advance(empty, [report], self._now())[0]
 
     async def _from_workflow(self, issue: str, patience: Patience) -> Known | None:
         """From the workflow; where no worker answers, from the input of its run. Raises Unreachable."""
@@ -167,7 +175,8 @@ class Reader:
             found = await self._ask(issue, patience)
         except Silent:
             start = await self._gateway.beginning(issue, max(_SHORTEST, patience.left))
-            return None if start is None else Known(self.began(start), "beginning")
+            began = None if start is None else self.began(start)
+            return began and Known(began, "beginning")
         return None if found is None else Known(found, "live")
 
     async def _ask(self, issue: str, patience: Patience) -> Issue | None:

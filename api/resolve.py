@@ -6,6 +6,7 @@ from datetime import datetime
 
 import domain.commands as c
 from api.directory_cache import DirectoryCache
+from api.grants import grants_in
 from api.identity import Caller
 from api.patience import Patience
 from api.problems import Invalid, NotFound
@@ -43,6 +44,14 @@ class Resolver:
             case _:
                 pass
         return body
+
+    async def grants(self, caller: Caller, seen: Seen) -> tuple[c.Authority, ...]:
+        """What the caller holds in this issue, as it is at this moment."""
+        if caller.actor is None:
+            return (c.Authority("resident", None, "code"),)
+        if seen.actor.role != "property":
+            return caller.grants
+        return grants_in(caller.grants, seen.issue.place, await self._directory.get(), today(self._now()))
 
     async def _handler(self, issue: Issue, code: str) -> HandlerKind:
         """What kind of organisation it is; only those that work in the issue's street can be given it."""

@@ -13,6 +13,7 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
 from temporalio.client import Client
+from temporalio.converter import DataConverter
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
@@ -30,6 +31,7 @@ async def connect(
     *,
     identity: str | None = None,
     runtime: Runtime | None = None,
+    converter: DataConverter = DataConverter.default,
 ) -> Client | None:
     """A client once Temporal serves the namespace; None when it is not alive or does not within `timeout` seconds."""
     loop = asyncio.get_running_loop()
@@ -38,7 +40,11 @@ async def connect(
         # A refused connection is a RuntimeError, a server that is not ready yet answers with an RPCError.
         with contextlib.suppress(RuntimeError, RPCError):
             client = await Client.connect(
-                settings.address, namespace=settings.temporal_namespace, runtime=runtime, identity=identity
+                settings.address,
+                namespace=settings.temporal_namespace,
+                runtime=runtime,
+                identity=identity,
+                data_converter=converter,
             )
             await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
             return client

@@ -15,7 +15,9 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from jwt.algorithms import OKPAlgorithm
 
+from api import codes
 from domain.vocabulary import ROLES, Role
 from settings import read_or_create
 
@@ -36,11 +38,13 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True)
 class Claims:
-    """Whom a token speaks for. Only a resident may have no org."""
+    """Whom a token speaks for, and in which one role, if it says so."""
 
     person: str
-    role: Role
+    role: Role | None
     org: str | None
+    own_grant: bool = True
+    """Whether the token's word is enough, as in the embedded default; elsewhere the directory's appointments count."""
 
 
 def _key_path(home: Path) -> Path:
@@ -75,14 +79,27 @@ def issue_token(home: Path, person: str, role: Role, org: str | None, now: datet
     Raises ValueError for a person, role or org that `verify` would refuse; that the org exists is for the caller to
     check.
     """
-    claims = _claims({"sub": person, "role": role, "org": org})
-    if claims is None:
-        raise ValueError("a token needs a person who is not anonymous, a known role and, but for residents, an org")
-    key = _signing_key(home)
+    if claims_of({"sub": person, "role": role, "org": org}) is None:
+        raise ValueError(
+            "a token needs a person who is no pseudonym and not anonymous, a known role and, but for residents, an org"
+        )
     issued = now or datetime.now(UTC)
     payload = {"iss": ISSUER, "aud": AUDIENCE, "sub": person, "role": role, "org": org}
-    times = {"iat": issued, "exp": issued + LIFETIME}
-    return jwt.encode({**payload, **times}, key, _ALGORITHM, headers={"kid": _key_id(key.public_key())})
+    return sign(home, {**payload, "iat": issued, "exp": issued + LIFETIME})
+
+
+def sign(home: Path, payload: dict[str, Any]) -> str:
+    """A JWT of these claims by the home's key, which is made when missing."""
+    key = _signing_key(home)
+    return jwt.encode(payload, key, _ALGORITHM, headers={"kid": _key_id(key.public_key())})
+
+
+def public_jwk(home: Path) -> dict[str, Any]:
+    """The public half of the home's key, as a provider shows it."""
+    public = _signing_key(home).public_key()
+    return {
+        **OKPAlgorithm.to_jwk(public, as_dict=True), "kid": _key_id(public), "use": "sig", "alg": _ALGORITHM,
+    }  # fmt: skip
 
 
 class LocalTokens:
@@ -139,19 +156,26 @@ def _decode(token: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims | None:
         issuer=ISSUER,
         options={"require": list(_REQUIRED), "strict_aud": True},
     )
-    return _claims(payload) if "org" in payload else None
+    return claims_of(payload) if "org" in payload else None
 
 
-def _claims(payload: Mapping[str, Any]) -> Claims | None:
+def claims_of(payload: Mapping[str, Any]) -> Claims | None:
+    """What a token that is its own grant says; None if it names nobody, or a role without its organisation."""
     person: object = payload.get("sub")
     role: object = payload.get("role")
     org: object = payload.get("org")
-    if not _is_name(person) or person == ANONYMOUS or role not in ROLES:
+    if not is_person(person) or role not in ROLES:
         return None
-    if not _is_name(org) and not (org is None and role == "resident"):
+    if not is_name(org) and not (org is None and role == "resident"):
         return None
     return Claims(person, role, org)
 
 
-def _is_name(value: object) -> TypeGuard[str]:
+def is_person(value: object) -> TypeGuard[str]:
+    """Whether a token may speak for somebody of this name: not for all who show none, nor for a resident's pseudonym."""
+    return is_name(value) and value != ANONYMOUS and not codes.is_pseudonym(value)
+
+
+def is_name(value: object) -> TypeGuard[str]:
+    """Whether it is a short printable text, as the names of persons and organisations are."""
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable() and value == value.strip()

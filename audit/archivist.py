@@ -2,6 +2,9 @@
 
 Temporal forgets, so each run is archived as soon as it has ended, also while its issue goes on in another. Every step
 may be done again: a job that was killed between two of them is repeated and ends with the same leaf.
+
+Histories are archived without the encryption that Temporal sees, so that an audit years later needs no namespace key.
+What people wrote is sealed in them all the same, by the key of the issue.
 """
 
 import asyncio
@@ -36,6 +39,7 @@ from db.outbox import Entry
 from db.tables import ArchiveRow, IssueRow
 from domain.wire import truncate
 from failpoints import hit
+from security.namespace import NamespaceError
 
 _TOLD: Final = 5
 """Findings in an alarm; all of them are in the record."""
@@ -74,7 +78,7 @@ class Archivist:
         except LostRunError as error:
             await self._alarm("gone-from-temporal", issue, run=str(error))
             raise UndeliveredError(f"{error} is gone from Temporal, and not in the archive") from None
-        except ArchiveError as error:
+        except (ArchiveError, NamespaceError) as error:
             raise UndeliveredError(str(error)) from None
 
     async def _archive_issue(self, issue: str, *, is_asked: bool) -> None:

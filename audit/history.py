@@ -15,6 +15,8 @@ from temporalio.client import Client, WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
 
 from activities.contract import PREFIX, RECORD
+from security.codec import decode_events
+from security.namespace import NamespaceError
 from workflows.issue import IssueWorkflow
 
 _ENDS: Final = (
@@ -125,14 +127,18 @@ async def derive(issue: str, runs: Sequence[WorkflowHistory]) -> Derived:
 
 
 async def runs_of(client: Client, issue: str) -> list[WorkflowHistory]:
-    """The histories of an issue's runs, the oldest first."""
+    """The histories of an issue's runs, decrypted, the oldest first. Raises HistoryError if they cannot be read."""
     runs: list[WorkflowHistory] = []
     run_id: str | None = None
     while True:
         handle = client.get_workflow_handle(PREFIX + issue, run_id=run_id)
         history = await handle.fetch_history()
-        runs.insert(0, history)
-        first = history.events[0]
+        try:
+            events = await decode_events(history.events, client.data_converter.payload_codec)
+        except NamespaceError as error:
+            raise HistoryError(f"issue {issue}: {error}") from None
+        runs.insert(0, WorkflowHistory(history.workflow_id, events))
+        first = events[0]
         if first.event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
             raise HistoryError(f"issue {issue}: the history does not begin with its start")
         run_id = first.workflow_execution_started_event_attributes.continued_execution_run_id or None

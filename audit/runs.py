@@ -15,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.contract import PREFIX
 from audit.case import Finding
 from audit.refold import moment
+from security.codec import decode_events
 
 _CONTINUED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
 _ENDS: Final = (
@@ -57,7 +58,7 @@ class Run:
 
 
 async def chain_of(client: Client, issue: str, forgotten: Forgotten) -> list[Run]:
-    """The runs that lead to the newest one, the oldest first. Raises LostRunError, RPCError.
+    """The runs that lead to the newest one, the oldest first. Raises as `run_of`.
 
     What a reset from outside cut off is not among them.
     """
@@ -77,7 +78,7 @@ async def chain_of(client: Client, issue: str, forgotten: Forgotten) -> list[Run
 
 
 async def run_of(client: Client, issue: str, run_id: str, forgotten: Forgotten) -> Run:
-    """One run by its id. Raises LostRunError, RPCError."""
+    """One run by its id, decrypted. Raises LostRunError, RPCError, NamespaceError where its key is not here."""
     try:
         history = await client.get_workflow_handle(PREFIX + issue, run_id=run_id).fetch_history()
     except RPCError as error:
@@ -87,7 +88,7 @@ async def run_of(client: Client, issue: str, run_id: str, forgotten: Forgotten) 
         if events is None:
             raise LostRunError(f"run {run_id}") from None
         return Run(run_id, events)
-    return Run(run_id, list(history.events))
+    return Run(run_id, await decode_events(history.events, client.data_converter.payload_codec))
 
 
 def resets(issue: str, runs: Sequence[Run]) -> list[Finding]:

@@ -112,7 +112,7 @@ async def _played(stage: Stage, scale: Scale) -> list[str]:
     await stage.until_polled(TASK_QUEUE, worker)
     issues: list[str] = []
     async with stage.rows() as rows:
-        driven = Issues.on(stage.client, rows, load_pack(fold.PACK))
+        driven = Issues.on(stage, rows, load_pack(fold.PACK))
 
         async def live(_: int) -> None:
             issue = await driven.report()

@@ -79,7 +79,7 @@ async def lateness(run: Run) -> Result:
     signal = quantile(await bare_signals(run), 0.5)
     async with run.stage.rows() as rows:
         lead = await _lead(run, number) + math.ceil(run.scale.spread_seconds)
-        issues = Issues.on(run.stage.client, rows, climbing_policy(lead))
+        issues = Issues.on(run.stage, rows, climbing_policy(lead))
         first = _now() - timedelta(seconds=run.scale.spread_seconds)
         await every(number, _STARTS, lambda each: issues.report(first + timedelta(seconds=each / rate)))
         await rows.until_climbed(number, _PATIENCE)
@@ -119,7 +119,7 @@ def _seen_late(climb: Climb) -> float:
 async def _lead(run: Run, number: int) -> int:
     """Seconds in which so many issues are surely started, found by starting some."""
     async with run.stage.rows() as rows:
-        issues = Issues.on(run.stage.client, rows, calm_policy())
+        issues = Issues.on(run.stage, rows, calm_policy())
         began = time.monotonic()
         trial = min(_TRIAL, number)
         await every(trial, _STARTS, lambda _: issues.report())
@@ -147,7 +147,7 @@ async def _drain_climbs(run: Run) -> float:
     """Climbs per second, all due at one instant, until the last one's row is seen."""
     lead = await _lead(run, run.scale.mass)
     async with run.stage.rows() as rows:
-        issues = Issues.on(run.stage.client, rows, climbing_policy(lead))
+        issues = Issues.on(run.stage, rows, climbing_policy(lead))
         began = _now()
         await every(run.scale.mass, _STARTS, lambda _: issues.report(began))
         _check(began.timestamp() + lead)
@@ -160,7 +160,7 @@ async def _drain_hanging(run: Run) -> tuple[float, float]:
     lead = await _lead(run, run.scale.mass)
     names: list[str] = []
     async with run.stage.rows() as rows:
-        issues = Issues.on(run.stage.client, rows, climbing_policy(lead))
+        issues = Issues.on(run.stage, rows, climbing_policy(lead))
         began = _now()
 
         async def start(_: int) -> None:

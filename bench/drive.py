@@ -16,15 +16,19 @@ from api.codes import number
 from api.gateway import Gateway, Pins, envelope
 from bench.floor import QUEUE, Bare, BareTimer
 from bench.rows import RowWatch
+from bench.stage import Stage
 from calendars import load_all
+from custody import open_keys
 from domain.advance import advance
-from domain.commands import Accept, Actor, Arrive, Body, Command, Complete, Confirm, Report
-from domain.issue import Issue
+from domain.commands import Accept, Actor, Arrive, Authority, Body, Command, Complete, Confirm, Report
+from domain.issue import RULES_VERSION, Issue
+from domain.pins import pins_digest
 from domain.place import Place
 from domain.policy import Policy
 from domain.wire import truncate
 from domain.worktime import Limit
 from policies.loader import load_pack
+from security.keys import Keys
 
 PLACE: Final = Place("demo", "demo-community", "demo-street", "demo-property", "company", "g1", "体验小区")
 STAFF: Final = Actor("p1", "property", "demo-property")
@@ -73,17 +77,21 @@ class Issues:
     gateway: Gateway
     rows: RowWatch
     pins: Pins
+    keys: Keys
+    is_protected: bool = True
+    """Whether they are signed and sealed, as the API does it; else as those are that were begun before."""
 
     @classmethod
-    def on(cls, client: Client, rows: RowWatch, policy: Policy) -> "Issues":
-        year = now().year
-        return cls(Gateway(client), rows, Pins(policy, tuple(each for each in load_all() if each.year >= year)))
+    def on(cls, stage: Stage, rows: RowWatch, policy: Policy, *, is_protected: bool = True) -> "Issues":
+        keys, year = open_keys(stage.settings), now().year
+        pins = Pins(policy, tuple(each for each in load_all() if each.year >= year))
+        return cls(Gateway(stage.client, keys.signer), rows, pins, keys, is_protected)
 
     async def report(self, at: datetime | None = None) -> str:
         """Starts an issue, reported at that moment or now, and returns once its row is there."""
         issue = uuid.uuid4().hex[:26]
         report = Report(number(issue), PLACE, "leak", "厨房漏水", location="3幢2单元501")
-        command = Command(str(uuid.uuid4()), at or now(), RESIDENT, report)
+        command = await self._sealed(issue, Command(str(uuid.uuid4()), at or now(), RESIDENT, report))
         folded, _ = advance(Issue.new(issue, self.pins.policy, self.pins.calendars), [command], command.at)
         await self.gateway.start(command, folded, self.pins)
         await self.rows.receipt(command.id)
@@ -92,9 +100,22 @@ class Issues:
     async def give(self, issue: str, body: Body, actor: Actor) -> float:
         """Sends a command; how long it took until its receipt could be read."""
         began = time.time()
-        command = Command(str(uuid.uuid4()), now(), actor, body)
-        await self.gateway.signal(issue, command, _TIMEOUT)
+        command = await self._sealed(issue, Command(str(uuid.uuid4()), now(), actor, body))
+        root = self.keys.signer.root if self.is_protected else ""
+        await self.gateway.signal(issue, root, command, _TIMEOUT)
         return await self.rows.receipt(command.id) - began
+
+    async def _sealed(self, issue: str, command: Command) -> Command:
+        """With grants, and its texts sealed; as it is where nothing is protected."""
+        if not self.is_protected:
+            return command
+        body, actor = command.body, command.actor or RESIDENT
+        if isinstance(body, Report):
+            covers = pins_digest(self.pins.policy, self.pins.calendars, RULES_VERSION)
+            body = replace(body, root=self.keys.signer.root, pins=covers)
+        body = await self.keys.vault.seal_body(issue, command.id, body)
+        grant = Authority(actor.role, actor.org, compound=PLACE.compound if actor.role == "property" else None)
+        return replace(command, body=body, grants=(grant,))
 
     async def live(self, timed: Timed | None = None) -> None:
         """The whole life of a standard issue."""

@@ -79,7 +79,7 @@ async def row(run: Run) -> Result:
     idle, floor, busy = Samples(), Samples(), Samples()
     bare = Floor(run.stage.client)
     async with run.stage.rows() as rows:
-        issues = Issues.on(run.stage.client, rows, calm_policy())
+        issues = Issues.on(run.stage, rows, calm_policy())
         if "lifecycles" not in run.rates:
             run.rates["lifecycles"] = (await closed_loop(run, issues.live)).rate
         await issues.live()

@@ -56,7 +56,7 @@ async def _sleepers(stage: Stage, scale: Scale, worker: Child) -> float:
 
 async def _issues(stage: Stage, scale: Scale, worker: Child) -> float:
     async with stage.rows() as rows:
-        issues = Issues.on(stage.client, rows, calm_policy())
+        issues = Issues.on(stage, rows, calm_policy())
         await every(_WARM, _AT_ONCE, lambda _: issues.report())
         before = await _at_rest(worker)
         await every(scale.sleepers, _AT_ONCE, lambda _: issues.report())

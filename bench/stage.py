@@ -113,7 +113,7 @@ def settings_in(home: Path) -> Settings:
     ports: Sequence[int] = [free_port() for _ in range(3)]
     return Settings(
         home=home, api_host=LOOPBACK, api_port=ports[0], temporal_port=ports[1], temporal_ui_port=ports[2],
-        log_level="warning", rate_per_subject=0, rate_per_address=0,
+        log_level="warning", rate_per_subject=0, rate_per_address=0, rates="off",
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ async def throughput(run: Run) -> Result:
     ours: list[Phase] = []
     floor: list[Phase] = []
     async with run.stage.rows() as rows:
-        issues, bare = Issues.on(run.stage.client, rows, calm_policy()), Floor(run.stage.client)
+        issues, bare = Issues.on(run.stage, rows, calm_policy()), Floor(run.stage.client)
         for _ in range(run.scale.rounds):
             floor.append(await closed_loop(run, bare.live))
             ours.append(await closed_loop(run, issues.live))

@@ -15,6 +15,7 @@ from audit.rebuild import rebuild
 from audit.restore import is_behind, restore
 from cli.database import opened
 from cli.errors import Failure
+from custody import prepare_keys
 from db.directory import load_directory, store_directory
 from db.engine import Database
 from db.tables import IssueRow
@@ -32,6 +33,7 @@ EXAMPLE: Final = Path(__file__).resolve().parent.parent / "examples" / "director
 async def prepare(settings: Settings) -> None:
     """Schema, and the example directory where none has been imported yet."""
     await asyncio.to_thread(upgrade, settings.database)
+    await prepare_keys(settings)
     database = Database(settings.database)
     try:
         async with database.read() as session:

@@ -11,6 +11,7 @@ from api.temporal import connect
 from audit.history import issues_of
 from cli.database import opened
 from cli.errors import Failure
+from custody import open_signer
 from db import queries
 from domain.commands import calendar_command_id
 from domain.wire import dump, format_time, truncate
@@ -29,6 +30,7 @@ async def publish(settings: Settings, file: Path) -> int:
         calendar = calendars.load_file(file)
     except (ValueError, OSError) as error:
         raise Failure(str(error)) from None
+    signer = open_signer(settings)
     client = await connect(settings, timeout=10.0)
     if client is None:
         raise Failure(f"no Temporal at {settings.address}")
@@ -45,7 +47,9 @@ async def publish(settings: Settings, file: Path) -> int:
                 "at": format_time(truncate(datetime.now(UTC))),
                 "actor": actor,
                 "body": {"calendar": dump(calendar)},
+                "grants": [{"role": "admin", "org": known.place.street, "by": "order"}],
             }
+            command = signer.sign(known.root, issue, "calendar_published", command)
             try:
                 await signal(client, issue, "calendar_published", command)
                 told += 1

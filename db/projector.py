@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, undefer
 
 from db import outbox, pinned, search
 from db.alarms import put_alarm
-from db.rows import columns, first_columns, refold, state_of, words
+from db.rows import UNSEEN, columns, first_columns, refold, state_of, words
 from db.tables import EventRow, IssueRow, ReceiptRow, SearchTerm
 from db.upsert import is_sqlite, table_of, upsert
 from domain.events import Event, chain, event_digest, load_event
@@ -23,6 +23,8 @@ from domain.evolve import evolve
 from domain.issue import Issue, Receipt
 from domain.pins import read_calendars, read_policy
 
+INDEX: Final = "index"
+"""The job that lets an issue be found by what is sealed."""
 _ROW: Final = (
     select(IssueRow)
     .where(IssueRow.id == bindparam("issue"))
@@ -127,6 +129,14 @@ def rebuild(session: Session, issue: str) -> bool:
     return True
 
 
+def index(session: Session, issue: str, text: str) -> None:
+    """Lets the issue be found by this text, unless it can be found already."""
+    row = lock(session, issue)
+    if row is not None and not row.words:
+        _set(session, row, {"words": search.fold(text)})
+        _put_terms(session, row)
+
+
 def lock(session: Session, issue: str, first: int = 1) -> IssueRow | None:
     """The issue's row, which nobody else changes until this transaction ends.
 
@@ -202,6 +212,8 @@ class _Projection:
         _put_receipts(self.session, state, _commands(fresh))
         if self.notify:
             outbox.add(self.session, row.fence, changes, self.now)
+        if found == UNSEEN and (row.fence or not self.notify):  # then it was queued long ago, if at all
+            outbox.request(self.session, row.id, INDEX, self.now)
 
     def rewrite(self, row: IssueRow, first: int, fresh: Sequence[Recorded]) -> None:
         """Puts `fresh` in the place of what is stored from event `first` on, and says so loudly."""

@@ -1,6 +1,6 @@
 """Between an issue's state and its row: what the columns say, and the state that the row holds."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,6 +15,9 @@ from domain.issue import Issue, calendars_digest, dump_issue, lead_org, load_iss
 from domain.personal import Sealed
 from domain.pins import Calendars
 from domain.policy import Policy
+
+UNSEEN: Final[dict[str, str]] = {"words": ""}
+"""Of a report that is sealed."""
 
 
 def columns(issue: Issue) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def words(event: Event) -> dict[str, str]:
         return {}
     description, location = body.description, body.location
     if isinstance(description, Sealed) or isinstance(location, Sealed):
-        return {"words": ""}
+        return UNSEEN
     return {"words": search.fold(description + location)}
 
 
@@ -50,7 +53,9 @@ def refold(session: Session, row: IssueRow, before: int | None = None) -> Issue:
     if before is not None:
         query = query.where(EventRow.seq < before)
     policy = pinned.policy_of(session, row.first_policy)
-    state = Issue.new(row.id, policy, pinned.calendars_of(session, row.first_calendars))
+    held = session.scalar(select(IssueRow.state).where(IssueRow.id == row.id)) or {}
+    rules: int = held.get("rules_version", 1)
+    state = Issue.new(row.id, policy, pinned.calendars_of(session, row.first_calendars), rules)
     for body in session.scalars(query).all():
         state = evolve(state, load_event(body))
     return state

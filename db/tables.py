@@ -300,3 +300,73 @@ class HeadRow(Base):
     root: Mapped[str]
     note: Mapped[str]
     """The signed note, to the letter."""
+
+
+class HitRow(Base):
+    """One use of something of which there is only so much in a while; it counts until `until`."""
+
+    __tablename__ = "hits"
+    __table_args__ = (Index(None, "key", "at"), Index(None, "until"))
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    key: Mapped[str]
+    """Of whom and of what, as a hash: neither addresses nor names are kept here."""
+    at: Mapped[datetime]
+    until: Mapped[datetime]
+
+
+class AccessRow(Base):
+    """One line of the access log: who saw, or tried, what. Nothing personal but the name of whoever did it."""
+
+    __tablename__ = "access_log"
+    __table_args__ = (
+        Index(None, "street", "at", "id"), Index(None, "issue", "at", "id"), Index(None, "person", "at", "id"),
+        Index(None, "at"),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    at: Mapped[datetime]
+    person: Mapped[str]
+    role: Mapped[str]
+    org: Mapped[str | None]
+    street: Mapped[str | None]
+    """Whose auditors and administrators may read the line."""
+    what: Mapped[str]
+    issue: Mapped[str | None]
+    result: Mapped[str]
+    address: Mapped[str | None]
+    """A keyed hash of where it came from: two lines can be compared, and nobody is found by it."""
+
+
+class AttachmentRow(Base):
+    """A picture that belongs to an issue; it lies sealed in the object store, under its digest."""
+
+    __tablename__ = "attachments"
+
+    issue: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    """SHA-256 of the sealed bytes, in hexadecimal."""
+    kind: Mapped[str]
+    """``image/jpeg`` or ``image/png``."""
+    size: Mapped[int]
+    """Bytes of the picture, before it was sealed."""
+    added_by: Mapped[str]
+    """Whose it is, sealed under the issue's key."""
+    role: Mapped[str]
+    org: Mapped[str | None]
+    added_at: Mapped[datetime]
+
+
+class PhoneCodeRow(Base):
+    """A code that was sent to a phone and not used yet; neither the number nor the code can be read from it."""
+
+    __tablename__ = "phone_codes"
+    __table_args__ = (Index(None, "until"),)
+
+    phone: Mapped[str] = mapped_column(primary_key=True)
+    """A keyed hash of the number."""
+    code: Mapped[str]
+    """A keyed hash of number and code."""
+    tries: Mapped[int]
+    """How many are left."""
+    until: Mapped[datetime]

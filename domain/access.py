@@ -153,6 +153,11 @@ def sight(issue: Issue, viewer: Actor) -> Sight:
     )
 
 
+def writes(role: Role) -> bool:
+    """Whether this role may change anything at all: whoever proves what happened takes no part in it."""
+    return role != "auditor"
+
+
 def searches_texts(role: Role) -> bool:
     """Whether this role may look for what people wrote: what is masked cannot be found out by searching either."""
     return role not in ("auditor", "admin")

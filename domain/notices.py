@@ -31,7 +31,8 @@ class Notice:
 class Job:
     """Work that must follow the record, `wait` after it at the earliest.
 
-    ``tell_merged`` gives `issue` the merge command that `body` holds; ``archive`` puts its history into the archive.
+    ``tell_merged`` gives `issue` the merge command that `body` holds; ``archive`` puts its history into the archive;
+    ``index`` lets it be found by what was reported, which is sealed in all issues that pin a root.
     """
 
     name: str
@@ -104,5 +105,7 @@ def jobs(event: e.Event, after: Issue) -> tuple[Job, ...]:
             return (Job("tell_merged", other, {**head, "body": {"into": after.id}}),)
         case e.Closed():
             return (Job("archive", after.id, {}, SETTLES),)
+        case e.Reported() if after.root:
+            return (Job("index", after.id, {}),)
         case _:
             return ()

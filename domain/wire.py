@@ -219,7 +219,10 @@ def _scalar(kind: type[Any]) -> Decoder:
         if type(plain) is kind:
             return plain
         if kind is float and isinstance(plain, int) and not isinstance(plain, bool):
-            return float(plain)
+            try:
+                return float(plain)
+            except OverflowError:
+                raise WireError(": a number beyond all measure") from None
         if not isinstance(plain, kind) or isinstance(plain, bool):
             raise WireError(f": expected {kind.__name__}, got {plain!r}")
         return plain

@@ -16,6 +16,7 @@ from policies import checks
 from policies.lines import Lines
 
 SHIPPED: Final = Path(__file__).parent
+_MOST: Final = 2**63 - 1
 
 T = TypeVar("T")
 Where = tuple[str | int, ...]
@@ -50,7 +51,10 @@ def load_text(text: str, file: str) -> Policy:
         raise PolicyError([_syntax(error, text, file)]) from error
     except (ValueError, RecursionError) as error:  # a number or a nesting beyond all measure
         raise PolicyError([Problem(file, 1, "not TOML that can be read")]) from error
-    reader = _Reader(file, plain, Lines(text))
+    lines = Lines(text)
+    if beyond := [Problem(file, lines.of(where), "a whole number beyond 64 bits") for where in _beyond(plain)]:
+        raise PolicyError(beyond)
+    reader = _Reader(file, plain, lines)
     policy = reader.record(Policy, plain, ())
     if policy is None or reader.problems:
         raise PolicyError(reader.problems)
@@ -87,6 +91,19 @@ def shipped() -> tuple[Policy, ...]:
 
 def _packs() -> list[Path]:
     return sorted(SHIPPED.glob("*.toml"))
+
+
+def _beyond(plain: Table) -> Iterator[Where]:
+    """Where whole numbers stand that TOML need not know; Python would not even write the largest of them into a message."""
+    left: list[tuple[Where, object]] = [((), plain)]
+    while left:
+        where, value = left.pop()
+        if isinstance(value, dict):
+            left += [((*where, key), each) for key, each in cast("Table", value).items()]
+        elif isinstance(value, list):
+            left += [((*where, index), each) for index, each in enumerate(cast("list[object]", value))]
+        elif isinstance(value, int) and not -_MOST - 1 <= value <= _MOST:
+            yield where
 
 
 def _syntax(error: tomllib.TOMLDecodeError, text: str, file: str) -> Problem:

@@ -91,6 +91,8 @@ class Store(Protocol):
 
     async def destroy(self, issue: str, why: str, now: datetime) -> bool: ...
 
+    async def close(self) -> None: ...
+
 
 class KeyStore:
     """The store in SQLite or PostgreSQL, for any number of processes; `prepare` it once before it is used.
@@ -236,6 +238,9 @@ class MemoryStore:
             return False
         self._rows[issue] = KeyRow(issue, None, row.created_at if row else now, now, why)
         return True
+
+    async def close(self) -> None:
+        pass
 
 
 def _engine(url: URL, patience: float) -> AsyncEngine:

@@ -6,14 +6,10 @@ on; then the old one can be removed.
 
 import base64
 import binascii
-import contextlib
-import fcntl
 import json
-import os
 import re
 import secrets
-import tempfile
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, cast
@@ -21,6 +17,7 @@ from typing import Any, Final, Protocol, Self, cast
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from security.files import locked, replace_file
 from security.keystore import KeyRow, KeyStore, Wrapped
 
 KEY_BYTES: Final = 32
@@ -125,9 +122,9 @@ class MasterFile:
         """The same, with a first master where there is no file."""
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(path):
+            with locked(path):
                 if not path.exists():
-                    _write(path, MasterKeys.new().dump())
+                    replace_file(path, MasterKeys.new().dump())
         return cls(path)
 
     @property
@@ -183,8 +180,8 @@ class MasterFile:
         self._change(change)
 
     def _change(self, change: Callable[[MasterKeys], MasterKeys]) -> None:
-        with _locked(self._path):  # of two masters that are added at once, neither may be lost
-            _write(self._path, change(self.keys).dump())
+        with locked(self._path):  # of two masters that are added at once, neither may be lost
+            replace_file(self._path, change(self.keys).dump())
 
 
 @dataclass(frozen=True)
@@ -231,33 +228,3 @@ def _key(text: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise ValueError
     return key
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Generator[None]:
-    """One process at a time changes files in this folder; a lock ends with its process."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
-
-
-def _write(path: Path, text: str) -> None:
-    """Puts a file in place whole or not at all, durable before anything is wrapped by what is in it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -204,6 +204,10 @@ class Vault:
         finally:
             self.forget(issue)
 
+    async def close(self) -> None:
+        """Gives up the connections to the store."""
+        await self._store.close()
+
     async def _ask(self, issue: str, held: _Held | None, now: float, *, make: bool) -> _Held:
         try:
             row = await self._store.get(issue)

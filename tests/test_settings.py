@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from settings import Settings, SettingsError, load_settings, read_or_create
+from settings import RATES, Settings, SettingsError, load_settings, read_or_create
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +72,10 @@ def test_variables_in_other_case_are_named_too(monkeypatch: pytest.MonkeyPatch, 
         ("JIESU_API_HOST", "canary host"),
         ("JIESU_API_HOST", "canary\udcff"),
         ("JIESU_RATE_PER_SUBJECT", "-1"),
+        ("JIESU_RATES", "canary=1/hour"),
+        ("JIESU_RATES", "reveal=canary"),
+        ("JIESU_RATES", "reveal=0/hour"),
+        ("JIESU_ACCESS_DAYS", "182"),
         ("JIESU_LOCAL_TOKENS", "perhaps"),
         ("JIESU_ARCHIVE", "gs://canary/x"),
         ("JIESU_ARCHIVE", "/somewhere/with?canary"),
@@ -221,3 +225,10 @@ def test_whoever_races_for_a_missing_secret_gets_the_same_one(tmp_path: Path) ->
 
 def random_bytes() -> bytes:
     return os.urandom(16)
+
+
+def test_rates_are_changed_one_by_one_or_all_taken_away() -> None:
+    told = Settings(rates="reveal=5/hour, command=off").rates_by_name
+    assert told == {name: rate for name, rate in {**RATES, "reveal": "5/hour"}.items() if name != "command"}
+    assert Settings().rates_by_name == RATES
+    assert Settings(rates="off").rates_by_name == {}

@@ -1,6 +1,7 @@
 """For auditors: what `jiesu audit` says, over HTTP. They see the issues of their street, and write nothing.
 
-Histories hold what people wrote, so each of these reads is put in the log: who, what, which issue.
+Histories hold what people wrote, so each of these reads is in the access log before it is answered: who, what, which
+issue.
 """
 
 import asyncio
@@ -112,6 +113,7 @@ async def verdicts(
         await _find(use, who, after)
     issues = await _answered(_list(selection.issues(at.holdings.database, after, limit)))
     _note(who, "verdicts", None, words)
+    await use.access.read(who, "verdicts", issues or [None])
     async with use.audits:
         found = [await _answered(at.verdict(issue, commands=not fold_only)) for issue in issues]
     items = [{"holds": each.holds, **asdict(each)} for each in found]
@@ -148,6 +150,7 @@ async def bundle(who: Auditor, use: Use, at: AtDesk, words: Words) -> Response:
     if len(issues) > MOST_IN_BUNDLE:
         raise Invalid(("query", f"more than {MOST_IN_BUNDLE} issues: `jiesu audit export` takes any number"))
     _note(who, "bundle", None, words)
+    await use.access.export(who, "bundle", issues)
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="jiesu-bundle-"))
     gone = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     try:
@@ -171,7 +174,7 @@ async def whatif(body: _WhatIf, who: Auditor, use: Use, at: AtDesk) -> Response:
         raise Invalid(("policy", str(error).splitlines()[0])) from None
     study = Study(policy, None, use.now())
     _note(who, "whatif", None, body.query)
-
+    await use.access.read(who, "whatif")
     async with use.audits:
         await _answered(in_thread(study.add_all, at.closed(_selection(body.query, who))))
     return JSONResponse(as_json(study))
@@ -196,6 +199,7 @@ async def mining(
 
     _note(who, "mining", None, words)
     try:
+        await use.access.export(who, "mining")
         async with use.audits:
             await _answered(in_thread(export, at.told(_selection(words, who))))
     except BaseException:
@@ -214,9 +218,10 @@ def _selection(words: str, who: Actor) -> Selection:
 
 
 async def _permit(use: Services, who: Actor, issue: str, what: str) -> None:
-    """Puts the read in the log. NotFound for an issue of another street."""
+    """Puts the read on record. NotFound for an issue of another street."""
     await _find(use, who, issue)
     _note(who, what, issue, "")
+    await use.access.read(who, what, [issue])
 
 
 async def _find(use: Services, who: Actor, issue: str) -> None:

@@ -5,15 +5,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import Body, Depends, FastAPI
+from fastapi import Body, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from api import codes, examples, views
 from api.commands import Applied, Wanted
 from api.headers import KeyHeader, MatchHeader, command_key, expected_version
+from api.identity import Caller
 from api.models import COMMANDS, CommandShape, Shape
 from api.openapi import KNOWN, answers
 from api.problems import (
+    Forbidden,
     Invalid,
     KeyMissing,
     KeyReused,
@@ -30,11 +32,22 @@ from api.routes.issues import IssueId, Known, Use
 from api.services import Services
 
 _PROBLEMS: Final = (
-    KeyMissing, Unauthenticated, NotFound, Refused, Stale, TooLarge, Invalid, KeyReused, TooMany, Unavailable,
+    KeyMissing, Unauthenticated, Forbidden, NotFound, Refused, Stale, TooLarge, Invalid, KeyReused, TooMany, Unavailable,
 )  # fmt: skip
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Route = Callable[..., Awaitable[Response]]
+
+
+async def writer(request: Request, issue: IssueId, who: Known, use: Use) -> Caller:
+    """Who gives the command; 403 for those who never give one, whatever is in the body."""
+    await use.access.may_write(who, _name(request), issue)
+    return who
+
+
+def _name(request: Request) -> str:
+    """The command, from the route's own path."""
+    return f"command.{request.scope['route'].path.rpartition('/')[2]}"
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,7 @@ class _Sent:
     """What comes with every command, whatever its body."""
 
     issue: IssueId
-    who: Known
+    who: Annotated[Caller, Depends(writer)]
     key: KeyHeader = None
     match: MatchHeader = None
 
@@ -71,10 +84,16 @@ async def _give(shape: CommandShape, sent: _Sent, use: Services, body: Shape) ->
     outcomes = use.meters.commands
     try:
         wanted = Wanted(shape.read(body), command_key(sent.key, sent.who), expected_version(sent.match))
+        await use.access.may_give(sent.who, sent.issue)
         done = await use.commands.give(sent.who, sent.issue, wanted)
     except Problem as problem:
         outcomes.labels(shape.name, problem.type).inc()
+        if isinstance(problem, NotFound):
+            await use.access.turned_away(sent.who, f"command.{shape.name}", sent.issue)
+        elif isinstance(problem, (Refused, Stale)):
+            await use.access.given(sent.issue)
         raise
+    await use.access.given(sent.issue)
     if isinstance(done, Applied):
         outcomes.labels(shape.name, "applied").inc()
         view = {"outcome": "applied", "command_id": done.command_id, "issue": views.issue_view(done.issue)}

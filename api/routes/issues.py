@@ -13,6 +13,7 @@ from api.identity import Caller
 from api.models import ReportBody
 from api.openapi import ANYBODY, KNOWN, answers
 from api.problems import (
+    Forbidden,
     Invalid,
     KeyMissing,
     KeyReused,
@@ -22,8 +23,7 @@ from api.problems import (
     Unauthenticated,
     Unavailable,
 )
-from api.services import Services, anybody, caller, services
-from domain.access import sight
+from api.services import Services, anybody, no_guesser, services
 
 _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 _READING: Final = (Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
@@ -37,7 +37,7 @@ def issue_id(issue: str) -> str:
 
 
 IssueId = Annotated[str, Depends(issue_id)]
-Known = Annotated[Caller, Depends(caller)]
+Known = Annotated[Caller, Depends(no_guesser)]
 Anybody = Annotated[Caller, Depends(anybody)]
 Use = Annotated[Services, Depends(services)]
 _Report = Annotated[ReportBody, Body(openapi_examples={"leak": {"value": examples.REPORT}})]
@@ -49,6 +49,7 @@ async def report(body: _Report, who: Anybody, use: Use, key: KeyHeader = None) -
     The tracking code is the resident's way back in: keep it. `follows` names a closed issue of the same compound that
     has come back; its reporter proves himself by token or by `X-Tracking-Code`.
     """
+    await use.access.may_report(who)
     taken = await use.intake.take(who, body, uuid_key(key))
     view = {**views.issue_view(taken.issue), "tracking_code": taken.tracking_code}
     headers = {"Location": f"/v1/issues/{taken.issue.id}", "ETag": views.etag(taken.issue.version)}
@@ -73,19 +74,24 @@ async def following(issue: IssueId, who: Known, use: Use) -> Response:
 async def timeline(issue: IssueId, who: Known, use: Use) -> Response:
     """Everything that happened, who did it in which role, under which clause, and whose minutes they were.
 
-    Personal data is masked for those who may not see it.
+    Personal data is masked for those who may not see it. What staff see of a phone number is on record and limited: beyond
+    that it is masked, and the header `Jiesu-Masked` says why.
     """
     seen = await use.reader.readable(who, issue)
     events = await use.reader.timeline(seen.issue)
-    view = views.timeline_view(events, sight(seen.issue, seen.actor))
-    return JSONResponse(view, headers={"ETag": views.etag(events[-1].seq)})
+    glance = await use.access.sight(seen, events)
+    looks, headers = glance.sight, {"ETag": views.etag(events[-1].seq)}
+    if glance.masked is not None:
+        headers["Jiesu-Masked"] = glance.masked
+    view = views.timeline_view(await use.sealer.opened(events) if looks.text else events, looks)
+    return JSONResponse(view, headers=headers)
 
 
 def register(app: FastAPI) -> None:
     """Adds the routes."""
     taking = answers(
-        201, examples.TAKEN, "Taken in", KeyMissing, Unauthenticated, TooLarge, Invalid, KeyReused, TooMany,
-        Unavailable, model=TakenView,
+        201, examples.TAKEN, "Taken in", KeyMissing, Unauthenticated, Forbidden, TooLarge, Invalid, KeyReused,
+        TooMany, Unavailable, model=TakenView,
     )  # fmt: skip
     app.post(
         "/v1/issues", status_code=201, responses=taking, tags=["issues"], operation_id="report", openapi_extra=ANYBODY

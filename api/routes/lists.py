@@ -1,5 +1,6 @@
-"""Lists and worklists, page by page, of what the caller's organisation may see and nothing else."""
+"""Lists and worklists, page by page, of what the caller's organisation may see and nothing else; who saw what, too."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query
@@ -14,14 +15,17 @@ from api.routes.issues import Known, Use
 from api.scope import covers
 from api.services import Services
 from api.stamp import today
-from db import queries
+from db import access_log, queries
 from db.queries import CursorError, Filters, Page
 from domain.commands import Actor
 from domain.vocabulary import Category, Level, Status
+from domain.wire import format_time
 
 _LONGEST: int = 200
 Word = Annotated[str | None, Query(max_length=_LONGEST)]
 Limit = Annotated[int, Query(ge=1, le=200)]
+Moment = Annotated[datetime | None, Query(alias="from")]
+Until = Annotated[datetime | None, Query()]
 
 
 def filters(
@@ -79,6 +83,46 @@ async def _org(use: Services, viewer: Actor, org: str | None) -> str:
     return wanted
 
 
+async def access(
+    who: Known, use: Use, issue: Annotated[str | None, Query(pattern="^[0-9a-z-]{1,64}$")] = None, person: Word = None,
+    since: Moment = None, until: Until = None, cursor: Word = None, limit: Limit = access_log.PAGE,
+) -> Response:  # fmt: skip
+    """Who saw or tried what in the street of this auditor or administrator, the newest first.
+
+    Times need a zone. `result` is shown, masked, forbidden or not-found.
+    """
+    viewer = who.staff
+    if viewer.role not in ("auditor", "admin") or viewer.org is None:
+        raise NotFound
+    if person is not None and (reason := unfit(person)):
+        raise Invalid(("person", reason))
+    wanted = access_log.Wanted(viewer.org, issue, person, _utc("from", since), _utc("until", until))
+    try:
+        async with use.model.read() as session:
+            page = await access_log.listed(session, wanted, cursor=cursor, limit=limit)
+    except (SqlDown, CursorError) as error:
+        raise _problem(error) from None
+    items = [
+        {
+            "at": format_time(row.at), "person": row.person, "role": row.role, "org": row.org, "what": row.what,
+            "issue": row.issue, "result": row.result, "address": row.address,
+        }
+        for row in page.items
+    ]  # fmt: skip
+    return JSONResponse({"items": items, "next_cursor": page.next_cursor})
+
+
+def _utc(name: str, moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise Invalid((name, "it needs a zone, as in 2027-01-01T00:00:00Z"))
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Invalid((name, "it is too far away")) from None
+
+
 def _problem(error: Exception) -> Exception:
     return (
         Invalid(("cursor", "no list has given it out"))
@@ -98,3 +142,5 @@ def register(app: FastAPI) -> None:
     app.get("/v1/issues", responses=shown, operation_id="issues", **options)(listed)
     shown = answers(200, examples.PAGE, "A page", Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
     app.get("/v1/worklist", responses=shown, operation_id="worklist", **options)(worklist)
+    shown = answers(200, examples.ACCESS, "A page", Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
+    app.get("/v1/access", responses=shown, operation_id="access", **options)(access)

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Final, get_args
 from audit.whatif import words
 from audit.whatif.measures import Tally, percentile
 from audit.whatif.study import SIDES, Dimension, Side, Sides, Study
+from domain.cells import neutral
 from domain.wire import format_time
 
 Number = int | float | None
@@ -109,14 +109,6 @@ def as_csv(study: Study) -> str:
         texts = (row.dimension, row.group, words.label(row.dimension, row.group), row.measure, row.name, row.unit)
         writer.writerow([*map(neutral, texts), *(_figure(value) for value in (*row.values, row.change))])
     return out.getvalue()
-
-
-_FORMULA: Final = re.compile(r"[\s\ufeff\u200b]*[=+\-@\t\r\n＝＋－﹣−＠]")
-
-
-def neutral(cell: str) -> str:
-    """The text so that no spreadsheet takes it for a formula."""
-    return f"'{cell}" if _FORMULA.match(cell) or cell[:1] in ("\t", "\r", "\n") else cell
 
 
 def _figure(value: Number) -> int | float | str:

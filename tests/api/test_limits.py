@@ -9,7 +9,9 @@ import pytest
 from fastapi import FastAPI, Request
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
+from api.edge import Edge, Meters
 from api.limits import DEEPEST, MOST_BYTES, BodyLimit, check, unfit
 from api.problems import Invalid
 
@@ -144,3 +146,36 @@ def test_any_plain_value_is_taken_or_is_invalid(value: Any) -> None:
         check(json.dumps(value).encode(), "application/json")
     except Invalid as problem:
         assert "deep" in problem.detail
+
+
+async def answered(scheme: str = "http", path: str = "/echo") -> httpx.Response:
+    """What the edge makes of an answer of the app, and of one that is no answer."""
+
+    async def failing(scope: Any, receive: Any, send: Any) -> None:
+        if path == "/fails":
+            raise RuntimeError("nobody foresaw it")
+        await app(scope, receive, send)
+
+    edge = Edge(failing, Meters(CollectorRegistry()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url=f"{scheme}://test") as client:
+        return await client.post(path, content=b"{}", headers=JSON)
+
+
+@pytest.mark.parametrize("path", ["/echo", "/none", "/fails"])
+async def test_browsers_are_told_to_do_nothing_else_with_an_answer(path: str) -> None:
+    headers = (await answered(path=path)).headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+    assert policy == {
+        "default-src": "'self'", "base-uri": "'none'", "form-action": "'self'", "frame-ancestors": "'none'",
+        "object-src": "'none'",
+    }  # fmt: skip
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
+    assert "geolocation=()" in headers["permissions-policy"]
+    assert headers["cache-control"] == "no-store"
+
+
+async def test_https_is_asked_for_again_only_where_it_was_used() -> None:
+    assert "strict-transport-security" not in (await answered()).headers
+    assert "max-age=31536000" in (await answered("https")).headers["strict-transport-security"]

@@ -186,6 +186,11 @@ def test_a_whole_number_is_a_share_too() -> None:
     assert load(Outer, {"name": "x", "share": 1}).share == 1.0
 
 
+def test_a_whole_number_that_is_no_share_is_refused() -> None:
+    with pytest.raises(WireError, match="beyond all measure"):
+        load(float, 10**400)
+
+
 def test_the_place_may_be_given_a_name() -> None:
     with pytest.raises(WireError, match=r"^Order\.name: missing"):
         load(Outer, {}, "Order")

@@ -285,6 +285,13 @@ def test_what_no_person_writes_is_refused_all_the_same(text: str) -> None:
     assert len(problems(text)) == 1
 
 
+@pytest.mark.parametrize("number", ["0x" + "f" * 5000, "9" * 400, "-9223372036854775809", "[[0b" + "1" * 64 + "]]"])
+@pytest.mark.parametrize("key", ["title", "version", "warn_at", "ladder"])
+def test_a_number_that_no_toml_needs_is_refused_where_it_stands(key: str, number: str) -> None:
+    text = f'id = "x"\n{key} = {number}\n'
+    assert problems(text) == [(2, "a whole number beyond 64 bits")]
+
+
 @settings(deadline=None)
 @given(name=st.sampled_from([policy.id for policy in shipped()]), data=st.data())
 def test_a_pack_with_a_slip_of_the_pen_is_read_or_refused_with_reasons(name: str, data: st.DataObject) -> None:

@@ -29,11 +29,9 @@ import domain.commands as c
 import worker
 from activities.contract import PREFIX
 from activities.notices import Deliverer, TableGateway
-from activities.signals import SignalJobs
 from api.gateway import Gateway, Pins, Unreachable, envelope
 from audit import log
 from audit.archive import Archive
-from audit.archivist import Archivist
 from audit.heads import Outlets, publish
 from audit.keyring import Keyring
 from calendars import load_all
@@ -42,14 +40,15 @@ from db.upgrade import upgrade_async
 from db.writer import Work
 from domain.access import may_give
 from domain.advance import advance
-from domain.commands import NAMES, Actor, Body, Command
-from domain.issue import Issue
-from domain.pins import read_policy
+from domain.commands import NAMES, Actor, Authority, Body, Command
+from domain.issue import RULES_VERSION, Issue
+from domain.pins import pins_digest, read_policy
 from domain.policy import Policy
 from domain.vocabulary import CATEGORIES, Category, OperatorKind
 from domain.wire import dump, truncate
 from domain.worktime import Limit
 from policies.loader import load_pack
+from security.keys import Keys
 from support.outage import away
 from support.temporal import dev_server
 from tests.domain.casting import BODIES, ENDING, Maker, rightful, usual
@@ -106,6 +105,8 @@ PARTS: Final[tuple[tuple[Maker, ...], ...]] = (
     _fixed(c.Accept(), c.ChangePolicy("52022", "错绑", load_pack("52022")), c.Complete()),
 )
 """How the first ones begin, and others now and then: so that each command is taken at least once."""
+PROTECTED: Final = 0.8
+"""How many are signed and sealed; the others are as issues are that were begun before any was."""
 MANY: Final = 18
 """Steps of a long one."""
 LONG: Final = 6
@@ -206,7 +207,8 @@ class _Town:
         self.client = client
         self.size = size
         self.seed = seed
-        self.gateway = Gateway(client)
+        self.keys = Keys.ephemeral()
+        self.gateway = Gateway(client, self.keys.signer)
         self.open: dict[str, Issue] = {}
         self.done = 0
         self.said: Counter[str] = Counter()
@@ -230,8 +232,7 @@ class _Town:
 
     @contextlib.asynccontextmanager
     async def _delivering(self, database: Database) -> AsyncIterator[None]:
-        archivist = Archivist(self.client, database, Archive(self.crowd.archive_url))
-        jobs = {"tell_merged": SignalJobs(self.client).tell_merged, "archive": archivist.archive}
+        jobs = worker.handlers(self.client, database, Archive(self.crowd.archive_url), self.keys)
         stop = asyncio.Event()
         task = asyncio.create_task(Deliverer(database, TableGateway(database), jobs).run(stop))
         try:
@@ -326,7 +327,12 @@ class _Life:
             contact=c.ContactDetails("张三", "13800000000") if rng.random() < 0.3 else c.ContactDetails(),
             follows="an-older-one" if rng.random() < 0.1 else None,
         )  # fmt: skip
-        report, empty = Command(self._id(), _now(), REPORTER, body), Issue.new(self.id, policy, load_all())
+        empty, number = Issue.new(self.id, policy, load_all()), self._id()
+        if at_leisure or rng.random() < PROTECTED:
+            covers = pins_digest(policy, empty.calendars, RULES_VERSION)
+            body = replace(body, root=self.town.keys.signer.root, pins=covers)
+            body = await self.town.keys.vault.seal_body(self.id, number, body)
+        report = Command(number, _now(), REPORTER, body, grants=(Authority("resident", None, "report"),))
         while True:
             self.shadow, _ = advance(empty, [report], report.at)
             try:
@@ -394,7 +400,7 @@ class _Life:
         rng, now = self.rng, _now()
         at = now + timedelta(milliseconds=rng.choice((0, 0, 0, 0, -400, 300)))
         version = self.shadow.version + rng.choice((0, 0, -1, 7)) if rng.random() < 0.1 else None
-        command = Command(self._id(), at, actor, body, version)
+        command = Command(self._id(), at, actor, body, version, _grants(actor) if rng.random() > 0.02 else ())
         self.shadow, _ = advance(self.shadow, [command], now)
         self.town.open[self.id] = self.shadow
         return command
@@ -432,8 +438,8 @@ class _Life:
         if other is None or self.rng.random() < 0.3:
             await self._give(self._command(self._may("merge"), self._body("merge", _now())))
             return
-        adopting = Command(self._id(), _now(), STREET, c.Adopt(self.id, self.shadow.opened_at))
-        await self._deliver(other.id, adopting)
+        adopt = c.Adopt(self.id, self.shadow.opened_at)
+        await self._deliver(other.id, other.root, Command(self._id(), _now(), STREET, adopt, grants=_grants(STREET)))
         await self._closed(4)
 
     def _may(self, name: str) -> Actor:
@@ -443,15 +449,23 @@ class _Life:
 
     async def _give(self, command: Command) -> None:
         self.sent.append((command, command.name))
-        if not await self._deliver(self.id, command):
+        if not await self._deliver(self.id, self.shadow.root, command):
             self.over = True
 
-    async def _deliver(self, issue: str, command: Command) -> bool:
+    async def _signed(self, issue: str, root: str, command: Command) -> Payload:
+        """The command as the API sends it to an issue that pins this root; none begun before that is signed or sealed."""
+        keys = self.town.keys
+        if root:
+            command = replace(command, body=await keys.vault.seal_body(issue, command.id, command.body))
+        return _json(keys.signer.sign(root, issue, command.name, envelope(command)))
+
+    async def _deliver(self, issue: str, root: str, command: Command) -> bool:
         """Whether the issue still takes commands; one that is late is stamped anew, as the API does."""
         self.town.said[command.name] += 1
         while True:
             try:
-                await self._throw(issue, command.name, [_json(envelope(command))], command.id, timedelta(seconds=0.9))
+                signed = await self._signed(issue, root, command)
+                await self._throw(issue, command.name, [signed], command.id, timedelta(seconds=0.9))
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     return False
@@ -475,7 +489,8 @@ class _Life:
             command, name = replace(command, body=c.Comment("别的")), "comment"
         command = replace(command, at=_now())
         with contextlib.suppress(RPCError):
-            await self._throw(self.id, name, [_json(envelope(command))], request, timedelta(seconds=5))
+            signed = await self._signed(self.id, self.shadow.root, command)
+            await self._throw(self.id, name, [signed], request, timedelta(seconds=5))
 
     async def _throw(
         self, issue: str, name: str, payloads: Sequence[Payload], request: str, timeout: timedelta
@@ -513,6 +528,11 @@ async def _sealed(database: Database) -> int:
 
 def _json(plain: dict[str, Any]) -> Payload:
     return PayloadConverter.default.to_payload(plain)
+
+
+def _grants(actor: Actor) -> tuple[Authority, ...]:
+    """What everybody here holds, for as long as the crowd lives."""
+    return (Authority(actor.role, actor.org, compound=place().compound if actor.role == "property" else None),)
 
 
 def _now() -> datetime:

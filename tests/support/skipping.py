@@ -26,6 +26,7 @@ from domain.minutes import totals
 from domain.wire import dump, format_time, truncate
 from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
+from security.keys import Keys
 from signalling import signal
 from support.temporal import find_test_server
 from worker import build, handlers
@@ -146,7 +147,8 @@ async def skipped_time(folder: Path) -> AsyncIterator[SkippedTime]:
     try:
         async with server as environment, build(environment.client, database):
             with environment.auto_time_skipping_disabled():
-                deliverer = Deliverer(database, TableGateway(database), handlers(environment.client, database, archive))
+                jobs = handlers(environment.client, database, archive, Keys.ephemeral())
+                deliverer = Deliverer(database, TableGateway(database), jobs)
                 yield SkippedTime(environment, database, read_directory(EXAMPLE), deliverer)
     finally:
         await database.close()

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,8 +22,10 @@ import calendars
 import worker as worker_root
 from activities.notices import Deliverer, TableGateway
 from api.app import create_app, server
+from api.attachments import Shelf
 from api.identity import LocalIdentity
 from api.services import Parts
+from api.sms import SmsLog
 from api.tokens import LocalTokens, issue_token
 from audit.archive import Archive
 from audit.desk import Desk
@@ -34,6 +37,7 @@ from domain.directory_csv import parse
 from domain.vocabulary import Role
 from domain.wire import truncate
 from policies.loader import shipped
+from security.keys import Keys
 from support.temporal import dev_server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "directory"
@@ -63,6 +67,7 @@ class System:
     """Without it, SQLite in the home."""
     client: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
     patience: float = 20.0
+    keys: Keys = field(default_factory=Keys.ephemeral)
     _working: contextlib.AsyncExitStack | None = None
     _serving: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -78,6 +83,11 @@ class System:
     @property
     def archive(self) -> Archive:
         return Archive((self.home / "archive").as_uri())
+
+    @property
+    def texts(self) -> Path:
+        """What was sent to phones."""
+        return self.home / "sms.jsonl"
 
     @property
     def heads(self) -> Path:
@@ -109,7 +119,7 @@ class System:
         running: Worker = worker_root.build(self.temporal, self._workers_database, **options)
         await self._working.enter_async_context(running)
         stop = asyncio.Event()
-        handlers = worker_root.handlers(self.temporal, self._workers_database, self.archive)
+        handlers = worker_root.handlers(self.temporal, self._workers_database, self.archive, self.keys)
         deliverer = Deliverer(self._workers_database, TableGateway(self._workers_database), handlers)
         task = asyncio.create_task(deliverer.run(stop))
 
@@ -137,7 +147,9 @@ class System:
         given = Parts(
             temporal=temporal, database=self._apis_database, identity=LocalIdentity(LocalTokens(self.home)),
             secret=SECRET, policies={policy.id: policy for policy in shipped()}, calendars=calendars.load_all(),
-            desk=Desk(Holdings(self._apis_database, self.archive), self.heads, temporal),
+            desk=Desk(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
+            shelf=Shelf((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
+            mint=partial(issue_token, self.home, role="resident", org=None),
         )  # fmt: skip
         running = server(create_app(replace(given, **parts)), "127.0.0.1", 0)
         task = asyncio.create_task(running.serve())
@@ -213,11 +225,13 @@ class System:
                 await asyncio.sleep(0.1)
         return answer
 
-    async def until(self, path: str, headers: dict[str, str], ready: Any, patience: float | None = None) -> Answer:
+    async def until(
+        self, path: str, headers: dict[str, str], ready: Any, patience: float | None = None, **query: Any
+    ) -> Answer:
         """What a path answers once that is as wanted."""
         async with asyncio.timeout(patience or self.patience):
             while True:
-                answer = await self.get(path, headers)
+                answer = await self.get(path, headers, **query)
                 if answer.status == 200 and ready(answer.body):
                     return answer
                 await asyncio.sleep(0.05)

@@ -1,0 +1,230 @@
+"""Pictures of an issue: cleaned, sealed under the issue's key and stored under the digest of what lies there.
+
+The object store never sees what is on them, and once the key is destroyed nobody does.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import obstore
+import structlog
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import ObjectStore, from_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.identity import Caller
+from api.pictures import Picture, PictureError, clean
+from api.problems import Invalid, NotFound, Problem, Refused, Unavailable
+from api.reader import Seen
+from api.readmodel import ReadModel, SqlDown
+from api.resolve import Resolver
+from api.stamp import Now
+from audit.files import sync
+from db import attachments
+from db.engine import Database
+from db.tables import AttachmentRow
+from domain.access import holds, may_give, sight
+from domain.personal import Sealed
+from security.keystore import KeyStoreDown
+from security.vault import ERASED, Erased, NoKey, UnsealError, Vault
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+AT_ONCE: Final = 2
+"""Pictures decoded at a time: each takes a core and up to 200 MB."""
+_PATIENCE: Final = 2.0
+"""Seconds that a write to the database may take."""
+_ADDED_BY: Final = "added_by"
+
+
+class ShelfError(Exception):
+    """The object store does not hold or take what it should; the message names the object."""
+
+
+class Shelf:
+    """Sealed pictures by their digest, in a folder or a bucket: ``file:///folder`` or ``s3://bucket/prefix``."""
+
+    def __init__(self, url: str) -> None:
+        self._folder = Path(url2pathname(urlsplit(url).path)) if url.startswith("file:") else None
+        if self._folder is not None:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._store: ObjectStore = from_url(url)
+
+    async def put(self, sealed: bytes) -> str:
+        """Stores the bytes; their digest, under which they lie. Raises ShelfError."""
+        digest = hashlib.sha256(sealed).hexdigest()
+        key = _key(digest)
+        try:
+            await obstore.put_async(self._store, key, sealed, mode="create")
+        except AlreadyExistsError:
+            return digest
+        except (BaseError, OSError) as error:
+            raise ShelfError(f"{key}: {type(error).__name__}") from None
+        if self._folder is not None:
+            for path in (self._folder / key, (self._folder / key).parent):
+                await asyncio.to_thread(sync, path)
+        return digest
+
+    async def get(self, digest: str) -> bytes:
+        """Raises ShelfError, also for bytes that were altered."""
+        key = _key(digest)
+        try:
+            found = bytes(await (await obstore.get_async(self._store, key)).bytes_async())
+        except (BaseError, OSError) as error:
+            raise ShelfError(f"{key}: {type(error).__name__}") from None
+        if hashlib.sha256(found).hexdigest() != digest:
+            raise ShelfError(f"{key}: altered")
+        return found
+
+    async def remove(self, digest: str) -> None:
+        """Takes it away, if it is there. Raises ShelfError."""
+        try:
+            await obstore.delete_async(self._store, _key(digest))
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as error:
+            raise ShelfError(f"{_key(digest)}: {type(error).__name__}") from None
+
+
+def _key(digest: str) -> str:
+    return f"{digest[:2]}/{digest}"
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A picture of an issue, without the picture. `person` is opened, or ERASED."""
+
+    digest: str
+    kind: str
+    size: int
+    person: str
+    role: str
+    org: str | None
+    added_at: datetime
+
+
+class Attachments:
+    """See the module. Errors are problems: what is not there, or cannot be had at the moment."""
+
+    def __init__(
+        self, *, shelf: Shelf, vault: Vault, database: Database, model: ReadModel, resolver: Resolver, now: Now
+    ) -> None:
+        self._shelf = shelf
+        self._vault = vault
+        self._database = database
+        self._model = model
+        self._resolver = resolver
+        self._now = now
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def check(self, caller: Caller, seen: Seen) -> None:
+        """Whether the caller may add a picture to the issue: Refused if not. No picture is needed yet."""
+        issue, actor = seen.issue, seen.actor
+        grants = await self._resolver.grants(caller, seen)
+        if not may_give(issue, actor, "comment") or (issue.root and not holds(actor, grants, issue.place, self._now())):
+            raise Refused("not-yours", "only who may comment on the issue may add a picture")
+        if issue.closed is not None:
+            raise Refused("closed", f"the issue is closed as {issue.closed.kind}")
+
+    async def add(self, seen: Seen, data: bytes) -> str:
+        """Stores a picture; its digest. The same picture gives the same one. Raises Invalid, Refused, Unavailable."""
+        issue, actor = seen.issue.id, seen.actor
+        try:
+            async with self._turn:
+                picture = await asyncio.to_thread(clean, data)
+        except PictureError as error:
+            raise Invalid(("body", str(error))) from None
+        try:
+            key = await self._vault.key_for(issue, make=True)
+            digest = await self._shelf.put(key.seal_bytes(picture.data))
+        except Erased:
+            raise Refused("closed", "the content of this issue was erased; nothing can be added to it") from None
+        except (KeyStoreDown, ShelfError) as error:
+            raise _away(error) from None
+        row = {
+            "issue": issue, "digest": digest, "kind": picture.kind, "size": len(picture.data),
+            "added_by": str(key.seal(actor.person, digest, _ADDED_BY)), "role": actor.role, "org": actor.org,
+            "added_at": self._now(),
+        }  # fmt: skip
+        match await self._note(row):
+            case "full":
+                await self._discard(digest)
+                raise Refused("limit", f"an issue holds at most {attachments.MOST} pictures")
+            case "unknown":
+                raise Unavailable("the issue is being written; send the picture again")
+            case "added":
+                log.info("attachment.added", issue=issue, digest=digest, role=actor.role, org=actor.org)
+            case "known":
+                pass
+        return digest
+
+    async def of_issue(self, issue: str) -> Sequence[Attachment]:
+        """All pictures of an issue, oldest first. Raises Unavailable."""
+        try:
+            async with self._model.read() as session:
+                rows = await attachments.of_issue(session, issue)
+            return [_attachment(row, await self._person(row)) for row in rows]
+        except (SqlDown, KeyStoreDown) as error:
+            raise _away(error) from None
+
+    async def open(self, seen: Seen, digest: str) -> Picture:
+        """The picture. NotFound where there is none for this viewer, or no longer; Unavailable."""
+        if not sight(seen.issue, seen.actor).text:
+            raise NotFound
+        try:
+            async with self._model.read() as session:
+                row = await attachments.find(session, seen.issue.id, digest)
+            if row is None:
+                raise NotFound
+            key = await self._vault.key_for(seen.issue.id, make=False)
+            return Picture(row.kind, key.open_bytes(await self._shelf.get(digest)))
+        except (Erased, NoKey):
+            raise NotFound from None
+        except (SqlDown, KeyStoreDown, ShelfError, UnsealError) as error:
+            raise _away(error) from None
+
+    async def remove(self, issue: str) -> int:
+        """Takes away all pictures of an issue, whatever became of its key; how many. Raises Unavailable."""
+        try:
+            async with self._model.read() as session:
+                rows = await attachments.of_issue(session, issue)
+            for row in rows:
+                await self._shelf.remove(row.digest)
+            return len(await self._database.transact(lambda session: attachments.remove(session, issue)))
+        except (SqlDown, SQLAlchemyError, ShelfError, OSError) as error:
+            raise _away(error) from None
+
+    async def _note(self, row: dict[str, Any]) -> attachments.Added:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await self._database.transact(lambda session: attachments.add(session, row))
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise _away(error) from None
+
+    async def _discard(self, digest: str) -> None:
+        with contextlib.suppress(ShelfError):  # it is sealed, and nothing refers to it
+            await self._shelf.remove(digest)
+
+    async def _person(self, row: AttachmentRow) -> str:
+        try:
+            return (await self._vault.key_for(row.issue, make=False)).open(Sealed.parse(row.added_by))
+        except (Erased, NoKey, UnsealError, ValueError):
+            return ERASED
+
+
+def _attachment(row: AttachmentRow, person: str) -> Attachment:
+    return Attachment(row.digest, row.kind, row.size, person, row.role, row.org, row.added_at)
+
+
+def _away(error: Exception) -> Problem:
+    if isinstance(error, ShelfError | UnsealError):
+        log.warning("attachments.cannot_be_had", error=str(error))
+    return Unavailable("pictures cannot be had at the moment")

@@ -1,0 +1,222 @@
+"""The payload codec: whatever this installation gives to Temporal is encrypted, and what it gets back is decrypted.
+
+AES-256-GCM under the primary namespace key, compressed before. What bears no encryption of ours is left as it is; see
+docs/adr/0018-payloads-are-encrypted.md for why that, once decided, is decided for ever.
+"""
+
+import json
+import secrets
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, Final, Protocol
+
+from cryptography.exceptions import InvalidTag
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from temporalio.api.common.v1 import Header, Payload, SearchAttributes
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
+from temporalio.converter import PayloadCodec as TemporalCodec
+
+from security.namespace import Keyring, NamespaceKeys, UnknownKey
+
+ENCODING: Final = b"binary/encrypted"
+KEY_ID: Final = "encryption-key-id"
+"""In the metadata, and authenticated as associated data."""
+MOST_INFLATED: Final = 4 * 1024 * 1024
+"""Bytes of a payload before it is compressed. It may never change: what was once too large was left as it was."""
+_PURPOSE: Final = b"jiesu/1/payload"
+_NONCE: Final = 12
+_TAG: Final = 16
+_SMALL: Final = 256
+"""Bytes below which compressing does not pay."""
+_PLAIN: Final = b"\x00"
+_DEFLATED: Final = b"\x01"
+_LEVEL: Final = 1
+_SHORT: Final = 8192
+"""Bytes up to which a small window packs as well, and takes a sixth of the time: a large one is cleared each time."""
+_WINDOW, _MEMORY = -12, 5
+_WIDEST: Final = -15
+"""Below zero: without header and checksum, which the cipher's tag makes needless."""
+_NEVER: Final = frozenset({SearchAttributes.DESCRIPTOR.full_name, Header.DESCRIPTOR.full_name})
+_NOTHING: Final = frozenset[str]()
+
+
+class TooLargePayload(ValueError):
+    """A payload is larger than any process would decode."""
+
+
+class ForgedPayload(ValueError):
+    """A payload says that it is encrypted, but not by a key of ours, or was altered, or would inflate beyond measure."""
+
+
+class PayloadCodec(TemporalCodec):
+    """See the module. Encoding raises TooLargePayload, decoding UnknownKey, both NamespaceError and nothing else."""
+
+    def __init__(self, keys: Keyring) -> None:
+        self._keys = keys
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        keys = self._keys.held
+        return [encrypted(keys, payload) for payload in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        keys = self._keys.held
+        return [_decoded(keys, payload) for payload in payloads]
+
+
+def converter(keys: Keyring) -> DataConverter:
+    """How a client and its worker convert values, with everything encrypted, also what failures say."""
+    return DataConverter(
+        payload_codec=PayloadCodec(keys), failure_converter_class=DefaultFailureConverterWithEncodedAttributes
+    )
+
+
+def encrypted(keys: NamespaceKeys, payload: Payload) -> Payload:
+    """The payload under the primary key, with a nonce of its own: safe for 2**32 payloads. Raises TooLargePayload."""
+    plain = payload.SerializeToString()
+    if len(plain) > MOST_INFLATED:
+        raise TooLargePayload(f"a payload of {len(plain)} bytes: {MOST_INFLATED} is the most")
+    body = _PLAIN + plain
+    if len(plain) >= _SMALL:
+        deflated = _deflated(plain)
+        if len(deflated) < len(plain):
+            body = _DEFLATED + deflated
+    name, nonce = keys.primary.encode(), secrets.token_bytes(_NONCE)
+    data = nonce + keys.ciphers[keys.primary].encrypt(nonce, body, _PURPOSE + name)
+    return Payload(metadata={"encoding": ENCODING, KEY_ID: name}, data=data)
+
+
+def decrypted(keys: NamespaceKeys, payload: Payload) -> Payload:
+    """The inverse. Raises ForgedPayload for ever, or UnknownKey until this process has the key."""
+    raw = payload.metadata.get(KEY_ID, b"")
+    name = raw.decode("ascii", "replace")
+    cipher = keys.ciphers.get(name)
+    if cipher is None:
+        if keys.is_ours(name):
+            raise UnknownKey(f"this process does not hold namespace key {name}")
+        raise ForgedPayload("it was not encrypted by this installation")
+    if len(payload.data) < _NONCE + _TAG:
+        raise ForgedPayload("it is cut short")
+    try:
+        body = cipher.decrypt(payload.data[:_NONCE], payload.data[_NONCE:], _PURPOSE + raw)
+    except InvalidTag:
+        raise ForgedPayload("its key does not open it") from None
+    try:
+        return Payload.FromString(_inflated(body))
+    except DecodeError:
+        raise ForgedPayload("what is in it is no payload") from None
+
+
+def _decoded(keys: NamespaceKeys, payload: Payload) -> Payload:
+    if payload.metadata.get("encoding") != ENCODING:
+        return payload
+    try:
+        return decrypted(keys, payload)
+    except ForgedPayload:
+        return payload
+
+
+def _deflated(plain: bytes) -> bytes:
+    window, memory = (_WINDOW, _MEMORY) if len(plain) <= _SHORT else (_WIDEST, zlib.DEF_MEM_LEVEL)
+    stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, window, memory)
+    return stream.compress(plain) + stream.flush()
+
+
+def _inflated(body: bytes) -> bytes:
+    """Never more than MOST_INFLATED bytes are made. Raises ForgedPayload."""
+    kind, rest = body[:1], body[1:]
+    if kind == _PLAIN:
+        return rest
+    if kind != _DEFLATED:
+        raise ForgedPayload("its form is unknown")
+    stream = zlib.decompressobj(_WIDEST)
+    try:
+        plain = stream.decompress(rest, MOST_INFLATED + 1)
+    except zlib.error:
+        raise ForgedPayload("it does not inflate") from None
+    if len(plain) > MOST_INFLATED:
+        raise ForgedPayload(f"it inflates to more than {MOST_INFLATED} bytes")
+    if not stream.eof:
+        raise ForgedPayload("it is cut short")
+    return plain
+
+
+class Decoder(Protocol):
+    """What decodes payloads, one for one."""
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]: ...
+
+
+async def decode_events(events: Iterable[HistoryEvent], codec: Decoder | None) -> list[HistoryEvent]:
+    """A history as it would be without encryption, changed in place; as it is without a codec.
+
+    Search attributes and headers are never encoded. Raises UnknownKey, NamespaceError.
+    """
+    found = list(events)
+    if codec is None:
+        return found
+    payloads: list[Payload] = []
+    failures: list[Failure] = []
+    for event in found:
+        _collect(event, payloads, failures)
+    for payload, decoded in zip(payloads, await codec.decode(payloads), strict=True):
+        if decoded is not payload:
+            payload.CopyFrom(decoded)
+    for failure in failures:
+        _spell_out(failure)
+    return found
+
+
+def _collect(message: Message, payloads: list[Payload], failures: list[Failure]) -> None:
+    """Every payload in the message, and every failure that hides what it says in one."""
+    if isinstance(message, Payload):
+        payloads.append(message)
+        return
+    if isinstance(message, Failure) and message.HasField("encoded_attributes"):
+        failures.append(message)
+    fields = _fields(message.DESCRIPTOR)
+    for descriptor, value in message.ListFields():
+        if descriptor.name in fields:
+            for part in _parts(descriptor, value):
+                _collect(part, payloads, failures)
+
+
+def _parts(field: FieldDescriptor, value: Any) -> Iterator[Message]:
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        yield from value.values()
+    elif field.is_repeated:
+        yield from value
+    else:
+        yield value
+
+
+@cache
+def _fields(descriptor: Descriptor) -> frozenset[str]:
+    """The fields of such a message that may lead to a payload."""
+    return frozenset(field.name for field in descriptor.fields if _leads(field.message_type))
+
+
+@cache
+def _leads(descriptor: Descriptor | None, above: frozenset[str] = _NOTHING) -> bool:
+    if descriptor is None or descriptor.full_name in _NEVER | above:
+        return False
+    if descriptor.full_name == Payload.DESCRIPTOR.full_name:
+        return True
+    return any(_leads(field.message_type, above | {descriptor.full_name}) for field in descriptor.fields)
+
+
+def _spell_out(failure: Failure) -> None:
+    """Puts back what a failure says: with a plain converter it would have said it openly."""
+    encoded = failure.encoded_attributes
+    if encoded.metadata.get("encoding") != b"json/plain":
+        return
+    try:
+        said: Any = json.loads(encoded.data)
+        spelt = Failure(message=said["message"], stack_trace=said["stack_trace"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return
+    failure.message, failure.stack_trace = spelt.message, spelt.stack_trace
+    failure.ClearField("encoded_attributes")

@@ -1,0 +1,210 @@
+"""Pictures of an issue: who may add and see them, and that nobody else can, neither in the object store nor later."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+from sqlalchemy import select
+
+from api.attachments import Shelf, ShelfError
+from api.pictures import MOST_BYTES
+from db import attachments
+from db.tables import AttachmentRow
+from support.system import System
+
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+def photo(shade: int = 0, size: tuple[int, int] = (32, 24)) -> bytes:
+    exif = Image.Exif()
+    exif[0x8825] = {1: "N", 2: (31.0, 13.0, 49.0), 29: "canary-where"}
+    target = io.BytesIO()
+    Image.new("RGB", size, (shade, 0, 200)).save(target, "JPEG", exif=exif)
+    return target.getvalue()
+
+
+async def attach(system: System, issue: str, who: dict[str, str], data: Any, **headers: str) -> httpx.Response:
+    sent = {**JPEG, **who, **headers}
+    return await system.client.post(f"/v1/issues/{issue}/attachments", content=data, headers=sent)
+
+
+async def reported(system: System) -> tuple[str, dict[str, str]]:
+    taken = await system.report()
+    assert taken.status == 201, taken.body
+    return taken["id"], {"X-Tracking-Code": taken["tracking_code"]}
+
+
+def objects(system: System) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (system.home / "attachments").rglob("*") if path.is_file()}
+
+
+async def test_a_picture_is_added_listed_and_seen(system: System):
+    issue, resident = await reported(system)
+    added = await attach(system, issue, resident, photo())
+    assert added.status_code == 201, added.text
+    digest = added.json()["attachment"]
+    assert added.headers["location"] == f"/v1/issues/{issue}/attachments/{digest}"
+    (item,) = (await system.get(f"/v1/issues/{issue}/attachments", system.staff))["items"]
+    assert (item["attachment"], item["kind"], item["actor"]["role"]) == (digest, "image/jpeg", "resident")
+    seen = await system.client.get(added.headers["location"], headers=system.staff)
+    assert (seen.status_code, seen.headers["content-type"]) == (200, "image/jpeg")
+    assert Image.open(io.BytesIO(seen.content)).size == (32, 24)
+    assert b"canary" not in seen.content
+    assert len(seen.content) == item["size"]
+    assert seen.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert seen.headers["x-content-type-options"] == "nosniff"
+    assert seen.headers["content-disposition"] == f'inline; filename="{digest[:16]}.jpg"'
+    done = await system.give(issue, "comment", system.staff, text=f"照片 {digest[:8]}")
+    assert done["outcome"] == "applied"
+
+
+async def test_the_same_picture_has_the_same_name_and_counts_once(system: System):
+    issue, resident = await reported(system)
+    twice = [(await attach(system, issue, who, photo(3))).json() for who in (resident, system.staff)]
+    assert twice[0] == twice[1]
+    assert len((await system.get(f"/v1/issues/{issue}/attachments", resident))["items"]) == 1
+    other, _ = await reported(system)
+    assert (await attach(system, other, system.staff, photo(3))).json() != twice[0]
+
+
+async def test_what_lies_in_the_object_store_is_no_picture(system: System):
+    issue, resident = await reported(system)
+    digest = (await attach(system, issue, resident, photo(7))).json()["attachment"]
+    lies = objects(system)[digest]
+    with pytest.raises(OSError, match="cannot identify"):
+        Image.open(io.BytesIO(lies))
+    seen = await system.client.get(f"/v1/issues/{issue}/attachments/{digest}", headers=resident)
+    assert seen.content not in lies
+    async with system.database.read() as session:
+        row = await session.scalar(select(AttachmentRow).where(AttachmentRow.digest == digest))
+    assert row is not None
+    assert row.added_by.startswith("sealed:")
+
+
+async def test_who_does_not_see_the_issue_sees_no_picture(system: System):
+    issue, resident = await reported(system)
+    digest = (await attach(system, issue, resident, photo())).json()["attachment"]
+    other, stranger = await reported(system)
+    for who in (stranger, system.token("p9", "property", "hj-property"), system.token("r9", "resident")):
+        for path in ("", f"/{digest}"):
+            assert (await system.get(f"/v1/issues/{issue}/attachments{path}", who)).status in (401, 404)
+        assert (await attach(system, issue, who, photo())).status_code in (401, 404)
+    assert (await system.get(f"/v1/issues/{issue}/attachments")).status == 401
+    assert (await system.get(f"/v1/issues/{other}/attachments/{digest}", system.staff)).status == 404
+    assert (await system.get(f"/v1/issues/{issue}/attachments/{'0' * 64}", system.staff)).status == 404
+    assert (await system.get(f"/v1/issues/{issue}/attachments/..%2f..", system.staff)).status == 404
+
+
+async def test_an_auditor_proves_and_neither_writes_nor_looks(system: System):
+    issue, resident = await reported(system)
+    digest = (await attach(system, issue, resident, photo())).json()["attachment"]
+    auditor = system.token("a1", "auditor", "demo-street")
+    assert (await attach(system, issue, auditor, photo(1))).status_code == 403
+    (item,) = (await system.get(f"/v1/issues/{issue}/attachments", auditor))["items"]
+    assert item["actor"] == {"person": "***", "role": "resident", "org": None}
+    assert (await system.get(f"/v1/issues/{issue}/attachments/{digest}", auditor)).status == 404
+    admin = await attach(system, issue, system.token("d1", "admin", "demo-street"), photo(1))
+    assert (admin.status_code, admin.json()["code"]) == (409, "not-yours")
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [(b"", "body"), (b"no picture", "body"), (b"GIF89a" + b"\0" * 100, "body"), (photo()[:200], "body")],
+)
+async def test_what_is_no_picture_is_invalid(system: System, data: bytes, field: str):
+    issue, resident = await reported(system)
+    answer = await attach(system, issue, resident, data)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+
+
+async def test_only_pictures_are_taken(system: System):
+    issue, resident = await reported(system)
+    for kind in ("application/json", "text/html", "image/svg+xml", "multipart/form-data; boundary=x"):
+        answer = await attach(system, issue, resident, photo(), **{"Content-Type": kind})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "Content-Type")
+    packed = await attach(system, issue, resident, photo(), **{"Content-Encoding": "gzip"})
+    assert (packed.status_code, packed.json()["errors"][0]["field"]) == (422, "Content-Encoding")
+
+
+async def test_what_is_too_large_is_turned_away(system: System):
+    issue, resident = await reported(system)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"\xff" * 100_000
+
+    for data in (b"\xff" * (MOST_BYTES + 1), chunks()):
+        answer = await attach(system, issue, resident, data)
+        assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
+    # Nothing else takes more than before.
+    assert (await system.client.post("/v1/issues", content=b"\xff" * 70_000, headers=JPEG)).status_code == 413
+    larger = await attach(system, issue, resident, photo(size=(3000, 2000)) + b"\0" * 100_000)
+    assert larger.status_code == 201
+
+
+async def test_an_issue_holds_so_many_and_no_more(system: System):
+    issue, resident = await reported(system)
+    answers = await asyncio.gather(
+        *(attach(system, issue, resident, photo(shade)) for shade in range(0, (attachments.MOST + 4) * 4, 4))
+    )
+    codes = [answer.status_code for answer in answers]
+    assert (codes.count(201), codes.count(409)) == (attachments.MOST, 4)
+    full = next(answer for answer in answers if answer.status_code == 409)
+    assert full.json()["code"] == "limit"
+    assert len((await system.get(f"/v1/issues/{issue}/attachments", resident))["items"]) == attachments.MOST
+    async with system.database.read() as session:
+        known = set(await session.scalars(select(AttachmentRow.digest)))
+    assert set(objects(system)) <= known
+    first = next(answer for answer in answers if answer.status_code == 201)
+    shade = answers.index(first) * 4
+    assert (await attach(system, issue, resident, photo(shade))).status_code == 201
+
+
+async def test_nobody_adds_any_number_in_a_while(system: System):
+    issue, resident = await reported(system)
+    async with system.api_on(system.temporal, rates={"upload": "2/hour"}) as client:
+        path = f"/v1/issues/{issue}/attachments"
+        answers = [await client.post(path, content=photo(n), headers={**JPEG, **resident}) for n in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+
+
+async def test_a_closed_issue_takes_no_more(system: System):
+    issue, resident = await reported(system)
+    await system.give(issue, "withdraw", resident, reason="自己修好了")
+    answer = await attach(system, issue, resident, photo())
+    assert (answer.status_code, answer.json()["code"]) == (409, "closed")
+
+
+async def test_erased_is_erased(system: System):
+    issue, resident = await reported(system)
+    digest = (await attach(system, issue, resident, photo())).json()["attachment"]
+    await system.keys.vault.erase(issue, "asked for", datetime.now(UTC))
+    assert (await system.get(f"/v1/issues/{issue}/attachments/{digest}", system.staff)).status == 404
+    (item,) = (await system.get(f"/v1/issues/{issue}/attachments", system.staff))["items"]
+    assert item["actor"]["person"] == "[erased]"
+    again = await attach(system, issue, resident, photo(9))
+    assert (again.status_code, again.json()["code"]) == (409, "closed")
+
+
+async def test_a_picture_that_was_altered_is_not_shown(system: System):
+    issue, resident = await reported(system)
+    digest = (await attach(system, issue, resident, photo())).json()["attachment"]
+    file = system.home / "attachments" / digest[:2] / digest
+    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    assert (await system.get(f"/v1/issues/{issue}/attachments/{digest}", system.staff)).status == 503
+
+
+async def test_the_shelf_keeps_bytes_under_their_digest(tmp_path: Any):
+    shelf = Shelf((tmp_path / "shelf").as_uri())
+    digest = await shelf.put(b"sealed")
+    assert await shelf.put(b"sealed") == digest
+    assert await shelf.get(digest) == b"sealed"
+    await shelf.remove(digest)
+    await shelf.remove(digest)
+    with pytest.raises(ShelfError, match=digest):
+        await shelf.get(digest)

@@ -1,0 +1,154 @@
+"""The codec server: Temporal's user interface in plain text for auditors and administrators, and for nobody else.
+
+The whole system runs encrypted here: what the archive, the auditors and the read model hold must be as without.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict, ParseDict
+from sqlalchemy import select
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.client import Client
+
+from api.problems import PREFIX
+from audit.archive import parse_history
+from audit.history import derive, runs_of
+from db.tables import ArchiveRow
+from security.codec import ENCODING, KEY_ID, converter, encrypted
+from security.namespace import NamespaceKeys
+from support.system import System
+from support.temporal import dev_server
+
+KEYS = NamespaceKeys.new()
+UI = "http://127.0.0.1:8233"
+PATH = "/codec/decode"
+CLEAR = Payload(metadata={"encoding": b"json/plain"}, data=b'"canary"')
+ROLES = {
+    "resident": None, "property": "demo-property", "community": "demo-community", "street": "demo-street",
+    "department": "demo-enforcement", "volunteer": "demo-volunteers", "auditor": "demo-street", "admin": "demo-street",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    home = tmp_path_factory.mktemp("encrypted")
+    async with dev_server(home) as client:
+        config = client.config()
+        config["data_converter"] = converter(KEYS)
+        async with (
+            System(home, Client(**config)) as running,
+            running.api_on(running.temporal, codec_origins=(UI,)) as it,
+        ):
+            running.client = it
+            yield running
+
+
+def body(*payloads: Payload) -> dict[str, Any]:
+    """As the user interface sends it: protobuf's own JSON."""
+    return MessageToDict(Payloads(payloads=payloads))
+
+
+async def ask(system: System, headers: dict[str, str], *payloads: Payload, **more: Any) -> Any:
+    return await system.client.post(PATH, json={**body(*payloads), **more}, headers=headers)
+
+
+@pytest.fixture
+def auditor(system: System) -> dict[str, str]:
+    return system.token("a1", "auditor", "demo-street")
+
+
+async def test_who_may_see_it_sees_it(system: System, auditor: dict[str, str]) -> None:
+    answer = await ask(system, auditor, encrypted(KEYS, CLEAR), CLEAR)
+    assert answer.status_code == 200
+    assert answer.json() == body(CLEAR, CLEAR)
+
+
+async def test_what_cannot_be_decrypted_comes_back_as_it_is(system: System, auditor: dict[str, str]) -> None:
+    name, more = KEYS.added()
+    strange = (
+        encrypted(NamespaceKeys.new(), CLEAR), encrypted(more.promoted(name), CLEAR),
+        Payload(metadata={"encoding": ENCODING}), Payload(metadata={"encoding": ENCODING, KEY_ID: b"\xff"}, data=b"x"),
+    )  # fmt: skip
+    answer = await ask(system, auditor, *strange, encrypted(KEYS, CLEAR))
+    assert list(ParseDict(answer.json(), Payloads()).payloads) == [*strange, CLEAR]
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_by_role(system: System, role: Any) -> None:
+    headers = system.token("x1", role, ROLES[role])
+    answer = await ask(system, headers, encrypted(KEYS, CLEAR))
+    if role in ("auditor", "admin"):
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == body(CLEAR)
+    else:
+        assert (answer.status_code, answer.json()["type"]) in [
+            (403, f"{PREFIX}forbidden"),
+            (401, f"{PREFIX}unauthenticated"),
+        ]
+        assert "canary" not in answer.text
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer x"}, {"X-Tracking-Code": "ABCD-EFGH"}])
+async def test_nobody_sees_nothing(system: System, headers: dict[str, str]) -> None:
+    assert (await ask(system, headers, encrypted(KEYS, CLEAR))).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [{}, {"payloads": 1}, {"payloads": [1]}, {"payloads": [{"data": "?"}]}, {"payloads": [{"metadata": {"a": 1}}]}],
+)
+async def test_what_is_no_list_of_payloads_is_refused(
+    system: System, auditor: dict[str, str], sent: dict[str, Any]
+) -> None:
+    answer = await system.client.post(PATH, json=sent, headers=auditor)
+    assert (answer.status_code, answer.json()["type"]) == (422, f"{PREFIX}invalid")
+    assert answer.json()["errors"][0]["field"].startswith("payloads")
+
+
+async def test_only_the_user_interface_may_ask_from_another_origin(system: System, auditor: dict[str, str]) -> None:
+    payload = encrypted(KEYS, CLEAR)
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    for origin in (UI, "http://127.0.0.1:8234", "https://127.0.0.1:8233", "null", "http://evil.example", ""):
+        preflight = await system.client.options(PATH, headers={"Origin": origin, **asked})
+        answer = await ask(system, {**auditor, "Origin": origin}, payload)
+        refused = await ask(system, {**system.staff, "Origin": origin}, payload)
+        assert refused.status_code == 403
+        expected = UI if origin == UI else None
+        for each in (preflight, answer, refused):
+            assert each.headers.get("access-control-allow-origin") == expected
+            assert "Origin" in each.headers["vary"]
+        assert ("access-control-allow-headers" in preflight.headers) == (origin == UI)
+
+
+# The whole system
+
+
+async def test_an_issue_lives_encrypted_and_its_history_is_derived_as_without(system: System) -> None:
+    reported = await system.report()
+    assert reported.status in (201, 202), reported.body
+    issue = reported["id"]
+    answer = await system.give(issue, "accept", system.staff, note="canary-note")
+    assert answer.status == 200, answer.body
+    raw = (await system.temporal.get_workflow_handle(f"issue-{issue}").fetch_history()).events
+    text = b"".join(event.SerializeToString() for event in raw)
+    for word in (b'"actor"', b"demo-property", b'"reported"', b"canary-note"):
+        assert word not in text
+    derived = await derive(issue, await runs_of(system.temporal, issue))
+    assert [event["kind"] for event in derived.events][:1] == ["reported"]
+    assert "accepted" in [event["kind"] for event in derived.events]
+
+
+async def test_the_archive_holds_it_without_the_encryption(system: System, auditor: dict[str, str]) -> None:
+    reported = await system.report()
+    issue = reported["id"]
+    await system.give(issue, "withdraw", {"X-Tracking-Code": reported["tracking_code"]})
+    verdict = await system.until(f"/v1/audit/issues/{issue}/verdict", auditor, lambda _: True)
+    assert verdict["findings"] == [], verdict.body["findings"]
+    async with system.database.read() as session:
+        (key,) = await session.scalars(select(ArchiveRow.key).where(ArchiveRow.issue == issue))
+    (events,) = [parse_history(key, await system.archive.get_run(key))]
+    text = b"".join(event.SerializeToString() for event in events)
+    assert b"binary/encrypted" not in text
+    assert b'"withdraw' in text or b"withdrawn" in text

@@ -1,0 +1,70 @@
+"""Each attack's tests fail once its defence is taken out, so that none of them passes for another reason."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from support.defences import ATTACKS, PATCHES, ROOT, Copies, Run, module, patch
+
+ROWS = tuple(f"{number:02}" for number in range(1, 33))
+MISSING = frozenset(ROWS)
+"""Attacks that have no test, no patch or no line in docs/security.md as yet."""
+PATCHED = sorted(path.stem for path in PATCHES.glob("*.patch"))
+BROKEN = re.compile(
+    r"^E +(SyntaxError|IndentationError|NameError|UnboundLocalError|ImportError|ModuleNotFoundError)\b", re.MULTILINE
+)
+"""What is wrong with a patch that breaks the code, where it should take out a defence."""
+
+
+def described() -> dict[str, str]:
+    """The lines of the table in docs/security.md by their rows."""
+    page = ROOT / "docs" / "security.md"
+    lines = page.read_text("utf-8").splitlines() if page.exists() else []
+    return {f"{int(found[1]):02}": line for line in lines if (found := re.match(r"\| (\d+) \|", line))}
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Run]]]:
+    """The runs of all rows that this session asks for; they go on beside one another."""
+    asked = {item.name for item in request.session.items}
+    copies = Copies(tmp_path_factory.mktemp("defences"))
+    yield copies.submit(
+        [row for row in PATCHED if f"{test_without_its_defence_the_attack_succeeds.__name__}[{row}]" in asked]
+    )
+    copies.close()
+
+
+@pytest.mark.parametrize("row", PATCHED)
+def test_without_its_defence_the_attack_succeeds(runs: dict[str, Future[Run]], row: str) -> None:
+    run = runs[row].result()
+    assert run.code == 1, run.output
+    assert re.search(r"\b[1-9][0-9]* failed\b", run.output), run.output
+    assert not re.search(r"\b[1-9][0-9]* errors?\b", run.output), run.output
+    assert not BROKEN.search(run.output), run.output
+
+
+def test_every_attack_has_a_test_a_patch_and_a_line() -> None:
+    lines = described()
+    assert {row for row in ROWS if not (module(row).exists() and patch(row).exists() and row in lines)} == MISSING
+
+
+def test_nothing_stands_beside_the_rows() -> None:
+    assert {path.stem for path in ATTACKS.glob("test_row_*.py")} <= {f"test_row_{row}" for row in ROWS}
+    assert set(PATCHED) <= set(ROWS)
+
+
+def test_each_line_names_what_there_is() -> None:
+    for row, line in described().items():
+        assert f"`tests/attacks/test_row_{row}.py`" in line
+        for path in re.findall(r"`([a-z_]+(?:/[a-z0-9_]+)*\.py)`", line):
+            assert (ROOT / path).exists(), f"{row}: {path}"
+
+
+@pytest.mark.parametrize("path", sorted(ATTACKS.glob("test_row_*.py")), ids=lambda path: path.stem)
+def test_the_tests_of_a_row_bear_its_number(path: Path) -> None:
+    names = re.findall(r"^(?:async )?def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    assert names
+    assert all(name.startswith(path.stem + "_") for name in names)

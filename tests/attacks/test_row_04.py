@@ -1,0 +1,46 @@
+"""Cross-appointments: one role a command, never added up; who acted for the property decides nothing from above."""
+
+import pytest
+
+import domain.commands as c
+from domain.access import DECISIONS, may_give
+from domain.commands import Actor
+from domain.events import Refused
+from tests.domain.casting import BODIES
+from tests.domain.play import COMMUNITY, COMPANY, STREET, Stage
+
+AS_STREET = Actor(COMPANY.person, "street", STREET.org)
+"""The same person, appointed to the street office as well."""
+
+
+def at_the_street() -> Stage:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMMUNITY, c.Escalate("难办"))
+    stage.give(STREET, c.Escalate("难办"))
+    return stage
+
+
+@pytest.mark.parametrize("name", sorted(DECISIONS))
+def test_row_04_who_acted_on_the_property_side_does_not_decide_on_the_streets(name: str) -> None:
+    stage = at_the_street()
+    (event,) = stage.give(AS_STREET, BODIES[name][0](stage.now))
+    assert isinstance(event.body, Refused)
+    assert event.body.code == "conflict-of-interest"
+    assert event.actor == AS_STREET
+    for role in ("property", "street"):
+        assert role in event.body.reason, "both roles are on the record"
+
+
+def test_row_04_somebody_else_in_the_same_role_decides() -> None:
+    stage = at_the_street()
+    assert stage.give(STREET, c.Supervise("盯着"))[0].kind == "supervised"
+
+
+@pytest.mark.parametrize("name", sorted(DECISIONS))
+def test_row_04_what_the_person_is_elsewhere_adds_nothing_to_the_acting_role(name: str) -> None:
+    stage = at_the_street()
+    assert not may_give(stage.issue, COMPANY, name)
+    (event,) = stage.give(COMPANY, BODIES[name][0](stage.now))
+    assert isinstance(event.body, Refused)
+    assert event.body.code == "not-yours"

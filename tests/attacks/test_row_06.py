@@ -1,0 +1,32 @@
+"""Who proves what happened takes no part in it: auditors write nothing, and what they read is on record."""
+
+from domain.commands import SIGNALS
+from support.system import System
+
+
+def auditor(system: System) -> dict[str, str]:
+    return system.token("row-06", "auditor", "demo-street")
+
+
+async def test_row_06_an_auditor_gives_no_command(system: System) -> None:
+    taken = await system.report()
+    for command in SIGNALS:
+        answer = await system.send(taken["id"], command, auditor(system))
+        assert (answer.status, answer["type"]) == (403, "/problems/forbidden"), command
+    assert (await system.report(auditor(system))).status == 403
+    events = (await system.until(f"/v1/issues/{taken['id']}/timeline", system.staff, lambda body: body["events"])).body
+    assert {event["actor"]["role"] for event in events["events"] if event["actor"]} == {"resident"}
+
+
+async def test_row_06_it_is_no_different_for_an_issue_that_is_not_there(system: System) -> None:
+    assert (await system.send("no-such-issue", "accept", auditor(system))).status == 403
+
+
+async def test_row_06_what_an_auditor_reads_is_on_record(system: System) -> None:
+    taken = await system.report(contact={"name": "住户", "phone": "13800000000"})
+    timeline = f"/v1/issues/{taken['id']}/timeline"
+    shown = await system.until(timeline, auditor(system), lambda body: body["events"])
+    assert "住户" not in str(shown.body)
+    assert "13800000000" not in str(shown.body)
+    found = (await system.get("/v1/access", auditor(system), issue=taken["id"], person="row-06"))["items"]
+    assert {(line["what"], line["result"]) for line in found} == {("timeline", "shown")}

@@ -1,0 +1,272 @@
+"""Lists, files, statistics and single issues obey the same scope: role x place x every route of the app.
+
+A route that the table below does not name fails, so nobody adds one without saying who may see what on it.
+"""
+
+import asyncio
+import io
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from api import examples
+from api.models import COMMANDS
+from domain.access import MAY
+from support.bare import Bare
+from support.system import Answer, System
+
+COMPOUND = "jinpen"
+"""Under a policy that leaves time: nothing climbs while the routes are asked."""
+HERE = {
+    "property": "jinpen-property", "community": "jinpen-community", "street": "cuiwei-street", "auditor": "cuiwei-street",
+    "admin": "cuiwei-street", "department": "cuiwei-enforcement", "volunteer": "demo-volunteers",
+}  # fmt: skip
+THERE = {
+    "property": "other-property", "community": "other-community", "street": "other-street", "auditor": "other-street",
+    "admin": "other-street",
+}  # fmt: skip
+IS = {
+    "code": {"reporter"}, "resident": {"reporter"}, "property here": {"handler", "lead", "chain"},
+    "community here": {"chain", "senior"}, "street here": {"chain", "senior", "street"}, "admin here": {"admin"},
+    "auditor here": set(),
+}  # fmt: skip
+"""Who sees the issue, which has just been reported, and what he is to it; all others are strangers."""
+READS_TEXTS = IS.keys() - {"admin here", "auditor here"}
+STAFF = tuple(f"{role} {where}" for where, orgs in (("here", HERE), ("there", THERE)) for role in orgs)
+CALLERS = ("nobody", "code", "another code", "resident", "neighbour", *STAFF)
+
+
+@dataclass
+class Stage:
+    """An issue with a picture and a receipt, and everybody's credentials."""
+
+    system: System
+    issue: str
+    command: str
+    picture: str
+    headers: dict[str, dict[str, str]]
+
+    async def get(self, path: str, who: str, **query: Any) -> Answer:
+        return await self.system.get(path, self.headers[who], **query)
+
+    async def post(self, path: str, who: str, **sent: Any) -> Answer:
+        headers = {"Idempotency-Key": str(uuid.uuid4()), **self.headers[who], **sent.pop("headers", {})}
+        answer = await self.system.client.post(path, headers=headers, **sent)
+        return Answer(answer.status_code, answer.json() if answer.content else None, answer.headers)
+
+
+Judge = Callable[[Stage, str], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+async def stage(system: System) -> Stage:
+    reporter = system.token("row-8", "resident")
+    taken, another = await system.report(reporter, compound=COMPOUND), await system.report()
+    urged = await system.give(taken["id"], "urge", reporter)
+    assert urged.status == 200
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(picture, "PNG")
+    path = f"/v1/issues/{taken['id']}/attachments"
+    added = await system.client.post(
+        path, content=picture.getvalue(), headers={**reporter, "Content-Type": "image/png"}
+    )
+    assert added.status_code == 201, added.text
+    headers = {
+        "nobody": {}, "code": {"X-Tracking-Code": taken["tracking_code"]}, "resident": reporter,
+        "another code": {"X-Tracking-Code": another["tracking_code"]}, "neighbour": system.token("row-8-b", "resident"),
+    }  # fmt: skip
+    for where, orgs in (("here", HERE), ("there", THERE)):
+        for role, org in orgs.items():
+            headers[f"{role} {where}"] = system.token(f"{role}-{where}", role, org)  # type: ignore[arg-type]
+    return Stage(system, taken["id"], urged["command_id"], added.json()["attachment"], headers)
+
+
+def of_issue(path: str, seen_by: set[str] | frozenset[str] = frozenset(IS)) -> Judge:
+    """Something of one issue: whoever may see it gets it, everybody else a 404 as for one that does not exist."""
+
+    async def judge(stage: Stage, who: str) -> None:
+        answer = await stage.get(path.format(issue=stage.issue, digest=stage.picture, command=stage.command), who)
+        assert answer.status == (401 if who == "nobody" else 200 if who in seen_by else 404), answer.body
+
+    return judge
+
+
+def command(name: str) -> Judge:
+    """Whoever may see the issue learns that his version is stale, or that the command is not his; nobody else anything."""
+
+    async def judge(stage: Stage, who: str) -> None:
+        path, body = f"/v1/issues/{stage.issue}/commands/{name}", dict(examples.COMMANDS[name])
+        if "handler" in body:
+            body["handler"] = HERE["department"]
+        stale = await stage.post(path, who, json=body, headers={"If-Match": '"999"'})
+        expected = 401 if who == "nobody" else 403 if who.startswith("auditor") else 412 if who in IS else 404
+        if name in ("adopt", "merge") and expected == 412 and stale.status == 422:
+            return  # the other issue is looked for first, and is nobody's here
+        assert stale.status == expected, stale.body
+        if who in IS and expected == 412 and not IS[who] & set(MAY[name]):
+            refused = await stage.post(path, who, json=body)
+            assert (refused.status, refused["code"]) == (409, "not-yours")
+
+    return judge
+
+
+async def intake(stage: Stage, who: str) -> None:
+    """Anybody reports anywhere; in an organisation's name only where it is at work."""
+    body = {"compound": COMPOUND, "category": "leak", "description": "漏水"}
+    answer = await stage.post("/v1/issues", who, json=body)
+    if who.startswith("auditor"):
+        assert answer.status in (403, 422), answer.body
+    else:
+        away = who.endswith("there") or who.startswith("volunteer")  # these volunteers run nothing
+        assert answer.status == (422 if away else 201), answer.body
+
+
+async def listed(stage: Stage, who: str) -> None:
+    answer = await stage.get("/v1/issues", who, limit=200)
+    if who in ("nobody", "code", "another code"):
+        assert answer.status == 401
+        return
+    found = {item["id"] for item in answer["items"]}
+    assert (stage.issue in found) is (who in IS)
+
+
+async def worklist(stage: Stage, who: str) -> None:
+    for org in (None, *HERE.values(), *THERE.values()):
+        answer = await stage.get("/v1/worklist", who, **({} if org is None else {"org": org}))
+        if who in ("nobody", "code", "another code"):
+            assert answer.status == 401
+        elif answer.status == 200:
+            assert who in IS or stage.issue not in {item["id"] for item in answer["items"]}
+        else:
+            assert answer.status == 404, answer.body
+            assert org is not None or who in ("resident", "neighbour")
+
+
+async def access_log(stage: Stage, who: str) -> None:
+    answer = await stage.get("/v1/access", who, issue=stage.issue)
+    if who in ("nobody", "code", "another code"):
+        assert answer.status == 401
+    elif who.partition(" ")[0] in ("auditor", "admin"):
+        assert answer.status == 200
+        assert who.endswith("here") or answer["items"] == []
+    else:
+        assert answer.status in (403, 404), answer.body
+
+
+async def picture(stage: Stage, who: str) -> None:
+    """Adding one: judged before the picture is looked at."""
+    path = f"/v1/issues/{stage.issue}/attachments"
+    answer = await stage.post(path, who, content=b"no picture", headers={"Content-Type": "image/png"})
+    if who == "nobody":
+        assert answer.status == 401
+    elif who.startswith("auditor"):
+        assert answer.status in (403, 404)
+    elif who in IS:
+        assert answer.status == (422 if IS[who] & set(MAY["comment"]) else 409), answer.body
+    else:
+        assert answer.status == 404, answer.body
+
+
+def audit(path: str, method: str = "GET") -> Judge:
+    """For the auditor of the street alone; what he gets is of his street, which other tests look at in full."""
+
+    async def judge(stage: Stage, who: str) -> None:
+        where = path.format(issue=stage.issue)
+        sent = {"query": f"issue={stage.issue}"} if where.endswith(("verdicts", "bundle", "mining")) else {}
+        sent |= {"at": "2026-11-27T08:00:00Z"} if where.endswith("/timeline") else {}
+        if method == "POST":
+            answer = await stage.post(where, who, json={"policy": "demo", "query": f"issue={stage.issue}"})
+        else:
+            answer = Answer(*await raw(stage, where, who, sent))
+        if who in ("nobody", "code", "another code"):
+            assert answer.status == 401
+        elif not who.startswith("auditor"):
+            assert answer.status in (403, 404), answer.body
+        elif who == "auditor there":
+            assert stage.issue not in str(answer.body)
+            assert answer.status == 404 or "{issue}" not in path
+        else:
+            assert answer.status in (200, 404, 422), answer.body  # an open issue has no proof as yet
+
+    return judge
+
+
+async def raw(stage: Stage, path: str, who: str, query: dict[str, str]) -> tuple[int, Any, Any]:
+    answer = await stage.system.client.get(path, headers=stage.headers[who], params=query)
+    return answer.status_code, answer.text, answer.headers
+
+
+async def decoding(stage: Stage, who: str) -> None:
+    """What Temporal holds, for auditors and administrators; what people wrote stays sealed in it."""
+    answer = await stage.post("/codec/decode", who, json={"payloads": []})
+    permitted = who.partition(" ")[0] in ("auditor", "admin")
+    assert answer.status == (401 if who in ("nobody", "code", "another code") else 200 if permitted else 403)
+
+
+def open_to_all(path: str) -> Judge:
+    """Nothing of anybody's, so everybody gets the same."""
+
+    async def judge(stage: Stage, who: str) -> None:
+        status, text, _ = await raw(stage, path, who, {})
+        assert status in (200, 204)
+        assert stage.issue not in text
+
+    return judge
+
+
+async def preflight(stage: Stage, who: str) -> None:
+    answer = await stage.system.client.options("/codec/decode", headers=stage.headers[who])
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+_AUDIT = "/v1/audit/issues/{issue}"
+TABLE: dict[tuple[str, str], Judge] = {
+    ("POST", "/v1/issues"): intake,
+    ("GET", "/v1/issues"): listed,
+    ("GET", "/v1/worklist"): worklist,
+    ("GET", "/v1/access"): access_log,
+    ("GET", "/v1/issues/{issue}"): of_issue("/v1/issues/{issue}"),
+    ("GET", "/v1/issues/{issue}/next"): of_issue("/v1/issues/{issue}/next"),
+    ("GET", "/v1/issues/{issue}/timeline"): of_issue("/v1/issues/{issue}/timeline"),
+    ("GET", "/v1/issues/{issue}/attachments"): of_issue("/v1/issues/{issue}/attachments"),
+    ("GET", "/v1/issues/{issue}/attachments/{digest}"): of_issue(
+        "/v1/issues/{issue}/attachments/{digest}", READS_TEXTS
+    ),
+    ("POST", "/v1/issues/{issue}/attachments"): picture,
+    ("GET", "/v1/commands/{command}"): of_issue("/v1/commands/{command}"),
+    **{("POST", f"/v1/issues/{{issue}}/commands/{name}"): command(name) for name in COMMANDS},
+    **{("GET", f"/v1/audit/{name}"): audit(f"/v1/audit/{name}") for name in ("head", "verdicts", "bundle", "mining")},
+    ("POST", "/v1/audit/whatif"): audit("/v1/audit/whatif", "POST"),
+    **{("GET", f"{_AUDIT}/{name}"): audit(f"{_AUDIT}/{name}") for name in ("verdict", "proof", "timeline", "diff")},
+    ("POST", "/codec/decode"): decoding,
+    ("OPTIONS", "/codec/decode"): preflight,
+    ("GET", "/healthz"): open_to_all("/healthz"),
+    ("GET", "/readyz"): open_to_all("/readyz"),
+    ("GET", "/metrics"): open_to_all("/metrics"),
+    ("GET", "/problems/{name}"): open_to_all("/problems/refused"),
+}
+"""Method and path of every route -> what each caller must get there."""
+
+
+def test_row_08_every_route_of_the_app_is_in_the_table(bare: Bare) -> None:
+    found = {(method, route.path) for route in bare.routes for method in route.methods}
+    assert found - TABLE.keys() == set(), "say who may see what there"
+    assert TABLE.keys() - found == set(), "there is no such route any more"
+
+
+@pytest.mark.parametrize(("method", "path"), TABLE)
+async def test_row_08_each_caller_sees_his_own_scope_and_nothing_else(stage: Stage, method: str, path: str) -> None:
+    faults: list[str] = []
+
+    async def ask(who: str) -> None:
+        try:
+            await TABLE[method, path](stage, who)
+        except AssertionError as error:
+            faults.append(f"{who}: {error}")
+
+    await asyncio.gather(*map(ask, CALLERS))
+    assert not faults, "\n".join(faults)

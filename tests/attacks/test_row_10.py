@@ -1,0 +1,29 @@
+"""Nobody assigns what is not his to say: `level`, `actor`, `deadline`, `created_at` are fields of no request."""
+
+import pytest
+
+from domain.commands import SIGNALS
+from support.system import System
+
+FOREIGN = {
+    "level": "street", "status": "closed", "actor": {"person": "s1", "role": "street", "org": "demo-street"},
+    "deadline": "2099-01-01T00:00:00.000Z", "created_at": "2020-01-01T00:00:00.000Z", "at": "2020-01-01T00:00:00.000Z",
+    "id": "x", "number": "JS-1", "handler_kind": "street", "grants": [], "proof": {}, "policy": "demo", "root": "",
+    "reporter": "somebody", "place": {}, "pins": "", "opened": "2020-01-01T00:00:00.000Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", FOREIGN)
+async def test_row_10_a_report_holds_nothing_that_is_not_the_reporters_to_say(system: System, field: str) -> None:
+    answer = await system.report(**{field: FOREIGN[field]})
+    assert answer.status == 422
+    assert [error["field"] for error in answer["errors"]] == [field]
+
+
+@pytest.mark.parametrize("command", SIGNALS)
+async def test_row_10_no_command_takes_them_either(system: System, command: str) -> None:
+    own = set(SIGNALS[command].__dataclass_fields__) - {"handler_kind", "opened", "body"}
+    foreign = {name: value for name, value in FOREIGN.items() if name not in own}
+    answer = await system.send("no-such-issue", command, system.staff, **foreign)
+    assert answer.status == 422
+    assert {error["field"] for error in answer["errors"]} >= foreign.keys()

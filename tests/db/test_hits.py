@@ -1,0 +1,117 @@
+"""Hits are counted for all processes together, exactly where it is asked for, and forgotten when their time is up."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+from limits import parse
+from limits.aio.strategies import MovingWindowRateLimiter
+from sqlalchemy import func, select
+
+from db.engine import Database
+from db.hits import Hit, HitStore
+from db.tables import HitRow
+
+SECRET = b"a secret of tests"
+
+
+@dataclass
+class Clock:
+    seconds: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+async def rows(database: Database) -> int:
+    async with database.read() as session:
+        return await session.scalar(select(func.count()).select_from(HitRow)) or 0
+
+
+async def test_a_window_moves(database: Database, clock: Clock) -> None:
+    limiter = MovingWindowRateLimiter(HitStore(database, SECRET, clock))
+    item = parse("3/minute")
+    for _ in range(3):
+        assert await limiter.hit(item, "reveal", "p1")
+        clock.seconds += 10
+    assert not await limiter.hit(item, "reveal", "p1")
+    assert await limiter.hit(item, "reveal", "p2")
+    reset, remaining = await limiter.get_window_stats(item, "reveal", "p1")
+    assert (reset - clock.seconds, remaining) == (30, 0)
+    clock.seconds += 29.9
+    assert not await limiter.hit(item, "reveal", "p1")
+    clock.seconds += 0.2  # the first of the three counts no more
+    assert await limiter.hit(item, "reveal", "p1")
+    assert not await limiter.hit(item, "reveal", "p1")
+
+
+async def test_several_at_once_or_none(database: Database, clock: Clock) -> None:
+    limiter = MovingWindowRateLimiter(HitStore(database, SECRET, clock))
+    item = parse("5/minute")
+    assert not await limiter.hit(item, "x", cost=6)
+    assert await limiter.hit(item, "x", cost=3)
+    assert not await limiter.hit(item, "x", cost=3)
+    assert await limiter.test(item, "x", cost=2)
+    assert await limiter.hit(item, "x", cost=2)
+    assert not await limiter.test(item, "x")
+
+
+async def test_of_many_at_once_in_two_processes_exactly_as_many_pass_as_may(
+    database: Database, database_url: str
+) -> None:
+    other = Database(database_url)
+    try:
+        both = [MovingWindowRateLimiter(HitStore(each, SECRET)) for each in (database, other)]
+        passed = await asyncio.gather(*(limiter.hit(parse("7/hour"), "x") for limiter in both for _ in range(15)))
+        assert sum(passed) == 7
+        assert await rows(database) == 7
+    finally:
+        await other.close()
+
+
+async def test_what_was_done_is_added_and_what_is_used_up_is_said(database: Database, clock: Clock) -> None:
+    store = HitStore(database, SECRET, clock)
+    now = clock.seconds
+    few = [Hit("a", 3, 60, now - 20), Hit("a", 3, 60, now - 10), Hit("b", 1, 3600, now)]
+    assert await store.add(few) == {"b": now + 3600}
+    # Too many by one: there is room only when the second oldest is out of the window.
+    assert await store.add([Hit("a", 3, 60, now - 5), Hit("a", 3, 60, now)]) == {"a": now - 10 + 60}
+    clock.seconds += 56
+    assert await store.add([Hit("a", 3, 60, clock.seconds)]) == {}
+
+
+async def test_what_counts_no_more_is_removed(database: Database, clock: Clock) -> None:
+    store = HitStore(database, SECRET, clock)
+    await store.add([Hit(f"address {n}", 10, 60, clock.seconds) for n in range(100)])
+    assert await rows(database) == 100
+    clock.seconds += 61
+    assert await store.acquire_entry("one", 10, 3600)
+    assert await rows(database) == 1
+
+
+async def test_no_address_is_in_the_table(database: Database) -> None:
+    store = HitStore(database, SECRET)
+    await store.acquire_entry("code/203.0.113.7", 3, 60)
+    async with database.read() as session:
+        (key,) = await session.scalars(select(HitRow.key))
+    assert len(key) == 64
+    other = HitStore(database, b"another secret")
+    assert await other.get("code/203.0.113.7") == 0
+    assert await store.get("code/203.0.113.7") == 1
+
+
+async def test_it_is_a_storage_as_the_library_wants_it(database: Database, clock: Clock) -> None:
+    store = HitStore(database, SECRET, clock)
+    assert await store.check()
+    assert [await store.incr("a", 60), await store.incr("a", 60, 2), await store.get("a")] == [1, 3, 3]
+    assert await store.get_expiry("a") == clock.seconds + 60
+    await store.incr("b", 60)
+    await store.clear("a")
+    assert (await store.get("a"), await store.get("b")) == (0, 1)
+    await store.reset()
+    assert await rows(database) == 0

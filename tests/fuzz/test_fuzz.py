@@ -1,0 +1,57 @@
+"""A small part of `make fuzz` in every run, and a check that the fuzz would notice what it looks for."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.fuzz.run import Hang, Target, given, run
+from tests.fuzz.targets import SHARES, TARGETS
+
+SEED = 20261127
+SMALL = {"policies": 600}
+"""Inputs of those targets that take their time; of the others, a thousand."""
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_hostile_inputs_give_clear_errors_only(name: str) -> None:
+    tally = run(TARGETS[name], SEED, range(SMALL.get(name, 1000)))
+    assert [str(failure) for failure in tally.failures] == []
+    assert len(tally.outcomes) > 1, "some are taken, and some are not"
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_an_input_follows_from_seed_and_number(name: str) -> None:
+    assert given(TARGETS[name], SEED, 7) == given(TARGETS[name], SEED, 7)
+    assert len({repr(given(TARGETS[name], SEED, number)) for number in range(50)}) > 25
+
+
+def test_a_night_takes_a_million_inputs() -> None:
+    assert SHARES.keys() == TARGETS.keys()
+    assert sum(SHARES.values()) >= 1_000_000
+
+
+def ends_never(_: Any) -> str:
+    while True:
+        pass
+
+
+def is_caught(_: Any) -> str:
+    try:
+        return ends_never(None)
+    except Exception:
+        return "caught"
+
+
+def raises(_: Any) -> str:
+    raise KeyError("x")
+
+
+@pytest.mark.parametrize(("take", "error"), [(ends_never, Hang), (is_caught, Hang), (raises, KeyError)])
+def test_what_hangs_or_crashes_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, take: Callable[[Any], str], error: type[BaseException]
+) -> None:
+    monkeypatch.setattr("tests.fuzz.run.SECONDS", 0.05)
+    tally = run(Target("x", Random.random, take), 1, range(2))
+    assert [failure.error.partition(":")[0] for failure in tally.failures] == [error.__name__] * 2
