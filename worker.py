@@ -19,6 +19,8 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.contract import TASK_QUEUE
 from activities.notices import Deliverer, Handler
+from activities.pictures import StoredPictures
+from activities.privacy import Privacy
 from activities.records import Records
 from activities.search import SearchJobs
 from activities.signals import SignalJobs
@@ -31,14 +33,14 @@ from audit.heads import DailyHead, Outlets
 from audit.keyring import FIRST, Keyring, KeyringError
 from audit.reconcile import Reconciler
 from audit.schedules import keep_schedules
-from custody import open_keys
+from custody import open_keys, open_retention, open_shelf
 from db.engine import Database
 from observability import metrics_registry, serve_metrics, temporal_runtime
 from outgoing import Outgoing
 from security.keys import Keys
 from settings import Settings, SettingsError
 from workflows.issue import IssueWorkflow
-from workflows.upkeep import ReconcileWorkflow, SealDayWorkflow
+from workflows.upkeep import ReconcileWorkflow, RetainWorkflow, SealDayWorkflow
 
 log = structlog.get_logger("worker")
 
@@ -79,7 +81,7 @@ def build(client: Client, database: Database, upkeep: Sequence[Activity] = (), *
         "graceful_shutdown_timeout": timedelta(seconds=3),
         **options,
     }
-    workflows = [IssueWorkflow, ReconcileWorkflow, SealDayWorkflow]
+    workflows = [IssueWorkflow, ReconcileWorkflow, RetainWorkflow, SealDayWorkflow]
     activities = [records.record, *upkeep]
     return Worker(client, task_queue=TASK_QUEUE, workflows=workflows, activities=activities, **settings)
 
@@ -93,6 +95,11 @@ def handlers(
         "index": SearchJobs(database, keys.vault).index,
         "archive": Archivist(client, database, archive, heads).archive,
     }
+
+
+def open_privacy(settings: Settings, database: Database, keys: Keys) -> Privacy:
+    """Raises SettingsError where rules or pictures cannot be read."""
+    return Privacy(database, keys.vault, StoredPictures(database, open_shelf(settings)), open_retention(settings))
 
 
 def open_archive(settings: Settings) -> Archive:
@@ -133,7 +140,9 @@ async def serve(settings: Settings) -> None:
     port = serve_metrics(settings, registry)
     log.info("waiting_for_temporal", address=settings.address)
     keys = open_keys(settings)
-    client = await connect(settings, timeout=90.0, runtime=runtime, identity=f"worker-{socket.gethostname()}")
+    client = await connect(
+        settings, timeout=90.0, runtime=runtime, identity=f"worker-{socket.gethostname()}", converter=keys.converter
+    )
     if client is None:
         raise SettingsError(f"no Temporal at {settings.address} (JIESU_TEMPORAL_ADDRESS)")
     database = Database(settings.database)
@@ -145,7 +154,8 @@ async def serve(settings: Settings) -> None:
     deliverer = Deliverer(database, open_gateway(database, settings.webhooks, Outgoing.of(settings)), jobs)
     daily = DailyHead(database, settings.seal_keys_folder, Outlets(settings.heads_folder, settings.recipients))
     try:
-        async with build(client, database, [Reconciler(client, database).reconcile, daily.seal_day]):
+        upkeep = [Reconciler(client, database).reconcile, daily.seal_day, open_privacy(settings, database, keys).retain]
+        async with build(client, database, upkeep):
             log.info("worker_ready", address=settings.address, metrics_port=port)
             beside = (deliverer.run(stop), watch.run(stop), _schedule(client, stop), daily.check_key())
             await asyncio.gather(*beside)

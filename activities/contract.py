@@ -13,6 +13,9 @@ RECONCILE: Final = "reconcile"
 SEAL_DAY: Final = "seal_day"
 """Signs the head of the log and puts it outside the database."""
 
+RETAIN: Final = "retain"
+"""Erases what was kept for as long as it may be, and what people have asked for."""
+
 
 @dataclass(frozen=True)
 class Start:

@@ -16,7 +16,6 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from api import problems, provider
-from api.attachments import Shelf
 from api.edge import Edge
 from api.identity import Identity, LocalIdentity, NoIdentity
 from api.limits import BodyLimit, known_query
@@ -32,7 +31,7 @@ from api.tokens import LocalTokens, issue_token
 from audit.archive import Archive
 from audit.desk import Desk
 from audit.holdings import Holdings
-from custody import open_keys
+from custody import open_keys, open_shelf
 from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
@@ -47,6 +46,9 @@ _DESCRIPTION: Final = """\
 
 Every command carries an `Idempotency-Key`: send the same one again and it takes effect once, with the same answer.
 Errors are `application/problem+json`; their types are stable. Times are RFC 3339 in UTC.
+
+Whoever holds several roles says in which one a request is meant, with `X-Acting-Role` and `X-Acting-Org`. A browser's
+session is a cookie, and what changes something by it needs the `X-CSRF-Token` that `GET /session` tells.
 """
 
 
@@ -85,12 +87,12 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
     Raises SettingsError, in one line, for a taken port.
     """
     check_ports([(settings.api_host, settings.api_port, variable("api_port"))])
-    registry = metrics_registry()
+    registry, keys = metrics_registry(), open_keys(settings)
     client = await Client.connect(
         settings.address, namespace=settings.temporal_namespace, lazy=True, runtime=temporal_runtime(registry),
-        identity=f"api-{socket.gethostname()}",
+        identity=f"api-{socket.gethostname()}", data_converter=keys.converter,
     )  # fmt: skip
-    database, keys = Database(settings.database), open_keys(settings)
+    database = Database(settings.database)
     identity, session = sign_in(settings)
     parts = Parts(
         temporal=client, database=database, identity=identity, session=session, secret=settings.server_secret(),
@@ -98,7 +100,7 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
         rates=settings.rates_by_name,
         desk=_desk(settings, database, client), keys=keys, codec_origins=settings.ui_origins,
-        shelf=_shelf(settings), sms=open_sms(settings), mint=_mint(settings),
+        shelf=open_shelf(settings), sms=open_sms(settings), mint=_mint(settings),
     )  # fmt: skip
     running = server(create_app(parts), settings.api_host, settings.api_port)
     log.info("api_starts", host=settings.api_host, port=settings.api_port, temporal=settings.address)
@@ -116,14 +118,6 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
 def _desk(settings: Settings, database: Database, client: Client) -> Desk:
     """Where auditors ask."""
     return Desk(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client)
-
-
-def _shelf(settings: Settings) -> Shelf:
-    """Where pictures lie. Raises SettingsError where it cannot be opened."""
-    try:
-        return Shelf(settings.attachments_url)
-    except Exception as error:  # noqa: BLE001 - a folder's, or one of those of the bucket's library
-        raise SettingsError(f"JIESU_ATTACHMENTS cannot be opened: {type(error).__name__}") from None
 
 
 def _mint(settings: Settings) -> Mint | None:

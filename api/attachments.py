@@ -5,19 +5,12 @@ The object store never sees what is on them, and once the key is destroyed nobod
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-import obstore
 import structlog
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import ObjectStore, from_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.identity import Caller
@@ -27,7 +20,6 @@ from api.reader import Seen
 from api.readmodel import ReadModel, SqlDown
 from api.resolve import Resolver
 from api.stamp import Now
-from audit.files import sync
 from db import attachments
 from db.engine import Database
 from db.tables import AttachmentRow
@@ -35,6 +27,7 @@ from domain.access import holds, may_give, sight
 from domain.personal import Sealed
 from security.keystore import KeyStoreDown
 from security.vault import ERASED, Erased, NoKey, UnsealError, Vault
+from shelf import Shelf, ShelfError
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -43,59 +36,6 @@ AT_ONCE: Final = 2
 _PATIENCE: Final = 2.0
 """Seconds that a write to the database may take."""
 _ADDED_BY: Final = "added_by"
-
-
-class ShelfError(Exception):
-    """The object store does not hold or take what it should; the message names the object."""
-
-
-class Shelf:
-    """Sealed pictures by their digest, in a folder or a bucket: ``file:///folder`` or ``s3://bucket/prefix``."""
-
-    def __init__(self, url: str) -> None:
-        self._folder = Path(url2pathname(urlsplit(url).path)) if url.startswith("file:") else None
-        if self._folder is not None:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._store: ObjectStore = from_url(url)
-
-    async def put(self, sealed: bytes) -> str:
-        """Stores the bytes; their digest, under which they lie. Raises ShelfError."""
-        digest = hashlib.sha256(sealed).hexdigest()
-        key = _key(digest)
-        try:
-            await obstore.put_async(self._store, key, sealed, mode="create")
-        except AlreadyExistsError:
-            return digest
-        except (BaseError, OSError) as error:
-            raise ShelfError(f"{key}: {type(error).__name__}") from None
-        if self._folder is not None:
-            for path in (self._folder / key, (self._folder / key).parent):
-                await asyncio.to_thread(sync, path)
-        return digest
-
-    async def get(self, digest: str) -> bytes:
-        """Raises ShelfError, also for bytes that were altered."""
-        key = _key(digest)
-        try:
-            found = bytes(await (await obstore.get_async(self._store, key)).bytes_async())
-        except (BaseError, OSError) as error:
-            raise ShelfError(f"{key}: {type(error).__name__}") from None
-        if hashlib.sha256(found).hexdigest() != digest:
-            raise ShelfError(f"{key}: altered")
-        return found
-
-    async def remove(self, digest: str) -> None:
-        """Takes it away, if it is there. Raises ShelfError."""
-        try:
-            await obstore.delete_async(self._store, _key(digest))
-        except FileNotFoundError:
-            return
-        except (BaseError, OSError) as error:
-            raise ShelfError(f"{_key(digest)}: {type(error).__name__}") from None
-
-
-def _key(digest: str) -> str:
-    return f"{digest[:2]}/{digest}"
 
 
 @dataclass(frozen=True)
@@ -189,17 +129,6 @@ class Attachments:
         except (Erased, NoKey):
             raise NotFound from None
         except (SqlDown, KeyStoreDown, ShelfError, UnsealError) as error:
-            raise _away(error) from None
-
-    async def remove(self, issue: str) -> int:
-        """Takes away all pictures of an issue, whatever became of its key; how many. Raises Unavailable."""
-        try:
-            async with self._model.read() as session:
-                rows = await attachments.of_issue(session, issue)
-            for row in rows:
-                await self._shelf.remove(row.digest)
-            return len(await self._database.transact(lambda session: attachments.remove(session, issue)))
-        except (SqlDown, SQLAlchemyError, ShelfError, OSError) as error:
             raise _away(error) from None
 
     async def _note(self, row: dict[str, Any]) -> attachments.Added:

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from api import examples
-from api.problems import MEDIA_TYPE, PREFIX, TYPES, Problem
+from api.problems import MEDIA_TYPE, PREFIX, TYPES, ChooseRole, Forbidden, Problem
 
 Answers = dict[int | str, dict[str, Any]]
 
@@ -34,6 +34,10 @@ _PROBLEM: Final = {
         "detail": {"type": "string"},
         "code": {"type": "string", "description": "Of a refusal, for programs."},
         "reason": {"type": "string", "description": "Of a refusal, in words."},
+        "roles": {
+            "type": "array", "description": "Those among which `X-Acting-Role` and `X-Acting-Org` choose.",
+            "items": {"type": "object", "properties": {"role": {"type": "string"}, "org": {"type": "string"}}},
+        },
         "errors": {
             "type": "array",
             "items": {
@@ -76,9 +80,21 @@ def document(app: FastAPI) -> dict[str, Any]:
         components["schemas"]["Problem"] = _PROBLEM
         for name in _FASTAPIS:
             components["schemas"].pop(name, None)
-        for path in found["paths"].values():
+        for name, path in found["paths"].items():
             for operation in path.values():
+                if name.startswith("/v1/"):
+                    _forbids(operation["responses"])
                 if MEDIA_TYPE not in operation["responses"].get("422", {}).get("content", {}):
                     operation["responses"].pop("422", None)
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _forbids(responses: Answers) -> None:
+    """Whoever is asked as somebody may answer that it is the wrong role, or by a foreign page's doing."""
+    known = responses.setdefault("403", {"description": Forbidden.title, "content": {}})
+    shown = known["content"].setdefault(
+        MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+    )
+    for problem in (Forbidden, ChooseRole):
+        shown["examples"].setdefault(problem.type, {"value": _example(problem)})

@@ -29,8 +29,9 @@ _UPRIGHT: Final = {
 }  # fmt: skip
 
 # Pillow itself refuses twice as many before a decoder sets memory aside for them; up to that it warns, and then we refuse.
+# It also warns of what is odd in a picture, on a line of its own among those of the log.
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class PictureError(ValueError):

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.converter import PayloadCodec
 
 from api.access import Access
-from api.attachments import Attachments, Shelf
+from api.attachments import Attachments
 from api.commands import Commands
 from api.directory_cache import DirectoryCache
 from api.edge import Meters
@@ -39,6 +39,7 @@ from domain.policy import Policy
 from domain.worktime import YearCalendar
 from security.keys import Keys
 from security.vault import Vault
+from shelf import Shelf
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -50,6 +50,12 @@ async def connect(
             return client
         await asyncio.sleep(0.05)
     return None
+
+
+def encrypting(client: Client, converter: DataConverter) -> Client:
+    """The same connection, with everything that goes through it encrypted by this converter."""
+    config: dict[str, Any] = {**client.config(), "data_converter": converter}
+    return Client(**config)
 
 
 async def worker_polls(client: Client, since: datetime | None = None) -> bool:

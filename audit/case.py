@@ -53,7 +53,8 @@ class Leaf:
 class Case:
     """One issue: the bytes of its runs, the oldest first, its leaf and its rows, as far as there are any.
 
-    `unread` says, for each run that could not be had, why; `kept` is the leaf as it lies in the archive.
+    `unread` says, for each run that could not be had, why; `kept` is the leaf as it lies in the archive; `erased` whether
+    it is on record that the key of its texts was destroyed.
     """
 
     issue: str
@@ -62,6 +63,7 @@ class Case:
     rows: Rows | None = None
     kept: Mapping[str, Any] | None = None
     unread: tuple[str, ...] = field(default=())
+    erased: bool = False
 
     @property
     def is_bare(self) -> bool:
@@ -75,7 +77,10 @@ Runs = Sequence[Sequence[HistoryEvent]]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of verifying one issue: what was compared, and what does not hold; `erased` if nothing is left to."""
+    """What came of verifying one issue: what was compared, and what does not hold.
+
+    `erased`: what people wrote can be read by nobody any more. All the rest is verified all the same.
+    """
 
     issue: str
     runs: int = 0

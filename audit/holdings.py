@@ -12,7 +12,7 @@ from audit.archive import Archive, ArchiveError
 from audit.case import Case, Leaf, Rows
 from audit.merkle import HASH_BYTES
 from db.engine import Database
-from db.tables import ArchiveRow, EventRow, IssueRow, ReceiptRow, SealRow
+from db.tables import ArchiveRow, ErasureRow, EventRow, IssueRow, ReceiptRow, SealRow
 
 T = TypeVar("T")
 _CHUNK: Final = 500
@@ -42,6 +42,7 @@ class Holdings:
             runs = (await session.scalars(_runs(issue))).all()
             rows = await _read("the rows", self._rows_of(session, issue), unread) if self._rows else None
             known = await session.scalar(select(IssueRow.id).where(IssueRow.id == issue))
+            erased = await session.scalar(select(ErasureRow.done_at).where(ErasureRow.issue == issue))
         if leaf is None and not runs and known is None and not unread:
             raise UnknownError(f"there is no issue {issue} here")
         histories = await self._histories(runs, unread)
@@ -50,7 +51,7 @@ class Holdings:
             kept = await self.archive.get_seal(issue)
         except ArchiveError as error:
             unread.append(str(error))
-        return Case(issue, tuple(histories), leaf, rows, kept, tuple(unread))
+        return Case(issue, tuple(histories), leaf, rows, kept, tuple(unread), erased is not None)
 
     async def _histories(self, runs: Sequence[ArchiveRow], unread: list[str]) -> list[bytes]:
         histories: list[bytes] = []

@@ -25,6 +25,7 @@ from activities.contract import TASK_QUEUE
 
 RECONCILE: Final = "reconcile"
 SEAL_DAY: Final = "seal-day"
+RETAIN: Final = "retain"
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -36,6 +37,7 @@ def _schedule(name: str, workflow: str, spec: ScheduleSpec, catch_up: timedelta)
 
 
 _AFTER_MIDNIGHT: Final = ScheduleCalendarSpec(hour=[ScheduleRange(0)], minute=[ScheduleRange(5)])
+_AT_NIGHT: Final = ScheduleCalendarSpec(hour=[ScheduleRange(3)], minute=[ScheduleRange(30)])
 SCHEDULES: Final[Mapping[str, Schedule]] = {
     RECONCILE: _schedule(
         RECONCILE,
@@ -49,6 +51,9 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
         "SealDay",
         ScheduleSpec(calendars=[_AFTER_MIDNIGHT], time_zone_name="Asia/Shanghai"),
         timedelta(days=3),
+    ),
+    RETAIN: _schedule(
+        RETAIN, "Retain", ScheduleSpec(calendars=[_AT_NIGHT], time_zone_name="Asia/Shanghai"), timedelta(days=1)
     ),
 }
 

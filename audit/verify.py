@@ -22,7 +22,7 @@ from audit.record import facts
 from audit.recorded import check_recorded
 from audit.refold import Refolded, RefoldError, Written, refold
 from audit.times import check_times
-from db.rows import columns, first_columns, words
+from db.rows import UNSEEN, columns, first_columns, words
 from domain.events import event_digest
 from domain.wire import canonical, dump
 
@@ -66,12 +66,17 @@ class _Reading:
         self.found: list[Finding] = []
         self.runs: Runs = []
         self.folded: Refolded | None = None
-        self.erased = case.leaf is not None and case.leaf.record is None
-        if self.erased and not case.is_bare:
-            what = "record and salt are gone as if its content had been erased, and its content is still here"
-            self._note("seal", f"leaf {case.leaf.position if case.leaf else ''}", what)
-        if self.erased and case.is_bare:
-            return
+        self.erased = case.erased
+        if case.leaf is not None and case.leaf.record is None:
+            where = f"leaf {case.leaf.position}"
+            if not case.is_bare:
+                what = "record and salt are gone as if its content had been erased, and its content is still here"
+                self._note("seal", where, what)
+            else:
+                if not case.erased:
+                    self._note("seal", where, "nothing else is left of it, and no erasure of it is on record")
+                self.erased = True
+                return
         self.runs = self._parsed()
         try:
             self.folded = refold(case.issue, self.runs)
@@ -225,7 +230,10 @@ def check_rows(folded: Refolded, digests: Sequence[str], rows: Rows) -> Iterator
         yield Finding("rows", issue, f"event {len(rows.events) + 1}", f"{len(rows.events)} of {len(digests)} events")
     for n in range(len(digests) + 1, len(rows.events) + 1):
         yield Finding("rows", issue, f"event {n}", "the history leads to no such event")
-    expected = {**columns(folded.state), **first_columns(folded.policy, folded.calendars), **words(folded.events[0])}
+    found = words(folded.events[0])
+    if found == UNSEEN:
+        found = {}  # what was made of sealed words cannot be judged without the issue's key
+    expected = {**columns(folded.state), **first_columns(folded.policy, folded.calendars), **found}
     for name in sorted(name for name, value in expected.items() if rows.columns.get(name) != value):
         yield Finding(
             "rows", issue, f"column {name}", f"it is {rows.columns.get(name)!r:.120}, not {expected[name]!r:.120}"

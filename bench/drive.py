@@ -85,7 +85,9 @@ class Issues:
     def on(cls, stage: Stage, rows: RowWatch, policy: Policy, *, is_protected: bool = True) -> "Issues":
         keys, year = open_keys(stage.settings), now().year
         pins = Pins(policy, tuple(each for each in load_all() if each.year >= year))
-        return cls(Gateway(stage.client, keys.signer), rows, pins, keys, is_protected)
+        return cls(
+            Gateway(stage.protected if is_protected else stage.client, keys.signer), rows, pins, keys, is_protected
+        )
 
     async def report(self, at: datetime | None = None) -> str:
         """Starts an issue, reported at that moment or now, and returns once its row is there."""

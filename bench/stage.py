@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +18,12 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
 from activities.contract import TASK_QUEUE
+from api.temporal import encrypting
 from bench.floor import QUEUE
 from bench.machine import ROOT, cpu_seconds
 from bench.rows import RowWatch
 from cli.install import prepare
+from custody import open_converter
 from devserver import DevServer
 from processes import Child, free_port
 from settings import LOOPBACK, PREFIX, Settings
@@ -40,6 +43,11 @@ class Stage:
     client: Client
     server: Child
     children: dict[str, Child] = field(default_factory=dict[str, Child])
+
+    @cached_property
+    def protected(self) -> Client:
+        """The client as Jiesu's processes have it; the floor's encrypts nothing."""
+        return encrypting(self.client, open_converter(self.settings))
 
     @property
     def file(self) -> Path:

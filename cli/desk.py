@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from temporalio.converter import DataConverter
+
 from audit.archive import Archive, ArchiveError
 from audit.bundle import BundleError
 from audit.desk import Desk, NotYetError
@@ -21,6 +23,7 @@ from audit.timeline import MomentError
 from cli.database import opened
 from cli.errors import Failure
 from cli.system import run, settings
+from custody import open_converter
 from db.pinned import MissingError
 from settings import Settings
 
@@ -35,7 +38,8 @@ async def sitting(chosen: Settings, *, rows: bool = True, temporal: bool = False
     from api.temporal import connect
 
     async with opened(chosen) as database:
-        client = await connect(chosen, timeout=2.0) if temporal else None
+        converter = open_converter(chosen) if temporal else DataConverter.default
+        client = await connect(chosen, timeout=2.0, converter=converter) if temporal else None
         yield Desk(Holdings(database, Archive(chosen.archive_url), rows=rows), chosen.heads_folder, client)
 
 

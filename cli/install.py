@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from api.temporal import connect
+from api.temporal import connect, encrypting
 from audit.archive import Archive
 from audit.history import issues_of
 from audit.rebuild import rebuild
 from audit.restore import is_behind, restore
 from cli.database import opened
 from cli.errors import Failure
-from custody import prepare_keys
+from custody import open_converter, prepare_keys
 from db.directory import load_directory, store_directory
 from db.engine import Database
 from db.tables import IssueRow
@@ -62,7 +62,7 @@ async def prepare_home(settings: Settings, announce: Callable[[str], None], temp
         async with database.read() as session:
             if await session.scalar(select(IssueRow.id).limit(1)) is not None:
                 return
-        client = await temporal()
+        client = encrypting(await temporal(), open_converter(settings))
         if await anext(issues_of(client), None) is not None:
             announce(
                 "the database holds no issue, but Temporal does: refilling it (cut short, `jiesu rebuild` goes on)"
@@ -104,7 +104,7 @@ async def import_directory(settings: Settings, folder: Path) -> dict[str, int]:
 async def rebuild_all(settings: Settings) -> dict[str, Any]:
     """``{issues, differences}`` after refilling the read model from the histories."""
     async with opened(settings) as database:
-        client = await connect(settings, timeout=10.0)
+        client = await connect(settings, timeout=10.0, converter=open_converter(settings))
         if client is None:
             raise Failure(f"no Temporal at {settings.address}")
         report = await rebuild(client, database, truncate(datetime.now(UTC)))

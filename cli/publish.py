@@ -11,7 +11,7 @@ from api.temporal import connect
 from audit.history import issues_of
 from cli.database import opened
 from cli.errors import Failure
-from custody import open_signer
+from custody import open_converter, open_signer
 from db import queries
 from domain.commands import calendar_command_id
 from domain.wire import dump, format_time, truncate
@@ -31,7 +31,7 @@ async def publish(settings: Settings, file: Path) -> int:
     except (ValueError, OSError) as error:
         raise Failure(str(error)) from None
     signer = open_signer(settings)
-    client = await connect(settings, timeout=10.0)
+    client = await connect(settings, timeout=10.0, converter=open_converter(settings))
     if client is None:
         raise Failure(f"no Temporal at {settings.address}")
     told = 0

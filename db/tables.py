@@ -370,3 +370,17 @@ class PhoneCodeRow(Base):
     tries: Mapped[int]
     """How many are left."""
     until: Mapped[datetime]
+
+
+class ErasureRow(Base):
+    """An issue whose texts are to be erased, or were: its key is destroyed, and the rest of it stays."""
+
+    __tablename__ = "erasures"
+    __table_args__ = (Index(None, "done_at"),)
+
+    issue: Mapped[str] = mapped_column(primary_key=True)
+    why: Mapped[str]
+    """``request``, ``retention``, or the operator's own word: nothing personal."""
+    asked_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+    """When nobody could read them any more; None as long as the issue is open, or its key store did not answer."""

@@ -80,6 +80,10 @@ def test_variables_in_other_case_are_named_too(monkeypatch: pytest.MonkeyPatch, 
         ("JIESU_ARCHIVE", "gs://canary/x"),
         ("JIESU_ARCHIVE", "/somewhere/with?canary"),
         ("JIESU_HEADS", "/somewhere/with#canary"),
+        ("JIESU_PUBLIC_URL", "http://canary.example.org"),
+        ("JIESU_PUBLIC_URL", "https://canary.example.org/path"),
+        ("JIESU_PUBLIC_URL", "https://canary@example.org"),
+        ("JIESU_EMBEDDED_PROVIDER", "perhaps"),
         ("JIESU_HEAD_RECIPIENTS", "demo-street, canary street"),
         ("JIESU_HOME", "/somewhere/with?question"),
         ("JIESU_HOME", "/somewhere/with\nnewline"),
@@ -146,9 +150,43 @@ def test_local_tokens_are_not_accepted_beside_a_temporal_elsewhere(monkeypatch: 
     assert not settings.accepts_local_tokens
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"OIDC_ISSUER": "http://id.canary.org"}, "JIESU_OIDC_ISSUER must begin with https://"),
+        ({"OIDC_ISSUER": "http://127.0.0.1.canary.org"}, "JIESU_OIDC_ISSUER must begin with https://"),
+        (
+            {"OIDC_ISSUER": "http://127.0.0.1:1", "TEMPORAL_ADDRESS": "temporal:7233"},
+            "JIESU_OIDC_ISSUER must begin with https://",
+        ),
+        ({"OIDC_ISSUER": "https://canary", "LOCAL_TOKENS": "true"}, "JIESU_LOCAL_TOKENS and JIESU_OIDC_ISSUER exclude"),
+        ({"OIDC_ISSUER": "https://canary", "OIDC_CLIENT_ID": "pages"}, "JIESU_OIDC_CLIENT_ID needs"),
+        ({"PUBLIC_URL": "https://canary", "OIDC_CLIENT_ID": "pages"}, "JIESU_OIDC_CLIENT_ID needs"),
+    ],
+)
+def test_a_way_to_sign_in_that_cannot_be_meant_is_refused(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], said: str
+) -> None:
+    for name, value in changed.items():
+        monkeypatch.setenv(f"JIESU_{name}", value)
+    message = fault()
+    assert message.startswith(said)
+    assert "canary" not in message
+
+
+def test_an_identity_provider_takes_the_place_of_local_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().offers_provider
+    monkeypatch.setenv("JIESU_OIDC_ISSUER", "https://id.example.org")
+    settings = load_settings()
+    assert settings.oidc_audience == "jiesu"
+    assert not settings.accepts_local_tokens
+    assert not settings.offers_provider
+
+
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JIESU_DATABASE_URL", "postgresql://u:canary@h/d")
     monkeypatch.setenv("JIESU_SECRET", "canary" * 8)
+    monkeypatch.setenv("JIESU_OIDC_CLIENT_SECRET", "canary")
     settings = load_settings()
     assert "canary" not in f"{settings!r} {settings} {settings.model_dump_json()}"
 
@@ -165,6 +203,11 @@ def test_a_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_pat
         head_recipients="demo-street,demo-community",
         seal_keys=tmp_path / "seal",
         ready_needs_worker=True,
+        oidc_issuer="https://id.example.org",
+        oidc_client_id="pages",
+        oidc_client_secret=SecretStr("c" * 8),
+        public_url="https://jiesu.example.org",
+        embedded_provider=False,
     )
     for name, value in given.environment().items():
         monkeypatch.setenv(name, value)

@@ -1,13 +1,13 @@
-"""What is done by the clock for all issues together: two workflows, each of one activity, started by schedules."""
+"""What is done by the clock for all issues together: three workflows, each of one activity, started by schedules."""
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contract import RECONCILE, SEAL_DAY
+    from activities.contract import RECONCILE, RETAIN, SEAL_DAY
 
 ATTEMPT: Final = timedelta(minutes=10)
 RETRY: Final = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=5))
@@ -36,3 +36,15 @@ class SealDayWorkflow:
         await workflow.execute_activity(
             SEAL_DAY, start_to_close_timeout=ATTEMPT, schedule_to_close_timeout=THE_DAY, retry_policy=RETRY
         )
+
+
+@workflow.defn(name="Retain")
+class RetainWorkflow:
+    """What is due to be erased; its result is the report."""
+
+    @workflow.run
+    async def run(self) -> dict[str, Any]:
+        return await workflow.execute_activity(
+            RETAIN, result_type=dict[str, Any], start_to_close_timeout=ATTEMPT, schedule_to_close_timeout=THE_DAY,
+            retry_policy=RETRY,
+        )  # fmt: skip

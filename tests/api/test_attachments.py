@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from api.attachments import Shelf, ShelfError
 from api.pictures import MOST_BYTES
 from db import attachments
 from db.tables import AttachmentRow
+from shelf import Shelf, ShelfError
 from support.system import System
 
 JPEG = {"Content-Type": "image/jpeg"}

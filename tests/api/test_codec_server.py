@@ -4,19 +4,21 @@ The whole system runs encrypted here: what the archive, the auditors and the rea
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from sqlalchemy import select
-from temporalio.api.common.v1 import Payload, Payloads
-from temporalio.client import Client
+from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 
 from api.problems import PREFIX
 from audit.archive import parse_history
 from audit.history import derive, runs_of
 from db.tables import ArchiveRow
 from security.codec import ENCODING, KEY_ID, converter, encrypted
+from security.keys import Keys
 from security.namespace import NamespaceKeys
 from support.system import System
 from support.temporal import dev_server
@@ -35,10 +37,9 @@ ROLES = {
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     home = tmp_path_factory.mktemp("encrypted")
     async with dev_server(home) as client:
-        config = client.config()
-        config["data_converter"] = converter(KEYS)
+        keys = replace(Keys.ephemeral(), converter=converter(KEYS))
         async with (
-            System(home, Client(**config)) as running,
+            System(home, client, keys=keys) as running,
             running.api_on(running.temporal, codec_origins=(UI,)) as it,
         ):
             running.client = it
@@ -152,3 +153,25 @@ async def test_the_archive_holds_it_without_the_encryption(system: System, audit
     text = b"".join(event.SerializeToString() for event in events)
     assert b"binary/encrypted" not in text
     assert b'"withdraw' in text or b"withdrawn" in text
+
+
+async def test_what_others_send_is_on_the_record_and_the_issue_lives(system: System) -> None:
+    """A plain signal, one that only says it is encrypted, one cut short, and one that is encrypted but not signed."""
+    reported = await system.report()
+    issue, code = reported["id"], {"X-Tracking-Code": reported["tracking_code"]}
+    plain = Payload(metadata={"encoding": b"json/plain"}, data=b'{"id": "x", "body": {}}')
+    ours = encrypted(KEYS, plain)
+    invented = Payload(metadata={**ours.metadata, KEY_ID: b"0" * 32 + b"." + b"0" * 32}, data=ours.data)
+    forged = (plain, invented, Payload(metadata=ours.metadata, data=ours.data[:-1]), ours)
+    for payload in forged:
+        await system.temporal.workflow_service.signal_workflow_execution(
+            SignalWorkflowExecutionRequest(
+                namespace=system.temporal.namespace, workflow_execution=WorkflowExecution(workflow_id=f"issue-{issue}"),
+                signal_name="accept", input=Payloads(payloads=[payload]),
+            )
+        )  # fmt: skip
+    answer = await system.give(issue, "comment", code, text="canary")
+    assert answer.status == 200, answer.body
+    derived = await derive(issue, await runs_of(system.temporal, issue))
+    kinds = [event["kind"] for event in derived.events]
+    assert (kinds.count("rejected_signal"), kinds.count("accepted"), kinds.count("commented")) == (len(forged), 0, 1)

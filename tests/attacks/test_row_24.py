@@ -12,7 +12,6 @@ from starlette.responses import Response
 from api.oidc import Provider
 from api.session import SessionParts, Sessions
 from api.tokens import Claims
-
 from support.bare import Bare
 from support.browser import Browser, Site, site
 

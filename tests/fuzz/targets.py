@@ -1,6 +1,8 @@
-"""What is fuzzed: the decoder of commands, the request's models, the loader of policies, the import of the directory."""
+"""What is fuzzed: the decoder of commands, the request's models, the loader of policies, the import of the
+directory, the codec of payloads."""
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -24,7 +26,9 @@ from domain.issue import Issue
 from domain.policy import Policy
 from domain.wire import canonical, dump, dump_fields, format_time, load
 from policies.loader import SHIPPED, PolicyError, load_text
+from security.codec import KEY_ID, MOST_INFLATED, PayloadCodec, encrypted
 from security.credentials import Signer
+from security.namespace import NamespaceError, NamespaceKeys
 from tests.domain.casting import BODIES
 from tests.domain.play import CASTING, COMPANY, FRIDAY, Stage
 from tests.fuzz import mutate
@@ -240,6 +244,61 @@ def _take_sheets(given: dict[str, str | bytes]) -> str:
     return "taken"
 
 
+_KEYS: Final = NamespaceKeys.new()
+_OLD, _MORE = _KEYS.added()
+_CODEC: Final = PayloadCodec(_MORE)
+_CLEAR: Final = [
+    Payload(metadata=_JSON, data=canonical(plain)) for plain in (*_PLAIN[:60], "x" * 20_000, None, {"a": ["漏水"] * 500})
+]  # fmt: skip
+_OURS: Final = [encrypted(_MORE, payload) for payload in _CLEAR]
+_BOMB: Final = [b"\x01" + zlib.compress(bytes(size), 9, -15) for size in (MOST_INFLATED + 1, MOST_INFLATED * 16)]
+
+
+def _payload(rng: Random) -> Payload:
+    """One of ours with bytes altered, or hostile bytes that a holder of the key has encrypted, or neither."""
+    payload = Payload()
+    payload.CopyFrom(rng.choice(_OURS))
+    match rng.randrange(6):
+        case 0:
+            body = rng.choice((b"\x00", b"\x01", b"\x02", b"")) + mutate.raw(
+                rng, rng.choice(_CLEAR).SerializeToString()
+            )
+            _seal(payload, body)
+        case 1:
+            _seal(payload, b"\x01" + mutate.raw(rng, zlib.compress(rng.choice(_CLEAR).SerializeToString(), 1, -15)))
+        case 2 if rng.random() < 0.02:
+            _seal(payload, rng.choice(_BOMB))
+        case 3:
+            name = rng.choice((KEY_ID, "encoding", str(mutate.value(rng)).encode("utf-8", "replace").decode()))
+            payload.metadata[name] = mutate.raw(rng, payload.metadata.get(name, b""))
+        case 4:
+            payload.CopyFrom(rng.choice(_CLEAR))
+            payload.data = mutate.raw(rng, payload.data)
+        case _:
+            payload.data = mutate.raw(rng, payload.data)
+    return payload
+
+
+def _seal(payload: Payload, body: bytes) -> None:
+    name, nonce = payload.metadata[KEY_ID], payload.data[:12]
+    payload.data = nonce + _MORE.ciphers[name.decode()].encrypt(nonce, body, b"jiesu/1/payload" + name)
+
+
+def _take_payload(given: Payload) -> str:
+    """What cannot be opened stays as it is, or waits for its key; nothing becomes another payload of ours."""
+    before = given.SerializeToString(deterministic=True)
+    try:
+        _CODEC.decode([given]).send(None)
+    except StopIteration as done:
+        (found,) = done.value
+    except NamespaceError:
+        return "unknown key"
+    assert found.ByteSize() <= MOST_INFLATED
+    if found.SerializeToString(deterministic=True) == before:
+        return "as it was"
+    return "opened"
+
+
 TARGETS: Final = {
     target.name: target
     for target in (
@@ -247,7 +306,10 @@ TARGETS: Final = {
         Target("requests", _request, _take_request),
         Target("policies", _pack, _take_pack),
         Target("directory", _sheets, _take_sheets),
+        Target("payloads", _payload, _take_payload),
     )
 }
-SHARES: Final = {"commands": 400_000, "requests": 250_000, "policies": 100_000, "directory": 250_000}
+SHARES: Final = {
+    "commands": 300_000, "requests": 250_000, "policies": 80_000, "directory": 180_000, "payloads": 250_000,
+}  # fmt: skip
 """Inputs of each in one run of `make fuzz`: together a million."""

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 from urllib.parse import parse_qsl, urlsplit
 
@@ -38,7 +38,7 @@ class Browser:
     site: Site
     http: httpx.AsyncClient
 
-    async def __aenter__(self) -> "Browser":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -21,7 +21,6 @@ from typing import Any, Final, TypeVar
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client
-from temporalio.converter import PayloadConverter
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -30,6 +29,7 @@ import worker
 from activities.contract import PREFIX
 from activities.notices import Deliverer, TableGateway
 from api.gateway import Gateway, Pins, Unreachable, envelope
+from api.temporal import encrypting
 from audit import log
 from audit.archive import Archive
 from audit.heads import Outlets, publish
@@ -204,11 +204,11 @@ class _Town:
 
     def __init__(self, crowd: Crowd, client: Client, size: int, seed: int) -> None:
         self.crowd = crowd
-        self.client = client
+        self.keys = Keys.ephemeral()
+        self.client = encrypting(client, self.keys.converter)
         self.size = size
         self.seed = seed
-        self.keys = Keys.ephemeral()
-        self.gateway = Gateway(client, self.keys.signer)
+        self.gateway = Gateway(self.client, self.keys.signer)
         self.open: dict[str, Issue] = {}
         self.done = 0
         self.said: Counter[str] = Counter()
@@ -457,7 +457,9 @@ class _Life:
         keys = self.town.keys
         if root:
             command = replace(command, body=await keys.vault.seal_body(issue, command.id, command.body))
-        return _json(keys.signer.sign(root, issue, command.name, envelope(command)))
+        signed = keys.signer.sign(root, issue, command.name, envelope(command))
+        (payload,) = await self.town.client.data_converter.encode([signed])
+        return payload
 
     async def _deliver(self, issue: str, root: str, command: Command) -> bool:
         """Whether the issue still takes commands; one that is late is stamped anew, as the API does."""
@@ -524,10 +526,6 @@ class _Life:
 async def _sealed(database: Database) -> int:
     async with database.read() as session:
         return await session.run_sync(log.size)
-
-
-def _json(plain: dict[str, Any]) -> Payload:
-    return PayloadConverter.default.to_payload(plain)
 
 
 def _grants(actor: Actor) -> tuple[Authority, ...]:

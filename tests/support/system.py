@@ -22,10 +22,10 @@ import calendars
 import worker as worker_root
 from activities.notices import Deliverer, TableGateway
 from api.app import create_app, server
-from api.attachments import Shelf
 from api.identity import LocalIdentity
 from api.services import Parts
 from api.sms import SmsLog
+from api.temporal import encrypting
 from api.tokens import LocalTokens, issue_token
 from audit.archive import Archive
 from audit.desk import Desk
@@ -38,6 +38,7 @@ from domain.vocabulary import Role
 from domain.wire import truncate
 from policies.loader import shipped
 from security.keys import Keys
+from shelf import Shelf
 from support.temporal import dev_server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "directory"
@@ -72,6 +73,7 @@ class System:
     _serving: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     def __post_init__(self) -> None:
+        self.temporal = encrypting(self.temporal, self.keys.converter)
         self.database = Database(self.url)
         self._workers_database = Database(self.url)
         self._apis_database = Database(self.url)

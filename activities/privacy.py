@@ -1,0 +1,116 @@
+"""Erases what people wrote: destroys the keys of issues, on request or when the time for which they are kept is over.
+
+An issue that is still open is erased once it is closed: until then its texts are needed to deal with it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import structlog
+from sqlalchemy.orm import Session
+from temporalio import activity
+
+from activities.contract import RETAIN
+from db import erasures
+from db.engine import Database
+from domain.retention import Retention
+from domain.vocabulary import CATEGORIES
+from domain.wire import truncate
+from security.keystore import KeyStoreDown
+from security.vault import Vault
+
+REQUEST: Final = "request"
+RETENTION: Final = "retention"
+BATCH: Final = 500
+"""Issues that one look erases at most; what is left waits for the next one."""
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+
+class Pictures(Protocol):
+    """Where the pictures of issues lie."""
+
+    async def remove(self, issue: str) -> None:
+        """Takes all pictures of an issue away. May raise OSError: it is tried again."""
+        ...
+
+
+@dataclass
+class Erased:
+    """What came of one look: issues erased, by why and category; how many still wait, and for what."""
+
+    erased: list[str] = field(default_factory=list[str])
+    by_category: Counter[str] = field(default_factory=Counter[str])
+    failed: int = 0
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            "erased": len(self.erased),
+            "by_category": dict(sorted(self.by_category.items())),
+            "failed": self.failed,
+        }
+
+
+class Privacy:
+    """See the module."""
+
+    def __init__(
+        self, database: Database, vault: Vault, pictures: Pictures, rules: Retention,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:  # fmt: skip
+        self._database = database
+        self._vault = vault
+        self._pictures = pictures
+        self._rules = rules
+        self._clock = clock
+
+    @activity.defn(name=RETAIN)
+    async def retain(self) -> dict[str, Any]:
+        """Asks for what has been kept long enough, and erases all that was asked for and can be; the report."""
+        now = self._now()
+        limits = {category: self._rules.closed_before(category, now) for category in CATEGORIES}
+        async with self._database.read() as session:
+            old = [row.id for row in await erasures.outlived(session, limits, BATCH)]
+        if old:
+            await self.ask(old, RETENTION)
+        done = await self.carry_out()
+        log.info("retained", **done.plain())
+        return done.plain()
+
+    async def ask(self, issues: Sequence[str], why: str) -> None:
+        """Notes that these are to be erased. Nothing is yet: `carry_out` does it."""
+        now = self._now()
+        await self._database.transact(lambda session: erasures.ask(session, issues, why, now))
+
+    async def carry_out(self, only: Sequence[str] | None = None) -> Erased:
+        """Erases what was asked for and is closed, or of that only these issues."""
+        done = Erased()
+        async with self._database.read() as session:
+            waiting = await erasures.waiting(session, BATCH, only)
+        for row, category in waiting:
+            try:
+                await self._erase(row.issue, row.why)
+            except (KeyStoreDown, OSError) as error:
+                done.failed += 1
+                log.warning("not_erased", issue=row.issue, error=type(error).__name__)
+            else:
+                done.erased.append(row.issue)
+                done.by_category[category] += 1
+        return done
+
+    async def _erase(self, issue: str, why: str) -> None:
+        """In an order that can be cut short anywhere: it is done once it is noted, and what is done again does no harm."""
+        now = self._now()
+        await self._vault.erase(issue, why, now)
+        await self._pictures.remove(issue)
+
+        def note(session: Session) -> None:
+            erasures.forget(session, issue, now)
+
+        await self._database.transact(note)
+
+    def _now(self) -> datetime:
+        return truncate(self._clock())

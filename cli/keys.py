@@ -1,0 +1,183 @@
+"""``jiesu keys``: the keys of an installation, made and replaced while everything runs. None is ever printed.
+
+The root that certifies signing keys stays on a machine without a network; the other files lie where processes read them.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cli.errors import Failure
+from domain.wire import truncate
+from security.credentials import PRIVATE, CredentialsError, load_private, new_private, write_folder
+from security.keystore import KeyStore, KeyStoreDown
+from security.master import MasterError, MasterFile, rewrap_all
+from security.namespace import NamespaceError, NamespaceFile
+from security.signing import name_of
+
+app = typer.Typer(no_args_is_help=True, help="Keys: make, certify, rotate. None is ever printed.")
+_root = typer.Typer(no_args_is_help=True, help="The offline root that certifies the keys of processes.")
+_namespace = typer.Typer(no_args_is_help=True, help="The keys that encrypt whatever lies in Temporal.")
+_master = typer.Typer(no_args_is_help=True, help="The keys that wrap the keys of issues.")
+app.add_typer(_root, name="root")
+app.add_typer(_namespace, name="namespace")
+app.add_typer(_master, name="master")
+
+MOST_DAYS: Final = 400
+_EARLY: Final = timedelta(minutes=1)
+"""Before now, for hosts whose clocks are a little behind."""
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The file that processes read.")]
+KeyId = Annotated[str, typer.Argument(metavar="KEY", help="The id of a key in it, as `add` prints it.")]
+
+
+@_root.command("new")
+def root_new(folder: Annotated[Path, typer.Argument(help="A folder on a machine without a network.")]) -> None:
+    """Make a root and print its name, which is public and which new issues pin."""
+    path = folder / PRIVATE
+    with _plainly():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _create(path, new_private())
+        typer.echo(name_of(load_private(path).public_key()))
+
+
+@app.command()
+def certify(
+    root: Annotated[Path, typer.Argument(metavar="ROOTFOLDER", help="The root's folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="PROCESSFOLDER", help="Where the process reads its key.")],
+    days: Annotated[int, typer.Option(help="For how long the key is believed.", min=1, max=MOST_DAYS)],
+    keep: Annotated[
+        Path | None, typer.Option(help="While roots change: the folder of a key to certify by this root, too.")
+    ] = None,
+) -> None:
+    """Make a signing key for a process, certified by the root; processes take it up while they run."""
+    now = truncate(datetime.now(UTC))
+    with _plainly():
+        private: Ed25519PrivateKey = load_private(root / PRIVATE)
+        if root.resolve() == folder.resolve():
+            raise Failure("the root's folder is not one for a process")
+        write_folder(folder, private, now - _EARLY, now + timedelta(days=days), kept=keep)
+    typer.echo(
+        f"{folder}: certified until {now + timedelta(days=days):%Y-%m-%d %H:%M} UTC by {name_of(private.public_key())}"
+    )
+
+
+@_namespace.command("new")
+def namespace_new(file: File) -> None:
+    """Make the file with a first key. All processes of an installation share one file, for ever."""
+    with _plainly():
+        _refuse_existing(file)
+        typer.echo(f"{file}: encrypts with {NamespaceFile.made(file).held.primary}")
+
+
+@_namespace.command("add")
+def namespace_add(file: File) -> None:
+    """Add a key that encrypts nothing yet, and print its id. Give the file to every host, then promote it."""
+    with _plainly():
+        typer.echo(NamespaceFile(file).add())
+
+
+@_namespace.command("promote")
+def namespace_promote(file: File, key: KeyId) -> None:
+    """Encrypt with this key from now on. Every process has to have it before."""
+    with _plainly():
+        NamespaceFile(file).promote(key)
+    typer.echo(f"{file}: encrypts with {key}")
+
+
+@_namespace.command("retire")
+def namespace_retire(file: File, key: KeyId) -> None:
+    """Take a key away for good, once Temporal has forgotten every history that began before another was promoted."""
+    with _plainly():
+        NamespaceFile(file).retire(key)
+    typer.echo(f"{file}: {key} is gone; what it encrypted can be read no more")
+
+
+@_master.command("new")
+def master_new(file: File) -> None:
+    """Make the file with a first key."""
+    with _plainly():
+        _refuse_existing(file)
+        typer.echo(f"{file}: wraps with {MasterFile.made(file).primary}")
+
+
+@_master.command("add")
+def master_add(file: File) -> None:
+    """Add a key that wraps nothing yet, and print its id. Give the file to every host, then rotate to it."""
+    with _plainly():
+        typer.echo(MasterFile(file).add())
+
+
+@_master.command("rotate")
+def master_rotate(file: File, key: KeyId) -> None:
+    """Wrap with this key from now on, and the keys of all issues anew. Cut short, it is run again."""
+    from cli.system import run, settings
+
+    chosen = settings()
+    with _plainly():
+        MasterFile(file).promote(key)
+        moved, stuck = run(_rewrap(file, chosen.key_store_url))
+    typer.echo(f"{file}: wraps with {key}; {moved} keys of issues were wrapped anew")
+    if stuck:
+        raise Failure(f"no master key in the file opens those of {len(stuck)} issues: {', '.join(stuck[:5])}")
+
+
+@_master.command("remove")
+def master_remove(file: File, key: KeyId) -> None:
+    """Take a key away for good. It is refused while a key of an issue is wrapped by it."""
+    from cli.system import run, settings
+
+    chosen = settings()
+    with _plainly():
+        run(_remove(file, key, chosen.key_store_url))
+    typer.echo(f"{file}: {key} is gone")
+
+
+async def _rewrap(file: Path, url: str) -> tuple[int, tuple[str, ...]]:
+    store = KeyStore(url)
+    try:
+        found = await rewrap_all(MasterFile(file), store)
+    finally:
+        await store.close()
+    return found.moved, found.stuck
+
+
+async def _remove(file: Path, key: str, url: str) -> None:
+    store = KeyStore(url)
+    try:
+        await MasterFile(file).remove(key, store)
+    finally:
+        await store.close()
+
+
+def _refuse_existing(path: Path) -> None:
+    """What was encrypted with the keys in it would be lost with them."""
+    if path.exists():
+        raise Failure(f"{path} is there already: `add` puts a further key into it")
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Raises FileExistsError: a root is never replaced."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _plainly() -> Generator[None]:
+    """What the operator can mend becomes one line."""
+    try:
+        yield
+    except OSError as error:
+        raise Failure(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)) from None
+    except KeyStoreDown as error:
+        raise Failure(f"the key store does not answer: {error}") from None
+    except (CredentialsError, MasterError, NamespaceError) as error:
+        raise Failure(str(error)) from None

@@ -1,0 +1,149 @@
+"""``jiesu privacy``: erasing what people wrote, handing out what is held of somebody, and how long it is kept."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from sqlalchemy import select
+
+from api import codes
+from api.export import export
+from cli.database import opened
+from cli.desk import write
+from cli.errors import Failure
+from cli.system import Json, run, settings
+from custody import open_keys, open_retention
+from db import erasures
+from db.engine import Database
+from db.tables import ErasureRow, IssueRow
+from domain.vocabulary import CATEGORIES
+from settings import Settings
+
+_PERSON: Final = typer.Option(help="The subject of a resident's token, or of his phone.")
+_ISSUE: Final = typer.Option(help="An issue, by id or number; may be given again and again.")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the subcommands to the main command."""
+    group = typer.Typer(help="Personal data: erase it, hand it out, see how long it is kept.", no_args_is_help=True)
+    group.command()(erase)
+    group.command(name="export")(hand_out)
+    group.command()(retention)
+    app.add_typer(group, name="privacy")
+
+
+def erase(
+    person: Annotated[str | None, _PERSON] = None,
+    issue: Annotated[list[str] | None, _ISSUE] = None,
+    why: Annotated[str, typer.Option(help="A word for the record, nothing personal.")] = "request",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: nothing that is erased comes back.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Destroy the keys of what a person wrote, or of single issues. Open issues are erased once they are closed."""
+    chosen = settings()
+    found = run(_found(chosen, person, issue or []))
+    if not found:
+        raise Failure("there is no such issue")
+    if not yes:
+        typer.confirm(f"Erase what was written in {len(found)} issues for ever?", abort=True)
+    erased, later, failed = run(_erase(chosen, [row.id for row in found], why))
+    if as_json:
+        typer.echo(json.dumps({"erased": erased, "when_closed": later, "failed": failed}))
+    else:
+        typer.echo(f"{len(erased)} issues erased, {len(later)} will be once they are closed")
+    if failed:
+        raise Failure(f"{failed} could not be erased now; they are on record and are tried again each night")
+
+
+def hand_out(
+    folder: Annotated[Path, typer.Argument(help="An empty or a new folder for what is held.")],
+    person: Annotated[str | None, _PERSON] = None,
+    issue: Annotated[list[str] | None, _ISSUE] = None,
+) -> None:
+    """Write all that is held of a resident's issues into a folder, readable, for him to be given."""
+    chosen = settings()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Failure(f"{folder} is not an empty folder")
+    found = run(_found(chosen, person, issue or []))
+    if not found:
+        raise Failure("there is no such issue")
+    held = run(_export(chosen, [row.id for row in found]))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write(folder / "issues.json", json.dumps(held, ensure_ascii=False, indent=1))
+    typer.echo(f"{len(found)} issues in {folder / 'issues.json'}")
+
+
+def retention(as_json: Json = False) -> None:
+    """Show for how long what people wrote is kept, what was erased and what waits."""
+    chosen = settings()
+    rules = open_retention(chosen)
+    shown = {
+        "days": {category: rules.days_of(category) for category in CATEGORIES}, **run(_erasures(chosen)),
+    }  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    typer.echo(f"kept for {rules.days} days after the close" + ("; but" if rules.categories else ""))
+    for category, days in sorted(rules.categories.items()):
+        typer.echo(f"  {category}: {days} days")
+    for why, count in sorted(shown["erased"].items()):
+        typer.echo(f"erased, {why}: {count}")
+    typer.echo(f"waiting: {shown['waiting']}")
+
+
+async def _found(chosen: Settings, person: str | None, named: Sequence[str]) -> Sequence[IssueRow]:
+    if (person is None) == (not named):
+        raise Failure("name either a person or issues")
+    async with opened(chosen) as database, database.read() as session:
+        if person is not None:
+            return await erasures.reported_by(session, [person, codes.pseudonym(chosen.server_secret(), person)])
+        rows = (
+            await session.scalars(select(IssueRow).where(IssueRow.id.in_(named) | IssueRow.number.in_(named)))
+        ).all()
+    missing = sorted(set(named) - {row.id for row in rows} - {row.number for row in rows})
+    if missing:
+        raise Failure(f"there is no issue {missing[0]} here")
+    return rows
+
+
+async def _erase(chosen: Settings, issues: Sequence[str], why: str) -> tuple[list[str], list[str], int]:
+    from worker import open_privacy
+
+    keys = open_keys(chosen)
+    try:
+        async with opened(chosen) as database:
+            privacy = open_privacy(chosen, database, keys)
+            await privacy.ask(issues, why)
+            done = await privacy.carry_out(issues)
+            later = await _unclosed(database, issues)
+    finally:
+        await keys.close()
+    return sorted(done.erased), later, done.failed
+
+
+async def _unclosed(database: Database, issues: Sequence[str]) -> list[str]:
+    async with database.read() as session:
+        query = select(IssueRow.id).where(IssueRow.id.in_(issues), IssueRow.closed_at.is_(None))
+        return sorted((await session.scalars(query)).all())
+
+
+async def _export(chosen: Settings, issues: Sequence[str]) -> dict[str, Any]:
+    keys = open_keys(chosen)
+    try:
+        async with opened(chosen) as database, database.read() as session:
+            return await export(session, keys.vault, issues, datetime.now(UTC))
+    finally:
+        await keys.close()
+
+
+async def _erasures(chosen: Settings) -> dict[str, Any]:
+    async with opened(chosen) as database, database.read() as session:
+        rows = (await session.scalars(select(ErasureRow))).all()
+    erased: dict[str, int] = {}
+    for row in rows:
+        if row.done_at is not None:
+            erased[row.why] = erased.get(row.why, 0) + 1
+    return {"erased": erased, "waiting": sum(row.done_at is None for row in rows)}

@@ -1,0 +1,58 @@
+"""Which issues are to be erased, and what the read model forgets of one: all by which its texts could be found."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, delete, exists, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from db import search
+from db.tables import ErasureRow, IssueRow, SearchTerm
+from db.upsert import insert_missing
+from domain.vocabulary import Category
+
+
+def ask(session: Session, issues: Sequence[str], why: str, now: datetime) -> None:
+    """Notes that these are to be erased; what was asked before stays as it was asked."""
+    insert_missing(
+        session, ErasureRow, [{"issue": each, "why": why, "asked_at": now, "done_at": None} for each in issues]
+    )
+
+
+def forget(session: Session, issue: str, now: datetime) -> None:
+    """Takes back the words by which the issue was found, and notes that its texts are erased."""
+    row = session.scalar(select(IssueRow).where(IssueRow.id == issue).with_for_update())
+    if row is not None and row.words:
+        for term in search.terms(row.words):
+            session.execute(delete(SearchTerm).filter_by(term=term, opened_at=row.opened_at, issue=issue))
+        row.words = ""
+    session.execute(
+        update(ErasureRow).where(ErasureRow.issue == issue, ErasureRow.done_at.is_(None)).values(done_at=now)
+    )
+    session.flush()
+
+
+async def waiting(
+    session: AsyncSession, most: int, only: Sequence[str] | None = None
+) -> Sequence[tuple[ErasureRow, str]]:
+    """What was asked for and can be done, each with its category: closed issues, the oldest wish first."""
+    ended = and_(IssueRow.id == ErasureRow.issue, IssueRow.closed_at.is_not(None))
+    query = select(ErasureRow, IssueRow.category).join(IssueRow, ended).where(ErasureRow.done_at.is_(None))
+    if only is not None:
+        query = query.where(ErasureRow.issue.in_(only))
+    rows = await session.execute(query.order_by(ErasureRow.asked_at, ErasureRow.issue).limit(most))
+    return [(row, category) for row, category in rows]
+
+
+async def outlived(session: AsyncSession, limits: Mapping[Category, datetime], most: int) -> Sequence[IssueRow]:
+    """Issues that were closed before the limit of their category and are not to be erased yet, the oldest first."""
+    old = or_(*(and_(IssueRow.category == name, IssueRow.closed_at < limit) for name, limit in limits.items()))
+    asked = exists().where(ErasureRow.issue == IssueRow.id)
+    return (await session.scalars(select(IssueRow).where(old, ~asked).order_by(IssueRow.closed_at).limit(most))).all()
+
+
+async def reported_by(session: AsyncSession, reporters: Sequence[str]) -> Sequence[IssueRow]:
+    """Every issue that one of these reported, the oldest first."""
+    query = select(IssueRow).where(IssueRow.reporter.in_(reporters)).order_by(IssueRow.opened_at, IssueRow.id)
+    return (await session.scalars(query)).all()
