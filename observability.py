@@ -162,7 +162,8 @@ def configure_logging(
     root.setLevel(level.upper())
     # Our own lines say what is needed: these would repeat the requests, query strings included, and bury the start.
     for noisy in (
-        "uvicorn.access", "uvicorn.error", "httpx", "httpcore", "sqlalchemy.engine", "alembic", "temporalio.worker"
+        "uvicorn.access", "uvicorn.error", "httpx", "httpcore", "sqlalchemy.engine", "alembic", "temporalio.worker",
+        "aiosqlite", "psycopg", "PIL",  # which at `debug` tell values of statements, and what cameras write into pictures
     ):  # fmt: skip
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(

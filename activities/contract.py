@@ -37,10 +37,17 @@ class Start:
 class Batch:
     """Events of one issue in order, as `domain.events.dump_event` gives them.
 
-    The pinned policy and calendars come along only where the first event has seq 1.
+    The pinned policy and calendars come along only where the first event has seq 1, and then the version of the rules,
+    but for the first version, which had none to tell.
     """
 
     issue: str
     events: list[dict[str, Any]]
     policy: dict[str, Any] | None = None
     calendars: list[dict[str, Any]] | None = None
+    rules_version: int = 1
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As it travels, and as it did when there was one version only."""
+        return {name: value for name, value in vars(self).items() if (name, value) != ("rules_version", 1)}

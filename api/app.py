@@ -6,7 +6,6 @@ import socket
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
-from functools import partial
 from typing import Final
 
 import structlog
@@ -17,17 +16,16 @@ from temporalio.service import RPCError
 
 from api import problems, provider
 from api.edge import Edge
-from api.identity import Identity, LocalIdentity, NoIdentity
+from api.identity import Identity, LocalIdentity, NoIdentity, WithResidents
 from api.limits import BodyLimit, known_query
 from api.oidc import OidcIdentity, Provider
 from api.openapi import document
-from api.phones import Mint
 from api.routes import attachments, audit, codec, commands, issues, lists, phones, service
 from api.routes import session as session_routes
 from api.services import Parts, Services, State
 from api.session import SessionParts
 from api.sms import open_sms
-from api.tokens import LocalTokens, issue_token
+from api.tokens import LocalTokens, ResidentTokens
 from audit.archive import Archive
 from audit.desk import Desk
 from audit.holdings import Holdings
@@ -93,14 +91,16 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         identity=f"api-{socket.gethostname()}", data_converter=keys.converter,
     )  # fmt: skip
     database = Database(settings.database)
-    identity, session = sign_in(settings)
+    others, session = sign_in(settings)
+    secret = settings.server_secret()
+    residents = ResidentTokens(secret)
     parts = Parts(
-        temporal=client, database=database, identity=identity, session=session, secret=settings.server_secret(),
+        temporal=client, database=database, identity=WithResidents(residents, others), session=session, secret=secret,
         policies=policies, calendars=calendars, registry=registry, needs_worker=settings.ready_needs_worker,
         rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
         rates=settings.rates_by_name,
         desk=_desk(settings, database, client), keys=keys, codec_origins=settings.ui_origins,
-        shelf=open_shelf(settings), sms=open_sms(settings), mint=_mint(settings),
+        shelf=open_shelf(settings), sms=open_sms(settings), mint=residents.issue,
     )  # fmt: skip
     running = server(create_app(parts), settings.api_host, settings.api_port)
     log.info("api_starts", host=settings.api_host, port=settings.api_port, temporal=settings.address)
@@ -118,11 +118,6 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
 def _desk(settings: Settings, database: Database, client: Client) -> Desk:
     """Where auditors ask."""
     return Desk(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client)
-
-
-def _mint(settings: Settings) -> Mint | None:
-    """Makes tokens for residents, where such tokens are accepted."""
-    return partial(issue_token, settings.home, role="resident", org=None) if settings.accepts_local_tokens else None
 
 
 async def _look_for_temporal(client: Client) -> None:

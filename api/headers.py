@@ -8,13 +8,28 @@ from fastapi import Header
 from api.identity import Caller
 from api.problems import Invalid, KeyMissing, Stale
 
+KEY: Final = "Idempotency-Key"
 KeyHeader = Annotated[
     str | None,
-    Header(alias="Idempotency-Key", description="A UUID of your own; the same again means the same request."),
-]
+    Header(
+        alias=KEY, description="A UUID of your own; the same again means the same request.",
+        json_schema_extra={"pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
+    ),
+]  # fmt: skip
+CommandKeyHeader = Annotated[
+    str | None,
+    Header(
+        alias=KEY, json_schema_extra={"pattern": "^[!-~]{1,128}$"},
+        description="A UUID of your own, or with a token any word; the same again means the same request.",
+    ),
+]  # fmt: skip
 MatchHeader = Annotated[
-    str | None, Header(alias="If-Match", description='The ETag that was read, e.g. `"3"`: 412 if it is another by now.')
-]
+    str | None,
+    Header(
+        alias="If-Match", description='The ETag that was read, e.g. `"3"`: 412 if it is another by now.',
+        json_schema_extra={"pattern": r'^("[0-9]{1,9}"|\*)$'},
+    ),
+]  # fmt: skip
 NoneMatchHeader = Annotated[str | None, Header(alias="If-None-Match", description="304 while this is the ETag.")]
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

@@ -16,7 +16,7 @@ from api.problems import ChooseRole, Forbidden, Unauthenticated
 from api.rates import Rates
 from api.session import Sessions
 from api.stamp import Now, now, today
-from api.tokens import ANONYMOUS, Claims, InvalidToken, LocalTokens
+from api.tokens import ANONYMOUS, RESIDENTS, Claims, InvalidToken, LocalTokens, ResidentTokens, issuer_of
 from domain.commands import Actor, Authority
 from domain.directory import Appointment, Directory, role_fits
 from domain.issue import Issue
@@ -42,6 +42,19 @@ class LocalIdentity:
 
     async def claims(self, token: str) -> Claims:
         return self._tokens.verify(token)
+
+
+class WithResidents:
+    """Residents who proved a phone here, and whoever else is vouched for otherwise."""
+
+    def __init__(self, residents: ResidentTokens, others: Identity) -> None:
+        self._residents = residents
+        self.others: Final = others
+
+    async def claims(self, token: str) -> Claims:
+        if issuer_of(token) == RESIDENTS:
+            return self._residents.verify(token)
+        return await self.others.claims(token)
 
 
 class NoIdentity:

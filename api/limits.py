@@ -48,8 +48,11 @@ class BodyLimit:
 
 
 def _is_upload(scope: Scope) -> bool:
-    """Whether a picture may come: its route reads it, with a limit of its own, once it is known who sends it."""
-    return scope["method"] == "POST" and _UPLOADS.fullmatch(scope.get("path", "")) is not None
+    """Whether a picture may come: its route reads it, with a limit of its own, once it is known who sends it.
+
+    By other methods nothing is read there.
+    """
+    return _UPLOADS.fullmatch(scope.get("path", "")) is not None
 
 
 async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> bytes | None:

@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from api import examples
+from api.headers import KEY
 from api.problems import MEDIA_TYPE, PREFIX, TYPES, ChooseRole, Forbidden, Problem
 
 Answers = dict[int | str, dict[str, Any]]
@@ -82,12 +83,28 @@ def document(app: FastAPI) -> dict[str, Any]:
             components["schemas"].pop(name, None)
         for name, path in found["paths"].items():
             for operation in path.values():
+                for parameter in operation.get("parameters", []):
+                    _is_text(parameter)
                 if name.startswith("/v1/"):
                     _forbids(operation["responses"])
                 if MEDIA_TYPE not in operation["responses"].get("422", {}).get("content", {}):
                     operation["responses"].pop("422", None)
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _is_text(parameter: dict[str, Any]) -> None:
+    """What comes in an address or a header is text: it may be missing, but it is never null.
+
+    The key of a request alone may not be missing; its route says so in a problem of its own.
+    """
+    if parameter["name"] == KEY:
+        parameter["required"] = True
+    schema = parameter["schema"]
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        del schema["anyOf"]
+        schema.update(kinds[0])
 
 
 def _forbids(responses: Answers) -> None:

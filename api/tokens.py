@@ -1,4 +1,4 @@
-"""Local bearer tokens of the embedded default: EdDSA JWTs signed with a key under the home.
+"""Bearer tokens of our own, EdDSA JWTs: of the embedded default, by a key under the home, and of residents with a phone.
 
 A token says who (`sub`), in which one role, for which org. Every fault of a token is the same `InvalidToken`: the
 caller learns that it is not accepted, not why.
@@ -15,6 +15,8 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt.algorithms import OKPAlgorithm
 
 from api import codes
@@ -22,6 +24,7 @@ from domain.vocabulary import ROLES, Role
 from settings import read_or_create
 
 ISSUER: Final = "jiesu-local"
+RESIDENTS: Final = "jiesu-residents"
 AUDIENCE: Final = "jiesu"
 LIFETIME: Final = timedelta(hours=12)
 ANONYMOUS: Final = "anonymous"
@@ -29,6 +32,7 @@ ANONYMOUS: Final = "anonymous"
 _ALGORITHM: Final = "EdDSA"
 _REQUIRED: Final = ("iss", "aud", "sub", "role", "iat", "exp")
 _LONGEST: Final = 4096
+_LONGEST_LOOK: Final = 16 * 1024
 _LONGEST_NAME: Final = 128
 
 
@@ -118,7 +122,7 @@ class LocalTokens:
         """
         keys = self._current()
         try:
-            claims = _decode(token, keys)
+            claims = _decode(token, keys, ISSUER)
         # A hostile token reaches base64, JSON and UTF-8 decoders before any signature is checked.
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             claims = None
@@ -140,7 +144,43 @@ class LocalTokens:
         return self._keys
 
 
-def _decode(token: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims | None:
+class ResidentTokens:
+    """Tokens of residents who proved a phone: of all API processes of an installation, which share its secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        raw = HKDF(SHA256(), 32, None, b"jiesu/1/resident-tokens").derive(secret)
+        self._key = Ed25519PrivateKey.from_private_bytes(raw)
+        self._keys = {_key_id(self._key.public_key()): self._key.public_key()}
+
+    def issue(self, subject: str) -> str:
+        """A token for 12 hours. Raises ValueError for a subject that no token may have."""
+        if not is_person(subject):
+            raise ValueError("nobody has such a name")
+        issued = datetime.now(UTC)
+        payload = {"iss": RESIDENTS, "aud": AUDIENCE, "sub": subject, "role": "resident", "org": None}
+        times = {"iat": issued, "exp": issued + LIFETIME}
+        return jwt.encode({**payload, **times}, self._key, _ALGORITHM, headers={"kid": next(iter(self._keys))})
+
+    def verify(self, token: str) -> Claims:
+        """The resident for whom the token speaks. Raises InvalidToken, and nothing else."""
+        try:
+            claims = _decode(token, self._keys, RESIDENTS)
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            claims = None
+        if claims is None or claims.role != "resident":
+            raise InvalidToken from None
+        return claims
+
+
+def issuer_of(token: str) -> object:
+    """Whose token it says it is; whoever that is verifies it. None where it says nothing that can be read."""
+    try:
+        return jwt.decode(token[:_LONGEST_LOOK], options={"verify_signature": False}).get("iss")
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def _decode(token: str, keys: Mapping[str, Ed25519PublicKey], issuer: str) -> Claims | None:
     if len(token) > _LONGEST:
         return None
     # An exact look-up among the keys at hand: a kid never becomes a path or an address.
@@ -153,7 +193,7 @@ def _decode(token: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims | None:
         key,
         algorithms=[_ALGORITHM],
         audience=AUDIENCE,
-        issuer=ISSUER,
+        issuer=issuer,
         options={"require": list(_REQUIRED), "strict_aud": True},
     )
     return claims_of(payload) if "org" in payload else None

@@ -63,8 +63,9 @@ def _restore(session: Session, derived: Derived, now: datetime) -> list[str]:
         return found
     if found:
         projector.record(
-            session, issue, events, now=now, policy=derived.policy, calendars=derived.calendars, restoring=True
-        )
+            session, issue, events, now=now, policy=derived.policy, calendars=derived.calendars,
+            rules_version=derived.rules_version, restoring=True,
+        )  # fmt: skip
     # By now the events are right; what was worked out from them may not be.
     elif projector.rebuild(session, issue):
         found.append(f"issue {issue}: its row or receipts were not what its events lead to")

@@ -94,7 +94,8 @@ class Issues:
         issue = uuid.uuid4().hex[:26]
         report = Report(number(issue), PLACE, "leak", "厨房漏水", location="3幢2单元501")
         command = await self._sealed(issue, Command(str(uuid.uuid4()), at or now(), RESIDENT, report))
-        folded, _ = advance(Issue.new(issue, self.pins.policy, self.pins.calendars), [command], command.at)
+        version = RULES_VERSION if self.is_protected else 1
+        folded, _ = advance(Issue.new(issue, self.pins.policy, self.pins.calendars, version), [command], command.at)
         await self.gateway.start(command, folded, self.pins)
         await self.rows.receipt(command.id)
         return issue

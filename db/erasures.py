@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from db import search
 from db.tables import ErasureRow, IssueRow, SearchTerm
 from db.upsert import insert_missing
-from domain.vocabulary import Category
 
 
 def ask(session: Session, issues: Sequence[str], why: str, now: datetime) -> None:
@@ -45,7 +44,7 @@ async def waiting(
     return [(row, category) for row, category in rows]
 
 
-async def outlived(session: AsyncSession, limits: Mapping[Category, datetime], most: int) -> Sequence[IssueRow]:
+async def outlived(session: AsyncSession, limits: Mapping[str, datetime], most: int) -> Sequence[IssueRow]:
     """Issues that were closed before the limit of their category and are not to be erased yet, the oldest first."""
     old = or_(*(and_(IssueRow.category == name, IssueRow.closed_at < limit) for name, limit in limits.items()))
     asked = exists().where(ErasureRow.issue == IssueRow.id)

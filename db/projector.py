@@ -20,7 +20,7 @@ from db.tables import EventRow, IssueRow, ReceiptRow, SearchTerm
 from db.upsert import is_sqlite, table_of, upsert
 from domain.events import Event, chain, event_digest, load_event
 from domain.evolve import evolve
-from domain.issue import Issue, Receipt
+from domain.issue import RULES_VERSION, Issue, Receipt
 from domain.pins import read_calendars, read_policy
 
 INDEX: Final = "index"
@@ -76,13 +76,14 @@ def record(
     now: datetime,
     policy: Mapping[str, Any] | None = None,
     calendars: Sequence[Mapping[str, Any]] | None = None,
+    rules_version: int = RULES_VERSION,
     may_rewrite: bool = True,
     restoring: bool = False,
 ) -> str:
     """Stores what is new of the events; the digest over what is stored for them then.
 
-    `policy` and `calendars`, those that were pinned at the start, are needed with the first event. GapError,
-    ConflictError and ClosedError leave the transaction to be rolled back; with `may_rewrite` there is no ConflictError.
+    `policy` and `calendars`, those that were pinned at the start, are needed with the first event, and `rules_version`,
+    the rules that it is folded by. GapError, ConflictError and ClosedError leave the transaction to be rolled back; with `may_rewrite` there is no ConflictError.
     `restoring` says that these are all the events of the issue, by its history: whatever else is stored is taken away,
     and nothing is queued in the outbox, since all was told long ago.
     """
@@ -92,7 +93,7 @@ def record(
     row = lock(session, issue, batch[0].seq)
     fresh = _fresh(session, row, issue, batch)
     first = fresh[0].seq if fresh else batch[-1].seq + 1
-    projection = _Projection(session, issue, now, policy, calendars, notify=not restoring)
+    projection = _Projection(session, issue, now, policy, calendars, rules_version, notify=not restoring)
     if row is None:
         projection.begin(fresh)
     elif restoring and _digests(session, issue, first):
@@ -189,6 +190,7 @@ class _Projection:
     now: datetime
     policy: Mapping[str, Any] | None
     calendars: Sequence[Mapping[str, Any]] | None
+    rules_version: int
     notify: bool
 
     def begin(self, fresh: Sequence[Recorded]) -> None:
@@ -204,6 +206,8 @@ class _Projection:
         found = words(fresh[0].event)
         if row is None:
             row = self._new_row(start, {**columns(state), **found})
+            if self.notify and not state.root:
+                put_alarm(self.session, "unsigned-issue", self.issue, {"rules": self.rules_version}, self.now)
         else:
             _set(self.session, row, {**columns(state), **found})
         if found:
@@ -244,7 +248,7 @@ class _Projection:
             raise ValueError(f"issue {self.issue}: the first batch must bring policy and calendars")
         policy, calendars = read_policy(self.policy), read_calendars(self.calendars)
         pinned.keep(self.session, policy, calendars)
-        return Issue.new(self.issue, policy, calendars)
+        return Issue.new(self.issue, policy, calendars, self.rules_version)
 
     def _new_row(self, start: Issue, values: Mapping[str, Any]) -> IssueRow:
         if (other := self.session.scalar(_TAKEN, {"number": values["number"]})) is not None:

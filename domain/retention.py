@@ -43,7 +43,7 @@ def read_retention(plain: Mapping[str, Any]) -> Retention:
     days = cast("Mapping[str, Any]", named)
     for name in sorted(days.keys() - set(CATEGORIES)):
         raise WireError(f"categories.{name}: there is no such category")
-    found = {each: _days(f"categories.{each}", days[each]) for each in CATEGORIES if each in days}
+    found: dict[Category, int] = {each: _days(f"categories.{each}", days[each]) for each in CATEGORIES if each in days}
     return Retention(_days("days", plain.get("days")), found)
 
 

@@ -85,6 +85,8 @@ def test_variables_in_other_case_are_named_too(monkeypatch: pytest.MonkeyPatch, 
         ("JIESU_PUBLIC_URL", "https://canary@example.org"),
         ("JIESU_EMBEDDED_PROVIDER", "perhaps"),
         ("JIESU_HEAD_RECIPIENTS", "demo-street, canary street"),
+        ("JIESU_CODEC_ORIGINS", "https://canary.example/path"),
+        ("JIESU_CODEC_ORIGINS", "*"),
         ("JIESU_HOME", "/somewhere/with?question"),
         ("JIESU_HOME", "/somewhere/with\nnewline"),
     ],
@@ -172,6 +174,14 @@ def test_a_way_to_sign_in_that_cannot_be_meant_is_refused(
     message = fault()
     assert message.startswith(said)
     assert "canary" not in message
+
+
+def test_temporals_user_interface_is_known_where_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().ui_origins == ("http://127.0.0.1:8233",)
+    monkeypatch.setenv("JIESU_TEMPORAL_ADDRESS", "temporal:7233")
+    assert load_settings().ui_origins == ()
+    monkeypatch.setenv("JIESU_CODEC_ORIGINS", "https://temporal.example, http://ops.example:8080")
+    assert load_settings().ui_origins == ("https://temporal.example", "http://ops.example:8080")
 
 
 def test_an_identity_provider_takes_the_place_of_local_tokens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from temporalio.api.common.v1 import Payload
 
 from api.openapi import STAFF, answers
-from api.problems import Forbidden, Invalid, TooMany, Unauthenticated
+from api.problems import Forbidden, Invalid, TooLarge, TooMany, Unauthenticated
 from api.routes.issues import Known, Use
 from domain.commands import Actor
 from domain.vocabulary import Role
@@ -109,6 +109,7 @@ def _plain(payload: Payload) -> dict[str, Any]:
 
 def register(app: FastAPI) -> None:
     """Adds the routes."""
-    described = answers(200, _EXAMPLE, "The payloads", Unauthenticated, Forbidden, Invalid, TooMany, model=PayloadsBody)
+    problems = (Unauthenticated, Forbidden, TooLarge, Invalid, TooMany)
+    described = answers(200, _EXAMPLE, "The payloads", *problems, model=PayloadsBody)
     app.post(PATH, responses=described, tags=["codec"], openapi_extra=STAFF)(decode)
     app.options(PATH, include_in_schema=False)(preflight)

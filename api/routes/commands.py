@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from api import codes, examples, views
 from api.commands import Applied, Wanted
-from api.headers import KeyHeader, MatchHeader, command_key, expected_version
+from api.headers import CommandKeyHeader, MatchHeader, command_key, expected_version
 from api.identity import Caller
 from api.models import COMMANDS, CommandShape, Shape
 from api.openapi import KNOWN, answers
@@ -56,7 +56,7 @@ class _Sent:
 
     issue: IssueId
     who: Annotated[Caller, Depends(writer)]
-    key: KeyHeader = None
+    key: CommandKeyHeader = None
     match: MatchHeader = None
 
 

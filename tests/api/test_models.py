@@ -131,3 +131,17 @@ def test_which_commands_need_no_body() -> None:
     free = {name for name, shape in COMMANDS.items() if shape.may_be_empty}
     assert {"accept", "complete", "withdraw"} <= free
     assert free.isdisjoint({"confirm", "supply", "redispatch", "merge"})
+
+
+@pytest.mark.parametrize("text", ["sealed:", "sealed:some-key:bm9ib2R5", "sealed:" + "x" * 3000])
+def test_nobody_sends_what_looks_sealed(text: str) -> None:
+    for name, plain in (("answer", {"text": text}), ("complete", {"evidence": [text]}), ("plan", plan(text))):
+        with pytest.raises(ValidationError, match="may not begin with `sealed:`"):
+            read(name, plain)
+    for part in ({"description": text}, {"description": "x", "contact": {"name": text}}):
+        with pytest.raises(ValidationError, match="sealed"):
+            ReportBody.model_validate({"compound": "demo", "category": "leak", **part})
+
+
+def plan(title: str) -> dict[str, Any]:
+    return {"steps": [{"title": title, "due": "2026-11-25T08:00:00.000Z"}]}

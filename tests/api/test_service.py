@@ -61,7 +61,7 @@ async def test_who_may_ask_is_described(system: System) -> None:
                 wanted = {"nobody"}
             elif (method, path) == ("post", "/v1/issues"):
                 wanted = {"nobody", "bearer", "code"}
-            elif path in ("/v1/issues", "/v1/worklist", "/v1/access") or path.startswith("/v1/audit/"):
+            elif path in ("/v1/issues", "/v1/worklist", "/v1/access", "/codec/decode") or path.startswith("/v1/audit/"):
                 wanted = {"bearer"}
             assert schemes == wanted, (method, path)
 

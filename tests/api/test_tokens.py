@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.tokens import LIFETIME, Claims, InvalidToken, LocalTokens, issue_token
+from api.identity import LocalIdentity, WithResidents
+from api.tokens import LIFETIME, RESIDENTS, Claims, InvalidToken, LocalTokens, ResidentTokens, issue_token, issuer_of
 
 
 @pytest.fixture(scope="module")
@@ -266,3 +267,53 @@ def test_a_replaced_key_counts_at_once(tmp_path: Path) -> None:
 def test_no_token_is_issued_for_such_a_person(tmp_path: Path, person: str) -> None:
     with pytest.raises(ValueError, match="person"):
         issue_token(tmp_path, person, "property", "demo-property")
+
+
+# Residents who proved a phone
+
+SECRET = b"a secret of tests, at least thirty-two bytes long"
+
+
+def test_a_resident_with_a_phone_is_known_to_every_process_with_the_secret() -> None:
+    token = ResidentTokens(SECRET).issue("phone:1")
+    assert ResidentTokens(SECRET).verify(token) == Claims("phone:1", "resident", None)
+    assert issuer_of(token) == RESIDENTS
+    with pytest.raises(InvalidToken):
+        ResidentTokens(b"another secret, of at least thirty-two bytes").verify(token)
+
+
+def test_each_kind_of_token_is_accepted_as_that_kind_alone(home: Path) -> None:
+    residents = ResidentTokens(SECRET)
+    refused(home, residents.issue("phone:1"))
+    with pytest.raises(InvalidToken):
+        residents.verify(issue_token(home, "r1", "resident", None))
+
+
+def test_such_a_token_is_for_nothing_but_being_a_resident() -> None:
+    """Even with the right key."""
+    residents = ResidentTokens(SECRET)
+    header = jwt.get_unverified_header(residents.issue("phone:1"))
+    for changed in ({"role": "admin", "org": "demo-street"}, {"iss": "jiesu-local"}, {"aud": "other"}):
+        payload = {**claims(sub="phone:1", iss=RESIDENTS, role="resident"), "org": None, **changed}
+        with pytest.raises(InvalidToken):
+            residents.verify(jwt.encode(payload, residents._key, "EdDSA", headers={"kid": header["kid"]}))
+    for person in ("", "anonymous", "r-" + "a" * 26):
+        with pytest.raises(ValueError, match="name"):
+            residents.issue(person)
+
+
+@given(st.text())
+def test_no_text_has_an_issuer_that_raises(token: str) -> None:
+    assert issuer_of(token) is None
+    with pytest.raises(InvalidToken):
+        ResidentTokens(SECRET).verify(token)
+
+
+async def test_whoever_a_token_says_it_is_of_verifies_it(home: Path) -> None:
+    both = WithResidents(ResidentTokens(SECRET), LocalIdentity(LocalTokens(home)))
+    assert (await both.claims(issue_token(home, "p1", "property", "demo-property"))).role == "property"
+    assert (await both.claims(ResidentTokens(SECRET).issue("phone:1"))).person == "phone:1"
+    forged = signed(home, claims(iss=RESIDENTS))
+    for token in (forged, "", "x", "e30.e30.e30"):
+        with pytest.raises(InvalidToken):
+            await both.claims(token)

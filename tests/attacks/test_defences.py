@@ -10,7 +10,7 @@ import pytest
 from support.defences import ATTACKS, PATCHES, ROOT, Copies, Run, module, patch
 
 ROWS = tuple(f"{number:02}" for number in range(1, 33))
-MISSING = frozenset(ROWS)
+MISSING = frozenset({"12", "26", "29", "30"})
 """Attacks that have no test, no patch or no line in docs/security.md as yet."""
 PATCHED = sorted(path.stem for path in PATCHES.glob("*.patch"))
 BROKEN = re.compile(
@@ -59,8 +59,11 @@ def test_nothing_stands_beside_the_rows() -> None:
 def test_each_line_names_what_there_is() -> None:
     for row, line in described().items():
         assert f"`tests/attacks/test_row_{row}.py`" in line
-        for path in re.findall(r"`([a-z_]+(?:/[a-z0-9_]+)*\.py)`", line):
-            assert (ROOT / path).exists(), f"{row}: {path}"
+        named = set(re.findall(r"`([a-z_]+(?:/[a-z0-9_]+)*\.py)`", line))
+        missing = {path for path in named if not (ROOT / path).exists()}
+        assert missing == (
+            {f"tests/attacks/test_row_{row}.py"} if row in MISSING and not module(row).exists() else set()
+        )
 
 
 @pytest.mark.parametrize("path", sorted(ATTACKS.glob("test_row_*.py")), ids=lambda path: path.stem)

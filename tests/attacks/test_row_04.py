@@ -6,6 +6,7 @@ import domain.commands as c
 from domain.access import DECISIONS, may_give
 from domain.commands import Actor
 from domain.events import Refused
+from support.system import System
 from tests.domain.casting import BODIES
 from tests.domain.play import COMMUNITY, COMPANY, STREET, Stage
 
@@ -44,3 +45,14 @@ def test_row_04_what_the_person_is_elsewhere_adds_nothing_to_the_acting_role(nam
     (event,) = stage.give(COMPANY, BODIES[name][0](stage.now))
     assert isinstance(event.body, Refused)
     assert event.body.code == "not-yours"
+
+
+async def test_row_04_the_api_answers_409_and_sends_nothing(system: System) -> None:
+    taken = await system.report()
+    accepted = await system.give(taken["id"], "accept", system.token("row-4", "property", "demo-property"))
+    assert accepted.status == 200
+    refused = await system.give(taken["id"], "supervise", system.token("row-4", "street", "demo-street"))
+    assert (refused.status, refused["type"], refused["code"]) == (409, "/problems/refused", "conflict-of-interest")
+    events = (await system.get(f"/v1/issues/{taken['id']}/timeline", system.street))["events"]
+    assert "supervised" not in [event["kind"] for event in events]
+    assert (await system.give(taken["id"], "supervise", system.street)).status == 200

@@ -32,7 +32,6 @@ from db.tables import (
 )
 from domain.commands import Accept
 from domain.events import event_digest
-from domain.issue import RULES_VERSION
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
 from support.golden import PLACE, play, start_issue
@@ -61,7 +60,7 @@ async def ignored(client: Client) -> None:
         clause.update({"limit": "2s"}, **({"climb": ["2s"]} if "climb" in clause else {}))
     body = {"number": "JS-IGNORED", "place": PLACE, "category": "noise", "description": "半夜施工,没人管"}
     report = {"id": "ignored-report", "at": now, "actor": RESIDENT, "body": body}
-    start = Start("ignored", policy, [], RULES_VERSION, report)
+    start = Start("ignored", policy, [], 1, report)
     await client.start_workflow("Issue", start, id=PREFIX + "ignored", task_queue=TASK_QUEUE)
 
 

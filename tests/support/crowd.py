@@ -332,6 +332,8 @@ class _Life:
             covers = pins_digest(policy, empty.calendars, RULES_VERSION)
             body = replace(body, root=self.town.keys.signer.root, pins=covers)
             body = await self.town.keys.vault.seal_body(self.id, number, body)
+        else:
+            empty = Issue.new(self.id, policy, load_all(), 1)  # under which nothing was signed
         report = Command(number, _now(), REPORTER, body, grants=(Authority("resident", None, "report"),))
         while True:
             self.shadow, _ = advance(empty, [report], report.at)

@@ -82,7 +82,8 @@ async def start_issue(client: Client, issue: str, command: str = "report", signe
         covers = pins_digest(policy, read_calendars(years), RULES_VERSION)
         report["body"] |= {"root": signer.root, "pins": covers, "description": str(Sealed(issue, "bm9ib2R5"))}
         report = signer.sign(signer.root, issue, "report", report | {"grants": [{"role": "resident", "by": "report"}]})
-    start = Start(issue, dump(policy), years, RULES_VERSION, report)
+    # Nothing was signed under the first version of the rules.
+    start = Start(issue, dump(policy), years, 1 if signer is None else RULES_VERSION, report)
     await client.start_workflow("Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE)
     return began
 

@@ -3,30 +3,37 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from activities.contract import PREFIX, TASK_QUEUE, Start
 from activities.notices import Deliverer, TableGateway
+from api.grants import grants_in
 from audit.archive import Archive
 from cli.install import EXAMPLE, read_directory
 from db import queries
 from db.engine import Database
 from db.upgrade import upgrade
+from domain.commands import Authority
 from domain.directory import Directory
 from domain.events import Event
 from domain.issue import RULES_VERSION, Issue
 from domain.minutes import totals
+from domain.pins import pins_digest
+from domain.place import Place
 from domain.wire import dump, format_time, truncate
 from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
+from security.credentials import Signer
 from security.keys import Keys
+from security.signing import Credentials, certify, name_of
 from signalling import signal
 from support.temporal import find_test_server
 from worker import build, handlers
@@ -42,6 +49,8 @@ class SkippedTime:
     database: Database
     directory: Directory
     deliverer: Deliverer
+    keys: Keys
+    places: dict[str, Place] = field(default_factory=dict)
     open: dict[str, WorkflowHandle[Any, Any]] = field(default_factory=dict)
     ids: Any = field(default_factory=lambda: count(1))
 
@@ -78,18 +87,23 @@ class SkippedTime:
         policy = policy or self.directory.policy_for(compound, body["category"], day)
         assert place is not None
         assert policy is not None
+        pack, root = load_pack(policy), self.keys.signer.root
+        covers = pins_digest(pack, tuple(calendars), RULES_VERSION)
+        report = {
+            "id": f"report-{issue}",
+            "at": format_time(at),
+            "actor": {"person": f"reporter-{issue}", "role": "resident"},
+            "body": {**body, "number": issue, "place": dump(place), "root": root, "pins": covers},
+            "grants": [{"role": "resident", "by": "report"}],
+        }
         start = Start(
             issue=issue,
-            policy=dump(load_pack(policy)),
+            policy=dump(pack),
             calendars=[dump(calendar) for calendar in calendars],
             rules_version=RULES_VERSION,
-            report={
-                "id": f"report-{issue}",
-                "at": format_time(at),
-                "actor": {"person": f"reporter-{issue}", "role": "resident"},
-                "body": {**body, "number": issue, "place": dump(place)},
-            },
+            report=self.keys.signer.sign(root, issue, "report", report),
         )
+        self.places[issue] = place
         self.open[issue] = await self.environment.client.start_workflow(
             "Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE
         )
@@ -100,16 +114,28 @@ class SkippedTime:
         self, issue: str, at: datetime, name: str, actor: Mapping[str, Any], body: Mapping[str, Any] | None = None
     ) -> None:
         """A command, with what the API resolves for it; what follows from it elsewhere is done as well."""
+        await self.send(issue, at, name, actor, body)
+        await self.settle()
+        await self.deliverer.deliver_pending()
+        await self.settle()
+
+    async def send(
+        self, issue: str, at: datetime, name: str, actor: Mapping[str, Any], body: Mapping[str, Any] | None = None
+    ) -> None:
+        """The command alone, signed."""
         plain = dict(body or {})
         if "handler" in plain:
             org = self.directory.org(plain["handler"])
             assert org is not None
             plain["handler_kind"] = org.kind
-        head = {"id": f"command-{next(self.ids)}", "at": format_time(at), "actor": dict(actor)}
-        await signal(self.environment.client, issue, name, {**head, "body": plain})
-        await self.settle()
-        await self.deliverer.deliver_pending()
-        await self.settle()
+        held = Authority(actor["role"], actor.get("org"))
+        grants = grants_in([held], self.places[issue], self.directory, at.astimezone(SHANGHAI).date())
+        command = {
+            "id": f"command-{next(self.ids)}", "at": format_time(at), "actor": dict(actor), "body": plain,
+            "grants": dump(grants),
+        }  # fmt: skip
+        signer = self.keys.signer
+        await signal(self.environment.client, issue, name, signer.sign(signer.root, issue, name, command))
 
     async def settle(self) -> None:
         """Returns when every open issue has folded what it was told, and the record shows it."""
@@ -147,11 +173,21 @@ async def skipped_time(folder: Path) -> AsyncIterator[SkippedTime]:
     try:
         async with server as environment, build(environment.client, database):
             with environment.auto_time_skipping_disabled():
-                jobs = handlers(environment.client, database, archive, Keys.ephemeral())
+                keys = replace(Keys.ephemeral(), signer=_lasting_signer())
+                jobs = handlers(environment.client, database, archive, keys)
                 deliverer = Deliverer(database, TableGateway(database), jobs)
-                yield SkippedTime(environment, database, read_directory(EXAMPLE), deliverer)
+                yield SkippedTime(environment, database, read_directory(EXAMPLE), deliverer, keys)
     finally:
         await database.close()
+
+
+def _lasting_signer() -> Signer:
+    """Its key is certified for longer than any test skips."""
+    root, private = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    name = name_of(root.public_key())
+    certificate = certify(root, private.public_key(), datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+    held = Credentials(private, {name: certificate}, name)
+    return Signer(lambda: held)
 
 
 def weekdays_work(around: datetime, *, off: Sequence[Any] = (), on: Sequence[Any] = ()) -> tuple[YearCalendar, ...]:

@@ -25,9 +25,11 @@ so an unguarded change stops all of them. Do one of these:
 
 
 def commands(file: Path) -> dict[str, list[str]]:
-    """Function -> the calls in it that give a command, in the order of the source, with their constant options."""
+    """Method -> the calls in it that give a command, in the order of the source, with their constant options."""
     found: dict[str, list[str]] = {}
-    for function in ast.walk(ast.parse(file.read_text("utf-8"))):
+    classes = [node for node in ast.parse(file.read_text("utf-8")).body if isinstance(node, ast.ClassDef)]
+    methods = ((kind.name, node) for kind in classes for node in ast.walk(kind))
+    for kind, function in methods:
         if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
         calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
@@ -37,7 +39,7 @@ def commands(file: Path) -> dict[str, list[str]]:
             if isinstance(node.func, ast.Attribute) and node.func.attr in COMMANDS
         ]
         if named:
-            found[function.name] = [text for _, _, text in sorted(named)]
+            found[f"{kind}.{function.name}"] = [text for _, _, text in sorted(named)]
     return found
 
 

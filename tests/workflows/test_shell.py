@@ -174,10 +174,10 @@ async def test_while_a_next_run_waits_for_the_record_the_issue_goes_on(tmp_path:
 
 async def test_a_closed_issue_answers_late_commands_with_a_refusal(skipping: SkippedTime) -> None:
     issue, now = await report(skipping)
-    head: dict[str, Any] = {"at": format_time(now), "actor": RESIDENT | {"person": f"reporter-{issue}"}}
+    reporter = RESIDENT | {"person": f"reporter-{issue}"}
     await asyncio.gather(
-        signal(skipping.environment.client, issue, "withdraw", {**head, "id": "w", "body": {}}),
-        signal(skipping.environment.client, issue, "comment", {**head, "id": "c", "body": {"text": "谢谢"}}),
+        skipping.send(issue, now, "withdraw", reporter),
+        skipping.send(issue, now, "comment", reporter, {"text": "谢谢"}),
         return_exceptions=True,
     )
     await skipping.settle()

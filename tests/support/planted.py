@@ -1,0 +1,293 @@
+"""An installation with a canary in every personal field, and everything that it puts out, for those who look for them."""
+
+import asyncio
+import contextlib
+import io
+import json
+import logging
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, cast
+
+import httpx
+import structlog
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from sqlalchemy import select
+
+import domain.commands as c
+from activities.pictures import StoredPictures
+from activities.privacy import Privacy
+from audit.heads import Outlets, publish
+from audit.keyring import Keyring
+from db.tables import ArchiveRow, Base, IssueRow, SealRow
+from domain.commands import Body, ContactDetails, Step
+from domain.personal import change_personal
+from domain.retention import DEFAULT
+from domain.wire import dump, truncate
+from observability import configure_logging
+from security.codec import converter, decode_events
+from security.credentials import Signer
+from security.keys import Keys
+from security.keystore import KeyStore
+from security.master import MasterKeys
+from security.namespace import NamespaceKeys
+from security.vault import Vault
+from shelf import Shelf
+from support.canary import Canaries
+from support.system import Answer, System
+from support.temporal import dev_server
+
+COMPOUND: Final = "jinpen"
+"""Under a policy that leaves time: nothing climbs by the clock meanwhile."""
+ORGS: Final = {
+    "property": "jinpen-property", "community": "jinpen-community", "street": "cuiwei-street", "admin": "cuiwei-street",
+    "auditor": "cuiwei-street",
+}  # fmt: skip
+RESIDENT: Final = "resident"
+
+Part = tuple[str, Body]
+"""In which role, and what."""
+
+
+def _soon(**ahead: float) -> datetime:
+    return truncate(datetime.now(UTC) + timedelta(**ahead))
+
+
+def parts() -> tuple[tuple[Part, ...], ...]:
+    """Lives in which every command that carries a text is given so that it takes effect; the texts come later."""
+    return (
+        (
+            ("property", c.Accept()), ("property", c.Comment()), (RESIDENT, c.Urge()), ("property", c.Assign("")),
+            ("property", c.Arrive("minor")), ("property", c.Schedule(_soon(hours=3))), ("property", c.Attempt()),
+            ("property", c.Contact()), ("property", c.Assess("complex")), ("property", c.Mitigate()),
+            ("property", c.Extend("")), ("community", c.Grant()),
+            ("property", c.Plan((Step("", _soon(days=1)), Step("", _soon(days=2))))), ("property", c.StepDone(1)),
+            ("property", c.Answer("")), ("property", c.Ask("")), (RESIDENT, c.Supply("")),
+            ("property", c.Wait("parts", _soon(days=4))), ("property", c.Resume()), ("property", c.Refer("110")),
+            ("community", c.Supervise()), ("community", c.Instruct("")), ("community", c.Correct("")),
+            ("community", c.Sit(parties=("", ""))), ("property", c.Complete(evidence=("",))), (RESIDENT, c.Reopen("")),
+            ("property", c.Accept()), ("property", c.Complete(evidence=("",))),
+            (RESIDENT, c.Confirm("solved", "satisfied")),
+        ),
+        (
+            ("property", c.Accept()), ("property", c.Decline("not_our_duty")), ("community", c.Rule(upheld=False)),
+            ("property", c.Extend("")), ("community", c.Deny()), ("property", c.Escalate("")),
+            ("community", c.Redispatch("cuiwei-enforcement", "")), ("community", c.Return("")), ("street", c.Shelve("")),
+            ("street", c.Resume()), ("admin", c.ChangePolicy("52022", "")), (RESIDENT, c.Withdraw()),
+        ),
+        (("community", c.Reject("")),),
+    )  # fmt: skip
+
+
+@dataclass
+class Planted:
+    """See the module; made by `planted`."""
+
+    system: System
+    canaries: Canaries = field(default_factory=Canaries)
+    log: io.StringIO = field(default_factory=io.StringIO)
+    issues: list[str] = field(default_factory=list[str])
+    codes: list[str] = field(default_factory=list[str])
+    answered: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
+    """Every answer of the API that is no success: request line, then status, headers and body."""
+    subject: str = ""
+
+    def headers(self, role: str) -> dict[str, str]:
+        """Of whoever acts in that role here."""
+        if role == RESIDENT:
+            return self.system.token(self.subject, "resident")
+        return self.system.token(f"{role}-1", cast("Any", role), ORGS[role])
+
+    # Planting
+
+    def plant(self, body: Body, where: str) -> Body:
+        """The body with a canary in each of its personal fields."""
+        return change_personal(body, lambda path, _: self.canaries.plant(f"{where}.{path}"))
+
+    async def report(self) -> str:
+        """A new issue, by a resident with a token."""
+        self.subject = self.subject or self.canaries.plant("subject").replace("金丝雀", "")
+        sent = c.Report("", cast("Any", None), "leak", "", contact=ContactDetails())
+        texts: dict[str, str] = {}
+        change_personal(sent, lambda path, _: texts.setdefault(path, self._of_report(path)))
+        contact = {name.removeprefix("contact."): text for name, text in texts.items() if name.startswith("contact.")}
+        plain = {name: text for name, text in texts.items() if not name.startswith("contact.")}
+        taken = await self.system.report(self.headers(RESIDENT), compound=COMPOUND, **plain, contact=contact)
+        assert taken.status == 201, taken.body
+        self.issues.append(taken["id"])
+        self.codes.append(taken["tracking_code"])
+        self.canaries.secret(f"tracking code {len(self.codes)}", taken["tracking_code"])
+        await self.system.until(f"/v1/issues/{taken['id']}/timeline", self.headers("street"), lambda b: b["events"])
+        return taken["id"]
+
+    def _of_report(self, path: str) -> str:
+        where = f"report {len(self.issues) + 1}.{path}"
+        return self.canaries.phone(where) if path.endswith("phone") else self.canaries.plant(where)
+
+    async def give(self, issue: str, role: str, body: Body) -> Answer:
+        """A command with a canary in each of its texts."""
+        name = c.NAMES[type(body)]
+        planted = self.plant(body, f"issue {self.issues.index(issue) + 1}, {name}")
+        plain = {key: value for key, value in dump(planted).items() if key not in ("handler_kind", "body")}
+        return await self.system.give(issue, name, self.headers(role), **plain)
+
+    async def live(self, life: tuple[Part, ...]) -> str:
+        """A whole life of an issue."""
+        issue = await self.report()
+        await self.picture(issue)
+        for role, body in life:
+            answer = await self.give(issue, role, body)
+            assert answer.status == 200, (type(body), answer.body)
+        return issue
+
+    async def picture(self, issue: str) -> None:
+        """One that says in its metadata what nobody is to know."""
+        said = PngInfo()
+        said.add_text("Comment", self.canaries.plant("picture, comment"))
+        exif = Image.Exif()
+        exif[0x010E] = self.canaries.plant("picture, EXIF").replace("金丝雀", "")
+        held = io.BytesIO()
+        Image.new("RGB", (40, 30), "navy").save(held, "PNG", pnginfo=said, exif=exif)
+        headers = {**self.headers(RESIDENT), "Content-Type": "image/png"}
+        answer = await self.system.client.post(
+            f"/v1/issues/{issue}/attachments", content=held.getvalue(), headers=headers
+        )
+        assert answer.status_code == 201, answer.text
+
+    # What becomes of it
+
+    async def sealed(self) -> None:
+        """Until every issue is archived, and can be found by what was reported; then a head is published."""
+        async with asyncio.timeout(60):
+            while set(self.issues) - set(await self._column(SealRow.issue)):
+                await asyncio.sleep(0.1)
+            while not all(await self._column(IssueRow.words)):
+                await asyncio.sleep(0.1)
+        ring = Keyring.create(self.system.home / "keys" / "seal", "planted.example/jiesu")
+        await publish(self.system.database, ring, Outlets(self.system.heads), datetime.now(UTC))
+
+    async def _column(self, column: Any) -> list[Any]:
+        async with self.system.database.read() as session:
+            return list(await session.scalars(select(column)))
+
+    def privacy(self, rules: Any = DEFAULT) -> Privacy:
+        """As the worker has it."""
+        database = self.system.database
+        return Privacy(
+            database, self.system.keys.vault, StoredPictures(database, Shelf((self.system.home / "attachments").as_uri())),
+            rules,
+        )  # fmt: skip
+
+    # Everything that is put out
+
+    async def outputs(self) -> AsyncIterator[tuple[str, bytes]]:
+        """Where, and the bytes: whatever leaves the memory of the processes but for what readers are shown."""
+        for path in sorted(self.system.home.rglob("*")):
+            if path.is_file() and path != self.system.texts:  # which stands for the SMS gateway
+                yield str(path.relative_to(self.system.home)), path.read_bytes()
+        async for each in self._rows():
+            yield each
+        async for each in self._histories():
+            yield each
+        async for each in self._for_others():
+            yield each
+        yield "log", self.log.getvalue().encode()
+        for where, data in self.answered:
+            yield where, data
+
+    async def _rows(self) -> AsyncIterator[tuple[str, bytes]]:
+        async with self.system.database.read() as session:
+            for table in Base.metadata.sorted_tables:
+                for row in await session.execute(table.select()):
+                    for name, value in row._mapping.items():
+                        yield f"{table.name}.{name}", json.dumps(value, default=str, ensure_ascii=False).encode()
+            keys = list((await session.scalars(select(ArchiveRow.key))).all())
+        for key in keys:
+            yield f"archive {key}", (await self.system.archive.read_run(key))[1]
+        for issue in self.issues:
+            yield f"seal {issue}", json.dumps(await self.system.archive.get_seal(issue), ensure_ascii=False).encode()
+
+    async def _histories(self) -> AsyncIterator[tuple[str, bytes]]:
+        client = self.system.temporal
+        async for execution in client.list_workflows(""):
+            handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
+            yield f"attributes {execution.id}", repr(execution.raw_info).encode()
+            history = await handle.fetch_history()
+            yield f"raw {execution.id}", b"".join(event.SerializeToString() for event in history.events)
+            events = await decode_events(history.events, client.data_converter.payload_codec)
+            yield f"decoded {execution.id}", b"".join(event.SerializeToString() for event in events)
+
+    async def _for_others(self) -> AsyncIterator[tuple[str, bytes]]:
+        """What those get who may not read texts, and the files that leave the house."""
+        street = f"street={ORGS['street']}"
+        paths = [
+            "/openapi.json", "/metrics", "/readyz", "/v1/issues", "/v1/access", "/v1/audit/verdicts",
+            f"/v1/audit/bundle?query={street}", "/v1/audit/mining?format=ocel", "/v1/audit/mining?format=xes",
+            *(f"/v1/issues/{issue}{part}" for issue in self.issues for part in ("", "/next", "/timeline", "/attachments")),
+            *(
+                f"/v1/audit/issues/{issue}/{part}"
+                for issue in self.issues for part in ("verdict", "proof", "timeline?at=2", "diff")
+            ),
+        ]  # fmt: skip
+        auditor = self.headers("auditor")
+        for path in paths:
+            answer = await self.system.client.get(path, headers=auditor)
+            assert answer.status_code == 200, (path, answer.text)
+            yield path, answer.content
+            for name, data in _unpacked(answer.content):
+                yield f"{path} {name}", data
+        study = {"policy": "52022", "query": street}
+        answer = await self.system.client.post("/v1/audit/whatif", json=study, headers=auditor)
+        assert answer.status_code == 200, answer.text
+        yield "/v1/audit/whatif", answer.content
+
+    async def leaks(self) -> dict[str, list[str]]:
+        """Where canaries are, and which."""
+        found: dict[str, list[str]] = {}
+        async for where, data in self.outputs():
+            if hits := self.canaries.found(data):
+                found.setdefault(where, []).extend(hits)
+        return found
+
+    async def hear(self, response: httpx.Response) -> None:
+        """Notes an answer that is no success."""
+        if response.status_code >= 400:
+            body = await response.aread()
+            head = f"{response.status_code} {response.headers}".encode()
+            self.answered.append((f"answer {response.request.method} {response.request.url.path}", head + body))
+
+
+def _unpacked(data: bytes) -> Iterator[tuple[str, bytes]]:
+    if not data.startswith(b"PK"):
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        for name in packed.namelist():
+            yield name, packed.read(name)
+
+
+@contextlib.asynccontextmanager
+async def planted(home: Path, database_url: str = "") -> AsyncIterator[Planted]:
+    """A whole system whose keys of issues lie in files, with all that it logs kept."""
+    store = KeyStore(f"sqlite:///{home / 'keys' / 'issues.db'}")
+    (home / "keys").mkdir(mode=0o700)
+    await store.prepare()
+    keys = Keys(Signer.ephemeral(), Vault(store, MasterKeys.new()), converter(NamespaceKeys.new()))
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    stage: Planted | None = None
+    log = io.StringIO()
+    configure_logging("debug", "json", log)
+    try:
+        async with dev_server(home) as temporal, System(home, temporal, database_url, keys=keys) as system:
+            stage = Planted(system, log=log)
+            system.client.event_hooks["response"].append(stage.hear)
+            yield stage
+    finally:
+        root.handlers[:], level = before[0], before[1]
+        root.setLevel(level)
+        structlog.reset_defaults()
+        await keys.close()
