@@ -99,7 +99,8 @@ def handlers(
 
 def open_privacy(settings: Settings, database: Database, keys: Keys) -> Privacy:
     """Raises SettingsError where rules or pictures cannot be read."""
-    return Privacy(database, keys.vault, StoredPictures(database, open_shelf(settings)), open_retention(settings))
+    pictures = StoredPictures(database, open_shelf(settings))
+    return Privacy(database, keys.vault, pictures, open_retention(settings), settings.access_days)
 
 
 def open_archive(settings: Settings) -> Archive:

@@ -4,17 +4,16 @@ An issue that is still open is erased once it is closed: until then its texts ar
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 import structlog
-from sqlalchemy.orm import Session
 from temporalio import activity
 
 from activities.contract import RETAIN
-from db import erasures
+from db import access_log, erasures
 from db.engine import Database
 from domain.retention import Retention
 from domain.vocabulary import CATEGORIES
@@ -45,12 +44,15 @@ class Erased:
     erased: list[str] = field(default_factory=list[str])
     by_category: Counter[str] = field(default_factory=Counter[str])
     failed: int = 0
+    accesses: int = 0
+    """Lines of the access log that were removed."""
 
     def plain(self) -> dict[str, Any]:
         return {
             "erased": len(self.erased),
             "by_category": dict(sorted(self.by_category.items())),
             "failed": self.failed,
+            "accesses": self.accesses,
         }
 
 
@@ -58,13 +60,14 @@ class Privacy:
     """See the module."""
 
     def __init__(
-        self, database: Database, vault: Vault, pictures: Pictures, rules: Retention,
+        self, database: Database, vault: Vault, pictures: Pictures, rules: Retention, access_days: int,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:  # fmt: skip
         self._database = database
         self._vault = vault
         self._pictures = pictures
         self._rules = rules
+        self._access_kept = timedelta(days=access_days)
         self._clock = clock
 
     @activity.defn(name=RETAIN)
@@ -77,8 +80,19 @@ class Privacy:
         if old:
             await self.ask(old, RETENTION)
         done = await self.carry_out()
+        done.accesses = await self._purge(now)
         log.info("retained", **done.plain())
         return done.plain()
+
+    async def _purge(self, now: datetime) -> int:
+        """Removes lines of the access log that were kept for long enough; how many."""
+        count = 0
+        while True:
+            async with self._database.write() as session:
+                removed = await access_log.purge(session, now - self._access_kept, now)
+            if not removed:
+                return count
+            count += removed
 
     async def ask(self, issues: Sequence[str], why: str) -> None:
         """Notes that these are to be erased. Nothing is yet: `carry_out` does it."""
@@ -86,10 +100,14 @@ class Privacy:
         await self._database.transact(lambda session: erasures.ask(session, issues, why, now))
 
     async def carry_out(self, only: Sequence[str] | None = None) -> Erased:
-        """Erases what was asked for and is closed, or of that only these issues."""
+        """Erases what was asked for and is closed, or of that only these issues.
+
+        In an order that can be cut short anywhere: it is done once it is noted, and what is done again does no harm.
+        """
         done = Erased()
         async with self._database.read() as session:
             waiting = await erasures.waiting(session, BATCH, only)
+        gone: dict[str, str] = {}
         for row, category in waiting:
             try:
                 await self._erase(row.issue, row.why)
@@ -97,20 +115,24 @@ class Privacy:
                 done.failed += 1
                 log.warning("not_erased", issue=row.issue, error=type(error).__name__)
             else:
-                done.erased.append(row.issue)
-                done.by_category[category] += 1
+                gone[row.issue] = category
+        if gone and not await self._database.scrub():
+            log.warning("not_scrubbed", issues=len(gone))
+            done.failed += len(gone)
+        elif gone:
+            await self._note(done, gone)
         return done
 
     async def _erase(self, issue: str, why: str) -> None:
-        """In an order that can be cut short anywhere: it is done once it is noted, and what is done again does no harm."""
-        now = self._now()
-        await self._vault.erase(issue, why, now)
+        await self._vault.erase(issue, why, self._now())
         await self._pictures.remove(issue)
+        await self._database.transact(lambda session: erasures.forget(session, issue))
 
-        def note(session: Session) -> None:
-            erasures.forget(session, issue, now)
-
-        await self._database.transact(note)
+    async def _note(self, done: Erased, gone: Mapping[str, str]) -> None:
+        now = self._now()
+        await self._database.transact(lambda session: erasures.note_done(session, list(gone), now))
+        done.erased += gone
+        done.by_category.update(gone.values())
 
     def _now(self) -> datetime:
         return truncate(self._clock())

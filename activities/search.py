@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from db import projector, queries
+from db import erasures, projector, queries
 from db.engine import Database
 from db.outbox import Entry
 from domain.events import Reported
@@ -32,6 +32,8 @@ class SearchJobs:
         found = "".join(str(text) for text in (body.description, body.location) if text not in _UNSEEN)
 
         def write(session: Session) -> None:
-            projector.index(session, issue, found)
+            # Behind the row's lock: what was opened a moment ago may be erased by now.
+            if projector.lock(session, issue) is not None and not erasures.is_asked(session, issue):
+                projector.index(session, issue, found)
 
         await self._database.transact(write)

@@ -130,7 +130,10 @@ AUDIT: Final[tuple[tuple[str, Any, str], ...]] = (
     ("verdicts", {"items": [_VERDICT], "next_after": None}, "A page of verdicts"),
     (
         "proof",
-        {"issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "position": 7, "size": 1042, "proof": ["5f0c" * 16]},
+        {
+            "issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "record": {"v": 1}, "salt": "a70b" * 16, "leaf": "91d2" * 16,
+            "position": 7, "size": 1042, "root": _HEAD["root"], "proof": ["5f0c" * 16], "head": _HEAD["note"],
+        },
         "The proof",
     ),
     (
@@ -138,7 +141,14 @@ AUDIT: Final[tuple[tuple[str, Any, str], ...]] = (
         {"status": "accepted", "level": "property", "responsible": {"lead": "demo-property"}},
         "The issue then",
     ),
-    ("diff", {"issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "same": True, "events": [], "rows": []}, "The witnesses"),
+    (
+        "diff",
+        {
+            "issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "same": True, "witnesses": ["archive", "sql"],
+            "events": [{"seq": 1, "same": True, "archive": "reported 5f0c1e7b", "sql": "reported 5f0c1e7b"}], "rows": [],
+        },
+        "The witnesses",
+    ),
 )
 """Name of the route, example, what the answer is."""
 WHAT_IF: Final = {"policy": "52022", "query": "category=leak since=2026-11-01"}

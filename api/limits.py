@@ -21,8 +21,12 @@ _UPLOADS: Final = re.compile(r"/v1/issues/[^/]+/attachments")
 _FORMS: Final = "/oidc/token"
 """Where the protocol demands a form (RFC 6749)."""
 _HALF: Final = re.compile("[\ud800-\udfff]")
-_FORBIDDEN: Final = re.compile("[\x00\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_SIGNS: Final = r"\u0000\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """NUL, and the characters that reorder what is read around them: the text would look like another one."""
+_FORBIDDEN: Final = re.compile(f"[{_SIGNS}]")
+FIT: Final = f"^[^{_SIGNS}]*$"
+FILLED: Final = rf"^[^{_SIGNS}]*[^\s{_SIGNS}][^{_SIGNS}]*$"
+"""The patterns of texts that can be taken, and that are not blank either, for the OpenAPI document."""
 
 
 class BodyLimit:

@@ -10,10 +10,21 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Strict, StringConstraints, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    Strict,
+    StringConstraints,
+    create_model,
+)
 from pydantic import Field as Part
+from pydantic_core import CoreSchema
 
 import domain.commands as c
+from api.limits import FILLED, FIT
 from domain.commands import SIGNALS, Body
 from domain.personal import Personal, Sealed
 from domain.vocabulary import Category, Channel
@@ -26,6 +37,9 @@ _MOST_ITEMS: Final = 50
 _MOST: Final = 2**31 - 1
 _MAY_BE_EMPTY: Final = frozenset({"note", "comment"})
 _LIKE: Final = {"Limit": "90m, 5sm or 2nd", "ServiceHours": "08:00-20:00"}
+_PATTERNS: Final = {
+    "Limit": "^[1-9][0-9]{0,8}(s|m|h|sm|sh|nd|wd)$", "ServiceHours": "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$",
+}  # fmt: skip
 _NARROWER: Final[Mapping[tuple[type[Any], str], Any]] = {
     (c.Confirm, "satisfaction"): Literal["satisfied", "basically", "dissatisfied"],  # silence alone is not rated
 }
@@ -74,9 +88,20 @@ def _day(value: Any) -> Any:
         raise ValueError("a date is expected, e.g. 2026-11-21") from None
 
 
-Long = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
-Word = Annotated[str, StringConstraints(max_length=LONGEST_WORD)]
+@dataclass(frozen=True)
+class Described:
+    """Says in the OpenAPI document which texts pass what is checked elsewhere, and with a better message."""
+
+    pattern: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "pattern": self.pattern}
+
+
+Long = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), Described(FIT)]
+Word = Annotated[str, StringConstraints(max_length=LONGEST_WORD), Described(FIT)]
 Filled = AfterValidator(_filled)
+NotBlank = Described(FILLED)
 Unsealed = AfterValidator(_unsealed)
 
 
@@ -84,15 +109,15 @@ class Contact(Shape):
     """How to reach whoever reports."""
 
     name: Annotated[Word, Unsealed] = ""
-    phone: Annotated[str, StringConstraints(max_length=40), Unsealed] = ""
+    phone: Annotated[str, StringConstraints(max_length=40), Unsealed, Described(FIT)] = ""
 
 
 class ReportBody(Shape):
     """An issue as a resident hands it in."""
 
-    compound: Annotated[Word, Filled]
+    compound: Annotated[Word, Filled, NotBlank]
     category: Category
-    description: Annotated[Long, Filled, Unsealed]
+    description: Annotated[Long, Filled, NotBlank, Unsealed]
     urgent: bool = False
     about_operator: bool = False
     location: Annotated[Word, Unsealed] = ""
@@ -140,7 +165,7 @@ def _part(field: "Field[Any]", hint: Any) -> tuple[Any, Any]:
     required = field.default is MISSING and field.default_factory is MISSING
     kind = _kind(hint, personal)
     if hint in (str, Personal) and required and field.name not in _MAY_BE_EMPTY:
-        kind = Annotated[kind, Filled]
+        kind = Annotated[kind, Filled, NotBlank]
     if required:
         return kind, ...
     if field.default is not MISSING:
@@ -172,7 +197,7 @@ def _kind(hint: Any, personal: bool) -> Any:
     if hint is date:
         return Annotated[date, BeforeValidator(_day)]
     if isinstance(hint, type) and issubclass(hint, Text):
-        return Annotated[str, AfterValidator(functools.partial(_parsed, hint))]
+        return Annotated[str, AfterValidator(functools.partial(_parsed, hint)), Described(_PATTERNS[hint.__name__])]
     if hint is YearCalendar:
         return Annotated[_model(YearCalendar), AfterValidator(_published)]
     if isinstance(hint, type) and is_dataclass(hint):

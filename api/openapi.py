@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
 
 from api import examples
 from api.headers import KEY
@@ -52,9 +51,9 @@ _FASTAPIS: Final = ("HTTPValidationError", "ValidationError")
 
 
 def answers(
-    status: int, example: Any, text: str, *problems: type[Problem], model: type[BaseModel] | None = None
+    status: int, example: Any, text: str, *problems: type[Problem], model: Any = None
 ) -> Answers:
-    """The answer of a route with its example, and the problems that it may have."""
+    """The answer of a route with its example and its shape, and the problems that it may have."""
     described: Answers = {status: {"description": text, "content": {"application/json": {"example": example}}}}
     if model is not None:
         described[status]["model"] = model

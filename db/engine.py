@@ -28,6 +28,10 @@ _PATIENCE: Final = 10.0
 """Seconds for which a connection to SQLite waits for another process that writes."""
 _WRITERS_PATIENCE: Final = 2.0
 """The same in the writing thread: whoever records comes again anyway, and others wait behind."""
+_LONGEST_SCRUB: Final = 60.0
+"""Seconds for which others may have to wait until the file is written anew."""
+_STEPS: Final = 100_000
+"""Of SQLite's machine between two looks at the clock."""
 _PRAGMAS: Final = (
     "PRAGMA synchronous=FULL",  # an acknowledged row survives a power cut
     "PRAGMA foreign_keys=ON",
@@ -156,6 +160,18 @@ class Database:
         async with self.write() as session:
             return await session.run_sync(work)
 
+    async def scrub(self) -> bool:
+        """Takes what was deleted out of the database's files; False where somebody is in the way: try again later.
+
+        SQLite leaves it in free pages and in its log, which only writing the whole file anew takes away; nobody else
+        writes meanwhile. PostgreSQL overwrites it by and by, after VACUUM, and nothing is done here: until then, and in
+        WAL and backups until those expire, whoever can read the server's files can read it.
+        """
+        if not self.is_sqlite:
+            return True
+        async with self._turn:
+            return await asyncio.to_thread(_scrub, self.url.database or "")
+
     async def close(self) -> None:
         """Ends all connections.
 
@@ -170,3 +186,15 @@ class Database:
         if self._writer is not None:
             self._writer.disconnect()
         await self.engine.dispose()
+
+
+def _scrub(path: str) -> bool:
+    end = time.monotonic() + _LONGEST_SCRUB
+    with contextlib.closing(sqlite3.connect(path, _PATIENCE, isolation_level=None)) as connection:
+        connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+        try:
+            connection.execute("VACUUM")
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError:  # locked, no room for a copy, or not done in time
+            return False
+        return not busy

@@ -19,17 +19,25 @@ def ask(session: Session, issues: Sequence[str], why: str, now: datetime) -> Non
     )
 
 
-def forget(session: Session, issue: str, now: datetime) -> None:
-    """Takes back the words by which the issue was found, and notes that its texts are erased."""
+def forget(session: Session, issue: str) -> None:
+    """Takes back the words by which the issue was found."""
     row = session.scalar(select(IssueRow).where(IssueRow.id == issue).with_for_update())
     if row is not None and row.words:
         for term in search.terms(row.words):
             session.execute(delete(SearchTerm).filter_by(term=term, opened_at=row.opened_at, issue=issue))
         row.words = ""
-    session.execute(
-        update(ErasureRow).where(ErasureRow.issue == issue, ErasureRow.done_at.is_(None)).values(done_at=now)
-    )
-    session.flush()
+        session.flush()
+
+
+def note_done(session: Session, issues: Sequence[str], now: datetime) -> None:
+    """Notes that nothing of their texts is left."""
+    undone = update(ErasureRow).where(ErasureRow.issue.in_(issues), ErasureRow.done_at.is_(None))
+    session.execute(undone.values(done_at=now))
+
+
+def is_asked(session: Session, issue: str) -> bool:
+    """Whether it is to be erased, or was."""
+    return session.get(ErasureRow, issue) is not None
 
 
 async def waiting(

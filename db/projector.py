@@ -206,8 +206,6 @@ class _Projection:
         found = words(fresh[0].event)
         if row is None:
             row = self._new_row(start, {**columns(state), **found})
-            if self.notify and not state.root:
-                put_alarm(self.session, "unsigned-issue", self.issue, {"rules": self.rules_version}, self.now)
         else:
             _set(self.session, row, {**columns(state), **found})
         if found:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.types import Receive
 
 from api import examples, views
+from api.answers import KeptView, PicturesView
 from api.attachments import Attachment, Attachments
 from api.limits import read_body
 from api.openapi import KNOWN, answers
@@ -126,13 +127,13 @@ def register(app: FastAPI) -> None:
     body = {"required": True, "content": dict.fromkeys(KINDS, binary)}
     taken = answers(
         201, {"attachment": examples.PICTURE}, "Kept", Unauthenticated, Forbidden, NotFound, Refused, TooLarge, Invalid,
-        TooMany, Unavailable,
+        TooMany, Unavailable, model=KeptView,
     )  # fmt: skip
     app.post(
         path, status_code=201, responses=taken, operation_id="attach",
         openapi_extra={**KNOWN, "requestBody": body}, **options,
     )(add)  # fmt: skip
-    shown = answers(200, examples.PICTURES, "The pictures", *_READING)
+    shown = answers(200, examples.PICTURES, "The pictures", *_READING, model=PicturesView)
     app.get(path, responses=shown, operation_id="attachments", openapi_extra=KNOWN, **options)(listed)
     shown = answers(200, None, "The picture", *_READING)
     shown[200]["content"] = dict.fromkeys(_ENDINGS, binary)

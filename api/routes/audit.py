@@ -20,7 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.background import BackgroundTask
 
 from api import examples
-from api.limits import unfit
+from api.answers import DiffView, FiguresView, HeadView, ProofView, ThenView, VerdictsView, VerdictView
+from api.limits import FIT, unfit
 from api.openapi import STAFF, answers
 from api.problems import Invalid, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
 from api.readmodel import SqlDown
@@ -54,8 +55,12 @@ _WRITERS: Final[Mapping[str, tuple[Callable[..., Any], str]]] = {
     "ocel": (write_ocel, "application/json"),
     "xes": (write_xes, "application/xml"),
 }
+_VIEWS: Final[Mapping[str, type[BaseModel]]] = {
+    "head": HeadView, "verdict": VerdictView, "verdicts": VerdictsView, "proof": ProofView, "timeline": ThenView,
+    "diff": DiffView,
+}  # fmt: skip
 
-Words = Annotated[str, Query(alias="query", max_length=_LONGEST)]
+Words = Annotated[str, Query(alias="query", max_length=_LONGEST, json_schema_extra={"pattern": FIT})]
 Many = Annotated[int, Query(ge=1, le=50)]
 """Strict replays take tens of milliseconds each."""
 
@@ -66,7 +71,7 @@ class WhatIfBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     policy: Annotated[str, Field(min_length=1, max_length=20_000)]
-    query: Annotated[str, Field(max_length=_LONGEST)] = ""
+    query: Annotated[str, Field(max_length=_LONGEST, json_schema_extra={"pattern": FIT})] = ""
 
 
 _WhatIf = Annotated[WhatIfBody, Body(openapi_examples={"pack": {"value": examples.WHAT_IF}})]
@@ -263,7 +268,9 @@ async def _answered(work: Awaitable[T]) -> T:
 def register(app: FastAPI) -> None:
     """Adds the routes."""
     options: dict[str, Any] = {"tags": ["audit"], "openapi_extra": STAFF}
-    shown = {name: answers(200, example, text, *_READING) for name, example, text in examples.AUDIT}
+    shown = {
+        name: answers(200, example, text, *_READING, model=_VIEWS[name]) for name, example, text in examples.AUDIT
+    }
     files = {"bundle": ("application/zip",), "mining": tuple(media for _, media in _WRITERS.values())}
     for name, media in files.items():
         shown[name] = answers(200, None, "A file", *_READING)
@@ -274,7 +281,7 @@ def register(app: FastAPI) -> None:
     app.get("/v1/audit/verdicts", responses=shown["verdicts"], operation_id="audit_verdicts", **options)(verdicts)
     app.get("/v1/audit/bundle", responses=shown["bundle"], operation_id="audit_bundle", **options)(bundle)
     app.get("/v1/audit/mining", responses=shown["mining"], operation_id="audit_mining", **options)(mining)
-    given = answers(200, examples.FIGURES, "The figures", *_READING, TooLarge)
+    given = answers(200, examples.FIGURES, "The figures", *_READING, TooLarge, model=FiguresView)
     app.post("/v1/audit/whatif", responses=given, operation_id="audit_whatif", **options)(whatif)
     one = "/v1/audit/issues/{issue}"
     app.get(f"{one}/verdict", responses=shown["verdict"], operation_id="audit_verdict", **options)(verdict)

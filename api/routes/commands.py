@@ -9,6 +9,7 @@ from fastapi import Body, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from api import codes, examples, views
+from api.answers import AppliedView, QueuedView, ReceiptView
 from api.commands import Applied, Wanted
 from api.headers import CommandKeyHeader, MatchHeader, command_key, expected_version
 from api.identity import Caller
@@ -118,14 +119,17 @@ async def receipt(command: Annotated[str, Depends(command_id)], who: Known, use:
 
 def register(app: FastAPI) -> None:
     """Adds the routes."""
-    given = answers(200, examples.APPLIED, "It took effect", *_PROBLEMS)
-    later = answers(202, examples.QUEUED, "It is durable and will be dealt with; ask for its receipt")
+    given = answers(200, examples.APPLIED, "It took effect", *_PROBLEMS, model=AppliedView)
+    later = answers(
+        202, examples.QUEUED, "It is durable and will be dealt with; ask for its receipt", model=QueuedView
+    )  # fmt: skip
     for name, shape in COMMANDS.items():
         app.post(
             f"/v1/issues/{{issue}}/commands/{name}", responses={**given, **later}, tags=["commands"],
             operation_id=name, summary=name, description=shape.model.__doc__, openapi_extra=KNOWN,
         )(_route(shape))  # fmt: skip
-    shown = answers(200, examples.RECEIPT, "The receipt", Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
+    problems = (Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
+    shown = answers(200, examples.RECEIPT, "The receipt", *problems, model=ReceiptView)
     app.get("/v1/commands/{command}", responses=shown, tags=["commands"], operation_id="receipt", openapi_extra=KNOWN)(
         receipt
     )

@@ -7,7 +7,7 @@ from fastapi import Body, Depends, FastAPI
 from fastapi.responses import JSONResponse, Response
 
 from api import examples, views
-from api.answers import IssueView, TakenView
+from api.answers import IssueView, NextView, TakenView, TimelineView
 from api.headers import KeyHeader, NoneMatchHeader, uuid_key
 from api.identity import Caller
 from api.models import ReportBody
@@ -100,7 +100,7 @@ def register(app: FastAPI) -> None:
     shown = answers(200, examples.ISSUE, "The issue", *_READING, model=IssueView)
     shown[304] = {"description": "It is as `If-None-Match` says"}
     app.get("/v1/issues/{issue}", responses=shown, operation_id="issue", **options)(read)
-    shown = answers(200, examples.NEXT, "The next step", *_READING)
+    shown = answers(200, examples.NEXT, "The next step", *_READING, model=NextView | None)
     app.get("/v1/issues/{issue}/next", responses=shown, operation_id="next", **options)(following)
-    shown = answers(200, examples.TIMELINE, "The events", *_READING)
+    shown = answers(200, examples.TIMELINE, "The events", *_READING, model=TimelineView)
     app.get("/v1/issues/{issue}/timeline", responses=shown, operation_id="timeline", **options)(timeline)

@@ -7,7 +7,9 @@ from fastapi import Depends, FastAPI, Query
 from fastapi.responses import JSONResponse, Response
 
 from api import examples, views
-from api.limits import unfit
+from api.answers import AccessView, IssueView
+from api.answers import Page as PageView
+from api.limits import FIT, unfit
 from api.openapi import STAFF, answers
 from api.problems import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from api.readmodel import SqlDown
@@ -22,7 +24,7 @@ from domain.vocabulary import Category, Level, Status
 from domain.wire import format_time
 
 _LONGEST: int = 200
-Word = Annotated[str | None, Query(max_length=_LONGEST)]
+Word = Annotated[str | None, Query(max_length=_LONGEST, json_schema_extra={"pattern": FIT})]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Moment = Annotated[datetime | None, Query(alias="from")]
 Until = Annotated[datetime | None, Query()]
@@ -138,9 +140,10 @@ def _view(page: Page) -> dict[str, Any]:
 def register(app: FastAPI) -> None:
     """Adds the routes."""
     options: dict[str, Any] = {"tags": ["lists"], "openapi_extra": STAFF}
-    shown = answers(200, examples.PAGE, "A page", Unauthenticated, Invalid, TooMany, Unavailable)
+    problems = (Unauthenticated, Invalid, TooMany, Unavailable)
+    shown = answers(200, examples.PAGE, "A page", *problems, model=PageView[IssueView])
     app.get("/v1/issues", responses=shown, operation_id="issues", **options)(listed)
-    shown = answers(200, examples.PAGE, "A page", Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
+    shown = answers(200, examples.PAGE, "A page", *problems, NotFound, model=PageView[IssueView])
     app.get("/v1/worklist", responses=shown, operation_id="worklist", **options)(worklist)
-    shown = answers(200, examples.ACCESS, "A page", Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
+    shown = answers(200, examples.ACCESS, "A page", *problems, NotFound, model=PageView[AccessView])
     app.get("/v1/access", responses=shown, operation_id="access", **options)(access)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
 from api import examples
+from api.answers import CodeSentView, ProvenView
 from api.openapi import answers
 from api.phones import Phones, normalised
 from api.problems import Invalid, TooLarge, TooMany, Unauthenticated, Unavailable
@@ -71,7 +72,8 @@ def register(app: FastAPI) -> None:
         "tags": ["phones"], "openapi_extra": {"security": [{}]}, "dependencies": [Depends(anybody)],
     }  # fmt: skip
     problems = (Unauthenticated, TooLarge, Invalid, TooMany, Unavailable)
-    taken = answers(202, examples.CODE_SENT, "A code is sent, unless there were too many", *problems)
+    text = "A code is sent, unless there were too many"
+    taken = answers(202, examples.CODE_SENT, text, *problems, model=CodeSentView)
     app.post("/v1/phones", status_code=202, responses=taken, operation_id="phone", **options)(send)
-    shown = answers(200, examples.PROVEN, "The token", *problems)
+    shown = answers(200, examples.PROVEN, "The token", *problems, model=ProvenView)
     app.post("/v1/phones/verify", responses=shown, operation_id="phone_verify", **options)(verify)

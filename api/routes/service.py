@@ -1,11 +1,14 @@
 """Routes for operators and programs: is it alive, is it ready, what does it count, what does a problem mean."""
 
+from typing import Any
+
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from api.answers import AliveView, ProblemView, ReadyView
 from api.openapi import answers
-from api.problems import PREFIX, TYPES, NotFound
+from api.problems import PREFIX, TYPES, NotFound, Problem
 from api.routes.issues import Use
 
 _CHECKS = {"temporal": True, "database": True, "clock": True}
@@ -33,18 +36,24 @@ async def problem(name: str) -> Response:
     kind = TYPES.get(name)
     if kind is None:
         raise NotFound
+    return JSONResponse(_about(kind))
+
+
+def _about(kind: type[Problem]) -> dict[str, Any]:
     about = " ".join((kind.__doc__ or kind.title).split())
-    return JSONResponse({"type": PREFIX + kind.type, "title": kind.title, "status": kind.status, "about": about})
+    return {"type": PREFIX + kind.type, "title": kind.title, "status": kind.status, "about": about}
 
 
 def register(app: FastAPI) -> None:
     """Adds the routes."""
-    app.get("/healthz", responses=answers(200, {"status": "ok"}, "It lives"), tags=["service"])(healthz)
+    alive = answers(200, {"status": "ok"}, "It lives", model=AliveView)
+    app.get("/healthz", responses=alive, tags=["service"])(healthz)
     missing = {"ready": False, "checks": {**_CHECKS, "database": "does not answer"}}
     ready = {
-        **answers(200, {"ready": True, "checks": _CHECKS}, "Ready"), **answers(503, missing, "Not ready, and why")
+        **answers(200, {"ready": True, "checks": _CHECKS}, "Ready", model=ReadyView),
+        **answers(503, missing, "Not ready, and why", model=ReadyView),
     }  # fmt: skip
     app.get("/readyz", responses=ready, tags=["service"])(readyz)
     app.get("/metrics", tags=["service"], response_class=Response)(metrics)
-    shown = answers(200, {"type": "/problems/stale", "title": TYPES["stale"].title, "status": 412}, "It", NotFound)
+    shown = answers(200, _about(TYPES["stale"]), "It", NotFound, model=ProblemView)
     app.get("/problems/{name}", responses=shown, tags=["service"])(problem)

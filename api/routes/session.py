@@ -8,6 +8,7 @@ from fastapi import Body, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.answers import SessionView
 from api.identity import acting, appointments
 from api.oidc import is_loopback
 from api.openapi import answers
@@ -142,7 +143,7 @@ def register(app: FastAPI) -> None:
     app.get("/session/callback", include_in_schema=False)(callback)
     app.post("/session/logout", include_in_schema=False)(logout)
     problems = (Unauthenticated, TooMany, Unavailable)
-    shown = answers(200, _EXAMPLE, "Signed in", *problems)
+    shown = answers(200, _EXAMPLE, "Signed in", *problems, model=SessionView)
     app.get("/session", responses=shown, tags=["session"], operation_id="session")(who)
-    chosen = answers(200, _EXAMPLE, "Chosen", *problems, Forbidden, TooLarge, Invalid)
+    chosen = answers(200, _EXAMPLE, "Chosen", *problems, Forbidden, TooLarge, Invalid, model=SessionView)
     app.post("/session/acting", responses=chosen, tags=["session"], operation_id="session_acting")(act)

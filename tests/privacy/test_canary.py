@@ -1,23 +1,161 @@
-"""What is personal is found nowhere but under its key and in the rows that may hold it; once erased, nowhere at all."""
+"""What is personal is found nowhere but under its key and in the rows that may hold it; once erased, nowhere at all.
 
+A canary is in every personal field of every command, and every command has been taken.
+"""
+
+import base64
+import contextlib
+import json
+import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+import domain.commands as c
+from audit.run import Report as Audited
+from audit.run import Source, lines, verify_all, verify_log
+from db.tables import AttachmentRow, IssueRow, SearchTerm
+from domain.commands import SIGNALS
+from security.vault import ERASED
+from support.canary import Canaries, forms
 from support.planted import Planted, parts, planted
+from support.postgres import fresh_database, shared_server
+
+ROWS = {"issues.words"}
+"""The only column that may hold what was reported, so that it can be looked for."""
+FILES = {"jiesu.db", "jiesu.db-wal"}
+WORDS = re.compile(r"report [0-9]+\.(description|location): UTF-8: .*", re.DOTALL)
+"""All that may stand there."""
+LEFT = ("kind", "at", "clause", "due", "was_due", "held", "level")
+"""Of an event, for statistics."""
 
 
-@pytest.fixture(scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Planted]:
-    async with planted(tmp_path_factory.mktemp("planted")) as made:
-        for life in parts():
-            await made.live(life)
-        await made.sealed()
-        yield made
+@dataclass
+class Phases:
+    """The same installation before and after everything was erased."""
+
+    stage: Planted
+    before: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    after: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    told: list[Any] = field(default_factory=list[Any])
+    told_after: list[Any] = field(default_factory=list[Any])
+    pictures: list[int] = field(default_factory=list[int])
+    audited: Audited | None = None
+    found: int = 0
+    found_after: int = 0
 
 
-async def test_it_lies_only_where_it_may(stage: Planted) -> None:
-    found = await stage.leaks()
-    for where, hits in found.items():
-        print(where, len(hits), hits[:2])
-    assert not found
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+async def phases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Phases]:
+    with contextlib.ExitStack() as stack:
+        url = ""
+        if request.param == "postgresql":
+            url = stack.enter_context(fresh_database(shared_server(request.config)))
+        async with planted(tmp_path_factory.mktemp("planted"), url) as stage:
+            yield await play(stage)
+
+
+async def play(stage: Planted) -> Phases:
+    """Everything that tests look at, in the order in which it happens."""
+    found = Phases(stage)
+    for life in parts():
+        await stage.live(life)
+    await stage.turned_away()
+    await stage.phone()
+    await stage.sealed()
+    looked_for = next(text for text, where in stage.canaries.planted.items() if where == "report 1.description")
+    found.found = await stage.find(looked_for)
+    found.told = await stage.timelines()
+    found.before = await stage.leaks()
+    privacy = stage.privacy()
+    await privacy.ask(stage.issues, "request")
+    assert sorted((await privacy.carry_out()).erased) == sorted(stage.issues)
+    found.told_after = await stage.timelines()
+    found.found_after = await stage.find(looked_for)
+    found.pictures = await stage.pictures()
+    found.after = await stage.leaks()
+    found.audited = Audited("all", datetime.now(UTC))
+    source = Source(stage.system.url, stage.system.archive.url)
+    await verify_all(source, found.audited, workers=1)
+    await verify_log(source, stage.system.heads, None, found.audited)
+    return found
+
+
+def test_a_canary_is_found_in_every_form() -> None:
+    canaries = Canaries()
+    text, phone = canaries.plant("here"), canaries.phone("there")
+    for planted_text in (text, phone):
+        for _, data in forms(planted_text):
+            for before in (b"", b"x", b"xy"):
+                assert canaries.found(before + data)
+    for before in ("", "x", "xy"):
+        assert canaries.found(base64.b64encode(f"{before}{text}z".encode()))
+        assert canaries.found(base64.urlsafe_b64encode(f"{before}{phone}z".encode()))
+    assert canaries.found(json.dumps({"a": f"b{text}"}).encode())
+    assert canaries.found(f"before {text} after".encode())[0].startswith("here: UTF-8")
+    assert canaries.found(b"nothing of it") == []
+
+
+def test_every_personal_field_is_planted(phases: Phases) -> None:
+    kinds: dict[str, type[Any]] = {**SIGNALS, "report": c.Report}
+    wanted = {(name, each.name) for name, kind in kinds.items() for each in fields(kind) if each.metadata.get("personal")}
+    places = phases.stage.canaries.planted.values()
+    given = {(found[1], found[2]) for where in places if (found := re.fullmatch(r"issue \d+, (\w+)\.(\w+).*", where))}
+    given |= {("report", found[1]) for where in places if (found := re.fullmatch(r"report \d+\.(\w+).*", where))}
+    assert given == wanted
+    assert {"report 1.contact.name", "report 1.contact.phone"} <= set(places)
+    assert {"subject", "picture, comment", "picture, EXIF", "phone"} <= set(places)
+
+
+def test_all_of_it_was_taken_and_can_be_read_by_those_who_may(phases: Phases) -> None:
+    told = json.dumps(phases.told, ensure_ascii=False)
+    planted_texts = phases.stage.canaries.planted.items()
+    hidden = [where for text, where in planted_texts if re.match(r"(report|issue) \d", where) and text not in told]
+    assert hidden == []
+    assert phases.found == 1
+
+
+def test_it_lies_only_where_it_may(phases: Phases) -> None:
+    assert phases.before.keys() <= ROWS | FILES
+    assert ROWS <= phases.before.keys(), "or nothing was looked at"
+    assert [hit for hits in phases.before.values() for hit in hits if not WORDS.match(hit)] == []
+
+
+def test_once_erased_it_is_nowhere(phases: Phases) -> None:
+    assert phases.after == {}
+
+
+async def test_once_erased_nothing_leads_to_it(phases: Phases) -> None:
+    assert phases.found_after == 0
+    assert phases.pictures == [0] * len(phases.stage.issues)
+    async with phases.stage.system.database.read() as session:
+        for table in (SearchTerm, AttachmentRow):
+            held = set(await session.scalars(select(table.issue)))
+            assert not held & set(phases.stage.issues)
+        assert set(await session.scalars(select(IssueRow.words).where(IssueRow.id.in_(phases.stage.issues)))) == {""}
+    shelf = phases.stage.system.home / "attachments"
+    assert not [path for path in shelf.rglob("*") if path.is_file()]
+
+
+def test_what_happened_when_stays_for_statistics(phases: Phases) -> None:
+    for before, after in zip(phases.told, phases.told_after, strict=True):
+        assert before["minutes"] == after["minutes"]
+        assert [[each[name] for name in LEFT] for each in before["events"]] == [
+            [each[name] for name in LEFT] for each in after["events"]
+        ]
+        first, last = after["events"][0]["data"], after["events"][-1]
+        assert first["description"] == first["location"] == first["contact"]["phone"] == ERASED
+        assert last["kind"] == "closed"
+
+
+def test_an_auditor_finds_everything_in_order_and_says_what_was_erased(phases: Phases) -> None:
+    audited = phases.audited
+    assert audited is not None
+    assert audited.findings == []
+    assert audited.erased == audited.issues == len(phases.stage.issues)
+    assert audited.commands > audited.issues
+    assert "verified, content erased" in "\n".join(lines(audited))

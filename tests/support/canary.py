@@ -60,7 +60,11 @@ class Canaries:
     @property
     def patterns(self) -> Mapping[bytes, str]:
         own = {text for text in self.planted if not text.startswith(HEAD)}
-        return {data: f"{form} of {text}" for text in {HEAD, self.mark, *own} for form, data in forms(text)}
+        found: dict[bytes, str] = {}
+        for text in {HEAD, self.mark, *own}:
+            for form, data in forms(text):
+                found.setdefault(data, form)
+        return found
 
     def found(self, data: bytes) -> list[str]:
         """What of them is in the data, and where it was planted, as far as that can be told."""

@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import logging
+import re
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ from security.master import MasterKeys
 from security.namespace import NamespaceKeys
 from security.vault import Vault
 from shelf import Shelf
-from support.canary import Canaries
+from support.canary import HEAD, Canaries
 from support.system import Answer, System
 from support.temporal import dev_server
 
@@ -110,7 +111,7 @@ class Planted:
 
     async def report(self) -> str:
         """A new issue, by a resident with a token."""
-        self.subject = self.subject or self.canaries.plant("subject").replace("金丝雀", "")
+        self.subject = self.subject or self.canaries.plant("subject").removeprefix(HEAD)
         sent = c.Report("", cast("Any", None), "leak", "", contact=ContactDetails())
         texts: dict[str, str] = {}
         change_personal(sent, lambda path, _: texts.setdefault(path, self._of_report(path)))
@@ -144,12 +145,63 @@ class Planted:
             assert answer.status == 200, (type(body), answer.body)
         return issue
 
+    async def turned_away(self) -> None:
+        """What has no effect carries texts as well: refused, sent while nobody works, or not understood."""
+        system, issue = self.system, await self.report()
+        assert (await self.give(issue, RESIDENT, c.Confirm("solved", "satisfied"))).status == 409
+        assert (await self.give(issue, "auditor", c.Comment())).status == 403
+        text = self.canaries.plant("not understood")
+        for name, body in (("comment", {"text": text, "surname": text}), ("wait", {"reason": text}),
+                           ("comment", {"text": f"sealed:{text}:x"}), ("frobnicate", {"text": text}),
+                           ("comment", {text: text})):  # fmt: skip
+            assert (await system.send(issue, name, self.headers(RESIDENT), **body)).status in (404, 422)
+        for name in ("text", "description"):
+            assert (await system.report(self.headers(RESIDENT), **{name: text + "\x00"})).status == 422
+        for code in (text.removeprefix(HEAD), ""):
+            answer = await system.get(f"/v1/issues/{issue}/timeline", {"X-Tracking-Code": code})
+            assert answer.status in (401, 404)
+        assert (await system.get("/v1/issues", {"Authorization": f"Bearer {text[3:]}"})).status == 401
+        await system.stop_worker()
+        planted = self.plant(c.Confirm("solved", "satisfied"), f"issue {len(self.issues)}, confirm")
+        plain = dump(planted)
+        assert (await system.send(issue, "confirm", self.headers(RESIDENT), **plain)).status == 202
+        assert (await system.send(issue, "reject", self.headers("community"), reason=text)).status == 202
+        await system.start_worker()
+
+    async def phone(self) -> None:
+        """Somebody proves a phone and reports with it."""
+        number = self.canaries.phone("phone")
+        client = self.system.client
+        assert (await client.post("/v1/phones", json={"phone": number})).status_code == 202
+        (said,) = re.findall(r"验证码 ([0-9]{6})", self.system.texts.read_text("utf-8"))
+        proof = {"phone": number, "code": said}
+        answer = await client.post("/v1/phones/verify", json=proof)
+        assert (await client.post("/v1/phones/verify", json=proof)).status_code == 422
+        holder = {"Authorization": f"Bearer {answer.json()['token']}"}
+        assert (await self.system.report(holder, compound=COMPOUND)).status == 201
+
+    async def find(self, text: str) -> int:
+        """How many issues are found by a text."""
+        answer = await self.system.get("/v1/issues", self.headers("community"), q=text)
+        return len(answer["items"])
+
+    async def timelines(self) -> list[Any]:
+        """As the reporter reads them."""
+        resident = self.headers(RESIDENT)
+        return [(await self.system.get(f"/v1/issues/{each}/timeline", resident)).body for each in self.issues]
+
+    async def pictures(self) -> list[int]:
+        """How many the reporter sees of each issue."""
+        resident = self.headers(RESIDENT)
+        answers = [await self.system.get(f"/v1/issues/{each}/attachments", resident) for each in self.issues]
+        return [len(answer["items"]) for answer in answers]
+
     async def picture(self, issue: str) -> None:
         """One that says in its metadata what nobody is to know."""
         said = PngInfo()
         said.add_text("Comment", self.canaries.plant("picture, comment"))
         exif = Image.Exif()
-        exif[0x010E] = self.canaries.plant("picture, EXIF").replace("金丝雀", "")
+        exif[0x010E] = self.canaries.plant("picture, EXIF").removeprefix(HEAD)
         held = io.BytesIO()
         Image.new("RGB", (40, 30), "navy").save(held, "PNG", pnginfo=said, exif=exif)
         headers = {**self.headers(RESIDENT), "Content-Type": "image/png"}
@@ -179,7 +231,7 @@ class Planted:
         database = self.system.database
         return Privacy(
             database, self.system.keys.vault, StoredPictures(database, Shelf((self.system.home / "attachments").as_uri())),
-            rules,
+            rules, 400,
         )  # fmt: skip
 
     # Everything that is put out

@@ -1,0 +1,126 @@
+"""A signal that did not come through the API has no effect, whoever made it up, and is on the record as rejected."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from activities.contract import PREFIX, TASK_QUEUE, Start
+from api.gateway import envelope
+from domain.commands import Accept, Actor, Authority, Command
+from domain.issue import RULES_VERSION
+from domain.pins import pins_digest
+from domain.wire import dump, format_time, truncate
+from policies.loader import load_pack
+from security.keys import Keys
+from signalling import signal
+from support.golden import PLACE
+from support.system import System
+
+STAFF = Actor("p1", "property", "demo-property")
+GRANT = Authority("property", "demo-property", compound="demo")
+Forge = Callable[[System, str, str], dict[str, Any]]
+
+
+def command(**change: Any) -> dict[str, Any]:
+    given = Command(str(uuid.uuid4()), truncate(datetime.now(UTC)), STAFF, Accept(), grants=(GRANT,))
+    return {**envelope(given), **change}
+
+
+def unsigned(_: System, __: str, ___: str) -> dict[str, Any]:
+    return command()
+
+
+def by_another_root(system: System, issue: str, root: str) -> dict[str, Any]:
+    signer = Keys.ephemeral().signer
+    return signer.sign(signer.root, issue, "accept", command())
+
+
+def for_another_issue(system: System, issue: str, root: str) -> dict[str, Any]:
+    return system.keys.signer.sign(root, "another", "accept", command())
+
+
+def as_another_command(system: System, issue: str, root: str) -> dict[str, Any]:
+    return system.keys.signer.sign(root, issue, "decline", command())
+
+
+def altered(system: System, issue: str, root: str) -> dict[str, Any]:
+    signed = system.keys.signer.sign(root, issue, "accept", command())
+    return {**signed, "actor": {**signed["actor"], "person": "somebody-else"}}
+
+
+def with_more_grants(system: System, issue: str, root: str) -> dict[str, Any]:
+    signed = system.keys.signer.sign(root, issue, "accept", command(grants=[]))
+    return {**signed, "grants": [dump(GRANT)]}
+
+
+def outside_the_certificate(system: System, issue: str, root: str) -> dict[str, Any]:
+    later = truncate(datetime.now(UTC)) + timedelta(days=3)
+    return system.keys.signer.sign(root, issue, "accept", command(at=format_time(later)))
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        unsigned, by_another_root, for_another_issue, as_another_command, altered, with_more_grants,
+        outside_the_certificate,
+    ],
+)  # fmt: skip
+async def test_row_12_a_signal_around_the_api_is_rejected(system: System, forge: Forge) -> None:
+    taken = await system.report()
+    issue, before = taken["id"], await state(system, taken["id"])
+    await signal(system.temporal, issue, "accept", forge(system, issue, before["root"]))
+    timeline = await system.until(
+        f"/v1/issues/{issue}/timeline", system.staff, lambda found: found["events"][-1]["kind"] == "rejected_signal"
+    )
+    assert [event["kind"] for event in timeline["events"]] == ["reported", "dispatched", "rejected_signal"]
+    assert (await system.get(f"/v1/issues/{issue}", system.staff))["status"] == "dispatched"
+    given = await system.give(issue, "accept", system.staff)
+    assert (given.status, given["issue"]["status"]) == (200, "accepted")
+
+
+async def test_row_12_what_was_signed_once_is_not_taken_twice(system: System) -> None:
+    issue = (await system.report())["id"]
+    root = (await state(system, issue))["root"]
+    signed = system.keys.signer.sign(root, issue, "accept", command())
+    await signal(system.temporal, issue, "accept", signed)
+    await system.until(f"/v1/issues/{issue}", system.staff, lambda found: found["status"] == "accepted")
+    await signal(system.temporal, issue, "accept", signed)
+    await system.give(issue, "arrive", system.staff, assessment="minor")
+    events = (await system.get(f"/v1/issues/{issue}/timeline", system.staff))["events"]
+    assert [event["kind"] for event in events].count("accepted") == 1
+
+
+def nothing(report: dict[str, Any]) -> dict[str, Any]:
+    return report
+
+
+def own_root(report: dict[str, Any]) -> dict[str, Any]:
+    return {**report, "body": {**report["body"], "root": "A" * 43}}
+
+
+@pytest.mark.parametrize("forge", [nothing, own_root])
+async def test_row_12_a_start_around_the_api_comes_to_nothing(
+    system: System, forge: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    issue, policy = uuid.uuid4().hex[:26], load_pack("demo")
+    body = {"number": "JS-FORGE-D0000", "place": PLACE, "category": "leak", "description": "不存在的事"}
+    body["pins"] = pins_digest(policy, (), RULES_VERSION)
+    report = {
+        "id": str(uuid.uuid4()), "at": format_time(truncate(datetime.now(UTC))), "body": body,
+        "actor": {"person": "anonymous", "role": "resident"},
+    }  # fmt: skip
+    start = Start(issue, dump(policy), [], RULES_VERSION, forge(report))
+    handle = await system.temporal.start_workflow("Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE)
+    assert "forged" in await asyncio.wait_for(handle.result(), 20)
+    assert (await system.get(f"/v1/issues/{issue}", system.street)).status == 404
+
+
+async def state(system: System, issue: str) -> dict[str, Any]:
+    found = await system.temporal.get_workflow_handle(PREFIX + issue).query("snapshot")
+    assert json.dumps(found)
+    return found["state"]
