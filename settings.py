@@ -6,49 +6,37 @@ A mistyped variable would otherwise be ignored in silence, so an unknown one sto
 import contextlib
 import difflib
 import os
-import re
 import secrets
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from setting_values import (
+    RATES,
+    Address,
+    DatabaseUrl,
+    Host,
+    Hosts,
+    LogLevel,
+    ObjectStore,
+    Organisations,
+    Origins,
+    Place,
+    Port,
+    PublicUrl,
+    Rates,
+    Secret,
+    codes,
+    is_local,
+)
 
 PREFIX: Final = "JIESU_"
 TEST_PREFIX: Final = "JIESU_TEST_"
 LOOPBACK: Final = "127.0.0.1"
-_DRIVERS: Final = {
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "postgresql+psycopg": "postgresql+psycopg",
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-}
-_SHORTEST_SECRET: Final = 32
-RATES: Final = {
-    "report": "1200/hour",
-    "command": "600/minute",
-    "issue": "60/minute",
-    "code": "300/hour",
-    "phone": "10/hour",
-    "sms": "1000/hour",
-    "upload": "120/hour",
-    "reveal": "60/hour",
-    "export": "60/hour",
-}
-"""How often what is dear may be done: issues reported by a person, or without a token from an address; commands given by
-a person, and to one issue by all; wrong tracking codes from an address; codes sent to a phone, and to all
-phones; uploads, whole phone
-numbers shown to, and exports made for, a person."""
-_RATE: Final = re.compile(r"([1-9][0-9]{0,6})/(second|minute|hour|day)|off")
-_HOST: Final = re.compile(r"[0-9A-Za-z._:-]{1,253}")
-_ORIGIN: Final = re.compile(r"https?://[0-9a-z.-]{1,253}(:[0-9]{1,5})?")
-_CODE: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class SettingsError(ValueError):
@@ -60,69 +48,57 @@ def _default_home() -> Path:
     return (here if (here / "pyproject.toml").exists() else Path.cwd()) / ".jiesu"
 
 
-def _absolute(path: Path) -> Path:
-    home = path.expanduser().resolve()
-    # Both databases live below it and are named by URLs, in which these would end or change the path.
-    if any(sign in str(home) for sign in "?#%") or not str(home).isprintable():
-        raise ValueError("must be a path without ? # % and control characters")
-    return home
-
-
-def _codes(text: str) -> list[str]:
-    return [code.strip() for code in text.split(",") if code.strip()]
-
-
 class Settings(BaseSettings):
     """One field per variable: `api_port` is `JIESU_API_PORT`. Build it with `load_settings`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
-    home: Annotated[Path, AfterValidator(_absolute)] = Field(default_factory=_default_home)
-    api_host: str = LOOPBACK
+    home: Place = Field(default_factory=_default_home)
+    api_host: Host = LOOPBACK
     api_port: Port = 8000
     temporal_port: Port = 7233
     temporal_ui_port: Port = 8233
-    temporal_address: str | None = None
+    temporal_address: Address | None = None
     """`host:port` of a Temporal run elsewhere; without it the embedded dev server is meant."""
     temporal_namespace: str = "default"
-    database_url: SecretStr = SecretStr("")
+    database_url: DatabaseUrl = SecretStr("")
     """Without it, SQLite under the home."""
-    archive: str | None = None
+    archive: ObjectStore | None = None
     """Where the histories of closed issues are kept for ever: a folder, or ``s3://bucket/prefix``."""
-    attachments: str | None = None
+    attachments: ObjectStore | None = None
     """Where pictures are kept, sealed: a folder, or ``s3://bucket/prefix``."""
-    heads: Annotated[Path, AfterValidator(_absolute)] | None = None
+    heads: Place | None = None
     """The folder, outside the database, into which the log's signed heads are put."""
-    head_recipients: str | None = None
+    head_recipients: Organisations | None = None
     """The organisations that are sent each head, by code, with commas between them."""
-    seal_keys: Annotated[Path, AfterValidator(_absolute)] | None = None
+    seal_keys: Place | None = None
     """The folder of the key that signs heads."""
-    signing_keys: Annotated[Path, AfterValidator(_absolute)] | None = None
+    signing_keys: Place | None = None
     """The folder of the key with which this process signs commands, and of its certificates."""
-    namespace_keys: Annotated[Path, AfterValidator(_absolute)] | None = None
+    namespace_keys: Place | None = None
     """The file of the keys with which everything in Temporal is encrypted."""
-    master_keys: Annotated[Path, AfterValidator(_absolute)] | None = None
+    master_keys: Place | None = None
     """The file of the master keys that wrap the keys of issues."""
-    key_store: SecretStr = SecretStr("")
+    key_store: DatabaseUrl = SecretStr("")
     """Where the keys of issues lie: a database of their own, never the read model."""
-    codec_origins: str | None = None
+    codec_origins: Origins | None = None
     """The origins of Temporal's user interface, whose pages may have payloads decrypted, with commas between them."""
-    webhooks: Annotated[Path, AfterValidator(_absolute)] | None = None
+    webhooks: Place | None = None
     """The file of the webhooks by which organisations are told what concerns them."""
     sms_url: SecretStr = SecretStr("")
     """Where texts to phones are handed in; without it, no phone is verified but by those who try the embedded default."""
     sms_secret: SecretStr = SecretStr("")
     """What such texts are signed with."""
-    outgoing_hosts: str | None = None
+    outgoing_hosts: Hosts | None = None
     """The hosts that webhooks and the SMS gateway may call, with commas between them; with a port where it is not 443."""
     outgoing_local: bool = False
     """Whether they may lie on this machine, also without TLS: for trying out, in the embedded default only."""
-    retention: Annotated[Path, AfterValidator(_absolute)] | None = None
+    retention: Place | None = None
     """A TOML file that says for how long what people wrote is kept; without it the product's own rules."""
     log_level: LogLevel = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto`: for people on a terminal, JSON elsewhere."""
-    secret: SecretStr | None = None
+    secret: Secret | None = None
     """From it intake ids and tracking codes derive: all API processes of an installation share one, for ever."""
     local_tokens: bool | None = None
     """Whether tokens signed with the home's own key are accepted; without it, by the embedded default only."""
@@ -133,7 +109,7 @@ class Settings(BaseSettings):
     oidc_client_id: str | None = None
     """As which client of the provider browsers sign in here; without it they cannot."""
     oidc_client_secret: SecretStr = SecretStr("")
-    public_url: str | None = None
+    public_url: PublicUrl | None = None
     """The origin at which browsers see this installation, such as ``https://jiesu.example.org``."""
     embedded_provider: bool | None = None
     """Whether anybody may sign in as anybody, for trying out; without it, by the embedded default on loopback only."""
@@ -144,90 +120,12 @@ class Settings(BaseSettings):
     """Requests a minute that one token's subject, or one tracking code, may send to one API process; 0: no limit."""
     rate_per_address: Annotated[int, Field(ge=0)] = 6000
     """The same for one address, of requests without a token."""
-    rates: str | None = None
+    rates: Rates | None = None
     """Other rates than `RATES`, as ``reveal=30/hour,command=off``; ``off`` for none at all."""
     access_days: Annotated[int, Field(ge=183)] = 400
     """How long it is kept who saw what; half a year is the least."""
     ready_needs_worker: bool = False
     """Whether `/readyz` of the API waits for a polling worker, as it does under `jiesu up`."""
-
-    @field_validator("api_host")
-    @classmethod
-    def _check_host(cls, value: str) -> str:
-        if not _HOST.fullmatch(value):
-            raise ValueError("must be a host's name or address")
-        return value
-
-    @field_validator("temporal_address")
-    @classmethod
-    def _check_address(cls, value: str | None) -> str | None:
-        if value is not None:
-            host, _, port = value.rpartition(":")
-            if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
-                raise ValueError("must look like host:port")
-        return value
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _lower_level(cls, value: object) -> object:
-        return value.lower() if isinstance(value, str) else value
-
-    @field_validator("database_url", "key_store")
-    @classmethod
-    def _check_url(cls, value: SecretStr) -> SecretStr:
-        scheme, separator, rest = value.get_secret_value().partition("://")
-        if not scheme:
-            return value
-        if not separator or scheme not in _DRIVERS:
-            raise ValueError("must begin with postgresql:// or sqlite://")
-        return SecretStr(f"{_DRIVERS[scheme]}://{rest}")
-
-    @field_validator("secret")
-    @classmethod
-    def _check_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < _SHORTEST_SECRET:
-            raise ValueError(f"must have at least {_SHORTEST_SECRET} characters")
-        return value
-
-    @field_validator("rates")
-    @classmethod
-    def _check_rates(cls, value: str | None) -> str | None:
-        if value != "off":
-            for part in _codes(value or ""):
-                name, _, rate = part.partition("=")
-                if name not in RATES or not _RATE.fullmatch(rate):
-                    raise ValueError(f"must be off, or name=number/hour with commas between; names: {', '.join(RATES)}")
-        return value
-
-    @field_validator("archive", "attachments")
-    @classmethod
-    def _check_archive(cls, value: str | None) -> str | None:
-        if value is None or value.startswith(("file:///", "s3://")):
-            return value
-        if "://" in value:
-            raise ValueError("must be a folder, or begin with file:/// or s3://")
-        return _absolute(Path(value)).as_uri()
-
-    @field_validator("outgoing_hosts")
-    @classmethod
-    def _check_hosts(cls, value: str | None) -> str | None:
-        if value is not None and not all(_HOST.fullmatch(host) for host in _codes(value)):
-            raise ValueError("must be names of hosts with commas between them")
-        return value
-
-    @field_validator("head_recipients")
-    @classmethod
-    def _check_recipients(cls, value: str | None) -> str | None:
-        if value is not None and not all(_CODE.fullmatch(code) for code in _codes(value)):
-            raise ValueError("must be codes of organisations with commas between them")
-        return value
-
-    @field_validator("codec_origins")
-    @classmethod
-    def _check_origins(cls, value: str | None) -> str | None:
-        if value is not None and not all(_ORIGIN.fullmatch(origin) for origin in _codes(value)):
-            raise ValueError("must be origins like https://temporal.example with commas between them")
-        return value
 
     @model_validator(mode="after")
     def _check_local(self) -> Self:
@@ -235,19 +133,10 @@ class Settings(BaseSettings):
             raise ValueError(f"{variable('outgoing_local')} is for the embedded default only")
         return self
 
-    @field_validator("public_url")
-    @classmethod
-    def _check_public_url(cls, value: str | None) -> str | None:
-        if value is not None and not _ORIGIN.fullmatch(value):
-            raise ValueError("must be an origin such as https://jiesu.example.org, without a path")
-        if value is not None and value.startswith("http://") and not _is_local(value):
-            raise ValueError("must begin with https://")
-        return value
-
     @model_validator(mode="after")
     def _check_sign_in(self) -> Self:
         issuer = self.oidc_issuer
-        if issuer is not None and not issuer.startswith("https://") and not (self.embedded and _is_local(issuer)):
+        if issuer is not None and not issuer.startswith("https://") and not (self.embedded and is_local(issuer)):
             raise ValueError("JIESU_OIDC_ISSUER must begin with https://")
         if issuer is not None and self.local_tokens:
             raise ValueError("JIESU_LOCAL_TOKENS and JIESU_OIDC_ISSUER exclude each other: one of them says who it is")
@@ -299,8 +188,8 @@ class Settings(BaseSettings):
         """Whether the embedded identity provider is wanted; `api.provider` refuses where it may not be."""
         if self.embedded_provider is not None:
             return self.embedded_provider
-        is_local = _is_local(f"http://{self.api_host}") and _is_local(self.origin)
-        return self.embedded and self.accepts_local_tokens and is_local
+        stays_here = is_local(f"http://{self.api_host}") and is_local(self.origin)
+        return self.embedded and self.accepts_local_tokens and stays_here
 
     @property
     def origin(self) -> str:
@@ -310,7 +199,7 @@ class Settings(BaseSettings):
     @property
     def rates_by_name(self) -> dict[str, str]:
         """Those that are in force, without those that are off."""
-        told = dict(part.split("=") for part in _codes(self.rates or "") if "=" in part)
+        told = dict(part.split("=") for part in codes(self.rates) if "=" in part)
         rates = {} if self.rates == "off" else {**RATES, **told}
         return {name: rate for name, rate in rates.items() if rate != "off"}
 
@@ -329,19 +218,19 @@ class Settings(BaseSettings):
     @property
     def recipients(self) -> tuple[str, ...]:
         """Of heads, each once."""
-        return tuple(dict.fromkeys(_codes(self.head_recipients or "")))
+        return codes(self.head_recipients)
 
     @property
     def ui_origins(self) -> tuple[str, ...]:
         """Of Temporal's user interface."""
         if self.codec_origins is not None:
-            return tuple(dict.fromkeys(_codes(self.codec_origins)))
+            return codes(self.codec_origins)
         return (f"http://{LOOPBACK}:{self.temporal_ui_port}",) if self.embedded_temporal else ()
 
     @property
     def outgoing(self) -> tuple[str, ...]:
         """The hosts that may be called, each once."""
-        return tuple(dict.fromkeys(_codes(self.outgoing_hosts or "")))
+        return codes(self.outgoing_hosts)
 
     @property
     def seal_keys_folder(self) -> Path:
@@ -392,11 +281,6 @@ class Settings(BaseSettings):
         if not self.embedded_database:
             raise SettingsError("JIESU_SECRET must be set where JIESU_DATABASE_URL names a shared database")
         return read_or_create(self.home / "keys" / "secret", lambda: secrets.token_hex(32).encode())
-
-
-def _is_local(address: str) -> bool:
-    """Whether an address without TLS stays on this machine."""
-    return re.fullmatch(r"http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?(/.*)?", address) is not None
 
 
 def variable(field: str) -> str:

@@ -124,31 +124,25 @@ _HEAD: Final = {
     "size": 1042, "root": "5f0c" * 16, "at": "2026-11-24T16:05:00.000Z",
     "note": "city.example/jiesu\n1042\n...\ntime 2026-11-24T16:05:00.000Z\n\n— city.example/jiesu ...\n",
 }  # fmt: skip
+_PROOF: Final = {
+    "issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "record": {"v": 1}, "salt": "a70b" * 16, "leaf": "91d2" * 16, "position": 7,
+    "size": 1042, "root": _HEAD["root"], "proof": ["5f0c" * 16], "head": _HEAD["note"],
+}  # fmt: skip
+_DIFF: Final = {
+    "issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "same": True, "witnesses": ["archive", "sql"],
+    "events": [{"seq": 1, "same": True, "archive": "reported 5f0c1e7b", "sql": "reported 5f0c1e7b"}], "rows": [],
+}  # fmt: skip
 AUDIT: Final[tuple[tuple[str, Any, str], ...]] = (
     ("head", _HEAD, "The head"),
     ("verdict", _VERDICT, "The verdict"),
     ("verdicts", {"items": [_VERDICT], "next_after": None}, "A page of verdicts"),
-    (
-        "proof",
-        {
-            "issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "record": {"v": 1}, "salt": "a70b" * 16, "leaf": "91d2" * 16,
-            "position": 7, "size": 1042, "root": _HEAD["root"], "proof": ["5f0c" * 16], "head": _HEAD["note"],
-        },
-        "The proof",
-    ),
+    ("proof", _PROOF, "The proof"),
     (
         "timeline",
         {"status": "accepted", "level": "property", "responsible": {"lead": "demo-property"}},
         "The issue then",
     ),
-    (
-        "diff",
-        {
-            "issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "same": True, "witnesses": ["archive", "sql"],
-            "events": [{"seq": 1, "same": True, "archive": "reported 5f0c1e7b", "sql": "reported 5f0c1e7b"}], "rows": [],
-        },
-        "The witnesses",
-    ),
+    ("diff", _DIFF, "The witnesses"),
 )
 """Name of the route, example, what the answer is."""
 WHAT_IF: Final = {"policy": "52022", "query": "category=leak since=2026-11-01"}

@@ -46,25 +46,48 @@ _PROBLEM: Final = {
         },
     },
 }  # fmt: skip
+_HEADERS: Final = {
+    "ETag": ("The version of the issue.", {"type": "string", "pattern": '^"[0-9]+"$'}),
+    "Location": ("Where it can be read.", {"type": "string", "pattern": "^/v1/"}),
+    "Retry-After": ("Seconds to wait.", {"type": "integer", "minimum": 1}),
+    "WWW-Authenticate": ("How to say who asks.", {"type": "string"}),
+}
+_OF_PROBLEMS: Final[dict[int, tuple[str, ...]]] = {
+    401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)
+}  # fmt: skip
 _FASTAPIS: Final = ("HTTPValidationError", "ValidationError")
 """Schemas of an answer that is never sent."""
 
 
 def answers(
-    status: int, example: Any, text: str, *problems: type[Problem], model: Any = None
+    status: int, example: Any, text: str, *problems: type[Problem], model: Any = None, headers: tuple[str, ...] = ()
 ) -> Answers:
-    """The answer of a route with its example and its shape, and the problems that it may have."""
-    described: Answers = {status: {"description": text, "content": {"application/json": {"example": example}}}}
+    """The answer of a route with its example, shape and headers, and the problems that it may have."""
+    described: Answers = {
+        status: {"description": text, "content": {"application/json": {"example": example}}, "headers": sent(*headers)}
+    }
     if model is not None:
         described[status]["model"] = model
     for problem in problems:
-        known = described.setdefault(problem.status, {"description": problem.title, "content": {}})
+        known = described.setdefault(
+            problem.status,
+            {"description": problem.title, "content": {}, "headers": sent(*_OF_PROBLEMS.get(problem.status, ()))},
+        )
         body = examples.REFUSED if problem is TYPES["refused"] else _example(problem)
         shown = known["content"].setdefault(
             MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
         )
         shown["examples"][problem.type] = {"value": body}
     return described
+
+
+def sent(*names: str) -> dict[str, Any]:
+    """The headers of these names, which the answer always has."""
+    return {
+        name: {"description": text, "required": True, "schema": schema}
+        for name in names
+        for text, schema in [_HEADERS[name]]
+    }
 
 
 def _example(problem: type[Problem]) -> dict[str, Any]:

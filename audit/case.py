@@ -88,6 +88,9 @@ class Verdict:
     events: int = 0
     findings: tuple[Finding, ...] = ()
     erased: bool = False
+    root: str = ""
+    opened_at: str | None = None
+    """Under which root it was begun, and when, as its history says; None where that cannot be told."""
 
     @property
     def holds(self) -> bool:

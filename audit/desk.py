@@ -1,12 +1,14 @@
 """What an auditor may ask of an installation, once: the command line and the API hand on what it says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import select
+from sqlalchemy.orm import undefer
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -16,10 +18,11 @@ from audit.case import Case, Verdict
 from audit.diff import Diff, compare
 from audit.history import HistoryError, runs_of
 from audit.holdings import Holdings, UnknownError
-from audit.log_check import newest, published, tree_of
+from audit.log_check import Trust, newest, published, tree_of
 from audit.mining.cases import Told, tell
-from audit.notes import Head
+from audit.notes import Head, NoteError
 from audit.refold import Refolded, refold
+from audit.roots import judged, read_roots
 from audit.selection import Selection, moment_of
 from audit.verify import verify
 from db.pinned import calendars_of, policy_of
@@ -53,7 +56,7 @@ class Desk:
             raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
         # In a thread and a loop of its own: a replay would hold up whoever else is served by this one.
         (verdict,) = await asyncio.to_thread(asyncio.run, verify([case], commands=commands))
-        return verdict
+        return judged(verdict, await asyncio.to_thread(self._told))
 
     async def view(self, issue: str, at: str) -> dict[str, Any]:
         """The issue after event number `at`, or as it was known at the time `at`.
@@ -124,6 +127,13 @@ class Desk:
             if found is not None:
                 yield tell(*found)
 
+    def _told(self) -> Mapping[str, datetime]:
+        """The roots that lie beside the heads, by the key that lies there."""
+        try:
+            return read_roots(self.heads, Trust.beside(self.heads))[0]
+        except (NoteError, OSError):  # nothing was published yet
+            return {}
+
     async def _states_in_sql(self, issue: str) -> list[tuple[Event, Issue]]:
         found = await self._in_sql(issue)
         if found is None:
@@ -137,13 +147,14 @@ class Desk:
 
     async def _in_sql(self, issue: str) -> tuple[Issue, list[Event]] | None:
         async with self.holdings.database.read() as session:
-            row = await session.get(IssueRow, issue)
+            row = await session.get(IssueRow, issue, options=[undefer(IssueRow.state)])
             if row is None:
                 return None
             policy = await session.run_sync(policy_of, row.first_policy)
             calendars = await session.run_sync(calendars_of, row.first_calendars)
             bodies = await session.scalars(select(EventRow.body).where(EventRow.issue == issue).order_by(EventRow.seq))
-            return Issue.new(issue, policy, calendars), [load_event(body) for body in bodies]
+            rules: int = row.state.get("rules_version", 1)
+            return Issue.new(issue, policy, calendars, rules), [load_event(body) for body in bodies]
 
     async def _in_temporal(self, issue: str) -> Refolded | None:
         """By Temporal's history; None once it has forgotten it, or where it is not there."""

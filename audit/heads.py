@@ -6,7 +6,7 @@ it is there to show.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from audit.log import Kept
 from audit.log_check import Trust, check_head, check_log, published
 from audit.merkle import Tree
 from audit.notes import Head, NoteError
+from audit.roots import publish_roots
 from db import outbox
 from db.alarms import put_alarm_once
 from db.engine import Database
@@ -43,10 +44,14 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Outlets:
-    """Where heads go: a folder outside the database, and organisations that are sent each of them."""
+    """Where heads go: a folder outside the database, and organisations that are sent each of them.
+
+    `roots` gives those under which commands are signed now, which are told of there as well.
+    """
 
     folder: Path
     recipients: tuple[str, ...] = ()
+    roots: Callable[[], Sequence[str]] = tuple[str, ...]
 
 
 class UnfitError(RuntimeError):
@@ -80,9 +85,10 @@ class DailyHead:
             raise
 
     async def check_key(self) -> None:
-        """At the start of a worker: raises the alarm at once where there is no key to sign with."""
+        """At the start of a worker: tells of the roots, and raises the alarm at once where there is no key to sign with."""
         try:
-            _ = (await asyncio.to_thread(Keyring.open, self._keys)).signer
+            ring, now = await asyncio.to_thread(Keyring.open, self._keys), self._clock()
+            await asyncio.to_thread(publish_roots, ring, self._outlets.folder, self._outlets.roots(), now)
         except KeyringError as error:
             log.error("head.no_key", error=str(error))  # noqa: TRY400
             with contextlib.suppress(SQLAlchemyError):  # the day's head raises it again
@@ -106,6 +112,7 @@ async def publish(database: Database, keyring: Keyring, outlets: Outlets, now: d
     _must_hold(finding for each in known for finding in check_head(name_of(each), each.note, tree, trust))
     # One that was signed, but not put outside before the process was killed.
     await asyncio.to_thread(_export, keyring, known, outlets.folder)
+    await asyncio.to_thread(publish_roots, keyring, outlets.folder, outlets.roots(), at)
     outside = await asyncio.to_thread(published, outlets.folder)
     _must_hold(check_log(leaves, [each.note for each in known], outside, trust))
     head = Head(keyring.name, len(tree), tree.root(), at)

@@ -64,7 +64,7 @@ def _looked_at(report: Report) -> str:
         ("核验范围", "What was asked", escape(report.asked)),
         ("核验时间", "When", escape(format_time(report.at))),
         ("诉求", "Issues", f"{report.issues:,}"),
-        ("其中内容已删除、封印可验", "Of these verified, content erased", f"{report.erased:,}"),
+        ("其中已核验、内容已删除", "Of these verified, content erased", f"{report.erased:,}"),
         ("重演的动作", "Commands replayed", f"{report.commands:,}"),
         ("重算的事件", "Events folded again", f"{report.events:,}"),
         ("日志条目 / 公布的树头", "Leaves / published heads", f"{report.leaves:,} / {report.heads:,}"),
@@ -90,7 +90,7 @@ def _steps(report: Report) -> str:
 
 def _passed(report: Report, step: Step) -> str:
     """What a step without a finding has shown, or that it was not taken."""
-    whole = report.issues > report.erased
+    whole = report.runs > 0
     taken = {
         "commands": report.commands > 0, "rows": report.rows and whole, "seal": report.issues > 0,
         "head": report.heads > 0,

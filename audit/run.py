@@ -8,7 +8,7 @@ import json
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from audit.case import Finding, Verdict
 from audit.holdings import Holdings
 from audit.log_check import Trust, check_log, newest, published
 from audit.notes import NoteError, parse
+from audit.roots import judged, read_roots
 from audit.verify import verify
 from db.engine import Database
 from db.tables import CalendarsRow, HeadRow, IssueRow, PolicyRow, SealRow
@@ -106,8 +107,9 @@ async def verify_all(
     progress: Progress = lambda _, __: None,
     done: Path | None = None,
     workers: int | None = None,
+    told: Mapping[str, datetime] | None = None,
 ) -> None:
-    """Adds every sealed issue (since a time) to the report.
+    """Adds every sealed issue (since a time) to the report, judged by the roots that were `told` of.
 
     `done` is a file in which each finished chunk is noted, and from which an interrupted run goes on; ResumeError if it
     belongs to another question.
@@ -118,7 +120,7 @@ async def verify_all(
     held = notes.read()
     known = {issue: held[issue] for issue in issues if issue in held}
     for verdict in known.values():
-        report.take(verdict)
+        report.take(judged(verdict, told or {}))
     left = [issue for issue in issues if issue not in known]
     progress(len(known), len(issues))
     finished = len(known)
@@ -126,7 +128,7 @@ async def verify_all(
     async for verdicts in spread(partial(_in_process, source), chunks, workers if len(left) > CHUNK else 1):
         notes.add(verdicts)
         for verdict in verdicts:
-            report.take(verdict)
+            report.take(judged(verdict, told or {}))
         finished += len(verdicts)
         progress(finished, len(issues))
     notes.finish()
@@ -155,6 +157,7 @@ async def verify_log(source: Source, heads: Path, trust: Trust | None, report: R
         report.findings.append(Finding("head", None, "heads", what))
     report.leaves, report.heads = len(leaves), len(outside)
     report.findings += check_log(leaves, notes, outside, trust)
+    report.findings += read_roots(heads, trust)[1]
     report.findings += [Finding("archive", issue, "log", "it is closed, and was never sealed") for issue in missing]
 
 
@@ -303,7 +306,7 @@ def lines(report: Report) -> Iterator[str]:
     """The report as text, one line for each thing that was looked at and for each that does not hold."""
     yield f"{report.asked}: {report.issues} issues, {report.runs} runs, {report.commands} commands, {report.events} events"
     if report.erased:
-        yield f"of these {report.erased} without content: their leaves hold, and an erasure of each must be on record"
+        yield f"of these {report.erased} 已核验、内容已删除 verified, content erased: nobody can read their texts any more"
     if report.leaves or report.heads:
         yield f"log: {report.leaves} leaves, {report.heads} published heads"
     yield from map(str, report.findings)

@@ -24,7 +24,7 @@ from audit.refold import Refolded, RefoldError, Written, refold
 from audit.times import check_times
 from db.rows import UNSEEN, columns, first_columns, words
 from domain.events import event_digest
-from domain.wire import canonical, dump
+from domain.wire import canonical, dump, format_time
 
 _CONTINUED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
 _COMPLETED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
@@ -102,7 +102,9 @@ class _Reading:
                 self._take("seal", check_facts(folded, case.leaf.record))
             if case.rows is not None:
                 self._take("rows", check_rows(folded, [each.digest for each in written], case.rows))
-        return Verdict(case.issue, len(self.runs), 0, count, tuple(self.found), self.erased)
+        begun = None if folded is None or not folded.state.version else format_time(folded.state.opened_at)
+        root = "" if folded is None else folded.root
+        return Verdict(case.issue, len(self.runs), 0, count, tuple(self.found), self.erased, root, begun)
 
     def _note(self, step: Step, where: str, what: str) -> None:
         self.found.append(Finding(step, self.case.issue, where, what))

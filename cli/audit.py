@@ -27,6 +27,7 @@ from audit.log_check import UNPINNED, Trust
 from audit.notes import NoteError
 from audit.restore import Restored
 from audit.restore import restore as restore_log
+from audit.roots import read_roots
 from audit.run import Report, Source, lines, verify_all, verify_log
 from audit.selection import Selection, moment_of
 from cli import studies
@@ -34,6 +35,7 @@ from cli.database import opened
 from cli.desk import asking, at_desk, id_of, sitting, write
 from cli.errors import Failure
 from cli.system import Json, settings
+from custody import open_signer
 from domain.wire import truncate
 from observability import configure_logging
 from settings import Settings
@@ -269,10 +271,13 @@ async def _all(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
         console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(),
     )  # fmt: skip
+    folder = heads or chosen.heads_folder
+    trust = Trust.beside(folder, key) if key is not None or (folder / FIRST).exists() else None
+    told, _ = read_roots(folder, trust)
     with bar:
         task = bar.add_task("issues", total=None)
         await verify_all(
-            source, done, since=moment_of(since) if since else None, done=resume, workers=workers,
+            source, done, since=moment_of(since) if since else None, done=resume, workers=workers, told=told,
             progress=lambda finished, total: bar.update(task, completed=finished, total=total),
         )  # fmt: skip
     await _log(chosen, source, done, heads, key)
@@ -294,7 +299,9 @@ async def _log(chosen: Settings, source: Source, done: Report, heads: Path | Non
 
 async def _publish(chosen: Settings) -> None:
     async with opened(chosen) as database:
-        ring, outlets = Keyring.open(chosen.seal_keys_folder), Outlets(chosen.heads_folder, chosen.recipients)
+        signer = open_signer(chosen)
+        outlets = Outlets(chosen.heads_folder, chosen.recipients, lambda: signer.roots)
+        ring = Keyring.open(chosen.seal_keys_folder)
         await publish_head(database, ring, outlets, truncate(datetime.now(UTC)))
 
 

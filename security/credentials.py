@@ -50,6 +50,11 @@ class Signer:
         return self._source().root
 
     @property
+    def roots(self) -> tuple[str, ...]:
+        """Every root for which it can sign."""
+        return tuple(sorted(self._source().certificates))
+
+    @property
     def public(self) -> str:
         """The key that signs now."""
         return name_of(self._source().private.public_key())

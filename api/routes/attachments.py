@@ -127,7 +127,7 @@ def register(app: FastAPI) -> None:
     body = {"required": True, "content": dict.fromkeys(KINDS, binary)}
     taken = answers(
         201, {"attachment": examples.PICTURE}, "Kept", Unauthenticated, Forbidden, NotFound, Refused, TooLarge, Invalid,
-        TooMany, Unavailable, model=KeptView,
+        TooMany, Unavailable, model=KeptView, headers=("Location",),
     )  # fmt: skip
     app.post(
         path, status_code=201, responses=taken, operation_id="attach",

@@ -268,9 +268,7 @@ async def _answered(work: Awaitable[T]) -> T:
 def register(app: FastAPI) -> None:
     """Adds the routes."""
     options: dict[str, Any] = {"tags": ["audit"], "openapi_extra": STAFF}
-    shown = {
-        name: answers(200, example, text, *_READING, model=_VIEWS[name]) for name, example, text in examples.AUDIT
-    }
+    shown = {name: answers(200, example, text, *_READING, model=_VIEWS[name]) for name, example, text in examples.AUDIT}
     files = {"bundle": ("application/zip",), "mining": tuple(media for _, media in _WRITERS.values())}
     for name, media in files.items():
         shown[name] = answers(200, None, "A file", *_READING)

@@ -119,9 +119,10 @@ async def receipt(command: Annotated[str, Depends(command_id)], who: Known, use:
 
 def register(app: FastAPI) -> None:
     """Adds the routes."""
-    given = answers(200, examples.APPLIED, "It took effect", *_PROBLEMS, model=AppliedView)
+    given = answers(200, examples.APPLIED, "It took effect", *_PROBLEMS, model=AppliedView, headers=("ETag",))
     later = answers(
-        202, examples.QUEUED, "It is durable and will be dealt with; ask for its receipt", model=QueuedView
+        202, examples.QUEUED, "It is durable and will be dealt with; ask for its receipt", model=QueuedView,
+        headers=("Location",),
     )  # fmt: skip
     for name, shape in COMMANDS.items():
         app.post(

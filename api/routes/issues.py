@@ -11,7 +11,7 @@ from api.answers import IssueView, NextView, TakenView, TimelineView
 from api.headers import KeyHeader, NoneMatchHeader, uuid_key
 from api.identity import Caller
 from api.models import ReportBody
-from api.openapi import ANYBODY, KNOWN, answers
+from api.openapi import ANYBODY, KNOWN, answers, sent
 from api.problems import (
     Forbidden,
     Invalid,
@@ -91,16 +91,16 @@ def register(app: FastAPI) -> None:
     """Adds the routes."""
     taking = answers(
         201, examples.TAKEN, "Taken in", KeyMissing, Unauthenticated, Forbidden, TooLarge, Invalid, KeyReused,
-        TooMany, Unavailable, model=TakenView,
+        TooMany, Unavailable, model=TakenView, headers=("Location", "ETag"),
     )  # fmt: skip
     app.post(
         "/v1/issues", status_code=201, responses=taking, tags=["issues"], operation_id="report", openapi_extra=ANYBODY
     )(report)
     options: dict[str, Any] = {"tags": ["issues"], "openapi_extra": KNOWN}
-    shown = answers(200, examples.ISSUE, "The issue", *_READING, model=IssueView)
-    shown[304] = {"description": "It is as `If-None-Match` says"}
+    shown = answers(200, examples.ISSUE, "The issue", *_READING, model=IssueView, headers=("ETag",))
+    shown[304] = {"description": "It is as `If-None-Match` says", "headers": sent("ETag")}
     app.get("/v1/issues/{issue}", responses=shown, operation_id="issue", **options)(read)
-    shown = answers(200, examples.NEXT, "The next step", *_READING, model=NextView | None)
+    shown = answers(200, examples.NEXT, "The next step", *_READING, model=NextView | None, headers=("ETag",))
     app.get("/v1/issues/{issue}/next", responses=shown, operation_id="next", **options)(following)
-    shown = answers(200, examples.TIMELINE, "The events", *_READING, model=TimelineView)
+    shown = answers(200, examples.TIMELINE, "The events", *_READING, model=TimelineView, headers=("ETag",))
     app.get("/v1/issues/{issue}/timeline", responses=shown, operation_id="timeline", **options)(timeline)

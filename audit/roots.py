@@ -1,0 +1,74 @@
+"""The roots under which commands are signed, told by the key of the log and put outside: an issue that names another one
+was not begun by the API, nor was one without a root that was begun after the first root was told.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from audit.case import Finding, Verdict
+from audit.files import put_new
+from audit.keyring import Keyring
+from audit.log_check import Trust
+from audit.notes import NoteError, parse_time_line, sign_text, signed_by, split
+from domain.wire import format_time, parse_time
+
+FOLDER: Final = "roots"
+_NAME: Final = re.compile(r"[0-9A-Za-z_-]{43}")
+
+
+def publish_roots(keyring: Keyring, folder: Path, roots: Iterable[str], now: datetime) -> None:
+    """Puts a statement for each root into the folder of the heads, unless there is one. Raises KeyringError, OSError."""
+    signer, at = keyring.signer, max(filter(None, [now, keyring.since]))  # never before its key
+    for root in roots:
+        path = folder / FOLDER / f"{root}.txt"
+        if path.exists():
+            continue
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        put_new(path, sign_text(f"{keyring.name}\nroot {root}\ntime {format_time(at)}\n", [signer]).encode())
+
+
+def read_roots(folder: Path, trust: Trust | None) -> tuple[Mapping[str, datetime], list[Finding]]:
+    """The roots that were told, and since when, with whatever is wrong with what lies there."""
+    told: dict[str, datetime] = {}
+    found: list[Finding] = []
+    for path in sorted((folder / FOLDER).glob("*.txt")):
+        try:
+            root, since = _read(path.read_text("utf-8", "replace"), trust)
+            if root != path.stem:
+                raise NoteError("it is of another root than its name says")  # noqa: TRY301
+            told[root] = since
+        except NoteError as error:
+            found.append(Finding("head", None, f"root {path.stem}", str(error)))
+    return told, found
+
+
+def judged(verdict: Verdict, told: Mapping[str, datetime]) -> Verdict:
+    """The verdict with what follows from the root that the issue names; as it is where no root was ever told."""
+    if not told or verdict.opened_at is None:
+        return verdict
+    first = min(told.values())
+    if verdict.root and verdict.root not in told:
+        what = f"it was begun under root {verdict.root}, which nobody has told of"
+    elif not verdict.root and parse_time(verdict.opened_at) >= first:
+        what = f"it was begun without a signature, after the first root was told at {format_time(first)}"
+    else:
+        return verdict
+    return replace(verdict, findings=(*verdict.findings, Finding("head", verdict.issue, "report", what)))
+
+
+def _read(note: str, trust: Trust | None) -> tuple[str, datetime]:
+    text, signatures = split(note)
+    lines = text.removesuffix("\n").split("\n")
+    if len(lines) != 3 or not lines[1].startswith("root ") or not _NAME.fullmatch(lines[1][5:]):
+        raise NoteError("not three lines that tell of a root")
+    since = parse_time_line(lines[2], "line 3")
+    if trust is None:
+        raise NoteError("there is no key to check it by")
+    key = trust.key_at(since)
+    if lines[0] != key.name or not signed_by(text, signatures, key):
+        raise NoteError(f"it is not signed by {key.name}+{key.id.hex()}, the log's key at its time")
+    return lines[1][5:], since

@@ -1,0 +1,147 @@
+"""What single settings may be: types that check their value, and say in words, without showing it, what it must be."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+RATES: Final = {
+    "report": "1200/hour",
+    "command": "600/minute",
+    "issue": "60/minute",
+    "code": "300/hour",
+    "phone": "10/hour",
+    "sms": "1000/hour",
+    "upload": "120/hour",
+    "reveal": "60/hour",
+    "export": "60/hour",
+}
+"""How often what is dear may be done: issues reported by a person, or without a token from an address; commands given by
+a person, and to one issue by all; wrong tracking codes from an address; codes sent to a phone, and to all phones;
+uploads, whole phone numbers shown to, and exports made for, a person."""
+
+_DRIVERS: Final = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+_SHORTEST_SECRET: Final = 32
+_RATE: Final = re.compile(r"([1-9][0-9]{0,6})/(second|minute|hour|day)|off")
+_HOST: Final = re.compile(r"[0-9A-Za-z._:-]{1,253}")
+_ORIGIN: Final = re.compile(r"https?://[0-9a-z.-]{1,253}(:[0-9]{1,5})?")
+_CODE: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_LOCAL: Final = re.compile(r"http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?(/.*)?")
+
+
+def codes(text: str | None) -> tuple[str, ...]:
+    """What stands between the commas, each once."""
+    return tuple(dict.fromkeys(code.strip() for code in (text or "").split(",") if code.strip()))
+
+
+def is_local(address: str) -> bool:
+    """Whether an address without TLS stays on this machine."""
+    return _LOCAL.fullmatch(address) is not None
+
+
+def _absolute(path: Path) -> Path:
+    home = path.expanduser().resolve()
+    # Both databases live below it and are named by URLs, in which these would end or change the path.
+    if any(sign in str(home) for sign in "?#%") or not str(home).isprintable():
+        raise ValueError("must be a path without ? # % and control characters")
+    return home
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError("must be a host's name or address")
+    return value
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise ValueError("must look like host:port")
+    return value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    scheme, separator, rest = value.get_secret_value().partition("://")
+    if not scheme:
+        return value
+    if not separator or scheme not in _DRIVERS:
+        raise ValueError("must begin with postgresql:// or sqlite://")
+    return SecretStr(f"{_DRIVERS[scheme]}://{rest}")
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < _SHORTEST_SECRET:
+        raise ValueError(f"must have at least {_SHORTEST_SECRET} characters")
+    return value
+
+
+def _rates(value: str) -> str:
+    for part in codes(value) if value != "off" else ():
+        name, _, rate = part.partition("=")
+        if name not in RATES or not _RATE.fullmatch(rate):
+            raise ValueError(f"must be off, or name=number/hour with commas between; names: {', '.join(RATES)}")
+    return value
+
+
+def _store(value: str) -> str:
+    if value.startswith(("file:///", "s3://")):
+        return value
+    if "://" in value:
+        raise ValueError("must be a folder, or begin with file:/// or s3://")
+    return _absolute(Path(value)).as_uri()
+
+
+def _hosts(value: str) -> str:
+    if not all(map(_HOST.fullmatch, codes(value))):
+        raise ValueError("must be names of hosts with commas between them")
+    return value
+
+
+def _organisations(value: str) -> str:
+    if not all(map(_CODE.fullmatch, codes(value))):
+        raise ValueError("must be codes of organisations with commas between them")
+    return value
+
+
+def _origins(value: str) -> str:
+    if not all(map(_ORIGIN.fullmatch, codes(value))):
+        raise ValueError("must be origins like https://temporal.example with commas between them")
+    return value
+
+
+def _public_url(value: str) -> str:
+    if not _ORIGIN.fullmatch(value):
+        raise ValueError("must be an origin such as https://jiesu.example.org, without a path")
+    if value.startswith("http://") and not is_local(value):
+        raise ValueError("must begin with https://")
+    return value
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
+Place = Annotated[Path, AfterValidator(_absolute)]
+"""A file or folder, made absolute."""
+Host = Annotated[str, AfterValidator(_host)]
+Address = Annotated[str, AfterValidator(_address)]
+"""``host:port``."""
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+"""Given its driver; empty for none."""
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+ObjectStore = Annotated[str, AfterValidator(_store)]
+"""A folder's URL, or ``s3://bucket/prefix``."""
+Rates = Annotated[str, AfterValidator(_rates)]
+Hosts = Annotated[str, AfterValidator(_hosts)]
+Organisations = Annotated[str, AfterValidator(_organisations)]
+Origins = Annotated[str, AfterValidator(_origins)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]

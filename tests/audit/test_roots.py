@@ -1,0 +1,78 @@
+"""The roots of signatures are told outside; what was begun around the API names none of them."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from audit.case import Verdict
+from audit.keyring import Keyring
+from audit.log_check import Trust
+from audit.roots import FOLDER, judged, publish_roots, read_roots
+from domain.wire import format_time
+from security.credentials import Signer
+
+NAME = "city.example/jiesu"
+NOW = datetime(2026, 11, 27, 8, tzinfo=UTC)
+ROOT = Signer.ephemeral().root
+
+
+def told(folder: Path, *roots: str) -> tuple[Keyring, Trust]:
+    ring = Keyring.create(folder / "keys", NAME)
+    publish_roots(ring, folder, roots, NOW)
+    return ring, Trust(ring.first_vkey, ring.rotations)
+
+
+def test_what_was_told_is_read_again_and_stays_as_it_was_told_first(tmp_path: Path) -> None:
+    ring, trust = told(tmp_path, ROOT)
+    publish_roots(ring, tmp_path, [ROOT, "B" * 43], NOW + timedelta(days=1))
+    roots, found = read_roots(tmp_path, trust)
+    assert (roots, found) == ({ROOT: NOW, "B" * 43: NOW + timedelta(days=1)}, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda text: text.replace(ROOT, "C" * 43), "not signed by"),
+        (lambda text: text.replace("2026-11-27", "2025-11-27"), "not signed by"),
+        (lambda text: text.replace("root ", "bark "), "not three lines"),
+        (lambda text: text.partition("\n\n")[0], "no signatures"),
+    ],
+)
+def test_a_statement_that_was_altered_is_found_and_not_believed(tmp_path: Path, change, why: str) -> None:
+    _, trust = told(tmp_path, ROOT)
+    path = tmp_path / FOLDER / f"{ROOT}.txt"
+    path.write_text(change(path.read_text("utf-8")), "utf-8")
+    roots, (finding,) = read_roots(tmp_path, trust)
+    assert roots == {}
+    assert why in finding.what
+
+
+def test_a_statement_under_another_name_or_without_a_key_is_not_believed(tmp_path: Path) -> None:
+    _, trust = told(tmp_path, ROOT)
+    (tmp_path / FOLDER / f"{ROOT}.txt").rename(tmp_path / FOLDER / f"{'D' * 43}.txt")
+    roots, (finding,) = read_roots(tmp_path, trust)
+    assert (roots, "another root" in finding.what) == ({}, True)
+    roots, (finding,) = read_roots(tmp_path, None)
+    assert (roots, "no key" in finding.what) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    ("root", "opened", "why"),
+    [
+        (ROOT, NOW + timedelta(hours=1), None),
+        ("", NOW - timedelta(milliseconds=1), None),
+        ("", NOW, "without a signature"),
+        ("E" * 43, NOW + timedelta(hours=1), "which nobody has told of"),
+    ],
+)
+def test_an_issue_is_judged_by_the_root_that_it_names(root: str, opened: datetime, why: str | None) -> None:
+    verdict = Verdict("one", root=root, opened_at=format_time(opened))
+    found = judged(verdict, {ROOT: NOW}).findings
+    assert [(each.step, each.issue) for each in found] == ([] if why is None else [("head", "one")])
+    assert all(why in each.what for each in found if why)
+    assert judged(verdict, {}).findings == (), "where nothing was ever told, nothing is asked"
+
+
+def test_of_what_cannot_be_folded_nothing_is_said() -> None:
+    assert judged(Verdict("one"), {ROOT: NOW}).findings == ()

@@ -1,0 +1,144 @@
+"""What a run asks: a whole system with issues in every state, and who asks it, in every role."""
+
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from api import examples
+from api.problems import TYPES
+from audit.heads import Outlets, publish
+from audit.keyring import Keyring
+from domain.vocabulary import ROLES, Role
+from domain.wire import format_time
+from support.browser import Site, site
+from support.system import System, running_system
+
+ORGS: Mapping[Role, tuple[str, str | None]] = {
+    "resident": ("r1", None),
+    "property": ("p1", "demo-property"),
+    "community": ("c1", "demo-community"),
+    "street": ("s1", "demo-street"),
+    "department": ("e1", "demo-enforcement"),
+    "volunteer": ("v1", "demo-volunteers"),
+    "auditor": ("a1", "demo-street"),
+    "admin": ("m1", "demo-street"),
+}
+CALLERS = ("anonymous", "code", "browser", *ROLES)
+"""Who asks: nobody, with credentials made up at times; a tracking code; a signed-in browser; a token of each role."""
+
+_ARRIVED = (("accept", {}), ("arrive", {"assessment": "minor"}))
+_COMPLETED = (*_ARRIVED, ("complete", {"answer": "换了阀门"}))
+STATES: Mapping[str, Sequence[tuple[str, dict[str, Any]]]] = {
+    "dispatched": (),
+    "accepted": (("accept", {}),),
+    "suspended": (("accept", {}), ("ask", {"question": "哪一户?"})),
+    "arrived": _ARRIVED,
+    "completed": _COMPLETED,
+    "closed": (*_COMPLETED, ("confirm", {"outcome": "solved", "satisfaction": "satisfied"})),
+}
+"""What was done to an issue until then."""
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Somebody with issues of his own and what he may know of them; plain values, for another process.
+
+    `values` are by the place where they fit: `path.issue`, `body.handler`.
+    """
+
+    name: str
+    headers: Mapping[str, str]
+    values: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class World:
+    """A running system. `document` is its OpenAPI document."""
+
+    system: System
+    site: Site
+    document: dict[str, Any]
+
+    async def asker(self, name: str, states: Sequence[str]) -> Asker:
+        """Somebody to whom the issues are news that this makes, one in each of the states."""
+        headers = await self._headers(name)
+        sent = headers if name == "resident" else None
+        found = [await self._issue(state, sent) for state in states]
+        if name == "code":
+            headers = {"X-Tracking-Code": found[0][1]}
+        issues = [issue for issue, _, _ in found]
+        commands = [command for _, _, command in found if command]
+        return Asker(name, headers, _values(issues, commands, await self._picture(issues[0], found[0][1])))
+
+    async def _headers(self, name: str) -> dict[str, str]:
+        if name in ("anonymous", "code"):
+            return {}
+        if name == "browser":
+            async with self.site.browser() as browser:
+                await browser.sign_in("p2", "property", "demo-property")
+                cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.http.cookies.jar)
+                return {"Cookie": cookies, **await browser.csrf()}
+        role: Role = next(each for each in ROLES if each == name)
+        person, org = ORGS[role]
+        return self.system.token(person, role, org)
+
+    async def _issue(self, state: str, reporter: dict[str, str] | None) -> tuple[str, str, str | None]:
+        """An issue in that state: its id, its code, the id of the last command."""
+        taken = await self.system.report(reporter)
+        assert taken.status == 201, taken.body
+        code, last = {"X-Tracking-Code": taken["tracking_code"]}, None
+        for name, body in STATES[state]:
+            who = code if name == "confirm" else self.system.staff
+            done = await self.system.give(taken["id"], name, who, **body)
+            # The clocks of its policy run for seconds: on a slow machine it may have climbed by now.
+            last = done.body.get("command_id", last)
+        return taken["id"], taken["tracking_code"], last
+
+    async def _picture(self, issue: str, code: str) -> str:
+        from schemathesis.core.file_samples import FILE_SAMPLES
+
+        jpeg = next(sample for sample in FILE_SAMPLES.values() if sample.startswith(b"\xff\xd8"))
+        sent = {"Content-Type": "image/jpeg", "X-Tracking-Code": code}
+        answer = await self.system.client.post(f"/v1/issues/{issue}/attachments", content=jpeg, headers=sent)
+        return str(answer.json().get("attachment", "0" * 64))
+
+
+def _values(issues: Sequence[str], commands: Sequence[str], picture: str) -> dict[str, Sequence[str]]:
+    now = datetime.now(UTC)
+    return {
+        "path.issue": issues,
+        "path.command": commands or [str(uuid.uuid4())],
+        "path.digest": [picture],
+        "path.name": list(TYPES),
+        "query.after": issues,
+        "query.at": ["1", "2", format_time(now - timedelta(seconds=1))],
+        "query.query": ["", "category=leak", "compound=demo", "category=leak since=2026-11-01"],
+        "query.org": [str(org) for _, org in ORGS.values() if org],
+        "query.compound": ["demo"],
+        "query.issue": issues,
+        "query.cursor": [""],
+        "header.If-Match": ["*", '"2"', '"4"'],
+        "body.compound": ["demo"],
+        "body.issue": issues,
+        "body.into": issues,
+        "body.follows": issues,
+        "body.handler": ["demo-property", "demo-enforcement"],
+        "body.person": ["p1", "p2"],
+        "body.policy": ["demo", examples.WHAT_IF["policy"]],
+        "body.query": [examples.WHAT_IF["query"]],
+        "body.phone": ["13800000000", "138 0000 0001"],
+    }
+
+
+@contextlib.asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[World]:
+    """A system in that folder, with an embedded provider to sign in with and a published head."""
+    async with running_system(folder) as system, site(system) as found:
+        document = (await system.client.get(f"{found.origin}/openapi.json")).json()
+        ring = Keyring.create(system.home / "seals", "city.example/jiesu")
+        await publish(system.database, ring, Outlets(system.heads), datetime.now(UTC))
+        yield World(system, found, document)
