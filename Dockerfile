@@ -16,7 +16,8 @@ FROM python:3.11.15-slim-bookworm
 RUN groupadd --gid 10001 jiesu \
     && useradd --uid 10001 --gid jiesu --no-create-home --home-dir /var/lib/jiesu --shell /usr/sbin/nologin jiesu \
     && install --directory --owner=jiesu --group=jiesu --mode=0700 \
-       /var/lib/jiesu /var/lib/jiesu-audit /var/lib/jiesu-audit/archive /var/lib/jiesu-audit/heads /var/lib/jiesu-seal
+       /var/lib/jiesu /var/lib/jiesu-audit /var/lib/jiesu-audit/archive /var/lib/jiesu-audit/heads /var/lib/jiesu-seal \
+       /var/lib/jiesu-attachments /var/lib/jiesu-keys
 COPY --from=build /opt/jiesu /opt/jiesu
 ENV PATH=/opt/jiesu/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 JIESU_HOME=/var/lib/jiesu
 WORKDIR /var/lib/jiesu

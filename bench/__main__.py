@@ -16,6 +16,7 @@ from bench.figures import Result
 from bench.latency import receipt, row
 from bench.machine import commit, facts, load, today
 from bench.memory import memory
+from bench.protection import protection
 from bench.restart import restart
 from bench.run import FULL, QUICK, Measure, Run, Scale
 from bench.stage import StageError, open_stage
@@ -29,7 +30,7 @@ STAGED: Final[Mapping[str, Measure]] = MappingProxyType({
 })  # fmt: skip
 """Measured on one stage, in this order: later ones use the rates that earlier ones found."""
 ALONE: Final[Mapping[str, Callable[[Scale], Awaitable[Result]]]] = MappingProxyType(
-    {"audit": audit, "memory": memory, "restart": restart}
+    {"protection": protection, "audit": audit, "memory": memory, "restart": restart}
 )
 """Measured on processes of their own."""
 

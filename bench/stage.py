@@ -72,11 +72,11 @@ class Stage:
         await child.start()
         return child
 
-    async def start_worker(self, kind: str, cached: int | None = None) -> Child:
-        """Starts a worker of `bench.workers`; with `cached`, it keeps so many workflows in memory."""
+    async def start_worker(self, kind: str, cached: int | None = None, *, is_plain: bool = False) -> Child:
+        """Starts a worker of `bench.workers`; with `cached`, it keeps so many workflows in memory; `is_plain` encrypts none."""
         words = [
             "bench.workers", kind, self.settings.address, self.settings.temporal_namespace,
-            "--database", self.settings.database, "--marks", str(self.marks),
+            "--marks", str(self.marks), *(["--plain"] if is_plain else []),
         ]  # fmt: skip
         return await self.start(kind, *words, *([] if cached is None else ["--cached", str(cached)]))
 

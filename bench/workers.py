@@ -14,9 +14,13 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 import worker
+from activities.notices import Deliverer, TableGateway
+from api.temporal import encrypting
 from bench import marks
 from bench.floor import QUEUE, Bare, BareTimer
+from custody import open_keys
 from db.engine import Database
+from settings import load_settings
 
 
 def _floor(client: Client, cached: int) -> Worker:
@@ -36,10 +40,15 @@ async def _serve(given: argparse.Namespace) -> None:
         async with _floor(client, given.cached):
             await stop.wait()
         return
-    database = Database(given.database)
+    settings = load_settings()
+    database, keys = Database(settings.database), open_keys(settings)
+    if not given.plain:
+        client = encrypting(client, keys.converter)
+    jobs = worker.handlers(client, database, worker.open_archive(settings), keys)
     async with worker.build(client, database, max_cached_workflows=given.cached):
-        await stop.wait()
+        await Deliverer(database, TableGateway(database), jobs).run(stop)
     await database.close()
+    await keys.close()
 
 
 def main() -> None:
@@ -47,7 +56,7 @@ def main() -> None:
     parser.add_argument("kind", choices=["floor", "issues"])
     parser.add_argument("address")
     parser.add_argument("namespace")
-    parser.add_argument("--database")
+    parser.add_argument("--plain", action="store_true", help="encrypt nothing")
     parser.add_argument("--marks", type=Path)
     parser.add_argument("--cached", type=int, default=worker.CACHED)
     given = parser.parse_args()

@@ -15,8 +15,10 @@ from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.service import RPCError
 
 from activities.contract import TASK_QUEUE
+from api.temporal import encrypting
 from audit.keyring import Keyring
-from audit.schedules import RECONCILE, SCHEDULES, SEAL_DAY
+from audit.schedules import RECONCILE, RETAIN, SCHEDULES, SEAL_DAY
+from custody import open_converter
 from db.engine import Database
 from db.tables import AlarmRow, HeadRow
 from db.upgrade import upgrade_async
@@ -74,7 +76,8 @@ async def test_a_worker_keeps_the_schedules_and_does_what_they_start(tmp_path: P
     home.mkdir()
     await upgrade_async(str(database.url))
     Keyring.create(home / "keys" / "seal", "city.example/jiesu")
-    async with dev_server(tmp_path) as client:
+    async with dev_server(tmp_path) as plain:
+        client = encrypting(plain, open_converter(Settings(home=home)))
         async with worker(home, client):
             for name in SCHEDULES:
                 schedule = (await described(client, name)).schedule
@@ -86,6 +89,7 @@ async def test_a_worker_keeps_the_schedules_and_does_what_they_start(tmp_path: P
             ]
             await until_done(client, RECONCILE)
             await until_done(client, SEAL_DAY)
+            await until_done(client, RETAIN)
             assert await number(database, HeadRow) == 1
             assert len(list((home / "heads").glob("0-*.txt"))) == 1
             assert await number(database, AlarmRow) == 0

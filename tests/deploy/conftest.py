@@ -20,8 +20,9 @@ def database_server(request: pytest.FixtureRequest) -> URL:
     if os.environ.get(VARIABLE) or client is None:
         pytest.skip("no PostgreSQL of our own to make roles on")
     server = make_url(shared_server(request.config))
-    done = run_database_script(client, server)
-    assert done.returncode == 0, done.stderr
+    for name in ("postgres", "keystore"):
+        done = run_database_script(client, server, name=name)
+        assert done.returncode == 0, done.stderr
     return server
 
 

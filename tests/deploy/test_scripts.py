@@ -15,11 +15,12 @@ from devserver import RETENTION, SEARCH_ATTRIBUTES
 from support import compose
 from support.deployment import psql, run_database_script, run_namespace_script, run_schema_script
 
-DATABASES = {"jiesu": "jiesu", "temporal": "temporal", "temporal_visibility": "temporal"}
+DATABASES = {"jiesu": "jiesu", "temporal": "temporal", "temporal_visibility": "temporal", "jiesu_keys": "jiesu_keys"}
+ROLES = sorted(set(DATABASES.values()))
 
 
 @pytest.mark.parametrize("database", DATABASES)
-@pytest.mark.parametrize("role", ["jiesu", "temporal"])
+@pytest.mark.parametrize("role", ROLES)
 def test_each_role_enters_its_own_databases_only(database_server: URL, database: str, role: str):
     def connect() -> None:
         with psycopg.connect(host=str(database_server.query["host"]), user=role, dbname=database) as connection:
@@ -37,14 +38,15 @@ def test_each_role_enters_its_own_databases_only(database_server: URL, database:
 def test_roles_have_passwords_and_no_rights_beyond(database_server: URL):
     with psycopg.connect(host=str(database_server.query["host"]), user="postgres", dbname="postgres") as connection:
         query = "SELECT rolpassword LIKE 'SCRAM-%', rolsuper OR rolcreaterole OR rolcreatedb FROM pg_authid"
-        rows = connection.execute(query + " WHERE rolname IN ('jiesu', 'temporal')").fetchall()
-    assert rows == [(True, False)] * 2
+        rows = connection.execute(query + " WHERE rolname = ANY(%s)", [ROLES]).fetchall()
+    assert rows == [(True, False)] * len(ROLES)
 
 
-def test_databases_are_not_made_without_a_password(database_server: URL):
+@pytest.mark.parametrize("name", ["postgres", "keystore"])
+def test_databases_are_not_made_without_a_password(database_server: URL, name: str):
     client = psql()
     assert client
-    done = run_database_script(client, database_server, {"POSTGRES_PASSWORD_TEMPORAL": "x"})
+    done = run_database_script(client, database_server, {"POSTGRES_PASSWORD_TEMPORAL": "x"}, name)
     assert done.returncode != 0
     assert "syntax error" in done.stderr
 

@@ -7,19 +7,21 @@ import base64
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, fields
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from sqlalchemy import select
 
 import domain.commands as c
+from audit.log_check import Trust
 from audit.run import Report as Audited
 from audit.run import Source, lines, verify_all, verify_log
 from db.tables import AttachmentRow, IssueRow, SearchTerm
 from domain.commands import SIGNALS
+from domain.wire import Text
 from security.vault import ERASED
 from support.canary import Canaries, forms
 from support.planted import Planted, parts, planted
@@ -47,6 +49,19 @@ class Phases:
     audited: Audited | None = None
     found: int = 0
     found_after: int = 0
+
+
+def personal(kind: type[Any], inside: bool = False) -> Iterator[str]:
+    """The paths of all texts in such a value that may be personal, items of tuples under the name of their field."""
+    hints = get_type_hints(kind)
+    for each in fields(kind):
+        marked = inside or bool(each.metadata.get("personal"))
+        parts_of = [hint for hint in (hints[each.name], *get_args(hints[each.name])) if is_dataclass(hint)]
+        below = [part for part in parts_of if isinstance(part, type) and not issubclass(part, Text)]
+        for part in below:
+            yield from (f"{each.name}.{path}" for path in personal(part, marked))
+        if marked and not below:
+            yield each.name
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -81,7 +96,7 @@ async def play(stage: Planted) -> Phases:
     found.audited = Audited("all", datetime.now(UTC))
     source = Source(stage.system.url, stage.system.archive.url)
     await verify_all(source, found.audited, workers=1)
-    await verify_log(source, stage.system.heads, None, found.audited)
+    await verify_log(source, stage.system.heads, Trust.beside(stage.system.heads), found.audited)
     return found
 
 
@@ -102,19 +117,18 @@ def test_a_canary_is_found_in_every_form() -> None:
 
 def test_every_personal_field_is_planted(phases: Phases) -> None:
     kinds: dict[str, type[Any]] = {**SIGNALS, "report": c.Report}
-    wanted = {(name, each.name) for name, kind in kinds.items() for each in fields(kind) if each.metadata.get("personal")}
+    wanted = {(name, path) for name, kind in kinds.items() for path in personal(kind)}
     places = phases.stage.canaries.planted.values()
-    given = {(found[1], found[2]) for where in places if (found := re.fullmatch(r"issue \d+, (\w+)\.(\w+).*", where))}
-    given |= {("report", found[1]) for where in places if (found := re.fullmatch(r"report \d+\.(\w+).*", where))}
+    found = [re.fullmatch(r"(?:issue \d+, (\w+)|(report) \d+)\.([\w.]+)", where) for where in places]
+    given = {(each[1] or each[2], re.sub(r"\.\d+", "", each[3])) for each in found if each}
     assert given == wanted
-    assert {"report 1.contact.name", "report 1.contact.phone"} <= set(places)
     assert {"subject", "picture, comment", "picture, EXIF", "phone"} <= set(places)
 
 
 def test_all_of_it_was_taken_and_can_be_read_by_those_who_may(phases: Phases) -> None:
     told = json.dumps(phases.told, ensure_ascii=False)
-    planted_texts = phases.stage.canaries.planted.items()
-    hidden = [where for text, where in planted_texts if re.match(r"(report|issue) \d", where) and text not in told]
+    taken = rf"(report|issue) [1-{len(parts())}]"  # the one after these had no effect, as it should
+    hidden = [where for text, where in phases.stage.canaries.planted.items() if re.match(taken, where) and text not in told]
     assert hidden == []
     assert phases.found == 1
 
@@ -122,7 +136,9 @@ def test_all_of_it_was_taken_and_can_be_read_by_those_who_may(phases: Phases) ->
 def test_it_lies_only_where_it_may(phases: Phases) -> None:
     assert phases.before.keys() <= ROWS | FILES
     assert ROWS <= phases.before.keys(), "or nothing was looked at"
-    assert [hit for hits in phases.before.values() for hit in hits if not WORDS.match(hit)] == []
+    for where, hits in phases.before.items():
+        # Of what lies across two pages of a file only a part is known.
+        assert [hit for hit in hits if not (WORDS.match(hit) or (where in FILES and hit.startswith("?")))] == []
 
 
 def test_once_erased_it_is_nowhere(phases: Phases) -> None:

@@ -1,12 +1,15 @@
 """What a run asks: a whole system with issues in every state, and who asks it, in every role."""
 
 import contextlib
+import io
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from api import examples
 from api.problems import TYPES
@@ -62,6 +65,7 @@ class World:
     system: System
     site: Site
     document: dict[str, Any]
+    sealed: list[str] = field(default_factory=list[str])
 
     async def asker(self, name: str, states: Sequence[str]) -> Asker:
         """Somebody to whom the issues are news that this makes, one in each of the states."""
@@ -70,7 +74,7 @@ class World:
         found = [await self._issue(state, sent) for state in states]
         if name == "code":
             headers = {"X-Tracking-Code": found[0][1]}
-        issues = [issue for issue, _, _ in found]
+        issues = [*(issue for issue, _, _ in found), *self.sealed]
         commands = [command for _, _, command in found if command]
         return Asker(name, headers, _values(issues, commands, await self._picture(issues[0], found[0][1])))
 
@@ -99,12 +103,24 @@ class World:
         return taken["id"], taken["tracking_code"], last
 
     async def _picture(self, issue: str, code: str) -> str:
-        from schemathesis.core.file_samples import FILE_SAMPLES
+        """The name of a picture of the issue."""
+        target = io.BytesIO()
+        Image.new("RGB", (4, 4)).save(target, "PNG")
+        sent = {"Content-Type": "image/png", "X-Tracking-Code": code}
+        path = f"/v1/issues/{issue}/attachments"
+        answer = await self.system.client.post(path, content=target.getvalue(), headers=sent)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["attachment"])
 
-        jpeg = next(sample for sample in FILE_SAMPLES.values() if sample.startswith(b"\xff\xd8"))
-        sent = {"Content-Type": "image/jpeg", "X-Tracking-Code": code}
-        answer = await self.system.client.post(f"/v1/issues/{issue}/attachments", content=jpeg, headers=sent)
-        return str(answer.json().get("attachment", "0" * 64))
+    async def seal(self) -> str:
+        """A closed issue, sealed and in the log of a published head."""
+        issue, _, _ = await self._issue("closed", None)
+        auditor = await self._headers("auditor")
+        path = f"/v1/audit/issues/{issue}/verdict"
+        await self.system.until(path, auditor, lambda body: body["holds"])
+        ring = Keyring.create(self.system.home / "seals", "city.example/jiesu")
+        await publish(self.system.database, ring, Outlets(self.system.heads), datetime.now(UTC))
+        return issue
 
 
 def _values(issues: Sequence[str], commands: Sequence[str], picture: str) -> dict[str, Sequence[str]]:
@@ -139,6 +155,6 @@ async def world(folder: Path) -> AsyncIterator[World]:
     """A system in that folder, with an embedded provider to sign in with and a published head."""
     async with running_system(folder) as system, site(system) as found:
         document = (await system.client.get(f"{found.origin}/openapi.json")).json()
-        ring = Keyring.create(system.home / "seals", "city.example/jiesu")
-        await publish(system.database, ring, Outlets(system.heads), datetime.now(UTC))
-        yield World(system, found, document)
+        made = World(system, found, document)
+        made.sealed.append(await made.seal())
+        yield made

@@ -78,4 +78,5 @@ class Canaries:
         return hits
 
     def _where(self, around: bytes) -> str:
-        return next((where for text, where in self.planted.items() if text.encode() in around), "?")
+        texts = ((text.removeprefix(HEAD).encode(), where) for text, where in self.planted.items())
+        return next((where for text, where in texts if text in around), "?")

@@ -12,7 +12,10 @@ import yaml
 ROOT: Final = Path(__file__).resolve().parents[2]
 FILE: Final = ROOT / "docker-compose.yml"
 EXAMPLE: Final = ROOT / "deploy" / "example.env"
-SECRETS: Final = ("POSTGRES_PASSWORD", "POSTGRES_PASSWORD_JIESU", "POSTGRES_PASSWORD_TEMPORAL", "JIESU_SECRET")
+SECRETS: Final = (
+    "POSTGRES_PASSWORD", "POSTGRES_PASSWORD_JIESU", "POSTGRES_PASSWORD_TEMPORAL", "POSTGRES_PASSWORD_KEYS",
+    "JIESU_SECRET",
+)  # fmt: skip
 _VARIABLE: Final = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?:(?P<how>:[-?])(?P<rest>[^}]*))?\})")
 
 

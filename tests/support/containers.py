@@ -84,10 +84,10 @@ class Container:
     def environment(self) -> dict[str, str]:
         """What the process is given: Compose's variables, and of this machine's what a container has as well."""
         changed = dict(self.service["environment"])
-        # The server of the tests listens on a socket in a folder.
-        url = make_url(changed["JIESU_DATABASE_URL"])
-        local = url.set(host=None, port=None, query=self.host.database.query)
-        changed["JIESU_DATABASE_URL"] = local.render_as_string(hide_password=False)
+        # The server of the tests, one for both of the deployment's, listens on a socket in a folder.
+        for name in {"JIESU_DATABASE_URL", "JIESU_KEY_STORE"} & changed.keys():
+            local = make_url(changed[name]).set(host=None, port=None, query=self.host.database.query)
+            changed[name] = local.render_as_string(hide_password=False)
         changed["JIESU_TEMPORAL_ADDRESS"] = self.host.temporal
         for name, value in changed.items():
             if value.startswith("/"):
@@ -104,7 +104,8 @@ class Container:
         """The image's entry point, with the service's command unless another is given."""
         mounted = {target: str(source) for source, target, _ in compose.bind_mounts(self.service)}
         program = str(Path(sys.executable).parent / _entrypoint())
-        return [program, *(mounted.get(part, part) for part in command or self.service["command"])]
+        parts = [mounted.get(part, part) for part in command or self.service["command"]]
+        return [program, *(str(self._outside(part)) if part.startswith("/var/lib/") else part for part in parts)]
 
     def run(self, *command: str) -> str:
         """Runs it to its end, as `docker compose run` does; what it printed. Raises AssertionError if it failed."""

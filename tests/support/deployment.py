@@ -21,10 +21,10 @@ def psql() -> str | None:
 
 
 def run_database_script(
-    client: str, server: URL, environment: dict[str, str] | None = None
+    client: str, server: URL, environment: dict[str, str] | None = None, name: str = "postgres"
 ) -> subprocess.CompletedProcess[str]:
-    """Makes roles and databases as the image of PostgreSQL does at its first start."""
-    service = compose.services()["postgres"]
+    """Makes roles and databases as the image of PostgreSQL does at the first start of that service."""
+    service = compose.services()[name]
     [(script, _, _)] = compose.bind_mounts(service)
     command = [
         client, "--set=ON_ERROR_STOP=1", "--no-psqlrc", "--quiet", "--username=postgres",

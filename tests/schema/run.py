@@ -1,0 +1,151 @@
+"""Asks every operation of an OpenAPI document as one caller, and keeps what does not go as the document says."""
+
+import random
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import schemathesis
+import structlog
+from hypothesis import strategies as st
+from schemathesis import Case, HookContext
+from schemathesis.engine import events, from_schema
+from schemathesis.engine.recorder import ScenarioRecorder
+from schemathesis.hooks import unregister
+
+from tests.schema import sound
+from tests.schema.world import Asker
+
+Way = Literal["coverage", "fuzzing"]
+"""Everything at the borders of each field, or what chance brings; either with the document's examples before it."""
+_LIKELY: Final = 0.7
+"""How often a place is filled with a value that is known to fit it."""
+_KEY: Final = "Idempotency-Key"
+_UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_NEW_KEYS: Final = 0.9
+_TIMES: Final = st.datetimes(
+    min_value=datetime(2000, 1, 1), max_value=datetime(2099, 12, 31)  # noqa: DTZ001  in UTC, as the Z says
+).map(lambda moment: f"{moment.isoformat(timespec='milliseconds')}Z")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one process does at a time."""
+
+    asker: Asker
+    way: Way
+    url: str
+    document: Mapping[str, Any]
+    seed: int
+    examples: int
+    """Cases of chance of each operation, at most."""
+
+
+@dataclass
+class Tally:
+    """What came of it. `cases` and `statuses` count what was asked, without what a check asks again by itself."""
+
+    cases: Counter[str] = field(default_factory=Counter[str])
+    """By operation."""
+    statuses: Counter[int] = field(default_factory=Counter[int])
+    failures: list[str] = field(default_factory=list[str])
+
+    def add(self, other: "Tally") -> None:
+        self.cases += other.cases
+        self.statuses += other.statuses
+        self.failures += other.failures
+
+
+def run(part: Part) -> Tally:
+    """Asks everything of the part."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    schemathesis.openapi.format("date-time", _TIMES)  # commands take times of this century only
+    schema = schemathesis.openapi.from_dict(dict(part.document), config=_config(part))
+    schema.hook("filter_failure")(sound.is_failure)
+    renew = _fresh_keys(part)
+    schemathesis.hook("before_call")(renew)
+    tally = Tally()
+    try:
+        for event in from_schema(schema).execute():
+            if isinstance(event, events.ScenarioFinished):
+                _count(tally, event.label or "", event.recorder, part)
+            elif isinstance(event, events.NonFatalError):
+                tally.failures.append(f"{part.asker.name}: {event.label}: {event.value!r}")
+            elif isinstance(event, events.FatalError):
+                raise event.exception
+    finally:
+        unregister(renew)
+    return tally
+
+
+def _config(part: Part) -> schemathesis.Config:
+    asker = part.asker
+    return schemathesis.Config.from_dict(
+        {
+            "seed": part.seed,
+            "base-url": part.url,
+            "headers": dict(asker.headers),
+            "continue-on-failure": True,
+            "dictionaries": {_name(place): {"values": list(values)} for place, values in asker.values.items()},
+            "parameters": {
+                place: {"dictionary": _name(place), "probability": _LIKELY} for place in asker.values
+            },
+            "checks": {
+                "positive_data_acceptance": {"expected-statuses": list(sound.ACCEPTED)},
+                "negative_data_rejection": {"expected-statuses": list(sound.REJECTED)},
+            },
+            "generation": {
+                "max-examples": part.examples, "no-shrink": True, "database": "none",
+                # Only nobody makes credentials up: beside good ones they would be what is looked at.
+                "with-security-parameters": not asker.headers,
+            },
+            "phases": {
+                "examples": {"enabled": True},
+                "coverage": {"enabled": part.way == "coverage"},
+                "fuzzing": {"enabled": part.way == "fuzzing"},
+                "stateful": {"enabled": False},
+            },
+        }
+    )  # fmt: skip
+
+
+def _name(place: str) -> str:
+    return re.sub("[^a-z]", "_", place.lower())
+
+
+def _fresh_keys(part: Part) -> Any:
+    """The hook that gives most valid requests a key of their own: a repeat says no more than the first time."""
+    chance = random.Random(f"{part.seed} {part.asker.name} {part.way}")
+    words = part.asker.name not in ("anonymous", "code")
+
+    def before_call(_: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+        sent = (case.headers or {}).get(_KEY)
+        if not isinstance(sent, str) or (case.meta and case.meta.generation.mode.is_negative):
+            return
+        if (_UUID.fullmatch(sent) or not words) and chance.random() < _NEW_KEYS:
+            case.headers[_KEY] = str(uuid.UUID(int=chance.getrandbits(128)))
+
+    return before_call
+
+
+def _count(tally: Tally, label: str, recorder: ScenarioRecorder, part: Part) -> None:
+    for name, node in recorder.cases.items():
+        asked = recorder.interactions.get(name)
+        if node.parent_id is None and asked is not None and asked.response is not None:
+            tally.cases[label] += 1
+            tally.statuses[asked.response.status_code] += 1
+    tally.failures += _failures(label, recorder, part)
+
+
+def _failures(label: str, recorder: ScenarioRecorder, part: Part) -> Iterator[str]:
+    for name, checks in recorder.checks.items():
+        for check in checks:
+            if check.failure_info is not None:
+                asked = recorder.interactions[name]
+                answer = asked.response and f"{asked.response.status_code} {asked.response.content[:400]!r}"
+                why = " ".join(check.failure_info.failure.message.split())
+                yield f"{part.asker.name}: {label}: {check.name}: {why}: {answer}\n  {check.failure_info.code_sample[:2000]}"

@@ -1,0 +1,58 @@
+"""Which failures of schemathesis's checks are none, since they ask of an API what this one promises not to do.
+
+Everything here is narrow: one check, and one answer that is meant.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from schemathesis import Case, HookContext, Response
+from schemathesis.core.failures import Failure
+from schemathesis.openapi.checks import IgnoredAuth, RejectedPositiveData
+
+ACCEPTED: Final = ("2xx", "3xx", "401", "403", "404", "409", "412", "413", "429", "5xx")
+"""What may come of a valid request. Beside what schemathesis takes: 412, since `If-Match` may name a version that is past,
+and 413, since fields that are small enough each may be too large together."""
+REJECTED: Final = ("400", "401", "403", "404", "405", "406", "409", "412", "413", "415", "422", "428", "429", "5xx")
+"""What may come of an invalid one: an `If-Match` that names no version is 412, a body above the limit is never parsed."""
+
+UNSAID: Final[Mapping[str, frozenset[str]]] = {
+    "POST /v1/issues": frozenset({"compound", "category", "follows"}),  # there is no such, or not for this caller
+    "POST /v1/phones": frozenset({"phone"}),  # the separators that people write are no regular language to be shown
+    "POST /v1/phones/verify": frozenset({"phone", "code"}),  # a code that was never sent
+    "GET /v1/issues": frozenset({"cursor"}),
+    "GET /v1/worklist": frozenset({"cursor"}),
+    "GET /v1/access": frozenset({"cursor", "from", "until"}),  # RFC 3339 lets years be that have no UTC
+    "GET /v1/audit/verdicts": frozenset({"query"}),  # a language of its own
+    "GET /v1/audit/bundle": frozenset({"query"}),
+    "GET /v1/audit/mining": frozenset({"query"}),
+    "POST /v1/audit/whatif": frozenset({"query", "policy"}),  # TOML
+    "GET /v1/audit/issues/{issue}/timeline": frozenset({"at"}),  # a number or a time
+    "POST /v1/issues/{issue}/attachments": frozenset({"body"}),  # a picture that cannot be decoded
+    "POST /v1/issues/{issue}/commands/adopt": frozenset({"issue"}),  # there is no such issue
+    "POST /v1/issues/{issue}/commands/merge": frozenset({"into"}),
+    "POST /v1/issues/{issue}/commands/redispatch": frozenset({"handler"}),
+    "POST /v1/issues/{issue}/commands/rule": frozenset({"handler"}),
+    "POST /v1/issues/{issue}/commands/change_policy": frozenset({"policy"}),
+    "POST /v1/issues/{issue}/commands/extend": frozenset({"by"}),  # at most ten years, in every unit
+    "POST /v1/issues/{issue}/commands/calendar_published": frozenset({"calendar"}),  # days of the year that it is for
+}
+"""Fields whose values a schema cannot tell from good ones, by operation."""
+
+
+def is_failure(_: HookContext, failure: Failure, case: Case, response: Response) -> bool:
+    """Whether a failure is one; the hook `filter_failure`."""
+    if isinstance(failure, IgnoredAuth):
+        # Whoever shows a tracking code learns nothing by guessing: a wrong one opens an issue that is not there.
+        return "got `404 Not Found`" not in failure.message
+    if isinstance(failure, RejectedPositiveData) and response.status_code == 422:
+        return not _is_meant(case.operation.label, json.loads(response.content))
+    return True
+
+
+def _is_meant(operation: str, problem: Mapping[str, Any]) -> bool:
+    if problem["type"] == "/problems/idempotency-key-reused":
+        return True
+    fields = {each["field"] for each in problem["errors"]}
+    return fields <= UNSAID.get(operation, frozenset())
