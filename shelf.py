@@ -10,7 +10,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore, from_url
 
-from audit.files import sync
+from files import sync
 
 
 class ShelfError(OSError):

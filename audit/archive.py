@@ -22,8 +22,8 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore, from_url
 from temporalio.api.history.v1 import History, HistoryEvent
 
-from audit.files import sync
 from domain.wire import canonical
+from files import sync
 
 _DICTIONARIES: Final = Path(__file__).resolve().parent / "dictionaries"
 _NEWEST: Final = 1

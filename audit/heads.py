@@ -21,7 +21,6 @@ from activities.contract import SEAL_DAY
 from activities.notices import Clock, now_utc
 from audit import log as merkle_log
 from audit.case import Finding
-from audit.files import put_new
 from audit.headpage import page
 from audit.keyring import FIRST, ROTATIONS, Keyring, KeyringError
 from audit.log import Kept
@@ -33,6 +32,7 @@ from db import outbox
 from db.alarms import put_alarm_once
 from db.engine import Database
 from domain.wire import format_time
+from files import put_new
 
 TEMPLATE: Final = "head"
 """Of the notice to those who shall keep heads."""

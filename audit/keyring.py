@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from audit.files import put_new
 from audit.notes import (
     Head,
     NoteError,
@@ -33,6 +32,7 @@ from audit.notes import (
     split,
 )
 from domain.wire import format_time, truncate
+from files import put_new
 
 FIRST: Final = "key.txt"
 ROTATIONS: Final = "rotations"

@@ -5,7 +5,6 @@ In a deployment the root's private key is offline. The operator certifies a key 
 """
 
 import json
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from files import replace_file
 from security.signing import Credentials, certify, name_of, sign
 
 Clock = Callable[[], datetime]
@@ -153,15 +153,5 @@ def write_folder(
     known: dict[str, Any] = json.loads((kept / CERTIFICATES).read_bytes())["certificates"] if kept else {}
     name = name_of(root.public_key())
     plain = {"root": name, "certificates": {**known, name: certify(root, key.public_key(), since, until)}}
-    _replace(folder / PRIVATE, pem)
-    _replace(folder / CERTIFICATES, json.dumps(plain, indent=1).encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    replace_file(folder / PRIVATE, pem.decode())
+    replace_file(folder / CERTIFICATES, json.dumps(plain, indent=1))

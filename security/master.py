@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, Self, cast
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from security.files import locked, replace_file
+from files import locked, replace_file
 from security.keystore import KeyRow, KeyStore, Wrapped
 
 KEY_BYTES: Final = 32

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, Self, cast
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from security.files import locked, replace_file
+from files import locked, replace_file
 from security.master import KEY_BYTES
 
 _NAME: Final = b"jiesu/1/namespace name"

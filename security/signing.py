@@ -127,7 +127,8 @@ def _bytes(text: object) -> bytes:
 
 def _prime() -> None:
     """Lets the library look up its exception now. It does so at the first signature that does not hold; in the sandbox of
-    a workflow it could not, and would abort the process: one forged signal would end every worker."""
+    a workflow it could not, and would abort the process: one forged signal would end every worker.
+    """
     with contextlib.suppress(InvalidSignature):
         Ed25519PrivateKey.generate().public_key().verify(bytes(64), b"")
 

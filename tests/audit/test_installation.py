@@ -270,7 +270,15 @@ async def test_of_what_was_erased_the_log_still_holds(installation: Installation
     await verify_log(copy.source, copy.heads, Trust.beside(copy.heads, copy.vkey), report)
     assert [str(each) for each in report.findings] == []
     assert (report.issues, report.erased) == (len(SEALED), 1)
-    assert any(line.startswith("of these 1 without content") for line in lines(report))
+    assert any("of these 1 " in line and "verified, content erased" in line for line in lines(report))
+
+
+async def test_what_only_seems_to_be_erased_is_a_finding(installation: Installation, tmp_path: Path) -> None:
+    copy = installation.copied(tmp_path / "copy")
+    copy.erase(COVERED[1])
+    assert copy.sql("DELETE FROM erasures") == 1
+    report = await verified(copy)
+    assert [(each.step, each.issue) for each in report.findings] == [("seal", COVERED[1])]
 
 
 # The report as a page
@@ -302,7 +310,8 @@ def test_a_page_holds_nothing_but_text() -> None:
         (reported(leaves=2, heads=2), 7),
         (reported(), 6),
         (reported(rows=False), 5),
-        (reported(erased=2), 2),
+        (reported(erased=2), 6),
+        (Report(ASKED, datetime(2026, 11, 24, tzinfo=UTC), issues=2, erased=2), 1),
         (Report(ASKED, datetime(2026, 11, 24, tzinfo=UTC)), 0),
     ],
 )

@@ -6,6 +6,7 @@ import json
 import random
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -364,9 +365,27 @@ async def test_bytes_that_are_no_history_are_a_finding() -> None:
 async def test_of_what_was_erased_the_leaf_is_enough() -> None:
     leaf = sealed().leaf
     assert leaf is not None
-    (verdict,) = await verify([Case("golden-standard", leaf=Leaf(3, leaf.leaf, None, None))])
+    (verdict,) = await verify([Case("golden-standard", leaf=Leaf(3, leaf.leaf, None, None), erased=True)])
     assert verdict == Verdict("golden-standard", erased=True)
     assert list(check_leaf("golden-standard", Leaf(3, leaf.leaf, None, None), None)) == []
+
+
+async def test_a_bare_leaf_without_an_erasure_on_record_is_a_finding() -> None:
+    leaf = sealed().leaf
+    assert leaf is not None
+    assert await said(Case("golden-standard", leaf=Leaf(3, leaf.leaf, None, None))) == [
+        "seal: leaf 3: nothing else is left of it, and no erasure of it is on record"
+    ]
+
+
+async def test_what_was_erased_is_still_replayed_strictly() -> None:
+    case = sealed()
+    (verdict,) = await verify([replace(case, erased=True)])
+    assert (verdict.holds, verdict.erased) == (True, True)
+    assert verdict.commands > 0
+    assert case.leaf is not None
+    (verdict,) = await verify([replace(case, leaf=replace(case.leaf, leaf=bytes(32)), erased=True)])
+    assert (verdict.holds, verdict.erased) == (False, True)
 
 
 def test_events_bear_the_servers_time_to_the_microsecond() -> None:

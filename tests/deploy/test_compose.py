@@ -7,6 +7,7 @@ import sys
 import tomllib
 from graphlib import TopologicalSorter
 from importlib.metadata import entry_points
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 
 from db.engine import make_engine
 from devserver import find_temporal
+from security.keystore import KeyStore
 from settings import PREFIX, Settings, load_settings, variable
 from support import compose
 
@@ -64,16 +66,54 @@ def test_commented_defaults_of_the_example_are_those_of_compose():
 
 @pytest.mark.parametrize("name", OURS)
 def test_environment_is_one_that_jiesu_accepts(name: str, monkeypatch: pytest.MonkeyPatch):
-    given = environment(name)
+    given = {key: value for key, value in environment(name).items() if key != "FORWARDED_ALLOW_IPS"}
     assert {key for key in given if key.startswith(PREFIX)} == set(given) <= SETTINGS
     for key in SETTINGS:
         monkeypatch.delenv(key, raising=False)
     for key, value in given.items():
         monkeypatch.setenv(key, value)
     settings = load_settings()
-    assert not settings.embedded_database
-    assert not settings.embedded_temporal
-    assert not settings.accepts_local_tokens
+    if name != "jiesu":  # it works on files and on the key store
+        assert not settings.embedded_database
+        assert not settings.embedded_temporal
+    assert not settings.makes_keys or name == "jiesu"
+    assert settings.local_tokens in (False, None)
+
+
+def test_keys_are_read_by_worker_and_api_and_written_by_nobody_else_than_the_command():
+    volumes = {
+        name: [each for each in service.get("volumes", []) if each.startswith("keys:")]
+        for name, service in SERVICES.items()
+    }
+    assert {name: found for name, found in volumes.items() if found} == {
+        "jiesu": ["keys:/var/lib/jiesu-keys"],
+        "worker": ["keys:/var/lib/jiesu-keys:ro"],
+        "api": ["keys:/var/lib/jiesu-keys:ro"],
+    }
+    for name in ("worker", "api"):
+        keys = {key: value for key, value in environment(name).items() if key.endswith("_KEYS") and "SEAL" not in key}
+        assert set(keys) == {"JIESU_SIGNING_KEYS", "JIESU_NAMESPACE_KEYS", "JIESU_MASTER_KEYS"}
+        assert all(value.startswith("/var/lib/jiesu-keys/") for value in keys.values())
+    assert environment("worker")["JIESU_SIGNING_KEYS"] != environment("api")["JIESU_SIGNING_KEYS"]
+    assert SERVICES["jiesu"]["profiles"], "it is not started with the others"
+
+
+def test_key_store_is_a_server_of_its_own_that_only_its_users_reach():
+    users = [name for name in OURS if "JIESU_KEY_STORE" in environment(name)]
+    assert users == ["migrate", "jiesu", "worker", "api"]
+    assert sorted(name for name, service in SERVICES.items() if "keystore" in service["networks"]) == sorted(
+        [*users, "keystore"]
+    )
+    assert compose.raw()["networks"]["keystore"]["internal"]
+    assert SERVICES["keystore"]["networks"] == ["keystore"]
+    data = {name: SERVICES[name]["volumes"][0].partition(":")[0] for name in ("postgres", "keystore")}
+    assert data["postgres"] != data["keystore"], "no backup of the one holds the other"
+
+
+def test_forwarded_addresses_are_believed_from_this_host_only():
+    [pool] = compose.raw()["networks"]["edge"]["ipam"]["config"]
+    assert pool["gateway"] == environment("api")["FORWARDED_ALLOW_IPS"]
+    assert ip_address(pool["gateway"]) in ip_network(pool["subnet"])
 
 
 def test_secret_of_the_ids_is_known_to_the_api_only():
@@ -104,13 +144,16 @@ def test_nothing_is_declared_in_vain():
 
 def test_hosts_are_services_on_a_network_in_common():
     for name in SERVICES:
-        named = re.findall(r"\b(postgres|temporal)(?=:\d+|$)", " ".join(_addresses(name)))
+        named = re.findall(r"\b(postgres|temporal|keystore)(?=:\d+|$)", " ".join(_addresses(name)))
         for host in named:
             assert set(SERVICES[host]["networks"]) & set(SERVICES[name]["networks"]), (name, host)
 
 
 def _addresses(name: str) -> list[str]:
-    keys = ("JIESU_DATABASE_URL", "JIESU_TEMPORAL_ADDRESS", "TEMPORAL_ADDRESS", "POSTGRES_SEEDS", "SQL_HOST")
+    keys = (
+        "JIESU_DATABASE_URL", "JIESU_KEY_STORE", "JIESU_TEMPORAL_ADDRESS", "TEMPORAL_ADDRESS", "POSTGRES_SEEDS",
+        "SQL_HOST",
+    )  # fmt: skip
     return [
         environment(name)[key].partition("@")[2] or environment(name)[key] for key in keys if key in environment(name)
     ]
@@ -122,6 +165,7 @@ def test_order_of_starting():
     for chain in (
         ["postgres", "temporal-schema", "temporal", "temporal-namespace", "worker"],
         ["postgres", "migrate", "directory", "worker"],
+        ["keystore", "migrate", "directory"],
         ["temporal-namespace", "api"],
         ["directory", "api"],
         ["temporal-namespace", "temporal-ui"],
@@ -170,7 +214,8 @@ def test_only_api_and_ui_are_published_on_loopback_only():
     for ports in published.values():
         assert all(port.startswith("127.0.0.1:") for port in ports)
     assert compose.raw()["networks"]["backend"]["internal"]
-    assert [name for name, service in SERVICES.items() if "edge" in service["networks"]] == ["temporal-ui", "api"]
+    outward = [name for name, service in SERVICES.items() if "edge" in service["networks"]]
+    assert outward == ["temporal-ui", "worker", "api"], "the worker calls webhooks"
 
 
 def test_each_api_process_gets_a_port_of_its_own():
@@ -191,6 +236,8 @@ def test_connections_do_not_exceed_what_postgres_allows():
     temporal = environment("temporal")
     each = int(temporal["SQL_MAX_CONNS"]) + int(temporal["SQL_VIS_MAX_CONNS"])
     assert 4 * each + processes * (pool.size() + pool._max_overflow) + 10 <= allowed
+    keys: Any = KeyStore("postgresql://nobody@localhost/nothing")._engine.pool
+    assert processes * (keys.size() + keys._max_overflow) + 10 <= 100, "what PostgreSQL allows unless it is told"
 
 
 def test_dynamic_configuration_holds_keys_that_this_server_knows():

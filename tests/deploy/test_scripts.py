@@ -37,7 +37,7 @@ def test_each_role_enters_its_own_databases_only(database_server: URL, database:
 
 def test_roles_have_passwords_and_no_rights_beyond(database_server: URL):
     with psycopg.connect(host=str(database_server.query["host"]), user="postgres", dbname="postgres") as connection:
-        query = "SELECT rolpassword LIKE 'SCRAM-%', rolsuper OR rolcreaterole OR rolcreatedb FROM pg_authid"
+        query = "SELECT rolpassword LIKE 'SCRAM-%%', rolsuper OR rolcreaterole OR rolcreatedb FROM pg_authid"
         rows = connection.execute(query + " WHERE rolname = ANY(%s)", [ROLES]).fetchall()
     assert rows == [(True, False)] * len(ROLES)
 
