@@ -242,6 +242,8 @@ class VerdictView(Answer):
     events: int
     findings: list[FindingView]
     erased: bool
+    root: str
+    opened_at: datetime | None
 
 
 class VerdictsView(Answer):

@@ -66,7 +66,8 @@ def create_app(parts: Parts) -> FastAPI:
         docs_url=None, redoc_url=None,
         redirect_slashes=False, dependencies=[Depends(known_query)],
     )  # fmt: skip
-    app.openapi = lambda: document(app)
+    sessions = found.door.sessions
+    app.openapi = lambda: document(app, sessions and sessions.cookie)
     problems.install(app)
     for routes in (issues, lists, commands, attachments, phones, audit, codec, service):
         routes.register(app)

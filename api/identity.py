@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Protocol
 
@@ -69,9 +69,9 @@ class Caller:
     """Who asks: somebody with a token, or whoever holds the tracking code of some issue."""
 
     actor: Actor | None
-    tracking_code: str | None
-    secret: bytes
-    subject: str = ANONYMOUS
+    tracking_code: str | None = field(repr=False)
+    secret: bytes = field(repr=False)
+    subject: str = field(default=ANONYMOUS, repr=False)
     """From which the names of what the caller sends derive: it stays when the actor's pseudonym would change."""
     grants: tuple[Authority, ...] = ()
     """What the actor holds now; `api.grants` narrows it to an issue's place."""
@@ -112,7 +112,7 @@ class Doorkeeper:
 
     identity: Identity
     directory: DirectoryCache
-    secret: bytes
+    secret: bytes = field(repr=False)
     subjects: Rates
     addresses: Rates
     now: Now = now

@@ -15,6 +15,7 @@ _BEARER: Final[dict[str, list[str]]] = {"bearer": []}
 _CODE: Final[dict[str, list[str]]] = {"code": []}
 STAFF: Final = {"security": [_BEARER]}
 KNOWN: Final = {"security": [_BEARER, _CODE]}
+SIGNED_IN: Final[dict[str, list[dict[str, list[str]]]]] = {"security": [{"session": []}]}
 ANYBODY: Final[dict[str, Any]] = {"security": [{}, *KNOWN["security"]]}
 """Who may ask, as `openapi_extra` of a route."""
 _SCHEMES: Final = {
@@ -94,17 +95,23 @@ def _example(problem: type[Problem]) -> dict[str, Any]:
     return {"type": PREFIX + problem.type, "title": problem.title, "status": problem.status}
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of the app."""
+def document(app: FastAPI, cookie: str | None = None) -> dict[str, Any]:
+    """The OpenAPI document of the app. With the cookie of browsers, where they can sign in: it stands for a token."""
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = found["components"]
-        components["securitySchemes"] = _SCHEMES
+        components["securitySchemes"] = dict(_SCHEMES)
+        if cookie is not None:
+            components["securitySchemes"]["session"] = {
+                "type": "apiKey", "in": "cookie", "name": cookie, "description": "A browser's; see `GET /session`.",
+            }  # fmt: skip
         components["schemas"]["Problem"] = _PROBLEM
         for name in _FASTAPIS:
             components["schemas"].pop(name, None)
         for name, path in found["paths"].items():
             for operation in path.values():
+                if cookie is not None and _BEARER in operation.get("security", []):
+                    operation["security"] = [*operation["security"], *SIGNED_IN["security"]]
                 for parameter in operation.get("parameters", []):
                     _is_text(parameter)
                 if name.startswith("/v1/"):

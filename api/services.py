@@ -49,7 +49,7 @@ class Parts:
     temporal: Client
     database: Database
     identity: Identity
-    secret: bytes
+    secret: bytes = field(repr=False)
     policies: Mapping[str, Policy]
     calendars: Sequence[YearCalendar]
     keys: Keys
@@ -98,7 +98,7 @@ class Services:
     codec: PayloadCodec | None
     codec_origins: Sequence[str]
     policies: Mapping[str, Policy]
-    secret: bytes
+    secret: bytes = field(repr=False)
     now: Now
     audits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One replay or export at a time: each takes a whole core."""

@@ -106,6 +106,11 @@ class Sessions:
         info = b"jiesu/1/session\0" + parts.provider.issuer.encode()
         self._cipher = AESGCM(HKDF(SHA256(), 32, None, info).derive(secret))
 
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie."""
+        return self._name
+
     def of(self, request: Request) -> Session | None:
         """The session of a browser, None without a cookie. Raises SessionEnded for one that is not accepted."""
         cookie = request.cookies.get(self._name)

@@ -15,7 +15,7 @@ from audit.rebuild import rebuild
 from audit.restore import is_behind, restore
 from cli.database import opened
 from cli.errors import Failure
-from custody import open_converter, prepare_keys
+from custody import open_converter, open_key_store, prepare_keys
 from db.directory import load_directory, store_directory
 from db.engine import Database
 from db.tables import IssueRow
@@ -25,7 +25,8 @@ from domain.directory_csv import DirectoryError, parse
 from domain.wire import truncate
 from embedded import Connect
 from policies.loader import shipped
-from settings import Settings
+from security.keystore import KeyStoreDown
+from settings import Settings, variable
 
 EXAMPLE: Final = Path(__file__).resolve().parent.parent / "examples" / "directory"
 
@@ -43,6 +44,21 @@ async def prepare(settings: Settings) -> None:
                 await store_directory(session, read_directory(EXAMPLE), truncate(datetime.now(UTC)))
     finally:
         await database.close()
+
+
+async def prepare_key_store(settings: Settings) -> None:
+    """The table of the key store, in whichever database a deployment says. Raises Failure."""
+    if not (settings.makes_keys or settings.key_store.get_secret_value()):
+        raise Failure(f"must be set in a deployment: {variable('key_store')}")
+    if settings.makes_keys:
+        settings.home.joinpath("keys").mkdir(mode=0o700, exist_ok=True)
+    store = open_key_store(settings)
+    try:
+        await store.prepare()
+    except KeyStoreDown as error:
+        raise Failure(f"the key store does not answer: {error}") from None
+    finally:
+        await store.close()
 
 
 async def prepare_home(settings: Settings, announce: Callable[[str], None], temporal: Connect) -> None:

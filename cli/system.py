@@ -110,7 +110,8 @@ def directory_import(
 
 
 def db_upgrade() -> None:
-    """Bring the database to the schema of this version."""
+    """Bring the database to the schema of this version, and give the key store its table."""
+    from cli.install import prepare_key_store
     from db.upgrade import upgrade
 
     chosen = settings()
@@ -119,6 +120,7 @@ def db_upgrade() -> None:
         upgrade(chosen.database)
     except (SQLAlchemyError, OSError) as error:
         raise Failure(str(error).strip().splitlines()[0]) from None
+    run(prepare_key_store(chosen))
     typer.echo("the database is at this version's schema")
 
 

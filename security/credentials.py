@@ -100,8 +100,10 @@ class Folder:
             stamp = tuple(part for file in files for part in (file.stat().st_ino, file.stat().st_mtime_ns))
             if self._held is None or stamp != self._stamp:
                 self._held, self._stamp = self._read(*files), stamp
-        except OSError as error:
-            raise CredentialsError(f"{error.filename}: {error.strerror}") from None
+        except (OSError, CredentialsError) as error:
+            # One of the two files is there before the other: what was held signs until they fit.
+            if self._held is None:
+                raise CredentialsError(_said(error)) from None
         return self._held
 
     def _read(self, private: Path, certificates: Path) -> Credentials:
@@ -115,6 +117,10 @@ class Folder:
         if root not in found or not of_this_key:
             raise CredentialsError(f"{certificates}: certifies another key than {private.name}, or not by its root")
         return Credentials(key, found, root)
+
+
+def _said(error: OSError | CredentialsError) -> str:
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def load_private(path: Path) -> Ed25519PrivateKey:

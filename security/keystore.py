@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sqlalchemy import (
@@ -121,6 +122,8 @@ class KeyStore:
         """Makes the table where there is none."""
         for left in reversed(range(_TRIES)):
             try:
+                if self._is_sqlite:
+                    _only_for_its_owner(self._engine.url.database)
                 async with self._connection(_UPKEEP) as connection:
                     if self._is_sqlite:
                         await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -262,6 +265,16 @@ def _engine(url: URL, patience: float) -> AsyncEngine:
 
     event.listen(engine.sync_engine, "connect", on_connect)
     return engine
+
+
+def _only_for_its_owner(file: str | None) -> None:
+    """Makes SQLite's file, if need be, with the mode that its companions then get as well."""
+    if file and file != ":memory:":
+        try:
+            Path(file).touch(mode=0o600)
+            Path(file).chmod(0o600)
+        except OSError as error:
+            raise KeyStoreDown(type(error).__name__) from error
 
 
 async def _scrub(connection: AsyncConnection) -> None:

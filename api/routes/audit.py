@@ -51,6 +51,8 @@ MOST_IN_BUNDLE: Final = 500
 _LONGEST: Final = 500
 _ID: Final = "^[0-9a-z-]{1,64}$"
 _READING: Final = (Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
+_BINARY: Final = {"type": "string", "format": "binary"}
+_FILES: Final = {"application/json": {"type": "object"}}
 _WRITERS: Final[Mapping[str, tuple[Callable[..., Any], str]]] = {
     "ocel": (write_ocel, "application/json"),
     "xes": (write_xes, "application/xml"),
@@ -272,7 +274,7 @@ def register(app: FastAPI) -> None:
     files = {"bundle": ("application/zip",), "mining": tuple(media for _, media in _WRITERS.values())}
     for name, media in files.items():
         shown[name] = answers(200, None, "A file", *_READING)
-        shown[name][200]["content"] = {each: {"schema": {"type": "string", "format": "binary"}} for each in media}
+        shown[name][200]["content"] = {each: {"schema": _FILES.get(each, _BINARY)} for each in media}
     app.get(
         "/v1/audit/head", responses=shown["head"], operation_id="audit_head", dependencies=[Depends(auditor)], **options
     )(head)

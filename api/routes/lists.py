@@ -1,10 +1,11 @@
 """Lists and worklists, page by page, of what the caller's organisation may see and nothing else; who saw what, too."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query
 from fastapi.responses import JSONResponse, Response
+from pydantic import BeforeValidator
 
 from api import examples, views
 from api.answers import AccessView, IssueView
@@ -21,13 +22,23 @@ from db import access_log, queries
 from db.queries import CursorError, Filters, Page
 from domain.commands import Actor
 from domain.vocabulary import Category, Level, Status
-from domain.wire import format_time
+from domain.wire import WireError, format_time, parse_time
 
 _LONGEST: int = 200
 Word = Annotated[str | None, Query(max_length=_LONGEST, json_schema_extra={"pattern": FIT})]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Moment = Annotated[datetime | None, Query(alias="from")]
-Until = Annotated[datetime | None, Query()]
+
+
+def _time(text: Any) -> datetime:
+    """No number, which would be taken for seconds since 1970, and no day without a zone."""
+    try:
+        return parse_time(text)
+    except WireError:
+        raise ValueError("a time with its zone is expected, e.g. 2027-01-01T00:00:00Z") from None
+
+
+Moment = Annotated[datetime | None, BeforeValidator(_time), Query(alias="from")]
+Until = Annotated[datetime | None, BeforeValidator(_time), Query()]
 
 
 def filters(
@@ -98,7 +109,7 @@ async def access(
         raise NotFound
     if person is not None and (reason := unfit(person)):
         raise Invalid(("person", reason))
-    wanted = access_log.Wanted(viewer.org, issue, person, _utc("from", since), _utc("until", until))
+    wanted = access_log.Wanted(viewer.org, issue, person, since, until)
     try:
         async with use.model.read() as session:
             page = await access_log.listed(session, wanted, cursor=cursor, limit=limit)
@@ -112,17 +123,6 @@ async def access(
         for row in page.items
     ]  # fmt: skip
     return JSONResponse({"items": items, "next_cursor": page.next_cursor})
-
-
-def _utc(name: str, moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    if moment.tzinfo is None:
-        raise Invalid((name, "it needs a zone, as in 2027-01-01T00:00:00Z"))
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise Invalid((name, "it is too far away")) from None
 
 
 def _problem(error: Exception) -> Exception:

@@ -1,7 +1,7 @@
 """Routes by which a browser signs in and out, and learns who it is signed in as."""
 
 from dataclasses import replace
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from fastapi import Body, Depends, FastAPI, Request
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.answers import SessionView
 from api.identity import acting, appointments
 from api.oidc import is_loopback
-from api.openapi import answers
+from api.openapi import SIGNED_IN, answers
 from api.problems import ChooseRole, Forbidden, Invalid, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
 from api.routes.issues import Use
 from api.services import Services
@@ -143,7 +143,8 @@ def register(app: FastAPI) -> None:
     app.get("/session/callback", include_in_schema=False)(callback)
     app.post("/session/logout", include_in_schema=False)(logout)
     problems = (Unauthenticated, TooMany, Unavailable)
+    options: dict[str, Any] = {"tags": ["session"], "openapi_extra": SIGNED_IN}
     shown = answers(200, _EXAMPLE, "Signed in", *problems, model=SessionView)
-    app.get("/session", responses=shown, tags=["session"], operation_id="session")(who)
+    app.get("/session", responses=shown, operation_id="session", **options)(who)
     chosen = answers(200, _EXAMPLE, "Chosen", *problems, Forbidden, TooLarge, Invalid, model=SessionView)
-    app.post("/session/acting", responses=chosen, tags=["session"], operation_id="session_acting")(act)
+    app.post("/session/acting", responses=chosen, operation_id="session_acting", **options)(act)

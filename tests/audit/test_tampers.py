@@ -81,6 +81,16 @@ class Forgery:
     alter: Callable[[Subject, list[History]], Names | None]
     step: Step
     place: str
+    fits: Callable[[Subject], bool] = lambda _: True
+
+
+def signed(subject: Subject) -> bool:
+    """Whether its commands are signed and its texts sealed."""
+    return bool(subject.folded.root)
+
+
+def unsigned(subject: Subject) -> bool:
+    return not signed(subject)
 
 
 # Histories
@@ -405,7 +415,8 @@ FORGERIES = (
     Forgery("a signal's name", signal_name, "fold", "run {n}, event {event}"),
     Forgery("a command's time, by 0.2 s", command_time, "fold", "run {n}, event {event}"),
     Forgery("a command's time, an hour back", command_long_before, "time", "run {n}, event {event}"),
-    Forgery("a command's time, an hour on", command_long_after, "time", "run {n}, event {event}"),
+    Forgery("a command's time, an hour on", command_long_after, "time", "run {n}, event {event}", unsigned),
+    Forgery("a signed command's time, an hour on", command_long_after, "fold", r"run {n}, event \d+", signed),
     Forgery("the server's time of a workflow task, by 3 ms", task_time, "fold", "run {n}, event {event}"),
     Forgery("the server's time of a workflow task, an hour back", task_long_before, "time", "run {n}, event {event}"),
     Forgery("the server's time of a signal, an hour back", signal_time, "time", "run {n}, event {event}"),
@@ -421,9 +432,12 @@ FORGERIES = (
     Forgery("a local activity that failed turned into one that did not", marker_made_good, "commands",
             r"run {n}(, event \d+)?"),
     Forgery("the workflow's result", outcome, "fold", "run {n}, event {event}"),
-    Forgery("the start: a limit of the policy", policy_limit, "fold", "run {n}, event {event}"),
-    Forgery("the start: the place", place, "fold", "run {n}, event {event}"),
-    Forgery("the start: what was reported", report, "fold", "run {n}, event {event}"),
+    Forgery("the start: a limit of the policy", policy_limit, "fold", "run {n}, event {event}", unsigned),
+    Forgery("the start: the place", place, "fold", "run {n}, event {event}", unsigned),
+    Forgery("the start: what was reported", report, "fold", "run {n}, event {event}", unsigned),
+    Forgery("a signed start: a limit of the policy", policy_limit, "fold", "history", signed),
+    Forgery("a signed start: the place", place, "fold", "history", signed),
+    Forgery("a signed start: what was reported", report, "fold", "history", signed),
     Forgery("the start: the version of the rules", rules_version, "fold", "history"),
     Forgery("the state with which a run goes on", carried_state, "fold", "run {n}, event 1"),
     Forgery("the policy with which a run goes on", carried_policy, "fold", "run {n}, event 1"),
@@ -787,7 +801,7 @@ TAMPERS = (
     Tamper("an event's digest", event_digest_only, "rows", "event {seq}"),
     Tamper("an event's kind beside its body", event_column("kind", "commented"), "rows", r"event \d+", having("overdue")),
     Tamper("an event's time beside its body", event_column("at", LONG_AGO), "rows", r"event \d+", having("overdue")),
-    Tamper("the words by which an issue is found", issue_column("words", "x"), "rows", "column words"),
+    Tamper("the words by which an issue is found", issue_column("words", "x"), "rows", "column words", unsigned),
     Tamper("with which policy its fold begins", issue_column("first_policy", "x"), "rows", "column first_policy"),
     Tamper("the text of a policy in its own table", policy_text, "rows", r"policy \w+"),
     Tamper("the digest in the archive's index", index_row, "archive", "history"),
@@ -837,6 +851,7 @@ UNSEEN: tuple[tuple[str, Callable[[Scene], None]], ...] = (
     ("notices that were, or were not, sent", outbox_emptied),
     ("when SQL says that it was sealed", sealed_long_ago),
     ("an open issue that never was", ghost),
+    ("the words by which a sealed issue is found", issue_column("words", "x")),
 )
 """What nothing finds, so that nobody believes it would. Whoever closes a gap moves its row to the others."""
 
@@ -847,7 +862,7 @@ def stage(crowd: Crowd, folder: Path, known: Sequence[Subject], victim: Subject)
 
 def forgeable(known: Sequence[Subject], forgery: Forgery) -> tuple[Subject, list[History], Names]:
     """The first issue in which it can be altered, and its histories afterwards."""
-    for subject in known:
+    for subject in filter(forgery.fits, known):
         with contextlib.suppress(UnfitError):
             runs = subject.runs
             return subject, runs, forgery.alter(subject, runs) or {}
@@ -912,7 +927,9 @@ async def test_what_was_altered_is_found(crowd: Crowd, known: list[Subject], tmp
 async def test_what_nothing_finds(
     crowd: Crowd, known: list[Subject], tmp_path: Path, name: str, alter: Callable[[Scene], None]
 ) -> None:
-    with stage(crowd, tmp_path, known, some(filter(having("overdue"), known))) as scene:
+    with stage(
+        crowd, tmp_path, known, some(filter(lambda each: signed(each) and having("overdue")(each), known))
+    ) as scene:
         alter(scene)
     mine, theirs, log = await found(scene, Trust.beside(crowd.heads))
     assert [*mine, *theirs, *log] == [], "it is found by now: move the row"

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.app import app
-from security.credentials import CERTIFICATES, Folder, Signer
+from security.credentials import CERTIFICATES, PRIVATE, Folder, Signer
 from security.keystore import KeyStore
 from security.master import MasterFile
 from security.namespace import NamespaceFile
@@ -75,6 +75,22 @@ def test_a_certified_process_signs_what_the_root_stands_for() -> None:
         path.name: path.stat().st_mode & 0o777 for folder in ("root", "process") for path in Path(folder).iterdir()
     }
     assert modes == {"key.pem": 0o600, CERTIFICATES: 0o600}
+
+
+def test_between_the_two_files_of_a_new_key_the_old_one_signs() -> None:
+    root = run("root", "new", "root").stdout.strip()
+    for folder in ("process", "next"):
+        run("certify", "root", folder, "--days", 7)
+    signer, envelope = Signer(Folder(Path("process"))), {"id": "c1", "body": {}}
+
+    def key() -> str:
+        return signer.sign(root, "issue-1", "accept", envelope)["proof"]["certificate"]["key"]
+
+    old = key()
+    for name in (PRIVATE, CERTIFICATES):
+        assert key() == old
+        (Path("next") / name).rename(Path("process") / name)
+    assert key() != old
 
 
 def test_while_roots_change_a_process_is_certified_by_both() -> None:

@@ -4,6 +4,7 @@ No container engine is needed: each process gets the command and the environment
 """
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -77,8 +78,19 @@ def host(tmp_path_factory: pytest.TempPathFactory, database_server: URL, tempora
     return Host(tmp_path_factory.mktemp("deployment"), database_server, temporal_address, given)
 
 
+def make_keys(host: Host) -> None:
+    """By the commands of docs/operations.md: the root beside the deployment, everything else in the volume."""
+    tool, root = Container(host, "jiesu"), str(host.folder / "root")
+    tool.run("keys", "namespace", "new", "/var/lib/jiesu-keys/namespace.json")
+    tool.run("keys", "master", "new", "/var/lib/jiesu-keys/master.json")
+    tool.run("keys", "root", "new", root)
+    for process in ("api", "worker"):
+        tool.run("keys", "certify", root, f"/var/lib/jiesu-keys/{process}", "--days", "90")
+
+
 @pytest.fixture(scope="module")
 async def deployment(host: Host) -> AsyncIterator[Deployment]:
+    make_keys(host)
     for once in ("migrate", "directory"):
         Container(host, once).run()
     workers, apis = replicas(host, "worker"), replicas(host, "api")
@@ -148,6 +160,38 @@ def metrics_in_operations() -> set[str]:
     """The metrics of our processes that docs/operations.md tells operators to watch."""
     lines = (compose.ROOT / "docs" / "operations.md").read_text("utf-8").splitlines()
     return {line.split("`")[1].split("{")[0] for line in lines if line.startswith(("| `temporal_", "| `jiesu_"))}
+
+
+async def test_texts_lie_sealed_in_the_read_model_and_their_keys_elsewhere(deployment: Deployment, host: Host):
+    issue = (await deployment.report(str(uuid4())))["id"]
+    assert await deployment.listed(issue) == 1
+    [body] = ask(host, "jiesu", "SELECT body::text FROM events WHERE issue = %s AND seq = 1", issue)
+    assert body.count("sealed:") == 4
+    assert not [text for text in (PHONE, REPORT["description"], REPORT["location"]) if str(text) in body]
+    assert ask(host, "jiesu_keys", "SELECT wrapped IS NOT NULL FROM issue_keys WHERE issue = %s", issue) == [True]
+
+
+async def test_every_key_is_replaced_while_everything_runs(deployment: Deployment, host: Host):
+    """By the commands of docs/operations.md; what began under the old keys goes on under the new ones."""
+    before = await deployment.report(str(uuid4()))
+    tool, folder = Container(host, "jiesu"), "/var/lib/jiesu-keys"
+    namespace, master = f"{folder}/namespace.json", f"{folder}/master.json"
+    tool.run("keys", "namespace", "promote", namespace, tool.run("keys", "namespace", "add", namespace).strip())
+    old = json.loads((host.volume("keys") / "master.json").read_bytes())["primary"]
+    tool.run("keys", "master", "rotate", master, tool.run("keys", "master", "add", master).strip())
+    tool.run("keys", "master", "remove", master, old)
+    assert old not in ask(host, "jiesu_keys", "SELECT DISTINCT master FROM issue_keys WHERE wrapped IS NOT NULL")
+    for process in ("api", "worker"):
+        tool.run("keys", "certify", str(host.folder / "root"), f"{folder}/{process}", "--days", "90")
+    for issue in (before, await deployment.report(str(uuid4()))):
+        await live_a_life(deployment, issue, api=1)
+
+
+def ask(host: Host, database: str, query: str, *values: str) -> list[Any]:
+    """The first column of what a database of the deployment says."""
+    url = host.database.set(drivername="postgresql", database=database)
+    with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+        return [row[0] for row in connection.execute(query.encode(), values)]
 
 
 async def test_a_killed_worker_leaves_its_issues_to_the_other(deployment: Deployment):

@@ -128,14 +128,16 @@ def test_every_personal_field_is_planted(phases: Phases) -> None:
 def test_all_of_it_was_taken_and_can_be_read_by_those_who_may(phases: Phases) -> None:
     told = json.dumps(phases.told, ensure_ascii=False)
     taken = rf"(report|issue) [1-{len(parts())}]"  # the one after these had no effect, as it should
-    hidden = [where for text, where in phases.stage.canaries.planted.items() if re.match(taken, where) and text not in told]
+    hidden = [
+        where for text, where in phases.stage.canaries.planted.items() if re.match(taken, where) and text not in told
+    ]
     assert hidden == []
     assert phases.found == 1
 
 
 def test_it_lies_only_where_it_may(phases: Phases) -> None:
     assert phases.before.keys() <= ROWS | FILES
-    assert ROWS <= phases.before.keys(), "or nothing was looked at"
+    assert phases.before.keys() >= ROWS, "or nothing was looked at"
     for where, hits in phases.before.items():
         # Of what lies across two pages of a file only a part is known.
         assert [hit for hit in hits if not (WORDS.match(hit) or (where in FILES and hit.startswith("?")))] == []

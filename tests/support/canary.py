@@ -15,8 +15,7 @@ _BESIDE: Final = 24
 
 def forms(text: str) -> Iterator[tuple[str, bytes]]:
     """The bytes by which a text is known, whatever stands around it."""
-    raw = text.encode()
-    yield "UTF-8", raw
+    yield "UTF-8", text.encode()
     yield "UTF-16", text.encode("utf-16-le")
     yield "UTF-16 BE", text.encode("utf-16-be")
     escaped = "".join(f"\\u{ord(sign):04x}" for sign in text)
@@ -24,6 +23,12 @@ def forms(text: str) -> Iterator[tuple[str, bytes]]:
     yield "JSON", escaped.upper().replace("\\U", "\\u").encode()
     yield "URL", urllib.parse.quote(text).encode()
     yield "URL", urllib.parse.quote(text).lower().encode()
+    yield from forms_of_bytes(text.encode())
+
+
+def forms_of_bytes(raw: bytes) -> Iterator[tuple[str, bytes]]:
+    """The same of bytes that are no text, as keys are."""
+    yield "raw", raw
     yield "hexadecimal", raw.hex().encode()
     yield "hexadecimal", raw.hex().upper().encode()
     for shift in range(3):
@@ -41,6 +46,8 @@ class Canaries:
     mark: str = field(default_factory=lambda: f"cnry{secrets.token_hex(6)}")
     planted: dict[str, str] = field(default_factory=dict[str, str])
     """Text -> where."""
+    keys: dict[bytes, str] = field(default_factory=dict[bytes, str])
+    """The same of bytes."""
 
     def plant(self, where: str) -> str:
         text = f"{HEAD}{self.mark}x{len(self.planted):0{_DIGITS}}"
@@ -63,7 +70,10 @@ class Canaries:
         found: dict[bytes, str] = {}
         for text in {HEAD, self.mark, *own}:
             for form, data in forms(text):
-                found.setdefault(data, form)
+                found.setdefault(data, form if text in (HEAD, self.mark) else f"{form} of {self.planted[text]}")
+        for raw, where in self.keys.items():
+            for form, data in forms_of_bytes(raw):
+                found.setdefault(data, f"{form} of {where}")
         return found
 
     def found(self, data: bytes) -> list[str]:

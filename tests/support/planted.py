@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 
 import httpx
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from sqlalchemy import select
@@ -31,7 +32,7 @@ from domain.retention import DEFAULT
 from domain.wire import dump, truncate
 from observability import configure_logging
 from security.codec import converter, decode_events
-from security.credentials import Signer
+from security.credentials import OwnRoot, Signer
 from security.keys import Keys
 from security.keystore import KeyStore
 from security.master import MasterKeys
@@ -96,12 +97,17 @@ class Planted:
     answered: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
     """Every answer of the API that is no success: request line, then status, headers and body."""
     subject: str = ""
+    tokens: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    root: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    masters: MasterKeys = field(default_factory=MasterKeys.new)
+    namespace: NamespaceKeys = field(default_factory=NamespaceKeys.new)
 
     def headers(self, role: str) -> dict[str, str]:
-        """Of whoever acts in that role here."""
-        if role == RESIDENT:
-            return self.system.token(self.subject, "resident")
-        return self.system.token(f"{role}-1", cast("Any", role), ORGS[role])
+        """Of whoever acts in that role here; always the same."""
+        if role not in self.tokens:
+            person = self.subject if role == RESIDENT else f"{role}-1"
+            self.tokens[role] = self.system.token(person, cast("Any", role), ORGS.get(role))
+        return self.tokens[role]
 
     # Planting
 
@@ -121,7 +127,6 @@ class Planted:
         assert taken.status == 201, taken.body
         self.issues.append(taken["id"])
         self.codes.append(taken["tracking_code"])
-        self.canaries.secret(f"tracking code {len(self.codes)}", taken["tracking_code"])
         await self.system.until(f"/v1/issues/{taken['id']}/timeline", self.headers("street"), lambda b: b["events"])
         return taken["id"]
 
@@ -326,22 +331,29 @@ def _unpacked(data: bytes) -> Iterator[tuple[str, bytes]]:
 @contextlib.asynccontextmanager
 async def planted(home: Path, database_url: str = "") -> AsyncIterator[Planted]:
     """A whole system whose keys of issues lie in files, with all that it logs kept."""
-    store = KeyStore(f"sqlite:///{home / 'keys' / 'issues.db'}")
     (home / "keys").mkdir(mode=0o700)
+    store = KeyStore(f"sqlite:///{home / 'keys' / 'issues.db'}")
     await store.prepare()
-    keys = Keys(Signer.ephemeral(), Vault(store, MasterKeys.new()), converter(NamespaceKeys.new()))
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    stage: Planted | None = None
+    root, masters, namespace = Ed25519PrivateKey.generate(), MasterKeys.new(), NamespaceKeys.new()
+    keys = Keys(Signer(OwnRoot(root)), Vault(store, masters), converter(namespace))
     log = io.StringIO()
-    configure_logging("debug", "json", log)
-    try:
+    with logged(log):
         async with dev_server(home) as temporal, System(home, temporal, database_url, keys=keys) as system:
-            stage = Planted(system, log=log)
+            stage = Planted(system, log=log, root=root, masters=masters, namespace=namespace)
             system.client.event_hooks["response"].append(stage.hear)
             yield stage
+    await keys.close()
+
+
+@contextlib.contextmanager
+def logged(stream: io.StringIO) -> Iterator[None]:
+    """Everything that this process logs, at its most talkative, as an installation writes it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure_logging("debug", "json", stream)
+    try:
+        yield
     finally:
-        root.handlers[:], level = before[0], before[1]
+        root.handlers[:] = handlers
         root.setLevel(level)
         structlog.reset_defaults()
-        await keys.close()

@@ -1,0 +1,62 @@
+"""Asks as everybody, on every core: one source for the run of the suite and for the whole one."""
+
+import asyncio
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.schema.run import Part, Tally, Way, run
+from tests.schema.world import STATES, World
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is asked in each way, and of which issues each caller has one."""
+
+    ways: dict[Way, int]
+    """With how many cases of chance for each operation, at most."""
+    states: Sequence[str]
+
+
+SMALL: Final = Size({"fuzzing": 1}, ("dispatched", "accepted"))
+FULL: Final = Size({"coverage": 1, "fuzzing": 20}, tuple(STATES) * 2)
+
+
+@dataclass
+class Totals:
+    """What came of it, by caller."""
+
+    tallies: dict[str, Tally] = field(default_factory=dict[str, Tally])
+
+    @property
+    def number(self) -> int:
+        return sum(tally.number for tally in self.tallies.values())
+
+    @property
+    def failures(self) -> list[str]:
+        return [failure for tally in self.tallies.values() for failure in tally.failures]
+
+
+async def ask_all(running: World, seed: int, callers: Sequence[str], size: Size) -> Totals:
+    """Each way is a part of its own, with issues of its own: what one closes, the other finds open."""
+    totals = Totals({name: Tally() for name in callers})
+    # Not forked: this process runs a server in threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), context) as pool:
+        turns = asyncio.Semaphore(os.cpu_count() or 1)  # issues are made when they are needed: their clocks run
+
+        async def ask(name: str, way: Way, examples: int) -> None:
+            async with turns:
+                asker = await running.asker(name, size.states)
+                part = Part(asker, way, running.site.origin, running.document, seed, examples)
+                done = await asyncio.get_running_loop().run_in_executor(pool, run, part)
+            totals.tallies[name].add(done)
+
+        async with asyncio.TaskGroup() as tasks:
+            for way, examples in size.ways.items():
+                for name in callers:
+                    tasks.create_task(ask(name, way, examples))
+    return totals
