@@ -1,5 +1,6 @@
 """All that is held of somebody's issues, readable, as he has a right to have it."""
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -10,7 +11,8 @@ from api import views
 from db import attachments, queries
 from domain.access import Sight
 from domain.wire import format_time
-from security.vault import Vault
+from security.vault import Erased, NoKey, Vault
+from shelf import Shelf
 
 _WHOLE: Final = Sight(text=True, phone=True)
 
@@ -18,6 +20,20 @@ _WHOLE: Final = Sight(text=True, phone=True)
 async def export(session: AsyncSession, vault: Vault, issues: Sequence[str], now: datetime) -> dict[str, Any]:
     """``{at, issues: [{issue, timeline, pictures}]}``. Raises KeyStoreDown, and SQLAlchemyError."""
     return {"at": format_time(now), "issues": [await _issue(session, vault, issue) for issue in issues]}
+
+
+async def pictures(session: AsyncSession, vault: Vault, shelf: Shelf, issues: Sequence[str]) -> dict[str, bytes]:
+    """The pictures of these issues that can still be opened, by the names of files for them.
+
+    Raises KeyStoreDown, ShelfError, and SQLAlchemyError.
+    """
+    found: dict[str, bytes] = {}
+    for issue in issues:
+        for row in await attachments.of_issue(session, issue):
+            with contextlib.suppress(Erased, NoKey):
+                opened = await vault.open_bytes(issue, await shelf.get(row.digest))
+                found[f"{row.digest}.{row.kind.rpartition('/')[2]}"] = opened
+    return found
 
 
 async def _issue(session: AsyncSession, vault: Vault, issue: str) -> dict[str, Any]:

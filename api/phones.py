@@ -54,7 +54,7 @@ class Phones:
         self._mint = mint
         self._database = database
         self._quotas = quotas
-        self._key = hmac.digest(secret, b"jiesu/phones", "sha256")
+        self._secret = secret
         self._now = now
 
     async def admit(self) -> None:
@@ -91,7 +91,17 @@ class Phones:
                 is_right = await self._database.transact(lambda session: phones.use(session, who, hashed, self._now()))
         except (SQLAlchemyError, OSError, TimeoutError):
             raise Unavailable("codes cannot be checked at the moment") from None
-        return self._mint(f"phone:{self._hash('subject', phone)[:32]}") if is_right else None
+        return self._mint(subject_of(self._secret, phone)) if is_right else None
 
     def _hash(self, *parts: str) -> str:
-        return hmac.digest(self._key, "\0".join(parts).encode(), "sha256").hex()
+        return _hash(self._secret, *parts)
+
+
+def subject_of(secret: bytes, phone: str) -> str:
+    """The subject of whoever proves a number, `normalised`: from it nobody without the secret tells the number."""
+    return f"phone:{_hash(secret, 'subject', phone)[:32]}"
+
+
+def _hash(secret: bytes, *parts: str) -> str:
+    key = hmac.digest(secret, b"jiesu/phones", "sha256")
+    return hmac.digest(key, "\0".join(parts).encode(), "sha256").hex()

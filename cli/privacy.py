@@ -1,5 +1,6 @@
 """``jiesu privacy``: erasing what people wrote, handing out what is held of somebody, and how long it is kept."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,20 +10,23 @@ from typing import Annotated, Any, Final
 import typer
 from sqlalchemy import select
 
-from api import codes
-from api.export import export
+from activities.privacy import BATCH
+from api import codes, phones
+from api.export import export, pictures
+from api.problems import Invalid
 from cli.database import opened
 from cli.desk import write
 from cli.errors import Failure
 from cli.system import Json, run, settings
-from custody import open_keys, open_retention
+from custody import open_keys, open_retention, open_shelf
 from db import erasures
 from db.engine import Database
 from db.tables import ErasureRow, IssueRow
 from domain.vocabulary import CATEGORIES
+from security.keystore import KeyStoreDown
 from settings import Settings
 
-_PERSON: Final = typer.Option(help="The subject of a resident's token, or of his phone.")
+_PERSON: Final = typer.Option(help="The subject of a resident's token, or the number of a phone that was proved.")
 _ISSUE: Final = typer.Option(help="An issue, by id or number; may be given again and again.")
 
 
@@ -70,10 +74,12 @@ def hand_out(
     found = run(_found(chosen, person, issue or []))
     if not found:
         raise Failure("there is no such issue")
-    held = run(_export(chosen, [row.id for row in found]))
+    held, seen = run(_export(chosen, [row.id for row in found]))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     write(folder / "issues.json", json.dumps(held, ensure_ascii=False, indent=1))
-    typer.echo(f"{len(found)} issues in {folder / 'issues.json'}")
+    for name, picture in seen.items():
+        (folder / name).write_bytes(picture)
+    typer.echo(f"{len(found)} issues in {folder / 'issues.json'}, {len(seen)} pictures beside it")
 
 
 def retention(as_json: Json = False) -> None:
@@ -99,7 +105,7 @@ async def _found(chosen: Settings, person: str | None, named: Sequence[str]) -> 
         raise Failure("name either a person or issues")
     async with opened(chosen) as database, database.read() as session:
         if person is not None:
-            return await erasures.reported_by(session, [person, codes.pseudonym(chosen.server_secret(), person)])
+            return await erasures.reported_by(session, _names(chosen.server_secret(), person))
         rows = (
             await session.scalars(select(IssueRow).where(IssueRow.id.in_(named) | IssueRow.number.in_(named)))
         ).all()
@@ -107,6 +113,14 @@ async def _found(chosen: Settings, person: str | None, named: Sequence[str]) -> 
     if missing:
         raise Failure(f"there is no issue {missing[0]} here")
     return rows
+
+
+def _names(secret: bytes, person: str) -> list[str]:
+    """As whom a person's issues may have been reported: by name, before residents had pseudonyms, or by one of those."""
+    subjects = [person]
+    with contextlib.suppress(Invalid):
+        subjects.append(phones.subject_of(secret, phones.normalised(person)))
+    return [person, *(codes.pseudonym(secret, subject) for subject in subjects)]
 
 
 async def _erase(chosen: Settings, issues: Sequence[str], why: str) -> tuple[list[str], list[str], int]:
@@ -117,11 +131,11 @@ async def _erase(chosen: Settings, issues: Sequence[str], why: str) -> tuple[lis
         async with opened(chosen) as database:
             privacy = open_privacy(chosen, database, keys)
             await privacy.ask(issues, why)
-            done = await privacy.carry_out(issues)
+            done = [await privacy.carry_out(issues[at : at + BATCH]) for at in range(0, len(issues), BATCH)]
             later = await _unclosed(database, issues)
     finally:
         await keys.close()
-    return sorted(done.erased), later, done.failed
+    return sorted(issue for each in done for issue in each.erased), later, sum(each.failed for each in done)
 
 
 async def _unclosed(database: Database, issues: Sequence[str]) -> list[str]:
@@ -130,11 +144,14 @@ async def _unclosed(database: Database, issues: Sequence[str]) -> list[str]:
         return sorted((await session.scalars(query)).all())
 
 
-async def _export(chosen: Settings, issues: Sequence[str]) -> dict[str, Any]:
+async def _export(chosen: Settings, issues: Sequence[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
     keys = open_keys(chosen)
     try:
         async with opened(chosen) as database, database.read() as session:
-            return await export(session, keys.vault, issues, datetime.now(UTC))
+            held = await export(session, keys.vault, issues, datetime.now(UTC))
+            return held, await pictures(session, keys.vault, open_shelf(chosen), issues)
+    except KeyStoreDown:
+        raise Failure("the key store does not answer, so nothing that was written can be read: try again") from None
     finally:
         await keys.close()
 

@@ -2,27 +2,37 @@
 
 The read model is copied before Temporal's database: whatever the copy of the read model lacks is then in the
 histories, from which `jiesu rebuild` refills it. The other way round it would claim what no history bears out. What the
-log lacks is in the archive, from which `jiesu audit restore` refills it.
+log lacks is in the archive, from which `jiesu audit restore` refills it. The keys of issues come after both: none is
+missing whose texts the copy holds.
 """
 # ruff: noqa: INP001 - it is run by its path, with any Python, and never imported
 
 import shutil
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 DATABASES = ("jiesu.db", "temporal.db")
+KEY_STORE = "keys/issues.db"
+FOLDERS = ("keys", "attachments", "archive", "heads")
 
 
 def copy_database(source: Path, target: Path) -> None:
     """One moment of a database that may be written to meanwhile; a plain copy of its files would tear it apart."""
+    target.touch(mode=0o600)
     with (
         closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=30)) as original,
         closing(sqlite3.connect(target)) as copy,
     ):
         original.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")  # one file, nothing beside it
+
+
+def copy_if_there(source: str, target: str) -> None:
+    """A picture may be erased meanwhile."""
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
 
 
 def main() -> None:
@@ -37,10 +47,13 @@ def main() -> None:
         sys.exit(f"{target} exists already: name a new folder")
     for name in DATABASES:
         copy_database(home / name, target / name)
-    # The archive and the heads only grow, so what is copied last lacks nothing that the databases know of.
-    for name in ("keys", "archive", "heads"):
+    # They only grow, but for what is erased, so what is copied last lacks nothing that the databases know of.
+    for name in FOLDERS:
         if (home / name).is_dir():
-            shutil.copytree(home / name, target / name, copy_function=shutil.copy2, ignore=shutil.ignore_patterns(".*"))
+            ignored = shutil.ignore_patterns(".*", "issues.db*")
+            shutil.copytree(home / name, target / name, copy_function=copy_if_there, ignore=ignored)
+    if (home / KEY_STORE).is_file():
+        copy_database(home / KEY_STORE, target / KEY_STORE)
     sys.stdout.write(f"{home} is copied to {target}\n")
 
 

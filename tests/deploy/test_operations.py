@@ -12,6 +12,7 @@ from cli.app import app
 from db.engine import make_engine
 from db.tables import Base
 from devserver import RETENTION
+from security import keystore
 from settings import Settings, variable
 from support import compose
 
@@ -92,7 +93,8 @@ def test_kinds_of_alarm_are_those_that_are_raised():
 
 
 def test_sql_names_what_exists():
-    tables = {name: set(table.columns.keys()) for name, table in Base.metadata.tables.items()}
+    metadata = (Base.metadata, keystore._KEYS.metadata)
+    tables = {name: set(table.columns.keys()) for each in metadata for name, table in each.tables.items()}
     for statement in re.findall(r'--command="(SELECT .*?)"', BLOCKS):
         [table] = re.findall(r"FROM (\w+)", statement)
         words = set(re.findall(r"\b[a-z_]+\b", re.sub(r"\(\*\)|\w+\(|'[^']*'", " ", statement))) - {
