@@ -46,6 +46,12 @@ def is_local(address: str) -> bool:
     return _LOCAL.fullmatch(address) is not None
 
 
+def place_of(url: str) -> str:
+    """Which database a URL means, whoever connects and however."""
+    rest = url.partition("://")[2].partition("?")[0]
+    return rest.rpartition("@")[2] if not rest.startswith("/") else rest
+
+
 def _absolute(path: Path) -> Path:
     home = path.expanduser().resolve()
     # Both databases live below it and are named by URLs, in which these would end or change the path.

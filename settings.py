@@ -32,6 +32,7 @@ from setting_values import (
     Secret,
     codes,
     is_local,
+    place_of,
 )
 
 PREFIX: Final = "JIESU_"
@@ -131,6 +132,12 @@ class Settings(BaseSettings):
     def _check_local(self) -> Self:
         if self.outgoing_local and not self.embedded:
             raise ValueError(f"{variable('outgoing_local')} is for the embedded default only")
+        return self
+
+    @model_validator(mode="after")
+    def _check_key_store(self) -> Self:
+        if place_of(self.key_store_url) == place_of(self.database):
+            raise ValueError(f"{variable('key_store')} must be another database than {variable('database_url')}")
         return self
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from api import examples
 from api.headers import KEY
@@ -118,8 +119,20 @@ def document(app: FastAPI, cookie: str | None = None) -> dict[str, Any]:
                     _forbids(operation["responses"])
                 if MEDIA_TYPE not in operation["responses"].get("422", {}).get("content", {}):
                     operation["responses"].pop("422", None)
+        for route in app.routes:
+            if isinstance(route, APIRoute) and route.include_in_schema:
+                _show(route, found["paths"][route.path_format])
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _show(route: APIRoute, path: dict[str, Any]) -> None:
+    """Puts the examples of a route's answers back as they are: FastAPI takes everything away that is null."""
+    for method in route.methods or ():
+        for status, described in route.responses.items():
+            example = described.get("content", {}).get("application/json", {}).get("example")
+            if example is not None:
+                path[method.lower()]["responses"][str(status)]["content"]["application/json"]["example"] = example
 
 
 def _is_text(parameter: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from activities.privacy import BATCH
 from api import codes, phones
 from api.export import export, pictures
 from api.problems import Invalid
+from api.tokens import ANONYMOUS
 from cli.database import opened
 from cli.desk import write
 from cli.errors import Failure
@@ -24,9 +26,10 @@ from db.engine import Database
 from db.tables import ErasureRow, IssueRow
 from domain.vocabulary import CATEGORIES
 from security.keystore import KeyStoreDown
-from settings import Settings
+from settings import Settings, SettingsError
 
 _PERSON: Final = typer.Option(help="The subject of a resident's token, or the number of a phone that was proved.")
+_WHY: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _ISSUE: Final = typer.Option(help="An issue, by id or number; may be given again and again.")
 
 
@@ -47,6 +50,8 @@ def erase(
     as_json: Json = False,
 ) -> None:
     """Destroy the keys of what a person wrote, or of single issues. Open issues are erased once they are closed."""
+    if not _WHY.fullmatch(why):
+        raise Failure("--why wants one word in small letters: it stays on record, so nothing personal")
     chosen = settings()
     found = run(_found(chosen, person, issue or []))
     if not found:
@@ -75,7 +80,8 @@ def hand_out(
     if not found:
         raise Failure("there is no such issue")
     held, seen = run(_export(chosen, [row.id for row in found]))
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
     write(folder / "issues.json", json.dumps(held, ensure_ascii=False, indent=1))
     for name, picture in seen.items():
         (folder / name).write_bytes(picture)
@@ -85,7 +91,10 @@ def hand_out(
 def retention(as_json: Json = False) -> None:
     """Show for how long what people wrote is kept, what was erased and what waits."""
     chosen = settings()
-    rules = open_retention(chosen)
+    try:
+        rules = open_retention(chosen)
+    except SettingsError as error:
+        raise Failure(str(error)) from None
     shown = {
         "days": {category: rules.days_of(category) for category in CATEGORIES}, **run(_erasures(chosen)),
     }  # fmt: skip
@@ -103,6 +112,8 @@ def retention(as_json: Json = False) -> None:
 async def _found(chosen: Settings, person: str | None, named: Sequence[str]) -> Sequence[IssueRow]:
     if (person is None) == (not named):
         raise Failure("name either a person or issues")
+    if person == ANONYMOUS:
+        raise Failure("nobody in particular reports without a name: name issues")
     async with opened(chosen) as database, database.read() as session:
         if person is not None:
             return await erasures.reported_by(session, _names(chosen.server_secret(), person))

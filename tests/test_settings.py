@@ -87,6 +87,10 @@ def test_variables_in_other_case_are_named_too(monkeypatch: pytest.MonkeyPatch, 
         ("JIESU_HEAD_RECIPIENTS", "demo-street, canary street"),
         ("JIESU_CODEC_ORIGINS", "https://canary.example/path"),
         ("JIESU_CODEC_ORIGINS", "*"),
+        ("JIESU_KEY_STORE", "mysql://u:canary@h/d"),
+        ("JIESU_ATTACHMENTS", "gs://canary/x"),
+        ("JIESU_SIGNING_KEYS", "/somewhere/with?canary"),
+        ("JIESU_OUTGOING_HOSTS", "https://canary.example"),
         ("JIESU_HOME", "/somewhere/with?question"),
         ("JIESU_HOME", "/somewhere/with\nnewline"),
     ],
@@ -113,6 +117,19 @@ def test_an_unusable_value_names_its_variable_and_not_itself(
 def test_a_fault_is_said_in_plain_words(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
     monkeypatch.setenv(name, value)
     assert fault() == f"{name}: {said}"
+
+
+@pytest.mark.parametrize("user", ["jiesu_keys:canary@", "jiesu:x@", ""])
+@pytest.mark.parametrize("query", ["", "?sslmode=require"])
+def test_keys_never_lie_in_the_read_model(monkeypatch: pytest.MonkeyPatch, user: str, query: str) -> None:
+    monkeypatch.setenv("JIESU_DATABASE_URL", "postgresql://jiesu:x@db:5432/jiesu")
+    monkeypatch.setenv("JIESU_KEY_STORE", f"postgres://{user}db:5432/jiesu{query}")
+    assert fault() == "JIESU_KEY_STORE must be another database than JIESU_DATABASE_URL"
+    monkeypatch.setenv("JIESU_KEY_STORE", f"postgres://{user}db:5432/jiesu_keys{query}")
+    assert load_settings().key_store_url == f"postgresql+psycopg://{user}db:5432/jiesu_keys{query}"
+    monkeypatch.delenv("JIESU_DATABASE_URL")
+    monkeypatch.setenv("JIESU_KEY_STORE", f"sqlite:///{load_settings().home}/jiesu.db")
+    assert "must be another database" in fault()
 
 
 def test_two_faults_are_both_said(monkeypatch: pytest.MonkeyPatch) -> None:

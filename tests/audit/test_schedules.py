@@ -18,11 +18,13 @@ from activities.contract import TASK_QUEUE
 from api.temporal import encrypting
 from audit.keyring import Keyring
 from audit.schedules import RECONCILE, RETAIN, SCHEDULES, SEAL_DAY
-from custody import open_converter
+from custody import open_converter, prepare_keys
+from db import erasures
 from db.engine import Database
 from db.tables import AlarmRow, HeadRow
 from db.upgrade import upgrade_async
 from settings import Settings, SettingsError
+from support.stories import Story, store
 from support.temporal import dev_server
 from worker import open_archive
 
@@ -54,15 +56,15 @@ async def described(client: Client, name: str) -> Any:
             await asyncio.sleep(0.1)
 
 
-async def until_done(client: Client, name: str) -> None:
-    """Lets a schedule act now; returns when what it started has ended well."""
+async def until_done(client: Client, name: str) -> Any:
+    """Lets a schedule act now; the result of what it started."""
     handle = client.get_schedule_handle(name)
     await handle.trigger()
     async with asyncio.timeout(60):
         while not (found := (await handle.describe()).info.recent_actions):
             await asyncio.sleep(0.1)
         started = found[-1].action
-        await client.get_workflow_handle(started.workflow_id, run_id=started.first_execution_run_id).result()
+        return await client.get_workflow_handle(started.workflow_id, run_id=started.first_execution_run_id).result()
 
 
 async def number(database: Database, row: type[HeadRow] | type[AlarmRow]) -> int:
@@ -75,6 +77,7 @@ async def test_a_worker_keeps_the_schedules_and_does_what_they_start(tmp_path: P
     database = Database(f"sqlite:///{home / 'jiesu.db'}")
     home.mkdir()
     await upgrade_async(str(database.url))
+    await prepare_keys(Settings(home=home))
     Keyring.create(home / "keys" / "seal", "city.example/jiesu")
     async with dev_server(tmp_path) as plain:
         client = encrypting(plain, open_converter(Settings(home=home)))
@@ -89,10 +92,17 @@ async def test_a_worker_keeps_the_schedules_and_does_what_they_start(tmp_path: P
             ]
             await until_done(client, RECONCILE)
             await until_done(client, SEAL_DAY)
-            await until_done(client, RETAIN)
             assert await number(database, HeadRow) == 1
             assert len(list((home / "heads").glob("0-*.txt"))) == 1
             assert await number(database, AlarmRow) == 0
+            assert [f"{each:%H:%M}" for each in (await described(client, RETAIN)).info.next_action_times][:1] == [
+                "19:30"
+            ]
+            story = Story()
+            await store(database, story, [*story.reported(), *story.until_closed()])
+            await database.transact(lambda session: erasures.ask(session, [story.id], "request", story.now))
+            done = await until_done(client, RETAIN)
+            assert done == {"erased": 1, "by_category": {"leak": 1}, "failed": 0, "accesses": 0}
 
         await client.get_schedule_handle(RECONCILE).delete()
         await client.get_schedule_handle(SEAL_DAY).pause(note="of this place")

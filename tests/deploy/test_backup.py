@@ -76,6 +76,13 @@ def report(client: httpx.Client, key: str) -> dict[str, Any]:
     return answer.json()
 
 
+def written(client: httpx.Client, issue: dict[str, Any]) -> str:
+    """All that its resident reads of an issue."""
+    answer = client.get(f"/v1/issues/{issue['id']}/timeline", headers={"X-Tracking-Code": issue["tracking_code"]})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
 def report_until(stop: threading.Event, home: Home, acknowledged: dict[str, dict[str, Any]]) -> None:
     """Reports one issue after the other, and notes what was acknowledged."""
     with home.client() as client:
@@ -121,6 +128,7 @@ def test_a_home_is_restored_whole(tmp_path: Path):
             assert {name: found[name] for name in ("id", "number", "tracking_code", "version")} == {
                 name: issue[name] for name in ("id", "number", "tracking_code", "version")
             }
+            assert REPORT["description"] in written(client, issue), "the key of its texts is in the copy"
         assert report(client, str(uuid4()))["status"] == "dispatched"
 
 

@@ -5,6 +5,8 @@ No container engine is needed: each process gets the command and the environment
 
 import asyncio
 import json
+import re
+import subprocess
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +21,9 @@ from sqlalchemy import URL
 
 from support import compose
 from support.containers import PATIENCE, Container, Host, replicas
+from support.deployment import psql
 
+OPERATIONS = (compose.ROOT / "docs" / "operations.md").read_text("utf-8")
 PHONE = "13800000017"
 REPORT = {
     "compound": "other", "category": "leak", "description": "厨房漏水", "location": "3幢2单元501",
@@ -79,13 +83,22 @@ def host(tmp_path_factory: pytest.TempPathFactory, database_server: URL, tempora
 
 
 def make_keys(host: Host) -> None:
-    """By the commands of docs/operations.md: the root beside the deployment, everything else in the volume."""
-    tool, root = Container(host, "jiesu"), str(host.folder / "root")
+    """By the commands of docs/operations.md: signing keys beside the root and carried over, the others in the volume."""
+    tool, offline = Container(host, "jiesu"), host.folder / "offline"
+    tool.run("keys", "root", "new", str(offline / "root"))
+    carry_signing_keys(host)
     tool.run("keys", "namespace", "new", "/var/lib/jiesu-keys/namespace.json")
     tool.run("keys", "master", "new", "/var/lib/jiesu-keys/master.json")
-    tool.run("keys", "root", "new", root)
+
+
+def carry_signing_keys(host: Host) -> None:
+    """Certifies a key for either kind of process and brings both into the volume."""
+    tool, offline = Container(host, "jiesu"), host.folder / "offline"
     for process in ("api", "worker"):
-        tool.run("keys", "certify", root, f"/var/lib/jiesu-keys/{process}", "--days", "90")
+        tool.run("keys", "certify", str(offline / "root"), str(offline / process), "--days", "90")
+    packed = subprocess.run(["tar", "--create", "./api", "./worker"], cwd=offline, capture_output=True, check=True)
+    command = ["tar", "--extract", f"--directory={host.volume('keys')}"]
+    subprocess.run(command, input=packed.stdout, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +171,7 @@ async def test_both_workers_and_both_apis_show_the_documented_metrics(deployment
 
 def metrics_in_operations() -> set[str]:
     """The metrics of our processes that docs/operations.md tells operators to watch."""
-    lines = (compose.ROOT / "docs" / "operations.md").read_text("utf-8").splitlines()
+    lines = OPERATIONS.splitlines()
     return {line.split("`")[1].split("{")[0] for line in lines if line.startswith(("| `temporal_", "| `jiesu_"))}
 
 
@@ -181,10 +194,42 @@ async def test_every_key_is_replaced_while_everything_runs(deployment: Deploymen
     tool.run("keys", "master", "rotate", master, tool.run("keys", "master", "add", master).strip())
     tool.run("keys", "master", "remove", master, old)
     assert old not in ask(host, "jiesu_keys", "SELECT DISTINCT master FROM issue_keys WHERE wrapped IS NOT NULL")
-    for process in ("api", "worker"):
-        tool.run("keys", "certify", str(host.folder / "root"), f"{folder}/{process}", "--days", "90")
+    carry_signing_keys(host)
     for issue in (before, await deployment.report(str(uuid4()))):
         await live_a_life(deployment, issue, api=1)
+
+
+async def test_a_lost_key_store_comes_back_and_what_was_erased_since_is_erased_again(
+    deployment: Deployment, host: Host
+):
+    """By the commands of docs/operations.md."""
+    api, issue = deployment.apis[0], await deployment.report(str(uuid4()))
+    await live_a_life(deployment, issue, api=0)
+    is_there = ("jiesu_keys", "SELECT wrapped IS NOT NULL FROM issue_keys WHERE issue = %s", issue["id"])
+    dump = documented(host, "pg_dump")
+    assert "1 issues erased" in api.run("privacy", "erase", "--issue", issue["number"], "--yes")
+    assert ask(host, *is_there) == [False]
+    documented(host, "pg_restore", dump)
+    assert ask(host, *is_there) == [True]
+    [update] = re.findall(r'--command="(UPDATE erasures [^"]*)"', OPERATIONS)
+    ask(host, "jiesu", update.partition(" WHERE ")[0] + " WHERE issue = %s RETURNING issue", issue["id"])
+    assert "1 issues erased" in api.run("privacy", "erase", "--issue", issue["number"], "--yes")
+    assert ask(host, *is_there) == [False]
+    for line in re.findall(r"^.*exec keystore psql .*$", OPERATIONS, re.MULTILINE):
+        statements = re.findall(r'--command="([^"]*)"', line)
+        url = host.database.set(drivername="postgresql", database="jiesu_keys").render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True) as connection:
+            assert [connection.execute(each.encode()).statusmessage for each in statements]
+
+
+def documented(host: Host, program: str, given: bytes = b"") -> bytes:
+    """What the line of docs/operations.md with this program of PostgreSQL's gives, run on the server of the tests."""
+    [line] = [line for line in OPERATIONS.splitlines() if f"keystore {program} " in line]
+    arguments = re.split(r" [<>] ", line.partition(f"keystore {program} ")[2])[0].split()
+    path = psql(program)
+    assert path
+    where = f"--host={host.database.query['host']}"
+    return subprocess.run([path, where, *arguments], input=given, capture_output=True, check=True).stdout
 
 
 def ask(host: Host, database: str, query: str, *values: str) -> list[Any]:
@@ -266,8 +311,7 @@ async def test_a_lost_read_model_comes_back_from_the_histories(deployment: Deplo
 
 def lose_read_model(server: URL) -> None:
     """Empties it by the commands of docs/operations.md."""
-    text = (compose.ROOT / "docs" / "operations.md").read_text("utf-8")
-    [line] = [line for line in text.splitlines() if "DROP DATABASE" in line]
+    [line] = [line for line in OPERATIONS.splitlines() if "DROP DATABASE" in line]
     url = server.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as connection:
         for command in line.split('--command="')[1:]:

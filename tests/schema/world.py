@@ -5,7 +5,7 @@ import io
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from api.problems import TYPES
 from audit.heads import Outlets, publish
 from audit.keyring import Keyring
 from domain.vocabulary import ROLES, Role
-from domain.wire import format_time
 from support.browser import Site, site
 from support.system import System, running_system
 
@@ -44,18 +43,50 @@ STATES: Mapping[str, Sequence[tuple[str, dict[str, Any]]]] = {
     "closed": (*_COMPLETED, ("confirm", {"outcome": "solved", "satisfaction": "satisfied"})),
 }
 """What was done to an issue until then."""
+_DIGITS = 3
+_ISSUES = [f"issue-{number}" for number in range(2 * len(STATES) + 1)]
+VALUES: Mapping[str, Sequence[str]] = {
+    "path.issue": _ISSUES,
+    "path.command": ["command-0", "command-1", "command-2"],
+    "path.digest": ["picture-0"],
+    "path.name": list(TYPES),
+    "query.after": _ISSUES,
+    "query.at": ["1", "2", "2026-11-21T08:00:00.000Z", "2099-01-01T00:00:00Z"],
+    "query.query": ["", "category=leak", "compound=demo", "category=leak since=2026-11-01"],
+    "query.org": [str(org) for _, org in ORGS.values() if org],
+    "query.compound": ["demo"],
+    "query.issue": _ISSUES,
+    "query.cursor": [""],
+    "header.If-Match": ["*", '"2"', '"4"'],
+    "body.compound": ["demo"],
+    "body.issue": _ISSUES,
+    "body.into": _ISSUES,
+    "body.follows": _ISSUES,
+    "body.handler": ["demo-property", "demo-enforcement"],
+    "body.person": ["p1", "p2"],
+    "body.policy": ["demo", examples.WHAT_IF["policy"]],
+    "body.query": [examples.WHAT_IF["query"]],
+    "body.phone": ["13800000000", "138 0000 0001"],
+}
+"""What fits somewhere, by place; some stand for what only the asker knows, see `Asker.knows`."""
 
 
 @dataclass(frozen=True)
 class Asker:
-    """Somebody with issues of his own and what he may know of them; plain values, for another process.
-
-    `values` are by the place where they fit: `path.issue`, `body.handler`.
-    """
+    """Somebody with issues of his own, and what he may know of them; plain values, for another process."""
 
     name: str
     headers: Mapping[str, str]
-    values: Mapping[str, Sequence[str]]
+    issues: Sequence[str]
+    commands: Sequence[str]
+    picture: str
+
+    def knows(self, text: str) -> str:
+        """What a stand-in stands for: the same cases follow from a seed, whatever the ids of the day are."""
+        kind, _, number = text.partition("-")
+        known = {"issue": self.issues, "command": self.commands or [str(uuid.uuid4())], "picture": [self.picture]}
+        found = known.get(kind) if number.isdecimal() and number.isascii() and len(number) < _DIGITS else None
+        return text if found is None else found[int(number) % len(found)]
 
 
 @dataclass(frozen=True)
@@ -76,7 +107,7 @@ class World:
             headers = {"X-Tracking-Code": found[0][1]}
         issues = [*(issue for issue, _, _ in found), *self.sealed]
         commands = [command for _, _, command in found if command]
-        return Asker(name, headers, _values(issues, commands, await self._picture(issues[0], found[0][1])))
+        return Asker(name, headers, issues, commands, await self._picture(issues[0], found[0][1]))
 
     async def _headers(self, name: str) -> dict[str, str]:
         if name in ("anonymous", "code"):
@@ -121,33 +152,6 @@ class World:
         ring = Keyring.create(self.system.home / "seals", "city.example/jiesu")
         await publish(self.system.database, ring, Outlets(self.system.heads), datetime.now(UTC))
         return issue
-
-
-def _values(issues: Sequence[str], commands: Sequence[str], picture: str) -> dict[str, Sequence[str]]:
-    now = datetime.now(UTC)
-    return {
-        "path.issue": issues,
-        "path.command": commands or [str(uuid.uuid4())],
-        "path.digest": [picture],
-        "path.name": list(TYPES),
-        "query.after": issues,
-        "query.at": ["1", "2", format_time(now - timedelta(seconds=1))],
-        "query.query": ["", "category=leak", "compound=demo", "category=leak since=2026-11-01"],
-        "query.org": [str(org) for _, org in ORGS.values() if org],
-        "query.compound": ["demo"],
-        "query.issue": issues,
-        "query.cursor": [""],
-        "header.If-Match": ["*", '"2"', '"4"'],
-        "body.compound": ["demo"],
-        "body.issue": issues,
-        "body.into": issues,
-        "body.follows": issues,
-        "body.handler": ["demo-property", "demo-enforcement"],
-        "body.person": ["p1", "p2"],
-        "body.policy": ["demo", examples.WHAT_IF["policy"]],
-        "body.query": [examples.WHAT_IF["query"]],
-        "body.phone": ["13800000000", "138 0000 0001"],
-    }
 
 
 @contextlib.asynccontextmanager

@@ -14,10 +14,10 @@ from support import compose
 _SECONDS: Final = 60
 
 
-def psql() -> str | None:
-    """The client program, which comes with the server's package."""
-    newest = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"), key=lambda path: int(path.parts[-3]))
-    return shutil.which("psql") or (str(newest[-1]) if newest else None)
+def psql(name: str = "psql") -> str | None:
+    """The client program, or another one that comes with the server's package."""
+    newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+    return shutil.which(name) or (str(newest[-1]) if newest else None)
 
 
 def run_database_script(

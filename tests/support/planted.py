@@ -23,14 +23,23 @@ from sqlalchemy import select
 import domain.commands as c
 from activities.pictures import StoredPictures
 from activities.privacy import Privacy
+from audit.desk import Desk, in_thread
 from audit.heads import Outlets, publish
+from audit.holdings import Holdings
 from audit.keyring import Keyring
+from audit.report import page
+from audit.run import Report, Source, lines, verify_all
+from audit.selection import Selection
+from audit.whatif.page import as_html
+from audit.whatif.report import as_csv, as_text
+from audit.whatif.study import Study
 from db.tables import ArchiveRow, Base, IssueRow, SealRow
 from domain.commands import Body, ContactDetails, Step
 from domain.personal import change_personal
 from domain.retention import DEFAULT
 from domain.wire import dump, truncate
 from observability import configure_logging
+from policies.loader import load_pack
 from security.codec import converter, decode_events
 from security.credentials import OwnRoot, Signer
 from security.keys import Keys
@@ -303,6 +312,19 @@ class Planted:
         answer = await self.system.client.post("/v1/audit/whatif", json=study, headers=auditor)
         assert answer.status_code == 200, answer.text
         yield "/v1/audit/whatif", answer.content
+        async for each in self._reports():
+            yield each
+
+    async def _reports(self) -> AsyncIterator[tuple[str, bytes]]:
+        """What `jiesu audit` writes for people to print and to put into a spreadsheet."""
+        study = Study(load_pack("52022"), None, datetime.now(UTC))
+        desk = Desk(Holdings(self.system.database, self.system.archive), self.system.heads)
+        await in_thread(study.add_all, desk.closed(Selection.parse("")))
+        for write in (as_csv, as_text, as_html):
+            yield write.__name__, write(study).encode()
+        report = Report("all", datetime.now(UTC))
+        await verify_all(Source(self.system.url, self.system.archive.url), report, workers=1)
+        yield "report", "\n".join((*lines(report), page(report))).encode()
 
     async def leaks(self) -> dict[str, list[str]]:
         """Where canaries are, and which."""
