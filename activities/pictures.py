@@ -17,11 +17,12 @@ class StoredPictures:
     async def remove(self, issue: str) -> None:
         """All of an issue. Raises ShelfError."""
         async with self._database.read() as session:
-            rows = await attachments.of_issue(session, issue)
-        for row in rows:
-            await self._shelf.remove(row.digest)
+            digests = [row.digest for row in await attachments.of_issue(session, issue)]
+        for digest in digests:
+            await self._shelf.remove(digest)
 
         def forget(session: Session) -> None:
-            attachments.remove(session, issue)
+            # One that came in between stays known, so that it is removed the next time.
+            attachments.remove(session, issue, digests)
 
         await self._database.transact(forget)

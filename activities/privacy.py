@@ -15,6 +15,7 @@ from temporalio import activity
 from activities.contract import RETAIN
 from db import access_log, erasures
 from db.engine import Database
+from db.tables import ErasureRow
 from domain.retention import Retention
 from domain.vocabulary import CATEGORIES
 from domain.wire import truncate
@@ -24,7 +25,7 @@ from security.vault import Vault
 REQUEST: Final = "request"
 RETENTION: Final = "retention"
 BATCH: Final = 500
-"""Issues that one look erases at most; what is left waits for the next one."""
+"""Issues that are erased together: then they are noted, whatever becomes of the next ones."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -39,11 +40,14 @@ class Pictures(Protocol):
 
 @dataclass
 class Erased:
-    """What came of one look: issues erased, by why and category; how many still wait, and for what."""
+    """What came of one look: issues erased, and by category; how many failed and are tried again, and how many cannot be
+    erased since they were begun before texts were sealed.
+    """
 
     erased: list[str] = field(default_factory=list[str])
     by_category: Counter[str] = field(default_factory=Counter[str])
     failed: int = 0
+    unsealed: int = 0
     accesses: int = 0
     """Lines of the access log that were removed."""
 
@@ -52,6 +56,7 @@ class Erased:
             "erased": len(self.erased),
             "by_category": dict(sorted(self.by_category.items())),
             "failed": self.failed,
+            "unsealed": self.unsealed,
             "accesses": self.accesses,
         }
 
@@ -75,14 +80,16 @@ class Privacy:
         """Asks for what has been kept long enough, and erases all that was asked for and can be; the report."""
         now = self._now()
         limits = {category: self._rules.closed_before(category, now) for category in CATEGORIES}
-        async with self._database.read() as session:
-            old = [row.id for row in await erasures.outlived(session, limits, BATCH)]
-        if old:
+        while old := await self._outlived(limits):
             await self.ask(old, RETENTION)
         done = await self.carry_out()
         done.accesses = await self._purge(now)
         log.info("retained", **done.plain())
         return done.plain()
+
+    async def _outlived(self, limits: Mapping[str, datetime]) -> Sequence[str]:
+        async with self._database.read() as session:
+            return await erasures.outlived(session, limits, BATCH)
 
     async def _purge(self, now: datetime) -> int:
         """Removes lines of the access log that were kept for long enough; how many."""
@@ -105,28 +112,43 @@ class Privacy:
         In an order that can be cut short anywhere: it is done once it is noted, and what is done again does no harm.
         """
         done = Erased()
-        async with self._database.read() as session:
-            waiting = await erasures.waiting(session, BATCH, only)
+        last: ErasureRow | None = None
+        while True:
+            async with self._database.read() as session:
+                waiting = await erasures.waiting(session, BATCH, last, only)
+            if not waiting:
+                return done
+            await self._carry_out(done, waiting)
+            last, _ = waiting[-1]
+
+    async def _carry_out(self, done: Erased, waiting: Sequence[tuple[ErasureRow, str]]) -> None:
         gone: dict[str, str] = {}
         for row, category in waiting:
+            if activity.in_activity():
+                activity.heartbeat()
             try:
-                await self._erase(row.issue, row.why)
+                if await self._erase(row.issue, row.why):
+                    gone[row.issue] = category
+                else:
+                    done.unsealed += 1
             except (KeyStoreDown, OSError) as error:
                 done.failed += 1
                 log.warning("not_erased", issue=row.issue, error=type(error).__name__)
-            else:
-                gone[row.issue] = category
         if gone and not await self._database.scrub():
             log.warning("not_scrubbed", issues=len(gone))
             done.failed += len(gone)
         elif gone:
             await self._note(done, gone)
-        return done
 
-    async def _erase(self, issue: str, why: str) -> None:
+    async def _erase(self, issue: str, why: str) -> bool:
+        """Whether it could be: of an issue whose texts are under no key, nothing is touched."""
+        if not await self._database.transact(lambda session: erasures.is_sealed(session, issue)):
+            log.warning("not_sealed", issue=issue)
+            return False
         await self._vault.erase(issue, why, self._now())
         await self._pictures.remove(issue)
         await self._database.transact(lambda session: erasures.forget(session, issue))
+        return True
 
     async def _note(self, done: Erased, gone: Mapping[str, str]) -> None:
         now = self._now()

@@ -140,11 +140,10 @@ class Gateway:
         Raises Silent or Unreachable.
         """
         found = await self._query(issue, "snapshot", timeout)
-        if found is None:
+        if found is None or found["state"] is None:  # the latter was begun by somebody else than the API
             return None
         pins = self._pinned(found["state"], found["policy"], found["calendars"])
-        live = load_issue(found["state"], pins.policy, pins.calendars)
-        return live if live.version else None  # begun by somebody else than the API: it has come to nothing
+        return load_issue(found["state"], pins.policy, pins.calendars)
 
     async def beginning(self, issue: str, timeout: float = 0.9) -> Start | None:
         """The input with which the current run of a workflow began, which needs no worker; None if there is none.

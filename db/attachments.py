@@ -40,7 +40,6 @@ async def find(session: AsyncSession, issue: str, digest: str) -> AttachmentRow 
     return await session.get(AttachmentRow, (issue, digest))
 
 
-def remove(session: Session, issue: str) -> list[str]:
-    """Forgets all of an issue; their digests, under which they lie in the object store."""
-    gone = delete(AttachmentRow).where(AttachmentRow.issue == issue).returning(AttachmentRow.digest)
-    return list(session.scalars(gone))
+def remove(session: Session, issue: str, digests: Sequence[str]) -> None:
+    """Forgets these of an issue."""
+    session.execute(delete(AttachmentRow).where(AttachmentRow.issue == issue, AttachmentRow.digest.in_(digests)))

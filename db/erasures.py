@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, exists, or_, select, update
+from sqlalchemy import and_, delete, exists, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from db import search
-from db.tables import ErasureRow, IssueRow, SearchTerm
+from db.tables import ErasureRow, EventRow, IssueRow, SearchTerm
+from db.types import UTCDateTime, Words
 from db.upsert import insert_missing
+from domain.events import Reported, load_event
+from domain.personal import Sealed
 
 
 def ask(session: Session, issues: Sequence[str], why: str, now: datetime) -> None:
@@ -35,28 +38,41 @@ def note_done(session: Session, issues: Sequence[str], now: datetime) -> None:
     session.execute(undone.values(done_at=now))
 
 
+def is_sealed(session: Session, issue: str) -> bool:
+    """Whether its texts are under a key at all: those of an issue that was begun before are read by whoever has them."""
+    body = session.scalar(select(EventRow.body).where(EventRow.issue == issue, EventRow.seq == 1))
+    first = None if body is None else load_event(body).body
+    return not isinstance(first, Reported) or isinstance(first.description, Sealed)
+
+
 def is_asked(session: Session, issue: str) -> bool:
     """Whether it is to be erased, or was."""
     return session.get(ErasureRow, issue) is not None
 
 
 async def waiting(
-    session: AsyncSession, most: int, only: Sequence[str] | None = None
+    session: AsyncSession, most: int, after: ErasureRow | None = None, only: Sequence[str] | None = None
 ) -> Sequence[tuple[ErasureRow, str]]:
-    """What was asked for and can be done, each with its category: closed issues, the oldest wish first."""
+    """What was asked for and can be done, each with its category: closed issues, the oldest wish first, from one on."""
     ended = and_(IssueRow.id == ErasureRow.issue, IssueRow.closed_at.is_not(None))
     query = select(ErasureRow, IssueRow.category).join(IssueRow, ended).where(ErasureRow.done_at.is_(None))
     if only is not None:
         query = query.where(ErasureRow.issue.in_(only))
+    if after is not None:
+        query = query.where(
+            tuple_(ErasureRow.asked_at, ErasureRow.issue)
+            > tuple_(literal(after.asked_at, UTCDateTime()), literal(after.issue, Words()))
+        )
     rows = await session.execute(query.order_by(ErasureRow.asked_at, ErasureRow.issue).limit(most))
     return [(row, category) for row, category in rows]
 
 
-async def outlived(session: AsyncSession, limits: Mapping[str, datetime], most: int) -> Sequence[IssueRow]:
+async def outlived(session: AsyncSession, limits: Mapping[str, datetime], most: int) -> Sequence[str]:
     """Issues that were closed before the limit of their category and are not to be erased yet, the oldest first."""
     old = or_(*(and_(IssueRow.category == name, IssueRow.closed_at < limit) for name, limit in limits.items()))
     asked = exists().where(ErasureRow.issue == IssueRow.id)
-    return (await session.scalars(select(IssueRow).where(old, ~asked).order_by(IssueRow.closed_at).limit(most))).all()
+    query = select(IssueRow.id).where(old, ~asked).order_by(IssueRow.closed_at).limit(most)
+    return (await session.scalars(query)).all()
 
 
 async def reported_by(session: AsyncSession, reporters: Sequence[str]) -> Sequence[IssueRow]:

@@ -376,7 +376,7 @@ class ErasureRow(Base):
     """An issue whose texts are to be erased, or were: its key is destroyed, and the rest of it stays."""
 
     __tablename__ = "erasures"
-    __table_args__ = (Index(None, "done_at"),)
+    __table_args__ = (Index(None, "done_at", "asked_at", "issue"),)
 
     issue: Mapped[str] = mapped_column(primary_key=True)
     why: Mapped[str]

@@ -54,15 +54,19 @@ class IssueWorkflow:
 
     @workflow.init
     def __init__(self, start: Start) -> None:
-        policy, calendars = read_policy(start.policy), read_calendars(start.calendars)
         self._first_pins = start.policy, start.calendars
-        if start.state is None:
-            self._issue = Issue.new(start.issue, policy, calendars, start.rules_version)
-        else:
-            self._issue = load_issue(start.state, policy, calendars)
         self._inbox: list[Command] = []
-        self._root, self._forged = self._issue.root, ""
-        self._take_report(start, policy, calendars)
+        self._root, self._forged = "", ""
+        try:
+            self._issue, report = beginning(start, is_continued=workflow.info().continued_run_id is not None)
+        except ForgedError as error:
+            self._forged = str(error)
+        else:
+            self._root = self._issue.root
+            if report is not None:
+                assert isinstance(report.body, Report)
+                self._root = report.body.root
+                self._inbox.append(report)
         self._unrecorded: list[_Unrecorded] = []
         self._armed: list[datetime] = []
         self._fired = False
@@ -70,7 +74,7 @@ class IssueWorkflow:
 
     @workflow.run
     async def run(self, start: Start) -> dict[str, Any]:
-        if self._forged:
+        if self._forged:  # it comes to its end at once, and nothing of it is recorded
             return {"forged": self._forged}
         recorder = asyncio.create_task(self._record_in_order())
         recorder.add_done_callback(self._supervise)
@@ -93,31 +97,25 @@ class IssueWorkflow:
     @workflow.signal(dynamic=True)
     def take(self, name: str, args: Sequence[RawValue]) -> None:
         """The one door for every signal: what cannot be read is recorded, since Temporal has acknowledged it."""
-        self._inbox.append(self._decode(name, args))
+        if not self._forged:
+            self._inbox.append(self._decode(name, args))
 
     @workflow.query
     def snapshot(self) -> dict[str, Any]:
-        """The whole issue: ``{state, policy, calendars}``; it reflects every signal acknowledged before."""
+        """The whole issue: ``{state, policy, calendars}``; it reflects every signal acknowledged before.
+
+        `state` is None where there is no issue, since it was begun by somebody else than the API.
+        """
+        if self._forged:
+            return {"state": None, "policy": {}, "calendars": []}
         policy, calendars = self._pins()
         return {"state": dump_issue(self._issue), "policy": policy, "calendars": calendars}
 
     @workflow.query
     def receipt(self, command: str) -> dict[str, Any] | None:
         """What became of a command: ``{digest, outcome, seq, code?, reason?}``, None if it is not known."""
-        found = self._issue.receipts.get(command)
+        found = None if self._forged else self._issue.receipts.get(command)
         return None if found is None else dump(found)
-
-    def _take_report(self, start: Start, policy: Policy, calendars: Calendars) -> None:
-        """What was not started by the API comes to its end at once, and nothing of it is recorded."""
-        try:
-            report = report_of(start, policy, calendars)
-        except (ForgedError, WireError) as error:
-            self._forged = str(error)
-            return
-        if report is not None:
-            assert isinstance(report.body, Report)
-            self._root = report.body.root
-            self._inbox.append(report)
 
     def _decode(self, name: str, args: Sequence[RawValue]) -> Command:
         converter = workflow.payload_converter()

@@ -13,7 +13,8 @@ from temporalio.api.common.v1 import Payload
 from activities.contract import Start
 from domain.commands import SIGNALS, Command, Report, Undecodable, load_command
 from domain.limits import check_weight, shown
-from domain.pins import Calendars, pins_digest
+from domain.issue import Issue, load_issue
+from domain.pins import Calendars, pins_digest, read_calendars, read_policy
 from domain.policy import Policy
 from domain.wire import WireError
 from security.signing import UnsignedError, check
@@ -26,7 +27,27 @@ Reader = Callable[[Payload], Mapping[str, Any]]
 
 
 class ForgedError(ValueError):
-    """A workflow was started with a report that did not come through the API."""
+    """A workflow was started with something that did not come through the API."""
+
+
+def beginning(start: Start, *, is_continued: bool) -> tuple[Issue, Command | None]:
+    """The state with which a run begins, and the report that is to be folded onto it, none in one that continues another.
+
+    `is_continued` is the server's word for that: a state that comes along in any other run is somebody's invention.
+    Raises ForgedError for whatever the API does not send.
+    """
+    try:
+        policy, calendars = read_policy(start.policy), read_calendars(start.calendars)
+        if start.state is not None:
+            if not is_continued or start.report is not None:
+                raise ForgedError("it brings a state, and continues no other run")
+            return load_issue(start.state, policy, calendars), None
+        report = report_of(start, policy, calendars)
+        if report is None:
+            raise ForgedError("there is no report")
+        return Issue.new(start.issue, policy, calendars, start.rules_version), report
+    except (WireError, RecursionError) as error:
+        raise ForgedError(f"it cannot be read: {shown(str(error), 200)}") from None
 
 
 def report_of(start: Start, policy: Policy, calendars: Calendars) -> Command | None:

@@ -45,6 +45,6 @@ class RetainWorkflow:
     @workflow.run
     async def run(self) -> dict[str, Any]:
         return await workflow.execute_activity(
-            RETAIN, result_type=dict[str, Any], start_to_close_timeout=ATTEMPT, schedule_to_close_timeout=THE_DAY,
-            retry_policy=RETRY,
+            RETAIN, result_type=dict[str, Any], start_to_close_timeout=THE_DAY, schedule_to_close_timeout=THE_DAY,
+            heartbeat_timeout=ATTEMPT, retry_policy=RETRY,
         )  # fmt: skip

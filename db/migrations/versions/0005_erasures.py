@@ -22,7 +22,8 @@ def upgrade() -> None:
         sa.Column("done_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("issue", name="pk_erasures"),
     )
-    op.create_index("ix_erasures_done_at", "erasures", ["done_at"])
+    op.create_index("ix_erasures_done_at_asked_at_issue", "erasures", ["done_at", "asked_at", "issue"])
+    op.create_index("ix_issues_category_closed_at", "issues", ["category", "closed_at"])
 
 
 def downgrade() -> None:
