@@ -23,13 +23,14 @@ _GIVEN: Final = ("signing_keys", "namespace_keys", "master_keys", "key_store")
 
 def open_keys(settings: Settings) -> Keys:
     """What this process signs and seals with. Raises SettingsError, in one line, where something is missing."""
-    _check_given(settings)
+    _check_given(settings, *_GIVEN)
     vault = Vault(open_key_store(settings), open_masters(settings))
     return Keys(open_signer(settings), vault, open_converter(settings))
 
 
 def open_signer(settings: Settings) -> Signer:
     """Raises SettingsError."""
+    _check_given(settings, "signing_keys")
     try:
         if settings.signing_keys is not None:
             signer = Signer(Folder(settings.signing_keys))
@@ -44,6 +45,7 @@ def open_signer(settings: Settings) -> Signer:
 
 def open_converter(settings: Settings) -> DataConverter:
     """With it a client encrypts what it gives to Temporal. Raises SettingsError."""
+    _check_given(settings, "namespace_keys")
     path = settings.namespace_keys_file
     try:
         keys = NamespaceFile.made(path) if settings.namespace_keys is None else NamespaceFile(path)
@@ -55,6 +57,7 @@ def open_converter(settings: Settings) -> DataConverter:
 
 def open_masters(settings: Settings) -> MasterFile:
     """Raises SettingsError."""
+    _check_given(settings, "master_keys")
     path = settings.master_keys_file
     try:
         masters = MasterFile.made(path) if settings.master_keys is None else MasterFile(path)
@@ -65,6 +68,8 @@ def open_masters(settings: Settings) -> MasterFile:
 
 
 def open_key_store(settings: Settings) -> KeyStore:
+    """Raises SettingsError."""
+    _check_given(settings, "key_store")
     return KeyStore(settings.key_store_url)
 
 
@@ -96,7 +101,7 @@ def open_shelf(settings: Settings) -> Shelf:
         raise SettingsError(f"{variable('attachments')} cannot be opened: {type(error).__name__}") from None
 
 
-def _check_given(settings: Settings) -> None:
-    missing = [name for name in _GIVEN if not getattr(settings, name)]
+def _check_given(settings: Settings, *names: str) -> None:
+    missing = [name for name in names if not getattr(settings, name)]
     if missing and not settings.makes_keys:
         raise SettingsError("must be set in a deployment: " + ", ".join(map(variable, missing)))

@@ -12,6 +12,8 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, Self
 
 import httpx
@@ -20,12 +22,17 @@ from settings import Settings
 
 SECONDS: Final = 8.0
 """For a call, from looking up the name to the answer's status."""
+LOOKUP: Final = 3.0
+"""Of these, for looking up the name."""
 SIGNATURE: Final = "X-Jiesu-Signature"
 _PORTS: Final = {"https": 443, "http": 80}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host, in the order in which they should be tried. Raises OSError."""
+
+_LOOKUPS: Final = ThreadPoolExecutor(4, "lookup")
+"""Of their own: a resolver that hangs keeps its thread, and would in time keep all those that others need."""
 
 # After IANA's registries of special-purpose addresses.
 _SPECIAL_4: Final = tuple(
@@ -61,7 +68,8 @@ def is_public(address: Address) -> bool:
 
 async def resolve(host: str, port: int) -> Sequence[str]:
     """What the system's resolver says."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, ask)
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
@@ -73,11 +81,12 @@ class Outgoing:
 
     def __init__(
         self, hosts: Iterable[str], *, local: bool = False, resolve: Resolve = resolve,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | None = None, lookup: float = LOOKUP,
     ) -> None:  # fmt: skip
         self._hosts = frozenset(host.lower() for host in hosts)
         self._local = local
         self._resolve = resolve
+        self._lookup = lookup
         self._tls = tls or httpx.create_ssl_context()
 
     @classmethod
@@ -91,9 +100,10 @@ class Outgoing:
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """Sends the body; the answer's status, below 300. Raises OutgoingError. Nothing else of the answer is read."""
         target = self._parse(url)
+        end = asyncio.get_running_loop().time() + SECONDS
+        address = await self._address(target)
         try:
-            async with asyncio.timeout(SECONDS):
-                address = await self._address(target)
+            async with asyncio.timeout_at(end):
                 return await self._send(target, address, body, headers)
         except TimeoutError:
             raise OutgoingError("no answer in time", sent=True) from None
@@ -116,8 +126,11 @@ class Outgoing:
         """Where to connect. One bad address among several is enough to refuse them all: somebody means harm."""
         host = target.raw_host.decode("ascii")
         try:
-            found = await self._resolve(host, target.port or _PORTS[target.scheme])
+            async with asyncio.timeout(self._lookup):
+                found = await self._resolve(host, target.port or _PORTS[target.scheme])
             addresses = [ipaddress.ip_address(each) for each in found]
+        except TimeoutError:
+            raise OutgoingError("the host's address was not found in time", sent=False) from None
         except (OSError, ValueError):
             addresses = []
         if not addresses:

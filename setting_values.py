@@ -16,10 +16,11 @@ RATES: Final = {
     "upload": "120/hour",
     "reveal": "60/hour",
     "export": "60/hour",
+    "decode": "1200/hour",
 }
 """How often what is dear may be done: issues reported by a person, or without a token from an address; commands given by
 a person, and to one issue by all; wrong tracking codes from an address; codes sent to a phone, and to all phones;
-uploads, whole phone numbers shown to, and exports made for, a person."""
+uploads, whole phone numbers shown to, exports made for, and requests to the codec server by, a person."""
 
 _DRIVERS: Final = {
     "postgres": "postgresql+psycopg",

@@ -149,6 +149,8 @@ class Settings(BaseSettings):
             raise ValueError("JIESU_LOCAL_TOKENS and JIESU_OIDC_ISSUER exclude each other: one of them says who it is")
         if self.oidc_client_id is not None and (issuer is None or self.public_url is None):
             raise ValueError("JIESU_OIDC_CLIENT_ID needs JIESU_OIDC_ISSUER and JIESU_PUBLIC_URL")
+        if self.oidc_client_id == self.oidc_audience:
+            raise ValueError("JIESU_OIDC_AUDIENCE and JIESU_OIDC_CLIENT_ID must differ: ID tokens are for the client")
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.contract import PREFIX
+from domain.wire import digest
 
 SIGNAL_TIMEOUT: Final = timedelta(milliseconds=900)
 """Below the usual grace: a signal that arrives later than this is stamped and sent anew."""
@@ -34,8 +35,9 @@ async def signal(
         signal_name=name,
         input=Payloads(payloads=await client.data_converter.encode([dict(command)])),
         identity=client.identity,
-        # Within one run the server itself drops a repeat; across runs the receipts in the state do.
-        request_id=str(command["id"]),
+        # Within one run the server itself drops what is sent again; of all else the receipts in the state know whether
+        # it is a repeat. Not by the command's id alone: then whoever came first with an id, signed or not, would have it.
+        request_id=f"{command['id']}:{digest(command)}",
     )
     deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
     pause = _PAUSE

@@ -24,10 +24,10 @@ class SearchJobs:
         """Fills in what an issue can be found by; nothing where its content was erased meanwhile."""
         issue = job.payload["issue"]
         async with self._database.read() as session:
-            events = await queries.timeline(session, issue)
-        if not events or not isinstance(events[0].body, Reported):
+            first = await queries.event(session, issue, 1)
+        if first is None or not isinstance(first.body, Reported):
             return
-        body = (await self._vault.open_body(events[0])).body
+        body = (await self._vault.open_body(issue, first)).body
         assert isinstance(body, Reported)
         found = "".join(str(text) for text in (body.description, body.location) if text not in _UNSEEN)
 

@@ -113,6 +113,11 @@ class Access:
         await self.quotas.spend("export", _subject(who))
         await self.read(who, what, issues)
 
+    async def decode(self, who: Actor) -> None:
+        """As `read`, of payloads in Temporal, which do not say whose issues they are of. Raises TooMany as well."""
+        await self.quotas.count("decode", _subject(who))
+        await self.read(who, "payloads")
+
     # What is done
 
     async def may_write(self, caller: Caller, what: str, issue: str | None = None) -> None:
@@ -129,17 +134,17 @@ class Access:
 
     async def may_give(self, caller: Caller, issue: str) -> None:
         """Counts a command. Raises TooMany, or NotFound where the issue is not one for this caller."""
-        if caller.actor is not None:
-            who = _subject(caller.actor)
-        else:
-            who = f"code {tracking_hash(caller.tracking_code or '')}"
-        await self.quotas.count("command", who)
+        await self.quotas.count("command", _whose(caller))
         try:
             await self.quotas.check("issue", issue)
         except TooMany:
             # How busy an issue is would tell a stranger that it is there.
             await self._reader.visible(caller, issue, Patience())
             raise
+
+    async def may_upload(self, caller: Caller) -> None:
+        """Counts a picture. Raises TooMany."""
+        await self.quotas.spend("upload", _whose(caller))
 
     async def given(self, issue: str) -> None:
         """Counts a command to an issue that the caller may see."""
@@ -228,6 +233,11 @@ class Access:
 
 def _subject(actor: Actor) -> str:
     return f"{actor.role} {actor.person}"
+
+
+def _whose(caller: Caller) -> str:
+    """Whose limit it counts for: a person's, or that of a tracking code, whose holders all bear the same name."""
+    return f"code {tracking_hash(caller.tracking_code or '')}" if caller.actor is None else _subject(caller.actor)
 
 
 def _has_phone(event: Event) -> bool:

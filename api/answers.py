@@ -97,6 +97,8 @@ class ReceiptView(Answer):
     version: int = 0
     code: str = ""
     reason: str = ""
+    tracking_code: str = ""
+    """The new one, of a renewal that is asked after by the code before."""
 
 
 class ActorView(Answer):

@@ -77,6 +77,7 @@ def create_app(parts: Parts) -> FastAPI:
             provider.register(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(Edge, meters=found.meters)
+    app.add_middleware(codec.Cors, origins=found.codec_origins)
     return app
 
 

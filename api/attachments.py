@@ -5,7 +5,7 @@ The object store never sees what is on them, and once the key is destroyed nobod
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -33,6 +33,8 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 AT_ONCE: Final = 2
 """Pictures decoded at a time: each takes a core and up to 200 MB."""
+TURN: Final = 10.0
+"""Seconds for which a picture, which lies in memory, waits for its turn."""
 _PATIENCE: Final = 2.0
 """Seconds that a write to the database may take."""
 _ADDED_BY: Final = "added_by"
@@ -78,7 +80,7 @@ class Attachments:
         """Stores a picture; its digest. The same picture gives the same one. Raises Invalid, Refused, Unavailable."""
         issue, actor = seen.issue.id, seen.actor
         try:
-            async with self._turn:
+            async with self._decoding():
                 picture = await asyncio.to_thread(clean, data)
         except PictureError as error:
             raise Invalid(("body", str(error))) from None
@@ -130,6 +132,19 @@ class Attachments:
             raise NotFound from None
         except (SqlDown, KeyStoreDown, ShelfError, UnsealError) as error:
             raise _away(error) from None
+
+    @contextlib.asynccontextmanager
+    async def _decoding(self) -> AsyncGenerator[None]:
+        """A turn to decode. Raises Unavailable if none comes."""
+        try:
+            async with asyncio.timeout(TURN):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise Unavailable("many pictures are being added at the moment; send it again") from None
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def _note(self, row: dict[str, Any]) -> attachments.Added:
         try:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import select
 
 from api import codes, views
-from api.gateway import Gateway, Gone, Unreachable
-from api.identity import Caller
+from api.gateway import Gateway, Gone, Unreachable, envelope
+from api.identity import Caller, Renewal
 from api.patience import Patience
-from api.problems import KeyReused, NotFound, Problem, Refused, Stale, Unavailable
+from api.problems import Invalid, KeyReused, NotFound, Problem, Refused, Stale, Unavailable
 from api.queue import Queue, Queued
 from api.reader import Known, Reader, Seen
 from api.readmodel import ReadModel, SqlDown
@@ -26,8 +27,13 @@ from api.stamp import Now, Skew
 from db.tables import ReceiptRow
 from domain.access import may_see
 from domain.advance import advance
-from domain.commands import Adopt, Body, Command, Merge, merge_command_id
+from domain.commands import Adopt, Body, Command, Merge, RenewCode, load_command, merge_command_id
 from domain.issue import Issue, Receipt
+from domain.limits import check_weight, shown
+from domain.wire import WireError, canonical
+from security.credentials import CredentialsError
+
+log: Final = structlog.stdlib.get_logger(__name__)
 
 ROW_PATIENCE: Final = 0.1
 """Seconds that a row is waited for at least, however long it took to get there."""
@@ -83,12 +89,20 @@ class Commands:
         if self._skew.is_bad:
             raise Unavailable("this host's clock is wrong, so it stamps no commands")
         received, patience = self._now(), Patience()
+        if isinstance(wanted.body, RenewCode):
+            caller = replace(caller, renews=Renewal(key=wanted.key))
         seen = await self._reader.visible(caller, issue, patience)
         body = await self._resolver.resolve(wanted.body, caller, seen, patience)
         command_id = codes.command_id(issue, _subject(caller, seen), seen.actor.role, wanted.key)
-        body = await self._sealer.body(seen.issue, command_id, body)
+        try:
+            body = await self._sealer.body(seen.issue, command_id, body)
+        except (Refused, Unavailable):
+            if (receipt := seen.issue.receipts.get(command_id)) is None:
+                raise
+            return _told(seen.issue, command_id, receipt)  # whether it says the same cannot be told any more
         grants = await self._resolver.grants(caller, seen)
         command = Command(command_id, received, seen.actor, body, wanted.expected_version, grants)
+        check_wire(command)
         if isinstance(body, Merge):
             done = await self._merge(caller, seen, command, body.into, patience)
         else:
@@ -100,6 +114,7 @@ class Commands:
     async def receipt(self, caller: Caller, command: str) -> dict[str, Any]:
         """What became of a command, for those who may see its issue. Raises NotFound."""
         patience = Patience()
+        caller = replace(caller, renews=Renewal(command=command))
         queued, issues = await self._issues_of(command)
         for issue in issues:
             try:
@@ -112,7 +127,10 @@ class Commands:
             if found is not None and command in found.receipts:
                 if queued is not None:
                     await self._queue.drop(command)
-                return views.receipt_view(command, found)
+                view = views.receipt_view(command, found)
+                if caller.lost_code_of(found):
+                    view["tracking_code"] = codes.tracking_code(caller.secret, found.id, found.generation)
+                return view
             if queued is not None and queued.issue == issue:
                 return {"outcome": "queued", "command_id": command, "issue_id": issue}
         await self._reader.hold(patience)
@@ -193,6 +211,9 @@ class Commands:
                 command = replace(command, at=self._now())
             except Gone:
                 return await self._after_the_end(issue, command, patience)
+            except CredentialsError as error:
+                log.error("cannot_sign", reason=str(error))  # noqa: TRY400 - the message says it all
+                raise Unavailable("commands cannot be signed at the moment; send the same again") from None
             else:
                 return await self._outcome(issue.id, command, patience)
         raise Unavailable("Temporal does not answer; send the same again, with the same key")
@@ -259,9 +280,23 @@ def _check_same(receipt: Receipt, command: Command) -> None:
 
 def _answer(issue: Issue, command: Command, receipt: Receipt) -> Applied:
     _check_same(receipt, command)
+    return _told(issue, command.id, receipt)
+
+
+def _told(issue: Issue, command: str, receipt: Receipt) -> Applied:
     if receipt.outcome == "refused":
-        raise _problem(receipt, command.id)
-    return Applied(command.id, issue)
+        raise _problem(receipt, command)
+    return Applied(command, issue)
+
+
+def check_wire(command: Command) -> None:
+    """Raises Invalid for a command that the workflow would not be able to read: it would be lost there."""
+    plain = envelope(command)
+    try:
+        check_weight(canonical(plain))
+        load_command(command.name, plain)
+    except WireError as error:
+        raise Invalid(("body", shown(str(error), 200))) from None
 
 
 def _problem(receipt: Receipt, command: str | None = None) -> Problem:

@@ -38,7 +38,7 @@ async def pictures(session: AsyncSession, vault: Vault, shelf: Shelf, issues: Se
 
 async def _issue(session: AsyncSession, vault: Vault, issue: str) -> dict[str, Any]:
     state = await queries.issue(session, issue)
-    events = await vault.open_body(await queries.timeline(session, issue))
+    events = await vault.open_body(issue, await queries.timeline(session, issue))
     pictures = await attachments.of_issue(session, issue)
     return {
         "issue": None if state is None else views.issue_view(state),

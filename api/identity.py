@@ -3,9 +3,9 @@
 `Identity` is the seam where another kind of token comes in; all the rest of the API knows is the `Caller`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Final, Protocol
 
 from fastapi import Request
@@ -17,7 +17,7 @@ from api.rates import Rates
 from api.session import Sessions
 from api.stamp import Now, now, today
 from api.tokens import ANONYMOUS, RESIDENTS, Claims, InvalidToken, LocalTokens, ResidentTokens, issuer_of
-from domain.commands import Actor, Authority
+from domain.commands import Actor, Authority, Command, RenewCode
 from domain.directory import Appointment, Directory, role_fits
 from domain.issue import Issue
 from domain.vocabulary import Role
@@ -64,6 +64,24 @@ class NoIdentity:
         raise InvalidToken
 
 
+_RENEWAL: Final = Command("", datetime.min.replace(tzinfo=UTC), None, RenewCode()).digest
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """A renewal of a tracking code that is repeated or asked after, by its key or its command: the code that was valid
+    before it goes on opening that, since the answer with the new one may have been lost.
+    """
+
+    key: str = field(default="", repr=False)
+    command: str = ""
+
+    def was_taken_by(self, issue: Issue) -> bool:
+        command = self.command or codes.command_id(issue.id, issue.reporter, "resident", self.key)
+        receipt = issue.receipts.get(command)
+        return receipt is not None and (receipt.digest, receipt.outcome) == (_RENEWAL, "applied")
+
+
 @dataclass(frozen=True)
 class Caller:
     """Who asks: somebody with a token, or whoever holds the tracking code of some issue."""
@@ -75,10 +93,19 @@ class Caller:
     """From which the names of what the caller sends derive: it stays when the actor's pseudonym would change."""
     grants: tuple[Authority, ...] = ()
     """What the actor holds now; `api.grants` narrows it to an issue's place."""
+    renews: Renewal | None = None
 
     def holds_code_of(self, issue: Issue) -> bool:
-        """Whether the tracking code that was sent is the one of this issue that is valid now."""
-        valid = codes.tracking_code(self.secret, issue.id, issue.generation)
+        """Whether the tracking code that was sent is the one of this issue that is valid now, for what is asked."""
+        return self._sent_code_of(issue, issue.generation) or self.lost_code_of(issue)
+
+    def lost_code_of(self, issue: Issue) -> bool:
+        """Whether this repeats, or asks after, the renewal by which the code that was sent became invalid."""
+        was_taken = issue.generation > 0 and self.renews is not None and self.renews.was_taken_by(issue)
+        return was_taken and self._sent_code_of(issue, issue.generation - 1)
+
+    def _sent_code_of(self, issue: Issue, generation: int) -> bool:
+        valid = codes.tracking_code(self.secret, issue.id, generation)
         sent = self.tracking_code if self.tracking_code is not None else ""
         return codes.tracking_matches(sent, codes.tracking_hash(valid))
 
@@ -118,14 +145,14 @@ class Doorkeeper:
     now: Now = now
     sessions: Sessions | None = None
 
-    async def caller(self, request: Request) -> Caller:
+    async def caller(self, request: Request, prefer: Sequence[Role] = ()) -> Caller:
         """Who asks. Raises Unauthenticated without credentials, or with a token that is not accepted, and TooMany."""
-        found = await self.caller_or_anybody(request)
+        found = await self.caller_or_anybody(request, prefer)
         if found.actor is None and found.tracking_code is None:
             raise Unauthenticated
         return found
 
-    async def caller_or_anybody(self, request: Request) -> Caller:
+    async def caller_or_anybody(self, request: Request, prefer: Sequence[Role] = ()) -> Caller:
         """As `caller`, but without credentials it is anybody. A token that is not accepted is never passed over."""
         code = request.headers.get("x-tracking-code")
         if code is not None and len(code) > _LONGEST_CODE:
@@ -140,7 +167,7 @@ class Doorkeeper:
             # A resident's own word needs no directory, which may be away.
             alone = claims.own_grant and claims.role == "resident"
             directory = Directory() if alone else await self.directory.get()
-            actor, grants = acting(claims, request.headers, directory, today(self.now()), self.secret)
+            actor, grants = acting(claims, request.headers, directory, today(self.now()), self.secret, prefer)
             return Caller(actor, code, self.secret, claims.person, grants)
         self.count_address(request)
         if code is not None:
@@ -168,12 +195,13 @@ class Doorkeeper:
 
 
 def acting(
-    claims: Claims, headers: Mapping[str, str], directory: Directory, day: date, secret: bytes
-) -> tuple[Actor, tuple[Authority, ...]]:
+    claims: Claims, headers: Mapping[str, str], directory: Directory, day: date, secret: bytes,
+    prefer: Sequence[Role] = (),
+) -> tuple[Actor, tuple[Authority, ...]]:  # fmt: skip
     """As whom a signed-in person acts in this request, and by what: in one role, whatever else the person holds.
 
     Raises Unauthenticated for a token whose organisation does not exist, Forbidden for a role that the person does not
-    hold on this day, ChooseRole where several are held and none is named.
+    hold on this day, ChooseRole where several are held, none is named, and none is of the roles that are preferred.
     """
     role, org = headers.get(ACTING_ROLE), headers.get(ACTING_ORG)
     if claims.own_grant:
@@ -190,10 +218,15 @@ def acting(
     if not ways:
         raise Forbidden("there is no such appointment of yours today")
     if len(ways) > 1:
-        raise ChooseRole(ways)
+        preferred = [way for role in prefer for way in sorted(ways) if way[0] == role]
+        if not preferred:
+            raise ChooseRole(ways)
+        ways = {preferred[0]}
     ((chosen, chosen_org),) = ways
     grants = tuple(
-        Authority(each.role, each.org, "appointment", start=each.period.start, end=each.period.end) for each in meant
+        Authority(each.role, each.org, "appointment", start=each.period.start, end=each.period.end)
+        for each in meant
+        if (each.role, each.org) == (chosen, chosen_org)
     )
     return Actor(claims.person, chosen, chosen_org), grants
 

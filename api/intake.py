@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
+import structlog
+
 from api import codes
+from api.commands import check_wire
 from api.directory_cache import DirectoryCache
 from api.gateway import Gateway, Pins, Unreachable
 from api.grants import grants_in
@@ -30,10 +33,12 @@ from domain.pins import pins_digest
 from domain.place import Place
 from domain.policy import Policy
 from domain.worktime import YearCalendar
-from security.credentials import Signer
+from security.credentials import CredentialsError, Signer
 from security.vault import Erased
 
 _REPORT: Final = "report"
+
+log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,9 +91,9 @@ class Intake:
             except Erased:  # only an issue that has been has lost its key
                 raise Unavailable("the record cannot be read") from None
             grants = await self._grants(caller, place)
-            known = await self._start(
-                issue, Command(command_id, received, actor, report, grants=grants), pins, patience
-            )
+            command = Command(command_id, received, actor, report, grants=grants)
+            check_wire(command)
+            known = await self._start(issue, command, pins, patience)
         await self._check_same(known, command_id, body)
         return Taken(known, codes.tracking_code(self._secret, issue, known.generation))
 
@@ -105,19 +110,30 @@ class Intake:
         try:
             is_open = await self._gateway.start(command, folded, pins)
             if not is_open:
-                return (await self._reader.find(issue, _anybody, patience)).issue
+                return await self._ended(issue, patience)
             if (delivered := await self._receipts.wait(issue, command.id, patience.left)) is not None:
                 return delivered.issue
             if (live := await self._reader.without_row(issue, patience)) is not None:
                 return live
             # Nobody has recorded it yet. What Temporal holds says whether it was this report that came first.
             first = await self._gateway.beginning(issue)
+        except CredentialsError as error:
+            log.error("cannot_sign", reason=str(error))  # noqa: TRY400 - the message says it all
+            raise Unavailable("reports cannot be signed at the moment; send the same again, with the same key") from None
         except Unreachable:
             raise Unavailable("Temporal does not answer; send the same again, with the same key") from None
-        began = folded if first is None else self._reader.began(first)
+        began = folded if first is None else self._reader.began(first[0], is_continued=first[1])
         if began is None:
             raise Unavailable("the record cannot be read")
         return began
+
+    async def _ended(self, issue: str, patience: Patience) -> Issue:
+        """The issue of a workflow that has come to its end. KeyReused where that recorded nothing: it was no issue."""
+        try:
+            return (await self._reader.find(issue, _anybody, patience)).issue
+        except NotFound:
+            log.error("nothing_came_of_a_start", issue=issue)  # noqa: TRY400
+            raise KeyReused("nothing came of what was begun under this key; send the report under another one") from None
 
     async def _resolve(self, caller: Caller, body: ReportBody) -> tuple[Place, Pins]:
         """Where it is, who answers there, and under which rules."""
@@ -160,8 +176,8 @@ class Intake:
         if issue.root:
             try:
                 report = await self._sealer.report(issue.id, command, report)
-            except Erased:
-                return  # what was reported then cannot be known any more
+            except (Erased, Unavailable):
+                return  # what was reported then cannot be compared: for ever, or as long as the key store is away
         receipt = issue.receipts.get(command)
         same = Command(command, issue.opened_at, None, report).digest
         if receipt is not None and (receipt.digest != same or body.compound != issue.place.compound):

@@ -51,8 +51,8 @@ _LONGEST_KID: Final = 256
 _SHORTEST_RSA: Final = 2048
 _REQUIRED: Final = ("iss", "aud", "sub", "iat", "exp")
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
-_NOT_FOR_BEARERS: Final = ("nonce", "events")
-"""What an ID token of our own sign-in and a logout token have, and an access token has not."""
+_NOT_FOR_BEARERS: Final = ("nonce", "at_hash", "c_hash", "events")
+"""What ID tokens and logout tokens have, and an access token has not."""
 
 Key = Any
 """A public key, as PyJWT takes it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from activities.contract import Start
-from api.gateway import Gateway, Silent, Unreachable, read_pins
+from api.gateway import Gateway, Silent, Unreachable
 from api.identity import Caller
 from api.patience import PATIENCE, Patience
 from api.problems import NotFound, Unavailable
@@ -18,9 +18,8 @@ from domain.access import may_see
 from domain.advance import advance
 from domain.commands import Actor
 from domain.events import Event
-from domain.issue import Issue, load_issue
-from domain.wire import WireError
-from workflows.mailbox import ForgedError, report_of
+from domain.issue import Issue
+from workflows.mailbox import ForgedError, beginning
 
 HOLD: Final = 0.05
 """Seconds that it takes at least to say that there is no such issue: more than it takes to look for one."""
@@ -154,28 +153,24 @@ class Reader:
             raise Unavailable("the timeline is being written")
         return events
 
-    def began(self, start: Start) -> Issue | None:
+    def began(self, start: Start, *, is_continued: bool) -> Issue | None:
         """The state at the beginning of a run: the one it continues, or the one that its report leads to.
 
         None for a run that somebody else than the API began.
         """
-        pins = read_pins(start.policy, start.calendars)
-        if start.state is not None:
-            return load_issue(start.state, pins.policy, pins.calendars)
         try:
-            report = report_of(start, pins.policy, pins.calendars)
-        except (ForgedError, WireError):
+            issue, report = beginning(start, is_continued=is_continued)
+        except ForgedError:
             return None
-        empty = Issue.new(start.issue, pins.policy, pins.calendars, start.rules_version)
-        return None if report is None else advance(empty, [report], self._now())[0]
+        return issue if report is None else advance(issue, [report], self._now())[0]
 
     async def _from_workflow(self, issue: str, patience: Patience) -> Known | None:
         """From the workflow; where no worker answers, from the input of its run. Raises Unreachable."""
         try:
             found = await self._ask(issue, patience)
         except Silent:
-            start = await self._gateway.beginning(issue, max(_SHORTEST, patience.left))
-            began = None if start is None else self.began(start)
+            first = await self._gateway.beginning(issue, max(_SHORTEST, patience.left))
+            began = None if first is None else self.began(first[0], is_continued=first[1])
             return began and Known(began, "beginning")
         return None if found is None else Known(found, "live")
 

@@ -13,6 +13,7 @@ from api.readmodel import ReadModel, SqlDown
 from api.stamp import MOST_SKEW, Now, Skew
 from api.temporal import worker_polls
 from db import queries, upgrade
+from security.credentials import CredentialsError, Signer
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -23,11 +24,13 @@ class Readiness:
     """See the module. Between the questions the clocks are compared every ten seconds."""
 
     def __init__(
-        self, *, temporal: Client, gateway: Gateway, model: ReadModel, skew: Skew, now: Now, needs_worker: bool
-    ) -> None:
+        self, *, temporal: Client, gateway: Gateway, model: ReadModel, signer: Signer, skew: Skew, now: Now,
+        needs_worker: bool,
+    ) -> None:  # fmt: skip
         self._temporal = temporal
         self._gateway = gateway
         self._model = model
+        self._signer = signer
         self._skew = skew
         self._now = now
         self._needs_worker = needs_worker
@@ -46,11 +49,18 @@ class Readiness:
     async def checks(self) -> dict[str, Any]:
         """Each check with True, or with what is wrong."""
         temporal, database = await asyncio.gather(self._ask_temporal(), self._ask_database())
-        found = {"temporal": temporal, **database}
+        found = {"temporal": temporal, **database, "signing": self._ask_signer()}
         return {**found, "worker": await self._ask_worker()} if self._needs_worker else found
 
     async def _ask_temporal(self) -> bool | str:
         return True if await self._gateway.is_healthy() else "does not answer"
+
+    def _ask_signer(self) -> bool | str:
+        try:
+            return True if self._signer.covers(self._now()) else "the certificate of the signing key is not valid now"
+        except CredentialsError as error:
+            log.error("cannot_sign", reason=str(error))  # noqa: TRY400 - the message says it all
+            return "the signing key cannot be read"
 
     async def _ask_worker(self) -> bool | str:
         try:

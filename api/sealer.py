@@ -39,10 +39,10 @@ class Sealer:
         except Erased:
             raise Refused("closed", "the content of this issue was erased; nothing can be added to it") from None
 
-    async def opened(self, events: Sequence[Event]) -> Sequence[Event]:
-        """The events with their texts opened, or with what is said in the place of erased ones. Raises Unavailable."""
+    async def opened(self, issue: str, events: Sequence[Event]) -> Sequence[Event]:
+        """The events of the issue with their texts opened, or with what is said in the place of erased ones. Raises Unavailable."""
         try:
-            return await self._vault.open_body(tuple(events))
+            return await self._vault.open_body(issue, tuple(events))
         except KeyStoreDown:
             raise Unavailable("the key store does not answer, so nothing that was written can be read") from None
 

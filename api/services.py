@@ -140,8 +140,8 @@ class Services:
             sealer=sealer,
             vault=parts.keys.vault,
             readiness=Readiness(
-                temporal=parts.temporal, gateway=gateway, model=model, skew=skew, now=parts.now,
-                needs_worker=parts.needs_worker,
+                temporal=parts.temporal, gateway=gateway, model=model, signer=parts.keys.signer,
+                skew=skew, now=parts.now, needs_worker=parts.needs_worker,
             ),
             meters=Meters(parts.registry),
             registry=parts.registry,

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from cryptography.exceptions import InvalidTag
@@ -44,6 +44,7 @@ _NONCE: Final = 12
 _LONGEST_COOKIE: Final = 4096
 _LONGEST_PATH: Final = 512
 _LONGEST_CODE: Final = 2048
+_Kind = TypeVar("_Kind")
 
 
 class SessionEnded(Unauthenticated):
@@ -117,9 +118,10 @@ class Sessions:
         if cookie is None:
             return None
         found = self._open(self._name, cookie)
-        if found is None:
+        session = None if found is None else _made(Session, found)
+        if session is None:
             raise SessionEnded(self._clearing(self._name))
-        return Session(**found)
+        return session
 
     def claims(self, request: Request) -> Claims | None:
         """Whom a browser's session speaks for. Raises SessionEnded, and Forbidden unless our own page asks."""
@@ -165,7 +167,7 @@ class Sessions:
         """
         cookie, said = request.cookies.get(self._login), request.query_params
         found = None if cookie is None else self._open(self._login, cookie)
-        login = None if found is None else _Login(**found)
+        login = None if found is None else _made(_Login, found)
         if login is None or not hmac.compare_digest(said.get("state", "").encode(), login.state.encode()):
             raise Unauthenticated("this sign-in was not begun here, or too long ago: begin again")
         code = said.get("code", "")
@@ -239,7 +241,16 @@ class Sessions:
             content: dict[str, Any] = json.loads(self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], name.encode()))
         except (binascii.Error, ValueError, InvalidTag):
             return None
-        return content if content["expires"] > self._clock().timestamp() else None
+        expires: object = content.get("expires")
+        return content if isinstance(expires, int) and expires > self._clock().timestamp() else None
+
+
+def _made(kind: type[_Kind], content: Mapping[str, Any]) -> _Kind | None:
+    """What a cookie holds; None for one that another version of ours has sealed."""
+    try:
+        return kind(**content)
+    except TypeError:
+        return None
 
 
 def expiry(session: Session, clock: Now) -> datetime:

@@ -89,8 +89,11 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     erased: bool = False
     root: str = ""
-    opened_at: str | None = None
-    """Under which root it was begun, and when, as its history says; None where that cannot be told."""
+    begun_at: str | None = None
+    """Under which root it was begun, and when by the server's time; None where that cannot be told."""
+
+    merged_into: str | None = None
+    """On whose order it was merged."""
 
     @property
     def holds(self) -> bool:

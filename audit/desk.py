@@ -19,6 +19,7 @@ from audit.diff import Diff, compare
 from audit.history import HistoryError, runs_of
 from audit.holdings import Holdings, UnknownError
 from audit.log_check import Trust, newest, published, tree_of
+from audit.merges import check_merge
 from audit.mining.cases import Told, tell
 from audit.notes import Head, NoteError
 from audit.refold import Refolded, refold
@@ -56,7 +57,7 @@ class Desk:
             raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
         # In a thread and a loop of its own: a replay would hold up whoever else is served by this one.
         (verdict,) = await asyncio.to_thread(asyncio.run, verify([case], commands=commands))
-        return judged(verdict, await asyncio.to_thread(self._told))
+        return judged(await check_merge(self.holdings, verdict), await asyncio.to_thread(self._told))
 
     async def view(self, issue: str, at: str) -> dict[str, Any]:
         """The issue after event number `at`, or as it was known at the time `at`.
@@ -127,12 +128,12 @@ class Desk:
             if found is not None:
                 yield tell(*found)
 
-    def _told(self) -> Mapping[str, datetime]:
+    def _told(self) -> Mapping[str, datetime] | None:
         """The roots that lie beside the heads, by the key that lies there."""
         try:
             return read_roots(self.heads, Trust.beside(self.heads))[0]
         except (NoteError, OSError):  # nothing was published yet
-            return {}
+            return None
 
     async def _states_in_sql(self, issue: str) -> list[tuple[Event, Issue]]:
         found = await self._in_sql(issue)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,8 @@ from db.engine import Database
 from domain.wire import format_time
 from files import put_new
 
+EARLY: Final = timedelta(days=7)
+"""Before a certificate ends somebody is told, once."""
 TEMPLATE: Final = "head"
 """Of the notice to those who shall keep heads."""
 _TOLD: Final = 5
@@ -52,6 +54,8 @@ class Outlets:
     folder: Path
     recipients: tuple[str, ...] = ()
     roots: Callable[[], Sequence[str]] = tuple[str, ...]
+    ends_before: Callable[[datetime], bool] = lambda _: False
+    """Whether the key that signs commands has to be certified anew before that time."""
 
 
 class UnfitError(RuntimeError):
@@ -70,6 +74,7 @@ class DailyHead:
     @activity.defn(name=SEAL_DAY)
     async def seal_day(self) -> None:
         now = self._clock()
+        await self._check_certificate(now)
         try:
             # Opened anew each time: it may have been rotated.
             ring = await asyncio.to_thread(Keyring.open, self._keys)
@@ -84,6 +89,10 @@ class DailyHead:
             await self._alarm("head-not-published", {"error": f"{error.strerror}: {error.filename}"}, now)
             raise
 
+    async def _check_certificate(self, now: datetime) -> None:
+        if self._outlets.ends_before(now + EARLY):
+            await self._alarm("certificate-ends", {"within": f"{EARLY.days} days"}, now)
+
     async def check_key(self) -> None:
         """At the start of a worker: tells of the roots, and raises the alarm at once where there is no key to sign with."""
         try:
@@ -93,6 +102,11 @@ class DailyHead:
             log.error("head.no_key", error=str(error))  # noqa: TRY400
             with contextlib.suppress(SQLAlchemyError):  # the day's head raises it again
                 await self._alarm("no-seal-key", {"error": str(error)}, self._clock())
+        except OSError as error:  # no issue waits for that
+            said = {"error": f"{error.strerror}: {error.filename}"}
+            log.error("roots.not_told", **said)  # noqa: TRY400
+            with contextlib.suppress(SQLAlchemyError):
+                await self._alarm("head-not-published", said, self._clock())
 
     async def _alarm(self, kind: str, detail: Mapping[str, str], now: datetime) -> None:
         await self._database.transact(lambda session: put_alarm_once(session, kind, None, detail, now))

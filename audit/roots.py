@@ -46,14 +46,14 @@ def read_roots(folder: Path, trust: Trust | None) -> tuple[Mapping[str, datetime
     return told, found
 
 
-def judged(verdict: Verdict, told: Mapping[str, datetime]) -> Verdict:
-    """The verdict with what follows from the root that the issue names; as it is where no root was ever told."""
-    if not told or verdict.opened_at is None:
+def judged(verdict: Verdict, told: Mapping[str, datetime] | None) -> Verdict:
+    """The verdict with what follows from the root that the issue names; as it is where nothing is known (None) of roots."""
+    if told is None or verdict.begun_at is None or not (told or verdict.root):
         return verdict
-    first = min(told.values())
+    first = min(told.values(), default=None)
     if verdict.root and verdict.root not in told:
         what = f"it was begun under root {verdict.root}, which nobody has told of"
-    elif not verdict.root and parse_time(verdict.opened_at) >= first:
+    elif not verdict.root and first is not None and parse_time(verdict.begun_at) >= first:
         what = f"it was begun without a signature, after the first root was told at {format_time(first)}"
     else:
         return verdict

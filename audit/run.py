@@ -23,6 +23,7 @@ from audit.archive import Archive
 from audit.case import Finding, Verdict
 from audit.holdings import Holdings
 from audit.log_check import Trust, check_log, newest, published
+from audit.merges import check_merge
 from audit.notes import NoteError, parse
 from audit.roots import judged, read_roots
 from audit.verify import verify
@@ -120,7 +121,7 @@ async def verify_all(
     held = notes.read()
     known = {issue: held[issue] for issue in issues if issue in held}
     for verdict in known.values():
-        report.take(judged(verdict, told or {}))
+        report.take(judged(verdict, told))
     left = [issue for issue in issues if issue not in known]
     progress(len(known), len(issues))
     finished = len(known)
@@ -128,7 +129,7 @@ async def verify_all(
     async for verdicts in spread(partial(_in_process, source), chunks, workers if len(left) > CHUNK else 1):
         notes.add(verdicts)
         for verdict in verdicts:
-            report.take(judged(verdict, told or {}))
+            report.take(judged(verdict, told))
         finished += len(verdicts)
         progress(finished, len(issues))
     notes.finish()
@@ -248,7 +249,8 @@ def _in_process(source: Source, issues: Sequence[str]) -> list[Verdict]:
 
 async def _verified(source: Source, issues: Sequence[str]) -> list[Verdict]:
     async with opened(source) as holdings:
-        return await verify(await holdings.cases(issues), commands=source.commands)
+        verdicts = await verify(await holdings.cases(issues), commands=source.commands)
+        return [await check_merge(holdings, each) for each in verdicts]
 
 
 class _Notes:

@@ -17,14 +17,15 @@ from temporalio.api.history.v1 import HistoryEvent
 from audit.archive import ArchiveError, parse_history
 from audit.case import Case, Finding, Leaf, Rows, Runs, Step, Verdict
 from audit.commands import replay, unfit
+from audit.merges import ordered
 from audit.merkle import commitment, leaf_hash
 from audit.record import facts
 from audit.recorded import check_recorded
-from audit.refold import Refolded, RefoldError, Written, refold
+from audit.refold import Refolded, RefoldError, Written, moment, refold
 from audit.times import check_times
 from db.rows import UNSEEN, columns, first_columns, words
 from domain.events import event_digest
-from domain.wire import canonical, dump, format_time
+from domain.wire import canonical, dump, format_time, truncate
 
 _CONTINUED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
 _COMPLETED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
@@ -68,14 +69,9 @@ class _Reading:
         self.folded: Refolded | None = None
         self.erased = case.erased
         if case.leaf is not None and case.leaf.record is None:
-            where = f"leaf {case.leaf.position}"
-            if not case.is_bare:
-                what = "record and salt are gone as if its content had been erased, and its content is still here"
-                self._note("seal", where, what)
-            else:
-                if not case.erased:
-                    self._note("seal", where, "nothing else is left of it, and no erasure of it is on record")
-                self.erased = True
+            # Erasing destroys the key of an issue's texts and takes nothing away.
+            self._note("seal", f"leaf {case.leaf.position}", "its record and salt are gone")
+            if case.is_bare:
                 return
         self.runs = self._parsed()
         try:
@@ -102,9 +98,10 @@ class _Reading:
                 self._take("seal", check_facts(folded, case.leaf.record))
             if case.rows is not None:
                 self._take("rows", check_rows(folded, [each.digest for each in written], case.rows))
-        begun = None if folded is None or not folded.state.version else format_time(folded.state.opened_at)
+        begun = None if folded is None or not self.runs else format_time(truncate(moment(self.runs[0][0])))
+        into = None if folded is None else ordered(folded)
         root = "" if folded is None else folded.root
-        return Verdict(case.issue, len(self.runs), 0, count, tuple(self.found), self.erased, root, begun)
+        return Verdict(case.issue, len(self.runs), 0, count, tuple(self.found), self.erased, root, begun, into)
 
     def _note(self, step: Step, where: str, what: str) -> None:
         self.found.append(Finding(step, self.case.issue, where, what))

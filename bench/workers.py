@@ -1,6 +1,7 @@
 """Workers that a benchmark starts as processes of their own: the floor's, and ours with another cache.
 
-Both run under the settings of `worker.build`, so a figure and its floor differ in nothing but the workflow.
+Both run under the settings of `worker.build`. Beside the workflow, ours also delivers, archives, indexes for the search and
+encrypts, and the floor does none of it: a figure and its floor differ by all that an issue costs, not by its workflow alone.
 """
 
 import argparse

@@ -273,7 +273,7 @@ async def _all(
     )  # fmt: skip
     folder = heads or chosen.heads_folder
     trust = Trust.beside(folder, key) if key is not None or (folder / FIRST).exists() else None
-    told, _ = read_roots(folder, trust)
+    told = None if trust is None else read_roots(folder, trust)[0]
     with bar:
         task = bar.add_task("issues", total=None)
         await verify_all(

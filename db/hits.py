@@ -4,6 +4,7 @@ It is a storage of the library `limits`. A row counts until its time is up and i
 no more than what is being counted. Keys are hashed with a secret: no address and no name can be read from them.
 """
 
+import contextlib
 import hashlib
 import hmac
 import time
@@ -146,7 +147,9 @@ class HitStore(Storage, MovingWindowSupport):
             return
         self._swept_at = now
         old = select(HitRow.id).where(HitRow.until <= _moment(now)).order_by(HitRow.until).limit(_MOST_SWEPT)
-        await self._database.transact(lambda session: _forget(session, delete(HitRow).where(HitRow.id.in_(old))))
+        # What was counted is counted, whatever becomes of this; a minute later it is tried again.
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await self._database.transact(lambda session: _forget(session, delete(HitRow).where(HitRow.id.in_(old))))
 
     def _hashed(self, key: str) -> str:
         return hmac.digest(self._secret, b"hit:" + key.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()

@@ -20,7 +20,7 @@ from db.tables import EventRow, IssueRow, ReceiptRow, SearchTerm
 from db.upsert import is_sqlite, table_of, upsert
 from domain.events import Event, chain, event_digest, load_event
 from domain.evolve import evolve
-from domain.issue import RULES_VERSION, Issue, Receipt
+from domain.issue import Issue, Receipt
 from domain.pins import read_calendars, read_policy
 
 INDEX: Final = "index"
@@ -76,7 +76,7 @@ def record(
     now: datetime,
     policy: Mapping[str, Any] | None = None,
     calendars: Sequence[Mapping[str, Any]] | None = None,
-    rules_version: int = RULES_VERSION,
+    rules_version: int = 1,
     may_rewrite: bool = True,
     restoring: bool = False,
 ) -> str:

@@ -110,6 +110,12 @@ async def timeline(session: AsyncSession, issue: str, after: int = 0) -> tuple[E
     return tuple(load_event(body) for body in (await session.scalars(query)).all())
 
 
+async def event(session: AsyncSession, issue: str, seq: int) -> Event | None:
+    """One event of the issue."""
+    body = await session.scalar(select(EventRow.body).where(EventRow.issue == issue, EventRow.seq == seq))
+    return None if body is None else load_event(body)
+
+
 async def server_time(session: AsyncSession) -> datetime:
     """The database's clock, by which hosts compare theirs; SQLite has that of its own host."""
     if is_sqlite(session):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast
 from domain.wire import Text
 
 T = TypeVar("T")
-_SEALED: Final = re.compile(r"sealed:([0-9A-Za-z_-]{1,64}):([0-9A-Za-z_-]{1,20000})")
+_SEALED: Final = re.compile(r"sealed:([0-9A-Za-z_-]{1,64}):([0-9A-Za-z_-]{1,24000})")
 
 
 @dataclass(frozen=True)

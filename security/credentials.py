@@ -14,6 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from domain.wire import format_time
 from files import replace_file
 from security.signing import Credentials, certify, name_of, sign
 
@@ -49,6 +50,10 @@ class Signer:
         """The root that new issues pin."""
         return self._source().root
 
+    def ends_before(self, moment: datetime) -> bool:
+        """Whether somebody has to certify a key before that time. Raises CredentialsError."""
+        return not isinstance(self._source, OwnRoot) and not self.covers(moment)
+
     @property
     def roots(self) -> tuple[str, ...]:
         """Every root for which it can sign."""
@@ -60,13 +65,26 @@ class Signer:
         return name_of(self._source().private.public_key())
 
     def sign(self, root: str, issue: str, name: str, envelope: dict[str, Any]) -> dict[str, Any]:
-        """The envelope with its proof; as it is for an issue that pins no root. Raises CredentialsError."""
+        """The envelope with its proof; as it is for an issue that pins no root.
+
+        Raises CredentialsError where there is no certificate by this root that covers the envelope's time: nobody would
+        take what was signed.
+        """
         if not root:
             return envelope
-        try:
-            return sign(self._source(), root, issue, name, envelope)
-        except LookupError as error:
-            raise CredentialsError(str(error)) from None
+        held = self._source()
+        certificate = held.certificates.get(root)
+        if certificate is None:
+            raise CredentialsError("no certificate by the root of this issue")
+        if not certificate["from"] <= envelope["at"] < certificate["until"]:
+            raise CredentialsError(f"certified from {certificate['from']} to {certificate['until']} only")
+        return sign(held, root, issue, name, envelope)
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether new issues can be signed for at that time. Raises CredentialsError."""
+        held = self._source()
+        certificate = held.certificates[held.root]
+        return certificate["from"] <= format_time(moment) < certificate["until"]
 
 
 class OwnRoot:

@@ -14,16 +14,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, cast
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from files import locked, replace_file
 from security.keystore import KeyRow, KeyStore, Wrapped
 
+log: Final = structlog.stdlib.get_logger(__name__)
+
 KEY_BYTES: Final = 32
 _NONCE: Final = 12
 _PURPOSE: Final = b"jiesu/1/master"
-_SECRET: Final = 0o600
 _ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
 
 
@@ -110,12 +112,16 @@ class MasterKeys:
 
 
 class MasterFile:
-    """Masters in a file that only its owner may read, read again when it is another one than before."""
+    """Masters in a file that only its owner may read, read again when it is another one than before.
+
+    What was read once stays in use while the file is away or cannot be read: that must not stop what is going on.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp: tuple[int, ...] = ()
         self._held: MasterKeys | None = None
+        self._is_away = False
 
     @classmethod
     def made(cls, path: Path) -> Self:
@@ -129,16 +135,20 @@ class MasterFile:
 
     @property
     def keys(self) -> MasterKeys:
-        """As the file holds them at this moment. Raises MasterError."""
+        """As the file holds them, or held them when it could last be read. Raises MasterError where it never could."""
         try:
             found = self._path.stat()
             stamp = (found.st_ino, found.st_mtime_ns, found.st_mode)
             if self._held is None or stamp != self._stamp:
-                if found.st_mode & 0o077:
-                    raise MasterError(f"{self._path}: others may read it: chmod 600, then rotate")
-                self._held, self._stamp = MasterKeys.parse(self._path.read_bytes()), stamp
-        except OSError as error:
-            raise MasterError(f"{self._path}: {error.strerror}") from None
+                self._held, self._stamp = self._read(), stamp
+        except (OSError, MasterError) as error:
+            if self._held is None:
+                raise self._error(error) from None
+            if not self._is_away:  # it is asked for at every key
+                log.warning("master_keys_cannot_be_read", reason=str(self._error(error)))
+            self._is_away = True
+        else:
+            self._is_away = False
         return self._held
 
     @property
@@ -180,8 +190,20 @@ class MasterFile:
         self._change(change)
 
     def _change(self, change: Callable[[MasterKeys], MasterKeys]) -> None:
-        with locked(self._path):  # of two masters that are added at once, neither may be lost
-            replace_file(self._path, change(self.keys).dump())
+        try:
+            with locked(self._path):  # of two masters that are added at once, neither may be lost
+                replace_file(self._path, change(self._read()).dump())
+        except (OSError, MasterError) as error:
+            raise self._error(error) from None
+
+    def _read(self) -> MasterKeys:
+        if self._path.stat().st_mode & 0o077:
+            raise MasterError("others may read it: chmod 600, then rotate")
+        return MasterKeys.parse(self._path.read_bytes())
+
+    def _error(self, error: OSError | MasterError) -> MasterError:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        return MasterError(f"{self._path}: {said}")
 
 
 @dataclass(frozen=True)

@@ -158,32 +158,37 @@ class Vault:
         key = await self.key_for(issue, make=make)
         return change_personal(body, lambda path, text: key.seal(str(text), command, path) if text else "")
 
-    async def open_body(self, value: T) -> T:
+    async def open_body(self, issue: str, value: T) -> T:
         """A body, an event or a tuple of them with its sealed texts opened, or in their place ERASED or UNREADABLE.
 
-        The store is asked once for an issue. Raises KeyStoreDown.
+        The latter stands for those of another issue, too: whoever may read this one may not read that. The store is asked
+        once. Raises KeyStoreDown.
         """
-        keys: dict[str, IssueKey | None] = {}
+        some = False
 
         def look(_: str, text: Personal) -> Personal:
-            if isinstance(text, Sealed):
-                keys[text.key] = None
+            nonlocal some
+            some = some or isinstance(text, Sealed)
             return text
+
+        change_personal(value, look)
+        if not some:
+            return value
+        key: IssueKey | None = None
+        with contextlib.suppress(Erased, NoKey):
+            key = await self.key_for(issue, make=False)
 
         def opened(_: str, text: Personal) -> Personal:
             if not isinstance(text, Sealed):
                 return text
-            key = keys[text.key]
+            if text.key != issue:
+                return UNREADABLE
             try:
                 return ERASED if key is None else key.open(text)
             except UnsealError:
                 return UNREADABLE
 
-        change_personal(value, look)
-        for issue in keys:
-            with contextlib.suppress(Erased, NoKey):
-                keys[issue] = await self.key_for(issue, make=False)
-        return change_personal(value, opened) if keys else value
+        return change_personal(value, opened)
 
     async def seal_bytes(self, issue: str, data: bytes) -> bytes:
         """The same bytes give the same. Raises as `key_for`; a key is made."""

@@ -1,11 +1,15 @@
 """Calls to the outside reach whom an operator has listed, at the address that was checked, and nobody else."""
 
+import asyncio
 import ipaddress
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from outgoing import Outgoing, OutgoingError, is_public, signature
+from outgoing import LOOKUP, SECONDS, Outgoing, OutgoingError, is_public, resolve, signature
 from settings import SettingsError, load_settings
 from support.receiver import NAME, Names, certificate, receiver
 
@@ -65,6 +69,36 @@ async def test_a_host_that_leads_inside_is_not_called(addresses: list[str]):
 async def test_a_name_that_does_not_resolve_is_said_to_have_no_address():
     with pytest.raises(OutgoingError, match="has no address"):
         await Outgoing(["nowhere.invalid"]).post("https://nowhere.invalid/", b"", {})
+
+
+async def test_a_name_that_is_looked_up_for_too_long_has_surely_got_nothing():
+    async def hangs(host: str, port: int) -> Sequence[str]:
+        return await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(OutgoingError, match="not found in time") as caught:
+        await Outgoing([NAME], resolve=hangs, lookup=0.05).post(f"https://{NAME}/", b"", {})
+    assert not caught.value.sent
+    assert LOOKUP < SECONDS
+
+
+async def test_a_resolver_that_hangs_keeps_nobody_elses_thread(monkeypatch: pytest.MonkeyPatch):
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    go = threading.Event()
+
+    def hangs(*_: object, **__: object) -> list[object]:
+        go.wait()
+        return []
+
+    monkeypatch.setattr("socket.getaddrinfo", hangs)
+    hanging = [asyncio.create_task(resolve("nowhere.invalid", 443)) for _ in range(3)]
+    try:
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            assert await asyncio.to_thread(threading.current_thread) is not threading.current_thread()
+        assert not any(task.done() for task in hanging)
+    finally:
+        go.set()
+    assert await asyncio.gather(*hanging) == [[]] * 3
 
 
 async def test_the_certificate_is_that_of_the_name_and_the_connection_goes_where_was_checked():

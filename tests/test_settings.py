@@ -210,6 +210,16 @@ def test_an_identity_provider_takes_the_place_of_local_tokens(monkeypatch: pytes
     assert not settings.offers_provider
 
 
+def test_id_tokens_are_for_the_client_and_never_for_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIESU_OIDC_ISSUER", "https://id.example.org")
+    monkeypatch.setenv("JIESU_PUBLIC_URL", "https://jiesu.example.org")
+    monkeypatch.setenv("JIESU_OIDC_CLIENT_ID", "jiesu")
+    with pytest.raises(SettingsError, match="JIESU_OIDC_AUDIENCE and JIESU_OIDC_CLIENT_ID must differ"):
+        load_settings()
+    monkeypatch.setenv("JIESU_OIDC_AUDIENCE", "jiesu-api")
+    assert load_settings().oidc_client_id == "jiesu"
+
+
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JIESU_DATABASE_URL", "postgresql://u:canary@h/d")
     monkeypatch.setenv("JIESU_SECRET", "canary" * 8)

@@ -18,12 +18,10 @@ with workflow.unsafe.imports_passed_through():
     from domain.clocks import next_deadline, wake_after
     from domain.commands import Command, Report
     from domain.events import Event, chain, dump_event, event_digest
-    from domain.issue import Issue, dump_issue, load_issue
-    from domain.pins import Calendars, read_calendars, read_policy
-    from domain.policy import Policy
+    from domain.issue import dump_issue
     from domain.summary import details, summary
-    from domain.wire import WireError, dump, truncate
-    from workflows.mailbox import ForgedError, command_of, report_of
+    from domain.wire import dump, truncate
+    from workflows.mailbox import ForgedError, beginning, command_of
 
 LOCAL_TIMEOUT: Final = timedelta(milliseconds=300)
 ORDINARY_TIMEOUT: Final = timedelta(seconds=10)

@@ -12,8 +12,8 @@ from temporalio.api.common.v1 import Payload
 
 from activities.contract import Start
 from domain.commands import SIGNALS, Command, Report, Undecodable, load_command
-from domain.limits import check_weight, shown
 from domain.issue import Issue, load_issue
+from domain.limits import check_weight, shown
 from domain.pins import Calendars, pins_digest, read_calendars, read_policy
 from domain.policy import Policy
 from domain.wire import WireError

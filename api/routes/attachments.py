@@ -64,7 +64,7 @@ async def add(issue: IssueId, who: Known, use: Use, kept: Pictures, request: Req
     await use.access.may_write(who, "attach", issue)
     seen = await use.reader.visible(who, issue, Patience())
     await kept.check(who, seen)
-    await use.access.quotas.spend("upload", f"{seen.actor.role} {seen.actor.person}")
+    await use.access.may_upload(who)
     digest = await kept.add(seen, await _body(request))
     return JSONResponse({"attachment": digest}, 201, {"Location": f"/v1/issues/{issue}/attachments/{digest}"})
 

@@ -12,11 +12,13 @@ import structlog
 from fastapi import Body, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from temporalio.api.common.v1 import Payload
 
 from api.openapi import STAFF, answers
-from api.problems import Forbidden, Invalid, TooLarge, TooMany, Unauthenticated
-from api.routes.issues import Known, Use
+from api.problems import Forbidden, Invalid, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.routes.issues import Use
 from domain.commands import Actor
 from domain.vocabulary import Role
 from security.codec import Decoder
@@ -25,7 +27,7 @@ from security.namespace import NamespaceError
 log: Final = structlog.stdlib.get_logger(__name__)
 
 PATH: Final = "/codec/decode"
-MAY: Final[frozenset[Role]] = frozenset({"admin", "auditor"})
+MAY: Final[tuple[Role, ...]] = ("auditor", "admin")
 _MOST: Final = 1000
 _EXAMPLE: Final = {"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "ImFjY2VwdGVkIg=="}]}
 
@@ -53,34 +55,38 @@ class PayloadsBody(BaseModel):
 _Payloads = Annotated[PayloadsBody, Body(openapi_examples={"one": {"value": _EXAMPLE}})]
 
 
-def permitted(who: Known, request: Request, use: Use) -> Actor:
-    """Who may read this; Forbidden for anybody else."""
-    if who.staff.role not in MAY:
-        # With those headers, or the page of another origin may not even know why.
-        headers = _cors(request, use.codec_origins)
-        raise Forbidden("auditors and administrators read what Temporal holds", headers=headers)
-    return who.staff
+async def permitted(request: Request, use: Use) -> Actor:
+    """Who may read this; Forbidden for anybody else.
+
+    Temporal's page cannot say in which of several roles it asks: those who may come before those who may not.
+    """
+    who = (await use.door.caller(request, prefer=MAY)).staff
+    if who.role not in MAY:
+        raise Forbidden("auditors and administrators read what Temporal holds")
+    return who
 
 
-async def decode(
-    body: _Payloads, who: Annotated[Actor, Depends(permitted)], request: Request, use: Use
-) -> Response:  # fmt: skip
-    """The payloads, those decrypted for which this process has a key; the others come back as they are."""
+async def decode(body: _Payloads, who: Annotated[Actor, Depends(permitted)], use: Use) -> Response:
+    """The payloads, those decrypted for which this process has a key; the others come back as they are.
+
+    That is on record before it is answered, and limited.
+    """
+    await use.access.decode(who)
     given = [each.payload for each in body.payloads]
     log.info("payloads.read", person=who.person, org=who.org, role=who.role, number=len(given))
     found = [await _decoded(payload, use.codec) for payload in given]
-    return JSONResponse({"payloads": [_plain(payload) for payload in found]}, headers=_cors(request, use.codec_origins))
+    return JSONResponse({"payloads": [_plain(payload) for payload in found]})
 
 
 async def preflight(request: Request, use: Use) -> Response:
     """What a browser asks before a page of another origin may send its token here."""
-    headers = _cors(request, use.codec_origins)
-    if len(headers) > 1:
-        headers |= {
-            "Access-Control-Allow-Methods": "POST",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Namespace",
-            "Access-Control-Max-Age": "600",
-        }
+    if request.headers.get("origin") not in use.codec_origins:
+        return Response(status_code=204)
+    headers = {
+        "Access-Control-Allow-Methods": "POST",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Namespace, X-Acting-Role, X-Acting-Org",
+        "Access-Control-Max-Age": "600",
+    }
     return Response(status_code=204, headers=headers)
 
 
@@ -94,12 +100,29 @@ async def _decoded(payload: Payload, codec: Decoder | None) -> Payload:
     return found
 
 
-def _cors(request: Request, origins: Sequence[str]) -> dict[str, str]:
-    """The headers that let this page read the answer; none for a page from elsewhere."""
-    origin = request.headers.get("origin")
-    if origin is None or origin not in origins:
-        return {"Vary": "Origin"}
-    return {"Vary": "Origin", "Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+class Cors:
+    """Middleware: lets pages of these origins read every answer of the codec server, also that it declines and why."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        self._app = app
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH:
+            await self._app(scope, receive, send)
+            return
+        origin = Headers(scope=scope).get("origin")
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.add_vary_header("Origin")
+                if origin is not None and origin in self._origins:
+                    headers["Access-Control-Allow-Origin"] = origin
+                    headers["Access-Control-Allow-Credentials"] = "true"
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
 
 
 def _plain(payload: Payload) -> dict[str, Any]:
@@ -109,7 +132,7 @@ def _plain(payload: Payload) -> dict[str, Any]:
 
 def register(app: FastAPI) -> None:
     """Adds the routes."""
-    problems = (Unauthenticated, Forbidden, TooLarge, Invalid, TooMany)
+    problems = (Unauthenticated, Forbidden, TooLarge, Invalid, TooMany, Unavailable)
     described = answers(200, _EXAMPLE, "The payloads", *problems, model=PayloadsBody)
     app.post(PATH, responses=described, tags=["codec"], openapi_extra=STAFF)(decode)
     app.options(PATH, include_in_schema=False)(preflight)

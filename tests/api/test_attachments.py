@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from api.pictures import MOST_BYTES
+from api.attachments import AT_ONCE
+from api.pictures import MOST_BYTES, Picture, clean
 from db import attachments
 from db.tables import AttachmentRow
 from shelf import Shelf, ShelfError
@@ -170,7 +172,35 @@ async def test_nobody_adds_any_number_in_a_while(system: System):
     async with system.api_on(system.temporal, rates={"upload": "2/hour"}) as client:
         path = f"/v1/issues/{issue}/attachments"
         answers = [await client.post(path, content=photo(n), headers={**JPEG, **resident}) for n in range(3)]
-    assert [answer.status_code for answer in answers] == [201, 201, 429]
+        assert [answer.status_code for answer in answers] == [201, 201, 429]
+        other, neighbour = await reported(system)
+        path = f"/v1/issues/{other}/attachments"
+        assert (await client.post(path, content=photo(), headers={**JPEG, **neighbour})).status_code == 201
+
+
+async def test_a_picture_does_not_wait_for_ever_for_its_turn(system: System, monkeypatch: pytest.MonkeyPatch):
+    issue, resident = await reported(system)
+    go, begun = threading.Event(), asyncio.Semaphore(0)
+    loop = asyncio.get_running_loop()
+
+    def slow(data: bytes) -> Picture:
+        loop.call_soon_threadsafe(begun.release)
+        go.wait()
+        return clean(data)
+
+    monkeypatch.setattr("api.attachments.clean", slow)
+    monkeypatch.setattr("api.attachments.TURN", 0.05)
+    decoding = [asyncio.create_task(attach(system, issue, resident, photo(shade))) for shade in range(AT_ONCE)]
+    try:
+        async with asyncio.timeout(20):
+            for _ in decoding:
+                await begun.acquire()
+            answer = await attach(system, issue, resident, photo(99))
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+    finally:
+        go.set()
+    assert [answer.status_code for answer in await asyncio.gather(*decoding)] == [201] * AT_ONCE
+    assert (await attach(system, issue, resident, photo(99))).status_code == 201
 
 
 async def test_a_closed_issue_takes_no_more(system: System):

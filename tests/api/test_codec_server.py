@@ -13,10 +13,17 @@ from sqlalchemy import select
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 
+from activities.contract import PREFIX as PREFIX_OF_IDS
+from api.gateway import Gateway, Silent, Unreachable
 from api.problems import PREFIX
+from api.stamp import now
+from api.temporal import encrypting
+from api.tokens import Claims
 from audit.archive import parse_history
 from audit.history import derive, runs_of
-from db.tables import ArchiveRow
+from db.directory import load_directory, store_directory
+from db.tables import AccessRow, ArchiveRow
+from domain.directory import Appointment
 from security.codec import ENCODING, KEY_ID, converter, encrypted
 from security.keys import Keys
 from security.namespace import NamespaceKeys
@@ -123,7 +130,127 @@ async def test_only_the_user_interface_may_ask_from_another_origin(system: Syste
         assert ("access-control-allow-headers" in preflight.headers) == (origin == UI)
 
 
+async def test_nothing_is_decrypted_that_is_not_on_record(system: System) -> None:
+    reader = system.token("reader", "auditor", "demo-street")
+    async with system.database.write() as session:  # nobody else can write meanwhile
+        await session.execute(select(1))
+        answer = await ask(system, reader, encrypted(KEYS, CLEAR))
+    assert (answer.status_code, answer.json()["type"]) == (503, f"{PREFIX}unavailable")
+    assert "canary" not in answer.text
+    assert (await ask(system, reader, encrypted(KEYS, CLEAR))).status_code == 200
+    async with system.database.read() as session:
+        rows = (await session.scalars(select(AccessRow).where(AccessRow.person == "reader"))).all()
+    assert ("auditor", "payloads", None, "demo-street", "shown") in [
+        (row.role, row.what, row.issue, row.street, row.result) for row in rows
+    ]
+
+
+async def test_every_answer_may_be_read_by_the_user_interface_and_by_no_other_page(
+    system: System, auditor: dict[str, str]
+) -> None:
+    sent, broken = body(encrypted(KEYS, CLEAR)), {"Content-Type": "application/json"}
+    async with system.api_on(system.temporal, codec_origins=(UI,), rates={"decode": "2/hour"}) as client:
+        for origin in (UI, "http://evil.example"):
+            who = {**auditor, "Origin": origin}
+            answers = [
+                await client.post(PATH, json=sent, headers={"Origin": origin}),
+                await client.post(PATH, json=sent, headers={**who, "Authorization": "Bearer x"}),
+                await client.post(PATH, json=sent, headers={**system.staff, "Origin": origin}),
+                await client.post(PATH, json=sent, headers={**who, "X-Acting-Role": "property"}),
+                await client.post(PATH, json={"payloads": 1}, headers=who),
+                await client.post(PATH, content=b"{", headers={**who, **broken}),
+                await client.post(PATH, content=b" " * 70_000, headers={**who, **broken}),
+                await client.get(PATH, headers=who),
+            ]
+            assert [each.status_code for each in answers] == [401, 401, 403, 403, 422, 422, 413, 405]
+            answers += [await client.post(PATH, json=sent, headers=who) for _ in range(3)]
+            assert answers[-1].status_code == 429
+            expected = UI if origin == UI else None
+            for each in answers:
+                assert each.headers.get("access-control-allow-origin") == expected, each.text
+                assert each.headers.get("access-control-allow-credentials") == (expected and "true")
+                assert "Origin" in each.headers["vary"]
+        elsewhere = await client.get("/v1/issues", headers={**auditor, "Origin": UI})
+        assert "access-control-allow-origin" not in elsewhere.headers
+
+
+class Vouched:
+    """A provider: it says who somebody is, and the directory as what."""
+
+    async def claims(self, token: str) -> Claims:
+        return Claims(token, None, None, own_grant=False)
+
+
+async def test_of_several_appointments_one_that_may_see_it_is_meant(system: System) -> None:
+    async with system.database.read() as session:
+        known = await load_directory(session)
+    more = [
+        Appointment("many", role, org)
+        for role, org in (("property", "demo-property"), ("admin", "demo-street"), ("auditor", "demo-street"))
+    ]
+    async with system.database.write() as session:
+        await store_directory(session, replace(known, appointments=(*known.appointments, *more)), now())
+    payload = encrypted(KEYS, CLEAR)
+    async with system.api_on(system.temporal, codec_origins=(UI,), identity=Vouched()) as client:
+
+        async def asked(person: str, **acting: str) -> Any:
+            headers = {"Authorization": f"Bearer {person}", "Origin": UI, **acting}
+            return await client.post(PATH, json=body(payload), headers=headers)
+
+        assert (await asked("many")).json() == body(CLEAR)
+        assert (await asked("many", **{"X-Acting-Role": "admin"})).status_code == 200
+        refused = [await asked("x1"), await asked("p1"), await asked("many", **{"X-Acting-Role": "property"})]
+        assert [each.json()["type"].removeprefix(PREFIX) for each in refused] == [
+            "choose-role",
+            "forbidden",
+            "forbidden",
+        ]
+        assert {each.headers.get("access-control-allow-origin") for each in refused} == {UI}
+        # Elsewhere they never add up.
+        answer = await client.get("/v1/issues", headers={"Authorization": "Bearer many"})
+        assert answer.json()["type"] == f"{PREFIX}choose-role"
+    async with system.database.read() as session:
+        roles = await session.scalars(select(AccessRow.role).where(AccessRow.person == "many"))
+        assert list(roles) == ["auditor", "admin"]
+    allowed = await system.client.options(PATH, headers={"Origin": UI, "Access-Control-Request-Method": "POST"})
+    assert {"X-Acting-Role", "X-Acting-Org"} <= set(allowed.headers["access-control-allow-headers"].split(", "))
+
+
 # The whole system
+
+
+async def test_a_process_that_has_not_got_the_key_yet_knows_that_it_does_not_know(system: System) -> None:
+    issue = (await system.report())["id"]
+    name, more = KEYS.added()
+    late = encrypting(system.temporal, converter(more.promoted(name).retired(KEYS.primary)))
+    gateway = Gateway(late, system.keys.signer)
+    with pytest.raises(Silent):
+        await gateway.snapshot(issue, 5)
+    with pytest.raises(Unreachable):
+        await gateway.beginning(issue, 5)
+    assert await gateway.beginning("nothing", 5) is None
+    assert await Gateway(system.temporal, system.keys.signer).beginning(issue, 5) is not None
+    async with system.api_on(late) as client:
+        # It knows no more of it than the row, so it does not know whether it is somebody's who may see it.
+        answer = await client.get(f"/v1/issues/{issue}", headers=system.token("op1", "property", "other-property"))
+        assert (answer.status_code, answer.json()["type"]) == (503, f"{PREFIX}unavailable")
+
+
+@pytest.mark.parametrize(
+    ("number", "given"), enumerate([[], [None], ["x"], [[]], [{}], [{"issue": 1}], [b"\x00"], [{"issue": {}}, 2]])
+)
+async def test_a_workflow_that_somebody_began_with_whatever_he_liked_is_no_issue(
+    system: System, number: int, given: list[Any]
+) -> None:
+    issue = f"garbage{number}"
+    handle = await system.temporal.start_workflow("Issue", args=given, id=PREFIX_OF_IDS + issue, task_queue="nobody's")
+    try:
+        with pytest.raises(Unreachable):
+            await Gateway(system.temporal, system.keys.signer).beginning(issue, 5)
+        answer = await system.get(f"/v1/issues/{issue}", system.staff)
+        assert (answer.status, answer["type"]) == (503, f"{PREFIX}unavailable")
+    finally:
+        await handle.terminate()
 
 
 async def test_an_issue_lives_encrypted_and_its_history_is_derived_as_without(system: System) -> None:

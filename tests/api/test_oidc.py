@@ -74,7 +74,8 @@ async def test_a_token_of_another_type_is_refused(provider: StandIn, kind: objec
 
 async def test_what_is_no_access_token_opens_nothing(provider: StandIn) -> None:
     who = identity(provider)
-    await refused(who, provider.token(nonce="of an ID token"))
+    for name in ("nonce", "at_hash", "c_hash"):
+        await refused(who, provider.token(**{name: "of an ID token"}))
     await refused(who, provider.token(events={"http://schemas.openid.net/event/backchannel-logout": {}}))
 
 

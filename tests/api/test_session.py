@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from api.oidc import Provider
-from api.session import LIFETIME, LOGIN_LIFETIME, SessionParts, Sessions, challenge, local_path
+from api.problems import Unauthenticated
+from api.session import LIFETIME, LOGIN_LIFETIME, SessionEnded, SessionParts, Sessions, challenge, local_path
 from support.browser import Browser, Site, site
 from support.identity_provider import StandIn, identity_provider
 from support.system import SECRET, System
@@ -204,3 +206,40 @@ def test_sessions_end_and_are_of_one_provider_and_one_secret() -> None:
     assert sessions(issuer="https://id2.example.org")._open("__Host-jiesu", sealed) is None
     assert sessions(secret=b"x" * 32)._open("__Host-jiesu", sealed) is None
     assert LOGIN_LIFETIME < LIFETIME
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"more": 1},
+        {"csrf": None},
+        {"state": None},
+        {"expires": None},
+        {"expires": "2099"},
+        {"person": None, "name": "p1"},
+    ],
+)
+async def test_a_cookie_of_another_version_is_none_of_ours(changed: dict[str, Any]) -> None:
+    sessions = Sessions(SessionParts(Provider("https://id.example.org"), "pages", "https://jiesu.example.org"), SECRET)
+
+    def asked(name: str, content: dict[str, Any]) -> Request:
+        given = {key: value for key, value in {**content, **changed}.items() if value is not None}
+        cookie = f"{name}={sessions._seal(name, given)}".encode()
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/",
+            "query_string": b"state=s",
+            "headers": [(b"cookie", cookie)],
+        }
+        return Request(scope)
+
+    expires = sessions._until(LIFETIME)
+    content: dict[str, Any] = {"person": "p1", "role": "street", "org": "demo-street", "csrf": "x", "expires": expires}
+    if set(changed) != {"state"}:
+        with pytest.raises(SessionEnded):
+            sessions.of(asked("__Host-jiesu", content))
+    login: dict[str, Any] = {"state": "s", "nonce": "n", "verifier": "v", "next": "/", "expires": expires}
+    if set(changed) != {"csrf"}:
+        with pytest.raises(Unauthenticated, match="not begun here"):
+            await sessions.finish(asked("__Host-jiesu-login", login))

@@ -1,6 +1,7 @@
 """A signal that did not come through the API has no effect, whoever made it up, and is on the record as rejected."""
 
 import asyncio
+import contextlib
 import json
 import uuid
 from collections.abc import Callable
@@ -8,15 +9,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError
 
 from activities.contract import PREFIX, TASK_QUEUE, Start
 from api.gateway import envelope
-from domain.commands import Accept, Actor, Authority, Command
+from calendars import load_all
+from domain.commands import Accept, Actor, Authority, Command, calendar_command_id
 from domain.issue import RULES_VERSION
 from domain.pins import pins_digest
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
 from security.keys import Keys
+from security.signing import sign
 from signalling import signal
 from support.golden import PLACE
 from support.system import System
@@ -60,7 +65,8 @@ def with_more_grants(system: System, issue: str, root: str) -> dict[str, Any]:
 
 def outside_the_certificate(system: System, issue: str, root: str) -> dict[str, Any]:
     later = truncate(datetime.now(UTC)) + timedelta(days=3)
-    return system.keys.signer.sign(root, issue, "accept", command(at=format_time(later)))
+    held = system.keys.signer._source()
+    return sign(held, root, issue, "accept", command(at=format_time(later)))
 
 
 @pytest.mark.parametrize(
@@ -101,6 +107,44 @@ def nothing(report: dict[str, Any]) -> dict[str, Any]:
 
 def own_root(report: dict[str, Any]) -> dict[str, Any]:
     return {**report, "body": {**report["body"], "root": "A" * 43}}
+
+
+async def test_row_12_a_state_that_continues_no_run_is_nobodys(system: System) -> None:
+    issue = (await system.report())["id"]
+    handle = system.temporal.get_workflow_handle(PREFIX + issue)
+    found = await handle.query("snapshot")
+    state = {name: value for name, value in found["state"].items() if name != "root"}
+    start = Start(issue, found["policy"], found["calendars"], 1, state={**state, "rules_version": 1})
+    forged = await system.temporal.start_workflow(
+        "Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+    )  # fmt: skip
+    assert "forged" in await asyncio.wait_for(forged.result(), 20)
+    with contextlib.suppress(RPCError):
+        await signal(system.temporal, issue, "accept", command())
+    assert [each["kind"] for each in (await system.get(f"/v1/issues/{issue}/timeline", system.staff))["events"]] == [
+        "reported", "dispatched",
+    ]  # fmt: skip
+
+
+async def test_row_12_a_forged_signal_takes_no_place_of_a_genuine_one(system: System) -> None:
+    """Not even where its id can be known in advance."""
+    issue = (await system.report())["id"]
+    root, at = (await state(system, issue))["root"], format_time(truncate(datetime.now(UTC)))
+    calendar = load_all()[-1]
+    given = {
+        "id": calendar_command_id(issue, calendar), "at": at, "body": {"calendar": dump(calendar)},
+        "actor": {"person": "operator", "role": "admin", "org": "demo-street"},
+        "grants": [{"role": "admin", "org": "demo-street", "by": "order"}],
+    }  # fmt: skip
+    await signal(system.temporal, issue, "calendar_published", given)
+    await signal(
+        system.temporal, issue, "calendar_published", system.keys.signer.sign(root, issue, "calendar_published", given)
+    )
+    await system.give(issue, "accept", system.staff)
+    events = (await system.get(f"/v1/issues/{issue}/timeline", system.staff))["events"]
+    assert [each["kind"] for each in events][2] == "rejected_signal"
+    assert given["id"] in {each["command_id"] for each in events}
 
 
 @pytest.mark.parametrize("forge", [nothing, own_root])

@@ -169,7 +169,7 @@ Break = Callable[[Installation], object]
         ((OPEN,), None, BundleError, f"issue {OPEN} is not sealed yet: it is open, or was closed a moment ago"),
         ((UNCOVERED,), None, BundleError, f"issue {UNCOVERED} was sealed after the newest published head"),
         (("nobody",), None, UnknownError, "there is no issue nobody here"),
-        ((ISSUE,), lambda where: where.erase(ISSUE), BundleError, f"issue {ISSUE}: its content was erased"),
+        ((ISSUE,), lambda where: where.take_away(ISSUE), BundleError, f"issue {ISSUE}: its content was erased"),
         (
             (ISSUE,),
             lambda where: next(where.home.glob(f"archive/issues/*/{ISSUE}/0-*")).unlink(),

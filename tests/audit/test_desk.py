@@ -169,7 +169,7 @@ async def test_no_proof_is_made_from_another_log(copy: Installation, statement: 
 
 
 async def test_of_what_was_erased_the_place_is_proved(copy: Installation) -> None:
-    copy.erase(STANDARD)
+    copy.take_away(STANDARD)
     async with copy.desk() as desk:
         assert (await desk.verdict(STANDARD)).erased
         proof = await desk.proof(STANDARD)

@@ -67,11 +67,12 @@ def test_a_statement_under_another_name_or_without_a_key_is_not_believed(tmp_pat
     ],
 )
 def test_an_issue_is_judged_by_the_root_that_it_names(root: str, opened: datetime, why: str | None) -> None:
-    verdict = Verdict("one", root=root, opened_at=format_time(opened))
+    verdict = Verdict("one", root=root, begun_at=format_time(opened))
     found = judged(verdict, {ROOT: NOW}).findings
     assert [(each.step, each.issue) for each in found] == ([] if why is None else [("head", "one")])
     assert all(why in each.what for each in found if why)
-    assert judged(verdict, {}).findings == (), "where nothing was ever told, nothing is asked"
+    assert judged(verdict, None).findings == (), "where nothing is known of roots, nothing is asked"
+    assert bool(judged(verdict, {}).findings) is bool(root), "statements that are gone are missed by who names a root"
 
 
 def test_of_what_cannot_be_folded_nothing_is_said() -> None:

@@ -50,7 +50,9 @@ async def test_removed_are_those_of_one_issue(database: Database):
     mine, other = await stored(database), await stored(database)
     for issue in (mine, other):
         await add(database, row(issue, 1))
-    assert await database.transact(lambda session: attachments.remove(session, mine)) == [f"{1:064x}"]
+        await add(database, row(issue, 2))
+    await database.transact(lambda session: attachments.remove(session, mine, [f"{1:064x}"]))
     async with database.read() as session:
         assert await attachments.find(session, mine, f"{1:064x}") is None
+        assert await attachments.find(session, mine, f"{2:064x}") is not None, "it came in between"
         assert await attachments.find(session, other, f"{1:064x}") is not None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from limits import parse
 from limits.aio.strategies import MovingWindowRateLimiter
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from db.engine import Database
 from db.hits import Hit, HitStore
@@ -115,3 +115,24 @@ async def test_it_is_a_storage_as_the_library_wants_it(database: Database, clock
     assert (await store.get("a"), await store.get("b")) == (0, 1)
     await store.reset()
     assert await rows(database) == 0
+
+
+async def test_what_cannot_be_removed_is_counted_all_the_same(database: Database, clock: Clock) -> None:
+    store = HitStore(database, SECRET, clock)
+    await store.add([Hit("old", 10, 60, clock.seconds)])
+    async with database.write() as session:
+        if session.bind.dialect.name == "sqlite":
+            refuse = ["CREATE TRIGGER refuse BEFORE DELETE ON hits BEGIN SELECT RAISE(ABORT, 'no'); END"]
+        else:
+            refuse = [
+                "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'no'; END $$ LANGUAGE plpgsql",
+                "CREATE TRIGGER refuse BEFORE DELETE ON hits FOR EACH ROW EXECUTE FUNCTION refuse()",
+            ]
+        for statement in refuse:
+            await session.execute(text(statement))
+    clock.seconds += 61
+    assert await store.acquire_entry("one", 1, 3600)
+    assert not await store.acquire_entry("one", 1, 3600)
+    clock.seconds += 61
+    assert await store.add([Hit("two", 1, 60, clock.seconds)]) == {"two": clock.seconds + 60}
+    assert await rows(database) == 3

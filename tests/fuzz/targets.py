@@ -4,10 +4,13 @@ directory, the codec of payloads."""
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.message import DecodeError
 from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
@@ -29,6 +32,7 @@ from policies.loader import SHIPPED, PolicyError, load_text
 from security.codec import KEY_ID, MOST_INFLATED, PayloadCodec, encrypted
 from security.credentials import Signer
 from security.namespace import NamespaceError, NamespaceKeys
+from security.signing import Credentials, certify, name_of
 from tests.domain.casting import BODIES
 from tests.domain.play import CASTING, COMPANY, FRIDAY, Stage
 from tests.fuzz import mutate
@@ -74,7 +78,20 @@ SIGNALS: Final[Sequence[Signal]] = [
     *_recorded(),
 ]  # fmt: skip
 _PLAIN: Final = [plain for _, plain in SIGNALS]
-_SIGNER: Final = Signer.ephemeral()
+
+
+def _lasting_signer() -> Signer:
+    """Its key is certified for whenever a command was given."""
+    root, private = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    name = name_of(root.public_key())
+    certificate = certify(
+        root, private.public_key(), datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    )
+    held = Credentials(private, {name: certificate}, name)
+    return Signer(lambda: held)
+
+
+_SIGNER: Final = _lasting_signer()
 _SIGNED: Final = [(name, _SIGNER.sign(_SIGNER.root, "issue-1", name, plain)) for name, plain in SIGNALS]
 _UNDER_SIGNATURE: Final = {
     canonical([name, {key: value for key, value in plain.items() if key != "proof"}]) for name, plain in _SIGNED
@@ -254,49 +271,73 @@ _OURS: Final = [encrypted(_MORE, payload) for payload in _CLEAR]
 _BOMB: Final = [b"\x01" + zlib.compress(bytes(size), 9, -15) for size in (MOST_INFLATED + 1, MOST_INFLATED * 16)]
 
 
-def _payload(rng: Random) -> Payload:
+Hidden = tuple[Payload, bytes | None, bool]
+"""A payload, what it may open to (None: nothing), and whether it was made with the key: then it has to."""
+
+
+def _payload(rng: Random) -> Hidden:
     """One of ours with bytes altered, or hostile bytes that a holder of the key has encrypted, or neither."""
-    payload = Payload()
-    payload.CopyFrom(rng.choice(_OURS))
+    number = rng.randrange(len(_OURS))
+    payload, clear = Payload(), _CLEAR[number].SerializeToString(deterministic=True)
+    payload.CopyFrom(_OURS[number])
     match rng.randrange(6):
         case 0:
-            body = rng.choice((b"\x00", b"\x01", b"\x02", b"")) + mutate.raw(
-                rng, rng.choice(_CLEAR).SerializeToString()
-            )
-            _seal(payload, body)
+            plain = mutate.raw(rng, rng.choice(_CLEAR).SerializeToString())
+            kind = rng.choice((b"\x00", b"\x01", b"\x02", b""))
+            return _sealed(payload, kind + plain)
         case 1:
-            _seal(payload, b"\x01" + mutate.raw(rng, zlib.compress(rng.choice(_CLEAR).SerializeToString(), 1, -15)))
+            return _sealed(
+                payload, b"\x01" + mutate.raw(rng, zlib.compress(rng.choice(_CLEAR).SerializeToString(), 1, -15))
+            )
         case 2 if rng.random() < 0.02:
-            _seal(payload, rng.choice(_BOMB))
+            return _sealed(payload, rng.choice(_BOMB))
         case 3:
             name = rng.choice((KEY_ID, "encoding", str(mutate.value(rng)).encode("utf-8", "replace").decode()))
             payload.metadata[name] = mutate.raw(rng, payload.metadata.get(name, b""))
         case 4:
             payload.CopyFrom(rng.choice(_CLEAR))
             payload.data = mutate.raw(rng, payload.data)
+            clear = None
         case _:
             payload.data = mutate.raw(rng, payload.data)
-    return payload
+    return payload, clear, False
 
 
-def _seal(payload: Payload, body: bytes) -> None:
+def _sealed(payload: Payload, body: bytes) -> Hidden:
+    """The payload with a body made with the key, and what that stands for."""
     name, nonce = payload.metadata[KEY_ID], payload.data[:12]
     payload.data = nonce + _MORE.ciphers[name.decode()].encrypt(nonce, body, b"jiesu/1/payload" + name)
-
-
-def _take_payload(given: Payload) -> str:
-    """What cannot be opened stays as it is, or waits for its key; nothing becomes another payload of ours."""
-    before = given.SerializeToString(deterministic=True)
     try:
-        _CODEC.decode([given]).send(None)
+        plain = {b"\x00": bytes, b"\x01": _inflated}[body[:1]](body[1:])
+        return payload, Payload.FromString(plain).SerializeToString(deterministic=True), True
+    except (KeyError, ValueError, zlib.error, DecodeError):
+        return payload, None, True
+
+
+def _inflated(data: bytes) -> bytes:
+    plain = zlib.decompress(data, -15)
+    if len(plain) > MOST_INFLATED:
+        raise ValueError
+    return plain
+
+
+def _take_payload(given: Hidden) -> str:
+    """What was sealed is opened; what cannot be stays as it is, or waits for its key. Nothing becomes anything else."""
+    payload, clear, is_sealed = given
+    before = payload.SerializeToString(deterministic=True)
+    try:
+        _CODEC.decode([payload]).send(None)
     except StopIteration as done:
         (found,) = done.value
     except NamespaceError:
+        assert not is_sealed, "the key is here"
         return "unknown key"
-    assert found.ByteSize() <= MOST_INFLATED
-    if found.SerializeToString(deterministic=True) == before:
-        return "as it was"
-    return "opened"
+    after = found.SerializeToString(deterministic=True)
+    if is_sealed:
+        assert after == (before if clear is None else clear), "it is not what was sealed"
+    else:
+        assert after in (before, clear), "it was made up"
+    return "as it was" if after == before else "opened"
 
 
 TARGETS: Final = {

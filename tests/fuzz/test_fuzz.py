@@ -1,11 +1,13 @@
 """A small part of `make fuzz` in every run, and a check that the fuzz would notice what it looks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import Payload
 
+from tests.fuzz import targets
 from tests.fuzz.run import Hang, Target, given, run
 from tests.fuzz.targets import SHARES, TARGETS
 
@@ -25,6 +27,22 @@ def test_hostile_inputs_give_clear_errors_only(name: str) -> None:
 def test_an_input_follows_from_seed_and_number(name: str) -> None:
     assert given(TARGETS[name], SEED, 7) == given(TARGETS[name], SEED, 7)
     assert len({repr(given(TARGETS[name], SEED, number)) for number in range(50)}) > 25
+
+
+class Wrong:
+    """A codec that opens nothing, or one thing whatever it is given."""
+
+    def __init__(self, found: Payload | None) -> None:
+        self.found = found
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [self.found or payload for payload in payloads]
+
+
+@pytest.mark.parametrize("found", [None, Payload(data=b"x"), targets._CLEAR[0]])
+def test_a_codec_that_gives_something_else_fails(monkeypatch: pytest.MonkeyPatch, found: Payload | None) -> None:
+    monkeypatch.setattr(targets, "_CODEC", Wrong(found))
+    assert run(TARGETS["payloads"], SEED, range(100)).failures
 
 
 def test_a_night_takes_a_million_inputs() -> None:

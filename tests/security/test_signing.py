@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.wire import format_time
 from security.credentials import CredentialsError, Folder, OwnRoot, Signer, write_folder
-from security.signing import UnsignedError, certify, check, name_of
+from security.signing import UnsignedError, certify, check, name_of, sign
 
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 ROOT = Ed25519PrivateKey.generate()
@@ -63,7 +63,7 @@ def test_without_a_proof_or_with_something_else_it_is_not_signed() -> None:
 
 
 def test_another_root_certifies_nothing_here() -> None:
-    _, envelope = signed(Signer.ephemeral())
+    _, envelope = signed(Signer(OwnRoot(Ed25519PrivateKey.generate(), lambda: NOW)))
     assert refused(name_of(ROOT.public_key()), envelope) == "its certificate is not by the root of this issue"
 
 
@@ -79,8 +79,19 @@ def test_a_certificate_cannot_be_altered(part: str) -> None:
 @pytest.mark.parametrize(("since", "until"), [(1, 2), (-2, -1), (-1, 0)])
 def test_a_key_signs_only_what_is_of_its_time(tmp_path: Path, since: int, until: int) -> None:
     write_folder(tmp_path, ROOT, NOW + timedelta(hours=since), NOW + timedelta(hours=until))
-    root, envelope = signed(Signer(Folder(tmp_path)))
-    assert refused(root, envelope) == "its key was not certified at that time"
+    source = Folder(tmp_path)
+    with pytest.raises(CredentialsError, match="certified from"):
+        signed(Signer(source))
+    held = source()
+    assert refused(held.root, sign(held, held.root, "issue-1", "accept", ENVELOPE)) == "its key was not certified at that time"
+
+
+@pytest.mark.parametrize(("ahead", "ends"), [(0, False), (23, False), (24, True), (48, True)])
+def test_it_is_known_when_a_key_has_to_be_certified_anew(tmp_path: Path, ahead: int, *, ends: bool) -> None:
+    write_folder(tmp_path, ROOT, NOW, NOW + timedelta(hours=24))
+    moment = NOW + timedelta(hours=ahead)
+    assert (Signer(Folder(tmp_path)).covers(moment), Signer(Folder(tmp_path)).ends_before(moment)) == (not ends, ends)
+    assert not Signer(OwnRoot(ROOT, lambda: NOW)).ends_before(NOW + timedelta(days=9)), "it makes itself a new one"
 
 
 def test_keys_follow_each_other_while_the_root_stays() -> None:

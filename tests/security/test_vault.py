@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 import domain.commands as c
+from api.models import LONGEST_TEXT
 from domain.commands import ContactDetails
 from domain.personal import Sealed
 from security.keystore import KeyStore, KeyStoreDown
@@ -35,7 +37,7 @@ async def test_a_body_is_sealed_and_opened_again(store: KeyStore) -> None:
     assert sealed.steps[1].title == ""
     assert CANARY not in repr(sealed)
     assert sealed.steps[0].due == NOW
-    assert await vault.open_body(sealed) == PLAN
+    assert await vault.open_body("issue-1", sealed) == PLAN
 
 
 async def test_the_same_command_gives_the_same_and_nothing_else_does(store: KeyStore) -> None:
@@ -60,7 +62,7 @@ def _report(name: str, phone: str) -> c.Report:
 async def test_another_vault_on_the_same_store_reads_it(store: KeyStore) -> None:
     masters = MasterKeys.new()
     sealed = await Vault(store, masters).seal_body("issue-1", "command-1", PLAN)
-    assert await Vault(store, masters).open_body(sealed) == PLAN
+    assert await Vault(store, masters).open_body("issue-1", sealed) == PLAN
 
 
 async def test_what_was_altered_or_is_of_another_key_does_not_open(store: KeyStore) -> None:
@@ -70,7 +72,7 @@ async def test_what_was_altered_or_is_of_another_key_does_not_open(store: KeySto
     await vault.seal_body("issue-2", "command-1", PLAN)
     turned = note.text[:-2] + ("AA" if note.text[-2:] != "AA" else "BB")
     for wrong in (Sealed("issue-2", note.text), Sealed("issue-1", turned), Sealed("issue-1", "AAAA")):
-        assert (await vault.open_body(c.Comment(wrong))).text == UNREADABLE
+        assert (await vault.open_body("issue-1", c.Comment(wrong))).text == UNREADABLE
 
 
 async def test_nobody_hands_in_what_is_sealed_already(store: KeyStore) -> None:
@@ -83,7 +85,7 @@ async def test_erased_it_is_gone_for_everybody_and_for_good(store: KeyStore, tmp
     now, masters = 0.0, MasterKeys.new()
     vault, other = Vault(store, masters), Vault(store, masters, lambda: now)
     sealed = await vault.seal_body("issue-1", "command-1", PLAN)
-    assert await other.open_body(sealed) == PLAN
+    assert await other.open_body("issue-1", sealed) == PLAN
     row = await store.get("issue-1")
     assert row is not None
     assert row.wrapped is not None
@@ -91,7 +93,7 @@ async def test_erased_it_is_gone_for_everybody_and_for_good(store: KeyStore, tmp
     assert not await vault.erase("issue-1", "asked", NOW)
     now = FRESH
     for each in (vault, other):
-        assert (await each.open_body(sealed)).note == ERASED
+        assert (await each.open_body("issue-1", sealed)).note == ERASED
         with pytest.raises(Erased):
             await each.seal_body("issue-1", "command-2", PLAN)
     held = b"".join(file.read_bytes() for file in _files(tmp_path))
@@ -113,7 +115,7 @@ async def test_a_store_that_is_away_is_said_so_and_known_keys_go_on(tmp_path: Pa
         file.unlink()
     (tmp_path / "keys.db").mkdir()
     now = FRESH
-    assert await vault.open_body(sealed) == PLAN
+    assert await vault.open_body("issue-1", sealed) == PLAN
     with pytest.raises(KeyStoreDown):
         await vault.seal_body("issue-2", "command-1", PLAN)
     await store.close()
@@ -128,5 +130,52 @@ async def test_masters_follow_each_other(store: KeyStore, tmp_path: Path) -> Non
         await masters.remove(old, store)
     assert (await rewrap_all(masters, store)).moved == 1
     await masters.remove(old, store)
-    assert await Vault(store, MasterFile(tmp_path / "master.json")).open_body(sealed) == PLAN
+    assert await Vault(store, MasterFile(tmp_path / "master.json")).open_body("issue-1", sealed) == PLAN
     assert replace(masters.keys).primary == new
+
+
+async def test_what_belongs_to_another_issue_is_not_opened(store: KeyStore) -> None:
+    vault = Vault(store, MasterKeys.new())
+    theirs = await vault.seal_body("issue-2", "command-1", c.Comment(CANARY))
+    assert (await vault.open_body("issue-2", theirs)).text == CANARY
+    assert (await vault.open_body("issue-1", theirs)).text == UNREADABLE
+
+
+async def test_the_longest_text_that_may_be_sent_can_be_read_again(store: KeyStore) -> None:
+    """Of signs that take most bytes."""
+    sealed = await Vault(store, MasterKeys.new()).seal_body(
+        "i" * 64, "command-1", c.Comment("\U0001f600" * LONGEST_TEXT)
+    )
+    assert Sealed.parse(str(sealed.text)) == sealed.text
+
+
+async def test_masters_that_were_read_stay_in_use_while_their_file_is_away(tmp_path: Path) -> None:
+    path, away = tmp_path / "master.json", tmp_path / "away.json"
+    masters = MasterFile.made(path)
+    held = masters.keys
+    wrapped = await masters.wrap(b"k" * 32, b"issue-1")
+    path.rename(away)
+    with capture_logs() as lines:
+        for _ in range(3):
+            assert await masters.unwrap(wrapped, b"issue-1") == b"k" * 32
+        path.write_text("{")
+        path.chmod(0o600)
+        assert masters.keys == held
+    assert [(line["event"], line["log_level"]) for line in lines] == [("master_keys_cannot_be_read", "warning")]
+    assert str(path) in lines[0]["reason"]
+    for change in (masters.add, lambda: masters.promote(held.primary)):
+        with pytest.raises(MasterError, match=r"master\.json: not "):
+            change()
+    with pytest.raises(MasterError, match=r"master\.json: not "):
+        _ = MasterFile(path).keys
+    path.unlink()
+    with pytest.raises(MasterError, match="No such file"):
+        _ = MasterFile(path).keys
+    away.rename(path)
+    path.chmod(0o644)
+    assert masters.keys == held
+    with pytest.raises(MasterError, match="others may read it"):
+        _ = MasterFile(path).keys
+    path.chmod(0o600)
+    added = MasterFile(path).add()
+    assert set(masters.keys.keys) == {held.primary, added}

@@ -97,9 +97,12 @@ class Installation:
         (self.home / "keys" / "secret").write_text(secrets.token_hex(32), "utf-8")
 
     def erase(self, issue: str) -> None:
-        """As the law may want it: all that is held of it is gone, and only its leaf stays, and that it was erased."""
+        """What is on record once the key of its texts is destroyed."""
         asked = "2026-11-24T08:00:00.000Z"
         assert self.sql("INSERT INTO erasures VALUES (?, 'request', ?, ?)", issue, asked, asked) == 1
+
+    def take_away(self, issue: str) -> None:
+        """All that is held of it but its leaf, as nobody does who may."""
         assert self.sql("UPDATE seals SET salt = NULL, record = NULL WHERE issue = ?", issue) == 1
         for table in ("events", "receipts", "notices", "outbox", "archive"):
             self.sql(f"DELETE FROM {table} WHERE issue = ?", issue)

@@ -51,7 +51,8 @@ class Story:
     @property
     def pins(self) -> dict[str, Any]:
         """What comes along with the first batch."""
-        return {"policy": dump(self.first.policy), "calendars": dump(self.first.calendars)}
+        pinned = {"policy": dump(self.first.policy), "calendars": dump(self.first.calendars)}
+        return {**pinned, "rules_version": self.first.rules_version}
 
     def reported(self) -> Plain:
         report = Report(
