@@ -129,6 +129,11 @@ class Reconciler:
         ended = [each async for each in self._client.list_workflows(f"{_ISSUES} AND {closed}")]
         archived = await self._known(ArchiveRow.run, [each.run_id for each in ended])
         left = [each for each in ended if each.run_id not in archived]
+        recorded = await self._known(IssueRow.id, list(map(_issue_of, left)))
+        for each in [each for each in left if _issue_of(each) not in recorded]:
+            if await self._was_forged(each):
+                found.alarm("forged-start", _issue_of(each), run=each.run_id)
+                left.remove(each)
         found.waiting += [_Waiting(_closed_at(each), _issue_of(each)) for each in left]
         sealed = await self._known(SealRow.issue, list(map(_issue_of, left)))
         for each in left:
@@ -142,6 +147,14 @@ class Reconciler:
                 found.alarm("reset-from-outside", issue, run=each.run_id)
             else:
                 found.alarm("ended-from-outside", issue, run=each.run_id, status=each.status.name.lower())
+
+    async def _was_forged(self, ended: WorkflowExecution) -> bool:
+        """Whether it was begun around the API and has come to nothing, as it says itself."""
+        if ended.status is not WorkflowExecutionStatus.COMPLETED:
+            return False
+        handle = self._client.get_workflow_handle(ended.id, run_id=ended.run_id)
+        result: Any = await handle.result(follow_runs=False)
+        return isinstance(result, dict) and "forged" in result
 
     async def _look_at_running(self, found: _Found, until: datetime) -> None:
         """Open issues that Temporal does not know, and closed ones that run again."""

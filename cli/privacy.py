@@ -21,13 +21,16 @@ from cli.desk import write
 from cli.errors import Failure
 from cli.system import Json, run, settings
 from custody import open_keys, open_retention, open_shelf
-from db import erasures
+from db import access_log, erasures
 from db.engine import Database
 from db.tables import ErasureRow, IssueRow
 from domain.vocabulary import CATEGORIES
+from domain.wire import truncate
 from security.keystore import KeyStoreDown
 from settings import Settings, SettingsError
 
+OPERATOR: Final = "operator"
+"""Who did it, in the access log: whoever has a terminal here."""
 _PERSON: Final = typer.Option(help="The subject of a resident's token, or the number of a phone that was proved.")
 _WHY: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _ISSUE: Final = typer.Option(help="An issue, by id or number; may be given again and again.")
@@ -141,12 +144,20 @@ async def _erase(chosen: Settings, issues: Sequence[str], why: str) -> tuple[lis
     try:
         async with opened(chosen) as database:
             privacy = open_privacy(chosen, database, keys)
+            await _note(database, issues, "erase")
             await privacy.ask(issues, why)
             done = [await privacy.carry_out(issues[at : at + BATCH]) for at in range(0, len(issues), BATCH)]
             later = await _unclosed(database, issues)
     finally:
         await keys.close()
     return sorted(issue for each in done for issue in each.erased), later, sum(each.failed for each in done)
+
+
+async def _note(database: Database, issues: Sequence[str], what: str) -> None:
+    """Puts it into the access log, as everything that shows or destroys what people wrote."""
+    now = truncate(datetime.now(UTC))
+    lines = [access_log.Entry(now, OPERATOR, "admin", None, None, what, issue, "done") for issue in issues]
+    await database.transact(lambda session: access_log.put(session, lines))
 
 
 async def _unclosed(database: Database, issues: Sequence[str]) -> list[str]:
@@ -158,9 +169,11 @@ async def _unclosed(database: Database, issues: Sequence[str]) -> list[str]:
 async def _export(chosen: Settings, issues: Sequence[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
     keys = open_keys(chosen)
     try:
-        async with opened(chosen) as database, database.read() as session:
-            held = await export(session, keys.vault, issues, datetime.now(UTC))
-            return held, await pictures(session, keys.vault, open_shelf(chosen), issues)
+        async with opened(chosen) as database:
+            await _note(database, issues, "export")  # before anything is shown
+            async with database.read() as session:
+                held = await export(session, keys.vault, issues, datetime.now(UTC))
+                return held, await pictures(session, keys.vault, open_shelf(chosen), issues)
     except KeyStoreDown:
         raise Failure("the key store does not answer, so nothing that was written can be read: try again") from None
     finally:

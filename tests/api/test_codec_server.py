@@ -237,7 +237,7 @@ async def test_a_process_that_has_not_got_the_key_yet_knows_that_it_does_not_kno
 
 
 @pytest.mark.parametrize(
-    ("number", "given"), enumerate([[], [None], ["x"], [[]], [{}], [{"issue": 1}], [b"\x00"], [{"issue": {}}, 2]])
+    ("number", "given"), [*enumerate([[], [None], ["x"], [[]], [{}], [{"issue": 1}], [b"\x00"], [{"issue": {}}, 2]])]
 )
 async def test_a_workflow_that_somebody_began_with_whatever_he_liked_is_no_issue(
     system: System, number: int, given: list[Any]

@@ -1,5 +1,6 @@
 """A tracking code that got into other hands is renewed by whoever reported the issue, and the old one opens nothing."""
 
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -31,6 +32,27 @@ async def test_the_old_code_opens_nothing_any_more(system: System) -> None:
     assert (await system.get(path, _with(old))).status == 404
     assert (await system.give(taken["id"], "urge", _with(old))).status == 404
     assert (await system.report(key=key))["tracking_code"] == new
+
+
+async def test_a_renewal_whose_answer_was_lost_is_asked_for_again(system: System) -> None:
+    """With the same key, or by its command; nothing else goes by the code before."""
+    taken = await system.report()
+    old, path, key = taken["tracking_code"], f"/v1/issues/{taken['id']}", str(uuid.uuid4())
+    renewed = await system.give(taken["id"], "renew_code", _with(old), key)
+    again = await system.give(taken["id"], "renew_code", _with(old), key)
+    assert (again.status, again["tracking_code"]) == (200, renewed["tracking_code"])
+    receipt = await system.get(f"/v1/commands/{renewed['command_id']}", _with(old))
+    assert (receipt.status, receipt["tracking_code"]) == (200, renewed["tracking_code"])
+    assert (await system.give(taken["id"], "renew_code", _with(old), str(uuid.uuid4()))).status == 404
+    assert (await system.get(path, _with(old))).status == 404
+    urged = await system.give(taken["id"], "urge", _with(renewed["tracking_code"]))
+    assert (await system.get(f"/v1/commands/{urged['command_id']}", _with(old))).status == 404
+    assert "tracking_code" not in (
+        await system.get(f"/v1/commands/{urged['command_id']}", _with(renewed["tracking_code"]))
+    ).body
+    third = await system.give(taken["id"], "renew_code", _with(renewed["tracking_code"]))
+    assert third.status == 200
+    assert (await system.give(taken["id"], "renew_code", _with(old), key)).status == 404, "two renewals ago"
 
 
 async def test_staff_get_no_code(system: System) -> None:

@@ -168,10 +168,10 @@ async def test_no_proof_is_made_from_another_log(copy: Installation, statement: 
             await desk.proof(STANDARD)
 
 
-async def test_of_what_was_erased_the_place_is_proved(copy: Installation) -> None:
+async def test_of_what_was_taken_away_the_place_is_proved(copy: Installation) -> None:
     copy.take_away(STANDARD)
     async with copy.desk() as desk:
-        assert (await desk.verdict(STANDARD)).erased
+        assert not (await desk.verdict(STANDARD)).holds
         proof = await desk.proof(STANDARD)
         assert (proof["record"], proof["salt"]) == (None, None)
         leaf, siblings = bytes.fromhex(proof["leaf"]), [bytes.fromhex(each) for each in proof["proof"]]

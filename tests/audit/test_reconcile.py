@@ -13,12 +13,15 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
-from activities.contract import PREFIX
+from activities.contract import PREFIX, TASK_QUEUE, Start
 from audit.reconcile import BOUND, LAG, MARGIN, Look, Reconciler
 from audit.verify import verify
 from db.engine import Database
 from db.tables import AlarmRow, IssueRow, OutboxRow, SealRow
 from devserver import RETENTION, prepare_namespace
+from domain.issue import RULES_VERSION
+from domain.wire import dump
+from policies.loader import load_pack
 from support.archiving import Archiving, now
 from support.golden import play, start_issue
 from support.temporal import dev_server
@@ -121,6 +124,16 @@ async def test_what_is_done_from_outside_is_told_once(tmp_path: Path, database: 
         (seal,) = await held.seals()
         assert seal.issue == "ended"
         assert await look.look(now() + SOON) == Look(0, 0)
+
+
+async def test_what_was_begun_around_the_api_is_told_and_not_waited_for(tmp_path: Path, database: Database) -> None:
+    async with archiving(tmp_path, database) as held:
+        start = Start("invented", dump(load_pack("demo")), [], RULES_VERSION, {"id": "x"})
+        handle = await held.client.start_workflow("Issue", start, id=PREFIX + "invented", task_queue=TASK_QUEUE)
+        assert "forged" in await asyncio.wait_for(handle.result(), 30)
+        look = Reconciler(held.client, database)
+        await until_raised(held, look, ("forged-start", "invented"))
+        assert await look.look(now() + timedelta(days=2)) == Look(0, 0)
 
 
 async def test_a_closed_issue_that_is_put_back_is_told(tmp_path: Path, database: Database) -> None:

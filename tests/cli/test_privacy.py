@@ -19,7 +19,7 @@ from api import codes, phones
 from cli.app import app
 from cli.errors import Failure
 from custody import open_keys, prepare_keys
-from db.tables import ErasureRow, IssueRow
+from db.tables import AccessRow, ErasureRow, IssueRow
 from security.vault import ERASED
 from settings import Settings
 from support.system import SECRET, System
@@ -169,6 +169,9 @@ async def test_all_that_is_held_of_somebody_is_handed_out(desk: Desk, tmp_path: 
         assert picture.getpixel((1, 1)) == (0, 128, 128)
     assert target.stat().st_mode & 0o077 == 0
     assert "is not an empty folder" in await desk.complaint("export", str(target), "--person", "cli-export")
+    async with desk.system.database.read() as session:
+        lines = [(row.what, row.issue, row.person) for row in await session.scalars(select(AccessRow))]
+    assert {("export", issue, "operator"), ("export", gone, "operator"), ("erase", gone, "operator")} <= set(lines)
 
 
 def picture_of(folder: Path) -> str:

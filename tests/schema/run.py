@@ -89,11 +89,10 @@ def run(part: Part) -> Tally:
     """Asks everything of the part."""
     schema = _schema(json.dumps(part.document))
     schema.config.headers = dict(part.asker.headers)
-    schema.config.base_url = part.url
+    schema.config.update(base_url=part.url)
     schema.config.seed = part.seed
     # Only nobody makes credentials up: beside good ones they would be what is looked at.
-    schema.config.generation.with_security_parameters = not part.asker.headers
-    schema.config.generation.max_examples = part.examples
+    schema.config.generation.update(max_examples=part.examples, with_security_parameters=not part.asker.headers)
     schema.config.phases.coverage.enabled = part.way == "coverage"
     schema.config.phases.fuzzing.enabled = part.way == "fuzzing"
     hook = _to_the_point(part)
