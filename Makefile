@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench fuzz night golden replay-gate lock notice sbom vulnerabilities clean
+.PHONY: help run test check format bench fuzz schema night golden replay-gate lock notice sbom vulnerabilities clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ bench: $(DEV) ## measure against a bare workflow and write docs/performance.md
 
 fuzz: $(DEV) ## a million hostile inputs for decoder, models, loader, import and codec
 	$(BIN)/python -m tests.fuzz
+
+schema: $(DEV) ## 20,000 requests made from the API's own description, in every role
+	PYTHONPATH=tests $(BIN)/python -m tests.schema
 
 night: $(DEV) ## the long fault runs
 	$(BIN)/pytest -m night

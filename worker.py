@@ -153,7 +153,11 @@ async def serve(settings: Settings) -> None:
     watch = Watch(client, database, registry)
     jobs = handlers(client, database, archive, keys, settings.heads_folder)
     deliverer = Deliverer(database, open_gateway(database, settings.webhooks, Outgoing.of(settings)), jobs)
-    daily = DailyHead(database, settings.seal_keys_folder, Outlets(settings.heads_folder, settings.recipients, lambda: keys.signer.roots, keys.signer.ends_before))
+    daily = DailyHead(
+        database,
+        settings.seal_keys_folder,
+        Outlets(settings.heads_folder, settings.recipients, lambda: keys.signer.roots, keys.signer.ends_before),
+    )
     try:
         upkeep = [Reconciler(client, database).reconcile, daily.seal_day, open_privacy(settings, database, keys).retain]
         async with build(client, database, upkeep):

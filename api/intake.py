@@ -119,7 +119,9 @@ class Intake:
             first = await self._gateway.beginning(issue)
         except CredentialsError as error:
             log.error("cannot_sign", reason=str(error))  # noqa: TRY400 - the message says it all
-            raise Unavailable("reports cannot be signed at the moment; send the same again, with the same key") from None
+            raise Unavailable(
+                "reports cannot be signed at the moment; send the same again, with the same key"
+            ) from None
         except Unreachable:
             raise Unavailable("Temporal does not answer; send the same again, with the same key") from None
         began = folded if first is None else self._reader.began(first[0], is_continued=first[1])
@@ -133,7 +135,9 @@ class Intake:
             return (await self._reader.find(issue, _anybody, patience)).issue
         except NotFound:
             log.error("nothing_came_of_a_start", issue=issue)  # noqa: TRY400
-            raise KeyReused("nothing came of what was begun under this key; send the report under another one") from None
+            raise KeyReused(
+                "nothing came of what was begun under this key; send the report under another one"
+            ) from None
 
     async def _resolve(self, caller: Caller, body: ReportBody) -> tuple[Place, Pins]:
         """Where it is, who answers there, and under which rules."""

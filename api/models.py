@@ -21,7 +21,6 @@ from pydantic import (
     create_model,
 )
 from pydantic import Field as Part
-from pydantic_core import CoreSchema
 
 import domain.commands as c
 from api.limits import FILLED, FIT
@@ -94,7 +93,7 @@ class Described:
 
     pattern: str
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {**handler(schema), "pattern": self.pattern}
 
 

@@ -33,7 +33,9 @@ async def check_merge(holdings: Holdings, verdict: Verdict) -> Verdict:
 
 
 async def _adopted(holdings: Holdings, older: str, younger: str) -> bool:
-    return any(isinstance(event.body, Adopted) and event.body.issue == younger for event in await _events(holdings, older))
+    return any(
+        isinstance(event.body, Adopted) and event.body.issue == younger for event in await _events(holdings, older)
+    )
 
 
 async def _events(holdings: Holdings, issue: str) -> list[Event]:

@@ -127,7 +127,13 @@ async def test_what_is_open_is_erased_once_it_is_closed(place: Place) -> None:
     await privacy.ask([story.id], REQUEST)
     assert (await privacy.retain())["erased"] == 0
     await store(place.database, story, story.until_closed())
-    assert await privacy.retain() == {"erased": 1, "by_category": {"leak": 1}, "failed": 0, "unsealed": 0, "accesses": 0}
+    assert await privacy.retain() == {
+        "erased": 1,
+        "by_category": {"leak": 1},
+        "failed": 0,
+        "unsealed": 0,
+        "accesses": 0,
+    }
     assert await place.state(story) == "erased"
 
 

@@ -16,7 +16,7 @@ async def test_it_says_that_it_is_ready(system: System) -> None:
     assert (await system.get("/healthz")).status == 200
     ready = await system.get("/readyz")
     assert ready.status == 200
-    assert ready["checks"] == {"temporal": True, "database": True, "clock": True}
+    assert ready["checks"] == {"temporal": True, "database": True, "clock": True, "signing": True}
 
 
 async def test_figures_name_routes_and_outcomes_but_no_ids(system: System) -> None:

@@ -47,9 +47,10 @@ async def test_a_renewal_whose_answer_was_lost_is_asked_for_again(system: System
     assert (await system.get(path, _with(old))).status == 404
     urged = await system.give(taken["id"], "urge", _with(renewed["tracking_code"]))
     assert (await system.get(f"/v1/commands/{urged['command_id']}", _with(old))).status == 404
-    assert "tracking_code" not in (
-        await system.get(f"/v1/commands/{urged['command_id']}", _with(renewed["tracking_code"]))
-    ).body
+    assert (
+        "tracking_code"
+        not in (await system.get(f"/v1/commands/{urged['command_id']}", _with(renewed["tracking_code"]))).body
+    )
     third = await system.give(taken["id"], "renew_code", _with(renewed["tracking_code"]))
     assert third.status == 200
     assert (await system.give(taken["id"], "renew_code", _with(old), key)).status == 404, "two renewals ago"

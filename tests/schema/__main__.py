@@ -30,7 +30,7 @@ def _report(name: str, totals: Totals) -> None:
 async def _run(seed: int, callers: tuple[str, ...], size: Size) -> Totals:
     with tempfile.TemporaryDirectory(prefix="jiesu-schema-") as folder:
         async with world(Path(folder)) as running:
-            return await ask_all(running, seed, callers, size)
+            return await ask_all(running, seed, callers, size, _say)
 
 
 def main() -> int:

@@ -3,13 +3,15 @@
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
 from tests.schema.run import Part, Tally, Way, run
 from tests.schema.world import STATES, World
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,12 @@ class Size:
     ways: dict[Way, int]
     """With how many cases of chance for each operation, at most."""
     states: Sequence[str]
+    parts_of_a_process: int | None = None
+    """Whoever asks much learns from the answers; the next is to know nothing of that."""
 
 
 SMALL: Final = Size({"fuzzing": 1}, ("dispatched", "accepted"))
-FULL: Final = Size({"coverage": 1, "fuzzing": 20}, tuple(STATES) * 2)
+FULL: Final = Size({"coverage": 1, "fuzzing": 12}, tuple(STATES) * 2, parts_of_a_process=1)
 
 
 @dataclass
@@ -40,12 +44,12 @@ class Totals:
         return [failure for tally in self.tallies.values() for failure in tally.failures]
 
 
-async def ask_all(running: World, seed: int, callers: Sequence[str], size: Size) -> Totals:
+async def ask_all(running: World, seed: int, callers: Sequence[str], size: Size, say: Say = lambda _: None) -> Totals:
     """Each way is a part of its own, with issues of its own: what one closes, the other finds open."""
     totals = Totals({name: Tally() for name in callers})
     # Not forked: this process runs a server in threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), context) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), context, max_tasks_per_child=size.parts_of_a_process) as pool:
         turns = asyncio.Semaphore(os.cpu_count() or 1)  # issues are made when they are needed: their clocks run
 
         async def ask(name: str, way: Way, examples: int) -> None:
@@ -54,6 +58,7 @@ async def ask_all(running: World, seed: int, callers: Sequence[str], size: Size)
                 part = Part(asker, way, running.site.origin, running.document, seed, examples)
                 done = await asyncio.get_running_loop().run_in_executor(pool, run, part)
             totals.tallies[name].add(done)
+            say(f"{name}, {way}: {done.number} cases, {len(done.failures)} failed")
 
         async with asyncio.TaskGroup() as tasks:
             for way, examples in size.ways.items():

@@ -23,7 +23,7 @@ from tests.schema import sound
 from tests.schema.world import VALUES, Asker
 
 Way = Literal["coverage", "fuzzing"]
-"""Everything at the borders of each field, or what chance brings; either with the document's examples before it."""
+"""The document's examples and everything at the borders of each field, or what chance brings."""
 _LIKELY: Final = 0.7
 """How often a place is filled with a value that is known to fit it."""
 _KEY: Final = "Idempotency-Key"
@@ -93,7 +93,7 @@ def run(part: Part) -> Tally:
     schema.config.seed = part.seed
     # Only nobody makes credentials up: beside good ones they would be what is looked at.
     schema.config.generation.update(max_examples=part.examples, with_security_parameters=not part.asker.headers)
-    schema.config.phases.coverage.enabled = part.way == "coverage"
+    schema.config.phases.examples.enabled = schema.config.phases.coverage.enabled = part.way == "coverage"
     schema.config.phases.fuzzing.enabled = part.way == "fuzzing"
     hook = _to_the_point(part)
     schemathesis.hook("before_call")(hook)
@@ -113,7 +113,7 @@ def run(part: Part) -> Tally:
 
 @functools.lru_cache(maxsize=1)
 def _schema(document: str) -> BaseSchema:
-    """The document as schemathesis reads it; it keeps what it works out of it, which takes most of the time."""
+    """The document as schemathesis reads it. It keeps what it works out of it, which takes most of the time of few cases."""
     schemathesis.openapi.format("date-time", _TIMES)
     schema = schemathesis.openapi.from_dict(json.loads(document), config=schemathesis.Config.from_dict(_CONFIG))
     schema.hook("filter_failure")(sound.is_failure)

@@ -65,9 +65,13 @@ def open_to_nobody(document: Document) -> None:
 
 
 def refuses_what_it_promises(document: Document) -> None:
-    key = next(each for each in document["paths"]["/v1/issues"]["post"]["parameters"] if each["in"] == "header")
-    key["schema"] = {"type": "string", "pattern": "^x{3}$"}
-    # And for somebody else: that of nobody is always a UUID.
+    report = document["components"]["schemas"]["ReportBody"]
+    report["properties"]["urgent"] = {"type": "string"}
+    report["required"].append("urgent")
+
+
+def takes_what_it_denies(document: Document) -> None:
+    document["components"]["schemas"]["PhoneBody"]["properties"]["phone"] = {"type": "string", "maxLength": 2}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +83,7 @@ def refuses_what_it_promises(document: Document) -> None:
         ("property", ALIVE, missing_header, "response_headers_conformance"),
         ("property", ALIVE, open_to_nobody, "ignored_auth"),
         ("anonymous", "/v1/issues", refuses_what_it_promises, "positive_data_acceptance"),
+        ("anonymous", "/v1/phones", takes_what_it_denies, "negative_data_rejection"),
     ],
 )
 async def test_a_run_notices_a_document_that_is_wrong(
@@ -88,7 +93,7 @@ async def test_a_run_notices_a_document_that_is_wrong(
     asker = await running.asker(caller, ("dispatched",))
 
     async def failures() -> list[str]:
-        part = Part(asker, "fuzzing", running.site.origin, document, SEED, 5)
+        part = Part(asker, "fuzzing", running.site.origin, document, SEED, 20)
         return (await asyncio.to_thread(run, part)).failures
 
     assert await failures() == []

@@ -83,7 +83,10 @@ def test_a_key_signs_only_what_is_of_its_time(tmp_path: Path, since: int, until:
     with pytest.raises(CredentialsError, match="certified from"):
         signed(Signer(source))
     held = source()
-    assert refused(held.root, sign(held, held.root, "issue-1", "accept", ENVELOPE)) == "its key was not certified at that time"
+    assert (
+        refused(held.root, sign(held, held.root, "issue-1", "accept", ENVELOPE))
+        == "its key was not certified at that time"
+    )
 
 
 @pytest.mark.parametrize(("ahead", "ends"), [(0, False), (23, False), (24, True), (48, True)])

@@ -185,7 +185,9 @@ def _lasting_signer() -> Signer:
     """Its key is certified for longer than any test skips."""
     root, private = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     name = name_of(root.public_key())
-    certificate = certify(root, private.public_key(), datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+    certificate = certify(
+        root, private.public_key(), datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    )
     held = Credentials(private, {name: certificate}, name)
     return Signer(lambda: held)
 
