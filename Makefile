@@ -26,8 +26,8 @@ $(DEV): $(BIN)/python pyproject.toml requirements.lock
 run: $(RUNTIME) ## start everything on this machine: Temporal, SQLite, worker, API
 	@$(BIN)/jiesu up
 
-test: $(DEV) ## run all tests
-	$(BIN)/pytest
+test: $(DEV) ## run all tests, two files at a time
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 check: $(DEV) ## lint, types, layers, dependencies
 	$(BIN)/ruff check .

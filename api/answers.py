@@ -245,7 +245,8 @@ class VerdictView(Answer):
     findings: list[FindingView]
     erased: bool
     root: str
-    opened_at: datetime | None
+    begun_at: datetime | None
+    merged_into: str | None
 
 
 class VerdictsView(Answer):

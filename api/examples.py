@@ -115,7 +115,7 @@ REFUSED: Final[dict[str, Any]] = {
 
 _VERDICT: Final = {
     "holds": False, "issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "runs": 1, "commands": 7, "events": 8, "erased": False,
-    "root": "PNtX9LDjE0a7", "opened_at": "2026-11-21T08:00:00.000Z",
+    "root": "PNtX9LDjE0a7", "begun_at": "2026-11-21T08:00:00.000Z", "merged_into": None,
     "findings": [
         {"step": "rows", "issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy", "where": "event 4",
          "what": "the row holds another event than the history leads to"}

@@ -21,7 +21,7 @@ REJECTED: Final = ("400", "401", "403", "404", "405", "406", "409", "412", "413"
 
 UNSAID: Final[Mapping[str, frozenset[str]]] = {
     "POST /v1/issues": frozenset({"compound", "category", "follows"}),  # there is no such, or not for this caller
-    "POST /v1/phones": frozenset({"phone"}),  # the separators that people write are no regular language to be shown
+    "POST /v1/phones": frozenset({"phone"}),  # with the separators that people write
     "POST /v1/phones/verify": frozenset({"phone", "code"}),  # a code that was never sent
     "GET /v1/issues": frozenset({"cursor"}),
     "GET /v1/worklist": frozenset({"cursor"}),

@@ -3,11 +3,14 @@
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable
+from dataclasses import fields
 from typing import Any
 
 import jsonschema
 import pytest
 
+from api.answers import VerdictView
+from audit.case import Verdict
 from tests.schema.pool import SMALL, ask_all
 from tests.schema.run import Part, run
 from tests.schema.world import CALLERS, World, world
@@ -99,6 +102,10 @@ async def test_a_run_notices_a_document_that_is_wrong(
     assert await failures() == []
     change(document)
     assert any(f": {check}: " in failure for failure in await failures())
+
+
+def test_a_verdict_is_described_whole() -> None:
+    assert set(VerdictView.model_fields) == {"holds", *(each.name for each in fields(Verdict))}
 
 
 async def test_examples_are_as_the_document_says(running: World) -> None:
