@@ -29,4 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What shares something costly runs in one process: the tests of a file, and all of the audit, which share a crowd."""
     for item in items:
         folder = "tests/audit/"
-        item.add_marker(pytest.mark.xdist_group(folder if item.nodeid.startswith(folder) else item.nodeid.split("::")[0]))
+        item.add_marker(
+            pytest.mark.xdist_group(folder if item.nodeid.startswith(folder) else item.nodeid.split("::")[0])
+        )

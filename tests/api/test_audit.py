@@ -54,7 +54,7 @@ async def sealed(system: System) -> AsyncIterator[list[str]]:
         while await number_of_leaves(system, issues) < COUNT:
             await asyncio.sleep(0.05)
     ring = Keyring.create(system.home / "seals", "city.example/jiesu")
-    await publish(system.database, ring, Outlets(system.heads), now())
+    await publish(system.database, ring, Outlets(system.heads, roots=lambda: system.keys.signer.roots), now())
     yield issues
 
 

@@ -10,11 +10,10 @@ from audit.keyring import Keyring
 from audit.log_check import Trust
 from audit.roots import FOLDER, judged, publish_roots, read_roots
 from domain.wire import format_time
-from security.credentials import Signer
 
 NAME = "city.example/jiesu"
 NOW = datetime(2026, 11, 27, 8, tzinfo=UTC)
-ROOT = Signer.ephemeral().root
+ROOT = "A" * 43
 
 
 def told(folder: Path, *roots: str) -> tuple[Keyring, Trust]:

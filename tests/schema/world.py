@@ -150,7 +150,12 @@ class World:
         path = f"/v1/audit/issues/{issue}/verdict"
         await self.system.until(path, auditor, lambda _: True)
         ring = Keyring.create(self.system.home / "seals", "city.example/jiesu")
-        await publish(self.system.database, ring, Outlets(self.system.heads), datetime.now(UTC))
+        await publish(
+            self.system.database,
+            ring,
+            Outlets(self.system.heads, roots=lambda: self.system.keys.signer.roots),
+            datetime.now(UTC),
+        )
         return issue
 
 

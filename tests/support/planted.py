@@ -236,7 +236,12 @@ class Planted:
             while not all(await self._column(IssueRow.words)):
                 await asyncio.sleep(0.1)
         ring = Keyring.create(self.system.home / "keys" / "seal", "planted.example/jiesu")
-        await publish(self.system.database, ring, Outlets(self.system.heads), datetime.now(UTC))
+        await publish(
+            self.system.database,
+            ring,
+            Outlets(self.system.heads, roots=lambda: self.system.keys.signer.roots),
+            datetime.now(UTC),
+        )
 
     async def _column(self, column: Any) -> list[Any]:
         async with self.system.database.read() as session:
