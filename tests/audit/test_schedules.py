@@ -23,6 +23,7 @@ from db import erasures
 from db.engine import Database
 from db.tables import AlarmRow, HeadRow
 from db.upgrade import upgrade_async
+from domain.personal import Sealed
 from settings import Settings, SettingsError
 from support.stories import Story, store
 from support.temporal import dev_server
@@ -99,6 +100,7 @@ async def test_a_worker_keeps_the_schedules_and_does_what_they_start(tmp_path: P
                 "19:30"
             ]
             story = Story()
+            story.description = Sealed(story.id, "bm9ib2R5")  # type: ignore[assignment]
             await store(database, story, [*story.reported(), *story.until_closed()])
             await database.transact(lambda session: erasures.ask(session, [story.id], "request", story.now))
             done = await until_done(client, RETAIN)
