@@ -25,6 +25,7 @@ async def installation(tmp_path_factory: pytest.TempPathFactory) -> "Installatio
     return await build(tmp_path_factory.mktemp("installation"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What shares something costly runs in one process: the tests of a file, and all of the audit, which share a crowd."""
     for item in items:

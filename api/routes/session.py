@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import SessionView
 from api.identity import acting, appointments
+from api.limits import FIT
 from api.oidc import is_loopback
 from api.openapi import SIGNED_IN, answers
 from api.problems import ChooseRole, Forbidden, Invalid, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
@@ -34,7 +35,7 @@ class ActingBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     role: Role
-    org: Annotated[str, Field(max_length=128)] | None = None
+    org: Annotated[str, Field(max_length=128, json_schema_extra={"pattern": FIT})] | None = None
 
 
 def _sessions(use: Services) -> Sessions:
