@@ -1,6 +1,7 @@
 """Where an installation's keys are, and what lies sealed: opens them for a process, and makes what the embedded default lacks."""
 
 import tomllib
+from pathlib import Path
 from typing import Final
 
 from temporalio.converter import DataConverter
@@ -8,7 +9,7 @@ from temporalio.converter import DataConverter
 from domain.retention import DEFAULT, Retention, read_retention
 from domain.wire import WireError
 from security.codec import converter
-from security.credentials import CredentialsError, Folder, OwnRoot, Signer, new_private, parse_private
+from security.credentials import CredentialsError, Folder, OwnRoot, Signer, load_private, new_private
 from security.keys import Keys
 from security.keystore import KeyStore
 from security.master import MasterError, MasterFile
@@ -23,20 +24,19 @@ _GIVEN: Final = ("signing_keys", "namespace_keys", "master_keys", "key_store")
 
 def open_keys(settings: Settings) -> Keys:
     """What this process signs and seals with. Raises SettingsError, in one line, where something is missing."""
-    _check_given(settings, *_GIVEN)
+    _check(settings, *_GIVEN)
     vault = Vault(open_key_store(settings), open_masters(settings))
     return Keys(open_signer(settings), vault, open_converter(settings))
 
 
 def open_signer(settings: Settings) -> Signer:
     """Raises SettingsError."""
-    _check_given(settings, "signing_keys")
+    _check(settings, "signing_keys")
     try:
         if settings.signing_keys is not None:
             signer = Signer(Folder(settings.signing_keys))
         else:
-            path = settings.signing_root
-            signer = Signer(OwnRoot(parse_private(path, read_or_create(path, new_private))))
+            signer = Signer(OwnRoot(load_private(settings.signing_root)))
         assert signer.root  # read now, so that a process without keys does not start
     except CredentialsError as error:
         raise SettingsError(str(error)) from None
@@ -45,10 +45,9 @@ def open_signer(settings: Settings) -> Signer:
 
 def open_converter(settings: Settings) -> DataConverter:
     """With it a client encrypts what it gives to Temporal. Raises SettingsError."""
-    _check_given(settings, "namespace_keys")
-    path = settings.namespace_keys_file
+    _check(settings, "namespace_keys")
+    keys = NamespaceFile(settings.namespace_keys_file)
     try:
-        keys = NamespaceFile.made(path) if settings.namespace_keys is None else NamespaceFile(path)
         assert keys.held.primary
     except NamespaceError as error:
         raise SettingsError(str(error)) from None
@@ -57,10 +56,9 @@ def open_converter(settings: Settings) -> DataConverter:
 
 def open_masters(settings: Settings) -> MasterFile:
     """Raises SettingsError."""
-    _check_given(settings, "master_keys")
-    path = settings.master_keys_file
+    _check(settings, "master_keys")
+    masters = MasterFile(settings.master_keys_file)
     try:
-        masters = MasterFile.made(path) if settings.master_keys is None else MasterFile(path)
         assert masters.primary
     except MasterError as error:
         raise SettingsError(str(error)) from None
@@ -69,18 +67,44 @@ def open_masters(settings: Settings) -> MasterFile:
 
 def open_key_store(settings: Settings) -> KeyStore:
     """Raises SettingsError."""
-    _check_given(settings, "key_store")
+    _check(settings, "key_store")
     return KeyStore(settings.key_store_url)
 
 
-async def prepare_keys(settings: Settings) -> None:
-    """Makes the key store's table, and what the embedded default lacks. Raises SettingsError, KeyStoreDown."""
-    open_keys(settings)
-    store = open_key_store(settings)
+async def prepare_keys(settings: Settings, *, has_issues: bool) -> None:
+    """Makes the key store's table, and the keys that nobody gives to this installation.
+
+    Never in the place of one that was lost: with some of them gone, `has_issues` says whether anything needs them.
+    Raises SettingsError, KeyStoreDown.
+    """
+    own = _own(settings)
+    missing = [path for path in own.values() if not path.exists()]
+    if missing and has_issues and len(missing) < len(own):
+        raise SettingsError(f"{missing[0]} is missing, and issues on record need it: put it back from a backup")
+    for path in own.values():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if "signing_keys" in own:
+        read_or_create(settings.signing_root, new_private)
+    if "namespace_keys" in own:
+        NamespaceFile.made(settings.namespace_keys_file)
+    if "master_keys" in own:
+        MasterFile.made(settings.master_keys_file)
+    store = KeyStore(settings.key_store_url)
     try:
         await store.prepare()
     finally:
         await store.close()
+
+
+def _own(settings: Settings) -> dict[str, Path]:
+    """The files of the keys that this installation makes for itself, by what gives them elsewhere."""
+    if not settings.makes_keys:
+        return {}
+    files = {
+        "signing_keys": settings.signing_root, "namespace_keys": settings.namespace_keys_file,
+        "master_keys": settings.master_keys_file, "key_store": settings.home / "keys" / "issues.db",
+    }  # fmt: skip
+    return {name: path for name, path in files.items() if not getattr(settings, name)}
 
 
 def open_retention(settings: Settings) -> Retention:
@@ -101,7 +125,12 @@ def open_shelf(settings: Settings) -> Shelf:
         raise SettingsError(f"{variable('attachments')} cannot be opened: {type(error).__name__}") from None
 
 
-def _check_given(settings: Settings, *names: str) -> None:
+def _check(settings: Settings, *names: str) -> None:
+    """Raises SettingsError where one of them is neither given nor there."""
     missing = [name for name in names if not getattr(settings, name)]
     if missing and not settings.makes_keys:
         raise SettingsError("must be set in a deployment: " + ", ".join(map(variable, missing)))
+    own = _own(settings)
+    for name in missing:
+        if not own[name].exists():
+            raise SettingsError(f"{own[name]} is missing: put it back, or let `jiesu db upgrade` make it in a new home")

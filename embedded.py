@@ -22,7 +22,7 @@ from temporalio.client import Client
 from api.temporal import connect, worker_polls
 from devserver import DevServer, EmbeddedError
 from processes import Child, check_ports, end_survivors, hold_home
-from settings import LOOPBACK, PREFIX, TEST_PREFIX, Settings, variable
+from settings import LOOPBACK, PREFIX, TEST_PREFIX, Settings, SettingsError, variable
 
 Connect = Callable[[], Awaitable[Client]]
 """A client once Temporal serves, or EmbeddedError."""
@@ -218,6 +218,8 @@ async def _prepared(prepare: Callable[[Connect], Awaitable[None]], temporal: Con
         await prepare(temporal)
     except EmbeddedError:
         raise
+    except SettingsError as error:
+        raise EmbeddedError(str(error)) from None
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise EmbeddedError(f"the database cannot be prepared: {reason}") from error

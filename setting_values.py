@@ -29,7 +29,7 @@ _DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
 }
-_SHORTEST_SECRET: Final = 32
+SHORTEST_SECRET: Final = 32
 _RATE: Final = re.compile(r"([1-9][0-9]{0,6})/(second|minute|hour|day)|off")
 _HOST: Final = re.compile(r"[0-9A-Za-z._:-]{1,253}")
 _ORIGIN: Final = re.compile(r"https?://[0-9a-z.-]{1,253}(:[0-9]{1,5})?")
@@ -88,8 +88,8 @@ def _database_url(value: SecretStr) -> SecretStr:
 
 
 def _secret(value: SecretStr) -> SecretStr:
-    if len(value.get_secret_value()) < _SHORTEST_SECRET:
-        raise ValueError(f"must have at least {_SHORTEST_SECRET} characters")
+    if len(value.get_secret_value()) < SHORTEST_SECRET:
+        raise ValueError(f"must have at least {SHORTEST_SECRET} characters")
     return value
 
 

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from setting_values import (
     RATES,
+    SHORTEST_SECRET,
     Address,
     DatabaseUrl,
     Host,
@@ -289,7 +290,11 @@ class Settings(BaseSettings):
             return self.secret.get_secret_value().encode()
         if not self.embedded_database:
             raise SettingsError("JIESU_SECRET must be set where JIESU_DATABASE_URL names a shared database")
-        return read_or_create(self.home / "keys" / "secret", lambda: secrets.token_hex(32).encode())
+        path = self.home / "keys" / "secret"
+        found = read_or_create(path, lambda: secrets.token_hex(32).encode())
+        if len(found) < SHORTEST_SECRET:  # an empty one would let anybody work out every tracking code
+            raise SettingsError(f"{path} has less than {SHORTEST_SECRET} bytes: put it back from a backup")
+        return found
 
 
 def variable(field: str) -> str:

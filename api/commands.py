@@ -213,7 +213,9 @@ class Commands:
                 return await self._after_the_end(issue, command, patience)
             except CredentialsError as error:
                 log.error("cannot_sign", reason=str(error))  # noqa: TRY400 - the message says it all
-                raise Unavailable("commands cannot be signed at the moment; send the same again") from None
+                raise Unavailable(
+                    "this installation cannot sign commands to this issue; its operators are told why"
+                ) from None
             else:
                 return await self._outcome(issue.id, command, patience)
         raise Unavailable("Temporal does not answer; send the same again, with the same key")

@@ -15,7 +15,7 @@ from audit.rebuild import rebuild
 from audit.restore import is_behind, restore
 from cli.database import opened
 from cli.errors import Failure
-from custody import open_converter, open_key_store, prepare_keys
+from custody import open_converter, prepare_keys
 from db.directory import load_directory, store_directory
 from db.engine import Database
 from db.tables import IssueRow
@@ -34,9 +34,9 @@ EXAMPLE: Final = Path(__file__).resolve().parent.parent / "examples" / "director
 async def prepare(settings: Settings) -> None:
     """Schema, and the example directory where none has been imported yet."""
     await asyncio.to_thread(upgrade, settings.database)
-    await prepare_keys(settings)
     database = Database(settings.database)
     try:
+        await prepare_keys(settings, has_issues=await _has_issues(database))
         async with database.read() as session:
             known = await load_directory(session)
         if not known.compounds:
@@ -47,18 +47,21 @@ async def prepare(settings: Settings) -> None:
 
 
 async def prepare_key_store(settings: Settings) -> None:
-    """The table of the key store, in whichever database a deployment says. Raises Failure."""
+    """The table of the key store, and the keys that this installation makes for itself. Raises Failure, SettingsError."""
     if not (settings.makes_keys or settings.key_store.get_secret_value()):
         raise Failure(f"must be set in a deployment: {variable('key_store')}")
-    if settings.makes_keys:
-        settings.home.joinpath("keys").mkdir(mode=0o700, exist_ok=True)
-    store = open_key_store(settings)
+    database = Database(settings.database)
     try:
-        await store.prepare()
+        await prepare_keys(settings, has_issues=await _has_issues(database))
     except KeyStoreDown as error:
         raise Failure(f"the key store does not answer: {error}") from None
     finally:
-        await store.close()
+        await database.close()
+
+
+async def _has_issues(database: Database) -> bool:
+    async with database.read() as session:
+        return await session.scalar(select(IssueRow.id).limit(1)) is not None
 
 
 async def prepare_home(settings: Settings, announce: Callable[[str], None], temporal: Connect) -> None:
@@ -66,6 +69,7 @@ async def prepare_home(settings: Settings, announce: Callable[[str], None], temp
 
     Only beside the home's own dev server: with a Temporal run elsewhere others may be at work.
     """
+    settings.home.chmod(0o700)  # whoever made it
     await prepare(settings)
     if not settings.embedded_temporal:
         return

@@ -92,8 +92,12 @@ def namespace_promote(file: File, key: KeyId) -> None:
 
 
 @_namespace.command("retire")
-def namespace_retire(file: File, key: KeyId) -> None:
+def namespace_retire(
+    file: File, key: KeyId, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
+) -> None:
     """Take a key away for good, once Temporal has forgotten every history that began before another was promoted."""
+    if not yes:
+        typer.confirm("Open issues that began under it would stand still for ever. Take it away?", abort=True)
     with _plainly():
         NamespaceFile(file).retire(key)
     typer.echo(f"{file}: {key} is gone; what it encrypted can be read no more")

@@ -65,7 +65,7 @@ def erase(
     if as_json:
         typer.echo(json.dumps({"erased": erased, "when_closed": later, "failed": failed}))
     else:
-        typer.echo(f"{len(erased)} issues erased, {len(later)} will be once they are closed")
+        typer.echo(f"{len(erased)} issues erased, {len(later)} will be in the night after they are closed")
     if failed:
         raise Failure(f"{failed} could not be erased now; they are on record and are tried again each night")
 
@@ -144,19 +144,20 @@ async def _erase(chosen: Settings, issues: Sequence[str], why: str) -> tuple[lis
     try:
         async with opened(chosen) as database:
             privacy = open_privacy(chosen, database, keys)
-            await _note(database, issues, "erase")
+            await _note(database, issues, "erase", "asked")
             await privacy.ask(issues, why)
             done = [await privacy.carry_out(issues[at : at + BATCH]) for at in range(0, len(issues), BATCH)]
+            await _note(database, [issue for each in done for issue in each.erased], "erase", "done")
             later = await _unclosed(database, issues)
     finally:
         await keys.close()
     return sorted(issue for each in done for issue in each.erased), later, sum(each.failed for each in done)
 
 
-async def _note(database: Database, issues: Sequence[str], what: str) -> None:
+async def _note(database: Database, issues: Sequence[str], what: str, result: str) -> None:
     """Puts it into the access log, as everything that shows or destroys what people wrote."""
     now = truncate(datetime.now(UTC))
-    lines = [access_log.Entry(now, OPERATOR, "admin", None, None, what, issue, "done") for issue in issues]
+    lines = [access_log.Entry(now, OPERATOR, "admin", None, None, what, issue, result) for issue in issues]
     await database.transact(lambda session: access_log.put(session, lines))
 
 
@@ -170,10 +171,12 @@ async def _export(chosen: Settings, issues: Sequence[str]) -> tuple[dict[str, An
     keys = open_keys(chosen)
     try:
         async with opened(chosen) as database:
-            await _note(database, issues, "export")  # before anything is shown
+            await _note(database, issues, "export", "asked")  # before anything is shown
             async with database.read() as session:
                 held = await export(session, keys.vault, issues, datetime.now(UTC))
-                return held, await pictures(session, keys.vault, open_shelf(chosen), issues)
+                seen = await pictures(session, keys.vault, open_shelf(chosen), issues)
+            await _note(database, issues, "export", "done")
+            return held, seen
     except KeyStoreDown:
         raise Failure("the key store does not answer, so nothing that was written can be read: try again") from None
     finally:

@@ -6,7 +6,6 @@ for. Texts are padded, so that of short ones (yes, no, a name) not even the leng
 """
 
 import base64
-import contextlib
 import hashlib
 import math
 import secrets
@@ -27,9 +26,9 @@ from security.master import KEY_BYTES, Kms, MasterError, MasterKeys
 T = TypeVar("T")
 
 ERASED: Final = "[erased]"
-"""What readers see of a text whose key was destroyed, or is missing."""
+"""What readers see of a text whose key was destroyed."""
 UNREADABLE: Final = "[unreadable]"
-"""What they see of one that does not open although its key is there, so that the others can still be read."""
+"""What they see of one whose key was lost, or that does not open, so that the others can still be read."""
 MOST_KEYS: Final = 4096
 FRESH: Final = 60.0
 """Seconds for which an opened key is used without asking: then at the latest an erasure is in force everywhere."""
@@ -174,9 +173,13 @@ class Vault:
         change_personal(value, look)
         if not some:
             return value
-        key: IssueKey | None = None
-        with contextlib.suppress(Erased, NoKey):
+        key, instead = None, ERASED
+        try:
             key = await self.key_for(issue, make=False)
+        except NoKey:  # lost, which is no erasure
+            instead = UNREADABLE
+        except Erased:
+            pass
 
         def opened(_: str, text: Personal) -> Personal:
             if not isinstance(text, Sealed):
@@ -184,7 +187,7 @@ class Vault:
             if text.key != issue:
                 return UNREADABLE
             try:
-                return ERASED if key is None else key.open(text)
+                return instead if key is None else key.open(text)
             except UnsealError:
                 return UNREADABLE
 

@@ -78,7 +78,7 @@ async def test_a_worker_keeps_the_schedules_and_does_what_they_start(tmp_path: P
     database = Database(f"sqlite:///{home / 'jiesu.db'}")
     home.mkdir()
     await upgrade_async(str(database.url))
-    await prepare_keys(Settings(home=home))
+    await prepare_keys(Settings(home=home), has_issues=False)
     Keyring.create(home / "keys" / "seal", "city.example/jiesu")
     async with dev_server(tmp_path) as plain:
         client = encrypting(plain, open_converter(Settings(home=home)))

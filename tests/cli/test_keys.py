@@ -132,9 +132,9 @@ def test_namespace_keys_rotate() -> None:
     assert (running.held.primary, set(running.held.keys)) == (first, {first, second})
     run("namespace", "promote", file, second)
     assert running.held.primary == second
-    assert "primary" in failure("namespace", "retire", file, second)
+    assert "primary" in failure("namespace", "retire", file, second, "--yes")
     assert "no namespace key" in failure("namespace", "promote", file, "x")
-    run("namespace", "retire", file, first)
+    run("namespace", "retire", file, first, "--yes")
     assert set(running.held.keys) == {second}
     assert "No such file" in failure("namespace", "add", "nowhere.json")
     assert "No such file" in failure("namespace", "add", "no/where.json")

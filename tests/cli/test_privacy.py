@@ -82,7 +82,7 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     home = tmp_path_factory.mktemp("privacy")
     environment = {"JIESU_HOME": str(home), "JIESU_SECRET": SECRET.decode(), "COLUMNS": "100"}
     settings = Settings(home=home)
-    await prepare_keys(settings)
+    await prepare_keys(settings, has_issues=False)
     keys = open_keys(settings)
     async with dev_server(home) as temporal, System(home, temporal, keys=keys) as system:
         yield Desk(system, environment)
@@ -132,7 +132,7 @@ async def test_single_issues_by_id_or_number_once_one_agrees(desk: Desk) -> None
     assert refused.exit_code == 1
     assert await desk.written(first, mine) == "第一件"
     agreed = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=desk.environment, input="y\n")
-    assert "2 issues erased, 0 will be once they are closed" in agreed.stdout
+    assert "2 issues erased, 0 will be in the night after they are closed" in agreed.stdout
     forgotten(desk, first, second)
     assert [await desk.written(each, mine) for each in (first, second)] == [ERASED, ERASED]
 
