@@ -50,6 +50,7 @@ class IssueRow(Base):
         Index(None, "handler", "opened_at", "id"),
         Index(None, "lead_org", "opened_at", "id"),
         Index(None, "reporter", "opened_at", "id"),
+        Index(None, "category", "closed_at"),
         # What is open or late is the small part, and the one that is mostly asked for.
         *(
             Index(f"ix_issues_{whose}_status", whose, "status", "opened_at", "id",

@@ -13,6 +13,7 @@ from db.engine import Database
 from db.queries import Filters, list_issues
 from db.tables import ErasureRow, EventRow, IssueRow, SearchTerm
 from db.upgrade import upgrade
+from domain.personal import Sealed
 from domain.vocabulary import CATEGORIES
 from support.canary import Canaries
 from support.databases import sqlite_url
@@ -39,7 +40,7 @@ async def ask(database: Database, *stories: Story, why: str = "request", at=STAR
 
 async def waiting(database: Database, most: int = 10, only: list[str] | None = None) -> list[tuple[str, str]]:
     async with database.read() as session:
-        return [(row.issue, category) for row, category in await erasures.waiting(session, most, only)]
+        return [(row.issue, category) for row, category in await erasures.waiting(session, most, only=only)]
 
 
 async def row_of(database: Database, story: Story) -> ErasureRow:
@@ -64,6 +65,9 @@ async def test_closed_ones_are_done_first_come_first_served(database: Database):
     await ask(database, first, unfinished)
     assert await waiting(database) == [(first.id, "leak"), (second.id, "drain")]
     assert await waiting(database, 1) == [(first.id, "leak")]
+    async with database.read() as session:
+        ((row, _),) = await erasures.waiting(session, 1)
+        assert [each.issue for each, _ in await erasures.waiting(session, 10, row)] == [second.id], "where it went on"
     assert await waiting(database, only=[second.id, unfinished.id]) == [(second.id, "drain")]
     await database.transact(lambda session: erasures.note_done(session, [first.id], LATER))
     assert await waiting(database) == [(second.id, "drain")]
@@ -90,6 +94,12 @@ async def test_of_an_issue_that_is_not_there_nothing_is_forgotten(database: Data
     await database.transact(lambda session: erasures.forget(session, "nowhere"))
 
 
+async def test_what_is_under_no_key_is_known(database: Database):
+    plain, sealed = await closed(database), await closed(database, description=Sealed("x", "bm9ib2R5"))
+    assert not await database.transact(lambda session: erasures.is_sealed(session, plain.id))
+    assert await database.transact(lambda session: erasures.is_sealed(session, sealed.id))
+
+
 async def test_whether_it_was_asked(database: Database):
     story, other = await closed(database), await closed(database)
     await ask(database, story)
@@ -107,7 +117,7 @@ async def test_kept_long_enough_are_those_closed_before_the_limit_of_their_categ
     async def outlived(most: int = 10, **limits) -> set[str]:
         async with database.read() as session:
             found = {**dict.fromkeys(CATEGORIES, START - timedelta(days=1)), **limits}
-            return {row.id for row in await erasures.outlived(session, found, most)}
+            return set(await erasures.outlived(session, found, most))
 
     assert await outlived(leak=limit) == {leak.id}
     assert await outlived(leak=limit, drain=limit) == {leak.id, drain.id}
