@@ -126,6 +126,7 @@ async def test_a_worker_without_a_key_says_so(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{home / 'jiesu.db'}")
     home.mkdir()
     await upgrade_async(str(database.url))
+    await prepare_keys(Settings(home=home), has_issues=False)
     async with dev_server(tmp_path) as client, worker(home, client):
         async with asyncio.timeout(60):
             while await number(database, AlarmRow) == 0:

@@ -19,11 +19,12 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 import processes
-from api.temporal import worker_polls
+from api.temporal import encrypting, worker_polls
+from custody import open_converter
 from db.engine import Database
 from failpoints import VARIABLE, Failpoint
 from processes import PROC, free_port, read_mark
-from settings import LOOPBACK, PREFIX
+from settings import LOOPBACK, PREFIX, Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 UNGUARDED = Path(__file__).with_name("up_unguarded.py")
@@ -163,7 +164,7 @@ async def opened(jiesu: Jiesu):
     """Client and database of a running Jiesu, as an auditor would hold them."""
     database = Database(jiesu.database_url)
     try:
-        yield await jiesu.client(), database
+        yield encrypting(await jiesu.client(), open_converter(Settings(home=jiesu.home))), database
     finally:
         await database.close()
 

@@ -18,9 +18,11 @@ from audit.heads import Outlets, publish
 from audit.holdings import Holdings
 from audit.keyring import FIRST, Keyring
 from audit.run import Source
+from custody import prepare_keys
 from db.engine import Database
 from db.upgrade import upgrade_async
 from domain.wire import format_time
+from settings import Settings
 from signalling import signal
 from support.archiving import Archiving, now
 from support.golden import play, start_issue
@@ -115,6 +117,7 @@ async def build(home: Path) -> Installation:
     """Plays it on a real server with the real worker and deliverer, then takes the server away."""
     made = Installation(home)
     await upgrade_async(made.url)
+    await prepare_keys(Settings(home=home), has_issues=False)
     database = Database(made.url)
     async with dev_server(home, SUGGESTED) as client, worker.build(client, database):
         held = Archiving(client, database, home / "archive")
