@@ -94,7 +94,7 @@ async def _timed(measuring: Awaitable[Result]) -> Result:
 
 async def _write_cost() -> int:
     async with open_stage() as stage, web(stage.settings) as api:
-        found = await cost.measured(stage.client, api)
+        found = await cost.measured(stage.protected, api)
     cost.write(found)
     print(cost.committed())
     return 0

@@ -151,7 +151,7 @@ async def _archive_job(stage: Stage, folder: Path, issues: Sequence[str]) -> Fig
     await upgrade_async(url)
     database = Database(url)
     try:
-        archivist = Archivist(stage.client, database, Archive((folder / "job").as_uri()))
+        archivist = Archivist(stage.protected, database, Archive((folder / "job").as_uri()))
         await archivist.archive(_entry(issues[0]))  # what is loaded and opened once
         used = time.process_time()
         for issue in issues[1:]:

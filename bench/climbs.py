@@ -178,7 +178,7 @@ async def _drain_hanging(run: Run) -> tuple[float, float]:
     folded: list[float] = []
 
     async def look(each: int) -> None:
-        folded.append(await _folded_at(run.stage.client, names[each]))
+        folded.append(await _folded_at(run.stage.protected, names[each]))
 
     await every(len(names), _STARTS, look)
     return run.scale.mass / (max(folded) - instant - GRACE), recorded

@@ -231,7 +231,7 @@ async def measured(client: Client, api: Web) -> Cost:
 async def cost(run: Run) -> Result:
     """Counts and sizes of a standard issue."""
     async with web(run.stage.settings) as api:
-        found = await measured(run.stage.client, api)
+        found = await measured(run.stage.protected, api)
     stored = await _stored(run)
     result = Result("cost", ABOUT)
     result.figures = [
@@ -258,7 +258,7 @@ async def _stored(run: Run) -> float:
     async with web(run.stage.settings) as client:
         for _ in range(run.scale.stored):
             issue, _ = await client.live()
-            history = await history_of(run.stage.client, issue.id)
+            history = await history_of(run.stage.protected, issue.id)
             histories.append(History(events=history.events).SerializeToString(deterministic=True))
     half = len(histories) // 2
     return compressed(histories[half:], b"".join(histories[:half])[-_DICTIONARY:])

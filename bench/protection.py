@@ -1,5 +1,7 @@
 """What signing and encryption cost: the same lives with them and without, on installations that differ in nothing else."""
 
+import asyncio
+import sqlite3
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -16,6 +18,9 @@ ABOUT: Final = (
     "store, commands signed and checked, every payload encrypted, what was reported opened again to be found by. Without: "
     "none of it, as issues were before. Each on an installation of its own, in turn."
 )
+
+
+_PATIENCE: Final = 120.0
 
 
 async def protection(scale: Scale) -> Result:
@@ -44,6 +49,18 @@ async def protection(scale: Scale) -> Result:
 
 async def _lives(stage: Stage, scale: Scale, *, is_protected: bool) -> Phase:
     async with stage.rows() as rows:
-        return await closed_loop(
-            Run(stage, scale), Issues.on(stage, rows, calm_policy(), is_protected=is_protected).live
-        )
+        issues = Issues.on(stage, rows, calm_policy(), is_protected=is_protected)
+        phase = await closed_loop(Run(stage, scale), issues.live)
+    await _at_rest(stage)
+    return phase
+
+
+async def _at_rest(stage: Stage) -> None:
+    """Until what follows from closed issues is done, so that it does not fall into the other's time."""
+    connection = sqlite3.connect(f"file:{stage.file}?mode=ro", uri=True)
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while connection.execute("SELECT 1 FROM outbox WHERE status = 'pending' LIMIT 1").fetchone() is not None:
+                await asyncio.sleep(0.2)
+    finally:
+        connection.close()

@@ -22,7 +22,7 @@ async def truth(run: Run) -> Result:
     try:
         now = truncate(datetime.now(UTC))
         # Without the workflows' own snapshots: nearly all are closed, and each would be replayed once more for it.
-        found = await check(run.stage.client, database, now=now, bound=_BOUND, workflow=False)
+        found = await check(run.stage.protected, database, now=now, bound=_BOUND, workflow=False)
     finally:
         await database.close()
     result = Result("truth", ABOUT)
