@@ -21,6 +21,7 @@ ABOUT: Final = (
 
 
 _PATIENCE: Final = 120.0
+_PENDING: Final = "SELECT 1 FROM outbox WHERE status = 'pending' LIMIT 1"
 
 
 async def protection(scale: Scale) -> Result:
@@ -60,7 +61,7 @@ async def _at_rest(stage: Stage) -> None:
     connection = sqlite3.connect(f"file:{stage.file}?mode=ro", uri=True)
     try:
         async with asyncio.timeout(_PATIENCE):
-            while connection.execute("SELECT 1 FROM outbox WHERE status = 'pending' LIMIT 1").fetchone() is not None:
+            while connection.execute(_PENDING).fetchone() is not None:  # noqa: ASYNC110  only the database can tell
                 await asyncio.sleep(0.2)
     finally:
         connection.close()
