@@ -9,19 +9,16 @@ import binascii
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, cast
 
-import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from files import locked, replace_file
+from security.keyfile import KeyFile, make_missing
 from security.keystore import KeyRow, KeyStore, Wrapped
-
-log: Final = structlog.stdlib.get_logger(__name__)
 
 KEY_BYTES: Final = 32
 _NONCE: Final = 12
@@ -111,55 +108,27 @@ class MasterKeys:
             raise MasterError(f"master key {wrapped.master} does not open this key") from None
 
 
-class MasterFile:
-    """Masters in a file that only its owner may read, read again when it is another one than before.
-
-    What was read once stays in use while the file is away or cannot be read: that must not stop what is going on.
-    """
+class MasterFile(KeyFile[MasterKeys]):
+    """Masters in a file. Everything raises MasterError."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp: tuple[int, ...] = ()
-        self._held: MasterKeys | None = None
-        self._is_away = False
+        super().__init__(path, MasterKeys.parse, MasterError)
 
     @classmethod
     def made(cls, path: Path) -> Self:
         """The same, with a first master where there is no file."""
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with locked(path):
-                if not path.exists():
-                    replace_file(path, MasterKeys.new().dump())
+        make_missing(path, MasterKeys.new)
         return cls(path)
 
     @property
-    def keys(self) -> MasterKeys:
-        """As the file holds them, or held them when it could last be read. Raises MasterError where it never could."""
-        try:
-            found = self._path.stat()
-            stamp = (found.st_ino, found.st_mtime_ns, found.st_mode)
-            if self._held is None or stamp != self._stamp:
-                self._held, self._stamp = self._read(), stamp
-        except (OSError, MasterError) as error:
-            if self._held is None:
-                raise self._error(error) from None
-            if not self._is_away:  # it is asked for at every key
-                log.warning("master_keys_cannot_be_read", reason=str(self._error(error)))
-            self._is_away = True
-        else:
-            self._is_away = False
-        return self._held
-
-    @property
     def primary(self) -> str:
-        return self.keys.primary
+        return self.held.primary
 
     async def wrap(self, key: bytes, context: bytes) -> Wrapped:
-        return await self.keys.wrap(key, context)
+        return await self.held.wrap(key, context)
 
     async def unwrap(self, wrapped: Wrapped, context: bytes) -> bytes:
-        return await self.keys.unwrap(wrapped, context)
+        return await self.held.unwrap(wrapped, context)
 
     def add(self) -> str:
         """Adds a master that wraps nothing yet; its id. Where hosts have copies of the file, it goes to all of them now."""
@@ -188,22 +157,6 @@ class MasterFile:
             return replace(held, keys={name: key for name, key in held.keys.items() if name != master})
 
         self._change(change)
-
-    def _change(self, change: Callable[[MasterKeys], MasterKeys]) -> None:
-        try:
-            with locked(self._path):  # of two masters that are added at once, neither may be lost
-                replace_file(self._path, change(self._read()).dump())
-        except (OSError, MasterError) as error:
-            raise self._error(error) from None
-
-    def _read(self) -> MasterKeys:
-        if self._path.stat().st_mode & 0o077:
-            raise MasterError("others may read it: chmod 600, then rotate")
-        return MasterKeys.parse(self._path.read_bytes())
-
-    def _error(self, error: OSError | MasterError) -> MasterError:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        return MasterError(f"{self._path}: {said}")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, Self, cast
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from files import locked, replace_file
+from security.keyfile import KeyFile, make_missing
 from security.master import KEY_BYTES
 
 _NAME: Final = b"jiesu/1/namespace name"
@@ -128,38 +128,17 @@ class Keyring(Protocol):
         ...
 
 
-class NamespaceFile:
-    """Keys in a file that only its owner may read, read again when it is another one than before.
-
-    What was read once stays in use while the file is away or cannot be read: that must not stop what is going on.
-    """
+class NamespaceFile(KeyFile[NamespaceKeys]):
+    """Namespace keys in a file. Everything raises NamespaceError."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp: tuple[int, ...] = ()
-        self._held: NamespaceKeys | None = None
+        super().__init__(path, NamespaceKeys.parse, NamespaceError)
 
     @classmethod
     def made(cls, path: Path) -> Self:
         """The same, with a first key where there is no file."""
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with locked(path):
-                if not path.exists():
-                    replace_file(path, NamespaceKeys.new().dump())
+        make_missing(path, NamespaceKeys.new)
         return cls(path)
-
-    @property
-    def held(self) -> NamespaceKeys:
-        try:
-            found = self._path.stat()
-            stamp = (found.st_ino, found.st_mtime_ns, found.st_mode)
-            if self._held is None or stamp != self._stamp:
-                self._held, self._stamp = self._read(), stamp
-        except (OSError, NamespaceError) as error:
-            if self._held is None:
-                raise self._error(error) from None
-        return self._held
 
     def add(self) -> str:
         """Adds a key that encrypts nothing yet; its id. Where hosts have copies of the file, it goes to all of them now."""
@@ -180,22 +159,6 @@ class NamespaceFile:
     def retire(self, name: str) -> None:
         """Takes a key away for good, once Temporal has forgotten all that it encrypted. Raises NamespaceError."""
         self._change(lambda keys: keys.retired(name))
-
-    def _change(self, change: Callable[[NamespaceKeys], NamespaceKeys]) -> None:
-        try:
-            with locked(self._path):  # of two keys that are added at once, neither may be lost
-                replace_file(self._path, change(self._read()).dump())
-        except (OSError, NamespaceError) as error:
-            raise self._error(error) from None
-
-    def _read(self) -> NamespaceKeys:
-        if self._path.stat().st_mode & 0o077:
-            raise NamespaceError("others may read it: chmod 600, then rotate")
-        return NamespaceKeys.parse(self._path.read_bytes())
-
-    def _error(self, error: OSError | NamespaceError) -> NamespaceError:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        return NamespaceError(f"{self._path}: {said}")
 
 
 def _id(mark: bytes, key: bytes) -> str:

@@ -175,7 +175,7 @@ def test_master_keys_rotate_and_every_issue_stays_readable(home: Path) -> None:
     assert "1 keys of issues" in run("master", "rotate", file, second).stdout
     assert "0 keys of issues" in run("master", "rotate", file, second).stdout
     run("master", "remove", file, first)
-    assert set(MasterFile(file).keys.keys) == {second}
+    assert set(MasterFile(file).held.keys) == {second}
     assert asyncio.run(opened(sealed)) == b"picture"
 
 

@@ -91,7 +91,10 @@ async def test_an_issue_is_not_found_by_its_words_any_more(database: Database):
 
 
 async def test_of_an_issue_that_is_not_there_nothing_is_forgotten(database: Database):
+    other = await closed(database, description="厨房漏水")
     await database.transact(lambda session: erasures.forget(session, "nowhere"))
+    async with database.read() as session:
+        assert [row.id for row in (await list_issues(session, Filters(q="漏水"))).items] == [other.id]
 
 
 async def test_what_is_under_no_key_is_known(database: Database):

@@ -131,7 +131,7 @@ async def test_masters_follow_each_other(store: KeyStore, tmp_path: Path) -> Non
     assert (await rewrap_all(masters, store)).moved == 1
     await masters.remove(old, store)
     assert await Vault(store, MasterFile(tmp_path / "master.json")).open_body("issue-1", sealed) == PLAN
-    assert replace(masters.keys).primary == new
+    assert replace(masters.held).primary == new
 
 
 async def test_what_belongs_to_another_issue_is_not_opened(store: KeyStore) -> None:
@@ -152,7 +152,7 @@ async def test_the_longest_text_that_may_be_sent_can_be_read_again(store: KeySto
 async def test_masters_that_were_read_stay_in_use_while_their_file_is_away(tmp_path: Path) -> None:
     path, away = tmp_path / "master.json", tmp_path / "away.json"
     masters = MasterFile.made(path)
-    held = masters.keys
+    held = masters.held
     wrapped = await masters.wrap(b"k" * 32, b"issue-1")
     path.rename(away)
     with capture_logs() as lines:
@@ -160,22 +160,22 @@ async def test_masters_that_were_read_stay_in_use_while_their_file_is_away(tmp_p
             assert await masters.unwrap(wrapped, b"issue-1") == b"k" * 32
         path.write_text("{")
         path.chmod(0o600)
-        assert masters.keys == held
-    assert [(line["event"], line["log_level"]) for line in lines] == [("master_keys_cannot_be_read", "warning")]
+        assert masters.held == held
+    assert [(line["event"], line["log_level"]) for line in lines] == [("keys_cannot_be_read", "warning")]
     assert str(path) in lines[0]["reason"]
     for change in (masters.add, lambda: masters.promote(held.primary)):
         with pytest.raises(MasterError, match=r"master\.json: not "):
             change()
     with pytest.raises(MasterError, match=r"master\.json: not "):
-        _ = MasterFile(path).keys
+        _ = MasterFile(path).held
     path.unlink()
     with pytest.raises(MasterError, match="No such file"):
-        _ = MasterFile(path).keys
+        _ = MasterFile(path).held
     away.rename(path)
     path.chmod(0o644)
-    assert masters.keys == held
+    assert masters.held == held
     with pytest.raises(MasterError, match="others may read it"):
-        _ = MasterFile(path).keys
+        _ = MasterFile(path).held
     path.chmod(0o600)
     added = MasterFile(path).add()
-    assert set(masters.keys.keys) == {held.primary, added}
+    assert set(masters.held.keys) == {held.primary, added}
