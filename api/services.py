@@ -115,11 +115,7 @@ class Services:
         quotas = Quotas(parts.rates, HitStore(parts.database, parts.secret))
         resolver = Resolver(directory, reader, parts.policies, parts.now)
         return cls(
-            door=Doorkeeper(
-                parts.identity, directory, parts.secret, subjects=Rates(parts.rate_per_subject),
-                addresses=Rates(parts.rate_per_address), now=parts.now,
-                sessions=None if parts.session is None else Sessions(parts.session, parts.secret, parts.now),
-            ),
+            door=_door(parts, directory),
             directory=directory,
             model=model,
             reader=reader,
@@ -162,6 +158,14 @@ class Services:
         await self.receipts.close()
         await self.access.close()
         await self.readiness.close()
+
+
+def _door(parts: Parts, directory: DirectoryCache) -> Doorkeeper:
+    return Doorkeeper(
+        parts.identity, directory, parts.secret, subjects=Rates(parts.rate_per_subject),
+        addresses=Rates(parts.rate_per_address), now=parts.now,
+        sessions=None if parts.session is None else Sessions(parts.session, parts.secret, parts.now),
+    )  # fmt: skip
 
 
 def _phones(parts: Parts, quotas: Quotas) -> Phones | None:
