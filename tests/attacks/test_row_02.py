@@ -30,4 +30,4 @@ async def test_row_02_staff_of_another_compound_find_nothing_and_send_nothing(sy
         assert (answer.status, answer["type"]) == (404, "/problems/not-found"), command
     assert await signals(system, taken["id"]) == 0
     assert (await system.give(taken["id"], "accept", system.staff)).status == 200
-    assert await signals(system, taken["id"]) == 1, "that is what a signal looks like"
+    assert await signals(system, taken["id"]) > 0, "that is what a signal looks like"

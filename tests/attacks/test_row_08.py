@@ -60,8 +60,11 @@ class Stage:
         return Answer(answer.status_code, answer.json() if is_json else answer.text, answer.headers)
 
     async def post(self, path: str, who: str, **sent: Any) -> Answer:
+        """What becomes of it: sent again with the same key as long as it is queued."""
         headers = {"Idempotency-Key": str(uuid.uuid4()), **self.headers[who], **sent.pop("headers", {})}
-        answer = await self.client.post(path, headers=headers, **sent)
+        async with asyncio.timeout(60):
+            while (answer := await self.client.post(path, headers=headers, **sent)).status_code == 202:
+                await asyncio.sleep(0.1)
         return Answer(answer.status_code, answer.json() if answer.content else None, answer.headers)
 
 
