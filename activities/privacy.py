@@ -1,10 +1,11 @@
 """Erases what people wrote: destroys the keys of issues, on request or when the time for which they are kept is over.
 
-An issue that is still open is erased once it is closed: until then its texts are needed to deal with it.
+An issue that is still open is erased once it is closed: until then its texts are needed to deal with it. What is asked for is
+on record beside the keys too, so that it is done even where one of the two databases was lost or put back from a backup.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
@@ -19,7 +20,7 @@ from db.tables import ErasureRow
 from domain.retention import Retention
 from domain.vocabulary import CATEGORIES
 from domain.wire import truncate
-from security.keystore import KeyStoreDown
+from security.keystore import Doomed, KeyStoreDown
 from security.vault import Vault
 
 REQUEST: Final = "request"
@@ -79,6 +80,10 @@ class Privacy:
     async def retain(self) -> dict[str, Any]:
         """Asks for what has been kept long enough, and erases all that was asked for and can be; the report."""
         now = self._now()
+        try:
+            await self._compare()
+        except KeyStoreDown as error:
+            log.warning("not_compared", error=type(error).__name__)
         limits = {category: self._rules.closed_before(category, now) for category in CATEGORIES}
         while old := await self._outlived(limits):
             await self.ask(old, RETENTION)
@@ -104,7 +109,48 @@ class Privacy:
     async def ask(self, issues: Sequence[str], why: str) -> None:
         """Notes that these are to be erased. Nothing is yet: `carry_out` does it."""
         now = self._now()
-        await self._database.transact(lambda session: erasures.ask(session, issues, why, now))
+        wanted = [Doomed(issue, why, now) for issue in issues]
+        await self._note_asked(wanted)
+        try:
+            await self._vault.doom(wanted)
+        except KeyStoreDown as error:  # the next `retain` notes it there
+            log.warning("not_doomed", issues=len(issues), error=type(error).__name__)
+
+    async def _compare(self) -> None:
+        """Of the two databases, lets each know what only the other one does. Raises KeyStoreDown.
+
+        A read model put back from a backup has not heard of what was asked since, or shows words of what was erased; in
+        a key store that was put back lie keys again that were destroyed.
+        """
+        async for rows in self._asked():
+            await self._vault.doom([Doomed(row.issue, row.why, row.asked_at) for row in rows if row.done_at is None])
+            undone = await self._vault.readable([row.issue for row in rows if row.done_at is not None])
+            if undone:
+                log.warning("erased_again", issues=len(undone))
+                await self._take_back(sorted(undone))
+        after = ""
+        while doomed := await self._vault.doomed(after, BATCH):
+            await self._note_asked(doomed)
+            after = doomed[-1].issue
+            _beat()
+
+    async def _note_asked(self, wanted: Sequence[Doomed]) -> None:
+        rows = [(each.issue, each.why, each.at) for each in wanted]
+        await self._database.transact(lambda session: erasures.ask(session, rows))
+
+    async def _take_back(self, issues: Sequence[str]) -> None:
+        await self._database.transact(lambda session: erasures.undo(session, issues))
+
+    async def _asked(self) -> AsyncIterator[Sequence[ErasureRow]]:
+        after = ""
+        while True:
+            async with self._database.read() as session:
+                rows = await erasures.page(session, after, BATCH)
+            if not rows:
+                return
+            yield rows
+            after = rows[-1].issue
+            _beat()
 
     async def carry_out(self, only: Sequence[str] | None = None) -> Erased:
         """Erases what was asked for and is closed, or of that only these issues.
@@ -124,8 +170,7 @@ class Privacy:
     async def _carry_out(self, done: Erased, waiting: Sequence[tuple[ErasureRow, str]]) -> None:
         gone: dict[str, str] = {}
         for row, category in waiting:
-            if activity.in_activity():
-                activity.heartbeat()
+            _beat()
             try:
                 if await self._erase(row.issue, row.why):
                     gone[row.issue] = category
@@ -158,3 +203,8 @@ class Privacy:
 
     def _now(self) -> datetime:
         return truncate(self._clock())
+
+
+def _beat() -> None:
+    if activity.in_activity():
+        activity.heartbeat()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from activities.privacy import BATCH
 from api import codes, phones
@@ -185,9 +185,9 @@ async def _export(chosen: Settings, issues: Sequence[str]) -> tuple[dict[str, An
 
 async def _erasures(chosen: Settings) -> dict[str, Any]:
     async with opened(chosen) as database, database.read() as session:
-        rows = (await session.scalars(select(ErasureRow))).all()
-    erased: dict[str, int] = {}
-    for row in rows:
-        if row.done_at is not None:
-            erased[row.why] = erased.get(row.why, 0) + 1
-    return {"erased": erased, "waiting": sum(row.done_at is None for row in rows)}
+        done = select(ErasureRow.why, func.count()).where(ErasureRow.done_at.is_not(None)).group_by(ErasureRow.why)
+        erased = dict((await session.execute(done)).all())
+        # After a loss the key store may speak of issues that are on record nowhere else any more: they do not wait.
+        on_record = select(func.count(ErasureRow.issue)).join(IssueRow, IssueRow.id == ErasureRow.issue)
+        waits = on_record.where(ErasureRow.done_at.is_(None))
+        return {"erased": erased, "waiting": await session.scalar(waits)}

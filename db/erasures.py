@@ -1,6 +1,6 @@
 """Which issues are to be erased, and what the read model forgets of one: all by which its texts could be found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import and_, delete, exists, literal, or_, select, tuple_, update
@@ -15,10 +15,12 @@ from domain.events import Reported, load_event
 from domain.personal import Sealed
 
 
-def ask(session: Session, issues: Sequence[str], why: str, now: datetime) -> None:
-    """Notes that these are to be erased; what was asked before stays as it was asked."""
+def ask(session: Session, wanted: Iterable[tuple[str, str, datetime]]) -> None:
+    """Notes which issues are to be erased, why and since when; what was asked before stays as it was asked."""
     insert_missing(
-        session, ErasureRow, [{"issue": each, "why": why, "asked_at": now, "done_at": None} for each in issues]
+        session,
+        ErasureRow,
+        [{"issue": issue, "why": why, "asked_at": at, "done_at": None} for issue, why, at in wanted],
     )
 
 
@@ -36,6 +38,11 @@ def note_done(session: Session, issues: Sequence[str], now: datetime) -> None:
     """Notes that nothing of their texts is left."""
     undone = update(ErasureRow).where(ErasureRow.issue.in_(issues), ErasureRow.done_at.is_(None))
     session.execute(undone.values(done_at=now))
+
+
+def undo(session: Session, issues: Sequence[str]) -> None:
+    """Takes back that it was done: it is done again."""
+    session.execute(update(ErasureRow).where(ErasureRow.issue.in_(issues)).values(done_at=None))
 
 
 def is_sealed(session: Session, issue: str) -> bool:
@@ -65,6 +72,12 @@ async def waiting(
         )
     rows = await session.execute(query.order_by(ErasureRow.asked_at, ErasureRow.issue).limit(most))
     return [(row, category) for row, category in rows]
+
+
+async def page(session: AsyncSession, after: str, most: int) -> Sequence[ErasureRow]:
+    """What was asked for, done or not: the next issues after this one."""
+    query = select(ErasureRow).where(ErasureRow.issue > literal(after, Words())).order_by(ErasureRow.issue)
+    return (await session.scalars(query.limit(most))).all()
 
 
 async def outlived(session: AsyncSession, limits: Mapping[str, datetime], most: int) -> Sequence[str]:

@@ -1,6 +1,7 @@
 """Where the keys of issues lie, wrapped by a master key: in a database of their own, apart from the read model.
 
-A key is made once and never changes; destroyed, it leaves a tombstone, so that no other is ever made for its issue.
+A key is made once and never changes; destroyed, it leaves a tombstone, so that no other is ever made for its issue. Which
+keys are still to be destroyed is on record here too: that outlives the read model.
 Every use is bounded in time, and every statement is a transaction of its own: one that is given up holds no lock.
 """
 
@@ -23,10 +24,12 @@ from sqlalchemy import (
     Table,
     Text,
     column,
+    delete,
     event,
     func,
     make_url,
     select,
+    union_all,
     update,
     values,
 )
@@ -47,9 +50,10 @@ _TRIES: Final = 3
 _CHUNK: Final = 500
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
+_METADATA: Final = MetaData()
 _KEYS: Final = Table(
     "issue_keys",
-    MetaData(),
+    _METADATA,
     Column("issue", Text, primary_key=True),
     Column("wrapped", LargeBinary),
     Column("master", Text),
@@ -57,6 +61,13 @@ _KEYS: Final = Table(
     Column("destroyed_at", Text),
     Column("why", Text),
     CheckConstraint("(destroyed_at IS NULL) = (wrapped IS NOT NULL)", name="key_or_tombstone"),
+)
+_DOOMED: Final = Table(
+    "doomed_keys",
+    _METADATA,
+    Column("issue", Text, primary_key=True),
+    Column("why", Text, nullable=False),
+    Column("asked_at", Text, nullable=False),
 )
 
 
@@ -83,6 +94,15 @@ class KeyRow:
     why: str | None = None
 
 
+@dataclass(frozen=True)
+class Doomed:
+    """An issue whose key was destroyed or is to be, why, and when that was done or asked."""
+
+    issue: str
+    why: str
+    at: datetime
+
+
 class Store(Protocol):
     """What a vault asks of a key store; each raises KeyStoreDown."""
 
@@ -91,6 +111,12 @@ class Store(Protocol):
     async def get(self, issue: str) -> KeyRow | None: ...
 
     async def destroy(self, issue: str, why: str, now: datetime) -> bool: ...
+
+    async def doom(self, wanted: Sequence[Doomed]) -> None: ...
+
+    async def doomed(self, after: str, limit: int) -> Sequence[Doomed]: ...
+
+    async def destroyed(self, issues: Collection[str]) -> Collection[str]: ...
 
     async def close(self) -> None: ...
 
@@ -119,7 +145,7 @@ class KeyStore:
         self._engine: Final = _engine(target.set(drivername=_DRIVERS[backend]), patience)
 
     async def prepare(self) -> None:
-        """Makes the table where there is none."""
+        """Makes the tables where there are none."""
         for left in reversed(range(_TRIES)):
             try:
                 if self._is_sqlite:
@@ -127,7 +153,8 @@ class KeyStore:
                 async with self._connection(_UPKEEP) as connection:
                     if self._is_sqlite:
                         await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-                    await connection.execute(CreateTable(_KEYS, if_not_exists=True))
+                    for table in _METADATA.sorted_tables:
+                        await connection.execute(CreateTable(table, if_not_exists=True))
             except KeyStoreDown:  # of two processes that do it at once, both databases may tell one that it cannot
                 if not left:
                     raise
@@ -139,7 +166,7 @@ class KeyStore:
         """Stores the key unless there is one, or was; returns what there is then. It outlives a power cut."""
         row = {"wrapped": wrapped.data, "master": wrapped.master, "created_at": format_time(now)}
         async with self._connection() as connection:
-            await connection.execute(self._insert({"issue": issue, **row}).on_conflict_do_nothing())
+            await connection.execute(self._insert(_KEYS, {"issue": issue, **row}).on_conflict_do_nothing())
             found = (await connection.execute(select(_KEYS).where(_KEYS.c.issue == issue))).one()
         return _row(found)
 
@@ -155,7 +182,7 @@ class KeyStore:
         """
         stamp = format_time(now)
         tombstone = {"wrapped": None, "master": None, "destroyed_at": stamp, "why": why}
-        insert = self._insert({"issue": issue, "created_at": stamp, **tombstone})
+        insert = self._insert(_KEYS, {"issue": issue, "created_at": stamp, **tombstone})
         statement = insert.on_conflict_do_update(
             index_elements=[_KEYS.c.issue], set_=tombstone, where=_KEYS.c.destroyed_at.is_(None)
         )
@@ -163,16 +190,34 @@ class KeyStore:
             result = await connection.execute(statement)
             if self._is_sqlite:
                 await _scrub(connection)
+            await connection.execute(delete(_DOOMED).where(_DOOMED.c.issue == issue))
         return result.rowcount == 1
 
-    async def destroyed(self, issues: Collection[str]) -> dict[str, KeyRow]:
-        """The tombstones among these issues."""
-        found: dict[str, KeyRow] = {}
-        rest = iter(issues)
-        async with self._connection() as connection:
+    async def doom(self, wanted: Sequence[Doomed]) -> None:
+        """Notes whose keys are to be destroyed; what was noted before stays as it was."""
+        rest = ({"issue": each.issue, "why": each.why, "asked_at": format_time(each.at)} for each in wanted)
+        async with self._connection(_UPKEEP) as connection:
             while chunk := list(islice(rest, _CHUNK)):
-                query = select(_KEYS).where(_KEYS.c.issue.in_(chunk), _KEYS.c.destroyed_at.is_not(None))
-                found |= {row.issue: _row(row) for row in await connection.execute(query)}
+                await connection.execute(self._insert(_DOOMED, chunk).on_conflict_do_nothing())
+
+    async def doomed(self, after: str, limit: int) -> Sequence[Doomed]:
+        """Those whose keys were destroyed or are to be, the next issues after this one."""
+        gone = select(_KEYS.c.issue, _KEYS.c.why, _KEYS.c.destroyed_at.label("at")).where(
+            _KEYS.c.destroyed_at.is_not(None), _KEYS.c.issue > after
+        )
+        asked = select(_DOOMED.c.issue, _DOOMED.c.why, _DOOMED.c.asked_at.label("at")).where(_DOOMED.c.issue > after)
+        async with self._connection(_UPKEEP) as connection:
+            rows = await connection.execute(union_all(gone, asked).order_by("issue").limit(limit))
+            return [Doomed(row.issue, row.why, parse_time(row.at)) for row in rows]
+
+    async def destroyed(self, issues: Collection[str]) -> set[str]:
+        """Those of these issues whose keys are gone."""
+        found: set[str] = set()
+        rest = iter(issues)
+        async with self._connection(_UPKEEP) as connection:
+            while chunk := list(islice(rest, _CHUNK)):
+                query = select(_KEYS.c.issue).where(_KEYS.c.issue.in_(chunk), _KEYS.c.destroyed_at.is_not(None))
+                found |= set((await connection.execute(query)).scalars())
         return found
 
     async def page(self, after: str, limit: int, but: str = "") -> Sequence[KeyRow]:
@@ -219,8 +264,8 @@ class KeyStore:
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise KeyStoreDown(type(error).__name__) from error
 
-    def _insert(self, row: dict[str, Any]) -> "sqlite.Insert | postgresql.Insert":
-        return (sqlite.insert(_KEYS) if self._is_sqlite else postgresql.insert(_KEYS)).values(row)
+    def _insert(self, table: Table, rows: dict[str, Any] | list[dict[str, Any]]) -> "sqlite.Insert | postgresql.Insert":
+        return (sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)).values(rows)
 
 
 class MemoryStore:
@@ -228,6 +273,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._rows: dict[str, KeyRow] = {}
+        self._doomed: dict[str, Doomed] = {}
 
     async def create(self, issue: str, wrapped: Wrapped, now: datetime) -> KeyRow:
         return self._rows.setdefault(issue, KeyRow(issue, wrapped, now))
@@ -240,7 +286,20 @@ class MemoryStore:
         if row is not None and row.destroyed_at is not None:
             return False
         self._rows[issue] = KeyRow(issue, None, row.created_at if row else now, now, why)
+        self._doomed[issue] = Doomed(issue, why, now)
         return True
+
+    async def doom(self, wanted: Sequence[Doomed]) -> None:
+        for each in wanted:
+            self._doomed.setdefault(each.issue, each)
+
+    async def doomed(self, after: str, limit: int) -> Sequence[Doomed]:
+        return sorted((each for each in self._doomed.values() if each.issue > after), key=lambda each: each.issue)[
+            :limit
+        ]
+
+    async def destroyed(self, issues: Collection[str]) -> set[str]:
+        return {issue for issue in issues if (row := self._rows.get(issue)) is not None and row.wrapped is None}
 
     async def close(self) -> None:
         pass

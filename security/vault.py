@@ -11,7 +11,7 @@ import math
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Self, TypeVar
@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from domain.personal import Personal, Sealed, change_personal
-from security.keystore import KeyRow, KeyStoreDown, MemoryStore, Store, Wrapped
+from security.keystore import Doomed, KeyRow, KeyStoreDown, MemoryStore, Store, Wrapped
 from security.master import KEY_BYTES, Kms, MasterError, MasterKeys
 
 T = TypeVar("T")
@@ -209,6 +209,18 @@ class Vault:
             return await self._store.destroy(issue, why, now)
         finally:
             self.forget(issue)
+
+    async def doom(self, wanted: Sequence[Doomed]) -> None:
+        """Notes beside the keys whose texts are to be erased. Raises KeyStoreDown."""
+        await self._store.doom(wanted)
+
+    async def doomed(self, after: str, limit: int) -> Sequence[Doomed]:
+        """What was erased or is to be, the next issues after this one. Raises KeyStoreDown."""
+        return await self._store.doomed(after, limit)
+
+    async def readable(self, issues: Collection[str]) -> set[str]:
+        """Those of these issues whose keys were not destroyed. Raises KeyStoreDown."""
+        return set(issues) - set(await self._store.destroyed(issues))
 
     async def close(self) -> None:
         """Gives up the connections to the store."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from structlog.testing import capture_logs
 
 from activities.pictures import StoredPictures
@@ -291,6 +291,71 @@ async def test_while_somebody_reads_the_file_it_is_not_noted_as_done(
         assert [line["event"] for line in logs] == ["not_scrubbed"]
         done = await privacy.carry_out()
     assert (done.erased, done.failed) == ([story.id], 0)
+    assert await place.state(story) == "erased"
+
+
+# One of the two databases was lost, or put back from a backup
+
+
+async def test_a_read_model_that_was_lost_learns_again_what_was_asked_for(place: Place) -> None:
+    gone, unfinished, other = await place.issue(), await place.issue(days=None), await place.issue(days=1)
+    privacy = place.privacy()
+    await privacy.ask([gone.id, unfinished.id], "person")
+    await privacy.carry_out()
+    await place.database.transact(lambda session: session.execute(delete(ErasureRow)))
+    assert await place.rows() == {}
+    await privacy.retain()
+    assert await place.rows() == {gone.id: ("person", True), unfinished.id: ("person", False)}
+    await store(place.database, unfinished, unfinished.until_closed())
+    assert (await privacy.retain())["erased"] == 1
+    assert [await place.state(each) for each in (gone, unfinished, other)] == ["erased", "erased", "whole"]
+
+
+async def test_a_read_model_from_before_shows_its_words_no_more(place: Place) -> None:
+    story = await place.issue()
+    await place.keys.destroy(story.id, REQUEST, NOW)
+    assert await place.state(story) != "erased"
+    assert (await place.privacy().retain())["erased"] == 1
+    assert await place.state(story) == "erased"
+
+
+async def test_in_a_key_store_from_before_what_was_destroyed_is_destroyed_again(place: Place) -> None:
+    story, asked = await place.issue(), await place.issue(days=None)
+    await place.keys.close()
+    file = place.folder / "keys.db"
+    before = file.read_bytes()
+    privacy = place.privacy()
+    await privacy.ask([story.id, asked.id], REQUEST)
+    await privacy.carry_out()
+    assert await place.state(story) == "erased"
+    await place.keys.close()
+    file.write_bytes(before)
+    place.vault.forget(story.id)
+    assert (await place.vault.key_for(story.id, make=False)).issue == story.id, "it is back"
+    with capture_logs() as logs:
+        assert (await privacy.retain())["erased"] == 1
+    assert {"event": "erased_again", "issues": 1, "log_level": "warning"} in logs
+    assert await place.state(story) == "erased"
+    assert [(each.issue, each.why) for each in await place.keys.doomed("", 9)] == sorted(
+        [(story.id, REQUEST), (asked.id, REQUEST)]
+    )
+
+
+async def test_with_either_away_the_other_does_what_it_can(place: Place) -> None:
+    story = await place.issue()
+    await place.keys.close()
+    file = place.folder / "keys.db"
+    file.rename(place.folder / "away")
+    file.mkdir()
+    with capture_logs() as logs:
+        await place.privacy().ask([story.id], REQUEST)
+        assert (await place.privacy().retain())["failed"] == 1
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
+        "not_doomed", "not_compared", "not_erased",
+    ]  # fmt: skip
+    file.rmdir()
+    (place.folder / "away").rename(file)
+    assert (await place.privacy().retain())["erased"] == 1
     assert await place.state(story) == "erased"
 
 

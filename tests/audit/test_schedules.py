@@ -102,7 +102,7 @@ async def test_a_worker_keeps_the_schedules_and_does_what_they_start(tmp_path: P
             story = Story()
             story.description = Sealed(story.id, "bm9ib2R5")  # type: ignore[assignment]
             await store(database, story, [*story.reported(), *story.until_closed()])
-            await database.transact(lambda session: erasures.ask(session, [story.id], "request", story.now))
+            await database.transact(lambda session: erasures.ask(session, [(story.id, "request", story.now)]))
             done = await until_done(client, RETAIN)
             assert done == {"erased": 1, "by_category": {"leak": 1}, "failed": 0, "unsealed": 0, "accesses": 0}
 

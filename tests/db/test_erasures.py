@@ -35,7 +35,7 @@ async def opened(database: Database, **options: object) -> Story:
 
 
 async def ask(database: Database, *stories: Story, why: str = "request", at=START) -> None:
-    await database.transact(lambda session: erasures.ask(session, [story.id for story in stories], why, at))
+    await database.transact(lambda session: erasures.ask(session, [(story.id, why, at) for story in stories]))
 
 
 async def waiting(database: Database, most: int = 10, only: list[str] | None = None) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from devserver import find_temporal
 from support import compose
 from support.containers import PATIENCE, Container, Host, replicas
 from support.deployment import psql
@@ -211,10 +212,15 @@ async def test_a_lost_key_store_comes_back_and_what_was_erased_since_is_erased_a
     assert ask(host, *is_there) == [False]
     documented(host, "pg_restore", dump)
     assert ask(host, *is_there) == [True]
-    [update] = re.findall(r'--command="(UPDATE erasures [^"]*)"', OPERATIONS)
-    ask(host, "jiesu", update.partition(" WHERE ")[0] + " WHERE issue = %s RETURNING issue", issue["id"])
-    assert "1 issues erased" in api.run("privacy", "erase", "--issue", issue["number"], "--yes")
-    assert ask(host, *is_there) == [False]
+    triggers = {
+        line.partition("temporal-namespace ")[2] for line in OPERATIONS.splitlines() if "schedule trigger" in line
+    }
+    [trigger], given = triggers, host.service("temporal-namespace")["environment"]
+    temporal = [find_temporal(), *trigger.split(), "--address", host.temporal]
+    subprocess.run(temporal, env=given, capture_output=True, check=True)
+    async with asyncio.timeout(PATIENCE):
+        while ask(host, *is_there) != [False]:
+            await asyncio.sleep(0.2)
     for line in re.findall(r"^.*exec keystore psql .*$", OPERATIONS, re.MULTILINE):
         statements = re.findall(r'--command="([^"]*)"', line)
         url = host.database.set(drivername="postgresql", database="jiesu_keys").render_as_string(hide_password=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import domain.commands as c
 from api.models import LONGEST_TEXT
 from domain.commands import ContactDetails
 from domain.personal import Sealed
-from security.keystore import KeyStore, KeyStoreDown
+from security.keystore import Doomed, KeyStore, KeyStoreDown, MemoryStore
 from security.master import MasterError, MasterFile, MasterKeys, rewrap_all
 from security.vault import ERASED, FRESH, UNREADABLE, Erased, NoKey, Vault
 
@@ -98,6 +98,26 @@ async def test_erased_it_is_gone_for_everybody_and_for_good(store: KeyStore, tmp
             await each.seal_body("issue-1", "command-2", PLAN)
     held = b"".join(file.read_bytes() for file in _files(tmp_path))
     assert row.wrapped.data not in held
+
+
+@pytest.mark.parametrize("kind", [KeyStore, MemoryStore])
+async def test_what_is_doomed_stays_on_record_until_it_is_destroyed_and_after(
+    kind: type[KeyStore | MemoryStore], store: KeyStore
+) -> None:
+    keys = store if kind is KeyStore else MemoryStore()
+    vault, later = Vault(keys, MasterKeys.new()), NOW + timedelta(days=1)
+    await vault.key_for("issue-2", make=True)
+    await vault.doom([Doomed("issue-1", "request", NOW), Doomed("issue-2", "request", NOW)])
+    await vault.doom([Doomed("issue-2", "other", later), Doomed("issue-3", "other", later)])
+    assert await vault.readable(["issue-1", "issue-2"]) == {"issue-1", "issue-2"}
+    assert await vault.erase("issue-2", "request", later)
+    assert await vault.readable(["issue-1", "issue-2", "issue-9"]) == {"issue-1", "issue-9"}
+    one, two, three = await vault.doomed("", 9)
+    assert one == Doomed("issue-1", "request", NOW)
+    assert two == Doomed("issue-2", "request", later)
+    assert three == Doomed("issue-3", "other", later)
+    assert list(await vault.doomed("issue-1", 1)) == [two]
+    assert list(await vault.doomed("issue-3", 9)) == []
 
 
 async def test_without_its_key_nothing_is_made_up(store: KeyStore) -> None:
