@@ -18,9 +18,12 @@ from domain.events import event_digest
 
 @dataclass
 class Rebuilt:
-    """How many issues were derived, and each difference that was found, in words."""
+    """How many issues there are, how many of them were left alone since their histories could not be read, and each
+    difference that was found, in words.
+    """
 
     issues: int = 0
+    unread: int = 0
     differences: list[str] = field(default_factory=list[str])
 
 
@@ -36,6 +39,7 @@ async def rebuild(client: Client, database: Database, now: datetime) -> Rebuilt:
         try:
             derived = await derive(issue, await runs_of(client, issue))
         except HistoryError as error:
+            report.unread += 1
             report.differences.append(str(error))
             continue
         async with database.write() as session:

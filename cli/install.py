@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -122,10 +123,10 @@ async def import_directory(settings: Settings, folder: Path) -> dict[str, int]:
 
 
 async def rebuild_all(settings: Settings) -> dict[str, Any]:
-    """``{issues, differences}`` after refilling the read model from the histories."""
+    """``{issues, unread, differences}`` after refilling the read model from the histories."""
     async with opened(settings) as database:
         client = await connect(settings, timeout=10.0, converter=open_converter(settings))
         if client is None:
             raise Failure(f"no Temporal at {settings.address}")
         report = await rebuild(client, database, truncate(datetime.now(UTC)))
-    return {"issues": report.issues, "differences": report.differences}
+    return asdict(report)

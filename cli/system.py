@@ -140,8 +140,10 @@ def rebuild(as_json: Json = False) -> None:
     report = run(rebuild_all(settings()))
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False))
-        return
-    for line in report["differences"]:
-        typer.echo(line)
-    seconds = (datetime.now(UTC) - began).total_seconds()
-    typer.echo(f"{report['issues']} issues, {len(report['differences'])} differences, {seconds:.1f} s")
+    else:
+        for line in report["differences"]:
+            typer.echo(line)
+        seconds = (datetime.now(UTC) - began).total_seconds()
+        typer.echo(f"{report['issues']} issues, {len(report['differences'])} differences, {seconds:.1f} s")
+    if report["unread"]:
+        raise Failure(f"{report['unread']} of {report['issues']} could not be read and were left as they were")

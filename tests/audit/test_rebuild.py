@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
 from activities.contract import PREFIX, TASK_QUEUE, Start
+from api.temporal import encrypting
 from audit.history import Derived, derive, issues_of, runs_of
 from audit.rebuild import Rebuilt, rebuild
 from db import queries
@@ -34,6 +35,7 @@ from domain.commands import Accept
 from domain.events import event_digest
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
+from security.keys import Keys
 from support.golden import PLACE, play, start_issue
 from support.scenarios import RESIDENT
 from support.stories import PROPERTY, Story, store
@@ -226,3 +228,20 @@ async def test_events_on_their_way_are_left_to_their_workflow(tmp_path: Path, da
                     await asyncio.sleep(0.1)
         assert await number(database, OutboxRow) > 0
     await nowhere.close()
+
+
+async def test_what_cannot_be_read_is_counted_and_left_as_it_is(tmp_path: Path, database: Database) -> None:
+    async with server(tmp_path) as client:
+        here, elsewhere = (encrypting(client, Keys.ephemeral().converter) for _ in range(2))
+        await start_issue(here, "ours")
+        async with build(elsewhere, database):
+            await start_issue(elsewhere, "theirs")
+            async with asyncio.timeout(60):
+                while not await number(database, EventRow, EventRow.issue == "theirs"):
+                    await asyncio.sleep(0.1)
+        before = await rows(database)
+        report = await rebuilt(here, database)
+        assert (report.issues, report.unread) == (2, 1)
+        (said,) = report.differences
+        assert said.startswith("issue theirs: ")
+        assert await rows(database) == before

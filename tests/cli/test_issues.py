@@ -328,3 +328,16 @@ def test_small_words() -> None:
     assert said({"data": {"handler": {"code": "demo-property", "kind": "company"}}}) == "demo-property"
     assert said({"data": {}}) == ""
     assert issubclass(Refusal, Failure)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_rebuild_that_could_not_read_everything_has_failed(
+    options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def rebuild_all(_: Settings) -> dict[str, Any]:
+        return {"issues": 3, "unread": 2, "differences": ["issue x: cannot be decrypted"]}
+
+    monkeypatch.setattr("cli.install.rebuild_all", rebuild_all)
+    result = CliRunner().invoke(app, ["rebuild", *options])
+    assert str(result.exception) == "2 of 3 could not be read and were left as they were"
+    assert "issue x: cannot be decrypted" in result.stdout

@@ -212,12 +212,7 @@ async def test_a_lost_key_store_comes_back_and_what_was_erased_since_is_erased_a
     assert ask(host, *is_there) == [False]
     documented(host, "pg_restore", dump)
     assert ask(host, *is_there) == [True]
-    triggers = {
-        line.partition("temporal-namespace ")[2] for line in OPERATIONS.splitlines() if "schedule trigger" in line
-    }
-    [trigger], given = triggers, host.service("temporal-namespace")["environment"]
-    temporal = [find_temporal(), *trigger.split(), "--address", host.temporal]
-    subprocess.run(temporal, env=given, capture_output=True, check=True)
+    retain(host)
     async with asyncio.timeout(PATIENCE):
         while ask(host, *is_there) != [False]:
             await asyncio.sleep(0.2)
@@ -236,6 +231,17 @@ def documented(host: Host, program: str, given: bytes = b"") -> bytes:
     assert path
     where = f"--host={host.database.query['host']}"
     return subprocess.run([path, where, *arguments], input=given, capture_output=True, check=True).stdout
+
+
+def retain(host: Host) -> None:
+    """Has erased what is to be, as docs/operations.md says."""
+    [line] = {
+        line.partition("temporal-namespace ")[2] for line in OPERATIONS.splitlines() if "schedule trigger" in line
+    }
+    given = host.service("temporal-namespace")["environment"]
+    subprocess.run(
+        [find_temporal(), *line.split(), "--address", host.temporal], env=given, capture_output=True, check=True
+    )
 
 
 def ask(host: Host, database: str, query: str, *values: str) -> list[Any]:
