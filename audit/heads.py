@@ -27,7 +27,7 @@ from audit.log import Kept
 from audit.log_check import Trust, check_head, check_log, published
 from audit.merkle import Tree
 from audit.notes import Head, NoteError
-from audit.roots import publish_roots
+from audit.roots import publish_roots, statements
 from db import outbox
 from db.alarms import put_alarm_once
 from db.engine import Database
@@ -127,6 +127,7 @@ async def publish(database: Database, keyring: Keyring, outlets: Outlets, now: d
     # One that was signed, but not put outside before the process was killed.
     await asyncio.to_thread(_export, keyring, known, outlets.folder)
     await asyncio.to_thread(publish_roots, keyring, outlets.folder, outlets.roots(), at)
+    roots = await asyncio.to_thread(statements, outlets.folder)
     outside = await asyncio.to_thread(published, outlets.folder)
     _must_hold(check_log(leaves, [each.note for each in known], outside, trust))
     head = Head(keyring.name, len(tree), tree.root(), at)
@@ -134,7 +135,7 @@ async def publish(database: Database, keyring: Keyring, outlets: Outlets, now: d
         if (each.size, each.at) == (head.size, head.at):
             return each
     kept = Kept(head.size, head.at, head.root, keyring.sign(head))
-    await database.transact(lambda session: _keep(session, head, kept, outlets.recipients, now))
+    await database.transact(lambda session: _keep(session, head, kept, roots, outlets.recipients, now))
     await asyncio.to_thread(_export, keyring, [kept], outlets.folder)
     log.info("head.published", size=kept.size, root=kept.root.hex())
     return kept
@@ -145,9 +146,11 @@ def _must_hold(findings: Iterable[Finding]) -> None:
         raise UnfitError("; ".join(map(str, found[:_TOLD])))
 
 
-def _keep(session: Session, head: Head, kept: Kept, recipients: Sequence[str], now: datetime) -> None:
+def _keep(
+    session: Session, head: Head, kept: Kept, roots: Sequence[str], recipients: Sequence[str], now: datetime
+) -> None:
     merkle_log.keep_head(session, head, kept.note)
-    facts = {"size": kept.size, "root": kept.root.hex(), "at": format_time(kept.at), "note": kept.note}
+    facts = {"size": kept.size, "root": kept.root.hex(), "at": format_time(kept.at), "note": kept.note, "roots": roots}
     outbox.tell(session, recipients, TEMPLATE, kept.size, facts, now)
 
 

@@ -31,6 +31,11 @@ def publish_roots(keyring: Keyring, folder: Path, roots: Iterable[str], now: dat
         put_new(path, sign_text(f"{keyring.name}\nroot {root}\ntime {format_time(at)}\n", [signer]).encode())
 
 
+def statements(folder: Path) -> list[str]:
+    """What was told of roots there, as it was signed, for those who keep it elsewhere. Raises OSError."""
+    return [path.read_text("utf-8") for path in sorted((folder / FOLDER).glob("*.txt"))]
+
+
 def read_roots(folder: Path, trust: Trust | None) -> tuple[Mapping[str, datetime], list[Finding]]:
     """The roots that were told, and since when, with whatever is wrong with what lies there."""
     told: dict[str, datetime] = {}

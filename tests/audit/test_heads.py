@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from audit.heads import DailyHead, Outlets, UnfitError, publish
 from audit.keyring import FIRST, ROTATIONS, Keyring
 from audit.log_check import Trust, check_log, published
 from audit.notes import parse, signed_by, split
+from audit.roots import read_roots
 from db.engine import Database
 from db.tables import AlarmRow, HeadRow, NoticeRow, OutboxRow, SealRow
 from support.archiving import files, now
@@ -82,11 +84,31 @@ async def test_each_day_has_a_head_outside(database: Database, keys: Path, outle
     assert [(row.template, row.to_org) for row in rows] == [("head", "demo-street"), ("head", "demo-community")] * 3
     assert rows[-1].payload["note"] == newest.note
     assert rows[-1].payload["root"] == newest.root.hex()
+    assert rows[-1].payload["roots"] == []
     assert await alarms(database) == []
     await Deliverer(database, TableGateway(database)).deliver_pending()
     async with database.read() as session:
         told = (await session.scalars(select(NoticeRow).order_by(NoticeRow.id))).all()
     assert [(row.to_org, row.payload["size"]) for row in told][-2:] == [("demo-street", 3), ("demo-community", 3)]
+
+
+async def test_who_keeps_heads_is_sent_what_was_told_of_roots(
+    database: Database, keys: Path, outlets: Outlets, tmp_path: Path
+) -> None:
+    roots, at = ["A" * 43], now() - DAY
+    outlets = replace(outlets, roots=lambda: roots)
+    await seal_day(database, keys, outlets, at)
+    roots[:] = ["B" * 43]
+    await seal_day(database, keys, outlets, at + DAY)
+    async with database.read() as session:
+        sent = (await session.scalars(select(OutboxRow).order_by(OutboxRow.id))).all()[-1].payload["roots"]
+    kept = tmp_path / "kept" / "roots"
+    kept.mkdir(parents=True)
+    for root, statement in zip(("A" * 43, "B" * 43), sent, strict=True):
+        (kept / f"{root}.txt").write_text(statement, "utf-8")
+    assert read_roots(kept.parent, Trust.beside(outlets.folder)) == (
+        {"A" * 43: at.replace(microsecond=0), "B" * 43: (at + DAY).replace(microsecond=0)}, [],
+    )  # fmt: skip
 
 
 async def test_what_is_published_is_never_written_again(database: Database, keys: Path, outlets: Outlets) -> None:
