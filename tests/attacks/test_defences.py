@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.defences import ATTACKS, PATCHES, ROOT, Copies, Run, module, patch
+from support.defences import ATTACKS, NAMES, PATCHES, ROOT, Copies, Run, module, must_fail, patch, row_of
 
 ROWS = tuple(f"{number:02}" for number in range(1, 33))
 MISSING = frozenset[str]()
@@ -28,22 +28,23 @@ def described() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Run]]]:
-    """The runs of all rows that this session asks for; they go on beside one another."""
+    """The runs of all patches that this session asks for; they go on beside one another."""
     asked = {item.name for item in request.session.items}
     copies = Copies(tmp_path_factory.mktemp("defences"))
     yield copies.submit(
-        [row for row in PATCHED if f"{test_without_its_defence_the_attack_succeeds.__name__}[{row}]" in asked]
+        [name for name in PATCHED if f"{test_without_its_defence_the_attack_succeeds.__name__}[{name}]" in asked]
     )
     copies.close()
 
 
-@pytest.mark.parametrize("row", PATCHED)
-def test_without_its_defence_the_attack_succeeds(runs: dict[str, Future[Run]], row: str) -> None:
-    run = runs[row].result()
+@pytest.mark.parametrize("name", PATCHED)
+def test_without_its_defence_the_attack_succeeds(runs: dict[str, Future[Run]], name: str) -> None:
+    run = runs[name].result()
     assert run.code == 1, run.output
     assert re.search(r"\b[1-9][0-9]* failed\b", run.output), run.output
     assert not re.search(r"\b[1-9][0-9]* errors?\b", run.output), run.output
     assert not BROKEN.search(run.output), run.output
+    assert [test for test in must_fail(name) if not run.failed(test)] == [], run.output
 
 
 def test_every_attack_has_a_test_a_patch_and_a_line() -> None:
@@ -53,7 +54,16 @@ def test_every_attack_has_a_test_a_patch_and_a_line() -> None:
 
 def test_nothing_stands_beside_the_rows() -> None:
     assert {path.stem for path in ATTACKS.glob("test_row_*.py")} <= {f"test_row_{row}" for row in ROWS}
-    assert set(PATCHED) <= set(ROWS)
+    assert all(NAMES.fullmatch(name) for name in PATCHED)
+    assert {row_of(name) for name in PATCHED} <= set(ROWS)
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_a_patch_of_one_answer_among_several_names_what_fails_without_it(name: str) -> None:
+    tests = re.findall(r"^(?:async )?def (test_\w+)", module(row_of(name)).read_text("utf-8"), re.MULTILINE)
+    named = must_fail(name)
+    assert bool(named) == (name != row_of(name))
+    assert {test.partition("[")[0] for test in named} <= set(tests)
 
 
 def test_each_line_names_what_there_is() -> None:

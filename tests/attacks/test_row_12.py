@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio.client import WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
@@ -18,6 +19,7 @@ from calendars import load_all
 from domain.commands import Accept, Actor, Authority, Command, calendar_command_id
 from domain.issue import RULES_VERSION
 from domain.pins import pins_digest
+from domain.policy import Policy
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
 from security.keys import Keys
@@ -80,9 +82,7 @@ async def test_row_12_a_signal_around_the_api_is_rejected(system: System, forge:
     taken = await system.report()
     issue, before = taken["id"], await state(system, taken["id"])
     await signal(system.temporal, issue, "accept", forge(system, issue, before["root"]))
-    timeline = await system.until(
-        f"/v1/issues/{issue}/timeline", system.staff, lambda found: found["events"][-1]["kind"] == "rejected_signal"
-    )
+    timeline = await system.until(f"/v1/issues/{issue}/timeline", system.staff, lambda found: len(found["events"]) > 2)
     assert [event["kind"] for event in timeline["events"]] == ["reported", "dispatched", "rejected_signal"]
     assert (await system.get(f"/v1/issues/{issue}", system.staff))["status"] == "dispatched"
     given = await system.give(issue, "accept", system.staff)
@@ -119,7 +119,7 @@ async def test_row_12_a_state_that_continues_no_run_is_nobodys(system: System) -
         "Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
     )  # fmt: skip
-    assert "forged" in await asyncio.wait_for(forged.result(), 20)
+    assert "forged" in await end_of(forged)
     with contextlib.suppress(RPCError):
         await signal(system.temporal, issue, "accept", command())
     assert [each["kind"] for each in (await system.get(f"/v1/issues/{issue}/timeline", system.staff))["events"]] == [
@@ -147,21 +147,40 @@ async def test_row_12_a_forged_signal_takes_no_place_of_a_genuine_one(system: Sy
     assert given["id"] in {each["command_id"] for each in events}
 
 
+def report_under(policy: Policy) -> dict[str, Any]:
+    body = {"number": "JS-FORGE-D0000", "place": PLACE, "category": "leak", "description": "不存在的事"}
+    body["pins"] = pins_digest(policy, (), RULES_VERSION)
+    return {
+        "id": str(uuid.uuid4()), "at": format_time(truncate(datetime.now(UTC))), "body": body,
+        "actor": {"person": "anonymous", "role": "resident"},
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("forge", [nothing, own_root])
 async def test_row_12_a_start_around_the_api_comes_to_nothing(
     system: System, forge: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
     issue, policy = uuid.uuid4().hex[:26], load_pack("demo")
-    body = {"number": "JS-FORGE-D0000", "place": PLACE, "category": "leak", "description": "不存在的事"}
-    body["pins"] = pins_digest(policy, (), RULES_VERSION)
-    report = {
-        "id": str(uuid.uuid4()), "at": format_time(truncate(datetime.now(UTC))), "body": body,
-        "actor": {"person": "anonymous", "role": "resident"},
-    }  # fmt: skip
-    start = Start(issue, dump(policy), [], RULES_VERSION, forge(report))
+    start = Start(issue, dump(policy), [], RULES_VERSION, forge(report_under(policy)))
     handle = await system.temporal.start_workflow("Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE)
-    assert "forged" in await asyncio.wait_for(handle.result(), 20)
+    assert "forged" in await end_of(handle)
     assert (await system.get(f"/v1/issues/{issue}", system.street)).status == 404
+
+
+async def test_row_12_what_was_signed_for_one_policy_begins_under_no_other(system: System) -> None:
+    issue, policy, other, signer = uuid.uuid4().hex[:26], load_pack("demo"), load_pack("52022"), system.keys.signer
+    report = report_under(policy)
+    signed = signer.sign(signer.root, issue, "report", {**report, "body": {**report["body"], "root": signer.root}})
+    start = Start(issue, dump(other), [], RULES_VERSION, signed)
+    handle = await system.temporal.start_workflow("Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE)
+    assert "forged" in await end_of(handle)
+
+
+async def end_of(handle: WorkflowHandle[Any, Any]) -> str:
+    """What a run says that ends at once; nothing where it was taken for an issue, and goes on."""
+    if (await handle.query("snapshot"))["state"] is not None:
+        return ""
+    return str(await asyncio.wait_for(handle.result(), 20))
 
 
 async def state(system: System, issue: str) -> dict[str, Any]:
