@@ -37,7 +37,7 @@ async def test_row_13_somebody_else_with_the_key_finds_nothing(system: System) -
         assert (await system.get(f"/v1/commands/{given['command_id']}", other)).status == 404
     assert (await system.get(f"/v1/commands/{given['command_id']}", system.staff)).status == 200
     colleague = system.token("row-13-e", "property", "demo-property")
-    late = await system.send(taken["id"], "accept", colleague, key, note="马上到")
+    late = await system.give(taken["id"], "accept", colleague, key, note="马上到")
     assert (late.status, late.body.get("code")) == (409, "not-now")  # a command of his own, and no repeat
 
 
