@@ -72,7 +72,7 @@ def open_key_store(settings: Settings) -> KeyStore:
 
 
 async def prepare_keys(settings: Settings, *, has_issues: bool) -> None:
-    """Makes the key store's table, and the keys that nobody gives to this installation.
+    """Makes the key store's tables, and the keys that nobody gives to this installation.
 
     Never in the place of one that was lost: with some of them gone, `has_issues` says whether anything needs them.
     Raises SettingsError, KeyStoreDown.

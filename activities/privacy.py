@@ -4,6 +4,7 @@ An issue that is still open is erased once it is closed: until then its texts ar
 on record beside the keys too, so that it is done even where one of the two databases was lost or put back from a backup.
 """
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,16 +16,23 @@ from temporalio import activity
 
 from activities.contract import RETAIN
 from db import access_log, erasures
+from db.alarms import put_alarm_once
 from db.engine import Database
 from db.tables import ErasureRow
 from domain.retention import Retention
 from domain.vocabulary import CATEGORIES
 from domain.wire import truncate
-from security.keystore import Doomed, KeyStoreDown
+from security.keystore import Erasure, KeyStoreDown
 from security.vault import Vault
 
 REQUEST: Final = "request"
 RETENTION: Final = "retention"
+WHY: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
+"""What may stand for a reason: it stays on record, so a word and nothing personal."""
+UNNAMED: Final = "unnamed"
+"""In the place of a reason that is none of these words."""
+DIFFER: Final = "erasures-differ"
+"""The alarm where read model and key store say different things of what was erased or is to be."""
 BATCH: Final = 500
 """Issues that are erased together: then they are noted, whatever becomes of the next ones."""
 
@@ -87,6 +95,7 @@ class Privacy:
         limits = {category: self._rules.closed_before(category, now) for category in CATEGORIES}
         while old := await self._outlived(limits):
             await self.ask(old, RETENTION)
+            _beat()
         done = await self.carry_out()
         done.accesses = await self._purge(now)
         log.info("retained", **done.plain())
@@ -109,7 +118,7 @@ class Privacy:
     async def ask(self, issues: Sequence[str], why: str) -> None:
         """Notes that these are to be erased. Nothing is yet: `carry_out` does it."""
         now = self._now()
-        wanted = [Doomed(issue, why, now) for issue in issues]
+        wanted = [Erasure(issue, why, now) for issue in issues]
         await self._note_asked(wanted)
         try:
             await self._vault.doom(wanted)
@@ -120,23 +129,29 @@ class Privacy:
         """Of the two databases, lets each know what only the other one does. Raises KeyStoreDown.
 
         A read model put back from a backup has not heard of what was asked since, or shows words of what was erased; in
-        a key store that was put back lie keys again that were destroyed.
+        a key store that was put back lie keys again that were destroyed. Where neither was put back somebody has written
+        into one of them, so there is an alarm.
         """
+        learned = again = 0
         async for rows in self._asked():
-            await self._vault.doom([Doomed(row.issue, row.why, row.asked_at) for row in rows if row.done_at is None])
-            undone = await self._vault.readable([row.issue for row in rows if row.done_at is not None])
+            await self._vault.doom([Erasure(row.issue, row.why, row.asked_at) for row in rows if row.done_at is None])
+            undone = await self._vault.not_erased([row.issue for row in rows if row.done_at is not None])
             if undone:
-                log.warning("erased_again", issues=len(undone))
                 await self._take_back(sorted(undone))
-        after = ""
-        while doomed := await self._vault.doomed(after, BATCH):
-            await self._note_asked(doomed)
-            after = doomed[-1].issue
-            _beat()
+            again += len(undone)
+        for source in (self._vault.doomed, self._vault.erased):
+            after = ""
+            while page := await source(after, BATCH):
+                learned += await self._note_asked(page)
+                after = page[-1].issue
+                _beat()
+        if learned or again:
+            now, detail = self._now(), {"learned": learned, "again": again}
+            await self._database.transact(lambda session: put_alarm_once(session, DIFFER, None, detail, now))
 
-    async def _note_asked(self, wanted: Sequence[Doomed]) -> None:
-        rows = [(each.issue, each.why, each.at) for each in wanted]
-        await self._database.transact(lambda session: erasures.ask(session, rows))
+    async def _note_asked(self, wanted: Sequence[Erasure]) -> int:
+        rows = [(each.issue, each.why if WHY.fullmatch(each.why) else UNNAMED, each.at) for each in wanted]
+        return await self._database.transact(lambda session: erasures.ask(session, rows))
 
     async def _take_back(self, issues: Sequence[str]) -> None:
         await self._database.transact(lambda session: erasures.undo(session, issues))

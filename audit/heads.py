@@ -127,7 +127,7 @@ async def publish(database: Database, keyring: Keyring, outlets: Outlets, now: d
     # One that was signed, but not put outside before the process was killed.
     await asyncio.to_thread(_export, keyring, known, outlets.folder)
     await asyncio.to_thread(publish_roots, keyring, outlets.folder, outlets.roots(), at)
-    roots = await asyncio.to_thread(statements, outlets.folder)
+    roots = await asyncio.to_thread(statements, outlets.folder, trust)
     outside = await asyncio.to_thread(published, outlets.folder)
     _must_hold(check_log(leaves, [each.note for each in known], outside, trust))
     head = Head(keyring.name, len(tree), tree.root(), at)

@@ -31,9 +31,10 @@ def publish_roots(keyring: Keyring, folder: Path, roots: Iterable[str], now: dat
         put_new(path, sign_text(f"{keyring.name}\nroot {root}\ntime {format_time(at)}\n", [signer]).encode())
 
 
-def statements(folder: Path) -> list[str]:
+def statements(folder: Path, trust: Trust) -> list[str]:
     """What was told of roots there, as it was signed, for those who keep it elsewhere. Raises OSError."""
-    return [path.read_text("utf-8") for path in sorted((folder / FOLDER).glob("*.txt"))]
+    told, _ = read_roots(folder, trust)
+    return [(folder / FOLDER / f"{root}.txt").read_text("utf-8") for root in told]
 
 
 def read_roots(folder: Path, trust: Trust | None) -> tuple[Mapping[str, datetime], list[Finding]]:

@@ -48,7 +48,7 @@ async def prepare(settings: Settings) -> None:
 
 
 async def prepare_key_store(settings: Settings) -> None:
-    """The table of the key store, and the keys that this installation makes for itself. Raises Failure, SettingsError."""
+    """The tables of the key store, and the keys that this installation makes for itself. Raises Failure, SettingsError."""
     if not (settings.makes_keys or settings.key_store.get_secret_value()):
         raise Failure(f"must be set in a deployment: {variable('key_store')}")
     database = Database(settings.database)
@@ -88,7 +88,11 @@ async def prepare_home(settings: Settings, announce: Callable[[str], None], temp
             announce(
                 "the database holds no issue, but Temporal does: refilling it (cut short, `jiesu rebuild` goes on)"
             )
-            await rebuild(client, database, truncate(datetime.now(UTC)))
+            report = await rebuild(client, database, truncate(datetime.now(UTC)))
+            if report.unread:
+                announce(
+                    f"{report.unread} of {report.issues} issues could not be read: mend that, then run `jiesu rebuild`"
+                )
     finally:
         await database.close()
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from sqlalchemy import func, select
 
-from activities.privacy import BATCH
+from activities.privacy import BATCH, WHY
 from api import codes, phones
 from api.export import export, pictures
 from api.problems import Invalid
@@ -32,7 +31,6 @@ from settings import Settings, SettingsError
 OPERATOR: Final = "operator"
 """Who did it, in the access log: whoever has a terminal here."""
 _PERSON: Final = typer.Option(help="The subject of a resident's token, or the number of a phone that was proved.")
-_WHY: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _ISSUE: Final = typer.Option(help="An issue, by id or number; may be given again and again.")
 
 
@@ -53,7 +51,7 @@ def erase(
     as_json: Json = False,
 ) -> None:
     """Destroy the keys of what a person wrote, or of single issues. Open issues are erased once they are closed."""
-    if not _WHY.fullmatch(why):
+    if not WHY.fullmatch(why):
         raise Failure("--why wants one word in small letters: it stays on record, so nothing personal")
     chosen = settings()
     found = run(_found(chosen, person, issue or []))
@@ -187,7 +185,5 @@ async def _erasures(chosen: Settings) -> dict[str, Any]:
     async with opened(chosen) as database, database.read() as session:
         done = select(ErasureRow.why, func.count()).where(ErasureRow.done_at.is_not(None)).group_by(ErasureRow.why)
         erased = dict((await session.execute(done)).all())
-        # After a loss the key store may speak of issues that are on record nowhere else any more: they do not wait.
-        on_record = select(func.count(ErasureRow.issue)).join(IssueRow, IssueRow.id == ErasureRow.issue)
-        waits = on_record.where(ErasureRow.done_at.is_(None))
+        waits = select(func.count()).select_from(ErasureRow).where(ErasureRow.done_at.is_(None))
         return {"erased": erased, "waiting": await session.scalar(waits)}

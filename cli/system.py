@@ -110,7 +110,7 @@ def directory_import(
 
 
 def db_upgrade() -> None:
-    """Bring the database to the schema of this version, and give the key store its table."""
+    """Bring the database to the schema of this version, and give the key store its tables."""
     from cli.install import prepare_key_store
     from db.upgrade import upgrade
 

@@ -1,27 +1,36 @@
 """Which issues are to be erased, and what the read model forgets of one: all by which its texts could be found."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import and_, delete, exists, literal, or_, select, tuple_, update
+from sqlalchemy import and_, delete, exists, func, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from db import search
-from db.tables import ErasureRow, EventRow, IssueRow, SearchTerm
+from db.tables import ErasureRow, EventRow, IssueRow, SealRow, SearchTerm
 from db.types import UTCDateTime, Words
 from db.upsert import insert_missing
 from domain.events import Reported, load_event
 from domain.personal import Sealed
 
+UNKNOWN: Final = "unknown"
+"""The category of what the read model does not know."""
 
-def ask(session: Session, wanted: Iterable[tuple[str, str, datetime]]) -> None:
-    """Notes which issues are to be erased, why and since when; what was asked before stays as it was asked."""
-    insert_missing(
-        session,
-        ErasureRow,
-        [{"issue": issue, "why": why, "asked_at": at, "done_at": None} for issue, why, at in wanted],
-    )
+
+def ask(session: Session, wanted: Sequence[tuple[str, str, datetime]]) -> int:
+    """Notes which issues are to be erased, why and since when; how many of them nobody had asked for.
+
+    What was asked before stays as it was asked.
+    """
+    query = select(ErasureRow.issue).where(ErasureRow.issue.in_([issue for issue, _, _ in wanted]))
+    known = set(session.scalars(query))
+    new = [
+        {"issue": issue, "why": why, "asked_at": at, "done_at": None} for issue, why, at in wanted if issue not in known
+    ]
+    insert_missing(session, ErasureRow, new)
+    return len(new)
 
 
 def forget(session: Session, issue: str) -> None:
@@ -60,9 +69,14 @@ def is_asked(session: Session, issue: str) -> bool:
 async def waiting(
     session: AsyncSession, most: int, after: ErasureRow | None = None, only: Sequence[str] | None = None
 ) -> Sequence[tuple[ErasureRow, str]]:
-    """What was asked for and can be done, each with its category: closed issues, the oldest wish first, from one on."""
-    ended = and_(IssueRow.id == ErasureRow.issue, IssueRow.closed_at.is_not(None))
-    query = select(ErasureRow, IssueRow.category).join(IssueRow, ended).where(ErasureRow.done_at.is_(None))
+    """What was asked for and can be done, each with its category: closed issues, the oldest wish first, from one on.
+
+    One that is sealed has closed, even where the read model was lost and nothing else is left of it in there.
+    """
+    query = select(ErasureRow, func.coalesce(IssueRow.category, UNKNOWN))
+    query = query.outerjoin(IssueRow, IssueRow.id == ErasureRow.issue)
+    is_lost = and_(IssueRow.id.is_(None), exists().where(SealRow.issue == ErasureRow.issue))
+    query = query.where(ErasureRow.done_at.is_(None), or_(IssueRow.closed_at.is_not(None), is_lost))
     if only is not None:
         query = query.where(ErasureRow.issue.in_(only))
     if after is not None:

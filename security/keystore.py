@@ -21,6 +21,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Row,
+    Select,
     Table,
     Text,
     column,
@@ -29,7 +30,6 @@ from sqlalchemy import (
     func,
     make_url,
     select,
-    union_all,
     update,
     values,
 )
@@ -95,8 +95,8 @@ class KeyRow:
 
 
 @dataclass(frozen=True)
-class Doomed:
-    """An issue whose key was destroyed or is to be, why, and when that was done or asked."""
+class Erasure:
+    """An issue whose key is to be destroyed or was, why, and since when."""
 
     issue: str
     why: str
@@ -112,9 +112,11 @@ class Store(Protocol):
 
     async def destroy(self, issue: str, why: str, now: datetime) -> bool: ...
 
-    async def doom(self, wanted: Sequence[Doomed]) -> None: ...
+    async def doom(self, wanted: Sequence[Erasure]) -> None: ...
 
-    async def doomed(self, after: str, limit: int) -> Sequence[Doomed]: ...
+    async def doomed(self, after: str, limit: int) -> Sequence[Erasure]: ...
+
+    async def tombstones(self, after: str, limit: int) -> Sequence[Erasure]: ...
 
     async def destroyed(self, issues: Collection[str]) -> Collection[str]: ...
 
@@ -193,22 +195,28 @@ class KeyStore:
             await connection.execute(delete(_DOOMED).where(_DOOMED.c.issue == issue))
         return result.rowcount == 1
 
-    async def doom(self, wanted: Sequence[Doomed]) -> None:
-        """Notes whose keys are to be destroyed; what was noted before stays as it was."""
-        rest = ({"issue": each.issue, "why": each.why, "asked_at": format_time(each.at)} for each in wanted)
+    async def doom(self, wanted: Sequence[Erasure]) -> None:
+        """Notes whose keys are to be destroyed, and were not yet; what was noted before stays as it was."""
+        gone = await self.destroyed([each.issue for each in wanted])
+        rest = (
+            {"issue": each.issue, "why": each.why, "asked_at": format_time(each.at)}
+            for each in wanted
+            if each.issue not in gone
+        )
         async with self._connection(_UPKEEP) as connection:
             while chunk := list(islice(rest, _CHUNK)):
                 await connection.execute(self._insert(_DOOMED, chunk).on_conflict_do_nothing())
 
-    async def doomed(self, after: str, limit: int) -> Sequence[Doomed]:
-        """Those whose keys were destroyed or are to be, the next issues after this one."""
-        gone = select(_KEYS.c.issue, _KEYS.c.why, _KEYS.c.destroyed_at.label("at")).where(
-            _KEYS.c.destroyed_at.is_not(None), _KEYS.c.issue > after
-        )
-        asked = select(_DOOMED.c.issue, _DOOMED.c.why, _DOOMED.c.asked_at.label("at")).where(_DOOMED.c.issue > after)
-        async with self._connection(_UPKEEP) as connection:
-            rows = await connection.execute(union_all(gone, asked).order_by("issue").limit(limit))
-            return [Doomed(row.issue, row.why, parse_time(row.at)) for row in rows]
+    async def doomed(self, after: str, limit: int) -> Sequence[Erasure]:
+        """Those whose keys are to be destroyed, the next issues after this one."""
+        query = select(_DOOMED.c.issue, _DOOMED.c.why, _DOOMED.c.asked_at).where(_DOOMED.c.issue > after)
+        return await self._erasures(query.order_by(_DOOMED.c.issue).limit(limit))
+
+    async def tombstones(self, after: str, limit: int) -> Sequence[Erasure]:
+        """Those whose keys were destroyed, the next issues after this one."""
+        query = select(_KEYS.c.issue, _KEYS.c.why, _KEYS.c.destroyed_at)
+        query = query.where(_KEYS.c.issue > after, _KEYS.c.destroyed_at.is_not(None))
+        return await self._erasures(query.order_by(_KEYS.c.issue).limit(limit))
 
     async def destroyed(self, issues: Collection[str]) -> set[str]:
         """Those of these issues whose keys are gone."""
@@ -219,6 +227,10 @@ class KeyStore:
                 query = select(_KEYS.c.issue).where(_KEYS.c.issue.in_(chunk), _KEYS.c.destroyed_at.is_not(None))
                 found |= set((await connection.execute(query)).scalars())
         return found
+
+    async def _erasures(self, query: Select[str, str, str]) -> Sequence[Erasure]:
+        async with self._connection(_UPKEEP) as connection:
+            return [Erasure(issue, why, parse_time(at)) for issue, why, at in await connection.execute(query)]
 
     async def page(self, after: str, limit: int, but: str = "") -> Sequence[KeyRow]:
         """The keys of the next issues after this one, without those that master `but` has wrapped."""
@@ -273,7 +285,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._rows: dict[str, KeyRow] = {}
-        self._doomed: dict[str, Doomed] = {}
+        self._doomed: dict[str, Erasure] = {}
 
     async def create(self, issue: str, wrapped: Wrapped, now: datetime) -> KeyRow:
         return self._rows.setdefault(issue, KeyRow(issue, wrapped, now))
@@ -286,17 +298,22 @@ class MemoryStore:
         if row is not None and row.destroyed_at is not None:
             return False
         self._rows[issue] = KeyRow(issue, None, row.created_at if row else now, now, why)
-        self._doomed[issue] = Doomed(issue, why, now)
+        self._doomed.pop(issue, None)
         return True
 
-    async def doom(self, wanted: Sequence[Doomed]) -> None:
+    async def doom(self, wanted: Sequence[Erasure]) -> None:
+        gone = await self.destroyed([each.issue for each in wanted])
         for each in wanted:
-            self._doomed.setdefault(each.issue, each)
+            if each.issue not in gone:
+                self._doomed.setdefault(each.issue, each)
 
-    async def doomed(self, after: str, limit: int) -> Sequence[Doomed]:
-        return sorted((each for each in self._doomed.values() if each.issue > after), key=lambda each: each.issue)[
-            :limit
-        ]
+    async def doomed(self, after: str, limit: int) -> Sequence[Erasure]:
+        return [self._doomed[issue] for issue in sorted(self._doomed) if issue > after][:limit]
+
+    async def tombstones(self, after: str, limit: int) -> Sequence[Erasure]:
+        gone = (self._rows[issue] for issue in sorted(self._rows) if issue > after)
+        found = (Erasure(row.issue, row.why or "", row.destroyed_at) for row in gone if row.destroyed_at is not None)
+        return list(islice(found, limit))
 
     async def destroyed(self, issues: Collection[str]) -> set[str]:
         return {issue for issue in issues if (row := self._rows.get(issue)) is not None and row.wrapped is None}

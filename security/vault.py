@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from domain.personal import Personal, Sealed, change_personal
-from security.keystore import Doomed, KeyRow, KeyStoreDown, MemoryStore, Store, Wrapped
+from security.keystore import Erasure, KeyRow, KeyStoreDown, MemoryStore, Store, Wrapped
 from security.master import KEY_BYTES, Kms, MasterError, MasterKeys
 
 T = TypeVar("T")
@@ -210,15 +210,19 @@ class Vault:
         finally:
             self.forget(issue)
 
-    async def doom(self, wanted: Sequence[Doomed]) -> None:
+    async def doom(self, wanted: Sequence[Erasure]) -> None:
         """Notes beside the keys whose texts are to be erased. Raises KeyStoreDown."""
         await self._store.doom(wanted)
 
-    async def doomed(self, after: str, limit: int) -> Sequence[Doomed]:
-        """What was erased or is to be, the next issues after this one. Raises KeyStoreDown."""
+    async def doomed(self, after: str, limit: int) -> Sequence[Erasure]:
+        """What is to be erased, the next issues after this one. Raises KeyStoreDown."""
         return await self._store.doomed(after, limit)
 
-    async def readable(self, issues: Collection[str]) -> set[str]:
+    async def erased(self, after: str, limit: int) -> Sequence[Erasure]:
+        """What was erased, the next issues after this one. Raises KeyStoreDown."""
+        return await self._store.tombstones(after, limit)
+
+    async def not_erased(self, issues: Collection[str]) -> set[str]:
         """Those of these issues whose keys were not destroyed. Raises KeyStoreDown."""
         return set(issues) - set(await self._store.destroyed(issues))
 

@@ -12,19 +12,20 @@ from sqlalchemy import delete, select
 from structlog.testing import capture_logs
 
 from activities.pictures import StoredPictures
-from activities.privacy import BATCH, REQUEST, RETENTION, Privacy
+from activities.privacy import BATCH, DIFFER, REQUEST, RETENTION, Privacy
 from activities.search import SearchJobs
+from audit import log as seals
 from db import access_log, attachments
 from db.access_log import Entry as Line
 from db.engine import Database
 from db.outbox import Entry
 from db.queries import Filters, list_issues, timeline
-from db.tables import AccessRow, ErasureRow, IssueRow
+from db.tables import AccessRow, AlarmRow, ErasureRow, IssueRow
 from db.writer import Work
 from domain.events import Reported
 from domain.retention import Retention
 from domain.wire import truncate
-from security.keystore import KeyStore, KeyStoreDown
+from security.keystore import Erasure, KeyStore, KeyStoreDown
 from security.master import MasterKeys
 from security.vault import ERASED, Erased, Vault
 from shelf import Shelf
@@ -297,29 +298,59 @@ async def test_while_somebody_reads_the_file_it_is_not_noted_as_done(
 # One of the two databases was lost, or put back from a backup
 
 
-async def test_a_read_model_that_was_lost_learns_again_what_was_asked_for(place: Place) -> None:
-    gone, unfinished, other = await place.issue(), await place.issue(days=None), await place.issue(days=1)
+async def alarms(database: Database) -> list[dict[str, Any]]:
+    async with database.read() as session:
+        return [row.detail for row in await session.scalars(select(AlarmRow).where(AlarmRow.kind == DIFFER))]
+
+
+@pytest.mark.parametrize("batch", [1, BATCH])
+async def test_a_read_model_that_was_lost_learns_again_what_was_asked_for(
+    place: Place, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.privacy.BATCH", batch)
+    gone, also, other = await place.issue(), await place.issue(), await place.issue(days=1)
+    unfinished, another = await place.issue(days=None), await place.issue(days=None)
     privacy = place.privacy()
-    await privacy.ask([gone.id, unfinished.id], "person")
+    await privacy.ask([each.id for each in (gone, also, unfinished, another)], "person")
     await privacy.carry_out()
     await place.database.transact(lambda session: session.execute(delete(ErasureRow)))
     assert await place.rows() == {}
     await privacy.retain()
-    assert await place.rows() == {gone.id: ("person", True), unfinished.id: ("person", False)}
+    learned = {gone.id: True, also.id: True, unfinished.id: False, another.id: False}
+    assert await place.rows() == {issue: ("person", is_done) for issue, is_done in learned.items()}
+    assert await alarms(place.database) == [{"learned": 4, "again": 0}]
     await store(place.database, unfinished, unfinished.until_closed())
     assert (await privacy.retain())["erased"] == 1
-    assert [await place.state(each) for each in (gone, unfinished, other)] == ["erased", "erased", "whole"]
+    assert [await place.state(each) for each in (gone, also, unfinished, other, another)] == [
+        "erased", "erased", "erased", "whole", "whole",
+    ]  # fmt: skip
+    assert len(await alarms(place.database)) == 1
 
 
 async def test_a_read_model_from_before_shows_its_words_no_more(place: Place) -> None:
     story = await place.issue()
-    await place.keys.destroy(story.id, REQUEST, NOW)
+    await place.keys.destroy(story.id, "Zhang San, 138", NOW)
     assert await place.state(story) != "erased"
     assert (await place.privacy().retain())["erased"] == 1
     assert await place.state(story) == "erased"
+    assert await place.rows() == {story.id: ("unnamed", True)}, "whatever stands there, only words go on record"
+    assert await alarms(place.database) == [{"learned": 1, "again": 0}]
 
 
-async def test_in_a_key_store_from_before_what_was_destroyed_is_destroyed_again(place: Place) -> None:
+async def test_what_is_sealed_is_erased_even_where_the_read_model_knows_no_more_of_it(place: Place) -> None:
+    for issue in ("sealed", "open"):
+        await place.vault.key_for(issue, make=True)
+        await place.vault.doom([Erasure(issue, REQUEST, NOW)])
+    await place.database.transact(lambda session: seals.append(session, "sealed", {"issue": "sealed"}, b"s" * 32, NOW))
+    report = await place.privacy().retain()
+    assert (report["erased"], report["by_category"]) == (1, {"unknown": 1})
+    with pytest.raises(Erased):
+        await place.vault.key_for("sealed", make=False)
+    assert (await place.vault.key_for("open", make=False)).issue == "open"
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_in_a_key_store_from_before_what_was_destroyed_is_destroyed_again(place: Place, *, cut: bool) -> None:
     story, asked = await place.issue(), await place.issue(days=None)
     await place.keys.close()
     file = place.folder / "keys.db"
@@ -332,23 +363,27 @@ async def test_in_a_key_store_from_before_what_was_destroyed_is_destroyed_again(
     file.write_bytes(before)
     place.vault.forget(story.id)
     assert (await place.vault.key_for(story.id, make=False)).issue == story.id, "it is back"
-    with capture_logs() as logs:
-        assert (await privacy.retain())["erased"] == 1
-    assert {"event": "erased_again", "issues": 1, "log_level": "warning"} in logs
+    if cut:
+        url = place.database.url.render_as_string(hide_password=False)
+        killed = Cut(url, 1, committed=True)
+        with pytest.raises(CutError):
+            await place.privacy(killed).retain()
+        await killed.close()
+    assert (await privacy.retain())["erased"] == 1
+    assert await alarms(place.database) == ([] if cut else [{"learned": 0, "again": 1}])
     assert await place.state(story) == "erased"
-    assert [(each.issue, each.why) for each in await place.keys.doomed("", 9)] == sorted(
-        [(story.id, REQUEST), (asked.id, REQUEST)]
-    )
+    assert [each.issue for each in await place.keys.doomed("", 9)] == [asked.id]
+    assert [each.issue for each in await place.keys.tombstones("", 9)] == [story.id]
 
 
-async def test_with_either_away_the_other_does_what_it_can(place: Place) -> None:
-    story = await place.issue()
+async def test_with_the_key_store_away_it_is_noted_there_by_the_next_look(place: Place) -> None:
+    story, asked = await place.issue(), await place.issue(days=None)
     await place.keys.close()
     file = place.folder / "keys.db"
     file.rename(place.folder / "away")
     file.mkdir()
     with capture_logs() as logs:
-        await place.privacy().ask([story.id], REQUEST)
+        await place.privacy().ask([story.id, asked.id], REQUEST)
         assert (await place.privacy().retain())["failed"] == 1
     assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
         "not_doomed", "not_compared", "not_erased",
@@ -357,6 +392,8 @@ async def test_with_either_away_the_other_does_what_it_can(place: Place) -> None
     (place.folder / "away").rename(file)
     assert (await place.privacy().retain())["erased"] == 1
     assert await place.state(story) == "erased"
+    assert [each.issue for each in await place.keys.doomed("", 9)] == [asked.id]
+    assert await alarms(place.database) == []
 
 
 # What comes afterwards

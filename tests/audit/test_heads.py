@@ -99,6 +99,9 @@ async def test_who_keeps_heads_is_sent_what_was_told_of_roots(
     outlets = replace(outlets, roots=lambda: roots)
     await seal_day(database, keys, outlets, at)
     roots[:] = ["B" * 43]
+    (outlets.folder / "roots" / "note.txt").write_bytes(
+        "\u5907\u6ce8".encode("gbk")
+    )  # somebody's own, and no statement
     await seal_day(database, keys, outlets, at + DAY)
     async with database.read() as session:
         sent = (await session.scalars(select(OutboxRow).order_by(OutboxRow.id))).all()[-1].payload["roots"]

@@ -13,7 +13,7 @@ import domain.commands as c
 from api.models import LONGEST_TEXT
 from domain.commands import ContactDetails
 from domain.personal import Sealed
-from security.keystore import Doomed, KeyStore, KeyStoreDown, MemoryStore
+from security.keystore import Erasure, KeyStore, KeyStoreDown, MemoryStore
 from security.master import MasterError, MasterFile, MasterKeys, rewrap_all
 from security.vault import ERASED, FRESH, UNREADABLE, Erased, NoKey, Vault
 
@@ -107,17 +107,21 @@ async def test_what_is_doomed_stays_on_record_until_it_is_destroyed_and_after(
     keys = store if kind is KeyStore else MemoryStore()
     vault, later = Vault(keys, MasterKeys.new()), NOW + timedelta(days=1)
     await vault.key_for("issue-2", make=True)
-    await vault.doom([Doomed("issue-1", "request", NOW), Doomed("issue-2", "request", NOW)])
-    await vault.doom([Doomed("issue-2", "other", later), Doomed("issue-3", "other", later)])
-    assert await vault.readable(["issue-1", "issue-2"]) == {"issue-1", "issue-2"}
-    assert await vault.erase("issue-2", "request", later)
-    assert await vault.readable(["issue-1", "issue-2", "issue-9"]) == {"issue-1", "issue-9"}
-    one, two, three = await vault.doomed("", 9)
-    assert one == Doomed("issue-1", "request", NOW)
-    assert two == Doomed("issue-2", "request", later)
-    assert three == Doomed("issue-3", "other", later)
+    one, two, three = (Erasure(f"issue-{number}", "request", NOW) for number in (1, 2, 3))
+    await vault.doom([one, two])
+    await vault.doom([Erasure("issue-2", "other", later), three])
+    assert list(await vault.doomed("", 9)) == [one, two, three]
     assert list(await vault.doomed("issue-1", 1)) == [two]
-    assert list(await vault.doomed("issue-3", 9)) == []
+    assert await vault.not_erased(["issue-1", "issue-2"]) == {"issue-1", "issue-2"}
+    assert await vault.erase("issue-2", "request", later)
+    assert await vault.erase("issue-4", "other", later)
+    await vault.doom([two])  # asked for once more: nothing is left to be done
+    assert await vault.not_erased(["issue-1", "issue-2", "issue-9"]) == {"issue-1", "issue-9"}
+    assert list(await vault.doomed("", 9)) == [one, three]
+    gone = [Erasure("issue-2", "request", later), Erasure("issue-4", "other", later)]
+    assert list(await vault.erased("", 9)) == gone
+    assert list(await vault.erased("", 1)) == gone[:1]
+    assert list(await vault.erased("issue-2", 9)) == gone[1:]
 
 
 async def test_without_its_key_nothing_is_made_up(store: KeyStore) -> None:
