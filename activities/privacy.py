@@ -31,8 +31,6 @@ WHY: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 """What may stand for a reason: it stays on record, so a word and nothing personal."""
 UNNAMED: Final = "unnamed"
 """In the place of a reason that is none of these words."""
-DIFFER: Final = "erasures-differ"
-"""The alarm where read model and key store say different things of what was erased or is to be."""
 BATCH: Final = 500
 """Issues that are erased together: then they are noted, whatever becomes of the next ones."""
 
@@ -146,8 +144,11 @@ class Privacy:
                 after = page[-1].issue
                 _beat()
         if learned or again:
-            now, detail = self._now(), {"learned": learned, "again": again}
-            await self._database.transact(lambda session: put_alarm_once(session, DIFFER, None, detail, now))
+            await self._alarm("erasures-differ", {"learned": learned, "again": again})
+
+    async def _alarm(self, kind: str, detail: Mapping[str, int]) -> None:
+        now = self._now()
+        await self._database.transact(lambda session: put_alarm_once(session, kind, None, detail, now))
 
     async def _note_asked(self, wanted: Sequence[Erasure]) -> int:
         rows = [(each.issue, each.why if WHY.fullmatch(each.why) else UNNAMED, each.at) for each in wanted]

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from structlog.testing import capture_logs
 
 from activities.pictures import StoredPictures
-from activities.privacy import BATCH, DIFFER, REQUEST, RETENTION, Privacy
+from activities.privacy import BATCH, REQUEST, RETENTION, Privacy
 from activities.search import SearchJobs
 from audit import log as seals
 from db import access_log, attachments
@@ -300,7 +300,7 @@ async def test_while_somebody_reads_the_file_it_is_not_noted_as_done(
 
 async def alarms(database: Database) -> list[dict[str, Any]]:
     async with database.read() as session:
-        return [row.detail for row in await session.scalars(select(AlarmRow).where(AlarmRow.kind == DIFFER))]
+        return [row.detail for row in await session.scalars(select(AlarmRow).where(AlarmRow.kind == "erasures-differ"))]
 
 
 @pytest.mark.parametrize("batch", [1, BATCH])

@@ -95,7 +95,7 @@ def test_kinds_of_alarm_are_those_that_are_raised():
 def test_sql_names_what_exists():
     metadata = (Base.metadata, keystore._KEYS.metadata)
     tables = {name: set(table.columns.keys()) for each in metadata for name, table in each.tables.items()}
-    for statement in re.findall(r'--command="(SELECT .*?)"', BLOCKS):
+    for statement in re.findall(r'--command="((?:SELECT|DELETE) .*?)"', BLOCKS):
         [table] = re.findall(r"FROM (\w+)", statement)
         words = set(re.findall(r"\b[a-z_]+\b", re.sub(r"\(\*\)|\w+\(|'[^']*'", " ", statement))) - {
             table,
