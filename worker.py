@@ -17,7 +17,6 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from activities.contract import TASK_QUEUE
 from activities.notices import Deliverer, Handler
 from activities.pictures import StoredPictures
 from activities.privacy import Privacy
@@ -26,19 +25,20 @@ from activities.search import SearchJobs
 from activities.signals import SignalJobs
 from activities.watch import Watch
 from activities.webhooks import open_gateway
-from api.temporal import connect
 from audit.archive import Archive
 from audit.archivist import Archivist
 from audit.heads import DailyHead, Outlets
 from audit.keyring import FIRST, Keyring, KeyringError
 from audit.reconcile import Reconciler
 from audit.schedules import keep_schedules
-from custody import open_keys, open_retention, open_shelf
 from db.engine import Database
-from observability import metrics_registry, serve_metrics, temporal_runtime
-from outgoing import Outgoing
+from runtime.egress import Outgoing
+from runtime.observability import metrics_registry, serve_metrics, temporal_runtime
+from runtime.settings import Settings, SettingsError
+from runtime.temporal import connect
 from security.keys import Keys
-from settings import Settings, SettingsError
+from security.opening import open_keys, open_retention, open_shelf
+from workflows.contract import TASK_QUEUE
 from workflows.issue import IssueWorkflow
 from workflows.upkeep import ReconcileWorkflow, RetainWorkflow, SealDayWorkflow
 

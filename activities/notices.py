@@ -23,7 +23,7 @@ from db.engine import Database
 from db.outbox import Entry
 from db.tables import NoticeRow
 from db.upsert import insert_missing
-from failpoints import hit
+from runtime.failpoints import hit
 
 TIMEOUT: Final = timedelta(seconds=10)
 """For one notice or job."""

@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 
 from db import attachments
 from db.engine import Database
-from shelf import Shelf
+from runtime.blobs import Shelf
 
 
 class StoredPictures:

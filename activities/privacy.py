@@ -14,7 +14,6 @@ from typing import Any, Final, Protocol
 import structlog
 from temporalio import activity
 
-from activities.contract import RETAIN
 from db import access_log, erasures
 from db.alarms import put_alarm_once
 from db.engine import Database
@@ -24,6 +23,7 @@ from domain.vocabulary import CATEGORIES
 from domain.wire import truncate
 from security.keystore import Erasure, KeyStoreDown
 from security.vault import Vault
+from workflows.contract import RETAIN
 
 REQUEST: Final = "request"
 RETENTION: Final = "retention"

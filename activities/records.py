@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.contract import RECORD, Batch
 from db.alarms import raise_once
 from db.engine import Database
 from db.projector import ClosedError, ConflictError, GapError, record
 from domain.events import chain, event_digest
-from failpoints import hit
+from runtime.failpoints import hit
+from workflows.contract import RECORD, Batch
 
 LOCAL_SECONDS: Final = 0.25
 """Below the 300 ms of the workflow, so that it is this code that gives up, and knows why."""

@@ -14,7 +14,7 @@ from domain.issue import Issue
 from domain.notices import jobs
 from domain.wire import dump, format_time, load, truncate
 from security.credentials import CredentialsError, Signer
-from signalling import signal
+from workflows.signals import signal
 
 TELL_MERGED = "tell_merged"
 

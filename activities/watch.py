@@ -13,11 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.contract import PREFIX
 from db.alarms import raise_alarm
 from db.engine import Database
 from db.tables import AlarmRow, IssueRow
 from domain.wire import truncate
+from workflows.contract import PREFIX
 
 PERIOD: Final = 30.0
 """Seconds between two looks."""

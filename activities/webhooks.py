@@ -17,8 +17,8 @@ from activities.notices import Gateway, TableGateway, UndeliveredError
 from db.engine import Database
 from db.outbox import Entry
 from domain.wire import canonical
-from outgoing import SIGNATURE, Outgoing, OutgoingError, signature
-from settings import SettingsError
+from runtime.egress import SIGNATURE, Outgoing, OutgoingError, signature
+from runtime.settings import SettingsError
 
 NOTICE_ID: Final = "X-Jiesu-Notice"
 REST: Final = 30.0

@@ -14,28 +14,29 @@ from fastapi import Depends, FastAPI
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from api import problems, provider
-from api.edge import Edge
-from api.identity import Identity, LocalIdentity, NoIdentity, WithResidents
-from api.limits import BodyLimit, known_query
-from api.oidc import OidcIdentity, Provider
-from api.openapi import document
+from api.container import Parts, Services, State
+from api.http import problems
+from api.http.bodies import BodyLimit, known_query
+from api.http.middleware import Edge
+from api.http.openapi import document
+from api.identity import embedded_provider
+from api.identity.authenticator import Identity, LocalIdentity, NoIdentity, WithResidents
+from api.identity.oidc import OidcIdentity, Provider
+from api.identity.session import SessionParts
+from api.identity.sms import open_sms
+from api.identity.tokens import LocalTokens, ResidentTokens
 from api.routes import attachments, audit, codec, commands, issues, lists, phones, service
 from api.routes import session as session_routes
-from api.services import Parts, Services, State
-from api.session import SessionParts
-from api.sms import open_sms
-from api.tokens import LocalTokens, ResidentTokens
 from audit.archive import Archive
 from audit.desk import Desk
 from audit.holdings import Holdings
-from custody import open_keys, open_shelf
 from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
-from observability import metrics_registry, temporal_runtime
-from processes import check_ports
-from settings import Settings, SettingsError, variable
+from runtime.observability import metrics_registry, temporal_runtime
+from runtime.settings import Settings, SettingsError, variable
+from runtime.supervisor import check_ports
+from security.opening import open_keys, open_shelf
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -74,7 +75,7 @@ def create_app(parts: Parts) -> FastAPI:
     if parts.session is not None:
         session_routes.register(app)
         if parts.session.embedded is not None:
-            provider.register(app)
+            embedded_provider.register(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(Edge, meters=found.meters)
     app.add_middleware(codec.Cors, origins=found.codec_origins)
@@ -141,7 +142,7 @@ def sign_in(settings: Settings) -> tuple[Identity, SessionParts | None]:
         secret = settings.oidc_client_secret.get_secret_value()
         session = None if client is None else SessionParts(found, client, settings.origin, secret)
         if settings.offers_provider:
-            provider.EmbeddedProvider.of(settings)  # which refuses
+            embedded_provider.EmbeddedProvider.of(settings)  # which refuses
         return OidcIdentity(found, settings.oidc_audience), session
     session = _embedded_session(settings) if settings.offers_provider else None
     return LocalIdentity(LocalTokens(settings.home)) if settings.accepts_local_tokens else NoIdentity(), session
@@ -149,9 +150,9 @@ def sign_in(settings: Settings) -> tuple[Identity, SessionParts | None]:
 
 def _embedded_session(settings: Settings) -> SessionParts:
     """Signing in by the provider that this app is itself."""
-    embedded = provider.EmbeddedProvider.of(settings)
+    embedded = embedded_provider.EmbeddedProvider.of(settings)
     return SessionParts(
-        Provider(embedded.issuer, plain_loopback=True), provider.CLIENT, embedded.origin, embedded=embedded
+        Provider(embedded.issuer, plain_loopback=True), embedded_provider.CLIENT, embedded.origin, embedded=embedded
     )
 
 

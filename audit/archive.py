@@ -23,7 +23,7 @@ from obstore.store import ObjectStore, from_url
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from domain.wire import canonical
-from files import sync
+from runtime.files import sync
 
 _DICTIONARIES: Final = Path(__file__).resolve().parent / "dictionaries"
 _NEWEST: Final = 1

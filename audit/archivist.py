@@ -22,7 +22,6 @@ from sqlalchemy.orm import Session
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from activities.contract import PREFIX
 from activities.notices import Clock, UndeliveredError, now_utc
 from audit import log as merkle_log
 from audit.archive import Archive, ArchiveError, DifferentError, Stored, history_bytes, parse_history
@@ -38,8 +37,9 @@ from db.engine import Database
 from db.outbox import Entry
 from db.tables import ArchiveRow, IssueRow
 from domain.wire import truncate
-from failpoints import hit
+from runtime.failpoints import hit
 from security.namespace import NamespaceError
+from workflows.contract import PREFIX
 
 _TOLD: Final = 5
 """Findings in an alarm; all of them are in the record."""

@@ -22,9 +22,9 @@ from temporalio.bridge.proto.workflow_completion import WorkflowActivationComple
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
 
-from activities.contract import PREFIX
 from audit.case import Finding
 from domain.events import chain, event_digest
+from workflows.contract import PREFIX
 from workflows.issue import IssueWorkflow
 
 _LOCAL: Final = "core_local_activity"

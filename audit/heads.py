@@ -17,7 +17,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from temporalio import activity
 
-from activities.contract import SEAL_DAY
 from activities.notices import Clock, now_utc
 from audit import log as merkle_log
 from audit.case import Finding
@@ -32,7 +31,8 @@ from db import outbox
 from db.alarms import put_alarm_once
 from db.engine import Database
 from domain.wire import format_time
-from files import put_new
+from runtime.files import put_new
+from workflows.contract import SEAL_DAY
 
 EARLY: Final = timedelta(days=7)
 """Before a certificate ends somebody is told, once."""

@@ -14,9 +14,9 @@ from temporalio.bridge.proto.workflow_completion import WorkflowActivationComple
 from temporalio.client import Client, WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
 
-from activities.contract import PREFIX, RECORD
 from security.codec import decode_events
 from security.namespace import NamespaceError
+from workflows.contract import PREFIX, RECORD
 from workflows.issue import IssueWorkflow
 
 _ENDS: Final = (

@@ -11,7 +11,6 @@ from sqlalchemy.orm import undefer
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from activities.contract import PREFIX
 from audit.history import Derived, HistoryError, derive, issues_of, runs_of
 from db import queries
 from db.engine import Database
@@ -23,6 +22,7 @@ from domain.issue import Issue, dump_issue
 from domain.policy import Policy
 from domain.wire import load
 from domain.worktime import YearCalendar
+from workflows.contract import PREFIX
 
 QUERY_TIMEOUT: Final = timedelta(seconds=10)
 STOOD_STILL: Final = ("workflow-fails", "deadline-overlooked")

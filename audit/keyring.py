@@ -32,7 +32,7 @@ from audit.notes import (
     split,
 )
 from domain.wire import format_time, truncate
-from files import put_new
+from runtime.files import put_new
 
 FIRST: Final = "key.txt"
 ROTATIONS: Final = "rotations"

@@ -20,7 +20,6 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.contract import PREFIX, RECONCILE
 from activities.notices import Clock, now_utc
 from audit.runs import was_reset
 from db import outbox
@@ -28,6 +27,7 @@ from db.alarms import put_alarm_once
 from db.engine import Database
 from db.tables import ArchiveRow, EventRow, IssueRow, SealRow
 from domain.wire import format_time, truncate
+from workflows.contract import PREFIX, RECONCILE
 
 BOUND: Final = timedelta(hours=1)
 """Archiving takes seconds; what ended this long ago and is not archived is kept from it."""

@@ -11,11 +11,11 @@ from typing import Any, Final
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from activities.contract import RECORD
 from audit.case import Finding, Runs
 from audit.refold import Refolded, Turn, Written
 from domain.batches import MOST_BYTES, MOST_EVENTS, batches
 from domain.events import chain
+from workflows.contract import RECORD
 
 _LOCAL: Final = "core_local_activity"
 _MARKER: Final = EventType.EVENT_TYPE_MARKER_RECORDED

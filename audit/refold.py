@@ -19,7 +19,6 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionSignaledEventAttributes
 from temporalio.converter import PayloadConverter
 
-from activities.contract import Start
 from domain.advance import RULES, advance
 from domain.commands import Command, Report
 from domain.events import Event, dump_event
@@ -29,6 +28,7 @@ from domain.pins import read_calendars, read_policy
 from domain.policy import Policy
 from domain.wire import canonical, dump, truncate
 from domain.worktime import YearCalendar
+from workflows.contract import Start
 from workflows.mailbox import command_of, report_of
 
 _CONVERTER: Final = PayloadConverter.default

@@ -14,7 +14,7 @@ from audit.keyring import Keyring
 from audit.log_check import Trust
 from audit.notes import NoteError, parse_time_line, sign_text, signed_by, split
 from domain.wire import format_time, parse_time
-from files import put_new
+from runtime.files import put_new
 
 FOLDER: Final = "roots"
 _NAME: Final = re.compile(r"[0-9A-Za-z_-]{43}")

@@ -12,10 +12,10 @@ from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.contract import PREFIX
 from audit.case import Finding
 from audit.refold import moment
 from security.codec import decode_events
+from workflows.contract import PREFIX
 
 _CONTINUED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
 _ENDS: Final = (

@@ -21,7 +21,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.contract import TASK_QUEUE
+from workflows.contract import TASK_QUEUE
 
 RECONCILE: Final = "reconcile"
 SEAL_DAY: Final = "seal-day"

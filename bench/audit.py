@@ -18,7 +18,6 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from activities.contract import PREFIX, TASK_QUEUE
 from audit.archive import Archive, pack, parse_history
 from audit.archivist import Archivist
 from audit.case import Case, Verdict
@@ -35,6 +34,7 @@ from db.outbox import Entry
 from db.tables import SealRow
 from db.upgrade import upgrade_async
 from policies.loader import load_pack
+from workflows.contract import PREFIX, TASK_QUEUE
 from workflows.issue import IssueWorkflow
 
 ABOUT: Final = (

@@ -12,13 +12,10 @@ from temporalio.api.common.v1 import Payloads, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
-from api.codes import number
-from api.gateway import Gateway, Pins, envelope
 from bench.floor import QUEUE, Bare, BareTimer
 from bench.rows import RowWatch
 from bench.stage import Stage
 from calendars import load_all
-from custody import open_keys
 from domain.advance import advance
 from domain.commands import Accept, Actor, Arrive, Authority, Body, Command, Complete, Confirm, Report
 from domain.issue import RULES_VERSION, Issue
@@ -28,7 +25,10 @@ from domain.policy import Policy
 from domain.wire import truncate
 from domain.worktime import Limit
 from policies.loader import load_pack
+from protocol.gateway import Gateway, Pins, envelope
+from protocol.ids import number
 from security.keys import Keys
+from security.opening import open_keys
 
 PLACE: Final = Place("demo", "demo-community", "demo-street", "demo-property", "company", "g1", "体验小区")
 STAFF: Final = Actor("p1", "property", "demo-property")

@@ -5,13 +5,13 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Final
 
-from api import receipts
 from bench.drive import STEPS, Floor, Issues, calm_policy
 from bench.figures import Figure, Goal, Result, quantile, ratios, times
 from bench.run import Run
 from bench.throughput import closed_loop
 from bench.web import web
 from domain.commands import Confirm
+from protocol import receipts
 
 ABOUT_RECEIPT: Final = (
     "A command over HTTP until its 200, one at a time, through the life of a standard issue. "

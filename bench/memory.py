@@ -5,14 +5,14 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from activities.contract import TASK_QUEUE
 from bench.drive import Floor, Issues, calm_policy, every
 from bench.figures import Figure, Goal, Result, ratios
 from bench.floor import QUEUE
 from bench.machine import memory_kib
 from bench.run import Scale
 from bench.stage import Stage, bare_stage
-from processes import Child
+from runtime.supervisor import Child
+from workflows.contract import TASK_QUEUE
 
 ABOUT: Final = (
     "Memory of a worker's own that grows with each open issue it keeps cached. Floor: the same for a bare workflow "

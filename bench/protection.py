@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from activities.contract import TASK_QUEUE
 from bench.drive import Issues, calm_policy
 from bench.figures import Figure, Goal, Result, ratios
 from bench.run import Run, Scale
 from bench.stage import Stage, bare_stage
 from bench.throughput import Phase, closed_loop
+from workflows.contract import TASK_QUEUE
 
 ABOUT: Final = (
     "Issues live their standard life as under throughput. With: texts sealed under a key of the issue that lies in a key "

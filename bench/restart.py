@@ -15,8 +15,8 @@ from bench.figures import Figure, Goal, Result
 from bench.run import Scale
 from bench.stage import environment, settings_in
 from bench.web import web
-from processes import guarded
-from settings import Settings
+from runtime.settings import Settings
+from runtime.supervisor import guarded
 
 ABOUT: Final = "`jiesu up` on a home with open issues, from the command to the line that says it is ready."
 _PATIENCE: Final = 90.0

@@ -17,16 +17,16 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
-from activities.contract import TASK_QUEUE
-from api.temporal import encrypting
 from bench.floor import QUEUE
 from bench.machine import ROOT, cpu_seconds
 from bench.rows import RowWatch
 from cli.install import prepare
-from custody import open_converter
-from devserver import DevServer
-from processes import Child, free_port
-from settings import LOOPBACK, PREFIX, Settings
+from runtime.devserver import DevServer
+from runtime.settings import LOOPBACK, PREFIX, Settings
+from runtime.supervisor import Child, free_port
+from runtime.temporal import encrypting
+from security.opening import open_converter
+from workflows.contract import TASK_QUEUE
 
 _PATIENCE: Final = 60.0
 

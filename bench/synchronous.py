@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from devserver import DevServer
-from processes import free_port
-from settings import Settings
+from runtime.devserver import DevServer
+from runtime.settings import Settings
+from runtime.supervisor import free_port
 
 ISSUES = 20
 PACED = 400

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import httpx
 
-from api.tokens import issue_token
+from api.identity.tokens import issue_token
 from bench.drive import PLACE, STAFF, STEPS, now
 from domain.commands import Actor, Body, Command
 from domain.wire import dump
-from settings import Settings
+from runtime.settings import Settings
 
 REPORT: Final[dict[str, Any]] = {
     "compound": PLACE.compound, "category": "leak", "urgent": False, "description": "厨房漏水",

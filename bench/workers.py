@@ -16,12 +16,12 @@ from temporalio.worker import Worker
 
 import worker
 from activities.notices import Deliverer, TableGateway
-from api.temporal import encrypting
 from bench import marks
 from bench.floor import QUEUE, Bare, BareTimer
-from custody import open_keys
 from db.engine import Database
-from settings import load_settings
+from runtime.settings import load_settings
+from runtime.temporal import encrypting
+from security.opening import open_keys
 
 
 def _floor(client: Client, cached: int) -> Worker:

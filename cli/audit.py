@@ -35,10 +35,10 @@ from cli.database import opened
 from cli.desk import asking, at_desk, id_of, sitting, write
 from cli.errors import Failure
 from cli.system import Json, settings
-from custody import open_signer
 from domain.wire import truncate
-from observability import configure_logging
-from settings import Settings
+from runtime.observability import configure_logging
+from runtime.settings import Settings
+from security.opening import open_signer
 
 app = typer.Typer(no_args_is_help=True, help="Prove what happened: replay, seals, bundles, what-if.")
 

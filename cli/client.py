@@ -11,7 +11,7 @@ from typing import Any, Final, Self, cast
 import httpx
 
 from cli.errors import Failure
-from settings import LOOPBACK, Settings
+from runtime.settings import LOOPBACK, Settings
 
 TIMEOUT: Final = 10.0
 _PAUSES: Final = (0.1, 0.3, 1.0, 2.0)

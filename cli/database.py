@@ -9,7 +9,7 @@ from sqlalchemy import inspect, make_url
 from cli.errors import Failure
 from db.engine import Database
 from db.tables import IssueRow
-from settings import Settings
+from runtime.settings import Settings
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ from cli.stories import DEMO, NOBODY, STORIES, Moment, Stage, Step, Story, Who, 
 from cli.tokens import make
 from domain.vocabulary import LABELS
 from domain.wire import format_time
-from settings import LOOPBACK, Settings
+from runtime.settings import LOOPBACK, Settings
 
 PATIENCE: Final = 120.0
 """Seconds after which the demo stops waiting for what should have happened by itself."""

@@ -23,9 +23,9 @@ from audit.timeline import MomentError
 from cli.database import opened
 from cli.errors import Failure
 from cli.system import run, settings
-from custody import open_converter
 from db.pinned import MissingError
-from settings import Settings
+from runtime.settings import Settings
+from security.opening import open_converter
 
 _EXPECTED: Final = (
     UnknownError, NotYetError, BundleError, ArchiveError, RefoldError, KeyringError, NoteError, ResumeError,
@@ -35,7 +35,7 @@ _EXPECTED: Final = (
 
 @asynccontextmanager
 async def sitting(chosen: Settings, *, rows: bool = True, temporal: bool = False) -> AsyncGenerator[Desk]:
-    from api.temporal import connect
+    from runtime.temporal import connect
 
     async with opened(chosen) as database:
         converter = open_converter(chosen) if temporal else DataConverter.default

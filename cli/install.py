@@ -9,14 +9,13 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from api.temporal import connect, encrypting
 from audit.archive import Archive
 from audit.history import issues_of
 from audit.rebuild import rebuild
 from audit.restore import is_behind, restore
 from cli.database import opened
 from cli.errors import Failure
-from custody import open_converter, prepare_keys
+from cli.up import Connect
 from db.directory import load_directory, store_directory
 from db.engine import Database
 from db.tables import IssueRow
@@ -24,10 +23,11 @@ from db.upgrade import upgrade
 from domain.directory import Directory
 from domain.directory_csv import DirectoryError, parse
 from domain.wire import truncate
-from embedded import Connect
 from policies.loader import shipped
+from runtime.settings import Settings, variable
+from runtime.temporal import connect, encrypting
 from security.keystore import KeyStoreDown
-from settings import Settings, variable
+from security.opening import open_converter, prepare_keys
 
 EXAMPLE: Final = Path(__file__).resolve().parent.parent / "examples" / "directory"
 

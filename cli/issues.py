@@ -17,7 +17,7 @@ from cli.errors import Failure
 from domain.commands import SIGNALS, Body
 from domain.vocabulary import LABELS, Category, Channel
 from domain.worktime import SHANGHAI
-from settings import Settings
+from runtime.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Issue = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]

@@ -11,22 +11,23 @@ import typer
 from sqlalchemy import func, select
 
 from activities.privacy import BATCH, WHY
-from api import codes, phones
-from api.export import export, pictures
-from api.problems import Invalid
-from api.tokens import ANONYMOUS
+from api.http.problems import Invalid
+from api.identity import phones
+from api.identity.tokens import ANONYMOUS
 from cli.database import opened
 from cli.desk import write
 from cli.errors import Failure
+from cli.export import export, pictures
 from cli.system import Json, run, settings
-from custody import open_keys, open_retention, open_shelf
 from db import access_log, erasures
 from db.engine import Database
 from db.tables import ErasureRow, IssueRow
 from domain.vocabulary import CATEGORIES
 from domain.wire import truncate
+from protocol import ids
+from runtime.settings import Settings, SettingsError
 from security.keystore import KeyStoreDown
-from settings import Settings, SettingsError
+from security.opening import open_keys, open_retention, open_shelf
 
 OPERATOR: Final = "operator"
 """Who did it, in the access log: whoever has a terminal here."""
@@ -132,7 +133,7 @@ def _names(secret: bytes, person: str) -> list[str]:
     subjects = [person]
     with contextlib.suppress(Invalid):
         subjects.append(phones.subject_of(secret, phones.normalised(person)))
-    return [person, *(codes.pseudonym(secret, subject) for subject in subjects)]
+    return [person, *(ids.pseudonym(secret, subject) for subject in subjects)]
 
 
 async def _erase(chosen: Settings, issues: Sequence[str], why: str) -> tuple[list[str], list[str], int]:

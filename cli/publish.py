@@ -7,16 +7,16 @@ import structlog
 from temporalio.service import RPCError
 
 import calendars
-from api.temporal import connect
 from audit.history import issues_of
 from cli.database import opened
 from cli.errors import Failure
-from custody import open_converter, open_signer
 from db import queries
 from domain.commands import calendar_command_id
 from domain.wire import dump, format_time, truncate
-from settings import Settings
-from signalling import signal
+from runtime.settings import Settings
+from runtime.temporal import connect
+from security.opening import open_converter, open_signer
+from workflows.signals import signal
 
 log = structlog.get_logger("calendar")
 

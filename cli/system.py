@@ -13,11 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
 from cli.errors import Failure
+from cli.up import EmbeddedError
 from db.pinned import MissingError
-from embedded import EmbeddedError
-from observability import configure_logging
-from processes import HomeBusy
-from settings import Settings, SettingsError, load_settings
+from runtime.observability import configure_logging
+from runtime.settings import Settings, SettingsError, load_settings
+from runtime.supervisor import HomeBusy
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -61,7 +61,7 @@ def up(
 ) -> None:
     """Start everything on this machine: Temporal's dev server, SQLite, the worker and the API."""
     from cli.install import prepare_home
-    from embedded import up as start
+    from cli.up import up as start
 
     chosen = settings()
     configure_logging(chosen.log_level, chosen.log_format)

@@ -2,13 +2,13 @@
 
 from typing import cast
 
-from api.tokens import issue_token
+from api.identity.tokens import issue_token
 from cli.database import opened
 from cli.errors import Failure
 from db.directory import load_directory
 from domain.directory import role_fits
 from domain.vocabulary import ROLES, Role
-from settings import Settings
+from runtime.settings import Settings
 
 
 async def make(settings: Settings, person: str, role: str, org: str | None) -> str:

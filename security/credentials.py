@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from domain.wire import format_time
-from files import replace_file
+from runtime.files import replace_file
 from security.signing import Credentials, certify, name_of, sign
 
 Clock = Callable[[], datetime]

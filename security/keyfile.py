@@ -6,7 +6,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
-from files import locked, replace_file
+from runtime.files import locked, replace_file
 
 log: Final = structlog.stdlib.get_logger(__name__)
 

@@ -12,7 +12,6 @@ from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contract import RECORD, Batch, Start
     from domain.advance import advance, follows_from_commands
     from domain.batches import batches
     from domain.clocks import next_deadline, wake_after
@@ -21,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.issue import dump_issue
     from domain.summary import details, summary
     from domain.wire import dump, truncate
+    from workflows.contract import RECORD, Batch, Start
     from workflows.mailbox import ForgedError, beginning, command_of
 
 LOCAL_TIMEOUT: Final = timedelta(milliseconds=300)

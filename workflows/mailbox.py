@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from temporalio.api.common.v1 import Payload
 
-from activities.contract import Start
 from domain.commands import SIGNALS, Command, Report, Undecodable, load_command
 from domain.issue import Issue, load_issue
 from domain.limits import check_weight, shown
@@ -18,6 +17,7 @@ from domain.pins import Calendars, pins_digest, read_calendars, read_policy
 from domain.policy import Policy
 from domain.wire import WireError
 from security.signing import UnsignedError, check
+from workflows.contract import Start
 
 SIGNED: Final = 2
 """The version of the rules from which on every report is signed."""

@@ -7,7 +7,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contract import RECONCILE, RETAIN, SEAL_DAY
+    from workflows.contract import RECONCILE, RETAIN, SEAL_DAY
 
 ATTEMPT: Final = timedelta(minutes=10)
 RETRY: Final = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=5))

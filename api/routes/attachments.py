@@ -9,17 +9,17 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.types import Receive
 
-from api import examples, views
-from api.answers import KeptView, PicturesView
-from api.attachments import Attachment, Attachments
-from api.limits import read_body
-from api.openapi import KNOWN, answers
-from api.patience import Patience
-from api.pictures import KINDS, MOST_BYTES
-from api.problems import Forbidden, Invalid, NotFound, Refused, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.http import examples, views
+from api.http.answers import KeptView, PicturesView
+from api.http.bodies import read_body
+from api.http.openapi import KNOWN, answers
+from api.http.problems import Forbidden, Invalid, NotFound, Refused, TooLarge, TooMany, Unauthenticated, Unavailable
 from api.routes.issues import IssueId, Known, Use
 from domain.access import Sight, sight
 from domain.wire import format_time
+from protocol.attachments import Attachment, Attachments
+from protocol.pictures import KINDS, MOST_BYTES
+from protocol.time_budget import Patience
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _SECONDS: Final = 60.0

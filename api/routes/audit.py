@@ -19,14 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.background import BackgroundTask
 
-from api import examples
-from api.answers import DiffView, FiguresView, HeadView, ProofView, ThenView, VerdictsView, VerdictView
-from api.limits import FIT, unfit
-from api.openapi import STAFF, answers
-from api.problems import Invalid, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
-from api.readmodel import SqlDown
+from api.container import Services
+from api.http import examples
+from api.http.answers import DiffView, FiguresView, HeadView, ProofView, ThenView, VerdictsView, VerdictView
+from api.http.bodies import FIT, unfit
+from api.http.openapi import STAFF, answers
+from api.http.problems import Invalid, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
 from api.routes.issues import IssueId, Known, Use
-from api.services import Services
 from audit.archive import ArchiveError
 from audit.bundle import BundleError
 from audit.desk import Desk, NotYetError, in_thread
@@ -43,6 +42,7 @@ from audit.whatif.study import Study
 from db.tables import IssueRow
 from domain.commands import Actor
 from policies.loader import PolicyError, load_text
+from protocol.read_model import SqlDown
 
 log: Final = structlog.stdlib.get_logger(__name__)
 

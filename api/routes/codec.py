@@ -16,8 +16,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from temporalio.api.common.v1 import Payload
 
-from api.openapi import STAFF, answers
-from api.problems import Forbidden, Invalid, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.http.openapi import STAFF, answers
+from api.http.problems import Forbidden, Invalid, TooLarge, TooMany, Unauthenticated, Unavailable
 from api.routes.issues import Use
 from domain.commands import Actor
 from domain.vocabulary import Role

@@ -8,14 +8,12 @@ from typing import Annotated, Any, Final
 from fastapi import Body, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from api import codes, examples, views
-from api.answers import AppliedView, QueuedView, ReceiptView
-from api.commands import Applied, Wanted
-from api.headers import CommandKeyHeader, MatchHeader, command_key, expected_version
-from api.identity import Caller
-from api.models import COMMANDS, CommandShape, Shape
-from api.openapi import KNOWN, answers
-from api.problems import (
+from api.container import Services
+from api.http import examples, views
+from api.http.answers import AppliedView, QueuedView, ReceiptView
+from api.http.headers import CommandKeyHeader, MatchHeader, command_key, expected_version
+from api.http.openapi import KNOWN, answers
+from api.http.problems import (
     Forbidden,
     Invalid,
     KeyMissing,
@@ -29,8 +27,11 @@ from api.problems import (
     Unauthenticated,
     Unavailable,
 )
+from api.http.requests import COMMANDS, CommandShape, Shape
+from api.identity.authenticator import Caller
 from api.routes.issues import IssueId, Known, Use
-from api.services import Services
+from protocol import ids
+from protocol.commands import Applied, Wanted
 
 _PROBLEMS: Final = (
     KeyMissing, Unauthenticated, Forbidden, NotFound, Refused, Stale, TooLarge, Invalid, KeyReused, TooMany, Unavailable,
@@ -99,7 +100,7 @@ async def _give(shape: CommandShape, sent: _Sent, use: Services, body: Shape) ->
         outcomes.labels(shape.name, "applied").inc()
         view = {"outcome": "applied", "command_id": done.command_id, "issue": views.issue_view(done.issue)}
         if shape.name == "renew_code":  # only whoever reported the issue may give it
-            view["tracking_code"] = codes.tracking_code(use.secret, done.issue.id, done.issue.generation)
+            view["tracking_code"] = ids.tracking_code(use.secret, done.issue.id, done.issue.generation)
         return JSONResponse(view, headers={"ETag": views.etag(done.issue.version)})
     outcomes.labels(shape.name, "queued").inc()
     view = {"outcome": "queued", "command_id": done.command_id}

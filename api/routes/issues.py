@@ -6,13 +6,12 @@ from typing import Annotated, Any, Final
 from fastapi import Body, Depends, FastAPI
 from fastapi.responses import JSONResponse, Response
 
-from api import examples, views
-from api.answers import IssueView, NextView, TakenView, TimelineView
-from api.headers import KeyHeader, NoneMatchHeader, uuid_key
-from api.identity import Caller
-from api.models import ReportBody
-from api.openapi import ANYBODY, KNOWN, answers, sent
-from api.problems import (
+from api.container import Services, anybody, no_guesser, services
+from api.http import examples, views
+from api.http.answers import IssueView, NextView, TakenView, TimelineView
+from api.http.headers import KeyHeader, NoneMatchHeader, uuid_key
+from api.http.openapi import ANYBODY, KNOWN, answers, sent
+from api.http.problems import (
     Forbidden,
     Invalid,
     KeyMissing,
@@ -23,7 +22,8 @@ from api.problems import (
     Unauthenticated,
     Unavailable,
 )
-from api.services import Services, anybody, no_guesser, services
+from api.http.requests import ReportBody
+from api.identity.authenticator import Caller
 
 _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 _READING: Final = (Unauthenticated, NotFound, Invalid, TooMany, Unavailable)

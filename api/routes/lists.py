@@ -7,22 +7,22 @@ from fastapi import Depends, FastAPI, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BeforeValidator
 
-from api import examples, views
-from api.answers import AccessView, IssueView
-from api.answers import Page as PageView
-from api.limits import FIT, unfit
-from api.openapi import STAFF, answers
-from api.problems import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
-from api.readmodel import SqlDown
+from api.container import Services
+from api.http import examples, views
+from api.http.answers import AccessView, IssueView
+from api.http.answers import Page as PageView
+from api.http.bodies import FIT, unfit
+from api.http.openapi import STAFF, answers
+from api.http.problems import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from api.routes.issues import Known, Use
-from api.scope import covers
-from api.services import Services
-from api.stamp import today
 from db import access_log, queries
 from db.queries import CursorError, Filters, Page
 from domain.commands import Actor
 from domain.vocabulary import Category, Level, Status
 from domain.wire import WireError, format_time, parse_time
+from protocol.clock import today
+from protocol.read_model import SqlDown
+from protocol.scope import covers
 
 _LONGEST: int = 200
 Word = Annotated[str | None, Query(max_length=_LONGEST, json_schema_extra={"pattern": FIT})]

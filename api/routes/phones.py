@@ -7,14 +7,14 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
-from api import examples
-from api.answers import CodeSentView, ProvenView
-from api.openapi import answers
-from api.phones import Phones, normalised
-from api.problems import Invalid, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.container import anybody
+from api.http import examples
+from api.http.answers import CodeSentView, ProvenView
+from api.http.openapi import answers
+from api.http.problems import Invalid, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.identity.phones import Phones, normalised
+from api.identity.tokens import LIFETIME
 from api.routes.issues import Use
-from api.services import anybody
-from api.tokens import LIFETIME
 
 
 class PhoneBody(BaseModel):

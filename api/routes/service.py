@@ -6,9 +6,9 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from api.answers import AliveView, ProblemView, ReadyView
-from api.openapi import answers
-from api.problems import PREFIX, TYPES, NotFound, Problem
+from api.http.answers import AliveView, ProblemView, ReadyView
+from api.http.openapi import answers
+from api.http.problems import PREFIX, TYPES, NotFound, Problem
 from api.routes.issues import Use
 
 _CHECKS = {"temporal": True, "database": True, "clock": True}

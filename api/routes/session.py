@@ -8,18 +8,18 @@ from fastapi import Body, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.answers import SessionView
-from api.identity import acting, appointments
-from api.limits import FIT
-from api.oidc import is_loopback
-from api.openapi import SIGNED_IN, answers
-from api.problems import ChooseRole, Forbidden, Invalid, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.container import Services
+from api.http.answers import SessionView
+from api.http.bodies import FIT
+from api.http.openapi import SIGNED_IN, answers
+from api.http.problems import ChooseRole, Forbidden, Invalid, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.identity.authenticator import acting, appointments
+from api.identity.oidc import is_loopback
+from api.identity.session import Session, Sessions, expiry
+from api.identity.tokens import Claims
 from api.routes.issues import Use
-from api.services import Services
-from api.session import Session, Sessions, expiry
-from api.stamp import today
-from api.tokens import Claims
 from domain.vocabulary import Role
+from protocol.clock import today
 
 _EXAMPLE: Final = {
     "person": "x1", "role": "community", "org": "demo-community",

@@ -10,7 +10,7 @@ else
         --description "Jiesu: one workflow per issue"
 fi
 
-# The same as SEARCH_ATTRIBUTES in devserver.py; a test compares them.
+# The same as SEARCH_ATTRIBUTES in runtime/devserver.py; a test compares them.
 add_search_attributes() {
     temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" \
         --name JiesuCompound --type Keyword \

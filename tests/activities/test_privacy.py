@@ -25,10 +25,10 @@ from db.writer import Work
 from domain.events import Reported
 from domain.retention import Retention
 from domain.wire import truncate
+from runtime.blobs import Shelf
 from security.keystore import Erasure, KeyStore, KeyStoreDown
 from security.master import MasterKeys
 from security.vault import ERASED, Erased, Vault
-from shelf import Shelf
 from support.stories import Story, store
 
 T = TypeVar("T")

@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.testing import ActivityEnvironment
 
-from activities.contract import Batch
 from activities.records import PATIENCE, Breaker, Records
 from db import queries
 from db.alarms import put_alarm
@@ -22,6 +21,7 @@ from db.projector import ClosedError, GapError
 from db.tables import AlarmRow, EventRow, IssueRow
 from domain.commands import Accept, Comment
 from support.stories import PROPERTY, Story, chained, store
+from workflows.contract import Batch
 
 PATIENT = 60.0
 """Seconds for a local attempt on a busy machine."""

@@ -12,7 +12,6 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.contract import PREFIX, RECORD, TASK_QUEUE, Batch
 from activities.watch import BOUND, Watch
 from db.alarms import open_alarms
 from db.engine import Database
@@ -26,6 +25,7 @@ from support.golden import start_issue
 from support.stories import PROPERTY, START, Story, store
 from support.temporal import dev_server
 from worker import build
+from workflows.contract import PREFIX, RECORD, TASK_QUEUE, Batch
 from workflows.issue import IssueWorkflow
 
 

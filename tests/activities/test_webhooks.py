@@ -15,8 +15,8 @@ from activities.webhooks import REST, Receiver, WebhookGateway, open_gateway, re
 from db.engine import Database
 from db.tables import NoticeRow, OutboxRow
 from domain.commands import Accept
-from outgoing import Outgoing
-from settings import SettingsError
+from runtime.egress import Outgoing
+from runtime.settings import SettingsError
 from support.receiver import receiver
 from support.stories import PROPERTY, START, Story, store
 

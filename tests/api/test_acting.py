@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from api import codes
-from api.identity import Caller, acting, appointments
-from api.problems import ChooseRole, Forbidden, Unauthenticated
-from api.tokens import Claims
+from api.http.problems import ChooseRole, Forbidden, Unauthenticated
+from api.identity.authenticator import Caller, acting, appointments
+from api.identity.tokens import Claims
 from domain.commands import Actor, Authority
 from domain.directory import Appointment, Community, Compound, Contract, Directory, Operator, Period, Street
 from domain.issue import Issue
 from policies.loader import shipped
+from protocol import ids
 from support.system import SECRET
 
 DAY = date(2026, 6, 1)
@@ -98,9 +98,9 @@ def test_an_appointment_that_fits_no_organisation_is_none() -> None:
 def test_who_holds_no_appointment_and_who_wants_to_is_a_resident() -> None:
     for found in (act("nobody"), act("nobody", headers=meant("resident")), act("nobody", role="resident")):
         assert found == (
-            Actor(codes.pseudonym(SECRET, "nobody"), "resident"), (Authority("resident", None, "token"),)
+            Actor(ids.pseudonym(SECRET, "nobody"), "resident"), (Authority("resident", None, "token"),)
         )  # fmt: skip
-    assert act("two", headers=meant("resident"))[0] == Actor(codes.pseudonym(SECRET, "two"), "resident")
+    assert act("two", headers=meant("resident"))[0] == Actor(ids.pseudonym(SECRET, "two"), "resident")
 
 
 def test_a_token_that_is_its_own_grant_speaks_for_its_role_alone() -> None:
@@ -118,22 +118,20 @@ def test_a_token_that_is_its_own_grant_speaks_for_its_role_alone() -> None:
 
 
 def test_a_pseudonym_is_for_ever_and_tells_nothing() -> None:
-    found = codes.pseudonym(SECRET, "resident-110101199001011234")
+    found = ids.pseudonym(SECRET, "resident-110101199001011234")
     assert re.fullmatch(r"r-[a-z2-7]{26}", found)
-    assert found == codes.pseudonym(SECRET, "resident-110101199001011234")
-    assert (
-        len({found, codes.pseudonym(SECRET, "other"), codes.pseudonym(b"x" * 32, "resident-110101199001011234")}) == 3
-    )
-    assert codes.is_pseudonym(found)
-    assert not codes.is_pseudonym("r-7")
+    assert found == ids.pseudonym(SECRET, "resident-110101199001011234")
+    assert len({found, ids.pseudonym(SECRET, "other"), ids.pseudonym(b"x" * 32, "resident-110101199001011234")}) == 3
+    assert ids.is_pseudonym(found)
+    assert not ids.is_pseudonym("r-7")
 
 
 def test_a_resident_finds_again_what_was_reported_under_either_name() -> None:
-    actor = Actor(codes.pseudonym(SECRET, "zhu"), "resident")
+    actor = Actor(ids.pseudonym(SECRET, "zhu"), "resident")
     caller = Caller(actor, None, SECRET, "zhu")
     some = Issue.new("a", next(iter(shipped())), ())
     new, old = replace(some, reporter=actor.person), replace(some, reporter="zhu")
-    foreign = replace(some, reporter=codes.pseudonym(SECRET, "other"))
+    foreign = replace(some, reporter=ids.pseudonym(SECRET, "other"))
     assert [caller.reported(issue) for issue in (new, old, foreign)] == [True, True, False]
     assert caller.in_issue(new) == actor
     assert caller.in_issue(old) == Actor("zhu", "resident")

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from api.attachments import AT_ONCE
-from api.pictures import MOST_BYTES, Picture, clean
 from db import attachments
 from db.tables import AttachmentRow
-from shelf import Shelf, ShelfError
+from protocol.attachments import AT_ONCE
+from protocol.pictures import MOST_BYTES, Picture, clean
+from runtime.blobs import Shelf, ShelfError
 from support.system import System
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -188,8 +188,8 @@ async def test_a_picture_does_not_wait_for_ever_for_its_turn(system: System, mon
         go.wait()
         return clean(data)
 
-    monkeypatch.setattr("api.attachments.clean", slow)
-    monkeypatch.setattr("api.attachments.TURN", 0.05)
+    monkeypatch.setattr("protocol.attachments.clean", slow)
+    monkeypatch.setattr("protocol.attachments.TURN", 0.05)
     decoding = [asyncio.create_task(attach(system, issue, resident, photo(shade))) for shade in range(AT_ONCE)]
     try:
         async with asyncio.timeout(20):

@@ -13,22 +13,22 @@ from sqlalchemy import select
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 
-from activities.contract import PREFIX as PREFIX_OF_IDS
-from api.gateway import Gateway, Silent, Unreachable
-from api.problems import PREFIX
-from api.stamp import now
-from api.temporal import encrypting
-from api.tokens import Claims
+from api.http.problems import PREFIX
+from api.identity.tokens import Claims
 from audit.archive import parse_history
 from audit.history import derive, runs_of
 from db.directory import load_directory, store_directory
 from db.tables import AccessRow, ArchiveRow
 from domain.directory import Appointment
+from protocol.clock import now
+from protocol.gateway import Gateway, Silent, Unreachable
+from runtime.temporal import encrypting
 from security.codec import ENCODING, KEY_ID, converter, encrypted
 from security.keys import Keys
 from security.namespace import NamespaceKeys
 from support.system import System
 from support.temporal import dev_server
+from workflows.contract import PREFIX as PREFIX_OF_IDS
 
 KEYS = NamespaceKeys.new()
 UI = "http://127.0.0.1:8233"

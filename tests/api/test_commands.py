@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from api import codes, examples
-from api.models import COMMANDS
+from api.http import examples
+from api.http.requests import COMMANDS
+from protocol import ids
 from support.system import Answer, System
 
 
@@ -68,7 +69,7 @@ async def test_out_of_order_is_refused_in_words_and_leaves_no_trace(system: Syst
     answer = await system.give(taken["id"], "arrive", other(system), key, assessment="minor")
     assert (answer.status, answer["type"]) == (409, "/problems/refused")
     assert "accept" in answer["reason"]
-    command = codes.command_id(taken["id"], "op1", "property", key)
+    command = ids.command_id(taken["id"], "op1", "property", key)
     assert (await system.get(f"/v1/commands/{command}", other(system))).status == 404
     assert await kinds(system, taken) == ["reported", "dispatched"]
 

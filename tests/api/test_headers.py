@@ -2,9 +2,9 @@
 
 import pytest
 
-from api.headers import command_key, expected_version, uuid_key
-from api.identity import Caller
-from api.problems import Invalid, KeyMissing, Stale
+from api.http.headers import command_key, expected_version, uuid_key
+from api.http.problems import Invalid, KeyMissing, Stale
+from api.identity.authenticator import Caller
 from domain.commands import Actor
 
 ANYBODY = Caller(None, "CODE", b"s")

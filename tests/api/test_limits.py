@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from api.edge import Edge, Meters
-from api.limits import DEEPEST, MOST_BYTES, BodyLimit, check, unfit
-from api.problems import Invalid
+from api.http.bodies import DEEPEST, MOST_BYTES, BodyLimit, check, unfit
+from api.http.middleware import Edge, Meters
+from api.http.problems import Invalid
 
 JSON = {"content-type": "application/json"}
 app = FastAPI()

@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 import domain.commands as c
-from api import examples
-from api.models import COMMANDS, LONGEST_TEXT, ReportBody
+from api.http import examples
+from api.http.requests import COMMANDS, LONGEST_TEXT, ReportBody
 from domain.wire import dump
 
 RESOLVED_IN_REPORT = {"number", "place", "root", "pins"}

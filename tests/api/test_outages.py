@@ -10,12 +10,12 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from api.gateway import Gateway
-from api.stamp import now
 from db.engine import Database
 from domain.issue import Issue
 from domain.wire import parse_time
-from processes import free_port
+from protocol.clock import now
+from protocol.gateway import Gateway
+from runtime.supervisor import free_port
 from support.outage import away
 from support.system import REPORT, Answer, System
 

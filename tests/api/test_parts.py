@@ -9,15 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from api.directory_cache import DirectoryCache
-from api.gateway import Silent
-from api.patience import PATIENCE, Patience
-from api.problems import NotFound, TooMany, Unavailable
-from api.rates import Rates
-from api.reader import HOLD, Reader
-from api.readmodel import ReadModel, SqlDown
-from api.receipts import Receipts
-from api.stamp import Skew, now
+from api.http.problems import NotFound, TooMany, Unavailable
 from db.directory import store_directory
 from db.engine import Database
 from db.upgrade import upgrade_async
@@ -26,6 +18,14 @@ from domain.directory import Directory
 from domain.directory_csv import parse
 from domain.issue import Issue
 from policies.loader import shipped
+from protocol.clock import Skew, now
+from protocol.directory_cache import DirectoryCache
+from protocol.gateway import Silent
+from protocol.rates import Rates
+from protocol.read_model import ReadModel, SqlDown
+from protocol.reader import HOLD, Reader
+from protocol.receipts import Receipts
+from protocol.time_budget import PATIENCE, Patience
 from support.stories import PROPERTY, Story, store
 from support.system import EXAMPLE
 

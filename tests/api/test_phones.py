@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from api.phones import normalised
-from api.problems import Invalid
-from api.sms import KEPT, SmsError, SmsLog, SmsWebhook, open_sms
+from api.http.problems import Invalid
+from api.identity.phones import normalised
+from api.identity.sms import KEPT, SmsError, SmsLog, SmsWebhook, open_sms
 from db.phones import TRIES
 from db.tables import PhoneCodeRow
-from outgoing import Outgoing, OutgoingError
-from settings import SettingsError, load_settings
+from runtime.egress import Outgoing, OutgoingError
+from runtime.settings import SettingsError, load_settings
 from support.receiver import receiver
 from support.system import Answer, System
 

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from api import problems
-from api.edge import Edge, Meters
-from api.problems import TYPES, Invalid, Refused, Stale, Unauthenticated, Unavailable
+from api.http import problems
+from api.http.middleware import Edge, Meters
+from api.http.problems import TYPES, Invalid, Refused, Stale, Unauthenticated, Unavailable
 
 CONTRACT = {
     "refused": 409, "stale": 412, "invalid": 422, "idempotency-key-missing": 400, "idempotency-key-reused": 422,

@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from api.app import sign_in
-from api.identity import LocalIdentity, NoIdentity
-from api.oidc import OidcIdentity
-from api.provider import CLIENT, CODE_SECONDS, Asked, EmbeddedProvider
-from api.session import challenge
-from api.tokens import Claims, InvalidToken, LocalTokens
-from settings import Settings, SettingsError
+from api.identity.authenticator import LocalIdentity, NoIdentity
+from api.identity.embedded_provider import CLIENT, CODE_SECONDS, Asked, EmbeddedProvider
+from api.identity.oidc import OidcIdentity
+from api.identity.session import challenge
+from api.identity.tokens import Claims, InvalidToken, LocalTokens
+from runtime.settings import Settings, SettingsError
 from support.browser import Site, site
 from support.system import System
 

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from api import examples
-from api.answers import TakenView
-from api.models import COMMANDS
+from api.http import examples
+from api.http.answers import TakenView
+from api.http.requests import COMMANDS
 from support.system import System
 
 PICTURES = "/v1/issues/{issue}/attachments"

@@ -18,8 +18,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.identity import LocalIdentity, WithResidents
-from api.tokens import LIFETIME, RESIDENTS, Claims, InvalidToken, LocalTokens, ResidentTokens, issue_token, issuer_of
+from api.identity.authenticator import LocalIdentity, WithResidents
+from api.identity.tokens import (
+    LIFETIME,
+    RESIDENTS,
+    Claims,
+    InvalidToken,
+    LocalTokens,
+    ResidentTokens,
+    issue_token,
+    issuer_of,
+)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api import views
-from api.views import MASK
+from api.http import views
+from api.http.views import MASK
 from domain.access import Sight, sight
 from domain.advance import advance
 from domain.commands import Accept, Actor, Arrive, Assign, Body, Command, Complete, Confirm, ContactDetails, Report, Sit

@@ -3,8 +3,8 @@
 import time
 import uuid
 
-from api.patience import Patience
-from api.reader import HOLD, Reader
+from protocol.reader import HOLD, Reader
+from protocol.time_budget import Patience
 from support.system import Answer, System
 
 NOWHERE = "a" * 26

@@ -4,10 +4,10 @@ from typing import get_args
 
 from temporalio.api.enums.v1 import EventType
 
-from activities.contract import PREFIX
 from domain.commands import SIGNALS
 from domain.vocabulary import DeclineReason
 from support.system import System
+from workflows.contract import PREFIX
 
 BODIES = {
     "accept": {}, "arrive": {"assessment": "minor"}, "complete": {"answer": "x"}, "comment": {"text": "x"},

@@ -3,7 +3,7 @@
 import pytest
 
 import domain.commands as c
-from api.models import COMMANDS
+from api.http.requests import COMMANDS
 from domain.commands import SIGNALS
 from domain.events import EVENTS
 from support.bare import Bare

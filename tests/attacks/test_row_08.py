@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from PIL import Image
 
-from api import examples
-from api.models import COMMANDS
+from api.http import examples
+from api.http.requests import COMMANDS
 from domain.access import MAY
 from support.browser import site
 from support.system import Answer, System

@@ -3,7 +3,7 @@
 import base64
 import uuid
 
-from api import codes
+from protocol import ids
 
 SECRET = b"a secret of tests, at least thirty-two bytes long"
 KEYS = [str(uuid.UUID(int=number)) for number in range(2000)]
@@ -14,7 +14,7 @@ def bits(issue: str) -> bytes:
 
 
 def test_row_09_an_id_has_128_bits_of_which_each_is_as_often_set_as_not() -> None:
-    found = [bits(codes.issue_id(SECRET, "anonymous", key)) for key in KEYS]
+    found = [bits(ids.issue_id(SECRET, "anonymous", key)) for key in KEYS]
     assert {len(each) for each in found} == {16}
     assert len(set(found)) == len(KEYS)
     for bit in range(128):
@@ -25,11 +25,11 @@ def test_row_09_an_id_has_128_bits_of_which_each_is_as_often_set_as_not() -> Non
 def test_row_09_without_the_secret_nobody_works_out_an_id() -> None:
     other = b"another secret, of at least thirty-two bytes as well"
     for key in KEYS[:100]:
-        assert codes.issue_id(SECRET, "anonymous", key) != codes.issue_id(other, "anonymous", key)
+        assert ids.issue_id(SECRET, "anonymous", key) != ids.issue_id(other, "anonymous", key)
 
 
 def test_row_09_a_tracking_code_has_a_hundred_bits_and_opens_one_issue() -> None:
-    found = [codes.tracking_code(SECRET, str(number), 0).replace("-", "") for number in range(2000)]
+    found = [ids.tracking_code(SECRET, str(number), 0).replace("-", "") for number in range(2000)]
     assert {len(each) for each in found} == {20}
     assert len(set(found)) == 2000
     for place in range(20):

@@ -13,8 +13,6 @@ from temporalio.client import WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
-from activities.contract import PREFIX, TASK_QUEUE, Start
-from api.gateway import envelope
 from calendars import load_all
 from domain.commands import Accept, Actor, Authority, Command, calendar_command_id
 from domain.issue import RULES_VERSION
@@ -22,11 +20,13 @@ from domain.pins import pins_digest
 from domain.policy import Policy
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
+from protocol.gateway import envelope
 from security.keys import Keys
 from security.signing import sign
-from signalling import signal
 from support.golden import PLACE
 from support.system import System
+from workflows.contract import PREFIX, TASK_QUEUE, Start
+from workflows.signals import signal
 
 STAFF = Actor("p1", "property", "demo-property")
 GRANT = Authority("property", "demo-property", compound="demo")

@@ -8,12 +8,12 @@ import httpx
 import pytest
 
 import domain.commands as c
-from api import commands
-from api.problems import Refused, TooMany
-from api.quotas import Quotas
+from api.http.problems import Refused, TooMany
 from db.engine import Database
 from db.hits import HitStore
 from domain.limits import MOST_COMMANDS
+from protocol import commands
+from protocol.limits import Quotas
 from support.bare import Bare
 from support.system import REPORT, System
 from tests.domain.play import COMPANY, REPORTER, Stage

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from observability import configure_logging
+from runtime.observability import configure_logging
 
 NAMES = [
     "王\n2027-01-01T00:00:00Z error event=all_issues_deleted", "王\r\nlevel=critical", "\x1b[2J\x1b[31m王", "\x9b31m王",

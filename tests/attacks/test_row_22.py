@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.oidc import OidcIdentity, Provider
+from api.identity.oidc import OidcIdentity, Provider
 from support.bare import Bare
 from support.identity_provider import AUDIENCE, ED_KEY, RSA_KEY, StandIn, identity_provider, jwk, part, plain64
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi.responses import Response
 
-from api.oidc import COOL_DOWN, FRESH, OidcIdentity, Provider
+from api.identity.oidc import COOL_DOWN, FRESH, OidcIdentity, Provider
 from support.bare import Bare
 from support.identity_provider import AUDIENCE, ED_KEY, StandIn, identity_provider, jwk, loopback, serving
 

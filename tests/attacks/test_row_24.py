@@ -9,9 +9,9 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from api.oidc import Provider
-from api.session import SessionParts, Sessions
-from api.tokens import Claims
+from api.identity.oidc import Provider
+from api.identity.session import SessionParts, Sessions
+from api.identity.tokens import Claims
 from support.bare import Bare
 from support.browser import Browser, Site, site
 

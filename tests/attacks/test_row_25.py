@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from outgoing import Outgoing, OutgoingError
+from runtime.egress import Outgoing, OutgoingError
 from support.receiver import NAME, Names, receiver
 
 INSIDE = [

@@ -19,19 +19,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 import domain.commands as c
 from activities.notices import UndeliveredError
 from activities.webhooks import Receiver, WebhookGateway
-from api.identity import Caller
-from api.oidc import Provider
-from api.services import Parts
-from api.sms import SmsError, SmsWebhook
-from api.tokens import LocalTokens
+from api.container import Parts
+from api.identity.authenticator import Caller
+from api.identity.oidc import Provider
+from api.identity.sms import SmsError, SmsWebhook
+from api.identity.tokens import LocalTokens
 from db.engine import Database
 from db.outbox import Entry
-from observability import SECRET_FIELDS
-from outgoing import Outgoing
+from runtime.egress import Outgoing
+from runtime.observability import SECRET_FIELDS
+from runtime.settings import Settings, SettingsError, load_settings
 from security.keystore import KeyStore, KeyStoreDown
 from security.master import MasterError, MasterKeys
 from security.namespace import NamespaceError, NamespaceKeys
-from settings import Settings, SettingsError, load_settings
 from support.browser import site
 from support.canary import Canaries
 from support.planted import COMPOUND, RESIDENT, Planted, logged, planted

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-from activities.contract import PREFIX
 from audit.reconcile import Look, Reconciler
 from db.engine import Database
 from db.upgrade import upgrade_async
 from support.archiving import now
 from tests.audit.test_reconcile import SOON, archiving, delete, opened, put_back
+from workflows.contract import PREFIX
 
 
 async def test_row_27_what_is_done_from_outside_raises_an_alarm(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import domain.commands as c
-from api import codes
 from db import erasures
 from db.engine import Database
+from protocol import ids
 from security.vault import ERASED
 from support.planted import COMPOUND, RESIDENT, Planted, planted
 from support.system import SECRET, Answer
@@ -54,7 +54,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
 
 async def erase(stage: Planted, database: Database) -> None:
     """All that the person has reported, as `jiesu privacy erase --person` finds it."""
-    names = [stage.subject, codes.pseudonym(SECRET, stage.subject)]
+    names = [stage.subject, ids.pseudonym(SECRET, stage.subject)]
     async with database.read() as session:
         found = [row.id for row in await erasures.reported_by(session, names)]
     assert found == stage.issues

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from db.access_log import Entry, Wanted, listed, purge, put
 from db.engine import Database
 from db.tables import AccessRow
-from settings import Settings
+from runtime.settings import Settings
 from support.system import System
 
 NOW = datetime(2027, 7, 1, tzinfo=UTC)

@@ -18,7 +18,6 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.contract import PREFIX
 from activities.notices import UndeliveredError
 from audit import log as merkle_log
 from audit.archive import seal_key
@@ -29,13 +28,14 @@ from audit.verify import plain_leaf, verify
 from db.engine import Database
 from db.tables import IssueRow
 from domain.wire import canonical, format_time
-from failpoints import VARIABLE
-from signalling import signal as send
+from runtime.failpoints import VARIABLE
 from support.archiving import Archiving, files, job, now
 from support.golden import play, start_issue
 from support.scenarios import RESIDENT, STAFF
 from support.temporal import dev_server
 from worker import build
+from workflows.contract import PREFIX
+from workflows.signals import signal as send
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARIES = ("厨房漏水", "换了阀门", "马上到", "很快", "anonymous", "demo-property", "第3次")

@@ -12,8 +12,6 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
-from activities.contract import PREFIX, TASK_QUEUE, Start
-from api.temporal import encrypting
 from audit.history import Derived, derive, issues_of, runs_of
 from audit.rebuild import Rebuilt, rebuild
 from db import queries
@@ -35,12 +33,14 @@ from domain.commands import Accept
 from domain.events import event_digest
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
+from runtime.temporal import encrypting
 from security.keys import Keys
 from support.golden import PLACE, play, start_issue
 from support.scenarios import RESIDENT
 from support.stories import PROPERTY, Story, store
 from support.temporal import dev_server
 from worker import build
+from workflows.contract import PREFIX, TASK_QUEUE, Start
 
 CLOSED = ("standard", "refused", "asked", "again", "big", "sent-round")
 """Scenarios with refusals, poison, climbs by hand, another policy and calendar, and a continue-as-new."""

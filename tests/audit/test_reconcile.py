@@ -13,19 +13,19 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
-from activities.contract import PREFIX, TASK_QUEUE, Start
 from audit.reconcile import BOUND, LAG, MARGIN, Look, Reconciler
 from audit.verify import verify
 from db.engine import Database
 from db.tables import AlarmRow, IssueRow, OutboxRow, SealRow
-from devserver import RETENTION, prepare_namespace
 from domain.issue import RULES_VERSION
 from domain.wire import dump
 from policies.loader import load_pack
+from runtime.devserver import RETENTION, prepare_namespace
 from support.archiving import Archiving, now
 from support.golden import play, start_issue
 from support.temporal import dev_server
 from worker import build
+from workflows.contract import PREFIX, TASK_QUEUE, Start
 
 SOON = LAG * 2
 """After it the lists are believed, and nothing is late yet."""

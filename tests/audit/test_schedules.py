@@ -14,20 +14,20 @@ from sqlalchemy import func, select
 from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.service import RPCError
 
-from activities.contract import TASK_QUEUE
-from api.temporal import encrypting
 from audit.keyring import Keyring
 from audit.schedules import RECONCILE, RETAIN, SCHEDULES, SEAL_DAY
-from custody import open_converter, prepare_keys
 from db import erasures
 from db.engine import Database
 from db.tables import AlarmRow, HeadRow
 from db.upgrade import upgrade_async
 from domain.personal import Sealed
-from settings import Settings, SettingsError
+from runtime.settings import Settings, SettingsError
+from runtime.temporal import encrypting
+from security.opening import open_converter, prepare_keys
 from support.stories import Story, store
 from support.temporal import dev_server
 from worker import open_archive
+from workflows.contract import TASK_QUEUE
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,13 +15,14 @@ from PIL import Image
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
-from api import codes, phones
+from api.identity import phones
 from cli.app import app
 from cli.errors import Failure
-from custody import open_keys, prepare_keys
 from db.tables import AccessRow, ErasureRow, IssueRow
+from protocol import ids
+from runtime.settings import Settings
+from security.opening import open_keys, prepare_keys
 from security.vault import ERASED
-from settings import Settings
 from support.system import SECRET, System
 from support.temporal import dev_server
 
@@ -100,7 +101,7 @@ async def test_all_that_a_person_reported_is_erased_and_nothing_else(desk: Desk)
     mine, others = desk.system.token("cli-mine", "resident"), desk.system.token("cli-other", "resident")
     closed, unfinished = await desk.closed(mine, "我的话"), await desk.opened(mine, "还没办完")
     other = await desk.closed(others, "别人的话")
-    assert (await desk.row(closed)).reporter == codes.pseudonym(SECRET, "cli-mine")
+    assert (await desk.row(closed)).reporter == ids.pseudonym(SECRET, "cli-mine")
     said = await desk.read("erase", "--person", "cli-mine", "--yes")
     assert said == {"erased": [closed], "when_closed": [unfinished], "failed": 0}
     forgotten(desk, closed, other)

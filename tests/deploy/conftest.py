@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import URL, make_url
 
-from devserver import dev_server
-from processes import free_port
-from settings import Settings
+from runtime.devserver import dev_server
+from runtime.settings import Settings
+from runtime.supervisor import free_port
 from support.deployment import psql, run_database_script, run_namespace_script
 from support.postgres import VARIABLE, shared_server
 

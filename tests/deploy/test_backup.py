@@ -15,8 +15,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from processes import free_port, guarded
-from settings import LOOPBACK
+from runtime.settings import LOOPBACK
+from runtime.supervisor import free_port, guarded
 from support import compose
 
 JIESU = str(Path(sys.executable).parent / "jiesu")

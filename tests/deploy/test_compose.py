@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from db.engine import make_engine
-from devserver import find_temporal
+from runtime.devserver import find_temporal
+from runtime.settings import PREFIX, Settings, load_settings, variable
 from security.keystore import KeyStore
-from settings import PREFIX, Settings, load_settings, variable
 from support import compose
 
 SETTINGS = {variable(name) for name in Settings.model_fields}

@@ -11,9 +11,9 @@ from audit.reconcile import MARGIN
 from cli.app import app
 from db.engine import make_engine
 from db.tables import Base
-from devserver import RETENTION
+from runtime.devserver import RETENTION
+from runtime.settings import Settings, variable
 from security import keystore
-from settings import Settings, variable
 from support import compose
 
 TEXT = (compose.ROOT / "docs" / "operations.md").read_text("utf-8")

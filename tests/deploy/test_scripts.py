@@ -11,7 +11,7 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
-from devserver import RETENTION, SEARCH_ATTRIBUTES
+from runtime.devserver import RETENTION, SEARCH_ATTRIBUTES
 from support import compose
 from support.deployment import psql, run_database_script, run_namespace_script, run_schema_script
 

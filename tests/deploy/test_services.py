@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from devserver import find_temporal
+from runtime.devserver import find_temporal
 from support import compose
 from support.containers import PATIENCE, Container, Host, replicas
 from support.deployment import psql

@@ -23,7 +23,7 @@ from domain.events import Escalated, Event, load_event
 from domain.evolve import evolve
 from domain.issue import Issue
 from domain.pins import read_calendars, read_policy
-from failpoints import Failpoint
+from runtime.failpoints import Failpoint
 from support.crash import CHECKOUT, Jiesu, Outage, opened, say, until
 from support.load import Load
 from support.verdict import holds, now

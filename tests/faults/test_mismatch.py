@@ -12,20 +12,20 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 import domain.evolve
 import worker
-from activities.contract import PREFIX
 from activities.watch import Watch
 from audit.invariants import Acknowledged, check
 from db.engine import Database
 from db.tables import AlarmRow, EventRow
 from db.upgrade import upgrade_async
 from domain.wire import format_time, truncate
-from observability import metrics_registry
-from signalling import signal
+from runtime.observability import metrics_registry
 from support.databases import sqlite_url
 from support.golden import start_issue
 from support.scenarios import STAFF
 from support.temporal import dev_server
 from support.verdict import holds, now
+from workflows.contract import PREFIX
+from workflows.signals import signal
 
 SOON = "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=2"
 """Failed tasks in a row after which the server says that a workflow has problems; 5 otherwise, and half a minute."""

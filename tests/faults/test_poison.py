@@ -15,17 +15,17 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.contract import PREFIX
 from audit.history import derive, runs_of
 from db.engine import Database
 from db.tables import EventRow
 from domain.wire import format_time, truncate
-from signalling import signal
 from support.databases import database_url
 from support.golden import start_issue
 from support.scenarios import STAFF
 from support.temporal import dev_server
 from worker import build
+from workflows.contract import PREFIX
+from workflows.signals import signal
 
 __all__ = ["database_url"]
 

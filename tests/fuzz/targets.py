@@ -18,9 +18,9 @@ from temporalio.api.history.v1 import History
 from temporalio.converter import DataConverter
 
 import domain.commands as c
-from api.limits import MOST_BYTES, check
-from api.models import COMMANDS
-from api.problems import Invalid
+from api.http.bodies import MOST_BYTES, check
+from api.http.problems import Invalid
+from api.http.requests import COMMANDS
 from domain.advance import advance
 from domain.commands import Undecodable
 from domain.directory_csv import DirectoryError, parse

@@ -11,8 +11,8 @@ from typing import Any
 
 from PIL import Image
 
-from api import examples
-from api.problems import TYPES
+from api.http import examples
+from api.http.problems import TYPES
 from audit.heads import Outlets, publish
 from audit.keyring import Keyring
 from domain.vocabulary import ROLES, Role

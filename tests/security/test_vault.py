@@ -10,7 +10,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 import domain.commands as c
-from api.models import LONGEST_TEXT
+from api.http.requests import LONGEST_TEXT
 from domain.commands import ContactDetails
 from domain.personal import Sealed
 from security.keystore import Erasure, KeyStore, KeyStoreDown, MemoryStore

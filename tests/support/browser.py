@@ -12,9 +12,9 @@ from fastapi import FastAPI
 
 import api.app
 import support.system
-from api.oidc import Provider
-from api.provider import CLIENT, EmbeddedProvider
-from api.session import SessionParts
+from api.identity.embedded_provider import CLIENT, EmbeddedProvider
+from api.identity.oidc import Provider
+from api.identity.session import SessionParts
 from support.identity_provider import loopback
 from support.system import System
 

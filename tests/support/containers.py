@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from sqlalchemy import URL, make_url
 
-from processes import free_port, guarded
-from settings import LOOPBACK
+from runtime.settings import LOOPBACK
+from runtime.supervisor import free_port, guarded
 from support import compose
 
 PATIENCE: Final = 120.0

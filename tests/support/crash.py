@@ -18,13 +18,14 @@ import httpx
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-import processes
-from api.temporal import encrypting, worker_polls
-from custody import open_converter
 from db.engine import Database
-from failpoints import VARIABLE, Failpoint
-from processes import PROC, free_port, read_mark
-from settings import LOOPBACK, PREFIX, Settings
+from runtime import supervisor
+from runtime.failpoints import VARIABLE, Failpoint
+from runtime.settings import LOOPBACK, PREFIX, Settings
+from runtime.supervisor import PROC, free_port, read_mark
+from runtime.temporal import encrypting, worker_polls
+from security.opening import open_converter
+from workflows.contract import TASK_QUEUE
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 UNGUARDED = Path(__file__).with_name("up_unguarded.py")
@@ -83,7 +84,7 @@ class Jiesu:
         with self.log.open("ab") as log:
             # Guarded itself: a test run that is killed leaves nothing behind either.
             self._up = await asyncio.create_subprocess_exec(
-                *processes.guarded(command), env=env, cwd=self.home.parent, stdin=asyncio.subprocess.DEVNULL,
+                *supervisor.guarded(command), env=env, cwd=self.home.parent, stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
             )  # fmt: skip
         assert self._up.stdout is not None
@@ -134,7 +135,7 @@ class Jiesu:
             return False
         try:
             ready = (await http.get(f"{self.url}/readyz")).status_code == 200
-            return ready and await worker_polls(client, since)
+            return ready and await worker_polls(client, TASK_QUEUE, since)
         except (httpx.TransportError, RPCError, RuntimeError):
             return False
 

@@ -26,10 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 import domain.commands as c
 import worker
-from activities.contract import PREFIX
 from activities.notices import Deliverer, TableGateway
-from api.gateway import Gateway, Pins, Unreachable, envelope
-from api.temporal import encrypting
 from audit import log
 from audit.archive import Archive
 from audit.heads import Outlets, publish
@@ -48,11 +45,14 @@ from domain.vocabulary import CATEGORIES, Category, OperatorKind
 from domain.wire import dump, truncate
 from domain.worktime import Limit
 from policies.loader import load_pack
+from protocol.gateway import Gateway, Pins, Unreachable, envelope
+from runtime.temporal import encrypting
 from security.keys import Keys
 from support.outage import away
 from support.temporal import dev_server
 from tests.domain.casting import BODIES, ENDING, Maker, rightful, usual
 from tests.domain.play import CASTING, COMMUNITY, REPORTER, SETTLED_2027, STREET, place
+from workflows.contract import PREFIX
 
 T = TypeVar("T")
 

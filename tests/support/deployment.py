@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import URL
 
-from devserver import find_temporal
+from runtime.devserver import find_temporal
 from support import compose
 
 _SECONDS: Final = 60

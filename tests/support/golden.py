@@ -18,7 +18,6 @@ from temporalio.service import RPCError
 
 import calendars
 import worker
-from activities.contract import PREFIX, TASK_QUEUE, Start
 from audit.history import Derived, derive, runs_of
 from db.engine import Database
 from db.upgrade import upgrade
@@ -28,9 +27,10 @@ from domain.pins import pins_digest, read_calendars
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
 from security.credentials import Signer
-from signalling import signal
 from support.scenarios import OUTAGE, RESIDENT, SCENARIOS, SIGNED
 from support.temporal import dev_server
+from workflows.contract import PREFIX, TASK_QUEUE, Start
+from workflows.signals import signal
 
 HISTORIES = Path(__file__).resolve().parents[1] / "workflows" / "histories"
 """Those of the era that is going on. One that is over keeps its folder; the next gets one of its own beside it."""

@@ -18,16 +18,16 @@ from audit.heads import Outlets, publish
 from audit.holdings import Holdings
 from audit.keyring import FIRST, Keyring
 from audit.run import Source
-from custody import prepare_keys
 from db.engine import Database
 from db.upgrade import upgrade_async
 from domain.wire import format_time
-from settings import Settings
-from signalling import signal
+from runtime.settings import Settings
+from security.opening import prepare_keys
 from support.archiving import Archiving, now
 from support.golden import play, start_issue
 from support.scenarios import STAFF
 from support.temporal import dev_server
+from workflows.signals import signal
 
 LOG = "city.example/jiesu"
 EARLY = ("golden-refused", "golden-standard")

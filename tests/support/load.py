@@ -16,9 +16,9 @@ from typing import Any
 
 import httpx
 
-from api.codes import command_id
-from api.tokens import ANONYMOUS, issue_token
+from api.identity.tokens import ANONYMOUS, issue_token
 from audit.invariants import Acknowledged
+from protocol.ids import command_id
 
 PATIENCE = 300.0
 """Seconds after which somebody who gets no answer gives up, and the test with him."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from processes import PROC
+from runtime.supervisor import PROC
 
 
 @contextlib.asynccontextmanager

@@ -38,8 +38,9 @@ from domain.commands import Body, ContactDetails, Step
 from domain.personal import change_personal
 from domain.retention import DEFAULT
 from domain.wire import dump, truncate
-from observability import configure_logging
 from policies.loader import load_pack
+from runtime.blobs import Shelf
+from runtime.observability import configure_logging
 from security.codec import converter, decode_events
 from security.credentials import OwnRoot, Signer
 from security.keys import Keys
@@ -47,7 +48,6 @@ from security.keystore import KeyStore
 from security.master import MasterKeys
 from security.namespace import NamespaceKeys
 from security.vault import Vault
-from shelf import Shelf
 from support.canary import HEAD, Canaries
 from support.system import Answer, System
 from support.temporal import dev_server

@@ -4,11 +4,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-from devserver import EmbeddedError
-from embedded import Commands, up
-from observability import configure_logging
-from processes import HomeBusy
-from settings import SettingsError, load_settings
+from cli.up import Commands, up
+from runtime.devserver import EmbeddedError
+from runtime.observability import configure_logging
+from runtime.settings import SettingsError, load_settings
+from runtime.supervisor import HomeBusy
 
 HERE = Path(__file__).parent
 

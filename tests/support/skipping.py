@@ -13,9 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.contract import PREFIX, TASK_QUEUE, Start
 from activities.notices import Deliverer, TableGateway
-from api.grants import grants_in
 from audit.archive import Archive
 from cli.install import EXAMPLE, read_directory
 from db import queries
@@ -31,12 +29,14 @@ from domain.place import Place
 from domain.wire import dump, format_time, truncate
 from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
+from protocol.grants import grants_in
 from security.credentials import Signer
 from security.keys import Keys
 from security.signing import Credentials, certify, name_of
-from signalling import signal
 from support.temporal import find_test_server
 from worker import build, handlers
+from workflows.contract import PREFIX, TASK_QUEUE, Start
+from workflows.signals import signal
 
 DAY_ENDS: Final = time(23, 59, 59)
 

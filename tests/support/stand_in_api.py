@@ -2,7 +2,7 @@
 
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-from settings import load_settings
+from runtime.settings import load_settings
 
 
 class Ready(BaseHTTPRequestHandler):

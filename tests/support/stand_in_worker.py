@@ -7,9 +7,9 @@ from temporalio import activity, workflow
 with workflow.unsafe.imports_passed_through():
     from temporalio.worker import Worker
 
-    from activities.contract import TASK_QUEUE
-    from api.temporal import connect
-    from settings import load_settings
+    from runtime.settings import load_settings
+    from runtime.temporal import connect
+    from workflows.contract import TASK_QUEUE
 
 
 @workflow.defn

@@ -22,11 +22,10 @@ import calendars
 import worker as worker_root
 from activities.notices import Deliverer, TableGateway
 from api.app import create_app, server
-from api.identity import LocalIdentity
-from api.services import Parts
-from api.sms import SmsLog
-from api.temporal import encrypting
-from api.tokens import LocalTokens, issue_token
+from api.container import Parts
+from api.identity.authenticator import LocalIdentity
+from api.identity.sms import SmsLog
+from api.identity.tokens import LocalTokens, issue_token
 from audit.archive import Archive
 from audit.desk import Desk
 from audit.holdings import Holdings
@@ -37,8 +36,9 @@ from domain.directory_csv import parse
 from domain.vocabulary import Role
 from domain.wire import truncate
 from policies.loader import shipped
+from runtime.blobs import Shelf
+from runtime.temporal import encrypting
 from security.keys import Keys
-from shelf import Shelf
 from support.temporal import dev_server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "directory"

@@ -8,7 +8,7 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from devserver import DYNAMIC_CONFIG, SEARCH_ATTRIBUTES, find_temporal
+from runtime.devserver import DYNAMIC_CONFIG, SEARCH_ATTRIBUTES, find_temporal
 
 
 @contextlib.asynccontextmanager

@@ -1,8 +1,8 @@
 """`jiesu` whose children outlive it, as where the kernel cannot be asked to end them with their parent."""
 
-import processes
+from runtime import supervisor
 
-processes.guarded = list
+supervisor.guarded = list
 
 if __name__ == "__main__":
     from cli import main

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from api.tokens import issue_token
+from api.identity.tokens import issue_token
 from bench.cost import ACTIONS, EVENTS, TASKS, Bounds, Cost, committed, measured, table
 from bench.drive import STAFF
 from bench.web import Web

@@ -15,20 +15,20 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from activities.contract import PREFIX, RECORD, TASK_QUEUE, Batch
 from audit.history import derive, runs_of
 from calendars import load_all
 from db.engine import Database
 from db.upgrade import upgrade
 from domain.events import chain, event_digest
 from domain.wire import format_time, truncate
-from signalling import signal
 from support.golden import start_issue
 from support.scenarios import RESIDENT, STAFF
 from support.skipping import SkippedTime, skipped_time
 from support.temporal import dev_server
 from worker import build
+from workflows.contract import PREFIX, RECORD, TASK_QUEUE, Batch
 from workflows.issue import IssueWorkflow
+from workflows.signals import signal
 
 LEAK = {"category": "leak", "description": "漏水"}
 CONFIRM = {"outcome": "solved", "satisfaction": "satisfied"}

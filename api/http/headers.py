@@ -1,0 +1,68 @@
+"""The headers of the protocol: whose repeat it is, and which version the caller has seen."""
+
+import re
+from typing import Annotated, Final
+
+from fastapi import Header
+
+from api.http.problems import Invalid, KeyMissing, Stale
+from api.identity.authenticator import Caller
+
+KEY: Final = "Idempotency-Key"
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias=KEY, description="A UUID of your own; the same again means the same request.",
+        json_schema_extra={"pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
+    ),
+]  # fmt: skip
+CommandKeyHeader = Annotated[
+    str | None,
+    Header(
+        alias=KEY, json_schema_extra={"pattern": "^[!-~]{1,128}$"},
+        description="A UUID of your own, or with a token any word; the same again means the same request.",
+    ),
+]  # fmt: skip
+MatchHeader = Annotated[
+    str | None,
+    Header(
+        alias="If-Match", description='The ETag that was read, e.g. `"3"`: 412 if it is another by now.',
+        json_schema_extra={"pattern": r'^("[0-9]{1,9}"|\*)$'},
+    ),
+]  # fmt: skip
+NoneMatchHeader = Annotated[str | None, Header(alias="If-None-Match", description="304 while this is the ETag.")]
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_KEY: Final = re.compile(r"[!-~]{1,128}")
+_VERSION: Final = re.compile(r'"([0-9]{1,9})"')
+
+
+def uuid_key(sent: str | None) -> str:
+    """The key of a report: a UUID, so that nobody can guess the key, and with it the names, of somebody else's."""
+    if not sent or not sent.strip():
+        raise KeyMissing("send a UUID of your own, and the same again when you repeat the request")
+    key = sent.strip().lower()
+    if not _UUID.fullmatch(key):
+        raise Invalid(("Idempotency-Key", "a UUID is expected, e.g. 0b9f6f2e-4c1d-4f7a-9b1e-2f6a4c1d7e85"))
+    return key
+
+
+def command_key(sent: str | None, caller: Caller) -> str:
+    """The key of a command; those who show a token may use any word, the others a UUID."""
+    if caller.actor is None:
+        return uuid_key(sent)
+    if not sent or not sent.strip():
+        raise KeyMissing("send a UUID of your own, and the same again when you repeat the request")
+    if not _KEY.fullmatch(sent.strip()):
+        raise Invalid(("Idempotency-Key", "at most 128 printable ASCII characters, without blanks"))
+    return sent.strip()
+
+
+def expected_version(sent: str | None) -> int | None:
+    """The version that a caller insists on. Raises Stale for a header that cannot name one of ours."""
+    if sent is None or sent.strip() == "*":
+        return None
+    found = _VERSION.fullmatch(sent.strip())
+    if found is None:
+        raise Stale("If-Match names no version of this issue")
+    return int(found[1])

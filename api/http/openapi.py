@@ -1,0 +1,159 @@
+"""How routes are described in the OpenAPI document: one example an answer, one line a problem, and who may ask."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from api.http import examples
+from api.http.headers import KEY
+from api.http.problems import MEDIA_TYPE, PREFIX, TYPES, ChooseRole, Forbidden, Problem
+
+Answers = dict[int | str, dict[str, Any]]
+
+_BEARER: Final[dict[str, list[str]]] = {"bearer": []}
+_CODE: Final[dict[str, list[str]]] = {"code": []}
+STAFF: Final = {"security": [_BEARER]}
+KNOWN: Final = {"security": [_BEARER, _CODE]}
+SIGNED_IN: Final[dict[str, list[dict[str, list[str]]]]] = {"security": [{"session": []}]}
+ANYBODY: Final[dict[str, Any]] = {"security": [{}, *KNOWN["security"]]}
+"""Who may ask, as `openapi_extra` of a route."""
+_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "code": {
+        "type": "apiKey", "in": "header", "name": "X-Tracking-Code",
+        "description": "What opens one issue to whoever reported it.",
+    },
+}  # fmt: skip
+_PROBLEM: Final = {
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string", "enum": [PREFIX + name for name in TYPES]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Of a refusal, for programs."},
+        "reason": {"type": "string", "description": "Of a refusal, in words."},
+        "roles": {
+            "type": "array", "description": "Those among which `X-Acting-Role` and `X-Acting-Org` choose.",
+            "items": {"type": "object", "properties": {"role": {"type": "string"}, "org": {"type": "string"}}},
+        },
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object", "properties": {"field": {"type": "string"}, "reason": {"type": "string"}},
+            },
+        },
+    },
+}  # fmt: skip
+_HEADERS: Final = {
+    "ETag": ("The version of the issue.", {"type": "string", "pattern": '^"[0-9]+"$'}),
+    "Location": ("Where it can be read.", {"type": "string", "pattern": "^/v1/"}),
+    "Retry-After": ("Seconds to wait.", {"type": "integer", "minimum": 1}),
+    "WWW-Authenticate": ("How to say who asks.", {"type": "string"}),
+}
+_OF_PROBLEMS: Final[dict[int, tuple[str, ...]]] = {
+    401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)
+}  # fmt: skip
+_FASTAPIS: Final = ("HTTPValidationError", "ValidationError")
+"""Schemas of an answer that is never sent."""
+
+
+def answers(
+    status: int, example: Any, text: str, *problems: type[Problem], model: Any = None, headers: tuple[str, ...] = ()
+) -> Answers:
+    """The answer of a route with its example, shape and headers, and the problems that it may have."""
+    described: Answers = {
+        status: {"description": text, "content": {"application/json": {"example": example}}, "headers": sent(*headers)}
+    }
+    if model is not None:
+        described[status]["model"] = model
+    for problem in problems:
+        known = described.setdefault(
+            problem.status,
+            {"description": problem.title, "content": {}, "headers": sent(*_OF_PROBLEMS.get(problem.status, ()))},
+        )
+        body = examples.REFUSED if problem is TYPES["refused"] else _example(problem)
+        shown = known["content"].setdefault(
+            MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+        )
+        shown["examples"][problem.type] = {"value": body}
+    return described
+
+
+def sent(*names: str) -> dict[str, Any]:
+    """The headers of these names, which the answer always has."""
+    return {
+        name: {"description": text, "required": True, "schema": schema}
+        for name in names
+        for text, schema in [_HEADERS[name]]
+    }
+
+
+def _example(problem: type[Problem]) -> dict[str, Any]:
+    return {"type": PREFIX + problem.type, "title": problem.title, "status": problem.status}
+
+
+def document(app: FastAPI, cookie: str | None = None) -> dict[str, Any]:
+    """The OpenAPI document of the app. With the cookie of browsers, where they can sign in: it stands for a token."""
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        components = found["components"]
+        components["securitySchemes"] = dict(_SCHEMES)
+        if cookie is not None:
+            components["securitySchemes"]["session"] = {
+                "type": "apiKey", "in": "cookie", "name": cookie, "description": "A browser's; see `GET /session`.",
+            }  # fmt: skip
+        components["schemas"]["Problem"] = _PROBLEM
+        for name in _FASTAPIS:
+            components["schemas"].pop(name, None)
+        for name, path in found["paths"].items():
+            for operation in path.values():
+                if cookie is not None and _BEARER in operation.get("security", []):
+                    operation["security"] = [*operation["security"], *SIGNED_IN["security"]]
+                for parameter in operation.get("parameters", []):
+                    _is_text(parameter)
+                if name.startswith("/v1/"):
+                    _forbids(operation["responses"])
+                if MEDIA_TYPE not in operation["responses"].get("422", {}).get("content", {}):
+                    operation["responses"].pop("422", None)
+        for route in app.routes:
+            if isinstance(route, APIRoute) and route.include_in_schema:
+                _show(route, found["paths"][route.path_format])
+        app.openapi_schema = found
+    return app.openapi_schema
+
+
+def _show(route: APIRoute, path: dict[str, Any]) -> None:
+    """Puts the examples of a route's answers back as they are: FastAPI takes everything away that is null."""
+    for method in route.methods or ():
+        for status, described in route.responses.items():
+            example = described.get("content", {}).get("application/json", {}).get("example")
+            if example is not None:
+                path[method.lower()]["responses"][str(status)]["content"]["application/json"]["example"] = example
+
+
+def _is_text(parameter: dict[str, Any]) -> None:
+    """What comes in an address or a header is text: it may be missing, but it is never null.
+
+    The key of a request alone may not be missing; its route says so in a problem of its own.
+    """
+    if parameter["name"] == KEY:
+        parameter["required"] = True
+    schema = parameter["schema"]
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        del schema["anyOf"]
+        schema.update(kinds[0])
+
+
+def _forbids(responses: Answers) -> None:
+    """Whoever is asked as somebody may answer that it is the wrong role, or by a foreign page's doing."""
+    known = responses.setdefault("403", {"description": Forbidden.title, "content": {}})
+    shown = known["content"].setdefault(
+        MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+    )
+    for problem in (Forbidden, ChooseRole):
+        shown["examples"].setdefault(problem.type, {"value": _example(problem)})

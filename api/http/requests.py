@@ -1,0 +1,225 @@
+"""The shapes of request bodies: the report by hand, the commands generated from the domain's own dataclasses.
+
+So a field that the rules gain or lose is gained or lost here, and what the API resolves by itself cannot be sent.
+"""
+
+import functools
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    Strict,
+    StringConstraints,
+    create_model,
+)
+from pydantic import Field as Part
+
+import domain.commands as c
+from api.http.bodies import FILLED, FIT
+from domain.commands import SIGNALS, Body
+from domain.personal import Personal, Sealed
+from domain.vocabulary import Category, Channel
+from domain.wire import Text, WireError, load, parse_time
+from domain.worktime import YearCalendar
+
+LONGEST_TEXT: Final = 4000
+LONGEST_WORD: Final = 200
+_MOST_ITEMS: Final = 50
+_MOST: Final = 2**31 - 1
+_MAY_BE_EMPTY: Final = frozenset({"note", "comment"})
+_LIKE: Final = {"Limit": "90m, 5sm or 2nd", "ServiceHours": "08:00-20:00"}
+_PATTERNS: Final = {
+    "Limit": "^[1-9][0-9]{0,8}(s|m|h|sm|sh|nd|wd)$", "ServiceHours": "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$",
+}  # fmt: skip
+_NARROWER: Final[Mapping[tuple[type[Any], str], Any]] = {
+    (c.Confirm, "satisfaction"): Literal["satisfied", "basically", "dissatisfied"],  # silence alone is not rated
+}
+
+
+class Shape(BaseModel):
+    """What all bodies share: no coercion, no unknown field."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it may not be empty")
+    return text
+
+
+def _unsealed(text: str) -> str:
+    """What people write; only the API seals, under keys that it chooses."""
+    if text.startswith(Sealed.MARK):
+        raise ValueError(f"it may not begin with `{Sealed.MARK}`")
+    return text
+
+
+def _text_only(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("a text is expected")  # noqa: TRY004 - pydantic knows ValueError only
+    return value
+
+
+def _moment(value: Any) -> Any:
+    try:
+        moment = parse_time(_text_only(value))
+    except (WireError, OverflowError):
+        raise ValueError("a time with its zone is expected, e.g. 2026-11-21T08:00:00Z") from None
+    # A timer beyond 292 years overflows in Temporal's server.
+    if not 2000 <= moment.year <= 2100:
+        raise ValueError("a time in this century is expected")
+    return moment
+
+
+def _day(value: Any) -> Any:
+    try:
+        return date.fromisoformat(_text_only(value))
+    except ValueError:
+        raise ValueError("a date is expected, e.g. 2026-11-21") from None
+
+
+@dataclass(frozen=True)
+class Described:
+    """Says in the OpenAPI document which texts pass what is checked elsewhere, and with a better message."""
+
+    pattern: str
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "pattern": self.pattern}
+
+
+Long = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), Described(FIT)]
+Word = Annotated[str, StringConstraints(max_length=LONGEST_WORD), Described(FIT)]
+Filled = AfterValidator(_filled)
+NotBlank = Described(FILLED)
+Unsealed = AfterValidator(_unsealed)
+
+
+class Contact(Shape):
+    """How to reach whoever reports."""
+
+    name: Annotated[Word, Unsealed] = ""
+    phone: Annotated[str, StringConstraints(max_length=40), Unsealed, Described(FIT)] = ""
+
+
+class ReportBody(Shape):
+    """An issue as a resident hands it in."""
+
+    compound: Annotated[Word, Filled, NotBlank]
+    category: Category
+    description: Annotated[Long, Filled, NotBlank, Unsealed]
+    urgent: bool = False
+    about_operator: bool = False
+    location: Annotated[Word, Unsealed] = ""
+    channel: Channel = "web"
+    contact: Contact = Contact()
+    follows: Word | None = None
+
+    @property
+    def details(self) -> c.ContactDetails:
+        return c.ContactDetails(self.contact.name, self.contact.phone)
+
+
+@dataclass(frozen=True)
+class CommandShape:
+    """One command on the wire: its name, its body's model, and whether the body may be left out."""
+
+    name: str
+    model: type[Shape]
+    body: type[Body]
+
+    @property
+    def may_be_empty(self) -> bool:
+        return not any(field.is_required() for field in self.model.model_fields.values())
+
+    def read(self, shape: Shape) -> Body:
+        """The command's body as the rules know it; RESOLVED fields still hold their defaults."""
+        return load(self.body, shape.model_dump(mode="json", exclude_unset=True))
+
+
+@functools.cache
+def _model(kind: type[Any]) -> type[Shape]:
+    """The model of a dataclass of the domain, without the fields that the API resolves."""
+    hints = get_type_hints(kind)
+    parts: dict[str, Any] = {}
+    for field in fields(kind):
+        if not field.metadata.get("resolved"):
+            parts[field.name] = _part(field, _NARROWER.get((kind, field.name), hints[field.name]))
+    doc = (kind.__doc__ or "").partition("\n")[0]
+    name = kind.__name__ if issubclass(kind, Body) else f"{kind.__name__}Part"
+    return create_model(name, __base__=Shape, __doc__=doc if "(" not in doc[: len(kind.__name__) + 1] else "", **parts)
+
+
+def _part(field: "Field[Any]", hint: Any) -> tuple[Any, Any]:
+    personal = bool(field.metadata.get("personal"))
+    required = field.default is MISSING and field.default_factory is MISSING
+    kind = _kind(hint, personal)
+    if hint in (str, Personal) and required and field.name not in _MAY_BE_EMPTY:
+        kind = Annotated[kind, Filled, NotBlank]
+    if required:
+        return kind, ...
+    if field.default is not MISSING:
+        return kind, _plain(field.default)
+    return kind, Part(default_factory=cast("Any", field.default_factory))
+
+
+def _plain(default: Any) -> Any:
+    return list(cast("tuple[Any, ...]", default)) if isinstance(default, tuple) else default
+
+
+def _kind(hint: Any, personal: bool) -> Any:
+    """The type of a field in a model, from its type in the domain."""
+    origin = get_origin(hint)
+    if origin is Literal:
+        return hint
+    if hint == Personal:  # the caller writes it; who seals it is the API
+        return Annotated[Long, Unsealed]
+    if origin in (Union, types.UnionType):
+        return cast("Any", Union)[tuple(_kind(each, personal) for each in get_args(hint))]
+    if origin is tuple:
+        return Annotated[list[_kind(get_args(hint)[0], personal)], Part(max_length=_MOST_ITEMS * 2)]
+    if hint is str:
+        return Long if personal else Word
+    if hint is int:
+        return Annotated[int, Strict(), Part(ge=-_MOST, le=_MOST)]
+    if hint is datetime:
+        return Annotated[datetime, BeforeValidator(_moment)]
+    if hint is date:
+        return Annotated[date, BeforeValidator(_day)]
+    if isinstance(hint, type) and issubclass(hint, Text):
+        return Annotated[str, AfterValidator(functools.partial(_parsed, hint)), Described(_PATTERNS[hint.__name__])]
+    if hint is YearCalendar:
+        return Annotated[_model(YearCalendar), AfterValidator(_published)]
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _model(cast("type[Any]", hint))
+    return cast("Any", hint)
+
+
+def _published(shape: Shape) -> Shape:
+    """A year's calendar, unless no year could be published so."""
+    found = load(YearCalendar, shape.model_dump(mode="json", exclude_unset=True))
+    if problems := "; ".join(found.problems()):
+        raise ValueError(problems)
+    return shape
+
+
+def _parsed(kind: type[Text], text: str) -> str:
+    try:
+        return str(kind.parse(text))
+    except ValueError:
+        raise ValueError(f"a {kind.__name__.lower()} is expected, e.g. {_LIKE[kind.__name__]}") from None
+
+
+COMMANDS: Final[Mapping[str, CommandShape]] = types.MappingProxyType(
+    {name: CommandShape(name, _model(body), body) for name, body in SIGNALS.items()}
+)
+"""Every command that may come over the wire."""

@@ -1,0 +1,325 @@
+"""An OIDC provider as seen from here: its discovery document, its keys, and whether a token is one of its own.
+
+Nothing that a token says decides where anything is fetched: addresses come from the discovery document alone. One kid
+that is not known causes one fetch at most in a cool-down, whoever asks how often; with the provider away the keys at
+hand serve on, up to a stated age.
+"""
+
+import asyncio
+import ipaddress
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+from urllib.parse import quote, urlsplit
+
+import httpx
+import jwt
+import structlog
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from api.http.problems import Unavailable
+from api.identity.tokens import Claims, InvalidToken, is_name, is_person
+from domain.vocabulary import ROLES
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+ALGORITHMS: Final[Mapping[tuple[str, str | None], tuple[str, ...]]] = {
+    ("RSA", None): ("RS256", "PS256"),
+    ("EC", "P-256"): ("ES256",),
+    ("OKP", "Ed25519"): ("EdDSA",),
+}
+"""By kind of key and curve: what may be signed with it. Never none, and nothing with a shared secret."""
+COOL_DOWN: Final = 30.0
+"""Seconds after a fetch, good or bad, in which an unknown kid causes no other one."""
+_RETRY: Final = 2.0
+"""The same as long as there are no keys at all."""
+FRESH: Final = 3600.0
+"""Seconds after which the keys are fetched again though all are known: then at the latest a withdrawn one is gone."""
+MOST_STALE: Final = 24 * 3600.0
+"""Seconds for which the keys serve while the provider is away."""
+MOST_BYTES: Final = 256 * 1024
+SECONDS: Final = 5.0
+"""For one answer of the provider, all of it."""
+LEEWAY: Final = 30.0
+"""Seconds by which the provider's clock may differ from ours."""
+_MOST_KEYS: Final = 64
+_LONGEST: Final = 16 * 1024
+"""Characters of a token: some providers list all groups in it."""
+_LONGEST_KID: Final = 256
+_SHORTEST_RSA: Final = 2048
+_REQUIRED: Final = ("iss", "aud", "sub", "iat", "exp")
+_TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+_NOT_FOR_BEARERS: Final = ("nonce", "at_hash", "c_hash", "events")
+"""What ID tokens and logout tokens have, and an access token has not."""
+
+Key = Any
+"""A public key, as PyJWT takes it."""
+
+
+class ProviderDown(RuntimeError):
+    """The provider does not answer, or not as it should; the message names the document, never its content."""
+
+
+class Declined(ProviderDown):
+    """The provider answers, and declines what it was asked."""
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the provider is asked for what, by its discovery document."""
+
+    authorization: str
+    token: str
+    keys: str
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether it names this machine without asking anybody."""
+    try:
+        return host == "localhost" or (host is not None and ipaddress.ip_address(host).is_loopback)
+    except ValueError:
+        return False
+
+
+def is_safe(address: object, *, plain_loopback: bool) -> bool:
+    """Whether it is an https address, or, where that is allowed, a plain one of this machine."""
+    if not isinstance(address, str) or not address.isascii() or not address.isprintable() or " " in address:
+        return False
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or parts.username is not None or parts.password is not None or parts.fragment:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and plain_loopback and is_loopback(host))
+
+
+class Provider:
+    """What is known of one provider, fetched when it is needed; see the module.
+
+    `plain_loopback` allows an issuer on this machine without TLS, as the embedded default has.
+    """
+
+    def __init__(
+        self, issuer: str, *, plain_loopback: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Raises ValueError for an issuer that is not safe to trust."""
+        if not is_safe(issuer, plain_loopback=plain_loopback) or urlsplit(issuer).query:
+            raise ValueError("an issuer begins with https:// and has no query")
+        self.issuer: Final = issuer
+        self._plain = plain_loopback
+        self._clock = clock
+        self._keys: Mapping[tuple[str, str], Key] = {}
+        self._endpoints: Endpoints | None = None
+        self._fetched: float | None = None
+        self._tried: float | None = None
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def endpoints(self) -> Endpoints:
+        """Where to ask. Raises Unavailable while the provider has never answered."""
+        if self._endpoints is None:
+            await self._refresh()
+        if self._endpoints is None:
+            raise _unavailable()
+        return self._endpoints
+
+    async def verify(self, token: str, audience: str) -> Mapping[str, Any]:
+        """The claims of a token for this audience. Raises InvalidToken for any fault in it, Unavailable for lack of keys.
+
+        What the claims mean is for the caller to judge: a token may be an access token or an ID token.
+        """
+        try:
+            kid, algorithm = _header(token)
+            key = await self._key(kid, algorithm)
+            if key is None:
+                raise InvalidToken
+            return jwt.decode(
+                token, key, algorithms=[algorithm], audience=audience, issuer=self.issuer, leeway=LEEWAY,
+                options={"require": list(_REQUIRED)},
+            )  # fmt: skip
+        # A hostile token reaches base64, JSON and UTF-8 decoders before any signature is checked.
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+            raise InvalidToken from None
+
+    async def exchange(self, form: Mapping[str, str], client_id: str, client_secret: str) -> Mapping[str, Any]:
+        """What the token endpoint answers to a form; with a secret the client shows it (RFC 6749, 2.3.1).
+
+        Raises Declined, or ProviderDown if it answers in another way than it should.
+        """
+        endpoint = (await self.endpoints()).token
+        auth = httpx.BasicAuth(quote(client_id, safe=""), quote(client_secret, safe="")) if client_secret else None
+        async with self._client() as client:
+            return await _object(client, client.build_request("POST", endpoint, data=dict(form)), auth)
+
+    async def _key(self, kid: str, algorithm: str) -> Key | None:
+        if not self._serves or not any(known == kid for known, _ in self._keys):
+            await self._refresh()
+        elif self._age > FRESH:
+            self._begin()  # what is at hand serves meanwhile
+        if not self._serves:
+            raise _unavailable()
+        return self._keys.get((kid, algorithm))
+
+    @property
+    def _age(self) -> float:
+        return float("inf") if self._fetched is None else self._clock() - self._fetched
+
+    @property
+    def _serves(self) -> bool:
+        return self._age <= MOST_STALE
+
+    async def _refresh(self) -> None:
+        """Waits for a fetch that is under way or due; returns at once within the cool-down."""
+        self._begin()
+        if self._fetching is not None:
+            await asyncio.wait({self._fetching})
+
+    def _begin(self) -> None:
+        if self._fetching is not None and not self._fetching.done():
+            return
+        pause = COOL_DOWN if self._serves else _RETRY
+        if self._tried is not None and self._clock() - self._tried < pause:
+            return
+        self._tried = self._clock()
+        self._fetching = asyncio.create_task(self._fetch())
+
+    async def _fetch(self) -> None:
+        try:
+            async with self._client() as client:
+                where = self.issuer.rstrip("/") + "/.well-known/openid-configuration"
+                endpoints = self._read(await _object(client, client.build_request("GET", where)))
+                found = _keys(await _object(client, client.build_request("GET", endpoints.keys)))
+        except ProviderDown as error:
+            log.warning("oidc_provider_down", issuer=self.issuer, reason=str(error), keys=len(self._keys))
+            return
+        self._endpoints, self._keys, self._fetched = endpoints, found, self._clock()
+        log.info("oidc_keys_read", issuer=self.issuer, keys=len(found))
+
+    def _read(self, document: Mapping[str, Any]) -> Endpoints:
+        """Raises ProviderDown for a document of somebody else, or with addresses that are not safe."""
+        if document.get("issuer") != self.issuer:
+            raise ProviderDown("the discovery document is of another issuer")
+        found = [document.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
+        if not all(is_safe(address, plain_loopback=self._plain) for address in found):
+            raise ProviderDown("an address in the discovery document is missing or not https")
+        return Endpoints(*cast("list[str]", found))
+
+    def _client(self) -> httpx.AsyncClient:
+        """Follows no redirect: it would lead past the check of addresses. This machine is not asked by a proxy."""
+        return httpx.AsyncClient(
+            timeout=SECONDS, follow_redirects=False, trust_env=not is_loopback(urlsplit(self.issuer).hostname),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+        )  # fmt: skip
+
+
+class OidcIdentity:
+    """Bearer tokens of a provider. They say who; what that person may act as, the directory says."""
+
+    def __init__(self, provider: Provider, audience: str) -> None:
+        self._provider = provider
+        self._audience = audience
+
+    async def claims(self, token: str) -> Claims:
+        """Whom the token speaks for. Raises InvalidToken for any fault in it, Unavailable without keys."""
+        payload = await self._provider.verify(token, self._audience)
+        found = None if any(name in payload for name in _NOT_FOR_BEARERS) else appointed(payload)
+        if found is None:
+            raise InvalidToken
+        return found
+
+
+def appointed(payload: Mapping[str, Any]) -> Claims | None:
+    """Who it is by a provider's word, and which appointment is meant if it says so; None if it names nobody."""
+    person: object = payload.get("sub")
+    role: object = payload.get("role")
+    org: object = payload.get("org")
+    if not is_person(person) or (role is not None and role not in ROLES) or not (org is None or is_name(org)):
+        return None
+    return Claims(person, role, org, own_grant=False)
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("the identity provider does not answer", retry_after=int(_RETRY))
+
+
+def _header(token: str) -> tuple[str, str]:
+    """The kid and the algorithm of a token. Raises InvalidToken, or what PyJWT raises."""
+    if len(token) > _LONGEST:
+        raise InvalidToken
+    header: Mapping[str, object] = jwt.get_unverified_header(token)
+    kid, algorithm, kind = header.get("kid"), header.get("alg"), header.get("typ", "JWT")
+    if not isinstance(kid, str) or len(kid) > _LONGEST_KID:
+        raise InvalidToken
+    if not isinstance(algorithm, str) or not any(algorithm in allowed for allowed in ALGORITHMS.values()):
+        raise InvalidToken
+    if not isinstance(kind, str) or kind.lower() not in _TYPES:
+        raise InvalidToken
+    return kid, algorithm
+
+
+async def _object(
+    client: httpx.AsyncClient, request: httpx.Request, auth: httpx.BasicAuth | None = None
+) -> Mapping[str, Any]:
+    """A JSON object, of bounded size, within bounded time. Raises ProviderDown."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            answer = await client.send(request, stream=True, auth=auth)
+            try:
+                found = json.loads(await _body(answer))
+            finally:
+                await answer.aclose()
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
+        raise ProviderDown(f"{request.url.path}: {type(error).__name__}") from None
+    except (ValueError, RecursionError):
+        raise ProviderDown(f"{request.url.path}: it is not JSON") from None
+    if not isinstance(found, dict):
+        raise ProviderDown(f"{request.url.path}: it is no JSON object")
+    return cast("dict[str, Any]", found)
+
+
+async def _body(answer: httpx.Response) -> bytes:
+    path = answer.request.url.path
+    if answer.status_code in (400, 401, 403):
+        raise Declined(f"{path}: answered {answer.status_code}")
+    if answer.status_code != 200 or answer.headers.get("content-encoding", "identity") != "identity":
+        raise ProviderDown(f"{path}: answered {answer.status_code}")
+    body = bytearray()
+    async for part in answer.aiter_raw():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise ProviderDown(f"{path}: more than {MOST_BYTES} bytes")
+    return bytes(body)
+
+
+def _keys(document: Mapping[str, Any]) -> Mapping[tuple[str, str], Key]:
+    """The keys that sign, by kid and algorithm; what we cannot use is passed over. Raises ProviderDown without any."""
+    listed: object = document.get("keys")
+    found: dict[tuple[str, str], Key] = {}
+    for each in cast("list[object]", listed)[:_MOST_KEYS] if isinstance(listed, list) else ():
+        if isinstance(each, dict):
+            found |= _key(cast("dict[str, Any]", each))
+    if not found:
+        raise ProviderDown("it shows no key that can be used")
+    return found
+
+
+def _key(jwk: Mapping[str, Any]) -> Mapping[tuple[str, str], Key]:
+    """One key under each algorithm for which it serves: only its own kind's, and only the one that it names."""
+    kid: object = jwk.get("kid")
+    operations: object = jwk.get("key_ops", ["verify"])
+    if not isinstance(kid, str) or len(kid) > _LONGEST_KID or jwk.get("use", "sig") != "sig" or "d" in jwk:
+        return {}
+    if not isinstance(operations, list) or "verify" not in operations:
+        return {}
+    try:
+        allowed = ALGORITHMS.get((jwk.get("kty", ""), jwk.get("crv")), ())
+        usable = [name for name in allowed if jwk.get("alg", name) == name]
+        keys = {(kid, name): jwt.PyJWK(dict(jwk), name).key for name in usable}
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return {}
+    if any(isinstance(key, RSAPublicKey) and key.key_size < _SHORTEST_RSA for key in keys.values()):
+        return {}
+    return keys

@@ -1,0 +1,107 @@
+"""Residents prove a phone by a code that is sent to it, and see all that they reported with it under one token.
+
+Neither the number nor the code is kept: of both there is a keyed hash, of the code for five minutes. What is answered
+is the same for every number, whoever has reported anything with it.
+"""
+
+import asyncio
+import hmac
+import re
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.http.middleware import ADDRESS
+from api.http.problems import Invalid, TooMany, Unavailable
+from api.identity.sms import Sms, SmsError
+from db import phones
+from db.engine import Database
+from protocol.clock import Now
+from protocol.limits import Quotas
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+VALID: Final = timedelta(minutes=5)
+TEXT: Final = "【接诉】验证码 {code}，五分钟内有效。请勿告诉他人。"
+_PATIENCE: Final = 2.0
+"""Seconds that a use of the database may take."""
+_SEPARATORS: Final = re.compile(r"[ \-()]")
+_MOBILE: Final = re.compile(r"(?:\+?86)?(1[3-9][0-9]{9})", re.ASCII)
+
+Mint = Callable[[str], str]
+"""A resident's token for a subject."""
+
+
+def normalised(phone: str) -> str:
+    """A Chinese mobile number as ``+8613800000000``. Raises Invalid for anything else: texts abroad are a business."""
+    found = _MOBILE.fullmatch(_SEPARATORS.sub("", phone))
+    if found is None:
+        raise Invalid(("phone", "it is no Chinese mobile number"))
+    return f"+86{found[1]}"
+
+
+class Phones:
+    """See the module."""
+
+    def __init__(
+        self, *, sms: Sms, mint: Mint, database: Database, quotas: Quotas, secret: bytes, now: Now
+    ) -> None:  # fmt: skip
+        self._sms = sms
+        self._mint = mint
+        self._database = database
+        self._quotas = quotas
+        self._secret = secret
+        self._now = now
+
+    async def admit(self) -> None:
+        """Raises TooMany for an address that has asked for too many codes."""
+        await self._quotas.spend("code", f"phones {ADDRESS.get()}")
+
+    async def send(self, phone: str) -> None:
+        """Sends a code to a number, `normalised`. What keeps it from that is told to nobody but the log."""
+        who = self._hash("phone", phone)
+        try:
+            await self._quotas.spend("phone", who)
+            await self._quotas.spend("sms", "all")
+            code = f"{secrets.randbelow(1_000_000):06}"
+            hashed, now = self._hash("code", phone, code), self._now()
+            async with asyncio.timeout(_PATIENCE):
+                await self._database.transact(lambda session: phones.put(session, who, hashed, now, now + VALID))
+            await self._sms.send(phone, TEXT.format(code=code))
+        except TooMany:
+            log.info("phone.code_withheld")
+        except SmsError as error:
+            log.warning("phone.code_not_sent", error=str(error))
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("phone.code_not_sent", error=type(error).__name__)
+
+    async def verify(self, phone: str, code: str) -> str | None:
+        """A token for whoever reports with this number; None for a code that is wrong, used or too old.
+
+        Raises Unavailable, and TooMany after too many tries at a number.
+        """
+        who, hashed = self._hash("phone", phone), self._hash("code", phone, code)
+        await self._quotas.spend("phone", f"try {who}")
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                is_right = await self._database.transact(lambda session: phones.use(session, who, hashed, self._now()))
+        except (SQLAlchemyError, OSError, TimeoutError):
+            raise Unavailable("codes cannot be checked at the moment") from None
+        return self._mint(subject_of(self._secret, phone)) if is_right else None
+
+    def _hash(self, *parts: str) -> str:
+        return _hash(self._secret, *parts)
+
+
+def subject_of(secret: bytes, phone: str) -> str:
+    """The subject of whoever proves a number, `normalised`: from it nobody without the secret tells the number."""
+    return f"phone:{_hash(secret, 'subject', phone)[:32]}"
+
+
+def _hash(secret: bytes, *parts: str) -> str:
+    key = hmac.digest(secret, b"jiesu/phones", "sha256")
+    return hmac.digest(key, "\0".join(parts).encode(), "sha256").hex()

@@ -1,0 +1,280 @@
+"""Signing in with a browser: authorization code with PKCE, and a session that is sealed in its cookie.
+
+The server keeps nothing: whoever holds the cookie holds the session until it ends, so no script can read it, and what
+changes anything needs a token beside it that only our own pages can read. What the person may act as is judged anew at
+every request.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from fastapi import Request
+from starlette.responses import Response
+
+from api.http.problems import Forbidden, Unauthenticated, Unavailable
+from api.identity.oidc import Declined, Provider, ProviderDown, appointed
+from api.identity.tokens import Claims, InvalidToken, claims_of
+from domain.vocabulary import Role
+from protocol.clock import Now, now
+
+if TYPE_CHECKING:
+    from api.identity.embedded_provider import EmbeddedProvider
+
+LIFETIME: Final = timedelta(hours=8)
+LOGIN_LIFETIME: Final = timedelta(minutes=10)
+CALLBACK: Final = "/session/callback"
+CSRF_HEADER: Final = "x-csrf-token"
+_READING: Final = frozenset({"/codec/decode"})
+"""What is asked for by POST and changes nothing."""
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_NONCE: Final = 12
+_LONGEST_COOKIE: Final = 4096
+_LONGEST_PATH: Final = 512
+_LONGEST_CODE: Final = 2048
+_Kind = TypeVar("_Kind")
+
+
+class SessionEnded(Unauthenticated):
+    """The cookie is of no session that goes on; the browser is told to forget it."""
+
+    def __init__(self, clearing: str) -> None:
+        super().__init__("the session has ended: sign in again")
+        self.headers["Set-Cookie"] = clearing
+
+
+@dataclass(frozen=True)
+class SessionParts:
+    """How browsers sign in: with which provider, as which client of it, and at which origin they see us."""
+
+    provider: Provider
+    client_id: str
+    public_url: str
+    """Scheme, host and port, without a slash at the end; plain http on this machine only."""
+    client_secret: str = field(default="", repr=False)
+    embedded: "EmbeddedProvider | None" = None
+    """The provider of the embedded default, whose word is a grant; it is served by this app."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a session's cookie holds. `expires` is in seconds since 1970."""
+
+    person: str
+    role: Role | None
+    org: str | None
+    csrf: str
+    expires: int
+
+
+@dataclass(frozen=True)
+class _Login:
+    """What is remembered between the way to the provider and the way back."""
+
+    state: str
+    nonce: str
+    verifier: str
+    next: str
+    expires: int
+
+
+class Sessions:
+    """See the module."""
+
+    def __init__(self, parts: SessionParts, secret: bytes, clock: Now = now) -> None:
+        self.parts: Final = parts
+        self._clock = clock
+        origin = urlsplit(parts.public_url)
+        # A cookie without this prefix could be set by a neighbouring host. Browsers keep such a one over https only; and
+        # on this machine they tell ports apart by no more than the name.
+        is_plain = origin.scheme == "http"
+        self._secure = not is_plain
+        self._name = f"jiesu-{origin.port or 80}" if is_plain else "__Host-jiesu"
+        self._login = f"{self._name}-login"
+        # A session of another provider is none of this one's.
+        info = b"jiesu/1/session\0" + parts.provider.issuer.encode()
+        self._cipher = AESGCM(HKDF(SHA256(), 32, None, info).derive(secret))
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie."""
+        return self._name
+
+    def of(self, request: Request) -> Session | None:
+        """The session of a browser, None without a cookie. Raises SessionEnded for one that is not accepted."""
+        cookie = request.cookies.get(self._name)
+        if cookie is None:
+            return None
+        found = self._open(self._name, cookie)
+        session = None if found is None else _made(Session, found)
+        if session is None:
+            raise SessionEnded(self._clearing(self._name))
+        return session
+
+    def claims(self, request: Request) -> Claims | None:
+        """Whom a browser's session speaks for. Raises SessionEnded, and Forbidden unless our own page asks."""
+        session = self.of(request)
+        if session is None:
+            return None
+        self.check_csrf(request, session)
+        return Claims(session.person, session.role, session.org, own_grant=self.parts.embedded is not None)
+
+    def check_csrf(self, request: Request, session: Session) -> None:
+        """Raises Forbidden for a request that may change something and that a foreign page may have sent."""
+        # Decoding changes nothing, and no page but Temporal's own user interface may read the answer.
+        if request.method in _SAFE or request.url.path in _READING:
+            return
+        token = request.headers.get(CSRF_HEADER, "")
+        is_ours = (
+            hmac.compare_digest(token.encode(), session.csrf.encode())
+            and request.headers.get("origin") in (None, self.parts.public_url)
+            and request.headers.get("sec-fetch-site") in (None, "same-origin")
+        )
+        if not is_ours:
+            raise Forbidden("a request by cookie needs the X-CSRF-Token of its session, from a page of this origin")
+
+    async def begin(self, onwards: str, answer: Response) -> str:
+        """The address of the provider where one signs in, and on the answer the cookie that knows the way back."""
+        endpoints = await self.parts.provider.endpoints()
+        login = _Login(
+            state=secrets.token_urlsafe(32), nonce=secrets.token_urlsafe(32), verifier=secrets.token_urlsafe(48),
+            next=local_path(onwards), expires=self._until(LOGIN_LIFETIME),
+        )  # fmt: skip
+        self._set(answer, self._login, asdict(login), LOGIN_LIFETIME)
+        asked = {
+            "response_type": "code", "scope": "openid", "client_id": self.parts.client_id,
+            "redirect_uri": self.parts.public_url + CALLBACK, "state": login.state, "nonce": login.nonce,
+            "code_challenge": challenge(login.verifier), "code_challenge_method": "S256",
+        }  # fmt: skip
+        return endpoints.authorization + ("&" if "?" in endpoints.authorization else "?") + urlencode(asked)
+
+    async def finish(self, request: Request) -> tuple[Session, str]:
+        """The new session of a browser that comes back from the provider, and where it wanted to go.
+
+        Raises Unauthenticated if it was not sent there from here, or the provider did not vouch for anybody.
+        """
+        cookie, said = request.cookies.get(self._login), request.query_params
+        found = None if cookie is None else self._open(self._login, cookie)
+        login = None if found is None else _made(_Login, found)
+        if login is None or not hmac.compare_digest(said.get("state", "").encode(), login.state.encode()):
+            raise Unauthenticated("this sign-in was not begun here, or too long ago: begin again")
+        code = said.get("code", "")
+        # RFC 9207: an answer of another provider than the one that was asked.
+        if "error" in said or not 0 < len(code) <= _LONGEST_CODE or said.get("iss", self._issuer) != self._issuer:
+            raise Unauthenticated("the identity provider did not sign anybody in")
+        claims = await self._redeem(code, login)
+        return self.session(claims), login.next
+
+    def session(self, claims: Claims) -> Session:
+        """A new session of somebody who has just signed in."""
+        return Session(claims.person, claims.role, claims.org, secrets.token_urlsafe(32), self._until(LIFETIME))
+
+    def keep(self, answer: Response, session: Session) -> None:
+        """Puts the session's cookie on the answer, and takes that of the sign-in away."""
+        left = timedelta(seconds=session.expires - int(self._clock().timestamp()))
+        self._set(answer, self._name, asdict(session), left)
+        answer.headers.append("set-cookie", self._clearing(self._login))
+
+    def end(self, answer: Response) -> None:
+        """Tells the browser to forget the session."""
+        answer.headers.append("set-cookie", self._clearing(self._name))
+
+    @property
+    def _issuer(self) -> str:
+        return self.parts.provider.issuer
+
+    async def _redeem(self, code: str, login: _Login) -> Claims:
+        parts = self.parts
+        form = {
+            "grant_type": "authorization_code", "code": code, "redirect_uri": parts.public_url + CALLBACK,
+            "client_id": parts.client_id, "code_verifier": login.verifier,
+        }  # fmt: skip
+        try:
+            told = await parts.provider.exchange(form, parts.client_id, parts.client_secret)
+            payload = await parts.provider.verify(str(told.get("id_token", "")), parts.client_id)
+        except (Declined, InvalidToken):
+            raise Unauthenticated("the identity provider did not sign anybody in") from None
+        except ProviderDown:
+            raise Unavailable("the identity provider does not answer") from None
+        nonce: object = payload.get("nonce")
+        is_answer = isinstance(nonce, str) and hmac.compare_digest(nonce.encode(), login.nonce.encode())
+        claims = appointed(payload) if parts.embedded is None else claims_of(payload)
+        if not is_answer or payload.get("azp", parts.client_id) != parts.client_id or claims is None:
+            raise Unauthenticated("the identity provider did not sign anybody in")
+        return claims
+
+    def _until(self, lifetime: timedelta) -> int:
+        return int((self._clock() + lifetime).timestamp())
+
+    def _set(self, answer: Response, name: str, content: Mapping[str, Any], left: timedelta) -> None:
+        answer.set_cookie(
+            name, self._seal(name, content), max_age=int(left.total_seconds()), path="/", secure=self._secure,
+            httponly=True, samesite="lax",
+        )  # fmt: skip
+
+    def _clearing(self, name: str) -> str:
+        return f"{name}=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if self._secure else "")
+
+    def _seal(self, name: str, content: Mapping[str, Any]) -> str:
+        nonce = secrets.token_bytes(_NONCE)
+        sealed = self._cipher.encrypt(nonce, json.dumps(content).encode(), name.encode())
+        return base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
+
+    def _open(self, name: str, cookie: str) -> dict[str, Any] | None:
+        """What was sealed under this name, unless it has ended; None for anything else."""
+        if len(cookie) > _LONGEST_COOKIE or not cookie.isascii():
+            return None
+        try:
+            raw = base64.b64decode(cookie + "=" * (-len(cookie) % 4), altchars=b"-_", validate=True)
+            content: dict[str, Any] = json.loads(self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], name.encode()))
+        except (binascii.Error, ValueError, InvalidTag):
+            return None
+        expires: object = content.get("expires")
+        return content if isinstance(expires, int) and expires > self._clock().timestamp() else None
+
+
+def _made(kind: type[_Kind], content: Mapping[str, Any]) -> _Kind | None:
+    """What a cookie holds; None for one that another version of ours has sealed."""
+    try:
+        return kind(**content)
+    except TypeError:
+        return None
+
+
+def expiry(session: Session, clock: Now) -> datetime:
+    """When the session ends, in UTC."""
+    return datetime.fromtimestamp(session.expires, clock().tzinfo)
+
+
+def challenge(verifier: str) -> str:
+    """The PKCE challenge (S256) of a verifier."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+
+
+def local_path(wanted: str) -> str:
+    """Where to go on to after signing in: a path of this origin, the root for anything else.
+
+    Browsers read a backslash as a slash and pass over tabs and line ends, and two slashes begin another host.
+    """
+    is_local = (
+        wanted.startswith("/")
+        and not wanted.startswith("//")
+        and len(wanted) <= _LONGEST_PATH
+        and wanted.isascii()
+        and wanted.isprintable()
+        and "\\" not in wanted
+        and " " not in wanted
+    )
+    return wanted if is_local else "/"

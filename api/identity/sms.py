@@ -1,0 +1,91 @@
+"""The port to an SMS gateway, and what stands in for one: texts are sent, and never logged."""
+
+import asyncio
+import contextlib
+import json
+import os
+import tempfile
+import uuid
+from collections import deque
+from pathlib import Path
+from typing import Final, Protocol
+
+from domain.wire import canonical, format_time
+from protocol.clock import Now, now
+from runtime.egress import SIGNATURE, Outgoing, OutgoingError, signature
+from runtime.settings import Settings, SettingsError
+
+KEPT: Final = 20
+"""Texts that `SmsLog` keeps."""
+
+
+class SmsError(Exception):
+    """The text was not sent, as far as is known; the message holds neither number nor text."""
+
+
+class Sms(Protocol):
+    """Sends texts to phones; numbers are in the form ``+8613800000000``."""
+
+    async def send(self, phone: str, text: str) -> None:
+        """Raises SmsError."""
+        ...
+
+
+class SmsLog:
+    """For those who try it: the last texts lie in a file that only its owner can read, and are sent to nobody."""
+
+    def __init__(self, file: Path, now: Now = now) -> None:
+        self._file = file
+        self._now = now
+        self._turn = asyncio.Lock()
+
+    async def send(self, phone: str, text: str) -> None:
+        async with self._turn:
+            try:
+                await asyncio.to_thread(self._add, {"at": format_time(self._now()), "phone": phone, "text": text})
+            except OSError as error:
+                raise SmsError(type(error).__name__) from None
+
+    def _add(self, line: dict[str, str]) -> None:
+        lines: deque[str] = deque(maxlen=KEPT)
+        with contextlib.suppress(FileNotFoundError):
+            lines.extend(self._file.read_text("utf-8").splitlines())
+        lines.append(json.dumps(line, ensure_ascii=False))
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(prefix=f".{self._file.name}-", dir=self._file.parent)  # made with mode 0600
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.writelines(f"{each}\n" for each in lines)
+        Path(draft).replace(self._file)
+
+
+class SmsWebhook:
+    """A gateway, or an adapter to one, that takes ``{"id", "phone", "text"}`` as JSON, signed as webhooks are."""
+
+    def __init__(self, url: str, secret: bytes, outgoing: Outgoing) -> None:
+        """Raises OutgoingError for a URL that may not be called."""
+        outgoing.check(url)
+        self._url = url
+        self._secret = secret
+        self._outgoing = outgoing
+
+    async def send(self, phone: str, text: str) -> None:
+        body = canonical({"id": str(uuid.uuid4()), "phone": phone, "text": text})
+        headers = {"Content-Type": "application/json", SIGNATURE: signature(self._secret, body)}
+        try:
+            await self._outgoing.post(self._url, body, headers)
+        except OutgoingError as error:
+            raise SmsError(str(error)) from None
+
+
+def open_sms(settings: Settings) -> Sms | None:
+    """The gateway of these settings; the embedded default's is a file; None where there is none. Raises SettingsError."""
+    url = settings.sms_url.get_secret_value()
+    secret = settings.sms_secret.get_secret_value()
+    if not url:
+        return SmsLog(settings.home / "keys" / "sms.jsonl") if settings.embedded else None
+    if not secret:
+        raise SettingsError("JIESU_SMS_SECRET must be set where JIESU_SMS_URL is")
+    try:
+        return SmsWebhook(url, secret.encode(), Outgoing.of(settings))
+    except OutgoingError as error:
+        raise SettingsError(f"JIESU_SMS_URL: {error}") from None

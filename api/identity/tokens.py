@@ -1,0 +1,221 @@
+"""Bearer tokens of our own, EdDSA JWTs: of the embedded default, by a key under the home, and of residents with a phone.
+
+A token says who (`sub`), in which one role, for which org. Every fault of a token is the same `InvalidToken`: the
+caller learns that it is not accepted, not why.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeGuard
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from jwt.algorithms import OKPAlgorithm
+
+from domain.vocabulary import ROLES, Role
+from protocol import ids
+from runtime.settings import read_or_create
+
+ISSUER: Final = "jiesu-local"
+RESIDENTS: Final = "jiesu-residents"
+AUDIENCE: Final = "jiesu"
+LIFETIME: Final = timedelta(hours=12)
+ANONYMOUS: Final = "anonymous"
+"""The subject of those who show no token, so no token may claim it."""
+_ALGORITHM: Final = "EdDSA"
+_REQUIRED: Final = ("iss", "aud", "sub", "role", "iat", "exp")
+_LONGEST: Final = 4096
+_LONGEST_LOOK: Final = 16 * 1024
+_LONGEST_NAME: Final = 128
+
+
+class InvalidToken(Exception):
+    """The token is not accepted; there is deliberately no reason in it."""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Whom a token speaks for, and in which one role, if it says so."""
+
+    person: str
+    role: Role | None
+    org: str | None
+    own_grant: bool = True
+    """Whether the token's word is enough, as in the embedded default; elsewhere the directory's appointments count."""
+
+
+def _key_path(home: Path) -> Path:
+    return home / "keys" / "token.pem"
+
+
+def _new_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _signing_key(home: Path) -> Ed25519PrivateKey:
+    """Raises OSError, or ValueError for a file that is no key of ours."""
+    try:
+        key = serialization.load_pem_private_key(read_or_create(_key_path(home), _new_key), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # garbage, under a password, of some other kind
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{_key_path(home)} holds no Ed25519 key; without the file another one is made")  # noqa: TRY004 - what is wrong is the file
+    return key
+
+
+def _key_id(key: Ed25519PublicKey) -> str:
+    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+def issue_token(home: Path, person: str, role: Role, org: str | None, now: datetime | None = None) -> str:
+    """A token for 12 hours, signed with the home's key, which is made when missing.
+
+    Raises ValueError for a person, role or org that `verify` would refuse; that the org exists is for the caller to
+    check.
+    """
+    if claims_of({"sub": person, "role": role, "org": org}) is None:
+        raise ValueError(
+            "a token needs a person who is no pseudonym and not anonymous, a known role and, but for residents, an org"
+        )
+    issued = now or datetime.now(UTC)
+    payload = {"iss": ISSUER, "aud": AUDIENCE, "sub": person, "role": role, "org": org}
+    return sign(home, {**payload, "iat": issued, "exp": issued + LIFETIME})
+
+
+def sign(home: Path, payload: dict[str, Any]) -> str:
+    """A JWT of these claims by the home's key, which is made when missing."""
+    key = _signing_key(home)
+    return jwt.encode(payload, key, _ALGORITHM, headers={"kid": _key_id(key.public_key())})
+
+
+def public_jwk(home: Path) -> dict[str, Any]:
+    """The public half of the home's key, as a provider shows it."""
+    public = _signing_key(home).public_key()
+    return {
+        **OKPAlgorithm.to_jwk(public, as_dict=True), "kid": _key_id(public), "use": "sig", "alg": _ALGORITHM,
+    }  # fmt: skip
+
+
+class LocalTokens:
+    """Verifies local tokens against the key of one home, which may be made or replaced while this is in use."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = _key_path(home)
+        self._home = home
+        self._stamp: tuple[int, int] | None = None
+        self._keys: Mapping[str, Ed25519PublicKey] = {}
+
+    def verify(self, token: str) -> Claims:
+        """Whom the token speaks for. Raises InvalidToken, and nothing else, for any fault in it.
+
+        Raises OSError or ValueError when the home's key cannot be read: that is our fault, not the caller's.
+        """
+        keys = self._current()
+        try:
+            claims = _decode(token, keys, ISSUER)
+        # A hostile token reaches base64, JSON and UTF-8 decoders before any signature is checked.
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            claims = None
+        if claims is None:
+            raise InvalidToken from None
+        return claims
+
+    def _current(self) -> Mapping[str, Ed25519PublicKey]:
+        """The keys by id; read again when the file is another one than before."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            self._stamp, self._keys = None, {}
+            return self._keys
+        stamp = (found.st_ino, found.st_mtime_ns)
+        if stamp != self._stamp:
+            public = _signing_key(self._home).public_key()
+            self._stamp, self._keys = stamp, {_key_id(public): public}
+        return self._keys
+
+
+class ResidentTokens:
+    """Tokens of residents who proved a phone: of all API processes of an installation, which share its secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        raw = HKDF(SHA256(), 32, None, b"jiesu/1/resident-tokens").derive(secret)
+        self._key = Ed25519PrivateKey.from_private_bytes(raw)
+        self._keys = {_key_id(self._key.public_key()): self._key.public_key()}
+
+    def issue(self, subject: str) -> str:
+        """A token for 12 hours. Raises ValueError for a subject that no token may have."""
+        if not is_person(subject):
+            raise ValueError("nobody has such a name")
+        issued = datetime.now(UTC)
+        payload = {"iss": RESIDENTS, "aud": AUDIENCE, "sub": subject, "role": "resident", "org": None}
+        times = {"iat": issued, "exp": issued + LIFETIME}
+        return jwt.encode({**payload, **times}, self._key, _ALGORITHM, headers={"kid": next(iter(self._keys))})
+
+    def verify(self, token: str) -> Claims:
+        """The resident for whom the token speaks. Raises InvalidToken, and nothing else."""
+        try:
+            claims = _decode(token, self._keys, RESIDENTS)
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            claims = None
+        if claims is None or claims.role != "resident":
+            raise InvalidToken from None
+        return claims
+
+
+def issuer_of(token: str) -> object:
+    """Whose token it says it is; whoever that is verifies it. None where it says nothing that can be read."""
+    try:
+        return jwt.decode(token[:_LONGEST_LOOK], options={"verify_signature": False}).get("iss")
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def _decode(token: str, keys: Mapping[str, Ed25519PublicKey], issuer: str) -> Claims | None:
+    if len(token) > _LONGEST:
+        return None
+    # An exact look-up among the keys at hand: a kid never becomes a path or an address.
+    kid: object = jwt.get_unverified_header(token).get("kid")
+    key = keys.get(kid) if isinstance(kid, str) else None
+    if key is None:
+        return None
+    payload = jwt.decode(
+        token,
+        key,
+        algorithms=[_ALGORITHM],
+        audience=AUDIENCE,
+        issuer=issuer,
+        options={"require": list(_REQUIRED), "strict_aud": True},
+    )
+    return claims_of(payload) if "org" in payload else None
+
+
+def claims_of(payload: Mapping[str, Any]) -> Claims | None:
+    """What a token that is its own grant says; None if it names nobody, or a role without its organisation."""
+    person: object = payload.get("sub")
+    role: object = payload.get("role")
+    org: object = payload.get("org")
+    if not is_person(person) or role not in ROLES:
+        return None
+    if not is_name(org) and not (org is None and role == "resident"):
+        return None
+    return Claims(person, role, org)
+
+
+def is_person(value: object) -> TypeGuard[str]:
+    """Whether a token may speak for somebody of this name: not for all who show none, nor for a resident's pseudonym."""
+    return is_name(value) and value != ANONYMOUS and not ids.is_pseudonym(value)
+
+
+def is_name(value: object) -> TypeGuard[str]:
+    """Whether it is a short printable text, as the names of persons and organisations are."""
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable() and value == value.strip()

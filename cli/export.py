@@ -1,0 +1,47 @@
+"""All that is held of somebody's issues, readable, as he has a right to have it."""
+
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.http import views
+from db import attachments, queries
+from domain.access import Sight
+from domain.wire import format_time
+from runtime.blobs import Shelf
+from security.vault import Erased, NoKey, Vault
+
+_WHOLE: Final = Sight(text=True, phone=True)
+
+
+async def export(session: AsyncSession, vault: Vault, issues: Sequence[str], now: datetime) -> dict[str, Any]:
+    """``{at, issues: [{issue, timeline, pictures}]}``. Raises KeyStoreDown, and SQLAlchemyError."""
+    return {"at": format_time(now), "issues": [await _issue(session, vault, issue) for issue in issues]}
+
+
+async def pictures(session: AsyncSession, vault: Vault, shelf: Shelf, issues: Sequence[str]) -> dict[str, bytes]:
+    """The pictures of these issues that can still be opened, by the names of files for them.
+
+    Raises KeyStoreDown, ShelfError, and SQLAlchemyError.
+    """
+    found: dict[str, bytes] = {}
+    for issue in issues:
+        for row in await attachments.of_issue(session, issue):
+            with contextlib.suppress(Erased, NoKey):
+                opened = await vault.open_bytes(issue, await shelf.get(row.digest))
+                found[f"{row.digest}.{row.kind.rpartition('/')[2]}"] = opened
+    return found
+
+
+async def _issue(session: AsyncSession, vault: Vault, issue: str) -> dict[str, Any]:
+    state = await queries.issue(session, issue)
+    events = await vault.open_body(issue, await queries.timeline(session, issue))
+    pictures = await attachments.of_issue(session, issue)
+    return {
+        "issue": None if state is None else views.issue_view(state),
+        "timeline": views.timeline_view(events, _WHOLE),
+        "pictures": [{"digest": row.digest, "kind": row.kind, "size": row.size} for row in pictures],
+    }

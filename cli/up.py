@@ -1,0 +1,253 @@
+"""`jiesu up`: the whole embedded default, a dev server, a worker and the API, in one command.
+
+Three children, so that two cores are used and any of them may be killed. They start side by side and retry until they
+find each other; they stop in order, the API first.
+"""
+
+import asyncio
+import contextlib
+import http.client
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from temporalio.client import Client
+
+from runtime.devserver import DevServer, EmbeddedError
+from runtime.settings import LOOPBACK, PREFIX, TEST_PREFIX, Settings, SettingsError, variable
+from runtime.supervisor import Child, check_ports, end_survivors, hold_home
+from runtime.temporal import connect, worker_polls
+from workflows.contract import TASK_QUEUE
+
+Connect = Callable[[], Awaitable[Client]]
+"""A client once Temporal serves, or EmbeddedError."""
+
+log = structlog.get_logger("embedded")
+
+_START_TIMEOUT: Final = 90.0
+_STEADY: Final = 60.0
+"""Seconds after which a child counts as well again, and its earlier deaths are forgotten."""
+_MOST_RESTARTS: Final = 5
+_MOST_FALSE_STARTS: Final = 3
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What `up` runs beside the dev server; tests put others in.
+
+    `-P`: a folder `cli` where the operator happens to stand is not ours.
+    """
+
+    worker: Sequence[str] = (sys.executable, "-P", "-m", "cli", "worker")
+    api: Sequence[str] = (sys.executable, "-P", "-m", "cli", "api")
+
+
+async def up(
+    settings: Settings,
+    worker: bool = True,
+    announce: Callable[[str], None] = print,
+    commands: Commands | None = None,
+    prepare: Callable[[Connect], Awaitable[None]] | None = None,
+) -> None:
+    """Runs dev server, worker and API until SIGINT, SIGTERM or SIGHUP, and leaves no process.
+
+    `prepare` (migrations) is awaited before worker and API start, while the dev server already does. Announces that
+    Jiesu is ready, and its addresses, once the API says so and the worker polls, and that all has stopped. Where the
+    settings name a Temporal run elsewhere, no dev server is started. Raises HomeBusy, SettingsError or EmbeddedError,
+    each one line.
+    """
+    household = _Household(settings, worker, commands or Commands())
+    stop = asyncio.Event()
+    with _on_signals(household, stop), hold_home(settings.home):
+        end_survivors(settings.home)
+        check_ports(_ports(settings))
+        try:
+            await _until(stop, household.run(announce, prepare))
+        finally:
+            await household.stop()
+        announce("stopped")
+
+
+def _ports(settings: Settings) -> list[tuple[str, int, str]]:
+    ports = [(settings.api_host, settings.api_port, variable("api_port"))]
+    if settings.metrics_port:
+        ports.append((settings.metrics_host, settings.metrics_port, variable("metrics_port")))
+    if settings.embedded_temporal:
+        ports.append((LOOPBACK, settings.temporal_port, variable("temporal_port")))
+        ports.append((LOOPBACK, settings.temporal_ui_port, variable("temporal_ui_port")))
+    return ports
+
+
+@contextlib.contextmanager
+def _on_signals(household: "_Household", stop: asyncio.Event) -> Generator[None]:
+    """The first signal asks everything to stop in order, the second kills it at once."""
+    loop = asyncio.get_running_loop()
+    signs = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def asked() -> None:
+        household.kill() if stop.is_set() else stop.set()
+
+    for sign in signs:
+        loop.add_signal_handler(sign, asked)
+    try:
+        yield
+    finally:
+        for sign in signs:
+            loop.remove_signal_handler(sign)
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Does the work until it fails or `stop` is set."""
+    tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+class _Household:
+    """The children of one `up`: started together, each started again when it dies, stopped in order."""
+
+    def __init__(self, settings: Settings, worker: bool, commands: Commands) -> None:
+        self._settings = settings
+        self._server = DevServer(settings) if settings.embedded_temporal else None
+        self._worker = Child(settings.home, "worker", commands.worker, _environment(settings)) if worker else None
+        needs = settings.model_copy(update={"ready_needs_worker": worker})
+        self._api = Child(settings.home, "api", commands.api, _environment(needs))
+        self._ready = False
+
+    async def run(self, announce: Callable[[str], None], prepare: Callable[[Connect], Awaitable[None]] | None) -> None:
+        """Starts and keeps everything; returns only by failing or being cancelled."""
+        began = datetime.now(UTC)
+        if self._server is not None:
+            await self._server.start()
+        if prepare is not None:
+            await _prepared(prepare, self._connect)
+        keepers = [asyncio.ensure_future(self._keep(child)) for child in (self._worker, self._api) if child]
+        if self._server is not None:
+            keepers.append(asyncio.ensure_future(self._keep(self._server.child)))
+        opening = asyncio.ensure_future(self._open(began, announce))
+        try:
+            # A keeper ends only by failing; the opening may also succeed.
+            await asyncio.wait([*keepers, opening], return_when=asyncio.FIRST_EXCEPTION)
+            for task in (*keepers, opening):
+                if task.done():
+                    task.result()
+        finally:
+            for task in (*keepers, opening):
+                task.cancel()
+            await asyncio.gather(*keepers, opening, return_exceptions=True)
+
+    async def _open(self, began: datetime, announce: Callable[[str], None]) -> None:
+        """Waits until all are of use, then says so."""
+        try:
+            async with asyncio.timeout(_START_TIMEOUT):
+                client = await self._connect()
+                # Neither the API nor Temporal tells us when it is ready: they have to be asked.
+                while not await self._serves(client, began):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise EmbeddedError(f"not ready within {_START_TIMEOUT:.0f} s: see the lines above") from None
+        self._ready = True
+        settings = self._settings
+        announce("Jiesu is ready")
+        announce(f"  API          http://{_shown(settings.api_host)}:{settings.api_port}, described in /openapi.json")
+        announce(f"  Temporal     {settings.address}, namespace {settings.temporal_namespace}")
+        if self._server is not None:
+            announce(f"  Temporal UI  http://{LOOPBACK}:{settings.temporal_ui_port}")
+
+    async def _connect(self) -> Client:
+        if self._server is not None:
+            return await self._server.connect(_START_TIMEOUT)
+        client = await connect(self._settings, _START_TIMEOUT)
+        if client is None:
+            raise EmbeddedError(f"no Temporal at {self._settings.address} ({variable('temporal_address')})")
+        return client
+
+    async def _serves(self, client: Client, began: datetime) -> bool:
+        # Pollers are remembered for minutes: only those seen since this start are alive.
+        if self._worker is not None and not await worker_polls(client, TASK_QUEUE, since=began):
+            return False
+        return await asyncio.to_thread(_is_ready, _shown(self._settings.api_host), self._settings.api_port)
+
+    async def _keep(self, child: Child) -> None:
+        """Starts the child whenever it does not run. Raises EmbeddedError when that does not help."""
+        loop = asyncio.get_running_loop()
+        deaths = 0
+        while True:
+            began = loop.time()
+            if not child.running:
+                await child.start()
+            code = await child.wait()
+            deaths = 1 if loop.time() - began > _STEADY else deaths + 1
+            most = _MOST_RESTARTS if self._is_server(child) else None
+            if deaths >= (most or deaths + 1 if self._ready else _MOST_FALSE_STARTS):
+                raise EmbeddedError(f"{child.name} ended {deaths} times, last with code {code}: see the lines above")
+            pause = min(10.0, 0.25 * 2 ** (deaths - 1))
+            log.warning("child_ended", child=child.name, code=code, restart_in=pause)
+            await asyncio.sleep(pause)
+
+    def _is_server(self, child: Child) -> bool:
+        return self._server is not None and child is self._server.child
+
+    def _children(self) -> list[Child]:
+        """In the order of stopping: no new commands, then no one to fold them, then the record."""
+        server = self._server.child if self._server else None
+        return [child for child in (self._api, self._worker, server) if child is not None]
+
+    async def stop(self) -> None:
+        for child in self._children():
+            await child.stop()
+
+    def kill(self) -> None:
+        for child in self._children():
+            child.kill()
+
+
+async def _prepared(prepare: Callable[[Connect], Awaitable[None]], temporal: Connect) -> None:
+    try:
+        await prepare(temporal)
+    except EmbeddedError:
+        raise
+    except SettingsError as error:
+        raise EmbeddedError(str(error)) from None
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise EmbeddedError(f"the database cannot be prepared: {reason}") from error
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Our environment with exactly these settings, however they came about."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(PREFIX) or name.upper().startswith(TEST_PREFIX)
+    }
+    path = os.pathsep.join(filter(None, [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH")]))
+    return {**kept, **settings.environment(), "PYTHONPATH": path}
+
+
+def _shown(host: str) -> str:
+    """The host at which one that listens everywhere is reached from here."""
+    return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - this is where such a host is avoided
+
+
+def _is_ready(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

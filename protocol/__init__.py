@@ -1,0 +1,1 @@
+"""A command from admission to receipt, without HTTP."""

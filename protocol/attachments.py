@@ -1,0 +1,174 @@
+"""Pictures of an issue: cleaned, sealed under the issue's key and stored under the digest of what lies there.
+
+The object store never sees what is on them, and once the key is destroyed nobody does.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.http.problems import Invalid, NotFound, Problem, Refused, Unavailable
+from api.identity.authenticator import Caller
+from db import attachments
+from db.engine import Database
+from db.tables import AttachmentRow
+from domain.access import holds, may_give, sight
+from domain.personal import Sealed
+from protocol.clock import Now
+from protocol.pictures import Picture, PictureError, clean
+from protocol.read_model import ReadModel, SqlDown
+from protocol.reader import Seen
+from protocol.resolver import Resolver
+from runtime.blobs import Shelf, ShelfError
+from security.keystore import KeyStoreDown
+from security.vault import ERASED, Erased, NoKey, UnsealError, Vault
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+AT_ONCE: Final = 2
+"""Pictures decoded at a time: each takes a core and up to 200 MB."""
+TURN: Final = 10.0
+"""Seconds for which a picture, which lies in memory, waits for its turn."""
+_PATIENCE: Final = 2.0
+"""Seconds that a write to the database may take."""
+_ADDED_BY: Final = "added_by"
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A picture of an issue, without the picture. `person` is opened, or ERASED."""
+
+    digest: str
+    kind: str
+    size: int
+    person: str
+    role: str
+    org: str | None
+    added_at: datetime
+
+
+class Attachments:
+    """See the module. Errors are problems: what is not there, or cannot be had at the moment."""
+
+    def __init__(
+        self, *, shelf: Shelf, vault: Vault, database: Database, model: ReadModel, resolver: Resolver, now: Now
+    ) -> None:
+        self._shelf = shelf
+        self._vault = vault
+        self._database = database
+        self._model = model
+        self._resolver = resolver
+        self._now = now
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def check(self, caller: Caller, seen: Seen) -> None:
+        """Whether the caller may add a picture to the issue: Refused if not. No picture is needed yet."""
+        issue, actor = seen.issue, seen.actor
+        grants = await self._resolver.grants(caller, seen)
+        if not may_give(issue, actor, "comment") or (issue.root and not holds(actor, grants, issue.place, self._now())):
+            raise Refused("not-yours", "only who may comment on the issue may add a picture")
+        if issue.closed is not None:
+            raise Refused("closed", f"the issue is closed as {issue.closed.kind}")
+
+    async def add(self, seen: Seen, data: bytes) -> str:
+        """Stores a picture; its digest. The same picture gives the same one. Raises Invalid, Refused, Unavailable."""
+        issue, actor = seen.issue.id, seen.actor
+        try:
+            async with self._decoding():
+                picture = await asyncio.to_thread(clean, data)
+        except PictureError as error:
+            raise Invalid(("body", str(error))) from None
+        try:
+            key = await self._vault.key_for(issue, make=True)
+            digest = await self._shelf.put(key.seal_bytes(picture.data))
+        except Erased:
+            raise Refused("closed", "the content of this issue was erased; nothing can be added to it") from None
+        except (KeyStoreDown, ShelfError) as error:
+            raise _away(error) from None
+        row = {
+            "issue": issue, "digest": digest, "kind": picture.kind, "size": len(picture.data),
+            "added_by": str(key.seal(actor.person, digest, _ADDED_BY)), "role": actor.role, "org": actor.org,
+            "added_at": self._now(),
+        }  # fmt: skip
+        match await self._note(row):
+            case "full":
+                await self._discard(digest)
+                raise Refused("limit", f"an issue holds at most {attachments.MOST} pictures")
+            case "unknown":
+                raise Unavailable("the issue is being written; send the picture again")
+            case "added":
+                log.info("attachment.added", issue=issue, digest=digest, role=actor.role, org=actor.org)
+            case "known":
+                pass
+        return digest
+
+    async def of_issue(self, issue: str) -> Sequence[Attachment]:
+        """All pictures of an issue, oldest first. Raises Unavailable."""
+        try:
+            async with self._model.read() as session:
+                rows = await attachments.of_issue(session, issue)
+            return [_attachment(row, await self._person(row)) for row in rows]
+        except (SqlDown, KeyStoreDown) as error:
+            raise _away(error) from None
+
+    async def open(self, seen: Seen, digest: str) -> Picture:
+        """The picture. NotFound where there is none for this viewer, or no longer; Unavailable."""
+        if not sight(seen.issue, seen.actor).text:
+            raise NotFound
+        try:
+            async with self._model.read() as session:
+                row = await attachments.find(session, seen.issue.id, digest)
+            if row is None:
+                raise NotFound
+            key = await self._vault.key_for(seen.issue.id, make=False)
+            return Picture(row.kind, key.open_bytes(await self._shelf.get(digest)))
+        except (Erased, NoKey):
+            raise NotFound from None
+        except (SqlDown, KeyStoreDown, ShelfError, UnsealError) as error:
+            raise _away(error) from None
+
+    @contextlib.asynccontextmanager
+    async def _decoding(self) -> AsyncGenerator[None]:
+        """A turn to decode. Raises Unavailable if none comes."""
+        try:
+            async with asyncio.timeout(TURN):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise Unavailable("many pictures are being added at the moment; send it again") from None
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    async def _note(self, row: dict[str, Any]) -> attachments.Added:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await self._database.transact(lambda session: attachments.add(session, row))
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise _away(error) from None
+
+    async def _discard(self, digest: str) -> None:
+        with contextlib.suppress(ShelfError):  # it is sealed, and nothing refers to it
+            await self._shelf.remove(digest)
+
+    async def _person(self, row: AttachmentRow) -> str:
+        try:
+            return (await self._vault.key_for(row.issue, make=False)).open(Sealed.parse(row.added_by))
+        except (Erased, NoKey, UnsealError, ValueError):
+            return ERASED
+
+
+def _attachment(row: AttachmentRow, person: str) -> Attachment:
+    return Attachment(row.digest, row.kind, row.size, person, row.role, row.org, row.added_at)
+
+
+def _away(error: Exception) -> Problem:
+    if isinstance(error, ShelfError | UnsealError):
+        log.warning("attachments.cannot_be_had", error=str(error))
+    return Unavailable("pictures cannot be had at the moment")

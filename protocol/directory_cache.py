@@ -1,0 +1,65 @@
+"""The directory in memory: asked at every request, read again when another one was imported.
+
+It outlives the database: with that down, intake and identity go on with what was known, up to a stated age.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+
+from api.http.problems import Unavailable
+from db import directory as stored
+from domain.directory import Directory
+from protocol.read_model import ReadModel, SqlDown
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+FRESH: Final = 2.0
+"""Seconds for which it is taken as it is; an import is in force everywhere after that long."""
+_PATIENCE: Final = 0.2
+MAX_AGE: Final = 12 * 3600.0
+"""Seconds for which it serves while the database is away: as long as a token, so no longer than a shift."""
+
+
+class DirectoryCache:
+    """See the module."""
+
+    def __init__(self, model: ReadModel, fresh: float = FRESH, max_age: float = MAX_AGE) -> None:
+        self._model = model
+        self._fresh = fresh
+        self._max_age = max_age
+        self._directory: Directory | None = None
+        self._digest: str | None = None
+        self._checked = 0.0
+        self._reading: asyncio.Task[None] | None = None
+
+    async def get(self) -> Directory:
+        """The directory in force. Raises Unavailable where it cannot be had, or only one that is too old."""
+        if self._directory is None or self._age > self._fresh:
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._refresh())
+            # With one at hand nobody waits for a database that hangs.
+            patience = None if self._directory is None else _PATIENCE
+            await asyncio.wait({self._reading}, timeout=patience)
+        if self._directory is None or self._age > self._max_age:
+            raise Unavailable("the directory of places cannot be read")
+        return self._directory
+
+    @property
+    def _age(self) -> float:
+        return time.monotonic() - self._checked
+
+    async def _refresh(self) -> None:
+        try:
+            async with self._model.read() as session:
+                version = await stored.version(session)
+                digest = version.digest if version else None
+                if self._directory is None or digest != self._digest:
+                    self._directory = await stored.load_directory(session)
+                    self._digest = digest
+                    log.info("directory_read", digest=digest, compounds=len(self._directory.compounds))
+        except SqlDown:
+            return
+        self._checked = time.monotonic()

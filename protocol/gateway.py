@@ -1,0 +1,262 @@
+"""The way to Temporal: starts workflows, sends signals, asks them how they stand. No rule lives here.
+
+Every call is bounded. What comes back is what happened, not what a driver threw: `Silent`, `Gone` or an answer.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import HistoryEventFilterType
+from temporalio.api.query.v1 import WorkflowQuery
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest
+from temporalio.client import Client
+from temporalio.common import (
+    Priority,
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.commands import Command
+from domain.issue import Issue, load_issue
+from domain.pins import read_calendars, read_policy
+from domain.policy import Policy
+from domain.summary import escape, summary
+from domain.vocabulary import LABELS
+from domain.wire import dump, format_time
+from domain.worktime import YearCalendar
+from runtime.failpoints import hit
+from security.credentials import Signer
+from security.namespace import NamespaceError
+from workflows.contract import PREFIX, TASK_QUEUE, Start
+from workflows.signals import signal
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+WORKFLOW: Final = "Issue"
+START_TIMEOUT: Final = timedelta(seconds=3)
+_MOST_PINS: Final = 256
+
+
+class Silent(Exception):
+    """Temporal knows the workflow, but no worker has answered for it in time."""
+
+
+class Gone(Exception):
+    """Temporal knows no such workflow, or one that has ended and takes no more signals."""
+
+
+class Unreachable(Exception):
+    """Temporal itself does not answer; whether the call had an effect is not known."""
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What an issue runs under."""
+
+    policy: Policy
+    calendars: tuple[YearCalendar, ...]
+
+
+def envelope(command: Command) -> dict[str, Any]:
+    """A command as it travels, not signed yet: ``{id, at, actor, body, expected_version?, grants?}``."""
+    plain: dict[str, Any] = {
+        "id": command.id,
+        "at": format_time(command.at),
+        "actor": dump(command.actor),
+        "body": dump(command.body),
+    }
+    if command.expected_version is not None:
+        plain["expected_version"] = command.expected_version
+    if command.grants is not None:
+        plain["grants"] = dump(command.grants)
+    return plain
+
+
+class Gateway:
+    """See the module."""
+
+    def __init__(self, client: Client, signer: Signer) -> None:
+        self._client = client
+        self._signer = signer
+        self._pins: dict[str, Pins] = {}
+
+    async def start(self, command: Command, folded: Issue, pins: Pins) -> bool:
+        """Starts the workflow of an issue, unless it runs already; False if it has run and ended.
+
+        `command` is its report, `folded` the state to which that leads. Raises Unreachable.
+        """
+        hit("before-start")
+        report = self._signer.sign(folded.root, folded.id, command.name, envelope(command))
+        first = Start(folded.id, dump(pins.policy), dump(pins.calendars), folded.rules_version, report)
+        try:
+            async with asyncio.timeout(START_TIMEOUT.total_seconds()):
+                await self._client.start_workflow(
+                    WORKFLOW,
+                    first,
+                    id=PREFIX + folded.id,
+                    task_queue=TASK_QUEUE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    search_attributes=_attributes(folded),
+                    priority=Priority(priority_key=1 if folded.urgent else 3, fairness_key=folded.place.community[:64]),
+                    static_summary=summary(folded),
+                    static_details=_details(folded),
+                    rpc_timeout=START_TIMEOUT,
+                )
+        except WorkflowAlreadyStartedError:
+            return False
+        except (RPCError, RuntimeError, TimeoutError) as error:
+            raise _unreachable("start", error) from error
+        hit("after-start")
+        return True
+
+    async def signal(self, issue: str, root: str, command: Command, timeout: timedelta) -> None:
+        """Hands a command to the workflow of the issue, which pins this root; once this returns it is durable.
+
+        Raises Gone or Unreachable, CredentialsError where this process cannot sign for the root.
+        """
+        hit("before-signal")
+        signed = self._signer.sign(root, issue, command.name, envelope(command))
+        try:
+            await signal(self._client, issue, command.name, signed, timeout)
+        except (RPCError, RuntimeError) as error:
+            if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
+                raise Gone from None
+            raise _unreachable("signal", error) from error
+        hit("after-signal")
+
+    async def snapshot(self, issue: str, timeout: float = 0.9) -> Issue | None:
+        """The issue as its workflow has it, with every signal acknowledged so far; None if Temporal knows no such one.
+
+        Raises Silent or Unreachable.
+        """
+        found = await self._query(issue, "snapshot", timeout)
+        if found is None or found["state"] is None:  # the latter was begun by somebody else than the API
+            return None
+        pins = self._pinned(found["state"], found["policy"], found["calendars"])
+        return load_issue(found["state"], pins.policy, pins.calendars)
+
+    async def beginning(self, issue: str, timeout: float = 0.9) -> tuple[Start, bool] | None:
+        """The input with which the current run of a workflow began, and whether it continues another one.
+
+        That needs no worker. None if there is no such workflow.
+
+        Raises Unreachable.
+        """
+        request = GetWorkflowExecutionHistoryRequest(
+            namespace=self._client.namespace,
+            execution=WorkflowExecution(workflow_id=PREFIX + issue),
+            maximum_page_size=1,
+            history_event_filter_type=HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT,
+        )
+        try:
+            answer = await self._client.workflow_service.get_workflow_execution_history(
+                request, timeout=timedelta(seconds=timeout)
+            )
+        except (RPCError, RuntimeError) as error:
+            if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise _unreachable("history", error) from error
+        started = answer.history.events[0].workflow_execution_started_event_attributes
+        try:
+            start, *_ = await self._client.data_converter.decode(started.input.payloads, [Start])
+        except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+            start = error
+        if not isinstance(start, Start):
+            # By a key that this process is not told of yet, or begun by somebody with whatever he liked. It must not pass
+            # for an issue that is not there: a report under its id would be said to be taken.
+            log.warning("beginning_not_understood", issue=issue, error=type(start).__name__)
+            raise Unreachable("history")
+        return start, bool(started.continued_execution_run_id)
+
+    async def is_healthy(self, timeout: float = 1.0) -> bool:
+        """Whether Temporal answers at all."""
+        try:
+            return await self._client.service_client.check_health(timeout=timedelta(seconds=timeout))
+        except (RPCError, RuntimeError):
+            return False
+
+    async def _query(self, issue: str, name: str, timeout: float) -> Any:
+        request = QueryWorkflowRequest(
+            namespace=self._client.namespace,
+            execution=WorkflowExecution(workflow_id=PREFIX + issue),
+            query=WorkflowQuery(query_type=name),
+        )
+        try:
+            async with asyncio.timeout(timeout + 0.1):
+                answer = await self._client.workflow_service.query_workflow(request, timeout=timedelta(seconds=timeout))
+        except (RPCError, RuntimeError, TimeoutError) as error:
+            match error:
+                case RPCError(status=RPCStatusCode.NOT_FOUND):
+                    return None
+                case RPCError(status=RPCStatusCode.UNAVAILABLE | RPCStatusCode.PERMISSION_DENIED) | RuntimeError():
+                    raise _unreachable("query", error) from error
+                case _:
+                    # No worker polls, or the one that does is too busy; a query that fails inside looks like it, too.
+                    log.info("workflow_silent", query=name, error=str(error)[:200])
+                    raise Silent from error
+        try:
+            values = await self._client.data_converter.decode(answer.query_result.payloads)
+        except NamespaceError as error:
+            # It has an answer, but with a key that this process is not told of yet.
+            log.warning("workflow_not_understood", query=name, error=str(error))
+            raise Silent from error
+        return values[0]
+
+    def _pinned(
+        self, state: Mapping[str, Any], policy: Mapping[str, Any], calendars: Sequence[Mapping[str, Any]]
+    ) -> Pins:
+        """The pins as values; the state says by digest which they are, and it is checked when they are put together."""
+        key = f"{state['policy']['digest']} {state['calendars']}"
+        if key not in self._pins:
+            if len(self._pins) >= _MOST_PINS:
+                self._pins.clear()
+            self._pins[key] = read_pins(policy, calendars)
+        return self._pins[key]
+
+
+def read_pins(policy: Mapping[str, Any], calendars: Sequence[Mapping[str, Any]]) -> Pins:
+    return Pins(read_policy(policy), read_calendars(calendars))
+
+
+def _unreachable(call: str, error: Exception) -> Unreachable:
+    log.warning("temporal_does_not_answer", call=call, error=type(error).__name__, reason=str(error)[:200])
+    return Unreachable(call)
+
+
+def _attributes(issue: Issue) -> TypedSearchAttributes:
+    """By what an operator may look for workflows; never encrypted, so places and codes only."""
+    words = {
+        "JiesuCompound": issue.place.compound,
+        "JiesuCommunity": issue.place.community,
+        "JiesuStreet": issue.place.street,
+        "JiesuCategory": issue.category,
+        "JiesuPolicy": issue.policy.id,
+    }
+    pairs: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in words.items()
+    ]
+    pairs.append(SearchAttributePair(SearchAttributeKey.for_bool("JiesuUrgent"), issue.urgent))
+    return TypedSearchAttributes(pairs)
+
+
+def _details(issue: Issue) -> str:
+    """What does not change about an issue, for Temporal's UI."""
+    place = issue.place
+    lines = (
+        f"category: {issue.category} {LABELS[issue.category]}",
+        f"compound: {place.compound} {place.name}",
+        f"community: {place.community}, street: {place.street}",
+        f"policy at the start: {issue.policy.id} {issue.policy.version}",
+    )
+    return "\n\n".join(map(escape, lines))

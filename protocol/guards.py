@@ -1,0 +1,245 @@
+"""The API's side of the access log: who saw or tried what is on record before it is shown.
+
+What is shown because of it (an auditor's read, a whole phone number) is written first, and is not shown if it cannot be.
+What was turned away is written behind, so that an answer does not wait for it; every line is in the process's log as well.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.http.middleware import ADDRESS
+from api.http.problems import Forbidden, TooMany, Unavailable
+from api.identity.authenticator import Caller
+from db.access_log import Entry, put
+from db.engine import Database
+from domain.access import Sight, sight, writes
+from domain.commands import Actor, ContactDetails
+from domain.events import Event
+from protocol.clock import Now, today
+from protocol.directory_cache import DirectoryCache
+from protocol.ids import tracking_hash
+from protocol.limits import Quotas
+from protocol.reader import Reader, Seen
+from protocol.time_budget import Patience
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+AGAIN: Final = timedelta(minutes=10)
+"""One line, and one of the limited number, stands for all that a person sees of a phone number in so long."""
+_PATIENCE: Final = 1.0
+"""Seconds that a line may take which has to be there first."""
+_PAUSE: Final = 0.5
+_AFTER_FAILURE: Final = 2.0
+"""Seconds between two times that lines are written behind, and after one that failed."""
+_MOST_WAITING: Final = 10_000
+_AT_ONCE: Final = 200
+_MOST_SHOWN: Final = 10_000
+_OWN_STREET: Final = ("street", "auditor", "admin")
+
+Masked = Literal["limit", "unlogged"]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What may be shown now; `masked` says why that is less than the viewer has a right to."""
+
+    sight: Sight
+    masked: Masked | None = None
+
+
+class Access:
+    """See the module."""
+
+    def __init__(
+        self, *, database: Database, directory: DirectoryCache, reader: Reader, quotas: Quotas, secret: bytes, now: Now
+    ) -> None:
+        self.quotas: Final = quotas
+        self._database = database
+        self._directory = directory
+        self._reader = reader
+        self._secret = secret
+        self._now = now
+        self._waiting: deque[Entry] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._shown: OrderedDict[tuple[str, str, str], datetime] = OrderedDict()
+
+    # What is shown
+
+    async def sight(self, seen: Seen, events: Iterable[Event]) -> Glance:
+        """How much of these events the viewer is shown: a whole phone number to staff is a reveal, logged and limited.
+
+        Raises Unavailable where an auditor's read cannot be put on record.
+        """
+        looks, actor, issue = sight(seen.issue, seen.actor), seen.actor, seen.issue.id
+        if actor.role == "auditor":
+            await self.read(actor, "timeline", [issue])
+        if actor.role == "resident" or not looks.phone or not any(map(_has_phone, events)):
+            return Glance(looks)
+        key = (actor.role, actor.person, issue)
+        if (until := self._shown.get(key)) is not None and until > self._now():
+            return Glance(looks)
+        try:
+            await self.quotas.spend("reveal", _subject(actor))
+        except TooMany:
+            await self._note(actor, "phone", issue, "masked")
+            return Glance(replace(looks, phone=False), "limit")
+        if not await self._written([await self._entry(actor, "phone", issue, "shown")]):
+            await self._note(actor, "phone", issue, "masked")
+            return Glance(replace(looks, phone=False), "unlogged")
+        self._shown[key] = self._now() + AGAIN
+        self._shown.move_to_end(key)
+        if len(self._shown) > _MOST_SHOWN:
+            self._shown.popitem(last=False)
+        return Glance(looks)
+
+    async def read(self, who: Actor, what: str, issues: Sequence[str | None] = (None,)) -> None:
+        """Puts on record that somebody reads these issues. Raises Unavailable where that fails: then show nothing."""
+        if not await self._written([await self._entry(who, what, issue, "shown") for issue in issues]):
+            raise Unavailable("the access log cannot be written at the moment")
+
+    async def export(self, who: Actor, what: str, issues: Sequence[str | None] = (None,)) -> None:
+        """As `read`, of what leaves in bulk. Raises TooMany as well."""
+        await self.quotas.spend("export", _subject(who))
+        await self.read(who, what, issues)
+
+    async def decode(self, who: Actor) -> None:
+        """As `read`, of payloads in Temporal, which do not say whose issues they are of. Raises TooMany as well."""
+        await self.quotas.count("decode", _subject(who))
+        await self.read(who, "payloads")
+
+    # What is done
+
+    async def may_write(self, caller: Caller, what: str, issue: str | None = None) -> None:
+        """Raises Forbidden, and puts it on record, for a role that writes nothing."""
+        if caller.actor is not None and not writes(caller.actor.role):
+            await self._note(caller.actor, what, issue, "forbidden")
+            raise Forbidden
+
+    async def may_report(self, caller: Caller) -> None:
+        """Counts a report. Raises Forbidden or TooMany."""
+        await self.may_write(caller, "report")
+        who = f"address {ADDRESS.get()}" if caller.actor is None else _subject(caller.actor)
+        await self.quotas.count("report", who)
+
+    async def may_give(self, caller: Caller, issue: str) -> None:
+        """Counts a command. Raises TooMany, or NotFound where the issue is not one for this caller."""
+        await self.quotas.count("command", _whose(caller))
+        try:
+            await self.quotas.check("issue", issue)
+        except TooMany:
+            # How busy an issue is would tell a stranger that it is there.
+            await self._reader.visible(caller, issue, Patience())
+            raise
+
+    async def may_upload(self, caller: Caller) -> None:
+        """Counts a picture. Raises TooMany."""
+        await self.quotas.spend("upload", _whose(caller))
+
+    async def given(self, issue: str) -> None:
+        """Counts a command to an issue that the caller may see."""
+        try:
+            await self.quotas.count("issue", issue)
+        except TooMany:
+            return  # the next one is told
+
+    async def turned_away(self, caller: Caller, what: str, issue: str) -> None:
+        """Puts on record that somebody on the staff tried what is not his; of others it is only counted."""
+        if caller.actor is not None and caller.actor.role != "resident":
+            await self._note(caller.actor, what, issue, "not-found")
+
+    async def may_guess(self) -> None:
+        """Raises TooMany for an address from which too many wrong tracking codes came."""
+        await self.quotas.check("code", ADDRESS.get())
+
+    async def guessed(self) -> None:
+        """Counts a tracking code that opened nothing."""
+        try:
+            await self.quotas.count("code", ADDRESS.get())
+        except TooMany:
+            return  # this one is answered as it was: the next one is told
+
+    async def close(self) -> None:
+        """Writes what waits; what cannot be written is said to be lost from the table."""
+        self._closing.set()
+        if self._writing is not None:
+            await self._writing
+        while self._waiting and await self._write_some():
+            pass
+        if self._waiting:
+            log.error("access_lines_in_this_log_only", count=len(self._waiting))
+        await self.quotas.close()
+
+    async def _entry(self, who: Actor, what: str, issue: str | None, result: str) -> Entry:
+        address = hmac.digest(self._secret, b"address:" + ADDRESS.get().encode(), hashlib.sha256).hex()[:16]
+        street = await self._street(who)
+        return Entry(self._now(), who.person, who.role, who.org, street, what, issue, result, address)
+
+    async def _street(self, who: Actor) -> str | None:
+        """Of whoever acts; of an operator that works in several, one."""
+        if who.role in _OWN_STREET or who.org is None:
+            return who.org
+        try:
+            return min((await self._directory.get()).streets_of(who.org, today(self._now())), default=None)
+        except Unavailable:
+            return None
+
+    async def _written(self, entries: Sequence[Entry]) -> bool:
+        """Whether the lines are there for good. One that came too late says more than was shown, never less."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._database.transact(lambda session: put(session, entries))
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("access_log_away", error=type(error).__name__)
+            return False
+        return True
+
+    async def _note(self, who: Actor, what: str, issue: str | None, result: str) -> None:
+        """Writes a line behind."""
+        entry = await self._entry(who, what, issue, result)
+        log.info("access", person=who.person, role=who.role, org=who.org, what=what, issue=issue, result=result)
+        if len(self._waiting) >= _MOST_WAITING:
+            log.error("access_lines_in_this_log_only", count=1)
+            return
+        self._waiting.append(entry)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_behind())
+
+    async def _write_behind(self) -> None:
+        pause = _PAUSE
+        while self._waiting and not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), pause)
+            pause = _PAUSE if await self._write_some() else _AFTER_FAILURE
+
+    async def _write_some(self) -> bool:
+        some = [self._waiting[n] for n in range(min(_AT_ONCE, len(self._waiting)))]
+        if not await self._written(some):
+            return False
+        for _ in some:
+            self._waiting.popleft()
+        return True
+
+
+def _subject(actor: Actor) -> str:
+    return f"{actor.role} {actor.person}"
+
+
+def _whose(caller: Caller) -> str:
+    """Whose limit it counts for: a person's, or that of a tracking code, whose holders all bear the same name."""
+    return f"code {tracking_hash(caller.tracking_code or '')}" if caller.actor is None else _subject(caller.actor)
+
+
+def _has_phone(event: Event) -> bool:
+    contact = getattr(event.body, "contact", None)
+    return isinstance(contact, ContactDetails) and bool(contact.phone)

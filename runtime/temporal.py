@@ -1,0 +1,75 @@
+"""How a process finds Temporal: a client once it serves, and whether a worker polls a task queue.
+
+Without a worker, commands are kept but nobody acts on them.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.converter import DataConverter
+from temporalio.runtime import Runtime
+from temporalio.service import RPCError
+
+from runtime.settings import Settings
+
+_FRESH: Final = timedelta(seconds=75)
+"""A poll is renewed each minute; the server remembers a dead worker's for five."""
+
+
+async def connect(
+    settings: Settings,
+    timeout: float,
+    alive: Callable[[], bool] = lambda: True,
+    *,
+    identity: str | None = None,
+    runtime: Runtime | None = None,
+    converter: DataConverter = DataConverter.default,
+) -> Client | None:
+    """A client once Temporal serves the namespace; None when it is not alive or does not within `timeout` seconds."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    while alive() and loop.time() < deadline:
+        # A refused connection is a RuntimeError, a server that is not ready yet answers with an RPCError.
+        with contextlib.suppress(RuntimeError, RPCError):
+            client = await Client.connect(
+                settings.address,
+                namespace=settings.temporal_namespace,
+                runtime=runtime,
+                identity=identity,
+                data_converter=converter,
+            )
+            await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+            return client
+        await asyncio.sleep(0.05)
+    return None
+
+
+def encrypting(client: Client, converter: DataConverter) -> Client:
+    """The same connection, with everything that goes through it encrypted by this converter."""
+    config: dict[str, Any] = {**client.config(), "data_converter": converter}
+    return Client(**config)
+
+
+async def worker_polls(client: Client, task_queue: str, since: datetime | None = None) -> bool:
+    """Whether a worker polls for workflows and for activities, seen since then or else in the last 75 seconds.
+
+    Raises RPCError when Temporal does not answer.
+    """
+    oldest = since or datetime.now(UTC) - _FRESH
+    for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):
+        answer = await client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=client.namespace, task_queue=TaskQueue(name=task_queue), task_queue_type=kind
+            )
+        )
+        seen = (poller.last_access_time.ToDatetime(tzinfo=UTC) for poller in answer.pollers)
+        if not any(moment >= oldest for moment in seen):
+            return False
+    return True

@@ -1,0 +1,136 @@
+"""Where an installation's keys are, and what lies sealed: opens them for a process, and makes what the embedded default lacks."""
+
+import tomllib
+from pathlib import Path
+from typing import Final
+
+from temporalio.converter import DataConverter
+
+from domain.retention import DEFAULT, Retention, read_retention
+from domain.wire import WireError
+from runtime.blobs import Shelf
+from runtime.settings import Settings, SettingsError, read_or_create, variable
+from security.codec import converter
+from security.credentials import CredentialsError, Folder, OwnRoot, Signer, load_private, new_private
+from security.keys import Keys
+from security.keystore import KeyStore
+from security.master import MasterError, MasterFile
+from security.namespace import NamespaceError, NamespaceFile
+from security.vault import Vault
+
+_GIVEN: Final = ("signing_keys", "namespace_keys", "master_keys", "key_store")
+"""What a deployment is given; on several hosts no process can make them alone."""
+
+
+def open_keys(settings: Settings) -> Keys:
+    """What this process signs and seals with. Raises SettingsError, in one line, where something is missing."""
+    _check(settings, *_GIVEN)
+    vault = Vault(open_key_store(settings), open_masters(settings))
+    return Keys(open_signer(settings), vault, open_converter(settings))
+
+
+def open_signer(settings: Settings) -> Signer:
+    """Raises SettingsError."""
+    _check(settings, "signing_keys")
+    try:
+        if settings.signing_keys is not None:
+            signer = Signer(Folder(settings.signing_keys))
+        else:
+            signer = Signer(OwnRoot(load_private(settings.signing_root)))
+        assert signer.root  # read now, so that a process without keys does not start
+    except CredentialsError as error:
+        raise SettingsError(str(error)) from None
+    return signer
+
+
+def open_converter(settings: Settings) -> DataConverter:
+    """With it a client encrypts what it gives to Temporal. Raises SettingsError."""
+    _check(settings, "namespace_keys")
+    keys = NamespaceFile(settings.namespace_keys_file)
+    try:
+        assert keys.held.primary
+    except NamespaceError as error:
+        raise SettingsError(str(error)) from None
+    return converter(keys)
+
+
+def open_masters(settings: Settings) -> MasterFile:
+    """Raises SettingsError."""
+    _check(settings, "master_keys")
+    masters = MasterFile(settings.master_keys_file)
+    try:
+        assert masters.primary
+    except MasterError as error:
+        raise SettingsError(str(error)) from None
+    return masters
+
+
+def open_key_store(settings: Settings) -> KeyStore:
+    """Raises SettingsError."""
+    _check(settings, "key_store")
+    return KeyStore(settings.key_store_url)
+
+
+async def prepare_keys(settings: Settings, *, has_issues: bool) -> None:
+    """Makes the key store's tables, and the keys that nobody gives to this installation.
+
+    Never in the place of one that was lost: with some of them gone, `has_issues` says whether anything needs them.
+    Raises SettingsError, KeyStoreDown.
+    """
+    own = _own(settings)
+    missing = [path for path in own.values() if not path.exists()]
+    if missing and has_issues and len(missing) < len(own):
+        raise SettingsError(f"{missing[0]} is missing, and issues on record need it: put it back from a backup")
+    for path in own.values():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if "signing_keys" in own:
+        read_or_create(settings.signing_root, new_private)
+    if "namespace_keys" in own:
+        NamespaceFile.made(settings.namespace_keys_file)
+    if "master_keys" in own:
+        MasterFile.made(settings.master_keys_file)
+    store = KeyStore(settings.key_store_url)
+    try:
+        await store.prepare()
+    finally:
+        await store.close()
+
+
+def _own(settings: Settings) -> dict[str, Path]:
+    """The files of the keys that this installation makes for itself, by what gives them elsewhere."""
+    if not settings.makes_keys:
+        return {}
+    files = {
+        "signing_keys": settings.signing_root, "namespace_keys": settings.namespace_keys_file,
+        "master_keys": settings.master_keys_file, "key_store": settings.home / "keys" / "issues.db",
+    }  # fmt: skip
+    return {name: path for name, path in files.items() if not getattr(settings, name)}
+
+
+def open_retention(settings: Settings) -> Retention:
+    """For how long what people wrote is kept. Raises SettingsError."""
+    if settings.retention is None:
+        return DEFAULT
+    try:
+        return read_retention(tomllib.loads(settings.retention.read_text("utf-8")))
+    except (WireError, ValueError, OSError) as error:
+        raise SettingsError(f"{settings.retention}: {str(error).splitlines()[0]}") from None
+
+
+def open_shelf(settings: Settings) -> Shelf:
+    """Where pictures lie. Raises SettingsError."""
+    try:
+        return Shelf(settings.attachments_url)
+    except Exception as error:  # noqa: BLE001 - a folder's, or one of those of the bucket's library
+        raise SettingsError(f"{variable('attachments')} cannot be opened: {type(error).__name__}") from None
+
+
+def _check(settings: Settings, *names: str) -> None:
+    """Raises SettingsError where one of them is neither given nor there."""
+    missing = [name for name in names if not getattr(settings, name)]
+    if missing and not settings.makes_keys:
+        raise SettingsError("must be set in a deployment: " + ", ".join(map(variable, missing)))
+    own = _own(settings)
+    for name in missing:
+        if not own[name].exists():
+            raise SettingsError(f"{own[name]} is missing: put it back, or let `jiesu db upgrade` make it in a new home")

@@ -1,0 +1,85 @@
+"""Ids, numbers and codes repeat for the same input for ever, differ for any other, and forgive how people type."""
+
+import re
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.ids import command_id, issue_id, number, tracking_code, tracking_hash, tracking_matches
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+KEY = "0b9f6f2e-0000-4000-8000-000000000000"
+CODE = "2W3EK-YTKA5-VP0Y5-TJG8J"
+
+
+def test_the_codes_of_today_are_those_of_ever() -> None:
+    """Stored hashes and old idempotency keys depend on these very values: they may never change."""
+    issue = issue_id(SECRET, "anonymous", KEY)
+    assert issue == "tguk7kdayc5z7as677eklt6yeq"
+    assert number(issue) == "JS-Y3C0V-59AQ0"
+    assert tracking_code(SECRET, issue, 0) == "40HYE-49JDR-8B6H0-03AWM"
+    assert (
+        tracking_hash(tracking_code(SECRET, issue, 0))
+        == "1b59e2909cf25178e20807fc472cd4aca6537e96ad1c010ae8088b451e0c3082"
+    )
+    assert command_id(issue, "p1", "property", KEY) == "ce079d8f-94bc-5e14-ab12-57adec883c00"
+
+
+def test_shapes() -> None:
+    issue = issue_id(SECRET, "anonymous", KEY)
+    assert re.fullmatch(r"[a-z2-7]{26}", issue)
+    assert re.fullmatch(r"JS(-[0-9A-HJKMNP-TV-Z]{5}){2}", number(issue))
+    assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{5}(-[0-9A-HJKMNP-TV-Z]{5}){3}", tracking_code(SECRET, issue, 0))
+    assert uuid.UUID(command_id(issue, "p1", "property", KEY)).version == 5
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), min_size=2, max_size=2, unique=True))
+def test_other_input_gives_another_id(pairs: list[tuple[str, str]]) -> None:
+    first, second = pairs
+    assert issue_id(SECRET, *first) != issue_id(SECRET, *second)
+    assert command_id(*first, "property", KEY) != command_id(*second, "property", KEY)
+
+
+def test_the_border_between_scope_and_key_counts() -> None:
+    assert issue_id(SECRET, "ab", "c") != issue_id(SECRET, "a", "bc")
+    assert command_id("i", "p1", "property", KEY) != command_id("i", "p1property", "", KEY)
+
+
+def test_another_secret_or_generation_gives_another_code() -> None:
+    issue = issue_id(SECRET, "anonymous", KEY)
+    codes = {tracking_code(SECRET, issue, 0), tracking_code(SECRET, issue, 1), tracking_code(SECRET[::-1], issue, 0)}
+    assert len(codes) == 3
+    assert issue_id(SECRET[::-1], "anonymous", KEY) != issue
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        CODE.lower(),
+        CODE.replace("-", ""),
+        CODE.replace("-", " "),
+        f"  {CODE}\n",
+        CODE.replace("0", "O"),
+        CODE.replace("0", "o"),
+        "\u3000".join(CODE),
+    ],
+)
+def test_a_code_as_typed_by_people_is_recognised(typed: str) -> None:
+    assert tracking_matches(typed, tracking_hash(CODE))
+
+
+def test_letters_that_look_like_one_are_one() -> None:
+    assert tracking_hash("I1L") == tracking_hash("111") == tracking_hash("il1")
+
+
+@pytest.mark.parametrize("typed", ["", "-", CODE[:-1], CODE + "0", CODE.replace("2", "3"), "\ud800", "诉"])
+def test_anything_else_is_not(typed: str) -> None:
+    assert not tracking_matches(typed, tracking_hash(CODE))
+
+
+@given(st.integers(0, 2**128 - 1))
+def test_every_code_survives_being_typed(seed: int) -> None:
+    code = tracking_code(SECRET, f"{seed:x}", 0)
+    assert tracking_matches(code.lower().replace("-", " "), tracking_hash(code))

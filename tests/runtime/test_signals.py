@@ -1,0 +1,68 @@
+"""A signal that the server refuses for the moment is sent again: at once between two runs, less and less often else."""
+
+from typing import Any, cast
+
+import pytest
+from google.protobuf.any_pb2 import Any as Packed
+from temporalio.api.common.v1 import GrpcStatus
+from temporalio.api.enums.v1 import ResourceExhaustedCause
+from temporalio.api.errordetails.v1 import ResourceExhaustedFailure
+from temporalio.client import Client
+from temporalio.converter import DataConverter
+from temporalio.service import RPCError, RPCStatusCode
+
+from runtime import signals
+from runtime.signals import send as send_signal
+
+BUSY = ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW
+TOO_MANY = ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT
+
+
+class Server:
+    """Takes the place of a client: refuses so many times, for this cause."""
+
+    namespace, identity, data_converter = "default", "test", DataConverter.default
+
+    def __init__(self, refusals: int, cause: ResourceExhaustedCause.ValueType) -> None:
+        detail = Packed()
+        detail.Pack(ResourceExhaustedFailure(cause=cause))
+        self._status = GrpcStatus(code=RPCStatusCode.RESOURCE_EXHAUSTED, details=[detail]).SerializeToString()
+        self._refusals = refusals
+        self.workflow_service = self
+
+    async def signal_workflow_execution(self, request: Any, **_: Any) -> None:
+        if self._refusals:
+            self._refusals -= 1
+            raise RPCError("refused", RPCStatusCode.RESOURCE_EXHAUSTED, self._status)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Those that were made, though no time passes."""
+    found: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        found.append(seconds)
+
+    monkeypatch.setattr(signals, "_sleep", sleep)
+    return found
+
+
+async def send(server: Server) -> None:
+    await send_signal(cast("Client", server), "issue-i", "comment", {"id": "c"}, "c")
+
+
+async def test_between_two_runs_it_is_sent_again_at_once(pauses: list[float]) -> None:
+    await send(Server(6, BUSY))
+    assert pauses == [0.02] * 6
+
+
+async def test_a_server_that_has_too_much_to_do_is_left_in_peace(pauses: list[float]) -> None:
+    await send(Server(4, TOO_MANY))
+    assert pauses == [0.02, 0.04, 0.08, 0.16]
+
+
+async def test_it_is_given_up_before_the_time_is_over(pauses: list[float]) -> None:
+    with pytest.raises(RPCError, match="refused"):
+        await send(Server(9, TOO_MANY))
+    assert sum(pauses) < 0.9
