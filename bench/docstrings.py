@@ -1,6 +1,6 @@
 """Prints the docstrings of 40 files for a reader who marks those not understood at first reading.
 
-`PYTHONPATH=tests python -m support.docstrings [SEED]`. The seed draws the files; the goal is fewer than one mark in 40.
+`python -m bench.docstrings [SEED]`. The seed draws the files; the goal is fewer than one mark in 40.
 """
 
 import ast
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[1]
 SEED: Final = 9
 FILES: Final = 40
 _APART: Final = ("tests", "bench", "deploy", "migrations")
