@@ -21,13 +21,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from pydantic import BaseModel, ConfigDict
 
 from api.container import Services, services
-from api.http.problems import Invalid, NotFound
 from api.identity.oidc import is_loopback
 from api.identity.session import CALLBACK, challenge
 from api.identity.tokens import LIFETIME, is_person, issue_token, public_jwk, sign
 from domain.directory import Directory, role_fits
 from domain.vocabulary import ROLES, Role
 from protocol.clock import today
+from protocol.errors import Invalid, NotFound
 from runtime.settings import Settings, SettingsError
 
 PATH: Final = "/oidc"
