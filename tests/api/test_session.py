@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse, Response
 
 from api.http.problems import Unauthenticated
 from api.identity.oidc import Provider
-from api.identity.session import LIFETIME, LOGIN_LIFETIME, SessionEnded, SessionParts, Sessions, challenge, local_path
+from api.identity.pkce import challenge, local_path
+from api.identity.session import LIFETIME, LOGIN_LIFETIME, SessionEnded, SessionParts, Sessions
 from support.browser import Browser, Site, site
 from support.identity_provider import StandIn, identity_provider
 from support.system import SECRET, System
