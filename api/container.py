@@ -12,8 +12,7 @@ from temporalio.converter import PayloadCodec
 
 from api.health import Readiness
 from api.http.middleware import Meters
-from api.http.problems import NotFound
-from api.identity.authenticator import Caller, Doorkeeper, Identity
+from api.identity.authenticator import Doorkeeper, Identity
 from api.identity.embedded_provider import EmbeddedProvider
 from api.identity.phones import Mint, Phones
 from api.identity.session import SessionParts, Sessions
@@ -24,9 +23,11 @@ from db.hits import HitStore
 from domain.policy import Policy
 from domain.worktime import YearCalendar
 from protocol.attachments import Attachments
+from protocol.caller import Caller
 from protocol.clock import Now, Skew, now
 from protocol.commands import Commands
 from protocol.directory_cache import DirectoryCache
+from protocol.errors import NotFound
 from protocol.gateway import Gateway
 from protocol.guards import Access
 from protocol.intake import Intake

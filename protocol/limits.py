@@ -20,8 +20,8 @@ from limits.aio.storage import MovingWindowSupport, Storage
 from limits.aio.strategies import MovingWindowRateLimiter
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.http.problems import TooMany
 from db.hits import Hit, HitStore
+from protocol.errors import TooMany
 
 log: Final = structlog.stdlib.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from api.http.problems import TooMany
+from protocol.errors import TooMany
 
 _WINDOW: Final = 60.0
 _MOST: Final = 100_000

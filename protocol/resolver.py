@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 
 import domain.commands as c
-from api.http.problems import Invalid, NotFound
-from api.identity.authenticator import Caller
 from domain.issue import Issue
 from domain.policy import Policy
 from domain.vocabulary import HandlerKind
+from protocol.caller import Caller
 from protocol.clock import Now, today
 from protocol.directory_cache import DirectoryCache
+from protocol.errors import Invalid, NotFound
 from protocol.grants import grants_in
 from protocol.reader import Reader, Seen
 from protocol.time_budget import Patience

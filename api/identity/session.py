@@ -23,12 +23,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fastapi import Request
 from starlette.responses import Response
 
-from api.http.problems import Forbidden, Unauthenticated, Unavailable
+from api.http.problems import SessionEnded
 from api.identity.oidc import Declined, Provider, ProviderDown, appointed
 from api.identity.pkce import CALLBACK, challenge, local_path
 from api.identity.tokens import Claims, InvalidToken, claims_of
 from domain.vocabulary import Role
 from protocol.clock import Now, now
+from protocol.errors import Forbidden, Unauthenticated, Unavailable
 
 LIFETIME: Final = timedelta(hours=8)
 LOGIN_LIFETIME: Final = timedelta(minutes=10)
@@ -40,14 +41,6 @@ _NONCE: Final = 12
 _LONGEST_COOKIE: Final = 4096
 _LONGEST_CODE: Final = 2048
 _Kind = TypeVar("_Kind")
-
-
-class SessionEnded(Unauthenticated):
-    """The cookie is of no session that goes on; the browser is told to forget it."""
-
-    def __init__(self, clearing: str) -> None:
-        super().__init__("the session has ended: sign in again")
-        self.headers["Set-Cookie"] = clearing
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from api.http import examples
 from api.http.answers import DiffView, FiguresView, HeadView, ProofView, ThenView, VerdictsView, VerdictView
 from api.http.bodies import FIT, unfit
 from api.http.openapi import STAFF, answers
-from api.http.problems import Invalid, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.http.problems import TooLarge
 from api.routes.issues import IssueId, Known, Use
 from audit.archive import ArchiveError
 from audit.bundle import BundleError
@@ -42,6 +42,7 @@ from audit.whatif.study import Study
 from db.tables import IssueRow
 from domain.commands import Actor
 from policies.loader import PolicyError, load_text
+from protocol.errors import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from protocol.read_model import SqlDown
 
 log: Final = structlog.stdlib.get_logger(__name__)

@@ -12,13 +12,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from api.http.problems import Invalid, NotFound
 from api.identity.embedded_provider import CLIENT, PATH, EmbeddedProvider
 from api.identity.tokens import is_person, public_jwk
 from api.routes.issues import Use
 from domain.directory import Directory, role_fits
 from domain.vocabulary import ROLES, Role
 from protocol.clock import today
+from protocol.errors import Invalid, NotFound
 
 router: Final = APIRouter(prefix=PATH, include_in_schema=False)
 

@@ -12,7 +12,7 @@ from api.container import Services
 from api.http.answers import SessionView
 from api.http.bodies import FIT
 from api.http.openapi import SIGNED_IN, answers
-from api.http.problems import ChooseRole, Forbidden, Invalid, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.http.problems import TooLarge
 from api.identity.authenticator import acting, appointments
 from api.identity.oidc import is_loopback
 from api.identity.session import Session, Sessions, expiry
@@ -20,6 +20,7 @@ from api.identity.tokens import Claims
 from api.routes.issues import Use
 from domain.vocabulary import Role
 from protocol.clock import today
+from protocol.errors import ChooseRole, Forbidden, Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 
 _EXAMPLE: Final = {
     "person": "x1", "role": "community", "org": "demo-community",

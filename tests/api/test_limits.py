@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from api.http.bodies import DEEPEST, MOST_BYTES, BodyLimit, check, unfit
 from api.http.middleware import Edge, Meters
-from api.http.problems import Invalid
+from protocol.errors import Invalid
 
 JSON = {"content-type": "application/json"}
 app = FastAPI()

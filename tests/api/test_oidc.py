@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from api.http.problems import Unavailable
 from api.identity.oidc import COOL_DOWN, FRESH, MOST_BYTES, MOST_STALE, OidcIdentity, Provider, is_safe
 from api.identity.tokens import Claims, InvalidToken
+from protocol.errors import Unavailable
 from support.identity_provider import AUDIENCE, ED_KEY, RSA_KEY, StandIn, identity_provider, jwk, part, plain64
 
 

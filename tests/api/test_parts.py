@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from api.http.problems import NotFound, TooMany, Unavailable
 from db.directory import store_directory
 from db.engine import Database
 from db.upgrade import upgrade_async
@@ -20,6 +19,7 @@ from domain.issue import Issue
 from policies.loader import shipped
 from protocol.clock import Skew, now
 from protocol.directory_cache import DirectoryCache
+from protocol.errors import NotFound, TooMany, Unavailable
 from protocol.gateway import Silent
 from protocol.rates import Rates
 from protocol.read_model import ReadModel, SqlDown
@@ -127,7 +127,7 @@ def test_a_bucket_holds_a_minute_and_fills_evenly() -> None:
         rates.take("a")
     with pytest.raises(TooMany) as refused:
         rates.take("a")
-    assert refused.value.headers["Retry-After"] == "1"
+    assert refused.value.retry_after == 1
     rates.take("b")
     seconds = 1.0
     rates.take("a")

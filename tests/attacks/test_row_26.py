@@ -20,12 +20,12 @@ import domain.commands as c
 from activities.notices import UndeliveredError
 from activities.webhooks import Receiver, WebhookGateway
 from api.container import Parts
-from api.identity.authenticator import Caller
 from api.identity.oidc import Provider
 from api.identity.sms import SmsError, SmsWebhook
 from api.identity.tokens import LocalTokens
 from db.engine import Database
 from db.outbox import Entry
+from protocol.caller import Caller
 from runtime.egress import Outgoing
 from runtime.observability import SECRET_FIELDS
 from runtime.settings import Settings, SettingsError, load_settings

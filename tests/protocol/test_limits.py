@@ -6,10 +6,10 @@ import pytest
 from limits import parse
 from limits.aio.strategies import MovingWindowRateLimiter
 
-from api.http.problems import TooMany
 from db.engine import Database
 from db.hits import HitStore
 from db.upgrade import upgrade
+from protocol.errors import TooMany
 from protocol.limits import Quotas, Windows
 from runtime.settings import RATES
 
@@ -38,7 +38,7 @@ async def refused(quotas: Quotas, name: str, who: str) -> int:
     """When it may be tried again, as the refusal says."""
     with pytest.raises(TooMany) as found:
         await quotas.count(name, who)
-    return int(found.value.headers["Retry-After"])
+    return found.value.retry_after
 
 
 async def test_a_window_of_this_process_moves(clock: Clock) -> None:
