@@ -13,6 +13,7 @@ from temporalio.converter import PayloadCodec
 from api.health import Readiness
 from api.http.middleware import Meters
 from api.identity.authenticator import Doorkeeper, Identity
+from api.identity.embedded_provider import EmbeddedProvider
 from api.identity.phones import Mint, Phones
 from api.identity.session import SessionParts, Sessions
 from api.identity.sms import Sms
@@ -73,6 +74,8 @@ class Parts:
     """With which phones are verified; None where they are not."""
     session: SessionParts | None = None
     """How browsers sign in; None where they cannot."""
+    embedded_provider: EmbeddedProvider | None = None
+    """The demo identity provider, where this app serves it."""
     now: Now = now
 
 
@@ -96,6 +99,7 @@ class Services:
     desk: Desk | None
     attachments: Attachments | None
     phones: Phones | None
+    embedded_provider: EmbeddedProvider | None
     codec: PayloadCodec | None
     codec_origins: Sequence[str]
     policies: Mapping[str, Policy]
@@ -150,6 +154,7 @@ class Services:
                 now=parts.now,
             ),
             phones=_phones(parts, quotas),
+            embedded_provider=parts.embedded_provider,
             policies=parts.policies,
             secret=parts.secret,
             now=parts.now,

@@ -76,7 +76,9 @@ async def site(
     origin = f"http://127.0.0.1:{port}"
     embedded = None if provider else EmbeddedProvider(system.home, origin)
     found = provider or Provider(f"{origin}/oidc", plain_loopback=True)
-    session = SessionParts(found, CLIENT if embedded else "pages", origin, client_secret, embedded)
+    session = SessionParts(
+        found, CLIENT if embedded else "pages", origin, client_secret, trusts_roles=embedded is not None
+    )
     apps: list[FastAPI] = []
 
     def at_port(app: FastAPI, host: str, _: int) -> api.app.Server:
@@ -84,7 +86,7 @@ async def site(
         return api.app.server(app, host, port)
 
     with mock.patch.object(support.system, "server", at_port):
-        running = system.api_on(system.temporal, session=session, **parts)
+        running = system.api_on(system.temporal, session=session, embedded_provider=embedded, **parts)
         await running.__aenter__()
     try:
         yield Site(origin, session, apps[0])
