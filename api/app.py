@@ -35,8 +35,8 @@ from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
 from runtime.observability import metrics_registry, temporal_runtime
+from runtime.ports import check_ports
 from runtime.settings import Settings, SettingsError, variable
-from runtime.supervisor import check_ports
 from security.opening import open_keys, open_shelf
 
 log: Final = structlog.stdlib.get_logger(__name__)

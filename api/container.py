@@ -31,9 +31,8 @@ from protocol.errors import NotFound
 from protocol.gateway import Gateway
 from protocol.guards import Access
 from protocol.intake import Intake
-from protocol.limits import Quotas
+from protocol.limits import Quotas, TokenBuckets
 from protocol.pending import Queue
-from protocol.rates import Rates
 from protocol.read_model import ReadModel
 from protocol.reader import Reader
 from protocol.receipts import Receipts
@@ -168,8 +167,8 @@ class Services:
 
 def _door(parts: Parts, directory: DirectoryCache) -> Doorkeeper:
     return Doorkeeper(
-        parts.identity, directory, parts.secret, subjects=Rates(parts.rate_per_subject),
-        addresses=Rates(parts.rate_per_address), now=parts.now,
+        parts.identity, directory, parts.secret, subjects=TokenBuckets(parts.rate_per_subject),
+        addresses=TokenBuckets(parts.rate_per_address), now=parts.now,
         sessions=None if parts.session is None else Sessions(parts.session, parts.secret, parts.now),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from domain.issue import Issue
 from domain.wire import parse_time
 from protocol.clock import now
 from protocol.gateway import Gateway
-from runtime.supervisor import free_port
+from runtime.ports import free_port
 from support.outage import away
 from support.system import REPORT, Answer, System
 

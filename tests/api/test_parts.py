@@ -21,7 +21,7 @@ from protocol.clock import Skew, now
 from protocol.directory_cache import DirectoryCache
 from protocol.errors import NotFound, TooMany, Unavailable
 from protocol.gateway import Silent
-from protocol.rates import Rates
+from protocol.limits import TokenBuckets
 from protocol.read_model import ReadModel, SqlDown
 from protocol.reader import HOLD, Reader
 from protocol.receipts import Receipts
@@ -78,7 +78,7 @@ async def test_a_database_that_failed_is_left_alone_and_then_tried_by_one(databa
 
 
 async def test_a_database_that_hangs_costs_no_more_than_the_patience(database: Database) -> None:
-    model = ReadModel(database, patience=0.05)
+    model = ReadModel(database, timeout=0.05)
 
     async def hang() -> None:
         async with model.read() as session:
@@ -122,7 +122,7 @@ async def test_nobody_waits_for_a_database_that_is_away(database: Database, tmp_
 
 def test_a_bucket_holds_a_minute_and_fills_evenly() -> None:
     seconds = 0.0
-    rates = Rates(60, clock=lambda: seconds)
+    rates = TokenBuckets(60, clock=lambda: seconds)
     for _ in range(60):
         rates.take("a")
     with pytest.raises(TooMany) as refused:
@@ -137,7 +137,7 @@ def test_a_bucket_holds_a_minute_and_fills_evenly() -> None:
     for _ in range(60):
         rates.take("a")
     for _ in range(1000):
-        Rates(0).take("a")
+        TokenBuckets(0).take("a")
 
 
 class Nobody:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from audit.log_check import UNPINNED
 from cli.app import app
 from cli.errors import Failure
-from runtime.supervisor import free_port
+from runtime.ports import free_port
 from support.installation import COVERED, OPEN, SEALED, UNCOVERED, Installation
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -15,8 +15,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from runtime.ports import free_port
 from runtime.settings import LOOPBACK
-from runtime.supervisor import free_port, guarded
+from runtime.supervisor import guarded
 from support import compose
 
 JIESU = str(Path(sys.executable).parent / "jiesu")

@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from sqlalchemy import URL, make_url
 
+from runtime.ports import free_port
 from runtime.settings import LOOPBACK
-from runtime.supervisor import free_port, guarded
+from runtime.supervisor import guarded
 from support import compose
 
 PATIENCE: Final = 120.0
