@@ -91,6 +91,15 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Task:
+    """A completed workflow task: `event` started it; `signals` arrived, and timers fired (`woken`), before it completed."""
+
+    event: HistoryEvent
+    signals: Sequence[HistoryEvent]
+    woken: bool
+
+
+@dataclass(frozen=True)
 class Turn:
     """One fold of the workflow: the inbox as it was, the time by which it was folded, and what it led to.
 
@@ -166,7 +175,9 @@ def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
                 folded.root = report[0].command.body.root
         except Exception as error:
             raise RefoldError(f"run {number}, event 1: {type(error).__name__}: {error}") from error
-        _fold_run(folded, number, events, report)
+        for n, task in enumerate(tasks(events)):
+            if n == 0 or task.signals or task.woken:
+                _turn(folded, number, task, () if n else report)
     if folded is None:
         raise RefoldError("there is no run")
     if folded.issue != issue:
@@ -209,10 +220,11 @@ def _report(folded: Refolded, run: int, started: HistoryEvent, start: Start) -> 
     return () if command is None else (Taken(run, started.event_id, moment(started), command),)
 
 
-def _fold_run(folded: Refolded, run: int, events: Sequence[HistoryEvent], report: tuple[Taken, ...]) -> None:
+def tasks(events: Sequence[HistoryEvent]) -> Iterator[Task]:
+    """The completed workflow tasks of one run, in order, each with what arrived since the one before it."""
     signals: list[HistoryEvent] = []
-    task: HistoryEvent | None = None
-    begun = woken = commanded = False
+    started: HistoryEvent | None = None
+    woken = commanded = False
     for event, after in pairwise((*events, None)):
         assert event is not None
         kind = event.event_type
@@ -221,30 +233,32 @@ def _fold_run(folded: Refolded, run: int, events: Sequence[HistoryEvent], report
         elif kind == _FIRED:
             woken = True
         elif kind == _TASK_STARTED:
-            task = event
-        elif kind == _TASK_COMPLETED and task is not None:
-            gains_time = after is not None and after.event_type == _TASK_SCHEDULED
-            if gains_time and not commanded:
-                # Completed only because a local activity took long: a replay takes it as one with the task after it
-                # unless commands came before, and so does a worker that takes over between the two.
-                continue
-            if signals or woken or not begun:
-                _turn(folded, run, task, signals, () if begun else report)
-            signals, woken, begun, task, commanded = [], False, True, None, False
+            started = event
         elif kind in _COMMANDS:
             commanded = True
+        elif kind == _TASK_COMPLETED and started is not None and not _is_heartbeat(after, commanded):
+            yield Task(started, signals, woken)
+            signals, started, woken, commanded = [], None, False, False
 
 
-def _turn(
-    folded: Refolded, run: int, task: HistoryEvent, signals: Sequence[HistoryEvent], report: tuple[Taken, ...]
-) -> None:
+def _is_heartbeat(after: HistoryEvent | None, commanded: bool) -> bool:
+    """Whether a task was completed only to gain time for a slow local activity; the task after it then continues it.
+
+    The server schedules the next task at once. A replay, and a worker that takes over between the two, handles both
+    as one task, unless the workflow gave commands before (`commanded`).
+    """
+    return not commanded and after is not None and after.event_type == _TASK_SCHEDULED
+
+
+def _turn(folded: Refolded, run: int, task: Task, report: tuple[Taken, ...]) -> None:
+    """Folds what arrived for one workflow task, as the workflow did."""
     try:
-        now = _workflow_time(task)
-        inbox = (*report, *(_taken(folded, run, signal, now) for signal in signals))
+        now = _workflow_time(task.event)
+        inbox = (*report, *(_taken(folded, run, signal, now) for signal in task.signals))
         folded.state, happened = advance(folded.state, [taken.command for taken in inbox], now)
     except Exception as error:
-        raise RefoldError(f"run {run}, event {task.event_id}: {type(error).__name__}: {error}") from error
-    folded.turns.append(Turn(run, task.event_id, now, inbox, tuple(happened)))
+        raise RefoldError(f"run {run}, event {task.event.event_id}: {type(error).__name__}: {error}") from error
+    folded.turns.append(Turn(run, task.event.event_id, now, inbox, tuple(happened)))
 
 
 def _taken(folded: Refolded, run: int, signal: HistoryEvent, now: datetime) -> Taken:
