@@ -28,8 +28,8 @@ from api.identity.tokens import LocalTokens, ResidentTokens
 from api.routes import attachments, audit, codec, commands, issues, lists, phones, service
 from api.routes import session as session_routes
 from audit.archive import Archive
-from audit.desk import Desk
 from audit.holdings import Holdings
+from audit.service import AuditService
 from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
@@ -118,9 +118,9 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         await keys.close()
 
 
-def _desk(settings: Settings, database: Database, client: Client) -> Desk:
+def _desk(settings: Settings, database: Database, client: Client) -> AuditService:
     """Where auditors ask."""
-    return Desk(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client)
+    return AuditService(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client)
 
 
 async def _look_for_temporal(client: Client) -> None:

@@ -19,10 +19,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionSignaledEventAttributes
 from temporalio.converter import PayloadConverter
 
+from audit.timeline import states
 from domain.advance import RULES, advance
 from domain.commands import Command, Report
 from domain.events import Event, dump_event
-from domain.evolve import evolve
 from domain.issue import Issue, dump_issue
 from domain.pins import read_calendars, read_policy
 from domain.policy import Policy
@@ -66,7 +66,7 @@ class RefoldError(ValueError):
 
 
 @dataclass(frozen=True)
-class Taken:
+class DeliveredCommand:
     """A command as it was taken from the history: from event `event_id` of run `run`, which the server wrote at `at`."""
 
     run: int
@@ -76,7 +76,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Written:
+class SerializedEvent:
     """An event in its plain form, the canonical bytes of that, and the digest by which the record knows it."""
 
     plain: dict[str, Any]
@@ -84,7 +84,7 @@ class Written:
     digest: str
 
     @classmethod
-    def of(cls, event: Event) -> "Written":
+    def of(cls, event: Event) -> "SerializedEvent":
         plain = dump_event(event)
         text = canonical(plain)
         return cls(plain, text, hashlib.sha256(text).hexdigest()[:32])  # as `event_digest`, which would write it again
@@ -109,13 +109,13 @@ class Turn:
     run: int
     event_id: int
     now: datetime
-    inbox: tuple[Taken, ...]
+    inbox: tuple[DeliveredCommand, ...]
     events: tuple[Event, ...]
 
     @cached_property
-    def written(self) -> tuple[Written, ...]:
+    def written(self) -> tuple[SerializedEvent, ...]:
         """The events as they are stored: several steps compare them, and each is written once."""
-        return tuple(map(Written.of, self.events))
+        return tuple(map(SerializedEvent.of, self.events))
 
 
 @dataclass
@@ -141,21 +141,18 @@ class Refolded:
         return [event for turn in self.turns for event in turn.events]
 
     @property
-    def written(self) -> list[Written]:
+    def written(self) -> list[SerializedEvent]:
         """Each event as it is stored."""
         return [written for turn in self.turns for written in turn.written]
 
     @property
-    def commands(self) -> list[Taken]:
+    def commands(self) -> list[DeliveredCommand]:
         """Every command in the order in which it was folded."""
         return [taken for turn in self.turns for taken in turn.inbox]
 
     def states(self) -> Iterator[tuple[Event, Issue]]:
         """Each event with the state after it."""
-        state = Issue.new(self.issue, self.policy, self.calendars, self.rules_version)
-        for event in self.events:
-            state = evolve(state, event)
-            yield event, state
+        return states(Issue.new(self.issue, self.policy, self.calendars, self.rules_version), self.events)
 
 
 def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
@@ -215,9 +212,9 @@ def _continued(state: Issue) -> Start:
     return Start(state.id, dump(state.policy), dump(state.calendars), state.rules_version, state=dump_issue(state))
 
 
-def _report(folded: Refolded, run: int, started: HistoryEvent, start: Start) -> tuple[Taken, ...]:
+def _report(folded: Refolded, run: int, started: HistoryEvent, start: Start) -> tuple[DeliveredCommand, ...]:
     command = report_of(start, folded.policy, folded.calendars)
-    return () if command is None else (Taken(run, started.event_id, moment(started), command),)
+    return () if command is None else (DeliveredCommand(run, started.event_id, moment(started), command),)
 
 
 def tasks(events: Sequence[HistoryEvent]) -> Iterator[Task]:
@@ -250,7 +247,7 @@ def _is_heartbeat(after: HistoryEvent | None, commanded: bool) -> bool:
     return not commanded and after is not None and after.event_type == _TASK_SCHEDULED
 
 
-def _turn(folded: Refolded, run: int, task: Task, report: tuple[Taken, ...]) -> None:
+def _turn(folded: Refolded, run: int, task: Task, report: tuple[DeliveredCommand, ...]) -> None:
     """Folds what arrived for one workflow task, as the workflow did."""
     try:
         now = _workflow_time(task.event)
@@ -261,10 +258,10 @@ def _turn(folded: Refolded, run: int, task: Task, report: tuple[Taken, ...]) -> 
     folded.turns.append(Turn(run, task.event.event_id, now, inbox, tuple(happened)))
 
 
-def _taken(folded: Refolded, run: int, signal: HistoryEvent, now: datetime) -> Taken:
+def _taken(folded: Refolded, run: int, signal: HistoryEvent, now: datetime) -> DeliveredCommand:
     said: WorkflowExecutionSignaledEventAttributes = signal.workflow_execution_signaled_event_attributes
     command = command_of(said.signal_name, said.input.payloads, now, _read, folded.issue, folded.root)
-    return Taken(run, signal.event_id, moment(signal), command)
+    return DeliveredCommand(run, signal.event_id, moment(signal), command)
 
 
 def _workflow_time(task: HistoryEvent) -> datetime:

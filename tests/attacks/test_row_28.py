@@ -11,9 +11,9 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from audit import log as merkle_log
-from audit.heads import Outlets, UnfitError, publish
-from audit.keyring import Keyring
-from audit.log_check import Trust, check_log, published
+from audit.heads import Destinations, LogAlteredError, publish
+from audit.log_check import check_log, published_heads
+from audit.log_keys import LogKeys
 from audit.merkle import commitment, leaf_hash
 from db.engine import Database
 from db.tables import HeadRow, SealRow
@@ -28,22 +28,22 @@ class Sealed:
     """A log of four issues with a head published outside, and who may check it."""
 
     database: Database
-    ring: Keyring
-    outlets: Outlets
+    ring: LogKeys
+    outlets: Destinations
 
     async def findings(self) -> list[str]:
         async with self.database.read() as session:
             leaves = await session.run_sync(merkle_log.bare_leaves)
             heads = await session.run_sync(merkle_log.heads)
-        outside = published(self.outlets.folder)
-        trust = Trust(self.ring.first_vkey, self.ring.rotations)
+        outside = published_heads(self.outlets.folder)
+        trust = self.ring
         return [str(finding) for finding in check_log(leaves, [head.note for head in heads], outside, trust)]
 
 
 @pytest.fixture
 async def sealed(tmp_path: Path, database: Database) -> Sealed:
-    ring = Keyring.create(tmp_path / "keys", "city.example/jiesu")
-    found = Sealed(database, ring, Outlets(tmp_path / "heads"))
+    ring = LogKeys.create(tmp_path / "keys", "city.example/jiesu")
+    found = Sealed(database, ring, Destinations(tmp_path / "heads"))
     for issue in ISSUES:
         salt = secrets.token_bytes(32)
         await database.transact(lambda session, i=issue, s=salt: merkle_log.append(session, i, {"issue": i}, s, now()))
@@ -88,7 +88,7 @@ async def test_row_28_what_was_altered_does_not_match_the_head_outside(
 
 async def test_row_28_no_head_is_signed_over_an_altered_log(sealed: Sealed) -> None:
     await sealed.database.transact(written_anew)
-    with pytest.raises(UnfitError):
+    with pytest.raises(LogAlteredError):
         await publish(sealed.database, sealed.ring, sealed.outlets, now())
 
 
@@ -96,6 +96,6 @@ async def test_row_28_a_head_signed_with_another_key_is_not_believed(sealed: Sea
     await sealed.database.transact(written_anew)
     for file in sealed.outlets.folder.iterdir():
         file.unlink()
-    forger = Keyring.create(tmp_path / "forged", "city.example/jiesu")
+    forger = LogKeys.create(tmp_path / "forged", "city.example/jiesu")
     await publish(sealed.database, forger, sealed.outlets, now())
     assert await sealed.findings() != []
