@@ -29,8 +29,8 @@ from api.routes import attachments, audit, codec, commands, issues, lists, phone
 from api.routes import embedded_provider as embedded_provider_routes
 from api.routes import session as session_routes
 from audit.archive import Archive
-from audit.desk import Desk
 from audit.holdings import Holdings
+from audit.service import AuditService
 from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
@@ -120,9 +120,9 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         await keys.close()
 
 
-def _desk(settings: Settings, database: Database, client: Client) -> Desk:
+def _desk(settings: Settings, database: Database, client: Client) -> AuditService:
     """Where auditors ask."""
-    return Desk(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client)
+    return AuditService(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client)
 
 
 async def _look_for_temporal(client: Client) -> None:

@@ -17,7 +17,7 @@ from api.identity.embedded_provider import EmbeddedProvider
 from api.identity.phones import Mint, Phones
 from api.identity.session import SessionParts, Sessions
 from api.identity.sms import Sms
-from audit.desk import Desk
+from audit.service import AuditService
 from db.engine import Database
 from db.hits import HitStore
 from domain.policy import Policy
@@ -62,7 +62,7 @@ class Parts:
     """Requests a minute; 0: no limit."""
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
     """How often what is dear may be done, by name; see `settings.RATES`. What has no rate has no limit."""
-    desk: Desk | None = None
+    desk: AuditService | None = None
     """Where auditors ask; None where there is no archive to read."""
     codec_origins: Sequence[str] = ()
     """The origins of Temporal's user interface, whose pages may ask the codec server."""
@@ -95,7 +95,7 @@ class Services:
     readiness: Readiness
     meters: Meters
     registry: CollectorRegistry
-    desk: Desk | None
+    desk: AuditService | None
     attachments: Attachments | None
     phones: Phones | None
     embedded_provider: EmbeddedProvider | None

@@ -16,7 +16,6 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from api.http.problems import PREFIX
 from api.identity.tokens import Claims
 from audit.archive import parse_history
-from audit.history import derive, runs_of
 from db.directory import load_directory, store_directory
 from db.tables import AccessRow, ArchiveRow
 from domain.directory import Appointment
@@ -26,6 +25,7 @@ from runtime.temporal import encrypting
 from security.codec import ENCODING, KEY_ID, converter, encrypted
 from security.keys import Keys
 from security.namespace import NamespaceKeys
+from support.derived import derive, runs_of
 from support.system import System
 from support.temporal import dev_server
 from workflows.contract import PREFIX as PREFIX_OF_IDS

@@ -27,8 +27,8 @@ from api.identity.authenticator import LocalIdentity
 from api.identity.sms import SmsLog
 from api.identity.tokens import LocalTokens, issue_token
 from audit.archive import Archive
-from audit.desk import Desk
 from audit.holdings import Holdings
+from audit.service import AuditService
 from db.directory import store_directory
 from db.engine import Database
 from db.upgrade import upgrade_async
@@ -149,7 +149,7 @@ class System:
         given = Parts(
             temporal=temporal, database=self._apis_database, identity=LocalIdentity(LocalTokens(self.home)),
             secret=SECRET, policies={policy.id: policy for policy in shipped()}, calendars=calendars.load_all(),
-            desk=Desk(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
+            desk=AuditService(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
             shelf=Shelf((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
             mint=partial(issue_token, self.home, role="resident", org=None),
         )  # fmt: skip

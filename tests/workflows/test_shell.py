@@ -15,12 +15,12 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from audit.history import derive, runs_of
 from calendars import load_all
 from db.engine import Database
 from db.upgrade import upgrade
 from domain.events import chain, event_digest
 from domain.wire import format_time, truncate
+from support.derived import derive, runs_of
 from support.golden import start_issue
 from support.scenarios import RESIDENT, STAFF
 from support.skipping import SkippedTime, skipped_time
