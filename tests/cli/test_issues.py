@@ -25,7 +25,7 @@ from cli.errors import Failure
 from cli.issues import _timeline_table, left, read_fields, said
 from domain.commands import Arrive, Complete, Plan, Refer, Rule, Schedule, StepDone
 from runtime.settings import Settings
-from runtime.supervisor import free_port
+from support.ports import free_port
 from support.system import System, running_system
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,8 @@ from temporalio.client import Client
 from cli.up import Connect, up
 from runtime.devserver import EmbeddedError
 from runtime.settings import Settings
-from runtime.supervisor import free_port, identity, read_mark, write_mark
+from runtime.supervisor import identity, read_mark, write_mark
+from support.ports import free_port
 from workflows.contract import TASK_QUEUE
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -34,7 +34,7 @@ from runtime.observability import (
     temporal_runtime,
 )
 from runtime.settings import Settings, SettingsError
-from runtime.supervisor import free_port
+from support.ports import free_port
 
 NASTY = [
     "Wang\nlevel=critical event=all_issues_deleted",

@@ -20,12 +20,12 @@ from runtime.supervisor import (
     HomeBusy,
     check_ports,
     end_survivors,
-    free_port,
     hold_home,
     identity,
     read_mark,
     write_mark,
 )
+from support.ports import free_port
 
 SLEEPER = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)")
 STUBBORN = (
@@ -186,6 +186,7 @@ PARENT = """
 import asyncio, os, sys
 from pathlib import Path
 from runtime.supervisor import Child
+from support.ports import free_port
 
 async def main():
     child = Child(Path(sys.argv[1]), "worker", sys.argv[2:], os.environ)

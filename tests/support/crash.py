@@ -22,9 +22,10 @@ from db.engine import Database
 from runtime import supervisor
 from runtime.failpoints import VARIABLE, Failpoint
 from runtime.settings import LOOPBACK, PREFIX, Settings
-from runtime.supervisor import PROC, free_port, read_mark
+from runtime.supervisor import PROC, read_mark
 from runtime.temporal import encrypting, worker_polls
 from security.opening import open_converter
+from support.ports import free_port
 from workflows.contract import TASK_QUEUE
 
 CHECKOUT = Path(__file__).resolve().parents[2]
