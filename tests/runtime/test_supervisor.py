@@ -186,7 +186,6 @@ PARENT = """
 import asyncio, os, sys
 from pathlib import Path
 from runtime.supervisor import Child
-from support.ports import free_port
 
 async def main():
     child = Child(Path(sys.argv[1]), "worker", sys.argv[2:], os.environ)
