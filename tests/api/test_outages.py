@@ -250,9 +250,11 @@ async def test_a_merge_that_the_older_issue_refuses_reads_as_refused(system: Sys
 
 async def answers_to(system: System, issue: str, headers: dict[str, str]) -> list[tuple[int, object]]:
     path = f"/v1/issues/{issue}"
-    asked: list[Answer] = [await system.get(each, headers) for each in (path, f"{path}/next", f"{path}/timeline")]
-    asked.append(await system.send(issue, "accept", headers))
-    asked.append(await system.report(headers, compound="other", follows=issue))
+    asked: list[Answer] = await asyncio.gather(
+        *(system.get(each, headers) for each in (path, f"{path}/next", f"{path}/timeline")),
+        system.send(issue, "accept", headers),
+        system.report(headers, compound="other", follows=issue),
+    )
     return [(each.status, each.body) for each in asked]
 
 
