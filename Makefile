@@ -27,7 +27,7 @@ run: $(RUNTIME) ## start everything on this machine: Temporal, SQLite, worker, A
 	@$(BIN)/jiesu up
 
 test: $(DEV) ## run all tests, two files at a time
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n 2
 
 check: $(DEV) ## lint, types, layers, dependencies
 	$(BIN)/ruff check .

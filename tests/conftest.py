@@ -1,7 +1,7 @@
 """What every test may use. The real servers are in `support`."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
@@ -28,28 +28,32 @@ async def installation(tmp_path_factory: pytest.TempPathFactory) -> "Installatio
     return await build(tmp_path_factory.mktemp("installation"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Puts the tests of a file into one process, and into the same one all that look at the crowd, which takes a minute.
+# Several processes share the work by files, but for those that look at the crowd, which takes a minute to gather.
+CROWD = ("tests/audit/test_crowd.py", "tests/audit/test_tampers.py")
 
-    Where several processes share the work, the groups that took longest the last time begin: one that began late would
-    keep everybody waiting for it.
-    """
-    groups = [_group(item) for item in items]
-    for item, group in zip(items, groups, strict=True):
-        item.add_marker(pytest.mark.xdist_group(group))
+
+def group(nodeid: str) -> str:
+    """What runs in one process: marks of xdist are not used, since they have no effect with the pytest that is locked."""
+    file = nodeid.partition("::")[0]
+    return "the crowd" if file in CROWD else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByGroups(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The groups that took longest the last time begin: one that began late would keep everybody waiting for it."""
     if hasattr(config, "workerinput"):
         took, work = seconds(kept()), Counter[str]()
-        for group, file in set(zip(groups, map(_file, items), strict=True)):
-            work[group] += took.get(file, 0)
-        order = sorted(range(len(items)), key=lambda n: -work[groups[n]])
-        items[:] = [items[n] for n in order]
-
-
-def _group(item: pytest.Item) -> str:
-    shared = {"crowd", "great_crowd"} & set(getattr(item, "fixturenames", ()))
-    return "the crowd" if shared else _file(item)
-
-
-def _file(item: pytest.Item) -> str:
-    return item.nodeid.split("::")[0]
+        for file in {item.nodeid.partition("::")[0] for item in items}:
+            work[group(file)] += took.get(file, 0)
+        items.sort(key=lambda item: -work[group(item.nodeid)])

@@ -28,7 +28,7 @@ async def test_row_27_what_is_done_from_outside_raises_an_alarm(tmp_path: Path) 
                 ("ended-from-outside", "ended"), ("reset-from-outside", "put-back"), ("gone-from-temporal", "deleted"),
             }  # fmt: skip
             with contextlib.suppress(TimeoutError):  # Temporal's lists are true a moment later
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(90):
                     while set(await held.alarms()) != expected:
                         await look.look(now() + SOON)
                         await asyncio.sleep(0.2)

@@ -54,7 +54,7 @@ async def give(client: Client, issue: str, number: int, command: str, who: dict,
 
 
 async def stored(database: Database, issue: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             async with database.read() as session:
                 if await session.get(IssueRow, issue) is not None:
@@ -68,7 +68,7 @@ async def continued(client: Client, database: Database, issue: str) -> None:
     await stored(database, issue)
     for number in range(12):
         await give(client, issue, number, "comment", STAFF, text=f"第{number}次")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while len(await runs_of(client, issue)) < 2:
             await asyncio.sleep(0.1)
 
@@ -79,7 +79,7 @@ async def delete(client: Client, issue: str) -> None:
     await client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while await is_known(client, issue):
             await asyncio.sleep(0.05)
 

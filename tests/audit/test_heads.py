@@ -153,7 +153,18 @@ async def test_rotated_keys_are_put_there_too(database: Database, keys: Path, ou
 
 
 @pytest.mark.attack(28)
-@pytest.mark.parametrize("tamper", ["altered", "rolled-back", "head-removed", "head-altered-outside", "another-key"])
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        "altered",
+        "rolled-back",
+        "out-of-the-middle",
+        "written-anew",
+        "head-removed",
+        "head-altered-outside",
+        "another-key",
+    ],
+)
 async def test_nothing_is_signed_over_a_log_that_is_not_what_it_was(
     database: Database, keys: Path, outlets: Destinations, tamper: str
 ) -> None:
@@ -167,8 +178,16 @@ async def test_nothing_is_signed_over_a_log_that_is_not_what_it_was(
                 await session.execute(update(SealRow).where(SealRow.position == 1).values(leaf="00" * 32))
             case "rolled-back":
                 await session.execute(delete(SealRow).where(SealRow.position == 2))
+            case "out-of-the-middle":
+                await session.execute(delete(SealRow).where(SealRow.position == 1))
+                await session.execute(update(SealRow).where(SealRow.position == 2).values(position=1))
+            case "written-anew":  # another log without a flaw of its own
+                await session.execute(delete(SealRow))
+                await session.execute(delete(HeadRow))
             case "head-removed":
                 await session.execute(delete(HeadRow))
+    if tamper == "written-anew":
+        await sealed(database, "x", "y", "z")
     if tamper == "head-altered-outside":
         path = outlets.folder / name
         path.write_text(path.read_text("utf-8").replace("\n3\n", "\n2\n"), "utf-8")
@@ -181,6 +200,20 @@ async def test_nothing_is_signed_over_a_log_that_is_not_what_it_was(
         await seal_day(database, keys, outlets, at + days * DAY)
     assert await alarms(database) == ["log-rewritten"]
     assert (files(outlets.folder), await signed(database)) == (before, notes)
+
+
+@pytest.mark.attack(28)
+async def test_a_head_signed_with_another_key_is_not_believed(
+    database: Database, keys: Path, outlets: Destinations, tmp_path: Path
+) -> None:
+    await sealed(database, "a", "b")
+    forger = LogKeys.create(tmp_path / "forged", "city.example/jiesu")
+    await publish(database, forger, outlets, now())
+    ring = LogKeys.open(keys)
+    async with database.read() as session:
+        leaves = await session.run_sync(merkle_log.bare_leaves)
+    findings = check_log(leaves, await signed(database), published_heads(outlets.folder), ring)
+    assert ["not signed by" in str(each) for each in findings] == [True]
 
 
 async def test_a_false_head_in_sql_is_not_put_outside(database: Database, keys: Path, outlets: Destinations) -> None:

@@ -215,7 +215,7 @@ async def test_events_on_their_way_are_left_to_their_workflow(tmp_path: Path, da
     async with server(tmp_path) as client:
         async with build(client, nowhere):
             await start_issue(client, "waiting")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 while not (await derive("waiting", await runs_of(client, "waiting"))).events:
                     await asyncio.sleep(0.1)
         derived = await derive("waiting", await runs_of(client, "waiting"))

@@ -41,7 +41,7 @@ async def archiving(folder: Path, database: Database) -> AsyncIterator[Archiving
 async def opened(held: Archiving, *issues: str) -> None:
     for issue in issues:
         await start_issue(held.client, issue)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         for issue in issues:
             while not await is_stored(held.database, issue):
                 await asyncio.sleep(0.05)
@@ -130,7 +130,7 @@ async def test_what_was_begun_around_the_api_is_told_and_not_waited_for(tmp_path
     async with archiving(tmp_path, database) as held:
         start = Start("invented", dump(load_pack("demo")), [], RULES_VERSION, {"id": "x"})
         handle = await held.client.start_workflow("Issue", start, id=PREFIX + "invented", task_queue=TASK_QUEUE)
-        assert "forged" in await asyncio.wait_for(handle.result(), 30)
+        assert "forged" in await asyncio.wait_for(handle.result(), 90)
         look = Reconciler(held.client, database)
         await until_raised(held, look, ("forged-start", "invented"))
         assert await look.look(now() + timedelta(days=2)) == ReconcileResult(0, 0)

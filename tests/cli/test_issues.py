@@ -24,8 +24,8 @@ from cli.errors import Failure
 from cli.issues import _timeline_table, left, read_fields, said
 from cli.main import main
 from domain.commands import Arrive, Complete, Plan, Refer, Rule, Schedule, StepDone
-from runtime.ports import free_port
 from runtime.settings import Settings
+from support.ports import free_port
 from support.system import System, running_system
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -17,9 +17,9 @@ from temporalio.client import Client
 
 from cli.up import Connect, up
 from runtime.devserver import EmbeddedError
-from runtime.ports import free_port
 from runtime.settings import Settings
 from runtime.supervisor import is_alive, read_pid_file, write_pid_file
+from support.ports import free_port
 from workflows.contract import TASK_QUEUE
 
 CHECKOUT = Path(__file__).resolve().parents[2]

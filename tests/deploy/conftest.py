@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import URL, make_url
 
 from runtime.devserver import dev_server
-from runtime.ports import free_port
 from runtime.settings import Settings
 from support.deployment import psql, run_database_script, run_namespace_script
+from support.ports import free_port
 from support.postgres import VARIABLE, shared_server
 
 

@@ -15,10 +15,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from runtime.ports import free_port
 from runtime.settings import LOOPBACK
 from runtime.supervisor import guarded
 from support import compose
+from support.ports import free_port
 
 JIESU = str(Path(sys.executable).parent / "jiesu")
 COPY = [sys.executable, str(compose.ROOT / "deploy" / "backup_home.py")]

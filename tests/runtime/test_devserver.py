@@ -18,8 +18,8 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 
 from runtime import devserver
 from runtime.devserver import DevServer, EmbeddedError, dev_server, find_temporal
-from runtime.ports import free_port
 from runtime.settings import Settings
+from support.ports import free_port
 from workflows.contract import TASK_QUEUE
 
 

@@ -103,7 +103,7 @@ async def test_a_resolver_that_hangs_keeps_nobody_elses_thread(monkeypatch: pyte
     hanging = [asyncio.create_task(resolve("nowhere.invalid", 443)) for _ in range(3)]
     try:
         await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             assert await asyncio.to_thread(threading.current_thread) is not threading.current_thread()
         assert not any(task.done() for task in hanging)
     finally:

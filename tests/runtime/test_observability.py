@@ -33,8 +33,8 @@ from runtime.observability import (
     serve_metrics,
     temporal_runtime,
 )
-from runtime.ports import free_port
 from runtime.settings import Settings, SettingsError
+from support.ports import free_port
 
 NASTY = [
     "Wang\nlevel=critical event=all_issues_deleted",

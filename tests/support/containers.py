@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from sqlalchemy import URL, make_url
 
-from runtime.ports import free_port
 from runtime.settings import LOOPBACK
 from runtime.supervisor import guarded
 from support import compose
+from support.ports import free_port
 
 PATIENCE: Final = 120.0
 """Seconds for anything that should take one."""

@@ -22,11 +22,11 @@ from temporalio.service import RPCError
 from db.engine import Database
 from runtime import supervisor
 from runtime.failpoints import VARIABLE, Failpoint
-from runtime.ports import free_port
 from runtime.settings import LOOPBACK, PREFIX, Settings
 from runtime.supervisor import is_alive, read_pid_file
 from runtime.temporal import encrypting, worker_polls
 from security.opening import open_converter
+from support.ports import free_port
 from workflows.contract import TASK_QUEUE
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -21,9 +21,10 @@ _LINE: Final = re.compile(r"^ *([0-9.]+)s (setup|call|teardown) +(\S+?\.py)::", 
 _CLOSING: Final = re.compile(r"^=* ?[^=\n]* in ([0-9.]+)s(?: \([0-9:]+\))? ?=*$", re.MULTILINE)
 _HEAD: Final = """# How long the gate takes
 
-`.ci/run` is the gate: nothing is merged that it refuses. Each figure is printed by `pytest -n 2 --dist loadgroup
---durations=0` and put here by `python -m support.durations`. Seconds of work are summed over both workers, so their sum is
-about twice the time that passes. Set-up is what fixtures take: servers that start, a crowd that is gathered.
+`.ci/run` is the gate: nothing is merged that it refuses. Each figure was printed by `pytest -n 2 --durations=0
+--durations-min=0.05` and put here by `python -m support.durations`. Seconds of work are summed over both processes, so all
+together are about twice the time that passes; a wait counts as work. Set-up is what fixtures take: servers that start, a
+crowd that is gathered. What a test file is called today stands for what it was called before.
 """
 
 
@@ -64,7 +65,7 @@ def page(runs: Mapping[str, Mapping[str, Any]]) -> str:
     head = " | ".join(f"{run}: set-up | {run}: tests" for run in shown)
     table = [f"| file | {head} |", "|---|" + "---:|" * (2 * len(shown))]
     table += [f"| {name} | {' | '.join(f'{each:.1f}' for both in cells for each in both)} |" for name, cells in rows]
-    passed = [f"- {run}: {runs[run]['passed']} s passed" for run in shown]
+    passed = [f"- {run}: the run took {runs[run]['passed']} s" for run in shown]
     return "\n".join([_HEAD, *passed, "", *table, ""])
 
 

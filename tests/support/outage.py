@@ -12,16 +12,19 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
+from support.again import something_is_away
+
 
 @contextlib.asynccontextmanager
 async def away(url: str) -> AsyncIterator[None]:
     """The database hangs within the block: SQLite for all who write, PostgreSQL for everybody."""
-    if make_url(url).get_backend_name() == "sqlite":
-        async with _locked(Path(make_url(url).database or "")):
-            yield
-    else:
-        async with _stopped(_postgres(url)):
-            yield
+    with something_is_away():
+        if make_url(url).get_backend_name() == "sqlite":
+            async with _locked(Path(make_url(url).database or "")):
+                yield
+        else:
+            async with _stopped(_postgres(url)):
+                yield
 
 
 @contextlib.asynccontextmanager
