@@ -46,7 +46,6 @@ class Derived:
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     policy: dict[str, Any] | None = None
     calendars: list[dict[str, Any]] | None = None
-    rules_version: int = 1
     recorded: int = 0
     ended: bool = False
     _recording: int = 0
@@ -69,7 +68,6 @@ class Derived:
                 self._recording = batch["events"][-1]["seq"]
                 if self.policy is None:
                     self.policy, self.calendars = batch.get("policy"), batch.get("calendars")
-                    self.rules_version = batch.get("rules_version", 1)
 
 
 def plain_command(command: WorkflowCommand) -> dict[str, Any]:

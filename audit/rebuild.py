@@ -68,7 +68,7 @@ def _restore(session: Session, derived: Derived, now: datetime) -> list[str]:
     if found:
         projector.record(
             session, issue, events, now=now, policy=derived.policy, calendars=derived.calendars,
-            rules_version=derived.rules_version, restoring=True,
+            restoring=True,
         )  # fmt: skip
     # By now the events are right; what was worked out from them may not be.
     elif projector.rebuild(session, issue):

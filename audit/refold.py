@@ -19,13 +19,13 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionSignaledEventAttributes
 from temporalio.converter import PayloadConverter
 
-from domain.advance import RULES, advance
+from domain.advance import advance
 from domain.commands import Command, Report
 from domain.events import Event, dump_event
-from domain.evolve import evolve
 from domain.issue import Issue, dump_issue
 from domain.pins import read_calendars, read_policy
 from domain.policy import Policy
+from domain.rules import evolve
 from domain.wire import canonical, dump, truncate
 from domain.worktime import YearCalendar
 from workflows.contract import Start
@@ -143,7 +143,7 @@ class Refolded:
 
     def states(self) -> Iterator[tuple[Event, Issue]]:
         """Each event with the state after it."""
-        state = Issue.new(self.issue, self.policy, self.calendars, self.rules_version)
+        state = Issue.new(self.issue, self.policy, self.calendars)
         for event in self.events:
             state = evolve(state, event)
             yield event, state
@@ -193,8 +193,6 @@ def _begin(start: Start) -> Refolded:
     policy, calendars = read_policy(start.policy), read_calendars(start.calendars)
     if start.state is not None:
         raise ValueError("the first run is not that of a new issue: earlier ones are missing")
-    if start.rules_version not in RULES:
-        raise ValueError(f"this version has no rules {start.rules_version}: a newer one began this issue")
     state = Issue.new(start.issue, policy, calendars, start.rules_version)
     return Refolded(start.issue, policy, calendars, start.rules_version, state)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from domain.events import Event
-from domain.evolve import evolve
 from domain.issue import Issue
+from domain.rules import evolve
 
 SHORTEST_KEY: Final = 16
 """Bytes. Ids of people can be guessed, so a key that can be guessed, too, would hide nobody."""
