@@ -71,7 +71,7 @@ class Attachments:
         """Whether the caller may add a picture to the issue: Refused if not. No picture is needed yet."""
         issue, actor = seen.issue, seen.actor
         grants = await self._resolver.grants(caller, seen)
-        if not may_give(issue, actor, "comment") or (issue.root and not holds(actor, grants, issue.place, self._now())):
+        if not may_give(issue, actor, "comment") or not holds(actor, grants, issue.place, self._now()):
             raise Refused("not-yours", "only who may comment on the issue may add a picture")
         if issue.closed is not None:
             raise Refused("closed", f"the issue is closed as {issue.closed.kind}")
