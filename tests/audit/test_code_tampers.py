@@ -28,7 +28,7 @@ import asyncio, json, os, sys
 from dataclasses import asdict
 from pathlib import Path
 import audit.verify, domain.advance, workflows.issue
-from audit.case import Case
+from audit.case import ArchivedCase
 
 code, histories, names = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 for module in (audit.verify, domain.advance, workflows.issue):
