@@ -5,8 +5,6 @@ changes anything needs a token beside it that only our own pages can read. What 
 every request.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -29,6 +27,7 @@ from api.identity.oidc import Declined, Provider, ProviderDown, appointed
 from api.identity.tokens import Claims, InvalidToken, claims_of
 from domain.vocabulary import Role
 from protocol.clock import Now, now
+from runtime import base64url
 
 if TYPE_CHECKING:
     from api.identity.embedded_provider import EmbeddedProvider
@@ -230,16 +229,16 @@ class Sessions:
     def _seal(self, name: str, content: Mapping[str, Any]) -> str:
         nonce = secrets.token_bytes(_NONCE)
         sealed = self._cipher.encrypt(nonce, json.dumps(content).encode(), name.encode())
-        return base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
+        return base64url.encode(nonce + sealed)
 
     def _open(self, name: str, cookie: str) -> dict[str, Any] | None:
         """What was sealed under this name, unless it has ended; None for anything else."""
         if len(cookie) > _LONGEST_COOKIE or not cookie.isascii():
             return None
         try:
-            raw = base64.b64decode(cookie + "=" * (-len(cookie) % 4), altchars=b"-_", validate=True)
+            raw = base64url.decode(cookie)
             content: dict[str, Any] = json.loads(self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], name.encode()))
-        except (binascii.Error, ValueError, InvalidTag):
+        except (ValueError, InvalidTag):
             return None
         expires: object = content.get("expires")
         return content if isinstance(expires, int) and expires > self._clock().timestamp() else None
@@ -260,7 +259,7 @@ def expiry(session: Session, clock: Now) -> datetime:
 
 def challenge(verifier: str) -> str:
     """The PKCE challenge (S256) of a verifier."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    return base64url.encode(hashlib.sha256(verifier.encode()).digest())
 
 
 def local_path(wanted: str) -> str:

@@ -222,7 +222,7 @@ async def test_of_several_appointments_one_that_may_see_it_is_meant(system: Syst
 async def test_a_process_that_has_not_got_the_key_yet_knows_that_it_does_not_know(system: System) -> None:
     issue = (await system.report())["id"]
     name, more = KEYS.added()
-    late = encrypting(system.temporal, converter(more.promoted(name).retired(KEYS.primary)))
+    late = encrypting(system.temporal, converter(more.promoted(name).without(KEYS.primary)))
     gateway = Gateway(late, system.keys.signer)
     with pytest.raises(Silent):
         await gateway.snapshot(issue, 5)

@@ -36,7 +36,7 @@ from domain.directory_csv import parse
 from domain.vocabulary import Role
 from domain.wire import truncate
 from policies.loader import shipped
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from runtime.temporal import encrypting
 from security.keys import Keys
 from support.temporal import dev_server
@@ -150,7 +150,7 @@ class System:
             temporal=temporal, database=self._apis_database, identity=LocalIdentity(LocalTokens(self.home)),
             secret=SECRET, policies={policy.id: policy for policy in shipped()}, calendars=calendars.load_all(),
             desk=Desk(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
-            shelf=Shelf((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
+            blobs=DigestStore((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
             mint=partial(issue_token, self.home, role="resident", org=None),
         )  # fmt: skip
         running = server(create_app(replace(given, **parts)), "127.0.0.1", 0)
