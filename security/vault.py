@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from domain.personal import Personal, Sealed, change_personal
 from runtime import base64url
 from security.keyfile import KEY_BYTES
-from security.keystore import Erasure, KeyRow, KeyStoreDown, MemoryStore, Store, Wrapped
-from security.master import Kms, MasterError, MasterKeys
+from security.keystore import Erasure, KeyRow, KeyStoreDown, Store, Wrapped
+from security.master import Kms, MasterError
 
 T = TypeVar("T")
 
@@ -116,11 +116,6 @@ class Vault:
         self._masters = masters
         self._clock = clock
         self._held: OrderedDict[str, _Held] = OrderedDict()
-
-    @classmethod
-    def in_memory(cls) -> Self:
-        """One that forgets everything with its process: for tests, and to measure with."""
-        return cls(MemoryStore(), MasterKeys.new())
 
     async def key_for(self, issue: str, *, make: bool) -> IssueKey:
         """Raises Erased, NoKey unless it may be made, KeyStoreDown; ValueError for an id that cannot name a key."""

@@ -24,8 +24,8 @@ from protocol.clock import now
 from protocol.gateway import Gateway, Silent, Unreachable
 from runtime.temporal import encrypting
 from security.codec import ENCODING, KEY_ID, converter, encrypted
-from security.keys import Keys
 from security.namespace import NamespaceKeys
+from support.keys import ephemeral_keys
 from support.system import System
 from support.temporal import dev_server
 from workflows.contract import PREFIX as PREFIX_OF_IDS
@@ -44,7 +44,7 @@ ROLES = {
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     home = tmp_path_factory.mktemp("encrypted")
     async with dev_server(home) as client:
-        keys = replace(Keys.ephemeral(), converter=converter(KEYS))
+        keys = replace(ephemeral_keys(), converter=converter(KEYS))
         async with (
             System(home, client, keys=keys) as running,
             running.api_on(running.temporal, codec_origins=(UI,)) as it,

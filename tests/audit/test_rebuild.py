@@ -34,8 +34,8 @@ from domain.events import event_digest
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
 from runtime.temporal import encrypting
-from security.keys import Keys
 from support.golden import PLACE, play, start_issue
+from support.keys import ephemeral_keys
 from support.scenarios import RESIDENT
 from support.stories import PROPERTY, Story, store
 from support.temporal import dev_server
@@ -232,7 +232,7 @@ async def test_events_on_their_way_are_left_to_their_workflow(tmp_path: Path, da
 
 async def test_what_cannot_be_read_is_counted_and_left_as_it_is(tmp_path: Path, database: Database) -> None:
     async with server(tmp_path) as client:
-        here, elsewhere = (encrypting(client, Keys.ephemeral().converter) for _ in range(2))
+        here, elsewhere = (encrypting(client, ephemeral_keys().converter) for _ in range(2))
         await start_issue(here, "ours")
         async with build(elsewhere, database):
             await start_issue(elsewhere, "theirs")

@@ -13,9 +13,10 @@ import domain.commands as c
 from api.http.requests import LONGEST_TEXT
 from domain.commands import ContactDetails
 from domain.personal import Sealed
-from security.keystore import Erasure, KeyStore, KeyStoreDown, MemoryStore
+from security.keystore import Erasure, KeyStore, KeyStoreDown
 from security.master import MasterError, MasterFile, MasterKeys, rewrap_all
 from security.vault import ERASED, FRESH, UNREADABLE, Erased, NoKey, Vault
+from support.keys import MemoryStore
 
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 CANARY = "厨房漏水 canary-5501"

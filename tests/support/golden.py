@@ -27,6 +27,7 @@ from domain.pins import pins_digest, read_calendars
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
 from security.credentials import Signer
+from support.keys import ephemeral_signer
 from support.scenarios import OUTAGE, RESIDENT, SCENARIOS, SIGNED
 from support.temporal import dev_server
 from workflows.contract import PREFIX, TASK_QUEUE, Start
@@ -91,7 +92,7 @@ async def start_issue(client: Client, issue: str, command: str = "report", signe
 async def play(client: Client, name: str, database_file: Path) -> None:
     """Starts the issue and sends it the scenario's commands, one after the other."""
     issue = f"golden-{name}"
-    signer = Signer.ephemeral() if name in SIGNED else None
+    signer = ephemeral_signer() if name in SIGNED else None
     began = await start_issue(client, issue, f"{name}-report", signer)
     handle = client.get_workflow_handle(PREFIX + issue)
     outage = asyncio.create_task(_outage(database_file, *OUTAGE[name])) if name in OUTAGE else None

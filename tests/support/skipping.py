@@ -33,6 +33,7 @@ from protocol.grants import grants_in
 from security.credentials import Signer
 from security.keys import Keys
 from security.signing import Credentials, certify, name_of
+from support.keys import ephemeral_keys
 from support.temporal import find_test_server
 from worker import build, handlers
 from workflows.contract import PREFIX, TASK_QUEUE, Start
@@ -173,7 +174,7 @@ async def skipped_time(folder: Path) -> AsyncIterator[SkippedTime]:
     try:
         async with server as environment, build(environment.client, database):
             with environment.auto_time_skipping_disabled():
-                keys = replace(Keys.ephemeral(), signer=_lasting_signer())
+                keys = replace(ephemeral_keys(), signer=_lasting_signer())
                 jobs = handlers(environment.client, database, archive, keys)
                 deliverer = Deliverer(database, TableGateway(database), jobs)
                 yield SkippedTime(environment, database, read_directory(EXAMPLE), deliverer, keys)

@@ -39,6 +39,7 @@ from policies.loader import shipped
 from runtime.blobs import DigestStore
 from runtime.temporal import encrypting
 from security.keys import Keys
+from support.keys import ephemeral_keys
 from support.temporal import dev_server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "directory"
@@ -68,7 +69,7 @@ class System:
     """Without it, SQLite in the home."""
     client: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
     patience: float = 20.0
-    keys: Keys = field(default_factory=Keys.ephemeral)
+    keys: Keys = field(default_factory=ephemeral_keys)
     _working: contextlib.AsyncExitStack | None = None
     _serving: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
