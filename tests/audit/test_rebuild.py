@@ -35,9 +35,9 @@ from domain.pins import read_policy
 from domain.wire import dump, truncate
 from policies.loader import load_pack
 from runtime.temporal import encrypting
-from security.keys import Keys
 from support.derived import derive, runs_of
 from support.golden import play, start_issue
+from support.keys import ephemeral_keys
 from support.stories import PROPERTY, Story, store
 from support.temporal import dev_server
 from worker import build
@@ -228,7 +228,7 @@ async def test_events_on_their_way_are_left_to_their_workflow(tmp_path: Path, da
 
 async def test_what_cannot_be_read_is_counted_and_left_as_it_is(tmp_path: Path, database: Database) -> None:
     async with server(tmp_path) as client:
-        here, elsewhere = (encrypting(client, Keys.ephemeral().converter) for _ in range(2))
+        here, elsewhere = (encrypting(client, ephemeral_keys().converter) for _ in range(2))
         await start_issue(here, "ours")
         async with build(elsewhere, database):
             await start_issue(elsewhere, "theirs")

@@ -47,7 +47,7 @@ from domain.worktime import Limit
 from policies.loader import load_pack
 from protocol.gateway import Gateway, Pins, Unreachable, envelope
 from runtime.temporal import encrypting
-from security.keys import Keys
+from support.keys import ephemeral_keys
 from support.outage import away
 from support.signers import lasting_signer
 from support.temporal import dev_server
@@ -207,7 +207,7 @@ class _Town:
 
     def __init__(self, crowd: Crowd, client: Client, size: int, seed: int) -> None:
         self.crowd = crowd
-        self.keys = replace(Keys.ephemeral(), signer=lasting_signer())
+        self.keys = replace(ephemeral_keys(), signer=lasting_signer())
         self.client = encrypting(client, self.keys.converter)
         self.size = size
         self.seed = seed

@@ -30,6 +30,7 @@ from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
 from protocol.grants import grants_in
 from security.keys import Keys
+from support.keys import ephemeral_keys
 from support.signers import lasting_signer
 from support.temporal import find_test_server
 from worker import build, handlers
@@ -171,7 +172,7 @@ async def skipped_time(folder: Path) -> AsyncIterator[SkippedTime]:
     try:
         async with server as environment, build(environment.client, database):
             with environment.auto_time_skipping_disabled():
-                keys = replace(Keys.ephemeral(), signer=lasting_signer())
+                keys = replace(ephemeral_keys(), signer=lasting_signer())
                 jobs = handlers(environment.client, database, archive, keys)
                 deliverer = Deliverer(database, TableGateway(database), jobs)
                 yield SkippedTime(environment, database, read_directory(EXAMPLE), deliverer, keys)
