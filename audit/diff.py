@@ -1,4 +1,4 @@
-"""One issue as three witnesses tell it: Temporal's history, the archive, and SQL, event by event."""
+"""Compares the three sources of an issue event by event: Temporal's history, the archive, and SQL."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from domain.events import dump_event, event_digest
 
 @dataclass(frozen=True)
 class ComparedEvent:
-    """Event `seq`: witness -> kind and digest of what it tells, None where it tells nothing."""
+    """Event number `seq`: source -> the kind and digest of its event, None if the source lacks it."""
 
     seq: int
     told: Mapping[str, tuple[str, str] | None]
@@ -25,7 +25,7 @@ class ComparedEvent:
 
 @dataclass(frozen=True)
 class Diff:
-    """Each event as every witness tells it, and what else in SQL is not what the history leads to."""
+    """Each event by every source (`witnesses`), and what else in SQL does not follow from the history (`rows`)."""
 
     issue: str
     lines: tuple[ComparedEvent, ...]
@@ -43,7 +43,7 @@ class Diff:
 
 
 def compare(case: ArchivedCase, temporal: Refolded | None, archive: Refolded | None) -> Diff:
-    """The case's rows beside what was folded from Temporal's history and from the archive, those that there are."""
+    """Compares the case's rows with the folds of Temporal's history and of the archive; a fold may be missing."""
     witnesses: dict[str, Sequence[tuple[str, str]]] = {}
     for name, folded in (("temporal", temporal), ("archive", archive)):
         if folded is not None:

@@ -1,7 +1,7 @@
-"""The daily head: signs what the log is and puts it where the database's masters cannot take it back.
+"""The daily tree head: signs the state of the log, and publishes it out of reach of the database's administrators.
 
-A head is signed only if every one that was published before still holds: otherwise the signature would cover up what
-it is there to show.
+A head is signed only if every head that was published before still holds: otherwise the new signature would hide the
+very change that heads are to reveal.
 """
 
 import asyncio
@@ -35,35 +35,37 @@ from runtime.files import put_new
 from workflows.contract import SEAL_DAY
 
 EARLY: Final = timedelta(days=7)
-"""Before a certificate ends somebody is told, once."""
+"""How long before a certificate ends an alarm is raised, once."""
 TEMPLATE: Final = "head"
-"""Of the notice to those who shall keep heads."""
+"""The notice to the organisations that keep heads."""
 _TOLD: Final = 5
-"""Findings in an alarm."""
+"""How many findings an alarm names."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Destinations:
-    """Where heads go: a folder outside the database, and organisations that are sent each of them.
+    """Where heads are published: a folder outside the database, and notices to organisations.
 
-    `roots` gives those under which commands are signed now, which are told of there as well.
+    `roots` gives the signing roots in use, which are published there too. `ends_before` says whether the key that signs
+    commands must be certified anew before a given time.
     """
 
     folder: Path
     recipients: tuple[str, ...] = ()
     roots: Callable[[], Sequence[str]] = tuple[str, ...]
     ends_before: Callable[[datetime], bool] = lambda _: False
-    """Whether the key that signs commands has to be certified anew before that time."""
 
 
 class LogAlteredError(RuntimeError):
-    """The log, or what was published of it, is not what it was: nothing is signed. The message says what, in one line."""
+    """The log, or what was published of it, was altered; so nothing is signed. The message says what, in one line."""
 
 
 class DailyHead:
-    """The activity, on the keys in a folder; it raises alarms where no head can be signed, and ends well then."""
+    """The activity ``seal_day``, with the keys in a folder. If no head can be signed it raises an alarm and
+    succeeds.
+    """
 
     def __init__(self, database: Database, keys: Path, outlets: Destinations, clock: Clock = now_utc) -> None:
         self._database = database
@@ -94,7 +96,9 @@ class DailyHead:
             await self._alarm("certificate-ends", {"within": f"{EARLY.days} days"}, now)
 
     async def check_key(self) -> None:
-        """At the start of a worker: tells of the roots, and raises the alarm at once where there is no key to sign with."""
+        """At the start of a worker: publishes the signing roots, and raises an alarm if there is no key to
+        sign with.
+        """
         try:
             ring, now = await asyncio.to_thread(LogKeys.open, self._keys), self._clock()
             await asyncio.to_thread(publish_roots, ring, self._outlets.folder, self._outlets.roots(), now)
@@ -113,9 +117,9 @@ class DailyHead:
 
 
 async def publish(database: Database, keys: LogKeys, outlets: Destinations, now: datetime) -> SignedHead:
-    """Signs the log as it stands and puts the head outside; the one of this second if there is one already.
+    """Signs the current state of the log and publishes the head; returns the existing head if this second has one.
 
-    A log that has not grown gets a head too: it says that nothing was added. Raises LogAlteredError, LogKeysError.
+    A log that has not grown gets a head too, which says that nothing was added. Raises LogAlteredError, LogKeysError.
     """
     async with database.read() as session:
         leaves = await session.run_sync(merkle_log.bare_leaves)
@@ -155,9 +159,9 @@ def _keep(
 
 
 def _export(keys: LogKeys, heads: Sequence[SignedHead], folder: Path) -> None:
-    """Puts the public side of the keys and these heads into the folder, as far as they are not there.
+    """Writes the public keys and these heads into the folder if they are not there yet.
 
-    LogAlteredError where something else lies in their place.
+    Raises LogAlteredError if a file has other content.
     """
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     _put_same(folder / FIRST, f"{keys.first_vkey}\n")
@@ -176,7 +180,7 @@ def _export(keys: LogKeys, heads: Sequence[SignedHead], folder: Path) -> None:
 
 
 def name_of(head: SignedHead) -> str:
-    """The name of its files, such as ``1204-20261124T160500Z``."""
+    """The name of a head's files, such as ``1204-20261124T160500Z``."""
     return f"{head.size}-{head.at:%Y%m%dT%H%M%SZ}"
 
 

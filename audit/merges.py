@@ -1,4 +1,6 @@
-"""Whether what was merged on the order of another issue was adopted by it: the order is the worker's word alone."""
+"""Checks that an issue that was merged on the order of another was adopted by it: only the worker vouches for the
+order.
+"""
 
 from dataclasses import replace
 
@@ -15,7 +17,7 @@ from domain.wire import WireError
 
 
 def ordered_merge(folded: Refolded) -> str | None:
-    """The issue on whose order this one was merged into it, None where that did not happen."""
+    """The issue into which this one was merged on that issue's order, None if that did not happen."""
     for taken in folded.commands:
         command = taken.command
         by_order = any(grant.by == "order" for grant in command.grants or ())
@@ -25,7 +27,9 @@ def ordered_merge(folded: Refolded) -> str | None:
 
 
 async def check_merge(holdings: Holdings, verdict: Verdict) -> Verdict:
-    """The verdict, with a finding where the other issue never adopted this one: by its history, else by its rows."""
+    """The verdict, with a finding if the other issue never adopted this one, by its history or, if it is open, by its
+    rows.
+    """
     if verdict.merged_into is None or await _adopted(holdings, verdict.merged_into, verdict.issue):
         return verdict
     what = f"it was merged by order of {verdict.merged_into}, which has not adopted it"

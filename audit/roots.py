@@ -1,5 +1,5 @@
-"""The roots under which commands are signed, told by the key of the log and put outside: an issue that names another one
-was not begun by the API, nor was one without a root that was begun after the first root was told.
+"""The signing roots of commands, published in statements that the log's key signs. An issue that names a root without a
+statement was not started by the API; nor was one without a root that started after the first statement.
 """
 
 import re
@@ -20,7 +20,7 @@ _NAME: Final = re.compile(r"[0-9A-Za-z_-]{43}")
 
 
 def publish_roots(keyring: LogKeys, folder: Path, roots: Iterable[str], now: datetime) -> None:
-    """Puts a statement for each root into the folder of the heads, unless there is one. Raises KeyringError, OSError."""
+    """Writes a statement for each root into the folder of heads, unless it has one. Raises LogKeysError, OSError."""
     signer, at = keyring.signer, max(filter(None, [now, keyring.since]))  # never before its key
     for root in roots:
         path = folder / FOLDER / f"{root}.txt"
@@ -31,13 +31,13 @@ def publish_roots(keyring: LogKeys, folder: Path, roots: Iterable[str], now: dat
 
 
 def statements(folder: Path, trust: TrustedKeys) -> list[str]:
-    """What was told of roots there, as it was signed, for those who keep it elsewhere. Raises OSError."""
+    """The signed statements in the folder, for organisations that keep them elsewhere. Raises OSError."""
     told, _ = read_roots(folder, trust)
     return [(folder / FOLDER / f"{root}.txt").read_text("utf-8") for root in told]
 
 
 def read_roots(folder: Path, trust: TrustedKeys | None) -> tuple[Mapping[str, datetime], list[Finding]]:
-    """The roots that were told, and since when, with whatever is wrong with what lies there."""
+    """The published roots, each with the time of its statement, and findings for statements that cannot be used."""
     told: dict[str, datetime] = {}
     found: list[Finding] = []
     for path in sorted((folder / FOLDER).glob("*.txt")):
@@ -52,7 +52,10 @@ def read_roots(folder: Path, trust: TrustedKeys | None) -> tuple[Mapping[str, da
 
 
 def check_root(verdict: Verdict, told: Mapping[str, datetime] | None) -> Verdict:
-    """The verdict with what follows from the root that the issue names; as it is where nothing is known (None) of roots."""
+    """The verdict, with a finding if the API cannot have started the issue, by the signing root that it names.
+
+    Without published roots (None) it stays as it is.
+    """
     if told is None or verdict.begun_at is None or not (told or verdict.root):
         return verdict
     first = min(told.values(), default=None)

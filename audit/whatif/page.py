@@ -1,4 +1,4 @@
-"""The what-if as one printable page that stands alone: charts, tables and what they assume, for people who decide."""
+"""The what-if as one self-contained HTML page with charts, tables and assumptions, for the people who decide."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -11,7 +11,7 @@ from audit.whatif.study import SIDES, Dimension, Study
 from domain.wire import format_time
 
 MOST_COMPANIES: Final = 12
-"""As many as a chart can show; the table has all of them."""
+"""The most companies in a chart; the table has all of them."""
 _BY_KEY: Final = {each.key: each for each in MEASURES}
 _TILES: Final = ("late", "escalated", "late_p90", "open")
 _CHARTS: Final[tuple[tuple[Dimension, str, str, str], ...]] = (
@@ -57,7 +57,7 @@ footer { margin-top: 32px; color: var(--soft); font-size: 12.5px; }
 
 
 def as_html(study: Study) -> str:
-    """The whole page; everything that came from a file or a history is escaped."""
+    """The whole page; all text from files and histories is escaped."""
     title = "假如:真实诉求换一套规则"
     parts = [
         f"<h1>{title}<span class=en>What if: real issues under other rules</span></h1>",
@@ -84,7 +84,7 @@ def _both(chinese: str, english: str) -> str:
 
 
 def _tiles(study: Study) -> str:
-    """The four figures to take away."""
+    """The four main figures."""
     rows = {measure.key: (measure, row) for measure, row in totals(study)}
     return f"<div class=tiles>{''.join(_tile(*rows[key]) for key in _TILES)}</div>"
 

@@ -206,7 +206,7 @@ async def timelines_agree(crowd: Crowd) -> int:
     compared = 0
     try:
         desk = AuditService(Holdings(database, Archive(crowd.archive_url)), crowd.heads)
-        async for told in desk.told(Selection.parse("")):
+        async for told in desk.traces(Selection.parse("")):
             states, known, steps = await desk.states(told.issue), EPOCH, list(told.steps)
             for event, state in steps:
                 assert timeline.at_event(states, event.seq) == timeline.View(event, state), (told.issue, event.seq)

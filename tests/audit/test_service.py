@@ -183,7 +183,7 @@ async def test_issues_are_given_one_by_one(installation: Installation) -> None:
     async with installation.desk() as desk:
         closed = {case.issue: case.state.is_closed async for case in desk.closed(Selection.parse(""))}
         assert closed == dict.fromkeys(SEALED, True)
-        told = {told.issue: len(list(told.steps)) async for told in desk.told(Selection.parse("compound=demo"))}
+        told = {told.issue: len(list(told.steps)) async for told in desk.traces(Selection.parse("compound=demo"))}
         assert set(told) == {*SEALED, OPEN}
         assert told[OPEN] == 62
         issues = Selection.parse("").issues(desk.holdings.database)
