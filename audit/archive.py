@@ -190,7 +190,7 @@ class Archive:
             return bytes(await found.bytes_async())
         except FileNotFoundError:
             raise NotStoredError(f"{key} is missing") from None
-        except (BaseError, ValueError) as error:  # the latter for what cannot be a key
+        except (BaseError, ValueError) as error:  # ValueError for a text that cannot be a key
             raise ArchiveError(f"{key} cannot be read: {_line(error)}") from None
 
 
@@ -199,7 +199,7 @@ def seal_key(issue: str) -> str:
 
 
 def _folder_of(issue: str) -> str:
-    # Ids of issues made by hand may hold anything; a folder of 256 does not grow too large to be listed.
+    # Ids of issues made by hand may hold any character; 256 folders keep each small enough to list.
     name = issue if issue.replace("-", "").replace("_", "").isalnum() and issue.isascii() else _hex(issue)
     return f"issues/{_hex(issue)[:2]}/{name}"
 

@@ -43,7 +43,7 @@ from runtime.failpoints import hit
 from security.namespace import NamespaceError
 from workflows.contract import PREFIX
 
-_TOLD: Final = 5
+_NAMED: Final = 5
 """How many findings an alarm names; the record has all of them."""
 _UNQUOTABLE: Final = frozenset("'\"\\`")
 
@@ -102,7 +102,7 @@ class Archiver:
         await self._database.transact(lambda session: self._index(session, issue, archived))
         hit("archive-after-rows")
         if not chain[-1].has_ended or chain[-1].is_continued:
-            # Of an open issue this is all for now: it asks again itself when it is closed.
+            # That is all for an open issue: when it closes it queues this job again.
             if await self._is_closed(issue):
                 raise UndeliveredError("the execution has not ended yet")
             return
@@ -170,7 +170,7 @@ class Archiver:
     def _append(self, session: Session, record: dict[str, Any], verdict: Verdict) -> Leaf:
         if not verdict.holds:
             found = places(verdict.findings)
-            detail = {"findings": found[:_TOLD], "number": len(verdict.findings)}
+            detail = {"findings": found[:_NAMED], "number": len(verdict.findings)}
             put_alarm_once(session, "replay-fails", verdict.issue, detail, self._clock())
         return merkle_log.append(session, verdict.issue, record, secrets.token_bytes(HASH_BYTES), self._clock())
 
@@ -221,7 +221,7 @@ class Archiver:
 def _folded(issue: str, runs: Sequence[WorkflowRun]) -> Refolded | None:
     try:
         return refold(issue, [run.events for run in runs])
-    except RefoldError:  # which is among the findings
+    except RefoldError:  # the verdict has it as a finding
         return None
 
 

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from audit.archive import ArchiveError, parse_history
+from audit.archive import ArchiveError
 from audit.case import ArchivedCase, Leaf, Verdict
-from audit.holdings import Holdings
+from audit.holdings import Holdings, fold_case
 from audit.log_check import newest_head, published_heads, tree_of
 from audit.log_keys import FIRST, ROTATIONS
 from audit.merkle import Tree, commitment, leaf_hash
 from audit.notes import NoteError, TreeHead, parse
-from audit.refold import refold
 from audit.verify import verify
 from domain.events import dump_event
 from domain.wire import canonical, dump
@@ -133,7 +132,7 @@ def _put_issue(bundle: Path, case: ArchivedCase, log: _Log) -> None:
         {"position": leaf.position, "salt": leaf.salt.hex(), "size": log.head.size, "proof": proof},
     )
     try:
-        folded = refold(case.issue, [parse_history(f"run {n}", run) for n, run in enumerate(case.runs)])
+        folded = fold_case(case)
     except (ArchiveError, ValueError) as error:
         raise ArchiveError(f"issue {case.issue}: {error}") from None
     _put(folder / "events.json", [dump_event(event) for event in folded.events])

@@ -16,11 +16,11 @@ class ComparedEvent:
     """Event number `seq`: source -> the kind and digest of its event, None if the source lacks it."""
 
     seq: int
-    told: Mapping[str, tuple[str, str] | None]
+    sources: Mapping[str, tuple[str, str] | None]
 
     @property
     def same(self) -> bool:
-        return len(set(self.told.values())) == 1
+        return len(set(self.sources.values())) == 1
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def compare(case: ArchivedCase, temporal: Refolded | None, archive: Refolded | N
             witnesses[name] = [(each["kind"], event_digest(each)) for each in plain]
     if case.rows is not None:
         witnesses["sql"] = [(str(each.get("kind")), event_digest(each)) for each in case.rows.events]
-    told = zip_longest(*witnesses.values())
-    lines = tuple(ComparedEvent(seq, dict(zip(witnesses, each, strict=True))) for seq, each in enumerate(told, 1))
+    sources = zip_longest(*witnesses.values())
+    lines = tuple(ComparedEvent(seq, dict(zip(witnesses, each, strict=True))) for seq, each in enumerate(sources, 1))
     truth = archive or temporal
     if truth is None or case.rows is None:
         return Diff(case.issue, lines, tuple(witnesses), ())
@@ -64,4 +64,4 @@ def compare(case: ArchivedCase, temporal: Refolded | None, archive: Refolded | N
 
 
 def _shown(line: ComparedEvent) -> dict[str, str | None]:
-    return {name: None if told is None else f"{told[0]} {told[1]}" for name, told in line.told.items()}
+    return {name: None if event is None else " ".join(event) for name, event in line.sources.items()}

@@ -38,7 +38,7 @@ EARLY: Final = timedelta(days=7)
 """How long before a certificate ends an alarm is raised, once."""
 TEMPLATE: Final = "head"
 """The notice to the organisations that keep heads."""
-_TOLD: Final = 5
+_NAMED: Final = 5
 """How many findings an alarm names."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -62,6 +62,14 @@ class LogAlteredError(RuntimeError):
     """The log, or what was published of it, was altered; so nothing is signed. The message says what, in one line."""
 
 
+_REPORTS: Final[Mapping[type[Exception], tuple[str, str]]] = {
+    LogKeysError: ("head.no_key", "no-seal-key"),
+    LogAlteredError: ("head.not_signed", "log-rewritten"),
+    NoteError: ("head.not_signed", "log-rewritten"),
+}
+"""Why no head was signed -> the name of the log line, and the alarm."""
+
+
 class DailyHead:
     """The activity ``seal_day``, with the keys in a folder. If no head can be signed it raises an alarm and
     succeeds.
@@ -76,43 +84,35 @@ class DailyHead:
     @activity.defn(name=SEAL_DAY)
     async def seal_day(self) -> None:
         now = self._clock()
-        await self._check_certificate(now)
+        if self._outlets.ends_before(now + EARLY):
+            await self._alarm("certificate-ends", {"within": f"{EARLY.days} days"})
         try:
-            # Opened anew each time: it may have been rotated.
-            ring = await asyncio.to_thread(LogKeys.open, self._keys)
-            await publish(self._database, ring, self._outlets, now)
-        except LogKeysError as error:
-            log.error("head.no_key", error=str(error))  # noqa: TRY400 - the message says it all
-            await self._alarm("no-seal-key", {"error": str(error)}, now)
-        except (LogAlteredError, NoteError) as error:
-            log.error("head.not_signed", error=str(error))  # noqa: TRY400
-            await self._alarm("log-rewritten", {"error": str(error)}, now)
+            # Opened anew each time, since the key may have been rotated.
+            await publish(self._database, await asyncio.to_thread(LogKeys.open, self._keys), self._outlets, now)
+        except (LogKeysError, LogAlteredError, NoteError) as error:
+            await self._report(error)
         except OSError as error:
-            await self._alarm("head-not-published", {"error": f"{error.strerror}: {error.filename}"}, now)
+            await self._report(error)
             raise
 
-    async def _check_certificate(self, now: datetime) -> None:
-        if self._outlets.ends_before(now + EARLY):
-            await self._alarm("certificate-ends", {"within": f"{EARLY.days} days"}, now)
-
     async def check_key(self) -> None:
-        """At the start of a worker: publishes the signing roots, and raises an alarm if there is no key to
-        sign with.
-        """
+        """At the start of a worker: publishes the signing roots, and raises an alarm if there is no key to sign with."""
         try:
-            ring, now = await asyncio.to_thread(LogKeys.open, self._keys), self._clock()
-            await asyncio.to_thread(publish_roots, ring, self._outlets.folder, self._outlets.roots(), now)
-        except LogKeysError as error:
-            log.error("head.no_key", error=str(error))  # noqa: TRY400
-            with contextlib.suppress(SQLAlchemyError):  # the day's head raises it again
-                await self._alarm("no-seal-key", {"error": str(error)}, self._clock())
-        except OSError as error:  # no issue waits for that
-            said = {"error": f"{error.strerror}: {error.filename}"}
-            log.error("roots.not_told", **said)  # noqa: TRY400
-            with contextlib.suppress(SQLAlchemyError):
-                await self._alarm("head-not-published", said, self._clock())
+            keys = await asyncio.to_thread(LogKeys.open, self._keys)
+            await asyncio.to_thread(publish_roots, keys, self._outlets.folder, self._outlets.roots(), self._clock())
+        except (LogKeysError, OSError) as error:
+            with contextlib.suppress(SQLAlchemyError):  # no issue waits for it, and the next head raises it again
+                await self._report(error)
 
-    async def _alarm(self, kind: str, detail: Mapping[str, str], now: datetime) -> None:
+    async def _report(self, error: Exception) -> None:
+        """Logs why nothing was published, and raises the alarm for it."""
+        text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
+        event, alarm = _REPORTS.get(type(error), ("head.not_published", "head-not-published"))
+        log.error(event, error=text)
+        await self._alarm(alarm, {"error": text})
+
+    async def _alarm(self, kind: str, detail: Mapping[str, str]) -> None:
+        now = self._clock()
         await self._database.transact(lambda session: put_alarm_once(session, kind, None, detail, now))
 
 
@@ -124,11 +124,11 @@ async def publish(database: Database, keys: LogKeys, outlets: Destinations, now:
     async with database.read() as session:
         leaves = await session.run_sync(merkle_log.bare_leaves)
         known = await session.run_sync(merkle_log.heads)
-    # Never before an earlier head, nor before its key: a clock may have been set back.
+    # Not before an earlier head, nor before its key, even if the clock was set back.
     at = max([now.replace(microsecond=0), *(each.at for each in known[-1:]), *filter(None, [keys.since])])
     tree = Tree(leaf.leaf for leaf in leaves)
     _must_hold(finding for each in known for finding in check_head(name_of(each), each.note, tree, keys))
-    # One that was signed, but not put outside before the process was killed.
+    # A head may have been signed, but not published before the process was killed.
     await asyncio.to_thread(_export, keys, known, outlets.folder)
     await asyncio.to_thread(publish_roots, keys, outlets.folder, outlets.roots(), at)
     roots = await asyncio.to_thread(statements, outlets.folder, keys)
@@ -147,7 +147,7 @@ async def publish(database: Database, keys: LogKeys, outlets: Destinations, now:
 
 def _must_hold(findings: Iterable[Finding]) -> None:
     if found := list(findings):
-        raise LogAlteredError("; ".join(map(str, found[:_TOLD])))
+        raise LogAlteredError("; ".join(map(str, found[:_NAMED])))
 
 
 def _keep(

@@ -8,9 +8,10 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
-from audit.archive import Archive, ArchiveError
+from audit.archive import Archive, ArchiveError, parse_history
 from audit.case import ArchivedCase, Leaf, Rows
 from audit.log import bare_leaves, digest_in, leaf_from
+from audit.refold import Refolded, refold
 from db.engine import Database
 from db.tables import ArchiveRow, ErasureRow, EventRow, IssueRow, ReceiptRow, SealRow
 from domain.issue import Receipt
@@ -125,3 +126,8 @@ async def _read(what: str, work: Awaitable[T], unread: list[str]) -> T | None:
 def _runs(issue: str) -> Select[ArchiveRow]:
     """The runs of the chain; runs that a reset cut off have a number below 0."""
     return select(ArchiveRow).where(ArchiveRow.issue == issue, ArchiveRow.n >= 0).order_by(ArchiveRow.n)
+
+
+def fold_case(case: ArchivedCase) -> Refolded:
+    """The issue folded from its archived histories. Raises ArchiveError, RefoldError."""
+    return refold(case.issue, [parse_history(f"run {n}", run) for n, run in enumerate(case.runs)])

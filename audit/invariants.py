@@ -110,7 +110,7 @@ def check_events(issue: str, events: Sequence[Event], acknowledged: set[str], bo
     for before, event in zip((None, *events), events, strict=False):
         if event.command and (before is None or before.command is None or before.command.id != event.command.id):
             blocks.append(event.command.id)
-    # Twice in a row it is one block, with each of its events twice.
+    # A command that took effect twice in a row gives one block with each event twice.
     kinds = Counter((event.command.id, event.kind) for event in events if event.command)
     twice = {name for name, n in Counter(blocks).items() if n > 1} | {name for (name, _), n in kinds.items() if n > 1}
     found += [Violation("I2", issue, f"command {name} in effect more than once") for name in sorted(twice)]
@@ -214,10 +214,10 @@ async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> 
             found.append(Violation("I8", entry.issue, f"{name} still {entry.status}"))
         if entry.kind == "notice" and entry.status == "sent" and delivered.get(entry.id, 0) != 1:
             found.append(Violation("I8", entry.issue, f"{name} sent, and delivered {delivered.get(entry.id, 0)} times"))
-    told = Counter((each.issue, each.seq, each.template, each.to_org, each.to_reporter) for each in entries
+    sent = Counter((each.issue, each.seq, each.template, each.to_org, each.to_reporter) for each in entries
                    if each.kind == "notice" and each.status == "sent")  # fmt: skip
     found += [
-        Violation("I8", key[0], f"notice {key[2]} of event {key[1]} sent {n} times") for key, n in told.items() if n > 1
+        Violation("I8", key[0], f"notice {key[2]} of event {key[1]} sent {n} times") for key, n in sent.items() if n > 1
     ]
     return found
 

@@ -58,7 +58,7 @@ def leaf_row(issue: str, leaf: Leaf, sealed_at: datetime) -> SealRow:
 
 def lock(session: Session) -> None:
     """Prevents others from appending until the transaction ends."""
-    if not is_sqlite(session):  # there the writer has the database to himself
+    if not is_sqlite(session):  # SQLite has one writer at a time
         session.execute(select(func.pg_advisory_xact_lock(_TURN)))
 
 

@@ -210,7 +210,7 @@ def _load(path: Path, vkey: VerifierKey) -> Ed25519PrivateKey:
     try:
         if path.stat().st_mode & 0o077:
             raise LogKeysError(f"{path}: others may read it; whoever did can sign: chmod 600, then rotate")
-        # What the library says of a file that it cannot read is not passed on: it has seen the key.
+        # The library's message is not passed on, since the library has seen the key.
         private = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
         raise LogKeysError(f"{path}: {error.strerror}") from None

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from sqlalchemy import select
 
-from audit.archive import ArchiveError, parse_history
+from audit.archive import ArchiveError
 from audit.case import Finding, Verdict
-from audit.holdings import Holdings
-from audit.refold import Refolded, RefoldError, refold
+from audit.holdings import Holdings, fold_case
+from audit.refold import Refolded, RefoldError
 from db.tables import EventRow
 from domain.commands import Merge
-from domain.events import Adopted, Event, load_event
+from domain.events import Adopted, load_event
 from domain.wire import WireError
 
 
@@ -37,19 +37,12 @@ async def check_merge(holdings: Holdings, verdict: Verdict) -> Verdict:
 
 
 async def _adopted(holdings: Holdings, older: str, younger: str) -> bool:
-    return any(
-        isinstance(event.body, Adopted) and event.body.issue == younger for event in await _events(holdings, older)
-    )
-
-
-async def _events(holdings: Holdings, issue: str) -> list[Event]:
     async with holdings.database.read() as session:
-        query = select(EventRow.body).where(EventRow.issue == issue, EventRow.kind == "adopted")
+        query = select(EventRow.body).where(EventRow.issue == older, EventRow.kind == "adopted")
         bodies = (await session.scalars(query)).all()
     try:
-        case = await holdings.case(issue)
-        if case.leaf is not None:
-            return refold(issue, [parse_history(f"run {n}", run) for n, run in enumerate(case.runs)]).events
-        return [load_event(body) for body in bodies]
+        case = await holdings.case(older)
+        events = list(map(load_event, bodies)) if case.leaf is None else fold_case(case).events
     except (LookupError, ArchiveError, RefoldError, WireError):
-        return []
+        return False
+    return any(isinstance(event.body, Adopted) and event.body.issue == younger for event in events)

@@ -94,7 +94,7 @@ class Tree:
             else:
                 proof.append(self._subtree(start, middle))
                 start = middle
-        # The verifier knows the old root: it need not be told what is nothing else.
+        # If the last subtree is the whole old tree, the verifier knows its root already.
         if start > 0:
             proof.append(self._subtree(start, end))
         return proof[::-1]

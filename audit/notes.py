@@ -82,7 +82,7 @@ class Signature:
             return False
         try:
             Ed25519PublicKey.from_public_bytes(key.public).verify(self.signature, text.encode())
-        except (InvalidSignature, ValueError):  # the latter for bytes that are no key
+        except (InvalidSignature, ValueError):  # ValueError for bytes that are no key
             return False
         return True
 
@@ -174,7 +174,7 @@ def parse_time_line(line: str, where: str) -> datetime:
         moment = parse_time(text)
     except WireError:
         moment = None
-    # The signed text has one form only: what is written again must be what was read.
+    # The signed text has one form only: serializing it again must give the same.
     if word != "time" or moment is None or format_time(moment) != text:
         raise NoteError(f"{where}: not a time such as `time 2026-11-24T16:00:00.000Z`: {line[:60]!r}")
     return moment

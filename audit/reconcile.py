@@ -117,7 +117,7 @@ class Reconciler:
 
     def _since(self, now: datetime, retention: timedelta) -> datetime:
         if self._looked_at is None or self._saw_all_at is None or now - self._saw_all_at >= WHOLE:
-            return now - retention - WHOLE  # what is past its time goes a while later
+            return now - retention - WHOLE  # Temporal deletes what is past its retention a while later
         return min(self._looked_at, now) - AGAIN
 
     async def _retention(self) -> timedelta:
@@ -167,7 +167,7 @@ class Reconciler:
         async with self._database.read() as session:
             query = select(IssueRow.id).where(IssueRow.closed_at.is_(None), IssueRow.opened_at < until)
             open_ = list(await session.scalars(query))
-        # Listed afterwards, so what was open before and has ended since is asked about below.
+        # Listed after the query, so an issue that ended in between is described below.
         running = {
             _issue_of(each) async for each in self._client.list_workflows(f"{_ISSUES} AND ExecutionStatus='Running'")
         }
@@ -189,7 +189,7 @@ class Reconciler:
             rows = await session.execute(
                 select(EventRow.issue, EventRow.at, EventRow.recorded_at).where(*closed, unsealed)
             )
-            # What the clock closed during an outage ended when it was recorded.
+            # An issue that a deadline closed during an outage ended when that was recorded.
             waiting = [_Waiting(recorded_at or at, issue) for issue, at, recorded_at in rows]
         found.waiting += [each for each in waiting if each.since < until]
 

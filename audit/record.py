@@ -61,13 +61,15 @@ def build(
     runs: Sequence[SealedRun], folded: Refolded | None, verdict: Verdict, code: CodeVersions, now: datetime
 ) -> dict[str, Any]:
     """The record of an issue; without `folded`, for a history that cannot be folded, all that follows from it is null."""
-    head: dict[str, Any] = {"format": FORMAT, "issue": verdict.issue, "archived_at": format_time(now)}
-    said: dict[str, Any] = {
+    return {
+        "format": FORMAT,
+        "issue": verdict.issue,
+        "archived_at": format_time(now),
         "runs": list(map(asdict, runs)),
         "code": asdict(code),
         "replay": {"holds": verdict.holds, "commands": verdict.commands, "findings": places(verdict.findings)},
+        **(_UNFOLDED if folded is None else {"events": _events(folded), **facts(folded)}),
     }
-    return {**head, **said, **(_UNFOLDED if folded is None else {"events": _events(folded), **facts(folded)})}
 
 
 def places(findings: Sequence[Finding]) -> list[str]:
@@ -101,13 +103,13 @@ def facts(folded: Refolded) -> dict[str, Any]:
         "number": state.number,
         "opened_at": format_time(state.opened_at),
         "closed_at": format_time(state.marks["closed"].at) if closed is not None else None,
-        # Written out: `dump` would leave out a satisfaction that is the default.
+        # Not `dump`, which would leave out a satisfaction that is the default.
         "closed": {"kind": closed.kind, "satisfaction": closed.satisfaction} if closed is not None else None,
         "version": state.version,
         "rules_version": folded.rules_version,
         "policies": [{"id": it.id, "version": it.version, "digest": it.digest} for it in _policies(folded)],
         "calendars": _calendars(folded),
-        # As they lie in a bundle, so that whoever has one can compare them without knowing what they mean.
+        # The files of a bundle, so that its owner can compare them without interpreting them.
         "files": {
             "policy.json": _file(folded.policy.digest, folded.policy),
             "calendars.json": _file(calendars_digest(folded.calendars), folded.calendars),

@@ -87,7 +87,9 @@ class SerializedEvent:
     def of(cls, event: Event) -> "SerializedEvent":
         plain = dump_event(event)
         text = canonical(plain)
-        return cls(plain, text, hashlib.sha256(text).hexdigest()[:32])  # as `event_digest`, which would write it again
+        return cls(
+            plain, text, hashlib.sha256(text).hexdigest()[:32]
+        )  # as `event_digest`, which would serialize it again
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def moment(event: HistoryEvent) -> datetime:
     seconds, nanos = stamp.seconds, stamp.nanos
     if 0 <= seconds <= _LATEST and 0 <= nanos < 1_000_000_000:
         return _EPOCH + timedelta(0, seconds, nanos // 1000)
-    return stamp.ToDatetime(UTC)  # which says what is wrong with it; for a sound one it takes five times as long
+    return stamp.ToDatetime(UTC)  # raises for an invalid time; it takes five times as long
 
 
 def _begin(start: Start) -> Refolded:
@@ -275,7 +277,7 @@ def _workflow_time(task: HistoryEvent) -> datetime:
 def _read(payload: Payload) -> dict[str, Any]:
     """Reads a payload as the SDK's converter does, which takes ten times as long for a plain JSON object."""
     if payload.metadata.get("encoding") == _JSON:
-        with contextlib.suppress(ValueError):  # in whose words it fails is on record
+        with contextlib.suppress(ValueError):  # the failure is recorded in the words of the SDK, below
             plain = json.loads(payload.data)
             if isinstance(plain, dict):
                 return cast("dict[str, Any]", plain)

@@ -8,7 +8,7 @@ may reach the history later than the code ordered them. Not compared are the tas
 import json
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -58,14 +58,6 @@ class PlainCommand:
     where: str = ""
 
 
-@dataclass
-class _Given:
-    """The commands that the code gave in one run, and why its replay failed, if it did."""
-
-    commands: list[WorkflowCommand] = field(default_factory=list[WorkflowCommand])
-    failure: str | None = None
-
-
 @dataclass(frozen=True)
 class ReplayedRun:
     """The result of replaying one run: how many commands were compared, and what does not hold."""
@@ -78,17 +70,15 @@ class _Capturing(UnsandboxedWorkflowRunner):
     """Runs workflow code outside the sandbox, and keeps the commands that it gives, by run."""
 
     def __init__(self) -> None:
-        self.given: defaultdict[str, _Given] = defaultdict(_Given)
+        self.completions: defaultdict[str, list[WorkflowActivationCompletion]] = defaultdict(list)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = super().create_instance(det)
-        activate, given = instance.activate, self.given[det.info.run_id]
+        activate, completions = instance.activate, self.completions[det.info.run_id]
 
         def capturing(act: WorkflowActivation) -> WorkflowActivationCompletion:
             completion = activate(act)
-            if completion.HasField("failed"):
-                given.failure = completion.failed.failure.message
-            given.commands.extend(completion.successful.commands)
+            completions.append(completion)
             return completion
 
         instance.activate = capturing
@@ -98,8 +88,8 @@ class _Capturing(UnsandboxedWorkflowRunner):
 async def replay(runs: Iterable[tuple[str, int, Sequence[HistoryEvent]]]) -> AsyncIterator[ReplayedRun]:
     """Replays each ``(issue, number of the run, its history)`` with one Replayer; yields the results in that order."""
     runner = _Capturing()
-    # In debug mode the code runs in this thread: quicker, and without the SDK's limit of two seconds, by which a verdict
-    # would depend on how busy the machine is. Without a build id the SDK hashes every module of the process for one.
+    # In debug mode the code runs in this thread: that is quicker, and without the SDK's limit of two seconds a verdict
+    # does not depend on the load of the machine. Without a build id the SDK would hash every module of the process.
     replayer = Replayer(workflows=[IssueWorkflow], workflow_runner=runner, debug_mode=True, build_id="audit")
     begun: deque[tuple[str, int, Sequence[HistoryEvent]]] = deque()
 
@@ -107,14 +97,17 @@ async def replay(runs: Iterable[tuple[str, int, Sequence[HistoryEvent]]]) -> Asy
         for run in runs:
             begun.append(run)
             for event in run[2]:
-                event.DiscardUnknownFields()  # which the core may refuse, and with them all that comes after
+                event.DiscardUnknownFields()  # the core may refuse them, and then all later histories too
             yield WorkflowHistory(PREFIX + run[0], run[2])
 
     async with replayer.workflow_replay_iterator(histories()) as results:
         async for result in results:
-            given = runner.given.pop(result.history.run_id, _Given())
-            failure = given.failure or (str(result.replay_failure) if result.replay_failure is not None else None)
-            yield _compared(*begun.popleft(), given.commands, failure)
+            completions = runner.completions.pop(result.history.run_id, [])
+            commands = [command for each in completions for command in each.successful.commands]
+            failures = [each.failed.failure.message for each in completions if each.HasField("failed")]
+            if result.replay_failure is not None:
+                failures.insert(0, str(result.replay_failure))
+            yield _compared(*begun.popleft(), commands, failures[-1] if failures else None)
 
 
 def why_unreplayable(events: Sequence[HistoryEvent]) -> str | None:
@@ -136,7 +129,7 @@ def _compared(
     ours = _by_kind(_given(commands))
     try:
         theirs = _by_kind(commands_in(events))
-    except Exception as error:  # noqa: BLE001 - whatever was done to a history, it is told
+    except Exception as error:  # noqa: BLE001 - a history may have been altered in any way
         what = f"what the history holds cannot be read: {type(error).__name__}: {str(error)[:200]}"
         return ReplayedRun(0, (*found, Finding("commands", issue, f"run {n}", what)))
     count = sum(map(len, ours.values()))

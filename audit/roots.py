@@ -19,47 +19,47 @@ FOLDER: Final = "roots"
 _NAME: Final = re.compile(r"[0-9A-Za-z_-]{43}")
 
 
-def publish_roots(keyring: LogKeys, folder: Path, roots: Iterable[str], now: datetime) -> None:
+def publish_roots(keys: LogKeys, folder: Path, roots: Iterable[str], now: datetime) -> None:
     """Writes a statement for each root into the folder of heads, unless it has one. Raises LogKeysError, OSError."""
-    signer, at = keyring.signer, max(filter(None, [now, keyring.since]))  # never before its key
+    signer, at = keys.signer, max(filter(None, [now, keys.since]))  # not before its key
     for root in roots:
         path = folder / FOLDER / f"{root}.txt"
         if path.exists():
             continue
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        put_new(path, sign_text(f"{keyring.name}\nroot {root}\ntime {format_time(at)}\n", [signer]).encode())
+        put_new(path, sign_text(f"{keys.name}\nroot {root}\ntime {format_time(at)}\n", [signer]).encode())
 
 
 def statements(folder: Path, trust: TrustedKeys) -> list[str]:
     """The signed statements in the folder, for organisations that keep them elsewhere. Raises OSError."""
-    told, _ = read_roots(folder, trust)
-    return [(folder / FOLDER / f"{root}.txt").read_text("utf-8") for root in told]
+    published, _ = read_roots(folder, trust)
+    return [(folder / FOLDER / f"{root}.txt").read_text("utf-8") for root in published]
 
 
 def read_roots(folder: Path, trust: TrustedKeys | None) -> tuple[Mapping[str, datetime], list[Finding]]:
     """The published roots, each with the time of its statement, and findings for statements that cannot be used."""
-    told: dict[str, datetime] = {}
+    published: dict[str, datetime] = {}
     found: list[Finding] = []
     for path in sorted((folder / FOLDER).glob("*.txt")):
         try:
             root, since = _read(path.read_text("utf-8", "replace"), trust)
             if root != path.stem:
                 raise NoteError("it is of another root than its name says")  # noqa: TRY301
-            told[root] = since
+            published[root] = since
         except NoteError as error:
             found.append(Finding("head", None, f"root {path.stem}", str(error)))
-    return told, found
+    return published, found
 
 
-def check_root(verdict: Verdict, told: Mapping[str, datetime] | None) -> Verdict:
+def check_root(verdict: Verdict, published: Mapping[str, datetime] | None) -> Verdict:
     """The verdict, with a finding if the API cannot have started the issue, by the signing root that it names.
 
     Without published roots (None) it stays as it is.
     """
-    if told is None or verdict.begun_at is None or not (told or verdict.root):
+    if published is None or verdict.begun_at is None or not (published or verdict.root):
         return verdict
-    first = min(told.values(), default=None)
-    if verdict.root and verdict.root not in told:
+    first = min(published.values(), default=None)
+    if verdict.root and verdict.root not in published:
         what = f"it was begun under root {verdict.root}, which nobody has told of"
     elif not verdict.root and first is not None and parse_time(verdict.begun_at) >= first:
         what = f"it was begun without a signature, after the first root was told at {format_time(first)}"

@@ -70,5 +70,5 @@ async def _update(client: Client, name: str, wanted: Schedule) -> None:
     try:
         await client.get_schedule_handle(name).update(anew)
     except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:  # deleted at this moment: the next start makes it
+        if error.status is not RPCStatusCode.NOT_FOUND:  # deleted at this moment: the next start creates it
             raise

@@ -89,7 +89,7 @@ class Selection:
 
 
 def _after(opened_at: datetime, issue: str) -> ColumnElement[bool]:
-    # With the columns' types: SQLite compares moments as text, and another form of it would never be passed.
+    # With the columns' types: SQLite compares times as text, which must have the stored form.
     return tuple_(IssueRow.opened_at, IssueRow.id) > tuple_(literal(opened_at, UTCDateTime()), literal(issue, Words()))
 
 
@@ -111,6 +111,6 @@ def moment_of(text: str) -> datetime:
         if "T" not in text:
             return datetime.combine(date.fromisoformat(text), time(), SHANGHAI).astimezone(UTC)
         moment = parse_time(text) if text.endswith("Z") else datetime.fromisoformat(text)
-        if moment.tzinfo is not None:  # else it would be taken for this machine's own time
+        if moment.tzinfo is not None:  # without a zone it would be read in that of this machine
             return moment.astimezone(UTC)
     raise SelectionError(f"{text!r} is neither a day such as 2026-11-24 nor a time such as 2026-11-24T08:00:00Z")

@@ -13,16 +13,16 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from audit import bundle, timeline
-from audit.archive import ArchiveError, parse_history
+from audit.archive import ArchiveError
 from audit.case import ArchivedCase, Verdict
 from audit.diff import Diff, compare
-from audit.holdings import Holdings, UnknownError
+from audit.holdings import Holdings, UnknownError, fold_case
 from audit.log_check import newest_head, published_heads, tree_of
 from audit.log_keys import TrustedKeys
 from audit.merges import check_merge
 from audit.mining.traces import IssueTrace
 from audit.notes import NoteError, TreeHead
-from audit.refold import Refolded, refold
+from audit.refold import Refolded
 from audit.roots import check_root, read_roots
 from audit.runs import LostRunError, fold_runs, runs_of
 from audit.selection import Selection, moment_of
@@ -54,9 +54,9 @@ class AuditService:
     async def verdict(self, issue: str, *, commands: bool = True) -> Verdict:
         """Strict replay of one sealed issue. Raises UnknownError, NotYetError."""
         case = await self.holdings.case(issue)
-        if case.leaf is None:  # of an open issue runs may be archived already: they end in the middle
+        if case.leaf is None:  # some runs of an open issue may be archived already
             raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
-        # In a thread and a loop of its own: a replay would hold up whoever else is served by this one.
+        # In a thread with its own event loop: a replay would block the other callers of this one.
         (verdict,) = await asyncio.to_thread(asyncio.run, verify([case], commands=commands))
         return check_root(await check_merge(self.holdings, verdict), await asyncio.to_thread(self._published_roots))
 
@@ -176,7 +176,7 @@ def _folded(case: ArchivedCase) -> Refolded | None:
         return None
     if case.unread:
         raise ArchiveError(f"issue {case.issue}: {case.unread[0]}")
-    return refold(case.issue, [parse_history(f"run {n}", run) for n, run in enumerate(case.runs)])
+    return fold_case(case)
 
 
 _END: Final = object()

@@ -31,7 +31,7 @@ _UNSTAMPED: Final = (Undecodable,)
 
 def check_times(folded: Refolded, runs: Runs) -> Iterator[Finding]:
     """Finds commands older than a delivery may take, timers that fired early, and a server clock that went back."""
-    # Whoever begins an issue around the API brings a policy of his own: no grace of his stretches what time may say.
+    # An issue that is started around the API brings its own policy, whose grace must not excuse any time.
     issue, grace = folded.issue, min(folded.policy.grace.span, _LONGEST_GRACE)
     for taken in folded.commands:
         command = taken.command
@@ -50,7 +50,7 @@ def check_times(folded: Refolded, runs: Runs) -> Iterator[Finding]:
 
 
 def _check_clock(issue: str, run: int, events: Sequence[HistoryEvent]) -> Iterator[Finding]:
-    before: datetime | None = None  # of the last workflow task: what comes in meanwhile is written down after it
+    before: datetime | None = None  # of the last workflow task: signals that arrive meanwhile are written after it
     armed: dict[int, datetime] = {}
     for event in events:
         kind = event.event_type

@@ -39,7 +39,7 @@ async def verify(cases: Sequence[ArchivedCase], *, commands: bool = True) -> lis
     verdicts: list[Verdict] = []
     whole: list[tuple[int, int, Sequence[HistoryEvent]]] = []
     for n, case in enumerate(cases):
-        # One after the other: what was folded is let go before the next, which the garbage collector has less to do for.
+        # One by one: each fold is freed before the next, which spares the garbage collector work.
         reading = _Reading(case)
         verdict = reading.verdict()
         for number, events in enumerate(reading.runs if commands else ()):
@@ -71,7 +71,7 @@ class _Reading:
         self.folded: Refolded | None = None
         self.erased = case.erased
         if case.leaf is not None and case.leaf.record is None:
-            # Erasing destroys the key of an issue's texts and takes nothing away.
+            # An erasure destroys the key of the texts only: a leaf without its content was tampered with.
             self._note("seal", f"leaf {case.leaf.position}", "its record and salt are gone")
             if case.is_bare:
                 return
@@ -149,10 +149,10 @@ class _Reading:
             if not one or one[-1].event_type != _CONTINUED or not two:
                 self._note("archive", f"run {n}", "it is not continued by another run, but one follows")
                 continue
-            told = one[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+            named = one[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
             begun = two[0].workflow_execution_started_event_attributes
-            if told != begun.original_execution_run_id:
-                self._note("archive", f"run {n + 1}", f"run {n} is continued by {told}")
+            if named != begun.original_execution_run_id:
+                self._note("archive", f"run {n + 1}", f"run {n} is continued by {named}")
         if self.runs and (not self.runs[-1] or self.runs[-1][-1].event_type != _COMPLETED):
             last = len(self.runs[-1])
             self._note("archive", f"run {len(self.runs) - 1}, event {last}", ENDLESS)
@@ -179,7 +179,7 @@ def sealed_runs(record: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 def check_sealed_events(issue: str, record: Mapping[str, Any], written: Sequence[SerializedEvent]) -> Iterator[Finding]:
     """Checks that the history leads to the events that were sealed, and that its replay held at that time."""
     sealed = record["events"]
-    whole = b"[%b]" % b",".join(each.text for each in written)  # what `canonical` gives of the list
+    whole = b"[%b]" % b",".join(each.text for each in written)  # as `canonical` serializes the list
     if sealed["count"] != len(written) or sealed["digest"] != hashlib.sha256(whole).hexdigest():
         what = f"the history leads to {len(written)} events, {sealed['count']} others were sealed"
         yield Finding("fold", issue, "events", what)
@@ -218,27 +218,24 @@ def check_leaf(issue: str, leaf: Leaf, kept: Mapping[str, Any] | None) -> Iterat
 def check_rows(folded: Refolded, digests: Sequence[str], rows: Rows) -> Iterator[Finding]:
     """Checks that SQL holds what the history leads to: events, row, receipts."""
     issue = folded.issue
-    for n, (ours, event, body, beside) in enumerate(
-        zip(digests, folded.events, rows.events, rows.beside, strict=False), 1
-    ):
+    expected = zip(digests, folded.events, rows.events, rows.beside, strict=False)
+    for n, (ours, event, body, beside) in enumerate(expected, 1):
         if event_digest(body) != ours:
             yield Finding("rows", issue, f"event {n}", "the row holds another event than the history leads to")
         elif beside != (ours, event.kind, event.at, event.recorded_at):
-            yield Finding(
-                "rows", issue, f"event {n}", "what stands beside the event, digest, kind and times, is not its own"
-            )
+            what = "what stands beside the event, digest, kind and times, is not its own"
+            yield Finding("rows", issue, f"event {n}", what)
     if len(rows.events) < len(digests):
         yield Finding("rows", issue, f"event {len(rows.events) + 1}", f"{len(rows.events)} of {len(digests)} events")
     for n in range(len(digests) + 1, len(rows.events) + 1):
         yield Finding("rows", issue, f"event {n}", "the history leads to no such event")
     found = words(folded.events[0])
     if found == UNSEEN:
-        found = {}  # what was made of sealed words cannot be judged without the issue's key
-    expected = {**columns(folded.state), **first_columns(folded.policy, folded.calendars), **found}
-    for name in sorted(name for name, value in expected.items() if rows.columns.get(name) != value):
-        yield Finding(
-            "rows", issue, f"column {name}", f"it is {rows.columns.get(name)!r:.120}, not {expected[name]!r:.120}"
-        )
+        found = {}  # the search words of sealed texts cannot be verified without the issue's key
+    values = {**columns(folded.state), **first_columns(folded.policy, folded.calendars), **found}
+    for name in sorted(name for name, value in values.items() if rows.columns.get(name) != value):
+        what = f"it is {rows.columns.get(name)!r:.120}, not {values[name]!r:.120}"
+        yield Finding("rows", issue, f"column {name}", what)
     receipts = {command: dump(receipt) for command, receipt in folded.state.receipts.items()}
     for command in sorted(receipts.keys() | rows.receipts.keys()):
         if receipts.get(command) != rows.receipts.get(command):

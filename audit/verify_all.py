@@ -109,9 +109,9 @@ async def verify_all(
     progress: Progress = lambda _, __: None,
     done: Path | None = None,
     workers: int | None = None,
-    told: Mapping[str, datetime] | None = None,
+    roots: Mapping[str, datetime] | None = None,
 ) -> None:
-    """Adds every sealed issue, or those sealed since a time, to the report; `told` are the published signing roots.
+    """Adds every sealed issue, or those sealed since a time, to the report; `roots` are the published signing roots, if known.
 
     `done` is a file that notes each finished chunk, from which an interrupted run continues. Raises ResumeError if it
     belongs to another question.
@@ -122,7 +122,7 @@ async def verify_all(
     held = notes.read()
     known = {issue: held[issue] for issue in issues if issue in held}
     for verdict in known.values():
-        report.take(check_root(verdict, told))
+        report.take(check_root(verdict, roots))
     left = [issue for issue in issues if issue not in known]
     progress(len(known), len(issues))
     finished = len(known)
@@ -130,7 +130,7 @@ async def verify_all(
     async for verdicts in map_in_processes(partial(_in_process, source), chunks, workers if len(left) > CHUNK else 1):
         notes.add(verdicts)
         for verdict in verdicts:
-            report.take(check_root(verdict, told))
+            report.take(check_root(verdict, roots))
         finished += len(verdicts)
         progress(finished, len(issues))
     notes.finish()
@@ -159,7 +159,7 @@ async def verify_log(source: Source, heads: Path, trust: TrustedKeys | None, rep
         report.findings.append(Finding("head", None, "heads", what))
     report.leaves, report.heads = len(leaves), len(outside)
     report.findings += check_log(leaves, notes, outside, trust)
-    if trust is not None:  # without a key nothing is believed, and that is told of the heads
+    if trust is not None:  # without a key `check_log` has reported that nothing can be verified
         report.findings += read_roots(heads, trust)[1]
     report.findings += [Finding("archive", issue, "log", "it is closed, and was never sealed") for issue in missing]
 
@@ -192,7 +192,7 @@ def _check_heads(session: Session) -> Iterator[Finding]:
         try:
             head, _ = parse(row.note)
         except NoteError:
-            continue  # which is told of as a head that was never put outside
+            continue  # `check_log` reports it as a head that was never published
         if (head.size, head.at, head.root.hex()) != (row.size, row.at, row.root):
             yield Finding("head", None, f"head {row.size}", "what stands beside its note is not what it says")
 
@@ -220,7 +220,7 @@ async def map_in_processes(
             yield await asyncio.to_thread(work, chunk)
         return
     waiting: deque[Future[R]] = deque()
-    # Not forked: the SDK has threads, and their locks would be copied as they stand.
+    # Spawned, not forked: a fork would copy the locks of the SDK's threads in whatever state they are.
     with ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_at_once
     ) as pool:
@@ -273,7 +273,7 @@ class _Notes:
         text = self._file.read_text("utf-8", "replace")
         if not text.startswith(self._head) and not self._head.startswith(text):
             raise ResumeError(f"{self._file} is not of a run of `{self._asked}` here")
-        whole = text[: text.rfind("\n") + 1]  # the last line may have been cut off when the run was
+        whole = text[: text.rfind("\n") + 1]  # an interrupted run may have cut off its last line
         if whole != text:
             self._file.write_text(whole, "utf-8")
         if whole.endswith(_FINISHED):

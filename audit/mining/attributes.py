@@ -148,13 +148,13 @@ def _flat(name: str, hint: Any) -> Iterator[Field]:
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = (each for each in get_args(hint) if each is not types.NoneType)
     said = f"data_{name}"
-    if hint is Place:  # the objects of the log, or the attributes of the trace, say where it is
+    if hint is Place:  # the objects of the log, or the attributes of the trace, hold the place
         return
     if hint is Handler:
         yield Field(said, "string", _reader(name, lambda handler: clean(handler.code)))
         yield Field(f"{said}_kind", "string", _reader(name, lambda handler: handler.kind))
     elif get_origin(hint) is tuple:
-        # Words of the vocabulary are told; of all else, such as the steps of a plan, only how many there are.
+        # Words of the vocabulary are exported; of other values, such as the steps of a plan, only their number.
         if get_origin(get_args(hint)[0]) is Literal:
             yield Field(said, "string", _reader(name, " ".join))
         else:
@@ -165,7 +165,7 @@ def _flat(name: str, hint: Any) -> Iterator[Field]:
         kind, write = _SCALARS[hint]
         yield Field(said, kind, _reader(name, write))
     else:
-        raise TypeError(f"{name}: how is a {hint!r} told to a process miner?")
+        raise TypeError(f"{name}: how is a {hint!r} exported for process mining?")
 
 
 def _reader(name: str, write: Callable[[Any], str]) -> Callable[[Any], str | None]:

@@ -56,7 +56,7 @@ _NOTHING: Final = ("",) * len(FACTS)
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def write_ocel(told: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
+def write_ocel(issues: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
     """Writes all issues, reading each once; the caller closes the file, and discards it after an error.
 
     People are pseudonyms under the key, or with `names` their ids. No two issues may have the same id, which is not
@@ -65,16 +65,16 @@ def write_ocel(told: Iterable[IssueTrace], file: Sink, key: bytes, *, names: boo
     people, shared = Pseudonyms(key, names=names), _Shared()
     file.write(f'{{"eventTypes":{_encode(_event_types())},\n"objectTypes":{_encode(_object_types())},\n'.encode())
     file.write(b'"events":[')
-    events, issues = _Items(file), 0
+    events, count = _Items(file), 0
     with TemporaryFile() as aside:
         objects = _Items(aside)
-        for each in told:
+        for each in issues:
             story = _IssueExport(each.issue, shared)
             for event, state in each.steps:
                 events.add(story.event(event, state, people))
             if story.values:
                 objects.add(story.object())
-                issues += 1
+                count += 1
         file.write(b'],\n"objects":[')
         aside.seek(0)
         shutil.copyfileobj(aside, file)
@@ -82,7 +82,7 @@ def write_ocel(told: Iterable[IssueTrace], file: Sink, key: bytes, *, names: boo
     for item in shared.objects():
         objects.add(item)
     file.write(b"]}\n")
-    return Exported(issues, events.count)
+    return Exported(count, events.count)
 
 
 def _event_types() -> list[dict[str, Any]]:
@@ -140,7 +140,7 @@ class _Shared:
         for id_, known in self._known.items():
             timed: dict[tuple[str, str], str] = {}
             for (name, value), at in known.values.items():
-                timed.setdefault((at, name), value)  # issues of one moment that differ: the first in the log is right
+                timed.setdefault((at, name), value)  # of issues that differ at one moment the first in the log counts
             values = ((name, value, at) for (at, name), value in sorted(timed.items()))
             yield _object(id_, known.type, values, known.relations)
 
@@ -207,12 +207,12 @@ class _IssueExport:
         self._relations.update(dict.fromkeys(where))
         yield from where
 
-    def _org(self, code: str, told: Role | Holder, issue: Issue, qualifier: str) -> Iterator[tuple[str, str]]:
-        """The organisation as an object: by the issue's handler and operator, else by the role or holder `told`.
+    def _org(self, code: str, role: Role | Holder, issue: Issue, qualifier: str) -> Iterator[tuple[str, str]]:
+        """The organisation as an object: by the issue's handler and operator, else by the `role` or holder.
 
         A community may run a compound itself; its people then act as ``property``, yet it is a community.
         """
-        kind = _BY_ROLE.get(told)
+        kind = _BY_ROLE.get(role)
         if code == issue.handler.code:
             kind = _BY_KIND[issue.handler.kind]
         elif code == issue.place.operator:

@@ -51,5 +51,5 @@ class Pseudonyms:
     def resource(self, person: str) -> str:
         if self._names:
             return person
-        told = b"jiesu/mining/person\0" + person.encode("utf-8", "surrogatepass")
-        return f"p-{hmac.digest(self._key, told, 'sha256')[:10].hex()}"
+        message = b"jiesu/mining/person\0" + person.encode("utf-8", "surrogatepass")
+        return f"p-{hmac.digest(self._key, message, 'sha256')[:10].hex()}"

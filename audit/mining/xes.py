@@ -56,15 +56,15 @@ _HEAD: Final = b"""<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def write_xes(told: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
+def write_xes(issues: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
     """Writes all issues, reading each once; the caller closes the file, and discards it after an error.
 
     People are pseudonyms under the key, or with `names` their ids.
     """
-    people, issues, events = Pseudonyms(key, names=names), 0, 0
+    people, traces, events = Pseudonyms(key, names=names), 0, 0
     file.write(_HEAD)
     with SpooledTemporaryFile(_HELD_BACK) as held_back:
-        for each in told:
+        for each in issues:
             last, count = _hold(each, held_back, people)
             if last is None:
                 continue
@@ -72,17 +72,17 @@ def write_xes(told: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool
             held_back.seek(0)
             shutil.copyfileobj(held_back, file)
             file.write(b"</trace>\n")
-            issues, events = issues + 1, events + count
+            traces, events = traces + 1, events + count
     file.write(b"</log>\n")
-    return Exported(issues, events)
+    return Exported(traces, events)
 
 
-def _hold(told: IssueTrace, held_back: IO[bytes], people: Pseudonyms) -> tuple[Issue | None, int]:
+def _hold(trace: IssueTrace, held_back: IO[bytes], people: Pseudonyms) -> tuple[Issue | None, int]:
     """Holds back the events of one issue; the state after the last of them, and their number."""
     held_back.seek(0)
     held_back.truncate()
     last, count = None, 0
-    for event, last in told.steps:  # noqa: B007  (read after the loop)
+    for event, last in trace.steps:  # noqa: B007  (read after the loop)
         held_back.write(_event(event, people).encode())
         count += 1
     return last, count

@@ -76,7 +76,7 @@ def refold_under(
             replayed.let_pass(delivered)
             replayed.fold((command,), delivered)
         replayed.let_pass(end)
-        replayed.fold((), end)  # what the real worker found when it woke for the last time, this one finds as well
+        replayed.fold((), end)  # the real worker folded once more when it last woke
     except Exception as error:
         raise WhatIfError(f"issue {case.issue}: {type(error).__name__}: {error}") from error
     return replayed
@@ -136,7 +136,7 @@ def _left_out(command: Command, stale: set[str], other_policy: bool, other_calen
 def _reached(taken: DeliveredCommand, folded: datetime) -> datetime:
     """When the server received the command; a time ahead of the server's counts as far as it counted then."""
     reached = truncate(taken.at)
-    if isinstance(taken.command.body, Undecodable):  # it has no stamp of its own
+    if isinstance(taken.command.body, Undecodable):  # it has no time of its own
         return reached
     return max(reached, min(taken.command.at, folded))
 
@@ -160,8 +160,8 @@ def same_course(real: Iterable[Event], control: Iterable[Event]) -> bool:
     Effects of deadlines may differ in time by as much as the worker woke late, since the clocks of the next level start
     when they are recorded. Stale refusals are not in the control.
     """
-    told = [_gist(event) for event in real if refused_as(event) != STALE]
-    return told == [_gist(event) for event in control]
+    happened = [_gist(event) for event in real if refused_as(event) != STALE]
+    return happened == [_gist(event) for event in control]
 
 
 def _gist(event: Event) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ from audit.whatif.engine import refused_as
 from domain.evolve import evolve
 from domain.issue import Clock, Issue, Mark, rank
 from domain.plans import STEP
-from domain.vocabulary import Holder, Level
+from domain.vocabulary import LEVELS, Holder, Level
 
 _MS = timedelta(milliseconds=1)
 _MINUTE = timedelta(minutes=1)
@@ -117,7 +117,7 @@ def _count(facts: Facts, before: Issue, event: e.Event, after: Issue) -> None:
             facts.climbs.append((level, event.clause or reason))
         case e.Reminded(count=count):
             facts.reminders[led_by] += count
-        case e.Closed():  # whatever is refused afterwards moves `since` on
+        case e.Closed():  # `since` would not do: refusals after the close move it on
             facts.closed_after = (event.at - after.opened_at) / _MINUTE
         case _:
             facts.kept[led_by] += sum(
@@ -187,20 +187,21 @@ class Tally:
         With `whole` the issue itself (its number, close and highest level) counts whatever level led; otherwise it
         counts only at the levels that led it, and its close only at the last of them.
         """
-        late = [each for each in facts.late if at in (None, each.level)]
-        self.kept += sum(number for level, number in facts.kept.items() if at in (None, level))
+        levels = LEVELS if at is None else (at,)
+        late = [each for each in facts.late if each.level in levels]
         self.red.update(each.clause for each in late)
         self.unmet += sum(each.unmet for each in late)
         self.lateness.extend(each.minutes for each in late)
-        climbs = [clause for level, clause in facts.climbs if at in (None, level)]
+        climbs = [clause for level, clause in facts.climbs if level in levels]
         self.climbs.update(climbs)
         self.escalated += bool(climbs)
-        self.reminders += sum(number for level, number in facts.reminders.items() if at in (None, level))
+        self.kept += sum(facts.kept[level] for level in levels)
+        self.reminders += sum(facts.reminders[level] for level in levels)
         for (level, holder), ms in facts.held.items():
-            if at in (None, level):
+            if level in levels:
                 self.held[holder] += ms
         for (level, code), number in facts.refused.items():
-            if at in (None, level):
+            if level in levels:
                 self.refused[code] += number
         self.issues += whole or at in facts.led
         if whole or at == facts.highest:

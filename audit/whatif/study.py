@@ -111,7 +111,7 @@ class Study:
         for side, each in facts.items():
             self.total[side].add(each)
             category[side].add(each)
-            # A company is judged on what was due from it while it led, not on what the levels above were late with.
+            # A company is judged on what was due while it led, not on what the levels above were late with.
             company[side].add(each, "property")
             for level in each.led:
                 self._sides("level", level)[side].add(each, level, whole=False)

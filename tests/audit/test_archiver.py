@@ -23,13 +23,13 @@ from audit import log as merkle_log
 from audit.archive import seal_key
 from audit.case import Leaf
 from audit.merkle import commitment, leaf_hash
+from audit.runs import LostRunError, runs_of
 from audit.verify import verify
 from db.engine import Database
 from db.tables import IssueRow
 from domain.wire import canonical, format_time
 from runtime.failpoints import VARIABLE
 from support.archiving import Archiving, files, job, now
-from support.derived import runs_of
 from support.golden import play, start_issue
 from support.scenarios import RESIDENT, STAFF
 from support.temporal import dev_server
@@ -182,7 +182,7 @@ async def test_a_run_is_archived_while_its_issue_goes_on_and_may_be_forgotten_th
 
     forget(tmp_path, first.run)
     async with archiving(tmp_path, database) as held:
-        with pytest.raises(RPCError, match="not found"):
+        with pytest.raises(LostRunError, match=first.run):
             await runs_of(held.client, "long")
         await give(held.client, "long", 99, "withdraw", RESIDENT, reason="自己修了")
         await held.client.get_workflow_handle(PREFIX + "long").result()
