@@ -59,7 +59,7 @@ BRIEF: Final = ("issues", "late", "late_p90", "escalations", "open")
 
 
 @dataclass(frozen=True)
-class Figure:
+class StudyFigure:
     """One figure of one group on every side, in the order of SIDES; `change` is the what-if less the control."""
 
     dimension: Dimension
@@ -75,7 +75,7 @@ class Figure:
         return None if control is None or whatif is None else whatif - control
 
 
-def rows(study: Study) -> Iterator[Figure]:
+def rows(study: Study) -> Iterator[StudyFigure]:
     """Every figure; `name` is the clause, level, code or holder if there is one for each, otherwise empty."""
     for dimension in get_args(Dimension):
         for group, sides in study.groups(dimension):
@@ -83,19 +83,22 @@ def rows(study: Study) -> Iterator[Figure]:
             yield from named(dimension, group, sides)
 
 
-def measured(dimension: Dimension, group: str, sides: Sides) -> Iterator[tuple[Measure, Figure]]:
+def measured(dimension: Dimension, group: str, sides: Sides) -> Iterator[tuple[Measure, StudyFigure]]:
     """Every measure of a group, with its figure."""
     for each in MEASURES:
-        yield each, Figure(dimension, group, each.key, "", each.unit, tuple(each.of(sides[side]) for side in SIDES))
+        yield (
+            each,
+            StudyFigure(dimension, group, each.key, "", each.unit, tuple(each.of(sides[side]) for side in SIDES)),
+        )
 
 
-def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[Figure]:
+def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[StudyFigure]:
     """The figures that exist for each clause, level, code or holder."""
     for key, unit, of in _BY_NAME:
         found: dict[Side, dict[str, int]] = {side: {str(k): n for k, n in of(sides[side]).items()} for side in SIDES}
         for name in sorted({name for each in found.values() for name in each}):
             values = tuple(found[side].get(name, 0) for side in SIDES)
-            yield Figure(
+            yield StudyFigure(
                 dimension, group, key, name, unit, tuple(n / 60_000 for n in values) if key == "held" else values
             )
 
@@ -212,7 +215,7 @@ def as_text(study: Study) -> str:
     return "\n".join("\n".join(map(printable, part.split("\n"))) for part in parts) + "\n"
 
 
-def totals(study: Study) -> Iterator[tuple[Measure, Figure]]:
+def totals(study: Study) -> Iterator[tuple[Measure, StudyFigure]]:
     """Every measure of the total."""
     return measured("total", "", study.total)
 
