@@ -182,7 +182,7 @@ async def test_a_run_is_archived_while_its_issue_goes_on_and_may_be_forgotten_th
 
     forget(tmp_path, first.run)
     async with archiving(tmp_path, database) as held:
-        with pytest.raises(LostRunError):
+        with pytest.raises(LostRunError, match=first.run):
             await runs_of(held.client, "long")
         await say(held.client, "long", 99, "withdraw", RESIDENT, reason="自己修了")
         await held.client.get_workflow_handle(PREFIX + "long").result()
