@@ -48,9 +48,10 @@ async def archiving(folder: Path, database: Database) -> AsyncIterator[Archiving
 
 
 async def say(client: Client, issue: str, number: int, command: str, who: dict, **body: object) -> None:
+    """A command, folded in a workflow task of its own."""
     plain = {"id": f"{issue}-{number}", "at": format_time(now()), "actor": who, "body": body}
     await give(client, issue, command, plain)
-    await asyncio.sleep(0.25)
+    await client.get_workflow_handle(PREFIX + issue).query("receipt", plain["id"])
 
 
 async def stored(database: Database, issue: str) -> None:
