@@ -14,7 +14,7 @@ from domain.events import Adopted, Event, load_event
 from domain.wire import WireError
 
 
-def ordered(folded: Refolded) -> str | None:
+def ordered_merge(folded: Refolded) -> str | None:
     """The issue on whose order this one was merged into it, None where that did not happen."""
     for taken in folded.commands:
         command = taken.command

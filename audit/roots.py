@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from audit.case import Finding, Verdict
-from audit.keyring import Keyring
-from audit.log_check import Trust
+from audit.log_keys import LogKeys, TrustedKeys
 from audit.notes import NoteError, parse_time_line, sign_text, signed_by, split
 from domain.wire import format_time, parse_time
 from runtime.files import put_new
@@ -20,7 +19,7 @@ FOLDER: Final = "roots"
 _NAME: Final = re.compile(r"[0-9A-Za-z_-]{43}")
 
 
-def publish_roots(keyring: Keyring, folder: Path, roots: Iterable[str], now: datetime) -> None:
+def publish_roots(keyring: LogKeys, folder: Path, roots: Iterable[str], now: datetime) -> None:
     """Puts a statement for each root into the folder of the heads, unless there is one. Raises KeyringError, OSError."""
     signer, at = keyring.signer, max(filter(None, [now, keyring.since]))  # never before its key
     for root in roots:
@@ -31,13 +30,13 @@ def publish_roots(keyring: Keyring, folder: Path, roots: Iterable[str], now: dat
         put_new(path, sign_text(f"{keyring.name}\nroot {root}\ntime {format_time(at)}\n", [signer]).encode())
 
 
-def statements(folder: Path, trust: Trust) -> list[str]:
+def statements(folder: Path, trust: TrustedKeys) -> list[str]:
     """What was told of roots there, as it was signed, for those who keep it elsewhere. Raises OSError."""
     told, _ = read_roots(folder, trust)
     return [(folder / FOLDER / f"{root}.txt").read_text("utf-8") for root in told]
 
 
-def read_roots(folder: Path, trust: Trust | None) -> tuple[Mapping[str, datetime], list[Finding]]:
+def read_roots(folder: Path, trust: TrustedKeys | None) -> tuple[Mapping[str, datetime], list[Finding]]:
     """The roots that were told, and since when, with whatever is wrong with what lies there."""
     told: dict[str, datetime] = {}
     found: list[Finding] = []
@@ -52,7 +51,7 @@ def read_roots(folder: Path, trust: Trust | None) -> tuple[Mapping[str, datetime
     return told, found
 
 
-def judged(verdict: Verdict, told: Mapping[str, datetime] | None) -> Verdict:
+def check_root(verdict: Verdict, told: Mapping[str, datetime] | None) -> Verdict:
     """The verdict with what follows from the root that the issue names; as it is where nothing is known (None) of roots."""
     if told is None or verdict.begun_at is None or not (told or verdict.root):
         return verdict
@@ -66,7 +65,7 @@ def judged(verdict: Verdict, told: Mapping[str, datetime] | None) -> Verdict:
     return replace(verdict, findings=(*verdict.findings, Finding("head", verdict.issue, "report", what)))
 
 
-def _read(note: str, trust: Trust | None) -> tuple[str, datetime]:
+def _read(note: str, trust: TrustedKeys | None) -> tuple[str, datetime]:
     text, signatures = split(note)
     lines = text.removesuffix("\n").split("\n")
     if len(lines) != 3 or not lines[1].startswith("root ") or not _NAME.fullmatch(lines[1][5:]):

@@ -11,9 +11,7 @@ import typer
 from sqlalchemy import func, select
 
 from activities.privacy import BATCH, WHY
-from api.http.problems import Invalid
 from api.identity import phones
-from api.identity.tokens import ANONYMOUS
 from cli.database import opened
 from cli.desk import write
 from cli.errors import Failure
@@ -25,6 +23,8 @@ from db.tables import ErasureRow, IssueRow
 from domain.vocabulary import CATEGORIES
 from domain.wire import truncate
 from protocol import ids
+from protocol.caller import ANONYMOUS
+from protocol.errors import Invalid
 from runtime.settings import Settings, SettingsError
 from security.keystore import KeyStoreDown
 from security.opening import open_keys, open_retention, open_shelf

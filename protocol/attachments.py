@@ -13,8 +13,6 @@ from typing import Any, Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.http.problems import Invalid, NotFound, Problem, Refused, Unavailable
-from api.identity.authenticator import Caller
 from db import attachments
 from db.engine import Database
 from db.tables import AttachmentRow
@@ -22,7 +20,9 @@ from domain.access import sight
 from domain.limits import MOST_PICTURES
 from domain.personal import Sealed
 from domain.refusals import against
+from protocol.caller import Caller
 from protocol.clock import Now
+from protocol.errors import Invalid, NotFound, ProtocolError, Refused, Unavailable
 from protocol.pictures import Picture, PictureError, clean
 from protocol.read_model import ReadModel, SqlDown
 from protocol.reader import Seen
@@ -167,7 +167,7 @@ def _attachment(row: AttachmentRow, person: str) -> Attachment:
     return Attachment(row.digest, row.kind, row.size, person, row.role, row.org, row.added_at)
 
 
-def _away(error: Exception) -> Problem:
+def _away(error: Exception) -> ProtocolError:
     if isinstance(error, ShelfError | UnsealError):
         log.warning("attachments.cannot_be_had", error=str(error))
     return Unavailable("pictures cannot be had at the moment")

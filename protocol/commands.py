@@ -7,14 +7,11 @@ never sent; so whatever is killed where, a command took effect once or not at al
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from sqlalchemy import select
 
-from api.http import views
-from api.http.problems import Invalid, KeyReused, NotFound, Problem, Refused, Stale, Unavailable
-from api.identity.authenticator import Caller, Renewal
 from db.tables import ReceiptRow
 from domain.access import may_see
 from domain.advance import advance
@@ -23,7 +20,9 @@ from domain.issue import Issue, Receipt
 from domain.limits import check_weight, shown
 from domain.wire import WireError, canonical
 from protocol import ids
+from protocol.caller import Caller, Renewal
 from protocol.clock import Now, Skew
+from protocol.errors import Invalid, KeyReused, NotFound, ProtocolError, Refused, Stale, Unavailable
 from protocol.gateway import Gateway, Gone, Unreachable, envelope
 from protocol.pending import Queue, Queued
 from protocol.read_model import ReadModel, SqlDown
@@ -60,10 +59,19 @@ class Applied:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """A command that its issue has a receipt of. `tracking_code` only for a caller who may have lost a renewed one."""
+
+    command_id: str
+    issue: Issue
+    tracking_code: str | None = None
+
+
+@dataclass(frozen=True)
 class _Objection:
     """What the rules have against a command, and by which state; final if the workflow itself says so."""
 
-    problem: Problem
+    problem: ProtocolError
     known: Known
     is_final: bool
 
@@ -112,7 +120,7 @@ class Commands:
             await self._queue.add(done)
         return done
 
-    async def receipt(self, caller: Caller, command: str) -> dict[str, Any]:
+    async def receipt(self, caller: Caller, command: str) -> Recorded | Queued:
         """What became of a command, for those who may see its issue. Raises NotFound."""
         patience = Patience()
         caller = replace(caller, renews=Renewal(command=command))
@@ -128,12 +136,11 @@ class Commands:
             if found is not None and command in found.receipts:
                 if queued is not None:
                     await self._queue.drop(command)
-                view = views.receipt_view(command, found)
-                if caller.lost_code_of(found):
-                    view["tracking_code"] = ids.tracking_code(caller.secret, found.id, found.generation)
-                return view
+                has_lost_code = caller.lost_code_of(found)
+                code = ids.tracking_code(caller.secret, found.id, found.generation) if has_lost_code else None
+                return Recorded(command, found, code)
             if queued is not None and queued.issue == issue:
-                return {"outcome": "queued", "command_id": command, "issue_id": issue}
+                return queued
         await self._reader.hold(patience)
         raise NotFound
 
@@ -270,7 +277,7 @@ def _subject(caller: Caller, seen: Seen) -> str:
     return seen.actor.person if caller.actor is None else caller.subject
 
 
-def _against(issue: Issue, command: Command) -> Problem | None:
+def _against(issue: Issue, command: Command) -> ProtocolError | None:
     """The dry run: what the rules have against the command as the issue stands, None if it would apply."""
     receipt = advance(issue, [command], command.at)[0].receipts[command.id]
     return _problem(receipt) if receipt.outcome == "refused" else None
@@ -302,9 +309,8 @@ def check_wire(command: Command) -> None:
         raise Invalid(("body", shown(str(error), 200))) from None
 
 
-def _problem(receipt: Receipt, command: str | None = None) -> Problem:
+def _problem(receipt: Receipt, command: str | None = None) -> ProtocolError:
     """A refusal; with the command's id only where it is on the record."""
-    extra: dict[str, Any] = {} if command is None else {"command_id": command}
     if receipt.code == "stale":
-        return Stale(receipt.reason, **extra)
-    return Refused(receipt.code, receipt.reason, **extra)
+        return Stale(receipt.reason, command)
+    return Refused(receipt.code, receipt.reason, command)

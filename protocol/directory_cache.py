@@ -9,9 +9,9 @@ from typing import Final
 
 import structlog
 
-from api.http.problems import Unavailable
 from db import directory as stored
 from domain.directory import Directory
+from protocol.errors import Unavailable
 from protocol.read_model import ReadModel, SqlDown
 
 log: Final = structlog.stdlib.get_logger(__name__)

@@ -17,16 +17,16 @@ from typing import Final, Literal
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.http.middleware import ADDRESS
-from api.http.problems import Forbidden, TooMany, Unavailable
-from api.identity.authenticator import Caller
 from db.access_log import Entry, put
 from db.engine import Database
 from domain.access import Sight, sight, writes
 from domain.commands import Actor, ContactDetails
 from domain.events import Event
+from protocol.caller import Caller
 from protocol.clock import Now, today
+from protocol.context import ADDRESS
 from protocol.directory_cache import DirectoryCache
+from protocol.errors import Forbidden, TooMany, Unavailable
 from protocol.ids import tracking_hash
 from protocol.limits import Quotas
 from protocol.reader import Reader, Seen

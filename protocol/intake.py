@@ -10,22 +10,21 @@ from typing import Final
 
 import structlog
 
-from api.http.problems import Invalid, KeyReused, NotFound, Unavailable
-from api.http.requests import ReportBody
-from api.identity.authenticator import Caller
-from api.identity.tokens import ANONYMOUS
 from domain.access import may_follow, may_report
 from domain.advance import advance
-from domain.commands import Actor, Authority, Command, Report
+from domain.commands import Actor, Authority, Command, ContactDetails, Report
 from domain.issue import RULES_VERSION, Issue
 from domain.pins import pinned, pins_digest
 from domain.place import Place
 from domain.policy import Policy
+from domain.vocabulary import Category, Channel
 from domain.worktime import YearCalendar
 from protocol import ids
+from protocol.caller import ANONYMOUS, Caller
 from protocol.clock import Now, Skew, today
 from protocol.commands import check_wire
 from protocol.directory_cache import DirectoryCache
+from protocol.errors import Invalid, KeyReused, NotFound, Unavailable
 from protocol.gateway import Gateway, Pins, Unreachable
 from protocol.read_model import SqlDown
 from protocol.reader import Reader
@@ -38,6 +37,21 @@ from security.vault import Erased
 _REPORT: Final = "report"
 
 log: Final = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ReportDraft:
+    """What a resident hands in; number, place and policy are resolved here."""
+
+    compound: str
+    category: Category
+    description: str
+    urgent: bool
+    about_operator: bool
+    location: str
+    channel: Channel
+    contact: ContactDetails
+    follows: str | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,7 @@ class Intake:
         self._skew = skew
         self._now = now
 
-    async def take(self, caller: Caller, body: ReportBody, key: str) -> Taken:
+    async def take(self, caller: Caller, body: ReportDraft, key: str) -> Taken:
         """Takes an issue in, or says again what was said to this key before."""
         if self._skew.is_bad:
             raise Unavailable("this host's clock is wrong, so it stamps no commands")
@@ -138,7 +152,7 @@ class Intake:
             ) from None
 
     async def _resolve(
-        self, caller: Caller, actor: Actor, body: ReportBody, at: datetime
+        self, caller: Caller, actor: Actor, body: ReportDraft, at: datetime
     ) -> tuple[Place, tuple[Authority, ...], Pins]:
         """Where it is and who answers there, what the caller holds there, and under which rules it begins."""
         directory = await self._directory.get()
@@ -153,7 +167,7 @@ class Intake:
             raise Invalid(("category", "no policy is in force for this category in this compound"))
         return place, grants, Pins(policy, pinned(self._calendars, day))
 
-    async def _followed(self, caller: Caller, body: ReportBody, place: Place, patience: Patience) -> str | None:
+    async def _followed(self, caller: Caller, body: ReportDraft, place: Place, patience: Patience) -> str | None:
         """The closed issue of which this one is a recurrence; only its reporter can say so."""
         if body.follows is None:
             return None
@@ -165,7 +179,7 @@ class Intake:
             raise Invalid(("follows", "it is no closed issue of yours in this compound"))
         return old.id
 
-    async def _check_same(self, issue: Issue, command: str, body: ReportBody) -> None:
+    async def _check_same(self, issue: Issue, command: str, body: ReportDraft) -> None:
         """Raises KeyReused if the issue of this key was reported with another body.
 
         Its place is the one that was resolved then: who runs the compound may have changed since.
@@ -187,7 +201,7 @@ def _anybody(_: Issue) -> bool:
     return True
 
 
-def _report(number: str, place: Place, body: ReportBody, follows: str | None) -> Report:
+def _report(number: str, place: Place, body: ReportDraft, follows: str | None) -> Report:
     return Report(
         number=number,
         place=place,
@@ -197,6 +211,6 @@ def _report(number: str, place: Place, body: ReportBody, follows: str | None) ->
         about_operator=body.about_operator,
         location=body.location,
         channel=body.channel,
-        contact=body.details,
+        contact=body.contact,
         follows=follows,
     )

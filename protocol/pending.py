@@ -13,11 +13,11 @@ from typing import Final
 from sqlalchemy import delete, exists
 from sqlalchemy.orm import Session
 
-from api.http.problems import KeyReused
 from db.tables import QueuedRow, ReceiptRow
 from db.upsert import insert_missing
 from domain.commands import Command
 from protocol.clock import Now
+from protocol.errors import KeyReused
 from protocol.read_model import ReadModel, SqlDown
 
 _MOST_RECENT: Final = 10_000

@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from api.http.problems import NotFound, Unavailable
-from api.identity.authenticator import Caller
 from db import queries
 from domain.access import may_see
 from domain.advance import advance
 from domain.commands import Actor
 from domain.events import Event
 from domain.issue import Issue
+from protocol.caller import Caller
 from protocol.clock import Now
+from protocol.errors import NotFound, Unavailable
 from protocol.gateway import Gateway, Silent, Unreachable
 from protocol.read_model import ReadModel, SqlDown
 from protocol.time_budget import PATIENCE, Patience

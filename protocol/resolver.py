@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 
 import domain.commands as c
-from api.http.problems import Invalid, NotFound
-from api.identity.authenticator import Caller
 from domain.policy import Policy
+from protocol.caller import Caller
 from protocol.clock import Now, today
 from protocol.directory_cache import DirectoryCache
+from protocol.errors import Invalid, NotFound
 from protocol.reader import Reader, Seen
 from protocol.time_budget import Patience
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from api.http.problems import Invalid, Refused, Unavailable
 from domain.events import Event
 from domain.issue import Issue
+from protocol.errors import Invalid, Refused, Unavailable
 from security.keystore import KeyStoreDown
 from security.vault import Erased, Vault
 

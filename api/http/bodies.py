@@ -13,7 +13,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.problems import Invalid, Problem, TooLarge
+from api.http.problems import TooLarge, response
+from protocol.errors import Invalid, ProtocolError
 
 MOST_BYTES: Final = 64 * 1024
 DEEPEST: Final = 12
@@ -45,8 +46,8 @@ class BodyLimit:
                 return
             if scope.get("path") != _FORMS:
                 check(body, _header(scope, b"content-type"))
-        except Problem as problem:
-            await problem.response(scope, receive, send)
+        except ProtocolError as error:
+            await response(error)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
 
@@ -86,7 +87,7 @@ async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> b
 
 def _too_large(most: int) -> TooLarge:
     # What is left of the body stays unread, so the connection cannot be used again.
-    return TooLarge(f"at most {most} bytes", headers={"Connection": "close"})
+    return TooLarge(f"at most {most} bytes", closes=True)
 
 
 def _header(scope: Scope, name: bytes) -> str:

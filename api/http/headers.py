@@ -5,8 +5,9 @@ from typing import Annotated, Final
 
 from fastapi import Header
 
-from api.http.problems import Invalid, KeyMissing, Stale
-from api.identity.authenticator import Caller
+from api.http.problems import KeyMissing
+from protocol.caller import Caller
+from protocol.errors import Invalid, Stale
 
 KEY: Final = "Idempotency-Key"
 KeyHeader = Annotated[

@@ -4,7 +4,6 @@ It also tells browsers, with every answer, to do no more with it than it is mean
 """
 
 import time
-from contextvars import ContextVar
 from typing import Final
 
 import structlog
@@ -12,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import internal
+from protocol.context import ADDRESS
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -35,9 +35,6 @@ _HEADERS: Final = tuple(
 """Sent with every answer that does not say otherwise."""
 _SECURE: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 """Sent as well where the browser came by HTTPS, as this server or the proxy that it trusts says."""
-
-ADDRESS: Final[ContextVar[str]] = ContextVar("address", default="")
-"""Where the request that is being answered comes from."""
 
 
 class Meters:

@@ -8,7 +8,8 @@ from fastapi.routing import APIRoute
 
 from api.http import examples
 from api.http.headers import KEY
-from api.http.problems import MEDIA_TYPE, PREFIX, TYPES, ChooseRole, Forbidden, Problem
+from api.http.problems import MEDIA_TYPE, PREFIX, PROBLEMS, TYPES
+from protocol.errors import ChooseRole, Forbidden, ProtocolError
 
 Answers = dict[int | str, dict[str, Any]]
 
@@ -62,20 +63,20 @@ _FASTAPIS: Final = ("HTTPValidationError", "ValidationError")
 
 
 def answers(
-    status: int, example: Any, text: str, *problems: type[Problem], model: Any = None, headers: tuple[str, ...] = ()
+    status: int, example: Any, text: str, *errors: type[ProtocolError], model: Any = None, headers: tuple[str, ...] = ()
 ) -> Answers:
-    """The answer of a route with its example, shape and headers, and the problems that it may have."""
+    """The answer of a route with its example, shape and headers, and the errors that it may have."""
     described: Answers = {
         status: {"description": text, "content": {"application/json": {"example": example}}, "headers": sent(*headers)}
     }
     if model is not None:
         described[status]["model"] = model
-    for problem in problems:
+    for problem in map(PROBLEMS.__getitem__, errors):
         known = described.setdefault(
             problem.status,
             {"description": problem.title, "content": {}, "headers": sent(*_OF_PROBLEMS.get(problem.status, ()))},
         )
-        body = examples.REFUSED if problem is TYPES["refused"] else _example(problem)
+        body = examples.REFUSED if problem is TYPES["refused"] else problem.plain
         shown = known["content"].setdefault(
             MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
         )
@@ -90,10 +91,6 @@ def sent(*names: str) -> dict[str, Any]:
         for name in names
         for text, schema in [_HEADERS[name]]
     }
-
-
-def _example(problem: type[Problem]) -> dict[str, Any]:
-    return {"type": PREFIX + problem.type, "title": problem.title, "status": problem.status}
 
 
 def document(app: FastAPI, cookie: str | None = None) -> dict[str, Any]:
@@ -151,9 +148,9 @@ def _is_text(parameter: dict[str, Any]) -> None:
 
 def _forbids(responses: Answers) -> None:
     """Whoever is asked as somebody may answer that it is the wrong role, or by a foreign page's doing."""
-    known = responses.setdefault("403", {"description": Forbidden.title, "content": {}})
+    known = responses.setdefault("403", {"description": PROBLEMS[Forbidden].title, "content": {}})
     shown = known["content"].setdefault(
         MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
     )
-    for problem in (Forbidden, ChooseRole):
-        shown["examples"].setdefault(problem.type, {"value": _example(problem)})
+    for problem in (PROBLEMS[Forbidden], PROBLEMS[ChooseRole]):
+        shown["examples"].setdefault(problem.type, {"value": problem.plain})

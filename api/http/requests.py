@@ -29,6 +29,7 @@ from domain.personal import Personal, Sealed
 from domain.vocabulary import Category, Channel
 from domain.wire import Text, WireError, load, parse_time
 from domain.worktime import YearCalendar
+from protocol.intake import ReportDraft
 
 LONGEST_TEXT: Final = 4000
 LONGEST_WORD: Final = 200
@@ -125,8 +126,13 @@ class ReportBody(Shape):
     follows: Word | None = None
 
     @property
-    def details(self) -> c.ContactDetails:
-        return c.ContactDetails(self.contact.name, self.contact.phone)
+    def draft(self) -> ReportDraft:
+        """The report as the command protocol takes it."""
+        return ReportDraft(
+            compound=self.compound, category=self.category, description=self.description, urgent=self.urgent,
+            about_operator=self.about_operator, location=self.location, channel=self.channel,
+            contact=c.ContactDetails(self.contact.name, self.contact.phone), follows=self.follows,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

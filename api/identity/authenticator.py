@@ -5,22 +5,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Final, Protocol
 
 from fastapi import Request
 
-from api.http.problems import ChooseRole, Forbidden, Unauthenticated
 from api.identity.session import Sessions
-from api.identity.tokens import ANONYMOUS, RESIDENTS, Claims, InvalidToken, LocalTokens, ResidentTokens, issuer_of
-from domain.commands import Actor, Authority, Command, RenewCode
+from api.identity.tokens import RESIDENTS, Claims, InvalidToken, LocalTokens, ResidentTokens, issuer_of
+from domain.commands import Actor, Authority
 from domain.directory import Directory, NotAppointed, SeveralRoles, acting_by
-from domain.issue import Issue
 from domain.vocabulary import Role
 from protocol import ids
+from protocol.caller import Caller
 from protocol.clock import Now, now, today
 from protocol.directory_cache import DirectoryCache
-from protocol.rates import Rates
+from protocol.errors import ChooseRole, Forbidden, Unauthenticated
+from protocol.limits import TokenBuckets
 
 ACTING_ROLE: Final = "x-acting-role"
 ACTING_ORG: Final = "x-acting-org"
@@ -64,72 +64,6 @@ class NoIdentity:
         raise InvalidToken
 
 
-_RENEWAL: Final = Command("", datetime.min.replace(tzinfo=UTC), None, RenewCode()).digest
-
-
-@dataclass(frozen=True)
-class Renewal:
-    """A renewal of a tracking code that is repeated or asked after, by its key or its command: the code that was valid
-    before it goes on opening that, since the answer with the new one may have been lost.
-    """
-
-    key: str = field(default="", repr=False)
-    command: str = ""
-
-    def was_taken_by(self, issue: Issue) -> bool:
-        command = self.command or ids.command_id(issue.id, issue.reporter, "resident", self.key)
-        receipt = issue.receipts.get(command)
-        return receipt is not None and (receipt.digest, receipt.outcome) == (_RENEWAL, "applied")
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks: somebody with a token, or whoever holds the tracking code of some issue."""
-
-    actor: Actor | None
-    tracking_code: str | None = field(repr=False)
-    secret: bytes = field(repr=False)
-    subject: str = field(default=ANONYMOUS, repr=False)
-    """From which the names of what the caller sends derive: it stays when the actor's pseudonym would change."""
-    grants: tuple[Authority, ...] = ()
-    """What the actor holds now; `Directory.grants_in` narrows it to an issue's place."""
-    renews: Renewal | None = None
-
-    def holds_code_of(self, issue: Issue) -> bool:
-        """Whether the tracking code that was sent is the one of this issue that is valid now, for what is asked."""
-        return self._sent_code_of(issue, issue.generation) or self.lost_code_of(issue)
-
-    def lost_code_of(self, issue: Issue) -> bool:
-        """Whether this repeats, or asks after, the renewal by which the code that was sent became invalid."""
-        was_taken = issue.generation > 0 and self.renews is not None and self.renews.was_taken_by(issue)
-        return was_taken and self._sent_code_of(issue, issue.generation - 1)
-
-    def _sent_code_of(self, issue: Issue, generation: int) -> bool:
-        valid = ids.tracking_code(self.secret, issue.id, generation)
-        sent = self.tracking_code if self.tracking_code is not None else ""
-        return ids.tracking_matches(sent, ids.tracking_hash(valid))
-
-    def in_issue(self, issue: Issue) -> Actor | None:
-        """As whom the caller acts in this issue; None for a stranger with another issue's code."""
-        if self.actor is not None:
-            # Reported before residents had pseudonyms: by the name that was used then.
-            is_old = self.actor.role == "resident" and self.subject == issue.reporter
-            return Actor(self.subject, "resident") if is_old else self.actor
-        return Actor(issue.reporter, "resident") if self.holds_code_of(issue) else None
-
-    def reported(self, issue: Issue) -> bool:
-        """Whether the caller proves to be the one who reported the issue."""
-        names = () if self.actor is None else (self.actor.person, self.subject)
-        return self.holds_code_of(issue) or issue.reporter in names
-
-    @property
-    def staff(self) -> Actor:
-        """The actor of a token; Unauthenticated for routes that no tracking code opens."""
-        if self.actor is None:
-            raise Unauthenticated
-        return self.actor
-
-
 @dataclass(frozen=True)
 class Doorkeeper:
     """Reads the credentials of a request, and counts it: for its token's subject, else for its address and its code.
@@ -140,8 +74,8 @@ class Doorkeeper:
     identity: Identity
     directory: DirectoryCache
     secret: bytes = field(repr=False)
-    subjects: Rates
-    addresses: Rates
+    subjects: TokenBuckets
+    addresses: TokenBuckets
     now: Now = now
     sessions: Sessions | None = None
 

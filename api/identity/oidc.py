@@ -19,9 +19,9 @@ import jwt
 import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from api.http.problems import Unavailable
 from api.identity.tokens import Claims, InvalidToken, is_name, is_person
 from domain.vocabulary import ROLES
+from protocol.errors import Unavailable
 
 log: Final = structlog.stdlib.get_logger(__name__)
 

@@ -15,12 +15,12 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.http.middleware import ADDRESS
-from api.http.problems import Invalid, TooMany, Unavailable
 from api.identity.sms import Sms, SmsError
 from db import phones
 from db.engine import Database
 from protocol.clock import Now
+from protocol.context import ADDRESS
+from protocol.errors import Invalid, TooMany, Unavailable
 from protocol.limits import Quotas
 
 log: Final = structlog.stdlib.get_logger(__name__)

@@ -21,14 +21,13 @@ from jwt.algorithms import OKPAlgorithm
 
 from domain.vocabulary import ROLES, Role
 from protocol import ids
+from protocol.caller import ANONYMOUS
 from runtime.settings import read_or_create
 
 ISSUER: Final = "jiesu-local"
 RESIDENTS: Final = "jiesu-residents"
 AUDIENCE: Final = "jiesu"
 LIFETIME: Final = timedelta(hours=12)
-ANONYMOUS: Final = "anonymous"
-"""The subject of those who show no token, so no token may claim it."""
 _ALGORITHM: Final = "EdDSA"
 _REQUIRED: Final = ("iss", "aud", "sub", "role", "iat", "exp")
 _LONGEST: Final = 4096

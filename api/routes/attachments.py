@@ -13,11 +13,12 @@ from api.http import examples, views
 from api.http.answers import KeptView, PicturesView
 from api.http.bodies import read_body
 from api.http.openapi import KNOWN, answers
-from api.http.problems import Forbidden, Invalid, NotFound, Refused, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.http.problems import TooLarge
 from api.routes.issues import IssueId, Known, Use
 from domain.access import Sight, sight
 from domain.wire import format_time
 from protocol.attachments import Attachment, Attachments
+from protocol.errors import Forbidden, Invalid, NotFound, Refused, TooMany, Unauthenticated, Unavailable
 from protocol.pictures import KINDS, MOST_BYTES
 from protocol.time_budget import Patience
 

@@ -17,10 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from temporalio.api.common.v1 import Payload
 
 from api.http.openapi import STAFF, answers
-from api.http.problems import Forbidden, Invalid, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.http.problems import TooLarge
 from api.routes.issues import Use
 from domain.access import DECODERS, decodes
 from domain.commands import Actor
+from protocol.errors import Forbidden, Invalid, TooMany, Unauthenticated, Unavailable
 from security.codec import Decoder
 from security.namespace import NamespaceError
 

@@ -13,25 +13,25 @@ from api.http import examples, views
 from api.http.answers import AppliedView, QueuedView, ReceiptView
 from api.http.headers import CommandKeyHeader, MatchHeader, command_key, expected_version
 from api.http.openapi import KNOWN, answers
-from api.http.problems import (
+from api.http.problems import KeyMissing, TooLarge, problem_of
+from api.http.requests import COMMANDS, CommandShape, Shape
+from api.routes.issues import IssueId, Known, Use
+from protocol import ids
+from protocol.caller import Caller
+from protocol.commands import Applied, Wanted
+from protocol.errors import (
     Forbidden,
     Invalid,
-    KeyMissing,
     KeyReused,
     NotFound,
-    Problem,
+    ProtocolError,
     Refused,
     Stale,
-    TooLarge,
     TooMany,
     Unauthenticated,
     Unavailable,
 )
-from api.http.requests import COMMANDS, CommandShape, Shape
-from api.identity.authenticator import Caller
-from api.routes.issues import IssueId, Known, Use
-from protocol import ids
-from protocol.commands import Applied, Wanted
+from protocol.pending import Queued
 
 _PROBLEMS: Final = (
     KeyMissing, Unauthenticated, Forbidden, NotFound, Refused, Stale, TooLarge, Invalid, KeyReused, TooMany, Unavailable,
@@ -88,11 +88,11 @@ async def _give(shape: CommandShape, sent: _Sent, use: Services, body: Shape) ->
         wanted = Wanted(shape.read(body), command_key(sent.key, sent.who), expected_version(sent.match))
         await use.access.may_give(sent.who, sent.issue)
         done = await use.commands.give(sent.who, sent.issue, wanted)
-    except Problem as problem:
-        outcomes.labels(shape.name, problem.type).inc()
-        if isinstance(problem, NotFound):
+    except ProtocolError as error:
+        outcomes.labels(shape.name, problem_of(error).type).inc()
+        if isinstance(error, NotFound):
             await use.access.turned_away(sent.who, f"command.{shape.name}", sent.issue)
-        elif isinstance(problem, (Refused, Stale)):
+        elif isinstance(error, (Refused, Stale)):
             await use.access.given(sent.issue)
         raise
     await use.access.given(sent.issue)
@@ -115,7 +115,11 @@ def command_id(command: str) -> str:
 
 async def receipt(command: Annotated[str, Depends(command_id)], who: Known, use: Use) -> Response:
     """What became of a command: queued, applied or refused. Only for those who may see its issue."""
-    return JSONResponse(await use.commands.receipt(who, command))
+    found = await use.commands.receipt(who, command)
+    if isinstance(found, Queued):
+        return JSONResponse({"outcome": "queued", "command_id": command, "issue_id": found.issue})
+    view = views.receipt_view(command, found.issue)
+    return JSONResponse(view if found.tracking_code is None else {**view, "tracking_code": found.tracking_code})
 
 
 def register(app: FastAPI) -> None:

@@ -11,19 +11,10 @@ from api.http import examples, views
 from api.http.answers import IssueView, NextView, TakenView, TimelineView
 from api.http.headers import KeyHeader, NoneMatchHeader, uuid_key
 from api.http.openapi import ANYBODY, KNOWN, answers, sent
-from api.http.problems import (
-    Forbidden,
-    Invalid,
-    KeyMissing,
-    KeyReused,
-    NotFound,
-    TooLarge,
-    TooMany,
-    Unauthenticated,
-    Unavailable,
-)
+from api.http.problems import KeyMissing, TooLarge
 from api.http.requests import ReportBody
-from api.identity.authenticator import Caller
+from protocol.caller import Caller
+from protocol.errors import Forbidden, Invalid, KeyReused, NotFound, TooMany, Unauthenticated, Unavailable
 
 _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 _READING: Final = (Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
@@ -50,7 +41,7 @@ async def report(body: _Report, who: Anybody, use: Use, key: KeyHeader = None) -
     has come back; its reporter proves himself by token or by `X-Tracking-Code`.
     """
     await use.access.may_report(who)
-    taken = await use.intake.take(who, body, uuid_key(key))
+    taken = await use.intake.take(who, body.draft, uuid_key(key))
     view = {**views.issue_view(taken.issue), "tracking_code": taken.tracking_code}
     headers = {"Location": f"/v1/issues/{taken.issue.id}", "ETag": views.etag(taken.issue.version)}
     return JSONResponse(view, 201, headers)

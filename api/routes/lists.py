@@ -13,7 +13,6 @@ from api.http.answers import AccessView, IssueView
 from api.http.answers import Page as PageView
 from api.http.bodies import FIT, unfit
 from api.http.openapi import STAFF, answers
-from api.http.problems import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from api.routes.issues import Known, Use
 from db import access_log, queries
 from db.queries import CursorError, Filters, Page
@@ -22,6 +21,7 @@ from domain.commands import Actor
 from domain.vocabulary import Category, Level, Status
 from domain.wire import WireError, format_time, parse_time
 from protocol.clock import today
+from protocol.errors import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from protocol.read_model import SqlDown
 
 _LONGEST: int = 200

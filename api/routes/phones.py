@@ -11,10 +11,11 @@ from api.container import anybody
 from api.http import examples
 from api.http.answers import CodeSentView, ProvenView
 from api.http.openapi import answers
-from api.http.problems import Invalid, TooLarge, TooMany, Unauthenticated, Unavailable
+from api.http.problems import TooLarge
 from api.identity.phones import Phones, normalised
 from api.identity.tokens import LIFETIME
 from api.routes.issues import Use
+from protocol.errors import Invalid, TooMany, Unauthenticated, Unavailable
 
 
 class PhoneBody(BaseModel):

@@ -8,8 +8,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.http.answers import AliveView, ProblemView, ReadyView
 from api.http.openapi import answers
-from api.http.problems import PREFIX, TYPES, NotFound, Problem
+from api.http.problems import TYPES, Problem
 from api.routes.issues import Use
+from protocol.errors import NotFound
 
 _CHECKS = {"temporal": True, "database": True, "clock": True}
 
@@ -39,9 +40,8 @@ async def problem(name: str) -> Response:
     return JSONResponse(_about(kind))
 
 
-def _about(kind: type[Problem]) -> dict[str, Any]:
-    about = " ".join((kind.__doc__ or kind.title).split())
-    return {"type": PREFIX + kind.type, "title": kind.title, "status": kind.status, "about": about}
+def _about(kind: Problem) -> dict[str, Any]:
+    return {**kind.plain, "about": kind.about or kind.title}
 
 
 def register(app: FastAPI) -> None:

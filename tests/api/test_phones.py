@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from api.http.problems import Invalid
 from api.identity.phones import normalised
 from api.identity.sms import KEPT, SmsError, SmsLog, SmsWebhook, open_sms
 from db.phones import TRIES
 from db.tables import PhoneCodeRow
+from protocol.errors import Invalid
 from runtime.egress import Outgoing, OutgoingError
 from runtime.settings import SettingsError, load_settings
 from support.receiver import receiver
@@ -51,7 +51,7 @@ async def code_for(system: System, phone: str) -> str:
     """Asks for one, and waits until it is there: it is sent after the answer."""
     before = len(texts(system, phone))
     assert (await ask(system, phone)).status == 202
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         while len(found := texts(system, phone)) == before:
             await asyncio.sleep(0.01)
     return found[-1]

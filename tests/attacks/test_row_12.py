@@ -180,7 +180,7 @@ async def end_of(handle: WorkflowHandle[Any, Any]) -> str:
     """What a run says that ends at once; nothing where it was taken for an issue, and goes on."""
     if (await handle.query("snapshot"))["state"] is not None:
         return ""
-    return str(await asyncio.wait_for(handle.result(), 20))
+    return str(await asyncio.wait_for(handle.result(), 90))
 
 
 async def state(system: System, issue: str) -> dict[str, Any]:

@@ -20,12 +20,12 @@ import domain.commands as c
 from activities.notices import UndeliveredError
 from activities.webhooks import Receiver, WebhookGateway
 from api.container import Parts
-from api.identity.authenticator import Caller
 from api.identity.oidc import Provider
 from api.identity.sms import SmsError, SmsWebhook
 from api.identity.tokens import LocalTokens
 from db.engine import Database
 from db.outbox import Entry
+from protocol.caller import Caller
 from runtime.egress import Outgoing
 from runtime.observability import SECRET_FIELDS
 from runtime.settings import Settings, SettingsError, load_settings
@@ -95,7 +95,7 @@ async def broken(stage: Planted) -> None:
     password, client_secret = word(stage.canaries, "database password"), word(stage.canaries, "client secret")
     database = Database(f"postgresql://jiesu:{password}@{NOBODY}/jiesu")
     auditor = stage.headers("auditor")
-    async with stage.system.api_on(stage.system.temporal, database=database) as client:
+    async with stage.system.api_on(stage.system.temporal, whole=False, database=database) as client:
         client.event_hooks["response"].append(stage.hear)
         for path in ("/readyz", "/v1/issues", "/v1/access", "/v1/worklist", "/metrics", "/v1/audit/mining"):
             await client.get(path, headers=auditor)

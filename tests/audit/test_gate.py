@@ -15,12 +15,12 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import History
 
 from audit.archive import Archive, history_bytes, pack, parse_history, seal_key
-from audit.case import Case, Leaf
+from audit.case import ArchivedCase, Leaf
 from audit.gate import GateError, case_of, eras, golden, main, verify_archive, verify_golden
 from audit.merkle import HASH_BYTES, commitment, leaf_hash
-from audit.record import SealedRun, build, code_here
+from audit.record import SealedRun, build, code_versions
 from audit.refold import refold
-from audit.verify import plain_leaf, verify
+from audit.verify import verify
 from domain.events import dump_event, event_digest
 from domain.wire import canonical, parse_time
 from support.golden import HISTORIES
@@ -31,11 +31,11 @@ NAMES = ("standard", "again", "silent")
 NOW = parse_time("2026-11-24T08:00:00.000Z")
 
 
-def case(name: str) -> Case:
+def case(name: str) -> ArchivedCase:
     return next(each for each in golden(HISTORIES) if each.issue == f"golden-{name}")
 
 
-async def put(archive: Archive, found: Case, position: int = 0, *, is_sealed: bool = True) -> None:
+async def put(archive: Archive, found: ArchivedCase, position: int = 0, *, is_sealed: bool = True) -> None:
     """Puts an issue into the archive as the archivist does."""
     runs = [parse_history("", run) for run in found.runs]
     ids = [run[0].workflow_execution_started_event_attributes.original_execution_run_id for run in runs]
@@ -45,7 +45,7 @@ async def put(archive: Archive, found: Case, position: int = 0, *, is_sealed: bo
         stored = [SealedRun(*each) for each in zip(ids, map(_sha256, found.runs), map(len, runs), strict=True)]
         (verdict,) = await verify([found])
         await archive.put_seal(
-            found.issue, seal(build(stored, refold(found.issue, runs), verdict, code_here(), NOW), position)
+            found.issue, seal(build(stored, refold(found.issue, runs), verdict, code_versions(), NOW), position)
         )
 
 
@@ -55,7 +55,7 @@ def _sha256(data: bytes) -> str:
 
 def seal(record: dict, position: int) -> dict:
     salt = bytes(HASH_BYTES)
-    return plain_leaf(Leaf(position, leaf_hash(commitment(salt, canonical(record))), salt, record))
+    return Leaf(position, leaf_hash(commitment(salt, canonical(record))), salt, record).seal()
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ async def test_every_process_says_the_same(folder: Path) -> None:
 
 async def test_runs_are_listed_once_and_in_order(folder: Path) -> None:
     archive = Archive(folder.as_uri())
-    found = {shelf.name: shelf async for shelf in archive.shelves()}
+    found = {shelf.name: shelf async for shelf in archive.issues()}
     assert sorted(found) == sorted(f"golden-{name}" for name in NAMES)
     again = await case_of(archive, found["golden-again"])
     assert again.runs == case("again").runs
@@ -189,7 +189,7 @@ async def test_an_id_that_is_no_file_name_is_read_from_the_record(tmp_path: Path
 
     archive = Archive(tmp_path.as_uri())
     await archive.put_run("诉 1", 0, "r", altered(case("standard").runs[0], renamed))
-    (shelf,) = [shelf async for shelf in archive.shelves()]
+    (shelf,) = [shelf async for shelf in archive.issues()]
     assert (await case_of(archive, shelf)).issue == "诉 1"
 
 

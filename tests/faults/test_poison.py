@@ -15,11 +15,11 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from audit.history import derive, runs_of
 from db.engine import Database
 from db.tables import EventRow
 from domain.wire import format_time, truncate
 from support.databases import database_url
+from support.derived import derive, runs_of
 from support.golden import start_issue
 from support.scenarios import STAFF
 from support.temporal import dev_server

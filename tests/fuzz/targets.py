@@ -19,7 +19,6 @@ from temporalio.converter import DataConverter
 
 import domain.commands as c
 from api.http.bodies import MOST_BYTES, check
-from api.http.problems import Invalid
 from api.http.requests import COMMANDS
 from domain.advance import advance
 from domain.commands import Undecodable
@@ -29,6 +28,7 @@ from domain.issue import Issue
 from domain.policy import Policy
 from domain.wire import canonical, dump, dump_fields, format_time, load
 from policies.loader import SHIPPED, PolicyError, load_text
+from protocol.errors import Invalid
 from security.codec import KEY_ID, MOST_INFLATED, PayloadCodec, encrypted
 from security.credentials import Signer
 from security.namespace import NamespaceError, NamespaceKeys

@@ -29,8 +29,8 @@ import worker
 from activities.notices import Deliverer, TableGateway
 from audit import log
 from audit.archive import Archive
-from audit.heads import Outlets, publish
-from audit.keyring import Keyring
+from audit.heads import Destinations, publish
+from audit.log_keys import LogKeys
 from calendars import load_all
 from db.engine import Database
 from db.upgrade import upgrade_async
@@ -224,7 +224,7 @@ class _Town:
             stack.push_async_callback(database.close)
             stack.push_async_callback(records.close)
             await stack.enter_async_context(self._delivering(database))
-            ring = Keyring.create(self.crowd.keys, "crowd.example/jiesu")
+            ring = LogKeys.create(self.crowd.keys, "crowd.example/jiesu")
             async with asyncio.TaskGroup() as group:
                 for number in range(self.size):
                     group.create_task(self._live(number))
@@ -243,11 +243,11 @@ class _Town:
             stop.set()
             await task
 
-    async def _seal(self, database: Database, ring: Keyring) -> None:
+    async def _seal(self, database: Database, ring: LogKeys) -> None:
         for size in (self.size // 2, self.size):
             while await _sealed(database) < size:
                 await asyncio.sleep(0.5)
-            await publish(database, ring, Outlets(self.crowd.heads), datetime.now(UTC))
+            await publish(database, ring, Destinations(self.crowd.heads), datetime.now(UTC))
 
     async def _work(self, records: Database) -> None:
         """The worker: the database hangs when a third is over; it is gone for a while, and another comes, at two."""

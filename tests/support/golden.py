@@ -18,7 +18,6 @@ from temporalio.service import RPCError
 
 import calendars
 import worker
-from audit.history import Derived, derive, runs_of
 from db.engine import Database
 from db.upgrade import upgrade
 from domain.issue import RULES_VERSION
@@ -27,6 +26,7 @@ from domain.pins import pins_digest, read_calendars
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
 from security.credentials import Signer
+from support.derived import Derived, derive, runs_of
 from support.scenarios import OUTAGE, RESIDENT, SCENARIOS, SIGNED
 from support.temporal import dev_server
 from workflows.contract import PREFIX, TASK_QUEUE, Start

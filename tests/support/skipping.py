@@ -141,7 +141,7 @@ class SkippedTime:
         """Returns when every open issue has folded what it was told, and the record shows it."""
         for issue, handle in list(self.open.items()):
             snapshot: dict[str, Any] = await handle.query("snapshot")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(90):
                 while (await self.issue(issue)).version < snapshot["state"]["version"]:
                     await asyncio.sleep(0.002)
             if (await self.issue(issue)).is_closed:

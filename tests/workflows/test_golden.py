@@ -10,7 +10,6 @@ from temporalio.api.history.v1 import History
 from temporalio.client import WorkflowHistory
 
 import domain.evolve
-from audit.history import Derived, HistoryError, derive
 from domain.commands import SIGNALS
 from domain.events import EVENTS, load_event
 from domain.evolve import evolve
@@ -18,6 +17,7 @@ from domain.issue import Issue, dump_issue
 from domain.policy import Policy
 from domain.wire import canonical, load
 from domain.worktime import YearCalendar
+from support.derived import Derived, HistoryError, derive
 from support.golden import HISTORIES, expected, load_runs
 from support.scenarios import SCENARIOS
 

@@ -15,12 +15,12 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from audit.history import derive, runs_of
 from calendars import load_all
 from db.engine import Database
 from db.upgrade import upgrade
 from domain.events import chain, event_digest
 from domain.wire import format_time, truncate
+from support.derived import derive, runs_of
 from support.golden import start_issue
 from support.scenarios import RESIDENT, STAFF
 from support.skipping import SkippedTime, skipped_time
@@ -127,12 +127,12 @@ async def test_what_arrives_while_the_close_is_recorded_is_answered(tmp_path: Pa
     async with gated(tmp_path, gate) as client:
         at = format_time(await start_issue(client, "late"))
         await signal(client, "late", "withdraw", {"id": "w", "at": at, "actor": RESIDENT, "body": {}})
-        await asyncio.wait_for(gate.asked.wait(), 30)
+        await asyncio.wait_for(gate.asked.wait(), 90)
         await say(client, "late", "too-late")
         handle = client.get_workflow_handle(PREFIX + "late")
         receipt = await handle.query("receipt", "too-late")
         gate.open.set()
-        await asyncio.wait_for(handle.result(), 30)
+        await asyncio.wait_for(handle.result(), 90)
         derived = await derive("late", await runs_of(client, "late"))
     assert [event["kind"] for event in derived.events][-2:] == ["closed", "refused"]
     assert (receipt["outcome"], receipt["seq"]) == ("refused", len(derived.events))
@@ -145,16 +145,16 @@ async def test_while_a_next_run_waits_for_the_record_the_issue_goes_on(tmp_path:
     async with gated(tmp_path, gate, "limit.historyCount.suggestContinueAsNew=10") as client:
         await start_issue(client, "on")
         handle = client.get_workflow_handle(PREFIX + "on")
-        await asyncio.wait_for(gate.asked.wait(), 30)
+        await asyncio.wait_for(gate.asked.wait(), 90)
         for number in range(4):  # from some of them on, the server suggests it
             await say(client, "on", f"c{number}")
             assert await handle.query("receipt", f"c{number}") is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while (await handle.query("snapshot"))["state"].get("level") != "community":
                 await asyncio.sleep(0.2)
         assert len(await runs_of(client, "on")) == 1
         gate.open.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while len(await runs_of(client, "on")) == 1:
                 await asyncio.sleep(0.2)
         shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
@@ -214,7 +214,7 @@ async def test_a_repeat_has_no_effect_even_in_the_next_run(tmp_path: Path) -> No
         await give("comment-0", "comment", STAFF, {"text": "0"})
         await give("complete", "complete", STAFF, {"answer": "好了"})
         await give("confirm", "confirm", RESIDENT, CONFIRM)
-        await asyncio.wait_for(client.get_workflow_handle("issue-repeat").result(), 30)
+        await asyncio.wait_for(client.get_workflow_handle("issue-repeat").result(), 90)
         runs = await runs_of(client, "repeat")
         derived = await derive("repeat", runs)
     await database.close()
