@@ -152,7 +152,7 @@ class NotAppointed(ValueError):
 class SeveralRoles(ValueError):
     """A request names none of the roles that the person holds. They never add up, so one has to be chosen of `ways`."""
 
-    def __init__(self, ways: Iterable[tuple[Role, str]]) -> None:
+    def __init__(self, ways: Iterable[tuple[str, str]]) -> None:
         super().__init__("one role has to be chosen")
         self.ways: Final = tuple(ways)
 
