@@ -345,6 +345,32 @@ PINNED: Final = {
     date(2024, 12, 31): "2024 2025 2026", date(2025, 1, 1): "2025 2026", date(2026, 11, 20): "2026", date(2027, 1, 1): "",
 }  # fmt: skip
 """The day on which an issue begins, and the years of the calendars that it is given."""
+_VISIT: Final = (COMPANY, c.Schedule(REVIEW))
+MEETS: Final[tuple[tuple[Status, tuple[tuple[Actor, Body], ...], str], ...]] = (
+    ("dispatched", ((COMPANY, c.Accept()),), "accept"),
+    ("dispatched", ((REPORTER, c.Urge()),), ""),
+    ("dispatched", ((COMMUNITY, c.Comment("在看")),), ""),
+    ("dispatched", ((COMMUNITY, c.Escalate("物业推诿")),), ""),
+    ("dispatched", ((COMMUNITY, c.Escalate("物业推诿")), (COMMUNITY, c.Accept())), "community-accept"),
+    ("accepted", ((COMPANY, c.Arrive("complex")),), "arrive"),
+    # an appointment is kept by coming, even if nobody is in
+    ("accepted", (_VISIT, (COMPANY, c.Arrive("complex"))), "arrive appointment"),
+    ("accepted", (_VISIT, (COMPANY, c.Attempt())), "appointment"),
+    ("accepted", (_VISIT, (COMPANY, c.Assign("张工"))), ""),
+    ("arrived", ((COMPANY, PLAN),), "plan"),
+    # completed instead, what was still to be planned is not owed any more, and nobody has kept it
+    ("arrived", ((COMPANY, c.Complete()),), ""),
+    ("planned", ((COMPANY, c.Answer("周三换管")),), "answer"),
+    # of a plan's steps the one that is next is waited for; any word will do for its update
+    ("planned", ((COMPANY, c.StepDone(1)),), "plan-step"),
+    ("planned", ((COMPANY, c.StepDone(2)),), ""),
+    ("planned", ((COMPANY, c.StepDone(1)), (COMPANY, c.StepDone(2)), (COMPANY, c.Complete())), "plan-step"),
+    # the resident's limits, and those of a pause, are nobody's to keep
+    ("completed", ((REPORTER, c.Confirm("solved", "satisfied")),), ""),
+    ("suspended", ((REPORTER, c.Supply("三楼")),), ""),
+    ("waiting", ((COMPANY, c.Resume()),), ""),
+)
+"""A status, what is given in it, and the clauses whose limits the last command keeps."""
 
 _GARDEN: Final = Appointment("x", "property", "company-a")
 _ELM: Final = Appointment("x", "community", "elm", Period(None, date(2027, 1, 1)))

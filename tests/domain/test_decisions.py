@@ -10,9 +10,12 @@ import domain.commands as c
 from calendars import load_all
 from domain import access, directory
 from domain.access import may_follow, may_give, may_report, may_see
+from domain.clocks import meets
 from domain.commands import SIGNALS, Authority
 from domain.decide import decide
 from domain.directory import acting_by
+from domain.events import Event
+from domain.evolve import evolve
 from domain.issue import Issue
 from domain.pins import pinned
 from domain.refusals import WHEN, against
@@ -26,6 +29,7 @@ from tests.domain.decision_table import (
     GATES,
     GROUPS,
     MAY,
+    MEETS,
     ORDER,
     OVERSEES,
     PENDING,
@@ -276,6 +280,20 @@ def test_by_which_appointment_somebody_acts(row: ActingRow) -> None:
 @pytest.mark.parametrize("gate", GATES)
 def test_what_depends_on_the_role_alone(gate: str) -> None:
     assert [role for role in ROLES if getattr(access, gate)(role)] == GATES[gate].split()
+
+
+@pytest.mark.parametrize(("status", "given", "expected"), MEETS)
+def test_which_limits_a_command_keeps(status: Status, given: tuple[tuple[c.Actor, c.Body], ...], expected: str) -> None:
+    stage = in_status(status)
+    before, events = stage.issue, list[Event]()
+    for actor, body in given:
+        before, events = stage.issue, stage.give(actor, body)
+    kept: list[str] = []
+    for event in events:
+        after = evolve(before, event)
+        kept += [clock.clause for clock in before.clocks if meets(event, after, clock)]
+        before = after
+    assert kept == expected.split()
 
 
 def test_an_issue_is_overdue_while_a_limit_that_passed_is_not_kept() -> None:
