@@ -16,8 +16,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import attachments
 from db.engine import Database
 from db.tables import AttachmentRow
-from domain.access import holds, may_give, sight
+from domain.access import sight
+from domain.limits import MOST_PICTURES
 from domain.personal import Sealed
+from domain.refusals import against
 from protocol.caller import Caller
 from protocol.clock import Now
 from protocol.errors import Invalid, NotFound, ProtocolError, Refused, Unavailable
@@ -69,12 +71,9 @@ class Attachments:
 
     async def check(self, caller: Caller, seen: Seen) -> None:
         """Whether the caller may add a picture to the issue: Refused if not. No picture is needed yet."""
-        issue, actor = seen.issue, seen.actor
         grants = await self._resolver.grants(caller, seen)
-        if not may_give(issue, actor, "comment") or not holds(actor, grants, issue.place, self._now()):
-            raise Refused("not-yours", "only who may comment on the issue may add a picture")
-        if issue.closed is not None:
-            raise Refused("closed", f"the issue is closed as {issue.closed.kind}")
+        if (found := against(seen.issue, seen.actor, "attach", grants, self._now())) is not None:
+            raise Refused(found.code, found.reason)
 
     async def add(self, seen: Seen, data: bytes) -> str:
         """Stores a picture; its digest. The same picture gives the same one. Raises Invalid, Refused, Unavailable."""
@@ -99,7 +98,7 @@ class Attachments:
         match await self._note(row):
             case "full":
                 await self._discard(digest)
-                raise Refused("limit", f"an issue holds at most {attachments.MOST} pictures")
+                raise Refused("limit", f"an issue holds at most {MOST_PICTURES} pictures")
             case "unknown":
                 raise Unavailable("the issue is being written; send the picture again")
             case "added":

@@ -39,7 +39,7 @@ class Caller:
     subject: str = field(default=ANONYMOUS, repr=False)
     """From which the names of what the caller sends derive: it stays when the actor's pseudonym would change."""
     grants: tuple[Authority, ...] = ()
-    """What the actor holds now; `api.grants` narrows it to an issue's place."""
+    """What the actor holds now; `Directory.grants_in` narrows it to an issue's place."""
     renews: Renewal | None = None
 
     def holds_code_of(self, issue: Issue) -> bool:

@@ -38,7 +38,7 @@ def issue_view(issue: Issue) -> dict[str, Any]:
         "category": issue.category,
         "urgent": issue.urgent,
         "assessment": issue.assessment,
-        "overdue": not issue.is_closed and any(clock.overdue for clock in issue.clocks),
+        "overdue": issue.is_overdue,
         "opened_at": format_time(issue.opened_at),
     }
 

@@ -39,6 +39,7 @@ from audit.timeline import MomentError
 from audit.whatif.report import as_json
 from audit.whatif.study import Study
 from db.tables import IssueRow
+from domain.access import audits
 from domain.commands import Actor
 from policies.loader import PolicyError, load_text
 from protocol.errors import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
@@ -81,7 +82,7 @@ _WhatIf = Annotated[WhatIfBody, Body(openapi_examples={"pack": {"value": example
 
 def auditor(who: Known) -> Actor:
     """The auditor who asks; for anybody else there is nothing here."""
-    if who.staff.role != "auditor":
+    if not audits(who.staff.role):
         raise NotFound
     return who.staff
 

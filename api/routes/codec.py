@@ -19,8 +19,8 @@ from temporalio.api.common.v1 import Payload
 from api.http.openapi import STAFF, answers
 from api.http.problems import TooLarge
 from api.routes.issues import Use
+from domain.access import DECODERS, decodes
 from domain.commands import Actor
-from domain.vocabulary import Role
 from protocol.errors import Forbidden, Invalid, TooMany, Unauthenticated, Unavailable
 from security.codec import Decoder
 from security.namespace import NamespaceError
@@ -28,7 +28,6 @@ from security.namespace import NamespaceError
 log: Final = structlog.stdlib.get_logger(__name__)
 
 PATH: Final = "/codec/decode"
-MAY: Final[tuple[Role, ...]] = ("auditor", "admin")
 _MOST: Final = 1000
 _EXAMPLE: Final = {"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "ImFjY2VwdGVkIg=="}]}
 
@@ -61,8 +60,8 @@ async def permitted(request: Request, use: Use) -> Actor:
 
     Temporal's page cannot say in which of several roles it asks: those who may come before those who may not.
     """
-    who = (await use.door.caller(request, prefer=MAY)).staff
-    if who.role not in MAY:
+    who = (await use.door.caller(request, prefer=DECODERS)).staff
+    if not decodes(who.role):
         raise Forbidden("auditors and administrators read what Temporal holds")
     return who
 

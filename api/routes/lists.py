@@ -16,13 +16,13 @@ from api.http.openapi import STAFF, answers
 from api.routes.issues import Known, Use
 from db import access_log, queries
 from db.queries import CursorError, Filters, Page
+from domain.access import reads_access_log
 from domain.commands import Actor
 from domain.vocabulary import Category, Level, Status
 from domain.wire import WireError, format_time, parse_time
 from protocol.clock import today
 from protocol.errors import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from protocol.read_model import SqlDown
-from protocol.scope import covers
 
 _LONGEST: int = 200
 Word = Annotated[str | None, Query(max_length=_LONGEST, json_schema_extra={"pattern": FIT})]
@@ -91,7 +91,9 @@ async def worklist(
 async def _org(use: Services, viewer: Actor, org: str | None) -> str:
     """Whose worklist it is; NotFound for an organisation outside the caller's subtree."""
     wanted = org or viewer.org
-    if wanted is None or unfit(wanted) or not covers(await use.directory.get(), viewer, wanted, today(use.now())):
+    if wanted is None or unfit(wanted):
+        raise NotFound
+    if not (await use.directory.get()).oversees(viewer, wanted, today(use.now())):
         raise NotFound
     return wanted
 
@@ -105,7 +107,7 @@ async def access(
     Times need a zone. `result` is shown, masked, forbidden or not-found.
     """
     viewer = who.staff
-    if viewer.role not in ("auditor", "admin") or viewer.org is None:
+    if not reads_access_log(viewer.role) or viewer.org is None:
         raise NotFound
     if person is not None and (reason := unfit(person)):
         raise Invalid(("person", reason))

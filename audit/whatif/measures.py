@@ -13,7 +13,8 @@ from math import ceil
 
 import domain.events as e
 from audit.whatif.engine import refused_as
-from domain.issue import Clock, Issue, Mark, rank
+from domain.clocks import meets
+from domain.issue import Clock, Issue, rank
 from domain.plans import STEP
 from domain.rules import evolve
 from domain.vocabulary import LEVELS, Holder, Level
@@ -75,7 +76,7 @@ class _Red:
         """
         if any(_same(clock, self.clock) and clock.overdue for clock in after.clocks):
             return False
-        if _meets(event, after, self.clock) or isinstance(event.body, _DONE) or before.handler != after.handler:
+        if meets(event, after, self.clock) or isinstance(event.body, _DONE) or before.handler != after.handler:
             return True
         self.climbed = self.climbed or isinstance(event.body, e.Escalated)
         return not self.climbed
@@ -121,27 +122,9 @@ def _count(facts: Facts, before: Issue, event: e.Event, after: Issue) -> None:
             facts.closed_after = (event.at - after.opened_at) / _MINUTE
         case _:
             facts.kept[led_by] += sum(
-                not clock.overdue and _meets(event, after, clock) and not any(_same(clock, c) for c in after.clocks)
+                not clock.overdue and meets(event, after, clock) and not any(_same(clock, c) for c in after.clocks)
                 for clock in before.clocks
             )
-
-
-def _meets(event: e.Event, after: Issue, clock: Clock) -> bool:
-    """Whether somebody reached with this event what the clock was waiting for."""
-    if event.actor is None:
-        return False
-    match clock.clause:
-        case "silence" | "ask" | "review" | "plan-update" | "idle":  # the resident's, or any word will do
-            return False
-        case "appointment":
-            return isinstance(event.body, (e.Arrived, e.Attempted))
-        case "plan-step" if clock.milestone == "step_done":
-            step = next((step for step in after.plan.steps if not step.done), None) if after.plan else None
-            return isinstance(event.body, e.StepDone) and (step is None or step.due != clock.due)
-        case _:
-            met = after.met.get(f"{clock.level}:{clock.milestone}")
-            named = event.clause == clock.clause and event.was_due is not None
-            return named or met == Mark(event.at, event.seq)
 
 
 def _same(one: Clock, other: Clock) -> bool:

@@ -99,7 +99,7 @@ PARTS: Final[tuple[tuple[Maker, ...], ...]] = (
     _fixed(c.Accept(), c.Arrive("complex"), c.Mitigate("关了阀"), c.Answer("下月"), c.Refer("110"), c.Urge("快")),
     _fixed(c.Escalate("要上级管"), c.Escalate("还要"), c.Shelve("等资金"), c.Resume("有钱了"), c.Return("再办")),
     _fixed(c.Accept(), c.Complete(), c.Reopen("又漏了"), c.Supervise("盯着"), c.Instruct("今天")),
-    _fixed(c.Correct("是下水道", "drain"), c.Comment("说一句"), c.Redispatch("elm", "自己办", "community")),
+    _fixed(c.Correct("是下水道", "drain"), c.Comment("说一句"), c.Redispatch("elm", "自己办", "community", ("north",))),
     _fixed(c.Accept(), c.Assess("minor"), c.Assess("complex", "墙内漏"), c.CalendarPublished(SETTLED_2027)),
     (*_fixed(c.Accept(), c.Arrive("complex")), BODIES["plan"][2], *_fixed(c.Grant("plan"), c.StepDone(1))),
     (*_fixed(c.Accept()), BODIES["schedule"][0], BODIES["wait"][0], *_fixed(c.Resume())),

@@ -28,7 +28,6 @@ from domain.place import Place
 from domain.wire import dump, format_time, truncate
 from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
-from protocol.grants import grants_in
 from security.keys import Keys
 from support.keys import ephemeral_keys
 from support.signers import lasting_signer
@@ -127,8 +126,9 @@ class SkippedTime:
             org = self.directory.org(plain["handler"])
             assert org is not None
             plain["handler_kind"] = org.kind
+            plain["handler_streets"] = self.directory.reach(org.code, at.astimezone(SHANGHAI).date())
         held = Authority(actor["role"], actor.get("org"))
-        grants = grants_in([held], self.places[issue], self.directory, at.astimezone(SHANGHAI).date())
+        grants = self.directory.grants_in(self.places[issue], [held], at.astimezone(SHANGHAI).date())
         command = {
             "id": f"command-{next(self.ids)}", "at": format_time(at), "actor": dict(actor), "body": plain,
             "grants": dump(grants),
