@@ -9,12 +9,12 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
-from api.app import sign_in
 from api.identity.authenticator import LocalIdentity, NoIdentity
 from api.identity.embedded_provider import CLIENT, CODE_SECONDS, EmbeddedProvider
 from api.identity.oidc import OidcIdentity
 from api.identity.pkce import challenge
 from api.identity.tokens import Claims, InvalidToken, LocalTokens
+from api.server import sign_in
 from runtime.settings import Settings, SettingsError
 from support.browser import Site, site
 from support.system import System
