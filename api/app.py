@@ -8,8 +8,7 @@ from fastapi import FastAPI
 
 from api.container import Services
 from api.http import problems
-from api.http.bodies import BodyLimit
-from api.http.middleware import Edge
+from api.http.middleware import BodyLimit, Edge
 from api.http.openapi import document
 from api.routes import attachments, audit, codec, commands, embedded_provider, issues, lists, phones, service, session
 

@@ -10,7 +10,7 @@ from temporalio.converter import PayloadCodec
 
 from api.health import Readiness
 from api.http.middleware import Meters
-from api.identity.authenticator import Doorkeeper, Identity
+from api.identity.authenticator import Authenticator, TokenVerifier
 from api.identity.embedded_provider import EmbeddedProvider
 from api.identity.phones import Mint, Phones
 from api.identity.session import SessionParts, Sessions
@@ -49,7 +49,7 @@ class Services:
 
     temporal: Client
     database: Database
-    identity: Identity
+    verifier: TokenVerifier
     secret: bytes = field(repr=False)
     policies: Mapping[str, Policy]
     """The packs by id."""
@@ -145,9 +145,9 @@ class Services:
         )  # fmt: skip
 
     @cached_property
-    def door(self) -> Doorkeeper:
-        return Doorkeeper(
-            self.identity, self.directory, self.secret, subjects=Rates(self.rate_per_subject),
+    def authenticator(self) -> Authenticator:
+        return Authenticator(
+            self.verifier, self.directory, self.secret, subjects=Rates(self.rate_per_subject),
             addresses=Rates(self.rate_per_address), now=self.now, sessions=self.sessions,
         )  # fmt: skip
 

@@ -27,12 +27,12 @@ Use = Annotated[Services, Depends(services)]
 
 async def anybody(request: Request, use: Use) -> Caller:
     """Who asks, if they say so."""
-    return await use.door.caller_or_anybody(request)
+    return await use.authenticator.caller_or_anybody(request)
 
 
 async def no_guesser(request: Request, use: Use) -> AsyncGenerator[Caller]:
     """Who asks; 401 for nobody. A tracking code that opens nothing is counted, and 429 where too many came from."""
-    found = await use.door.caller(request)
+    found = await use.authenticator.caller(request)
     if found.actor is not None:
         yield found
         return

@@ -16,9 +16,9 @@ from temporalio.service import RPCError
 
 from api.app import create_app
 from api.container import Services
-from api.identity.authenticator import Identity, LocalIdentity, NoIdentity, WithResidents
+from api.identity.authenticator import LocalVerifier, NoTokens, TokenVerifier, WithResidents
 from api.identity.embedded_provider import CLIENT, EmbeddedProvider
-from api.identity.oidc import OidcIdentity, Provider
+from api.identity.oidc import OidcVerifier, Provider
 from api.identity.session import SessionParts
 from api.identity.sms import open_sms
 from api.identity.tokens import LocalTokens, ResidentTokens
@@ -52,7 +52,7 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
     secret = settings.server_secret()
     residents = ResidentTokens(secret)
     services = Services(
-        temporal=client, database=database, identity=WithResidents(residents, signing_in.identity),
+        temporal=client, database=database, verifier=WithResidents(residents, signing_in.verifier),
         session=signing_in.session, embedded_provider=signing_in.embedded_provider, secret=secret,
         policies=policies, calendars=calendars, registry=registry, needs_worker=settings.ready_needs_worker,
         rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
@@ -84,7 +84,7 @@ async def _look_for_temporal(client: Client) -> None:
 class SignIn(NamedTuple):
     """Who vouches for callers, how browsers sign in, and the demo provider where this app serves it."""
 
-    identity: Identity
+    verifier: TokenVerifier
     session: SessionParts | None = None
     embedded_provider: EmbeddedProvider | None = None
 
@@ -100,12 +100,12 @@ def sign_in(settings: Settings) -> SignIn:
         client = settings.oidc_client_id
         secret = settings.oidc_client_secret.get_secret_value()
         session = None if client is None else SessionParts(found, client, settings.origin, secret)
-        return SignIn(OidcIdentity(found, settings.oidc_audience), session)
-    identity = LocalIdentity(LocalTokens(settings.home)) if settings.accepts_local_tokens else NoIdentity()
+        return SignIn(OidcVerifier(found, settings.oidc_audience), session)
+    verifier = LocalVerifier(LocalTokens(settings.home)) if settings.accepts_local_tokens else NoTokens()
     if embedded is None:
-        return SignIn(identity)
+        return SignIn(verifier)
     provider = Provider(embedded.issuer, plain_loopback=True)
-    return SignIn(identity, SessionParts(provider, CLIENT, embedded.origin, trusts_roles=True), embedded)
+    return SignIn(verifier, SessionParts(provider, CLIENT, embedded.origin, trusts_roles=True), embedded)
 
 
 class Server(uvicorn.Server):

@@ -9,7 +9,7 @@ from fastapi import Depends, Request, Response
 from starlette.types import Receive
 
 from api.dependencies import IssueId, Known, Use, router_of
-from api.http.bodies import read_body
+from api.http.middleware import read_body
 from api.http.openapi import BINARY, KNOWN, READING, answers
 from api.http.problems import TooLarge
 from api.http.responses import ActorView, Answer, Moment

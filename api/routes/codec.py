@@ -67,7 +67,7 @@ async def permitted(request: Request, use: Use) -> Actor:
 
     Temporal's page cannot say in which of several roles it asks: those who may come before those who may not.
     """
-    who = (await use.door.caller(request, prefer=MAY)).staff
+    who = (await use.authenticator.caller(request, prefer=MAY)).staff
     if who.role not in MAY:
         raise Forbidden("auditors and administrators read what Temporal holds")
     return who

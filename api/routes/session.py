@@ -76,7 +76,7 @@ async def login(
     request: Request, use: Use, sessions: Signing, next: str = "/"  # noqa: A002 - its name in the address
 ) -> Response:  # fmt: skip
     """Sends the browser to where it signs in; `next` is a path of ours."""
-    use.door.count_address(request)
+    use.authenticator.count_address(request)
     public = urlsplit(sessions.parts.public_url)
     # `localhost` and 127.0.0.1 are two hosts to a browser: the cookie has to be where it comes back.
     if is_loopback(public.hostname) and request.url.netloc != public.netloc and is_loopback(request.url.hostname):
@@ -89,7 +89,7 @@ async def login(
 @router.get("/session/callback", include_in_schema=False)
 async def callback(request: Request, use: Use, sessions: Signing) -> Response:
     """Where the browser comes back to, with a code that is worth a session to it alone."""
-    use.door.count_address(request)
+    use.authenticator.count_address(request)
     session, onwards = await sessions.finish(request)
     answer = RedirectResponse(onwards, 303)
     sessions.keep(answer, session)
@@ -109,7 +109,7 @@ async def logout(request: Request, sessions: Signing) -> Response:
 
 async def signed_in(request: Request, use: Use, sessions: Signing) -> Session:
     """The session of this browser; what changes it has to come from a page of ours."""
-    use.door.count_address(request)
+    use.authenticator.count_address(request)
     session = sessions.of(request)
     if session is None:
         raise Unauthenticated

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from api.http.bodies import MOST_BYTES
+from api.http.middleware import MOST_BYTES
 from support.bare import Bare
 from support.system import REPORT
 

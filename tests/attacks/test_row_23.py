@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi.responses import Response
 
-from api.identity.oidc import COOL_DOWN, FRESH, OidcIdentity, Provider
+from api.identity.oidc import COOL_DOWN, FRESH, OidcVerifier, Provider
 from support.bare import Bare
 from support.identity_provider import AUDIENCE, ED_KEY, StandIn, identity_provider, jwk, loopback, serving
 
@@ -26,8 +26,8 @@ async def provider() -> AsyncIterator[StandIn]:
         yield found
 
 
-def identity(provider: StandIn, clock: Clock) -> OidcIdentity:
-    return OidcIdentity(Provider(provider.issuer, plain_loopback=True, clock=clock), AUDIENCE)
+def identity(provider: StandIn, clock: Clock) -> OidcVerifier:
+    return OidcVerifier(Provider(provider.issuer, plain_loopback=True, clock=clock), AUDIENCE)
 
 
 async def status(api: httpx.AsyncClient, token: str) -> int:
@@ -36,7 +36,7 @@ async def status(api: httpx.AsyncClient, token: str) -> int:
 
 async def test_row_23_a_flood_of_unknown_kids(bare: Bare, provider: StandIn) -> None:
     clock = Clock()
-    async with bare.api_on(bare.temporal, identity=identity(provider, clock)) as api:
+    async with bare.api_on(bare.temporal, verifier=identity(provider, clock)) as api:
         assert await status(api, provider.token()) == 200
         for flood in range(2):
             clock.now += COOL_DOWN
@@ -52,7 +52,7 @@ async def test_row_23_a_flood_of_unknown_kids(bare: Bare, provider: StandIn) -> 
 
 async def test_row_23_a_new_key_is_found_after_the_cool_down_in_spite_of_a_flood(bare: Bare, provider: StandIn) -> None:
     clock = Clock()
-    async with bare.api_on(bare.temporal, identity=identity(provider, clock)) as api:
+    async with bare.api_on(bare.temporal, verifier=identity(provider, clock)) as api:
         assert await status(api, provider.token("unknown")) == 401
         provider.keys.append(jwk(ED_KEY, "new"))
         assert await status(api, provider.token("new", "EdDSA", ED_KEY)) == 401
@@ -63,7 +63,7 @@ async def test_row_23_a_new_key_is_found_after_the_cool_down_in_spite_of_a_flood
 @pytest.mark.parametrize("path", ["jwks", "discovery"])
 async def test_row_23_with_the_keys_away_those_at_hand_serve(bare: Bare, provider: StandIn, path: str) -> None:
     clock = Clock()
-    async with bare.api_on(bare.temporal, identity=identity(provider, clock)) as api:
+    async with bare.api_on(bare.temporal, verifier=identity(provider, clock)) as api:
         assert await status(api, provider.token()) == 200
         provider.answers = {path: Response(status_code=503)}
         clock.now += FRESH + 1
@@ -76,7 +76,7 @@ async def test_row_23_with_the_keys_away_those_at_hand_serve(bare: Bare, provide
 async def test_row_23_with_the_provider_gone_the_keys_at_hand_serve(bare: Bare) -> None:
     clock, taken = Clock(), loopback()
     provider = StandIn(f"http://127.0.0.1:{taken.getsockname()[1]}")
-    async with bare.api_on(bare.temporal, identity=identity(provider, clock)) as api:
+    async with bare.api_on(bare.temporal, verifier=identity(provider, clock)) as api:
         async with serving(provider.app(), taken):
             assert await status(api, provider.token()) == 200
         clock.now += FRESH + 1

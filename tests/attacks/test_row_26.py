@@ -216,7 +216,7 @@ def test_row_26_what_holds_a_secret_does_not_show_it(stage: Planted, tmp_path: P
     )  # type: ignore[arg-type]  # fmt: skip
     services = Services(
         temporal=stage.system.temporal, database=Database(f"postgresql://jiesu:{secret}@{NOBODY}/x"),
-        identity=LocalTokens(tmp_path), secret=secret.encode(), policies={}, calendars=(), keys=stage.system.keys,
+        verifier=LocalTokens(tmp_path), secret=secret.encode(), policies={}, calendars=(), keys=stage.system.keys,
         registry=CollectorRegistry(),
     )  # type: ignore[arg-type]  # fmt: skip
     held = [

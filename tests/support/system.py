@@ -23,7 +23,7 @@ import worker as worker_root
 from activities.notices import Deliverer, TableGateway
 from api.app import create_app
 from api.container import Services
-from api.identity.authenticator import LocalIdentity
+from api.identity.authenticator import LocalVerifier
 from api.identity.sms import SmsLog
 from api.identity.tokens import LocalTokens, issue_token
 from api.server import server
@@ -148,7 +148,7 @@ class System:
     async def api_on(self, temporal: Client, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
         """One more API process, as it were, on this Temporal."""
         given = Services(
-            temporal=temporal, database=self._apis_database, identity=LocalIdentity(LocalTokens(self.home)),
+            temporal=temporal, database=self._apis_database, verifier=LocalVerifier(LocalTokens(self.home)),
             secret=SECRET, policies={policy.id: policy for policy in shipped()}, calendars=calendars.load_all(),
             desk=Desk(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
             shelf=Shelf((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
