@@ -20,22 +20,22 @@ from db.engine import Database
 from db.hits import HitStore
 from domain.policy import Policy
 from domain.worktime import YearCalendar
+from protocol.admission import Admission
 from protocol.attachments import Attachments
 from protocol.auditing import Auditing
 from protocol.clock import Now, Skew, now
-from protocol.commands import Commands
+from protocol.commands import CommandService
 from protocol.directory_cache import DirectoryCache
-from protocol.gateway import Gateway
-from protocol.guards import Access
+from protocol.gateway import TemporalGateway
+from protocol.guards import AccessGuard
 from protocol.intake import Intake
 from protocol.limits import Quotas
-from protocol.pending import Queue
+from protocol.pending import PendingCommands
 from protocol.rates import Rates
 from protocol.read_model import ReadModel
 from protocol.reader import Reader
 from protocol.receipts import Receipts
 from protocol.resolver import Resolver
-from protocol.sealer import Sealer
 from runtime.blobs import Shelf
 from security.keys import Keys
 
@@ -88,16 +88,16 @@ class Services:
         return DirectoryCache(self.model)
 
     @cached_property
-    def gateway(self) -> Gateway:
-        return Gateway(self.temporal, self.keys.signer)
-
-    @cached_property
-    def sealer(self) -> Sealer:
-        return Sealer(self.keys.vault)
+    def gateway(self) -> TemporalGateway:
+        return TemporalGateway(self.temporal, self.keys.signer)
 
     @cached_property
     def reader(self) -> Reader:
-        return Reader(self.model, self.gateway, self.now)
+        return Reader(self.model, self.gateway, self.keys.vault, self.now)
+
+    @cached_property
+    def admission(self) -> Admission:
+        return Admission(self.reader, self.directory, self.now)
 
     @cached_property
     def receipts(self) -> Receipts:
@@ -116,33 +116,32 @@ class Services:
         return Resolver(self.directory, self.reader, self.policies, self.now)
 
     @cached_property
-    def commands(self) -> Commands:
-        return Commands(
-            reader=self.reader, gateway=self.gateway, receipts=self.receipts, queue=Queue(self.model, self.now),
-            model=self.model, resolver=self.resolver, sealer=self.sealer, skew=self.skew, now=self.now,
+    def commands(self) -> CommandService:
+        return CommandService(
+            admission=self.admission, reader=self.reader, gateway=self.gateway, receipts=self.receipts,
+            pending=PendingCommands(self.model, self.now), model=self.model, resolver=self.resolver,
+            vault=self.keys.vault, quotas=self.quotas, skew=self.skew, now=self.now,
         )  # fmt: skip
 
     @cached_property
     def intake(self) -> Intake:
         return Intake(
             reader=self.reader, gateway=self.gateway, receipts=self.receipts, directory=self.directory,
-            policies=self.policies, calendars=self.calendars, sealer=self.sealer, signer=self.keys.signer,
+            policies=self.policies, calendars=self.calendars, vault=self.keys.vault, signer=self.keys.signer,
             secret=self.secret, skew=self.skew, now=self.now,
         )  # fmt: skip
 
     @cached_property
-    def access(self) -> Access:
-        return Access(
-            database=self.database, directory=self.directory, reader=self.reader, quotas=self.quotas,
-            secret=self.secret, now=self.now,
-        )  # fmt: skip
+    def access(self) -> AccessGuard:
+        return AccessGuard(
+            database=self.database, directory=self.directory, quotas=self.quotas, secret=self.secret, now=self.now
+        )
 
     @cached_property
     def attachments(self) -> Attachments | None:
         return self.shelf and Attachments(
-            shelf=self.shelf, vault=self.keys.vault, database=self.database, model=self.model, resolver=self.resolver,
-            now=self.now,
-        )  # fmt: skip
+            shelf=self.shelf, vault=self.keys.vault, database=self.database, model=self.model, now=self.now
+        )
 
     @cached_property
     def authenticator(self) -> Authenticator:
@@ -177,12 +176,7 @@ class Services:
     @cached_property
     def auditing(self) -> Auditing | None:
         return self.desk and Auditing(
-            desk=self.desk,
-            model=self.model,
-            access=self.access,
-            policies=self.policies,
-            secret=self.secret,
-            now=self.now,
+            self.desk, self.model, self.access, self.policies, secret=self.secret, now=self.now
         )
 
     @property

@@ -33,7 +33,7 @@ from domain.policy import Policy
 from policies.loader import PolicyError, load_text
 from protocol.clock import Now
 from protocol.errors import Invalid, NotFound, Unavailable
-from protocol.guards import Access
+from protocol.guards import AccessGuard
 from protocol.read_model import ReadModel, SqlDown
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -52,7 +52,7 @@ class Auditing:
 
     desk: Desk
     model: ReadModel
-    access: Access
+    access: AccessGuard
     policies: Mapping[str, Policy]
     secret: bytes = field(repr=False)
     now: Now

@@ -19,7 +19,7 @@ from api.http.responses import AppliedView, IssueView, QueuedView, ReceiptView, 
 from protocol import errors as e
 from protocol import ids
 from protocol.caller import Caller
-from protocol.commands import Applied, Wanted
+from protocol.commands import Applied, CommandDraft
 from protocol.pending import Queued
 
 router: Final = router_of("commands")
@@ -79,9 +79,9 @@ async def _give(
 ) -> AppliedView | Response:
     outcomes = use.meters.commands
     try:
-        wanted = Wanted(shape.read(body), command_key(sent.key, sent.who), expected_version(sent.match))
-        await use.access.may_give(sent.who, sent.issue)
-        done = await use.commands.give(sent.who, sent.issue, wanted)
+        draft = CommandDraft(shape.read(body), command_key(sent.key, sent.who), expected_version(sent.match))
+        await use.access.may_give(sent.who)
+        done = await use.commands.give(sent.who, sent.issue, draft)
     except e.ProtocolError as error:
         outcomes.labels(shape.name, problem_of(error).type).inc()
         if isinstance(error, e.NotFound):

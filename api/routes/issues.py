@@ -85,5 +85,5 @@ async def timeline(issue: IssueId, who: Known, use: Use, answer: Response) -> Ti
     answer.headers["ETag"] = etag(events[-1].seq)
     if glance.masked is not None:
         answer.headers["Jiesu-Masked"] = glance.masked
-    readable = await use.sealer.opened(seen.issue.id, events) if glance.sight.text else events
+    readable = await use.reader.opened(seen.issue.id, events) if glance.sight.text else events
     return TimelineView.from_events(readable, glance.sight)
