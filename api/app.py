@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 import uvicorn
@@ -19,23 +19,24 @@ from api.http import problems
 from api.http.bodies import BodyLimit, known_query
 from api.http.middleware import Edge
 from api.http.openapi import document
-from api.identity import embedded_provider
 from api.identity.authenticator import Identity, LocalIdentity, NoIdentity, WithResidents
+from api.identity.embedded_provider import CLIENT, EmbeddedProvider
 from api.identity.oidc import OidcIdentity, Provider
 from api.identity.session import SessionParts
 from api.identity.sms import open_sms
 from api.identity.tokens import LocalTokens, ResidentTokens
 from api.routes import attachments, audit, codec, commands, issues, lists, phones, service
+from api.routes import embedded_provider as embedded_provider_routes
 from api.routes import session as session_routes
 from audit.archive import Archive
-from audit.desk import Desk
 from audit.holdings import Holdings
+from audit.service import AuditService
 from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
 from runtime.observability import metrics_registry, temporal_runtime
+from runtime.ports import check_ports
 from runtime.settings import Settings, SettingsError, variable
-from runtime.supervisor import check_ports
 from security.opening import open_keys, open_shelf
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -74,8 +75,8 @@ def create_app(parts: Parts) -> FastAPI:
         routes.register(app)
     if parts.session is not None:
         session_routes.register(app)
-        if parts.session.embedded is not None:
-            embedded_provider.register(app)
+    if parts.embedded_provider is not None:
+        app.include_router(embedded_provider_routes.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(Edge, meters=found.meters)
     app.add_middleware(codec.Cors, origins=found.codec_origins)
@@ -94,11 +95,12 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         identity=f"api-{socket.gethostname()}", data_converter=keys.converter,
     )  # fmt: skip
     database = Database(settings.database)
-    others, session = sign_in(settings)
+    signing_in = sign_in(settings)
     secret = settings.server_secret()
     residents = ResidentTokens(secret)
     parts = Parts(
-        temporal=client, database=database, identity=WithResidents(residents, others), session=session, secret=secret,
+        temporal=client, database=database, identity=WithResidents(residents, signing_in.identity),
+        session=signing_in.session, embedded_provider=signing_in.embedded_provider, secret=secret,
         policies=policies, calendars=calendars, registry=registry, needs_worker=settings.ready_needs_worker,
         rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
         rates=settings.rates_by_name,
@@ -118,9 +120,9 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         await keys.close()
 
 
-def _desk(settings: Settings, database: Database, client: Client) -> Desk:
+def _desk(settings: Settings, database: Database, client: Client) -> AuditService:
     """Where auditors ask."""
-    return Desk(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client)
+    return AuditService(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client)
 
 
 async def _look_for_temporal(client: Client) -> None:
@@ -131,8 +133,17 @@ async def _look_for_temporal(client: Client) -> None:
         log.warning("waiting_for_temporal", address=client.service_client.config.target_host)
 
 
-def sign_in(settings: Settings) -> tuple[Identity, SessionParts | None]:
-    """Who vouches for callers, and how browsers sign in. Raises SettingsError for a provider that may not be used."""
+class SignIn(NamedTuple):
+    """Who vouches for callers, how browsers sign in, and the demo provider where this app serves it."""
+
+    identity: Identity
+    session: SessionParts | None = None
+    embedded_provider: EmbeddedProvider | None = None
+
+
+def sign_in(settings: Settings) -> SignIn:
+    """How callers sign in by these settings. Raises SettingsError for a provider that may not be used."""
+    embedded = EmbeddedProvider.of(settings) if settings.offers_provider else None
     if settings.oidc_issuer is not None:
         try:
             found = Provider(settings.oidc_issuer, plain_loopback=settings.embedded)
@@ -141,19 +152,12 @@ def sign_in(settings: Settings) -> tuple[Identity, SessionParts | None]:
         client = settings.oidc_client_id
         secret = settings.oidc_client_secret.get_secret_value()
         session = None if client is None else SessionParts(found, client, settings.origin, secret)
-        if settings.offers_provider:
-            embedded_provider.EmbeddedProvider.of(settings)  # which refuses
-        return OidcIdentity(found, settings.oidc_audience), session
-    session = _embedded_session(settings) if settings.offers_provider else None
-    return LocalIdentity(LocalTokens(settings.home)) if settings.accepts_local_tokens else NoIdentity(), session
-
-
-def _embedded_session(settings: Settings) -> SessionParts:
-    """Signing in by the provider that this app is itself."""
-    embedded = embedded_provider.EmbeddedProvider.of(settings)
-    return SessionParts(
-        Provider(embedded.issuer, plain_loopback=True), embedded_provider.CLIENT, embedded.origin, embedded=embedded
-    )
+        return SignIn(OidcIdentity(found, settings.oidc_audience), session)
+    identity = LocalIdentity(LocalTokens(settings.home)) if settings.accepts_local_tokens else NoIdentity()
+    if embedded is None:
+        return SignIn(identity)
+    provider = Provider(embedded.issuer, plain_loopback=True)
+    return SignIn(identity, SessionParts(provider, CLIENT, embedded.origin, trusts_roles=True), embedded)
 
 
 class Server(uvicorn.Server):

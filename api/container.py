@@ -13,10 +13,11 @@ from temporalio.converter import PayloadCodec
 from api.health import Readiness
 from api.http.middleware import Meters
 from api.identity.authenticator import Doorkeeper, Identity
+from api.identity.embedded_provider import EmbeddedProvider
 from api.identity.phones import Mint, Phones
 from api.identity.session import SessionParts, Sessions
 from api.identity.sms import Sms
-from audit.desk import Desk
+from audit.service import AuditService
 from db.engine import Database
 from db.hits import HitStore
 from domain.policy import Policy
@@ -31,9 +32,8 @@ from protocol.errors import NotFound
 from protocol.gateway import TemporalGateway
 from protocol.guards import AccessGuard
 from protocol.intake import Intake
-from protocol.limits import Quotas
+from protocol.limits import Quotas, TokenBuckets
 from protocol.pending import PendingCommands
-from protocol.rates import Rates
 from protocol.read_model import ReadModel
 from protocol.reader import Reader
 from protocol.receipts import Receipts
@@ -62,7 +62,7 @@ class Parts:
     """Requests a minute; 0: no limit."""
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
     """How often what is dear may be done, by name; see `settings.RATES`. What has no rate has no limit."""
-    desk: Desk | None = None
+    desk: AuditService | None = None
     """Where auditors ask; None where there is no archive to read."""
     codec_origins: Sequence[str] = ()
     """The origins of Temporal's user interface, whose pages may ask the codec server."""
@@ -73,6 +73,8 @@ class Parts:
     """With which phones are verified; None where they are not."""
     session: SessionParts | None = None
     """How browsers sign in; None where they cannot."""
+    embedded_provider: EmbeddedProvider | None = None
+    """The demo identity provider, where this app serves it."""
     now: Now = now
 
 
@@ -93,9 +95,10 @@ class Services:
     readiness: Readiness
     meters: Meters
     registry: CollectorRegistry
-    desk: Desk | None
+    desk: AuditService | None
     attachments: Attachments | None
     phones: Phones | None
+    embedded_provider: EmbeddedProvider | None
     codec: PayloadCodec | None
     codec_origins: Sequence[str]
     policies: Mapping[str, Policy]
@@ -149,6 +152,7 @@ class Services:
                 shelf=parts.shelf, vault=parts.keys.vault, database=parts.database, model=model, now=parts.now
             ),
             phones=_phones(parts, quotas),
+            embedded_provider=parts.embedded_provider,
             policies=parts.policies,
             secret=parts.secret,
             now=parts.now,
@@ -162,8 +166,8 @@ class Services:
 
 def _door(parts: Parts, directory: DirectoryCache) -> Doorkeeper:
     return Doorkeeper(
-        parts.identity, directory, parts.secret, subjects=Rates(parts.rate_per_subject),
-        addresses=Rates(parts.rate_per_address), now=parts.now,
+        parts.identity, directory, parts.secret, subjects=TokenBuckets(parts.rate_per_subject),
+        addresses=TokenBuckets(parts.rate_per_address), now=parts.now,
         sessions=None if parts.session is None else Sessions(parts.session, parts.secret, parts.now),
     )  # fmt: skip
 

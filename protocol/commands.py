@@ -175,8 +175,7 @@ class CommandService:
         assert command_id is not None
         try:
             with sealing():
-                # An issue without a root is not signed, and nothing in it is sealed.
-                body = await self._vault.seal_body(admitted.issue.id, command_id, body) if admitted.issue.root else body
+                body = await self._vault.seal_body(admitted.issue.id, command_id, body)
         except (Erased, Unavailable) as error:
             if (receipt := admitted.issue.receipts.get(command_id)) is not None:
                 return _recorded(admitted.issue, command_id, receipt)  # without the key a reused key cannot be told

@@ -7,14 +7,13 @@ every request.
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from cryptography.exceptions import InvalidTag
@@ -26,24 +25,20 @@ from starlette.responses import Response
 
 from api.http.problems import SessionEnded
 from api.identity.oidc import Declined, Provider, ProviderDown, appointed
+from api.identity.pkce import CALLBACK, challenge, local_path
 from api.identity.tokens import Claims, InvalidToken, claims_of
 from domain.vocabulary import Role
 from protocol.clock import Now, now
 from protocol.errors import Forbidden, Unauthenticated, Unavailable
 
-if TYPE_CHECKING:
-    from api.identity.embedded_provider import EmbeddedProvider
-
 LIFETIME: Final = timedelta(hours=8)
 LOGIN_LIFETIME: Final = timedelta(minutes=10)
-CALLBACK: Final = "/session/callback"
 CSRF_HEADER: Final = "x-csrf-token"
 _READING: Final = frozenset({"/codec/decode"})
 """What is asked for by POST and changes nothing."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NONCE: Final = 12
 _LONGEST_COOKIE: Final = 4096
-_LONGEST_PATH: Final = 512
 _LONGEST_CODE: Final = 2048
 _Kind = TypeVar("_Kind")
 
@@ -57,8 +52,8 @@ class SessionParts:
     public_url: str
     """Scheme, host and port, without a slash at the end; plain http on this machine only."""
     client_secret: str = field(default="", repr=False)
-    embedded: "EmbeddedProvider | None" = None
-    """The provider of the embedded default, whose word is a grant; it is served by this app."""
+    trusts_roles: bool = False
+    """Whether the role that the provider names is granted by that, without an appointment: the demo provider's is."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +117,7 @@ class Sessions:
         if session is None:
             return None
         self.check_csrf(request, session)
-        return Claims(session.person, session.role, session.org, own_grant=self.parts.embedded is not None)
+        return Claims(session.person, session.role, session.org, own_grant=self.parts.trusts_roles)
 
     def check_csrf(self, request: Request, session: Session) -> None:
         """Raises Forbidden for a request that may change something and that a foreign page may have sent."""
@@ -203,7 +198,7 @@ class Sessions:
             raise Unavailable("the identity provider does not answer") from None
         nonce: object = payload.get("nonce")
         is_answer = isinstance(nonce, str) and hmac.compare_digest(nonce.encode(), login.nonce.encode())
-        claims = appointed(payload) if parts.embedded is None else claims_of(payload)
+        claims = claims_of(payload) if parts.trusts_roles else appointed(payload)
         if not is_answer or payload.get("azp", parts.client_id) != parts.client_id or claims is None:
             raise Unauthenticated("the identity provider did not sign anybody in")
         return claims
@@ -249,25 +244,3 @@ def _made(kind: type[_Kind], content: Mapping[str, Any]) -> _Kind | None:
 def expiry(session: Session, clock: Now) -> datetime:
     """When the session ends, in UTC."""
     return datetime.fromtimestamp(session.expires, clock().tzinfo)
-
-
-def challenge(verifier: str) -> str:
-    """The PKCE challenge (S256) of a verifier."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-
-
-def local_path(wanted: str) -> str:
-    """Where to go on to after signing in: a path of this origin, the root for anything else.
-
-    Browsers read a backslash as a slash and pass over tabs and line ends, and two slashes begin another host.
-    """
-    is_local = (
-        wanted.startswith("/")
-        and not wanted.startswith("//")
-        and len(wanted) <= _LONGEST_PATH
-        and wanted.isascii()
-        and wanted.isprintable()
-        and "\\" not in wanted
-        and " " not in wanted
-    )
-    return wanted if is_local else "/"

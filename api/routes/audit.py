@@ -28,14 +28,14 @@ from api.http.problems import TooLarge
 from api.routes.issues import IssueId, Known, Use
 from audit.archive import ArchiveError
 from audit.bundle import BundleError
-from audit.desk import Desk, NotYetError, in_thread
 from audit.holdings import UnknownError
-from audit.log_check import UnlikeError
-from audit.mining.cases import Told
+from audit.log_check import LogMismatchError
 from audit.mining.ocel import write_ocel
+from audit.mining.traces import IssueTrace
 from audit.mining.xes import write_xes
 from audit.refold import RefoldError
 from audit.selection import Selection, SelectionError
+from audit.service import AuditService, NotYetError, in_thread
 from audit.timeline import MomentError
 from audit.whatif.report import as_json
 from audit.whatif.study import Study
@@ -87,7 +87,7 @@ def auditor(who: Known) -> Actor:
     return who.staff
 
 
-def desk(use: Use) -> Desk:
+def desk(use: Use) -> AuditService:
     """Unavailable where the composition root has set none up."""
     if use.desk is None:
         raise Unavailable("this process has no archive to read")
@@ -95,7 +95,7 @@ def desk(use: Use) -> Desk:
 
 
 Auditor = Annotated[Actor, Depends(auditor)]
-AtDesk = Annotated[Desk, Depends(desk)]
+AtDesk = Annotated[AuditService, Depends(desk)]
 
 
 async def head(at: AtDesk) -> Response:
@@ -201,7 +201,7 @@ async def mining(
     gone = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     file = folder / f"issues.{form}"
 
-    def export(told: Iterator[Told]) -> None:
+    def export(told: Iterator[IssueTrace]) -> None:
         with file.open("wb") as target:
             write(told, target, use.secret)
 
@@ -260,7 +260,7 @@ async def _answered(work: Awaitable[T]) -> T:
         raise Invalid(("at", str(error))) from None
     except (NotYetError, BundleError) as error:
         raise NotFound(str(error)) from None
-    except (ArchiveError, RefoldError, UnlikeError) as error:
+    except (ArchiveError, RefoldError, LogMismatchError) as error:
         log.warning("audit.archive_unreadable", error=str(error))
         raise Unavailable("the archive cannot be read: an operator must look") from None
     except (SQLAlchemyError, OSError) as error:

@@ -107,7 +107,7 @@ async def act(
     """Goes on in another of the person's roles: the session has one at a time."""
     sessions = _sessions(use)
     chosen = replace(session, role=body.role, org=body.org)
-    if sessions.parts.embedded is not None:
+    if sessions.parts.trusts_roles:
         raise Forbidden("here a session is for the role with which it began")
     await _acting(chosen, use)
     answer = JSONResponse(await _view(chosen, use))
@@ -117,7 +117,7 @@ async def act(
 
 async def _acting(session: Session, use: Services) -> tuple[Role, str | None]:
     """In which role the session's requests are meant. Raises Forbidden, and ChooseRole if that is open."""
-    own = _sessions(use).parts.embedded is not None
+    own = _sessions(use).parts.trusts_roles
     claims = Claims(session.person, session.role, session.org, own_grant=own)
     actor, _ = acting(claims, {}, await use.directory.get(), today(use.now()), use.secret)
     return actor.role, actor.org

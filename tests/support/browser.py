@@ -15,6 +15,7 @@ import support.system
 from api.identity.embedded_provider import CLIENT, EmbeddedProvider
 from api.identity.oidc import Provider
 from api.identity.session import SessionParts
+from support.again import SECONDS, Again
 from support.identity_provider import loopback
 from support.system import System
 
@@ -28,7 +29,7 @@ class Site:
     app: FastAPI
 
     def browser(self) -> "Browser":
-        return Browser(self, httpx.AsyncClient(base_url=self.origin, timeout=30))
+        return Browser(self, Again(base_url=self.origin, timeout=SECONDS))
 
 
 @dataclass
@@ -76,7 +77,9 @@ async def site(
     origin = f"http://127.0.0.1:{port}"
     embedded = None if provider else EmbeddedProvider(system.home, origin)
     found = provider or Provider(f"{origin}/oidc", plain_loopback=True)
-    session = SessionParts(found, CLIENT if embedded else "pages", origin, client_secret, embedded)
+    session = SessionParts(
+        found, CLIENT if embedded else "pages", origin, client_secret, trusts_roles=embedded is not None
+    )
     apps: list[FastAPI] = []
 
     def at_port(app: FastAPI, host: str, _: int) -> api.app.Server:
@@ -84,7 +87,7 @@ async def site(
         return api.app.server(app, host, port)
 
     with mock.patch.object(support.system, "server", at_port):
-        running = system.api_on(system.temporal, session=session, **parts)
+        running = system.api_on(system.temporal, session=session, embedded_provider=embedded, **parts)
         await running.__aenter__()
     try:
         yield Site(origin, session, apps[0])
