@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench fuzz schema night golden replay-gate lock notice sbom vulnerabilities clean
+.PHONY: help run test check format bench fuzz schema night defences golden replay-gate lock notice sbom vulnerabilities clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ run: $(RUNTIME) ## start everything on this machine: Temporal, SQLite, worker, A
 	@$(BIN)/jiesu up
 
 test: $(DEV) ## run all tests, two files at a time
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 check: $(DEV) ## lint, types, layers, dependencies
 	$(BIN)/ruff check .
@@ -49,8 +49,11 @@ fuzz: $(DEV) ## a million hostile inputs for decoder, models, loader, import and
 schema: $(DEV) ## 20,000 requests made from the API's own description, in every role
 	PYTHONPATH=tests $(BIN)/python -m tests.schema
 
-night: $(DEV) ## the long fault runs
+night: $(DEV) defences ## the long fault runs, and all defences
 	$(BIN)/pytest -m night
+
+defences: $(DEV) ## take out each defence against an attack, all of them, and write down that it was missed
+	PYTHONPATH=tests $(BIN)/python -m support.defences
 
 golden: $(DEV) ## record the golden histories anew (read CONTRIBUTING.md first)
 	PYTHONPATH=tests $(BIN)/python -m support.golden

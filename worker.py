@@ -26,9 +26,9 @@ from activities.signals import SignalJobs
 from activities.watch import Watch
 from activities.webhooks import open_gateway
 from audit.archive import Archive
-from audit.archivist import Archivist
-from audit.heads import DailyHead, Outlets
-from audit.keyring import FIRST, Keyring, KeyringError
+from audit.archiver import Archiver
+from audit.heads import DailyHead, Destinations
+from audit.log_keys import FIRST, LogKeys, LogKeysError
 from audit.reconcile import Reconciler
 from audit.schedules import keep_schedules
 from db.engine import Database
@@ -93,7 +93,7 @@ def handlers(
     return {
         "tell_merged": SignalJobs(client, database, keys.signer).tell_merged,
         "index": SearchJobs(database, keys.vault).index,
-        "archive": Archivist(client, database, archive, heads).archive,
+        "archive": Archiver(client, database, archive, heads).archive,
     }
 
 
@@ -115,8 +115,8 @@ def prepare_seal_keys(settings: Settings) -> None:
     """Makes the key that signs heads where the embedded default has none; a deployment's is made by hand and pinned."""
     folder = settings.seal_keys_folder
     if settings.embedded and not (folder / FIRST).exists():
-        with contextlib.suppress(KeyringError):  # another process has just made it
-            Keyring.create(folder, f"jiesu.local/{secrets.token_hex(4)}")
+        with contextlib.suppress(LogKeysError):  # another process has just made it
+            LogKeys.create(folder, f"jiesu.local/{secrets.token_hex(4)}")
 
 
 async def _schedule(client: Client, stop: asyncio.Event) -> None:
@@ -156,7 +156,7 @@ async def serve(settings: Settings) -> None:
     daily = DailyHead(
         database,
         settings.seal_keys_folder,
-        Outlets(settings.heads_folder, settings.recipients, lambda: keys.signer.roots, keys.signer.ends_before),
+        Destinations(settings.heads_folder, settings.recipients, lambda: keys.signer.roots, keys.signer.ends_before),
     )
     try:
         upkeep = [Reconciler(client, database).reconcile, daily.seal_day, open_privacy(settings, database, keys).retain]

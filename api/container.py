@@ -15,7 +15,7 @@ from api.identity.embedded_provider import EmbeddedProvider
 from api.identity.phones import Mint, Phones
 from api.identity.session import SessionParts, Sessions
 from api.identity.sms import Sms
-from audit.desk import Desk
+from audit.service import AuditService
 from db.engine import Database
 from db.hits import HitStore
 from domain.policy import Policy
@@ -29,9 +29,8 @@ from protocol.directory_cache import DirectoryCache
 from protocol.gateway import TemporalGateway
 from protocol.guards import AccessGuard
 from protocol.intake import Intake
-from protocol.limits import Quotas
+from protocol.limits import Quotas, TokenBuckets
 from protocol.pending import PendingCommands
-from protocol.rates import Rates
 from protocol.read_model import ReadModel
 from protocol.reader import Reader
 from protocol.receipts import Receipts
@@ -64,7 +63,7 @@ class Services:
     """Requests a minute; 0: no limit."""
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
     """How often what is dear may be done, by name; see `settings.RATES`. What has no rate has no limit."""
-    desk: Desk | None = None
+    desk: AuditService | None = None
     """Where auditors ask; None where there is no archive to read."""
     codec_origins: Sequence[str] = ()
     """The origins of Temporal's user interface, whose pages may ask the codec server."""
@@ -146,8 +145,8 @@ class Services:
     @cached_property
     def authenticator(self) -> Authenticator:
         return Authenticator(
-            self.verifier, self.directory, self.secret, subjects=Rates(self.rate_per_subject),
-            addresses=Rates(self.rate_per_address), now=self.now, sessions=self.sessions,
+            self.verifier, self.directory, self.secret, subjects=TokenBuckets(self.rate_per_subject),
+            addresses=TokenBuckets(self.rate_per_address), now=self.now, sessions=self.sessions,
         )  # fmt: skip
 
     @cached_property

@@ -23,14 +23,14 @@ from api.identity.session import SessionParts
 from api.identity.sms import open_sms
 from api.identity.tokens import LocalTokens, ResidentTokens
 from audit.archive import Archive
-from audit.desk import Desk
 from audit.holdings import Holdings
+from audit.service import AuditService
 from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
 from runtime.observability import metrics_registry, temporal_runtime
+from runtime.ports import check_ports
 from runtime.settings import Settings, SettingsError, variable
-from runtime.supervisor import check_ports
 from security.opening import open_keys, open_shelf
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -57,7 +57,7 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         policies=policies, calendars=calendars, registry=registry, needs_worker=settings.ready_needs_worker,
         rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
         rates=settings.rates_by_name,
-        desk=Desk(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client), keys=keys, codec_origins=settings.ui_origins,
+        desk=AuditService(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client), keys=keys, codec_origins=settings.ui_origins,
         shelf=open_shelf(settings), sms=open_sms(settings), mint=residents.issue,
     )  # fmt: skip
     running = server(create_app(services), settings.api_host, settings.api_port)

@@ -40,16 +40,16 @@ class ArchiveError(Exception):
     """The archive does not hold what it should; the message names the key."""
 
 
-class DifferentError(ArchiveError):
+class ContentConflictError(ArchiveError):
     """Something else lies under this key already: one of the two was altered."""
 
 
-class MissingError(ArchiveError):
+class NotStoredError(ArchiveError):
     """Nothing lies under this key."""
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredHistory:
     """What came of storing a history: where it lies, the digest of its bytes, and its sizes before and after."""
 
     key: str
@@ -59,7 +59,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class IssueFiles:
     """What lies in the archive of one issue: the key of each run by its number and Temporal's id, the seal's or None.
 
     `name` is the issue's id, or its digest where the id cannot be a file's name.
@@ -80,23 +80,23 @@ class Archive:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._store: ObjectStore = from_url(url)
 
-    async def put_run(self, issue: str, n: int, run: str, history: bytes) -> Stored:
-        """Stores the bytes of one run. Raises DifferentError if other bytes lie there already."""
+    async def put_run(self, issue: str, n: int, run: str, history: bytes) -> StoredHistory:
+        """Stores the bytes of one run. Raises ContentConflictError if other bytes lie there already."""
         key = f"{_folder_of(issue)}/{n}-{run}.pb.zst"
         packed = pack(history)
         if not await self._put(key, packed):
             await self._compare(key, history, "history")
-        return Stored(key, hashlib.sha256(history).hexdigest(), len(history), len(packed))
+        return StoredHistory(key, hashlib.sha256(history).hexdigest(), len(history), len(packed))
 
     async def get_run(self, key: str) -> bytes:
         """The bytes of a run, as they were before compression. Raises ArchiveError."""
         return unpack(key, await self._get(key))
 
-    async def read_run(self, key: str) -> tuple[Stored, bytes]:
+    async def read_run(self, key: str) -> tuple[StoredHistory, bytes]:
         """The bytes of a run and how they are stored. Raises ArchiveError."""
         packed = await self._get(key)
         history = unpack(key, packed)
-        return Stored(key, hashlib.sha256(history).hexdigest(), len(history), len(packed)), history
+        return StoredHistory(key, hashlib.sha256(history).hexdigest(), len(history), len(packed)), history
 
     async def put_seal(self, issue: str, seal: Mapping[str, Any]) -> None:
         """Stores what was sealed, beside the histories: the log can be built again from it."""
@@ -112,7 +112,7 @@ class Archive:
         """The seal under this key, as `get_seal`."""
         try:
             packed = await self._get(key)
-        except MissingError:
+        except NotStoredError:
             return None
         try:
             found = json.loads(unpack(key, packed))
@@ -122,7 +122,7 @@ class Archive:
             raise ArchiveError(f"{key} is no seal: no JSON object")
         return cast("dict[str, Any]", found)
 
-    async def shelves(self) -> AsyncIterator[Shelf]:
+    async def issues(self) -> AsyncIterator[IssueFiles]:
         """Every issue of which something lies here, some at a time, in the same order each time. Raises ArchiveError."""
         for number in range(_FOLDERS):
             found: dict[str, dict[tuple[int, str], str]] = {}
@@ -135,16 +135,27 @@ class Archive:
                 elif file == _SEAL:
                     seals[name] = key
             for name in sorted(found):
-                yield Shelf(name, dict(sorted(found[name].items())), seals.get(name))
+                yield IssueFiles(name, dict(sorted(found[name].items())), seals.get(name))
+
+    async def issues_in_chunks(self, size: int) -> AsyncIterator[list[IssueFiles]]:
+        """The same as `issues`, up to `size` of them at a time."""
+        chunk: list[IssueFiles] = []
+        async for each in self.issues():
+            chunk.append(each)
+            if len(chunk) == size:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
 
     async def _compare(self, key: str, expected: bytes, what: str) -> None:
         packed = await self._get(key)
         try:
             same = unpack(key, packed) == expected
         except ArchiveError as error:
-            raise DifferentError(str(error)) from None
+            raise ContentConflictError(str(error)) from None
         if not same:
-            raise DifferentError(f"{key} holds another {what}")
+            raise ContentConflictError(f"{key} holds another {what}")
 
     async def _keys(self, prefix: str) -> list[str]:
         try:
@@ -173,7 +184,7 @@ class Archive:
             found = await obstore.get_async(self._store, key)
             return bytes(await found.bytes_async())
         except FileNotFoundError:
-            raise MissingError(f"{key} is missing") from None
+            raise NotStoredError(f"{key} is missing") from None
         except (BaseError, ValueError) as error:  # the latter for what cannot be a key
             raise ArchiveError(f"{key} cannot be read: {_line(error)}") from None
 

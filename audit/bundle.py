@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from audit.archive import ArchiveError, parse_history
-from audit.case import Case, Leaf, Verdict
+from audit.case import ArchivedCase, Leaf, Verdict
 from audit.holdings import Holdings
-from audit.keyring import FIRST, ROTATIONS
-from audit.log_check import newest, published, tree_of
+from audit.log_check import newest_head, published_heads, tree_of
+from audit.log_keys import FIRST, ROTATIONS
 from audit.merkle import Tree, commitment, leaf_hash
-from audit.notes import Head, NoteError, parse
+from audit.notes import NoteError, TreeHead, parse
 from audit.refold import refold
-from audit.verify import plain_leaf, verify
+from audit.verify import verify
 from domain.events import dump_event
 from domain.wire import canonical, dump
 
@@ -42,7 +42,7 @@ class _Log:
     """The log as the newest published head covers it."""
 
     tree: Tree
-    head: Head
+    head: TreeHead
     note: str
     notes: Mapping[str, str]
 
@@ -52,7 +52,7 @@ async def export(holdings: Holdings, issues: Sequence[str], heads: Path, target:
 
     The folder appears whole or not at all. An issue that was sealed after the newest published head waits for the next.
     """
-    log = await _log(holdings, await asyncio.to_thread(published, heads))
+    log = await _log(holdings, await asyncio.to_thread(published_heads, heads))
     draft = _draft(target)
     try:
         for issue in issues:
@@ -91,7 +91,7 @@ def _finish(draft: Path, target: Path, issues: Sequence[str]) -> None:
     draft.rename(target)
 
 
-def _case(bundle: Path, issue: str) -> Case:
+def _case(bundle: Path, issue: str) -> ArchivedCase:
     folder = f"issues/{issue}"
     record, seal = _json(bundle, f"{folder}/record.json"), _json(bundle, f"{folder}/seal.json")
     unread: list[str] = []
@@ -107,10 +107,10 @@ def _case(bundle: Path, issue: str) -> Case:
         leaf = Leaf(seal["position"], leaf_hash(commitment(salt, canonical(record))), salt, record)
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder}/seal.json: {error}") from None
-    return Case(issue, tuple(runs), leaf, kept=plain_leaf(leaf), unread=tuple(unread))
+    return ArchivedCase(issue, tuple(runs), leaf, kept=leaf.seal(), unread=tuple(unread))
 
 
-def _put_issue(bundle: Path, case: Case, log: _Log) -> None:
+def _put_issue(bundle: Path, case: ArchivedCase, log: _Log) -> None:
     leaf = case.leaf
     if not _NAME.fullmatch(case.issue):
         raise BundleError(f"{case.issue!r} cannot name a folder")
@@ -168,7 +168,7 @@ async def _log(holdings: Holdings, notes: Mapping[str, str]) -> _Log:
             parse(note)
         except NoteError as error:
             raise BundleError(f"head {name}: {error}") from None
-    found = newest(notes.values())
+    found = newest_head(notes.values())
     if found is None:
         raise BundleError("no head was published yet: `jiesu audit head --publish`, or wait a day")
     head, note = found

@@ -1,9 +1,9 @@
 """What an auditor looks at: everything that is held of one issue, and what does not hold of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from temporalio.api.history.v1 import HistoryEvent
 
@@ -48,9 +48,19 @@ class Leaf:
     salt: bytes | None
     record: Mapping[str, Any] | None
 
+    @classmethod
+    def of_seal(cls, seal: Mapping[str, Any]) -> Self:
+        """The leaf that a seal in the archive holds. Raises LookupError, TypeError, ValueError if it is malformed."""
+        return cls(seal["position"], bytes.fromhex(seal["leaf"]), bytes.fromhex(seal["salt"]), seal["record"])
+
+    def seal(self) -> dict[str, Any]:
+        """``{position, leaf, salt, record}`` as the archive holds it, digests in hexadecimal."""
+        salt = self.salt.hex() if self.salt is not None else None
+        return {"position": self.position, "leaf": self.leaf.hex(), "salt": salt, "record": self.record}
+
 
 @dataclass(frozen=True)
-class Case:
+class ArchivedCase:
     """One issue: the bytes of its runs, the oldest first, its leaf and its rows, as far as there are any.
 
     `unread` says, for each run that could not be had, why; `kept` is the leaf as it lies in the archive; `erased` whether
@@ -98,3 +108,7 @@ class Verdict:
     @property
     def holds(self) -> bool:
         return not self.findings
+
+    def plain(self) -> dict[str, Any]:
+        """The fields and `holds`, ready for JSON."""
+        return {"holds": self.holds, **asdict(self)}

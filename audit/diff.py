@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from audit.case import Case, Finding
+from audit.case import ArchivedCase, Finding
 from audit.refold import Refolded
 from audit.verify import check_rows
 from domain.events import dump_event, event_digest
 
 
 @dataclass(frozen=True)
-class Line:
+class ComparedEvent:
     """Event `seq`: witness -> kind and digest of what it tells, None where it tells nothing."""
 
     seq: int
@@ -28,7 +28,7 @@ class Diff:
     """Each event as every witness tells it, and what else in SQL is not what the history leads to."""
 
     issue: str
-    lines: tuple[Line, ...]
+    lines: tuple[ComparedEvent, ...]
     witnesses: tuple[str, ...]
     rows: tuple[Finding, ...]
 
@@ -42,7 +42,7 @@ class Diff:
         return {**head, "events": lines, "rows": [str(each) for each in self.rows]}
 
 
-def compare(case: Case, temporal: Refolded | None, archive: Refolded | None) -> Diff:
+def compare(case: ArchivedCase, temporal: Refolded | None, archive: Refolded | None) -> Diff:
     """The case's rows beside what was folded from Temporal's history and from the archive, those that there are."""
     witnesses: dict[str, Sequence[tuple[str, str]]] = {}
     for name, folded in (("temporal", temporal), ("archive", archive)):
@@ -52,7 +52,7 @@ def compare(case: Case, temporal: Refolded | None, archive: Refolded | None) -> 
     if case.rows is not None:
         witnesses["sql"] = [(str(each.get("kind")), event_digest(each)) for each in case.rows.events]
     told = zip_longest(*witnesses.values())
-    lines = tuple(Line(seq, dict(zip(witnesses, each, strict=True))) for seq, each in enumerate(told, 1))
+    lines = tuple(ComparedEvent(seq, dict(zip(witnesses, each, strict=True))) for seq, each in enumerate(told, 1))
     truth = archive or temporal
     if truth is None or case.rows is None:
         return Diff(case.issue, lines, tuple(witnesses), ())
@@ -63,5 +63,5 @@ def compare(case: Case, temporal: Refolded | None, archive: Refolded | None) -> 
     )
 
 
-def _shown(line: Line) -> dict[str, str | None]:
+def _shown(line: ComparedEvent) -> dict[str, str | None]:
     return {name: None if told is None else f"{told[0]} {told[1]}" for name, told in line.told.items()}

@@ -20,12 +20,12 @@ from temporalio import activity
 from activities.notices import Clock, now_utc
 from audit import log as merkle_log
 from audit.case import Finding
-from audit.headpage import page
-from audit.keyring import FIRST, ROTATIONS, Keyring, KeyringError
-from audit.log import Kept
-from audit.log_check import Trust, check_head, check_log, published
+from audit.head_page import page
+from audit.log import SignedHead
+from audit.log_check import check_head, check_log, published_heads
+from audit.log_keys import FIRST, ROTATIONS, LogKeys, LogKeysError
 from audit.merkle import Tree
-from audit.notes import Head, NoteError
+from audit.notes import NoteError, TreeHead
 from audit.roots import publish_roots, statements
 from db import outbox
 from db.alarms import put_alarm_once
@@ -45,7 +45,7 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Outlets:
+class Destinations:
     """Where heads go: a folder outside the database, and organisations that are sent each of them.
 
     `roots` gives those under which commands are signed now, which are told of there as well.
@@ -58,14 +58,14 @@ class Outlets:
     """Whether the key that signs commands has to be certified anew before that time."""
 
 
-class UnfitError(RuntimeError):
+class LogAlteredError(RuntimeError):
     """The log, or what was published of it, is not what it was: nothing is signed. The message says what, in one line."""
 
 
 class DailyHead:
-    """The activity, on the keyring in a folder; it raises alarms where no head can be signed, and ends well then."""
+    """The activity, on the keys in a folder; it raises alarms where no head can be signed, and ends well then."""
 
-    def __init__(self, database: Database, keys: Path, outlets: Outlets, clock: Clock = now_utc) -> None:
+    def __init__(self, database: Database, keys: Path, outlets: Destinations, clock: Clock = now_utc) -> None:
         self._database = database
         self._keys = keys
         self._outlets = outlets
@@ -77,12 +77,12 @@ class DailyHead:
         await self._check_certificate(now)
         try:
             # Opened anew each time: it may have been rotated.
-            ring = await asyncio.to_thread(Keyring.open, self._keys)
+            ring = await asyncio.to_thread(LogKeys.open, self._keys)
             await publish(self._database, ring, self._outlets, now)
-        except KeyringError as error:
+        except LogKeysError as error:
             log.error("head.no_key", error=str(error))  # noqa: TRY400 - the message says it all
             await self._alarm("no-seal-key", {"error": str(error)}, now)
-        except (UnfitError, NoteError) as error:
+        except (LogAlteredError, NoteError) as error:
             log.error("head.not_signed", error=str(error))  # noqa: TRY400
             await self._alarm("log-rewritten", {"error": str(error)}, now)
         except OSError as error:
@@ -96,9 +96,9 @@ class DailyHead:
     async def check_key(self) -> None:
         """At the start of a worker: tells of the roots, and raises the alarm at once where there is no key to sign with."""
         try:
-            ring, now = await asyncio.to_thread(Keyring.open, self._keys), self._clock()
+            ring, now = await asyncio.to_thread(LogKeys.open, self._keys), self._clock()
             await asyncio.to_thread(publish_roots, ring, self._outlets.folder, self._outlets.roots(), now)
-        except KeyringError as error:
+        except LogKeysError as error:
             log.error("head.no_key", error=str(error))  # noqa: TRY400
             with contextlib.suppress(SQLAlchemyError):  # the day's head raises it again
                 await self._alarm("no-seal-key", {"error": str(error)}, self._clock())
@@ -112,71 +112,70 @@ class DailyHead:
         await self._database.transact(lambda session: put_alarm_once(session, kind, None, detail, now))
 
 
-async def publish(database: Database, keyring: Keyring, outlets: Outlets, now: datetime) -> Kept:
+async def publish(database: Database, keys: LogKeys, outlets: Destinations, now: datetime) -> SignedHead:
     """Signs the log as it stands and puts the head outside; the one of this second if there is one already.
 
-    A log that has not grown gets a head too: it says that nothing was added. Raises UnfitError, KeyringError.
+    A log that has not grown gets a head too: it says that nothing was added. Raises LogAlteredError, LogKeysError.
     """
     async with database.read() as session:
         leaves = await session.run_sync(merkle_log.bare_leaves)
         known = await session.run_sync(merkle_log.heads)
     # Never before an earlier head, nor before its key: a clock may have been set back.
-    at = max([now.replace(microsecond=0), *(each.at for each in known[-1:]), *filter(None, [keyring.since])])
-    tree, trust = Tree(leaf.leaf for leaf in leaves), Trust(keyring.first_vkey, keyring.rotations)
-    _must_hold(finding for each in known for finding in check_head(name_of(each), each.note, tree, trust))
+    at = max([now.replace(microsecond=0), *(each.at for each in known[-1:]), *filter(None, [keys.since])])
+    tree = Tree(leaf.leaf for leaf in leaves)
+    _must_hold(finding for each in known for finding in check_head(name_of(each), each.note, tree, keys))
     # One that was signed, but not put outside before the process was killed.
-    await asyncio.to_thread(_export, keyring, known, outlets.folder)
-    await asyncio.to_thread(publish_roots, keyring, outlets.folder, outlets.roots(), at)
-    roots = await asyncio.to_thread(statements, outlets.folder, trust)
-    outside = await asyncio.to_thread(published, outlets.folder)
-    _must_hold(check_log(leaves, [each.note for each in known], outside, trust))
-    head = Head(keyring.name, len(tree), tree.root(), at)
+    await asyncio.to_thread(_export, keys, known, outlets.folder)
+    await asyncio.to_thread(publish_roots, keys, outlets.folder, outlets.roots(), at)
+    roots = await asyncio.to_thread(statements, outlets.folder, keys)
+    outside = await asyncio.to_thread(published_heads, outlets.folder)
+    _must_hold(check_log(leaves, [each.note for each in known], outside, keys))
+    head = TreeHead(keys.name, len(tree), tree.root(), at)
     for each in known:
         if (each.size, each.at) == (head.size, head.at):
             return each
-    kept = Kept(head.size, head.at, head.root, keyring.sign(head))
+    kept = SignedHead(head.size, head.at, head.root, keys.sign(head))
     await database.transact(lambda session: _keep(session, head, kept, roots, outlets.recipients, now))
-    await asyncio.to_thread(_export, keyring, [kept], outlets.folder)
+    await asyncio.to_thread(_export, keys, [kept], outlets.folder)
     log.info("head.published", size=kept.size, root=kept.root.hex())
     return kept
 
 
 def _must_hold(findings: Iterable[Finding]) -> None:
     if found := list(findings):
-        raise UnfitError("; ".join(map(str, found[:_TOLD])))
+        raise LogAlteredError("; ".join(map(str, found[:_TOLD])))
 
 
 def _keep(
-    session: Session, head: Head, kept: Kept, roots: Sequence[str], recipients: Sequence[str], now: datetime
+    session: Session, head: TreeHead, kept: SignedHead, roots: Sequence[str], recipients: Sequence[str], now: datetime
 ) -> None:
-    merkle_log.keep_head(session, head, kept.note)
+    merkle_log.add_head(session, head, kept.note)
     facts = {"size": kept.size, "root": kept.root.hex(), "at": format_time(kept.at), "note": kept.note, "roots": roots}
     outbox.tell(session, recipients, TEMPLATE, kept.size, facts, now)
 
 
-def _export(keyring: Keyring, heads: Sequence[Kept], folder: Path) -> None:
+def _export(keys: LogKeys, heads: Sequence[SignedHead], folder: Path) -> None:
     """Puts the public side of the keys and these heads into the folder, as far as they are not there.
 
-    UnfitError where something else lies in their place.
+    LogAlteredError where something else lies in their place.
     """
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    _put_same(folder / FIRST, f"{keyring.first_vkey}\n")
-    for number, rotation in enumerate(keyring.rotations, 1):
+    _put_same(folder / FIRST, f"{keys.first_vkey}\n")
+    for number, rotation in enumerate(keys.rotations, 1):
         (folder / ROTATIONS).mkdir(mode=0o755, exist_ok=True)
         _put_same(folder / ROTATIONS / f"{number:04}.txt", rotation.text)
-    trust = Trust(keyring.first_vkey, keyring.rotations)
     for head in heads:
         name = name_of(head)
         _put_same(folder / f"{name}.txt", head.note)
         if not (folder / f"{name}.html").exists():
             try:
-                sheet = page(head.note, str(trust.key_at(head.at)), str(keyring.first_vkey))
+                sheet = page(head.note, str(keys.key_at(head.at)), str(keys.first_vkey))
             except NoteError as error:
-                raise UnfitError(f"head {name}: {error}") from None
+                raise LogAlteredError(f"head {name}: {error}") from None
             put_new(folder / f"{name}.html", sheet.encode())
 
 
-def name_of(head: Kept) -> str:
+def name_of(head: SignedHead) -> str:
     """The name of its files, such as ``1204-20261124T160500Z``."""
     return f"{head.size}-{head.at:%Y%m%dT%H%M%SZ}"
 
@@ -185,4 +184,4 @@ def _put_same(path: Path, text: str) -> None:
     if not path.exists():
         put_new(path, text.encode())
     if path.read_bytes() != text.encode():
-        raise UnfitError(f"{path.name} in {path.parent} is not the one that was published")
+        raise LogAlteredError(f"{path.name} in {path.parent} is not the one that was published")

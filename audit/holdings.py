@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
 from audit.archive import Archive, ArchiveError
-from audit.case import Case, Leaf, Rows
-from audit.merkle import HASH_BYTES
+from audit.case import ArchivedCase, Leaf, Rows
+from audit.log import bare_leaves, digest_in, leaf_from
 from db.engine import Database
 from db.tables import ArchiveRow, ErasureRow, EventRow, IssueRow, ReceiptRow, SealRow
 
@@ -30,11 +30,11 @@ class Holdings:
         self.archive: Final = archive
         self._rows = rows
 
-    async def cases(self, issues: Sequence[str]) -> list[Case]:
+    async def cases(self, issues: Sequence[str]) -> list[ArchivedCase]:
         """A case for each id, in order. Raises UnknownError for one of which nothing is held."""
         return [await self.case(issue) for issue in issues]
 
-    async def case(self, issue: str) -> Case:
+    async def case(self, issue: str) -> ArchivedCase:
         """Everything that is held of the issue, whether or not it fits together."""
         unread: list[str] = []
         async with self.database.read() as session:
@@ -51,7 +51,7 @@ class Holdings:
             kept = await self.archive.get_seal(issue)
         except ArchiveError as error:
             unread.append(str(error))
-        return Case(issue, tuple(histories), leaf, rows, kept, tuple(unread), erased is not None)
+        return ArchivedCase(issue, tuple(histories), leaf, rows, kept, tuple(unread), erased is not None)
 
     async def _histories(self, runs: Sequence[ArchiveRow], unread: list[str]) -> list[bytes]:
         histories: list[bytes] = []
@@ -87,14 +87,11 @@ class Holdings:
     async def leaves(self, most: int | None = None) -> list[Leaf]:
         """Every leaf in order of position, or so many of them, without salt and record: what a tree is made of."""
         async with self.database.read() as session:
-            rows = await session.execute(select(SealRow.position, SealRow.leaf).order_by(SealRow.position).limit(most))
-            return [Leaf(position, digest_in(leaf), None, None) for position, leaf in rows]
+            return await session.run_sync(bare_leaves, most)
 
     async def _leaf(self, session: AsyncSession, issue: str) -> Leaf | None:
         row = await session.scalar(select(SealRow).where(SealRow.issue == issue))
-        if row is None:
-            return None
-        return Leaf(row.position, digest_in(row.leaf), None if row.salt is None else digest_in(row.salt), row.record)
+        return None if row is None else leaf_from(row, digest_in)
 
     async def _rows_of(self, session: AsyncSession, issue: str) -> Rows:
         row = await session.scalar(select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state)))
@@ -119,21 +116,6 @@ async def _read(what: str, work: Awaitable[T], unread: list[str]) -> T | None:
     except ValueError as error:
         unread.append(f"{what} in SQL cannot be read: {str(error)[:200]}")
         return None
-
-
-def leaf_from(row: SealRow) -> Leaf:
-    """The leaf that a row holds. ValueError if it is no hexadecimal text."""
-    salt = bytes.fromhex(row.salt) if row.salt is not None else None
-    return Leaf(row.position, bytes.fromhex(row.leaf), salt, row.record)
-
-
-def digest_in(text: str) -> bytes:
-    """The bytes of a hexadecimal text; what somebody wrote in place of one becomes zeros, which fit nothing."""
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    return found if len(found) == HASH_BYTES else bytes(HASH_BYTES)
 
 
 def _runs(issue: str) -> Select[ArchiveRow]:

@@ -11,17 +11,17 @@ from sqlalchemy.orm import undefer
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from audit.history import Derived, HistoryError, derive, issues_of, runs_of
+from audit.refold import Refolded, RefoldError
+from audit.replay import replay, why_unreplayable
+from audit.runs import LostRunError, WorkflowRun, fold_runs, issues_of, runs_of
 from db import queries
 from db.engine import Database
 from db.tables import AlarmRow, EventRow, IssueRow, NoticeRow, OutboxRow
 from domain.clocks import next_deadline, wake_after
 from domain.events import Escalated, Event, event_digest, load_event
-from domain.evolve import evolve
 from domain.issue import Issue, dump_issue
-from domain.policy import Policy
-from domain.wire import load
-from domain.worktime import YearCalendar
+from domain.rules import evolve
+from security.namespace import NamespaceError
 from workflows.contract import PREFIX
 
 QUERY_TIMEOUT: Final = timedelta(seconds=10)
@@ -50,7 +50,7 @@ class Violation:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredIssue:
     """What SQL holds of one issue."""
 
     version: int
@@ -81,12 +81,14 @@ async def check(
     async for issue in issues_of(client):
         known.add(issue)
         try:
-            derived = await derive(issue, await runs_of(client, issue))
-        except HistoryError as error:
-            found.append(Violation("I9", issue, f"the history does not replay: {error}"))
+            runs = await runs_of(client, issue)
+            folded = fold_runs(issue, runs)
+        except (LostRunError, NamespaceError, RefoldError) as error:
+            found.append(Violation("I9", issue, f"the history cannot be folded: {error}"))
             continue
-        found += check_events(issue, [load_event(event) for event in derived.events], expected[issue], bound)
-        found += await _check_stored(database, derived)
+        found += await _check_replay(issue, runs)
+        found += check_events(issue, [] if folded is None else folded.events, expected[issue], bound)
+        found += await _check_stored(database, issue, folded)
         if workflow:
             found += await _check_snapshot(client, database, issue, now, bound)
     found += [Violation("I1", issue, "acknowledged, and unknown to Temporal") for issue in expected.keys() - known]
@@ -123,23 +125,36 @@ def check_events(issue: str, events: Sequence[Event], acknowledged: set[str], bo
     return found
 
 
-async def _stored(database: Database, issue: str) -> Stored | None:
+async def _stored(database: Database, issue: str) -> StoredIssue | None:
     async with database.read() as session:
         row = await session.scalar(select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state)))
         if row is None:
             return None
         bodies = await session.scalars(select(EventRow.body).where(EventRow.issue == issue).order_by(EventRow.seq))
-        return Stored(row.version, row.state, list(bodies))
+        return StoredIssue(row.version, row.state, list(bodies))
 
 
-async def _check_stored(database: Database, derived: Derived) -> list[Violation]:
-    """I3 and I4: what SQL holds is what the history leads to, and its state is the fold of its events."""
-    issue = derived.issue
+async def _check_replay(issue: str, runs: Sequence[WorkflowRun]) -> list[Violation]:
+    """I9: the workflow's code of today gives the commands that the history holds."""
+    found = [
+        Violation("I9", issue, f"run {n} cannot be replayed: {reason}")
+        for n, run in enumerate(runs)
+        if (reason := why_unreplayable(run.events)) is not None
+    ]
+    if not found:
+        async for replayed in replay((issue, n, run.events) for n, run in enumerate(runs)):
+            found += [Violation("I9", issue, f"the history does not replay: {each}") for each in replayed.findings]
+    return found
+
+
+async def _check_stored(database: Database, issue: str, folded: Refolded | None) -> list[Violation]:
+    """I3 and I4: SQL holds the events that the history leads to, and a state that is the fold of its events."""
     stored = await _stored(database, issue)
+    expected = [] if folded is None else folded.written
     if stored is None:
-        return [Violation("I4", issue, "unknown to SQL")] if derived.events else []
+        return [Violation("I4", issue, "unknown to SQL")] if expected else []
     found: list[Violation] = []
-    ours, theirs = ([event_digest(event) for event in events] for events in (derived.events, stored.events))
+    ours, theirs = [each.digest for each in expected], [event_digest(event) for event in stored.events]
     shared = min(len(ours), len(theirs))
     if ours[:shared] != theirs[:shared]:
         first = next(n for n in range(shared) if ours[n] != theirs[n])
@@ -148,20 +163,13 @@ async def _check_stored(database: Database, derived: Derived) -> list[Violation]
         found.append(Violation("I4", issue, f"SQL holds {len(theirs)} of {len(ours)} events"))
     if stored.version != len(theirs):
         found.append(Violation("I3", issue, f"the row is at version {stored.version}, with {len(theirs)} events"))
-    folded = _fold(derived, stored.events)
-    if folded is not None and dump_issue(folded) != stored.state:
-        found.append(Violation("I4", issue, "the state in SQL is not the fold of its events"))
+    if folded is not None:
+        state = Issue.new(issue, folded.policy, folded.calendars, folded.rules_version)
+        for event in stored.events:
+            state = evolve(state, load_event(event))
+        if dump_issue(state) != stored.state:
+            found.append(Violation("I4", issue, "the state in SQL is not the fold of its events"))
     return found
-
-
-def _fold(derived: Derived, events: Iterable[Mapping[str, Any]]) -> Issue | None:
-    if derived.policy is None or derived.calendars is None:
-        return None
-    calendars = [load(YearCalendar, each) for each in derived.calendars]
-    state = Issue.new(derived.issue, load(Policy, derived.policy), calendars)
-    for event in events:
-        state = evolve(state, load_event(event))
-    return state
 
 
 async def _check_snapshot(

@@ -87,7 +87,7 @@ class Signature:
 
 
 @dataclass(frozen=True)
-class Signer:
+class NoteSigner:
     """A private key under its name; it is in no `repr`, and nothing here writes it down."""
 
     name: str
@@ -102,7 +102,7 @@ class Signer:
 
 
 @dataclass(frozen=True)
-class Head:
+class TreeHead:
     """What the log was at a moment: so many issues, under this root."""
 
     origin: str
@@ -116,14 +116,14 @@ class Head:
         return f"{self.origin}\n{self.size}\n{root}\ntime {format_time(self.at)}\n"
 
 
-def sign(head: Head, signers: Iterable[Signer]) -> str:
+def sign(head: TreeHead, signers: Iterable[NoteSigner]) -> str:
     """The head as a note. Raises NoteError for one that `parse` would not take."""
     note = sign_text(head.text, signers)
     parse(note)
     return note
 
 
-def parse(note: str) -> tuple[Head, list[Signature]]:
+def parse(note: str) -> tuple[TreeHead, list[Signature]]:
     """The head and the signatures of a note, which are *not* checked here. Raises NoteError."""
     text, signatures = split(note)
     lines = text.removesuffix("\n").split("\n")
@@ -139,10 +139,10 @@ def parse(note: str) -> tuple[Head, list[Signature]]:
     decoded = _decode(root, "line 3")
     if len(decoded) != HASH_BYTES:
         raise NoteError(f"line 3: a root has {HASH_BYTES} bytes, not {len(decoded)}")
-    return Head(origin, int(size), decoded, parse_time_line(time, "line 4")), signatures
+    return TreeHead(origin, int(size), decoded, parse_time_line(time, "line 4")), signatures
 
 
-def sign_text(text: str, signers: Iterable[Signer]) -> str:
+def sign_text(text: str, signers: Iterable[NoteSigner]) -> str:
     """Any text as a note."""
     return text + "\n" + "".join(f"{signer.sign(text)}\n" for signer in signers)
 

@@ -49,7 +49,7 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Look:
+class ReconcileResult:
     """What came of one look: the jobs that it asked for, and the alarms that it raised."""
 
     asked: int
@@ -73,7 +73,7 @@ class _Waiting:
 
 
 @dataclass
-class _Found:
+class _Discrepancies:
     alarms: list[_Alarm] = field(default_factory=list[_Alarm])
     waiting: list[_Waiting] = field(default_factory=list[_Waiting])
 
@@ -97,10 +97,10 @@ class Reconciler:
         look = await self.look(truncate(self._clock()))
         log.info("reconciled", asked=look.asked, raised=look.raised)
 
-    async def look(self, now: datetime) -> Look:
+    async def look(self, now: datetime) -> ReconcileResult:
         """One look. Raises RPCError or SQLAlchemyError; the next one makes up for it."""
         retention = await self._retention()
-        found, since = _Found(), self._since(now, retention)
+        found, since = _Discrepancies(), self._since(now, retention)
         await self._look_at_ended(found, since, now - LAG)
         await self._look_at_running(found, now - LAG)
         await self._look_at_unsealed(found, now - retention, now - BOUND)
@@ -123,7 +123,7 @@ class Reconciler:
         )
         return described.config.workflow_execution_retention_ttl.ToTimedelta()
 
-    async def _look_at_ended(self, found: _Found, since: datetime, until: datetime) -> None:
+    async def _look_at_ended(self, found: _Discrepancies, since: datetime, until: datetime) -> None:
         """Runs that are not archived, also of issues that go on in another run; and those that did not end by themselves."""
         closed = f"CloseTime >= '{format_time(since)}' AND CloseTime <= '{format_time(until)}'"
         ended = [each async for each in self._client.list_workflows(f"{_ISSUES} AND {closed}")]
@@ -156,7 +156,7 @@ class Reconciler:
         result: Any = await handle.result(follow_runs=False)
         return isinstance(result, dict) and "forged" in result
 
-    async def _look_at_running(self, found: _Found, until: datetime) -> None:
+    async def _look_at_running(self, found: _Discrepancies, until: datetime) -> None:
         """Open issues that Temporal does not know, and closed ones that run again."""
         async with self._database.read() as session:
             query = select(IssueRow.id).where(IssueRow.closed_at.is_(None), IssueRow.opened_at < until)
@@ -175,7 +175,7 @@ class Reconciler:
             if await was_reset(self._client, issue, described.run_id):
                 found.alarm("reset-from-outside", issue, run=described.run_id)
 
-    async def _look_at_unsealed(self, found: _Found, since: datetime, until: datetime) -> None:
+    async def _look_at_unsealed(self, found: _Discrepancies, since: datetime, until: datetime) -> None:
         """Issues on record as closed without a leaf in the log; what Temporal has forgotten is beyond help."""
         closed = (EventRow.kind == "closed", EventRow.at >= since, EventRow.at < until)
         unsealed = ~exists().where(SealRow.issue == EventRow.issue)
@@ -240,7 +240,7 @@ def _backlog(waiting: Sequence[_Waiting], now: datetime, retention: timedelta) -
     return alarms
 
 
-def _put(session: Session, found: _Found, now: datetime) -> Look:
+def _put(session: Session, found: _Discrepancies, now: datetime) -> ReconcileResult:
     """Asks for the oldest first. An issue without a row cannot be asked for: the read model has to be rebuilt first."""
     wanted = list(dict.fromkeys(each.issue for each in sorted(found.waiting)))
     known = {
@@ -254,7 +254,7 @@ def _put(session: Session, found: _Found, now: datetime) -> Look:
             break
         asked += issue in known and outbox.request(session, issue, "archive", now)
     told = [put_alarm_once(session, each.kind, each.issue, each.detail, now, ever=each.ever) for each in found.alarms]
-    return Look(asked, sum(told))
+    return ReconcileResult(asked, sum(told))
 
 
 def _issue_of(execution: WorkflowExecution) -> str:

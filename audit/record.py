@@ -39,7 +39,7 @@ class SealedRun:
 
 
 @dataclass(frozen=True)
-class Code:
+class CodeVersions:
     """What replayed it: Jiesu's version, the digest of its lock file (None where there is none), SDK and Python."""
 
     version: str
@@ -49,15 +49,15 @@ class Code:
 
 
 @cache
-def code_here() -> Code:
+def code_versions() -> CodeVersions:
     """That of this process."""
     lock = next((hashlib.sha256(file.read_bytes()).hexdigest() for file in _LOCKS if file.is_file()), None)
     version, sdk = (importlib.metadata.version(name) for name in ("jiesu", "temporalio"))
-    return Code(version, lock, sdk, platform.python_version())
+    return CodeVersions(version, lock, sdk, platform.python_version())
 
 
 def build(
-    runs: Sequence[SealedRun], folded: Refolded | None, verdict: Verdict, code: Code, now: datetime
+    runs: Sequence[SealedRun], folded: Refolded | None, verdict: Verdict, code: CodeVersions, now: datetime
 ) -> dict[str, Any]:
     """The record of an issue; without `folded`, for a history that cannot be folded, what follows from it is null."""
     head: dict[str, Any] = {"format": FORMAT, "issue": verdict.issue, "archived_at": format_time(now)}

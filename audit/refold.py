@@ -19,10 +19,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionSignaledEventAttributes
 from temporalio.converter import PayloadConverter
 
-from domain.advance import RULES, advance
+from audit.timeline import states
+from domain.advance import advance
 from domain.commands import Command, Report
 from domain.events import Event, dump_event
-from domain.evolve import evolve
 from domain.issue import Issue, dump_issue
 from domain.pins import read_calendars, read_policy
 from domain.policy import Policy
@@ -66,7 +66,7 @@ class RefoldError(ValueError):
 
 
 @dataclass(frozen=True)
-class Taken:
+class DeliveredCommand:
     """A command as it was taken from the history: from event `event_id` of run `run`, which the server wrote at `at`."""
 
     run: int
@@ -76,7 +76,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Written:
+class SerializedEvent:
     """An event in its plain form, the canonical bytes of that, and the digest by which the record knows it."""
 
     plain: dict[str, Any]
@@ -84,10 +84,19 @@ class Written:
     digest: str
 
     @classmethod
-    def of(cls, event: Event) -> "Written":
+    def of(cls, event: Event) -> "SerializedEvent":
         plain = dump_event(event)
         text = canonical(plain)
         return cls(plain, text, hashlib.sha256(text).hexdigest()[:32])  # as `event_digest`, which would write it again
+
+
+@dataclass(frozen=True)
+class Task:
+    """A completed workflow task: `event` started it; `signals` arrived, and timers fired (`woken`), before it completed."""
+
+    event: HistoryEvent
+    signals: Sequence[HistoryEvent]
+    woken: bool
 
 
 @dataclass(frozen=True)
@@ -100,13 +109,13 @@ class Turn:
     run: int
     event_id: int
     now: datetime
-    inbox: tuple[Taken, ...]
+    inbox: tuple[DeliveredCommand, ...]
     events: tuple[Event, ...]
 
     @cached_property
-    def written(self) -> tuple[Written, ...]:
+    def written(self) -> tuple[SerializedEvent, ...]:
         """The events as they are stored: several steps compare them, and each is written once."""
-        return tuple(map(Written.of, self.events))
+        return tuple(map(SerializedEvent.of, self.events))
 
 
 @dataclass
@@ -132,21 +141,18 @@ class Refolded:
         return [event for turn in self.turns for event in turn.events]
 
     @property
-    def written(self) -> list[Written]:
+    def written(self) -> list[SerializedEvent]:
         """Each event as it is stored."""
         return [written for turn in self.turns for written in turn.written]
 
     @property
-    def commands(self) -> list[Taken]:
+    def commands(self) -> list[DeliveredCommand]:
         """Every command in the order in which it was folded."""
         return [taken for turn in self.turns for taken in turn.inbox]
 
     def states(self) -> Iterator[tuple[Event, Issue]]:
         """Each event with the state after it."""
-        state = Issue.new(self.issue, self.policy, self.calendars, self.rules_version)
-        for event in self.events:
-            state = evolve(state, event)
-            yield event, state
+        return states(Issue.new(self.issue, self.policy, self.calendars, self.rules_version), self.events)
 
 
 def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
@@ -166,7 +172,9 @@ def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
                 folded.root = report[0].command.body.root
         except Exception as error:
             raise RefoldError(f"run {number}, event 1: {type(error).__name__}: {error}") from error
-        _fold_run(folded, number, events, report)
+        for n, task in enumerate(tasks(events)):
+            if n == 0 or task.signals or task.woken:
+                _turn(folded, number, task, () if n else report)
     if folded is None:
         raise RefoldError("there is no run")
     if folded.issue != issue:
@@ -193,8 +201,6 @@ def _begin(start: Start) -> Refolded:
     policy, calendars = read_policy(start.policy), read_calendars(start.calendars)
     if start.state is not None:
         raise ValueError("the first run is not that of a new issue: earlier ones are missing")
-    if start.rules_version not in RULES:
-        raise ValueError(f"this version has no rules {start.rules_version}: a newer one began this issue")
     state = Issue.new(start.issue, policy, calendars, start.rules_version)
     return Refolded(start.issue, policy, calendars, start.rules_version, state)
 
@@ -204,15 +210,16 @@ def _continued(state: Issue) -> Start:
     return Start(state.id, dump(state.policy), dump(state.calendars), state.rules_version, state=dump_issue(state))
 
 
-def _report(folded: Refolded, run: int, started: HistoryEvent, start: Start) -> tuple[Taken, ...]:
+def _report(folded: Refolded, run: int, started: HistoryEvent, start: Start) -> tuple[DeliveredCommand, ...]:
     command = report_of(start, folded.policy, folded.calendars)
-    return () if command is None else (Taken(run, started.event_id, moment(started), command),)
+    return () if command is None else (DeliveredCommand(run, started.event_id, moment(started), command),)
 
 
-def _fold_run(folded: Refolded, run: int, events: Sequence[HistoryEvent], report: tuple[Taken, ...]) -> None:
+def tasks(events: Sequence[HistoryEvent]) -> Iterator[Task]:
+    """The completed workflow tasks of one run, in order, each with what arrived since the one before it."""
     signals: list[HistoryEvent] = []
-    task: HistoryEvent | None = None
-    begun = woken = commanded = False
+    started: HistoryEvent | None = None
+    woken = commanded = False
     for event, after in pairwise((*events, None)):
         assert event is not None
         kind = event.event_type
@@ -221,36 +228,38 @@ def _fold_run(folded: Refolded, run: int, events: Sequence[HistoryEvent], report
         elif kind == _FIRED:
             woken = True
         elif kind == _TASK_STARTED:
-            task = event
-        elif kind == _TASK_COMPLETED and task is not None:
-            gains_time = after is not None and after.event_type == _TASK_SCHEDULED
-            if gains_time and not commanded:
-                # Completed only because a local activity took long: a replay takes it as one with the task after it
-                # unless commands came before, and so does a worker that takes over between the two.
-                continue
-            if signals or woken or not begun:
-                _turn(folded, run, task, signals, () if begun else report)
-            signals, woken, begun, task, commanded = [], False, True, None, False
+            started = event
         elif kind in _COMMANDS:
             commanded = True
+        elif kind == _TASK_COMPLETED and started is not None and not _is_heartbeat(after, commanded):
+            yield Task(started, signals, woken)
+            signals, started, woken, commanded = [], None, False, False
 
 
-def _turn(
-    folded: Refolded, run: int, task: HistoryEvent, signals: Sequence[HistoryEvent], report: tuple[Taken, ...]
-) -> None:
+def _is_heartbeat(after: HistoryEvent | None, commanded: bool) -> bool:
+    """Whether a task was completed only to gain time for a slow local activity; the task after it then continues it.
+
+    The server schedules the next task at once. A replay, and a worker that takes over between the two, handles both
+    as one task, unless the workflow gave commands before (`commanded`).
+    """
+    return not commanded and after is not None and after.event_type == _TASK_SCHEDULED
+
+
+def _turn(folded: Refolded, run: int, task: Task, report: tuple[DeliveredCommand, ...]) -> None:
+    """Folds what arrived for one workflow task, as the workflow did."""
     try:
-        now = _workflow_time(task)
-        inbox = (*report, *(_taken(folded, run, signal, now) for signal in signals))
+        now = _workflow_time(task.event)
+        inbox = (*report, *(_taken(folded, run, signal, now) for signal in task.signals))
         folded.state, happened = advance(folded.state, [taken.command for taken in inbox], now)
     except Exception as error:
-        raise RefoldError(f"run {run}, event {task.event_id}: {type(error).__name__}: {error}") from error
-    folded.turns.append(Turn(run, task.event_id, now, inbox, tuple(happened)))
+        raise RefoldError(f"run {run}, event {task.event.event_id}: {type(error).__name__}: {error}") from error
+    folded.turns.append(Turn(run, task.event.event_id, now, inbox, tuple(happened)))
 
 
-def _taken(folded: Refolded, run: int, signal: HistoryEvent, now: datetime) -> Taken:
+def _taken(folded: Refolded, run: int, signal: HistoryEvent, now: datetime) -> DeliveredCommand:
     said: WorkflowExecutionSignaledEventAttributes = signal.workflow_execution_signaled_event_attributes
     command = command_of(said.signal_name, said.input.payloads, now, _read, folded.issue, folded.root)
-    return Taken(run, signal.event_id, moment(signal), command)
+    return DeliveredCommand(run, signal.event_id, moment(signal), command)
 
 
 def _workflow_time(task: HistoryEvent) -> datetime:

@@ -1,5 +1,5 @@
 """The roots under which commands are signed, told by the key of the log and put outside: an issue that names another one
-was not begun by the API, nor was one without a root that was begun after the first root was told.
+was not begun by the API.
 """
 
 import re
@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from audit.case import Finding, Verdict
-from audit.keyring import Keyring
-from audit.log_check import Trust
+from audit.log_keys import LogKeys, TrustedKeys
 from audit.notes import NoteError, parse_time_line, sign_text, signed_by, split
-from domain.wire import format_time, parse_time
+from domain.wire import format_time
 from runtime.files import put_new
 
 FOLDER: Final = "roots"
 _NAME: Final = re.compile(r"[0-9A-Za-z_-]{43}")
 
 
-def publish_roots(keyring: Keyring, folder: Path, roots: Iterable[str], now: datetime) -> None:
+def publish_roots(keyring: LogKeys, folder: Path, roots: Iterable[str], now: datetime) -> None:
     """Puts a statement for each root into the folder of the heads, unless there is one. Raises KeyringError, OSError."""
     signer, at = keyring.signer, max(filter(None, [now, keyring.since]))  # never before its key
     for root in roots:
@@ -31,13 +30,13 @@ def publish_roots(keyring: Keyring, folder: Path, roots: Iterable[str], now: dat
         put_new(path, sign_text(f"{keyring.name}\nroot {root}\ntime {format_time(at)}\n", [signer]).encode())
 
 
-def statements(folder: Path, trust: Trust) -> list[str]:
+def statements(folder: Path, trust: TrustedKeys) -> list[str]:
     """What was told of roots there, as it was signed, for those who keep it elsewhere. Raises OSError."""
     told, _ = read_roots(folder, trust)
     return [(folder / FOLDER / f"{root}.txt").read_text("utf-8") for root in told]
 
 
-def read_roots(folder: Path, trust: Trust | None) -> tuple[Mapping[str, datetime], list[Finding]]:
+def read_roots(folder: Path, trust: TrustedKeys | None) -> tuple[Mapping[str, datetime], list[Finding]]:
     """The roots that were told, and since when, with whatever is wrong with what lies there."""
     told: dict[str, datetime] = {}
     found: list[Finding] = []
@@ -52,21 +51,15 @@ def read_roots(folder: Path, trust: Trust | None) -> tuple[Mapping[str, datetime
     return told, found
 
 
-def judged(verdict: Verdict, told: Mapping[str, datetime] | None) -> Verdict:
+def check_root(verdict: Verdict, told: Mapping[str, datetime] | None) -> Verdict:
     """The verdict with what follows from the root that the issue names; as it is where nothing is known (None) of roots."""
-    if told is None or verdict.begun_at is None or not (told or verdict.root):
+    if told is None or not verdict.root or verdict.root in told:
         return verdict
-    first = min(told.values(), default=None)
-    if verdict.root and verdict.root not in told:
-        what = f"it was begun under root {verdict.root}, which nobody has told of"
-    elif not verdict.root and first is not None and parse_time(verdict.begun_at) >= first:
-        what = f"it was begun without a signature, after the first root was told at {format_time(first)}"
-    else:
-        return verdict
+    what = f"it was begun under root {verdict.root}, which nobody has told of"
     return replace(verdict, findings=(*verdict.findings, Finding("head", verdict.issue, "report", what)))
 
 
-def _read(note: str, trust: Trust | None) -> tuple[str, datetime]:
+def _read(note: str, trust: TrustedKeys | None) -> tuple[str, datetime]:
     text, signatures = split(note)
     lines = text.removesuffix("\n").split("\n")
     if len(lines) != 3 or not lines[1].startswith("root ") or not _NAME.fullmatch(lines[1][5:]):

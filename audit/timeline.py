@@ -1,12 +1,13 @@
 """An issue as it was at a moment: its state, who was responsible, what was due."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from domain.clocks import next_deadline, next_step
 from domain.events import Event, dump_event
+from domain.evolve import evolve
 from domain.issue import Issue, lead_org
 from domain.minutes import holder
 from domain.wire import dump, format_time
@@ -17,36 +18,44 @@ class MomentError(ValueError):
 
 
 @dataclass(frozen=True)
-class View:
+class PastState:
     """An issue after an event, which is the last one up to the moment that was asked for."""
 
     event: Event
     state: Issue
 
 
-def at_event(states: Iterable[tuple[Event, Issue]], seq: int) -> View:
+def states(start: Issue, events: Iterable[Event]) -> Iterator[tuple[Event, Issue]]:
+    """Each event with the state after it; `start` is the issue before its first event."""
+    state = start
+    for event in events:
+        state = evolve(state, event)
+        yield event, state
+
+
+def at_event(states: Iterable[tuple[Event, Issue]], seq: int) -> PastState:
     """As it was after event `seq`. Raises MomentError."""
     last = 0
     for event, state in states:
         if event.seq == seq:
-            return View(event, state)
+            return PastState(event, state)
         last = event.seq
     raise MomentError(f"there is no event {seq}: the last one is {last}")
 
 
-def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> View:
+def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> PastState:
     """As it was known at the moment: what the clock caused is known from its record on. Raises MomentError."""
-    found: View | None = None
+    found: PastState | None = None
     for event, state in states:
         if (event.recorded_at or event.at) > moment:
             break
-        found = View(event, state)
+        found = PastState(event, state)
     if found is None:
         raise MomentError(f"nothing was known of it yet at {format_time(moment)}")
     return found
 
 
-def shown(view: View) -> dict[str, Any]:
+def shown(view: PastState) -> dict[str, Any]:
     """``{event, state, responsible, due, running}`` as plain values, for people and programs."""
     issue = view.state
     step, deadline, held = next_step(issue), next_deadline(issue), holder(issue)

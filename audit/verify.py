@@ -15,13 +15,13 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from audit.archive import ArchiveError, parse_history
-from audit.case import Case, Finding, Leaf, Rows, Runs, Step, Verdict
-from audit.commands import replay, unfit
-from audit.merges import ordered
+from audit.case import ArchivedCase, Finding, Leaf, Rows, Runs, Step, Verdict
+from audit.merges import ordered_merge
 from audit.merkle import commitment, leaf_hash
 from audit.record import facts
-from audit.recorded import check_recorded
-from audit.refold import Refolded, RefoldError, Written, moment, refold
+from audit.refold import Refolded, RefoldError, SerializedEvent, moment, refold
+from audit.replay import replay, why_unreplayable
+from audit.stored_batches import check_stored_batches
 from audit.times import check_times
 from db.rows import UNSEEN, columns, first_columns, words
 from domain.events import event_digest
@@ -32,7 +32,7 @@ _COMPLETED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
 ENDLESS: Final = "the history ends here, without an end"
 
 
-async def verify(cases: Sequence[Case], *, commands: bool = True) -> list[Verdict]:
+async def verify(cases: Sequence[ArchivedCase], *, commands: bool = True) -> list[Verdict]:
     """The verdict on each case, in order; without `commands` by folding alone, which outlives every workflow code."""
     verdicts: list[Verdict] = []
     whole: list[tuple[int, int, Sequence[HistoryEvent]]] = []
@@ -41,7 +41,7 @@ async def verify(cases: Sequence[Case], *, commands: bool = True) -> list[Verdic
         reading = _Reading(case)
         verdict = reading.verdict()
         for number, events in enumerate(reading.runs if commands else ()):
-            if (reason := unfit(events)) is None:
+            if (reason := why_unreplayable(events)) is None:
                 whole.append((n, number, events))
             else:
                 finding = Finding("commands", case.issue, f"run {number}", f"it cannot be replayed: {reason}")
@@ -62,7 +62,7 @@ async def verify(cases: Sequence[Case], *, commands: bool = True) -> list[Verdic
 class _Reading:
     """One case, parsed and folded; whatever does not hold is noted on the way."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: ArchivedCase) -> None:
         self.case = case
         self.found: list[Finding] = []
         self.runs: Runs = []
@@ -90,7 +90,7 @@ class _Reading:
             count = len(written)
             for n in folded.carried:
                 self._note("fold", f"run {n}, event 1", f"it does not go on from what run {n - 1} had come to")
-            self._take("fold", check_recorded(folded, self.runs))
+            self._take("fold", check_stored_batches(folded, self.runs))
             self._take("time", check_times(folded, self.runs))
             self._check_outcome(folded)
             if case.leaf is not None and case.leaf.record is not None:
@@ -99,7 +99,7 @@ class _Reading:
             if case.rows is not None:
                 self._take("rows", check_rows(folded, [each.digest for each in written], case.rows))
         begun = None if folded is None or not self.runs else format_time(truncate(moment(self.runs[0][0])))
-        into = None if folded is None else ordered(folded)
+        into = None if folded is None else ordered_merge(folded)
         root = "" if folded is None else folded.root
         return Verdict(case.issue, len(self.runs), 0, count, tuple(self.found), self.erased, root, begun, into)
 
@@ -170,7 +170,7 @@ def _sealed_runs(record: Mapping[str, Any]) -> list[str]:
         return []
 
 
-def check_sealed_events(issue: str, record: Mapping[str, Any], written: Sequence[Written]) -> Iterator[Finding]:
+def check_sealed_events(issue: str, record: Mapping[str, Any], written: Sequence[SerializedEvent]) -> Iterator[Finding]:
     """Whether the history leads to the events that were sealed, and its replay held then."""
     sealed = record["events"]
     whole = b"[%b]" % b",".join(each.text for each in written)  # what `canonical` gives of the list
@@ -199,18 +199,12 @@ def check_leaf(issue: str, leaf: Leaf, kept: Mapping[str, Any] | None) -> Iterat
         yield Finding("seal", issue, where, "the leaf is not that of this record")
     if leaf.record.get("issue") != issue:
         yield Finding("seal", issue, where, f"the record is that of issue {leaf.record.get('issue')}")
-    here = plain_leaf(leaf)
+    here = leaf.seal()
     if kept is None:
         yield Finding("seal", issue, where, "the archive holds no seal of it")
     elif kept != here:
         names = sorted(name for name in here.keys() | kept.keys() if here.get(name) != kept.get(name))
         yield Finding("seal", issue, where, f"the seal in the archive is another one: {', '.join(names)}")
-
-
-def plain_leaf(leaf: Leaf) -> dict[str, Any]:
-    """``{position, leaf, salt, record}`` as it lies in the archive."""
-    salt = leaf.salt.hex() if leaf.salt is not None else None
-    return {"position": leaf.position, "leaf": leaf.leaf.hex(), "salt": salt, "record": leaf.record}
 
 
 def check_rows(folded: Refolded, digests: Sequence[str], rows: Rows) -> Iterator[Finding]:

@@ -75,7 +75,7 @@ def refusal(issue: Issue, command: c.Command) -> Refusal | None:
         return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
     if command.actor is None or not may_give(issue, command.actor, command.name):
         return Refusal("not-yours", f"{command.name} is not for this role and organisation to give here")
-    if issue.root and not holds(command.actor, command.grants or (), issue.place, command.at):
+    if not holds(command.actor, command.grants, issue.place, command.at):
         return Refusal("not-yours", "nobody had given this person the role in which the command was given")
     if (side := conflict(issue, command.actor, command.name)) is not None:
         did = f"conflict-of-interest: {command.actor.person} acted as {side} here and may not decide as {command.actor.role}"

@@ -67,7 +67,7 @@ class Attachments:
     def check(self, admitted: Admitted) -> None:
         """Raises Refused if the caller may not add a picture to the issue."""
         issue, actor, grants = admitted.issue, admitted.actor, admitted.grants
-        if not may_give(issue, actor, "comment") or (issue.root and not holds(actor, grants, issue.place, self._now())):
+        if not may_give(issue, actor, "comment") or not holds(actor, grants, issue.place, self._now()):
             raise Refused("not-yours", "only who may comment on the issue may add a picture")
         if issue.closed is not None:
             raise Refused("closed", f"the issue is closed as {issue.closed.kind}")

@@ -16,15 +16,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from audit.archive import ArchiveError
 from audit.bundle import BundleError
 from audit.case import Verdict
-from audit.desk import Desk, NotYetError, in_thread
 from audit.diff import Diff
 from audit.holdings import UnknownError
-from audit.log_check import UnlikeError
-from audit.mining.cases import Told
+from audit.log_check import LogMismatchError
 from audit.mining.ocel import write_ocel
+from audit.mining.traces import IssueTrace
 from audit.mining.xes import write_xes
 from audit.refold import RefoldError
 from audit.selection import Selection, SelectionError
+from audit.service import AuditService, NotYetError, in_thread
 from audit.timeline import MomentError
 from audit.whatif.study import Study
 from db.tables import IssueRow
@@ -50,7 +50,7 @@ class Auditing:
     Raises NotFound, Invalid and Unavailable.
     """
 
-    desk: Desk
+    desk: AuditService
     model: ReadModel
     access: AccessGuard
     policies: Mapping[str, Policy]
@@ -129,9 +129,9 @@ class Auditing:
         """A file of events for process mining in this folder; people appear under pseudonyms."""
         file = folder / f"issues.{form}"
 
-        def export(told: Iterator[Told]) -> None:
+        def export(traces: Iterator[IssueTrace]) -> None:
             with file.open("wb") as target:
-                _WRITERS[form](told, target, self.secret)
+                _WRITERS[form](traces, target, self.secret)
 
         _note(who, "mining", None, words)
         await self.access.export(who, "mining")
@@ -180,7 +180,7 @@ async def _answered(work: Awaitable[T]) -> T:
         raise Invalid(("at", str(error))) from None
     except (NotYetError, BundleError) as error:
         raise NotFound(str(error)) from None
-    except (ArchiveError, RefoldError, UnlikeError) as error:
+    except (ArchiveError, RefoldError, LogMismatchError) as error:
         log.warning("audit.archive_unreadable", error=str(error))
         raise Unavailable("the archive cannot be read: an operator must look") from None
     except (SQLAlchemyError, OSError) as error:

@@ -14,17 +14,16 @@ Plain = dict[str, Any]
 
 
 def plain_of(command: Command) -> Plain:
-    """The command as ``{id, at, actor, body, expected_version?, grants?}``."""
+    """The command as ``{id, at, actor, body, expected_version?, grants}``."""
     plain: Plain = {
         "id": command.id,
         "at": format_time(command.at),
         "actor": dump(command.actor),
         "body": dump(command.body),
+        "grants": dump(command.grants),
     }
     if command.expected_version is not None:
         plain["expected_version"] = command.expected_version
-    if command.grants is not None:
-        plain["grants"] = dump(command.grants)
     return plain
 
 

@@ -194,12 +194,11 @@ class Intake:
         It compares with the place that was resolved then: the compound's operator may have changed since.
         """
         report = _report(issue.number, issue.place, body, body.follows)
-        if issue.root:
-            try:
-                with sealing():
-                    report = await self._vault.seal_body(issue.id, command, report)
-            except (Erased, Unavailable):
-                return  # without the key the bodies cannot be compared
+        try:
+            with sealing():
+                report = await self._vault.seal_body(issue.id, command, report)
+        except (Erased, Unavailable):
+            return  # without the key the bodies cannot be compared
         receipt = issue.receipts.get(command)
         same = Command(command, issue.opened_at, None, report).digest
         if receipt is not None and (receipt.digest != same or body.compound != issue.place.compound):

@@ -65,13 +65,11 @@ class Signer:
         return name_of(self._source().private.public_key())
 
     def sign(self, root: str, issue: str, name: str, envelope: dict[str, Any]) -> dict[str, Any]:
-        """The envelope with its proof; as it is for an issue that pins no root.
+        """The envelope with its proof.
 
         Raises CredentialsError where there is no certificate by this root that covers the envelope's time: nobody would
         take what was signed.
         """
-        if not root:
-            return envelope
         held = self._source()
         certificate = held.certificates.get(root)
         if certificate is None:

@@ -1,10 +1,13 @@
 """What every test may use. The real servers are in `support`."""
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
+
+from support.durations import kept, seconds
 
 if TYPE_CHECKING:
     from support.installation import Installation
@@ -25,11 +28,32 @@ async def installation(tmp_path_factory: pytest.TempPathFactory) -> "Installatio
     return await build(tmp_path_factory.mktemp("installation"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares something costly runs in one process: the tests of a file, and all of the audit, which share a crowd."""
-    for item in items:
-        folder = "tests/audit/"
-        item.add_marker(
-            pytest.mark.xdist_group(folder if item.nodeid.startswith(folder) else item.nodeid.split("::")[0])
-        )
+# Several processes share the work by files, but for those that look at the crowd, which takes a minute to gather.
+CROWD = ("tests/audit/test_crowd.py", "tests/audit/test_tampers.py")
+
+
+def group(nodeid: str) -> str:
+    """What runs in one process: marks of xdist are not used, since they have no effect with the pytest that is locked."""
+    file = nodeid.partition("::")[0]
+    return "the crowd" if file in CROWD else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByGroups(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The groups that took longest the last time begin: one that began late would keep everybody waiting for it."""
+    if hasattr(config, "workerinput"):
+        took, work = seconds(kept()), Counter[str]()
+        for file in {item.nodeid.partition("::")[0] for item in items}:
+            work[group(file)] += took.get(file, 0)
+        items.sort(key=lambda item: -work[group(item.nodeid)])

@@ -20,7 +20,7 @@ from protocol.caller import Caller
 from protocol.clock import Now, now, today
 from protocol.directory_cache import DirectoryCache
 from protocol.errors import ChooseRole, Forbidden, Unauthenticated
-from protocol.rates import Rates
+from protocol.limits import TokenBuckets
 
 ACTING_ROLE: Final = "x-acting-role"
 ACTING_ORG: Final = "x-acting-org"
@@ -74,8 +74,8 @@ class Authenticator:
     verifier: TokenVerifier
     directory: DirectoryCache
     secret: bytes = field(repr=False)
-    subjects: Rates
-    addresses: Rates
+    subjects: TokenBuckets
+    addresses: TokenBuckets
     now: Now = now
     sessions: Sessions | None = None
 

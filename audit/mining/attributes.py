@@ -14,7 +14,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from audit.mining.cases import People
+from audit.mining.traces import Pseudonyms
 from domain.events import EVENTS, Event, EventBody, PolicyRef, Refused
 from domain.issue import Issue
 from domain.place import Handler, Place
@@ -73,7 +73,7 @@ def label(policy: Policy | PolicyRef) -> str:
     return f"{policy.id}/{policy.version}"
 
 
-def of_event(event: Event, people: People) -> Iterator[Attribute]:
+def of_event(event: Event, people: Pseudonyms) -> Iterator[Attribute]:
     """Everything that the event has; its kind and its time are not among them."""
     yield "seq", "integer", str(event.seq)
     yield "level", "string", event.level

@@ -4,7 +4,7 @@ Values are text whatever their declared type: the published schema says so, even
 write numbers. Events go straight to the file, the objects come after them: an issue's are put aside on disk, those
 that issues share - there are as many as the directory has - in memory.
 
-People are an attribute of events, `resource`, and no objects: each object must stand in the file once, so all who
+Pseudonyms are an attribute of events, `resource`, and no objects: each object must stand in the file once, so all who
 ever reported anything would have to be remembered, and nobody asked for a log that follows a person about. Other
 issues, too, are named by attributes (`follows`, `data_issue`, `data_into`): a relation to an issue that is not among
 the selected ones would lead nowhere.
@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import IO, Any, Final, Literal
 
 from audit.mining.attributes import BODIES, FACTS, HEAD, clean, facts, label, of_event
-from audit.mining.cases import People, Sink, Told, Written
+from audit.mining.traces import Exported, IssueTrace, Pseudonyms, Sink
 from domain.events import Event
 from domain.issue import Issue, lead_org
 from domain.place import Place
@@ -55,20 +55,20 @@ _CHUNK: Final = 1 << 16
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def write_ocel(told: Iterable[Told], file: Sink, key: bytes, *, names: bool = False) -> Written:
+def write_ocel(told: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
     """Writes all of it, reading each issue once; whoever opened the file closes it, and drops it after an error.
 
-    People are pseudonyms under the key, or with `names` the ids that they are. No two of the issues may have the same
+    Pseudonyms are pseudonyms under the key, or with `names` the ids that they are. No two of the issues may have the same
     id: that would take remembering all of them to find out.
     """
-    people, shared = People(key, names=names), _Shared()
+    people, shared = Pseudonyms(key, names=names), _Shared()
     file.write(f'{{"eventTypes":{_encode(_event_types())},\n"objectTypes":{_encode(_object_types())},\n'.encode())
     file.write(b'"events":[')
     events, issues = _Items(file), 0
     with TemporaryFile() as aside:
         objects = _Items(aside)
         for each in told:
-            story = _Story(each.issue, shared)
+            story = _IssueExport(each.issue, shared)
             for event, state in each.steps:
                 events.add(story.event(event, state, people))
             if story.values:
@@ -80,7 +80,7 @@ def write_ocel(told: Iterable[Told], file: Sink, key: bytes, *, names: bool = Fa
     for item in shared.objects():
         objects.add(item)
     file.write(b"]}\n")
-    return Written(issues, events.count)
+    return Exported(issues, events.count)
 
 
 def _event_types() -> list[dict[str, Any]]:
@@ -149,7 +149,7 @@ class _Shared:
             yield _object(id_, known.type, values, known.relations)
 
 
-class _Story:
+class _IssueExport:
     """One issue on its way into the log. `values` is what became of it: at each moment the last value only."""
 
     def __init__(self, issue: str, shared: _Shared) -> None:
@@ -159,7 +159,7 @@ class _Story:
         self.values: dict[tuple[str, str], str] = {}
         self._relations: dict[tuple[str, str], None] = {}
 
-    def event(self, event: Event, issue: Issue, people: People) -> str:
+    def event(self, event: Event, issue: Issue, people: Pseudonyms) -> str:
         """The event as an item of the log; `issue` is the state after it."""
         at, before = format_time(event.at), self._facts
         self._facts = facts(issue, lead_org(issue))

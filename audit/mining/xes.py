@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import IO, Final
 
 from audit.mining.attributes import FACTS, Attribute, Type, clean, facts, of_event
-from audit.mining.cases import People, Sink, Told, Written
+from audit.mining.traces import Exported, IssueTrace, Pseudonyms, Sink
 from domain.events import Event
 from domain.issue import Issue, lead_org
 from domain.wire import format_time
@@ -56,12 +56,12 @@ _HEAD: Final = b"""<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def write_xes(told: Iterable[Told], file: Sink, key: bytes, *, names: bool = False) -> Written:
+def write_xes(told: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
     """Writes all of it, reading each issue once; whoever opened the file closes it, and drops it after an error.
 
-    People are pseudonyms under the key, or with `names` the ids that they are.
+    Pseudonyms are pseudonyms under the key, or with `names` the ids that they are.
     """
-    people, issues, events = People(key, names=names), 0, 0
+    people, issues, events = Pseudonyms(key, names=names), 0, 0
     file.write(_HEAD)
     with SpooledTemporaryFile(_HELD_BACK) as held_back:
         for each in told:
@@ -75,10 +75,10 @@ def write_xes(told: Iterable[Told], file: Sink, key: bytes, *, names: bool = Fal
             file.write(b"</trace>\n")
             issues, events = issues + 1, events + count
     file.write(b"</log>\n")
-    return Written(issues, events)
+    return Exported(issues, events)
 
 
-def _hold(told: Told, held_back: IO[bytes], people: People) -> tuple[Issue | None, int]:
+def _hold(told: IssueTrace, held_back: IO[bytes], people: Pseudonyms) -> tuple[Issue | None, int]:
     """Puts the events of one issue aside; its state after the last of them, and how many there were."""
     held_back.seek(0)
     held_back.truncate()
@@ -89,7 +89,7 @@ def _hold(told: Told, held_back: IO[bytes], people: People) -> tuple[Issue | Non
     return last, count
 
 
-def _event(event: Event, people: People) -> str:
+def _event(event: Event, people: Pseudonyms) -> str:
     own = "".join(_attribute(attribute) for attribute in of_event(event, people))
     return (
         f'<event>\n{_text(event.kind)}<date key="time:timestamp" value="{format_time(event.at)}"/>\n'

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from audit.refold import Refolded, Taken
+from audit.refold import DeliveredCommand, Refolded
 from domain.advance import advance
 from domain.clocks import next_deadline, wake_after
 from domain.commands import CalendarPublished, ChangePolicy, Command, Undecodable
@@ -29,7 +29,7 @@ class WhatIfError(RuntimeError):
 
 
 @dataclass
-class Replayed:
+class Course:
     """The course of one issue under these rules: from `start`, by `events`, to `state` at the moment `now`.
 
     `left_out` counts the recorded commands that were not given again: ``change_policy`` and ``calendar_published``
@@ -61,7 +61,7 @@ def refold_under(
     policy: Policy | None = None,
     calendars: Sequence[YearCalendar] | None = None,
     end: datetime | None = None,
-) -> Replayed:
+) -> Course:
     """The issue under `policy` and `calendars`, each of which is the case's own if None. Raises WhatIfError.
 
     With neither it is the control: the same rules, without the outages. Time goes on until `end` (None: until the
@@ -70,7 +70,7 @@ def refold_under(
     end = end or ended(case)
     own = case.calendars if calendars is None else calendars
     start = Issue.new(case.issue, policy or case.policy, own, case.rules_version)
-    replayed = Replayed(start, start)
+    replayed = Course(start, start)
     try:
         for delivered, command in _given(case, policy is not None, calendars is not None, replayed.left_out):
             replayed.let_pass(delivered)
@@ -132,7 +132,7 @@ def _left_out(command: Command, stale: set[str], other_policy: bool, other_calen
     return None
 
 
-def _reached(taken: Taken, folded: datetime) -> datetime:
+def _reached(taken: DeliveredCommand, folded: datetime) -> datetime:
     """When the server had it; a stamp ahead of the server's clock counts as far as it counted then."""
     reached = truncate(taken.at)
     if isinstance(taken.command.body, Undecodable):  # it has no stamp of its own

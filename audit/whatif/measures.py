@@ -13,9 +13,9 @@ from math import ceil
 
 import domain.events as e
 from audit.whatif.engine import refused_as
-from domain.evolve import evolve
 from domain.issue import Clock, Issue, Mark, rank
 from domain.plans import STEP
+from domain.rules import evolve
 from domain.vocabulary import Holder, Level
 
 _MS = timedelta(milliseconds=1)

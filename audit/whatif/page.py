@@ -6,7 +6,7 @@ from typing import Final, get_args
 
 from audit.whatif import words
 from audit.whatif.charts import Bars, chart
-from audit.whatif.report import MEASURES, Measure, Row, brief, named, shown, signed, totals
+from audit.whatif.report import MEASURES, Figure, Measure, brief, named, shown, signed, totals
 from audit.whatif.study import SIDES, Dimension, Study
 from domain.wire import format_time
 
@@ -89,7 +89,7 @@ def _tiles(study: Study) -> str:
     return f"<div class=tiles>{''.join(_tile(*rows[key]) for key in _TILES)}</div>"
 
 
-def _tile(measure: Measure, row: Row) -> str:
+def _tile(measure: Measure, row: Figure) -> str:
     was, control, now = (escape(shown(value, measure.unit)) for value in row.values)
     beside = "" if control == was else f"{_both('对照', 'control')} {control} · "
     return (
@@ -150,7 +150,7 @@ def _total(study: Study) -> str:
     return f"<h2>{_both('合计', 'Total')}</h2>{_table(head, body)}{detail}"
 
 
-def _figures(row: Row, measure: Measure) -> list[str]:
+def _figures(row: Figure, measure: Measure) -> list[str]:
     return [escape(shown(value, measure.unit)) for value in row.values]
 
 

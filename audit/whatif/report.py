@@ -59,7 +59,7 @@ BRIEF: Final = ("issues", "late", "late_p90", "escalations", "open")
 
 
 @dataclass(frozen=True)
-class Row:
+class Figure:
     """One figure of one group on every side; `change` is the what-if less the control."""
 
     dimension: Dimension
@@ -76,22 +76,24 @@ class Row:
         return None if control is None or whatif is None else whatif - control
 
 
-def rows(study: Study) -> Iterator[Row]:
+def rows(study: Study) -> Iterator[Figure]:
     """Every figure; `name` is the clause, level, code or holder where there is one for each, else empty."""
     for dimension in get_args(Dimension):
         for group, sides in study.groups(dimension):
             for each in MEASURES:
-                yield Row(dimension, group, each.key, "", each.unit, tuple(each.of(sides[side]) for side in SIDES))
+                yield Figure(dimension, group, each.key, "", each.unit, tuple(each.of(sides[side]) for side in SIDES))
             yield from named(dimension, group, sides)
 
 
-def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[Row]:
+def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[Figure]:
     """The figures that there are for each clause, level, code or holder."""
     for key, unit, of in _BY_NAME:
         found: dict[Side, dict[str, int]] = {side: {str(k): n for k, n in of(sides[side]).items()} for side in SIDES}
         for name in sorted({name for each in found.values() for name in each}):
             values = tuple(found[side].get(name, 0) for side in SIDES)
-            yield Row(dimension, group, key, name, unit, tuple(n / 60_000 for n in values) if key == "held" else values)
+            yield Figure(
+                dimension, group, key, name, unit, tuple(n / 60_000 for n in values) if key == "held" else values
+            )
 
 
 def as_csv(study: Study) -> str:
@@ -206,11 +208,11 @@ def as_text(study: Study) -> str:
     return "\n".join("\n".join(map(printable, part.split("\n"))) for part in parts) + "\n"
 
 
-def totals(study: Study) -> Iterator[tuple[Measure, Row]]:
+def totals(study: Study) -> Iterator[tuple[Measure, Figure]]:
     """Every measure of the total."""
     for each in MEASURES:
         values = tuple(each.of(study.total[side]) for side in SIDES)
-        yield each, Row("total", "", each.key, "", each.unit, values)
+        yield each, Figure("total", "", each.key, "", each.unit, values)
 
 
 def brief(study: Study, dimension: Dimension) -> list[list[str]]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, Literal, get_args
 
 from audit.refold import Refolded
-from audit.whatif.engine import Replayed, WhatIfError, ended, refold_under, same_course
+from audit.whatif.engine import Course, WhatIfError, ended, refold_under, same_course
 from audit.whatif.measures import Facts, Tally, follow
 from domain.events import Event, Refused
 from domain.issue import Issue
@@ -122,7 +122,7 @@ class Study:
             found[name] = {side: Tally() for side in SIDES}
         return found[name]
 
-    def _compare(self, control: Replayed, whatif: Replayed) -> None:
+    def _compare(self, control: Course, whatif: Course) -> None:
         """Which commands fare otherwise under the other rules."""
         before, now = _fates(control.events), _fates(whatif.events)
         for command in before.keys() & now.keys():

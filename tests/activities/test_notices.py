@@ -226,7 +226,7 @@ async def test_the_loop_runs_until_it_is_told_to_stop(database: Database):
     await queued(database, 2)
     clock, stop = Clock(), asyncio.Event()
     task = asyncio.create_task(Deliverer(database, TableGateway(database, clock), clock=clock).run(stop))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while {each.status for each in await entries(database)} != {"sent"}:
             await asyncio.sleep(0.02)  # the deliverer announces nothing; its rows are the only sign
         stop.set()
@@ -245,9 +245,9 @@ async def test_the_loop_outlives_a_database_that_is_away(monkeypatch: pytest.Mon
         return clock()
 
     task = asyncio.create_task(Deliverer(missing, Channel(), clock=ask).run(stop))
-    await asyncio.wait_for(asked_again.wait(), 30)
+    await asyncio.wait_for(asked_again.wait(), 90)
     stop.set()
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, 90)
     await missing.close()
 
 

@@ -16,7 +16,6 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from api.http.problems import PREFIX
 from api.identity.tokens import Claims
 from audit.archive import parse_history
-from audit.history import derive, runs_of
 from db.directory import load_directory, store_directory
 from db.tables import AccessRow, ArchiveRow
 from domain.directory import Appointment
@@ -26,6 +25,8 @@ from runtime.temporal import encrypting
 from security.codec import ENCODING, KEY_ID, converter, encrypted
 from security.keys import Keys
 from security.namespace import NamespaceKeys
+from support.again import something_is_away
+from support.derived import derive, runs_of
 from support.system import System
 from support.temporal import dev_server
 from workflows.contract import PREFIX as PREFIX_OF_IDS
@@ -134,7 +135,8 @@ async def test_nothing_is_decrypted_that_is_not_on_record(system: System) -> Non
     reader = system.token("reader", "auditor", "demo-street")
     async with system.database.write() as session:  # nobody else can write meanwhile
         await session.execute(select(1))
-        answer = await ask(system, reader, encrypted(KEYS, CLEAR))
+        with something_is_away():
+            answer = await ask(system, reader, encrypted(KEYS, CLEAR))
     assert (answer.status_code, answer.json()["type"]) == (503, f"{PREFIX}unavailable")
     assert "canary" not in answer.text
     assert (await ask(system, reader, encrypted(KEYS, CLEAR))).status_code == 200
@@ -247,7 +249,8 @@ async def test_a_workflow_that_somebody_began_with_whatever_he_liked_is_no_issue
     try:
         with pytest.raises(TemporalDown):
             await TemporalGateway(system.temporal, system.keys.signer).beginning(issue, 5)
-        answer = await system.get(f"/v1/issues/{issue}", system.staff)
+        with something_is_away():
+            answer = await system.get(f"/v1/issues/{issue}", system.staff)
         assert (answer.status, answer["type"]) == (503, f"{PREFIX}unavailable")
     finally:
         await handle.terminate()

@@ -35,6 +35,7 @@ async def kinds(system: System, taken: Answer) -> list[str]:
     return [event["kind"] for event in (await system.get(f"/v1/issues/{taken['id']}/timeline", own(taken)))["events"]]
 
 
+@pytest.mark.attack(13)
 async def test_a_repeat_takes_effect_once_and_gets_the_same_answer(system: System) -> None:
     taken = await system.report(compound="other")
     key = str(uuid.uuid4())
@@ -54,6 +55,7 @@ async def test_repeats_at_the_same_moment_take_effect_once(system: System) -> No
     assert (await kinds(system, taken)).count("commented") == 1
 
 
+@pytest.mark.attack(13)
 async def test_another_body_under_the_key_is_refused(system: System) -> None:
     taken = await system.report(compound="other")
     key = str(uuid.uuid4())
@@ -61,6 +63,19 @@ async def test_another_body_under_the_key_is_refused(system: System) -> None:
     reused = await system.give(taken["id"], "comment", other(system), key, text="two")
     assert (reused.status, reused["type"]) == (422, "/problems/idempotency-key-reused")
     assert (await system.give(taken["id"], "accept", other(system), key)).status == 422
+
+
+@pytest.mark.attack(13)
+async def test_somebody_else_with_the_key_finds_nothing(system: System) -> None:
+    taken = await system.report(system.token("r-a", "resident"))
+    key = str(uuid.uuid4())
+    given = await system.give(taken["id"], "accept", system.staff, key, note="马上到")
+    for stranger in (other(system), system.token("r-b", "resident")):
+        assert (await system.send(taken["id"], "accept", stranger, key, note="马上到")).status == 404
+        assert (await system.get(f"/v1/commands/{given['command_id']}", stranger)).status == 404
+    colleague = system.token("p2", "property", "demo-property")
+    late = await system.give(taken["id"], "accept", colleague, key, note="马上到")
+    assert (late.status, late.body.get("code")) == (409, "not-now")  # a command of his own, and no repeat
 
 
 async def test_out_of_order_is_refused_in_words_and_leaves_no_trace(system: System) -> None:
@@ -100,6 +115,7 @@ async def test_another_company_cannot_tell_the_issue_from_none(system: System) -
     assert await kinds(system, taken) == ["reported", "dispatched"]
 
 
+@pytest.mark.attack(14)
 async def test_a_stale_version_comes_before_any_other_refusal(system: System) -> None:
     taken = await accepted(system)
     stale = await system.give(taken["id"], "arrive", {**other(system), "If-Match": '"2"'})
@@ -108,7 +124,11 @@ async def test_a_stale_version_comes_before_any_other_refusal(system: System) ->
         taken["id"], "confirm", {**own(taken), "If-Match": '"1"'}, outcome="not", satisfaction="dissatisfied"
     )
     assert never.status == 412
+    for unknown in ('W/"1"', '"x"', "1", '"1", "2"'):
+        answer = await system.give(taken["id"], "arrive", {**other(system), "If-Match": unknown})
+        assert answer.status == 412
     read = await system.get(f"/v1/issues/{taken['id']}", other(system))
+    assert read["status"] == "accepted"
     fits = await system.give(taken["id"], "arrive", {**other(system), "If-Match": read.headers["etag"]})
     assert fits.status == 200
     assert fits.headers["etag"] == f'"{fits["issue"]["version"]}"'
@@ -156,7 +176,7 @@ async def test_no_key_no_command(system: System) -> None:
 async def test_a_command_without_content_needs_no_body(system: System) -> None:
     taken = await system.report()
     path = f"/v1/issues/{taken['id']}/commands/accept"
-    answer = await system.client.post(path, headers={**system.staff, "Idempotency-Key": "k1"})
+    answer = await system.client.command(path, {**system.staff, "Idempotency-Key": "k1"})
     assert answer.status_code == 200
     assert (await system.give(taken["id"], "no_such_command", system.staff)).status == 404
 

@@ -11,7 +11,18 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response, Streamin
 from api.identity.oidc import COOL_DOWN, FRESH, MOST_BYTES, MOST_STALE, OidcVerifier, Provider, is_safe
 from api.identity.tokens import Claims, InvalidToken
 from protocol.errors import Unavailable
-from support.identity_provider import AUDIENCE, ED_KEY, RSA_KEY, StandIn, identity_provider, jwk, part, plain64
+from support.identity_provider import (
+    AUDIENCE,
+    ED_KEY,
+    RSA_KEY,
+    StandIn,
+    identity_provider,
+    jwk,
+    loopback,
+    part,
+    plain64,
+    serving,
+)
 
 
 class Clock:
@@ -107,6 +118,7 @@ async def test_a_key_serves_only_for_what_it_is_for(provider: StandIn) -> None:
     await refused(who, provider.token("good", "RS512"))
 
 
+@pytest.mark.attack(23)
 async def test_a_new_key_is_found_and_a_withdrawn_one_goes(provider: StandIn) -> None:
     clock = Clock()
     who = verifier(provider, clock)
@@ -128,7 +140,7 @@ async def test_keys_are_fetched_again_after_a_while_without_anybody_waiting(prov
     provider.keys = [jwk(ED_KEY, "new")]
     clock.now += FRESH + 1
     await who.claims(token)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         while True:
             try:
                 await who.claims(token)
@@ -144,6 +156,47 @@ async def test_many_who_come_at_once_share_one_fetch(provider: StandIn) -> None:
     assert provider.asked == {"discovery": 1, "jwks": 1}
 
 
+@pytest.mark.attack(23)
+async def test_a_flood_of_unknown_kids_costs_one_fetch_in_a_cool_down(provider: StandIn) -> None:
+    clock = Clock()
+    who = verifier(provider, clock)
+    await who.claims(provider.token())
+    for flood in range(2):
+        clock.now += COOL_DOWN
+        await asyncio.gather(*(refused(who, provider.token(f"unknown-{n}", "EdDSA", ED_KEY)) for n in range(60)))
+        for _ in range(5):
+            await refused(who, provider.token("unknown"))
+        assert provider.asked == {"discovery": flood + 2, "jwks": flood + 2}
+        await who.claims(provider.token())
+
+
+@pytest.mark.attack(23)
+@pytest.mark.parametrize("path", ["jwks", "discovery"])
+async def test_with_the_keys_away_those_at_hand_serve(provider: StandIn, path: str) -> None:
+    clock = Clock()
+    who = verifier(provider, clock)
+    await who.claims(provider.token())
+    provider.answers = {path: Response(status_code=503)}
+    clock.now += FRESH + 1
+    for _ in range(3):
+        await refused(who, provider.token("unknown"))
+        await who.claims(provider.token())
+    assert provider.asked["discovery"] == 2
+
+
+@pytest.mark.attack(23)
+async def test_with_the_provider_gone_the_keys_at_hand_serve() -> None:
+    clock, taken = Clock(), loopback()
+    provider = StandIn(f"http://127.0.0.1:{taken.getsockname()[1]}")
+    who = verifier(provider, clock)
+    async with serving(provider.app(), taken):
+        await who.claims(provider.token())
+    clock.now += FRESH + 1
+    await refused(who, provider.token("unknown"))
+    await who.claims(provider.token())
+
+
+@pytest.mark.attack(23)
 async def test_keys_do_not_serve_for_ever_while_the_provider_is_away(provider: StandIn) -> None:
     clock = Clock()
     who = verifier(provider, clock)

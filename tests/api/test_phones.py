@@ -51,7 +51,7 @@ async def code_for(system: System, phone: str) -> str:
     """Asks for one, and waits until it is there: it is sent after the answer."""
     before = len(texts(system, phone))
     assert (await ask(system, phone)).status == 202
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         while len(found := texts(system, phone)) == before:
             await asyncio.sleep(0.01)
     return found[-1]

@@ -44,6 +44,7 @@ async def test_many_at_once_with_one_key_are_one_issue(system: System) -> None:
     assert len({names(answer) for answer in answers}) == 1
 
 
+@pytest.mark.attack(13)
 @pytest.mark.parametrize("change", [{"description": "另一件事"}, {"urgent": True}, {"compound": "other"}])
 async def test_another_body_under_the_key_is_refused(system: System, change: dict[str, object]) -> None:
     key = str(uuid.uuid4())
@@ -52,6 +53,7 @@ async def test_another_body_under_the_key_is_refused(system: System, change: dic
     assert (other.status, other["type"]) == (422, "/problems/idempotency-key-reused")
 
 
+@pytest.mark.attack(13)
 async def test_a_key_belongs_to_who_uses_it(system: System) -> None:
     key = str(uuid.uuid4())
     anonymous = await system.report(key=key)

@@ -19,6 +19,7 @@ from domain.place import Place
 from domain.wire import WireError, parse_time
 from policies.loader import load_pack
 from protocol.masking import MASK, mask_phone
+from support.grants import granted
 
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
 PLACE = Place("demo", "demo-community", "demo-street", "demo-property", "company", "g1", "体验小区")
@@ -39,7 +40,7 @@ def play(*commands: tuple[Actor, Body]) -> tuple[Issue, list[Event]]:
     issue, events = Issue.new("i1", load_pack("demo"), ()), []
     for n, (actor, body) in enumerate([(RESIDENT, REPORT), *commands]):
         at = START.replace(second=n)
-        issue, more = advance(issue, [Command(f"c{n}", at, actor, body)], at)
+        issue, more = advance(issue, [Command(f"c{n}", at, actor, body, grants=granted(actor, PLACE))], at)
         events += more
     return issue, events
 

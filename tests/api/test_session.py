@@ -14,6 +14,7 @@ from api.identity.oidc import Provider
 from api.identity.pkce import challenge, local_path
 from api.identity.session import LIFETIME, LOGIN_LIFETIME, SessionParts, Sessions
 from protocol.errors import Unauthenticated
+from support.again import something_is_away
 from support.browser import Browser, Site, site
 from support.identity_provider import StandIn, identity_provider
 from support.system import SECRET, System
@@ -123,7 +124,8 @@ async def test_a_provider_that_does_not_vouch_signs_nobody_in(
 ) -> None:
     provider.answers["token"] = told
     async with public.browser() as browser:
-        _, answer = await come_back(browser, provider)
+        with something_is_away():
+            _, answer = await come_back(browser, provider)
         assert answer.status_code == status
 
 

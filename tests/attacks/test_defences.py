@@ -1,4 +1,7 @@
-"""Each attack's tests fail once its defence is taken out, so that none of them passes for another reason."""
+"""Each attack's tests fail once its defence is taken out, so that none of them passes for another reason.
+
+Tried are the patches of which something changed since `make defences` tried all.
+"""
 
 import re
 from collections.abc import Iterator
@@ -7,12 +10,31 @@ from pathlib import Path
 
 import pytest
 
-from support.defences import ATTACKS, NAMES, PATCHES, ROOT, Copies, Run, module, must_fail, patch, row_of
+from support import defences
+from support.defences import (
+    ATTACKS,
+    NAMES,
+    PATCHES,
+    ROOT,
+    TESTS,
+    Copies,
+    Run,
+    attacked,
+    concerned,
+    digest,
+    due,
+    files_of,
+    must_fail,
+    patch,
+    remember,
+    row_of,
+)
 
 ROWS = tuple(f"{number:02}" for number in range(1, 33))
 MISSING = frozenset[str]()
 """Attacks that have no test, no patch or no line in docs/security.md as yet."""
 PATCHED = sorted(path.stem for path in PATCHES.glob("*.patch"))
+DUE = due(PATCHED)
 BROKEN = re.compile(
     r"^E +(SyntaxError|IndentationError|NameError|UnboundLocalError|ImportError|ModuleNotFoundError)\b", re.MULTILINE
 )
@@ -37,7 +59,9 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     copies.close()
 
 
-@pytest.mark.parametrize("name", PATCHED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in DUE else pytest.mark.unchanged) for name in PATCHED]
+)
 def test_without_its_defence_the_attack_succeeds(runs: dict[str, Future[Run]], name: str) -> None:
     run = runs[name].result()
     assert run.code == 1, run.output
@@ -49,31 +73,28 @@ def test_without_its_defence_the_attack_succeeds(runs: dict[str, Future[Run]], n
 
 def test_every_attack_has_a_test_a_patch_and_a_line() -> None:
     lines = described()
-    assert {row for row in ROWS if not (module(row).exists() and patch(row).exists() and row in lines)} == MISSING
+    assert {row for row in ROWS if not (attacked().get(row) and patch(row).exists() and row in lines)} == MISSING
 
 
 def test_nothing_stands_beside_the_rows() -> None:
-    assert {path.stem for path in ATTACKS.glob("test_row_*.py")} <= {f"test_row_{row}" for row in ROWS}
+    assert set(attacked()) <= set(ROWS)
     assert all(NAMES.fullmatch(name) for name in PATCHED)
     assert {row_of(name) for name in PATCHED} <= set(ROWS)
 
 
 @pytest.mark.parametrize("name", PATCHED)
 def test_a_patch_of_one_answer_among_several_names_what_fails_without_it(name: str) -> None:
-    tests = re.findall(r"^(?:async )?def (test_\w+)", module(row_of(name)).read_text("utf-8"), re.MULTILINE)
+    tests = {test.partition("::")[2] for test in attacked()[row_of(name)]}
     named = must_fail(name)
     assert bool(named) == (name != row_of(name))
-    assert {test.partition("[")[0] for test in named} <= set(tests)
+    assert {test.partition("[")[0] for test in named} <= tests
 
 
 def test_each_line_names_what_there_is() -> None:
     for row, line in described().items():
-        assert f"`tests/attacks/test_row_{row}.py`" in line
         named = set(re.findall(r"`([a-z_]+(?:/[a-z0-9_]+)*\.py)`", line))
-        missing = {path for path in named if not (ROOT / path).exists()}
-        assert missing == (
-            {f"tests/attacks/test_row_{row}.py"} if row in MISSING and not module(row).exists() else set()
-        )
+        assert files_of(row) <= named
+        assert {path for path in named if not (ROOT / path).exists()} == set()
 
 
 @pytest.mark.parametrize("path", sorted(ATTACKS.glob("test_row_*.py")), ids=lambda path: path.stem)
@@ -81,3 +102,28 @@ def test_the_tests_of_a_row_bear_its_number(path: Path) -> None:
     names = re.findall(r"^(?:async )?def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
     assert names
     assert all(name.startswith(path.stem + "_") for name in names)
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_a_patch_is_tried_again_once_anything_it_depends_on_has_changed(name: str) -> None:
+    before, paths = digest(name), concerned(name)
+    for path in paths:
+        assert digest(name, lambda each, changed=path: each.read_bytes() + b"#" * (each == changed)) != before, path
+    patched = re.findall(r"^--- a/(.+)$", patch(name).read_text("utf-8"), re.MULTILINE)
+    expected = [patch(name), *(ROOT / file for file in patched), *(ROOT / file for file in files_of(row_of(name)))]
+    assert patched
+    assert {*expected, TESTS / "conftest.py", TESTS / "support" / "defences.py"} <= set(paths)
+
+
+def test_what_a_test_gets_by_way_of_its_fixtures_counts_as_well() -> None:
+    support = {path.stem for path in concerned("13") if path.parent.name == "support"}
+    assert {"system", "temporal"} <= support  # the fixture of tests/api/conftest.py, and what this one starts
+
+
+def test_only_what_changed_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(defences, "LAST", tmp_path / "last.json")
+    assert due(["01", "02"]) == {"01", "02"}
+    remember(["01", "02"])
+    assert due(["01", "02", "03"]) == {"03"}
+    monkeypatch.setattr(defences, "digest", lambda name: "another" if name == "02" else digest(name))
+    assert due(["01", "02", "03"]) == {"02", "03"}

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -19,6 +18,7 @@ from PIL import Image
 from api.http import examples
 from api.http.requests import COMMANDS
 from domain.access import MAY
+from support.again import Again, client_of
 from support.browser import site
 from support.system import Answer, System
 
@@ -48,7 +48,7 @@ class Stage:
     """An issue with a picture and a receipt, and everybody's credentials."""
 
     app: FastAPI
-    client: httpx.AsyncClient
+    client: Again
     issue: str
     command: str
     picture: str
@@ -62,9 +62,7 @@ class Stage:
     async def post(self, path: str, who: str, **sent: Any) -> Answer:
         """What becomes of it: sent again with the same key as long as it is queued."""
         headers = {"Idempotency-Key": str(uuid.uuid4()), **self.headers[who], **sent.pop("headers", {})}
-        async with asyncio.timeout(60):
-            while (answer := await self.client.post(path, headers=headers, **sent)).status_code == 202:
-                await asyncio.sleep(0.1)
+        answer = await self.client.command(path, headers, **sent)
         return Answer(answer.status_code, answer.json() if answer.content else None, answer.headers)
 
 
@@ -91,7 +89,7 @@ async def stage(system: System) -> AsyncIterator[Stage]:
     for where, orgs in (("here", HERE), ("there", THERE)):
         for role, org in orgs.items():
             headers[f"{role} {where}"] = system.token(f"{role}-{where}", role, org)  # type: ignore[arg-type]
-    async with site(system) as served, httpx.AsyncClient(base_url=served.origin, timeout=30) as client:
+    async with site(system) as served, client_of(served.origin) as client:
         yield Stage(served.app, client, taken["id"], urged["command_id"], added.json()["attachment"], headers)
 
 

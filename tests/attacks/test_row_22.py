@@ -26,7 +26,7 @@ async def provider() -> AsyncIterator[StandIn]:
 async def api(bare: Bare, provider: StandIn) -> AsyncIterator[httpx.AsyncClient]:
     """An API that takes the tokens of that provider; it is not asked anew within this module."""
     identity = OidcVerifier(Provider(provider.issuer, plain_loopback=True), AUDIENCE)
-    async with bare.api_on(bare.temporal, verifier=identity) as client:
+    async with bare.api_on(bare.temporal, whole=True, verifier=identity) as client:
         yield client
 
 

@@ -95,7 +95,7 @@ async def broken(stage: Planted) -> None:
     password, client_secret = word(stage.canaries, "database password"), word(stage.canaries, "client secret")
     database = Database(f"postgresql://jiesu:{password}@{NOBODY}/jiesu")
     auditor = stage.headers("auditor")
-    async with stage.system.api_on(stage.system.temporal, database=database) as client:
+    async with stage.system.api_on(stage.system.temporal, whole=False, database=database) as client:
         client.event_hooks["response"].append(stage.hear)
         for path in ("/readyz", "/v1/issues", "/v1/access", "/v1/worklist", "/metrics", "/v1/audit/mining"):
             await client.get(path, headers=auditor)

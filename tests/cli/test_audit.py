@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from audit.log_check import UNPINNED
 from cli.app import app
 from cli.errors import Failure
-from runtime.supervisor import free_port
 from support.installation import COVERED, OPEN, SEALED, UNCOVERED, Installation
+from support.ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ISSUE = COVERED[1]

@@ -56,7 +56,7 @@ class Desk:
         """An issue that its reporter has withdrawn."""
         issue = await self.opened(headers, text)
         assert (await self.system.give(issue, "withdraw", headers, reason=text)).status == 200
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while (await self.row(issue)).closed_at is None:
                 await asyncio.sleep(0.05)
         return issue

@@ -118,4 +118,4 @@ async def test_a_database_knows_whether_its_schema_is_current(two_urls: tuple[st
     async with database.read() as session:
         assert await is_current(session)
     assert head() is not None
-    await asyncio.wait_for(database.close(), 30)
+    await asyncio.wait_for(database.close(), 90)

@@ -178,7 +178,7 @@ async def test_whoever_comes_after_the_end_is_told_so(tmp_path: Path):
     database = Database(sqlite_url(tmp_path))
     await database.close()
     with pytest.raises(RuntimeError, match="after shutdown"):
-        await asyncio.wait_for(database.transact(adds("late")), 10)
+        await asyncio.wait_for(database.transact(adds("late")), 90)
 
 
 async def test_after_a_disconnection_it_goes_on(database: Database):

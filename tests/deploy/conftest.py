@@ -8,8 +8,8 @@ from sqlalchemy import URL, make_url
 
 from runtime.devserver import dev_server
 from runtime.settings import Settings
-from runtime.supervisor import free_port
 from support.deployment import psql, run_database_script, run_namespace_script
+from support.ports import free_port
 from support.postgres import VARIABLE, shared_server
 
 

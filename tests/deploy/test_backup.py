@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from runtime.settings import LOOPBACK
-from runtime.supervisor import free_port, guarded
+from runtime.supervisor import guarded
 from support import compose
+from support.ports import free_port
 
 JIESU = str(Path(sys.executable).parent / "jiesu")
 COPY = [sys.executable, str(compose.ROOT / "deploy" / "backup_home.py")]

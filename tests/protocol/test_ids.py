@@ -1,5 +1,6 @@
 """Ids, numbers and codes repeat for the same input for ever, differ for any other, and forgive how people type."""
 
+import base64
 import re
 import uuid
 
@@ -35,6 +36,24 @@ def test_shapes() -> None:
     assert uuid.UUID(command_id(issue, "p1", "property", KEY)).version == 5
 
 
+@pytest.mark.attack(9)
+def test_an_id_has_128_bits_of_which_each_is_as_often_set_as_not() -> None:
+    ids = {issue_id(SECRET, "anonymous", str(uuid.UUID(int=number))) for number in range(2000)}
+    found = [base64.b32decode(issue.upper() + "=" * (-len(issue) % 8)) for issue in ids]
+    assert (len(found), {len(each) for each in found}) == (2000, {16})
+    for bit in range(128):
+        share = sum(int.from_bytes(each, "big") >> bit & 1 for each in found) / len(found)
+        assert 0.4 < share < 0.6, f"bit {bit}"
+
+
+@pytest.mark.attack(9)
+def test_a_tracking_code_has_a_hundred_bits_and_opens_one_issue() -> None:
+    found = {tracking_code(SECRET, str(number), 0).replace("-", "") for number in range(2000)}
+    assert (len(found), {len(each) for each in found}) == (2000, {20})
+    for place in range(20):
+        assert len({each[place] for each in found}) == 32
+
+
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=2, max_size=2, unique=True))
 def test_other_input_gives_another_id(pairs: list[tuple[str, str]]) -> None:
     first, second = pairs
@@ -47,6 +66,7 @@ def test_the_border_between_scope_and_key_counts() -> None:
     assert command_id("i", "p1", "property", KEY) != command_id("i", "p1property", "", KEY)
 
 
+@pytest.mark.attack(9)
 def test_another_secret_or_generation_gives_another_code() -> None:
     issue = issue_id(SECRET, "anonymous", KEY)
     codes = {tracking_code(SECRET, issue, 0), tracking_code(SECRET, issue, 1), tracking_code(SECRET[::-1], issue, 0)}

@@ -19,7 +19,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 from runtime import devserver
 from runtime.devserver import DevServer, EmbeddedError, dev_server, find_temporal
 from runtime.settings import Settings
-from runtime.supervisor import free_port
+from support.ports import free_port
 from workflows.contract import TASK_QUEUE
 
 

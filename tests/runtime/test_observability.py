@@ -34,7 +34,7 @@ from runtime.observability import (
     temporal_runtime,
 )
 from runtime.settings import Settings, SettingsError
-from runtime.supervisor import free_port
+from support.ports import free_port
 
 NASTY = [
     "Wang\nlevel=critical event=all_issues_deleted",
@@ -77,6 +77,7 @@ def logged(style: Any, **fields: Any) -> str:
     return line
 
 
+@pytest.mark.attack(17)
 @pytest.mark.parametrize("text", NASTY)
 def test_json_keeps_the_value_on_one_line(text: str) -> None:
     line = logged("json", reporter=text)
@@ -86,6 +87,7 @@ def test_json_keeps_the_value_on_one_line(text: str) -> None:
     assert (entry["event"], entry["level"], entry["logger"]) == ("reported", "info", "test")
 
 
+@pytest.mark.attack(17)
 @pytest.mark.parametrize("text", NASTY)
 @pytest.mark.parametrize("place", ["value", "key", "inner", "event"])
 def test_the_console_shows_one_line_and_no_field_that_is_none(text: str, place: str) -> None:
@@ -103,6 +105,7 @@ def test_the_console_shows_one_line_and_no_field_that_is_none(text: str, place: 
         )
 
 
+@pytest.mark.attack(17)
 @given(st.dictionaries(st.text(), st.recursive(st.text() | st.integers() | st.none(), st.lists)))
 def test_any_event_is_one_printable_line(event: dict[str, Any]) -> None:
     assert safe(render_json(None, "info", dict(event)))
@@ -120,13 +123,17 @@ def test_chinese_stays_readable() -> None:
     assert "note=厨房漏水" in logged("console", note="厨房漏水")
 
 
-def test_other_libraries_speak_the_same_way() -> None:
+@pytest.mark.attack(17)
+@pytest.mark.parametrize("logger", ["uvicorn.error", "temporalio.activity", "temporalio.workflow", "asyncio"])
+@pytest.mark.parametrize("text", NASTY)
+def test_other_libraries_speak_the_same_way(logger: str, text: str) -> None:
     stream = io.StringIO()
     configure_logging("info", "json", stream)
-    logging.getLogger("uvicorn.error").warning("started %s", "a\nb")
+    logging.getLogger(logger).warning("started %s", text)
     (line,) = lines(stream)
+    assert safe(line)
     entry = json.loads(line)
-    assert (entry["event"], entry["level"], entry["logger"]) == ("started a\nb", "warning", "uvicorn.error")
+    assert (entry["event"], entry["level"], entry["logger"]) == (f"started {text}", "warning", logger)
     assert entry["timestamp"].endswith("Z")
 
 
@@ -138,6 +145,7 @@ def test_other_libraries_do_not_bury_the_start(logger: str) -> None:
     assert not lines(stream)
 
 
+@pytest.mark.attack(17)
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_a_traceback_cannot_pass_for_an_event(style: Any) -> None:
     stream = io.StringIO()

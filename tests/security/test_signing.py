@@ -135,10 +135,6 @@ def test_an_issue_of_an_unknown_root_is_not_signed_for() -> None:
         Signer.ephemeral().sign(name_of(ROOT.public_key()), "issue-1", "accept", ENVELOPE)
 
 
-def test_an_issue_without_a_root_gets_its_commands_as_they_are() -> None:
-    assert Signer.ephemeral().sign("", "issue-1", "accept", ENVELOPE) == ENVELOPE
-
-
 def _as_checked(found: tuple[str, dict[str, Any]]) -> tuple[str, str, str, dict[str, Any]]:
     root, envelope = found
     return root, "issue-1", "accept", envelope

@@ -13,7 +13,7 @@ from temporalio.client import Client
 
 from activities.notices import Deliverer, TableGateway
 from audit.archive import Archive
-from audit.archivist import Archivist
+from audit.archiver import Archiver
 from audit.holdings import Holdings
 from db import outbox
 from db.engine import Database
@@ -51,7 +51,7 @@ class Archiving:
 
     def __post_init__(self) -> None:
         self.archive = Archive(self.folder.as_uri())
-        self.archivist = Archivist(self.client, self.database, self.archive)
+        self.archivist = Archiver(self.client, self.database, self.archive)
         jobs = handlers(self.client, self.database, self.archive, Keys.ephemeral())
         self.deliverer = Deliverer(self.database, TableGateway(self.database), jobs, clock=later)
 

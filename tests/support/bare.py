@@ -18,6 +18,7 @@ class Bare(System):
     """See the module; its home and its database must not be those of another one."""
 
     app: FastAPI
+    whole = False
 
     async def start_worker(self, **options: Any) -> None:
         """There is none."""

@@ -15,6 +15,7 @@ from api.identity.embedded_provider import CLIENT, EmbeddedProvider
 from api.identity.oidc import Provider
 from api.identity.session import SessionParts
 from api.server import Server, server
+from support.again import SECONDS, Again
 from support.identity_provider import loopback
 from support.system import System
 
@@ -28,7 +29,7 @@ class Site:
     app: FastAPI
 
     def browser(self) -> "Browser":
-        return Browser(self, httpx.AsyncClient(base_url=self.origin, timeout=30))
+        return Browser(self, Again(base_url=self.origin, timeout=SECONDS))
 
 
 @dataclass

@@ -18,8 +18,9 @@ from typing import Any, Final
 from sqlalchemy import URL, make_url
 
 from runtime.settings import LOOPBACK
-from runtime.supervisor import free_port, guarded
+from runtime.supervisor import guarded
 from support import compose
+from support.ports import free_port
 
 PATIENCE: Final = 120.0
 """Seconds for anything that should take one."""

@@ -1,5 +1,13 @@
-"""Takes single defences out of copies of the tree, and runs the tests of the attacks against what is left."""
+"""Takes single defences out of copies of the tree, and runs the tests of the attacks against what is left.
 
+``python -m support.defences`` tries all patches and writes LAST, which keeps for each a digest of the files concerned. A
+test run tries only those patches whose digest is another one since. A digest, and not a look at git's history, since a
+shallow clone has none and since it is exact; the commit in the file is for readers.
+"""
+
+import ast
+import hashlib
+import json
 import os
 import queue
 import re
@@ -7,15 +15,19 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-ATTACKS: Final = ROOT / "tests" / "attacks"
+TESTS: Final = ROOT / "tests"
+ATTACKS: Final = TESTS / "attacks"
 PATCHES: Final = ATTACKS / "patches"
+LAST: Final = ATTACKS / "last-full-run.json"
+HARNESS: Final = (Path(__file__).resolve(), ATTACKS / "test_defences.py")
 NAMES: Final = re.compile(r"[0-9]{2}[b-z]?")
 """What a patch may be called: its row, and a letter where it takes out another answer of that row than the first one."""
 SECONDS: Final = 120
@@ -38,7 +50,37 @@ class Run:
 
 
 def module(row: str) -> Path:
+    """The tests of an attack, where it has a file of its own."""
     return ATTACKS / f"test_row_{row}.py"
+
+
+@cache
+def attacked() -> dict[str, tuple[str, ...]]:
+    """By rows, the node ids of the tests that show the attack: those of its own file, and those marked ``attack(row)``."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(TESTS.rglob("test_*.py")):
+        own = re.fullmatch(r"test_row_(\d\d)", path.stem)
+        text = path.read_text("utf-8")
+        if not own and "mark.attack(" not in text:
+            continue
+        for each in ast.parse(text).body:
+            if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and each.name.startswith("test_"):
+                for row in [own[1]] if own else _marked(each):
+                    found.setdefault(row, []).append(f"{path.relative_to(ROOT).as_posix()}::{each.name}")
+    return {row: tuple(tests) for row, tests in found.items()}
+
+
+def _marked(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    calls = (each for each in function.decorator_list if isinstance(each, ast.Call))
+    return [
+        f"{ast.literal_eval(row):02}" for each in calls if ast.unparse(each.func) == "pytest.mark.attack"
+        for row in each.args
+    ]  # fmt: skip
+
+
+def files_of(row: str) -> set[str]:
+    """The test modules of an attack."""
+    return {test.partition("::")[0] for test in attacked().get(row, ())}
 
 
 def patch(name: str) -> Path:
@@ -54,6 +96,60 @@ def must_fail(name: str) -> tuple[str, ...]:
     """The tests that a patch names, each of which shows that this one defence is out. None: any of its row shows it."""
     found = _FAILS.match(patch(name).read_text("utf-8"))
     return tuple(each.strip() for each in found[1].split(",")) if found else ()
+
+
+def concerned(name: str) -> list[Path]:
+    """The patch, what it patches, the tests that must fail, and whatever of tests/ these are made of."""
+    tests = {ROOT / file for file in files_of(row_of(name))}
+    conftests = {
+        folder / "conftest.py" for test in tests for folder in test.parents if TESTS in (folder, *folder.parents)
+    }
+    made_of = _closure(tests | {path for path in conftests if path.exists()})
+    patched = {ROOT / file for file in _PATCHED.findall(patch(name).read_text("utf-8"))}
+    return sorted({patch(name), *patched, *made_of, *HARNESS})
+
+
+def _closure(paths: set[Path]) -> set[Path]:
+    """These modules and what they import of tests/, and so on."""
+    found, new = set[Path](), paths
+    while new:
+        found |= new
+        new = {each for path in new for each in _imports(path)} - found
+    return found
+
+
+@cache
+def _imports(path: Path) -> frozenset[Path]:
+    names = set[str]()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {each.name for each in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+    files = {TESTS / Path(*name.removeprefix("tests.").split(".")).with_suffix(".py") for name in names}
+    return frozenset(file for file in files if file.is_file())
+
+
+def digest(name: str, read: Callable[[Path], bytes] = Path.read_bytes) -> str:
+    """Of everything concerned, by names and contents."""
+    found = hashlib.sha256()
+    for path in concerned(name):
+        for part in (path.relative_to(ROOT).as_posix().encode(), read(path)):
+            found.update(len(part).to_bytes(8, "big") + part)
+    return found.hexdigest()
+
+
+def due(names: Iterable[str]) -> set[str]:
+    """The patches of which something changed since all were tried."""
+    last = json.loads(LAST.read_text("utf-8"))["digests"] if LAST.exists() else {}
+    return {name for name in names if last.get(name) != digest(name)}
+
+
+def remember(names: Iterable[str]) -> None:
+    """Writes down that all were tried."""
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    kept = {"commit": head.stdout.strip(), "digests": {name: digest(name) for name in sorted(names)}}
+    LAST.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
 
 
 def tracked() -> list[str]:
@@ -124,9 +220,12 @@ def _git_apply(tree: Path, file: Path) -> str | None:
 
 def _pytest(tree: Path, name: str) -> Run:
     """The tests that the patch names, all of them; else those of the row, up to the first that fails."""
-    tests = f"tests/attacks/{module(row_of(name)).name}"
-    named = [f"{tests}::{test}" for test in must_fail(name)]
-    what = ["-rfE", *named] if named else ["-x", tests]
+    tests, named = attacked()[row_of(name)], must_fail(name)
+    chosen = [
+        test + each[len(each.partition("[")[0]) :]
+        for each in named for test in tests if test.endswith(f"::{each.partition('[')[0]}")
+    ]  # fmt: skip
+    what = ["-rfE", *chosen] if named else ["-x", *tests]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *what]
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     environment.pop("PYTEST_ADDOPTS", None)
@@ -140,3 +239,16 @@ def _pytest(tree: Path, name: str) -> Run:
             os.killpg(running.pid, signal.SIGKILL)
             return Run(-1, f"not done after {SECONDS} s\n{running.communicate()[0]}")
     return Run(running.returncode, output)
+
+
+def main() -> int:
+    names = [path.stem for path in PATCHES.glob("*.patch")]
+    command = [sys.executable, "-m", "pytest", "-m", "", ATTACKS / "test_defences.py"]
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if code == 0:
+        remember(names)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

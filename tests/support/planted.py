@@ -23,13 +23,13 @@ from sqlalchemy import select
 import domain.commands as c
 from activities.pictures import StoredPictures
 from activities.privacy import Privacy
-from audit.desk import Desk, in_thread
-from audit.heads import Outlets, publish
+from audit.heads import Destinations, publish
 from audit.holdings import Holdings
-from audit.keyring import Keyring
-from audit.report import page
-from audit.run import Report, Source, lines, verify_all
+from audit.log_keys import LogKeys
+from audit.report_page import page
 from audit.selection import Selection
+from audit.service import AuditService, in_thread
+from audit.verify_all import AuditReport, Source, lines, verify_all
 from audit.whatif.page import as_html
 from audit.whatif.report import as_csv, as_text
 from audit.whatif.study import Study
@@ -127,7 +127,7 @@ class Planted:
     async def report(self) -> str:
         """A new issue, by a resident with a token."""
         self.subject = self.subject or self.canaries.plant("subject").removeprefix(HEAD)
-        sent = c.Report("", cast("Any", None), "leak", "", contact=ContactDetails())
+        sent = c.AuditReport("", cast("Any", None), "leak", "", contact=ContactDetails())
         texts: dict[str, str] = {}
         change_personal(sent, lambda path, _: texts.setdefault(path, self._of_report(path)))
         contact = {name.removeprefix("contact."): text for name, text in texts.items() if name.startswith("contact.")}
@@ -186,7 +186,7 @@ class Planted:
         number = self.canaries.phone("phone")
         client = self.system.client
         assert (await client.post("/v1/phones", json={"phone": number})).status_code == 202
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             while not self.system.texts.exists():
                 await asyncio.sleep(0.02)
         (said,) = re.findall(r"验证码 ([0-9]{6})", self.system.texts.read_text("utf-8"))
@@ -235,11 +235,11 @@ class Planted:
                 await asyncio.sleep(0.1)
             while not all(await self._column(IssueRow.words)):
                 await asyncio.sleep(0.1)
-        ring = Keyring.create(self.system.home / "keys" / "seal", "planted.example/jiesu")
+        ring = LogKeys.create(self.system.home / "keys" / "seal", "planted.example/jiesu")
         await publish(
             self.system.database,
             ring,
-            Outlets(self.system.heads, roots=lambda: self.system.keys.signer.roots),
+            Destinations(self.system.heads, roots=lambda: self.system.keys.signer.roots),
             datetime.now(UTC),
         )
 
@@ -323,11 +323,11 @@ class Planted:
     async def _reports(self) -> AsyncIterator[tuple[str, bytes]]:
         """What `jiesu audit` writes for people to print and to put into a spreadsheet."""
         study = Study(load_pack("52022"), None, datetime.now(UTC))
-        desk = Desk(Holdings(self.system.database, self.system.archive), self.system.heads)
+        desk = AuditService(Holdings(self.system.database, self.system.archive), self.system.heads)
         await in_thread(study.add_all, desk.closed(Selection.parse("")))
         for write in (as_csv, as_text, as_html):
             yield write.__name__, write(study).encode()
-        report = Report("all", datetime.now(UTC))
+        report = AuditReport("all", datetime.now(UTC))
         await verify_all(Source(self.system.url, self.system.archive.url), report, workers=1)
         yield "report", "\n".join((*lines(report), page(report))).encode()
 

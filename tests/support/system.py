@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Final, Self
 
 import httpx
 from temporalio.client import Client
@@ -28,8 +28,8 @@ from api.identity.sms import SmsLog
 from api.identity.tokens import LocalTokens, issue_token
 from api.server import server
 from audit.archive import Archive
-from audit.desk import Desk
 from audit.holdings import Holdings
+from audit.service import AuditService
 from db.directory import store_directory
 from db.engine import Database
 from db.upgrade import upgrade_async
@@ -40,10 +40,13 @@ from policies.loader import shipped
 from runtime.blobs import Shelf
 from runtime.temporal import encrypting
 from security.keys import Keys
+from support.again import SECONDS, Again, client_of, something_is_away
 from support.temporal import dev_server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "directory"
 SECRET = b"a secret of tests, at least thirty-two bytes long"
+LACKING: Final = {"now", "desk", "sms"}
+"""Parts that a test replaces by something that does not work."""
 REPORT = {"compound": "demo", "category": "leak", "description": "厨房漏水", "location": "3幢2单元501"}
 
 
@@ -67,9 +70,11 @@ class System:
     temporal: Client
     database_url: str = ""
     """Without it, SQLite in the home."""
-    client: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
-    patience: float = 20.0
+    client: Again = field(default_factory=Again)
+    patience: float = SECONDS
     keys: Keys = field(default_factory=Keys.ephemeral)
+    whole: ClassVar[bool] = True
+    """Whether its API lacks nothing."""
     _working: contextlib.AsyncExitStack | None = None
     _serving: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -145,12 +150,12 @@ class System:
         await self._serving.aclose()
 
     @contextlib.asynccontextmanager
-    async def api_on(self, temporal: Client, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
-        """One more API process, as it were, on this Temporal."""
+    async def api_on(self, temporal: Client, *, whole: bool | None = None, **parts: Any) -> AsyncIterator[Again]:
+        """One more API process, as it were, on this Temporal; `whole` says that it lacks nothing."""
         given = Services(
             temporal=temporal, database=self._apis_database, verifier=LocalVerifier(LocalTokens(self.home)),
             secret=SECRET, policies={policy.id: policy for policy in shipped()}, calendars=calendars.load_all(),
-            desk=Desk(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
+            desk=AuditService(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
             shelf=Shelf((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
             mint=partial(issue_token, self.home, role="resident", org=None),
         )  # fmt: skip
@@ -159,14 +164,27 @@ class System:
         while not running.started:
             await asyncio.sleep(0.01)
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=30) as client:
+            if whole is None:
+                whole = self.whole and temporal is self.temporal and not parts.keys() & LACKING
+            async with client_of(f"http://127.0.0.1:{running.port}", whole=whole) as client:
                 yield client
         finally:
             running.stop()
             await task
 
+    @contextlib.asynccontextmanager
+    async def without_sql(self) -> AsyncIterator[None]:
+        """The database is gone for everybody, until a test mends it or this ends."""
+        with something_is_away():
+            await self.break_sql()
+            try:
+                yield
+            finally:
+                if (self.home / "away").exists():
+                    await self.mend_sql()
+
     async def break_sql(self) -> None:
-        """The database is gone for everybody: its file is elsewhere and a folder lies in its place."""
+        """Its file is elsewhere and a folder lies in its place."""
         for database in self._databases:
             await database.disconnect()
         away = self.home / "away"
@@ -222,11 +240,8 @@ class System:
         self, issue: str, command: str, headers: dict[str, str], key: str | None = None, /, **body: Any
     ) -> Answer:
         """As `send`, and again with the same key as long as the command is queued."""
-        key = key or str(uuid.uuid4())
-        async with asyncio.timeout(self.patience):
-            while (answer := await self.send(issue, command, headers, key, **body)).status == 202:
-                await asyncio.sleep(0.1)
-        return answer
+        sent = {"Idempotency-Key": key or str(uuid.uuid4()), **headers}
+        return _answer(await self.client.command(f"/v1/issues/{issue}/commands/{command}", sent, json=body))
 
     async def until(
         self, path: str, headers: dict[str, str], ready: Any, patience: float | None = None, **query: Any

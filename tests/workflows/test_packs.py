@@ -1,25 +1,34 @@
-"""Each pack run for real while nobody acts, on a server whose time is skipped: every light, climb and reminder.
+"""Each pack while nobody acts: every light, climb and reminder.
+
+All are played by the rules alone, and one of each pack for real as well, on a server whose time is skipped.
 
 The lines are written by hand from the districts' rules: day (0 is the first), time in Shanghai, event, lead after it,
 clause, and when that was due. Service is from 08:00 to 20:00; what falls outside of it lands at opening unless it is
 urgent. Yellow is at four fifths of the way. Each run names the days that are a holiday, or made up for at a weekend.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
+import domain.commands as c
+from cli.install import EXAMPLE, read_directory
+from domain.commands import NAMES, Actor, Body
 from domain.events import Event, Reminded
-from domain.worktime import SHANGHAI
+from domain.wire import dump
+from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import shipped
 from support.skipping import SkippedTime, skipped_time, told, weekdays_work
+from tests.domain.play import Stage, local
 
 MONDAY, SATURDAY = 0, 5
-COMPANY = {"person": "p1", "role": "property", "org": "guihua-jie-property"}
+FIRST = local("2026-11-23 00:00")
+"""A Monday, of the week in which the rules alone play."""
+COMPANY = Actor("p1", "property", "guihua-jie-property")
+DIRECTORY = read_directory(EXAMPLE)
 
 
 @dataclass(frozen=True)
@@ -35,8 +44,22 @@ class Run:
     urgent: bool = False
     off: tuple[int, ...] = ()
     on: tuple[int, ...] = ()
-    acts: tuple[tuple[int, str, Mapping[str, Any]], ...] = field(default=())
-    """(minutes after the report, command, body), all by the company."""
+    acts: tuple[tuple[int, Body], ...] = ()
+    """(minutes after the report, command), all by the company."""
+
+    def calendars(self, began: datetime) -> tuple[YearCalendar, ...]:
+        day = began.astimezone(SHANGHAI).date()
+        off, on = ([day + timedelta(days=each) for each in days] for days in (self.off, self.on))
+        return weekdays_work(began, off=off, on=on)
+
+    def ends(self, began: datetime) -> datetime:
+        """What falls on the last second of a day is recorded within seconds of the next one."""
+        first = began.astimezone(SHANGHAI).replace(hour=0, minute=0)
+        return first + timedelta(days=self.days + 1, seconds=30)
+
+    def shown(self, events: list[Event] | tuple[Event, ...], began: datetime) -> str:
+        until = began.astimezone(SHANGHAI).date() + timedelta(days=self.days)
+        return told([event for event in events if event.at.astimezone(SHANGHAI).date() <= until], began)
 
 
 RUNS = {
@@ -88,7 +111,7 @@ RUNS = {
 0 09:32 escalated street accept due 0 09:12
 0 12:44 warned street street-accept due 0 13:32
 0 13:32 overdue street street-accept due 0 13:32"""),
-    "52022 accepted, nobody comes": Run("52022", (MONDAY, "09:02"), 0, acts=((3, "accept", {}),), told="""\
+    "52022 accepted, nobody comes": Run("52022", (MONDAY, "09:02"), 0, acts=((3, c.Accept()),), told="""\
 0 09:02 reported property
 0 09:02 dispatched property
 0 09:05 accepted property accept due 0 09:12
@@ -98,7 +121,7 @@ RUNS = {
 0 11:11 warned community community-accept due 0 11:35
 0 11:35 overdue community community-accept due 0 11:35"""),
     "52022 minor, not solved": Run(
-        "52022", (MONDAY, "09:02"), 0, acts=((3, "accept", {}), (6, "arrive", {"assessment": "minor"})), told="""\
+        "52022", (MONDAY, "09:02"), 0, acts=((3, c.Accept()), (6, c.Arrive("minor"))), told="""\
 0 09:02 reported property
 0 09:02 dispatched property
 0 09:05 accepted property accept due 0 09:12
@@ -110,7 +133,7 @@ RUNS = {
 0 11:44 warned community community-accept due 0 12:08
 0 12:08 overdue community community-accept due 0 12:08"""),
     "52022 complex, no plan": Run(
-        "52022", (MONDAY, "09:02"), 3, acts=((3, "accept", {}), (6, "arrive", {"assessment": "complex"})), told="""\
+        "52022", (MONDAY, "09:02"), 3, acts=((3, c.Accept()), (6, c.Arrive("complex"))), told="""\
 0 09:02 reported property
 0 09:02 dispatched property
 0 09:05 accepted property accept due 0 09:12
@@ -140,7 +163,7 @@ RUNS = {
 8 23:59 overdue street answer due 8 23:59
 12 23:59 reminded street top"""),
     "3+3+5 inspected, not handled": Run(
-        "3+3+5", (MONDAY, "09:00"), 0, acts=((10, "accept", {}), (30, "arrive", {"assessment": "minor"})), told="""\
+        "3+3+5", (MONDAY, "09:00"), 0, acts=((10, c.Accept()), (30, c.Arrive("minor"))), told="""\
 0 09:00 reported property
 0 09:00 dispatched property
 0 09:10 accepted property
@@ -192,7 +215,7 @@ RUNS = {
 7 23:59 overdue street answer due 7 23:59
 9 23:59 reminded street top
 12 23:59 reminded street top"""),
-    "12345 accepted, nobody calls or answers": Run("12345", (MONDAY, "10:00"), 7, acts=((60, "accept", {}),), told="""\
+    "12345 accepted, nobody calls or answers": Run("12345", (MONDAY, "10:00"), 7, acts=((60, c.Accept()),), told="""\
 0 10:00 reported property
 0 10:00 dispatched property
 0 11:00 accepted property accept due 1 23:59
@@ -204,7 +227,7 @@ RUNS = {
 7 23:59 overdue street answer due 7 23:59"""),
     "12345 complex": Run(
         "12345", (MONDAY, "10:00"), 15,
-        acts=((60, "accept", {}), (90, "contact", {}), (120, "arrive", {"assessment": "complex"})), told="""\
+        acts=((60, c.Accept()), (90, c.Contact()), (120, c.Arrive("complex"))), told="""\
 0 10:00 reported property
 0 10:00 dispatched property
 0 11:00 accepted property accept due 1 23:59
@@ -241,32 +264,38 @@ async def skipping(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sk
         yield time
 
 
-async def play(skipping: SkippedTime, run: Run) -> tuple[datetime, tuple[Event, ...]]:
-    began = await skipping.next(*run.starts)
-    day = began.astimezone(SHANGHAI).date()
-    calendars = weekdays_work(
-        began, off=[day + timedelta(days=each) for each in run.off], on=[day + timedelta(days=each) for each in run.on]
+@pytest.mark.parametrize("name", RUNS)
+def test_the_whole_ladder(name: str) -> None:
+    run = RUNS[name]
+    weekday, clock = run.starts
+    hour, minute = map(int, clock.split(":"))
+    began = FIRST + timedelta(days=weekday, hours=hour, minutes=minute)
+    where = DIRECTORY.place(run.compound, began.astimezone(SHANGHAI).date())
+    stage = Stage(
+        run.pack, at=began, where=where, calendars=run.calendars(began), category=run.category, urgent=run.urgent
     )
+    for minutes, body in run.acts:
+        stage.let_pass(began + timedelta(minutes=minutes))
+        stage.give(COMPANY, body, after=0)
+    stage.let_pass(run.ends(began))
+    assert run.shown(stage.events, began) == run.told
+
+
+@pytest.mark.parametrize("name", ["52022 minor, not solved", "3+3+5", "dispute", "12345 complex"])
+async def test_the_whole_ladder_for_real(skipping: SkippedTime, name: str) -> None:
+    run = RUNS[name]
+    began = await skipping.next(*run.starts)
     await skipping.until(began)
     body = {"category": run.category, "description": "没有人管", "urgent": run.urgent}
-    issue = await skipping.report(began, run.compound, body, calendars, policy=run.pack)
-    for minutes, name, plain in run.acts:
+    issue = await skipping.report(began, run.compound, body, run.calendars(began), policy=run.pack)
+    for minutes, given in run.acts:
         at = began + timedelta(minutes=minutes)
         await skipping.until(at)
-        await skipping.give(issue, at, name, COMPANY, plain)
-    ends = began.astimezone(SHANGHAI).replace(hour=0, minute=0) + timedelta(days=run.days + 1)
-    # What falls on the last second of a day is recorded within seconds of the next one.
-    await skipping.until(ends + timedelta(seconds=30))
+        await skipping.give(issue, at, NAMES[type(given)], dump(COMPANY), dump(given))
+    await skipping.until(run.ends(began))
     events = await skipping.events(issue)
     await skipping.clear()
-    return began, events
-
-
-@pytest.mark.parametrize("name", RUNS)
-async def test_the_whole_ladder(skipping: SkippedTime, name: str) -> None:
-    began, events = await play(skipping, RUNS[name])
-    until = began.astimezone(SHANGHAI).date() + timedelta(days=RUNS[name].days)
-    assert told([event for event in events if event.at.astimezone(SHANGHAI).date() <= until], began) == RUNS[name].told
+    assert run.shown(events, began) == run.told
 
 
 DEMO = """\

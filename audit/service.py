@@ -14,24 +14,25 @@ from temporalio.service import RPCError
 
 from audit import bundle, timeline
 from audit.archive import ArchiveError, parse_history
-from audit.case import Case, Verdict
+from audit.case import ArchivedCase, Verdict
 from audit.diff import Diff, compare
-from audit.history import HistoryError, runs_of
 from audit.holdings import Holdings, UnknownError
-from audit.log_check import Trust, newest, published, tree_of
+from audit.log_check import newest_head, published_heads, tree_of
+from audit.log_keys import TrustedKeys
 from audit.merges import check_merge
-from audit.mining.cases import Told, tell
-from audit.notes import Head, NoteError
+from audit.mining.traces import IssueTrace
+from audit.notes import NoteError, TreeHead
 from audit.refold import Refolded, refold
-from audit.roots import judged, read_roots
+from audit.roots import check_root, read_roots
+from audit.runs import LostRunError, fold_runs, runs_of
 from audit.selection import Selection, moment_of
 from audit.verify import verify
 from db.pinned import calendars_of, policy_of
 from db.tables import EventRow, IssueRow
 from domain.events import Event, load_event
-from domain.evolve import evolve
 from domain.issue import Issue
 from domain.wire import format_time
+from security.namespace import NamespaceError
 
 T = TypeVar("T")
 _LONGEST_NUMBER: Final = 10
@@ -43,7 +44,7 @@ class NotYetError(LookupError):
 
 
 @dataclass(frozen=True)
-class Desk:
+class AuditService:
     """Over what is held; `heads` is the export folder, `temporal` where the history of an open issue is asked for."""
 
     holdings: Holdings
@@ -57,7 +58,7 @@ class Desk:
             raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
         # In a thread and a loop of its own: a replay would hold up whoever else is served by this one.
         (verdict,) = await asyncio.to_thread(asyncio.run, verify([case], commands=commands))
-        return judged(await check_merge(self.holdings, verdict), await asyncio.to_thread(self._told))
+        return check_root(await check_merge(self.holdings, verdict), await asyncio.to_thread(self._told))
 
     async def view(self, issue: str, at: str) -> dict[str, Any]:
         """The issue after event number `at`, or as it was known at the time `at`.
@@ -121,17 +122,17 @@ class Desk:
             if folded is not None:
                 yield folded
 
-    async def told(self, selection: Selection) -> AsyncIterator[Told]:
+    async def told(self, selection: Selection) -> AsyncIterator[IssueTrace]:
         """Every issue of a selection, open ones as well, as SQL tells it."""
         async for issue in selection.issues(self.holdings.database):
             found = await self._in_sql(issue)
             if found is not None:
-                yield tell(*found)
+                yield IssueTrace(issue, timeline.states(*found))
 
     def _told(self) -> Mapping[str, datetime] | None:
         """The roots that lie beside the heads, by the key that lies there."""
         try:
-            return read_roots(self.heads, Trust.beside(self.heads))[0]
+            return read_roots(self.heads, TrustedKeys.beside(self.heads))[0]
         except (NoteError, OSError):  # nothing was published yet
             return None
 
@@ -139,12 +140,7 @@ class Desk:
         found = await self._in_sql(issue)
         if found is None:
             raise UnknownError(f"there is no issue {issue} here")
-        state, events = found
-        states: list[tuple[Event, Issue]] = []
-        for event in events:
-            state = evolve(state, event)
-            states.append((event, state))
-        return states
+        return list(timeline.states(*found))
 
     async def _in_sql(self, issue: str) -> tuple[Issue, list[Event]] | None:
         async with self.holdings.database.read() as session:
@@ -154,8 +150,7 @@ class Desk:
             policy = await session.run_sync(policy_of, row.first_policy)
             calendars = await session.run_sync(calendars_of, row.first_calendars)
             bodies = await session.scalars(select(EventRow.body).where(EventRow.issue == issue).order_by(EventRow.seq))
-            rules: int = row.state.get("rules_version", 1)
-            return Issue.new(issue, policy, calendars, rules), [load_event(body) for body in bodies]
+            return Issue.new(issue, policy, calendars), [load_event(body) for body in bodies]
 
     async def _in_temporal(self, issue: str) -> Refolded | None:
         """By Temporal's history; None once it has forgotten it, or where it is not there."""
@@ -163,15 +158,15 @@ class Desk:
             return None
         try:
             runs = await runs_of(self.temporal, issue)
-        except (RPCError, HistoryError):
+        except (RPCError, LostRunError, NamespaceError):
             return None
-        return refold(issue, [list(run.events) for run in runs])
+        return fold_runs(issue, runs)
 
-    async def _newest(self) -> tuple[Head, str] | None:
-        return newest((await asyncio.to_thread(published, self.heads)).values())
+    async def _newest(self) -> tuple[TreeHead, str] | None:
+        return newest_head((await asyncio.to_thread(published_heads, self.heads)).values())
 
 
-def _folded(case: Case) -> Refolded | None:
+def _folded(case: ArchivedCase) -> Refolded | None:
     """From the archive; None while it does not hold all of the issue, or no more. Raises ArchiveError, RefoldError."""
     if case.leaf is None or case.leaf.record is None:
         return None

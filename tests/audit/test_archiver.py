@@ -22,20 +22,20 @@ from activities.notices import UndeliveredError
 from audit import log as merkle_log
 from audit.archive import seal_key
 from audit.case import Leaf
-from audit.history import runs_of
 from audit.merkle import commitment, leaf_hash
-from audit.verify import plain_leaf, verify
+from audit.runs import LostRunError
+from audit.verify import verify
 from db.engine import Database
 from db.tables import IssueRow
 from domain.wire import canonical, format_time
 from runtime.failpoints import VARIABLE
 from support.archiving import Archiving, files, job, now
-from support.golden import play, start_issue
+from support.derived import runs_of
+from support.golden import give, play, start_issue
 from support.scenarios import RESIDENT, STAFF
 from support.temporal import dev_server
 from worker import build
 from workflows.contract import PREFIX
-from workflows.signals import signal as send
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARIES = ("厨房漏水", "换了阀门", "马上到", "很快", "anonymous", "demo-property", "第3次")
@@ -47,14 +47,14 @@ async def archiving(folder: Path, database: Database) -> AsyncIterator[Archiving
         yield Archiving(client, database, folder / "archive")
 
 
-async def give(client: Client, issue: str, number: int, command: str, who: dict, **body: object) -> None:
+async def say(client: Client, issue: str, number: int, command: str, who: dict, **body: object) -> None:
     plain = {"id": f"{issue}-{number}", "at": format_time(now()), "actor": who, "body": body}
-    await send(client, issue, command, plain)
+    await give(client, issue, command, plain)
     await asyncio.sleep(0.25)
 
 
 async def stored(database: Database, issue: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             async with database.read() as session:
                 if await session.get(IssueRow, issue) is not None:
@@ -67,8 +67,8 @@ async def continued(client: Client, database: Database, issue: str) -> None:
     await start_issue(client, issue)
     await stored(database, issue)
     for number in range(12):
-        await give(client, issue, number, "comment", STAFF, text=f"第{number}次")
-    async with asyncio.timeout(30):
+        await say(client, issue, number, "comment", STAFF, text=f"第{number}次")
+    async with asyncio.timeout(90):
         while len(await runs_of(client, issue)) < 2:
             await asyncio.sleep(0.1)
 
@@ -79,7 +79,7 @@ async def delete(client: Client, issue: str) -> None:
     await client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while await is_known(client, issue):
             await asyncio.sleep(0.05)
 
@@ -165,7 +165,7 @@ async def test_a_job_that_is_killed_between_two_steps_is_made_up_for(
         assert not left or {seal.leaf} == left
         (leaf,) = [case.leaf for case in await held.holdings.cases(["golden-standard"])]
         assert leaf is not None
-        assert await held.archive.get_seal("golden-standard") == plain_leaf(leaf)
+        assert await held.archive.get_seal("golden-standard") == leaf.seal()
         assert [verdict.findings for verdict in await verify(await held.holdings.cases(["golden-standard"]))] == [()]
 
 
@@ -182,9 +182,9 @@ async def test_a_run_is_archived_while_its_issue_goes_on_and_may_be_forgotten_th
 
     forget(tmp_path, first.run)
     async with archiving(tmp_path, database) as held:
-        with pytest.raises(RPCError, match="not found"):
+        with pytest.raises(LostRunError):
             await runs_of(held.client, "long")
-        await give(held.client, "long", 99, "withdraw", RESIDENT, reason="自己修了")
+        await say(held.client, "long", 99, "withdraw", RESIDENT, reason="自己修了")
         await held.client.get_workflow_handle(PREFIX + "long").result()
         await held.until_sealed("long")
         assert [row.n for row in await held.runs("long")] == [0, 1]
@@ -260,7 +260,7 @@ async def test_positions_have_no_gap_however_many_append(database: Database) -> 
     assert all(len(found) == 1 for found in by_issue.values())
     async with database.read() as session:
         assert await session.run_sync(merkle_log.size) == 30
-        assert await session.run_sync(merkle_log.leaves) == [
+        assert [each.leaf for each in await session.run_sync(merkle_log.bare_leaves)] == [
             leaf.leaf
             for leaf in sorted({each.position: each for each in leaves}.values(), key=lambda each: each.position)
         ]

@@ -39,7 +39,7 @@ _UNKEPT: Final = frozenset({"update_response", "respond_to_query", "modify_workf
 
 
 @dataclass(frozen=True)
-class Said:
+class PlainCommand:
     """A command in a form that both sides have: its kind, and its fields as plain values.
 
     `where` names the history event; "" on the code's side.
@@ -59,7 +59,7 @@ class _Given:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayedRun:
     """A run that was replayed: how many commands were compared, and what did not hold."""
 
     commands: int
@@ -87,7 +87,7 @@ class _Capturing(UnsandboxedWorkflowRunner):
         return instance
 
 
-async def replay(runs: Iterable[tuple[str, int, Sequence[HistoryEvent]]]) -> AsyncIterator[Replayed]:
+async def replay(runs: Iterable[tuple[str, int, Sequence[HistoryEvent]]]) -> AsyncIterator[ReplayedRun]:
     """Replays each ``(issue, number of the run, its history)`` with one Replayer; what came of them, in order."""
     runner = _Capturing()
     # In debug mode the code runs in this thread: quicker, and without the SDK's limit of two seconds, by which a verdict
@@ -109,7 +109,7 @@ async def replay(runs: Iterable[tuple[str, int, Sequence[HistoryEvent]]]) -> Asy
             yield _compared(*begun.popleft(), given.commands, failure)
 
 
-def unfit(events: Sequence[HistoryEvent]) -> str | None:
+def why_unreplayable(events: Sequence[HistoryEvent]) -> str | None:
     """Where a history is none, None if it may be replayed: the SDK's core ends in a panic over it, and waits for ever."""
     if not events or events[0].event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
         return "event 1 is not its start"
@@ -121,25 +121,25 @@ def unfit(events: Sequence[HistoryEvent]) -> str | None:
 
 def _compared(
     issue: str, n: int, events: Sequence[HistoryEvent], commands: Sequence[WorkflowCommand], failure: str | None
-) -> Replayed:
+) -> ReplayedRun:
     found: list[Finding] = []
     if failure is not None:
         found.append(Finding("commands", issue, f"run {n}", f"the code does not fit the history: {failure[:300]}"))
     ours = _by_kind(_given(commands))
     try:
-        theirs = _by_kind(kept(events))
+        theirs = _by_kind(commands_in(events))
     except Exception as error:  # noqa: BLE001 - whatever was done to a history, it is told
         what = f"what the history holds cannot be read: {type(error).__name__}: {str(error)[:200]}"
-        return Replayed(0, (*found, Finding("commands", issue, f"run {n}", what)))
+        return ReplayedRun(0, (*found, Finding("commands", issue, f"run {n}", what)))
     count = sum(map(len, ours.values()))
     ended = "complete" in theirs or "continue" in theirs
     for kind in sorted(ours.keys() | theirs.keys()):
         found += _matched(issue, n, kind, ours.get(kind, []), theirs.get(kind, []), ended=ended)
-    return Replayed(count, tuple(found))
+    return ReplayedRun(count, tuple(found))
 
 
 def _matched(
-    issue: str, n: int, kind: str, ours: Sequence[Said], theirs: Sequence[Said], *, ended: bool
+    issue: str, n: int, kind: str, ours: Sequence[PlainCommand], theirs: Sequence[PlainCommand], *, ended: bool
 ) -> Iterator[Finding]:
     for mine, held in zip(ours, theirs, strict=False):
         if mine.fields == held.fields:
@@ -157,14 +157,14 @@ def _matched(
             yield Finding("commands", issue, f"run {n}", f"{kind} {_short(mine.fields)}: missing in the history")
 
 
-def _by_kind(said: Iterable[Said]) -> dict[str, list[Said]]:
-    found: defaultdict[str, list[Said]] = defaultdict(list)
+def _by_kind(said: Iterable[PlainCommand]) -> dict[str, list[PlainCommand]]:
+    found: defaultdict[str, list[PlainCommand]] = defaultdict(list)
     for each in said:
         found[each.kind].append(each)
     return dict(found)
 
 
-def _given(commands: Iterable[WorkflowCommand]) -> Iterator[Said]:
+def _given(commands: Iterable[WorkflowCommand]) -> Iterator[PlainCommand]:
     """The code's commands, up to the one that ends the run."""
     for command in commands:
         variant = command.WhichOneof("variant") or "none"
@@ -176,80 +176,80 @@ def _given(commands: Iterable[WorkflowCommand]) -> Iterator[Said]:
             return
 
 
-def _said(variant: str, command: WorkflowCommand) -> Said:
+def _said(variant: str, command: WorkflowCommand) -> PlainCommand:
     match variant:
         case "start_timer":
             timer = command.start_timer
             fields = {"duration": _ms(timer.start_to_fire_timeout), "summary": _plain(command.user_metadata.summary)}
-            return Said("timer", fields)
+            return PlainCommand("timer", fields)
         case "schedule_activity":
             activity = command.schedule_activity
-            return Said("activity", _activity(activity, activity.activity_type, activity.arguments))
+            return PlainCommand("activity", _activity(activity, activity.activity_type, activity.arguments))
         case "schedule_local_activity":
             local = command.schedule_local_activity
-            return Said("local activity", {"type": local.activity_type, "result": _stored(local.arguments)})
+            return PlainCommand("local activity", {"type": local.activity_type, "result": _stored(local.arguments)})
         case "complete_workflow_execution":
-            return Said("complete", {"result": _plain(command.complete_workflow_execution.result)})
+            return PlainCommand("complete", {"result": _plain(command.complete_workflow_execution.result)})
         case "continue_as_new_workflow_execution":
             again = command.continue_as_new_workflow_execution
-            return Said("continue", {"input": [_plain(each) for each in again.arguments]})
+            return PlainCommand("continue", {"input": [_plain(each) for each in again.arguments]})
         case "fail_workflow_execution":
-            return Said("fail", {"message": command.fail_workflow_execution.failure.message})
+            return PlainCommand("fail", {"message": command.fail_workflow_execution.failure.message})
         case "set_patch_marker":
-            return Said("patch", {"id": command.set_patch_marker.patch_id})
+            return PlainCommand("patch", {"id": command.set_patch_marker.patch_id})
         case _:
-            return Said(variant, {})
+            return PlainCommand(variant, {})
 
 
-def kept(events: Iterable[HistoryEvent]) -> Iterator[Said]:
+def commands_in(events: Iterable[HistoryEvent]) -> Iterator[PlainCommand]:
     """The commands that a history holds."""
     for event in events:
         if (said := _held(event)) is not None:
-            yield Said(said.kind, said.fields, f"event {event.event_id}")
+            yield PlainCommand(said.kind, said.fields, f"event {event.event_id}")
 
 
-def _held(event: HistoryEvent) -> Said | None:
+def _held(event: HistoryEvent) -> PlainCommand | None:
     match event.event_type:
         case EventType.EVENT_TYPE_TIMER_STARTED:
             timer = event.timer_started_event_attributes
             fields = {"duration": _ms(timer.start_to_fire_timeout), "summary": _plain(event.user_metadata.summary)}
-            return Said("timer", fields)
+            return PlainCommand("timer", fields)
         case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             activity = event.activity_task_scheduled_event_attributes
-            return Said("activity", _activity(activity, activity.activity_type.name, activity.input.payloads))
+            return PlainCommand("activity", _activity(activity, activity.activity_type.name, activity.input.payloads))
         case EventType.EVENT_TYPE_MARKER_RECORDED:
             return _marker(event)
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
             (result,) = event.workflow_execution_completed_event_attributes.result.payloads or (Payload(),)
-            return Said("complete", {"result": _plain(result)})
+            return PlainCommand("complete", {"result": _plain(result)})
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
             again = event.workflow_execution_continued_as_new_event_attributes
-            return Said("continue", {"input": [_plain(each) for each in again.input.payloads]})
+            return PlainCommand("continue", {"input": [_plain(each) for each in again.input.payloads]})
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
-            return Said("fail", {"message": event.workflow_execution_failed_event_attributes.failure.message})
+            return PlainCommand("fail", {"message": event.workflow_execution_failed_event_attributes.failure.message})
         case EventType.EVENT_TYPE_TIMER_CANCELED:
-            return Said("cancel_timer", {})
+            return PlainCommand("cancel_timer", {})
         case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED:
-            return Said("request_cancel_activity", {})
+            return PlainCommand("request_cancel_activity", {})
         case EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
-            return Said("upsert_workflow_search_attributes", {})
+            return PlainCommand("upsert_workflow_search_attributes", {})
         case EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
-            return Said("start_child_workflow_execution", {})
+            return PlainCommand("start_child_workflow_execution", {})
         case EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
-            return Said("signal_external_workflow_execution", {})
+            return PlainCommand("signal_external_workflow_execution", {})
         case _:
             return None
 
 
-def _marker(event: HistoryEvent) -> Said:
+def _marker(event: HistoryEvent) -> PlainCommand:
     marker = event.marker_recorded_event_attributes
     if marker.marker_name != _LOCAL:
-        return Said("patch", {"id": marker.marker_name})
+        return PlainCommand("patch", {"id": marker.marker_name})
     data = json.loads(marker.details["data"].payloads[0].data)
     if marker.HasField("failure"):
-        return Said("local activity", {"type": data["activity_type"], "result": _FAILED})
+        return PlainCommand("local activity", {"type": data["activity_type"], "result": _FAILED})
     (result,) = marker.details["result"].payloads
-    return Said("local activity", {"type": data["activity_type"], "result": json.loads(result.data)})
+    return PlainCommand("local activity", {"type": data["activity_type"], "result": json.loads(result.data)})
 
 
 class _Anything:

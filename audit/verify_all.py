@@ -22,10 +22,11 @@ from sqlalchemy.orm import Session
 from audit.archive import Archive
 from audit.case import Finding, Verdict
 from audit.holdings import Holdings
-from audit.log_check import Trust, check_log, newest, published
+from audit.log_check import check_log, newest_head, published_heads
+from audit.log_keys import TrustedKeys
 from audit.merges import check_merge
 from audit.notes import NoteError, parse
-from audit.roots import judged, read_roots
+from audit.roots import check_root, read_roots
 from audit.verify import verify
 from db.engine import Database
 from db.tables import CalendarsRow, HeadRow, IssueRow, PolicyRow, SealRow
@@ -63,7 +64,7 @@ class Source:
 
 
 @dataclass
-class Report:
+class AuditReport:
     """What came of verifying an installation; it holds if there is no finding.
 
     `asked` says what was looked at, `rows` whether the read model was among it, `pinned` whether the log's key came from
@@ -102,7 +103,7 @@ class Report:
 
 async def verify_all(
     source: Source,
-    report: Report,
+    report: AuditReport,
     *,
     since: datetime | None = None,
     progress: Progress = lambda _, __: None,
@@ -115,29 +116,29 @@ async def verify_all(
     `done` is a file in which each finished chunk is noted, and from which an interrupted run goes on; ResumeError if it
     belongs to another question.
     """
-    async with opened(source) as holdings:
+    async with open_holdings(source) as holdings:
         issues = [issue async for _, issue in holdings.sealed(since)]
     notes = _Notes(done, report.asked, source)
     held = notes.read()
     known = {issue: held[issue] for issue in issues if issue in held}
     for verdict in known.values():
-        report.take(judged(verdict, told))
+        report.take(check_root(verdict, told))
     left = [issue for issue in issues if issue not in known]
     progress(len(known), len(issues))
     finished = len(known)
     chunks = _chunks(left)
-    async for verdicts in spread(partial(_in_process, source), chunks, workers if len(left) > CHUNK else 1):
+    async for verdicts in map_in_processes(partial(_in_process, source), chunks, workers if len(left) > CHUNK else 1):
         notes.add(verdicts)
         for verdict in verdicts:
-            report.take(judged(verdict, told))
+            report.take(check_root(verdict, told))
         finished += len(verdicts)
         progress(finished, len(issues))
     notes.finish()
 
 
-async def verify_log(source: Source, heads: Path, trust: Trust | None, report: Report) -> None:
+async def verify_log(source: Source, heads: Path, trust: TrustedKeys | None, report: AuditReport) -> None:
     """Adds the log itself: its leaves against the heads that lie outside the database, and what was never sealed."""
-    async with opened(source) as holdings:
+    async with open_holdings(source) as holdings:
         leaves = await holdings.leaves()
         async with holdings.database.read() as session:
             notes = list(await session.scalars(select(HeadRow.note).order_by(HeadRow.at)))
@@ -146,8 +147,8 @@ async def verify_log(source: Source, heads: Path, trust: Trust | None, report: R
             late = IssueRow.closed_at < report.at - SETTLED
             unsealed = select(IssueRow.id).where(late, IssueRow.id.not_in(select(SealRow.issue)))
             missing = list(await session.scalars(unsealed.order_by(IssueRow.id)))
-        outside = await asyncio.to_thread(published, heads)
-        head = newest(outside.values())
+        outside = await asyncio.to_thread(published_heads, heads)
+        head = newest_head(outside.values())
         async with holdings.database.read() as session:
             first = select(SealRow).where(SealRow.position >= (head[0].size if head else 0)).order_by(SealRow.position)
             loose = await session.scalar(first.limit(1))
@@ -197,7 +198,7 @@ def _check_heads(session: Session) -> Iterator[Finding]:
 
 
 @contextlib.asynccontextmanager
-async def opened(source: Source) -> AsyncGenerator[Holdings]:
+async def open_holdings(source: Source) -> AsyncGenerator[Holdings]:
     """What the source holds, until the end."""
     database = Database(source.database)
     try:
@@ -206,7 +207,7 @@ async def opened(source: Source) -> AsyncGenerator[Holdings]:
         await database.close()
 
 
-async def spread(
+async def map_in_processes(
     work: Callable[[Sequence[T]], R], chunks: AsyncIterator[Sequence[T]], workers: int | None
 ) -> AsyncIterator[R]:
     """What came of the work, chunk by chunk, in order, from so many processes (None: one to a core); 1 stays in this process.
@@ -249,7 +250,7 @@ def _in_process(source: Source, issues: Sequence[str]) -> list[Verdict]:
 
 
 async def _verified(source: Source, issues: Sequence[str]) -> list[Verdict]:
-    async with opened(source) as holdings:
+    async with open_holdings(source) as holdings:
         verdicts = await verify(await holdings.cases(issues), commands=source.commands)
         return [await check_merge(holdings, each) for each in verdicts]
 
@@ -305,7 +306,7 @@ def _verdict(line: str) -> Verdict:
     return Verdict(**plain, findings=findings)
 
 
-def lines(report: Report) -> Iterator[str]:
+def lines(report: AuditReport) -> Iterator[str]:
     """The report as text, one line for each thing that was looked at and for each that does not hold."""
     yield f"{report.asked}: {report.issues} issues, {report.runs} runs, {report.commands} commands, {report.events} events"
     if report.erased:

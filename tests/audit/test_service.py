@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from audit.archive import ArchiveError
-from audit.desk import Desk, NotYetError, in_thread
 from audit.holdings import Holdings, UnknownError
-from audit.log_check import UnlikeError
+from audit.log_check import LogMismatchError
 from audit.merkle import commitment, leaf_hash
 from audit.notes import parse
 from audit.selection import Selection, SelectionError
+from audit.service import AuditService, NotYetError, in_thread
 from audit.timeline import MomentError
 from audit.verifier import included
 from db.engine import Database
@@ -59,7 +59,7 @@ async def test_what_is_unknown_is_said_to_be(installation: Installation) -> None
             with pytest.raises(UnknownError, match="there is no issue nobody here"):
                 await ask
         database = Database(installation.url)
-        bare = Desk(Holdings(database, installation.archive, rows=False), installation.heads)
+        bare = AuditService(Holdings(database, installation.archive, rows=False), installation.heads)
         with pytest.raises(NotYetError):  # it is known, if not by its rows
             await bare.verdict(OPEN)
         await database.close()
@@ -164,7 +164,7 @@ async def test_no_head_no_proof(copy: Installation) -> None:
 async def test_no_proof_is_made_from_another_log(copy: Installation, statement: str, said: str) -> None:
     assert copy.sql(statement) >= 1
     async with copy.desk() as desk:
-        with pytest.raises(UnlikeError, match=said):
+        with pytest.raises(LogMismatchError, match=said):
             await desk.proof(STANDARD)
 
 

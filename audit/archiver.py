@@ -24,14 +24,14 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from activities.notices import Clock, UndeliveredError, now_utc
 from audit import log as merkle_log
-from audit.archive import Archive, ArchiveError, DifferentError, Stored, history_bytes, parse_history
-from audit.case import Case, Leaf, Verdict
-from audit.log_check import largest
+from audit.archive import Archive, ArchiveError, ContentConflictError, StoredHistory, history_bytes, parse_history
+from audit.case import ArchivedCase, Leaf, Verdict
+from audit.log_check import largest_published
 from audit.merkle import HASH_BYTES
-from audit.record import SealedRun, build, code_here, places
+from audit.record import SealedRun, build, code_versions, places
 from audit.refold import Refolded, RefoldError, refold
-from audit.runs import LostRunError, Run, chain_of, resets, run_of
-from audit.verify import plain_leaf, verify
+from audit.runs import LostRunError, WorkflowRun, resets, run_of, runs_of
+from audit.verify import verify
 from db.alarms import put_alarm_once
 from db.engine import Database
 from db.outbox import Entry
@@ -52,12 +52,12 @@ log: Final = structlog.stdlib.get_logger(__name__)
 class _Archived:
     """A run that lies in the archive. `n` is its place in the chain, None for a run outside of it."""
 
-    run: Run
-    stored: Stored
+    run: WorkflowRun
+    stored: StoredHistory
     n: int | None = None
 
 
-class Archivist:
+class Archiver:
     """See the module. One to a process: it replays one issue at a time, which takes its event loop for as long."""
 
     def __init__(
@@ -92,12 +92,12 @@ class Archivist:
             await self._archive_strays(issue)
 
     async def _archive_chain(self, issue: str) -> None:
-        chain = await chain_of(self._client, issue, self._forgotten)
+        chain = await runs_of(self._client, issue, self._forgotten)
         ended = [run for run in chain if run.has_ended]
         archived = [await self._put_run(issue, run, n) for n, run in enumerate(ended)]
         await self._database.transact(lambda session: self._index(session, issue, archived))
         hit("archive-after-rows")
-        if not chain[-1].has_ended or chain[-1].goes_on:
+        if not chain[-1].has_ended or chain[-1].is_continued:
             # Of an open issue this is all for now: it asks again itself when it is closed.
             if await self._is_closed(issue):
                 raise UndeliveredError("the execution has not ended yet")
@@ -114,13 +114,13 @@ class Archivist:
         if self._heads is None:
             return False
         size = await self._database.transact(merkle_log.size)
-        return size < await asyncio.to_thread(largest, self._heads)
+        return size < await asyncio.to_thread(largest_published, self._heads)
 
-    async def _put_run(self, issue: str, run: Run, n: int | None) -> _Archived:
+    async def _put_run(self, issue: str, run: WorkflowRun, n: int | None) -> _Archived:
         name = -1 if n is None else n
         try:
             stored = await self._archive.put_run(issue, name, run.id, history_bytes(run.events))
-        except DifferentError:
+        except ContentConflictError:
             await self._alarm("archive-differs", issue, run=run.id)
             raise
         hit("archive-after-run")
@@ -151,16 +151,16 @@ class Archivist:
         runs = [each.run for each in archived]
         verdict = await self._verdict(issue, runs)
         sealed = [SealedRun(each.run.id, each.stored.sha256, len(each.run.events)) for each in archived]
-        record = build(sealed, _folded(issue, runs), verdict, code_here(), truncate(self._clock()))
+        record = build(sealed, _folded(issue, runs), verdict, code_versions(), truncate(self._clock()))
         leaf = await self._database.transact(lambda session: self._append(session, record, verdict))
         hit("archive-after-leaf")
         await self._put_seal(issue, leaf)
         log.info("issue.sealed", issue=issue, position=leaf.position, holds=verdict.holds)
 
-    async def _verdict(self, issue: str, runs: Sequence[Run]) -> Verdict:
+    async def _verdict(self, issue: str, runs: Sequence[WorkflowRun]) -> Verdict:
         """That of strict replay on the history alone: rows may be rebuilt, what is sealed cannot."""
         async with self._turn:
-            (verdict,) = await verify([Case(issue, tuple(history_bytes(run.events) for run in runs))])
+            (verdict,) = await verify([ArchivedCase(issue, tuple(history_bytes(run.events) for run in runs))])
         return replace(verdict, findings=(*resets(issue, runs), *verdict.findings))
 
     def _append(self, session: Session, record: dict[str, Any], verdict: Verdict) -> Leaf:
@@ -175,8 +175,8 @@ class Archivist:
         if leaf.record is None:
             return
         try:
-            await self._archive.put_seal(issue, plain_leaf(leaf))
-        except DifferentError:
+            await self._archive.put_seal(issue, leaf.seal())
+        except ContentConflictError:
             await self._alarm("archive-differs", issue, run="seal")
             raise
 
@@ -212,7 +212,7 @@ class Archivist:
         await self._database.transact(lambda session: put_alarm_once(session, kind, issue, detail, now, ever=True))
 
 
-def _folded(issue: str, runs: Sequence[Run]) -> Refolded | None:
+def _folded(issue: str, runs: Sequence[WorkflowRun]) -> Refolded | None:
     try:
         return refold(issue, [run.events for run in runs])
     except RefoldError:  # which is among the findings

@@ -1,12 +1,11 @@
 """What is exported: one issue after another, each as its events with the state after each."""
 
 import hmac
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from domain.events import Event
-from domain.evolve import evolve
 from domain.issue import Issue
 
 SHORTEST_KEY: Final = 16
@@ -14,7 +13,7 @@ SHORTEST_KEY: Final = 16
 
 
 @dataclass(frozen=True)
-class Told:
+class IssueTrace:
     """One issue, open or closed: each event, in order, with the state after it. The steps are read once."""
 
     issue: str
@@ -22,7 +21,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Written:
+class Exported:
     """How much was exported. Issues to which nothing has happened are not counted: they are left out."""
 
     issues: int
@@ -35,19 +34,7 @@ class Sink(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
-def tell(start: Issue, events: Iterable[Event]) -> Told:
-    """The issue as its events tell it; `start` is the same issue with nothing happened to it yet."""
-
-    def steps() -> Iterator[tuple[Event, Issue]]:
-        state = start
-        for event in events:
-            state = evolve(state, event)
-            yield event, state
-
-    return Told(start.id, steps())
-
-
-class People:
+class Pseudonyms:
     """How people appear: each as a pseudonym that is the same throughout, and under another key another one.
 
     Whoever lacks the key can neither name anybody nor join two exports made under different keys. With `names` the

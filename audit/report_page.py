@@ -5,7 +5,7 @@ from html import escape
 from typing import Final
 
 from audit.case import STEPS, Finding, Step
-from audit.run import Report
+from audit.verify_all import AuditReport
 from domain.wire import format_time
 
 _WORDS: Final[dict[Step, tuple[str, str, str]]] = {
@@ -41,7 +41,7 @@ td.n { text-align: right; font-variant-numeric: tabular-nums } .ok { color: #1a7
 """
 
 
-def page(report: Report) -> str:
+def page(report: AuditReport) -> str:
     """The report as HTML, in Chinese with English beneath."""
     kind, zh, en = (
         ("good", "全部相符", "Everything holds")
@@ -59,7 +59,7 @@ def page(report: Report) -> str:
     )
 
 
-def _looked_at(report: Report) -> str:
+def _looked_at(report: AuditReport) -> str:
     rows = (
         ("核验范围", "What was asked", escape(report.asked)),
         ("核验时间", "When", escape(format_time(report.at))),
@@ -74,7 +74,7 @@ def _looked_at(report: Report) -> str:
     )
 
 
-def _steps(report: Report) -> str:
+def _steps(report: AuditReport) -> str:
     count = Counter(finding.step for finding in report.findings)
     rows: list[str] = []
     for step in STEPS:
@@ -88,7 +88,7 @@ def _steps(report: Report) -> str:
     return f"<h2>逐项结论 <span class=en>Step by step</span></h2><table>{''.join(rows)}</table>"
 
 
-def _passed(report: Report, step: Step) -> str:
+def _passed(report: AuditReport, step: Step) -> str:
     """What a step without a finding has shown, or that it was not taken."""
     whole = report.runs > 0
     taken = {
@@ -98,7 +98,7 @@ def _passed(report: Report, step: Step) -> str:
     return "相符 ✓" if taken.get(step, whole) else "未核验 not looked at"
 
 
-def _findings(report: Report) -> str:
+def _findings(report: AuditReport) -> str:
     if report.holds:
         return ""
     rows = "".join(map(_finding, report.findings[:_MOST]))
@@ -119,7 +119,7 @@ def _finding(finding: Finding) -> str:
     )
 
 
-def _pinned(report: Report) -> str:
+def _pinned(report: AuditReport) -> str:
     if report.pinned or not report.heads:
         return ""
     return (

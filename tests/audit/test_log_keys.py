@@ -12,15 +12,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from audit import headpage, notes
-from audit.keyring import Keyring, KeyringError, Rotation
-from audit.notes import Head, NoteError, Signer, VerifierKey
+from audit import head_page, notes
+from audit.log_keys import LogKeys, LogKeysError, Rotation
+from audit.notes import NoteError, NoteSigner, TreeHead, VerifierKey
 from audit.verifier import parse_key, read_note
 
 NAME = "city.example/jiesu"
 NOW = datetime(2026, 11, 24, 16, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
-HEAD = Head(NAME, 1234, bytes(range(32)), NOW)
+HEAD = TreeHead(NAME, 1234, bytes(range(32)), NOW)
 
 # The example in the documentation of Go's package sumdb/note.
 SEED = base64.b64decode("AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz")[1:]
@@ -33,15 +33,15 @@ NOTE = (
 
 
 @pytest.fixture
-def ring(tmp_path: Path) -> Keyring:
-    return Keyring.create(tmp_path / "keys", NAME)
+def ring(tmp_path: Path) -> LogKeys:
+    return LogKeys.create(tmp_path / "keys", NAME)
 
 
-def stranger(name: str = NAME) -> Signer:
-    return Signer(name, Ed25519PrivateKey.generate())
+def stranger(name: str = NAME) -> NoteSigner:
+    return NoteSigner(name, Ed25519PrivateKey.generate())
 
 
-def private_files(ring: Keyring) -> list[Path]:
+def private_files(ring: LogKeys) -> list[Path]:
     return sorted(ring.folder.glob("*.pem"))
 
 
@@ -54,7 +54,7 @@ def damaged(note: str, old: str, new: str) -> str:
 
 
 def test_a_note_is_byte_for_byte_that_of_the_reference():
-    signer = Signer("PeterNeumann", Ed25519PrivateKey.from_private_bytes(SEED))
+    signer = NoteSigner("PeterNeumann", Ed25519PrivateKey.from_private_bytes(SEED))
     assert str(signer.vkey) == VKEY
     assert notes.sign_text(TEXT, [signer]) == NOTE
 
@@ -72,7 +72,7 @@ def test_the_reference_note_is_read_by_writer_and_verifier(tmp_path: Path):
 
 
 def test_a_tree_head_in_full():
-    signer = Signer(NAME, Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    signer = NoteSigner(NAME, Ed25519PrivateKey.from_private_bytes(bytes(32)))
     note = notes.sign(HEAD, [signer])
     assert note.startswith(
         "city.example/jiesu\n1234\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\ntime 2026-11-24T16:00:00.000Z\n\n"
@@ -133,7 +133,11 @@ def test_a_note_that_is_cut_off_or_too_long_is_refused():
 
 
 def test_a_head_that_could_not_be_read_is_not_signed():
-    for head in (Head("no name", 1, bytes(32), NOW), Head(NAME, -1, bytes(32), NOW), Head(NAME, 1, b"root", NOW)):
+    for head in (
+        TreeHead("no name", 1, bytes(32), NOW),
+        TreeHead(NAME, -1, bytes(32), NOW),
+        TreeHead(NAME, 1, b"root", NOW),
+    ):
         with pytest.raises(NoteError):
             notes.sign(head, [stranger()])
 
@@ -159,7 +163,7 @@ def test_a_key_that_is_none_is_refused(text: str):
 # The keyring.
 
 
-def test_a_key_is_made_once_and_for_its_owner_only(ring: Keyring):
+def test_a_key_is_made_once_and_for_its_owner_only(ring: LogKeys):
     (private,) = private_files(ring)
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
     assert stat.S_IMODE((ring.folder / "key.txt").stat().st_mode) == 0o644
@@ -167,23 +171,23 @@ def test_a_key_is_made_once_and_for_its_owner_only(ring: Keyring):
     assert (ring.folder / "key.txt").read_text() == f"{ring.first_vkey}\n"
     assert sorted(each.name for each in ring.folder.iterdir()) == sorted([private.name, "key.txt"])  # no drafts
     before = private.read_bytes()
-    with pytest.raises(KeyringError, match="there already"):
-        Keyring.create(ring.folder, NAME)
+    with pytest.raises(LogKeysError, match="there already"):
+        LogKeys.create(ring.folder, NAME)
     assert private_files(ring) == [private]
     assert private.read_bytes() == before
-    assert Keyring.open(ring.folder) == ring
+    assert LogKeys.open(ring.folder) == ring
     assert ring.vkey == ring.first_vkey == ring.signer.vkey
 
 
 def test_of_many_that_make_a_key_at_once_one_does(tmp_path: Path):
-    made: list[Keyring | KeyringError] = []
+    made: list[LogKeys | LogKeysError] = []
     start = threading.Barrier(8)
 
     def make() -> None:
         start.wait()
         try:
-            made.append(Keyring.create(tmp_path / "keys", NAME))
-        except KeyringError as error:
+            made.append(LogKeys.create(tmp_path / "keys", NAME))
+        except LogKeysError as error:
             made.append(error)
 
     threads = [threading.Thread(target=make) for _ in range(8)]
@@ -191,9 +195,9 @@ def test_of_many_that_make_a_key_at_once_one_does(tmp_path: Path):
         each.start()
     for each in threads:
         each.join()
-    (winner,) = [each for each in made if isinstance(each, Keyring)]
+    (winner,) = [each for each in made if isinstance(each, LogKeys)]
     assert len(made) == 8
-    assert Keyring.open(tmp_path / "keys") == winner
+    assert LogKeys.open(tmp_path / "keys") == winner
     assert len(private_files(winner)) == 1
     assert winner.signer.vkey == winner.vkey
 
@@ -202,29 +206,29 @@ def test_a_key_that_nobody_named_is_in_nobodys_way(tmp_path: Path):
     """As left behind by a process killed between making the private file and naming it."""
     (tmp_path / "0badc0de.pem").write_text("half a key")
     (tmp_path / ".key.txt-abc").write_text("half a draft")
-    ring = Keyring.create(tmp_path, NAME)
+    ring = LogKeys.create(tmp_path, NAME)
     assert ring.signer.vkey == ring.vkey
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a+b", "a\nb", "a\tb", "a\u3000b", "x" * 201])
 def test_a_name_that_a_note_cannot_carry_is_refused(tmp_path: Path, name: str):
     with pytest.raises(NoteError, match="not a name"):
-        Keyring.create(tmp_path / "keys", name)
+        LogKeys.create(tmp_path / "keys", name)
     assert not (tmp_path / "keys").exists()
 
 
-def test_a_head_is_signed(ring: Keyring):
+def test_a_head_is_signed(ring: LogKeys):
     head, signatures = notes.parse(ring.sign(HEAD))
     assert head == HEAD
     assert notes.signed_by(head.text, signatures, ring.vkey)
-    with pytest.raises(KeyringError, match=r"not for other\.example"):
-        ring.sign(Head("other.example", 1, bytes(32), NOW))
+    with pytest.raises(LogKeysError, match=r"not for other\.example"):
+        ring.sign(TreeHead("other.example", 1, bytes(32), NOW))
 
 
-def test_keys_follow_one_another(ring: Keyring):
+def test_keys_follow_one_another(ring: LogKeys):
     second = ring.rotate(NOW)
     third = second.rotate(LATER)
-    assert Keyring.open(ring.folder) == third
+    assert LogKeys.open(ring.folder) == third
     assert third.first_vkey == ring.first_vkey
     assert len({ring.vkey, second.vkey, third.vkey}) == 3
     assert [each.key for each in third.rotations] == [second.vkey, third.vkey]
@@ -238,46 +242,48 @@ def test_keys_follow_one_another(ring: Keyring):
         assert notes.signed_by(text, signatures, new.vkey)
 
 
-def test_after_a_rotation_only_the_new_private_key_is_left(ring: Keyring):
+def test_after_a_rotation_only_the_new_private_key_is_left(ring: LogKeys):
     (old,) = private_files(ring)
     rotated = ring.rotate(NOW)
     (new,) = private_files(rotated)
     assert new != old
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
-    with pytest.raises(KeyringError, match="No such file"):
+    with pytest.raises(LogKeysError, match="No such file"):
         ring.sign(HEAD)
 
 
-def test_a_key_signs_nothing_from_before_its_time(ring: Keyring):
+def test_a_key_signs_nothing_from_before_its_time(ring: LogKeys):
     rotated = ring.rotate(NOW)
     rotated.sign(HEAD)
-    with pytest.raises(KeyringError, match=r"from 2026-11-24T16:00:00\.000Z on"):
-        rotated.sign(Head(NAME, 1, bytes(32), NOW - timedelta(milliseconds=1)))
-    with pytest.raises(KeyringError, match="none can follow"):
+    with pytest.raises(LogKeysError, match=r"from 2026-11-24T16:00:00\.000Z on"):
+        rotated.sign(TreeHead(NAME, 1, bytes(32), NOW - timedelta(milliseconds=1)))
+    with pytest.raises(LogKeysError, match="none can follow"):
         rotated.rotate(NOW)
 
 
-def test_a_rotation_on_a_keyring_that_was_read_before_another_is_refused(ring: Keyring):
+def test_a_rotation_on_a_keyring_that_was_read_before_another_is_refused(ring: LogKeys):
     rotated = ring.rotate(NOW)
-    with pytest.raises(KeyringError):
+    with pytest.raises(LogKeysError):
         ring.rotate(LATER)
-    assert Keyring.open(ring.folder) == rotated
+    assert LogKeys.open(ring.folder) == rotated
     assert len(private_files(ring)) == 1
 
 
-def test_of_two_rotations_at_once_one_counts(ring: Keyring):
+def test_of_two_rotations_at_once_one_counts(ring: LogKeys):
     (old,) = private_files(ring)
     kept = old.read_bytes()
     rotated = ring.rotate(NOW)
     old.write_bytes(kept)  # the other process had read its key before it was deleted
     old.chmod(0o600)
-    with pytest.raises(KeyringError, match="at this moment"):
+    with pytest.raises(LogKeysError, match="at this moment"):
         ring.rotate(LATER)
-    assert Keyring.open(ring.folder) == rotated
+    assert LogKeys.open(ring.folder) == rotated
     assert rotated.signer.vkey == rotated.vkey
 
 
-def statement(old: Signer, new: Signer, *by: Signer, origin: str = NAME, time: str = "2026-11-24T16:00:00.000Z") -> str:
+def statement(
+    old: NoteSigner, new: NoteSigner, *by: NoteSigner, origin: str = NAME, time: str = "2026-11-24T16:00:00.000Z"
+) -> str:
     return notes.sign_text(f"{origin}/rotation\n{new.vkey}\ntime {time}\n", by)
 
 
@@ -298,7 +304,7 @@ def test_a_statement_needs_both_keys_and_one_name():
             Rotation.parse(text, old.vkey)
 
 
-def test_a_statement_that_does_not_hold_is_named(ring: Keyring):
+def test_a_statement_that_does_not_hold_is_named(ring: LogKeys):
     ring.rotate(NOW).rotate(LATER)
     path = ring.folder / "rotations" / "0002.txt"
     whole = path.read_text(encoding="utf-8")
@@ -309,27 +315,27 @@ def test_a_statement_that_does_not_hold_is_named(ring: Keyring):
         (path.parent / "0001.txt").read_text(encoding="utf-8"),
     ):
         path.write_text(broken, encoding="utf-8")
-        with pytest.raises(KeyringError, match=r"0002\.txt"):
-            Keyring.open(ring.folder)
+        with pytest.raises(LogKeysError, match=r"0002\.txt"):
+            LogKeys.open(ring.folder)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(KeyringError, match=r"0002\.txt: not UTF-8"):
-        Keyring.open(ring.folder)
+    with pytest.raises(LogKeysError, match=r"0002\.txt: not UTF-8"):
+        LogKeys.open(ring.folder)
 
 
-def test_rotations_go_forward_in_time(ring: Keyring):
+def test_rotations_go_forward_in_time(ring: LogKeys):
     old = ring.signer
     first, second = stranger(), stranger()
     folder = ring.folder / "rotations"
     folder.mkdir()
     (folder / "0001.txt").write_text(statement(old, first, old, first), encoding="utf-8")
     (folder / "0002.txt").write_text(statement(first, second, first, second), encoding="utf-8")
-    with pytest.raises(KeyringError, match=r"0002\.txt: its time"):
-        Keyring.open(ring.folder)
+    with pytest.raises(LogKeysError, match=r"0002\.txt: its time"):
+        LogKeys.open(ring.folder)
 
 
-def test_a_keyring_that_cannot_be_used_says_which_file(ring: Keyring, tmp_path: Path):
-    with pytest.raises(KeyringError, match=r"nothing/key\.txt is missing: .*keygen"):
-        Keyring.open(tmp_path / "nothing")
+def test_a_keyring_that_cannot_be_used_says_which_file(ring: LogKeys, tmp_path: Path):
+    with pytest.raises(LogKeysError, match=r"nothing/key\.txt is missing: .*keygen"):
+        LogKeys.open(tmp_path / "nothing")
     (private,) = private_files(ring)
     whole = private.read_bytes()
     other = stranger().private
@@ -338,30 +344,30 @@ def test_a_keyring_that_cannot_be_used_says_which_file(ring: Keyring, tmp_path: 
         (whole[:60], "not an Ed25519 key"),
         (b"", "not an Ed25519 key"),
         (other.private_bytes(Encoding.PEM, none, password), "not an Ed25519 key without password"),
-        (Keyring.create(tmp_path / "other", NAME).signer.private.private_bytes_raw(), "not an Ed25519 key"),
+        (LogKeys.create(tmp_path / "other", NAME).signer.private.private_bytes_raw(), "not an Ed25519 key"),
     ):
         private.write_bytes(content)
-        with pytest.raises(KeyringError, match=said) as caught:
+        with pytest.raises(LogKeysError, match=said) as caught:
             _ = ring.signer
         assert str(private) in str(caught.value)
-    elsewhere = Keyring.open(tmp_path / "other")
+    elsewhere = LogKeys.open(tmp_path / "other")
     private.write_bytes(private_files(elsewhere)[0].read_bytes())
-    with pytest.raises(KeyringError, match="not the private side"):
+    with pytest.raises(LogKeysError, match="not the private side"):
         _ = ring.signer
     private.write_bytes(whole)
     private.chmod(0o640)
-    with pytest.raises(KeyringError, match="others may read it"):
+    with pytest.raises(LogKeysError, match="others may read it"):
         _ = ring.signer
     private.unlink()
-    with pytest.raises(KeyringError, match="No such file"):
+    with pytest.raises(LogKeysError, match="No such file"):
         _ = ring.signer
-    assert Keyring.open(ring.folder) == ring  # what is public needs no private key
+    assert LogKeys.open(ring.folder) == ring  # what is public needs no private key
     (ring.folder / "key.txt").write_text("nonsense")
-    with pytest.raises(KeyringError, match=r"key\.txt: "):
-        Keyring.open(ring.folder)
+    with pytest.raises(LogKeysError, match=r"key\.txt: "):
+        LogKeys.open(ring.folder)
 
 
-def test_a_private_key_is_in_no_repr_and_no_error(ring: Keyring):
+def test_a_private_key_is_in_no_repr_and_no_error(ring: LogKeys):
     (private,) = private_files(ring)
     whole = private.read_text()
     secret = ring.signer.private.private_bytes_raw()
@@ -369,7 +375,7 @@ def test_a_private_key_is_in_no_repr_and_no_error(ring: Keyring):
     errors: list[BaseException] = []
     for content in (whole[:-30], whole.replace("PRIVATE", "PUBLIC"), inner, whole.replace(inner[:8], "AAAAAAAA")):
         private.write_text(content)
-        with pytest.raises(KeyringError) as caught:
+        with pytest.raises(LogKeysError) as caught:
             _ = ring.signer
         errors.append(caught.value)
     private.write_text(whole)
@@ -405,9 +411,9 @@ def read(page: str) -> Elements:
     return elements
 
 
-def test_the_page_shows_the_head_and_loads_nothing(ring: Keyring):
+def test_the_page_shows_the_head_and_loads_nothing(ring: LogKeys):
     note = ring.sign(HEAD)
-    page = headpage.page(note, str(ring.vkey))
+    page = head_page.page(note, str(ring.vkey))
     shown = read(page)
     fingerprint = hashlib.sha256(ring.vkey.public).digest().hex(" ", 2)
     for text in ("2026-11-25 00:00:00", "2026-11-24T16:00:00.000Z", "1234", "0001 0203 0405", fingerprint, note):
@@ -418,31 +424,31 @@ def test_the_page_shows_the_head_and_loads_nothing(ring: Keyring):
     assert "url(" not in page
     assert "@import" not in page
     assert page.count("<svg") == 1
-    assert headpage.qr_code(note) in page
+    assert head_page.qr_code(note) in page
 
 
-def test_the_page_shows_the_key_to_pin(ring: Keyring):
+def test_the_page_shows_the_key_to_pin(ring: LogKeys):
     rotated = ring.rotate(NOW)
     note = rotated.sign(HEAD)
-    shown = read(headpage.page(note, str(rotated.vkey), str(ring.first_vkey))).text
+    shown = read(head_page.page(note, str(rotated.vkey), str(ring.first_vkey))).text
     assert f"--key '{ring.first_vkey}'" in shown
     assert hashlib.sha256(ring.first_vkey.public).digest().hex(" ", 2) in shown
     assert str(rotated.vkey) not in shown
     with pytest.raises(NoteError, match="not signed by"):
-        headpage.page(note, str(ring.first_vkey))
+        head_page.page(note, str(ring.first_vkey))
 
 
 def test_the_page_escapes_what_it_shows(tmp_path: Path):
     name = "<script>alert('x')</script>&\"{note}"
-    ring = Keyring.create(tmp_path, name)
-    page = headpage.page(ring.sign(Head(name, 1, bytes(32), NOW)), str(ring.vkey))
+    ring = LogKeys.create(tmp_path, name)
+    page = head_page.page(ring.sign(TreeHead(name, 1, bytes(32), NOW)), str(ring.vkey))
     shown = read(page)
     assert "script" not in shown.tags
     assert "<script" not in page
     assert name in shown.text
 
 
-def test_the_page_of_a_head_that_does_not_hold_is_not_made(ring: Keyring):
+def test_the_page_of_a_head_that_does_not_hold_is_not_made(ring: LogKeys):
     note = ring.sign(HEAD)
     for broken, key in (
         (note, str(stranger().vkey)),
@@ -451,4 +457,4 @@ def test_the_page_of_a_head_that_does_not_hold_is_not_made(ring: Keyring):
         (note, "no key"),
     ):
         with pytest.raises(NoteError):
-            headpage.page(broken, key)
+            head_page.page(broken, key)

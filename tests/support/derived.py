@@ -1,31 +1,24 @@
-"""What an issue's Temporal history leads to, derived again by running the workflow's own code over it."""
+"""What an issue's history leads to, derived by running the workflow's own code over it: beside `audit.refold` a second
+reading, for tests to compare.
+"""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import EventType
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.client import Client, WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
 
-from security.codec import decode_events
-from security.namespace import NamespaceError
+from audit import runs
 from workflows.contract import PREFIX, RECORD
 from workflows.issue import IssueWorkflow
 
-_ENDS: Final = (
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
-)
 _TIMEOUTS: Final = ("start_to_fire_timeout", "start_to_close_timeout", "schedule_to_close_timeout")
 
 
@@ -38,7 +31,7 @@ class Derived:
     """What the histories of one issue (its runs, in order) say.
 
     `commands` are those that the code gives to Temporal, as plain values; `events` as `dump_event` gives them, of
-    which the first `recorded` are known to be stored: the others are on their way, unless the last run has `ended`.
+    which the first `recorded` are known to be stored: the others are on their way.
     """
 
     issue: str
@@ -46,13 +39,11 @@ class Derived:
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     policy: dict[str, Any] | None = None
     calendars: list[dict[str, Any]] | None = None
-    rules_version: int = 1
     recorded: int = 0
-    ended: bool = False
     _recording: int = 0
 
     def hear(self, jobs: Iterable[WorkflowActivationJob]) -> None:
-        """Notes what came of the batch on its way; there is one at a time."""
+        """Notes that the batch on its way was stored; there is one at a time."""
         for job in jobs:
             if job.HasField("resolve_activity") and job.resolve_activity.result.HasField("completed"):
                 self.recorded = self._recording
@@ -69,7 +60,6 @@ class Derived:
                 self._recording = batch["events"][-1]["seq"]
                 if self.policy is None:
                     self.policy, self.calendars = batch.get("policy"), batch.get("calendars")
-                    self.rules_version = batch.get("rules_version", 1)
 
 
 def plain_command(command: WorkflowCommand) -> dict[str, Any]:
@@ -97,7 +87,7 @@ def _plain(payload: Payload) -> Any:
 
 
 class _Capturing(UnsandboxedWorkflowRunner):
-    """Runs workflow code as it is (nothing but our own runs here); hands on what it hears and what it commands."""
+    """Runs workflow code as it is; hands on what it hears and what it commands."""
 
     def __init__(self, derived: Derived) -> None:
         self._derived = derived
@@ -116,43 +106,17 @@ class _Capturing(UnsandboxedWorkflowRunner):
         return instance
 
 
-async def derive(issue: str, runs: Sequence[WorkflowHistory]) -> Derived:
+async def derive(issue: str, histories: Sequence[WorkflowHistory]) -> Derived:
     """What the runs of one issue lead to. Raises HistoryError if the code does not fit a history."""
     derived = Derived(issue)
     replayer = Replayer(workflows=[IssueWorkflow], workflow_runner=_Capturing(derived))
-    for run in runs:
-        result = await replayer.replay_workflow(run, raise_on_replay_failure=False)
+    for history in histories:
+        result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
         if result.replay_failure is not None:
             raise HistoryError(f"issue {issue}: {result.replay_failure}")
-    derived.ended = runs[-1].events[-1].event_type in _ENDS
     return derived
 
 
 async def runs_of(client: Client, issue: str) -> list[WorkflowHistory]:
-    """The histories of an issue's runs, decrypted, the oldest first. Raises HistoryError if they cannot be read."""
-    runs: list[WorkflowHistory] = []
-    run_id: str | None = None
-    while True:
-        handle = client.get_workflow_handle(PREFIX + issue, run_id=run_id)
-        history = await handle.fetch_history()
-        try:
-            events = await decode_events(history.events, client.data_converter.payload_codec)
-        except NamespaceError as error:
-            raise HistoryError(f"issue {issue}: {error}") from None
-        runs.insert(0, WorkflowHistory(history.workflow_id, events))
-        first = events[0]
-        if first.event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-            raise HistoryError(f"issue {issue}: the history does not begin with its start")
-        run_id = first.workflow_execution_started_event_attributes.continued_execution_run_id or None
-        if run_id is None:
-            return runs
-
-
-async def issues_of(client: Client, among: str = "") -> AsyncIterator[str]:
-    """The ids of every issue that Temporal still knows, each once; `among` is a further visibility condition."""
-    seen: set[str] = set()
-    async for execution in client.list_workflows('WorkflowType="Issue"' + (f" AND {among}" if among else "")):
-        issue = execution.id.removeprefix(PREFIX)
-        if issue not in seen:
-            seen.add(issue)
-            yield issue
+    """The histories of an issue's runs, decrypted, the oldest first."""
+    return [WorkflowHistory(PREFIX + issue, run.events) for run in await runs.runs_of(client, issue)]

@@ -12,7 +12,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from audit.case import Finding, Runs
-from audit.refold import Refolded, Turn, Written
+from audit.refold import Refolded, SerializedEvent, Turn
 from domain.batches import MOST_BYTES, MOST_EVENTS, batches
 from domain.events import chain
 from workflows.contract import RECORD
@@ -24,7 +24,7 @@ _COMPLETED: Final = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 
 
 @dataclass(frozen=True)
-class Recorded:
+class StoredBatch:
     """A batch that was stored: by which history event of which run, its digest, and its events where it has them."""
 
     run: int
@@ -37,11 +37,9 @@ class Recorded:
         return f"run {self.run}, event {self.event_id}"
 
 
-def check_recorded(folded: Refolded, runs: Runs) -> Iterator[Finding]:
+def check_stored_batches(folded: Refolded, runs: Runs) -> Iterator[Finding]:
     """Every batch of the fold against what the history says was stored, in order."""
-    issue = folded.issue
-    parts = [part for turn in folded.turns for part in _parts(turn)]
-    stored = [each for run, events in enumerate(runs) for each in recorded(run, events)]
+    issue, (parts, stored) = folded.issue, _batches(folded, runs)
     for part, held in zip(parts, stored, strict=False):
         if held.events is not None and held.events != (plain := [each.plain for each in part]):
             yield Finding(
@@ -57,7 +55,18 @@ def check_recorded(folded: Refolded, runs: Runs) -> Iterator[Finding]:
         yield Finding("fold", issue, held.where, "events were recorded that follow from nothing")
 
 
-def _parts(turn: Turn) -> Iterator[Sequence[Written]]:
+def count_recorded(folded: Refolded, runs: Runs) -> int:
+    """How many of the folded events, from the first on, the history says were stored."""
+    return sum(len(part) for part, _ in zip(*_batches(folded, runs), strict=False))
+
+
+def _batches(folded: Refolded, runs: Runs) -> tuple[list[Sequence[SerializedEvent]], list[StoredBatch]]:
+    """The batches that follow from the fold, and those that the history says were stored."""
+    parts = [part for turn in folded.turns for part in _parts(turn)]
+    return parts, [each for run, events in enumerate(runs) for each in stored_batches(run, events)]
+
+
+def _parts(turn: Turn) -> Iterator[Sequence[SerializedEvent]]:
     """The batches of a turn. Nearly always it is one, and then nothing needs to be weighed again."""
     written = turn.written
     if len(written) <= MOST_EVENTS and sum(len(each.text) for each in written) <= MOST_BYTES:
@@ -69,7 +78,7 @@ def _parts(turn: Turn) -> Iterator[Sequence[Written]]:
         yield tuple(islice(left, len(part)))
 
 
-def recorded(run: int, events: Sequence[HistoryEvent]) -> Iterator[Recorded]:
+def stored_batches(run: int, events: Sequence[HistoryEvent]) -> Iterator[StoredBatch]:
     """What a history says was stored, in order."""
     ordered: dict[int, Sequence[dict[str, Any]]] = {}
     for event in events:
@@ -77,7 +86,7 @@ def recorded(run: int, events: Sequence[HistoryEvent]) -> Iterator[Recorded]:
         if kind == _MARKER:
             marker = event.marker_recorded_event_attributes
             if marker.marker_name == _LOCAL and not marker.HasField("failure"):
-                yield Recorded(run, event.event_id, _digest(marker.details["result"].payloads))
+                yield StoredBatch(run, event.event_id, _digest(marker.details["result"].payloads))
         elif kind == _SCHEDULED:
             scheduled = event.activity_task_scheduled_event_attributes
             if scheduled.activity_type.name == RECORD:
@@ -86,7 +95,7 @@ def recorded(run: int, events: Sequence[HistoryEvent]) -> Iterator[Recorded]:
             completed = event.activity_task_completed_event_attributes
             if completed.scheduled_event_id in ordered:
                 batch = ordered[completed.scheduled_event_id]
-                yield Recorded(run, event.event_id, _digest(completed.result.payloads), batch)
+                yield StoredBatch(run, event.event_id, _digest(completed.result.payloads), batch)
 
 
 def _digest(payloads: Sequence[Any]) -> str:
@@ -96,7 +105,7 @@ def _digest(payloads: Sequence[Any]) -> str:
         return "unreadable"
 
 
-def _first(part: Sequence[dict[str, Any]], held: Recorded) -> str:
+def _first(part: Sequence[dict[str, Any]], held: StoredBatch) -> str:
     """Names the first event that differs, and where."""
     theirs = list(held.events or ())
     for ours, other in zip(part, theirs, strict=False):

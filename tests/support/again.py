@@ -1,0 +1,55 @@
+"""A client that asks again where an API had no time to answer, so that no test takes a busy machine for a wrong answer.
+
+The API gives a request about a second: on a busy machine it says then that the record cannot be read (503), or that a
+command is queued (202). Both mean the same as for anybody: ask again, by the same key. A test in which something *is* away
+says so with `something_is_away`, and gets what the API says at first.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import httpx
+
+SECONDS: Final = 60.0
+"""For how long it asks again; nobody waits so long for an API that works."""
+_away: list[None] = []
+
+
+class Again(httpx.AsyncClient):
+    """Asks again after a 503, with the same key and body, unless something is away."""
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SECONDS
+        while True:
+            answer = await super().send(request, **options)
+            if answer.status_code != 503 or _away or loop.time() > until:
+                return answer
+            await asyncio.sleep(0.1)
+
+    async def command(self, path: str, headers: dict[str, str], **sent: Any) -> httpx.Response:
+        """Posts a command until it is no longer queued; `headers` has its key."""
+        async with asyncio.timeout(SECONDS):
+            while (answer := await self.post(path, headers=headers, **sent)).status_code == 202:
+                await asyncio.sleep(0.1)
+        return answer
+
+
+@contextlib.contextmanager
+def something_is_away() -> Iterator[None]:
+    """Within it a 503 is an answer."""
+    _away.append(None)
+    try:
+        yield
+    finally:
+        _away.pop()
+
+
+@contextlib.asynccontextmanager
+async def client_of(url: str, *, whole: bool = True) -> AsyncIterator[Again]:
+    """A client of the API at this address; `whole` is false where that API lacks something by the test's wish."""
+    with contextlib.nullcontext() if whole else something_is_away():
+        async with Again(base_url=url, timeout=SECONDS) as client:
+            yield client
