@@ -35,7 +35,7 @@ from protocol.read_model import ReadModel
 from protocol.reader import Reader
 from protocol.receipts import Receipts
 from protocol.resolver import Resolver
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from security.keys import Keys
 
 
@@ -67,7 +67,7 @@ class Services:
     """Where auditors ask; None where there is no archive to read."""
     codec_origins: Sequence[str] = ()
     """The origins of Temporal's user interface, whose pages may ask the codec server."""
-    shelf: Shelf | None = None
+    blobs: DigestStore | None = None
     """Where pictures lie; None where there are none."""
     sms: Sms | None = None
     mint: Mint | None = None
@@ -138,8 +138,8 @@ class Services:
 
     @cached_property
     def attachments(self) -> Attachments | None:
-        return self.shelf and Attachments(
-            shelf=self.shelf, vault=self.keys.vault, database=self.database, model=self.model, now=self.now
+        return self.blobs and Attachments(
+            blobs=self.blobs, vault=self.keys.vault, database=self.database, model=self.model, now=self.now
         )
 
     @cached_property

@@ -136,7 +136,7 @@ class Auditing:
         _note(who, "mining", None, words)
         await self.access.export(who, "mining")
         async with self._turn:
-            await _answered(in_thread(export, self.desk.told(_selection(words, who))))
+            await _answered(in_thread(export, self.desk.traces(_selection(words, who))))
         return file
 
     async def _permit(self, who: Actor, issue: str, what: str) -> None:

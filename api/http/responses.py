@@ -111,10 +111,9 @@ class IssueView(Answer):
 
     @classmethod
     def from_issue(cls, issue: Issue, **more: str) -> Self:
-        overdue = not issue.is_closed and any(clock.overdue for clock in issue.clocks)
         return cls.of(
             issue, handler=issue.handler.code, next=NextView.from_issue(issue), lead=lead_org(issue),
-            compound=issue.place.compound, overdue=overdue, **more,
+            compound=issue.place.compound, overdue=issue.is_overdue, **more,
         )  # fmt: skip
 
     @classmethod

@@ -13,7 +13,7 @@ from fastapi import Request
 from api.identity.session import Sessions
 from api.identity.tokens import RESIDENTS, Claims, InvalidToken, LocalTokens, ResidentTokens, issuer_of
 from domain.commands import Actor, Authority
-from domain.directory import Appointment, Directory, role_fits
+from domain.directory import Directory, NotAppointed, SeveralRoles, acting_by
 from domain.vocabulary import Role
 from protocol import ids
 from protocol.caller import Caller
@@ -142,41 +142,21 @@ def acting(
         return _by_token(claims, role, org, directory, secret)
     if role is None and org is None:
         role, org = claims.role, claims.org
-    held = _held(claims.person, directory, day)
-    if role == "resident" and org is None:
+    try:
+        by = acting_by(directory.appointments_of(claims.person, day), role, org, prefer)
+    except NotAppointed:
+        raise Forbidden("there is no such appointment of yours today") from None
+    except SeveralRoles as error:
+        raise ChooseRole(error.ways) from None
+    if not by:
         return _resident(claims.person, secret)
-    if not held and role is None and org is None:
-        return _resident(claims.person, secret)
-    meant = [each for each in held if role in (None, each.role) and org in (None, each.org)]
-    ways: set[tuple[Role, str]] = {(each.role, each.org) for each in meant}
-    if not ways:
-        raise Forbidden("there is no such appointment of yours today")
-    if len(ways) > 1:
-        preferred = [way for role in prefer for way in sorted(ways) if way[0] == role]
-        if not preferred:
-            raise ChooseRole(ways)
-        ways = {preferred[0]}
-    ((chosen, chosen_org),) = ways
-    grants = tuple(
-        Authority(each.role, each.org, "appointment", start=each.period.start, end=each.period.end)
-        for each in meant
-        if (each.role, each.org) == (chosen, chosen_org)
-    )
-    return Actor(claims.person, chosen, chosen_org), grants
+    grants = tuple(Authority(each.role, each.org, start=each.period.start, end=each.period.end) for each in by)
+    return Actor(claims.person, by[0].role, by[0].org), grants
 
 
 def appointments(person: str, directory: Directory, day: date) -> tuple[tuple[Role, str], ...]:
     """The roles that a person may choose among on a day, each with its organisation."""
-    return tuple(dict.fromkeys((each.role, each.org) for each in _held(person, directory, day)))
-
-
-def _held(person: str, directory: Directory, day: date) -> list[Appointment]:
-    return [each for each in directory.appointments_of(person, day) if _fits(directory, each.role, each.org)]
-
-
-def _fits(directory: Directory, role: Role, org: str | None) -> bool:
-    found = None if org is None else directory.org(org)
-    return found is not None and role_fits(role, found)
+    return tuple(dict.fromkeys((each.role, each.org) for each in directory.appointments_of(person, day)))
 
 
 def _by_token(
@@ -187,7 +167,7 @@ def _by_token(
         raise Forbidden("the token is for another role, or for another organisation")
     if claims.role == "resident":
         return _resident(claims.person, secret)
-    if not _fits(directory, claims.role, claims.org):
+    if not directory.has_role(claims.role, claims.org):
         raise Unauthenticated("the organisation of this token is not in the directory, or has no such role")
     return Actor(claims.person, claims.role, claims.org), (Authority(claims.role, claims.org, "token"),)
 

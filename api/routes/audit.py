@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -22,6 +21,7 @@ from api.http.openapi import BINARY, READING, STAFF, answers
 from api.http.problems import TooLarge
 from api.http.requests import Fit
 from audit.whatif.report import as_json
+from domain import access
 from domain.commands import Actor
 from protocol.auditing import Auditing
 from protocol.errors import NotFound, Unavailable
@@ -47,7 +47,7 @@ class WhatIfBody(BaseModel):
 
 async def auditor(who: Known) -> Actor:
     """The auditor. Raises NotFound for everybody else."""
-    if who.staff.role != "auditor":
+    if not access.audits(who.staff.role):
         raise NotFound
     return who.staff
 
@@ -79,7 +79,7 @@ async def head(audits: Audits) -> Response:
 async def verdict(issue: IssueId, who: Auditor, audits: Audits, fold_only: bool = False) -> Response:
     """Strict replay of one archived issue: what was compared, and everything that does not hold."""
     found = await audits.verdict(who, issue, commands=not fold_only)
-    return JSONResponse({"holds": found.holds, **asdict(found)})
+    return JSONResponse(found.plain())
 
 
 @router.get(
@@ -92,7 +92,7 @@ async def verdicts(
 ) -> Response:  # fmt: skip
     """The same of all sealed issues that `query` means, page by page: go on with `next_after`."""
     found, next_after = await audits.verdicts(who, words, after, limit, commands=not fold_only)
-    return JSONResponse({"items": [{"holds": each.holds, **asdict(each)} for each in found], "next_after": next_after})
+    return JSONResponse({"items": [each.plain() for each in found], "next_after": next_after})
 
 
 @router.get(

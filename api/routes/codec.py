@@ -18,8 +18,8 @@ from temporalio.api.common.v1 import Payload
 from api.dependencies import Use
 from api.http.openapi import STAFF, answers
 from api.http.problems import TooLarge
+from domain.access import DECODERS, decodes
 from domain.commands import Actor
-from domain.vocabulary import Role
 from protocol.errors import Forbidden, Invalid, TooMany, Unauthenticated, Unavailable
 from security.codec import Decoder
 from security.namespace import NamespaceError
@@ -29,7 +29,6 @@ log: Final = structlog.stdlib.get_logger(__name__)
 router: Final = APIRouter(tags=["codec"])
 
 PATH: Final = "/codec/decode"
-MAY: Final[tuple[Role, ...]] = ("auditor", "admin")
 _MOST: Final = 1000
 _EXAMPLE: Final = {"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "ImFjY2VwdGVkIg=="}]}
 
@@ -67,8 +66,8 @@ async def permitted(request: Request, use: Use) -> Actor:
 
     Temporal's page cannot choose among several roles, so a role that may decode is preferred.
     """
-    who = (await use.authenticator.caller(request, prefer=MAY)).staff
-    if who.role not in MAY:
+    who = (await use.authenticator.caller(request, prefer=DECODERS)).staff
+    if not decodes(who.role):
         raise Forbidden("auditors and administrators read what Temporal holds")
     return who
 

@@ -17,13 +17,13 @@ from api.http.requests import Fit
 from api.http.responses import ISSUE_ID, Answer, IssueView, Moment, Page
 from db import access_log, queries
 from db.queries import CursorError, Filters
+from domain.access import reads_access_log
 from domain.commands import Actor
 from domain.vocabulary import Category, Level, Status
 from domain.wire import WireError, parse_time
 from protocol.clock import today
 from protocol.errors import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from protocol.read_model import SqlDown
-from protocol.scope import covers
 
 router: Final = router_of("lists")
 
@@ -89,7 +89,9 @@ async def worklist(
 async def _org(use: Services, viewer: Actor, org: str | None) -> str:
     """The organisation whose worklist is read. Raises NotFound for one outside the caller's subtree."""
     wanted = org or viewer.org
-    if wanted is None or unfit(wanted) or not covers(await use.directory.get(), viewer, wanted, today(use.now())):
+    if wanted is None or unfit(wanted):
+        raise NotFound
+    if not (await use.directory.get()).oversees(viewer, wanted, today(use.now())):
         raise NotFound
     return wanted
 
@@ -127,7 +129,7 @@ async def access(
     Times need a zone. `result` is shown, masked, forbidden or not-found.
     """
     viewer = who.staff
-    if viewer.role not in ("auditor", "admin") or viewer.org is None:
+    if not reads_access_log(viewer.role) or viewer.org is None:
         raise NotFound
     wanted = access_log.Wanted(viewer.org, issue, person, since, until)
     async with _reading(use) as session:
