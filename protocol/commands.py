@@ -24,7 +24,7 @@ from protocol.admission import Admission, Admitted
 from protocol.caller import Caller, Renewal
 from protocol.clock import Now, Skew
 from protocol.envelope import Envelope
-from protocol.errors import KeyReused, NotFound, Refused, Stale, Unavailable
+from protocol.errors import Invalid, KeyReused, NotFound, Refused, Stale, Unavailable
 from protocol.gateway import TemporalDown, TemporalGateway, WorkflowClosed
 from protocol.limits import Quotas
 from protocol.pending import PendingCommands, Queued
@@ -130,12 +130,15 @@ class CommandService:
         admitted = await self._admission.admit(caller, issue, budget, draft.key)
         # Only now: how busy an issue is would tell a stranger that it exists.
         await self._quotas.check("issue", issue)
+        older = None
+        if isinstance(draft.body, Merge):
+            older = await self._older(caller, draft.body.into, budget)
+            draft = replace(draft, body=replace(draft.body, opened=older.issue.opened_at))
         command = await self._command(caller, admitted, draft, received, budget)
         if isinstance(command, Applied):
             return command
         envelope = Envelope.of(command)
-        if isinstance(command.body, Merge):
-            older = await self._admission.admit(caller, command.body.into, budget)
+        if older is not None:
             done = await self._merge(MergePlan.of(admitted, envelope, older), budget)
         else:
             await self._check_key(admitted, Queued(command.id, issue, envelope.digest))
@@ -166,6 +169,13 @@ class CommandService:
         await self._reader.hold(budget)
         raise NotFound
 
+    async def _older(self, caller: Caller, issue: str, budget: TimeBudget) -> Admitted:
+        """The issue into which another one is merged. Raises Invalid where the caller may not see it."""
+        try:
+            return await self._admission.admit(caller, issue, budget)
+        except NotFound:
+            raise Invalid(("into", "there is no such issue")) from None
+
     async def _command(
         self, caller: Caller, admitted: Admitted, draft: CommandDraft, received: datetime, budget: TimeBudget
     ) -> Command | Applied:
@@ -175,8 +185,7 @@ class CommandService:
         assert command_id is not None
         try:
             with sealing():
-                # An issue without a root is not signed, and nothing in it is sealed.
-                body = await self._vault.seal_body(admitted.issue.id, command_id, body) if admitted.issue.root else body
+                body = await self._vault.seal_body(admitted.issue.id, command_id, body)
         except (Erased, Unavailable) as error:
             if (receipt := admitted.issue.receipts.get(command_id)) is not None:
                 return _recorded(admitted.issue, command_id, receipt)  # without the key a reused key cannot be told

@@ -34,9 +34,7 @@ class Resolver:
                     raise Invalid(("policy", "there is no such policy"))
                 return replace(body, body=self._policies[policy])
             case c.Adopt(issue=younger):
-                return replace(body, opened=await self._opened(caller, younger, "issue", budget))
-            case c.Merge(into=older):
-                return replace(body, opened=await self._opened(caller, older, "into", budget))
+                return replace(body, opened=await self._opened(caller, younger, budget))
             case _:
                 pass
         return body
@@ -49,9 +47,9 @@ class Resolver:
             raise Invalid(("handler", "there is no such organisation"))
         return replace(body, handler_kind=org.kind, handler_streets=directory.reach(code, today(self._now())))
 
-    async def _opened(self, caller: Caller, other: str, field: str, budget: TimeBudget) -> datetime:
+    async def _opened(self, caller: Caller, other: str, budget: TimeBudget) -> datetime:
         """When another issue of this caller's was opened."""
         try:
             return (await self._reader.visible(caller, other, budget)).issue.opened_at
         except NotFound:
-            raise Invalid((field, "there is no such issue")) from None
+            raise Invalid(("issue", "there is no such issue")) from None
