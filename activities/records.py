@@ -118,7 +118,7 @@ class Records:
         def work(session: Session) -> str:
             stored = record(
                 session, batch.issue, batch.events, now=datetime.now(UTC), policy=batch.policy,
-                calendars=batch.calendars, rules_version=batch.rules_version, may_rewrite=may_rewrite,
+                calendars=batch.calendars, may_rewrite=may_rewrite,
             )  # fmt: skip
             if stored != chain(map(event_digest, batch.events)):
                 raise DifferentError(f"events from {batch.events[0]['seq']} on are not stored as they were given")

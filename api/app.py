@@ -34,10 +34,11 @@ from audit.service import AuditService
 from db.engine import Database
 from domain.policy import Policy
 from domain.worktime import YearCalendar
+from runtime.blobs import DigestStore, open_store
 from runtime.observability import metrics_registry, temporal_runtime
 from runtime.ports import check_ports
 from runtime.settings import Settings, SettingsError, variable
-from security.opening import open_keys, open_shelf
+from security.opening import open_keys
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -105,7 +106,7 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
         rates=settings.rates_by_name,
         desk=_desk(settings, database, client), keys=keys, codec_origins=settings.ui_origins,
-        shelf=open_shelf(settings), sms=open_sms(settings), mint=residents.issue,
+        blobs=open_store(DigestStore, settings.attachments_url, "attachments"), sms=open_sms(settings), mint=residents.issue,
     )  # fmt: skip
     running = server(create_app(parts), settings.api_host, settings.api_port)
     log.info("api_starts", host=settings.api_host, port=settings.api_port, temporal=settings.address)

@@ -38,7 +38,7 @@ from protocol.reader import Reader
 from protocol.receipts import Receipts
 from protocol.resolver import Resolver
 from protocol.sealer import Sealer
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from security.keys import Keys
 from security.vault import Vault
 
@@ -66,7 +66,7 @@ class Parts:
     """Where auditors ask; None where there is no archive to read."""
     codec_origins: Sequence[str] = ()
     """The origins of Temporal's user interface, whose pages may ask the codec server."""
-    shelf: Shelf | None = None
+    blobs: DigestStore | None = None
     """Where pictures lie; None where there are none."""
     sms: Sms | None = None
     mint: Mint | None = None
@@ -148,8 +148,8 @@ class Services:
             desk=parts.desk,
             codec=parts.temporal.data_converter.payload_codec,
             codec_origins=parts.codec_origins,
-            attachments=parts.shelf and Attachments(
-                shelf=parts.shelf, vault=parts.keys.vault, database=parts.database, model=model, resolver=resolver,
+            attachments=parts.blobs and Attachments(
+                blobs=parts.blobs, vault=parts.keys.vault, database=parts.database, model=model, resolver=resolver,
                 now=parts.now,
             ),
             phones=_phones(parts, quotas),

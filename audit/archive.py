@@ -1,29 +1,24 @@
-"""The archive: the histories of closed runs, compressed, and what was sealed of them, in a folder or in a bucket.
+"""The archive: the histories of closed runs, compressed, and what was sealed of them, in a blob store.
 
-One port for both. Nothing in it is ever changed: a key that is taken keeps what it holds.
+Nothing in it is ever changed: a key that is taken keeps what it holds.
 """
 
-import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-import obstore
 import zstandard
 from google.protobuf.message import DecodeError
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import ObjectStore, from_url
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from domain.wire import canonical
-from runtime.files import sync
+from runtime.blobs import BlobError, BlobStore, MissingBlob
 
 _DICTIONARIES: Final = Path(__file__).resolve().parent / "dictionaries"
 _NEWEST: Final = 1
@@ -71,14 +66,11 @@ class IssueFiles:
 
 
 class Archive:
-    """Opened with a URL: ``file:///folder`` or ``s3://bucket/prefix`` (credentials by S3's own environment)."""
+    """See the module; opened with the URL of a `BlobStore`."""
 
     def __init__(self, url: str) -> None:
         self.url: Final = url
-        self._folder = Path(url2pathname(urlsplit(url).path)) if url.startswith("file:") else None
-        if self._folder is not None:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._store: ObjectStore = from_url(url)
+        self._blobs = BlobStore(url)
 
     async def put_run(self, issue: str, n: int, run: str, history: bytes) -> StoredHistory:
         """Stores the bytes of one run. Raises ContentConflictError if other bytes lie there already."""
@@ -158,35 +150,27 @@ class Archive:
             raise ContentConflictError(f"{key} holds another {what}")
 
     async def _keys(self, prefix: str) -> list[str]:
-        try:
-            found = obstore.list(self._store, prefix)  # pyright: ignore[reportUnknownMemberType]
-            return [each["path"] for each in await found.collect_async()]
-        except FileNotFoundError:
-            return []
-        except BaseError as error:
-            raise ArchiveError(f"{prefix} cannot be listed: {_line(error)}") from None
+        with _archive_errors():
+            return await self._blobs.keys(prefix)
 
     async def _put(self, key: str, data: bytes) -> bool:
-        """Whether nothing was there before; a folder keeps it through a power cut."""
-        try:
-            await obstore.put_async(self._store, key, data, mode="create")
-        except AlreadyExistsError:
-            return False
-        except BaseError as error:
-            raise ArchiveError(f"{key} cannot be stored: {_line(error)}") from None
-        if self._folder is not None:
-            for path in (self._folder / key, (self._folder / key).parent):
-                await asyncio.to_thread(sync, path)
-        return True
+        """Whether nothing was there before."""
+        with _archive_errors():
+            return await self._blobs.put_new(key, data)
 
     async def _get(self, key: str) -> bytes:
-        try:
-            found = await obstore.get_async(self._store, key)
-            return bytes(await found.bytes_async())
-        except FileNotFoundError:
-            raise NotStoredError(f"{key} is missing") from None
-        except (BaseError, ValueError) as error:  # the latter for what cannot be a key
-            raise ArchiveError(f"{key} cannot be read: {_line(error)}") from None
+        with _archive_errors():
+            return await self._blobs.get(key)
+
+
+@contextmanager
+def _archive_errors() -> Generator[None]:
+    try:
+        yield
+    except MissingBlob as error:
+        raise NotStoredError(str(error)) from None
+    except BlobError as error:
+        raise ArchiveError(str(error)) from None
 
 
 def seal_key(issue: str) -> str:
@@ -244,7 +228,3 @@ def _dictionary(number: int) -> zstandard.ZstdCompressionDict:
         raise ArchiveError(f"this version has no dictionary {number}: a newer one compressed this") from None
     found.precompute_compress(level=_LEVEL)  # pyright: ignore[reportUnknownMemberType]
     return found
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

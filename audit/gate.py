@@ -1,7 +1,7 @@
 """The gate before a release: strict replay, with the code that is to be released, of what older code has recorded.
 
-``python -m audit.gate [ARCHIVE]``: the golden histories of every era, and a production archive where one is given, as a
-folder or by URL: all by itself, no database is asked. Exit code 0: everything holds; 1: not; 2: it could not be looked at.
+``python -m audit.gate [ARCHIVE]``: the golden histories, and a production archive where one is given, as a folder or by
+URL: all by itself, no database is asked. Exit code 0: everything holds; 1: not; 2: it could not be looked at.
 """
 
 import argparse
@@ -25,16 +25,14 @@ from audit.verify import ENDLESS, verify
 from audit.verify_all import CHUNK, AuditReport, lines, map_in_processes
 from domain.wire import truncate
 
-GOLDEN: Final = Path(__file__).resolve().parents[1] / "tests" / "workflows"
-ERA: Final = "era"
-"""A file in each folder of golden histories: the version of Jiesu that recorded them."""
+GOLDEN: Final = Path(__file__).resolve().parents[1] / "tests" / "workflows" / "histories"
 _CONTINUED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
 _HOLDS: Final = 0
 _FAILED: Final = 1
 _UNREAD: Final = 2
 _WHAT_TO_DO: Final = """\
 Do not release this code: issues that are open, or archived, would come out differently with it.
-A changed rule gets the next number in domain.advance.RULES, a changed order of commands a workflow.patched:
+A changed rule gets the next number in domain.rules.VERSIONS, a changed order of commands a workflow.patched:
 see "Changing what open issues replay" in CONTRIBUTING.md.
 """
 
@@ -51,26 +49,23 @@ class GateResult:
     goes_on: bool = False
 
 
-def eras(folder: Path = GOLDEN) -> dict[str, Path]:
-    """Version of Jiesu -> the folder of golden histories that it recorded. GateError if there is none."""
-    found = {mark.read_text("utf-8").strip(): mark.parent for mark in sorted(folder.glob(f"*/{ERA}"))}
-    if not found:
-        raise GateError(f"there are no golden histories in {folder}")
-    return found
+def golden(folder: Path = GOLDEN) -> list[ArchivedCase]:
+    """The golden issues in a folder, by the names of their files: ``NAME.RUN.pb`` is a run of issue ``golden-NAME``.
 
-
-def golden(folder: Path) -> list[ArchivedCase]:
-    """The golden issues in a folder, by the names of their files: ``NAME.RUN.pb`` is a run of issue ``golden-NAME``."""
+    GateError if there is none.
+    """
     runs: dict[str, list[tuple[int, Path]]] = {}
     for file in sorted(folder.glob("*.pb")):
         name, _, number = file.stem.rpartition(".")
         runs.setdefault(name, []).append((int(number), file))
+    if not runs:
+        raise GateError(f"there are no golden histories in {folder}")
     return [ArchivedCase(f"golden-{name}", tuple(file.read_bytes() for _, file in sorted(runs[name]))) for name in runs]
 
 
-async def verify_golden(version: str, folder: Path) -> AuditReport:
-    """Strict replay of one era."""
-    report = _report(f"golden histories of {version}")
+async def verify_golden(folder: Path = GOLDEN) -> AuditReport:
+    """Strict replay of the golden histories. GateError if there is none."""
+    report = _report("golden histories")
     for verdict in await verify(golden(folder)):
         report.take(verdict)
     return report
@@ -193,9 +188,7 @@ def _report(asked: str) -> AuditReport:
 
 async def run(archive: str | None, folder: Path, *, but_known: bool, workers: int | None) -> bool:
     """Looks at everything and says what came of it; whether it holds."""
-    holds = True
-    for version, histories in eras(folder).items():
-        holds &= _say(await verify_golden(version, histories))
+    holds = _say(await verify_golden(folder))
     if archive is not None:
         report, still_open = await verify_archive(_url(archive), but_known=but_known, workers=workers)
         if still_open:
@@ -230,9 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "archive", nargs="?", help="a copied folder, or s3://bucket/prefix; without it golden histories alone"
     )
-    parser.add_argument(
-        "--golden", type=Path, default=GOLDEN, metavar="FOLDER", help="where the eras of golden histories lie"
-    )
+    parser.add_argument("--golden", type=Path, default=GOLDEN, metavar="FOLDER", help="where the golden histories lie")
     parser.add_argument("--workers", type=int, help="processes; by default one for each core")
     parser.add_argument("--but-known", action="store_true", help="what was sealed as not holding does not count")
     given = parser.parse_args(arguments)

@@ -19,8 +19,8 @@ from db.engine import Database
 from db.tables import AlarmRow, EventRow, IssueRow, NoticeRow, OutboxRow
 from domain.clocks import next_deadline, wake_after
 from domain.events import Escalated, Event, event_digest, load_event
-from domain.evolve import evolve
 from domain.issue import Issue, dump_issue
+from domain.rules import evolve
 from security.namespace import NamespaceError
 from workflows.contract import PREFIX
 

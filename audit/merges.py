@@ -18,7 +18,7 @@ def ordered_merge(folded: Refolded) -> str | None:
     """The issue on whose order this one was merged into it, None where that did not happen."""
     for taken in folded.commands:
         command = taken.command
-        by_order = any(grant.by == "order" for grant in command.grants or ())
+        by_order = any(grant.by == "order" for grant in command.grants)
         if isinstance(command.body, Merge) and by_order and folded.state.receipts[command.id].outcome == "applied":
             return command.body.into
     return None

@@ -35,7 +35,7 @@ class Rebuilt:
 class Recorded:
     """What SQL must hold of an issue: the plain events that its history says were stored, and what was pinned at its start.
 
-    `pins` are the arguments `policy`, `calendars` and `rules_version` of `projector.record`. Once the last run
+    `pins` are the arguments `policy` and `calendars` of `projector.record`. Once the last run
     `has_ended` these are all events there will be.
     """
 
@@ -75,9 +75,7 @@ async def read_recorded(client: Client, issue: str) -> Recorded:
     events = [each.plain for each in folded.written]
     if not has_ended:  # the others are on their way: their workflow stores them, and sends the notices
         events = events[: count_recorded(folded, [run.events for run in runs])]
-    pins = {
-        "policy": dump(folded.policy), "calendars": dump(folded.calendars), "rules_version": folded.rules_version,
-    }  # fmt: skip
+    pins = {"policy": dump(folded.policy), "calendars": dump(folded.calendars)}
     return Recorded(issue, events, pins, has_ended)
 
 

@@ -20,7 +20,7 @@ from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionSignaledEve
 from temporalio.converter import PayloadConverter
 
 from audit.timeline import states
-from domain.advance import RULES, advance
+from domain.advance import advance
 from domain.commands import Command, Report
 from domain.events import Event, dump_event
 from domain.issue import Issue, dump_issue
@@ -201,8 +201,6 @@ def _begin(start: Start) -> Refolded:
     policy, calendars = read_policy(start.policy), read_calendars(start.calendars)
     if start.state is not None:
         raise ValueError("the first run is not that of a new issue: earlier ones are missing")
-    if start.rules_version not in RULES:
-        raise ValueError(f"this version has no rules {start.rules_version}: a newer one began this issue")
     state = Issue.new(start.issue, policy, calendars, start.rules_version)
     return Refolded(start.issue, policy, calendars, start.rules_version, state)
 

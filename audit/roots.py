@@ -1,5 +1,5 @@
 """The roots under which commands are signed, told by the key of the log and put outside: an issue that names another one
-was not begun by the API, nor was one without a root that was begun after the first root was told.
+was not begun by the API.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Final
 from audit.case import Finding, Verdict
 from audit.log_keys import LogKeys, TrustedKeys
 from audit.notes import NoteError, parse_time_line, sign_text, signed_by, split
-from domain.wire import format_time, parse_time
+from domain.wire import format_time
 from runtime.files import put_new
 
 FOLDER: Final = "roots"
@@ -53,15 +53,9 @@ def read_roots(folder: Path, trust: TrustedKeys | None) -> tuple[Mapping[str, da
 
 def check_root(verdict: Verdict, told: Mapping[str, datetime] | None) -> Verdict:
     """The verdict with what follows from the root that the issue names; as it is where nothing is known (None) of roots."""
-    if told is None or verdict.begun_at is None or not (told or verdict.root):
+    if told is None or not verdict.root or verdict.root in told:
         return verdict
-    first = min(told.values(), default=None)
-    if verdict.root and verdict.root not in told:
-        what = f"it was begun under root {verdict.root}, which nobody has told of"
-    elif not verdict.root and first is not None and parse_time(verdict.begun_at) >= first:
-        what = f"it was begun without a signature, after the first root was told at {format_time(first)}"
-    else:
-        return verdict
+    what = f"it was begun under root {verdict.root}, which nobody has told of"
     return replace(verdict, findings=(*verdict.findings, Finding("head", verdict.issue, "report", what)))
 
 

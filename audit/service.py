@@ -150,8 +150,7 @@ class AuditService:
             policy = await session.run_sync(policy_of, row.first_policy)
             calendars = await session.run_sync(calendars_of, row.first_calendars)
             bodies = await session.scalars(select(EventRow.body).where(EventRow.issue == issue).order_by(EventRow.seq))
-            rules: int = row.state.get("rules_version", 1)
-            return Issue.new(issue, policy, calendars, rules), [load_event(body) for body in bodies]
+            return Issue.new(issue, policy, calendars), [load_event(body) for body in bodies]
 
     async def _in_temporal(self, issue: str) -> Refolded | None:
         """By Temporal's history; None once it has forgotten it, or where it is not there."""

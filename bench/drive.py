@@ -50,6 +50,11 @@ def now() -> datetime:
     return truncate(datetime.now(UTC))
 
 
+def grants(actor: Actor) -> tuple[Authority, ...]:
+    """What the actor holds at the place of these issues."""
+    return (Authority(actor.role, actor.org, compound=PLACE.compound if actor.role == "property" else None),)
+
+
 def calm_policy() -> Policy:
     """The demo pack with a day for everything, so that no clock interferes."""
     demo, day = load_pack("demo"), Limit(86_400, "s")
@@ -78,24 +83,21 @@ class Issues:
     rows: RowWatch
     pins: Pins
     keys: Keys
-    is_protected: bool = True
-    """Whether they are signed and sealed, as the API does it; else as those are that were begun before."""
+    is_sealed: bool = True
+    """Whether what people wrote is sealed and all of it encrypted, as the API and its client do it."""
 
     @classmethod
-    def on(cls, stage: Stage, rows: RowWatch, policy: Policy, *, is_protected: bool = True) -> "Issues":
+    def on(cls, stage: Stage, rows: RowWatch, policy: Policy, *, is_sealed: bool = True) -> "Issues":
         keys, year = open_keys(stage.settings), now().year
         pins = Pins(policy, tuple(each for each in load_all() if each.year >= year))
-        return cls(
-            Gateway(stage.protected if is_protected else stage.client, keys.signer), rows, pins, keys, is_protected
-        )
+        return cls(Gateway(stage.protected if is_sealed else stage.client, keys.signer), rows, pins, keys, is_sealed)
 
     async def report(self, at: datetime | None = None) -> str:
         """Starts an issue, reported at that moment or now, and returns once its row is there."""
         issue = uuid.uuid4().hex[:26]
         report = Report(number(issue), PLACE, "leak", "厨房漏水", location="3幢2单元501")
         command = await self._sealed(issue, Command(str(uuid.uuid4()), at or now(), RESIDENT, report))
-        version = RULES_VERSION if self.is_protected else 1
-        folded, _ = advance(Issue.new(issue, self.pins.policy, self.pins.calendars, version), [command], command.at)
+        folded, _ = advance(Issue.new(issue, self.pins.policy, self.pins.calendars), [command], command.at)
         await self.gateway.start(command, folded, self.pins)
         await self.rows.receipt(command.id)
         return issue
@@ -104,21 +106,18 @@ class Issues:
         """Sends a command; how long it took until its receipt could be read."""
         began = time.time()
         command = await self._sealed(issue, Command(str(uuid.uuid4()), now(), actor, body))
-        root = self.keys.signer.root if self.is_protected else ""
-        await self.gateway.signal(issue, root, command, _TIMEOUT)
+        await self.gateway.signal(issue, self.keys.signer.root, command, _TIMEOUT)
         return await self.rows.receipt(command.id) - began
 
     async def _sealed(self, issue: str, command: Command) -> Command:
-        """With grants, and its texts sealed; as it is where nothing is protected."""
-        if not self.is_protected:
-            return command
+        """With what its actor holds, and its texts sealed."""
         body, actor = command.body, command.actor or RESIDENT
         if isinstance(body, Report):
             covers = pins_digest(self.pins.policy, self.pins.calendars, RULES_VERSION)
             body = replace(body, root=self.keys.signer.root, pins=covers)
-        body = await self.keys.vault.seal_body(issue, command.id, body)
-        grant = Authority(actor.role, actor.org, compound=PLACE.compound if actor.role == "property" else None)
-        return replace(command, body=body, grants=(grant,))
+        if self.is_sealed:
+            body = await self.keys.vault.seal_body(issue, command.id, body)
+        return replace(command, body=body, grants=grants(actor))
 
     async def live(self, timed: Timed | None = None) -> None:
         """The whole life of a standard issue."""

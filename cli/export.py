@@ -11,7 +11,7 @@ from api.http import views
 from db import attachments, queries
 from domain.access import Sight
 from domain.wire import format_time
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from security.vault import Erased, NoKey, Vault
 
 _WHOLE: Final = Sight(text=True, phone=True)
@@ -22,16 +22,16 @@ async def export(session: AsyncSession, vault: Vault, issues: Sequence[str], now
     return {"at": format_time(now), "issues": [await _issue(session, vault, issue) for issue in issues]}
 
 
-async def pictures(session: AsyncSession, vault: Vault, shelf: Shelf, issues: Sequence[str]) -> dict[str, bytes]:
+async def pictures(session: AsyncSession, vault: Vault, blobs: DigestStore, issues: Sequence[str]) -> dict[str, bytes]:
     """The pictures of these issues that can still be opened, by the names of files for them.
 
-    Raises KeyStoreDown, ShelfError, and SQLAlchemyError.
+    Raises KeyStoreDown, BlobError, and SQLAlchemyError.
     """
     found: dict[str, bytes] = {}
     for issue in issues:
         for row in await attachments.of_issue(session, issue):
             with contextlib.suppress(Erased, NoKey):
-                opened = await vault.open_bytes(issue, await shelf.get(row.digest))
+                opened = await vault.open_bytes(issue, await blobs.get(row.digest))
                 found[f"{row.digest}.{row.kind.rpartition('/')[2]}"] = opened
     return found
 

@@ -10,11 +10,11 @@ from db.tables import EventRow, IssueRow
 from db.types import FAR
 from domain.clocks import next_deadline, next_step, wake_after
 from domain.events import Event, Reported, load_event
-from domain.evolve import evolve
 from domain.issue import Issue, calendars_digest, dump_issue, lead_org, load_issue
 from domain.personal import Sealed
 from domain.pins import Calendars
 from domain.policy import Policy
+from domain.rules import evolve
 
 UNSEEN: Final[dict[str, str]] = {"words": ""}
 """Of a report that is sealed."""
@@ -53,9 +53,7 @@ def refold(session: Session, row: IssueRow, before: int | None = None) -> Issue:
     if before is not None:
         query = query.where(EventRow.seq < before)
     policy = pinned.policy_of(session, row.first_policy)
-    held = session.scalar(select(IssueRow.state).where(IssueRow.id == row.id)) or {}
-    rules: int = held.get("rules_version", 1)
-    state = Issue.new(row.id, policy, pinned.calendars_of(session, row.first_calendars), rules)
+    state = Issue.new(row.id, policy, pinned.calendars_of(session, row.first_calendars))
     for body in session.scalars(query).all():
         state = evolve(state, load_event(body))
     return state

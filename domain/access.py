@@ -54,8 +54,6 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
 
 
 PROPERTY_SIDE: Final[tuple[Role, ...]] = ("property", "volunteer")
-CONFLICTS: Final = 2
-"""The version of the rules from which on conflicts of interest are refused."""
 DECISIONS: Final = frozenset(
     {
         "return", "redispatch", "grant", "deny", "rule", "reject", "shelve", "supervise", "instruct", "adopt", "merge",

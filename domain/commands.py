@@ -106,7 +106,7 @@ class Report(Body):
     follows: str | None = None
     """The closed issue of which this one is a recurrence."""
     root: str = field(default="", metadata=RESOLVED)
-    """The public key, in base64url, from which the signatures of this issue's commands descend; "" takes unsigned ones."""
+    """The public key, in base64url, from which the signatures of this issue's commands descend."""
     pins: str = field(default="", metadata=RESOLVED)
     """`domain.pins.pins_digest` of what the issue begins under, so that the signature of the report covers it."""
 
@@ -440,8 +440,8 @@ class Command:
     """None only for commands from inside."""
     body: Body
     expected_version: int | None = None
-    grants: tuple[Authority, ...] | None = None
-    """What the actor held when the command was accepted; None where nobody has said so."""
+    grants: tuple[Authority, ...] = ()
+    """What the actor held when the command was accepted."""
 
     @property
     def name(self) -> str:
@@ -516,6 +516,6 @@ class _Envelope:
     actor: Actor
     body: dict[str, Any] = field(default_factory=dict[str, Any])
     expected_version: int | None = None
-    grants: tuple[Authority, ...] | None = None
+    grants: tuple[Authority, ...] = ()
     proof: Any = None
     """Looked at before, by `security.signing`."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import domain.events as e
 from domain import plans
-from domain.access import CONFLICTS, PROPERTY_SIDE, milestone_scopes
+from domain.access import PROPERTY_SIDE, milestone_scopes
 from domain.clocks import ALWAYS, but, next_climb, skip_climbs, with_clock, without_clock
 from domain.issue import Clock, Closed, Issue, Mark, Pending
 from domain.minutes import seen_at
@@ -55,8 +55,7 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
         declined = False
     met = _met(issue, event, mark)
     issue = replace(issue, version=event.seq, since=event.at, marks=marks, term=term, declined=declined, met=met)
-    issue = settle(_APPLY[type(event.body)](issue, event, mark), event)
-    return issue if issue.rules_version < CONFLICTS else _with_side(issue, event)
+    return _with_side(settle(_APPLY[type(event.body)](issue, event, mark), event), event)
 
 
 def _with_side(issue: Issue, event: e.Event) -> Issue:

@@ -31,8 +31,8 @@ from domain.vocabulary import (
 from domain.wire import digest, dump, dump_fields, load_fields
 from domain.worktime import Limit, Pause, YearCalendar
 
-RULES_VERSION: Final = 2
-"""The version of the rules that new issues get; older ones stay dispatchable."""
+RULES_VERSION: Final = 1
+"""The version of the rules that new issues get, of those in `domain.rules`."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PINNED: Final = ("policy", "calendars")
 """Fields that the serialized state names by digest only."""
@@ -148,7 +148,7 @@ class Issue:
     id: str
     policy: Policy
     calendars: tuple[YearCalendar, ...] = ()
-    rules_version: int = 1  # what is left out of older states
+    rules_version: int = 1
     version: int = 0
     number: str = ""
     place: Place = field(default_factory=lambda: Place("", "", ""))
@@ -158,7 +158,7 @@ class Issue:
     reporter: str = ""
     follows: str | None = None
     root: str = ""
-    """The public key, in base64url, from which the signatures of its commands descend; "" where they bear none."""
+    """The public key, in base64url, from which the signatures of its commands descend."""
     generation: int = 0
     """Of the tracking code that opens it: a higher one revokes those before."""
     ladder: tuple[Level, ...] = LEVELS

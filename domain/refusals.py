@@ -71,7 +71,7 @@ def refusal(issue: Issue, command: c.Command) -> Refusal | None:
         return Refusal("stale", f"the issue is at version {issue.version}, not {command.expected_version}")
     if isinstance(command.body, c.Report):
         return Refusal("not-now", "the issue has been reported already") if issue.version else None
-    if (found := against(issue, command.actor, command.name, command.grants or (), command.at)) is not None:
+    if (found := against(issue, command.actor, command.name, command.grants, command.at)) is not None:
         return found
     assert command.actor is not None
     if (side := conflict(issue, command.actor, command.name)) is not None:
@@ -97,7 +97,7 @@ def against(
         return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
     if actor is None or not may_give(issue, actor, name):
         return Refusal("not-yours", f"{name} is not for this role and organisation to give here")
-    if issue.root and not holds(actor, grants, issue.place, at):
+    if not holds(actor, grants, issue.place, at):
         return Refusal("not-yours", "nobody had given this person the role in which the command was given")
     return None
 

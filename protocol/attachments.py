@@ -27,7 +27,7 @@ from protocol.pictures import Picture, PictureError, clean
 from protocol.read_model import ReadModel, SqlDown
 from protocol.reader import Seen
 from protocol.resolver import Resolver
-from runtime.blobs import Shelf, ShelfError
+from runtime.blobs import BlobError, DigestStore
 from security.keystore import KeyStoreDown
 from security.vault import ERASED, Erased, NoKey, UnsealError, Vault
 
@@ -59,9 +59,9 @@ class Attachments:
     """See the module. Errors are problems: what is not there, or cannot be had at the moment."""
 
     def __init__(
-        self, *, shelf: Shelf, vault: Vault, database: Database, model: ReadModel, resolver: Resolver, now: Now
+        self, *, blobs: DigestStore, vault: Vault, database: Database, model: ReadModel, resolver: Resolver, now: Now
     ) -> None:
-        self._shelf = shelf
+        self._blobs = blobs
         self._vault = vault
         self._database = database
         self._model = model
@@ -85,10 +85,10 @@ class Attachments:
             raise Invalid(("body", str(error))) from None
         try:
             key = await self._vault.key_for(issue, make=True)
-            digest = await self._shelf.put(key.seal_bytes(picture.data))
+            digest = await self._blobs.put(key.seal_bytes(picture.data))
         except Erased:
             raise Refused("closed", "the content of this issue was erased; nothing can be added to it") from None
-        except (KeyStoreDown, ShelfError) as error:
+        except (KeyStoreDown, BlobError) as error:
             raise _away(error) from None
         row = {
             "issue": issue, "digest": digest, "kind": picture.kind, "size": len(picture.data),
@@ -126,10 +126,10 @@ class Attachments:
             if row is None:
                 raise NotFound
             key = await self._vault.key_for(seen.issue.id, make=False)
-            return Picture(row.kind, key.open_bytes(await self._shelf.get(digest)))
+            return Picture(row.kind, key.open_bytes(await self._blobs.get(digest)))
         except (Erased, NoKey):
             raise NotFound from None
-        except (SqlDown, KeyStoreDown, ShelfError, UnsealError) as error:
+        except (SqlDown, KeyStoreDown, BlobError, UnsealError) as error:
             raise _away(error) from None
 
     @contextlib.asynccontextmanager
@@ -153,8 +153,8 @@ class Attachments:
             raise _away(error) from None
 
     async def _discard(self, digest: str) -> None:
-        with contextlib.suppress(ShelfError):  # it is sealed, and nothing refers to it
-            await self._shelf.remove(digest)
+        with contextlib.suppress(BlobError):  # it is sealed, and nothing refers to it
+            await self._blobs.remove(digest)
 
     async def _person(self, row: AttachmentRow) -> str:
         try:
@@ -168,6 +168,6 @@ def _attachment(row: AttachmentRow, person: str) -> Attachment:
 
 
 def _away(error: Exception) -> ProtocolError:
-    if isinstance(error, ShelfError | UnsealError):
+    if isinstance(error, BlobError | UnsealError):
         log.warning("attachments.cannot_be_had", error=str(error))
     return Unavailable("pictures cannot be had at the moment")

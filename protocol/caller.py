@@ -59,15 +59,12 @@ class Caller:
     def in_issue(self, issue: Issue) -> Actor | None:
         """As whom the caller acts in this issue; None for a stranger with another issue's code."""
         if self.actor is not None:
-            # Reported before residents had pseudonyms: by the name that was used then.
-            is_old = self.actor.role == "resident" and self.subject == issue.reporter
-            return Actor(self.subject, "resident") if is_old else self.actor
+            return self.actor
         return Actor(issue.reporter, "resident") if self.holds_code_of(issue) else None
 
     def reported(self, issue: Issue) -> bool:
         """Whether the caller proves to be the one who reported the issue."""
-        names = () if self.actor is None else (self.actor.person, self.subject)
-        return self.holds_code_of(issue) or issue.reporter in names
+        return self.holds_code_of(issue) or (self.actor is not None and issue.reporter == self.actor.person)
 
     @property
     def staff(self) -> Actor:

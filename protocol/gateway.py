@@ -68,17 +68,16 @@ class Pins:
 
 
 def envelope(command: Command) -> dict[str, Any]:
-    """A command as it travels, not signed yet: ``{id, at, actor, body, expected_version?, grants?}``."""
+    """A command as it travels, not signed yet: ``{id, at, actor, body, expected_version?, grants}``."""
     plain: dict[str, Any] = {
         "id": command.id,
         "at": format_time(command.at),
         "actor": dump(command.actor),
         "body": dump(command.body),
+        "grants": dump(command.grants),
     }
     if command.expected_version is not None:
         plain["expected_version"] = command.expected_version
-    if command.grants is not None:
-        plain["grants"] = dump(command.grants)
     return plain
 
 

@@ -185,11 +185,10 @@ class Intake:
         Its place is the one that was resolved then: who runs the compound may have changed since.
         """
         report = _report(issue.number, issue.place, body, body.follows)
-        if issue.root:
-            try:
-                report = await self._sealer.report(issue.id, command, report)
-            except (Erased, Unavailable):
-                return  # what was reported then cannot be compared: for ever, or as long as the key store is away
+        try:
+            report = await self._sealer.report(issue.id, command, report)
+        except (Erased, Unavailable):
+            return  # what was reported then cannot be compared: for ever, or as long as the key store is away
         receipt = issue.receipts.get(command)
         same = Command(command, issue.opened_at, None, report).digest
         if receipt is not None and (receipt.digest != same or body.compound != issue.place.compound):

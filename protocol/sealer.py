@@ -28,12 +28,7 @@ class Sealer:
             raise _sealed_already(error) from None
 
     async def body(self, issue: Issue, command: str, body: T) -> T:
-        """A command's body, sealed; as it is for an issue that was begun before anything was.
-
-        Raises Refused for an issue whose content was erased, Invalid, Unavailable.
-        """
-        if not issue.root:
-            return body
+        """A command's body, sealed. Raises Refused for an issue whose content was erased, Invalid, Unavailable."""
         try:
             return await self.report(issue.id, command, body)
         except Erased:

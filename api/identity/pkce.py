@@ -1,8 +1,9 @@
 """Signing in by redirects: the PKCE challenge (RFC 7636), where the provider sends the browser back to, and where it goes then."""
 
-import base64
 import hashlib
 from typing import Final
+
+from runtime import base64url
 
 CALLBACK: Final = "/session/callback"
 _LONGEST_PATH: Final = 512
@@ -10,7 +11,7 @@ _LONGEST_PATH: Final = 512
 
 def challenge(verifier: str) -> str:
     """The PKCE challenge (S256) of a verifier."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    return base64url.encode(hashlib.sha256(verifier.encode()).digest())
 
 
 def local_path(wanted: str) -> str:

@@ -5,8 +5,6 @@ changes anything needs a token beside it that only our own pages can read. What 
 every request.
 """
 
-import base64
-import binascii
 import hmac
 import json
 import secrets
@@ -30,6 +28,7 @@ from api.identity.tokens import Claims, InvalidToken, claims_of
 from domain.vocabulary import Role
 from protocol.clock import Now, now
 from protocol.errors import Forbidden, Unauthenticated, Unavailable
+from runtime import base64url
 
 LIFETIME: Final = timedelta(hours=8)
 LOGIN_LIFETIME: Final = timedelta(minutes=10)
@@ -218,16 +217,16 @@ class Sessions:
     def _seal(self, name: str, content: Mapping[str, Any]) -> str:
         nonce = secrets.token_bytes(_NONCE)
         sealed = self._cipher.encrypt(nonce, json.dumps(content).encode(), name.encode())
-        return base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
+        return base64url.encode(nonce + sealed)
 
     def _open(self, name: str, cookie: str) -> dict[str, Any] | None:
         """What was sealed under this name, unless it has ended; None for anything else."""
         if len(cookie) > _LONGEST_COOKIE or not cookie.isascii():
             return None
         try:
-            raw = base64.b64decode(cookie + "=" * (-len(cookie) % 4), altchars=b"-_", validate=True)
+            raw = base64url.decode(cookie)
             content: dict[str, Any] = json.loads(self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], name.encode()))
-        except (binascii.Error, ValueError, InvalidTag):
+        except (ValueError, InvalidTag):
             return None
         expires: object = content.get("expires")
         return content if isinstance(expires, int) and expires > self._clock().timestamp() else None

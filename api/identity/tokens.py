@@ -22,7 +22,7 @@ from jwt.algorithms import OKPAlgorithm
 from domain.vocabulary import ROLES, Role
 from protocol import ids
 from protocol.caller import ANONYMOUS
-from runtime.settings import read_or_create
+from runtime.files import read_or_create
 
 ISSUER: Final = "jiesu-local"
 RESIDENTS: Final = "jiesu-residents"

@@ -1,6 +1,6 @@
 """One real issue folded again: its recorded commands, at their moments, under other rules and without outages.
 
-Pure: no clock, no I/O. What this takes for granted is said in `audit.whatif.words`, and printed with every report.
+Pure: no clock, no I/O. What this takes for granted is said in `texts.whatif`, and printed with every report.
 """
 
 from collections import Counter

@@ -14,9 +14,9 @@ from math import ceil
 import domain.events as e
 from audit.whatif.engine import refused_as
 from domain.clocks import meets
-from domain.evolve import evolve
 from domain.issue import Clock, Issue, rank
 from domain.plans import STEP
+from domain.rules import evolve
 from domain.vocabulary import Holder, Level
 
 _MS = timedelta(milliseconds=1)

@@ -13,6 +13,7 @@ from audit.whatif.measures import Tally, percentile
 from audit.whatif.study import SIDES, Dimension, Side, Sides, Study
 from domain.cells import neutral
 from domain.wire import format_time
+from texts.whatif import ASSUMPTIONS, DIMENSION_WORDS, SIDE_WORDS
 
 Number = int | float | None
 _BY_NAME: Final[tuple[tuple[str, str, Callable[[Tally], Mapping[Any, int]]], ...]] = (
@@ -104,7 +105,7 @@ def as_csv(study: Study) -> str:
     out = io.StringIO()
     out.write("\ufeff")
     writer = csv.writer(out)
-    for line in (*words.rules(study), *(f"{a} {b}" for a, b in (*words.findings(study), *words.ASSUMPTIONS))):
+    for line in (*words.rules(study), *(f"{a} {b}" for a, b in (*words.findings(study), *ASSUMPTIONS))):
         writer.writerow([neutral(line)])
     writer.writerow(["dimension", "group", "label", "measure", "name", "unit", *SIDES, "change"])
     for row in rows(study):
@@ -137,7 +138,7 @@ def as_json(study: Study) -> dict[str, Any]:
         "rules": words.rules(study),
         "policy": study.policy and {k: getattr(study.policy, k) for k in ("id", "version", "digest", "title")},
         "as_of": format_time(study.as_of),
-        "assumptions": [english for _, english in words.ASSUMPTIONS],
+        "assumptions": [english for _, english in ASSUMPTIONS],
         "findings": [english for _, english in words.findings(study)],
         "issues": study.issues,
         "control": {"agreeing": study.agreeing, "differing": study.differing.number, "first": study.differing.first},
@@ -194,7 +195,7 @@ def as_text(study: Study) -> str:
     if study.issues:
         head = [
             "合计 total",
-            *(f"{words.SIDE_WORDS[side][0]} {words.SIDE_WORDS[side][1]}" for side in SIDES),
+            *(f"{SIDE_WORDS[side][0]} {SIDE_WORDS[side][1]}" for side in SIDES),
             "影响 effect",
         ]
         body = [
@@ -204,7 +205,7 @@ def as_text(study: Study) -> str:
         parts += ["", *table([head, *body])]
         for dimension in get_args(Dimension)[1:]:
             parts += ["", *table(brief(study, dimension))]
-    parts += ["", "前提 Assumptions", *(f"  {a}\n  {b}" for a, b in words.ASSUMPTIONS)]
+    parts += ["", "前提 Assumptions", *(f"  {a}\n  {b}" for a, b in ASSUMPTIONS)]
     return "\n".join("\n".join(map(printable, part.split("\n"))) for part in parts) + "\n"
 
 
@@ -218,7 +219,7 @@ def totals(study: Study) -> Iterator[tuple[Measure, Figure]]:
 def brief(study: Study, dimension: Dimension) -> list[list[str]]:
     """The groups of a dimension, ``happened → what if`` for each of the main measures; the first row is the head."""
     measures = [each for each in MEASURES if each.key in BRIEF]
-    found = [[" ".join(words.DIMENSION_WORDS[dimension]), *(f"{m.chinese} {m.english}" for m in measures)]]
+    found = [[" ".join(DIMENSION_WORDS[dimension]), *(f"{m.chinese} {m.english}" for m in measures)]]
     for group, sides in study.groups(dimension):
         name = f"{words.label(dimension, group)} {words.english(dimension, group)}".strip()
         cells = [" → ".join(shown(m.of(sides[side]), m.unit) for side in ("happened", "whatif")) for m in measures]

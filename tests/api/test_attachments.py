@@ -16,7 +16,7 @@ from db.tables import AttachmentRow
 from domain.limits import MOST_PICTURES
 from protocol.attachments import AT_ONCE
 from protocol.pictures import MOST_BYTES, Picture, clean
-from runtime.blobs import Shelf, ShelfError
+from runtime.blobs import BlobError, DigestStore
 from support.again import something_is_away
 from support.system import System
 
@@ -240,12 +240,12 @@ async def test_a_picture_that_was_altered_is_not_shown(system: System):
         assert (await system.get(f"/v1/issues/{issue}/attachments/{digest}", system.staff)).status == 503
 
 
-async def test_the_shelf_keeps_bytes_under_their_digest(tmp_path: Any):
-    shelf = Shelf((tmp_path / "shelf").as_uri())
-    digest = await shelf.put(b"sealed")
-    assert await shelf.put(b"sealed") == digest
-    assert await shelf.get(digest) == b"sealed"
-    await shelf.remove(digest)
-    await shelf.remove(digest)
-    with pytest.raises(ShelfError, match=digest):
-        await shelf.get(digest)
+async def test_bytes_are_kept_under_their_digest(tmp_path: Any):
+    blobs = DigestStore((tmp_path / "shelf").as_uri())
+    digest = await blobs.put(b"sealed")
+    assert await blobs.put(b"sealed") == digest
+    assert await blobs.get(digest) == b"sealed"
+    await blobs.remove(digest)
+    await blobs.remove(digest)
+    with pytest.raises(BlobError, match=digest):
+        await blobs.get(digest)

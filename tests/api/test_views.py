@@ -14,6 +14,7 @@ from domain.issue import Issue
 from domain.place import Place
 from domain.wire import WireError, parse_time
 from policies.loader import load_pack
+from support.grants import granted
 
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
 PLACE = Place("demo", "demo-community", "demo-street", "demo-property", "company", "g1", "体验小区")
@@ -34,7 +35,7 @@ def play(*commands: tuple[Actor, Body]) -> tuple[Issue, list[Event]]:
     issue, events = Issue.new("i1", load_pack("demo"), ()), []
     for n, (actor, body) in enumerate([(RESIDENT, REPORT), *commands]):
         at = START.replace(second=n)
-        issue, more = advance(issue, [Command(f"c{n}", at, actor, body)], at)
+        issue, more = advance(issue, [Command(f"c{n}", at, actor, body, grants=granted(actor, PLACE))], at)
         events += more
     return issue, events
 

@@ -23,6 +23,7 @@ from audit import log as merkle_log
 from audit.archive import seal_key
 from audit.case import Leaf
 from audit.merkle import commitment, leaf_hash
+from audit.runs import LostRunError
 from audit.verify import verify
 from db.engine import Database
 from db.tables import IssueRow
@@ -30,12 +31,11 @@ from domain.wire import canonical, format_time
 from runtime.failpoints import VARIABLE
 from support.archiving import Archiving, files, job, now
 from support.derived import runs_of
-from support.golden import play, start_issue
+from support.golden import give, play, start_issue
 from support.scenarios import RESIDENT, STAFF
 from support.temporal import dev_server
 from worker import build
 from workflows.contract import PREFIX
-from workflows.signals import signal as send
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARIES = ("厨房漏水", "换了阀门", "马上到", "很快", "anonymous", "demo-property", "第3次")
@@ -47,9 +47,9 @@ async def archiving(folder: Path, database: Database) -> AsyncIterator[Archiving
         yield Archiving(client, database, folder / "archive")
 
 
-async def give(client: Client, issue: str, number: int, command: str, who: dict, **body: object) -> None:
+async def say(client: Client, issue: str, number: int, command: str, who: dict, **body: object) -> None:
     plain = {"id": f"{issue}-{number}", "at": format_time(now()), "actor": who, "body": body}
-    await send(client, issue, command, plain)
+    await give(client, issue, command, plain)
     await asyncio.sleep(0.25)
 
 
@@ -67,7 +67,7 @@ async def continued(client: Client, database: Database, issue: str) -> None:
     await start_issue(client, issue)
     await stored(database, issue)
     for number in range(12):
-        await give(client, issue, number, "comment", STAFF, text=f"第{number}次")
+        await say(client, issue, number, "comment", STAFF, text=f"第{number}次")
     async with asyncio.timeout(90):
         while len(await runs_of(client, issue)) < 2:
             await asyncio.sleep(0.1)
@@ -182,9 +182,9 @@ async def test_a_run_is_archived_while_its_issue_goes_on_and_may_be_forgotten_th
 
     forget(tmp_path, first.run)
     async with archiving(tmp_path, database) as held:
-        with pytest.raises(RPCError, match="not found"):
+        with pytest.raises(LostRunError):
             await runs_of(held.client, "long")
-        await give(held.client, "long", 99, "withdraw", RESIDENT, reason="自己修了")
+        await say(held.client, "long", 99, "withdraw", RESIDENT, reason="自己修了")
         await held.client.get_workflow_handle(PREFIX + "long").result()
         await held.until_sealed("long")
         assert [row.n for row in await held.runs("long")] == [0, 1]

@@ -31,6 +31,7 @@ from domain.policy import Policy
 from domain.vocabulary import HandlerKind, Holder
 from domain.wire import PERSONAL, truncate
 from domain.worktime import Limit, YearCalendar
+from support.grants import granted
 from support.mining_readers import Ocel, OcelObject, Unfit, Xes, read_ocel, read_xes
 from tests.domain.casting import body, rightful, usual
 from tests.domain.play import CALENDARS, CASTING, COMPANY, FRIDAY, REPORTER, SETTLED_2027, Stage, arrived, pack, place
@@ -64,7 +65,8 @@ def life(pack_id: str, kind: Any, script: Script, follows: str | None) -> Steps:
     for number, (forward, choice, variant, jump) in enumerate(script, 1):
         now += timedelta(seconds=jump)
         actor, name = (usual if forward else rightful)(issue, choice)
-        issue, more = advance(issue, [Command(str(number), now, actor, body(name, variant, now))], now)
+        command = Command(str(number), now, actor, body(name, variant, now), grants=granted(actor, where))
+        issue, more = advance(issue, [command], now)
         events += more
     issue, more = advance(issue, [], now + timedelta(days=60))
     return list(states(start, [*events, *more]))

@@ -39,7 +39,6 @@ class Derived:
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     policy: dict[str, Any] | None = None
     calendars: list[dict[str, Any]] | None = None
-    rules_version: int = 1
     recorded: int = 0
     _recording: int = 0
 
@@ -61,7 +60,6 @@ class Derived:
                 self._recording = batch["events"][-1]["seq"]
                 if self.policy is None:
                     self.policy, self.calendars = batch.get("policy"), batch.get("calendars")
-                    self.rules_version = batch.get("rules_version", 1)
 
 
 def plain_command(command: WorkflowCommand) -> dict[str, Any]:

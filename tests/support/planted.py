@@ -39,7 +39,7 @@ from domain.personal import change_personal
 from domain.retention import DEFAULT
 from domain.wire import dump, truncate
 from policies.loader import load_pack
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from runtime.observability import configure_logging
 from security.codec import converter, decode_events
 from security.credentials import OwnRoot, Signer
@@ -251,7 +251,7 @@ class Planted:
         """As the worker has it."""
         database = self.system.database
         return Privacy(
-            database, self.system.keys.vault, StoredPictures(database, Shelf((self.system.home / "attachments").as_uri())),
+            database, self.system.keys.vault, StoredPictures(database, DigestStore((self.system.home / "attachments").as_uri())),
             rules, 400,
         )  # fmt: skip
 

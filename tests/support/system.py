@@ -36,10 +36,11 @@ from domain.directory_csv import parse
 from domain.vocabulary import Role
 from domain.wire import truncate
 from policies.loader import shipped
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from runtime.temporal import encrypting
 from security.keys import Keys
 from support.again import SECONDS, Again, client_of, something_is_away
+from support.keys import ephemeral_keys
 from support.temporal import dev_server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "directory"
@@ -71,7 +72,7 @@ class System:
     """Without it, SQLite in the home."""
     client: Again = field(default_factory=Again)
     patience: float = SECONDS
-    keys: Keys = field(default_factory=Keys.ephemeral)
+    keys: Keys = field(default_factory=ephemeral_keys)
     whole: ClassVar[bool] = True
     """Whether its API lacks nothing."""
     _working: contextlib.AsyncExitStack | None = None
@@ -155,7 +156,7 @@ class System:
             temporal=temporal, database=self._apis_database, identity=LocalIdentity(LocalTokens(self.home)),
             secret=SECRET, policies={policy.id: policy for policy in shipped()}, calendars=calendars.load_all(),
             desk=AuditService(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
-            shelf=Shelf((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
+            blobs=DigestStore((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
             mint=partial(issue_token, self.home, role="resident", org=None),
         )  # fmt: skip
         running = server(create_app(replace(given, **parts)), "127.0.0.1", 0)

@@ -1,6 +1,6 @@
-"""Policies of the past stay loadable for ever: each body that was ever shipped, and each that a golden history pins.
+"""A policy that was shipped stays loadable for ever: each body that ever was, and each that a golden history pins.
 
-``python tests/policies/test_eras.py`` commits the bodies of packs that are shipped for the first time.
+``python tests/policies/test_shipped.py`` commits the bodies of packs that are shipped for the first time.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from audit.archive import parse_history
-from audit.gate import eras, golden
+from audit.gate import golden
 from audit.refold import refold
 from domain.events import PolicyChanged
 from domain.pins import read_policy
@@ -18,17 +18,17 @@ from domain.policy import Policy
 from domain.wire import canonical, dump
 from policies.loader import shipped
 
-FOLDER = Path(__file__).resolve().parent / "eras"
+FOLDER = Path(__file__).resolve().parent / "shipped"
 """``ID-VERSION.DIGEST.json``: the canonical body of each pack, as issues have pinned it."""
 FILES = sorted(FOLDER.glob("*.json"))
 WHAT_TO_DO = """
 {name} is not the pack that was shipped under this version: issues have pinned that one by its digest.
 - The pack changed? What was shipped never changes: give it the next `version`, and commit its body by
-  `python tests/policies/test_eras.py`.
+  `python tests/policies/test_shipped.py`.
 - Only the code changed? Then it reads the same pack otherwise: let a new field have a default, and leave old ones.
 """
 NEW = """
-{name} is shipped for the first time: commit its body by `python tests/policies/test_eras.py`.
+{name} is shipped for the first time: commit its body by `python tests/policies/test_shipped.py`.
 """
 
 
@@ -55,14 +55,13 @@ def test_every_pack_of_today_is_among_them(policy: Policy) -> None:
     assert known(policy) == [file_of(policy)], WHAT_TO_DO.format(name=name)
 
 
-@pytest.mark.parametrize(("version", "folder"), eras().items(), ids=list(eras()))
-def test_what_golden_histories_pin_loads(version: str, folder: Path) -> None:
+def test_what_golden_histories_pin_loads() -> None:
     """That of the start, and those that were changed to; all of them were shipped."""
     changed = 0
-    for case in golden(folder):
+    for case in golden():
         folded = refold(case.issue, [parse_history("", run) for run in case.runs])
         for policy in (folded.policy, *(e.body.policy for e in folded.events if isinstance(e.body, PolicyChanged))):
-            assert file_of(policy) in FILES, f"{version}: {case.issue} pins {policy.id}, which was never shipped"
+            assert file_of(policy) in FILES, f"{case.issue} pins {policy.id}, which was never shipped"
             assert read_policy(json.loads(file_of(policy).read_bytes())) == policy
         changed += folded.state.policy != folded.policy
     assert changed
