@@ -1,6 +1,6 @@
-"""The archive: the histories of closed runs, compressed, and what was sealed of them, in a blob store.
+"""The archive: the compressed histories of ended runs and the seals of closed issues, in a folder or a bucket.
 
-Nothing in it is ever changed: a key that is taken keeps what it holds.
+Both have the same interface. Nothing in it is ever changed: a key that exists keeps its content.
 """
 
 import hashlib
@@ -22,10 +22,12 @@ from runtime.blobs import BlobError, BlobStore, MissingBlob
 
 _DICTIONARIES: Final = Path(__file__).resolve().parent / "dictionaries"
 _NEWEST: Final = 1
-"""Frames name their dictionary, so all of them stay for ever; a new one gets the next number."""
+"""The number of the newest dictionary. Frames name theirs, so all dictionaries are kept; a new one gets the next
+number.
+"""
 _LEVEL: Final = 19
 _MOST: Final = 64 * 1024 * 1024
-"""Bytes of a history: Temporal ends a workflow at 50 MB."""
+"""The most bytes of a history: Temporal ends a workflow at 50 MB."""
 _RUN: Final = re.compile(r"(?P<n>-?\d+)-(?P<run>.+)\.pb\.zst")
 _SEAL: Final = "seal.zst"
 _FOLDERS: Final = 256
@@ -36,16 +38,16 @@ class ArchiveError(Exception):
 
 
 class ContentConflictError(ArchiveError):
-    """Something else lies under this key already: one of the two was altered."""
+    """The key exists with other content: one of the two was altered."""
 
 
 class NotStoredError(ArchiveError):
-    """Nothing lies under this key."""
+    """The key does not exist."""
 
 
 @dataclass(frozen=True)
 class StoredHistory:
-    """What came of storing a history: where it lies, the digest of its bytes, and its sizes before and after."""
+    """A stored history: its key, the SHA-256 of its bytes, and its size in bytes before and after compression."""
 
     key: str
     sha256: str
@@ -55,9 +57,10 @@ class StoredHistory:
 
 @dataclass(frozen=True)
 class IssueFiles:
-    """What lies in the archive of one issue: the key of each run by its number and Temporal's id, the seal's or None.
+    """The files of one issue in the archive: the key of each run by its number and Temporal's id, the seal's key or
+    None.
 
-    `name` is the issue's id, or its digest where the id cannot be a file's name.
+    `name` is the issue's id, or its SHA-256 if the id cannot be a file name.
     """
 
     name: str
@@ -73,7 +76,7 @@ class Archive:
         self._blobs = BlobStore(url)
 
     async def put_run(self, issue: str, n: int, run: str, history: bytes) -> StoredHistory:
-        """Stores the bytes of one run. Raises ContentConflictError if other bytes lie there already."""
+        """Stores the bytes of one run. Raises ContentConflictError if the key has other content."""
         key = f"{_folder_of(issue)}/{n}-{run}.pb.zst"
         packed = pack(history)
         if not await self._put(key, packed):
@@ -81,17 +84,17 @@ class Archive:
         return StoredHistory(key, hashlib.sha256(history).hexdigest(), len(history), len(packed))
 
     async def get_run(self, key: str) -> bytes:
-        """The bytes of a run, as they were before compression. Raises ArchiveError."""
+        """The bytes of a run, decompressed. Raises ArchiveError."""
         return unpack(key, await self._get(key))
 
     async def read_run(self, key: str) -> tuple[StoredHistory, bytes]:
-        """The bytes of a run and how they are stored. Raises ArchiveError."""
+        """The bytes of a run, decompressed, and how they are stored. Raises ArchiveError."""
         packed = await self._get(key)
         history = unpack(key, packed)
         return StoredHistory(key, hashlib.sha256(history).hexdigest(), len(history), len(packed)), history
 
     async def put_seal(self, issue: str, seal: Mapping[str, Any]) -> None:
-        """Stores what was sealed, beside the histories: the log can be built again from it."""
+        """Stores a seal beside the histories: the log can be restored from the seals."""
         key = seal_key(issue)
         if not await self._put(key, pack(canonical(seal))):
             await self._compare(key, canonical(seal), "seal")
@@ -115,7 +118,7 @@ class Archive:
         return cast("dict[str, Any]", found)
 
     async def issues(self) -> AsyncIterator[IssueFiles]:
-        """Every issue of which something lies here, some at a time, in the same order each time. Raises ArchiveError."""
+        """The files of every issue, listed folder by folder, always in the same order. Raises ArchiveError."""
         for number in range(_FOLDERS):
             found: dict[str, dict[tuple[int, str], str]] = {}
             seals: dict[str, str] = {}
@@ -130,7 +133,7 @@ class Archive:
                 yield IssueFiles(name, dict(sorted(found[name].items())), seals.get(name))
 
     async def issues_in_chunks(self, size: int) -> AsyncIterator[list[IssueFiles]]:
-        """The same as `issues`, up to `size` of them at a time."""
+        """The same as `issues`, up to `size` issues at a time."""
         chunk: list[IssueFiles] = []
         async for each in self.issues():
             chunk.append(each)
@@ -178,7 +181,7 @@ def seal_key(issue: str) -> str:
 
 
 def _folder_of(issue: str) -> str:
-    # Ids of issues made by hand may hold anything; a folder of 256 does not grow too large to be listed.
+    # Ids of issues made by hand may hold any character; 256 folders keep each small enough to list.
     name = issue if issue.replace("-", "").replace("_", "").isalnum() and issue.isascii() else _hex(issue)
     return f"issues/{_hex(issue)[:2]}/{name}"
 
@@ -188,7 +191,7 @@ def _hex(text: str) -> str:
 
 
 def history_bytes(events: list[HistoryEvent]) -> bytes:
-    """The one serialization that is hashed: protobuf, deterministic."""
+    """The one serialization of a history that is hashed: deterministic protobuf."""
     return History(events=events).SerializeToString(deterministic=True)
 
 
@@ -203,12 +206,12 @@ def parse_history(where: str, history: bytes) -> list[HistoryEvent]:
 
 
 def pack(data: bytes) -> bytes:
-    """Compressed with the newest dictionary."""
+    """Compresses with the newest dictionary."""
     return zstandard.ZstdCompressor(level=_LEVEL, dict_data=_dictionary(_NEWEST), write_checksum=False).compress(data)
 
 
 def unpack(key: str, packed: bytes) -> bytes:
-    """The bytes that were packed. Raises ArchiveError."""
+    """Decompresses. Raises ArchiveError."""
     try:
         frame = zstandard.get_frame_parameters(packed)
         if frame.content_size > _MOST:

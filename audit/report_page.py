@@ -1,4 +1,4 @@
-"""A verification as a page that a person who does not program can read, print and sign: self-contained, no scripts."""
+"""The report of a verification as an HTML page that people can read, print and sign: one file without scripts."""
 
 from collections import Counter
 from html import escape
@@ -10,7 +10,7 @@ from domain.wire import format_time
 from texts import verification
 
 _MOST: Final = 500
-"""Findings on the page; the JSON report has all of them."""
+"""The most findings on the page; the JSON report has all of them."""
 _STYLE: Final = """
 body { font: 15px/1.6 "Noto Sans CJK SC", "Microsoft YaHei", sans-serif; max-width: 52em; margin: 2em auto; padding: 0 1em;
   color: #1c2733 }
@@ -26,7 +26,7 @@ td.n { text-align: right; font-variant-numeric: tabular-nums } .ok { color: #1a7
 
 
 def page(report: AuditReport) -> str:
-    """The report as HTML, in Chinese with English beneath."""
+    """The report as HTML, in Chinese with English beside it."""
     kind, zh, en = (
         ("good", "全部相符", "Everything holds")
         if report.holds
@@ -73,7 +73,7 @@ def _steps(report: AuditReport) -> str:
 
 
 def _passed(report: AuditReport, step: Step) -> str:
-    """What a step without a finding has shown, or that it was not taken."""
+    """What to print for a step without findings: that it agrees, or that it was not verified."""
     whole = report.runs > 0
     taken = {
         "commands": report.commands > 0, "rows": report.rows and whole, "seal": report.issues > 0,

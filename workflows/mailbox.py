@@ -51,7 +51,7 @@ def beginning(start: Start, *, is_continued: bool) -> tuple[Issue, Command | Non
 def report_of(start: Start, policy: Policy, calendars: Calendars) -> Command | None:
     """The report with which an issue begins, None in a run that continues another; `policy` and `calendars` as they started.
 
-    Raises ForgedError unless it is signed, covers what the issue begins under and is by somebody who may report there;
+    Raises ForgedError unless it is signed, covers what the issue begins under and is by somebody who may report there,
     WireError if it does not fit.
     """
     if start.report is None:

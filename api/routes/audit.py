@@ -8,7 +8,6 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -109,7 +108,7 @@ async def verdict(issue: IssueId, who: Auditor, use: Use, at: AtDesk, fold_only:
     await _permit(use, who, issue, "verdict")
     async with use.audits:
         found = await _answered(at.verdict(issue, commands=not fold_only))
-    return JSONResponse({"holds": found.holds, **asdict(found)})
+    return JSONResponse(found.plain())
 
 
 async def verdicts(
@@ -125,7 +124,7 @@ async def verdicts(
     await use.access.read(who, "verdicts", issues or [None])
     async with use.audits:
         found = [await _answered(at.verdict(issue, commands=not fold_only)) for issue in issues]
-    items = [{"holds": each.holds, **asdict(each)} for each in found]
+    items = [each.plain() for each in found]
     return JSONResponse({"items": items, "next_after": issues[-1] if len(issues) == limit else None})
 
 
@@ -210,7 +209,7 @@ async def mining(
     try:
         await use.access.export(who, "mining")
         async with use.audits:
-            await _answered(in_thread(export, at.told(_selection(words, who))))
+            await _answered(in_thread(export, at.traces(_selection(words, who))))
     except BaseException:
         await gone()
         raise

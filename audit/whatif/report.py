@@ -1,4 +1,4 @@
-"""The figures of a what-if as rows, and the rows as a table for a terminal, as CSV and as JSON."""
+"""The figures of a what-if as rows, and these as a table for a terminal, as CSV and as JSON."""
 
 import csv
 import io
@@ -56,12 +56,12 @@ MEASURES: Final[tuple[Measure, ...]] = (
     Measure("refused", "被拒操作", "commands refused", "", lambda t: t.refused.total()),
 )
 BRIEF: Final = ("issues", "late", "late_p90", "escalations", "open")
-"""What the tables by group show."""
+"""The measures in the tables by group."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One figure of one group on every side; `change` is the what-if less the control."""
+class StudyFigure:
+    """One figure of one group on every side, in the order of SIDES; `change` is the what-if less the control."""
 
     dimension: Dimension
     group: str
@@ -69,7 +69,6 @@ class Figure:
     name: str
     unit: str
     values: tuple[Number, ...]
-    """In the order of SIDES."""
 
     @property
     def change(self) -> Number:
@@ -77,30 +76,38 @@ class Figure:
         return None if control is None or whatif is None else whatif - control
 
 
-def rows(study: Study) -> Iterator[Figure]:
-    """Every figure; `name` is the clause, level, code or holder where there is one for each, else empty."""
+def rows(study: Study) -> Iterator[StudyFigure]:
+    """Every figure; `name` is the clause, level, code or holder if there is one for each, otherwise empty."""
     for dimension in get_args(Dimension):
         for group, sides in study.groups(dimension):
-            for each in MEASURES:
-                yield Figure(dimension, group, each.key, "", each.unit, tuple(each.of(sides[side]) for side in SIDES))
+            yield from (figure for _, figure in measured(dimension, group, sides))
             yield from named(dimension, group, sides)
 
 
-def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[Figure]:
-    """The figures that there are for each clause, level, code or holder."""
+def measured(dimension: Dimension, group: str, sides: Sides) -> Iterator[tuple[Measure, StudyFigure]]:
+    """Every measure of a group, with its figure."""
+    for each in MEASURES:
+        yield (
+            each,
+            StudyFigure(dimension, group, each.key, "", each.unit, tuple(each.of(sides[side]) for side in SIDES)),
+        )
+
+
+def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[StudyFigure]:
+    """The figures that exist for each clause, level, code or holder."""
     for key, unit, of in _BY_NAME:
         found: dict[Side, dict[str, int]] = {side: {str(k): n for k, n in of(sides[side]).items()} for side in SIDES}
         for name in sorted({name for each in found.values() for name in each}):
             values = tuple(found[side].get(name, 0) for side in SIDES)
-            yield Figure(
+            yield StudyFigure(
                 dimension, group, key, name, unit, tuple(n / 60_000 for n in values) if key == "held" else values
             )
 
 
 def as_csv(study: Study) -> str:
-    """Every figure, one a line, behind the mark that tells spreadsheets it is UTF-8.
+    """Every figure, one a line, after a byte order mark by which spreadsheets recognise UTF-8.
 
-    Write it with ``newline=""``. Assumptions come first as lines of one cell.
+    Write it with ``newline=""``. Assumptions come first, as lines of one cell.
     """
     out = io.StringIO()
     out.write("\ufeff")
@@ -159,7 +166,7 @@ def _plain(value: Number) -> Number:
 
 
 def span(minutes: float) -> str:
-    """Minutes as people say them: ``45 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``."""
+    """Minutes as people write them: ``45 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``."""
     sign, minutes = ("-" if round(minutes * 60) < 0 else ""), abs(minutes)
     if minutes < 1:
         return f"{sign}{round(minutes * 60)} s"
@@ -172,7 +179,7 @@ def span(minutes: float) -> str:
 
 
 def shown(value: Number, unit: str) -> str:
-    """The figure for people; a dash where there is none."""
+    """The figure for people; a dash if there is none."""
     if value is None:
         return "–"
     if unit == "minutes":
@@ -209,11 +216,9 @@ def as_text(study: Study) -> str:
     return "\n".join("\n".join(map(printable, part.split("\n"))) for part in parts) + "\n"
 
 
-def totals(study: Study) -> Iterator[tuple[Measure, Figure]]:
+def totals(study: Study) -> Iterator[tuple[Measure, StudyFigure]]:
     """Every measure of the total."""
-    for each in MEASURES:
-        values = tuple(each.of(study.total[side]) for side in SIDES)
-        yield each, Figure("total", "", each.key, "", each.unit, values)
+    return measured("total", "", study.total)
 
 
 def brief(study: Study, dimension: Dimension) -> list[list[str]]:
@@ -228,7 +233,7 @@ def brief(study: Study, dimension: Dimension) -> list[list[str]]:
 
 
 def table(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns as wide as their widest cell, figures to the right; wide characters count as two."""
+    """Lines with columns as wide as their widest cell, figures right-aligned; wide characters count as two."""
     clean = [[printable(cell) for cell in line] for line in cells]
     widths = [max(map(width, column)) for column in zip(*clean, strict=True)]
     lines = ["  ".join(_padded(cell, widths[n], left=n == 0) for n, cell in enumerate(line)).rstrip() for line in clean]
@@ -249,5 +254,5 @@ def width(text: str) -> int:
 
 
 def printable(text: str) -> str:
-    """Without what would steer a terminal."""
+    """The text without characters that would control a terminal."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)

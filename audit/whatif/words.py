@@ -1,4 +1,4 @@
-"""What a what-if says in words about its cases and figures, Chinese first, English beside."""
+"""The texts of the what-if: its assumptions and the names of its figures, Chinese first, English beside."""
 
 from audit.whatif.study import NOBODY, SIDES, Dimension, Side, Study
 from domain.vocabulary import LABELS
@@ -16,14 +16,14 @@ def label(dimension: Dimension, group: str) -> str:
 
 
 def english(dimension: Dimension, group: str) -> str:
-    """The English beside `label`; nothing where that says it already."""
+    """The English beside `label`; empty if `label` is the same."""
     if dimension == "company":
         return "no operator under contract" if group == NOBODY else ""
     return "total" if dimension == "total" else group
 
 
 def named_label(measure: str, name: str) -> tuple[str, str]:
-    """What a figure of one clause, level, code or holder is called."""
+    """The name of a figure of one clause, level, code or holder."""
     chinese, english_words = NAMED_WORDS[measure]
     known = measure in ("highest", "held")
     shown = (HOLDERS.get(name) or LABELS.get(name, name)) if known else name
@@ -31,7 +31,7 @@ def named_label(measure: str, name: str) -> tuple[str, str]:
 
 
 def rules(study: Study) -> list[str]:
-    """What was put in, exactly."""
+    """The policy and the calendars that were put in, exactly."""
     said: list[str] = []
     if (policy := study.policy) is not None:
         said.append(f"{policy.title} {policy.id} version {policy.version} ({policy.digest})")
@@ -42,7 +42,7 @@ def rules(study: Study) -> list[str]:
 
 
 def findings(study: Study) -> list[tuple[str, str]]:
-    """What must be known about the cases before the figures are read."""
+    """What readers must know about the cases before they read the figures."""
     said = [
         (
             f"共 {study.issues} 件诉求,原先适用:{_listed(study.pinned)}。读取时间 {format_time(study.as_of)}。",
@@ -73,7 +73,7 @@ def findings(study: Study) -> list[tuple[str, str]]:
 
 
 def sides_shown(study: Study) -> tuple[Side, ...]:
-    """The control is drawn only where it is not what happened."""
+    """The sides of the charts: the control only if it differs from what happened."""
     return SIDES if study.differing.number else ("happened", "whatif")
 
 

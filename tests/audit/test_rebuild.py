@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
-from audit.rebuild import Rebuilt, Recorded, rebuild
+from audit.rebuild import Rebuilt, RecordedIssue, rebuild
 from audit.runs import issues_of
 from db import queries
 from db.engine import Database
@@ -176,12 +176,12 @@ async def test_what_is_recorded_while_it_is_looked_at_is_not_undone(
 ) -> None:
     story = Story()
     await store(database, story, story.reported())
-    recorded = Recorded(story.id, list(story.told), story.pins, has_ended=False)
+    recorded = RecordedIssue(story.id, list(story.told), story.pins, has_ended=False)
 
     async def issues(*_: object) -> AsyncIterator[str]:
         yield story.id
 
-    async def same(*_: object) -> Recorded:
+    async def same(*_: object) -> RecordedIssue:
         return recorded
 
     for name, stand_in in {"issues_of": issues, "read_recorded": same}.items():
@@ -197,7 +197,7 @@ async def test_what_is_recorded_while_it_is_looked_at_is_not_undone(
     assert "recorded at this moment" in report.differences[-1]
     assert await number(database, EventRow) == len(story.told)
 
-    recorded = Recorded(story.id, list(story.told), story.pins, has_ended=False)
+    recorded = RecordedIssue(story.id, list(story.told), story.pins, has_ended=False)
     assert len((await rebuilt(cast("Client", None), database)).differences) == 1
     async with database.read() as session:
         assert await queries.issue(session, story.id) == story.issue

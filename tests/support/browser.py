@@ -16,7 +16,7 @@ from api.identity.embedded_provider import CLIENT, EmbeddedProvider
 from api.identity.oidc import Provider
 from api.identity.session import SessionParts
 from support.again import SECONDS, Again
-from support.identity_provider import loopback
+from support.ports import free_port
 from support.system import System
 
 
@@ -71,9 +71,7 @@ async def site(
     system: System, provider: Provider | None = None, client_secret: str = "", **parts: Any
 ) -> AsyncIterator[Site]:
     """An API with the embedded provider, or with the one that is given."""
-    taken = loopback()
-    port = taken.getsockname()[1]
-    taken.close()
+    port = free_port()
     origin = f"http://127.0.0.1:{port}"
     embedded = None if provider else EmbeddedProvider(system.home, origin)
     found = provider or Provider(f"{origin}/oidc", plain_loopback=True)
