@@ -22,22 +22,22 @@ from db.engine import Database
 from db.hits import HitStore
 from domain.policy import Policy
 from domain.worktime import YearCalendar
+from protocol.admission import Admission
 from protocol.attachments import Attachments
 from protocol.caller import Caller
 from protocol.clock import Now, Skew, now
-from protocol.commands import Commands
+from protocol.commands import CommandService
 from protocol.directory_cache import DirectoryCache
 from protocol.errors import NotFound
-from protocol.gateway import Gateway
-from protocol.guards import Access
+from protocol.gateway import TemporalGateway
+from protocol.guards import AccessGuard
 from protocol.intake import Intake
 from protocol.limits import Quotas, TokenBuckets
-from protocol.pending import Queue
+from protocol.pending import PendingCommands
 from protocol.read_model import ReadModel
 from protocol.reader import Reader
 from protocol.receipts import Receipts
 from protocol.resolver import Resolver
-from protocol.sealer import Sealer
 from runtime.blobs import DigestStore
 from security.keys import Keys
 from security.vault import Vault
@@ -87,10 +87,10 @@ class Services:
     model: ReadModel
     reader: Reader
     receipts: Receipts
-    commands: Commands
+    commands: CommandService
     intake: Intake
-    access: Access
-    sealer: Sealer
+    access: AccessGuard
+    admission: Admission
     vault: Vault
     readiness: Readiness
     meters: Meters
@@ -111,9 +111,9 @@ class Services:
     def of(cls, parts: Parts) -> Self:
         model = ReadModel(parts.database)
         directory = DirectoryCache(model)
-        gateway = Gateway(parts.temporal, parts.keys.signer)
-        sealer = Sealer(parts.keys.vault)
-        reader = Reader(model, gateway, parts.now)
+        gateway = TemporalGateway(parts.temporal, parts.keys.signer)
+        reader = Reader(model, gateway, parts.keys.vault, parts.now)
+        admission = Admission(reader, directory, parts.now)
         receipts = Receipts(model)
         skew = Skew()
         quotas = Quotas(parts.rates, HitStore(parts.database, parts.secret))
@@ -124,20 +124,20 @@ class Services:
             model=model,
             reader=reader,
             receipts=receipts,
-            commands=Commands(
-                reader=reader, gateway=gateway, receipts=receipts, queue=Queue(model, parts.now), model=model,
-                resolver=resolver, sealer=sealer, skew=skew, now=parts.now,
+            commands=CommandService(
+                admission=admission, reader=reader, gateway=gateway, receipts=receipts,
+                pending=PendingCommands(model, parts.now), model=model, resolver=resolver, vault=parts.keys.vault,
+                quotas=quotas, skew=skew, now=parts.now,
             ),
             intake=Intake(
                 reader=reader, gateway=gateway, receipts=receipts, directory=directory, policies=parts.policies,
-                calendars=parts.calendars, sealer=sealer, signer=parts.keys.signer, secret=parts.secret, skew=skew,
+                calendars=parts.calendars, vault=parts.keys.vault, signer=parts.keys.signer, secret=parts.secret, skew=skew,
                 now=parts.now,
             ),
-            access=Access(
-                database=parts.database, directory=directory, reader=reader, quotas=quotas, secret=parts.secret,
-                now=parts.now,
+            access=AccessGuard(
+                database=parts.database, directory=directory, quotas=quotas, secret=parts.secret, now=parts.now
             ),
-            sealer=sealer,
+            admission=admission,
             vault=parts.keys.vault,
             readiness=Readiness(
                 temporal=parts.temporal, gateway=gateway, model=model, signer=parts.keys.signer,
@@ -149,8 +149,7 @@ class Services:
             codec=parts.temporal.data_converter.payload_codec,
             codec_origins=parts.codec_origins,
             attachments=parts.blobs and Attachments(
-                blobs=parts.blobs, vault=parts.keys.vault, database=parts.database, model=model, resolver=resolver,
-                now=parts.now,
+                blobs=parts.blobs, vault=parts.keys.vault, database=parts.database, model=model, now=parts.now
             ),
             phones=_phones(parts, quotas),
             embedded_provider=parts.embedded_provider,

@@ -10,7 +10,7 @@ from temporalio.service import RPCError
 
 from db import queries, upgrade
 from protocol.clock import MOST_SKEW, Now, Skew
-from protocol.gateway import Gateway
+from protocol.gateway import TemporalGateway
 from protocol.read_model import ReadModel, SqlDown
 from runtime.temporal import worker_polls
 from security.credentials import CredentialsError, Signer
@@ -25,7 +25,7 @@ class Readiness:
     """See the module. Between the questions the clocks are compared every ten seconds."""
 
     def __init__(
-        self, *, temporal: Client, gateway: Gateway, model: ReadModel, signer: Signer, skew: Skew, now: Now,
+        self, *, temporal: Client, gateway: TemporalGateway, model: ReadModel, signer: Signer, skew: Skew, now: Now,
         needs_worker: bool,
     ) -> None:  # fmt: skip
         self._temporal = temporal

@@ -25,7 +25,8 @@ from domain.policy import Policy
 from domain.wire import truncate
 from domain.worktime import Limit
 from policies.loader import load_pack
-from protocol.gateway import Gateway, Pins, envelope
+from protocol.envelope import Envelope, plain_of
+from protocol.gateway import Pins, TemporalGateway
 from protocol.ids import number
 from security.keys import Keys
 from security.opening import open_keys
@@ -79,7 +80,7 @@ def climbing_policy(seconds: int) -> Policy:
 class Issues:
     """Issues, driven as the API drives them but without HTTP: dry run, raw signal, receipt row."""
 
-    gateway: Gateway
+    gateway: TemporalGateway
     rows: RowWatch
     pins: Pins
     keys: Keys
@@ -90,7 +91,8 @@ class Issues:
     def on(cls, stage: Stage, rows: RowWatch, policy: Policy, *, is_sealed: bool = True) -> "Issues":
         keys, year = open_keys(stage.settings), now().year
         pins = Pins(policy, tuple(each for each in load_all() if each.year >= year))
-        return cls(Gateway(stage.protected if is_sealed else stage.client, keys.signer), rows, pins, keys, is_sealed)
+        gateway = TemporalGateway(stage.protected if is_sealed else stage.client, keys.signer)
+        return cls(gateway, rows, pins, keys, is_sealed)
 
     async def report(self, at: datetime | None = None) -> str:
         """Starts an issue, reported at that moment or now, and returns once its row is there."""
@@ -98,7 +100,7 @@ class Issues:
         report = Report(number(issue), PLACE, "leak", "厨房漏水", location="3幢2单元501")
         command = await self._sealed(issue, Command(str(uuid.uuid4()), at or now(), RESIDENT, report))
         folded, _ = advance(Issue.new(issue, self.pins.policy, self.pins.calendars), [command], command.at)
-        await self.gateway.start(command, folded, self.pins)
+        await self.gateway.start(Envelope.of(command), folded, self.pins)
         await self.rows.receipt(command.id)
         return issue
 
@@ -106,7 +108,7 @@ class Issues:
         """Sends a command; how long it took until its receipt could be read."""
         began = time.time()
         command = await self._sealed(issue, Command(str(uuid.uuid4()), now(), actor, body))
-        await self.gateway.signal(issue, self.keys.signer.root, command, _TIMEOUT)
+        await self.gateway.signal(issue, self.keys.signer.root, Envelope.of(command), _TIMEOUT)
         return await self.rows.receipt(command.id) - began
 
     async def _sealed(self, issue: str, command: Command) -> Command:
@@ -138,7 +140,7 @@ class Floor:
     async def start(self) -> WorkflowHandle[Bare, int]:
         issue = uuid.uuid4().hex[:26]
         report = Report(number(issue), PLACE, "leak", "厨房漏水", location="3幢2单元501")
-        plain = envelope(Command(str(uuid.uuid4()), now(), RESIDENT, report))
+        plain = plain_of(Command(str(uuid.uuid4()), now(), RESIDENT, report))
         return await self.client.start_workflow(Bare.run, plain, id=f"bare-{issue}", task_queue=QUEUE)
 
     async def signal(self, handle: WorkflowHandle[Bare, int], body: Body, actor: Actor) -> float:
@@ -149,7 +151,7 @@ class Floor:
             namespace=self.client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=handle.id),
             signal_name=command.name,
-            input=Payloads(payloads=await self.client.data_converter.encode([envelope(command)])),
+            input=Payloads(payloads=await self.client.data_converter.encode([plain_of(command)])),
             identity=self.client.identity,
             request_id=command.id,
         )

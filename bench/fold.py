@@ -15,7 +15,7 @@ from domain.events import dump_event, event_digest
 from domain.issue import Issue
 from domain.wire import parse_time
 from policies.loader import load_pack
-from protocol.gateway import envelope
+from protocol.envelope import plain_of
 
 PACK: Final = "52022"
 """A real one, with service hours and working days."""
@@ -41,7 +41,7 @@ def standard(issue: int) -> list[Sent]:
     for step, (body, actor) in enumerate(given):
         key, at = f"{issue:08x}-6f3c-5d5e-9d5e-00000000000{step}", _moment(issue, step)
         command = Command(key, at, actor, body, grants=grants(actor))
-        sent.append((command.name, envelope(command), at + _DELIVERY))
+        sent.append((command.name, plain_of(command), at + _DELIVERY))
     return sent
 
 

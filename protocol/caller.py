@@ -16,8 +16,9 @@ _RENEWAL: Final = Command("", datetime.min.replace(tzinfo=UTC), None, RenewCode(
 
 @dataclass(frozen=True)
 class Renewal:
-    """A renewal of a tracking code that is repeated or asked after, by its key or its command: the code that was valid
-    before it goes on opening that, since the answer with the new one may have been lost.
+    """A renewal of a tracking code that is repeated, or whose receipt is asked for: known by its key or its command.
+
+    For that alone the code before it stays valid, so that a client that lost the answer with the new code can get it.
     """
 
     key: str = field(default="", repr=False)
@@ -31,23 +32,23 @@ class Renewal:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: somebody with a token, or whoever holds the tracking code of some issue."""
+    """Somebody with a token, or with the tracking code of an issue, or with neither."""
 
     actor: Actor | None
     tracking_code: str | None = field(repr=False)
     secret: bytes = field(repr=False)
     subject: str = field(default=ANONYMOUS, repr=False)
-    """From which the names of what the caller sends derive: it stays when the actor's pseudonym would change."""
+    """Ids of reports and commands derive from it; unlike the actor's pseudonym it never changes."""
     grants: tuple[Authority, ...] = ()
-    """What the actor holds now; `Directory.grants_in` narrows it to an issue's place."""
+    """The authorities of the actor now; `Admission` narrows them to an issue's place."""
     renews: Renewal | None = None
 
     def holds_code_of(self, issue: Issue) -> bool:
-        """Whether the tracking code that was sent is the one of this issue that is valid now, for what is asked."""
+        """Whether the tracking code that was sent is valid for this issue and this request."""
         return self._sent_code_of(issue, issue.generation) or self.lost_code_of(issue)
 
     def lost_code_of(self, issue: Issue) -> bool:
-        """Whether this repeats, or asks after, the renewal by which the code that was sent became invalid."""
+        """Whether this request is about the renewal by which the code that was sent became invalid."""
         was_taken = issue.generation > 0 and self.renews is not None and self.renews.was_taken_by(issue)
         return was_taken and self._sent_code_of(issue, issue.generation - 1)
 
@@ -57,13 +58,21 @@ class Caller:
         return ids.tracking_matches(sent, ids.tracking_hash(valid))
 
     def in_issue(self, issue: Issue) -> Actor | None:
-        """As whom the caller acts in this issue; None for a stranger with another issue's code."""
+        """As whom the caller acts in this issue; None for the holder of another issue's code."""
         if self.actor is not None:
             return self.actor
         return Actor(issue.reporter, "resident") if self.holds_code_of(issue) else None
 
+    def command_id(self, issue: Issue, key: str) -> str | None:
+        """The id of the command that the caller gives in this issue under an idempotency key; None for a stranger."""
+        actor = self.in_issue(issue)
+        if actor is None:
+            return None
+        subject = actor.person if self.actor is None else self.subject
+        return ids.command_id(issue.id, subject, actor.role, key)
+
     def reported(self, issue: Issue) -> bool:
-        """Whether the caller proves to be the one who reported the issue."""
+        """Whether the caller has proved to be the reporter of the issue."""
         return self.holds_code_of(issue) or (self.actor is not None and issue.reporter == self.actor.person)
 
     @property

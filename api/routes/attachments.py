@@ -20,7 +20,7 @@ from domain.wire import format_time
 from protocol.attachments import Attachment, Attachments
 from protocol.errors import Forbidden, Invalid, NotFound, Refused, TooMany, Unauthenticated, Unavailable
 from protocol.pictures import KINDS, MOST_BYTES
-from protocol.time_budget import Patience
+from protocol.time_budget import TimeBudget
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _SECONDS: Final = 60.0
@@ -63,10 +63,10 @@ async def add(issue: IssueId, who: Known, use: Use, kept: Pictures, request: Req
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in KINDS:
         raise Invalid(("Content-Type", "send " + ", ".join(KINDS)))
     await use.access.may_write(who, "attach", issue)
-    seen = await use.reader.visible(who, issue, Patience())
-    await kept.check(who, seen)
+    admitted = await use.admission.admit(who, issue, TimeBudget())
+    kept.check(admitted)
     await use.access.may_upload(who)
-    digest = await kept.add(seen, await _body(request))
+    digest = await kept.add(admitted, await _body(request))
     return JSONResponse({"attachment": digest}, 201, {"Location": f"/v1/issues/{issue}/attachments/{digest}"})
 
 

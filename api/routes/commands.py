@@ -18,7 +18,7 @@ from api.http.requests import COMMANDS, CommandShape, Shape
 from api.routes.issues import IssueId, Known, Use
 from protocol import ids
 from protocol.caller import Caller
-from protocol.commands import Applied, Wanted
+from protocol.commands import Applied, CommandDraft
 from protocol.errors import (
     Forbidden,
     Invalid,
@@ -85,9 +85,9 @@ def _route(shape: CommandShape) -> Route:
 async def _give(shape: CommandShape, sent: _Sent, use: Services, body: Shape) -> Response:
     outcomes = use.meters.commands
     try:
-        wanted = Wanted(shape.read(body), command_key(sent.key, sent.who), expected_version(sent.match))
-        await use.access.may_give(sent.who, sent.issue)
-        done = await use.commands.give(sent.who, sent.issue, wanted)
+        draft = CommandDraft(shape.read(body), command_key(sent.key, sent.who), expected_version(sent.match))
+        await use.access.may_give(sent.who)
+        done = await use.commands.give(sent.who, sent.issue, draft)
     except ProtocolError as error:
         outcomes.labels(shape.name, problem_of(error).type).inc()
         if isinstance(error, NotFound):

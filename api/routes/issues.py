@@ -74,7 +74,7 @@ async def timeline(issue: IssueId, who: Known, use: Use) -> Response:
     looks, headers = glance.sight, {"ETag": views.etag(events[-1].seq)}
     if glance.masked is not None:
         headers["Jiesu-Masked"] = glance.masked
-    view = views.timeline_view(await use.sealer.opened(seen.issue.id, events) if looks.text else events, looks)
+    view = views.timeline_view(await use.reader.opened(seen.issue.id, events) if looks.text else events, looks)
     return JSONResponse(view, headers=headers)
 
 

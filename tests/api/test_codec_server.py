@@ -20,7 +20,7 @@ from db.directory import load_directory, store_directory
 from db.tables import AccessRow, ArchiveRow
 from domain.directory import Appointment
 from protocol.clock import now
-from protocol.gateway import Gateway, Silent, Unreachable
+from protocol.gateway import NoWorker, TemporalDown, TemporalGateway
 from runtime.temporal import encrypting
 from security.codec import ENCODING, KEY_ID, converter, encrypted
 from security.namespace import NamespaceKeys
@@ -225,13 +225,13 @@ async def test_a_process_that_has_not_got_the_key_yet_knows_that_it_does_not_kno
     issue = (await system.report())["id"]
     name, more = KEYS.added()
     late = encrypting(system.temporal, converter(more.promoted(name).without(KEYS.primary)))
-    gateway = Gateway(late, system.keys.signer)
-    with pytest.raises(Silent):
+    gateway = TemporalGateway(late, system.keys.signer)
+    with pytest.raises(NoWorker):
         await gateway.snapshot(issue, 5)
-    with pytest.raises(Unreachable):
+    with pytest.raises(TemporalDown):
         await gateway.beginning(issue, 5)
     assert await gateway.beginning("nothing", 5) is None
-    assert await Gateway(system.temporal, system.keys.signer).beginning(issue, 5) is not None
+    assert await TemporalGateway(system.temporal, system.keys.signer).beginning(issue, 5) is not None
     async with system.api_on(late) as client:
         # It knows no more of it than the row, so it does not know whether it is somebody's who may see it.
         answer = await client.get(f"/v1/issues/{issue}", headers=system.token("op1", "property", "other-property"))
@@ -247,8 +247,8 @@ async def test_a_workflow_that_somebody_began_with_whatever_he_liked_is_no_issue
     issue = f"garbage{number}"
     handle = await system.temporal.start_workflow("Issue", args=given, id=PREFIX_OF_IDS + issue, task_queue="nobody's")
     try:
-        with pytest.raises(Unreachable):
-            await Gateway(system.temporal, system.keys.signer).beginning(issue, 5)
+        with pytest.raises(TemporalDown):
+            await TemporalGateway(system.temporal, system.keys.signer).beginning(issue, 5)
         with something_is_away():
             answer = await system.get(f"/v1/issues/{issue}", system.staff)
         assert (answer.status, answer["type"]) == (503, f"{PREFIX}unavailable")

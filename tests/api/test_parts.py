@@ -20,12 +20,12 @@ from policies.loader import shipped
 from protocol.clock import Skew, now
 from protocol.directory_cache import DirectoryCache
 from protocol.errors import NotFound, TooMany, Unavailable
-from protocol.gateway import Silent
+from protocol.gateway import NoWorker
 from protocol.limits import TokenBuckets
 from protocol.read_model import ReadModel, SqlDown
 from protocol.reader import HOLD, Reader
 from protocol.receipts import Receipts
-from protocol.time_budget import PATIENCE, Patience
+from protocol.time_budget import REQUEST_SECONDS, TimeBudget
 from support.stories import PROPERTY, Story, store
 from support.system import EXAMPLE
 
@@ -145,7 +145,7 @@ class Nobody:
 
     async def snapshot(self, issue: str, timeout: float) -> Issue | None:
         if issue == "silent":
-            raise Silent
+            raise NoWorker
         return None
 
     async def beginning(self, issue: str, timeout: float) -> None:
@@ -158,14 +158,14 @@ async def test_it_takes_a_while_to_say_that_there_is_nothing(database: Database)
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    reader = Reader(ReadModel(database), Nobody(), now, sleep)  # type: ignore[arg-type]
-    patience = Patience()
-    for issue, expected in (("none", HOLD), ("silent", PATIENCE), ("none", PATIENCE)):
+    reader = Reader(ReadModel(database), Nobody(), None, now, sleep)  # type: ignore[arg-type]
+    budget = TimeBudget()
+    for issue, expected in (("none", HOLD), ("silent", REQUEST_SECONDS), ("none", REQUEST_SECONDS)):
         with pytest.raises(NotFound):
-            await reader.find(issue, lambda _: False, patience)
+            await reader.find(issue, lambda _: False, budget)
         assert slept[-1] <= expected
         # What the look-up itself took is part of it.
-        assert slept[-1] + patience.spent >= expected
+        assert slept[-1] + budget.spent >= expected
 
 
 async def test_an_import_is_in_force_soon(database: Database) -> None:

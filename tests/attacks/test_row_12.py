@@ -20,7 +20,7 @@ from domain.pins import pins_digest
 from domain.policy import Policy
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
-from protocol.gateway import envelope
+from protocol.envelope import plain_of
 from security.signing import sign
 from support.golden import PLACE
 from support.keys import ephemeral_keys
@@ -35,7 +35,7 @@ Forge = Callable[[System, str, str], dict[str, Any]]
 
 def command(**change: Any) -> dict[str, Any]:
     given = Command(str(uuid.uuid4()), truncate(datetime.now(UTC)), STAFF, Accept(), grants=(GRANT,))
-    return {**envelope(given), **change}
+    return {**plain_of(given), **change}
 
 
 def unsigned(_: System, __: str, ___: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from domain.commands import SIGNALS, Actor, Command, load_command
 from domain.events import Event
 from domain.issue import Issue
 from domain.wire import truncate
-from protocol.gateway import envelope
+from protocol.envelope import plain_of
 from support.grants import granted
 from tests.domain.casting import body, rightful, usual
 from tests.domain.invariants import Watcher
@@ -45,7 +45,7 @@ def opened(pack_id: str, kind, at: datetime, *, urgent=False, about=False, follo
 
 def through_the_wire(command: Command) -> Command:
     """The command as the workflow gets it."""
-    assert load_command(command.name, envelope(command)) == command
+    assert load_command(command.name, plain_of(command)) == command
     return command
 
 

@@ -45,7 +45,8 @@ from domain.vocabulary import CATEGORIES, Category, OperatorKind
 from domain.wire import dump, truncate
 from domain.worktime import Limit
 from policies.loader import load_pack
-from protocol.gateway import Gateway, Pins, Unreachable, envelope
+from protocol.envelope import Envelope, plain_of
+from protocol.gateway import Pins, TemporalDown, TemporalGateway
 from runtime.temporal import encrypting
 from support.keys import ephemeral_keys
 from support.outage import away
@@ -211,7 +212,7 @@ class _Town:
         self.client = encrypting(client, self.keys.converter)
         self.size = size
         self.seed = seed
-        self.gateway = Gateway(self.client, self.keys.signer)
+        self.gateway = TemporalGateway(self.client, self.keys.signer)
         self.open: dict[str, Issue] = {}
         self.done = 0
         self.said: Counter[str] = Counter()
@@ -341,8 +342,8 @@ class _Life:
         while True:
             self.shadow, _ = advance(empty, [report], report.at)
             try:
-                await self.town.gateway.start(report, self.shadow, Pins(policy, empty.calendars))
-            except Unreachable:  # so the API answers, and whoever reports tries again
+                await self.town.gateway.start(Envelope.of(report), self.shadow, Pins(policy, empty.calendars))
+            except TemporalDown:  # so the API answers, and whoever reports tries again
                 self.town.said["report again"] += 1
                 report = replace(report, at=_now())
             else:
@@ -471,7 +472,7 @@ class _Life:
         """The command as the API sends it."""
         keys = self.town.keys
         command = replace(command, body=await keys.vault.seal_body(issue, command.id, command.body))
-        signed = keys.signer.sign(keys.signer.root, issue, command.name, envelope(command))
+        signed = keys.signer.sign(keys.signer.root, issue, command.name, plain_of(command))
         (payload,) = await self.town.client.data_converter.encode([signed])
         return payload
 
