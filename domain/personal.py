@@ -38,6 +38,13 @@ class Sealed(Text):
 Personal = Sealed | str
 """A text that may hold personal data: sealed, or as it was written before the API seals it, or empty."""
 
+
+def is_sealed(value: Any) -> bool:
+    """Whether the texts of a dataclass are sealed."""
+    parts: dict[str, object] = vars(value)
+    return any(isinstance(part, Sealed) for part in parts.values())
+
+
 Change = Callable[[str, Personal], Personal]
 """Makes another text of one, given the path of its field, as ``steps.0.title``."""
 
