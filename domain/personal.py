@@ -39,10 +39,9 @@ Personal = Sealed | str
 """A text that may hold personal data: sealed, or as it was written before the API seals it, or empty."""
 
 
-def is_sealed(value: Any) -> bool:
+def is_sealed(value: object) -> bool:
     """Whether the texts of a dataclass are sealed."""
-    parts: dict[str, object] = vars(value)
-    return any(isinstance(part, Sealed) for part in parts.values())
+    return any(isinstance(part, Sealed) for part in vars(value).values())
 
 
 Change = Callable[[str, Personal], Personal]
