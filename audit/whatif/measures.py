@@ -139,7 +139,7 @@ def _meets(event: e.Event, after: Issue, clock: Clock) -> bool:
             step = next((step for step in after.plan.steps if not step.done), None) if after.plan else None
             return isinstance(event.body, e.StepDone) and (step is None or step.due != clock.due)
         case _:
-            met = after.met.get(f"{clock.level}:{clock.milestone}")
+            met = after.met.get((clock.level, clock.milestone))
             named = event.clause == clock.clause and event.was_due is not None
             return named or met == Mark(event.at, event.seq)
 
