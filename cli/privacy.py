@@ -132,11 +132,11 @@ async def _found(chosen: Settings, person: str | None, named: Sequence[str]) -> 
 
 
 def _names(secret: bytes, person: str) -> list[str]:
-    """As whom a person's issues may have been reported: by name, before residents had pseudonyms, or by one of those."""
+    """The pseudonyms under which a person's issues may have been reported: by a token's subject, or by a phone."""
     subjects = [person]
     with contextlib.suppress(Invalid):
         subjects.append(phones.subject_of(secret, phones.normalised(person)))
-    return [person, *(ids.pseudonym(secret, subject) for subject in subjects)]
+    return [ids.pseudonym(secret, subject) for subject in subjects]
 
 
 async def _erase(chosen: Settings, issues: Sequence[str], why: str) -> tuple[list[str], list[str], int]:

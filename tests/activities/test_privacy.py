@@ -132,7 +132,6 @@ async def test_what_is_open_is_erased_once_it_is_closed(place: Place) -> None:
         "erased": 1,
         "by_category": {"leak": 1},
         "failed": 0,
-        "unsealed": 0,
         "accesses": 0,
     }
     assert await place.state(story) == "erased"
@@ -151,7 +150,7 @@ async def test_what_was_kept_long_enough_is_erased(place: Place) -> None:
     drain, old_drain = await place.issue(days=399, category="drain"), await place.issue(days=401, category="drain")
     unfinished = await place.issue(days=None)
     done = await place.privacy().retain()
-    assert done == {"erased": 2, "by_category": {"drain": 1, "leak": 1}, "failed": 0, "unsealed": 0, "accesses": 0}
+    assert done == {"erased": 2, "by_category": {"drain": 1, "leak": 1}, "failed": 0, "accesses": 0}
     states = [await place.state(each) for each in (old, young, drain, old_drain, unfinished)]
     assert states == ["erased", "whole", "whole", "erased", "whole"]
     assert await place.rows() == dict.fromkeys((old.id, old_drain.id), (RETENTION, True))
@@ -164,7 +163,7 @@ async def test_the_report_is_logged_and_names_nobody(place: Place) -> None:
         await place.privacy().retain()
     (line,) = [each for each in logs if each["event"] == "retained"]
     assert line == {
-        "event": "retained", "log_level": "info", "erased": 1, "by_category": {"leak": 1}, "failed": 0, "unsealed": 0, "accesses": 0
+        "event": "retained", "log_level": "info", "erased": 1, "by_category": {"leak": 1}, "failed": 0, "accesses": 0
     }  # fmt: skip
     assert WORD not in str(logs)
     assert story.id not in str(line)

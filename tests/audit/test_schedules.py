@@ -104,7 +104,7 @@ async def test_a_worker_keeps_the_schedules_and_does_what_they_start(tmp_path: P
             await store(database, story, [*story.reported(), *story.until_closed()])
             await database.transact(lambda session: erasures.ask(session, [(story.id, "request", story.now)]))
             done = await until_done(client, RETAIN)
-            assert done == {"erased": 1, "by_category": {"leak": 1}, "failed": 0, "unsealed": 0, "accesses": 0}
+            assert done == {"erased": 1, "by_category": {"leak": 1}, "failed": 0, "accesses": 0}
 
         await client.get_schedule_handle(RECONCILE).delete()
         await client.get_schedule_handle(SEAL_DAY).pause(note="of this place")
