@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from temporalio import activity
 
+from activities.pictures import StoredPictures
 from db import access_log, erasures
 from db.alarms import put_alarm_once
 from db.engine import Database
@@ -35,14 +36,6 @@ BATCH: Final = 500
 """Issues that are erased together: then they are noted, whatever becomes of the next ones."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
-
-
-class Pictures(Protocol):
-    """Where the pictures of issues lie."""
-
-    async def remove(self, issue: str) -> None:
-        """Takes all pictures of an issue away. May raise OSError: it is tried again."""
-        ...
 
 
 @dataclass
@@ -68,7 +61,7 @@ class Privacy:
     """See the module."""
 
     def __init__(
-        self, database: Database, vault: Vault, pictures: Pictures, rules: Retention, access_days: int,
+        self, database: Database, vault: Vault, pictures: StoredPictures, rules: Retention, access_days: int,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:  # fmt: skip
         self._database = database

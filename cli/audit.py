@@ -22,9 +22,8 @@ from audit.desk import Desk
 from audit.heads import Outlets
 from audit.heads import publish as publish_head
 from audit.holdings import UnknownError
-from audit.keyring import FIRST, Keyring, KeyringError
+from audit.keyring import FIRST, Keyring
 from audit.log_check import UNPINNED, Trust
-from audit.notes import NoteError
 from audit.restore import Restored
 from audit.restore import restore as restore_log
 from audit.roots import read_roots
@@ -32,9 +31,9 @@ from audit.run import Report, Source, lines, verify_all, verify_log
 from audit.selection import Selection, moment_of
 from cli import studies
 from cli.database import opened
-from cli.desk import asking, at_desk, id_of, sitting, write
-from cli.errors import Failure
-from cli.system import Json, settings
+from cli.desk import at_desk, id_of, sitting, write
+from cli.errors import Failure, one_line
+from cli.system import Json, run, settings
 from domain.wire import truncate
 from runtime.observability import configure_logging
 from runtime.settings import Settings
@@ -78,10 +77,10 @@ def verify(
     source = Source(chosen.database, chosen.archive_url, rows=not no_rows, commands=not fold_only)
     done = Report(_asked(issue, since, source), truncate(datetime.now(UTC)), rows=source.rows)
     if issue is not None:
-        done.take(asking(_one(chosen, issue, source)))
-        asking(_log(chosen, source, done, heads, key))
+        done.take(run(_one(chosen, issue, source)))
+        run(_log(chosen, source, done, heads, key))
     else:
-        asking(_all(chosen, source, done, since, workers, resume, heads, key, quiet=as_json))
+        run(_all(chosen, source, done, since, workers, resume, heads, key, quiet=as_json))
     if as_json:
         _print(done.plain())
     else:
@@ -132,7 +131,7 @@ def check(
     told = [str(folder), *(("--key", key) if key else ()), *kept]
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         code = verifier.main(told)
-    verdicts = asking(bundle.check(folder))
+    verdicts = run(bundle.check(folder))
     findings = [finding for verdict in verdicts for finding in verdict.findings]
     if as_json:
         _print(
@@ -159,7 +158,7 @@ def head(
     if publish:
         chosen = settings()
         configure_logging(chosen.log_level, chosen.log_format)  # else what is logged would be printed before the note
-        asking(_publish(chosen))
+        run(_publish(chosen))
     found = at_desk(lambda desk: desk.head())
     if as_json:
         _print(found)
@@ -241,10 +240,8 @@ def keygen(
 ) -> None:
     """Make the key that signs heads, or let another one follow it; prints the public key that auditors pin."""
     folder = settings().seal_keys_folder
-    try:
+    with one_line():
         ring = Keyring.open(folder).rotate(truncate(datetime.now(UTC))) if rotate else Keyring.create(folder, name)
-    except (KeyringError, NoteError) as error:
-        raise Failure(str(error)) from None
     typer.echo(str(ring.first_vkey))
     if rotate:
         typer.echo(f"from now on {ring.vkey} signs; auditors keep the first key", err=True)

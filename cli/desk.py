@@ -3,34 +3,19 @@
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from temporalio.converter import DataConverter
 
-from audit.archive import Archive, ArchiveError
-from audit.bundle import BundleError
-from audit.desk import Desk, NotYetError
-from audit.heads import UnfitError
+from audit.archive import Archive
+from audit.desk import Desk
 from audit.holdings import Holdings, UnknownError
-from audit.keyring import KeyringError
-from audit.log_check import UnlikeError
-from audit.notes import NoteError
-from audit.refold import RefoldError
-from audit.restore import RestoreError
-from audit.run import ResumeError
-from audit.selection import Selection, SelectionError
-from audit.timeline import MomentError
+from audit.selection import Selection
 from cli.database import opened
 from cli.errors import Failure
 from cli.system import run, settings
-from db.pinned import MissingError
 from runtime.settings import Settings
 from security.opening import open_converter
-
-_EXPECTED: Final = (
-    UnknownError, NotYetError, BundleError, ArchiveError, RefoldError, KeyringError, NoteError, ResumeError,
-    SelectionError, MomentError, UnfitError, RestoreError, UnlikeError, MissingError,
-)  # fmt: skip
 
 
 @asynccontextmanager
@@ -48,15 +33,7 @@ def at_desk(work: Callable[[Desk], Coroutine[Any, Any, Any]], *, temporal: bool 
         async with sitting(settings(), temporal=temporal) as desk:
             return await work(desk)
 
-    return asking(sit())
-
-
-def asking(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result; what the auditor can mend becomes one line."""
-    try:
-        return run(work)
-    except _EXPECTED as error:
-        raise Failure(str(error)) from None
+    return run(sit())
 
 
 async def id_of(desk: Desk, issue: str) -> str:

@@ -16,7 +16,7 @@ from api.identity import phones
 from api.identity.tokens import ANONYMOUS
 from cli.database import opened
 from cli.desk import write
-from cli.errors import Failure
+from cli.errors import Failure, one_line
 from cli.export import export, pictures
 from cli.system import Json, run, settings
 from db import access_log, erasures
@@ -26,7 +26,7 @@ from domain.vocabulary import CATEGORIES
 from domain.wire import truncate
 from protocol import ids
 from runtime.blobs import DigestStore, open_store
-from runtime.settings import Settings, SettingsError
+from runtime.settings import Settings
 from security.keystore import KeyStoreDown
 from security.opening import open_keys
 
@@ -96,10 +96,8 @@ def retention(as_json: Json = False) -> None:
     from worker import open_retention
 
     chosen = settings()
-    try:
+    with one_line():
         rules = open_retention(chosen)
-    except SettingsError as error:
-        raise Failure(str(error)) from None
     shown = {
         "days": {category: rules.days_of(category) for category in CATEGORIES}, **run(_erasures(chosen)),
     }  # fmt: skip
