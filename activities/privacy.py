@@ -108,9 +108,9 @@ class Privacy:
         wanted = [Erasure(issue, why, now) for issue in issues]
         await self._note_asked(wanted)
         try:
-            await self._vault.doom(wanted)
+            await self._vault.request_erasures(wanted)
         except KeyStoreDown as error:  # the next `retain` notes it there
-            log.warning("not_doomed", issues=len(issues), error=type(error).__name__)
+            log.warning("not_requested", issues=len(issues), error=type(error).__name__)
 
     async def _compare(self) -> None:
         """Of the two databases, lets each know what only the other one does. Raises KeyStoreDown.
@@ -121,12 +121,14 @@ class Privacy:
         """
         learned = again = 0
         async for rows in self._asked():
-            await self._vault.doom([Erasure(row.issue, row.why, row.asked_at) for row in rows if row.done_at is None])
+            await self._vault.request_erasures(
+                [Erasure(row.issue, row.why, row.asked_at) for row in rows if row.done_at is None]
+            )
             undone = await self._vault.not_erased([row.issue for row in rows if row.done_at is not None])
             if undone:
                 await self._take_back(sorted(undone))
             again += len(undone)
-        for source in (self._vault.doomed, self._vault.erased):
+        for source in (self._vault.requested_erasures, self._vault.erased):
             after = ""
             while page := await source(after, BATCH):
                 learned += await self._note_asked(page)

@@ -18,7 +18,7 @@ from domain.wire import format_time
 from runtime.files import replace_file
 from security.signing import Credentials, certify, name_of, sign
 
-Clock = Callable[[], datetime]
+Now = Callable[[], datetime]
 Source = Callable[[], Credentials]
 
 PRIVATE: Final = "key.pem"
@@ -85,7 +85,7 @@ class Signer:
 class OwnRoot:
     """The embedded default: a root of this home certifies a key that only this process knows, and a new one in time."""
 
-    def __init__(self, root: Ed25519PrivateKey, clock: Clock = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, root: Ed25519PrivateKey, clock: Now = lambda: datetime.now(UTC)) -> None:
         self._root = root
         self._clock = clock
         self._held: tuple[datetime, Credentials] | None = None

@@ -208,13 +208,13 @@ class Vault:
         finally:
             self.forget(issue)
 
-    async def doom(self, wanted: Sequence[Erasure]) -> None:
+    async def request_erasures(self, wanted: Sequence[Erasure]) -> None:
         """Notes beside the keys whose texts are to be erased. Raises KeyStoreDown."""
-        await self._store.doom(wanted)
+        await self._store.request_erasures(wanted)
 
-    async def doomed(self, after: str, limit: int) -> Sequence[Erasure]:
+    async def requested_erasures(self, after: str, limit: int) -> Sequence[Erasure]:
         """What is to be erased, the next issues after this one. Raises KeyStoreDown."""
-        return await self._store.doomed(after, limit)
+        return await self._store.requested_erasures(after, limit)
 
     async def erased(self, after: str, limit: int) -> Sequence[Erasure]:
         """What was erased, the next issues after this one. Raises KeyStoreDown."""

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.notices import Deliverer, TableGateway
+from activities.notices import Deliverer, TableChannel
 from audit.archive import Archive
 from cli.install import EXAMPLE, read_directory
 from db import queries
@@ -176,7 +176,7 @@ async def skipped_time(folder: Path) -> AsyncIterator[SkippedTime]:
             with environment.auto_time_skipping_disabled():
                 keys = replace(ephemeral_keys(), signer=_lasting_signer())
                 jobs = handlers(environment.client, database, archive, keys)
-                deliverer = Deliverer(database, TableGateway(database), jobs)
+                deliverer = Deliverer(database, TableChannel(database), jobs)
                 yield SkippedTime(environment, database, read_directory(EXAMPLE), deliverer, keys)
     finally:
         await database.close()
