@@ -1,4 +1,4 @@
-"""Looks for issues that are stuck, and tells somebody: no workflow may stand still in silence."""
+"""Raises alarms for issues that are stuck: whose workflow fails, or missed a deadline."""
 
 import asyncio
 from collections.abc import Iterable

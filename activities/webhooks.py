@@ -1,4 +1,4 @@
-"""Tells organisations by webhook what concerns them: which issue, what happened, by when; nothing that anybody wrote.
+"""Sends notices to organisations by webhook: which issue, what happened, by when; never a text that people wrote.
 
 `JIESU_WEBHOOKS` names a JSON file: ``{"<code of an organisation>": {"url": "https://...", "secret": "..."}}``. Each call
 is signed with the receiver's secret (`runtime.egress.signature`) and bears the notice's id, by which a repeat is known.
@@ -31,7 +31,7 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Receiver:
-    """Where an organisation is told, and what its calls are signed with."""
+    """The webhook of an organisation, and the secret that signs calls to it."""
 
     url: str = field(repr=False)
     secret: bytes = field(repr=False)

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from activities.notices import Clock, UndeliveredError, now_utc
+from activities.notices import Now, UndeliveredError, now_utc
 from audit import log as merkle_log
 from audit.archive import Archive, ArchiveError, DifferentError, Stored, history_bytes, parse_history
 from audit.case import Case, Leaf, Verdict
@@ -61,7 +61,7 @@ class Archivist:
     """See the module. One to a process: it replays one issue at a time, which takes its event loop for as long."""
 
     def __init__(
-        self, client: Client, database: Database, archive: Archive, heads: Path | None = None, clock: Clock = now_utc
+        self, client: Client, database: Database, archive: Archive, heads: Path | None = None, clock: Now = now_utc
     ) -> None:
         self._client = client
         self._database = database

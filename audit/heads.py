@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from temporalio import activity
 
-from activities.notices import Clock, now_utc
+from activities.notices import Now, now_utc
 from audit import log as merkle_log
 from audit.case import Finding
 from audit.headpage import page
@@ -65,7 +65,7 @@ class UnfitError(RuntimeError):
 class DailyHead:
     """The activity, on the keyring in a folder; it raises alarms where no head can be signed, and ends well then."""
 
-    def __init__(self, database: Database, keys: Path, outlets: Outlets, clock: Clock = now_utc) -> None:
+    def __init__(self, database: Database, keys: Path, outlets: Outlets, clock: Now = now_utc) -> None:
         self._database = database
         self._keys = keys
         self._outlets = outlets

@@ -1,4 +1,4 @@
-"""How commands of the audit sit down at the desk: over this installation's database and archive, errors on one line."""
+"""Opens the audit service (`audit.desk`) over this installation's database and archive."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager

@@ -31,7 +31,7 @@ from security.keystore import KeyStoreDown
 from security.opening import open_keys
 
 OPERATOR: Final = "operator"
-"""Who did it, in the access log: whoever has a terminal here."""
+"""The actor in the access log for commands given at a terminal of this installation."""
 _PERSON: Final = typer.Option(help="The subject of a resident's token, or the number of a phone that was proved.")
 _ISSUE: Final = typer.Option(help="An issue, by id or number; may be given again and again.")
 

@@ -1,7 +1,7 @@
-"""How the processes speak to their operator: one structured line per event, and Prometheus metrics.
+"""Logging and metrics: one structured line per event, and Prometheus.
 
-A log line is evidence too: what people typed must not start a new line, colour a terminal or pass for another field,
-and a workflow that is replayed must not say a second time what it said the first time.
+User input in a log line must not start a new line, colour a terminal or pass for another field, and a workflow that is
+replayed must not log again what it logged the first time.
 """
 
 import http.client

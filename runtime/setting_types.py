@@ -1,4 +1,4 @@
-"""What single settings may be: types that check their value, and say in words, without showing it, what it must be."""
+"""Types of settings: each checks its value; the error says what it must be and never shows it."""
 
 import re
 from pathlib import Path
@@ -38,7 +38,7 @@ _LOCAL: Final = re.compile(r"http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?(/.*)?
 
 
 def codes(text: str | None) -> tuple[str, ...]:
-    """What stands between the commas, each once."""
+    """The parts between the commas, each once."""
     return tuple(dict.fromkeys(code.strip() for code in (text or "").split(",") if code.strip()))
 
 
@@ -48,7 +48,7 @@ def is_local(address: str) -> bool:
 
 
 def place_of(url: str) -> str:
-    """Which database a URL means, whoever connects and however."""
+    """The host and path of a database URL, without driver, user and options: two URLs of one database give the same."""
     rest = url.partition("://")[2].partition("?")[0]
     return rest.rpartition("@")[2] if not rest.startswith("/") else rest
 

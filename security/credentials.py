@@ -1,4 +1,4 @@
-"""Where a process has its signing credentials from: its own root in the embedded default, else a folder.
+"""The sources of a process's signing credentials: its own root in the embedded default, else a folder.
 
 In a deployment the root's private key is offline. The operator certifies a key for some days at a time
 (`jiesu keys certify`) and puts the folder in place; processes take it up while they run.
@@ -35,7 +35,7 @@ class CredentialsError(RuntimeError):
 
 
 class Signer:
-    """Signs for one process, with whatever its source gives at the moment."""
+    """Signs for one process, with the current credentials of its source."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

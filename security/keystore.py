@@ -1,8 +1,8 @@
-"""Where the keys of issues lie, wrapped by a master key: in a database of their own, apart from the read model.
+"""The key store: keys of issues, wrapped by a master key, in a database of their own, apart from the read model.
 
-A key is made once and never changes; destroyed, it leaves a tombstone, so that no other is ever made for its issue. Which
-keys are still to be destroyed is on record here too: that outlives the read model.
-Every use is bounded in time, and every statement is a transaction of its own: one that is given up holds no lock.
+A key is made once and never changes; when it is destroyed it leaves a tombstone, so that no other is ever made for its
+issue. Requested erasures are recorded here too, so that they survive the loss of the read model.
+Every use has a timeout, and every statement is a transaction of its own: one that times out holds no lock.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ _REQUESTED: Final = Table(
 
 
 class KeyStoreDown(Exception):
-    """A key cannot be had now: the store, or who opens what lies in it, does not answer. Later it may."""
+    """A key is not available now: the key store, or the holder of the master keys, does not answer. Later it may."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class KeyStore:
         return None if found is None else _row(found)
 
     async def destroy(self, issue: str, why: str, now: datetime) -> bool:
-        """Leaves a tombstone in the key's place, also where there never was a key; False where one stands already.
+        """Replaces the key by a tombstone, also where there never was a key; False where there is one already.
 
         `why` holds nothing personal. Raises KeyStoreDown unless the key is certainly gone: then it is asked for again.
         """

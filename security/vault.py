@@ -138,7 +138,7 @@ class Vault:
     async def seal_body(self, issue: str, command: str, body: T, *, make: bool = True) -> T:
         """The body with its personal texts sealed; blank ones become "". Raises as `key_for`.
 
-        ValueError for one that holds a sealed text: whoever could hand in another issue's would have it opened here.
+        ValueError for a body that holds a sealed text: a caller could have another issue's text opened here.
         """
         written = False
 
@@ -158,7 +158,7 @@ class Vault:
     async def open_body(self, issue: str, value: T) -> T:
         """A body, an event or a tuple of them with its sealed texts opened, or in their place ERASED or UNREADABLE.
 
-        The latter stands for those of another issue, too: whoever may read this one may not read that. The store is asked
+        UNREADABLE also replaces texts of another issue, which the reader may not see. The store is asked
         once. Raises KeyStoreDown.
         """
         some = False
@@ -244,7 +244,7 @@ class Vault:
             return held
 
     async def _make(self, issue: str) -> KeyRow:
-        """What lies in the store then: another process may have been quicker."""
+        """Makes a key; returns the stored row, which may be that of another process that was quicker."""
         Sealed.parse(str(Sealed(issue, "-")))
         try:
             wrapped = await self._masters.wrap(secrets.token_bytes(KEY_BYTES), issue.encode())
@@ -255,7 +255,7 @@ class Vault:
     async def _opened(self, row: KeyRow, held: _Held | None, now: float) -> _Held:
         if row.wrapped is None:
             return _Held(None, None, now, math.inf)
-        if held is not None and held.wrapped == row.wrapped:  # then nobody is asked to unwrap it again
+        if held is not None and held.wrapped == row.wrapped:  # no need to unwrap it again
             return _Held(held.key, held.wrapped, now, now + FRESH)
         try:
             key = await self._masters.unwrap(row.wrapped, row.issue.encode())
