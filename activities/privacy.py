@@ -108,7 +108,7 @@ class Privacy:
         wanted = [Erasure(issue, why, now) for issue in issues]
         await self._note_asked(wanted)
         try:
-            await self._vault.request_erasures(wanted)
+            await self._vault.store.request_erasures(wanted)
         except KeyStoreDown as error:  # the next `retain` notes it there
             log.warning("not_requested", issues=len(issues), error=type(error).__name__)
 
@@ -121,14 +121,15 @@ class Privacy:
         """
         learned = again = 0
         async for rows in self._asked():
-            await self._vault.request_erasures(
+            await self._vault.store.request_erasures(
                 [Erasure(row.issue, row.why, row.asked_at) for row in rows if row.done_at is None]
             )
-            undone = await self._vault.not_erased([row.issue for row in rows if row.done_at is not None])
+            done = [row.issue for row in rows if row.done_at is not None]
+            undone = set(done) - set(await self._vault.store.destroyed(done))
             if undone:
                 await self._take_back(sorted(undone))
             again += len(undone)
-        for source in (self._vault.requested_erasures, self._vault.erased):
+        for source in (self._vault.store.requested_erasures, self._vault.store.tombstones):
             after = ""
             while page := await source(after, BATCH):
                 learned += await self._note_asked(page)

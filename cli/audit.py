@@ -33,7 +33,8 @@ from cli import studies
 from cli.database import opened
 from cli.desk import at_desk, id_of, sitting, write
 from cli.errors import Failure, one_line
-from cli.system import Json, run, settings
+from cli.system import run, settings
+from cli.terminal import AsJson
 from domain.wire import truncate
 from runtime.observability import configure_logging
 from runtime.settings import Settings
@@ -68,7 +69,7 @@ def verify(
     html: Annotated[Path | None, typer.Option(help="Write the report as a page to print.")] = None,
     heads: Heads = None,
     key: Key = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Strict replay: exit code 0 only if everything holds."""
     if sum((issue is not None, everything, since is not None)) != 1:
@@ -122,7 +123,7 @@ def check(
     *,
     key: Key = None,
     head: Annotated[list[Path] | None, typer.Option("--head", help="A published head that you kept.")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Verify a bundle offline: seals and proofs by its verifier, then strict replay with the rules of this version."""
     from audit import verifier
@@ -152,7 +153,7 @@ def check(
 def head(
     *,
     publish: Annotated[bool, typer.Option("--publish", help="Sign a new one now, as is done each day.")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """The newest published head of the log."""
     if publish:
@@ -181,7 +182,7 @@ def timeline(
     issue: IssueId,
     at: Annotated[str, typer.Option(help="The number of an event, or a time such as 2026-11-24T08:00:00Z.")],
     *,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """The issue as it was: its state, who was responsible, what was due."""
 
@@ -197,7 +198,7 @@ def timeline(
 
 
 @app.command()
-def diff(issue: IssueId, *, as_json: Json = False) -> None:
+def diff(issue: IssueId, *, as_json: AsJson = False) -> None:
     """Temporal's history, the archive and SQL beside each other; exit code 0 only if they agree."""
 
     async def work(desk: Desk) -> Any:

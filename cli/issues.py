@@ -13,12 +13,11 @@ from rich.table import Table
 
 from cli.client import Client, Refusal, base_url
 from cli.errors import Failure
-from cli.terminal import add_row, label, local, make_table, plain_line, print_json
+from cli.terminal import AsJson, add_row, label, local, make_table, plain_line, print_json
 from domain.commands import SIGNALS, Body
 from domain.vocabulary import LABELS, Category, Channel
 from runtime.settings import Settings
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Issue = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]
 Token = Annotated[str | None, typer.Option(help="A bearer token, e.g. of `jiesu token`.")]
 Person = Annotated[str, typer.Option(help="With --role: who acts, in a token made for this command.")]

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import calendars
-from cli.terminal import local, make_table, print_json
+from cli.terminal import AsJson, local, make_table, print_json
 from domain.policy import Clause, Policy
 from domain.vocabulary import LABELS, Assessment, Category
 from domain.wire import dump
@@ -27,7 +27,6 @@ ASSUMED: Final = "assumed"
 """The source of a number that nobody has promised."""
 
 Pack = Annotated[str, typer.Argument(metavar="ID", help="id of a shipped pack, or the path of a .toml file")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @app.command("list")

@@ -18,7 +18,8 @@ from cli.database import opened
 from cli.desk import write
 from cli.errors import Failure, one_line
 from cli.export import export, pictures
-from cli.system import Json, run, settings
+from cli.system import run, settings
+from cli.terminal import AsJson
 from db import access_log, erasures
 from db.engine import Database
 from db.tables import ErasureRow, IssueRow
@@ -50,7 +51,7 @@ def erase(
     issue: Annotated[list[str] | None, _ISSUE] = None,
     why: Annotated[str, typer.Option(help="A word for the record, nothing personal.")] = "request",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: nothing that is erased comes back.")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Destroy the keys of what a person wrote, or of single issues. Open issues are erased once they are closed."""
     if not WHY.fullmatch(why):
@@ -91,7 +92,7 @@ def hand_out(
     typer.echo(f"{len(found)} issues in {folder / 'issues.json'}, {len(seen)} pictures beside it")
 
 
-def retention(as_json: Json = False) -> None:
+def retention(as_json: AsJson = False) -> None:
     """Show for how long what people wrote is kept, what was erased and what waits."""
     from worker import open_retention
 

@@ -11,10 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from cli.errors import Failure, one_line
+from cli.terminal import AsJson
 from runtime.observability import configure_logging
 from runtime.settings import Settings, load_settings
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def settings() -> Settings:
@@ -121,7 +120,7 @@ def calendar_publish(file: Annotated[Path, typer.Argument(help="A year's calenda
     typer.echo(f"published to {said} open issues")
 
 
-def rebuild(as_json: Json = False) -> None:
+def rebuild(as_json: AsJson = False) -> None:
     """Refill the read model from the histories that Temporal holds, and report every difference found."""
     from cli.install import rebuild_all
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -11,6 +12,8 @@ from rich.table import Column, Table
 
 from domain.vocabulary import LABELS
 from domain.worktime import SHANGHAI
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def print_json(plain: object) -> None:

@@ -339,7 +339,7 @@ async def test_a_read_model_from_before_shows_its_words_no_more(place: Place) ->
 async def test_what_is_sealed_is_erased_even_where_the_read_model_knows_no_more_of_it(place: Place) -> None:
     for issue in ("sealed", "open"):
         await place.vault.key_for(issue, make=True)
-        await place.vault.request_erasures([Erasure(issue, REQUEST, NOW)])
+        await place.vault.store.request_erasures([Erasure(issue, REQUEST, NOW)])
     await place.database.transact(lambda session: seals.append(session, "sealed", {"issue": "sealed"}, b"s" * 32, NOW))
     report = await place.privacy().retain()
     assert (report["erased"], report["by_category"]) == (1, {"unknown": 1})
