@@ -25,7 +25,7 @@ from activities.records import Records
 from activities.search import SearchJobs
 from activities.signals import SignalJobs
 from activities.watch import Watch
-from activities.webhooks import open_gateway
+from activities.webhooks import open_channel
 from audit.archive import Archive
 from audit.archiver import Archiver
 from audit.heads import DailyHead, Destinations
@@ -36,7 +36,7 @@ from db.engine import Database
 from domain.retention import DEFAULT, Retention, read_retention
 from domain.wire import WireError
 from runtime.blobs import DigestStore, open_store
-from runtime.egress import Outgoing
+from runtime.egress import EgressGuard
 from runtime.observability import metrics_registry, serve_metrics, temporal_runtime
 from runtime.pause import pause
 from runtime.settings import Settings, SettingsError
@@ -163,7 +163,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     watch = Watch(client, database, registry)
     jobs = handlers(client, database, archive, keys, settings.heads_folder)
-    deliverer = Deliverer(database, open_gateway(database, settings.webhooks, Outgoing.of(settings)), jobs)
+    deliverer = Deliverer(database, open_channel(database, settings.webhooks, EgressGuard.of(settings)), jobs)
     daily = DailyHead(
         database,
         settings.seal_keys_folder,

@@ -1,1 +1,1 @@
-"""Where the world is touched: what workflows ask to be stored, and what people are told."""
+"""Activities and jobs: they store what workflows record, and send notices."""

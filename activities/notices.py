@@ -1,7 +1,7 @@
-"""Empties the outbox beside the workflows: tells people, and does the jobs that follow from events.
+"""Empties the outbox beside the workflows: delivers notices, and does the jobs that follow from events.
 
-Nothing here can hold up an issue. A notice is sent at most once as far as the channel allows: the attempt is on
-record before it is made, and where nobody knows whether it succeeded it is not made again, but put down as failed.
+Nothing here can hold up an issue. A notice is sent at most once, as far as the channel allows: the attempt is recorded
+before it is made, and if its outcome is unknown it is not repeated but recorded as failed.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 Handler = Callable[[Entry], Awaitable[None]]
 """Does a job; it must be idempotent, since a job is repeated until it succeeds."""
-Clock = Callable[[], datetime]
+Now = Callable[[], datetime]
 
 
 def now_utc() -> datetime:
@@ -53,8 +53,8 @@ class UndeliveredError(Exception):
     """The channel has surely not taken the notice, so it may be tried again. The message goes on record: no names."""
 
 
-class Gateway(Protocol):
-    """A channel. Any exception but UndeliveredError means that nobody knows whether the notice arrived."""
+class Channel(Protocol):
+    """A way to deliver notices. Any exception but UndeliveredError leaves open whether the notice arrived."""
 
     @property
     def repeatable(self) -> bool:
@@ -74,13 +74,13 @@ class _Outcome:
     begun: bool = True
 
 
-class TableGateway:
+class TableChannel:
     """The embedded default: a row in `notices`, which the addressee's page shows, and a line in the log.
 
     Calls that come together share a transaction.
     """
 
-    def __init__(self, database: Database, clock: Clock = now_utc) -> None:
+    def __init__(self, database: Database, clock: Now = now_utc) -> None:
         self._database = database
         self._clock = clock
         self._waiting: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
@@ -129,12 +129,12 @@ class Deliverer:
     def __init__(
         self,
         database: Database,
-        gateway: Gateway,
+        channel: Channel,
         jobs: Mapping[str, Handler] = MappingProxyType({}),
-        clock: Clock = now_utc,
+        clock: Now = now_utc,
     ) -> None:
         self._database = database
-        self._gateway = gateway
+        self._channel = channel
         self._jobs = jobs
         self._clock = clock
 
@@ -157,7 +157,7 @@ class Deliverer:
                 return 0
         now = self._clock()
         entries = await self._database.transact(
-            lambda session: outbox.claim(session, now, now + LEASE, most=MOST, repeatable=self._gateway.repeatable)
+            lambda session: outbox.claim(session, now, now + LEASE, most=MOST, repeatable=self._channel.repeatable)
         )
         groups = _by_issue(entries)
         outcomes = [each for group in await asyncio.gather(*map(self._in_order, groups)) for each in group]
@@ -177,14 +177,14 @@ class Deliverer:
         except UndeliveredError as error:
             return self._failed(entry, str(error) or type(error).__name__, again=True)
         except Exception as error:  # noqa: BLE001 - a channel may raise anything; its words may hold anything
-            again = entry.kind == "job" or self._gateway.repeatable
+            again = entry.kind == "job" or self._channel.repeatable
             return self._failed(entry, f"outcome unknown: {type(error).__name__}", again=again)
         return _Outcome(entry)
 
     async def _do(self, entry: Entry) -> None:
         if entry.kind == "notice":
             hit("before-delivery")
-            await self._gateway.deliver(entry)
+            await self._channel.deliver(entry)
             hit("after-delivery")
         elif (handler := self._jobs.get(entry.template)) is not None:
             await handler(entry)

@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from temporalio import activity
 
+from activities.pictures import StoredPictures
 from db import access_log, erasures
 from db.alarms import put_alarm_once
 from db.engine import Database
@@ -37,17 +38,9 @@ BATCH: Final = 500
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
-class Pictures(Protocol):
-    """Where the pictures of issues lie."""
-
-    async def remove(self, issue: str) -> None:
-        """Takes all pictures of an issue away. May raise OSError: it is tried again."""
-        ...
-
-
 @dataclass
 class Erased:
-    """What came of one look: issues erased, and by category; how many failed and are tried again."""
+    """What one run did: issues erased, and by category; how many failed and are tried again."""
 
     erased: list[str] = field(default_factory=list[str])
     by_category: Counter[str] = field(default_factory=Counter[str])
@@ -68,7 +61,7 @@ class Privacy:
     """See the module."""
 
     def __init__(
-        self, database: Database, vault: Vault, pictures: Pictures, rules: Retention, access_days: int,
+        self, database: Database, vault: Vault, pictures: StoredPictures, rules: Retention, access_days: int,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:  # fmt: skip
         self._database = database
@@ -115,9 +108,9 @@ class Privacy:
         wanted = [Erasure(issue, why, now) for issue in issues]
         await self._note_asked(wanted)
         try:
-            await self._vault.doom(wanted)
+            await self._vault.store.request_erasures(wanted)
         except KeyStoreDown as error:  # the next `retain` notes it there
-            log.warning("not_doomed", issues=len(issues), error=type(error).__name__)
+            log.warning("not_requested", issues=len(issues), error=type(error).__name__)
 
     async def _compare(self) -> None:
         """Of the two databases, lets each know what only the other one does. Raises KeyStoreDown.
@@ -128,12 +121,15 @@ class Privacy:
         """
         learned = again = 0
         async for rows in self._asked():
-            await self._vault.doom([Erasure(row.issue, row.why, row.asked_at) for row in rows if row.done_at is None])
-            undone = await self._vault.not_erased([row.issue for row in rows if row.done_at is not None])
+            await self._vault.store.request_erasures(
+                [Erasure(row.issue, row.why, row.asked_at) for row in rows if row.done_at is None]
+            )
+            done = [row.issue for row in rows if row.done_at is not None]
+            undone = set(done) - set(await self._vault.store.destroyed(done))
             if undone:
                 await self._take_back(sorted(undone))
             again += len(undone)
-        for source in (self._vault.doomed, self._vault.erased):
+        for source in (self._vault.store.requested_erasures, self._vault.store.tombstones):
             after = ""
             while page := await source(after, BATCH):
                 learned += await self._note_asked(page)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from db.alarms import raise_once
+from db.alarms import put_alarm_once
 from db.engine import Database
 from db.projector import ClosedError, ConflictError, GapError, record
 from domain.events import chain, event_digest
@@ -93,8 +93,8 @@ class Records:
         return stored
 
     async def _raise(self, kind: str, issue: str, **detail: str) -> None:
-        async with self._database.write() as session:
-            await raise_once(session, kind, issue, detail, datetime.now(UTC))
+        now = datetime.now(UTC)
+        await self._database.transact(lambda session: put_alarm_once(session, kind, issue, detail, now))
 
     async def _local(self, batch: Batch) -> str:
         """One attempt. It never rewrites: a late one, of a task long lost, could undo what is true by now."""

@@ -5,7 +5,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.notices import Clock, UndeliveredError, now_utc
+from activities.notices import Now, UndeliveredError, now_utc
 from db import queries
 from db.engine import Database
 from db.outbox import Entry
@@ -22,7 +22,7 @@ TELL_MERGED = "tell_merged"
 class SignalJobs:
     """Repeated until the server has taken the command."""
 
-    def __init__(self, client: Client, database: Database, signer: Signer, clock: Clock = now_utc) -> None:
+    def __init__(self, client: Client, database: Database, signer: Signer, clock: Now = now_utc) -> None:
         self._client = client
         self._database = database
         self._signer = signer

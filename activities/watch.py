@@ -1,4 +1,4 @@
-"""Looks for issues that are stuck, and tells somebody: no workflow may stand still in silence."""
+"""Raises alarms for issues that are stuck: whose workflow fails, or missed a deadline."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,12 +9,14 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from db.alarms import raise_alarm
+from db.alarms import put_alarm
 from db.engine import Database
 from db.tables import AlarmRow, IssueRow
+from db.upsert import is_sqlite
 from domain.wire import truncate
 from runtime.pause import pause
 from workflows.contract import PREFIX
@@ -63,11 +65,14 @@ class Watch:
         stuck = set(issues)
         if not stuck:
             return 0
-        async with self._database.write() as session:
-            if not self._database.is_sqlite:  # there the writer has the database to himself
-                await session.execute(select(func.pg_advisory_xact_lock(_TURN)))
+
+        def work(session: Session) -> int:
+            if not is_sqlite(session):  # there the writer has the database to himself
+                session.execute(select(func.pg_advisory_xact_lock(_TURN)))
             query = select(AlarmRow.issue).where(AlarmRow.kind == kind, AlarmRow.seen_at.is_(None))
-            fresh = sorted(stuck - set(await session.scalars(query)))
+            fresh = sorted(stuck - set(session.scalars(query)))
             for issue in fresh:
-                await raise_alarm(session, kind, issue, {}, now)
-        return len(fresh)
+                put_alarm(session, kind, issue, {}, now)
+            return len(fresh)
+
+        return await self._database.transact(work)

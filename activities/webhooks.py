@@ -1,7 +1,7 @@
-"""Tells organisations by webhook what concerns them: which issue, what happened, by when; nothing that anybody wrote.
+"""Sends notices to organisations by webhook: which issue, what happened, by when; never a text that people wrote.
 
 `JIESU_WEBHOOKS` names a JSON file: ``{"<code of an organisation>": {"url": "https://...", "secret": "..."}}``. Each call
-is signed with the receiver's secret (`outgoing.signature`) and bears the notice's id, by which a repeat is known.
+is signed with the receiver's secret (`runtime.egress.signature`) and bears the notice's id, by which a repeat is known.
 """
 
 import json
@@ -13,12 +13,12 @@ from typing import Any, Final, cast
 
 import structlog
 
-from activities.notices import Gateway, TableGateway, UndeliveredError
+from activities.notices import Channel, TableChannel, UndeliveredError
 from db.engine import Database
 from db.outbox import Entry
 from domain.wire import canonical
 from runtime.breaker import Breaker
-from runtime.egress import SIGNATURE, Outgoing, OutgoingError, signature
+from runtime.egress import SIGNATURE, EgressError, EgressGuard, signature
 from runtime.settings import SettingsError
 
 NOTICE_ID: Final = "X-Jiesu-Notice"
@@ -31,17 +31,17 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Receiver:
-    """Where an organisation is told, and what its calls are signed with."""
+    """The webhook of an organisation, and the secret that signs calls to it."""
 
     url: str = field(repr=False)
     secret: bytes = field(repr=False)
 
 
-class WebhookGateway:
+class WebhookChannel:
     """Tells everybody by `others` and, of those that have a webhook, each by its own as well."""
 
     def __init__(
-        self, others: Gateway, receivers: Mapping[str, Receiver], outgoing: Outgoing,
+        self, others: Channel, receivers: Mapping[str, Receiver], outgoing: EgressGuard,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._others = others
@@ -72,7 +72,7 @@ class WebhookGateway:
         }  # fmt: skip
         try:
             await self._outgoing.post(receiver.url, body, headers)
-        except OutgoingError as error:
+        except EgressError as error:
             breaker.trip(error)
             # Whether or not it arrived, it may come again: the receiver knows it by its id.
             raise UndeliveredError(f"webhook: {error}") from None
@@ -84,17 +84,17 @@ def _told(notice: Entry) -> dict[str, Any]:
     return {**notice.payload, **head}
 
 
-def open_gateway(database: Database, file: Path | None, outgoing: Outgoing) -> Gateway:
+def open_channel(database: Database, file: Path | None, outgoing: EgressGuard) -> Channel:
     """How notices are delivered here: to the table, and to the webhooks of the file. Raises SettingsError."""
-    table = TableGateway(database)
+    table = TableChannel(database)
     if file is None:
         return table
     receivers = read_receivers(file, outgoing)
     log.info("webhooks_ready", orgs=sorted(receivers))
-    return WebhookGateway(table, receivers, outgoing)
+    return WebhookChannel(table, receivers, outgoing)
 
 
-def read_receivers(file: Path, outgoing: Outgoing) -> Mapping[str, Receiver]:
+def read_receivers(file: Path, outgoing: EgressGuard) -> Mapping[str, Receiver]:
     """Organisation -> its receiver. Raises SettingsError, in one line without any secret, for a file that is unfit."""
     try:
         found: object = json.loads(file.read_bytes())
@@ -107,7 +107,7 @@ def read_receivers(file: Path, outgoing: Outgoing) -> Mapping[str, Receiver]:
     return {org: _receiver(org, entry, outgoing) for org, entry in cast("dict[str, object]", found).items()}
 
 
-def _receiver(org: str, entry: object, outgoing: Outgoing) -> Receiver:
+def _receiver(org: str, entry: object, outgoing: EgressGuard) -> Receiver:
     parts = cast("dict[str, object]", entry) if isinstance(entry, dict) else {}
     url, secret = parts.get("url"), parts.get("secret")
     if set(parts) != {"url", "secret"} or not isinstance(url, str) or not isinstance(secret, str):
@@ -116,7 +116,7 @@ def _receiver(org: str, entry: object, outgoing: Outgoing) -> Receiver:
         raise _unfit(f"the secret of {org!r} needs at least {_SHORTEST_SECRET} characters")
     try:
         outgoing.check(url)
-    except OutgoingError as error:
+    except EgressError as error:
         raise _unfit(f"the url of {org!r}: {error}") from None
     return Receiver(url, secret.encode())
 

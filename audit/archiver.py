@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from activities.notices import Clock, UndeliveredError, now_utc
+from activities.notices import Now, UndeliveredError, now_utc
 from audit import log as merkle_log
 from audit.archive import Archive, ArchiveError, ContentConflictError, StoredHistory, history_bytes, parse_history
 from audit.case import ArchivedCase, Leaf, Verdict
@@ -65,7 +65,7 @@ class Archiver:
     """
 
     def __init__(
-        self, client: Client, database: Database, archive: Archive, heads: Path | None = None, clock: Clock = now_utc
+        self, client: Client, database: Database, archive: Archive, heads: Path | None = None, clock: Now = now_utc
     ) -> None:
         self._client = client
         self._database = database

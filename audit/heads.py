@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from temporalio import activity
 
-from activities.notices import Clock, now_utc
+from activities.notices import Now, now_utc
 from audit import log as merkle_log
 from audit.case import Finding
 from audit.head_page import page
@@ -75,7 +75,7 @@ class DailyHead:
     succeeds.
     """
 
-    def __init__(self, database: Database, keys: Path, outlets: Destinations, clock: Clock = now_utc) -> None:
+    def __init__(self, database: Database, keys: Path, outlets: Destinations, clock: Now = now_utc) -> None:
         self._database = database
         self._keys = keys
         self._outlets = outlets

@@ -20,7 +20,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.notices import Clock, now_utc
+from activities.notices import Now, now_utc
 from audit.runs import was_reset
 from db import outbox
 from db.alarms import put_alarm_once
@@ -88,7 +88,7 @@ class Reconciler:
     repeated.
     """
 
-    def __init__(self, client: Client, database: Database, clock: Clock = now_utc) -> None:
+    def __init__(self, client: Client, database: Database, clock: Now = now_utc) -> None:
         self._client = client
         self._database = database
         self._clock = clock

@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 import worker
-from activities.notices import Deliverer, TableGateway
+from activities.notices import Deliverer, TableChannel
 from bench import marks
 from bench.floor import QUEUE, Bare, BareTimer
 from db.engine import Database
@@ -47,7 +47,7 @@ async def _serve(given: argparse.Namespace) -> None:
         client = encrypting(client, keys.converter)
     jobs = worker.handlers(client, database, worker.open_archive(settings), keys)
     async with worker.build(client, database, max_cached_workflows=given.cached):
-        await Deliverer(database, TableGateway(database), jobs).run(stop)
+        await Deliverer(database, TableChannel(database), jobs).run(stop)
     await database.close()
     await keys.close()
 

@@ -22,8 +22,7 @@ from audit.heads import Destinations
 from audit.heads import publish as publish_head
 from audit.holdings import UnknownError
 from audit.log_check import UNPINNED
-from audit.log_keys import FIRST, LogKeys, LogKeysError, TrustedKeys
-from audit.notes import NoteError
+from audit.log_keys import FIRST, LogKeys, TrustedKeys
 from audit.restore import Restored
 from audit.restore import restore as restore_log
 from audit.roots import read_roots
@@ -32,9 +31,10 @@ from audit.service import AuditService
 from audit.verify_all import AuditReport, Source, lines, verify_all, verify_log
 from cli import studies
 from cli.database import opened
-from cli.desk import asking, at_desk, id_of, sitting, write
-from cli.errors import Failure
-from cli.system import Json, settings
+from cli.desk import at_desk, id_of, sitting, write
+from cli.errors import Failure, one_line
+from cli.system import run, settings
+from cli.terminal import AsJson
 from domain.wire import truncate
 from runtime.observability import configure_logging
 from runtime.settings import Settings
@@ -69,7 +69,7 @@ def verify(
     html: Annotated[Path | None, typer.Option(help="Write the report as a page to print.")] = None,
     heads: Heads = None,
     key: Key = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Strict replay: exit code 0 only if everything holds."""
     if sum((issue is not None, everything, since is not None)) != 1:
@@ -78,10 +78,10 @@ def verify(
     source = Source(chosen.database, chosen.archive_url, rows=not no_rows, commands=not fold_only)
     done = AuditReport(_asked(issue, since, source), truncate(datetime.now(UTC)), rows=source.rows)
     if issue is not None:
-        done.take(asking(_one(chosen, issue, source)))
-        asking(_log(chosen, source, done, heads, key))
+        done.take(run(_one(chosen, issue, source)))
+        run(_log(chosen, source, done, heads, key))
     else:
-        asking(_all(chosen, source, done, since, workers, resume, heads, key, quiet=as_json))
+        run(_all(chosen, source, done, since, workers, resume, heads, key, quiet=as_json))
     if as_json:
         _print(done.plain())
     else:
@@ -123,7 +123,7 @@ def check(
     *,
     key: Key = None,
     head: Annotated[list[Path] | None, typer.Option("--head", help="A published head that you kept.")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Verify a bundle offline: seals and proofs by its verifier, then strict replay with the rules of this version."""
     from audit import verifier
@@ -132,7 +132,7 @@ def check(
     told = [str(folder), *(("--key", key) if key else ()), *kept]
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         code = verifier.main(told)
-    verdicts = asking(bundle.check(folder))
+    verdicts = run(bundle.check(folder))
     findings = [finding for verdict in verdicts for finding in verdict.findings]
     if as_json:
         _print(
@@ -153,13 +153,13 @@ def check(
 def head(
     *,
     publish: Annotated[bool, typer.Option("--publish", help="Sign a new one now, as is done each day.")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """The newest published head of the log."""
     if publish:
         chosen = settings()
         configure_logging(chosen.log_level, chosen.log_format)  # else what is logged would be printed before the note
-        asking(_publish(chosen))
+        run(_publish(chosen))
     found = at_desk(lambda desk: desk.head())
     if as_json:
         _print(found)
@@ -182,7 +182,7 @@ def timeline(
     issue: IssueId,
     at: Annotated[str, typer.Option(help="The number of an event, or a time such as 2026-11-24T08:00:00Z.")],
     *,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """The issue as it was: its state, who was responsible, what was due."""
 
@@ -198,7 +198,7 @@ def timeline(
 
 
 @app.command()
-def diff(issue: IssueId, *, as_json: Json = False) -> None:
+def diff(issue: IssueId, *, as_json: AsJson = False) -> None:
     """Temporal's history, the archive and SQL beside each other; exit code 0 only if they agree."""
 
     async def work(desk: AuditService) -> Any:
@@ -241,10 +241,8 @@ def keygen(
 ) -> None:
     """Make the key that signs heads, or let another one follow it; prints the public key that auditors pin."""
     folder = settings().seal_keys_folder
-    try:
+    with one_line():
         ring = LogKeys.open(folder).rotate(truncate(datetime.now(UTC))) if rotate else LogKeys.create(folder, name)
-    except (LogKeysError, NoteError) as error:
-        raise Failure(str(error)) from None
     typer.echo(str(ring.first_vkey))
     if rotate:
         typer.echo(f"from now on {ring.vkey} signs; auditors keep the first key", err=True)

@@ -11,7 +11,9 @@ from typing import Any, Final, Self, cast
 import httpx
 
 from cli.errors import Failure
-from runtime.settings import LOOPBACK, Settings
+from cli.terminal import plain_line
+from runtime.ports import reachable
+from runtime.settings import Settings
 
 TIMEOUT: Final = 10.0
 _PAUSES: Final = (0.1, 0.3, 1.0, 2.0)
@@ -30,19 +32,14 @@ class Refusal(Failure):
 
 
 def base_url(settings: Settings) -> str:
-    """Where the API of this installation is reached from here; it may listen on all addresses."""
-    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(settings.api_host, settings.api_host)  # noqa: S104 - compared only
+    """Where the API of this installation is reached from here."""
+    host = reachable(settings.api_host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"
 
 
 def new_key() -> str:
     """An idempotency key for one command."""
     return str(uuid.uuid4())
-
-
-def plain_line(text: object) -> str:
-    """The text on one line and without control characters: what people wrote must not steer a terminal."""
-    return "".join(sign if sign.isprintable() else " " for sign in str(text)).strip()
 
 
 class Client:

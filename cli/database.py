@@ -1,4 +1,4 @@
-"""The read model as commands open it that run beside the processes: it must be there already."""
+"""Opens the read model for subcommands; it must exist already."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ async def opened(settings: Settings) -> AsyncGenerator[Database]:
     url = make_url(settings.database)
     where = url.database or "" if settings.embedded_database else url.render_as_string()
     missing = Failure(f"no database at {where} yet: run `jiesu up` or `jiesu db upgrade` first")
-    # SQLite makes a file for whoever only looks.
+    # SQLite would create the file on connecting.
     if settings.embedded_database and not Path(where).exists():  # noqa: ASYNC240 - one look
         raise missing
     database = Database(url)

@@ -22,18 +22,19 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from cli.client import Client, Refusal, base_url, plain_line
+from cli.client import Client, Refusal, base_url
 from cli.errors import Failure
 from cli.stories import DEMO, NOBODY, STORIES, Moment, Stage, Step, Story, Who, filled
+from cli.terminal import add_row, label, plain_line
 from cli.tokens import make
 from domain.vocabulary import LABELS
 from domain.wire import format_time
 from runtime.settings import LOOPBACK, Settings
 
-PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 """Seconds after which the demo stops waiting for what should have happened by itself."""
-_LOOK: Final = 0.4
-"""Seconds between two looks at the issues."""
+_LOOK_SECONDS: Final = 0.4
+"""Between two looks at the issues."""
 _COLUMNS: Final = {"case": 20, "lead": 4, "status": 8, "next": 8, "left": 5, "what happened last": 22}
 """With their widths, so that nothing jumps while it is drawn anew; together they fit 80 columns."""
 _COLOURS: Final = {"overdue": "red", "escalated": "bold red", "warned": "yellow", "closed": "green", "reminded": "red"}
@@ -140,14 +141,14 @@ class Troupe:
 def _run(troupe: Troupe, acts: Sequence[Act], tell: Tell, refresh: Callable[[], None]) -> None:
     """Takes every step at its time and looks at the issues in between, until all is over."""
     began = time.monotonic()
-    looked = began - _LOOK
+    looked = began - _LOOK_SECONDS
     while not all(act.is_over for act in acts):
         now = time.monotonic()
-        if now - began > PATIENCE:
+        if now - began > _TIMEOUT:
             return  # what is still open is shown as it stands
         for act in acts:
             _step(troupe, act)
-        if now - looked >= _LOOK:
+        if now - looked >= _LOOK_SECONDS:
             looked = now
             for act in acts:
                 for issue in act.issues:
@@ -240,7 +241,7 @@ def _table(acts: Sequence[Act]) -> Table:
         if not act.issues:
             table.add_row(f"{act.story.id} {act.story.place}")
         for issue in act.issues:
-            table.add_row(*(escape(plain_line(cell)) for cell in _cells(act, issue)), style=issue.colour)
+            add_row(table, *_cells(act, issue), style=issue.colour)
     return table
 
 
@@ -253,7 +254,7 @@ def _cells(act: Act, issue: Shown) -> tuple[str, ...]:
         name,
         LABELS[stands["level"]],
         LABELS[stands["status"]],
-        LABELS.get(step.get("milestone", ""), str(step.get("milestone", ""))),
+        label(step.get("milestone", "")),
         (f"{seconds:.0f} s" if abs(seconds) < 1000 else f"{seconds / 86400:.0f} d") if step else "",
         issue.last,
     )

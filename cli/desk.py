@@ -1,36 +1,21 @@
-"""How commands of the audit sit down at the desk: over this installation's database and archive, errors on one line."""
+"""Opens the audit service (`audit.desk`) over this installation's database and archive."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from temporalio.converter import DataConverter
 
-from audit.archive import Archive, ArchiveError
-from audit.bundle import BundleError
-from audit.heads import LogAlteredError
+from audit.archive import Archive
 from audit.holdings import Holdings, UnknownError
-from audit.log_check import LogMismatchError
-from audit.log_keys import LogKeysError
-from audit.notes import NoteError
-from audit.refold import RefoldError
-from audit.restore import RestoreError
-from audit.selection import Selection, SelectionError
-from audit.service import AuditService, NotYetError
-from audit.timeline import MomentError
-from audit.verify_all import ResumeError
+from audit.selection import Selection
+from audit.service import AuditService
 from cli.database import opened
 from cli.errors import Failure
 from cli.system import run, settings
-from db.pinned import MissingError
 from runtime.settings import Settings
 from security.opening import open_converter
-
-_EXPECTED: Final = (
-    UnknownError, NotYetError, BundleError, ArchiveError, RefoldError, LogKeysError, NoteError, ResumeError,
-    SelectionError, MomentError, LogAlteredError, RestoreError, LogMismatchError, MissingError,
-)  # fmt: skip
 
 
 @asynccontextmanager
@@ -48,15 +33,7 @@ def at_desk(work: Callable[[AuditService], Coroutine[Any, Any, Any]], *, tempora
         async with sitting(settings(), temporal=temporal) as desk:
             return await work(desk)
 
-    return asking(sit())
-
-
-def asking(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result; what the auditor can mend becomes one line."""
-    try:
-        return run(work)
-    except _EXPECTED as error:
-        raise Failure(str(error)) from None
+    return run(sit())
 
 
 async def id_of(desk: AuditService, issue: str) -> str:

@@ -1,5 +1,54 @@
-"""The one exception that subcommands raise for people."""
+"""How subcommands fail: in one line for people."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.service import RPCError
+
+from audit.archive import ArchiveError
+from audit.bundle import BundleError
+from audit.heads import LogAlteredError
+from audit.holdings import UnknownError
+from audit.log_check import LogMismatchError
+from audit.log_keys import LogKeysError
+from audit.notes import NoteError
+from audit.refold import RefoldError
+from audit.restore import RestoreError
+from audit.selection import SelectionError
+from audit.service import NotYetError
+from audit.timeline import MomentError
+from audit.verify_all import ResumeError
+from db.pinned import MissingError
+from runtime.devserver import EmbeddedError
+from runtime.home import HomeBusy
+from runtime.settings import SettingsError
+from security.credentials import CredentialsError
+from security.keystore import KeyStoreDown
+from security.master import MasterError
+from security.namespace import NamespaceError
+
+_EXPECTED = (
+    SettingsError, EmbeddedError, HomeBusy, RPCError, SQLAlchemyError, MissingError, OSError,
+    CredentialsError, MasterError, NamespaceError,
+    UnknownError, NotYetError, BundleError, ArchiveError, RefoldError, LogKeysError, NoteError, ResumeError,
+    SelectionError, MomentError, LogAlteredError, RestoreError, LogMismatchError,
+)  # fmt: skip
+"""What an operator or an auditor can do something about."""
 
 
 class Failure(Exception):
     """Something went wrong that the user can do something about; the message says what, on one line."""
+
+
+@contextmanager
+def one_line() -> Generator[None]:
+    """Turns what is expected to go wrong into a Failure."""
+    try:
+        yield
+    except KeyStoreDown as error:
+        raise Failure(f"the key store does not answer: {error}") from None
+    except _EXPECTED as error:
+        if isinstance(error, OSError) and error.filename:
+            raise Failure(f"{error.filename}: {error.strerror}") from None
+        raise Failure(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__) from None

@@ -1,4 +1,4 @@
-"""All that is held of somebody's issues, readable, as he has a right to have it."""
+"""The export of a person's data: everything that is stored of their issues, readable."""
 
 import contextlib
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,6 @@ from domain.wire import truncate
 from policies.loader import shipped
 from runtime.settings import Settings, variable
 from runtime.temporal import connect, encrypting
-from security.keystore import KeyStoreDown
 from security.opening import open_converter, prepare_keys
 
 EXAMPLE: Final = Path(__file__).resolve().parent.parent / "examples" / "directory"
@@ -54,8 +53,6 @@ async def prepare_key_store(settings: Settings) -> None:
     database = Database(settings.database)
     try:
         await prepare_keys(settings, has_issues=await _has_issues(database))
-    except KeyStoreDown as error:
-        raise Failure(f"the key store does not answer: {error}") from None
     finally:
         await database.close()
 
@@ -113,17 +110,7 @@ async def import_directory(settings: Settings, folder: Path) -> dict[str, int]:
     directory = read_directory(folder)
     async with opened(settings) as database, database.write() as session:
         await store_directory(session, directory, truncate(datetime.now(UTC)))
-    return {
-        "streets": len(directory.streets),
-        "communities": len(directory.communities),
-        "grids": len(directory.grids),
-        "compounds": len(directory.compounds),
-        "operators": len(directory.operators),
-        "departments": len(directory.departments),
-        "contracts": len(directory.contracts),
-        "appointments": len(directory.appointments),
-        "bindings": len(directory.bindings),
-    }
+    return {part.name: len(getattr(directory, part.name)) for part in fields(directory)}
 
 
 async def rebuild_all(settings: Settings) -> dict[str, Any]:

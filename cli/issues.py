@@ -7,19 +7,17 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.client import Client, Refusal, base_url, plain_line
+from cli.client import Client, Refusal, base_url
 from cli.errors import Failure
+from cli.terminal import AsJson, add_row, label, local, make_table, plain_line, print_json
 from domain.commands import SIGNALS, Body
 from domain.vocabulary import LABELS, Category, Channel
-from domain.worktime import SHANGHAI
 from runtime.settings import Settings
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Issue = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]
 Token = Annotated[str | None, typer.Option(help="A bearer token, e.g. of `jiesu token`.")]
 Person = Annotated[str, typer.Option(help="With --role: who acts, in a token made for this command.")]
@@ -29,9 +27,14 @@ Code = Annotated[str | None, typer.Option(help="The tracking code, instead of a 
 Key = Annotated[str | None, typer.Option(help="Idempotency key: the same one again never acts twice.")]
 
 _ME: Final = "cli"
-_WHOLE: Final = ("at", "lead", "left", "issue", "status")
-"""Columns that are one line; of the others those below wrap, but break no word this long."""
-_LONGEST: Final = {"what": 18, "who": 14}
+_WRAPS: Final = {"what": 18, "who": 14, "next": None, "place": None, "about": None, "said": None}
+"""Columns that may be broken, but for words as long as this."""
+
+
+_SAID: Final = (
+    "description", "text", "note", "answer", "reason", "question", "comment", "kind", "handler", "issue", "into",
+)  # fmt: skip
+"""Fields of an event, the one that tells most first."""
 
 
 def register(app: typer.Typer) -> None:
@@ -72,7 +75,7 @@ def report(
     with _client(_Caller(token, person, role, org, key=key)) as client:
         answer = client.report(body, key)
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return
     console = _console()
     _line(console, "reported", f"{answer['number']}  {answer['id']}")
@@ -108,7 +111,7 @@ def do(
     with _client(_Caller(token, person, role, org, code, key), needs=True) as client:
         answer = client.command(_id_of(client, issue, code), name, body, code=code, key=key, version=version)
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return
     console = _console()
     _line(console, str(answer["outcome"]), f"{name}  {answer['command_id']}")
@@ -133,7 +136,7 @@ def show(
         found = _id_of(client, issue, code)
         stands, timeline = client.issue(found, code), _timeline(client, found, code)
     if as_json:
-        _print_json({"issue": stands, **timeline})
+        print_json({"issue": stands, **timeline})
         return
     console = _console()
     _line(console, "issue", f"{stands['number']}  {stands['id']}")
@@ -164,13 +167,11 @@ def worklist(
     with _client(_Caller(token, person, role, org), needs=True) as client:
         items = list(client.worklist(whose))
     if as_json:
-        _print_json({"items": items})
+        print_json({"items": items})
         return
-    table = _table("left", "issue", "status", "lead", "next", "who", "place", "about")
+    table = make_table("left", "issue", "status", "lead", "next", "who", "place", "about", wraps=_WRAPS)
     for item in items:
-        table.add_row(
-            *(escape(plain_line(cell)) for cell in _cells(item)), style="red" if item.get("overdue") else None
-        )
+        add_row(table, *_cells(item), style="red" if item.get("overdue") else None)
     console = _console()
     console.print(table)
     console.print(f"{len(items)} open issue{'' if len(items) == 1 else 's'} of {escape(plain_line(whose))}")
@@ -297,14 +298,14 @@ def _stands(console: Console, issue: Mapping[str, Any]) -> None:
 
 
 def _timeline_table(events: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("at", "what", "lead", "who", "said")
+    table = make_table("at", "what", "lead", "who", "said", wraps=_WRAPS)
     for event in events:
         actor = event.get("actor")
         who = _who(actor) if actor else "the clock"
         what = f"{event['kind']} ({event['clause']})" if event.get("clause") else event["kind"]
         cells = (local(event["at"])[5:], what, LABELS[event["level"]], who, said(event))
         style = {"overdue": "red", "escalated": "red", "warned": "yellow", "refused": "dim"}.get(str(event["kind"]))
-        table.add_row(*(escape(plain_line(cell)) for cell in cells), style=style)
+        add_row(table, *cells, style=style)
     return table
 
 
@@ -316,20 +317,7 @@ def _who(actor: Mapping[str, Any]) -> str:
 def said(event: Mapping[str, Any]) -> str:
     """What somebody wrote with the event, or what it was about."""
     data = event.get("data") or {}
-    names = (
-        "description",
-        "text",
-        "note",
-        "answer",
-        "reason",
-        "question",
-        "comment",
-        "kind",
-        "handler",
-        "issue",
-        "into",
-    )
-    for name in names:
+    for name in _SAID:
         value = data.get(name)
         if value:
             return str(value["code"] if isinstance(value, dict) and "code" in value else value)
@@ -341,9 +329,9 @@ def _cells(item: Mapping[str, Any]) -> tuple[object, ...]:
     return (
         left(step["due"]) if step.get("due") else "",
         item["number"],
-        LABELS.get(item["status"], item["status"]),
-        LABELS.get(item["level"], item["level"]),
-        LABELS.get(step.get("milestone", ""), step.get("milestone", "")),
+        label(item["status"]),
+        label(item["level"]),
+        label(step.get("milestone", "")),
         step.get("org") or "",
         item.get("compound", ""),
         LABELS.get(item.get("category", ""), ""),
@@ -352,11 +340,6 @@ def _cells(item: Mapping[str, Any]) -> tuple[object, ...]:
 
 def _labelled(word: str) -> str:
     return f"{LABELS[word]} {word}" if word in LABELS else word
-
-
-def local(moment: str) -> str:
-    """A moment in Shanghai, as people write it."""
-    return datetime.fromisoformat(moment).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def left(moment: str) -> str:
@@ -383,14 +366,3 @@ def _console() -> Console:
 
 def _line(console: Console, name: str, text: str) -> None:
     console.print(f"[bold]{name:<13}[/bold] {escape(plain_line(text))}", soft_wrap=True)
-
-
-def _table(*headers: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for header in headers:
-        table.add_column(header, overflow="fold", no_wrap=header in _WHOLE, min_width=_LONGEST.get(header))
-    return table
-
-
-def _print_json(plain: object) -> None:
-    typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))

@@ -3,8 +3,6 @@
 The root that certifies signing keys stays on a machine without a network; the other files lie where processes read them.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,13 +10,13 @@ from typing import Annotated, Final
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cli.errors import Failure
+from cli.errors import Failure, one_line
 from domain.wire import truncate
 from runtime.files import put_new
-from security.credentials import PRIVATE, CredentialsError, load_private, new_private, write_folder
-from security.keystore import KeyStore, KeyStoreDown
-from security.master import MasterError, MasterFile, rewrap_all
-from security.namespace import NamespaceError, NamespaceFile
+from security.credentials import PRIVATE, load_private, new_private, write_folder
+from security.keystore import KeyStore
+from security.master import MasterFile, rewrap_all
+from security.namespace import NamespaceFile
 from security.signing import name_of
 
 app = typer.Typer(no_args_is_help=True, help="Keys: make, certify, rotate. None is ever printed.")
@@ -41,7 +39,7 @@ KeyId = Annotated[str, typer.Argument(metavar="KEY", help="The id of a key in it
 def root_new(folder: Annotated[Path, typer.Argument(help="A folder on a machine without a network.")]) -> None:
     """Make a root and print its name, which is public and which new issues pin."""
     path = folder / PRIVATE
-    with _plainly():
+    with one_line():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not put_new(path, new_private(), 0o600):
             raise Failure(f"{path} is there already: a root is never replaced")
@@ -59,7 +57,7 @@ def certify(
 ) -> None:
     """Make a signing key for a process, certified by the root; processes take it up while they run."""
     now = truncate(datetime.now(UTC))
-    with _plainly():
+    with one_line():
         private: Ed25519PrivateKey = load_private(root / PRIVATE)
         if root.resolve() == folder.resolve():
             raise Failure("the root's folder is not one for a process")
@@ -72,7 +70,7 @@ def certify(
 @_namespace.command("new")
 def namespace_new(file: File) -> None:
     """Make the file with a first key. All processes of an installation share one file, for ever."""
-    with _plainly():
+    with one_line():
         _refuse_existing(file)
         typer.echo(f"{file}: encrypts with {NamespaceFile.made(file).current.primary}")
 
@@ -80,14 +78,14 @@ def namespace_new(file: File) -> None:
 @_namespace.command("add")
 def namespace_add(file: File) -> None:
     """Add a key that encrypts nothing yet, and print its id. Give the file to every host, then promote it."""
-    with _plainly():
+    with one_line():
         typer.echo(NamespaceFile(file).add())
 
 
 @_namespace.command("promote")
 def namespace_promote(file: File, key: KeyId) -> None:
     """Encrypt with this key from now on. Every process has to have it before."""
-    with _plainly():
+    with one_line():
         NamespaceFile(file).promote(key)
     typer.echo(f"{file}: encrypts with {key}")
 
@@ -99,7 +97,7 @@ def namespace_retire(
     """Take a key away for good, once Temporal has forgotten every history that began before another was promoted."""
     if not yes:
         typer.confirm("Open issues that began under it would stand still for ever. Take it away?", abort=True)
-    with _plainly():
+    with one_line():
         NamespaceFile(file).retire(key)
     typer.echo(f"{file}: {key} is gone; what it encrypted can be read no more")
 
@@ -107,7 +105,7 @@ def namespace_retire(
 @_master.command("new")
 def master_new(file: File) -> None:
     """Make the file with a first key."""
-    with _plainly():
+    with one_line():
         _refuse_existing(file)
         typer.echo(f"{file}: wraps with {MasterFile.made(file).primary}")
 
@@ -115,7 +113,7 @@ def master_new(file: File) -> None:
 @_master.command("add")
 def master_add(file: File) -> None:
     """Add a key that wraps nothing yet, and print its id. Give the file to every host, then rotate to it."""
-    with _plainly():
+    with one_line():
         typer.echo(MasterFile(file).add())
 
 
@@ -125,7 +123,7 @@ def master_rotate(file: File, key: KeyId) -> None:
     from cli.system import run, settings
 
     chosen = settings()
-    with _plainly():
+    with one_line():
         MasterFile(file).promote(key)
         moved, stuck = run(_rewrap(file, chosen.key_store_url))
     typer.echo(f"{file}: wraps with {key}; {moved} keys of issues were wrapped anew")
@@ -139,7 +137,7 @@ def master_remove(file: File, key: KeyId) -> None:
     from cli.system import run, settings
 
     chosen = settings()
-    with _plainly():
+    with one_line():
         run(_remove(file, key, chosen.key_store_url))
     typer.echo(f"{file}: {key} is gone")
 
@@ -165,16 +163,3 @@ def _refuse_existing(path: Path) -> None:
     """What was encrypted with the keys in it would be lost with them."""
     if path.exists():
         raise Failure(f"{path} is there already: `add` puts a further key into it")
-
-
-@contextmanager
-def _plainly() -> Generator[None]:
-    """What the operator can mend becomes one line."""
-    try:
-        yield
-    except OSError as error:
-        raise Failure(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)) from None
-    except KeyStoreDown as error:
-        raise Failure(f"the key store does not answer: {error}") from None
-    except (CredentialsError, MasterError, NamespaceError) as error:
-        raise Failure(str(error)) from None

@@ -3,34 +3,30 @@
 Reads files only: no home, database or server.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 import calendars
+from cli.terminal import AsJson, local, make_table, print_json
 from domain.policy import Clause, Policy
 from domain.vocabulary import LABELS, Assessment, Category
 from domain.wire import dump
-from domain.worktime import SHANGHAI
 from policies.explain import Line, explain, read_moment
 from policies.loader import PolicyError, load_file, load_pack, shipped
 
 app = typer.Typer(no_args_is_help=True, help="Policy packs: what districts have promised.")
 
+_WRAPS: Final = {"title": 10, "source": 18, "ladder": 10, "when": 9, "due": 11}
 ASSUMED: Final = "assumed"
 """The source of a number that nobody has promised."""
 
 Pack = Annotated[str, typer.Argument(metavar="ID", help="id of a shipped pack, or the path of a .toml file")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @app.command("list")
@@ -39,9 +35,9 @@ def list_packs(as_json: AsJson = False) -> None:
     with _plainly():
         packs = shipped()
         if as_json:
-            _print_json([_head(policy) for policy in packs])
+            print_json([_head(policy) for policy in packs])
             return
-        table = _table("id", "version", "title", "ladder", "clauses", "source")
+        table = make_table("id", "version", "title", "ladder", "clauses", "source", wraps=_WRAPS)
         for policy in packs:
             cells = (policy.id, policy.version, policy.title, _ladder(policy), len(policy.clause), policy.source)
             table.add_row(*(escape(str(cell)) for cell in cells))
@@ -54,13 +50,13 @@ def show(pack: Pack, as_json: AsJson = False) -> None:
     with _plainly():
         policy = load_pack_or_file(pack)
         if as_json:
-            _print_json(dump(policy) | {"digest": policy.digest})
+            print_json(dump(policy) | {"digest": policy.digest})
             return
         console = Console()
         for name, value in _rules(policy).items():
             console.print(f"[bold]{name}[/bold]  {escape(value)}", highlight=False)
-        table = _table("clause", "level", "milestone", "starts", "when", "limit", "climb")
-        sources = _table("clause", "source")
+        table = make_table("clause", "level", "milestone", "starts", "when", "limit", "climb", wraps=_WRAPS)
+        sources = make_table("clause", "source", wraps=_WRAPS)
         for clause in policy.clause:
             table.add_row(*map(escape, _cells(clause)))
             if clause.source != ASSUMED:
@@ -84,7 +80,7 @@ def check(
         except PolicyError as error:
             problems.append(error)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "policies": [{"file": str(file)} | _head(policy) for file, policy in sound],
                 "problems": [dump(problem) for error in problems for problem in error.problems],
@@ -119,7 +115,7 @@ def explain_pack(
         policy, moment = load_pack_or_file(pack), read_moment(start)
         lines = explain(policy, calendars.load_all(published), category, moment, urgent=urgent, assessment=assessment)
         if as_json:
-            _print_json([line.plain() for line in lines])
+            print_json([line.plain() for line in lines])
         else:
             _print_lines(lines)
 
@@ -194,33 +190,18 @@ def _cells(clause: Clause) -> Sequence[str]:
 
 
 def _print_lines(lines: Sequence[Line]) -> None:
-    table = _table("level", "milestone", "clause", "when", "due", "climb")
+    table = make_table("level", "milestone", "clause", "when", "due", "climb", wraps=_WRAPS)
     for line in lines:
         table.add_row(
             LABELS[line.level],
             LABELS[line.milestone],
             line.clause,
             " ".join(line.when),
-            _local(line.due) + ("\nprovisional" if line.provisional else ""),
-            "\n".join(map(_local, line.climb)) or "never",
+            local(line.due) + ("\nprovisional" if line.provisional else ""),
+            "\n".join(map(local, line.climb)) or "never",
         )
     console = Console()
     console.print(table)
     provisional = any(line.provisional for line in lines)
     said = " Provisional: a year on the way has no published calendar." if provisional else ""
     console.print(f"Times in Asia/Shanghai.{said}", highlight=False)
-
-
-def _table(*headers: str) -> Table:
-    """A table that fits a terminal of 80 columns: only prose and lists of words are broken over lines."""
-    wraps = {"title": 10, "source": 18, "ladder": 10, "when": 9, "due": 11}
-    columns = (Column(header, no_wrap=header not in wraps, min_width=wraps.get(header)) for header in headers)
-    return Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-
-
-def _local(moment: datetime) -> str:
-    return moment.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _print_json(plain: object) -> None:
-    typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))

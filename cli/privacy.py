@@ -14,9 +14,10 @@ from activities.privacy import BATCH, WHY
 from api.identity import phones
 from cli.database import opened
 from cli.desk import write
-from cli.errors import Failure
+from cli.errors import Failure, one_line
 from cli.export import export, pictures
-from cli.system import Json, run, settings
+from cli.system import run, settings
+from cli.terminal import AsJson
 from db import access_log, erasures
 from db.engine import Database
 from db.tables import ErasureRow, IssueRow
@@ -26,12 +27,12 @@ from protocol import ids
 from protocol.caller import ANONYMOUS
 from protocol.errors import Invalid
 from runtime.blobs import DigestStore, open_store
-from runtime.settings import Settings, SettingsError
+from runtime.settings import Settings
 from security.keystore import KeyStoreDown
 from security.opening import open_keys
 
 OPERATOR: Final = "operator"
-"""Who did it, in the access log: whoever has a terminal here."""
+"""The actor in the access log for commands given at a terminal of this installation."""
 _PERSON: Final = typer.Option(help="The subject of a resident's token, or the number of a phone that was proved.")
 _ISSUE: Final = typer.Option(help="An issue, by id or number; may be given again and again.")
 
@@ -50,7 +51,7 @@ def erase(
     issue: Annotated[list[str] | None, _ISSUE] = None,
     why: Annotated[str, typer.Option(help="A word for the record, nothing personal.")] = "request",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: nothing that is erased comes back.")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Destroy the keys of what a person wrote, or of single issues. Open issues are erased once they are closed."""
     if not WHY.fullmatch(why):
@@ -91,15 +92,13 @@ def hand_out(
     typer.echo(f"{len(found)} issues in {folder / 'issues.json'}, {len(seen)} pictures beside it")
 
 
-def retention(as_json: Json = False) -> None:
+def retention(as_json: AsJson = False) -> None:
     """Show for how long what people wrote is kept, what was erased and what waits."""
     from worker import open_retention
 
     chosen = settings()
-    try:
+    with one_line():
         rules = open_retention(chosen)
-    except SettingsError as error:
-        raise Failure(str(error)) from None
     shown = {
         "days": {category: rules.days_of(category) for category in CATEGORIES}, **run(_erasures(chosen)),
     }  # fmt: skip
@@ -132,11 +131,11 @@ async def _found(chosen: Settings, person: str | None, named: Sequence[str]) -> 
 
 
 def _names(secret: bytes, person: str) -> list[str]:
-    """As whom a person's issues may have been reported: by name, before residents had pseudonyms, or by one of those."""
+    """The pseudonyms under which a person's issues may have been reported: by a token's subject, or by a phone."""
     subjects = [person]
     with contextlib.suppress(Invalid):
         subjects.append(phones.subject_of(secret, phones.normalised(person)))
-    return [person, *(ids.pseudonym(secret, subject) for subject in subjects)]
+    return [ids.pseudonym(secret, subject) for subject in subjects]
 
 
 async def _erase(chosen: Settings, issues: Sequence[str], why: str) -> tuple[list[str], list[str], int]:

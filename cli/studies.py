@@ -13,7 +13,8 @@ from audit.selection import Selection
 from audit.service import AuditService, in_thread
 from cli.desk import at_desk, write
 from cli.errors import Failure
-from cli.system import Json, settings
+from cli.system import settings
+from cli.terminal import AsJson
 from domain.wire import truncate
 
 Query = Annotated[str, typer.Option("--query", help="e.g. 'category=leak compound=demo since=2026-11-01'; empty: all.")]
@@ -34,7 +35,7 @@ def whatif(
     query: Query = "",
     csv: Annotated[Path | None, typer.Option(help="Write the figures as CSV.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with charts.")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fold what people really did again under other rules: what would have been late, and what would have climbed."""
     from audit.whatif import page

@@ -9,33 +9,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy.exc import SQLAlchemyError
-from temporalio.service import RPCError
 
-from cli.errors import Failure
-from cli.up import EmbeddedError
-from db.pinned import MissingError
-from runtime.home import HomeBusy
+from cli.errors import Failure, one_line
+from cli.terminal import AsJson
 from runtime.observability import configure_logging
-from runtime.settings import Settings, SettingsError, load_settings
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+from runtime.settings import Settings, load_settings
 
 
 def settings() -> Settings:
-    """The settings of this process, or the one line that says what is wrong with them."""
-    try:
+    """The settings of this process."""
+    with one_line():
         return load_settings()
-    except SettingsError as error:
-        raise Failure(str(error)) from None
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Runs to the end; what the operator can mend becomes one line."""
-    try:
+    """Runs to the end; what goes wrong as expected becomes one line."""
+    with one_line():
         return asyncio.run(work)
-    except (SettingsError, EmbeddedError, HomeBusy, RPCError, SQLAlchemyError, MissingError, OSError) as error:
-        raise Failure(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__) from None
 
 
 def register(app: typer.Typer) -> None:
@@ -115,11 +105,9 @@ def db_upgrade() -> None:
     from db.upgrade import upgrade
 
     chosen = settings()
-    try:
+    with one_line():
         chosen.home.mkdir(parents=True, exist_ok=True)
         upgrade(chosen.database)
-    except (SQLAlchemyError, OSError) as error:
-        raise Failure(str(error).strip().splitlines()[0]) from None
     run(prepare_key_store(chosen))
     typer.echo("the database is at this version's schema")
 
@@ -132,7 +120,7 @@ def calendar_publish(file: Annotated[Path, typer.Argument(help="A year's calenda
     typer.echo(f"published to {said} open issues")
 
 
-def rebuild(as_json: Json = False) -> None:
+def rebuild(as_json: AsJson = False) -> None:
     """Refill the read model from the histories that Temporal holds, and report every difference found."""
     from cli.install import rebuild_all
 

@@ -22,7 +22,7 @@ from temporalio.client import Client
 
 from runtime.devserver import DevServer, EmbeddedError
 from runtime.home import hold_home
-from runtime.ports import check_ports
+from runtime.ports import check_ports, reachable
 from runtime.settings import LOOPBACK, PREFIX, TEST_PREFIX, Settings, SettingsError, variable
 from runtime.supervisor import Child, end_survivors
 from runtime.temporal import connect, worker_polls
@@ -168,7 +168,7 @@ class _Supervisor:
         settings = self._settings
         announce("Jiesu is ready")
         announce(
-            f"  API          http://{_reachable(settings.api_host)}:{settings.api_port}, described in /openapi.json"
+            f"  API          http://{reachable(settings.api_host)}:{settings.api_port}, described in /openapi.json"
         )
         announce(f"  Temporal     {settings.address}, namespace {settings.temporal_namespace}")
         if self._server is not None:
@@ -186,7 +186,7 @@ class _Supervisor:
         # Pollers are remembered for minutes: only those seen since this start are alive.
         if self._worker is not None and not await worker_polls(client, TASK_QUEUE, since=began):
             return False
-        return await asyncio.to_thread(_is_ready, _reachable(self._settings.api_host), self._settings.api_port)
+        return await asyncio.to_thread(_is_ready, reachable(self._settings.api_host), self._settings.api_port)
 
     async def _restart_on_exit(self, child: Child) -> None:
         """Starts the child, and again whenever it dies. Raises EmbeddedError once it has died too often."""
@@ -245,11 +245,6 @@ def _environment(settings: Settings) -> dict[str, str]:
     }
     path = os.pathsep.join(filter(None, [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH")]))
     return {**kept, **settings.environment(), "PYTHONPATH": path}
-
-
-def _reachable(host: str) -> str:
-    """The host under which a server that listens on `host` is reached from this machine."""
-    return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - this is where such a host is avoided
 
 
 def _is_ready(host: str, port: int) -> bool:

@@ -28,7 +28,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `street` is that of whoever acted, where no issue says it; `address` a keyed hash of the caller's."""
+    """One line. `street` is the actor's, unless the issue has one; `address` is a keyed hash of the caller's address."""
 
     at: datetime
     person: str
@@ -43,7 +43,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which lines are asked for; `street` is always that of whoever asks."""
+    """A filter of lines; `street` is always the reader's."""
 
     street: str
     issue: str | None = None
@@ -61,7 +61,7 @@ class Page:
 
 
 def put(session: Session, entries: Sequence[Entry]) -> None:
-    """Adds lines to the transaction; the street of a known issue comes before that of whoever acted."""
+    """Adds lines to the transaction; the street of a known issue is preferred to the actor's."""
     if not entries:
         return
     issues = {entry.issue for entry in entries if entry.issue is not None}

@@ -1,12 +1,11 @@
-"""Puts on record, and into the log, what must not happen and somebody has to look at."""
+"""Alarms: what must not happen goes into a table and into the log, for somebody to look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import structlog
 from sqlalchemy import event, insert, select
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from db.tables import AlarmRow
@@ -24,20 +23,6 @@ def put_alarm(session: Session, kind: str, issue: str | None, detail: Mapping[st
     event.listen(session, "after_commit", tell, once=True)
 
 
-async def raise_alarm(
-    session: AsyncSession, kind: str, issue: str | None, detail: Mapping[str, Any], at: datetime
-) -> None:
-    """As `put_alarm`."""
-    await session.run_sync(put_alarm, kind, issue, detail, at)
-
-
-async def raise_once(session: AsyncSession, kind: str, issue: str, detail: Mapping[str, Any], at: datetime) -> None:
-    """As `raise_alarm`, unless one of this kind waits to be seen already."""
-    waiting = select(AlarmRow.id).where(AlarmRow.kind == kind, AlarmRow.issue == issue, AlarmRow.seen_at.is_(None))
-    if await session.scalar(waiting.limit(1)) is None:
-        await raise_alarm(session, kind, issue, detail, at)
-
-
 def put_alarm_once(
     session: Session, kind: str, issue: str | None, detail: Mapping[str, Any], at: datetime, *, ever: bool = False
 ) -> bool:
@@ -51,9 +36,3 @@ def put_alarm_once(
         return False
     put_alarm(session, kind, issue, detail, at)
     return True
-
-
-async def open_alarms(session: AsyncSession, most: int = 100) -> Sequence[AlarmRow]:
-    """The newest alarms that nobody has marked as seen."""
-    query = select(AlarmRow).where(AlarmRow.seen_at.is_(None)).order_by(AlarmRow.id.desc()).limit(most)
-    return (await session.scalars(query)).all()

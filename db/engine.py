@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 _BEGIN: Final = "jiesu_begin"
 WRITE: Final[dict[str, Any]] = {_BEGIN: "BEGIN IMMEDIATE"}
-_PATIENCE: Final = 10.0
+_LOCK_TIMEOUT: Final = 10.0
 """Seconds for which a connection to SQLite waits for another process that writes."""
-_WRITERS_PATIENCE: Final = 2.0
-"""The same in the writing thread: whoever records comes again anyway, and others wait behind."""
+_WRITER_LOCK_TIMEOUT: Final = 2.0
+"""The same in the writing thread: records are tried again anyway, and others wait behind them."""
 _LONGEST_SCRUB: Final = 60.0
 """Seconds for which others may have to wait until the file is written anew."""
 _STEPS: Final = 100_000
@@ -77,18 +77,18 @@ def make_writer(url: URL) -> Engine:
     target = url.set(drivername="sqlite")
     # Used by that one thread, but closed by another.
     engine = create_engine(target, pool_size=1, hide_parameters=True, connect_args={"check_same_thread": False})
-    prepare_sqlite(engine, _WRITERS_PATIENCE)
+    prepare_sqlite(engine, _WRITER_LOCK_TIMEOUT)
     return engine.execution_options(**WRITE)
 
 
-def prepare_sqlite(engine: Engine, patience: float = _PATIENCE) -> None:
+def prepare_sqlite(engine: Engine, timeout: float = _LOCK_TIMEOUT) -> None:
     """Takes the transactions of an SQLite engine out of its driver's hands."""
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
-        _use_wal(cursor, patience)
+        cursor.execute(f"PRAGMA busy_timeout={int(timeout * 1000)}")
+        _use_wal(cursor, timeout)
         for pragma in _PRAGMAS:
             cursor.execute(pragma)
         cursor.close()
@@ -107,9 +107,9 @@ def prepare_sqlite(engine: Engine, patience: float = _PATIENCE) -> None:
     event.listen(engine, "invalidate", on_invalidate)
 
 
-def _use_wal(cursor: DBAPICursor, patience: float) -> None:
-    """Two that change a new file to WAL at once: SQLite tells one of them at once that it is busy, patience or not."""
-    end = time.monotonic() + patience
+def _use_wal(cursor: DBAPICursor, timeout: float) -> None:
+    """Two that change a new file to WAL at once: SQLite tells one of them at once that it is busy, whatever its timeout."""
+    end = time.monotonic() + timeout
     while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
@@ -190,7 +190,7 @@ class Database:
 
 def _scrub(path: str) -> bool:
     end = time.monotonic() + _LONGEST_SCRUB
-    with contextlib.closing(sqlite3.connect(path, _PATIENCE, isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(path, _LOCK_TIMEOUT, isolation_level=None)) as connection:
         connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
         try:
             connection.execute("VACUUM")

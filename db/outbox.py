@@ -78,7 +78,7 @@ def request(session: Session, issue: str, job: str, now: datetime) -> bool:
 def tell(
     session: Session, orgs: Iterable[str], template: str, number: int, facts: dict[str, Any], now: datetime
 ) -> None:
-    """Queues a notice that concerns no issue, one for each organisation; `number` stands in the place of a seq."""
+    """Queues a notice that concerns no issue, one for each organisation; `number` is stored as its seq."""
     head = {"issue": None, "seq": number, "kind": "notice", "template": template, "payload": facts}
     _put(session, [{**head, "n": n, "to_org": org} for n, org in enumerate(orgs)], now)
 
@@ -172,7 +172,7 @@ def _is_asked_for(session: Session, entry: Entry) -> bool:
 
 
 def _close(session: Session, entry: Entry, **values: Any) -> None:
-    """Only while the claim still holds: whoever claimed it since has the say."""
+    """Changes the entry only while this claim holds: a later claim owns it."""
     holds = and_(OutboxRow.id == entry.id, OutboxRow.status == "sending", OutboxRow.attempts == entry.attempt)
     session.execute(update(OutboxRow).where(holds).values(**values))
 
@@ -200,7 +200,7 @@ def _facts(event: Event, after: Issue, notice: Notice) -> dict[str, Any]:
 
 
 def _done(session: Session, issue: str, first: int) -> set[bytes]:
-    """What was told or begun because of this event or later ones, before the record was rewritten."""
+    """The keys of what was sent or begun for this event or later ones, before the record was rewritten."""
     query = select(OutboxRow).where(
         OutboxRow.issue == issue, OutboxRow.seq >= first, OutboxRow.status.in_(("sent", "sending", "failed"))
     )

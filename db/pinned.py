@@ -1,6 +1,7 @@
 """Keeps the policies and calendars under which issues run, by digest, and gives them back as values."""
 
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -33,31 +34,26 @@ def keep(session: Session, policy: Policy, calendars: Calendars) -> None:
 
 def policy_of(session: Session, digest: str) -> Policy:
     """The policy with this digest, checked against it; MissingError if it is not there."""
-    if digest not in _POLICIES:
-        body = session.scalar(select(PolicyRow.body).where(PolicyRow.digest == digest))
-        if body is None:
-            raise MissingError(f"no policy {digest}")
-        policy = read_policy(body)
-        if policy.digest != digest:
-            raise ValueError(f"policy {digest} was altered: its content has digest {policy.digest}")
-        _remember(_POLICIES, digest, policy)
-    return _POLICIES[digest]
+    return _read(session, PolicyRow, digest, _POLICIES, read_policy, lambda policy: policy.digest)
 
 
 def calendars_of(session: Session, digest: str) -> Calendars:
     """The set of calendars with this digest, checked against it; MissingError if it is not there."""
-    if digest not in _CALENDARS:
-        body = session.scalar(select(CalendarsRow.body).where(CalendarsRow.digest == digest))
+    return _read(session, CalendarsRow, digest, _CALENDARS, read_calendars, calendars_digest)
+
+
+def _read(
+    session: Session, row: type[PolicyRow | CalendarsRow], digest: str, known: dict[str, T],
+    read: Callable[[Any], T], digest_of: Callable[[T], str],
+) -> T:  # fmt: skip
+    if digest not in known:
+        body = session.scalar(select(row.body).where(row.digest == digest))
         if body is None:
-            raise MissingError(f"no calendars {digest}")
-        calendars = read_calendars(body)
-        if calendars_digest(calendars) != digest:
-            raise ValueError(f"calendars {digest} were altered")
-        _remember(_CALENDARS, digest, calendars)
-    return _CALENDARS[digest]
-
-
-def _remember(cache: dict[str, T], digest: str, value: T) -> None:
-    if len(cache) >= _MOST:
-        cache.clear()
-    cache[digest] = value
+            raise MissingError(f"no {row.__tablename__} {digest}")
+        value = read(body)
+        if (found := digest_of(value)) != digest:
+            raise ValueError(f"{row.__tablename__} {digest} were altered: the content has digest {found}")
+        if len(known) >= _MOST:
+            known.clear()
+        known[digest] = value
+    return known[digest]

@@ -8,93 +8,82 @@ from sqlalchemy.orm import Mapped, mapped_column
 from db.tables import Base
 
 
-class StreetRow(Base):
+class _Row:
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, sort_order=-3)
+
+
+class _Named(_Row):
+    code: Mapped[str] = mapped_column(unique=True, sort_order=-2)
+    name: Mapped[str] = mapped_column(sort_order=-1)
+
+
+class _Dated(_Row):
+    starts_on: Mapped[date | None] = mapped_column(Date, sort_order=1)
+    ends_on: Mapped[date | None] = mapped_column(Date, sort_order=2)
+
+
+class StreetRow(_Named, Base):
     __tablename__ = "streets"
 
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    code: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[str]
     division_code: Mapped[str]
 
 
-class CommunityRow(Base):
+class CommunityRow(_Named, Base):
     __tablename__ = "communities"
 
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    code: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[str]
     street: Mapped[str]
     division_code: Mapped[str]
 
 
-class GridRow(Base):
+class GridRow(_Row, Base):
     __tablename__ = "grids"
 
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     code: Mapped[str]
     name: Mapped[str]
     community: Mapped[str]
 
 
-class CompoundRow(Base):
+class CompoundRow(_Named, Base):
     __tablename__ = "compounds"
 
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    code: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[str]
     community: Mapped[str]
     grid: Mapped[str]
     buildings: Mapped[int | None]
 
 
-class OperatorRow(Base):
+class OperatorRow(_Named, Base):
     __tablename__ = "operators"
 
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    code: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[str]
     kind: Mapped[str]
 
 
-class DepartmentRow(Base):
+class DepartmentRow(_Named, Base):
     __tablename__ = "departments"
 
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    code: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[str]
     street: Mapped[str]
 
 
-class ContractRow(Base):
+class ContractRow(_Dated, Base):
     __tablename__ = "contracts"
 
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     operator: Mapped[str]
     compound: Mapped[str]
-    starts_on: Mapped[date | None] = mapped_column(Date)
-    ends_on: Mapped[date | None] = mapped_column(Date)
 
 
-class AppointmentRow(Base):
+class AppointmentRow(_Dated, Base):
     __tablename__ = "appointments"
 
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     person: Mapped[str]  # personal
     role: Mapped[str]
     org: Mapped[str]
-    starts_on: Mapped[date | None] = mapped_column(Date)
-    ends_on: Mapped[date | None] = mapped_column(Date)
 
 
-class BindingRow(Base):
+class BindingRow(_Dated, Base):
     __tablename__ = "bindings"
 
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     place: Mapped[str]
     category: Mapped[str]
     policy: Mapped[str]
-    starts_on: Mapped[date | None] = mapped_column(Date)
-    ends_on: Mapped[date | None] = mapped_column(Date)
 
 
 class DirectoryVersion(Base):

@@ -1,7 +1,7 @@
 """Turns the events of an issue into rows, in one transaction that may be repeated as often as it takes.
 
-What is stored under (issue, seq) is told by the digest of the event: the same again is nothing new; another one
-means that somebody saw an effect of something that never came to be, so the record is rewritten from there under
+An event is stored under (issue, seq) and compared by digest: the same digest again is a repeat; another one means that
+a local activity wrote events of a workflow task that was never committed, so the record is rewritten from there under
 a new fence, what was not sent yet is withdrawn, and an alarm is raised.
 """
 

@@ -36,13 +36,14 @@ _SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _BUCKET_SECONDS: Final = 60.0
 _MOST_BUCKETS: Final = 100_000
 
-Clock = Callable[[], float]
+Seconds = Callable[[], float]
+"""A clock."""
 
 
 class TokenBuckets:
     """How often one subject may send a request: a bucket holds a minute's requests and fills evenly; 0 means no limit."""
 
-    def __init__(self, per_minute: int, clock: Clock = time.monotonic) -> None:
+    def __init__(self, per_minute: int, clock: Seconds = time.monotonic) -> None:
         self._pause = _BUCKET_SECONDS / per_minute if per_minute else 0.0
         self._clock = clock
         self._full_at: OrderedDict[str, float] = OrderedDict()
@@ -84,7 +85,7 @@ class Quotas:
     """See the module. A name without a rate has no limit; `who` is hashed before it is stored."""
 
     def __init__(
-        self, rates: Mapping[str, str], store: HitStore, clock: Clock = time.time, most: int = _MOST_KEYS
+        self, rates: Mapping[str, str], store: HitStore, clock: Seconds = time.time, most: int = _MOST_KEYS
     ) -> None:
         """`rates` by name, such as ``60/hour``."""
         self._limits: Final = {name: _limit(rate) for name, rate in rates.items()}

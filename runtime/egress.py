@@ -1,7 +1,8 @@
-"""Calls to the outside: to the hosts that an operator has listed, at addresses of the public internet, and nowhere else.
+"""The egress guard: calls go to hosts that the operator has listed, at addresses of the public internet, only.
 
-The name is looked up once, what came out is checked, and the connection goes to that very address: a name that leads
-elsewhere a moment later leads nobody there. The certificate is still that of the name. Redirects are not followed.
+The name is resolved once, the address is checked, and the connection goes to that address: a name that resolves to
+another one a moment later (DNS rebinding) has no effect. The certificate must be that of the name. Redirects are not
+followed.
 """
 
 import asyncio
@@ -20,10 +21,10 @@ import httpx
 
 from runtime.settings import Settings
 
-SECONDS: Final = 8.0
-"""For a call, from looking up the name to the answer's status."""
-LOOKUP: Final = 3.0
-"""Of these, for looking up the name."""
+CALL_TIMEOUT: Final = 8.0
+"""Seconds for a call, from looking up the name to the answer's status."""
+LOOKUP_TIMEOUT: Final = 3.0
+"""Seconds of these for looking up the name."""
 SIGNATURE: Final = "X-Jiesu-Signature"
 _PORTS: Final = {"https": 443, "http": 80}
 
@@ -45,13 +46,13 @@ _SPECIAL_4: Final = tuple(
     )
 )  # fmt: skip
 _GLOBAL_6: Final = ipaddress.ip_network("2000::/3")
-"""Outside it lie loopback, link-local, unique local, multicast, and IPv4 in other clothes: mapped, or behind NAT64."""
+"""Outside it lie loopback, link-local, unique local, multicast, IPv4-mapped and NAT64 addresses."""
 _SPECIAL_6: Final = tuple(
     ipaddress.ip_network(each) for each in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 )
 
 
-class OutgoingError(Exception):
+class EgressError(Exception):
     """The call did not succeed; the message tells no path and no secret. `sent`: whether it may have arrived."""
 
     def __init__(self, reason: str, *, sent: bool) -> None:
@@ -73,7 +74,7 @@ async def resolve(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
-class Outgoing:
+class EgressGuard:
     """`hosts` are names, with a port where it is another than 443; without any, no call is made.
 
     `local`: whether they may lie on this machine's loopback, also without TLS. For trying out and for tests.
@@ -81,7 +82,7 @@ class Outgoing:
 
     def __init__(
         self, hosts: Iterable[str], *, local: bool = False, resolve: Resolve = resolve,
-        tls: ssl.SSLContext | None = None, lookup: float = LOOKUP,
+        tls: ssl.SSLContext | None = None, lookup: float = LOOKUP_TIMEOUT,
     ) -> None:  # fmt: skip
         self._hosts = frozenset(host.lower() for host in hosts)
         self._local = local
@@ -94,19 +95,19 @@ class Outgoing:
         return cls(settings.outgoing, local=settings.outgoing_local)
 
     def check(self, url: str) -> None:
-        """Raises OutgoingError for a URL that is never called, whatever its host's address is."""
+        """Raises EgressError for a URL that is never called, whatever its host's address is."""
         self._parse(url)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        """Sends the body; the answer's status, below 300. Raises OutgoingError. Nothing else of the answer is read."""
+        """Sends the body; the answer's status, below 300. Raises EgressError. Nothing else of the answer is read."""
         target = self._parse(url)
-        end = asyncio.get_running_loop().time() + SECONDS
+        end = asyncio.get_running_loop().time() + CALL_TIMEOUT
         address = await self._address(target)
         try:
             async with asyncio.timeout_at(end):
                 return await self._send(target, address, body, headers)
         except TimeoutError:
-            raise OutgoingError("no answer in time", sent=True) from None
+            raise EgressError("no answer in time", sent=True) from None
 
     def _parse(self, url: str) -> httpx.URL:
         try:
@@ -115,29 +116,29 @@ class Outgoing:
             target = httpx.URL()
         port = _PORTS.get(target.scheme)
         if port is None or not target.host or target.userinfo or (target.scheme == "http" and not self._local):
-            raise OutgoingError("no https address that could be called", sent=False)
+            raise EgressError("no https address that could be called", sent=False)
         name = target.raw_host.decode("ascii").lower()
         named = name if target.port in (None, port) and port == _PORTS["https"] else f"{name}:{target.port or port}"
         if named not in self._hosts:
-            raise OutgoingError("the host is not among those that may be called (JIESU_OUTGOING_HOSTS)", sent=False)
+            raise EgressError("the host is not among those that may be called (JIESU_OUTGOING_HOSTS)", sent=False)
         return target
 
     async def _address(self, target: httpx.URL) -> Address:
-        """Where to connect. One bad address among several is enough to refuse them all: somebody means harm."""
+        """Where to connect. One forbidden address among several refuses the host: it is not an accident."""
         host = target.raw_host.decode("ascii")
         try:
             async with asyncio.timeout(self._lookup):
                 found = await self._resolve(host, target.port or _PORTS[target.scheme])
             addresses = [ipaddress.ip_address(each) for each in found]
         except TimeoutError:
-            raise OutgoingError("the host's address was not found in time", sent=False) from None
+            raise EgressError("the host's address was not found in time", sent=False) from None
         except (OSError, ValueError):
             addresses = []
         if not addresses:
-            raise OutgoingError("the host has no address", sent=False)
+            raise EgressError("the host has no address", sent=False)
         is_local = self._local and all(each.is_loopback for each in addresses)
         if not is_local and (target.scheme == "http" or not all(map(is_public, addresses))):
-            raise OutgoingError("the host's address is not of the public internet", sent=False)
+            raise EgressError("the host's address is not of the public internet", sent=False)
         return addresses[0]
 
     async def _send(self, target: httpx.URL, address: Address, body: bytes, headers: Mapping[str, str]) -> int:
@@ -145,16 +146,16 @@ class Outgoing:
         sent = {**headers, "Host": target.netloc.decode("ascii")}
         name = {"sni_hostname": target.raw_host.decode("ascii")}
         # No proxy of the environment: it would look up the name once more.
-        client = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=SECONDS)
+        client = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=CALL_TIMEOUT)
         try:
             async with client, client.stream("POST", there, content=body, headers=sent, extensions=name) as answer:
                 status = answer.status_code
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise OutgoingError(type(error).__name__, sent=False) from None
+            raise EgressError(type(error).__name__, sent=False) from None
         except httpx.HTTPError as error:
-            raise OutgoingError(type(error).__name__, sent=True) from None
+            raise EgressError(type(error).__name__, sent=True) from None
         if status >= 300:
-            raise OutgoingError(f"status {status}", sent=False)
+            raise EgressError(f"status {status}", sent=False)
         return status
 
 

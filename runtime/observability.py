@@ -1,7 +1,7 @@
-"""How the processes speak to their operator: one structured line per event, and Prometheus metrics.
+"""Logging and metrics: one structured line per event, and Prometheus.
 
-A log line is evidence too: what people typed must not start a new line, colour a terminal or pass for another field,
-and a workflow that is replayed must not say a second time what it said the first time.
+User input in a log line must not start a new line, colour a terminal or pass for another field, and a workflow that is
+replayed must not log again what it logged the first time.
 """
 
 import http.client
@@ -101,16 +101,7 @@ def render_json(_logger: object, _method: str, event: Event) -> str:
     # JSON has already escaped C0 controls; what is left can only stand inside strings, where \uXXXX means the same.
     if text.isprintable():
         return text
-    return "".join(_json_escaped(char) if _is_unsafe(char) else char for char in text)
-
-
-def _json_escaped(char: str) -> str:
-    return "".join(f"\\u{unit:04x}" for unit in _utf16(char))
-
-
-def _utf16(char: str) -> list[int]:
-    raw = char.encode("utf-16-be", "surrogatepass")
-    return [int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)]
+    return "".join(json.dumps(char)[1:-1] if _is_unsafe(char) else char for char in text)
 
 
 def render_console(_logger: object, _method: str, event: Event) -> str:

@@ -31,3 +31,8 @@ def check_ports(wanted: Iterable[tuple[str, int, str]]) -> None:
                 other = f"{variable.removesuffix('PORT')}HOST"
                 raise SettingsError(f"{host} is no address of this machine ({why}): set {other} to another") from None
             raise SettingsError(f"port {port} on {host} cannot be used ({why}): set {variable} to another") from None
+
+
+def reachable(host: str) -> str:
+    """The host under which a server that listens on `host` is reached from this machine."""
+    return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - this is where such a host is avoided

@@ -1,4 +1,4 @@
-"""What single settings may be: types that check their value, and say in words, without showing it, what it must be."""
+"""Types of settings: each checks its value; the error says what it must be and never shows it."""
 
 import re
 from pathlib import Path
@@ -38,7 +38,7 @@ _LOCAL: Final = re.compile(r"http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?(/.*)?
 
 
 def codes(text: str | None) -> tuple[str, ...]:
-    """What stands between the commas, each once."""
+    """The parts between the commas, each once."""
     return tuple(dict.fromkeys(code.strip() for code in (text or "").split(",") if code.strip()))
 
 
@@ -48,7 +48,7 @@ def is_local(address: str) -> bool:
 
 
 def place_of(url: str) -> str:
-    """Which database a URL means, whoever connects and however."""
+    """The host and path of a database URL, without driver, user and options: two URLs of one database give the same."""
     rest = url.partition("://")[2].partition("?")[0]
     return rest.rpartition("@")[2] if not rest.startswith("/") else rest
 
@@ -109,22 +109,15 @@ def _store(value: str) -> str:
     return _absolute(Path(value)).as_uri()
 
 
-def _hosts(value: str) -> str:
-    if not all(map(_HOST.fullmatch, codes(value))):
-        raise ValueError("must be names of hosts with commas between them")
-    return value
+def _listed(each: re.Pattern[str], what: str) -> AfterValidator:
+    """Values with commas between them, each of which has this form."""
 
+    def check(value: str) -> str:
+        if not all(map(each.fullmatch, codes(value))):
+            raise ValueError(f"must be {what} with commas between them")
+        return value
 
-def _organisations(value: str) -> str:
-    if not all(map(_CODE.fullmatch, codes(value))):
-        raise ValueError("must be codes of organisations with commas between them")
-    return value
-
-
-def _origins(value: str) -> str:
-    if not all(map(_ORIGIN.fullmatch, codes(value))):
-        raise ValueError("must be origins like https://temporal.example with commas between them")
-    return value
+    return AfterValidator(check)
 
 
 def _public_url(value: str) -> str:
@@ -148,7 +141,7 @@ Secret = Annotated[SecretStr, AfterValidator(_secret)]
 ObjectStore = Annotated[str, AfterValidator(_store)]
 """A folder's URL, or ``s3://bucket/prefix``."""
 Rates = Annotated[str, AfterValidator(_rates)]
-Hosts = Annotated[str, AfterValidator(_hosts)]
-Organisations = Annotated[str, AfterValidator(_organisations)]
-Origins = Annotated[str, AfterValidator(_origins)]
+Hosts = Annotated[str, _listed(_HOST, "names of hosts")]
+Organisations = Annotated[str, _listed(_CODE, "codes of organisations")]
+Origins = Annotated[str, _listed(_ORIGIN, "origins like https://temporal.example")]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]

@@ -1,6 +1,6 @@
-"""What an installation may be told from outside: the `JIESU_*` environment, read once and checked whole.
+"""Settings: the `JIESU_*` environment variables, read and checked once.
 
-A mistyped variable would otherwise be ignored in silence, so an unknown one stops the start and is named.
+An unknown variable stops the start and is named, since a mistyped one would otherwise be ignored silently.
 """
 
 import difflib
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     codec_origins: Origins | None = None
     """The origins of Temporal's user interface, whose pages may have payloads decrypted, with commas between them."""
     webhooks: Place | None = None
-    """The file of the webhooks by which organisations are told what concerns them."""
+    """The file of the webhooks to which notices for organisations are sent."""
     sms_url: SecretStr = SecretStr("")
     """Where texts to phones are handed in; without it, no phone is verified but by those who try the embedded default."""
     sms_secret: SecretStr = SecretStr("")
@@ -246,7 +246,7 @@ class Settings(BaseSettings):
 
     @property
     def makes_keys(self) -> bool:
-        """Whether keys that nobody has made are made here; a deployment, on several hosts, is given the same ones."""
+        """Whether missing keys are generated here; in a deployment all hosts are given the same ones."""
         return self.embedded_temporal or self.embedded_database
 
     @property

@@ -1,4 +1,4 @@
-"""The payload codec: whatever this installation gives to Temporal is encrypted, and what it gets back is decrypted.
+"""The payload codec: encrypts what this installation gives to Temporal, and decrypts what it gets back.
 
 AES-256-GCM under the primary namespace key, compressed before. What bears no encryption of ours is left as it is; see
 docs/adr/0018-payloads-are-encrypted.md for why that, once decided, is decided for ever.

@@ -1,4 +1,4 @@
-"""Where a process has its signing credentials from: its own root in the embedded default, else a folder.
+"""The sources of a process's signing credentials: its own root in the embedded default, else a folder.
 
 In a deployment the root's private key is offline. The operator certifies a key for some days at a time
 (`jiesu keys certify`) and puts the folder in place; processes take it up while they run.
@@ -18,7 +18,7 @@ from domain.wire import format_time
 from runtime.files import replace_file
 from security.signing import Credentials, certify, name_of, sign
 
-Clock = Callable[[], datetime]
+Now = Callable[[], datetime]
 Source = Callable[[], Credentials]
 
 PRIVATE: Final = "key.pem"
@@ -35,7 +35,7 @@ class CredentialsError(RuntimeError):
 
 
 class Signer:
-    """Signs for one process, with whatever its source gives at the moment."""
+    """Signs for one process, with the current credentials of its source."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -83,7 +83,7 @@ class Signer:
 class OwnRoot:
     """The embedded default: a root of this home certifies a key that only this process knows, and a new one in time."""
 
-    def __init__(self, root: Ed25519PrivateKey, clock: Clock = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, root: Ed25519PrivateKey, clock: Now = lambda: datetime.now(UTC)) -> None:
         self._root = root
         self._clock = clock
         self._held: tuple[datetime, Credentials] | None = None

@@ -1,8 +1,8 @@
-"""Where the keys of issues lie, wrapped by a master key: in a database of their own, apart from the read model.
+"""The key store: keys of issues, wrapped by a master key, in a database of their own, apart from the read model.
 
-A key is made once and never changes; destroyed, it leaves a tombstone, so that no other is ever made for its issue. Which
-keys are still to be destroyed is on record here too: that outlives the read model.
-Every use is bounded in time, and every statement is a transaction of its own: one that is given up holds no lock.
+A key is made once and never changes; when it is destroyed it leaves a tombstone, so that no other is ever made for its
+issue. Requested erasures are recorded here too, so that they survive the loss of the read model.
+Every use has a timeout, and every statement is a transaction of its own: one that times out holds no lock.
 """
 
 import asyncio
@@ -42,10 +42,10 @@ from sqlalchemy.schema import CreateTable
 
 from domain.wire import format_time, parse_time
 
-PATIENCE: Final = 1.0
+USE_TIMEOUT: Final = 1.0
 """Seconds that one use may take."""
-_UPKEEP: Final = 30.0
-"""Seconds for what nobody waits for: the table, destroying, wrapping anew."""
+_UPKEEP_TIMEOUT: Final = 30.0
+"""Seconds for upkeep, on which no request waits: the tables, destroying, wrapping anew."""
 _TRIES: Final = 3
 _CHUNK: Final = 500
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
@@ -62,7 +62,7 @@ _KEYS: Final = Table(
     Column("why", Text),
     CheckConstraint("(destroyed_at IS NULL) = (wrapped IS NOT NULL)", name="key_or_tombstone"),
 )
-_DOOMED: Final = Table(
+_REQUESTED: Final = Table(
     "doomed_keys",
     _METADATA,
     Column("issue", Text, primary_key=True),
@@ -72,7 +72,7 @@ _DOOMED: Final = Table(
 
 
 class KeyStoreDown(Exception):
-    """A key cannot be had now: the store, or who opens what lies in it, does not answer. Later it may."""
+    """A key is not available now: the key store, or the holder of the master keys, does not answer. Later it may."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ class Store(Protocol):
 
     async def destroy(self, issue: str, why: str, now: datetime) -> bool: ...
 
-    async def doom(self, wanted: Sequence[Erasure]) -> None: ...
+    async def request_erasures(self, wanted: Sequence[Erasure]) -> None: ...
 
-    async def doomed(self, after: str, limit: int) -> Sequence[Erasure]: ...
+    async def requested_erasures(self, after: str, limit: int) -> Sequence[Erasure]: ...
 
     async def tombstones(self, after: str, limit: int) -> Sequence[Erasure]: ...
 
@@ -137,14 +137,14 @@ class KeyStore:
     is left of a destroyed key anywhere is wrapped by a key that is no more.
     """
 
-    def __init__(self, url: str | URL, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str | URL, timeout: float = USE_TIMEOUT) -> None:
         target = make_url(url)
         backend = target.get_backend_name()
         if backend not in _DRIVERS:
             raise ValueError(f"no key store of kind {backend!r}: use sqlite or postgresql")
         self._is_sqlite: Final = backend == "sqlite"
-        self._patience = patience
-        self._engine: Final = _engine(target.set(drivername=_DRIVERS[backend]), patience)
+        self._timeout = timeout
+        self._engine: Final = _engine(target.set(drivername=_DRIVERS[backend]), timeout)
 
     async def prepare(self) -> None:
         """Makes the tables where there are none."""
@@ -152,7 +152,7 @@ class KeyStore:
             try:
                 if self._is_sqlite:
                     _only_for_its_owner(self._engine.url.database)
-                async with self._connection(_UPKEEP) as connection:
+                async with self._connection(_UPKEEP_TIMEOUT) as connection:
                     if self._is_sqlite:
                         await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                     for table in _METADATA.sorted_tables:
@@ -160,7 +160,7 @@ class KeyStore:
             except KeyStoreDown:  # of two processes that do it at once, both databases may tell one that it cannot
                 if not left:
                     raise
-                await asyncio.sleep(self._patience / 10)
+                await asyncio.sleep(self._timeout / 10)
             else:
                 return
 
@@ -178,7 +178,7 @@ class KeyStore:
         return None if found is None else _row(found)
 
     async def destroy(self, issue: str, why: str, now: datetime) -> bool:
-        """Leaves a tombstone in the key's place, also where there never was a key; False where one stands already.
+        """Replaces the key by a tombstone, also where there never was a key; False where there is one already.
 
         `why` holds nothing personal. Raises KeyStoreDown unless the key is certainly gone: then it is asked for again.
         """
@@ -188,14 +188,14 @@ class KeyStore:
         statement = insert.on_conflict_do_update(
             index_elements=[_KEYS.c.issue], set_=tombstone, where=_KEYS.c.destroyed_at.is_(None)
         )
-        async with self._connection(_UPKEEP) as connection:
+        async with self._connection(_UPKEEP_TIMEOUT) as connection:
             result = await connection.execute(statement)
             if self._is_sqlite:
                 await _scrub(connection)
-            await connection.execute(delete(_DOOMED).where(_DOOMED.c.issue == issue))
+            await connection.execute(delete(_REQUESTED).where(_REQUESTED.c.issue == issue))
         return result.rowcount == 1
 
-    async def doom(self, wanted: Sequence[Erasure]) -> None:
+    async def request_erasures(self, wanted: Sequence[Erasure]) -> None:
         """Notes whose keys are to be destroyed, and were not yet; what was noted before stays as it was."""
         gone = await self.destroyed([each.issue for each in wanted])
         rest = (
@@ -203,14 +203,14 @@ class KeyStore:
             for each in wanted
             if each.issue not in gone
         )
-        async with self._connection(_UPKEEP) as connection:
+        async with self._connection(_UPKEEP_TIMEOUT) as connection:
             while chunk := list(islice(rest, _CHUNK)):
-                await connection.execute(self._insert(_DOOMED, chunk).on_conflict_do_nothing())
+                await connection.execute(self._insert(_REQUESTED, chunk).on_conflict_do_nothing())
 
-    async def doomed(self, after: str, limit: int) -> Sequence[Erasure]:
+    async def requested_erasures(self, after: str, limit: int) -> Sequence[Erasure]:
         """Those whose keys are to be destroyed, the next issues after this one."""
-        query = select(_DOOMED.c.issue, _DOOMED.c.why, _DOOMED.c.asked_at).where(_DOOMED.c.issue > after)
-        return await self._erasures(query.order_by(_DOOMED.c.issue).limit(limit))
+        query = select(_REQUESTED.c.issue, _REQUESTED.c.why, _REQUESTED.c.asked_at).where(_REQUESTED.c.issue > after)
+        return await self._erasures(query.order_by(_REQUESTED.c.issue).limit(limit))
 
     async def tombstones(self, after: str, limit: int) -> Sequence[Erasure]:
         """Those whose keys were destroyed, the next issues after this one."""
@@ -222,20 +222,20 @@ class KeyStore:
         """Those of these issues whose keys are gone."""
         found: set[str] = set()
         rest = iter(issues)
-        async with self._connection(_UPKEEP) as connection:
+        async with self._connection(_UPKEEP_TIMEOUT) as connection:
             while chunk := list(islice(rest, _CHUNK)):
                 query = select(_KEYS.c.issue).where(_KEYS.c.issue.in_(chunk), _KEYS.c.destroyed_at.is_not(None))
                 found |= set((await connection.execute(query)).scalars())
         return found
 
     async def _erasures(self, query: Select[str, str, str]) -> Sequence[Erasure]:
-        async with self._connection(_UPKEEP) as connection:
+        async with self._connection(_UPKEEP_TIMEOUT) as connection:
             return [Erasure(issue, why, parse_time(at)) for issue, why, at in await connection.execute(query)]
 
     async def page(self, after: str, limit: int, but: str = "") -> Sequence[KeyRow]:
         """The keys of the next issues after this one, without those that master `but` has wrapped."""
         query = select(_KEYS).where(_KEYS.c.issue > after, _KEYS.c.wrapped.is_not(None), _KEYS.c.master != but)
-        async with self._connection(_UPKEEP) as connection:
+        async with self._connection(_UPKEEP_TIMEOUT) as connection:
             rows = await connection.execute(query.order_by(_KEYS.c.issue).limit(limit))
             return [_row(row) for row in rows]
 
@@ -255,13 +255,13 @@ class KeyStore:
             .where(_KEYS.c.issue == new.c.issue, _KEYS.c.wrapped == new.c.old)
             .returning(_KEYS.c.issue)
         )
-        async with self._connection(_UPKEEP) as connection:
+        async with self._connection(_UPKEEP_TIMEOUT) as connection:
             return len((await connection.execute(statement)).all())
 
     async def masters(self) -> dict[str, int]:
         """How many keys each master has wrapped."""
         query = select(_KEYS.c.master, func.count()).where(_KEYS.c.wrapped.is_not(None)).group_by(_KEYS.c.master)
-        async with self._connection(_UPKEEP) as connection:
+        async with self._connection(_UPKEEP_TIMEOUT) as connection:
             return {row[0]: row[1] for row in await connection.execute(query)}
 
     async def close(self) -> None:
@@ -269,9 +269,9 @@ class KeyStore:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _connection(self, patience: float = 0.0) -> AsyncGenerator[AsyncConnection]:
+    async def _connection(self, timeout: float = 0.0) -> AsyncGenerator[AsyncConnection]:
         try:
-            async with asyncio.timeout(patience or self._patience), self._engine.connect() as connection:
+            async with asyncio.timeout(timeout or self._timeout), self._engine.connect() as connection:
                 yield connection
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise KeyStoreDown(type(error).__name__) from error
@@ -280,7 +280,7 @@ class KeyStore:
         return (sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)).values(rows)
 
 
-def _engine(url: URL, patience: float) -> AsyncEngine:
+def _engine(url: URL, timeout: float) -> AsyncEngine:
     """Errors hide the parameters of their statement: they end up in logs."""
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}
     if url.get_backend_name() == "postgresql":
@@ -291,7 +291,7 @@ def _engine(url: URL, patience: float) -> AsyncEngine:
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
         # It gives up by itself before it is given up, so no thread is left waiting.
-        cursor.execute(f"PRAGMA busy_timeout={int(patience * 800)}")
+        cursor.execute(f"PRAGMA busy_timeout={int(timeout * 800)}")
         cursor.execute("PRAGMA synchronous=FULL")  # a key outlives a power cut, as what is sealed with it will
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute("PRAGMA temp_store=MEMORY")  # VACUUM writes no copy beside the file

@@ -1,4 +1,4 @@
-"""Namespace keys: with them the processes of an installation encrypt whatever they give to Temporal (`security.codec`).
+"""Namespace keys: with them the processes of an installation encrypt all payloads for Temporal (`security.codec`).
 
 A new key is added, promoted once every process knows it, and retired when Temporal has forgotten what it encrypted.
 """
@@ -76,7 +76,7 @@ class NamespaceKeys(KeySet):
 
 
 class NamespaceKeySource(Protocol):
-    """Where a process has its namespace keys from."""
+    """Gives a process its namespace keys."""
 
     @property
     def current(self) -> NamespaceKeys:

@@ -1,4 +1,4 @@
-"""Where an installation's keys are, and what lies sealed: opens them for a process, and makes what the embedded default lacks."""
+"""Builds signer, vault and codec from the settings; generates missing keys in the embedded default."""
 
 from pathlib import Path
 from typing import Final
@@ -69,7 +69,7 @@ def open_key_store(settings: Settings) -> KeyStore:
 
 
 async def prepare_keys(settings: Settings, *, has_issues: bool) -> None:
-    """Makes the key store's tables, and the keys that nobody gives to this installation.
+    """Makes the key store's tables, and generates the keys that the settings do not name.
 
     Never in the place of one that was lost: with some of them gone, `has_issues` says whether anything needs them.
     Raises SettingsError, KeyStoreDown.

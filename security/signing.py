@@ -1,4 +1,4 @@
-"""Who stands behind a command: each is signed by the process that took it in, under a root that is pinned in its issue.
+"""Signatures of commands: each is signed by the process that accepted it, under a root that is pinned in its issue.
 
 A process holds a short-lived Ed25519 key and, for each root in use, a certificate by that root. The certificate travels
 with the command, so keys rotate without touching an open issue, and an auditor needs nothing but the root. Workflows check

@@ -10,7 +10,7 @@ import math
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from domain.personal import Personal, Sealed, change_personal
 from runtime import base64url
 from security.keyfile import KEY_BYTES
-from security.keystore import Erasure, KeyRow, KeyStoreDown, Store, Wrapped
+from security.keystore import KeyRow, KeyStoreDown, Store, Wrapped
 from security.master import Kms, MasterError
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ class Vault:
     """Keys of issues, opened and remembered for a while. What keeps it from one that exists is a KeyStoreDown."""
 
     def __init__(self, store: Store, masters: Kms, clock: Callable[[], float] = time.monotonic) -> None:
-        self._store = store
+        self.store = store
         self._masters = masters
         self._clock = clock
         self._held: OrderedDict[str, _Held] = OrderedDict()
@@ -138,7 +138,7 @@ class Vault:
     async def seal_body(self, issue: str, command: str, body: T, *, make: bool = True) -> T:
         """The body with its personal texts sealed; blank ones become "". Raises as `key_for`.
 
-        ValueError for one that holds a sealed text: whoever could hand in another issue's would have it opened here.
+        ValueError for a body that holds a sealed text: a caller could have another issue's text opened here.
         """
         written = False
 
@@ -158,7 +158,7 @@ class Vault:
     async def open_body(self, issue: str, value: T) -> T:
         """A body, an event or a tuple of them with its sealed texts opened, or in their place ERASED or UNREADABLE.
 
-        The latter stands for those of another issue, too: whoever may read this one may not read that. The store is asked
+        UNREADABLE also replaces texts of another issue, which the reader may not see. The store is asked
         once. Raises KeyStoreDown.
         """
         some = False
@@ -204,33 +204,17 @@ class Vault:
         It is in force here at once, in other processes within FRESH seconds of the store's answering them.
         """
         try:
-            return await self._store.destroy(issue, why, now)
+            return await self.store.destroy(issue, why, now)
         finally:
             self.forget(issue)
 
-    async def doom(self, wanted: Sequence[Erasure]) -> None:
-        """Notes beside the keys whose texts are to be erased. Raises KeyStoreDown."""
-        await self._store.doom(wanted)
-
-    async def doomed(self, after: str, limit: int) -> Sequence[Erasure]:
-        """What is to be erased, the next issues after this one. Raises KeyStoreDown."""
-        return await self._store.doomed(after, limit)
-
-    async def erased(self, after: str, limit: int) -> Sequence[Erasure]:
-        """What was erased, the next issues after this one. Raises KeyStoreDown."""
-        return await self._store.tombstones(after, limit)
-
-    async def not_erased(self, issues: Collection[str]) -> set[str]:
-        """Those of these issues whose keys were not destroyed. Raises KeyStoreDown."""
-        return set(issues) - set(await self._store.destroyed(issues))
-
     async def close(self) -> None:
         """Gives up the connections to the store."""
-        await self._store.close()
+        await self.store.close()
 
     async def _ask(self, issue: str, held: _Held | None, now: float, *, make: bool) -> _Held:
         try:
-            row = await self._store.get(issue)
+            row = await self.store.get(issue)
             if row is None and make:
                 row = await self._make(issue)
             if row is None:
@@ -244,18 +228,18 @@ class Vault:
             return held
 
     async def _make(self, issue: str) -> KeyRow:
-        """What lies in the store then: another process may have been quicker."""
+        """Makes a key; returns the stored row, which may be that of another process that was quicker."""
         Sealed.parse(str(Sealed(issue, "-")))
         try:
             wrapped = await self._masters.wrap(secrets.token_bytes(KEY_BYTES), issue.encode())
         except MasterError as error:
             raise KeyStoreDown(str(error)) from error
-        return await self._store.create(issue, wrapped, datetime.now(UTC))
+        return await self.store.create(issue, wrapped, datetime.now(UTC))
 
     async def _opened(self, row: KeyRow, held: _Held | None, now: float) -> _Held:
         if row.wrapped is None:
             return _Held(None, None, now, math.inf)
-        if held is not None and held.wrapped == row.wrapped:  # then nobody is asked to unwrap it again
+        if held is not None and held.wrapped == row.wrapped:  # no need to unwrap it again
             return _Held(held.key, held.wrapped, now, now + FRESH)
         try:
             key = await self._masters.unwrap(row.wrapped, row.issue.encode())

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from domain.wire import canonical, format_time
 from protocol.clock import Now, now
-from runtime.egress import SIGNATURE, Outgoing, OutgoingError, signature
+from runtime.egress import SIGNATURE, EgressError, EgressGuard, signature
 from runtime.settings import Settings, SettingsError
 
 KEPT: Final = 20
@@ -61,8 +61,8 @@ class SmsLog:
 class SmsWebhook:
     """A gateway, or an adapter to one, that takes ``{"id", "phone", "text"}`` as JSON, signed as webhooks are."""
 
-    def __init__(self, url: str, secret: bytes, outgoing: Outgoing) -> None:
-        """Raises OutgoingError for a URL that may not be called."""
+    def __init__(self, url: str, secret: bytes, outgoing: EgressGuard) -> None:
+        """Raises EgressError for a URL that may not be called."""
         outgoing.check(url)
         self._url = url
         self._secret = secret
@@ -73,7 +73,7 @@ class SmsWebhook:
         headers = {"Content-Type": "application/json", SIGNATURE: signature(self._secret, body)}
         try:
             await self._outgoing.post(self._url, body, headers)
-        except OutgoingError as error:
+        except EgressError as error:
             raise SmsError(str(error)) from None
 
 
@@ -86,6 +86,6 @@ def open_sms(settings: Settings) -> Sms | None:
     if not secret:
         raise SettingsError("JIESU_SMS_SECRET must be set where JIESU_SMS_URL is")
     try:
-        return SmsWebhook(url, secret.encode(), Outgoing.of(settings))
-    except OutgoingError as error:
+        return SmsWebhook(url, secret.encode(), EgressGuard.of(settings))
+    except EgressError as error:
         raise SettingsError(f"JIESU_SMS_URL: {error}") from None

@@ -14,7 +14,7 @@ from activities.notices import (
     LONGEST_WAIT,
     MOST_TRIES,
     Deliverer,
-    TableGateway,
+    TableChannel,
     UndeliveredError,
     wait,
 )
@@ -61,7 +61,7 @@ async def entries(database: Database) -> list[OutboxRow]:
 
 async def test_the_table_gateway_writes_one_row_each(database: Database):
     await queued(database, 3)
-    deliverer = Deliverer(database, TableGateway(database, clock := Clock()), clock=clock)
+    deliverer = Deliverer(database, TableChannel(database, clock := Clock()), clock=clock)
     assert await deliverer.deliver_pending() == 6
     assert await deliverer.deliver_pending() == 0
     async with database.read() as session:
@@ -75,7 +75,7 @@ async def test_the_table_gateway_writes_one_row_each(database: Database):
 
 async def test_a_second_delivery_to_the_table_changes_nothing(database: Database):
     await queued(database)
-    gateway = TableGateway(database, Clock())
+    gateway = TableChannel(database, Clock())
     entry = Entry(1, "i", 1, "notice", "accepted", None, True, {}, 1, START)
     await asyncio.gather(*(gateway.deliver(entry) for _ in range(3)))
     await gateway.deliver(entry)
@@ -201,7 +201,7 @@ async def test_a_job_goes_to_its_handler(database: Database):
         done.append(entry)
 
     clock = Clock()
-    await Deliverer(database, TableGateway(database, clock), {"tell_merged": tell}, clock).deliver_pending()
+    await Deliverer(database, TableChannel(database, clock), {"tell_merged": tell}, clock).deliver_pending()
     (job,) = done
     assert job.payload["issue"] == "younger"
     assert job.payload["body"]["body"] == {"into": story.id}
@@ -211,7 +211,7 @@ async def test_a_job_goes_to_its_handler(database: Database):
 async def test_a_job_that_goes_on_failing_raises_one_alarm_and_is_never_given_up(database: Database):
     story = await adopted(database)
     clock = Clock()
-    deliverer = Deliverer(database, TableGateway(database, clock), {}, clock)
+    deliverer = Deliverer(database, TableChannel(database, clock), {}, clock)
     for _ in range(MOST_TRIES + 3):
         await deliverer.deliver_pending()
         clock.now += LONGEST_WAIT
@@ -225,7 +225,7 @@ async def test_a_job_that_goes_on_failing_raises_one_alarm_and_is_never_given_up
 async def test_the_loop_runs_until_it_is_told_to_stop(database: Database):
     await queued(database, 2)
     clock, stop = Clock(), asyncio.Event()
-    task = asyncio.create_task(Deliverer(database, TableGateway(database, clock), clock=clock).run(stop))
+    task = asyncio.create_task(Deliverer(database, TableChannel(database, clock), clock=clock).run(stop))
     async with asyncio.timeout(90):
         while {each.status for each in await entries(database)} != {"sent"}:
             await asyncio.sleep(0.02)  # the deliverer announces nothing; its rows are the only sign

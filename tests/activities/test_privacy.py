@@ -278,7 +278,7 @@ async def test_what_was_destroyed_but_reported_as_failed_is_done_by_the_next_loo
 async def test_while_somebody_reads_the_file_it_is_not_noted_as_done(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.engine._PATIENCE", 0.1)
+    monkeypatch.setattr("db.engine._LOCK_TIMEOUT", 0.1)
     story = await place.issue()
     privacy = place.privacy()
     await privacy.ask([story.id], REQUEST)
@@ -339,7 +339,7 @@ async def test_a_read_model_from_before_shows_its_words_no_more(place: Place) ->
 async def test_what_is_sealed_is_erased_even_where_the_read_model_knows_no_more_of_it(place: Place) -> None:
     for issue in ("sealed", "open"):
         await place.vault.key_for(issue, make=True)
-        await place.vault.doom([Erasure(issue, REQUEST, NOW)])
+        await place.vault.store.request_erasures([Erasure(issue, REQUEST, NOW)])
     await place.database.transact(lambda session: seals.append(session, "sealed", {"issue": "sealed"}, b"s" * 32, NOW))
     report = await place.privacy().retain()
     assert (report["erased"], report["by_category"]) == (1, {"unknown": 1})
@@ -371,7 +371,7 @@ async def test_in_a_key_store_from_before_what_was_destroyed_is_destroyed_again(
     assert (await privacy.retain())["erased"] == 1
     assert await alarms(place.database) == ([] if cut else [{"learned": 0, "again": 1}])
     assert await place.state(story) == "erased"
-    assert [each.issue for each in await place.keys.doomed("", 9)] == [asked.id]
+    assert [each.issue for each in await place.keys.requested_erasures("", 9)] == [asked.id]
     assert [each.issue for each in await place.keys.tombstones("", 9)] == [story.id]
 
 
@@ -385,13 +385,13 @@ async def test_with_the_key_store_away_it_is_noted_there_by_the_next_look(place:
         await place.privacy().ask([story.id, asked.id], REQUEST)
         assert (await place.privacy().retain())["failed"] == 1
     assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
-        "not_doomed", "not_compared", "not_erased",
+        "not_requested", "not_compared", "not_erased",
     ]  # fmt: skip
     file.rmdir()
     (place.folder / "away").rename(file)
     assert (await place.privacy().retain())["erased"] == 1
     assert await place.state(story) == "erased"
-    assert [each.issue for each in await place.keys.doomed("", 9)] == [asked.id]
+    assert [each.issue for each in await place.keys.requested_erasures("", 9)] == [asked.id]
     assert await alarms(place.database) == []
 
 

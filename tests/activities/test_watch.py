@@ -13,7 +13,6 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.watch import BOUND, Watch
-from db.alarms import open_alarms
 from db.engine import Database
 from db.projector import record
 from db.tables import AlarmRow, IssueRow
@@ -121,5 +120,5 @@ async def _is_stored(database: Database, issue: str) -> bool:
 
 async def _alarms(database: Database) -> list[tuple[str, str | None]]:
     async with database.read() as session:
-        assert len(await open_alarms(session)) == len((await session.scalars(select(AlarmRow))).all())
-        return [(alarm.kind, alarm.issue) for alarm in await open_alarms(session)]
+        query = select(AlarmRow).order_by(AlarmRow.id.desc())
+        return [(alarm.kind, alarm.issue) for alarm in await session.scalars(query) if alarm.seen_at is None]

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from activities.notices import Deliverer, TableGateway
-from activities.webhooks import REST_SECONDS, Receiver, WebhookGateway, open_gateway, read_receivers
+from activities.notices import Deliverer, TableChannel
+from activities.webhooks import REST_SECONDS, Receiver, WebhookChannel, open_channel, read_receivers
 from db.engine import Database
 from db.tables import NoticeRow, OutboxRow
 from domain.commands import Accept
-from runtime.egress import Outgoing
+from runtime.egress import EgressGuard
 from runtime.settings import SettingsError
 from support.receiver import receiver
 from support.stories import PROPERTY, START, Story, store
@@ -42,9 +42,9 @@ class Clock:
 
 
 def hooked(database: Database, port: int, clock: Clock) -> Deliverer:
-    local = Outgoing([f"127.0.0.1:{port}"], local=True)
+    local = EgressGuard([f"127.0.0.1:{port}"], local=True)
     receivers = {PROPERTY.org or "": Receiver(f"http://127.0.0.1:{port}/hook?key=hidden", SECRET.encode())}
-    gateway = WebhookGateway(TableGateway(database, clock), receivers, local, lambda: clock.seconds)
+    gateway = WebhookChannel(TableChannel(database, clock), receivers, local, lambda: clock.seconds)
     return Deliverer(database, gateway, clock=clock)
 
 
@@ -137,7 +137,7 @@ async def test_a_receiver_that_is_given_up_is_on_record_as_failed(database: Data
 def test_a_file_names_the_receivers(tmp_path: Path):
     file = tmp_path / "webhooks.json"
     file.write_text(json.dumps({"demo-property": {"url": "https://hooks.example/a", "secret": SECRET}}))
-    found = read_receivers(file, Outgoing(["hooks.example"]))
+    found = read_receivers(file, EgressGuard(["hooks.example"]))
     assert found == {"demo-property": Receiver("https://hooks.example/a", SECRET.encode())}
     assert SECRET not in repr(found)
 
@@ -158,12 +158,12 @@ def test_an_unfit_file_stops_the_start_and_shows_no_secret(tmp_path: Path, text:
     file = tmp_path / "webhooks.json"
     file.write_text(text)
     with pytest.raises(SettingsError, match=reason) as caught:
-        read_receivers(file, Outgoing(["hooks.example"]))
+        read_receivers(file, EgressGuard(["hooks.example"]))
     assert SECRET not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 async def test_without_a_file_it_is_as_before(database: Database, tmp_path: Path):
-    assert isinstance(open_gateway(database, None, Outgoing([])), TableGateway)
+    assert isinstance(open_channel(database, None, EgressGuard([])), TableChannel)
     with pytest.raises(SettingsError, match="cannot be read"):
-        open_gateway(database, tmp_path / "none", Outgoing([]))
+        open_channel(database, tmp_path / "none", EgressGuard([]))

@@ -15,7 +15,7 @@ from api.identity.sms import KEPT, SmsError, SmsLog, SmsWebhook, open_sms
 from db.phones import TRIES
 from db.tables import PhoneCodeRow
 from protocol.errors import Invalid
-from runtime.egress import Outgoing, OutgoingError
+from runtime.egress import EgressError, EgressGuard
 from runtime.settings import SettingsError, load_settings
 from support.receiver import receiver
 from support.system import Answer, System
@@ -229,7 +229,7 @@ async def test_the_file_keeps_the_last_texts(tmp_path: Path):
 
 async def test_a_gateway_gets_a_signed_text(phone: str):
     async with receiver() as found:
-        local = Outgoing([f"127.0.0.1:{found.port}"], local=True)
+        local = EgressGuard([f"127.0.0.1:{found.port}"], local=True)
         await SmsWebhook(f"http://127.0.0.1:{found.port}/", b"secret", local).send(f"+86{phone}", "041592")
         head, _, body = found.got[0].partition(b"\r\n\r\n")
         assert b"X-Jiesu-Signature: t=" in head
@@ -239,7 +239,7 @@ async def test_a_gateway_gets_a_signed_text(phone: str):
         found.answer = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
         with pytest.raises(SmsError, match="status 500"):
             await SmsWebhook(f"http://127.0.0.1:{found.port}/", b"secret", local).send(f"+86{phone}", "041592")
-    with pytest.raises(OutgoingError):
+    with pytest.raises(EgressError):
         SmsWebhook("https://elsewhere.example/", b"secret", local)
 
 

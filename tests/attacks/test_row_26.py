@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 import domain.commands as c
 from activities.notices import UndeliveredError
-from activities.webhooks import Receiver, WebhookGateway
+from activities.webhooks import Receiver, WebhookChannel
 from api.container import Services
 from api.identity.oidc import Provider
 from api.identity.sms import SmsError, SmsWebhook
@@ -26,7 +26,7 @@ from api.identity.tokens import LocalTokens
 from db.engine import Database
 from db.outbox import Entry
 from protocol.caller import Caller
-from runtime.egress import Outgoing
+from runtime.egress import EgressGuard
 from runtime.observability import SECRET_FIELDS
 from runtime.settings import Settings, SettingsError, load_settings
 from security.keystore import KeyStore, KeyStoreDown
@@ -183,11 +183,11 @@ async def test_row_26_what_cannot_be_reached_is_told_without_the_key_to_it() -> 
     with pytest.raises(KeyStoreDown) as down:
         await store.get("x")
     said.append(f"{down.value!r} {down.value.__cause__!r}")
-    outgoing = Outgoing([NOBODY], local=True)
+    outgoing = EgressGuard([NOBODY], local=True)
     with pytest.raises(SmsError) as failed:
         await SmsWebhook(f"http://{NOBODY}/{secret}", secret.encode(), outgoing).send("+8613800000000", "x")
     said.append(repr(failed.value))
-    hooks = WebhookGateway(Deaf(), {"org": Receiver(f"http://{NOBODY}/{secret}", secret.encode())}, outgoing)
+    hooks = WebhookChannel(Deaf(), {"org": Receiver(f"http://{NOBODY}/{secret}", secret.encode())}, outgoing)
     with pytest.raises(UndeliveredError) as undelivered:
         await hooks.deliver(Entry(1, "x", 1, "notice", "warned", "org", False, {}, 1, datetime.now(UTC)))
     said += [repr(undelivered.value), repr(hooks)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, select, update
 
-from activities.notices import Deliverer, TableGateway
+from activities.notices import Deliverer, TableChannel
 from audit import log as merkle_log
 from audit.heads import DailyHead, Destinations, LogAlteredError, publish
 from audit.log_check import check_log, published_heads
@@ -86,7 +86,7 @@ async def test_each_day_has_a_head_outside(database: Database, keys: Path, outle
     assert rows[-1].payload["root"] == newest.root.hex()
     assert rows[-1].payload["roots"] == []
     assert await alarms(database) == []
-    await Deliverer(database, TableGateway(database)).deliver_pending()
+    await Deliverer(database, TableChannel(database)).deliver_pending()
     async with database.read() as session:
         told = (await session.scalars(select(NoticeRow).order_by(NoticeRow.id))).all()
     assert [(row.to_org, row.payload["size"]) for row in told][-2:] == [("demo-street", 3), ("demo-community", 3)]

@@ -18,11 +18,12 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from cli.app import app
-from cli.client import Refusal, base_url, plain_line
+from cli.client import Refusal, base_url
 from cli.demo import called
 from cli.errors import Failure
 from cli.issues import _timeline_table, left, read_fields, said
 from cli.main import main
+from cli.terminal import plain_line
 from domain.commands import Arrive, Complete, Plan, Refer, Rule, Schedule, StepDone
 from runtime.settings import Settings
 from support.again import SECONDS

@@ -164,7 +164,7 @@ async def test_nothing_stays_in_free_pages_and_in_the_log(file: Path):
 
 
 async def test_whoever_reads_is_not_waited_for_for_ever(file: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("db.engine._PATIENCE", 0.1)
+    monkeypatch.setattr("db.engine._LOCK_TIMEOUT", 0.1)
     database = Database(f"sqlite:///{file}")
     await closed(database)
     with closing(sqlite3.connect(file, isolation_level=None)) as reader:

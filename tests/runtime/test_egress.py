@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.egress import LOOKUP, SECONDS, Outgoing, OutgoingError, is_public, resolve, signature
+from runtime.egress import CALL_TIMEOUT, LOOKUP_TIMEOUT, EgressError, EgressGuard, is_public, resolve, signature
 from runtime.settings import SettingsError, load_settings
 from support.receiver import NAME, Names, certificate, receiver
 
@@ -45,15 +45,15 @@ def test_what_is(address: str):
 )  # fmt: skip
 async def test_only_listed_hosts_are_called_and_only_by_https(url: str):
     names = Names(["8.8.8.8"])
-    with pytest.raises(OutgoingError) as caught:
-        await Outgoing([NAME], resolve=names).post(url, b"", {})
+    with pytest.raises(EgressError) as caught:
+        await EgressGuard([NAME], resolve=names).post(url, b"", {})
     assert not caught.value.sent
     assert names.asked == []
 
 
 async def test_without_hosts_nobody_is_called():
-    with pytest.raises(OutgoingError, match="JIESU_OUTGOING_HOSTS"):
-        Outgoing([]).check("https://hooks.example/")
+    with pytest.raises(EgressError, match="JIESU_OUTGOING_HOSTS"):
+        EgressGuard([]).check("https://hooks.example/")
 
 
 @pytest.mark.attack(25)
@@ -71,24 +71,24 @@ async def test_without_hosts_nobody_is_called():
     ],
 )
 async def test_a_host_that_leads_inside_is_not_called(addresses: list[str]):
-    with pytest.raises(OutgoingError, match=r"address") as caught:
-        await Outgoing([NAME], resolve=Names(addresses)).post(f"https://{NAME}/", b"", {})
+    with pytest.raises(EgressError, match=r"address") as caught:
+        await EgressGuard([NAME], resolve=Names(addresses)).post(f"https://{NAME}/", b"", {})
     assert not caught.value.sent
 
 
 async def test_a_name_that_does_not_resolve_is_said_to_have_no_address():
-    with pytest.raises(OutgoingError, match="has no address"):
-        await Outgoing(["nowhere.invalid"]).post("https://nowhere.invalid/", b"", {})
+    with pytest.raises(EgressError, match="has no address"):
+        await EgressGuard(["nowhere.invalid"]).post("https://nowhere.invalid/", b"", {})
 
 
 async def test_a_name_that_is_looked_up_for_too_long_has_surely_got_nothing():
     async def hangs(host: str, port: int) -> Sequence[str]:
         return await asyncio.get_running_loop().create_future()
 
-    with pytest.raises(OutgoingError, match="not found in time") as caught:
-        await Outgoing([NAME], resolve=hangs, lookup=0.05).post(f"https://{NAME}/", b"", {})
+    with pytest.raises(EgressError, match="not found in time") as caught:
+        await EgressGuard([NAME], resolve=hangs, lookup=0.05).post(f"https://{NAME}/", b"", {})
     assert not caught.value.sent
-    assert LOOKUP < SECONDS
+    assert LOOKUP_TIMEOUT < CALL_TIMEOUT
 
 
 async def test_a_resolver_that_hangs_keeps_nobody_elses_thread(monkeypatch: pytest.MonkeyPatch):
@@ -117,7 +117,7 @@ async def test_the_certificate_is_that_of_the_name_and_the_connection_goes_where
     async with receiver(server) as other, receiver(server) as found:
         names = Names(["127.0.0.1"], ["127.0.0.2"])
         hosts = [f"{NAME}:{found.port}", f"other.example:{found.port}"]
-        caller = Outgoing(hosts, local=True, resolve=names, tls=client)
+        caller = EgressGuard(hosts, local=True, resolve=names, tls=client)
         assert await caller.post(f"https://{NAME}:{found.port}/hook?a=b", b"{}", {"X-Id": "7"}) == 200
         assert names.asked == [NAME]
         head = found.got[0].decode().lower()
@@ -125,8 +125,8 @@ async def test_the_certificate_is_that_of_the_name_and_the_connection_goes_where
         assert f"host: {NAME}:{found.port}\r\n" in head
         assert "x-id: 7\r\n" in head
         assert found.got[0].endswith(b"\r\n\r\n{}")
-        caller = Outgoing(hosts, local=True, resolve=Names(["127.0.0.1"]), tls=client)
-        with pytest.raises(OutgoingError, match="ConnectError"):
+        caller = EgressGuard(hosts, local=True, resolve=Names(["127.0.0.1"]), tls=client)
+        with pytest.raises(EgressError, match="ConnectError"):
             await caller.post(f"https://other.example:{found.port}/hook", b"{}", {})
         assert (len(found.got), other.connections) == (1, 0)
 
@@ -135,12 +135,12 @@ async def test_the_certificate_is_that_of_the_name_and_the_connection_goes_where
 async def test_loopback_without_tls_is_for_those_who_say_so():
     async with receiver() as found:
         url = f"http://127.0.0.1:{found.port}/"
-        with pytest.raises(OutgoingError):
-            await Outgoing([f"127.0.0.1:{found.port}"]).post(url, b"", {})
-        assert await Outgoing([f"127.0.0.1:{found.port}"], local=True).post(url, b"x", {}) == 200
+        with pytest.raises(EgressError):
+            await EgressGuard([f"127.0.0.1:{found.port}"]).post(url, b"", {})
+        assert await EgressGuard([f"127.0.0.1:{found.port}"], local=True).post(url, b"x", {}) == 200
         for inside in ("10.0.0.1", "192.168.0.1", "8.8.8.8"):
-            caller = Outgoing([f"{NAME}:{found.port}"], local=True, resolve=Names([inside]))
-            with pytest.raises(OutgoingError, match="not of the public internet"):
+            caller = EgressGuard([f"{NAME}:{found.port}"], local=True, resolve=Names([inside]))
+            with pytest.raises(EgressError, match="not of the public internet"):
                 await caller.post(f"http://{NAME}:{found.port}/", b"", {})
         assert len(found.got) == 1
 
@@ -152,8 +152,8 @@ async def test_a_redirect_is_not_followed_and_no_answer_but_2xx_is_good(status: 
         where = f"http://127.0.0.1:{inner.port}/".encode()
         found.answer = b"HTTP/1.1 " + status + b"\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n"
         hosts = [f"127.0.0.1:{each.port}" for each in (inner, found)]
-        with pytest.raises(OutgoingError, match=status[:3].decode()) as caught:
-            await Outgoing(hosts, local=True).post(f"http://127.0.0.1:{found.port}/", b"", {})
+        with pytest.raises(EgressError, match=status[:3].decode()) as caught:
+            await EgressGuard(hosts, local=True).post(f"http://127.0.0.1:{found.port}/", b"", {})
         assert not caught.value.sent
         assert inner.connections == 0
 
@@ -162,15 +162,15 @@ async def test_a_redirect_is_not_followed_and_no_answer_but_2xx_is_good(status: 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433"])
 async def test_an_address_inside_is_refused_even_where_it_is_listed(host: str):
     async with receiver() as victim:
-        with pytest.raises(OutgoingError):
-            await Outgoing([f"{host}:{victim.port}"]).post(f"https://{host}:{victim.port}/", b"{}", {})
+        with pytest.raises(EgressError):
+            await EgressGuard([f"{host}:{victim.port}"]).post(f"https://{host}:{victim.port}/", b"{}", {})
         assert victim.connections == 0
 
 
 async def test_no_more_is_read_of_an_answer_than_its_status():
     async with receiver() as found:
         found.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n" + b"x" * 100_000
-        assert await Outgoing([f"127.0.0.1:{found.port}"], local=True).post(
+        assert await EgressGuard([f"127.0.0.1:{found.port}"], local=True).post(
             f"http://127.0.0.1:{found.port}/", b"", {}
         ) == 200  # fmt: skip
 
@@ -179,16 +179,16 @@ async def test_no_more_is_read_of_an_answer_than_its_status():
 async def test_one_who_answers_nonsense_may_have_got_it(answer: bytes):
     async with receiver() as found:
         found.answer = answer
-        with pytest.raises(OutgoingError) as caught:
-            await Outgoing([f"127.0.0.1:{found.port}"], local=True).post(f"http://127.0.0.1:{found.port}/", b"", {})
+        with pytest.raises(EgressError) as caught:
+            await EgressGuard([f"127.0.0.1:{found.port}"], local=True).post(f"http://127.0.0.1:{found.port}/", b"", {})
         assert caught.value.sent
 
 
 async def test_a_closed_port_has_surely_got_nothing():
     async with receiver() as found:
         port = found.port
-    with pytest.raises(OutgoingError, match="ConnectError") as caught:
-        await Outgoing([f"127.0.0.1:{port}"], local=True).post(f"http://127.0.0.1:{port}/", b"", {})
+    with pytest.raises(EgressError, match="ConnectError") as caught:
+        await EgressGuard([f"127.0.0.1:{port}"], local=True).post(f"http://127.0.0.1:{port}/", b"", {})
     assert not caught.value.sent
 
 
@@ -196,7 +196,7 @@ async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.Monke
     async with receiver() as proxy, receiver() as found:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-        await Outgoing([f"127.0.0.1:{found.port}"], local=True).post(f"http://127.0.0.1:{found.port}/", b"", {})
+        await EgressGuard([f"127.0.0.1:{found.port}"], local=True).post(f"http://127.0.0.1:{found.port}/", b"", {})
         assert (proxy.connections, len(found.got)) == (0, 1)
 
 

@@ -102,27 +102,27 @@ async def test_erased_it_is_gone_for_everybody_and_for_good(store: KeyStore, tmp
 
 
 @pytest.mark.parametrize("kind", [KeyStore, MemoryStore])
-async def test_what_is_doomed_stays_on_record_until_it_is_destroyed_and_after(
+async def test_a_requested_erasure_stays_on_record_after_it_is_done(
     kind: type[KeyStore | MemoryStore], store: KeyStore
 ) -> None:
     keys = store if kind is KeyStore else MemoryStore()
     vault, later = Vault(keys, MasterKeys.new()), NOW + timedelta(days=1)
     await vault.key_for("issue-2", make=True)
     one, two, three = (Erasure(f"issue-{number}", "request", NOW) for number in (1, 2, 3))
-    await vault.doom([one, two])
-    await vault.doom([Erasure("issue-2", "other", later), three])
-    assert list(await vault.doomed("", 9)) == [one, two, three]
-    assert list(await vault.doomed("issue-1", 1)) == [two]
-    assert await vault.not_erased(["issue-1", "issue-2"]) == {"issue-1", "issue-2"}
+    await vault.store.request_erasures([one, two])
+    await vault.store.request_erasures([Erasure("issue-2", "other", later), three])
+    assert list(await vault.store.requested_erasures("", 9)) == [one, two, three]
+    assert list(await vault.store.requested_erasures("issue-1", 1)) == [two]
+    assert await vault.store.destroyed(["issue-1", "issue-2"]) == set()
     assert await vault.erase("issue-2", "request", later)
     assert await vault.erase("issue-4", "other", later)
-    await vault.doom([two])  # asked for once more: nothing is left to be done
-    assert await vault.not_erased(["issue-1", "issue-2", "issue-9"]) == {"issue-1", "issue-9"}
-    assert list(await vault.doomed("", 9)) == [one, three]
+    await vault.store.request_erasures([two])  # asked for once more: nothing is left to be done
+    assert await vault.store.destroyed(["issue-1", "issue-2", "issue-9"]) == {"issue-2"}
+    assert list(await vault.store.requested_erasures("", 9)) == [one, three]
     gone = [Erasure("issue-2", "request", later), Erasure("issue-4", "other", later)]
-    assert list(await vault.erased("", 9)) == gone
-    assert list(await vault.erased("", 1)) == gone[:1]
-    assert list(await vault.erased("issue-2", 9)) == gone[1:]
+    assert list(await vault.store.tombstones("", 9)) == gone
+    assert list(await vault.store.tombstones("", 1)) == gone[:1]
+    assert list(await vault.store.tombstones("issue-2", 9)) == gone[1:]
 
 
 async def test_without_its_key_nothing_is_made_up(store: KeyStore) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from temporalio.client import Client
 
-from activities.notices import Deliverer, TableGateway
+from activities.notices import Deliverer, TableChannel
 from audit.archive import Archive
 from audit.archiver import Archiver
 from audit.holdings import Holdings
@@ -53,7 +53,7 @@ class Archiving:
         self.archive = Archive(self.folder.as_uri())
         self.archivist = Archiver(self.client, self.database, self.archive)
         jobs = handlers(self.client, self.database, self.archive, ephemeral_keys())
-        self.deliverer = Deliverer(self.database, TableGateway(self.database), jobs, clock=later)
+        self.deliverer = Deliverer(self.database, TableChannel(self.database), jobs, clock=later)
 
     @property
     def holdings(self) -> Holdings:

@@ -26,7 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 import domain.commands as c
 import worker
-from activities.notices import Deliverer, TableGateway
+from activities.notices import Deliverer, TableChannel
 from audit import log
 from audit.archive import Archive
 from audit.heads import Destinations, publish
@@ -238,7 +238,7 @@ class _Town:
     async def _delivering(self, database: Database) -> AsyncIterator[None]:
         jobs = worker.handlers(self.client, database, Archive(self.crowd.archive_url), self.keys)
         stop = asyncio.Event()
-        task = asyncio.create_task(Deliverer(database, TableGateway(database), jobs).run(stop))
+        task = asyncio.create_task(Deliverer(database, TableChannel(database), jobs).run(stop))
         try:
             yield
         finally:

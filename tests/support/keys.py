@@ -28,7 +28,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._rows: dict[str, KeyRow] = {}
-        self._doomed: dict[str, Erasure] = {}
+        self._requested: dict[str, Erasure] = {}
 
     async def create(self, issue: str, wrapped: Wrapped, now: datetime) -> KeyRow:
         return self._rows.setdefault(issue, KeyRow(issue, wrapped, now))
@@ -41,17 +41,17 @@ class MemoryStore:
         if row is not None and row.destroyed_at is not None:
             return False
         self._rows[issue] = KeyRow(issue, None, row.created_at if row else now, now, why)
-        self._doomed.pop(issue, None)
+        self._requested.pop(issue, None)
         return True
 
-    async def doom(self, wanted: Sequence[Erasure]) -> None:
+    async def request_erasures(self, wanted: Sequence[Erasure]) -> None:
         gone = await self.destroyed([each.issue for each in wanted])
         for each in wanted:
             if each.issue not in gone:
-                self._doomed.setdefault(each.issue, each)
+                self._requested.setdefault(each.issue, each)
 
-    async def doomed(self, after: str, limit: int) -> Sequence[Erasure]:
-        return [self._doomed[issue] for issue in sorted(self._doomed) if issue > after][:limit]
+    async def requested_erasures(self, after: str, limit: int) -> Sequence[Erasure]:
+        return [self._requested[issue] for issue in sorted(self._requested) if issue > after][:limit]
 
     async def tombstones(self, after: str, limit: int) -> Sequence[Erasure]:
         gone = (self._rows[issue] for issue in sorted(self._rows) if issue > after)

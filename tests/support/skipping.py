@@ -12,7 +12,7 @@ from typing import Any, Final
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.notices import Deliverer, TableGateway
+from activities.notices import Deliverer, TableChannel
 from audit.archive import Archive
 from cli.install import EXAMPLE, read_directory
 from db import queries
@@ -174,7 +174,7 @@ async def skipped_time(folder: Path) -> AsyncIterator[SkippedTime]:
             with environment.auto_time_skipping_disabled():
                 keys = replace(ephemeral_keys(), signer=lasting_signer())
                 jobs = handlers(environment.client, database, archive, keys)
-                deliverer = Deliverer(database, TableGateway(database), jobs)
+                deliverer = Deliverer(database, TableChannel(database), jobs)
                 yield SkippedTime(environment, database, read_directory(EXAMPLE), deliverer, keys)
     finally:
         await database.close()

@@ -20,7 +20,7 @@ from temporalio.worker import Worker
 
 import calendars
 import worker as worker_root
-from activities.notices import Deliverer, TableGateway
+from activities.notices import Deliverer, TableChannel
 from api.app import create_app
 from api.container import Services
 from api.identity.authenticator import LocalVerifier
@@ -129,7 +129,7 @@ class System:
         await self._working.enter_async_context(running)
         stop = asyncio.Event()
         handlers = worker_root.handlers(self.temporal, self._workers_database, self.archive, self.keys)
-        deliverer = Deliverer(self._workers_database, TableGateway(self._workers_database), handlers)
+        deliverer = Deliverer(self._workers_database, TableChannel(self._workers_database), handlers)
         task = asyncio.create_task(deliverer.run(stop))
 
         async def finish() -> None:

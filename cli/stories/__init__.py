@@ -1,0 +1,130 @@
+"""Five reported cases as data: who did what when, played by the demo in seconds and by the tests in their own time.
+
+Each step has two times: `at`, after the first report (``1d5h``), as the case goes under its district's own pack; and
+`demo`, in seconds, as it goes under the pack `demo`. Bodies are those of the API, but for values that are only known
+when the story is played: ``{at, demo}`` is a time, ``{org}`` the organisation that plays this part, ``{report}`` the id
+of the story's n-th report, from 0.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from domain.vocabulary import Category
+
+Who = Literal["resident", "property", "community", "street", "volunteer"]
+
+_MINUTES: Final = {"d": 24 * 60, "h": 60, "m": 1}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time in a body: `at` minutes after the first report, or in the demo `demo` seconds."""
+
+    at: int
+    demo: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, to the story's report `to`; command ``report`` makes that report. `at` is in minutes."""
+
+    at: int
+    demo: float
+    who: Who
+    command: str
+    body: Mapping[str, Any]
+    to: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a story is played, and the code of the organisation behind each part."""
+
+    compound: str
+    orgs: Mapping[Who, str]
+
+
+@dataclass(frozen=True)
+class Story:
+    """One case. `starts` is the weekday (Monday is 0) and time in Shanghai at which its own time begins."""
+
+    id: int
+    title: str
+    place: str
+    category: Category
+    policy: str
+    starts: tuple[int, str]
+    own: Stage
+    demo: Stage
+    steps: tuple[Step, ...]
+
+
+DEMO: Final = Stage(
+    "demo",
+    {
+        "property": "demo-property",
+        "community": "demo-community",
+        "street": "demo-street",
+        "volunteer": "demo-volunteers",
+    },
+)
+"""The compound for trying things out."""
+_STAGES: Final = {
+    "demo": DEMO,
+    # The same community and street, but the operator of this compound is the community itself.
+    "demo-society": Stage("demo-society", {**DEMO.orgs, "property": "demo-service-society"}),
+}
+
+
+def filled(
+    body: Mapping[str, Any], stage: Stage, reported: Sequence[str], tell: Callable[[Moment], str]
+) -> dict[str, Any]:
+    """The body with the values that are known now: `reported` holds the issues' ids, `tell` formats a time."""
+
+    def fill(value: Any) -> Any:
+        match value:
+            case {"at": at, "demo": demo}:
+                return tell(Moment(_minutes(at), demo))
+            case {"org": who}:
+                return stage.orgs[who]
+            case {"report": n}:
+                return reported[n]
+            case dict():
+                return {key: fill(each) for key, each in cast("dict[str, Any]", value).items()}
+            case list():
+                return [fill(each) for each in cast("list[Any]", value)]
+            case _:
+                return value
+
+    return {key: fill(value) for key, value in body.items()}
+
+
+def _minutes(text: str) -> int:
+    return sum(int(number) * _MINUTES[unit] for number, unit in re.findall(r"(\d+)([dhm])", text))
+
+
+def _story(name: str) -> Story:
+    plain = tomllib.loads((Path(__file__).parent / f"{name}.toml").read_text("utf-8"))
+    steps = [{"body": {}, "to": 0, **step, "at": _minutes(step["at"])} for step in plain["steps"]]
+    return Story(
+        **{
+            **plain,
+            "starts": tuple(plain["starts"]),
+            "own": Stage(**plain["own"]) if "own" in plain else DEMO,
+            "demo": _STAGES[plain["demo"]],
+            "steps": tuple(Step(**step) for step in steps),
+        }
+    )
+
+
+LEAK: Final = _story("leak")
+DRAIN: Final = _story("drain")
+ANIMALS: Final = _story("animals")
+PARKING: Final = _story("parking")
+BOTTLE: Final = _story("bottle")
+NOBODY: Final = _story("nobody")
+STORIES: Final = (LEAK, DRAIN, ANIMALS, PARKING, BOTTLE)
