@@ -75,20 +75,20 @@ class DailyHead:
     succeeds.
     """
 
-    def __init__(self, database: Database, keys: Path, outlets: Destinations, clock: Now = now_utc) -> None:
+    def __init__(self, database: Database, keys: Path, destinations: Destinations, clock: Now = now_utc) -> None:
         self._database = database
         self._keys = keys
-        self._outlets = outlets
+        self._destinations = destinations
         self._clock = clock
 
     @activity.defn(name=SEAL_DAY)
     async def seal_day(self) -> None:
         now = self._clock()
-        if self._outlets.ends_before(now + EARLY):
+        if self._destinations.ends_before(now + EARLY):
             await self._alarm("certificate-ends", {"within": f"{EARLY.days} days"})
         try:
             # Opened anew each time, since the key may have been rotated.
-            await publish(self._database, await asyncio.to_thread(LogKeys.open, self._keys), self._outlets, now)
+            await publish(self._database, await asyncio.to_thread(LogKeys.open, self._keys), self._destinations, now)
         except (LogKeysError, LogAlteredError, NoteError) as error:
             await self._report(error)
         except OSError as error:
@@ -99,7 +99,9 @@ class DailyHead:
         """At the start of a worker: publishes the signing roots, and raises an alarm if there is no key to sign with."""
         try:
             keys = await asyncio.to_thread(LogKeys.open, self._keys)
-            await asyncio.to_thread(publish_roots, keys, self._outlets.folder, self._outlets.roots(), self._clock())
+            await asyncio.to_thread(
+                publish_roots, keys, self._destinations.folder, self._destinations.roots(), self._clock()
+            )
         except (LogKeysError, OSError) as error:
             with contextlib.suppress(SQLAlchemyError):  # no issue waits for it, and the next head raises it again
                 await self._report(error)
@@ -116,7 +118,7 @@ class DailyHead:
         await self._database.transact(lambda session: put_alarm_once(session, kind, None, detail, now))
 
 
-async def publish(database: Database, keys: LogKeys, outlets: Destinations, now: datetime) -> SignedHead:
+async def publish(database: Database, keys: LogKeys, destinations: Destinations, now: datetime) -> SignedHead:
     """Signs the current state of the log and publishes the head; returns the existing head if this second has one.
 
     A log that has not grown gets a head too, which says that nothing was added. Raises LogAlteredError, LogKeysError.
@@ -129,18 +131,18 @@ async def publish(database: Database, keys: LogKeys, outlets: Destinations, now:
     tree = Tree(leaf.leaf for leaf in leaves)
     _must_hold(finding for each in known for finding in check_head(name_of(each), each.note, tree, keys))
     # A head may have been signed, but not published before the process was killed.
-    await asyncio.to_thread(_export, keys, known, outlets.folder)
-    await asyncio.to_thread(publish_roots, keys, outlets.folder, outlets.roots(), at)
-    roots = await asyncio.to_thread(statements, outlets.folder, keys)
-    outside = await asyncio.to_thread(published_heads, outlets.folder)
+    await asyncio.to_thread(_export, keys, known, destinations.folder)
+    await asyncio.to_thread(publish_roots, keys, destinations.folder, destinations.roots(), at)
+    roots = await asyncio.to_thread(statements, destinations.folder, keys)
+    outside = await asyncio.to_thread(published_heads, destinations.folder)
     _must_hold(check_log(leaves, [each.note for each in known], outside, keys))
     head = TreeHead(keys.name, len(tree), tree.root(), at)
     for each in known:
         if (each.size, each.at) == (head.size, head.at):
             return each
     kept = SignedHead(head.size, head.at, head.root, keys.sign(head))
-    await database.transact(lambda session: _keep(session, head, kept, roots, outlets.recipients, now))
-    await asyncio.to_thread(_export, keys, [kept], outlets.folder)
+    await database.transact(lambda session: _keep(session, head, kept, roots, destinations.recipients, now))
+    await asyncio.to_thread(_export, keys, [kept], destinations.folder)
     log.info("head.published", size=kept.size, root=kept.root.hex())
     return kept
 
