@@ -6,6 +6,7 @@ import importlib.metadata
 import secrets
 import signal
 import socket
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -26,18 +27,22 @@ from activities.signals import SignalJobs
 from activities.watch import Watch
 from activities.webhooks import open_gateway
 from audit.archive import Archive
-from audit.archivist import Archivist
-from audit.heads import DailyHead, Outlets
-from audit.keyring import FIRST, Keyring, KeyringError
+from audit.archiver import Archiver
+from audit.heads import DailyHead, Destinations
+from audit.log_keys import FIRST, LogKeys, LogKeysError
 from audit.reconcile import Reconciler
 from audit.schedules import keep_schedules
 from db.engine import Database
+from domain.retention import DEFAULT, Retention, read_retention
+from domain.wire import WireError
+from runtime.blobs import DigestStore, open_store
 from runtime.egress import Outgoing
 from runtime.observability import metrics_registry, serve_metrics, temporal_runtime
+from runtime.pause import pause
 from runtime.settings import Settings, SettingsError
 from runtime.temporal import connect
 from security.keys import Keys
-from security.opening import open_keys, open_retention, open_shelf
+from security.opening import open_keys
 from workflows.contract import TASK_QUEUE
 from workflows.issue import IssueWorkflow
 from workflows.upkeep import ReconcileWorkflow, RetainWorkflow, SealDayWorkflow
@@ -51,8 +56,8 @@ CACHED: Final = 500
 BUILD: Final = importlib.metadata.version("jiesu")
 """Which code did a task, in the history of each. Temporal's own choice, a hash of all modules, takes 0.4 s at the start
 and 430 bytes of every history."""
-_PAUSE: Final = 5.0
-"""Seconds before the schedules are tried again."""
+_RETRY_SECONDS: Final = 5.0
+"""Before the schedules are tried again."""
 
 
 class ContextFreeRunner(SandboxedWorkflowRunner):
@@ -93,30 +98,37 @@ def handlers(
     return {
         "tell_merged": SignalJobs(client, database, keys.signer).tell_merged,
         "index": SearchJobs(database, keys.vault).index,
-        "archive": Archivist(client, database, archive, heads).archive,
+        "archive": Archiver(client, database, archive, heads).archive,
     }
 
 
 def open_privacy(settings: Settings, database: Database, keys: Keys) -> Privacy:
     """Raises SettingsError where rules or pictures cannot be read."""
-    pictures = StoredPictures(database, open_shelf(settings))
+    pictures = StoredPictures(database, open_store(DigestStore, settings.attachments_url, "attachments"))
     return Privacy(database, keys.vault, pictures, open_retention(settings), settings.access_days)
+
+
+def open_retention(settings: Settings) -> Retention:
+    """How long what people wrote is kept. Raises SettingsError."""
+    if settings.retention is None:
+        return DEFAULT
+    try:
+        return read_retention(tomllib.loads(settings.retention.read_text("utf-8")))
+    except (WireError, ValueError, OSError) as error:
+        raise SettingsError(f"{settings.retention}: {str(error).splitlines()[0]}") from None
 
 
 def open_archive(settings: Settings) -> Archive:
     """Raises SettingsError where it cannot be opened."""
-    try:
-        return Archive(settings.archive_url)
-    except Exception as error:  # noqa: BLE001 - a folder's, or one of those of the bucket's library
-        raise SettingsError(f"JIESU_ARCHIVE cannot be opened: {type(error).__name__}") from None
+    return open_store(Archive, settings.archive_url, "archive")
 
 
 def prepare_seal_keys(settings: Settings) -> None:
     """Makes the key that signs heads where the embedded default has none; a deployment's is made by hand and pinned."""
     folder = settings.seal_keys_folder
     if settings.embedded and not (folder / FIRST).exists():
-        with contextlib.suppress(KeyringError):  # another process has just made it
-            Keyring.create(folder, f"jiesu.local/{secrets.token_hex(4)}")
+        with contextlib.suppress(LogKeysError):  # another process has just made it
+            LogKeys.create(folder, f"jiesu.local/{secrets.token_hex(4)}")
 
 
 async def _schedule(client: Client, stop: asyncio.Event) -> None:
@@ -128,8 +140,7 @@ async def _schedule(client: Client, stop: asyncio.Event) -> None:
             log.warning("schedules_not_kept", error=error.message)
         else:
             return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _PAUSE)
+        await pause(stop, _RETRY_SECONDS)
 
 
 async def serve(settings: Settings) -> None:
@@ -156,7 +167,7 @@ async def serve(settings: Settings) -> None:
     daily = DailyHead(
         database,
         settings.seal_keys_folder,
-        Outlets(settings.heads_folder, settings.recipients, lambda: keys.signer.roots, keys.signer.ends_before),
+        Destinations(settings.heads_folder, settings.recipients, lambda: keys.signer.roots, keys.signer.ends_before),
     )
     try:
         upkeep = [Reconciler(client, database).reconcile, daily.seal_day, open_privacy(settings, database, keys).retain]

@@ -47,14 +47,11 @@ class Pictures(Protocol):
 
 @dataclass
 class Erased:
-    """What came of one look: issues erased, and by category; how many failed and are tried again, and how many cannot be
-    erased since they were begun before texts were sealed.
-    """
+    """What came of one look: issues erased, and by category; how many failed and are tried again."""
 
     erased: list[str] = field(default_factory=list[str])
     by_category: Counter[str] = field(default_factory=Counter[str])
     failed: int = 0
-    unsealed: int = 0
     accesses: int = 0
     """Lines of the access log that were removed."""
 
@@ -63,7 +60,6 @@ class Erased:
             "erased": len(self.erased),
             "by_category": dict(sorted(self.by_category.items())),
             "failed": self.failed,
-            "unsealed": self.unsealed,
             "accesses": self.accesses,
         }
 
@@ -188,10 +184,8 @@ class Privacy:
         for row, category in waiting:
             _beat()
             try:
-                if await self._erase(row.issue, row.why):
-                    gone[row.issue] = category
-                else:
-                    done.unsealed += 1
+                await self._erase(row.issue, row.why)
+                gone[row.issue] = category
             except (KeyStoreDown, OSError) as error:
                 done.failed += 1
                 log.warning("not_erased", issue=row.issue, error=type(error).__name__)
@@ -201,15 +195,10 @@ class Privacy:
         elif gone:
             await self._note(done, gone)
 
-    async def _erase(self, issue: str, why: str) -> bool:
-        """Whether it could be: of an issue whose texts are under no key, nothing is touched."""
-        if not await self._database.transact(lambda session: erasures.is_sealed(session, issue)):
-            log.warning("not_sealed", issue=issue)
-            return False
+    async def _erase(self, issue: str, why: str) -> None:
         await self._vault.erase(issue, why, self._now())
         await self._pictures.remove(issue)
         await self._database.transact(lambda session: erasures.forget(session, issue))
-        return True
 
     async def _note(self, done: Erased, gone: Mapping[str, str]) -> None:
         now = self._now()

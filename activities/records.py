@@ -1,7 +1,7 @@
-"""The activity that stores an issue's events, made to get out of the way quickly when the database is away.
+"""The activity that stores an issue's events, made to give up quickly when the database is down.
 
 As a local activity it holds the workflow's task, and queries and signals wait behind it. So it gives up early, and
-after one failure all local attempts of this process fail at once until one of either kind has come through.
+after one failure all local attempts of this process fail at once until one of either kind has succeeded.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 from temporalio import activity
@@ -20,6 +19,7 @@ from db.alarms import raise_once
 from db.engine import Database
 from db.projector import ClosedError, ConflictError, GapError, record
 from domain.events import chain, event_digest
+from runtime.breaker import Breaker
 from runtime.failpoints import hit
 from workflows.contract import RECORD, Batch
 
@@ -27,11 +27,13 @@ LOCAL_SECONDS: Final = 0.25
 """Below the 300 ms of the workflow, so that it is this code that gives up, and knows why."""
 ORDINARY_SECONDS: Final = 8.0
 """Below the 10 s of the workflow."""
-PATIENCE: Final = 5
-"""The attempt from which on a failure is told of, the database being there."""
+ALERT_FROM_ATTEMPT: Final = 5
+"""From this attempt on a failure raises an alarm, if the database is there."""
+_REST_SECONDS: Final = 5.0
+"""For how long after a failure no local attempt is made; then one tries for all."""
+_BUSY_SECONDS: Final = 0.5
+"""An attempt that is too slow does not open the breaker if another came through within this time."""
 _AWAY: Final = (OperationalError, InterfaceError, OSError)  # a TimeoutError is an OSError
-
-log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class DifferentError(Exception):
@@ -41,49 +43,14 @@ class DifferentError(Exception):
     """
 
 
-class Breaker:
-    """Open after a failure: local attempts are refused, but for one that may try again after `cool` seconds.
-
-    An attempt that only took too long does not open it while others come through, the last within `busy` seconds:
-    the database has much to do then, and ordinary attempts would give it more.
-    """
-
-    def __init__(self, cool: float = 5.0, clock: Callable[[], float] = time.monotonic, busy: float = 0.5) -> None:
-        self._cool = cool
-        self._clock = clock
-        self._busy = busy
-        self._shut_until: float | None = None
-        self._answered: float | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._shut_until is not None
-
-    def allows(self) -> bool:
-        """Whether an attempt may be made now; of many who ask while it is open, one in `cool` seconds."""
-        if self._shut_until is None:
-            return True
-        if self._clock() < self._shut_until:
-            return False
-        self._shut_until = self._clock() + self._cool
-        return True
-
-    def trip(self, error: BaseException) -> None:
-        took_too_long = isinstance(error, TimeoutError | asyncio.CancelledError)
-        if took_too_long and self._answered is not None and self._clock() - self._answered < self._busy:
-            return
-        if self._shut_until is None:
-            log.warning("records.breaker_opened", error=type(error).__name__)
-        self._shut_until = self._clock() + self._cool
-
-    def close(self) -> None:
-        if self._shut_until is not None:
-            log.info("records.breaker_closed")
-        self._shut_until = None
-        self._answered = self._clock()
+def make_breaker(clock: Callable[[], float] = time.monotonic) -> Breaker:
+    """For local attempts. A refused one becomes an ordinary one, which gives a busy database more to do: hence `busy`."""
+    return Breaker(
+        _REST_SECONDS, opened="records.breaker_opened", closed="records.breaker_closed", clock=clock, busy=_BUSY_SECONDS
+    )
 
 
-_BREAKER: Final = Breaker()
+_BREAKER: Final = make_breaker()
 """That of the process."""
 
 
@@ -119,7 +86,7 @@ class Records:
             await self._raise("id-taken", batch.issue, why=str(error))
             raise
         except Exception as error:
-            if activity.info().attempt >= PATIENCE:
+            if activity.info().attempt >= ALERT_FROM_ATTEMPT:
                 await self._raise("record-fails", batch.issue, error=type(error).__name__)
             raise
         self._breaker.close()
@@ -151,7 +118,7 @@ class Records:
         def work(session: Session) -> str:
             stored = record(
                 session, batch.issue, batch.events, now=datetime.now(UTC), policy=batch.policy,
-                calendars=batch.calendars, rules_version=batch.rules_version, may_rewrite=may_rewrite,
+                calendars=batch.calendars, may_rewrite=may_rewrite,
             )  # fmt: skip
             if stored != chain(map(event_digest, batch.events)):
                 raise DifferentError(f"events from {batch.events[0]['seq']} on are not stored as they were given")

@@ -17,12 +17,13 @@ from activities.notices import Gateway, TableGateway, UndeliveredError
 from db.engine import Database
 from db.outbox import Entry
 from domain.wire import canonical
+from runtime.breaker import Breaker
 from runtime.egress import SIGNATURE, Outgoing, OutgoingError, signature
 from runtime.settings import SettingsError
 
 NOTICE_ID: Final = "X-Jiesu-Notice"
-REST: Final = 30.0
-"""Seconds for which a receiver that failed is left alone, so that one that hangs does not hold up the others' notices."""
+REST_SECONDS: Final = 30.0
+"""How long a receiver that failed is not called, so that one that hangs does not delay the others' notices."""
 _SHORTEST_SECRET: Final = 32
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -46,8 +47,12 @@ class WebhookGateway:
         self._others = others
         self._receivers = receivers
         self._outgoing = outgoing
-        self._clock = clock
-        self._resting: dict[str, float] = {}
+        self._breakers = {
+            receiver.url: Breaker(
+                REST_SECONDS, opened="webhook_does_not_answer", closed="webhook_answers_again", clock=clock
+            )
+            for receiver in receivers.values()
+        }
 
     @property
     def repeatable(self) -> bool:
@@ -58,7 +63,8 @@ class WebhookGateway:
         receiver = self._receivers.get(notice.to_org or "")
         if receiver is None:
             return
-        if self._clock() < self._resting.get(receiver.url, 0.0):
+        breaker = self._breakers[receiver.url]
+        if not breaker.allows():
             raise UndeliveredError("the receiver failed a moment ago")
         body = canonical(_told(notice))
         headers = {
@@ -67,10 +73,10 @@ class WebhookGateway:
         try:
             await self._outgoing.post(receiver.url, body, headers)
         except OutgoingError as error:
-            self._resting[receiver.url] = self._clock() + REST
+            breaker.trip(error)
             # Whether or not it arrived, it may come again: the receiver knows it by its id.
             raise UndeliveredError(f"webhook: {error}") from None
-        self._resting.pop(receiver.url, None)
+        breaker.close()
 
 
 def _told(notice: Entry) -> dict[str, Any]:

@@ -1,34 +1,34 @@
-"""One issue as three witnesses tell it: Temporal's history, the archive, and SQL, event by event."""
+"""Compares the three sources of an issue event by event: Temporal's history, the archive, and SQL."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from audit.case import Case, Finding
+from audit.case import ArchivedCase, Finding
 from audit.refold import Refolded
 from audit.verify import check_rows
 from domain.events import dump_event, event_digest
 
 
 @dataclass(frozen=True)
-class Line:
-    """Event `seq`: witness -> kind and digest of what it tells, None where it tells nothing."""
+class ComparedEvent:
+    """Event number `seq`: source -> the kind and digest of its event, None if the source lacks it."""
 
     seq: int
-    told: Mapping[str, tuple[str, str] | None]
+    sources: Mapping[str, tuple[str, str] | None]
 
     @property
     def same(self) -> bool:
-        return len(set(self.told.values())) == 1
+        return len(set(self.sources.values())) == 1
 
 
 @dataclass(frozen=True)
 class Diff:
-    """Each event as every witness tells it, and what else in SQL is not what the history leads to."""
+    """Each event by every source (`witnesses`), and what else in SQL does not follow from the history (`rows`)."""
 
     issue: str
-    lines: tuple[Line, ...]
+    lines: tuple[ComparedEvent, ...]
     witnesses: tuple[str, ...]
     rows: tuple[Finding, ...]
 
@@ -42,8 +42,8 @@ class Diff:
         return {**head, "events": lines, "rows": [str(each) for each in self.rows]}
 
 
-def compare(case: Case, temporal: Refolded | None, archive: Refolded | None) -> Diff:
-    """The case's rows beside what was folded from Temporal's history and from the archive, those that there are."""
+def compare(case: ArchivedCase, temporal: Refolded | None, archive: Refolded | None) -> Diff:
+    """Compares the case's rows with the folds of Temporal's history and of the archive; a fold may be missing."""
     witnesses: dict[str, Sequence[tuple[str, str]]] = {}
     for name, folded in (("temporal", temporal), ("archive", archive)):
         if folded is not None:
@@ -51,8 +51,8 @@ def compare(case: Case, temporal: Refolded | None, archive: Refolded | None) -> 
             witnesses[name] = [(each["kind"], event_digest(each)) for each in plain]
     if case.rows is not None:
         witnesses["sql"] = [(str(each.get("kind")), event_digest(each)) for each in case.rows.events]
-    told = zip_longest(*witnesses.values())
-    lines = tuple(Line(seq, dict(zip(witnesses, each, strict=True))) for seq, each in enumerate(told, 1))
+    sources = zip_longest(*witnesses.values())
+    lines = tuple(ComparedEvent(seq, dict(zip(witnesses, each, strict=True))) for seq, each in enumerate(sources, 1))
     truth = archive or temporal
     if truth is None or case.rows is None:
         return Diff(case.issue, lines, tuple(witnesses), ())
@@ -63,5 +63,5 @@ def compare(case: Case, temporal: Refolded | None, archive: Refolded | None) -> 
     )
 
 
-def _shown(line: Line) -> dict[str, str | None]:
-    return {name: None if told is None else f"{told[0]} {told[1]}" for name, told in line.told.items()}
+def _shown(line: ComparedEvent) -> dict[str, str | None]:
+    return {name: None if event is None else " ".join(event) for name, event in line.sources.items()}

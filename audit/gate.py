@@ -1,89 +1,86 @@
-"""The gate before a release: strict replay, with the code that is to be released, of what older code has recorded.
+"""The release gate: strict replay, with the code that is to be released, of what older code has recorded.
 
-``python -m audit.gate [ARCHIVE]``: the golden histories of every era, and a production archive where one is given, as a
-folder or by URL: all by itself, no database is asked. Exit code 0: everything holds; 1: not; 2: it could not be looked at.
+``python -m audit.gate [ARCHIVE]`` replays the golden histories, and a production archive if one is given,
+as a folder or by URL. It needs no database. Exit code 0: everything holds; 1: not; 2: something could not be read.
 """
 
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from temporalio.api.enums.v1 import EventType
 
-from audit.archive import Archive, ArchiveError, Shelf, parse_history
-from audit.case import Case, Finding, Leaf, Verdict
+from audit.archive import Archive, ArchiveError, IssueFiles, parse_history
+from audit.case import ArchivedCase, Finding, Leaf, Verdict
 from audit.refold import read_start
-from audit.run import CHUNK, Report, lines, spread
-from audit.verify import ENDLESS, verify
+from audit.verify import ENDLESS, sealed_runs, verify
+from audit.verify_all import CHUNK, AuditReport, lines, map_in_processes
 from domain.wire import truncate
 
-GOLDEN: Final = Path(__file__).resolve().parents[1] / "tests" / "workflows"
-ERA: Final = "era"
-"""A file in each folder of golden histories: the version of Jiesu that recorded them."""
+GOLDEN: Final = Path(__file__).resolve().parents[1] / "tests" / "workflows" / "histories"
 _CONTINUED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
 _HOLDS: Final = 0
 _FAILED: Final = 1
 _UNREAD: Final = 2
 _WHAT_TO_DO: Final = """\
 Do not release this code: issues that are open, or archived, would come out differently with it.
-A changed rule gets the next number in domain.advance.RULES, a changed order of commands a workflow.patched:
+A changed rule gets the next number in domain.rules.VERSIONS, a changed order of commands a workflow.patched:
 see "Changing what open issues replay" in CONTRIBUTING.md.
 """
 
 
 class GateError(Exception):
-    """There is nothing to look at; the message says where."""
+    """There is nothing to verify; the message names the place."""
 
 
 @dataclass(frozen=True)
-class Tried:
-    """The verdict on an issue; one that `goes_on` in a run that is not archived yet held as far as it is."""
+class GateResult:
+    """The verdict on an issue; `goes_on` if it continues in a run that is not archived yet."""
 
     verdict: Verdict
     goes_on: bool = False
 
 
-def eras(folder: Path = GOLDEN) -> dict[str, Path]:
-    """Version of Jiesu -> the folder of golden histories that it recorded. GateError if there is none."""
-    found = {mark.read_text("utf-8").strip(): mark.parent for mark in sorted(folder.glob(f"*/{ERA}"))}
-    if not found:
-        raise GateError(f"there are no golden histories in {folder}")
-    return found
+def golden(folder: Path = GOLDEN) -> list[ArchivedCase]:
+    """The golden issues in a folder: the file ``NAME.RUN.pb`` is a run of issue ``golden-NAME``.
 
-
-def golden(folder: Path) -> list[Case]:
-    """The golden issues in a folder, by the names of their files: ``NAME.RUN.pb`` is a run of issue ``golden-NAME``."""
+    Raises GateError if there is none.
+    """
     runs: dict[str, list[tuple[int, Path]]] = {}
     for file in sorted(folder.glob("*.pb")):
         name, _, number = file.stem.rpartition(".")
         runs.setdefault(name, []).append((int(number), file))
-    return [Case(f"golden-{name}", tuple(file.read_bytes() for _, file in sorted(runs[name]))) for name in runs]
+    if not runs:
+        raise GateError(f"there are no golden histories in {folder}")
+    return [ArchivedCase(f"golden-{name}", tuple(file.read_bytes() for _, file in sorted(runs[name]))) for name in runs]
 
 
-async def verify_golden(version: str, folder: Path) -> Report:
-    """Strict replay of one era."""
-    report = _report(f"golden histories of {version}")
+async def verify_golden(folder: Path = GOLDEN) -> AuditReport:
+    """Strict replay of the golden histories. GateError if there is none."""
+    report = _report("golden histories")
     for verdict in await verify(golden(folder)):
         report.take(verdict)
     return report
 
 
-async def verify_archive(url: str, *, but_known: bool = False, workers: int | None = None) -> tuple[Report, int]:
-    """Strict replay of every issue in the archive, and how many of them are open.
+async def verify_archive(url: str, *, but_known: bool = False, workers: int | None = None) -> tuple[AuditReport, int]:
+    """Strict replay of every issue in the archive; the report, and how many issues are open.
 
-    With `but_known`, what was on record as not holding when an issue was sealed does not count. GateError if there is
-    no issue, ArchiveError if the archive cannot be listed.
+    With `but_known`, findings that the sealed record names do not count. Raises GateError if there is no issue,
+    ArchiveError if the archive cannot be listed.
     """
     report, still_open = _report(f"archive {url}"), 0
-    async for tried in spread(partial(_in_process, url, but_known), _chunks(Archive(url).shelves()), workers):
+    async for tried in map_in_processes(
+        partial(_in_process, url, but_known), Archive(url).issues_in_chunks(CHUNK), workers
+    ):
         for each in tried:
             report.take(each.verdict)
             still_open += each.goes_on
@@ -95,57 +92,50 @@ async def verify_archive(url: str, *, but_known: bool = False, workers: int | No
     return report, still_open
 
 
-async def _chunks(shelves: AsyncIterator[Shelf]) -> AsyncIterator[Sequence[Shelf]]:
-    chunk: list[Shelf] = []
-    async for shelf in shelves:
-        chunk.append(shelf)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _in_process(url: str, but_known: bool, shelves: Sequence[Shelf]) -> list[Tried]:
+def _in_process(url: str, but_known: bool, shelves: Sequence[IssueFiles]) -> list[GateResult]:
     return asyncio.run(_tried(url, but_known, shelves))
 
 
-async def _tried(url: str, but_known: bool, shelves: Sequence[Shelf]) -> list[Tried]:
+async def _tried(url: str, but_known: bool, shelves: Sequence[IssueFiles]) -> list[GateResult]:
     archive = Archive(url)
     cases = [await case_of(archive, shelf) for shelf in shelves]
     verdicts = await verify(cases)
     return [_judged(case, verdict, but_known=but_known) for case, verdict in zip(cases, verdicts, strict=True)]
 
 
-def _judged(case: Case, verdict: Verdict, *, but_known: bool) -> Tried:
-    """What can be asked of an archive alone: an issue that goes on elsewhere has no end here, a closed one has a seal."""
+def _judged(case: ArchivedCase, verdict: Verdict, *, but_known: bool) -> GateResult:
+    """Adapts a verdict to an archive without a database: an open issue has no end, and a closed one must
+    have a seal.
+    """
     findings = verdict.findings
     if case.leaf is None and _goes_on(case):
-        return Tried(replace(verdict, findings=tuple(each for each in findings if each.what != ENDLESS)), goes_on=True)
+        return GateResult(
+            replace(verdict, findings=tuple(each for each in findings if each.what != ENDLESS)), goes_on=True
+        )
     if case.kept is None:
         what = "it is closed, but has no seal: was it copied while it was being archived?"
         findings = (*findings, Finding("seal", case.issue, "archive", what))
     if but_known and case.leaf is not None and case.leaf.record is not None:
         known = {"commands: record", *case.leaf.record["replay"]["findings"]}
         findings = tuple(each for each in findings if f"{each.step}: {each.where}" not in known)
-    return Tried(replace(verdict, findings=findings))
+    return GateResult(replace(verdict, findings=findings))
 
 
-def _goes_on(case: Case) -> bool:
+def _goes_on(case: ArchivedCase) -> bool:
     try:
         return parse_history("", case.runs[-1])[-1].event_type == _CONTINUED
     except (ArchiveError, IndexError):
         return False
 
 
-async def case_of(archive: Archive, shelf: Shelf) -> Case:
-    """All that the archive itself says of an issue, whether or not it fits together."""
+async def case_of(archive: Archive, shelf: IssueFiles) -> ArchivedCase:
+    """Everything that the archive holds of an issue, consistent or not."""
     unread: list[str] = []
     kept, leaf = None, None
     if shelf.seal is not None:
         try:
             kept = await archive.seal_at(shelf.seal)
-            leaf = _leaf(kept)
+            leaf = Leaf.of_seal(kept or {})
         except (ArchiveError, LookupError, TypeError, ValueError) as error:
             unread.append(_reason(shelf.seal, error))
     runs: list[bytes] = []
@@ -154,20 +144,16 @@ async def case_of(archive: Archive, shelf: Shelf) -> Case:
             runs.append(await archive.get_run(key))
         except ArchiveError as error:
             unread.append(str(error))
-    return Case(_issue(shelf, leaf, runs), tuple(runs), leaf, None, kept, tuple(unread))
+    return ArchivedCase(_issue(shelf, leaf, runs), tuple(runs), leaf, None, kept, tuple(unread))
 
 
-def _leaf(kept: Any) -> Leaf:
-    return Leaf(kept["position"], bytes.fromhex(kept["leaf"]), bytes.fromhex(kept["salt"]), kept["record"])
+def _chain(shelf: IssueFiles, leaf: Leaf | None, unread: list[str]) -> Iterable[str]:
+    """The keys of the chain's runs: those that were sealed, or else those with a number, in order.
 
-
-def _chain(shelf: Shelf, leaf: Leaf | None, unread: list[str]) -> Iterable[str]:
-    """The keys of the runs that lead to the end: those that were sealed, else those with a number, the first first.
-
-    What a reset cut off lies beside them, under a number below 0 or under one that another run has as well.
+    Runs that a reset cut off have a number below 0, or one that another run has as well.
     """
     keys = {run: key for (_, run), key in shelf.runs.items()}
-    sealed = _sealed(leaf)
+    sealed = [run for run, _ in sealed_runs(None if leaf is None else leaf.record)]
     if sealed:
         unread += [f"run {run} is missing" for run in sealed if run not in keys]
         return [keys[run] for run in sealed if run in keys]
@@ -177,15 +163,8 @@ def _chain(shelf: Shelf, leaf: Leaf | None, unread: list[str]) -> Iterable[str]:
     return [key for (n, _), key in shelf.runs.items() if n >= 0]
 
 
-def _sealed(leaf: Leaf | None) -> list[str]:
-    try:
-        return [run["run"] for run in leaf.record["runs"]] if leaf is not None and leaf.record is not None else []
-    except (LookupError, TypeError):
-        return []  # `verify` says that this is no record
-
-
-def _issue(shelf: Shelf, leaf: Leaf | None, runs: Sequence[bytes]) -> str:
-    """The id: where the shelf bears a digest instead, by the record or by the start of the first run."""
+def _issue(shelf: IssueFiles, leaf: Leaf | None, runs: Sequence[bytes]) -> str:
+    """The issue's id, from the record or the start of the first run, since the folder's name may be a digest."""
     if leaf is not None and leaf.record is not None and "issue" in leaf.record:
         return str(leaf.record["issue"])
     try:
@@ -198,15 +177,13 @@ def _reason(key: str, error: Exception) -> str:
     return str(error) if isinstance(error, ArchiveError) else f"{key} is no seal: {type(error).__name__}: {error}"
 
 
-def _report(asked: str) -> Report:
-    return Report(asked, truncate(datetime.now(UTC)))
+def _report(asked: str) -> AuditReport:
+    return AuditReport(asked, truncate(datetime.now(UTC)))
 
 
 async def run(archive: str | None, folder: Path, *, but_known: bool, workers: int | None) -> bool:
-    """Looks at everything and says what came of it; whether it holds."""
-    holds = True
-    for version, histories in eras(folder).items():
-        holds &= _say(await verify_golden(version, histories))
+    """Verifies everything and prints the results; whether it holds."""
+    holds = _say(await verify_golden(folder))
     if archive is not None:
         report, still_open = await verify_archive(_url(archive), but_known=but_known, workers=workers)
         if still_open:
@@ -216,7 +193,7 @@ async def run(archive: str | None, folder: Path, *, but_known: bool, workers: in
 
 
 def _url(archive: str) -> str:
-    """Of a folder or as it is. GateError for a folder that is not there, which would be made."""
+    """The archive's URL. Raises GateError if its folder does not exist, which would be created otherwise."""
     if "://" in archive and not archive.startswith("file:"):
         return archive
     folder = Path(url2pathname(urlsplit(archive).path) if archive.startswith("file:") else archive).resolve()
@@ -225,7 +202,7 @@ def _url(archive: str) -> str:
     return folder.as_uri()
 
 
-def _say(report: Report) -> bool:
+def _say(report: AuditReport) -> bool:
     for line in lines(report):
         _print(line)
     return report.holds
@@ -241,9 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "archive", nargs="?", help="a copied folder, or s3://bucket/prefix; without it golden histories alone"
     )
-    parser.add_argument(
-        "--golden", type=Path, default=GOLDEN, metavar="FOLDER", help="where the eras of golden histories lie"
-    )
+    parser.add_argument("--golden", type=Path, default=GOLDEN, metavar="FOLDER", help="where the golden histories lie")
     parser.add_argument("--workers", type=int, help="processes; by default one for each core")
     parser.add_argument("--but-known", action="store_true", help="what was sealed as not holding does not count")
     given = parser.parse_args(arguments)

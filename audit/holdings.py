@@ -1,18 +1,21 @@
-"""Everything that an installation holds of its issues, read for the auditor: the log, the archive and the rows."""
+"""Reads everything that an installation holds of its issues for the auditor: the log, the archive and the rows."""
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
-from audit.archive import Archive, ArchiveError
-from audit.case import Case, Leaf, Rows
-from audit.merkle import HASH_BYTES
+from audit.archive import Archive, ArchiveError, parse_history
+from audit.case import ArchivedCase, Leaf, Rows
+from audit.log import bare_leaves, digest_in, leaf_from
+from audit.refold import Refolded, refold
 from db.engine import Database
 from db.tables import ArchiveRow, ErasureRow, EventRow, IssueRow, ReceiptRow, SealRow
+from domain.issue import Receipt
+from domain.wire import dump
 
 T = TypeVar("T")
 _CHUNK: Final = 500
@@ -23,19 +26,19 @@ class UnknownError(LookupError):
 
 
 class Holdings:
-    """What is held in a database and in an archive; with ``rows=False`` the read model is left out."""
+    """What a database and an archive hold; with ``rows=False`` without the read model."""
 
     def __init__(self, database: Database, archive: Archive, *, rows: bool = True) -> None:
         self.database: Final = database
         self.archive: Final = archive
         self._rows = rows
 
-    async def cases(self, issues: Sequence[str]) -> list[Case]:
-        """A case for each id, in order. Raises UnknownError for one of which nothing is held."""
+    async def cases(self, issues: Sequence[str]) -> list[ArchivedCase]:
+        """The cases of the issues, in order. Raises UnknownError as `case`."""
         return [await self.case(issue) for issue in issues]
 
-    async def case(self, issue: str) -> Case:
-        """Everything that is held of the issue, whether or not it fits together."""
+    async def case(self, issue: str) -> ArchivedCase:
+        """Everything that is held of the issue, consistent or not. Raises UnknownError if nothing is."""
         unread: list[str] = []
         async with self.database.read() as session:
             leaf = await _read("the leaf", self._leaf(session, issue), unread)
@@ -51,7 +54,7 @@ class Holdings:
             kept = await self.archive.get_seal(issue)
         except ArchiveError as error:
             unread.append(str(error))
-        return Case(issue, tuple(histories), leaf, rows, kept, tuple(unread), erased is not None)
+        return ArchivedCase(issue, tuple(histories), leaf, rows, kept, tuple(unread), erased is not None)
 
     async def _histories(self, runs: Sequence[ArchiveRow], unread: list[str]) -> list[bytes]:
         histories: list[bytes] = []
@@ -68,7 +71,7 @@ class Holdings:
         return histories
 
     async def sealed(self, since: datetime | None = None) -> AsyncIterator[tuple[int, str]]:
-        """``(position, issue)`` of every leaf in order, or of those that were sealed since; some at a time."""
+        """``(position, issue)`` of every leaf in order, or of those sealed since a time; read in chunks."""
         last = -1
         while True:
             query: Select[int, str] = (
@@ -85,16 +88,13 @@ class Holdings:
                 return
 
     async def leaves(self, most: int | None = None) -> list[Leaf]:
-        """Every leaf in order of position, or so many of them, without salt and record: what a tree is made of."""
+        """All leaves, or the first `most`, in order of position, without salt and record: what a tree is built from."""
         async with self.database.read() as session:
-            rows = await session.execute(select(SealRow.position, SealRow.leaf).order_by(SealRow.position).limit(most))
-            return [Leaf(position, digest_in(leaf), None, None) for position, leaf in rows]
+            return await session.run_sync(bare_leaves, most)
 
     async def _leaf(self, session: AsyncSession, issue: str) -> Leaf | None:
         row = await session.scalar(select(SealRow).where(SealRow.issue == issue))
-        if row is None:
-            return None
-        return Leaf(row.position, digest_in(row.leaf), None if row.salt is None else digest_in(row.salt), row.record)
+        return None if row is None else leaf_from(row, digest_in)
 
     async def _rows_of(self, session: AsyncSession, issue: str) -> Rows:
         row = await session.scalar(select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state)))
@@ -103,7 +103,9 @@ class Holdings:
         columns = {column.name: getattr(row, column.name) for column in IssueRow.__table__.columns}
         events = (await session.scalars(select(EventRow).where(EventRow.issue == issue).order_by(EventRow.seq))).all()
         held = await session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
-        receipts = {each.command_id: _plain(each) for each in held}
+        receipts = {
+            each.command_id: dump(Receipt(each.digest, each.outcome, each.seq, each.code, each.reason)) for each in held
+        }
         return Rows(
             columns,
             [each.body for each in events],
@@ -113,7 +115,7 @@ class Holdings:
 
 
 async def _read(what: str, work: Awaitable[T], unread: list[str]) -> T | None:
-    """What the database holds; of values that are none of their kind, since somebody wrote them there, it is noted."""
+    """What was read from SQL, or None and a reason in `unread` if a column holds a value of another kind."""
     try:
         return await work
     except ValueError as error:
@@ -121,27 +123,11 @@ async def _read(what: str, work: Awaitable[T], unread: list[str]) -> T | None:
         return None
 
 
-def leaf_from(row: SealRow) -> Leaf:
-    """The leaf that a row holds. ValueError if it is no hexadecimal text."""
-    salt = bytes.fromhex(row.salt) if row.salt is not None else None
-    return Leaf(row.position, bytes.fromhex(row.leaf), salt, row.record)
-
-
-def digest_in(text: str) -> bytes:
-    """The bytes of a hexadecimal text; what somebody wrote in place of one becomes zeros, which fit nothing."""
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    return found if len(found) == HASH_BYTES else bytes(HASH_BYTES)
-
-
 def _runs(issue: str) -> Select[ArchiveRow]:
-    """Those that lead to the end; what a reset cut off bears a number below 0."""
+    """The runs of the chain; runs that a reset cut off have a number below 0."""
     return select(ArchiveRow).where(ArchiveRow.issue == issue, ArchiveRow.n >= 0).order_by(ArchiveRow.n)
 
 
-def _plain(receipt: ReceiptRow) -> dict[str, Any]:
-    """As `domain.wire.dump` gives a receipt: fields that hold their default are left out."""
-    plain: dict[str, Any] = {"digest": receipt.digest, "outcome": receipt.outcome, "seq": receipt.seq}
-    return plain | {name: value for name in ("code", "reason") if (value := getattr(receipt, name))}
+def fold_case(case: ArchivedCase) -> Refolded:
+    """The issue folded from its archived histories. Raises ArchiveError, RefoldError."""
+    return refold(case.issue, [parse_history(f"run {n}", run) for n, run in enumerate(case.runs)])

@@ -1,4 +1,8 @@
-"""The one checker of what must always hold: every fault test, benchmark and audit asks it."""
+"""The one checker of the system's invariants, which every fault test, benchmark and audit calls.
+
+It takes nothing from SQL as given: what SQL must hold is folded from Temporal's histories (`audit.refold`), which are
+themselves replayed strictly with the workflow's code (`audit.replay`).
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,27 +15,27 @@ from sqlalchemy.orm import undefer
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from audit.history import Derived, HistoryError, derive, issues_of, runs_of
+from audit.refold import Refolded, RefoldError
+from audit.replay import replay, why_unreplayable
+from audit.runs import LostRunError, WorkflowRun, fold_runs, issues_of, runs_of
 from db import queries
 from db.engine import Database
 from db.tables import AlarmRow, EventRow, IssueRow, NoticeRow, OutboxRow
 from domain.clocks import next_deadline, wake_after
 from domain.events import Escalated, Event, event_digest, load_event
-from domain.evolve import evolve
 from domain.issue import Issue, dump_issue
-from domain.policy import Policy
-from domain.wire import load
-from domain.worktime import YearCalendar
+from domain.rules import evolve
+from security.namespace import NamespaceError
 from workflows.contract import PREFIX
 
 QUERY_TIMEOUT: Final = timedelta(seconds=10)
 STOOD_STILL: Final = ("workflow-fails", "deadline-overlooked")
-"""Kinds of alarms that tell of what may be over by now."""
+"""Kinds of alarms about workflows that were stuck, and may have recovered."""
 
 
 @dataclass(frozen=True)
 class Acknowledged:
-    """A command that a caller was told is safe (any 2xx)."""
+    """A command that the API acknowledged to its caller with any 2xx."""
 
     issue: str
     command: str
@@ -39,7 +43,7 @@ class Acknowledged:
 
 @dataclass(frozen=True)
 class Violation:
-    """What does not hold, where."""
+    """An invariant that does not hold, and where."""
 
     invariant: str
     issue: str | None
@@ -50,7 +54,7 @@ class Violation:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredIssue:
     """What SQL holds of one issue."""
 
     version: int
@@ -67,11 +71,11 @@ async def check(
     bound: timedelta,
     workflow: bool = True,
 ) -> list[Violation]:
-    """Every violation of I1-I5, I8 and I9 that is found; empty when all hold.
+    """All violations of I1-I5, I8 and I9; empty if all hold.
 
-    `bound` is how late, beyond the grace, a climb may be recorded and a deadline may be open: that of the system
-    at rest, or the longest outage of a fault test. With `workflow` each issue's own snapshot is compared too,
-    which needs a worker.
+    `bound` is how late, beyond the grace, a climb may be recorded and a deadline may be open: that of the system at
+    rest, or the longest outage of a fault test. With `workflow` each issue's own snapshot is compared too, which needs
+    a worker.
     """
     expected: defaultdict[str, set[str]] = defaultdict(set)
     for each in acknowledged:
@@ -81,12 +85,14 @@ async def check(
     async for issue in issues_of(client):
         known.add(issue)
         try:
-            derived = await derive(issue, await runs_of(client, issue))
-        except HistoryError as error:
-            found.append(Violation("I9", issue, f"the history does not replay: {error}"))
+            runs = await runs_of(client, issue)
+            folded = fold_runs(issue, runs)
+        except (LostRunError, NamespaceError, RefoldError) as error:
+            found.append(Violation("I9", issue, f"the history cannot be folded: {error}"))
             continue
-        found += check_events(issue, [load_event(event) for event in derived.events], expected[issue], bound)
-        found += await _check_stored(database, derived)
+        found += await _check_replay(issue, runs)
+        found += check_events(issue, [] if folded is None else folded.events, expected[issue], bound)
+        found += await _check_stored(database, issue, folded)
         if workflow:
             found += await _check_snapshot(client, database, issue, now, bound)
     found += [Violation("I1", issue, "acknowledged, and unknown to Temporal") for issue in expected.keys() - known]
@@ -104,7 +110,7 @@ def check_events(issue: str, events: Sequence[Event], acknowledged: set[str], bo
     for before, event in zip((None, *events), events, strict=False):
         if event.command and (before is None or before.command is None or before.command.id != event.command.id):
             blocks.append(event.command.id)
-    # Twice in a row it is one block, with each of its events twice.
+    # A command that took effect twice in a row gives one block with each event twice.
     kinds = Counter((event.command.id, event.kind) for event in events if event.command)
     twice = {name for name, n in Counter(blocks).items() if n > 1} | {name for (name, _), n in kinds.items() if n > 1}
     found += [Violation("I2", issue, f"command {name} in effect more than once") for name in sorted(twice)]
@@ -123,23 +129,36 @@ def check_events(issue: str, events: Sequence[Event], acknowledged: set[str], bo
     return found
 
 
-async def _stored(database: Database, issue: str) -> Stored | None:
+async def _stored(database: Database, issue: str) -> StoredIssue | None:
     async with database.read() as session:
         row = await session.scalar(select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state)))
         if row is None:
             return None
         bodies = await session.scalars(select(EventRow.body).where(EventRow.issue == issue).order_by(EventRow.seq))
-        return Stored(row.version, row.state, list(bodies))
+        return StoredIssue(row.version, row.state, list(bodies))
 
 
-async def _check_stored(database: Database, derived: Derived) -> list[Violation]:
-    """I3 and I4: what SQL holds is what the history leads to, and its state is the fold of its events."""
-    issue = derived.issue
+async def _check_replay(issue: str, runs: Sequence[WorkflowRun]) -> list[Violation]:
+    """I9: the workflow's code of today gives the commands that the history holds."""
+    found = [
+        Violation("I9", issue, f"run {n} cannot be replayed: {reason}")
+        for n, run in enumerate(runs)
+        if (reason := why_unreplayable(run.events)) is not None
+    ]
+    if not found:
+        async for replayed in replay((issue, n, run.events) for n, run in enumerate(runs)):
+            found += [Violation("I9", issue, f"the history does not replay: {each}") for each in replayed.findings]
+    return found
+
+
+async def _check_stored(database: Database, issue: str, folded: Refolded | None) -> list[Violation]:
+    """I3 and I4: SQL holds the events that the history leads to, and a state that is the fold of its events."""
     stored = await _stored(database, issue)
+    expected = [] if folded is None else folded.written
     if stored is None:
-        return [Violation("I4", issue, "unknown to SQL")] if derived.events else []
+        return [Violation("I4", issue, "unknown to SQL")] if expected else []
     found: list[Violation] = []
-    ours, theirs = ([event_digest(event) for event in events] for events in (derived.events, stored.events))
+    ours, theirs = [each.digest for each in expected], [event_digest(event) for event in stored.events]
     shared = min(len(ours), len(theirs))
     if ours[:shared] != theirs[:shared]:
         first = next(n for n in range(shared) if ours[n] != theirs[n])
@@ -148,26 +167,19 @@ async def _check_stored(database: Database, derived: Derived) -> list[Violation]
         found.append(Violation("I4", issue, f"SQL holds {len(theirs)} of {len(ours)} events"))
     if stored.version != len(theirs):
         found.append(Violation("I3", issue, f"the row is at version {stored.version}, with {len(theirs)} events"))
-    folded = _fold(derived, stored.events)
-    if folded is not None and dump_issue(folded) != stored.state:
-        found.append(Violation("I4", issue, "the state in SQL is not the fold of its events"))
+    if folded is not None:
+        state = Issue.new(issue, folded.policy, folded.calendars, folded.rules_version)
+        for event in stored.events:
+            state = evolve(state, load_event(event))
+        if dump_issue(state) != stored.state:
+            found.append(Violation("I4", issue, "the state in SQL is not the fold of its events"))
     return found
-
-
-def _fold(derived: Derived, events: Iterable[Mapping[str, Any]]) -> Issue | None:
-    if derived.policy is None or derived.calendars is None:
-        return None
-    calendars = [load(YearCalendar, each) for each in derived.calendars]
-    state = Issue.new(derived.issue, load(Policy, derived.policy), calendars)
-    for event in events:
-        state = evolve(state, load_event(event))
-    return state
 
 
 async def _check_snapshot(
     client: Client, database: Database, issue: str, now: datetime, bound: timedelta
 ) -> list[Violation]:
-    """I4 and I9: the workflow answers, agrees with SQL, and no deadline of it is long past."""
+    """I4 and I9: the workflow answers, agrees with SQL, and none of its deadlines is long past."""
     try:
         handle = client.get_workflow_handle(PREFIX + issue)
         snapshot = await handle.query("snapshot", rpc_timeout=QUERY_TIMEOUT)
@@ -189,7 +201,7 @@ async def _check_snapshot(
 
 
 async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> list[Violation]:
-    """I8: each notice at most once, its failure on record; and none lies about for long."""
+    """I8: each notice is delivered at most once, its failure is on record, and no entry waits for long."""
     async with database.read() as session:
         entries = (await session.scalars(select(OutboxRow))).all()
         delivered = Counter((await session.scalars(select(NoticeRow.id))).all())
@@ -202,10 +214,10 @@ async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> 
             found.append(Violation("I8", entry.issue, f"{name} still {entry.status}"))
         if entry.kind == "notice" and entry.status == "sent" and delivered.get(entry.id, 0) != 1:
             found.append(Violation("I8", entry.issue, f"{name} sent, and delivered {delivered.get(entry.id, 0)} times"))
-    told = Counter((each.issue, each.seq, each.template, each.to_org, each.to_reporter) for each in entries
+    sent = Counter((each.issue, each.seq, each.template, each.to_org, each.to_reporter) for each in entries
                    if each.kind == "notice" and each.status == "sent")  # fmt: skip
     found += [
-        Violation("I8", key[0], f"notice {key[2]} of event {key[1]} sent {n} times") for key, n in told.items() if n > 1
+        Violation("I8", key[0], f"notice {key[2]} of event {key[1]} sent {n} times") for key, n in sent.items() if n > 1
     ]
     return found
 
@@ -213,7 +225,7 @@ async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> 
 async def _check_alarms(client: Client, database: Database) -> list[Violation]:
     """I9: no workflow reports problems, and no alarm waits to be seen.
 
-    Alarms about workflows that stood still are not counted: whether they still do has been looked at.
+    Alarms about stuck workflows are not counted: `_check_snapshot` shows whether they still are.
     """
     found: list[Violation] = []
     waiting = select(AlarmRow).where(AlarmRow.seen_at.is_(None), AlarmRow.kind.not_in(STOOD_STILL))

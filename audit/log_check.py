@@ -1,85 +1,46 @@
-"""Whether the log is the one whose heads were published: nothing taken away, put in, moved or written over."""
+"""Checks that the log is the one whose heads were published: no leaf was removed, inserted, moved or replaced."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from audit.case import Finding, Leaf
-from audit.keyring import FIRST, ROTATIONS, Rotation
+from audit.log_keys import TrustedKeys
 from audit.merkle import Tree
-from audit.notes import Head, NoteError, VerifierKey, parse, signed_by, split
+from audit.notes import NoteError, TreeHead, parse, signed_by, split
 
 
-class UnlikeError(RuntimeError):
-    """The log is not the one whose head was published; the message says how."""
+class LogMismatchError(RuntimeError):
+    """The log is not the one whose head was published; the message says how they differ."""
 
 
 UNPINNED: Final = "the key is the one beside the heads: whoever wrote them could have made it, so pin it from elsewhere"
 
 
 _NAME: Final = re.compile(r"(?P<size>\d{1,18})-\d{8}T\d{6}Z\.txt")
-"""What else people lay beside the heads is not ours."""
+"""Other files in the folder of heads are ignored."""
 
 
-@dataclass(frozen=True)
-class Trust:
-    """The first key of a log, which an auditor has from elsewhere, and the rotations that follow from it."""
-
-    first: VerifierKey
-    rotations: tuple[Rotation, ...] = ()
-
-    @classmethod
-    def of(cls, first: str, statements: Iterable[str] = ()) -> Self:
-        """From a vkey and the rotation statements in order. Raises NoteError."""
-        key = trusted = VerifierKey.parse(first)
-        rotations: list[Rotation] = []
-        for number, text in enumerate(statements, 1):
-            try:
-                rotation = Rotation.parse(text, trusted)
-            except NoteError as error:
-                raise NoteError(f"rotation {number}: {error}") from None
-            if rotations and rotation.at <= rotations[-1].at:
-                raise NoteError(f"rotation {number}: its time is not after that of the rotation before it")
-            rotations.append(rotation)
-            trusted = rotation.key
-        return cls(key, tuple(rotations))
-
-    @classmethod
-    def beside(cls, folder: Path, first: str | None = None) -> Self:
-        """By the files of an export folder; `first` is the pinned vkey. Raises NoteError, OSError."""
-        statements = [file.read_text("utf-8") for file in sorted((folder / ROTATIONS).glob("*.txt"))]
-        return cls.of(first or (folder / FIRST).read_text("utf-8"), statements)
-
-    def key_at(self, moment: datetime) -> VerifierKey:
-        """The key that signed at that time."""
-        key = self.first
-        for rotation in self.rotations:
-            if rotation.at <= moment:
-                key = rotation.key
-        return key
-
-
-def published(folder: Path) -> dict[str, str]:
-    """The notes in an export folder, by file name."""
+def published_heads(folder: Path) -> dict[str, str]:
+    """The notes in a folder of published heads, by file name."""
     files = sorted(file for file in folder.glob("*.txt") if _NAME.fullmatch(file.name))
     return {file.name: file.read_text("utf-8", "replace") for file in files}
 
 
-def largest(folder: Path) -> int:
-    """The largest log of which a head was published, by the names of the files; 0 if none was."""
+def largest_published(folder: Path) -> int:
+    """The size of the largest published head by the names of the files, 0 if there is none."""
     found = (_NAME.fullmatch(file.name) for file in folder.glob("*.txt"))
     return max((int(name["size"]) for name in found if name), default=0)
 
 
 def check_log(
-    leaves: Sequence[Leaf], stored: Sequence[str], outside: Mapping[str, str], trust: Trust | None
+    leaves: Sequence[Leaf], stored: Sequence[str], outside: Mapping[str, str], trust: TrustedKeys | None
 ) -> Iterator[Finding]:
-    """The leaves in order of position, and the notes that SQL holds, against the notes that lie outside, by name.
+    """Checks the leaves in order of position, and the notes in SQL (`stored`), against the published notes by name
+    (`outside`).
 
-    Without `trust` no head is believed.
+    Without `trust` no head can be verified, which is a finding for each.
     """
     yield from _positions(leaves)
     tree = Tree(leaf.leaf for leaf in leaves)
@@ -98,8 +59,8 @@ def check_log(
             yield Finding("head", None, f"head {_first_lines(note)}", "SQL holds a head that was never put outside")
 
 
-def check_head(name: str, note: str, tree: Tree, trust: Trust) -> Iterator[Finding]:
-    """One published head: its signature, and whether the log still begins with what it says."""
+def check_head(name: str, note: str, tree: Tree, trust: TrustedKeys) -> Iterator[Finding]:
+    """Checks one published head: its signature, and that the log still begins with the leaves that it covers."""
     where = f"head {name}"
     try:
         head, signatures = parse(note)
@@ -119,19 +80,23 @@ def check_head(name: str, note: str, tree: Tree, trust: Trust) -> Iterator[Findi
         )
 
 
-def tree_of(leaves: Sequence[Leaf], head: Head) -> Tree:
-    """The tree over the leaves that a head covers. Raises UnlikeError: no proof for that head could be made from them."""
+def tree_of(leaves: Sequence[Leaf], head: TreeHead) -> Tree:
+    """The tree over the leaves that a head covers. Raises LogMismatchError if their root is not that of the head."""
     if len(leaves) < head.size:
-        raise UnlikeError(f"the log has {len(leaves)} issues, and a head of {head.size} was published: verify it first")
+        raise LogMismatchError(
+            f"the log has {len(leaves)} issues, and a head of {head.size} was published: verify it first"
+        )
     tree = Tree(leaf.leaf for leaf in leaves[: head.size])
     if tree.root() != head.root:
-        raise UnlikeError(f"the log is not the one whose head of {head.size} issues was published: verify it first")
+        raise LogMismatchError(
+            f"the log is not the one whose head of {head.size} issues was published: verify it first"
+        )
     return tree
 
 
-def newest(notes: Iterable[str]) -> tuple[Head, str] | None:
-    """The head of the largest log, of several the latest, and its note; what is no head is passed over."""
-    heads: list[tuple[Head, str]] = []
+def newest_head(notes: Iterable[str]) -> tuple[TreeHead, str] | None:
+    """The head of the largest log, of several the latest, with its note. Skips notes that are no heads."""
+    heads: list[tuple[TreeHead, str]] = []
     for note in notes:
         try:
             heads.append((parse(note)[0], note))

@@ -1,4 +1,4 @@
-"""Refills the read model from the histories, and says everything in which it differed."""
+"""Refills the read model from the histories in Temporal, and reports every difference that it found."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,17 +9,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from temporalio.client import Client
 
-from audit.history import Derived, HistoryError, derive, issues_of, runs_of
+from audit.refold import RefoldError
+from audit.runs import LostRunError, fold_runs, issues_of, runs_of
+from audit.stored_batches import count_recorded
 from db import projector
 from db.engine import Database
 from db.tables import EventRow
 from domain.events import event_digest
+from domain.wire import dump
+from security.namespace import NamespaceError
 
 
 @dataclass
 class Rebuilt:
-    """How many issues there are, how many of them were left alone since their histories could not be read, and each
-    difference that was found, in words.
+    """The number of issues, of those left alone because their histories could not be read (`unread`), and each difference
+    in words.
     """
 
     issues: int = 0
@@ -27,50 +31,72 @@ class Rebuilt:
     differences: list[str] = field(default_factory=list[str])
 
 
-async def rebuild(client: Client, database: Database, now: datetime) -> Rebuilt:
-    """Derives every issue that Temporal still knows and stores what was missing or different.
+@dataclass(frozen=True)
+class RecordedIssue:
+    """What SQL must hold of an issue: the plain events that its history says were stored, and what was pinned at its start.
 
-    Notices of what is restored are not sent again. An issue whose history Temporal has forgotten is left as it is;
-    one whose history does not fit this code is reported and left as it is.
+    `pins` are the arguments `policy` and `calendars` of `projector.record`. Once the last run
+    `has_ended` these are all events there will be.
+    """
+
+    issue: str
+    events: Sequence[dict[str, Any]]
+    pins: Mapping[str, Any]
+    has_ended: bool
+
+
+async def rebuild(client: Client, database: Database, now: datetime) -> Rebuilt:
+    """Folds every issue that Temporal still knows, and stores what was missing or different.
+
+    Notices of what is restored are not sent again. An issue whose history cannot be read or folded is reported and left
+    as it is; so is, without a report, one that Temporal has forgotten.
     """
     report = Rebuilt()
     async for issue in issues_of(client):
         report.issues += 1
         try:
-            derived = await derive(issue, await runs_of(client, issue))
-        except HistoryError as error:
+            recorded = await read_recorded(client, issue)
+        except (LostRunError, NamespaceError, RefoldError) as error:
             report.unread += 1
-            report.differences.append(str(error))
+            report.differences.append(f"issue {issue}: {error}")
             continue
         async with database.write() as session:
-            report.differences += await session.run_sync(_restore, derived, now)
+            report.differences += await session.run_sync(_restore, recorded, now)
     return report
 
 
-def _restore(session: Session, derived: Derived, now: datetime) -> list[str]:
-    """Stores what the record lacks, and takes away what never was.
+async def read_recorded(client: Client, issue: str) -> RecordedIssue:
+    """Reads and folds the issue's history. Raises LostRunError, NamespaceError, RefoldError."""
+    runs = await runs_of(client, issue)
+    folded = fold_runs(issue, runs)
+    if folded is None:
+        return RecordedIssue(issue, [], {}, has_ended=True)
+    has_ended = runs[-1].has_ended and not runs[-1].is_continued
+    events = [each.plain for each in folded.written]
+    if not has_ended:  # the others are on their way: their workflow stores them, and sends the notices
+        events = events[: count_recorded(folded, [run.events for run in runs])]
+    pins = {"policy": dump(folded.policy), "calendars": dump(folded.calendars)}
+    return RecordedIssue(issue, events, pins, has_ended)
 
-    Events that are on their way are left to their workflow, which also tells people.
-    """
-    issue, events = derived.issue, derived.events if derived.ended else derived.events[: derived.recorded]
-    projector.lock(session, issue)  # before looking: its workflow may go on recording
+
+def _restore(session: Session, recorded: RecordedIssue, now: datetime) -> list[str]:
+    """Stores the events that SQL lacks, and deletes those that the history does not have."""
+    issue, events = recorded.issue, recorded.events
+    projector.lock(session, issue)  # before reading: its workflow may go on recording
     rows = session.execute(select(EventRow.seq, EventRow.body).where(EventRow.issue == issue))
     stored = {seq: event_digest(body) for seq, body in rows}
     found = _compare(issue, events, stored)
     beyond = sorted(seq for seq in stored if seq > len(events))
-    if derived.ended:
+    if recorded.has_ended:
         found += [f"issue {issue}: event {seq} never was" for seq in beyond]
     elif found and beyond:
-        # The history was read a moment before: to rewrite now could undo what was recorded since.
+        # The history was read a moment ago: to rewrite now could undo what was recorded since.
         return [*found, f"issue {issue}: it is being recorded at this moment and was left alone, run it again"]
     if not events:
         return found
     if found:
-        projector.record(
-            session, issue, events, now=now, policy=derived.policy, calendars=derived.calendars,
-            rules_version=derived.rules_version, restoring=True,
-        )  # fmt: skip
-    # By now the events are right; what was worked out from them may not be.
+        projector.record(session, issue, events, now=now, restoring=True, **recorded.pins)
+    # The events are right; the row and the receipts computed from them may not be.
     elif projector.rebuild(session, issue):
         found.append(f"issue {issue}: its row or receipts were not what its events lead to")
     return found

@@ -1,6 +1,6 @@
-"""What a history says happened, folded again from its signals alone: without Temporal's SDK, and so for ever.
+"""Folds an issue again from the signals in its histories, without Temporal's SDK, so that it works for ever.
 
-The shell of the workflow may change; what it folds cannot: the report, then at each completed workflow task the
+The workflow's code may change, but what it folds may not: first the report, then at each completed workflow task the
 signals that had arrived, at the server's time of that task.
 """
 
@@ -19,10 +19,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionSignaledEventAttributes
 from temporalio.converter import PayloadConverter
 
-from domain.advance import RULES, advance
+from audit.timeline import states
+from domain.advance import advance
 from domain.commands import Command, Report
 from domain.events import Event, dump_event
-from domain.evolve import evolve
 from domain.issue import Issue, dump_issue
 from domain.pins import read_calendars, read_policy
 from domain.policy import Policy
@@ -58,7 +58,7 @@ _COMMANDS: Final = frozenset(
         EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
     }
 )
-"""Events by which a history keeps what a workflow commanded."""
+"""The history events by which a history keeps what a workflow commanded."""
 
 
 class RefoldError(ValueError):
@@ -66,8 +66,8 @@ class RefoldError(ValueError):
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A command as it was taken from the history: from event `event_id` of run `run`, which the server wrote at `at`."""
+class DeliveredCommand:
+    """A command as the history holds it: event `event_id` of run `run` delivered it, at the server's time `at`."""
 
     run: int
     event_id: int
@@ -76,45 +76,56 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Written:
-    """An event in its plain form, the canonical bytes of that, and the digest by which the record knows it."""
+class SerializedEvent:
+    """An event in its plain form, with the canonical JSON of that and the digest under which SQL stores it."""
 
     plain: dict[str, Any]
     text: bytes
     digest: str
 
     @classmethod
-    def of(cls, event: Event) -> "Written":
+    def of(cls, event: Event) -> "SerializedEvent":
         plain = dump_event(event)
         text = canonical(plain)
-        return cls(plain, text, hashlib.sha256(text).hexdigest()[:32])  # as `event_digest`, which would write it again
+        return cls(
+            plain, text, hashlib.sha256(text).hexdigest()[:32]
+        )  # as `event_digest`, which would serialize it again
+
+
+@dataclass(frozen=True)
+class Task:
+    """A completed workflow task: `event` started it; `signals` arrived and timers fired (`woken`) before it completed."""
+
+    event: HistoryEvent
+    signals: Sequence[HistoryEvent]
+    woken: bool
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One fold of the workflow: the inbox as it was, the time by which it was folded, and what it led to.
+    """One fold of the workflow: the commands, the time by which they were folded, and the events that followed.
 
-    `event_id` is that of the workflow task, in run `run`.
+    `event_id` is the history event, in run `run`, that started the workflow task.
     """
 
     run: int
     event_id: int
     now: datetime
-    inbox: tuple[Taken, ...]
+    inbox: tuple[DeliveredCommand, ...]
     events: tuple[Event, ...]
 
     @cached_property
-    def written(self) -> tuple[Written, ...]:
-        """The events as they are stored: several steps compare them, and each is written once."""
-        return tuple(map(Written.of, self.events))
+    def written(self) -> tuple[SerializedEvent, ...]:
+        """The events as they are stored. Several steps compare them, so each is serialized once."""
+        return tuple(map(SerializedEvent.of, self.events))
 
 
 @dataclass
 class Refolded:
     """One issue, folded from the histories of its runs.
 
-    `policy`, `calendars` and `rules_version` are those that were pinned at the start. `carried` numbers each run whose
-    start does not carry on what the run before had come to.
+    `policy`, `calendars` and `rules_version` were pinned at the start. `root` is the signing root that the report
+    names. `carried` numbers each run whose input is not the state in which the run before it ended.
     """
 
     issue: str
@@ -123,7 +134,6 @@ class Refolded:
     rules_version: int
     state: Issue
     root: str = ""
-    """From which the signatures of its commands descend, as the report says."""
     turns: list[Turn] = field(default_factory=list[Turn])
     carried: list[int] = field(default_factory=list[int])
 
@@ -132,21 +142,18 @@ class Refolded:
         return [event for turn in self.turns for event in turn.events]
 
     @property
-    def written(self) -> list[Written]:
-        """Each event as it is stored."""
+    def written(self) -> list[SerializedEvent]:
+        """All events as they are stored."""
         return [written for turn in self.turns for written in turn.written]
 
     @property
-    def commands(self) -> list[Taken]:
-        """Every command in the order in which it was folded."""
+    def commands(self) -> list[DeliveredCommand]:
+        """All commands in the order in which they were folded."""
         return [taken for turn in self.turns for taken in turn.inbox]
 
     def states(self) -> Iterator[tuple[Event, Issue]]:
         """Each event with the state after it."""
-        state = Issue.new(self.issue, self.policy, self.calendars, self.rules_version)
-        for event in self.events:
-            state = evolve(state, event)
-            yield event, state
+        return states(Issue.new(self.issue, self.policy, self.calendars, self.rules_version), self.events)
 
 
 def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
@@ -166,7 +173,9 @@ def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
                 folded.root = report[0].command.body.root
         except Exception as error:
             raise RefoldError(f"run {number}, event 1: {type(error).__name__}: {error}") from error
-        _fold_run(folded, number, events, report)
+        for n, task in enumerate(tasks(events)):
+            if n == 0 or task.signals or task.woken:
+                _turn(folded, number, task, () if n else report)
     if folded is None:
         raise RefoldError("there is no run")
     if folded.issue != issue:
@@ -175,44 +184,45 @@ def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
 
 
 def read_start(started: HistoryEvent) -> Start:
-    """The input of the run that this event began. Raises whatever does not fit."""
+    """The input of the run that this history event started. Raises TypeError, ValueError or what the SDK's converter
+    raises.
+    """
     (payload,) = started.workflow_execution_started_event_attributes.input.payloads
     return Start(**_read(payload))
 
 
 def moment(event: HistoryEvent) -> datetime:
-    """The server's time of the event, to the microsecond."""
+    """The server's time of a history event, cut to microseconds. Raises ValueError if it is no time."""
     stamp = event.event_time
     seconds, nanos = stamp.seconds, stamp.nanos
     if 0 <= seconds <= _LATEST and 0 <= nanos < 1_000_000_000:
         return _EPOCH + timedelta(0, seconds, nanos // 1000)
-    return stamp.ToDatetime(UTC)  # which says what is wrong with it; for a sound one it takes five times as long
+    return stamp.ToDatetime(UTC)  # raises for an invalid time; it takes five times as long
 
 
 def _begin(start: Start) -> Refolded:
     policy, calendars = read_policy(start.policy), read_calendars(start.calendars)
     if start.state is not None:
         raise ValueError("the first run is not that of a new issue: earlier ones are missing")
-    if start.rules_version not in RULES:
-        raise ValueError(f"this version has no rules {start.rules_version}: a newer one began this issue")
     state = Issue.new(start.issue, policy, calendars, start.rules_version)
     return Refolded(start.issue, policy, calendars, start.rules_version, state)
 
 
 def _continued(state: Issue) -> Start:
-    """With what a run starts that goes on from this state."""
+    """The input of a run that continues from this state."""
     return Start(state.id, dump(state.policy), dump(state.calendars), state.rules_version, state=dump_issue(state))
 
 
-def _report(folded: Refolded, run: int, started: HistoryEvent, start: Start) -> tuple[Taken, ...]:
+def _report(folded: Refolded, run: int, started: HistoryEvent, start: Start) -> tuple[DeliveredCommand, ...]:
     command = report_of(start, folded.policy, folded.calendars)
-    return () if command is None else (Taken(run, started.event_id, moment(started), command),)
+    return () if command is None else (DeliveredCommand(run, started.event_id, moment(started), command),)
 
 
-def _fold_run(folded: Refolded, run: int, events: Sequence[HistoryEvent], report: tuple[Taken, ...]) -> None:
+def tasks(events: Sequence[HistoryEvent]) -> Iterator[Task]:
+    """The completed workflow tasks of one run, in order, each with what arrived since the one before it."""
     signals: list[HistoryEvent] = []
-    task: HistoryEvent | None = None
-    begun = woken = commanded = False
+    started: HistoryEvent | None = None
+    woken = commanded = False
     for event, after in pairwise((*events, None)):
         assert event is not None
         kind = event.event_type
@@ -221,47 +231,51 @@ def _fold_run(folded: Refolded, run: int, events: Sequence[HistoryEvent], report
         elif kind == _FIRED:
             woken = True
         elif kind == _TASK_STARTED:
-            task = event
-        elif kind == _TASK_COMPLETED and task is not None:
-            gains_time = after is not None and after.event_type == _TASK_SCHEDULED
-            if gains_time and not commanded:
-                # Completed only because a local activity took long: a replay takes it as one with the task after it
-                # unless commands came before, and so does a worker that takes over between the two.
-                continue
-            if signals or woken or not begun:
-                _turn(folded, run, task, signals, () if begun else report)
-            signals, woken, begun, task, commanded = [], False, True, None, False
+            started = event
         elif kind in _COMMANDS:
             commanded = True
+        elif kind == _TASK_COMPLETED and started is not None and not _is_heartbeat(after, commanded):
+            yield Task(started, signals, woken)
+            signals, started, woken, commanded = [], None, False, False
 
 
-def _turn(
-    folded: Refolded, run: int, task: HistoryEvent, signals: Sequence[HistoryEvent], report: tuple[Taken, ...]
-) -> None:
+def _is_heartbeat(after: HistoryEvent | None, commanded: bool) -> bool:
+    """Whether a task was completed only to gain time for a slow local activity; the task after it then continues it.
+
+    The server schedules the next task at once. A replay, and a worker that takes over between the two, handles both
+    as one task, unless the workflow gave commands before (`commanded`).
+    """
+    return not commanded and after is not None and after.event_type == _TASK_SCHEDULED
+
+
+def _turn(folded: Refolded, run: int, task: Task, report: tuple[DeliveredCommand, ...]) -> None:
+    """Folds what arrived for one workflow task, as the workflow did."""
     try:
-        now = _workflow_time(task)
-        inbox = (*report, *(_taken(folded, run, signal, now) for signal in signals))
+        now = _workflow_time(task.event)
+        inbox = (*report, *(_taken(folded, run, signal, now) for signal in task.signals))
         folded.state, happened = advance(folded.state, [taken.command for taken in inbox], now)
     except Exception as error:
-        raise RefoldError(f"run {run}, event {task.event_id}: {type(error).__name__}: {error}") from error
-    folded.turns.append(Turn(run, task.event_id, now, inbox, tuple(happened)))
+        raise RefoldError(f"run {run}, event {task.event.event_id}: {type(error).__name__}: {error}") from error
+    folded.turns.append(Turn(run, task.event.event_id, now, inbox, tuple(happened)))
 
 
-def _taken(folded: Refolded, run: int, signal: HistoryEvent, now: datetime) -> Taken:
+def _taken(folded: Refolded, run: int, signal: HistoryEvent, now: datetime) -> DeliveredCommand:
     said: WorkflowExecutionSignaledEventAttributes = signal.workflow_execution_signaled_event_attributes
     command = command_of(said.signal_name, said.input.payloads, now, _read, folded.issue, folded.root)
-    return Taken(run, signal.event_id, moment(signal), command)
+    return DeliveredCommand(run, signal.event_id, moment(signal), command)
 
 
 def _workflow_time(task: HistoryEvent) -> datetime:
-    """What ``workflow.now()`` said in this task: by way of a float, as there, then cut to milliseconds."""
+    """What ``workflow.now()`` returned in this task: converted through a float, as the SDK does, then cut to
+    milliseconds.
+    """
     return truncate(datetime.fromtimestamp(task.event_time.ToNanoseconds() / 1e9, UTC))
 
 
 def _read(payload: Payload) -> dict[str, Any]:
-    """As the SDK's converter reads it, which takes ten times as long for a plain object."""
+    """Reads a payload as the SDK's converter does, which takes ten times as long for a plain JSON object."""
     if payload.metadata.get("encoding") == _JSON:
-        with contextlib.suppress(ValueError):  # in whose words it fails is on record
+        with contextlib.suppress(ValueError):  # the failure is recorded in the words of the SDK, below
             plain = json.loads(payload.data)
             if isinstance(plain, dict):
                 return cast("dict[str, Any]", plain)

@@ -1,12 +1,10 @@
-"""Puts back into SQL what the archive and the published heads know of the log, after a database was lost or restored.
+"""Restores the log in SQL from the archive and the published heads, after a database was lost or put back.
 
-The log must go on as it was: with other leaves in the place of those that were lost, no head that was published would
-hold any more.
+The log must continue with the same leaves: with other leaves in their places no published head would hold any more.
 """
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +13,10 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from audit.archive import Archive, Shelf, parse_history
-from audit.log import hold, size
-from audit.log_check import largest, newest, published
+from audit.archive import Archive, IssueFiles, parse_history
+from audit.case import Leaf
+from audit.log import add_head, leaf_row, lock, size
+from audit.log_check import largest_published, published_heads
 from audit.notes import NoteError, parse
 from audit.refold import moment
 from db.engine import Database
@@ -41,14 +40,13 @@ class RestoreError(RuntimeError):
 
 
 async def is_behind(database: Database, archive: Archive, heads: Path) -> bool:
-    """Whether the log in SQL is shorter than what was published of it, or than the archive."""
-    found = newest((await asyncio.to_thread(published, heads)).values())
+    """Whether the log in SQL is shorter than the published heads or the archive say."""
     async with database.read() as session:
         known = await session.run_sync(size)
-    if found is not None and known < found[0].size:
+    if known < await asyncio.to_thread(largest_published, heads):
         return True
     seals = 0
-    async for shelf in archive.shelves():
+    async for shelf in archive.issues():
         seals += shelf.seal is not None
     return known < seals
 
@@ -56,12 +54,12 @@ async def is_behind(database: Database, archive: Archive, heads: Path) -> bool:
 async def restore(database: Database, archive: Archive, heads: Path, now: datetime) -> Restored:
     """Adds what is missing, and changes nothing. Raises RestoreError, ArchiveError.
 
-    No worker should seal meanwhile: what it appends takes the place of a leaf that is still to come back.
+    No worker should seal meanwhile: its leaf would take the place of one that is still to come back.
     """
     done = Restored()
-    async for shelves in _chunks(archive):
+    async for shelves in archive.issues_in_chunks(_CHUNK):
         await _put_back(database, archive, shelves, done, now)
-    notes = await asyncio.to_thread(published, heads)
+    notes = await asyncio.to_thread(published_heads, heads)
     async with database.write() as session:
         known = set(await session.scalars(select(HeadRow.note)))
         for name, note in notes.items():
@@ -73,22 +71,24 @@ async def restore(database: Database, archive: Archive, heads: Path, now: dateti
                 raise RestoreError(f"head {name}: {error}") from None
             if await session.get(HeadRow, (head.size, head.at)) is not None:
                 raise RestoreError(f"head {name}: SQL holds another one of this size and time")
-            session.add(HeadRow(size=head.size, at=head.at, root=head.root.hex(), note=note))
+            await session.run_sync(add_head, head, note)
             done.heads += 1
     async with database.read() as session:
         held = await session.run_sync(size)
-    if held < (covered := await asyncio.to_thread(largest, heads)):
+    if held < (covered := await asyncio.to_thread(largest_published, heads)):
         raise RestoreError(
             f"the log has {held} issues, and a head of {covered} was published: is the archive the right one?"
         )
     return done
 
 
-async def _put_back(database: Database, archive: Archive, shelves: list[Shelf], done: Restored, now: datetime) -> None:
+async def _put_back(
+    database: Database, archive: Archive, shelves: list[IssueFiles], done: Restored, now: datetime
+) -> None:
     found = [(seal, await _runs(archive, shelf, seal["record"], now)) for shelf in shelves
              if shelf.seal is not None and (seal := await archive.seal_at(shelf.seal)) is not None]  # fmt: skip
     async with database.write() as session:
-        await session.run_sync(hold)
+        await session.run_sync(lock)
         for seal, runs in found:
             done.leaves += await _put_leaf(session, seal)
             for run in runs:
@@ -99,7 +99,7 @@ async def _put_back(database: Database, archive: Archive, shelves: list[Shelf], 
 
 
 async def _put_leaf(session: AsyncSession, seal: dict[str, Any]) -> bool:
-    """Whether the leaf was missing."""
+    """Adds the leaf; whether it was missing. Raises RestoreError."""
     issue = seal["record"]["issue"]
     row = await session.get(SealRow, seal["position"])
     if row is not None:
@@ -110,19 +110,13 @@ async def _put_leaf(session: AsyncSession, seal: dict[str, Any]) -> bool:
     elsewhere = await session.scalar(select(SealRow.position).where(SealRow.issue == issue))
     if elsewhere is not None:
         raise RestoreError(f"issue {issue} is leaf {elsewhere} in SQL, and leaf {seal['position']} in the archive")
-    sealed_at = parse_time(seal["record"]["archived_at"])
-    session.add(
-        SealRow(
-            position=seal["position"], issue=issue, leaf=seal["leaf"], salt=seal["salt"], record=seal["record"],
-            sealed_at=sealed_at,
-        )
-    )  # fmt: skip
+    session.add(leaf_row(issue, Leaf.of_seal(seal), parse_time(seal["record"]["archived_at"])))
     await session.flush()
     return True
 
 
-async def _runs(archive: Archive, shelf: Shelf, record: dict[str, Any], now: datetime) -> list[ArchiveRow]:
-    """The index of what lies on the shelf: the runs that were sealed in their order, what a reset cut off below 0."""
+async def _runs(archive: Archive, shelf: IssueFiles, record: dict[str, Any], now: datetime) -> list[ArchiveRow]:
+    """The index rows of an issue's runs: those that were sealed in their order, those that a reset cut off below 0."""
     rows: list[ArchiveRow] = []
     sealed = {run: n for n, run in enumerate(each["run"] for each in record["runs"])}
     aside = itertools.count(-1, -1)
@@ -137,13 +131,3 @@ async def _runs(archive: Archive, shelf: Shelf, record: dict[str, Any], now: dat
             )
         )  # fmt: skip
     return rows
-
-
-async def _chunks(archive: Archive) -> AsyncIterator[list[Shelf]]:
-    chunk: list[Shelf] = []
-    async for shelf in archive.shelves():
-        chunk.append(shelf)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    yield chunk

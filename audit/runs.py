@@ -1,6 +1,7 @@
-"""The runs of an issue's workflow as Temporal holds them, or as the archive does where Temporal has forgotten them."""
+"""The runs of an issue's workflow, as Temporal holds them or, once Temporal has forgotten them, as the archive does."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,14 +14,15 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from audit.case import Finding
-from audit.refold import moment
+from audit.refold import Refolded, moment, refold
 from security.codec import decode_events
 from workflows.contract import PREFIX
 
+_COMPLETED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
 _CONTINUED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
 _ENDS: Final = (
+    _COMPLETED,
     _CONTINUED,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
@@ -28,8 +30,8 @@ _ENDS: Final = (
 )
 _RESET: Final = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
 
-Forgotten = Callable[[str], Awaitable[list[HistoryEvent] | None]]
-"""Gives the history of a run that Temporal does not know, by its id; None if nobody has it."""
+Fallback = Callable[[str], Awaitable[list[HistoryEvent] | None]]
+"""Reads the history of a run that Temporal has forgotten, by the run's id; None if it is not there either."""
 
 
 class LostRunError(Exception):
@@ -37,8 +39,8 @@ class LostRunError(Exception):
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run: Temporal's id of it, and its history."""
+class WorkflowRun:
+    """One run: Temporal's id of it, and its decrypted history."""
 
     id: str
     events: list[HistoryEvent]
@@ -48,19 +50,30 @@ class Run:
         return self.events[-1].event_type in _ENDS
 
     @property
-    def goes_on(self) -> bool:
+    def is_continued(self) -> bool:
         """Whether another run continues it."""
         return self.events[-1].event_type == _CONTINUED
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether the workflow refused its start as forged, and so recorded nothing of it."""
+        last = self.events[-1]
+        payloads = last.workflow_execution_completed_event_attributes.result.payloads
+        return any("forged" in json.loads(payload.data) for payload in payloads)
 
     @property
     def ended_at(self) -> datetime:
         return moment(self.events[-1])
 
 
-async def chain_of(client: Client, issue: str, forgotten: Forgotten) -> list[Run]:
+async def _no_fallback(_: str) -> None:
+    return None
+
+
+async def runs_of(client: Client, issue: str, fallback: Fallback = _no_fallback) -> list[WorkflowRun]:
     """The runs that lead to the newest one, the oldest first. Raises as `run_of`.
 
-    What a reset from outside cut off is not among them.
+    Runs that a reset from outside cut off are not among them.
     """
     handle = client.get_workflow_handle(PREFIX + issue)
     try:
@@ -69,30 +82,45 @@ async def chain_of(client: Client, issue: str, forgotten: Forgotten) -> list[Run
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         raise LostRunError("the workflow") from None
-    runs: list[Run] = []
+    runs: list[WorkflowRun] = []
     while run_id:
-        run = await run_of(client, issue, run_id, forgotten)
+        run = await run_of(client, issue, run_id, fallback)
         runs.insert(0, run)
         run_id = run.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
     return runs
 
 
-async def run_of(client: Client, issue: str, run_id: str, forgotten: Forgotten) -> Run:
-    """One run by its id, decrypted. Raises LostRunError, RPCError, NamespaceError where its key is not here."""
+async def run_of(client: Client, issue: str, run_id: str, fallback: Fallback) -> WorkflowRun:
+    """One run by its id. Raises LostRunError, RPCError, and NamespaceError if its key is not here."""
     try:
         history = await client.get_workflow_handle(PREFIX + issue, run_id=run_id).fetch_history()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        events = await forgotten(run_id)
+        events = await fallback(run_id)
         if events is None:
             raise LostRunError(f"run {run_id}") from None
-        return Run(run_id, events)
-    return Run(run_id, await decode_events(history.events, client.data_converter.payload_codec))
+        return WorkflowRun(run_id, events)
+    return WorkflowRun(run_id, await decode_events(history.events, client.data_converter.payload_codec))
 
 
-def resets(issue: str, runs: Sequence[Run]) -> list[Finding]:
-    """Where somebody put an issue back to an earlier moment: what had happened since is not in its history."""
+async def issues_of(client: Client, among: str = "") -> AsyncIterator[str]:
+    """The ids of all issues that Temporal still knows, each once; `among` is a further visibility condition."""
+    seen: set[str] = set()
+    async for execution in client.list_workflows('WorkflowType="Issue"' + (f" AND {among}" if among else "")):
+        issue = execution.id.removeprefix(PREFIX)
+        if issue not in seen:
+            seen.add(issue)
+            yield issue
+
+
+def fold_runs(issue: str, runs: Sequence[WorkflowRun]) -> Refolded | None:
+    """The issue folded from its runs; None if the workflow refused its start as forged. Raises RefoldError."""
+    return None if runs[-1].was_refused else refold(issue, [run.events for run in runs])
+
+
+def resets(issue: str, runs: Sequence[WorkflowRun]) -> list[Finding]:
+    """Where an operator reset the workflow to an earlier moment: its history lacks what had happened since."""
     return [
         Finding("archive", issue, f"run {n}, event {event.event_id}", "the issue was put back to here from outside")
         for n, run in enumerate(runs)
@@ -103,7 +131,7 @@ def resets(issue: str, runs: Sequence[Run]) -> list[Finding]:
 
 
 async def was_reset(client: Client, issue: str, run_id: str) -> bool:
-    """Whether this run began by a reset: then its first event is another run's."""
+    """Whether this run began by a reset: then its first event names another run as the original one."""
     execution = WorkflowExecution(workflow_id=PREFIX + issue, run_id=run_id)
     request = GetWorkflowExecutionHistoryRequest(
         namespace=client.namespace, execution=execution, maximum_page_size=1

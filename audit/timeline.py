@@ -1,53 +1,64 @@
-"""An issue as it was at a moment: its state, who was responsible, what was due."""
+"""An issue as it was at a moment: its state, the responsible organisations, the next deadline."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from domain.clocks import next_deadline, next_step
 from domain.events import Event, dump_event
+from domain.evolve import evolve
 from domain.issue import Issue, lead_org
 from domain.minutes import holder
 from domain.wire import dump, format_time
 
 
 class MomentError(ValueError):
-    """The issue has no such event, or had not begun at that time; the message says which."""
+    """The issue has no such event, or was not known yet at that time; the message says which."""
 
 
 @dataclass(frozen=True)
-class View:
-    """An issue after an event, which is the last one up to the moment that was asked for."""
+class PastState:
+    """An issue after an event, the last one up to the moment that was asked for."""
 
     event: Event
     state: Issue
 
 
-def at_event(states: Iterable[tuple[Event, Issue]], seq: int) -> View:
-    """As it was after event `seq`. Raises MomentError."""
+def states(start: Issue, events: Iterable[Event]) -> Iterator[tuple[Event, Issue]]:
+    """Each event with the state after it; `start` is the issue before its first event."""
+    state = start
+    for event in events:
+        state = evolve(state, event)
+        yield event, state
+
+
+def at_event(states: Iterable[tuple[Event, Issue]], seq: int) -> PastState:
+    """The issue after event number `seq`. Raises MomentError."""
     last = 0
     for event, state in states:
         if event.seq == seq:
-            return View(event, state)
+            return PastState(event, state)
         last = event.seq
     raise MomentError(f"there is no event {seq}: the last one is {last}")
 
 
-def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> View:
-    """As it was known at the moment: what the clock caused is known from its record on. Raises MomentError."""
-    found: View | None = None
+def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> PastState:
+    """The issue as it was known at the moment: an effect of a deadline is known once it is recorded. Raises
+    MomentError.
+    """
+    found: PastState | None = None
     for event, state in states:
         if (event.recorded_at or event.at) > moment:
             break
-        found = View(event, state)
+        found = PastState(event, state)
     if found is None:
         raise MomentError(f"nothing was known of it yet at {format_time(moment)}")
     return found
 
 
-def shown(view: View) -> dict[str, Any]:
-    """``{event, state, responsible, due, running}`` as plain values, for people and programs."""
+def shown(view: PastState) -> dict[str, Any]:
+    """``{event, status, level, responsible, due, acts, running, closed}`` as plain values."""
     issue = view.state
     step, deadline, held = next_step(issue), next_deadline(issue), holder(issue)
     return {

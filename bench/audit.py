@@ -19,11 +19,11 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunne
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from audit.archive import Archive, pack, parse_history
-from audit.archivist import Archivist
-from audit.case import Case, Verdict
+from audit.archiver import Archiver
+from audit.case import ArchivedCase, Verdict
 from audit.holdings import Holdings
-from audit.run import Report, Source, verify_all
 from audit.verify import verify
+from audit.verify_all import AuditReport, Source, verify_all
 from bench import fold
 from bench.drive import STEPS, Issues, every
 from bench.figures import Figure, Goal, Result, ratios
@@ -75,7 +75,7 @@ class _Set:
 
     source: Source
     holdings: Holdings
-    cases: Sequence[Case]
+    cases: Sequence[ArchivedCase]
 
     @property
     def issues(self) -> list[str]:
@@ -151,7 +151,7 @@ async def _archive_job(stage: Stage, folder: Path, issues: Sequence[str]) -> Fig
     await upgrade_async(url)
     database = Database(url)
     try:
-        archivist = Archivist(stage.protected, database, Archive((folder / "job").as_uri()))
+        archivist = Archiver(stage.protected, database, Archive((folder / "job").as_uri()))
         await archivist.archive(_entry(issues[0]))  # what is loaded and opened once
         used = time.process_time()
         for issue in issues[1:]:
@@ -229,7 +229,7 @@ async def _spread(held: _Set) -> list[Figure]:
     """Everything sealed, on one process and on two, with what it costs to start them."""
     seconds: list[float] = []
     for workers in (1, _CORES):
-        report = Report("bench", datetime.now(UTC))
+        report = AuditReport("bench", datetime.now(UTC))
         began = time.perf_counter()
         await verify_all(held.source, report, workers=workers)
         seconds.append(time.perf_counter() - began)

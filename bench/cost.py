@@ -17,7 +17,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import History
 from temporalio.client import Client, WorkflowHistory
 
-from audit.history import runs_of
+from audit.runs import runs_of
 from bench.figures import Figure, Goal, Result
 from bench.machine import ROOT
 from bench.run import Run
@@ -211,7 +211,7 @@ async def history_of(client: Client, issue: str) -> WorkflowHistory:
     runs = await runs_of(client, issue)
     if len(runs) != 1:
         raise RuntimeError(f"issue {issue} has {len(runs)} runs")
-    return runs[0]
+    return WorkflowHistory(f"issue-{issue}", runs[0].events)
 
 
 async def measured(client: Client, api: Web) -> Cost:

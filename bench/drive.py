@@ -25,7 +25,8 @@ from domain.policy import Policy
 from domain.wire import truncate
 from domain.worktime import Limit
 from policies.loader import load_pack
-from protocol.gateway import Gateway, Pins, envelope
+from protocol.envelope import Envelope, plain_of
+from protocol.gateway import Pins, TemporalGateway
 from protocol.ids import number
 from security.keys import Keys
 from security.opening import open_keys
@@ -48,6 +49,11 @@ Timed = Callable[[str, float], None]
 
 def now() -> datetime:
     return truncate(datetime.now(UTC))
+
+
+def grants(actor: Actor) -> tuple[Authority, ...]:
+    """What the actor holds at the place of these issues."""
+    return (Authority(actor.role, actor.org, compound=PLACE.compound if actor.role == "property" else None),)
 
 
 def calm_policy() -> Policy:
@@ -74,19 +80,19 @@ def climbing_policy(seconds: int) -> Policy:
 class Issues:
     """Issues, driven as the API drives them but without HTTP: dry run, raw signal, receipt row."""
 
-    gateway: Gateway
+    gateway: TemporalGateway
     rows: RowWatch
     pins: Pins
     keys: Keys
-    is_protected: bool = True
-    """Whether they are signed and sealed, as the API does it; else as those are that were begun before."""
+    is_sealed: bool = True
+    """Whether what people wrote is sealed and all of it encrypted, as the API and its client do it."""
 
     @classmethod
-    def on(cls, stage: Stage, rows: RowWatch, policy: Policy, *, is_protected: bool = True) -> "Issues":
+    def on(cls, stage: Stage, rows: RowWatch, policy: Policy, *, is_sealed: bool = True) -> "Issues":
         keys, year = open_keys(stage.settings), now().year
         pins = Pins(policy, tuple(each for each in load_all() if each.year >= year))
         return cls(
-            Gateway(stage.protected if is_protected else stage.client, keys.signer), rows, pins, keys, is_protected
+            TemporalGateway(stage.protected if is_sealed else stage.client, keys.signer), rows, pins, keys, is_sealed
         )
 
     async def report(self, at: datetime | None = None) -> str:
@@ -94,9 +100,8 @@ class Issues:
         issue = uuid.uuid4().hex[:26]
         report = Report(number(issue), PLACE, "leak", "厨房漏水", location="3幢2单元501")
         command = await self._sealed(issue, Command(str(uuid.uuid4()), at or now(), RESIDENT, report))
-        version = RULES_VERSION if self.is_protected else 1
-        folded, _ = advance(Issue.new(issue, self.pins.policy, self.pins.calendars, version), [command], command.at)
-        await self.gateway.start(command, folded, self.pins)
+        folded, _ = advance(Issue.new(issue, self.pins.policy, self.pins.calendars), [command], command.at)
+        await self.gateway.start(Envelope.of(command), folded, self.pins)
         await self.rows.receipt(command.id)
         return issue
 
@@ -104,21 +109,18 @@ class Issues:
         """Sends a command; how long it took until its receipt could be read."""
         began = time.time()
         command = await self._sealed(issue, Command(str(uuid.uuid4()), now(), actor, body))
-        root = self.keys.signer.root if self.is_protected else ""
-        await self.gateway.signal(issue, root, command, _TIMEOUT)
+        await self.gateway.signal(issue, self.keys.signer.root, Envelope.of(command), _TIMEOUT)
         return await self.rows.receipt(command.id) - began
 
     async def _sealed(self, issue: str, command: Command) -> Command:
-        """With grants, and its texts sealed; as it is where nothing is protected."""
-        if not self.is_protected:
-            return command
+        """With what its actor holds, and its texts sealed."""
         body, actor = command.body, command.actor or RESIDENT
         if isinstance(body, Report):
             covers = pins_digest(self.pins.policy, self.pins.calendars, RULES_VERSION)
             body = replace(body, root=self.keys.signer.root, pins=covers)
-        body = await self.keys.vault.seal_body(issue, command.id, body)
-        grant = Authority(actor.role, actor.org, compound=PLACE.compound if actor.role == "property" else None)
-        return replace(command, body=body, grants=(grant,))
+        if self.is_sealed:
+            body = await self.keys.vault.seal_body(issue, command.id, body)
+        return replace(command, body=body, grants=grants(actor))
 
     async def live(self, timed: Timed | None = None) -> None:
         """The whole life of a standard issue."""
@@ -139,7 +141,7 @@ class Floor:
     async def start(self) -> WorkflowHandle[Bare, int]:
         issue = uuid.uuid4().hex[:26]
         report = Report(number(issue), PLACE, "leak", "厨房漏水", location="3幢2单元501")
-        plain = envelope(Command(str(uuid.uuid4()), now(), RESIDENT, report))
+        plain = plain_of(Command(str(uuid.uuid4()), now(), RESIDENT, report))
         return await self.client.start_workflow(Bare.run, plain, id=f"bare-{issue}", task_queue=QUEUE)
 
     async def signal(self, handle: WorkflowHandle[Bare, int], body: Body, actor: Actor) -> float:
@@ -150,7 +152,7 @@ class Floor:
             namespace=self.client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=handle.id),
             signal_name=command.name,
-            input=Payloads(payloads=await self.client.data_converter.encode([envelope(command)])),
+            input=Payloads(payloads=await self.client.data_converter.encode([plain_of(command)])),
             identity=self.client.identity,
             request_id=command.id,
         )

@@ -6,15 +6,16 @@ import time
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bench.drive import PLACE, RESIDENT, STEPS
+from bench.drive import PLACE, RESIDENT, STEPS, grants
 from bench.figures import Figure, Goal
 from calendars import load_all
 from domain.advance import advance
 from domain.commands import Actor, Body, Command, Report, load_command
 from domain.events import dump_event, event_digest
 from domain.issue import Issue
-from domain.wire import dump, format_time, parse_time
+from domain.wire import parse_time
 from policies.loader import load_pack
+from protocol.envelope import plain_of
 
 PACK: Final = "52022"
 """A real one, with service hours and working days."""
@@ -38,9 +39,9 @@ def standard(issue: int) -> list[Sent]:
     given: list[tuple[Body, Actor]] = [(report, RESIDENT), *STEPS]
     sent: list[Sent] = []
     for step, (body, actor) in enumerate(given):
-        command = Command(f"{issue:08x}-6f3c-5d5e-9d5e-00000000000{step}", _moment(issue, step), actor, body)
-        plain = {"id": command.id, "at": format_time(command.at), "actor": dump(actor), "body": dump(body)}
-        sent.append((command.name, plain, command.at + _DELIVERY))
+        key, at = f"{issue:08x}-6f3c-5d5e-9d5e-00000000000{step}", _moment(issue, step)
+        command = Command(key, at, actor, body, grants=grants(actor))
+        sent.append((command.name, plain_of(command), at + _DELIVERY))
     return sent
 
 

@@ -1,4 +1,4 @@
-"""What signing and encryption cost: the same lives with them and without, on installations that differ in nothing else."""
+"""What sealing and encryption cost: the same lives with them and without, on installations that differ in nothing else."""
 
 import asyncio
 import sqlite3
@@ -15,8 +15,8 @@ from workflows.contract import TASK_QUEUE
 
 ABOUT: Final = (
     "Issues live their standard life as under throughput. With: texts sealed under a key of the issue that lies in a key "
-    "store, commands signed and checked, every payload encrypted, what was reported opened again to be found by. Without: "
-    "none of it, as issues were before. Each on an installation of its own, in turn."
+    "store, every payload encrypted, what was reported opened again to be found by. Without: none of it. Commands are "
+    "signed and checked in both. Each on an installation of its own, in turn."
 )
 
 
@@ -25,7 +25,7 @@ _PENDING: Final = "SELECT 1 FROM outbox WHERE status = 'pending' LIMIT 1"
 
 
 async def protection(scale: Scale) -> Result:
-    """Lifecycles per second with all protection over those without any."""
+    """Lifecycles per second with sealing and encryption over those without."""
     found: tuple[list[Phase], list[Phase]] = [], []
     with tempfile.TemporaryDirectory(prefix="jiesu-bench-") as folder:
         async with bare_stage(Path(folder) / "with") as protected, bare_stage(Path(folder) / "without") as plain:
@@ -36,7 +36,7 @@ async def protection(scale: Scale) -> Result:
             for number in range(scale.rounds * 2):
                 order = (0, 1) if number % 2 else (1, 0)
                 for which in order:
-                    found[which].append(await _lives(stages[which], scale, is_protected=which == 0))
+                    found[which].append(await _lives(stages[which], scale, is_sealed=which == 0))
     ours, theirs = (tuple(phase.rate for phase in phases) for phases in found)
     result = Result("protection", ABOUT)
     result.figures = [Figure("lifecycle throughput, protected / not", ratios(ours, theirs), goal=Goal(">=", 0.85))]
@@ -48,9 +48,9 @@ async def protection(scale: Scale) -> Result:
     return result
 
 
-async def _lives(stage: Stage, scale: Scale, *, is_protected: bool) -> Phase:
+async def _lives(stage: Stage, scale: Scale, *, is_sealed: bool) -> Phase:
     async with stage.rows() as rows:
-        issues = Issues.on(stage, rows, calm_policy(), is_protected=is_protected)
+        issues = Issues.on(stage, rows, calm_policy(), is_sealed=is_sealed)
         phase = await closed_loop(Run(stage, scale), issues.live)
     await _at_rest(stage)
     return phase

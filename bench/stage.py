@@ -22,8 +22,9 @@ from bench.machine import ROOT, cpu_seconds
 from bench.rows import RowWatch
 from cli.install import prepare
 from runtime.devserver import DevServer
+from runtime.ports import free_port
 from runtime.settings import LOOPBACK, PREFIX, Settings
-from runtime.supervisor import Child, free_port
+from runtime.supervisor import Child
 from runtime.temporal import encrypting
 from security.opening import open_converter
 from workflows.contract import TASK_QUEUE

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from runtime.devserver import DevServer
+from runtime.ports import free_port
 from runtime.settings import Settings
-from runtime.supervisor import free_port
 
 ISSUES = 20
 PACED = 400

@@ -16,20 +16,20 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from audit import bundle, report
+from audit import bundle, report_page
 from audit.case import Verdict
-from audit.desk import Desk
-from audit.heads import Outlets
+from audit.heads import Destinations
 from audit.heads import publish as publish_head
 from audit.holdings import UnknownError
-from audit.keyring import FIRST, Keyring, KeyringError
-from audit.log_check import UNPINNED, Trust
+from audit.log_check import UNPINNED
+from audit.log_keys import FIRST, LogKeys, LogKeysError, TrustedKeys
 from audit.notes import NoteError
 from audit.restore import Restored
 from audit.restore import restore as restore_log
 from audit.roots import read_roots
-from audit.run import Report, Source, lines, verify_all, verify_log
 from audit.selection import Selection, moment_of
+from audit.service import AuditService
+from audit.verify_all import AuditReport, Source, lines, verify_all, verify_log
 from cli import studies
 from cli.database import opened
 from cli.desk import asking, at_desk, id_of, sitting, write
@@ -76,7 +76,7 @@ def verify(
         raise Failure("say one of ISSUE, --all and --since DAY")
     chosen = settings()
     source = Source(chosen.database, chosen.archive_url, rows=not no_rows, commands=not fold_only)
-    done = Report(_asked(issue, since, source), truncate(datetime.now(UTC)), rows=source.rows)
+    done = AuditReport(_asked(issue, since, source), truncate(datetime.now(UTC)), rows=source.rows)
     if issue is not None:
         done.take(asking(_one(chosen, issue, source)))
         asking(_log(chosen, source, done, heads, key))
@@ -87,7 +87,7 @@ def verify(
     else:
         typer.echo("\n".join(lines(done)))
     if html is not None:
-        write(html, report.page(done))
+        write(html, report_page.page(done))
     if not done.holds:
         sys.exit(_FAILED)
 
@@ -105,7 +105,7 @@ def export(
     if (issue is None) == (query is None):
         raise Failure("say either ISSUE or --query")
 
-    async def work(desk: Desk) -> int:
+    async def work(desk: AuditService) -> int:
         if issue is not None:
             return await desk.export([await id_of(desk, issue)], output)
         found = [each async for each in Selection.parse(query or "").sealed.issues(desk.holdings.database)]
@@ -171,7 +171,7 @@ def head(
 def prove(issue: IssueId) -> None:
     """The proof, as JSON, that an issue is in the log of the newest published head."""
 
-    async def work(desk: Desk) -> dict[str, Any]:
+    async def work(desk: AuditService) -> dict[str, Any]:
         return await desk.proof(await id_of(desk, issue))
 
     _print(at_desk(work))
@@ -186,7 +186,7 @@ def timeline(
 ) -> None:
     """The issue as it was: its state, who was responsible, what was due."""
 
-    async def work(desk: Desk) -> dict[str, Any]:
+    async def work(desk: AuditService) -> dict[str, Any]:
         return await desk.view(await id_of(desk, issue), at)
 
     found = at_desk(work)
@@ -201,7 +201,7 @@ def timeline(
 def diff(issue: IssueId, *, as_json: Json = False) -> None:
     """Temporal's history, the archive and SQL beside each other; exit code 0 only if they agree."""
 
-    async def work(desk: Desk) -> Any:
+    async def work(desk: AuditService) -> Any:
         return await desk.difference(await id_of(desk, issue))
 
     found = at_desk(work, temporal=True)
@@ -226,7 +226,7 @@ def diff(issue: IssueId, *, as_json: Json = False) -> None:
 def restore() -> None:
     """Refill the log in SQL from the archive and the published heads, after a backup was put back. Stop the workers first."""
 
-    async def work(desk: Desk) -> Restored:
+    async def work(desk: AuditService) -> Restored:
         return await restore_log(desk.holdings.database, desk.holdings.archive, desk.heads, truncate(datetime.now(UTC)))
 
     done = at_desk(work)
@@ -242,8 +242,8 @@ def keygen(
     """Make the key that signs heads, or let another one follow it; prints the public key that auditors pin."""
     folder = settings().seal_keys_folder
     try:
-        ring = Keyring.open(folder).rotate(truncate(datetime.now(UTC))) if rotate else Keyring.create(folder, name)
-    except (KeyringError, NoteError) as error:
+        ring = LogKeys.open(folder).rotate(truncate(datetime.now(UTC))) if rotate else LogKeys.create(folder, name)
+    except (LogKeysError, NoteError) as error:
         raise Failure(str(error)) from None
     typer.echo(str(ring.first_vkey))
     if rotate:
@@ -262,7 +262,7 @@ async def _one(chosen: Settings, issue: str, source: Source) -> Verdict:
 
 
 async def _all(
-    chosen: Settings, source: Source, done: Report, since: str | None, workers: int | None, resume: Path | None,
+    chosen: Settings, source: Source, done: AuditReport, since: str | None, workers: int | None, resume: Path | None,
     heads: Path | None, key: str | None, *, quiet: bool,
 ) -> None:  # fmt: skip
     async with opened(chosen):
@@ -272,18 +272,18 @@ async def _all(
         console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(),
     )  # fmt: skip
     folder = heads or chosen.heads_folder
-    trust = Trust.beside(folder, key) if key is not None or (folder / FIRST).exists() else None
-    told = None if trust is None else read_roots(folder, trust)[0]
+    trust = TrustedKeys.beside(folder, key) if key is not None or (folder / FIRST).exists() else None
+    roots = None if trust is None else read_roots(folder, trust)[0]
     with bar:
         task = bar.add_task("issues", total=None)
         await verify_all(
-            source, done, since=moment_of(since) if since else None, done=resume, workers=workers, told=told,
+            source, done, since=moment_of(since) if since else None, done=resume, workers=workers, roots=roots,
             progress=lambda finished, total: bar.update(task, completed=finished, total=total),
         )  # fmt: skip
     await _log(chosen, source, done, heads, key)
 
 
-async def _log(chosen: Settings, source: Source, done: Report, heads: Path | None, key: str | None) -> None:
+async def _log(chosen: Settings, source: Source, done: AuditReport, heads: Path | None, key: str | None) -> None:
     """The log itself, of which each issue is a leaf."""
     if heads is not None and not heads.is_dir():  # noqa: ASYNC240 - one look
         raise Failure(f"{heads} is no folder")
@@ -294,14 +294,14 @@ async def _log(chosen: Settings, source: Source, done: Report, heads: Path | Non
         typer.echo(f"no published head in {folder}: the log itself cannot be verified", err=True)
     elif key is None:
         typer.echo(UNPINNED, err=True)
-    await verify_log(source, folder, Trust.beside(folder, key) if has_key else None, done)
+    await verify_log(source, folder, TrustedKeys.beside(folder, key) if has_key else None, done)
 
 
 async def _publish(chosen: Settings) -> None:
     async with opened(chosen) as database:
         signer = open_signer(chosen)
-        outlets = Outlets(chosen.heads_folder, chosen.recipients, lambda: signer.roots)
-        ring = Keyring.open(chosen.seal_keys_folder)
+        outlets = Destinations(chosen.heads_folder, chosen.recipients, lambda: signer.roots)
+        ring = LogKeys.open(chosen.seal_keys_folder)
         await publish_head(database, ring, outlets, truncate(datetime.now(UTC)))
 
 

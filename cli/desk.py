@@ -9,17 +9,17 @@ from temporalio.converter import DataConverter
 
 from audit.archive import Archive, ArchiveError
 from audit.bundle import BundleError
-from audit.desk import Desk, NotYetError
-from audit.heads import UnfitError
+from audit.heads import LogAlteredError
 from audit.holdings import Holdings, UnknownError
-from audit.keyring import KeyringError
-from audit.log_check import UnlikeError
+from audit.log_check import LogMismatchError
+from audit.log_keys import LogKeysError
 from audit.notes import NoteError
 from audit.refold import RefoldError
 from audit.restore import RestoreError
-from audit.run import ResumeError
 from audit.selection import Selection, SelectionError
+from audit.service import AuditService, NotYetError
 from audit.timeline import MomentError
+from audit.verify_all import ResumeError
 from cli.database import opened
 from cli.errors import Failure
 from cli.system import run, settings
@@ -28,22 +28,22 @@ from runtime.settings import Settings
 from security.opening import open_converter
 
 _EXPECTED: Final = (
-    UnknownError, NotYetError, BundleError, ArchiveError, RefoldError, KeyringError, NoteError, ResumeError,
-    SelectionError, MomentError, UnfitError, RestoreError, UnlikeError, MissingError,
+    UnknownError, NotYetError, BundleError, ArchiveError, RefoldError, LogKeysError, NoteError, ResumeError,
+    SelectionError, MomentError, LogAlteredError, RestoreError, LogMismatchError, MissingError,
 )  # fmt: skip
 
 
 @asynccontextmanager
-async def sitting(chosen: Settings, *, rows: bool = True, temporal: bool = False) -> AsyncGenerator[Desk]:
+async def sitting(chosen: Settings, *, rows: bool = True, temporal: bool = False) -> AsyncGenerator[AuditService]:
     from runtime.temporal import connect
 
     async with opened(chosen) as database:
         converter = open_converter(chosen) if temporal else DataConverter.default
         client = await connect(chosen, timeout=2.0, converter=converter) if temporal else None
-        yield Desk(Holdings(database, Archive(chosen.archive_url), rows=rows), chosen.heads_folder, client)
+        yield AuditService(Holdings(database, Archive(chosen.archive_url), rows=rows), chosen.heads_folder, client)
 
 
-def at_desk(work: Callable[[Desk], Coroutine[Any, Any, Any]], *, temporal: bool = False) -> Any:
+def at_desk(work: Callable[[AuditService], Coroutine[Any, Any, Any]], *, temporal: bool = False) -> Any:
     async def sit() -> Any:
         async with sitting(settings(), temporal=temporal) as desk:
             return await work(desk)
@@ -59,7 +59,7 @@ def asking(work: Coroutine[Any, Any, Any]) -> Any:
         raise Failure(str(error)) from None
 
 
-async def id_of(desk: Desk, issue: str) -> str:
+async def id_of(desk: AuditService, issue: str) -> str:
     """The id, where a number was given."""
     if not issue.startswith("JS-"):
         return issue

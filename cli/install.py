@@ -10,9 +10,9 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from audit.archive import Archive
-from audit.history import issues_of
 from audit.rebuild import rebuild
 from audit.restore import is_behind, restore
+from audit.runs import issues_of
 from cli.database import opened
 from cli.errors import Failure
 from cli.up import Connect

@@ -7,7 +7,7 @@ import structlog
 from temporalio.service import RPCError
 
 import calendars
-from audit.history import issues_of
+from audit.runs import issues_of
 from cli.database import opened
 from cli.errors import Failure
 from db import queries

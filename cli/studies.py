@@ -8,9 +8,9 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from audit.desk import Desk, in_thread
-from audit.mining.cases import Told
+from audit.mining.traces import IssueTrace
 from audit.selection import Selection
+from audit.service import AuditService, in_thread
 from cli.desk import at_desk, write
 from cli.errors import Failure
 from cli.system import Json, settings
@@ -51,7 +51,7 @@ def whatif(
         raise Failure(str(error.problems[0])) from None
     years = _calendars(calendar) if calendar is not None else None
 
-    async def work(desk: Desk) -> Study:
+    async def work(desk: AuditService) -> Study:
         study = Study(rules, years, truncate(datetime.now(UTC)))
 
         await in_thread(study.add_all, desk.closed(Selection.parse(query)))
@@ -81,12 +81,12 @@ def mining(
         raise Failure(f"no format {form!r}: ocel or xes")
     chosen = settings()
 
-    async def work(desk: Desk) -> Any:
-        def export_all(told: Iterator[Told]) -> Any:
+    async def work(desk: AuditService) -> Any:
+        def export_all(told: Iterator[IssueTrace]) -> Any:
             with _replaced(output) as file:
                 return writers[form](told, file, chosen.server_secret(), names=names)
 
-        return await in_thread(export_all, desk.told(Selection.parse(query)))
+        return await in_thread(export_all, desk.traces(Selection.parse(query)))
 
     written = at_desk(work)
     typer.echo(f"{written.issues} issues, {written.events} events in {output}")

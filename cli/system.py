@@ -15,9 +15,9 @@ from temporalio.service import RPCError
 from cli.errors import Failure
 from cli.up import EmbeddedError
 from db.pinned import MissingError
+from runtime.home import HomeBusy
 from runtime.observability import configure_logging
 from runtime.settings import Settings, SettingsError, load_settings
-from runtime.supervisor import HomeBusy
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -79,7 +79,7 @@ def worker() -> None:
 
 def api() -> None:
     """Run one API process."""
-    from api.app import serve
+    from api.server import serve
     from calendars import load_all
     from policies.loader import shipped
 

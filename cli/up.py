@@ -7,6 +7,7 @@ find each other; they stop in order, the API first.
 import asyncio
 import contextlib
 import http.client
+import math
 import os
 import signal
 import sys
@@ -20,8 +21,10 @@ import structlog
 from temporalio.client import Client
 
 from runtime.devserver import DevServer, EmbeddedError
+from runtime.home import hold_home
+from runtime.ports import check_ports
 from runtime.settings import LOOPBACK, PREFIX, TEST_PREFIX, Settings, SettingsError, variable
-from runtime.supervisor import Child, check_ports, end_survivors, hold_home
+from runtime.supervisor import Child, end_survivors
 from runtime.temporal import connect, worker_polls
 from workflows.contract import TASK_QUEUE
 
@@ -31,17 +34,18 @@ Connect = Callable[[], Awaitable[Client]]
 log = structlog.get_logger("embedded")
 
 _START_TIMEOUT: Final = 90.0
-_STEADY: Final = 60.0
-"""Seconds after which a child counts as well again, and its earlier deaths are forgotten."""
+"""Seconds until all of it serves."""
+_STEADY_SECONDS: Final = 60.0
+"""Once a child has run this long its earlier deaths no longer count."""
 _MOST_RESTARTS: Final = 5
 _MOST_FALSE_STARTS: Final = 3
 
 
 @dataclass(frozen=True)
 class Commands:
-    """What `up` runs beside the dev server; tests put others in.
+    """What `up` runs beside the dev server; tests replace them.
 
-    `-P`: a folder `cli` where the operator happens to stand is not ours.
+    `-P`: a folder named `cli` in the operator's working directory must not be imported.
     """
 
     worker: Sequence[str] = (sys.executable, "-P", "-m", "cli", "worker")
@@ -62,15 +66,15 @@ async def up(
     settings name a Temporal run elsewhere, no dev server is started. Raises HomeBusy, SettingsError or EmbeddedError,
     each one line.
     """
-    household = _Household(settings, worker, commands or Commands())
+    supervisor = _Supervisor(settings, worker, commands or Commands())
     stop = asyncio.Event()
-    with _on_signals(household, stop), hold_home(settings.home):
+    with _on_signals(supervisor, stop), hold_home(settings.home):
         end_survivors(settings.home)
         check_ports(_ports(settings))
         try:
-            await _until(stop, household.run(announce, prepare))
+            await _run_until(stop, supervisor.run(announce, prepare))
         finally:
-            await household.stop()
+            await supervisor.stop()
         announce("stopped")
 
 
@@ -85,16 +89,16 @@ def _ports(settings: Settings) -> list[tuple[str, int, str]]:
 
 
 @contextlib.contextmanager
-def _on_signals(household: "_Household", stop: asyncio.Event) -> Generator[None]:
+def _on_signals(supervisor: "_Supervisor", stop: asyncio.Event) -> Generator[None]:
     """The first signal asks everything to stop in order, the second kills it at once."""
     loop = asyncio.get_running_loop()
     signs = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def asked() -> None:
-        household.kill() if stop.is_set() else stop.set()
+    def on_signal() -> None:
+        supervisor.kill() if stop.is_set() else stop.set()
 
     for sign in signs:
-        loop.add_signal_handler(sign, asked)
+        loop.add_signal_handler(sign, on_signal)
     try:
         yield
     finally:
@@ -102,8 +106,8 @@ def _on_signals(household: "_Household", stop: asyncio.Event) -> Generator[None]
             loop.remove_signal_handler(sign)
 
 
-async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
-    """Does the work until it fails or `stop` is set."""
+async def _run_until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Runs the work until it fails or `stop` is set."""
     tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -115,7 +119,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None
         task.result()
 
 
-class _Household:
+class _Supervisor:
     """The children of one `up`: started together, each started again when it dies, stopped in order."""
 
     def __init__(self, settings: Settings, worker: bool, commands: Commands) -> None:
@@ -127,33 +131,35 @@ class _Household:
         self._ready = False
 
     async def run(self, announce: Callable[[str], None], prepare: Callable[[Connect], Awaitable[None]] | None) -> None:
-        """Starts and keeps everything; returns only by failing or being cancelled."""
+        """Starts everything and restarts what dies; returns only by failing or being cancelled."""
         began = datetime.now(UTC)
         if self._server is not None:
             await self._server.start()
         if prepare is not None:
-            await _prepared(prepare, self._connect)
-        keepers = [asyncio.ensure_future(self._keep(child)) for child in (self._worker, self._api) if child]
+            await _run_prepare(prepare, self._connect)
+        restarters = [
+            asyncio.ensure_future(self._restart_on_exit(child)) for child in (self._worker, self._api) if child
+        ]
         if self._server is not None:
-            keepers.append(asyncio.ensure_future(self._keep(self._server.child)))
-        opening = asyncio.ensure_future(self._open(began, announce))
+            restarters.append(asyncio.ensure_future(self._restart_on_exit(self._server.child)))
+        announcing = asyncio.ensure_future(self._announce_ready(began, announce))
         try:
-            # A keeper ends only by failing; the opening may also succeed.
-            await asyncio.wait([*keepers, opening], return_when=asyncio.FIRST_EXCEPTION)
-            for task in (*keepers, opening):
+            # A restarter ends only by failing; the announcement may also succeed.
+            await asyncio.wait([*restarters, announcing], return_when=asyncio.FIRST_EXCEPTION)
+            for task in (*restarters, announcing):
                 if task.done():
                     task.result()
         finally:
-            for task in (*keepers, opening):
+            for task in (*restarters, announcing):
                 task.cancel()
-            await asyncio.gather(*keepers, opening, return_exceptions=True)
+            await asyncio.gather(*restarters, announcing, return_exceptions=True)
 
-    async def _open(self, began: datetime, announce: Callable[[str], None]) -> None:
-        """Waits until all are of use, then says so."""
+    async def _announce_ready(self, began: datetime, announce: Callable[[str], None]) -> None:
+        """Announces the addresses once everything serves."""
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 client = await self._connect()
-                # Neither the API nor Temporal tells us when it is ready: they have to be asked.
+                # Neither the API nor Temporal says when it is ready: they have to be polled.
                 while not await self._serves(client, began):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         except TimeoutError:
@@ -161,7 +167,9 @@ class _Household:
         self._ready = True
         settings = self._settings
         announce("Jiesu is ready")
-        announce(f"  API          http://{_shown(settings.api_host)}:{settings.api_port}, described in /openapi.json")
+        announce(
+            f"  API          http://{_reachable(settings.api_host)}:{settings.api_port}, described in /openapi.json"
+        )
         announce(f"  Temporal     {settings.address}, namespace {settings.temporal_namespace}")
         if self._server is not None:
             announce(f"  Temporal UI  http://{LOOPBACK}:{settings.temporal_ui_port}")
@@ -178,10 +186,10 @@ class _Household:
         # Pollers are remembered for minutes: only those seen since this start are alive.
         if self._worker is not None and not await worker_polls(client, TASK_QUEUE, since=began):
             return False
-        return await asyncio.to_thread(_is_ready, _shown(self._settings.api_host), self._settings.api_port)
+        return await asyncio.to_thread(_is_ready, _reachable(self._settings.api_host), self._settings.api_port)
 
-    async def _keep(self, child: Child) -> None:
-        """Starts the child whenever it does not run. Raises EmbeddedError when that does not help."""
+    async def _restart_on_exit(self, child: Child) -> None:
+        """Starts the child, and again whenever it dies. Raises EmbeddedError once it has died too often."""
         loop = asyncio.get_running_loop()
         deaths = 0
         while True:
@@ -189,19 +197,21 @@ class _Household:
             if not child.running:
                 await child.start()
             code = await child.wait()
-            deaths = 1 if loop.time() - began > _STEADY else deaths + 1
-            most = _MOST_RESTARTS if self._is_server(child) else None
-            if deaths >= (most or deaths + 1 if self._ready else _MOST_FALSE_STARTS):
+            deaths = 1 if loop.time() - began > _STEADY_SECONDS else deaths + 1
+            if deaths >= self._most_deaths(child):
                 raise EmbeddedError(f"{child.name} ended {deaths} times, last with code {code}: see the lines above")
             pause = min(10.0, 0.25 * 2 ** (deaths - 1))
             log.warning("child_ended", child=child.name, code=code, restart_in=pause)
             await asyncio.sleep(pause)
 
-    def _is_server(self, child: Child) -> bool:
-        return self._server is not None and child is self._server.child
+    def _most_deaths(self, child: Child) -> float:
+        if not self._ready:
+            return _MOST_FALSE_STARTS
+        is_server = self._server is not None and child is self._server.child
+        return _MOST_RESTARTS if is_server else math.inf
 
     def _children(self) -> list[Child]:
-        """In the order of stopping: no new commands, then no one to fold them, then the record."""
+        """In the order of stopping: first no new commands, then no worker, then no Temporal."""
         server = self._server.child if self._server else None
         return [child for child in (self._api, self._worker, server) if child is not None]
 
@@ -214,7 +224,7 @@ class _Household:
             child.kill()
 
 
-async def _prepared(prepare: Callable[[Connect], Awaitable[None]], temporal: Connect) -> None:
+async def _run_prepare(prepare: Callable[[Connect], Awaitable[None]], temporal: Connect) -> None:
     try:
         await prepare(temporal)
     except EmbeddedError:
@@ -227,7 +237,7 @@ async def _prepared(prepare: Callable[[Connect], Awaitable[None]], temporal: Con
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """Our environment with exactly these settings, however they came about."""
+    """The environment of a child: this process's, but with exactly these settings."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -237,8 +247,8 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {**kept, **settings.environment(), "PYTHONPATH": path}
 
 
-def _shown(host: str) -> str:
-    """The host at which one that listens everywhere is reached from here."""
+def _reachable(host: str) -> str:
+    """The host under which a server that listens on `host` is reached from this machine."""
     return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - this is where such a host is avoided
 
 

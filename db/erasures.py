@@ -9,11 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from db import search
-from db.tables import ErasureRow, EventRow, IssueRow, SealRow, SearchTerm
+from db.tables import ErasureRow, IssueRow, SealRow, SearchTerm
 from db.types import UTCDateTime, Words
 from db.upsert import insert_missing
-from domain.events import Reported, load_event
-from domain.personal import Sealed
 
 UNKNOWN: Final = "unknown"
 """The category of what the read model does not know."""
@@ -52,13 +50,6 @@ def note_done(session: Session, issues: Sequence[str], now: datetime) -> None:
 def undo(session: Session, issues: Sequence[str]) -> None:
     """Takes back that it was done: it is done again."""
     session.execute(update(ErasureRow).where(ErasureRow.issue.in_(issues)).values(done_at=None))
-
-
-def is_sealed(session: Session, issue: str) -> bool:
-    """Whether its texts are under a key at all: those of an issue that was begun before are read by whoever has them."""
-    body = session.scalar(select(EventRow.body).where(EventRow.issue == issue, EventRow.seq == 1))
-    first = None if body is None else load_event(body).body
-    return not isinstance(first, Reported) or isinstance(first.description, Sealed)
 
 
 def is_asked(session: Session, issue: str) -> bool:

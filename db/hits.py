@@ -1,19 +1,16 @@
-"""How often something was done of late, counted for all processes together: a moving window as rows of one table.
+"""How often something was done recently, counted for all processes together: moving windows as rows of one table.
 
-It is a storage of the library `limits`. A row counts until its time is up and is removed soon after, so the table holds
+A row counts until its time is up and is removed soon after, so the table holds
 no more than what is being counted. Keys are hashed with a secret: no address and no name can be read from them.
 """
 
 import contextlib
-import hashlib
 import hmac
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from limits.aio.storage import MovingWindowSupport, Storage
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -22,13 +19,10 @@ from db.engine import Database
 from db.tables import HitRow
 from db.upsert import is_sqlite
 
-_SWEEP: Final = 60.0
-"""Seconds between two removals of what counts no more."""
+_SWEEP_SECONDS: Final = 60.0
+"""Between two removals of rows that no longer count."""
 _MOST_SWEPT: Final = 5_000
 """Rows in one removal, so that it never takes long; what is left goes with the next one."""
-
-Clock = Callable[[], float]
-"""Seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -41,62 +35,49 @@ class Hit:
     at: float
 
 
-class HitStore(Storage, MovingWindowSupport):
+class HitStore:
     """See the module. Every method takes one transaction, and raises what the database raises."""
 
-    STORAGE_SCHEME = None
-
-    def __init__(self, database: Database, secret: bytes, clock: Clock = time.time) -> None:
-        super().__init__()
+    def __init__(self, database: Database, secret: bytes) -> None:
         self._database = database
         self._secret = secret
-        self._clock = clock
         self._swept_at = 0.0
 
-    @property
-    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
-        return SQLAlchemyError
+    async def take(self, hit: Hit) -> float | None:
+        """Counts it, exactly, and returns None; where its key is used up, when there is room, in seconds since 1970."""
+        hashed = self._hashed(hit)
 
-    async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Whether `amount` more stay within `limit` in `expiry` seconds; they are counted if so, exactly."""
-        hashed, now = self._hashed(key), self._clock()
-
-        def work(session: Session) -> bool:
+        def work(session: Session) -> float | None:
             if not is_sqlite(session):  # where writers take turns anyway
-                session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _lock(hashed)})
-            if _counts(session, [hashed], now).get(hashed, 0) + amount > limit:
-                return False
-            _put(session, [Hit(hashed, limit, expiry, now)] * amount)
-            return True
+                session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _lock(hashed.key)})
+            counting = (HitRow.key == hashed.key, HitRow.until > _moment(hit.at))
+            count, first = session.execute(select(func.count(), func.min(HitRow.until)).where(*counting)).one()
+            if count >= hit.amount:
+                return first.timestamp()
+            _put(session, [hashed])
+            return None
 
-        taken = await self._database.transact(work)
-        await self._sweep(now)
-        return taken
-
-    async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """Since when it counts, in seconds since 1970, and how many there are."""
-        hashed, now = self._hashed(key), self._clock()
-        query = select(HitRow.at).where(HitRow.key == hashed, HitRow.until > _moment(now)).order_by(HitRow.at)
-        async with self._database.read() as session:
-            found = (await session.scalars(query.limit(max(1, limit)))).all()
-        return (found[0].timestamp() if found else now), len(found)
+        room_at = await self._database.transact(work)
+        await self._sweep(hit.at)
+        return room_at
 
     async def add(self, hits: Sequence[Hit]) -> Mapping[str, float]:
         """Counts what was done already, whether or not it is too much.
 
         The keys that are used up, and until when, in seconds since 1970: then one more would fit again.
         """
-        now = self._clock()
-        named = {self._hashed(hit.key): hit for hit in hits}
-        rows = [Hit(self._hashed(hit.key), hit.amount, hit.seconds, hit.at) for hit in hits]
+        now = max(hit.at for hit in hits)
+        rows = [self._hashed(hit) for hit in hits]
+        named = {row.key: hit for row, hit in zip(rows, hits, strict=True)}
 
         def work(session: Session) -> dict[str, float]:
             _put(session, rows)
+            query = select(HitRow.key, func.count()).where(HitRow.key.in_(named), HitRow.until > _moment(now))
             full: dict[str, float] = {}
-            for hashed, count in _counts(session, list(named), now).items():
+            for hashed, count in session.execute(query.group_by(HitRow.key)):
                 if count >= (hit := named[hashed]).amount:
-                    query = select(HitRow.until).where(HitRow.key == hashed).order_by(HitRow.at.desc())
-                    until = session.scalar(query.offset(hit.amount - 1).limit(1))
+                    ends = select(HitRow.until).where(HitRow.key == hashed).order_by(HitRow.at.desc())
+                    until = session.scalar(ends.offset(hit.amount - 1).limit(1))
                     full[hit.key] = until.timestamp() if until is not None else now
             return full
 
@@ -104,73 +85,30 @@ class HitStore(Storage, MovingWindowSupport):
         await self._sweep(now)
         return full
 
-    # What the library asks of every storage, for windows that do not move.
-
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        hashed, now = self._hashed(key), self._clock()
-
-        def work(session: Session) -> int:
-            _put(session, [Hit(hashed, amount, expiry, now)] * amount)
-            return _counts(session, [hashed], now)[hashed]
-
-        return await self._database.transact(work)
-
-    async def get(self, key: str) -> int:
-        query = select(func.count()).where(HitRow.key == self._hashed(key), HitRow.until > _moment(self._clock()))
-        async with self._database.read() as session:
-            return await session.scalar(query) or 0
-
-    async def get_expiry(self, key: str) -> float:
-        query = select(func.max(HitRow.until)).where(HitRow.key == self._hashed(key))
-        async with self._database.read() as session:
-            until = await session.scalar(query)
-        return until.timestamp() if until is not None else self._clock()
-
-    async def check(self) -> bool:
-        try:
-            async with self._database.read() as session:
-                await session.execute(select(1))
-        except (SQLAlchemyError, OSError):
-            return False
-        return True
-
-    async def reset(self) -> int | None:
-        await self._database.transact(lambda session: _forget(session, delete(HitRow)))
-        return None
-
-    async def clear(self, key: str) -> None:
-        hashed = self._hashed(key)
-        await self._database.transact(lambda session: _forget(session, delete(HitRow).where(HitRow.key == hashed)))
-
     async def _sweep(self, now: float) -> None:
-        if now - self._swept_at < _SWEEP:
+        if now - self._swept_at < _SWEEP_SECONDS:
             return
         self._swept_at = now
         old = select(HitRow.id).where(HitRow.until <= _moment(now)).order_by(HitRow.until).limit(_MOST_SWEPT)
-        # What was counted is counted, whatever becomes of this; a minute later it is tried again.
-        with contextlib.suppress(SQLAlchemyError, OSError):
-            await self._database.transact(lambda session: _forget(session, delete(HitRow).where(HitRow.id.in_(old))))
 
-    def _hashed(self, key: str) -> str:
-        return hmac.digest(self._secret, b"hit:" + key.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
+        def work(session: Session) -> None:
+            session.execute(delete(HitRow).where(HitRow.id.in_(old)))
+
+        # The hit is counted even if this fails; a minute later it is tried again.
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await self._database.transact(work)
+
+    def _hashed(self, hit: Hit) -> Hit:
+        key = hmac.digest(self._secret, b"hit:" + hit.key.encode("utf-8", "surrogatepass"), "sha256").hex()
+        return replace(hit, key=key)
 
 
 def _put(session: Session, hits: Sequence[Hit]) -> None:
-    rows: list[dict[str, Any]] = []
-    for hit in hits:
-        at = _moment(hit.at)
-        rows.append({"key": hit.key, "at": at, "until": at + timedelta(seconds=hit.seconds)})
+    rows = [
+        {"key": hit.key, "at": _moment(hit.at), "until": _moment(hit.at) + timedelta(seconds=hit.seconds)}
+        for hit in hits
+    ]
     session.execute(insert(HitRow), rows)
-
-
-def _counts(session: Session, keys: Sequence[str], now: float) -> dict[str, int]:
-    """How many count now, by key."""
-    query = select(HitRow.key, func.count()).where(HitRow.key.in_(keys), HitRow.until > _moment(now))
-    return {row[0]: row[1] for row in session.execute(query.group_by(HitRow.key))}
-
-
-def _forget(session: Session, statement: Any) -> None:
-    session.execute(statement)
 
 
 def _moment(seconds: float) -> datetime:

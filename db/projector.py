@@ -19,9 +19,9 @@ from db.rows import UNSEEN, columns, first_columns, refold, state_of, words
 from db.tables import EventRow, IssueRow, ReceiptRow, SearchTerm
 from db.upsert import is_sqlite, table_of, upsert
 from domain.events import Event, chain, event_digest, load_event
-from domain.evolve import evolve
 from domain.issue import Issue, Receipt
 from domain.pins import read_calendars, read_policy
+from domain.rules import evolve
 
 INDEX: Final = "index"
 """The job that lets an issue be found by what is sealed."""
@@ -76,14 +76,13 @@ def record(
     now: datetime,
     policy: Mapping[str, Any] | None = None,
     calendars: Sequence[Mapping[str, Any]] | None = None,
-    rules_version: int = 1,
     may_rewrite: bool = True,
     restoring: bool = False,
 ) -> str:
     """Stores what is new of the events; the digest over what is stored for them then.
 
-    `policy` and `calendars`, those that were pinned at the start, are needed with the first event, and `rules_version`,
-    the rules that it is folded by. GapError, ConflictError and ClosedError leave the transaction to be rolled back; with `may_rewrite` there is no ConflictError.
+    `policy` and `calendars`, those that were pinned at the start, are needed with the first event. GapError,
+    ConflictError and ClosedError leave the transaction to be rolled back; with `may_rewrite` there is no ConflictError.
     `restoring` says that these are all the events of the issue, by its history: whatever else is stored is taken away,
     and nothing is queued in the outbox, since all was told long ago.
     """
@@ -93,7 +92,7 @@ def record(
     row = lock(session, issue, batch[0].seq)
     fresh = _fresh(session, row, issue, batch)
     first = fresh[0].seq if fresh else batch[-1].seq + 1
-    projection = _Projection(session, issue, now, policy, calendars, rules_version, notify=not restoring)
+    projection = _Projection(session, issue, now, policy, calendars, notify=not restoring)
     if row is None:
         projection.begin(fresh)
     elif restoring and _digests(session, issue, first):
@@ -190,7 +189,6 @@ class _Projection:
     now: datetime
     policy: Mapping[str, Any] | None
     calendars: Sequence[Mapping[str, Any]] | None
-    rules_version: int
     notify: bool
 
     def begin(self, fresh: Sequence[Recorded]) -> None:
@@ -246,7 +244,7 @@ class _Projection:
             raise ValueError(f"issue {self.issue}: the first batch must bring policy and calendars")
         policy, calendars = read_policy(self.policy), read_calendars(self.calendars)
         pinned.keep(self.session, policy, calendars)
-        return Issue.new(self.issue, policy, calendars, self.rules_version)
+        return Issue.new(self.issue, policy, calendars)
 
     def _new_row(self, start: Issue, values: Mapping[str, Any]) -> IssueRow:
         if (other := self.session.scalar(_TAKEN, {"number": values["number"]})) is not None:

@@ -10,11 +10,11 @@ from db.tables import EventRow, IssueRow
 from db.types import FAR
 from domain.clocks import next_deadline, next_step, wake_after
 from domain.events import Event, Reported, load_event
-from domain.evolve import evolve
 from domain.issue import Issue, calendars_digest, dump_issue, lead_org, load_issue
-from domain.personal import Sealed
+from domain.personal import is_sealed
 from domain.pins import Calendars
 from domain.policy import Policy
+from domain.rules import evolve
 
 UNSEEN: Final[dict[str, str]] = {"words": ""}
 """Of a report that is sealed."""
@@ -35,10 +35,9 @@ def words(event: Event) -> dict[str, str]:
     body = event.body
     if not isinstance(body, Reported):
         return {}
-    description, location = body.description, body.location
-    if isinstance(description, Sealed) or isinstance(location, Sealed):
+    if is_sealed(body):
         return UNSEEN
-    return {"words": search.fold(description + location)}
+    return {"words": search.fold(f"{body.description}{body.location}")}
 
 
 def state_of(session: Session, row: IssueRow) -> Issue:
@@ -53,9 +52,7 @@ def refold(session: Session, row: IssueRow, before: int | None = None) -> Issue:
     if before is not None:
         query = query.where(EventRow.seq < before)
     policy = pinned.policy_of(session, row.first_policy)
-    held = session.scalar(select(IssueRow.state).where(IssueRow.id == row.id)) or {}
-    rules: int = held.get("rules_version", 1)
-    state = Issue.new(row.id, policy, pinned.calendars_of(session, row.first_calendars), rules)
+    state = Issue.new(row.id, policy, pinned.calendars_of(session, row.first_calendars))
     for body in session.scalars(query).all():
         state = evolve(state, load_event(body))
     return state
@@ -100,7 +97,7 @@ def _how_it_stands(issue: Issue) -> dict[str, Any]:
 def _what_is_next(issue: Issue) -> dict[str, Any]:
     step, deadline = next_step(issue), next_deadline(issue)
     return {
-        "overdue": not issue.is_closed and any(clock.overdue for clock in issue.clocks),
+        "overdue": issue.is_overdue,
         "due": step.due if step else None,
         "left_by": step.due if step else FAR,
         "acts_at": deadline.at + wake_after(issue, deadline) if deadline else FAR,

@@ -1,21 +1,14 @@
 """The fold that everybody shares: commands in arrival order, and before each the deadlines that fell due."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from types import MappingProxyType
-from typing import Final
 
 import domain.commands as c
 from domain.clocks import next_deadline, passed_deadline
-from domain.decide import Fold, act
 from domain.events import Closed, Event
 from domain.issue import Issue
-from domain.values import replace
-
-RULES: Final[Mapping[int, Callable[[Issue, c.Command], Fold]]] = MappingProxyType({1: act, 2: act})
-"""Rules version -> how a command leads to events. New rules get a new number; old ones stay, for old issues.
-
-From 2 on nobody decides from above on what he did himself (`domain.access.CONFLICTS`)."""
+from domain.rules import rules
+from domain.values import copy_with
 
 
 class StuckClock(RuntimeError):
@@ -28,6 +21,7 @@ def advance(issue: Issue, inbox: Iterable[c.Command], now: datetime) -> tuple[Is
     Who was late is decided by when things happened, not by when a worker woke up; only `recorded_at`, and the
     clocks that start from it, depend on the wake-up. After the last command the deadlines up to `now` less the
     policy's grace fire. A command id that is known already has no effect. `now` is UTC, in whole milliseconds.
+    Raises UnknownRulesError.
     """
     happened: list[Event] = []
     for command in inbox:
@@ -36,7 +30,7 @@ def advance(issue: Issue, inbox: Iterable[c.Command], now: datetime) -> tuple[Is
         at = max(issue.since, min(command.at, now))
         issue = _fire(issue, at, now, happened)
         at = max(issue.since, at)  # deadlines that fired may have moved it on
-        fold = RULES[issue.rules_version](issue, command if at is command.at else replace(command, at=at))
+        fold = rules(issue.rules_version).act(issue, command if at is command.at else copy_with(command, at=at))
         happened += fold.events
         issue = fold.issue
     issue = _fire(issue, now - issue.policy.grace.span, now, happened)
@@ -47,7 +41,7 @@ def _fire(issue: Issue, until: datetime, now: datetime, happened: list[Event]) -
     while (deadline := passed_deadline(issue, now, until)) is not None:
         body = c.DeadlinePassed(deadline.clause, deadline.what, recorded_at=now, until=until)
         at = max(issue.since, deadline.at)
-        fold = RULES[issue.rules_version](issue, c.Command("", at, None, body))
+        fold = rules(issue.rules_version).act(issue, c.Command("", at, None, body))
         if next_deadline(fold.issue, now) == deadline:
             raise StuckClock(f"{deadline} does not move on issue {issue.id} at version {issue.version}")
         happened += fold.events

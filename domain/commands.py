@@ -18,6 +18,7 @@ from domain.limits import check_id, check_text
 from domain.personal import Personal
 from domain.place import Place
 from domain.policy import Policy
+from domain.values import Copyable
 from domain.vocabulary import (
     Assessment,
     Category,
@@ -55,7 +56,8 @@ reports, or another command that orders this one."""
 class Authority:
     """A role that the giver of a command held when it was accepted, from `start`, inclusive, to `end`, exclusive.
 
-    `compound` is the compound for which the organisation had a contract then, as property staff need one.
+    Of what the organisation did then, two facts about the issue's place: `compound` if it had the contract there, as
+    property staff need it; `street` if it worked in that street, as departments and volunteers need it to report.
     """
 
     role: Role
@@ -64,6 +66,7 @@ class Authority:
     compound: str | None = None
     start: date | None = None
     end: date | None = None
+    street: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class Report(Body):
     follows: str | None = None
     """The closed issue of which this one is a recurrence."""
     root: str = field(default="", metadata=RESOLVED)
-    """The public key, in base64url, from which the signatures of this issue's commands descend; "" takes unsigned ones."""
+    """The public key, in base64url, from which the signatures of this issue's commands descend."""
     pins: str = field(default="", metadata=RESOLVED)
     """`domain.pins.pins_digest` of what the issue begins under, so that the signature of the report covers it."""
 
@@ -303,6 +306,8 @@ class Redispatch(Body):
     handler: str
     reason: Personal = field(metadata=PERSONAL)
     handler_kind: HandlerKind = field(default="company", metadata=RESOLVED)
+    handler_streets: tuple[str, ...] | None = field(default=None, metadata=RESOLVED)
+    """The streets in which it worked on that day; None if it never had a contract that says where."""
 
 
 @dataclass(frozen=True)
@@ -348,6 +353,8 @@ class Rule(Body):
     handler: str | None = None
     reason: Personal = field(default="", metadata=PERSONAL)
     handler_kind: HandlerKind = field(default="company", metadata=RESOLVED)
+    handler_streets: tuple[str, ...] | None = field(default=None, metadata=RESOLVED)
+    """As in `Redispatch`."""
 
 
 @dataclass(frozen=True)
@@ -425,7 +432,7 @@ class Undecodable(Body):
 
 
 @dataclass(frozen=True)
-class Command:
+class Command(Copyable):
     """A command with its head: identity, time of receipt (UTC), actor, and the version the caller had seen."""
 
     id: str
@@ -434,8 +441,8 @@ class Command:
     """None only for commands from inside."""
     body: Body
     expected_version: int | None = None
-    grants: tuple[Authority, ...] | None = None
-    """What the actor held when the command was accepted; None where nobody has said so."""
+    grants: tuple[Authority, ...] = ()
+    """What the actor held when the command was accepted."""
 
     @property
     def name(self) -> str:
@@ -510,6 +517,6 @@ class _Envelope:
     actor: Actor
     body: dict[str, Any] = field(default_factory=dict[str, Any])
     expected_version: int | None = None
-    grants: tuple[Authority, ...] | None = None
+    grants: tuple[Authority, ...] = ()
     proof: Any = None
     """Looked at before, by `security.signing`."""

@@ -14,12 +14,14 @@ from domain.events import PolicyRef
 from domain.personal import Personal
 from domain.place import Handler, Place
 from domain.policy import Policy
+from domain.values import Copyable
 from domain.vocabulary import (
     LEVELS,
     Assessment,
     Category,
     CloseKind,
     CompletionKind,
+    Goal,
     Holder,
     Level,
     Role,
@@ -31,8 +33,8 @@ from domain.vocabulary import (
 from domain.wire import digest, dump, dump_fields, load_fields
 from domain.worktime import Limit, Pause, YearCalendar
 
-RULES_VERSION: Final = 2
-"""The version of the rules that new issues get; older ones stay dispatchable."""
+RULES_VERSION: Final = 1
+"""The version of the rules that new issues get, of those in `domain.rules`."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PINNED: Final = ("policy", "calendars")
 """Fields that the serialized state names by digest only."""
@@ -47,7 +49,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Clock:
+class Clock(Copyable):
     """One running clause of this issue, or one of the clocks that the rules themselves start.
 
     Those are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update``, ``appointment`` and ``idle``.
@@ -71,7 +73,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Reminder:
+class Reminder(Copyable):
     """The next reminder at the top of the ladder, after `count` that were sent."""
 
     at: datetime | None
@@ -89,7 +91,7 @@ class Holding:
 
 
 @dataclass(frozen=True)
-class PlanStep:
+class PlanStep(Copyable):
     due: datetime
     owner: Personal = ""
     done: bool = False
@@ -103,7 +105,7 @@ class PlanState:
 
 
 @dataclass(frozen=True)
-class Proposal:
+class Proposal(Copyable):
     """A plan that waits to be granted: nothing of it counts until then."""
 
     steps: tuple[PlanStep, ...]
@@ -142,13 +144,13 @@ class Receipt:
 
 
 @dataclass(frozen=True)
-class Issue:
+class Issue(Copyable):
     """See the module. `version` is the seq of the last event, `since` the moment of the last change (UTC)."""
 
     id: str
     policy: Policy
     calendars: tuple[YearCalendar, ...] = ()
-    rules_version: int = 1  # what is left out of older states
+    rules_version: int = 1
     version: int = 0
     number: str = ""
     place: Place = field(default_factory=lambda: Place("", "", ""))
@@ -158,7 +160,7 @@ class Issue:
     reporter: str = ""
     follows: str | None = None
     root: str = ""
-    """The public key, in base64url, from which the signatures of its commands descend; "" where they bear none."""
+    """The public key, in base64url, from which the signatures of its commands descend."""
     generation: int = 0
     """Of the tracking code that opens it: a higher one revokes those before."""
     ladder: tuple[Level, ...] = LEVELS
@@ -177,8 +179,8 @@ class Issue:
     """The first event of each kind."""
     term: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
     """The first event of each kind since this level got the lead; ``led`` is when it got it."""
-    met: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
-    """``level:milestone`` or ``issue:milestone`` -> when it was last reached by whom it concerns."""
+    met: Mapping[Goal, Mark] = field(default_factory=dict[Goal, Mark])
+    """When each milestone was last reached by whom it concerns."""
     pauses: tuple[Pause, ...] = ()
     looked: tuple[Pause, ...] = ()
     """While the resident was looking at work that was then done again; only an answer was still owed."""
@@ -223,6 +225,11 @@ class Issue:
     def stands(self) -> Status:
         """How far the work is, whether or not the clock stands still."""
         return self.interrupted or self.status
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether a limit has passed that nobody has kept yet."""
+        return not self.is_closed and any(clock.overdue for clock in self.clocks)
 
     @property
     def is_paused(self) -> bool:

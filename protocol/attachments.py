@@ -1,6 +1,6 @@
-"""Pictures of an issue: cleaned, sealed under the issue's key and stored under the digest of what lies there.
+"""Pictures of an issue: cleaned, sealed under the issue's key, and stored under the digest of the sealed bytes.
 
-The object store never sees what is on them, and once the key is destroyed nobody does.
+The blob store never sees a picture, and once the key is destroyed nobody can.
 """
 
 import asyncio
@@ -13,19 +13,21 @@ from typing import Any, Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.http.problems import Invalid, NotFound, Problem, Refused, Unavailable
-from api.identity.authenticator import Caller
 from db import attachments
 from db.engine import Database
 from db.tables import AttachmentRow
-from domain.access import holds, may_give, sight
+from domain.access import sight
+from domain.limits import MOST_PICTURES
 from domain.personal import Sealed
+from domain.refusals import against
+from protocol.admission import Admitted
 from protocol.clock import Now
+from protocol.errors import Invalid, NotFound, ProtocolError, Refused, Unavailable
 from protocol.pictures import Picture, PictureError, clean
 from protocol.read_model import ReadModel, SqlDown
-from protocol.reader import Seen
-from protocol.resolver import Resolver
-from runtime.blobs import Shelf, ShelfError
+from protocol.reader import VisibleIssue
+from protocol.sealing import content_erased
+from runtime.blobs import BlobError, DigestStore
 from security.keystore import KeyStoreDown
 from security.vault import ERASED, Erased, NoKey, UnsealError, Vault
 
@@ -34,15 +36,15 @@ log: Final = structlog.stdlib.get_logger(__name__)
 AT_ONCE: Final = 2
 """Pictures decoded at a time: each takes a core and up to 200 MB."""
 TURN: Final = 10.0
-"""Seconds for which a picture, which lies in memory, waits for its turn."""
-_PATIENCE: Final = 2.0
-"""Seconds that a write to the database may take."""
+"""Seconds for which a picture, held in memory, waits to be decoded."""
+_WRITE_SECONDS: Final = 2.0
+"""For a write to the database."""
 _ADDED_BY: Final = "added_by"
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A picture of an issue, without the picture. `person` is opened, or ERASED."""
+    """What is known of a picture. `person` is opened, or ERASED."""
 
     digest: str
     kind: str
@@ -54,31 +56,25 @@ class Attachment:
 
 
 class Attachments:
-    """See the module. Errors are problems: what is not there, or cannot be had at the moment."""
+    """See the module."""
 
-    def __init__(
-        self, *, shelf: Shelf, vault: Vault, database: Database, model: ReadModel, resolver: Resolver, now: Now
-    ) -> None:
-        self._shelf = shelf
+    def __init__(self, *, blobs: DigestStore, vault: Vault, database: Database, model: ReadModel, now: Now) -> None:
+        self._blobs = blobs
         self._vault = vault
         self._database = database
         self._model = model
-        self._resolver = resolver
         self._now = now
         self._turn = asyncio.Semaphore(AT_ONCE)
 
-    async def check(self, caller: Caller, seen: Seen) -> None:
-        """Whether the caller may add a picture to the issue: Refused if not. No picture is needed yet."""
-        issue, actor = seen.issue, seen.actor
-        grants = await self._resolver.grants(caller, seen)
-        if not may_give(issue, actor, "comment") or (issue.root and not holds(actor, grants, issue.place, self._now())):
-            raise Refused("not-yours", "only who may comment on the issue may add a picture")
-        if issue.closed is not None:
-            raise Refused("closed", f"the issue is closed as {issue.closed.kind}")
+    def check(self, admitted: Admitted) -> None:
+        """Raises Refused if the caller may not add a picture to the issue."""
+        found = against(admitted.issue, admitted.actor, "attach", admitted.grants, self._now())
+        if found is not None:
+            raise Refused(found.code, found.reason)
 
-    async def add(self, seen: Seen, data: bytes) -> str:
-        """Stores a picture; its digest. The same picture gives the same one. Raises Invalid, Refused, Unavailable."""
-        issue, actor = seen.issue.id, seen.actor
+    async def add(self, admitted: Admitted, data: bytes) -> str:
+        """Stores a picture, and gives its digest: the same for the same picture. Raises Invalid, Refused, Unavailable."""
+        issue, actor = admitted.issue.id, admitted.actor
         try:
             async with self._decoding():
                 picture = await asyncio.to_thread(clean, data)
@@ -86,10 +82,10 @@ class Attachments:
             raise Invalid(("body", str(error))) from None
         try:
             key = await self._vault.key_for(issue, make=True)
-            digest = await self._shelf.put(key.seal_bytes(picture.data))
+            digest = await self._blobs.put(key.seal_bytes(picture.data))
         except Erased:
-            raise Refused("closed", "the content of this issue was erased; nothing can be added to it") from None
-        except (KeyStoreDown, ShelfError) as error:
+            raise content_erased() from None
+        except (KeyStoreDown, BlobError) as error:
             raise _away(error) from None
         row = {
             "issue": issue, "digest": digest, "kind": picture.kind, "size": len(picture.data),
@@ -99,7 +95,7 @@ class Attachments:
         match await self._note(row):
             case "full":
                 await self._discard(digest)
-                raise Refused("limit", f"an issue holds at most {attachments.MOST} pictures")
+                raise Refused("limit", f"an issue holds at most {MOST_PICTURES} pictures")
             case "unknown":
                 raise Unavailable("the issue is being written; send the picture again")
             case "added":
@@ -117,8 +113,8 @@ class Attachments:
         except (SqlDown, KeyStoreDown) as error:
             raise _away(error) from None
 
-    async def open(self, seen: Seen, digest: str) -> Picture:
-        """The picture. NotFound where there is none for this viewer, or no longer; Unavailable."""
+    async def open(self, seen: VisibleIssue, digest: str) -> Picture:
+        """The picture. Raises NotFound if it does not exist, was erased or may not be seen, and Unavailable."""
         if not sight(seen.issue, seen.actor).text:
             raise NotFound
         try:
@@ -127,15 +123,15 @@ class Attachments:
             if row is None:
                 raise NotFound
             key = await self._vault.key_for(seen.issue.id, make=False)
-            return Picture(row.kind, key.open_bytes(await self._shelf.get(digest)))
+            return Picture(row.kind, key.open_bytes(await self._blobs.get(digest)))
         except (Erased, NoKey):
             raise NotFound from None
-        except (SqlDown, KeyStoreDown, ShelfError, UnsealError) as error:
+        except (SqlDown, KeyStoreDown, BlobError, UnsealError) as error:
             raise _away(error) from None
 
     @contextlib.asynccontextmanager
     async def _decoding(self) -> AsyncGenerator[None]:
-        """A turn to decode. Raises Unavailable if none comes."""
+        """Waits for a turn to decode. Raises Unavailable if none comes in time."""
         try:
             async with asyncio.timeout(TURN):
                 await self._turn.acquire()
@@ -148,14 +144,14 @@ class Attachments:
 
     async def _note(self, row: dict[str, Any]) -> attachments.Added:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_WRITE_SECONDS):
                 return await self._database.transact(lambda session: attachments.add(session, row))
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise _away(error) from None
 
     async def _discard(self, digest: str) -> None:
-        with contextlib.suppress(ShelfError):  # it is sealed, and nothing refers to it
-            await self._shelf.remove(digest)
+        with contextlib.suppress(BlobError):  # it is sealed, and nothing refers to it
+            await self._blobs.remove(digest)
 
     async def _person(self, row: AttachmentRow) -> str:
         try:
@@ -168,7 +164,7 @@ def _attachment(row: AttachmentRow, person: str) -> Attachment:
     return Attachment(row.digest, row.kind, row.size, person, row.role, row.org, row.added_at)
 
 
-def _away(error: Exception) -> Problem:
-    if isinstance(error, ShelfError | UnsealError):
+def _away(error: Exception) -> ProtocolError:
+    if isinstance(error, BlobError | UnsealError):
         log.warning("attachments.cannot_be_had", error=str(error))
     return Unavailable("pictures cannot be had at the moment")

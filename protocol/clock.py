@@ -1,4 +1,4 @@
-"""The one clock of this process: commands are stamped with it, so it has to agree with everybody else's."""
+"""The clock that stamps commands, and how far it differs from the database's clock."""
 
 import time
 from collections.abc import Callable
@@ -14,24 +14,24 @@ MOST_SKEW: Final = timedelta(seconds=1)
 
 
 def now() -> datetime:
-    """The present in UTC, in whole milliseconds, as commands bear it."""
+    """The present in UTC, in whole milliseconds, as in commands."""
     return truncate(datetime.now(UTC))
 
 
 def today(moment: datetime) -> date:
-    """The day it is then where the residents are."""
+    """The date at that moment in Shanghai, where the residents live."""
     return moment.astimezone(SHANGHAI).date()
 
 
 class Skew:
-    """How far this host's clock is from the database's, as last compared; beyond a second it stamps no commands."""
+    """The difference between this host's clock and the database's; beyond a second no commands are stamped."""
 
     def __init__(self) -> None:
         self._found = timedelta()
         self._compared: float | None = None
 
     def compare(self, before: datetime, theirs: datetime, after: datetime) -> timedelta:
-        """Notes the difference, given our time just before and after their answer; what the way took is no skew."""
+        """Notes the difference, from our time just before and after their answer; the latency does not count as skew."""
         middle = before + (after - before) / 2
         uncertain = (after - before) / 2
         apart = abs(theirs - middle)

@@ -1,52 +1,56 @@
-"""The command protocol: receipt, authority, dry run, signal, receipt.
+"""The command protocol: receipt, dry run, signal, receipt.
 
-The idempotency key is the command's id. Nothing is written before the signal, and what the rules refuse at once is
-never sent; so whatever is killed where, a command took effect once or not at all, and a repeat says which.
+The idempotency key determines the command's id. Nothing is written before the signal, and a command that the rules
+refuse is not signalled. So whichever process dies at whichever moment, a command takes effect once or not at all, and a
+repeat with the same key says which.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Final, Self
 
 import structlog
 from sqlalchemy import select
 
-from api.http import views
-from api.http.problems import Invalid, KeyReused, NotFound, Problem, Refused, Stale, Unavailable
-from api.identity.authenticator import Caller, Renewal
 from db.tables import ReceiptRow
 from domain.access import may_see
 from domain.advance import advance
-from domain.commands import Adopt, Body, Command, Merge, RenewCode, load_command, merge_command_id
+from domain.commands import Adopt, Body, Command, Merge, RenewCode, merge_command_id
 from domain.issue import Issue, Receipt
-from domain.limits import check_weight, shown
-from domain.wire import WireError, canonical
 from protocol import ids
+from protocol.admission import Admission, Admitted
+from protocol.caller import Caller, Renewal
 from protocol.clock import Now, Skew
-from protocol.gateway import Gateway, Gone, Unreachable, envelope
-from protocol.pending import Queue, Queued
+from protocol.envelope import Envelope
+from protocol.errors import Invalid, KeyReused, NotFound, Refused, Stale, Unavailable
+from protocol.gateway import TemporalDown, TemporalGateway, WorkflowClosed
+from protocol.limits import Quotas
+from protocol.pending import PendingCommands, Queued
 from protocol.read_model import ReadModel, SqlDown
-from protocol.reader import Known, Reader, Seen
+from protocol.reader import LoadedIssue, Reader
 from protocol.receipts import Receipts
 from protocol.resolver import Resolver
-from protocol.sealer import Sealer
-from protocol.time_budget import Patience
+from protocol.sealing import content_erased, sealing
+from protocol.time_budget import TimeBudget
 from security.credentials import CredentialsError
+from security.vault import Erased, Vault
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
-ROW_PATIENCE: Final = 0.1
-"""Seconds that a row is waited for at least, however long it took to get there."""
+ROW_SECONDS: Final = 0.1
+"""For which the row of a receipt is waited for at least, even if the request's budget is spent."""
 TRIES: Final = 2
-MOST_SECONDS: Final = timedelta(milliseconds=900)
-"""For one try to signal; below the grace, so that what was stamped in time arrives in time."""
+SIGNAL_TIME: Final = timedelta(milliseconds=900)
+"""For one try to signal."""
 _SHARE_OF_GRACE: Final = 0.9
+"""A try takes less than the grace, so that a command that was stamped in time arrives in time."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A command as the caller asks for it."""
+class CommandDraft:
+    """A command as the caller sends it."""
 
     body: Body
     key: str
@@ -60,202 +64,242 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class _Objection:
-    """What the rules have against a command, and by which state; final if the workflow itself says so."""
+class RecordedCommand:
+    """A command that its issue has a receipt of. `tracking_code` only for a caller who may have lost a renewed one."""
 
-    problem: Problem
-    known: Known
-    is_final: bool
+    command_id: str
+    issue: Issue
+    tracking_code: str | None = None
 
 
-class Commands:
+@dataclass(frozen=True)
+class MergePlan:
+    """A merge is two commands: the older issue adopts the younger one, then the younger one follows.
+
+    `adopt` has the id of the merge, by which the caller asks for its receipt. `follow` has the id that the outbox uses as
+    well: whether the API or the outbox sends it first, it takes effect once.
+    """
+
+    younger: Admitted
+    merge: Envelope
+    older: Admitted
+    adopt: Envelope
+    follow: Envelope
+
+    @classmethod
+    def of(cls, younger: Admitted, merge: Envelope, older: Admitted) -> Self:
+        command, issue = merge.command, younger.issue
+        adopt = replace(
+            command, actor=older.actor, body=Adopt(issue.id, opened=issue.opened_at), expected_version=None,
+            grants=older.grants,
+        )  # fmt: skip
+        follow = replace(command, id=merge_command_id(issue.id, older.issue.id), expected_version=None)
+        return cls(younger, merge, older, Envelope.of(adopt), Envelope.of(follow))
+
+    @property
+    def queued(self) -> Queued:
+        return Queued(self.merge.id, self.older.issue.id, self.adopt.digest)
+
+
+class CommandService:
     """See the module."""
 
     def __init__(
-        self, *, reader: Reader, gateway: Gateway, receipts: Receipts, queue: Queue, model: ReadModel,
-        resolver: Resolver, sealer: Sealer, skew: Skew, now: Now,
+        self, *, admission: Admission, reader: Reader, gateway: TemporalGateway, receipts: Receipts,
+        pending: PendingCommands, model: ReadModel, resolver: Resolver, vault: Vault, quotas: Quotas, skew: Skew, now: Now,
     ) -> None:  # fmt: skip
+        self._admission = admission
         self._reader = reader
         self._gateway = gateway
         self._receipts = receipts
-        self._queue = queue
+        self._pending = pending
         self._model = model
         self._resolver = resolver
-        self._sealer = sealer
+        self._vault = vault
+        self._quotas = quotas
         self._skew = skew
         self._now = now
 
-    async def give(self, caller: Caller, issue: str, wanted: Wanted) -> Applied | Queued:
-        """Gives a command. Raises Refused or Stale if the rules are against it, NotFound where it is not theirs."""
+    async def give(self, caller: Caller, issue: str, draft: CommandDraft) -> Applied | Queued:
+        """Gives a command. Raises Refused or Stale if the rules object, NotFound where the caller may not see the issue."""
         if self._skew.is_bad:
             raise Unavailable("this host's clock is wrong, so it stamps no commands")
-        received, patience = self._now(), Patience()
-        if isinstance(wanted.body, RenewCode):
-            caller = replace(caller, renews=Renewal(key=wanted.key))
-        seen = await self._reader.visible(caller, issue, patience)
-        body = await self._resolver.resolve(wanted.body, caller, seen, patience)
-        command_id = ids.command_id(issue, _subject(caller, seen), seen.actor.role, wanted.key)
-        try:
-            body = await self._sealer.body(seen.issue, command_id, body)
-        except (Refused, Unavailable):
-            if (receipt := seen.issue.receipts.get(command_id)) is None:
-                raise
-            return _told(seen.issue, command_id, receipt)  # whether it says the same cannot be told any more
-        grants = await self._resolver.grants(caller, seen)
-        command = Command(command_id, received, seen.actor, body, wanted.expected_version, grants)
-        check_wire(command)
-        if isinstance(body, Merge):
-            done = await self._merge(caller, seen, command, body.into, patience)
+        received, budget = self._now(), TimeBudget()
+        if isinstance(draft.body, RenewCode):
+            caller = replace(caller, renews=Renewal(key=draft.key))
+        admitted = await self._admission.admit(caller, issue, budget, draft.key)
+        # Only now: how busy an issue is would tell a stranger that it exists.
+        await self._quotas.check("issue", issue)
+        older = None
+        if isinstance(draft.body, Merge):
+            older = await self._older(caller, draft.body.into, budget)
+            draft = replace(draft, body=replace(draft.body, opened=older.issue.opened_at))
+        command = await self._command(caller, admitted, draft, received, budget)
+        if isinstance(command, Applied):
+            return command
+        envelope = Envelope.of(command)
+        if older is not None:
+            done = await self._merge(MergePlan.of(admitted, envelope, older), budget)
         else:
-            done = await self._take(seen, command, patience)
+            await self._check_key(admitted, Queued(command.id, issue, envelope.digest))
+            done = await self._submit(admitted, envelope, budget)
         if isinstance(done, Queued):
-            await self._queue.add(done)
+            await self._pending.add(done)
         return done
 
-    async def receipt(self, caller: Caller, command: str) -> dict[str, Any]:
+    async def receipt(self, caller: Caller, command: str) -> RecordedCommand | Queued:
         """What became of a command, for those who may see its issue. Raises NotFound."""
-        patience = Patience()
+        budget = TimeBudget()
         caller = replace(caller, renews=Renewal(command=command))
         queued, issues = await self._issues_of(command)
         for issue in issues:
             try:
-                seen = await self._reader.visible(caller, issue, patience)
+                seen = await self._reader.visible(caller, issue, budget)
             except NotFound:
                 continue
-            found: Issue | None = seen.issue
-            if command not in seen.issue.receipts:
-                found = await self._reader.without_row(issue, patience)
-            if found is not None and command in found.receipts:
+            loaded = seen.loaded if command in seen.issue.receipts else await self._reader.without_row(issue, budget)
+            if loaded is not None and command in loaded.issue.receipts:
                 if queued is not None:
-                    await self._queue.drop(command)
-                view = views.receipt_view(command, found)
-                if caller.lost_code_of(found):
-                    view["tracking_code"] = ids.tracking_code(caller.secret, found.id, found.generation)
-                return view
+                    await self._pending.drop(command)
+                has_lost_code = caller.lost_code_of(loaded.issue)
+                code = ids.tracking_code(caller.secret, issue, loaded.issue.generation) if has_lost_code else None
+                return RecordedCommand(command, loaded.issue, code)
             if queued is not None and queued.issue == issue:
-                return {"outcome": "queued", "command_id": command, "issue_id": issue}
-        await self._reader.hold(patience)
+                return queued
+        await self._reader.hold(budget)
         raise NotFound
 
-    async def _take(self, seen: Seen, command: Command, patience: Patience) -> Applied | Queued:
-        """The protocol for one command to one issue."""
-        if (earlier := await self._repeat(seen.known, command, patience)) is not None:
-            return earlier
-        await self._queue.check(seen.issue.id, command)
-        if (objection := await self._objection(seen, command, patience)) is not None:
-            if (earlier := await self._repeat(objection.known, command, patience)) is not None:
-                return earlier
-            # Where nobody answers it is sent. But a closed issue stays closed, and its workflow may be forgotten.
-            if objection.is_final or seen.issue.is_closed:
-                raise objection.problem
-        return await self._send(seen.issue, command, patience)
+    async def _older(self, caller: Caller, issue: str, budget: TimeBudget) -> Admitted:
+        """The issue into which another one is merged. Raises Invalid where the caller may not see it."""
+        try:
+            return await self._admission.admit(caller, issue, budget)
+        except NotFound:
+            raise Invalid(("into", "there is no such issue")) from None
 
-    async def _merge(
-        self, caller: Caller, seen: Seen, command: Command, into: str, patience: Patience
-    ) -> Applied | Queued:
-        """The older issue takes this one in, under the id of the command; then this one is told.
+    async def _command(
+        self, caller: Caller, admitted: Admitted, draft: CommandDraft, received: datetime, budget: TimeBudget
+    ) -> Command | Applied:
+        """The command, resolved and sealed; the recorded answer where it can be sealed no more."""
+        body = await self._resolver.resolve(draft.body, caller, budget)
+        command_id = caller.command_id(admitted.issue, draft.key)
+        assert command_id is not None
+        try:
+            with sealing():
+                body = await self._vault.seal_body(admitted.issue.id, command_id, body)
+        except (Erased, Unavailable) as error:
+            if (receipt := admitted.issue.receipts.get(command_id)) is not None:
+                return _recorded(admitted.issue, command_id, receipt)  # without the key a reused key cannot be told
+            raise content_erased() if isinstance(error, Erased) else error from None
+        return Command(command_id, received, admitted.actor, body, draft.expected_version, admitted.grants)
 
-        What tells it bears the id that the outbox uses, so whichever is first: once the older one has taken it in, this
-        one follows. That is why it has to agree before, as far as can be told, and is not asked for its version after.
+    async def _submit(self, admitted: Admitted, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
+        """The protocol for one command to one issue: a repeat is answered from its receipt."""
+        loaded = await self._judge(admitted, envelope, budget)
+        if envelope.id in loaded.issue.receipts:
+            return await self._repeat(loaded, envelope, budget)
+        # The signal is sent although a row objects, if no workflow answers. But a closed issue stays closed, and its
+        # workflow may be forgotten.
+        if loaded.origin == "live" or loaded.issue.is_closed:
+            _check_rules(loaded.issue, envelope.command)
+        return await self._send(admitted.issue, envelope, budget)
+
+    async def _merge(self, plan: MergePlan, budget: TimeBudget) -> Applied | Queued:
+        """The younger issue has to agree before the older one is asked, as far as can be told: after that it follows."""
+        if plan.adopt.id not in plan.older.issue.receipts:
+            if (receipt := plan.younger.issue.receipts.get(plan.merge.id)) is not None:
+                _check_same(receipt, plan.merge)
+            _check_rules((await self._judge(plan.younger, plan.merge, budget)).issue, plan.merge.command)
+            await self._check_key(plan.younger, plan.queued)
+        done = await self._submit(plan.older, plan.adopt, budget)
+        if isinstance(done, Applied):
+            done = await self._submit(plan.younger, plan.follow, budget)
+        return plan.queued if isinstance(done, Queued) else replace(done, command_id=plan.merge.id)
+
+    async def _judge(self, admitted: Admitted, envelope: Envelope, budget: TimeBudget) -> LoadedIssue:
+        """The state that has the last word on a command.
+
+        The read model may lag: where it objects to a new command, that is the workflow's own state, if it answers.
         """
-        older = await self._reader.visible(caller, into, patience)
-        grants = await self._resolver.grants(caller, older)
-        adopt = Command(
-            command.id, command.at, older.actor, Adopt(seen.issue.id, opened=seen.issue.opened_at), grants=grants
-        )
-        taken = await self._repeat(older.known, adopt, patience)
-        if taken is None:
-            if (known := seen.issue.receipts.get(command.id)) is not None:
-                _check_same(known, command)
-            if (objection := await self._objection(seen, command, patience)) is not None:
-                raise objection.problem
-            taken = await self._take(older, adopt, patience)
-        if isinstance(taken, Queued):
-            return taken
-        told = replace(command, id=merge_command_id(seen.issue.id, into), expected_version=None)
-        done = await self._repeat(seen.known, told, patience) or await self._send(seen.issue, told, patience)
-        if isinstance(done, Queued):
-            return Queued(command.id, into, adopt.digest)
-        return replace(done, command_id=command.id)
-
-    async def _repeat(self, known: Known, command: Command, patience: Patience) -> Applied | Queued | None:
-        """The answer to a command that is on the record already. Raises KeyReused if that was another one."""
-        receipt = known.issue.receipts.get(command.id)
-        if receipt is None:
-            return None
-        _check_same(receipt, command)
-        if known.origin == "row" or not self._model.is_up:
-            return _answer(known.issue, command, receipt)
-        return await self._outcome(known.issue.id, command, patience)
-
-    async def _objection(self, seen: Seen, command: Command, patience: Patience) -> _Objection | None:
-        """What the rules have against the command. The read model may lag, so the workflow has the last word."""
-        against = _against(seen.issue, command)
-        if against is None or seen.known.origin == "live":
-            return against and _Objection(against, seen.known, is_final=True)
-        live = await self._reader.live(seen.issue.id, patience)
-        if live is None:
-            return _Objection(against, seen.known, is_final=False)
-        if not may_see(live, seen.actor):
+        loaded, command = admitted.loaded, envelope.command
+        if command.id in loaded.issue.receipts or loaded.origin == "live" or _objection(loaded.issue, command) is None:
+            return loaded
+        live = await self._reader.live(admitted.issue.id, budget)
+        if live is not None and not may_see(live.issue, admitted.actor):
             raise NotFound
-        still = _against(live, command)
-        return still and _Objection(still, Known(live, "live"), is_final=True)
+        return live or loaded
 
-    async def _send(self, issue: Issue, command: Command, patience: Patience) -> Applied | Queued:
-        """Signals, and waits until somebody says what became of it, as long as there is patience."""
-        within = min(MOST_SECONDS, timedelta(seconds=issue.policy.grace.amount) * _SHARE_OF_GRACE)
+    async def _repeat(self, loaded: LoadedIssue, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
+        """The answer to a command that this state has a receipt of. Raises KeyReused if that was another one."""
+        receipt = loaded.issue.receipts[envelope.id]
+        _check_same(receipt, envelope)
+        if loaded.origin == "row" or not self._model.is_up:
+            return _recorded(loaded.issue, envelope.id, receipt)
+        return await self._outcome(loaded.issue.id, envelope, budget)
+
+    async def _check_key(self, admitted: Admitted, expected: Queued) -> None:
+        """Raises KeyReused if another command is pending under this id."""
+        if expected.command_id in admitted.issue.receipts:
+            return
+        found = self._pending.recent(expected.command_id) or admitted.loaded.pending
+        if found is None and admitted.loaded.origin != "row":
+            with suppress(SqlDown):
+                found = await self._pending.find(expected.command_id)
+        if found is not None and found != expected:
+            raise KeyReused("the key was used for another command")
+
+    async def _send(self, issue: Issue, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
+        """Signals, then waits for the receipt as long as the budget lasts."""
+        within = min(SIGNAL_TIME, timedelta(seconds=issue.policy.grace.amount) * _SHARE_OF_GRACE)
         for _ in range(TRIES):
             try:
-                await self._gateway.signal(issue.id, issue.root, command, within)
-            except Unreachable:
+                await self._gateway.signal(issue.id, issue.root, envelope, within)
+            except TemporalDown:
                 # Delivered after the grace it would be late by the rules, though it was stamped in time.
-                command = replace(command, at=self._now())
-            except Gone:
-                return await self._after_the_end(issue, command, patience)
+                envelope = envelope.stamped(self._now())
+            except WorkflowClosed:
+                return await self._after_the_end(issue.id, envelope, budget)
             except CredentialsError as error:
                 log.error("cannot_sign", reason=str(error))  # noqa: TRY400 - the message says it all
                 raise Unavailable(
                     "this installation cannot sign commands to this issue; its operators are told why"
                 ) from None
             else:
-                return await self._outcome(issue.id, command, patience)
+                return await self._outcome(issue.id, envelope, budget)
         raise Unavailable("Temporal does not answer; send the same again, with the same key")
 
-    async def _outcome(self, issue: str, command: Command, patience: Patience) -> Applied | Queued:
-        delivered = await self._receipts.wait(issue, command.id, max(ROW_PATIENCE, patience.left))
+    async def _outcome(self, issue: str, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
+        """What the receipt of a signalled command says; Queued if there is none in time."""
+        delivered = await self._receipts.wait(issue, envelope.id, max(ROW_SECONDS, budget.left))
         if delivered is not None:
-            return _answer(delivered.issue, command, delivered.receipt)
-        live = await self._reader.without_row(issue, patience)
-        if live is None or command.id not in live.receipts:
-            return Queued(command.id, issue, command.digest)
-        return _answer(live, command, live.receipts[command.id])
+            found, receipt = delivered.issue, delivered.receipt
+        else:
+            live = await self._reader.without_row(issue, budget)
+            if live is None or envelope.id not in live.issue.receipts:
+                return Queued(envelope.id, issue, envelope.digest)
+            found, receipt = live.issue, live.issue.receipts[envelope.id]
+        _check_same(receipt, envelope)
+        return _recorded(found, envelope.id, receipt)
 
-    async def _after_the_end(self, issue: Issue, command: Command, patience: Patience) -> Applied | Queued:
-        """The workflow has ended in the meantime: what it made of the command, or why there is nothing to make."""
-        live, row = await self._reader.live(issue.id, patience), await self._row(issue.id)
-        for known in (live and Known(live, "live"), row and Known(row, "row")):
-            if known is None:
-                continue
-            if (earlier := await self._repeat(known, command, patience)) is not None:
-                return earlier
-            if (against := _against(known.issue, command)) is not None:
-                raise against
+    async def _after_the_end(self, issue: str, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
+        """The workflow has ended in the meantime: its receipt of the command, or what the rules object to it now."""
+        live = await self._reader.live(issue, budget)
+        row = None
+        with suppress(SqlDown):
+            row = await self._reader.row(issue)
+        for loaded in filter(None, (live, row)):
+            if envelope.id in loaded.issue.receipts:
+                return await self._repeat(loaded, envelope, budget)
+            _check_rules(loaded.issue, envelope.command)
         raise Unavailable("the issue is being closed; send the same again, with the same key")
 
-    async def _row(self, issue: str) -> Issue | None:
-        try:
-            return await self._reader.row(issue)
-        except SqlDown:
-            return None
-
     async def _issues_of(self, command: str) -> tuple[Queued | None, Sequence[str]]:
-        """Whether it was queued, and the issues to which a command of this id was given.
+        """Whether the command is pending, and the issues that have a receipt of it or may get one.
 
-        These are one, unless somebody forged signals. Raises Unavailable.
+        That is one issue, unless somebody forged signals. Raises Unavailable.
         """
         queued = None
         try:
-            queued = await self._queue.find(command)
+            queued = await self._pending.find(command)
             async with self._model.read() as session:
                 rows = await session.scalars(select(ReceiptRow.issue).where(ReceiptRow.command_id == command).limit(5))
                 return queued, list(dict.fromkeys([*([queued.issue] if queued else []), *rows]))
@@ -265,46 +309,32 @@ class Commands:
             return queued, [queued.issue]
 
 
-def _subject(caller: Caller, seen: Seen) -> str:
-    """Whose key it is: the token's subject, or the reporter to whom a tracking code belongs."""
-    return seen.actor.person if caller.actor is None else caller.subject
-
-
-def _against(issue: Issue, command: Command) -> Problem | None:
-    """The dry run: what the rules have against the command as the issue stands, None if it would apply."""
+def _objection(issue: Issue, command: Command) -> Refused | Stale | None:
+    """The dry run: why the rules would refuse the command in this state, None if it would apply."""
     receipt = advance(issue, [command], command.at)[0].receipts[command.id]
-    return _problem(receipt) if receipt.outcome == "refused" else None
+    return _refusal(receipt) if receipt.outcome == "refused" else None
 
 
-def _check_same(receipt: Receipt, command: Command) -> None:
-    if receipt.digest != command.digest:
+def _check_rules(issue: Issue, command: Command) -> None:
+    """Raises Refused or Stale if the rules object."""
+    if (objection := _objection(issue, command)) is not None:
+        raise objection
+
+
+def _check_same(receipt: Receipt, envelope: Envelope) -> None:
+    if receipt.digest != envelope.digest:
         raise KeyReused("the key was used for another command to this issue")
 
 
-def _answer(issue: Issue, command: Command, receipt: Receipt) -> Applied:
-    _check_same(receipt, command)
-    return _told(issue, command.id, receipt)
-
-
-def _told(issue: Issue, command: str, receipt: Receipt) -> Applied:
+def _recorded(issue: Issue, command: str, receipt: Receipt) -> Applied:
+    """The answer of a receipt. Raises Refused or Stale."""
     if receipt.outcome == "refused":
-        raise _problem(receipt, command)
+        raise _refusal(receipt, command)
     return Applied(command, issue)
 
 
-def check_wire(command: Command) -> None:
-    """Raises Invalid for a command that the workflow would not be able to read: it would be lost there."""
-    plain = envelope(command)
-    try:
-        check_weight(canonical(plain))
-        load_command(command.name, plain)
-    except WireError as error:
-        raise Invalid(("body", shown(str(error), 200))) from None
-
-
-def _problem(receipt: Receipt, command: str | None = None) -> Problem:
-    """A refusal; with the command's id only where it is on the record."""
-    extra: dict[str, Any] = {} if command is None else {"command_id": command}
+def _refusal(receipt: Receipt, command: str | None = None) -> Refused | Stale:
+    """`command` only where the refusal is on record."""
     if receipt.code == "stale":
-        return Stale(receipt.reason, **extra)
-    return Refused(receipt.code, receipt.reason, **extra)
+        return Stale(receipt.reason, command)
+    return Refused(receipt.code, receipt.reason, command)

@@ -1,6 +1,6 @@
-"""The directory in memory: asked at every request, read again when another one was imported.
+"""The directory in memory: every request uses it, and it is read again after an import.
 
-It outlives the database: with that down, intake and identity go on with what was known, up to a stated age.
+While the database is down, intake and identity go on with the last one, up to a stated age.
 """
 
 import asyncio
@@ -9,16 +9,16 @@ from typing import Final
 
 import structlog
 
-from api.http.problems import Unavailable
 from db import directory as stored
 from domain.directory import Directory
+from protocol.errors import Unavailable
 from protocol.read_model import ReadModel, SqlDown
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 FRESH: Final = 2.0
-"""Seconds for which it is taken as it is; an import is in force everywhere after that long."""
-_PATIENCE: Final = 0.2
+"""Seconds for which it is not checked; after so long an import is in force in every process."""
+_REFRESH_SECONDS: Final = 0.2
 MAX_AGE: Final = 12 * 3600.0
 """Seconds for which it serves while the database is away: as long as a token, so no longer than a shift."""
 
@@ -36,13 +36,13 @@ class DirectoryCache:
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self) -> Directory:
-        """The directory in force. Raises Unavailable where it cannot be had, or only one that is too old."""
+        """The directory in force. Raises Unavailable if it cannot be read and the last one is too old."""
         if self._directory is None or self._age > self._fresh:
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._refresh())
-            # With one at hand nobody waits for a database that hangs.
-            patience = None if self._directory is None else _PATIENCE
-            await asyncio.wait({self._reading}, timeout=patience)
+            # With a directory in memory nobody waits for a database that hangs.
+            within = None if self._directory is None else _REFRESH_SECONDS
+            await asyncio.wait({self._reading}, timeout=within)
         if self._directory is None or self._age > self._max_age:
             raise Unavailable("the directory of places cannot be read")
         return self._directory

@@ -1,6 +1,6 @@
-"""The way to Temporal: starts workflows, sends signals, asks them how they stand. No rule lives here.
+"""Calls Temporal: starts the workflows of issues, signals and queries them. It holds no rules.
 
-Every call is bounded. What comes back is what happened, not what a driver threw: `Silent`, `Gone` or an answer.
+Every call has a time limit. Errors of the SDK become `NoWorker`, `WorkflowClosed` or `TemporalDown`.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.commands import Command
 from domain.issue import Issue, load_issue
 from domain.pins import read_calendars, read_policy
 from domain.policy import Policy
 from domain.summary import escape, summary
 from domain.vocabulary import LABELS
-from domain.wire import dump, format_time
+from domain.wire import dump
 from domain.worktime import YearCalendar
+from protocol.envelope import Envelope
 from runtime.failpoints import hit
 from security.credentials import Signer
 from security.namespace import NamespaceError
@@ -47,42 +47,27 @@ START_TIMEOUT: Final = timedelta(seconds=3)
 _MOST_PINS: Final = 256
 
 
-class Silent(Exception):
-    """Temporal knows the workflow, but no worker has answered for it in time."""
+class NoWorker(Exception):
+    """Temporal knows the workflow, but no worker has answered in time."""
 
 
-class Gone(Exception):
-    """Temporal knows no such workflow, or one that has ended and takes no more signals."""
+class WorkflowClosed(Exception):
+    """There is no such workflow, or it has ended and takes no more signals."""
 
 
-class Unreachable(Exception):
-    """Temporal itself does not answer; whether the call had an effect is not known."""
+class TemporalDown(Exception):
+    """Temporal does not answer; whether the call had an effect is not known."""
 
 
 @dataclass(frozen=True)
 class Pins:
-    """What an issue runs under."""
+    """The policy and calendars under which an issue runs."""
 
     policy: Policy
     calendars: tuple[YearCalendar, ...]
 
 
-def envelope(command: Command) -> dict[str, Any]:
-    """A command as it travels, not signed yet: ``{id, at, actor, body, expected_version?, grants?}``."""
-    plain: dict[str, Any] = {
-        "id": command.id,
-        "at": format_time(command.at),
-        "actor": dump(command.actor),
-        "body": dump(command.body),
-    }
-    if command.expected_version is not None:
-        plain["expected_version"] = command.expected_version
-    if command.grants is not None:
-        plain["grants"] = dump(command.grants)
-    return plain
-
-
-class Gateway:
+class TemporalGateway:
     """See the module."""
 
     def __init__(self, client: Client, signer: Signer) -> None:
@@ -90,14 +75,14 @@ class Gateway:
         self._signer = signer
         self._pins: dict[str, Pins] = {}
 
-    async def start(self, command: Command, folded: Issue, pins: Pins) -> bool:
+    async def start(self, report: Envelope, folded: Issue, pins: Pins) -> bool:
         """Starts the workflow of an issue, unless it runs already; False if it has run and ended.
 
-        `command` is its report, `folded` the state to which that leads. Raises Unreachable.
+        `folded` is the state to which its report leads. Raises TemporalDown.
         """
         hit("before-start")
-        report = self._signer.sign(folded.root, folded.id, command.name, envelope(command))
-        first = Start(folded.id, dump(pins.policy), dump(pins.calendars), folded.rules_version, report)
+        signed = self._signer.sign(folded.root, folded.id, report.command.name, report.plain)
+        first = Start(folded.id, dump(pins.policy), dump(pins.calendars), folded.rules_version, signed)
         try:
             async with asyncio.timeout(START_TIMEOUT.total_seconds()):
                 await self._client.start_workflow(
@@ -120,38 +105,37 @@ class Gateway:
         hit("after-start")
         return True
 
-    async def signal(self, issue: str, root: str, command: Command, timeout: timedelta) -> None:
-        """Hands a command to the workflow of the issue, which pins this root; once this returns it is durable.
+    async def signal(self, issue: str, root: str, envelope: Envelope, timeout: timedelta) -> None:
+        """Signs a command for the root that the issue pins, and signals it; once this returns it is durable.
 
-        Raises Gone or Unreachable, CredentialsError where this process cannot sign for the root.
+        Raises WorkflowClosed or TemporalDown, CredentialsError where this process cannot sign for the root.
         """
         hit("before-signal")
-        signed = self._signer.sign(root, issue, command.name, envelope(command))
+        name = envelope.command.name
+        signed = self._signer.sign(root, issue, name, envelope.plain)
         try:
-            await signal(self._client, issue, command.name, signed, timeout)
+            await signal(self._client, issue, name, signed, timeout)
         except (RPCError, RuntimeError) as error:
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
-                raise Gone from None
+                raise WorkflowClosed from None
             raise _unreachable("signal", error) from error
         hit("after-signal")
 
     async def snapshot(self, issue: str, timeout: float = 0.9) -> Issue | None:
-        """The issue as its workflow has it, with every signal acknowledged so far; None if Temporal knows no such one.
+        """The issue as its workflow has it, with every signal acknowledged so far; None without a workflow.
 
-        Raises Silent or Unreachable.
+        Raises NoWorker or TemporalDown.
         """
         found = await self._query(issue, "snapshot", timeout)
-        if found is None or found["state"] is None:  # the latter was begun by somebody else than the API
+        if found is None or found["state"] is None:  # the latter was not started by the API
             return None
         pins = self._pinned(found["state"], found["policy"], found["calendars"])
         return load_issue(found["state"], pins.policy, pins.calendars)
 
     async def beginning(self, issue: str, timeout: float = 0.9) -> tuple[Start, bool] | None:
-        """The input with which the current run of a workflow began, and whether it continues another one.
+        """The input of the current run of a workflow, and whether that run continues another; None without a workflow.
 
-        That needs no worker. None if there is no such workflow.
-
-        Raises Unreachable.
+        It needs no worker. Raises TemporalDown.
         """
         request = GetWorkflowExecutionHistoryRequest(
             namespace=self._client.namespace,
@@ -173,10 +157,10 @@ class Gateway:
         except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
             start = error
         if not isinstance(start, Start):
-            # By a key that this process is not told of yet, or begun by somebody with whatever he liked. It must not pass
-            # for an issue that is not there: a report under its id would be said to be taken.
+            # Encrypted with a key that this process does not have yet, or started by somebody else with any input. It
+            # must not look like a missing issue: a report under its id would be answered as taken in.
             log.warning("beginning_not_understood", issue=issue, error=type(start).__name__)
-            raise Unreachable("history")
+            raise TemporalDown("history")
         return start, bool(started.continued_execution_run_id)
 
     async def is_healthy(self, timeout: float = 1.0) -> bool:
@@ -204,19 +188,19 @@ class Gateway:
                 case _:
                     # No worker polls, or the one that does is too busy; a query that fails inside looks like it, too.
                     log.info("workflow_silent", query=name, error=str(error)[:200])
-                    raise Silent from error
+                    raise NoWorker from error
         try:
             values = await self._client.data_converter.decode(answer.query_result.payloads)
         except NamespaceError as error:
-            # It has an answer, but with a key that this process is not told of yet.
+            # The answer is encrypted with a key that this process does not have yet.
             log.warning("workflow_not_understood", query=name, error=str(error))
-            raise Silent from error
+            raise NoWorker from error
         return values[0]
 
     def _pinned(
         self, state: Mapping[str, Any], policy: Mapping[str, Any], calendars: Sequence[Mapping[str, Any]]
     ) -> Pins:
-        """The pins as values; the state says by digest which they are, and it is checked when they are put together."""
+        """The pins as values, kept by the digests that the state holds; the state is checked against them when it is loaded."""
         key = f"{state['policy']['digest']} {state['calendars']}"
         if key not in self._pins:
             if len(self._pins) >= _MOST_PINS:
@@ -229,13 +213,13 @@ def read_pins(policy: Mapping[str, Any], calendars: Sequence[Mapping[str, Any]])
     return Pins(read_policy(policy), read_calendars(calendars))
 
 
-def _unreachable(call: str, error: Exception) -> Unreachable:
+def _unreachable(call: str, error: Exception) -> TemporalDown:
     log.warning("temporal_does_not_answer", call=call, error=type(error).__name__, reason=str(error)[:200])
-    return Unreachable(call)
+    return TemporalDown(call)
 
 
 def _attributes(issue: Issue) -> TypedSearchAttributes:
-    """By what an operator may look for workflows; never encrypted, so places and codes only."""
+    """What operators search workflows by. It is never encrypted, so it holds places and codes only."""
     words = {
         "JiesuCompound": issue.place.compound,
         "JiesuCommunity": issue.place.community,
@@ -251,7 +235,7 @@ def _attributes(issue: Issue) -> TypedSearchAttributes:
 
 
 def _details(issue: Issue) -> str:
-    """What does not change about an issue, for Temporal's UI."""
+    """What never changes about an issue, for Temporal's UI."""
     place = issue.place
     lines = (
         f"category: {issue.category} {LABELS[issue.category]}",

@@ -1,7 +1,8 @@
-"""The API's side of the access log: who saw or tried what is on record before it is shown.
+"""The access log and the limits of what callers do: who saw or tried what, and how often.
 
-What is shown because of it (an auditor's read, a whole phone number) is written first, and is not shown if it cannot be.
-What was turned away is written behind, so that an answer does not wait for it; every line is in the process's log as well.
+Before an auditor reads an issue, or staff see a whole phone number, a line is written; if that fails nothing is shown.
+Lines of requests that were refused are written behind, so that no answer waits for them; they are in the process's log
+as well.
 """
 
 import asyncio
@@ -17,30 +18,29 @@ from typing import Final, Literal
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.http.middleware import ADDRESS
-from api.http.problems import Forbidden, TooMany, Unavailable
-from api.identity.authenticator import Caller
 from db.access_log import Entry, put
 from db.engine import Database
 from domain.access import Sight, sight, writes
 from domain.commands import Actor, ContactDetails
 from domain.events import Event
+from protocol.caller import Caller
 from protocol.clock import Now, today
+from protocol.context import ADDRESS
 from protocol.directory_cache import DirectoryCache
+from protocol.errors import Forbidden, TooMany, Unavailable
 from protocol.ids import tracking_hash
 from protocol.limits import Quotas
-from protocol.reader import Reader, Seen
-from protocol.time_budget import Patience
+from protocol.reader import VisibleIssue
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 AGAIN: Final = timedelta(minutes=10)
-"""One line, and one of the limited number, stands for all that a person sees of a phone number in so long."""
-_PATIENCE: Final = 1.0
-"""Seconds that a line may take which has to be there first."""
+"""For so long one line, and one use of the limit, covers all that a person sees of a phone number."""
+_WRITE_SECONDS: Final = 1.0
+"""For a line that has to be written before something is shown."""
 _PAUSE: Final = 0.5
 _AFTER_FAILURE: Final = 2.0
-"""Seconds between two times that lines are written behind, and after one that failed."""
+"""Seconds between two batches of lines that are written behind, and after one that failed."""
 _MOST_WAITING: Final = 10_000
 _AT_ONCE: Final = 200
 _MOST_SHOWN: Final = 10_000
@@ -51,22 +51,21 @@ Masked = Literal["limit", "unlogged"]
 
 @dataclass(frozen=True)
 class Glance:
-    """What may be shown now; `masked` says why that is less than the viewer has a right to."""
+    """What may be shown now; `masked` says why that is less than the viewer's rights."""
 
     sight: Sight
     masked: Masked | None = None
 
 
-class Access:
+class AccessGuard:
     """See the module."""
 
     def __init__(
-        self, *, database: Database, directory: DirectoryCache, reader: Reader, quotas: Quotas, secret: bytes, now: Now
+        self, *, database: Database, directory: DirectoryCache, quotas: Quotas, secret: bytes, now: Now
     ) -> None:
         self.quotas: Final = quotas
         self._database = database
         self._directory = directory
-        self._reader = reader
         self._secret = secret
         self._now = now
         self._waiting: deque[Entry] = deque()
@@ -76,10 +75,10 @@ class Access:
 
     # What is shown
 
-    async def sight(self, seen: Seen, events: Iterable[Event]) -> Glance:
-        """How much of these events the viewer is shown: a whole phone number to staff is a reveal, logged and limited.
+    async def sight(self, seen: VisibleIssue, events: Iterable[Event]) -> Glance:
+        """How much of these events the viewer is shown. Staff who see a whole phone number are logged and limited.
 
-        Raises Unavailable where an auditor's read cannot be put on record.
+        Raises Unavailable where an auditor's read cannot be logged.
         """
         looks, actor, issue = sight(seen.issue, seen.actor), seen.actor, seen.issue.id
         if actor.role == "auditor":
@@ -104,24 +103,24 @@ class Access:
         return Glance(looks)
 
     async def read(self, who: Actor, what: str, issues: Sequence[str | None] = (None,)) -> None:
-        """Puts on record that somebody reads these issues. Raises Unavailable where that fails: then show nothing."""
+        """Logs that somebody reads these issues. Raises Unavailable if that fails: then show nothing."""
         if not await self._written([await self._entry(who, what, issue, "shown") for issue in issues]):
             raise Unavailable("the access log cannot be written at the moment")
 
     async def export(self, who: Actor, what: str, issues: Sequence[str | None] = (None,)) -> None:
-        """As `read`, of what leaves in bulk. Raises TooMany as well."""
+        """As `read`, for exports. Raises TooMany as well."""
         await self.quotas.spend("export", _subject(who))
         await self.read(who, what, issues)
 
     async def decode(self, who: Actor) -> None:
-        """As `read`, of payloads in Temporal, which do not say whose issues they are of. Raises TooMany as well."""
+        """As `read`, for payloads of Temporal, which do not tell their issues. Raises TooMany as well."""
         await self.quotas.count("decode", _subject(who))
         await self.read(who, "payloads")
 
     # What is done
 
     async def may_write(self, caller: Caller, what: str, issue: str | None = None) -> None:
-        """Raises Forbidden, and puts it on record, for a role that writes nothing."""
+        """Raises Forbidden, and logs it, for a role that writes nothing."""
         if caller.actor is not None and not writes(caller.actor.role):
             await self._note(caller.actor, what, issue, "forbidden")
             raise Forbidden
@@ -132,34 +131,28 @@ class Access:
         who = f"address {ADDRESS.get()}" if caller.actor is None else _subject(caller.actor)
         await self.quotas.count("report", who)
 
-    async def may_give(self, caller: Caller, issue: str) -> None:
-        """Counts a command. Raises TooMany, or NotFound where the issue is not one for this caller."""
+    async def may_give(self, caller: Caller) -> None:
+        """Counts a command. Raises TooMany."""
         await self.quotas.count("command", _whose(caller))
-        try:
-            await self.quotas.check("issue", issue)
-        except TooMany:
-            # How busy an issue is would tell a stranger that it is there.
-            await self._reader.visible(caller, issue, Patience())
-            raise
 
     async def may_upload(self, caller: Caller) -> None:
         """Counts a picture. Raises TooMany."""
         await self.quotas.spend("upload", _whose(caller))
 
     async def given(self, issue: str) -> None:
-        """Counts a command to an issue that the caller may see."""
+        """Counts a command to an issue that the caller may see, towards the limit of that issue."""
         try:
             await self.quotas.count("issue", issue)
         except TooMany:
-            return  # the next one is told
+            return  # the next request is refused
 
     async def turned_away(self, caller: Caller, what: str, issue: str) -> None:
-        """Puts on record that somebody on the staff tried what is not his; of others it is only counted."""
+        """Logs that staff tried an issue that they may not see; residents are not logged."""
         if caller.actor is not None and caller.actor.role != "resident":
             await self._note(caller.actor, what, issue, "not-found")
 
     async def may_guess(self) -> None:
-        """Raises TooMany for an address from which too many wrong tracking codes came."""
+        """Raises TooMany for an address that sent too many wrong tracking codes."""
         await self.quotas.check("code", ADDRESS.get())
 
     async def guessed(self) -> None:
@@ -167,10 +160,10 @@ class Access:
         try:
             await self.quotas.count("code", ADDRESS.get())
         except TooMany:
-            return  # this one is answered as it was: the next one is told
+            return  # this request keeps its answer, the next one is refused
 
     async def close(self) -> None:
-        """Writes what waits; what cannot be written is said to be lost from the table."""
+        """Writes the lines that wait; an error is logged if some cannot be written."""
         self._closing.set()
         if self._writing is not None:
             await self._writing
@@ -186,7 +179,7 @@ class Access:
         return Entry(self._now(), who.person, who.role, who.org, street, what, issue, result, address)
 
     async def _street(self, who: Actor) -> str | None:
-        """Of whoever acts; of an operator that works in several, one."""
+        """The street of the actor; of an operator that works in several, the first."""
         if who.role in _OWN_STREET or who.org is None:
             return who.org
         try:
@@ -195,9 +188,9 @@ class Access:
             return None
 
     async def _written(self, entries: Sequence[Entry]) -> bool:
-        """Whether the lines are there for good. One that came too late says more than was shown, never less."""
+        """Whether the lines are stored. A write that succeeds too late logs more than was shown, never less."""
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_WRITE_SECONDS):
                 await self._database.transact(lambda session: put(session, entries))
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("access_log_away", error=type(error).__name__)
@@ -205,7 +198,7 @@ class Access:
         return True
 
     async def _note(self, who: Actor, what: str, issue: str | None, result: str) -> None:
-        """Writes a line behind."""
+        """Queues a line to be written behind."""
         entry = await self._entry(who, what, issue, result)
         log.info("access", person=who.person, role=who.role, org=who.org, what=what, issue=issue, result=result)
         if len(self._waiting) >= _MOST_WAITING:
@@ -236,7 +229,7 @@ def _subject(actor: Actor) -> str:
 
 
 def _whose(caller: Caller) -> str:
-    """Whose limit it counts for: a person's, or that of a tracking code, whose holders all bear the same name."""
+    """The subject of the limit: a person, or a tracking code, as all holders of codes share one name."""
     return f"code {tracking_hash(caller.tracking_code or '')}" if caller.actor is None else _subject(caller.actor)
 
 

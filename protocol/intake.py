@@ -1,40 +1,38 @@
-"""How an issue comes to be: names from the key, a resolved report, a dry run, and the start of its workflow.
+"""Takes reports in: ids from the idempotency key, a resolved report, a dry run, the start of the issue's workflow.
 
-Everything about the answer follows from the key, so a repeat gets the same, whatever was killed in between.
+The answer follows from the key alone, so a repeat gets the same answer, whichever process died in between.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import datetime
 from typing import Final
 
 import structlog
 
-from api.http.problems import Invalid, KeyReused, NotFound, Unavailable
-from api.http.requests import ReportBody
-from api.identity.authenticator import Caller
-from api.identity.tokens import ANONYMOUS
+from domain.access import may_follow, may_report
 from domain.advance import advance
-from domain.commands import Actor, Authority, Command, Report
-from domain.directory import Directory
+from domain.commands import Actor, Authority, Command, ContactDetails, Report
 from domain.issue import RULES_VERSION, Issue
-from domain.pins import pins_digest
+from domain.pins import pinned, pins_digest
 from domain.place import Place
 from domain.policy import Policy
+from domain.vocabulary import Category, Channel
 from domain.worktime import YearCalendar
 from protocol import ids
+from protocol.caller import ANONYMOUS, Caller
 from protocol.clock import Now, Skew, today
-from protocol.commands import check_wire
 from protocol.directory_cache import DirectoryCache
-from protocol.gateway import Gateway, Pins, Unreachable
-from protocol.grants import grants_in
+from protocol.envelope import Envelope
+from protocol.errors import Invalid, KeyReused, NotFound, Unavailable
+from protocol.gateway import Pins, TemporalDown, TemporalGateway
 from protocol.read_model import SqlDown
 from protocol.reader import Reader
 from protocol.receipts import Receipts
-from protocol.sealer import Sealer
-from protocol.time_budget import Patience
+from protocol.sealing import sealing
+from protocol.time_budget import TimeBudget
 from security.credentials import CredentialsError, Signer
-from security.vault import Erased
+from security.vault import Erased, Vault
 
 _REPORT: Final = "report"
 
@@ -42,8 +40,23 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Taken:
-    """An issue that is on its way for good, as it stands."""
+class ReportDraft:
+    """What a resident hands in; number, place and policy are resolved here."""
+
+    compound: str
+    category: Category
+    description: str
+    urgent: bool
+    about_operator: bool
+    location: str
+    channel: Channel
+    contact: ContactDetails
+    follows: str | None
+
+
+@dataclass(frozen=True)
+class ReportedIssue:
+    """An issue whose workflow has started, as it stands now."""
 
     issue: Issue
     tracking_code: str
@@ -53,8 +66,8 @@ class Intake:
     """See the module."""
 
     def __init__(
-        self, *, reader: Reader, gateway: Gateway, receipts: Receipts, directory: DirectoryCache,
-        policies: Mapping[str, Policy], calendars: Sequence[YearCalendar], sealer: Sealer, signer: Signer, secret: bytes, skew: Skew, now: Now,
+        self, *, reader: Reader, gateway: TemporalGateway, receipts: Receipts, directory: DirectoryCache,
+        policies: Mapping[str, Policy], calendars: Sequence[YearCalendar], vault: Vault, signer: Signer, secret: bytes, skew: Skew, now: Now,
     ) -> None:  # fmt: skip
         self._reader = reader
         self._gateway = gateway
@@ -62,126 +75,127 @@ class Intake:
         self._directory = directory
         self._policies = policies
         self._calendars = calendars
-        self._sealer = sealer
+        self._vault = vault
         self._signer = signer
         self._secret = secret
         self._skew = skew
         self._now = now
 
-    async def take(self, caller: Caller, body: ReportBody, key: str) -> Taken:
-        """Takes an issue in, or says again what was said to this key before."""
+    async def take(self, caller: Caller, body: ReportDraft, key: str) -> ReportedIssue:
+        """Takes a report in. The same key gives the same answer again; Invalid, KeyReused or Unavailable otherwise."""
         if self._skew.is_bad:
             raise Unavailable("this host's clock is wrong, so it stamps no commands")
-        received, patience = self._now(), Patience()
+        received, budget = self._now(), TimeBudget()
         actor = caller.actor or Actor(ANONYMOUS, "resident")
         issue = ids.issue_id(self._secret, caller.subject, key)
-        # Not by role: whoever repeats a key means the same report.
+        # Not by role: the same key in another role means the same report.
         command_id = ids.command_id(issue, caller.subject, _REPORT, key)
-        known = await self._known(issue, patience)
+        known = await self._known(issue, budget)
         if known is None:
-            place, pins = await self._resolve(caller, body)
-            follows = await self._followed(caller, body, place, patience)
+            place, grants, pins = await self._resolve(caller, actor, body, received)
+            follows = await self._followed(caller, body, place, budget)
             plain = replace(
                 _report(ids.number(issue), place, body, follows),
                 root=self._signer.root,
                 pins=pins_digest(pins.policy, pins.calendars, RULES_VERSION),
             )
             try:
-                report = await self._sealer.report(issue, command_id, plain)
-            except Erased:  # only an issue that has been has lost its key
+                with sealing():
+                    report = await self._vault.seal_body(issue, command_id, plain)
+            except Erased:  # the key was destroyed, so the issue exists
                 raise Unavailable("the record cannot be read") from None
-            grants = await self._grants(caller, place)
             command = Command(command_id, received, actor, report, grants=grants)
-            check_wire(command)
-            known = await self._start(issue, command, pins, patience)
+            known = await self._start(issue, Envelope.of(command), pins, budget)
         await self._check_same(known, command_id, body)
-        return Taken(known, ids.tracking_code(self._secret, issue, known.generation))
+        return ReportedIssue(known, ids.tracking_code(self._secret, issue, known.generation))
 
-    async def _known(self, issue: str, patience: Patience) -> Issue | None:
+    async def _known(self, issue: str, budget: TimeBudget) -> Issue | None:
         try:
             row = await self._reader.row(issue)
         except SqlDown:
-            return None  # the start finds out
-        return None if row is None else (await self._reader.find(issue, _anybody, patience)).issue
+            return None  # starting the workflow tells
+        return None if row is None else (await self._reader.find(issue, _anybody, budget)).issue
 
-    async def _start(self, issue: str, command: Command, pins: Pins, patience: Patience) -> Issue:
+    async def _start(self, issue: str, report: Envelope, pins: Pins, budget: TimeBudget) -> Issue:
         """Starts the workflow; the issue as it stands then. Raises Unavailable."""
+        command = report.command
         folded, _ = advance(Issue.new(issue, pins.policy, pins.calendars), [command], command.at)
         try:
-            is_open = await self._gateway.start(command, folded, pins)
+            is_open = await self._gateway.start(report, folded, pins)
             if not is_open:
-                return await self._ended(issue, patience)
-            if (delivered := await self._receipts.wait(issue, command.id, patience.left)) is not None:
+                return await self._ended(issue, budget)
+            if (delivered := await self._receipts.wait(issue, command.id, budget.left)) is not None:
                 return delivered.issue
-            if (live := await self._reader.without_row(issue, patience)) is not None:
-                return live
-            # Nobody has recorded it yet. What Temporal holds says whether it was this report that came first.
+            if (live := await self._reader.without_row(issue, budget)) is not None:
+                return live.issue
+            # It is not recorded yet. The input of the workflow tells whether this report was the one that started it.
             first = await self._gateway.beginning(issue)
         except CredentialsError as error:
             log.error("cannot_sign", reason=str(error))  # noqa: TRY400 - the message says it all
             raise Unavailable(
                 "reports cannot be signed at the moment; send the same again, with the same key"
             ) from None
-        except Unreachable:
+        except TemporalDown:
             raise Unavailable("Temporal does not answer; send the same again, with the same key") from None
-        began = folded if first is None else self._reader.began(first[0], is_continued=first[1])
+        if first is None:
+            return folded
+        began = self._reader.began(first[0], is_continued=first[1])
         if began is None:
             raise Unavailable("the record cannot be read")
-        return began
+        return began.issue
 
-    async def _ended(self, issue: str, patience: Patience) -> Issue:
-        """The issue of a workflow that has come to its end. KeyReused where that recorded nothing: it was no issue."""
+    async def _ended(self, issue: str, budget: TimeBudget) -> Issue:
+        """The issue of a workflow that has ended. Raises KeyReused if it recorded nothing: then there is no issue."""
         try:
-            return (await self._reader.find(issue, _anybody, patience)).issue
+            return (await self._reader.find(issue, _anybody, budget)).issue
         except NotFound:
             log.error("nothing_came_of_a_start", issue=issue)  # noqa: TRY400
             raise KeyReused(
                 "nothing came of what was begun under this key; send the report under another one"
             ) from None
 
-    async def _resolve(self, caller: Caller, body: ReportBody) -> tuple[Place, Pins]:
-        """Where it is, who answers there, and under which rules."""
+    async def _resolve(
+        self, caller: Caller, actor: Actor, body: ReportDraft, at: datetime
+    ) -> tuple[Place, tuple[Authority, ...], Pins]:
+        """The place, what the caller holds there, and the policy and calendars for it.
+
+        Raises Invalid for a place or category without, and where the caller may not report.
+        """
         directory = await self._directory.get()
-        day = today(self._now())
+        day = today(at)
         place = directory.place(body.compound, day)
-        if place is None or not _may_report(directory, caller.actor, place, day):
+        held = (Authority("resident", None, "report"),) if actor.role == "resident" else caller.grants
+        grants = () if place is None else directory.grants_in(place, held, day)
+        if place is None or not may_report(actor, grants, place, at):
             raise Invalid(("compound", "there is no such compound, or your organisation does not work there"))
         policy = self._policies.get(directory.policy_for(body.compound, body.category, day) or "")
         if policy is None:
             raise Invalid(("category", "no policy is in force for this category in this compound"))
-        # Days before today are never counted.
-        calendars = tuple(calendar for calendar in self._calendars if calendar.year >= day.year)
-        return place, Pins(policy, calendars)
+        return place, grants, Pins(policy, pinned(self._calendars, day))
 
-    async def _followed(self, caller: Caller, body: ReportBody, place: Place, patience: Patience) -> str | None:
-        """The closed issue of which this one is a recurrence; only its reporter can say so."""
+    async def _followed(self, caller: Caller, body: ReportDraft, place: Place, budget: TimeBudget) -> str | None:
+        """The id of the closed issue that has come back; only its reporter may name it. Raises Invalid."""
         if body.follows is None:
             return None
         try:
-            old = (await self._reader.find(body.follows, caller.reported, patience)).issue
+            old = (await self._reader.find(body.follows, caller.reported, budget)).issue
         except NotFound:
             old = None
-        if old is None or not old.is_closed or old.place.compound != place.compound:
+        if old is None or not may_follow(place, old):
             raise Invalid(("follows", "it is no closed issue of yours in this compound"))
         return old.id
 
-    async def _grants(self, caller: Caller, place: Place) -> tuple[Authority, ...]:
-        """By what the caller reports: as himself, or by what he holds in an organisation."""
-        if caller.actor is None or caller.actor.role == "resident":
-            return (Authority("resident", None, "report"),)
-        return grants_in(caller.grants, place, await self._directory.get(), today(self._now()))
-
-    async def _check_same(self, issue: Issue, command: str, body: ReportBody) -> None:
+    async def _check_same(self, issue: Issue, command: str, body: ReportDraft) -> None:
         """Raises KeyReused if the issue of this key was reported with another body.
 
-        Its place is the one that was resolved then: who runs the compound may have changed since.
+        It compares with the place that was resolved then: the compound's operator may have changed since.
         """
         report = _report(issue.number, issue.place, body, body.follows)
-        if issue.root:
-            try:
-                report = await self._sealer.report(issue.id, command, report)
-            except (Erased, Unavailable):
-                return  # what was reported then cannot be compared: for ever, or as long as the key store is away
+        try:
+            with sealing():
+                report = await self._vault.seal_body(issue.id, command, report)
+        except (Erased, Unavailable):
+            return  # without the key the bodies cannot be compared
         receipt = issue.receipts.get(command)
         same = Command(command, issue.opened_at, None, report).digest
         if receipt is not None and (receipt.digest != same or body.compound != issue.place.compound):
@@ -189,20 +203,11 @@ class Intake:
 
 
 def _anybody(_: Issue) -> bool:
-    """The key has led to it, so it is the caller's own."""
+    """The id derives from the key, so the issue is the caller's own."""
     return True
 
 
-def _may_report(directory: Directory, actor: Actor | None, place: Place, day: date) -> bool:
-    """Anybody may report anywhere for himself; in the name of an organisation only where that is at work."""
-    if actor is None or actor.org is None:
-        return True
-    if actor.role in ("department", "volunteer"):
-        return place.street in directory.streets_of(actor.org, day)
-    return place.compound in directory.subtree(actor.org, day)
-
-
-def _report(number: str, place: Place, body: ReportBody, follows: str | None) -> Report:
+def _report(number: str, place: Place, body: ReportDraft, follows: str | None) -> Report:
     return Report(
         number=number,
         place=place,
@@ -212,6 +217,6 @@ def _report(number: str, place: Place, body: ReportBody, follows: str | None) ->
         about_operator=body.about_operator,
         location=body.location,
         channel=body.channel,
-        contact=body.details,
+        contact=body.contact,
         follows=follows,
     )

@@ -1,106 +1,83 @@
-"""How often somebody may do what costs much or gives much away: so many times in a window that moves.
+"""How often somebody may do what is expensive or gives much away: so many times in a window that moves.
 
-Each process counts for itself, and all of them together in one table. What happens often (commands, reports, wrong
-tracking codes) is judged in memory and written behind, many hits in one transaction: no request waits for SQL, and a
-process learns within a moment that the others have used something up. What is rare and dear is counted in the table
-before it is done, exactly. While the database is away each process goes on by its own count: nobody is turned away
-for want of it.
+Each process counts for itself, and all of them together in one table. What is frequent (commands, reports, wrong tracking
+codes) is judged in memory and written afterwards, many hits in one transaction: no request waits for SQL, and a process
+learns within a moment that the others have used something up. What is rare and expensive is counted in the table before
+it is done, exactly. While the database is down each process goes on by its own count, and refuses nobody because of it.
 """
 
 import asyncio
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
 
-import structlog
-from limits import RateLimitItem, parse
-from limits.aio.storage import MovingWindowSupport, Storage
-from limits.aio.strategies import MovingWindowRateLimiter
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.http.problems import TooMany
 from db.hits import Hit, HitStore
+from protocol.errors import TooMany
+from runtime.breaker import Breaker
 
-log: Final = structlog.stdlib.get_logger(__name__)
+T = TypeVar("T")
 
-FLUSH: Final = 0.25
-"""Seconds for which hits are gathered; for so long processes know nothing of each other's."""
-_PATIENCE: Final = 0.5
+FLUSH_SECONDS: Final = 0.25
+"""For so long hits are gathered before they are written, and processes know nothing of each other's."""
+_TABLE_TIMEOUT: Final = 0.5
 """Seconds that the table may take; then this process's own count decides."""
-_REST: Final = 2.0
-"""Seconds for which it is left alone after it did not answer."""
+_REST_SECONDS: Final = 2.0
+"""How long the table is not asked after it failed."""
 _MOST_KEYS: Final = 50_000
-"""Windows that are remembered in memory: those of whoever asked last."""
+"""Windows that are remembered in memory: the ones used last."""
 _MOST_PENDING: Final = 5_000
 _AT_ONCE: Final = 500
 """Hits that wait to be written, and those written in one transaction."""
+_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_BUCKET_SECONDS: Final = 60.0
+_MOST_BUCKETS: Final = 100_000
 
 Clock = Callable[[], float]
 
 
-class Windows(Storage, MovingWindowSupport):
-    """Moving windows of this process, in bounded memory; nothing in it ever waits."""
+class TokenBuckets:
+    """How often one subject may send a request: a bucket holds a minute's requests and fills evenly; 0 means no limit."""
 
-    STORAGE_SCHEME = None
-
-    def __init__(self, clock: Clock = time.time, most: int = _MOST_KEYS) -> None:
-        super().__init__()
+    def __init__(self, per_minute: int, clock: Clock = time.monotonic) -> None:
+        self._pause = _BUCKET_SECONDS / per_minute if per_minute else 0.0
         self._clock = clock
-        self._most = most
-        self._hits: OrderedDict[str, deque[float]] = OrderedDict()
-        """When each counts no more, the first one first."""
+        self._full_at: OrderedDict[str, float] = OrderedDict()
 
-    @property
-    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
-        return ValueError
-
-    def _window(self, key: str) -> deque[float]:
-        found = self._hits.setdefault(key, deque())
-        self._hits.move_to_end(key)
+    def take(self, subject: str) -> None:
+        """Counts a request. Raises TooMany, which says when there is room for the next one."""
         now = self._clock()
-        while found and found[0] <= now:
-            found.popleft()
-        if len(self._hits) > self._most:
-            self._hits.popitem(last=False)
-        return found
+        full_at = max(now, self._full_at.get(subject, now)) + self._pause
+        if (wait := full_at - now - _BUCKET_SECONDS) > 0:
+            raise TooMany(retry_after=math.ceil(wait))
+        _remember(self._full_at, subject, full_at, _MOST_BUCKETS)
 
-    async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        found = self._window(key)
-        if len(found) + amount > limit:
-            return False
-        found.extend([self._clock() + expiry] * amount)
-        return True
 
-    async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        found = self._window(key)
-        return (found[0] - expiry if found else self._clock()), len(found)
+class Windows:
+    """Moving windows of this process, in bounded memory."""
 
-    # What the library asks of every storage, for windows that do not move.
+    def __init__(self, most: int = _MOST_KEYS) -> None:
+        self._most = most
+        self._ends: OrderedDict[str, deque[float]] = OrderedDict()
+        """When each hit stops counting, the first one first."""
 
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        found = self._window(key)
-        found.extend([self._clock() + expiry] * amount)
-        return len(found)
+    def room_at(self, hit: Hit) -> float | None:
+        """None where the hit fits, else when there is room for it, in seconds since 1970."""
+        ends = self._ends.get(hit.key)
+        if ends is None:
+            return None
+        self._ends.move_to_end(hit.key)
+        while ends and ends[0] <= hit.at:
+            ends.popleft()
+        return ends[0] if len(ends) >= hit.amount else None
 
-    async def get(self, key: str) -> int:
-        return len(self._window(key))
-
-    async def get_expiry(self, key: str) -> float:
-        found = self._window(key)
-        return found[-1] if found else self._clock()
-
-    async def check(self) -> bool:
-        return True
-
-    async def reset(self) -> int | None:
-        count = len(self._hits)
-        self._hits.clear()
-        return count
-
-    async def clear(self, key: str) -> None:
-        self._hits.pop(key, None)
+    def add(self, hit: Hit) -> None:
+        ends = self._ends.get(hit.key, deque())
+        ends.append(hit.at + hit.seconds)
+        _remember(self._ends, hit.key, ends, self._most)
 
 
 class Quotas:
@@ -109,58 +86,45 @@ class Quotas:
     def __init__(
         self, rates: Mapping[str, str], store: HitStore, clock: Clock = time.time, most: int = _MOST_KEYS
     ) -> None:
-        """`rates` as the library writes them: ``60/hour``. Raises ValueError for others."""
-        self._items: Final = {name: parse(rate) for name, rate in rates.items()}
+        """`rates` by name, such as ``60/hour``."""
+        self._limits: Final = {name: _limit(rate) for name, rate in rates.items()}
         self._clock = clock
         self._most = most
         self._store = store
-        self._here = MovingWindowRateLimiter(Windows(clock, most))
-        self._shared = MovingWindowRateLimiter(store)
+        self._here = Windows(most)
         self._full: OrderedDict[str, float] = OrderedDict()
         """Keys that all processes together have used up, and until when."""
         self._pending: deque[Hit] = deque()
         self._flushing: asyncio.Task[None] | None = None
-        self._rests_until = 0.0
+        self._breaker = Breaker(
+            _REST_SECONDS, opened="limits_of_this_process_only", closed="limits_of_all_processes", clock=clock
+        )
 
     async def check(self, name: str, who: str) -> None:
         """Counts nothing. Raises TooMany where it is used up, as far as this process knows."""
-        if (item := self._items.get(name)) is not None:
-            self._check_full(item.key_for(name, who))
-            if not await self._here.test(item, name, who):
-                raise await self._too_many(self._here, item, name, who)
+        if (hit := self._hit(name, who)) is not None:
+            self._check(hit)
 
     async def count(self, name: str, who: str) -> None:
         """Counts one in memory, and soon in the table. Raises TooMany where it is used up, as `check`."""
-        item = self._items.get(name)
-        if item is None:
+        if (hit := self._hit(name, who)) is None:
             return
-        key = item.key_for(name, who)
-        self._check_full(key)
-        if not await self._here.hit(item, name, who):
-            raise await self._too_many(self._here, item, name, who)
+        self._check(hit)
+        self._here.add(hit)
         if len(self._pending) < _MOST_PENDING:  # beyond that this process's own count has to do
-            self._pending.append(Hit(key, item.amount, item.get_expiry(), self._clock()))
+            self._pending.append(hit)
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush_later())
 
     async def spend(self, name: str, who: str) -> None:
-        """Counts one in the table, exactly, whichever process it comes to. Raises TooMany where it is used up."""
-        item = self._items.get(name)
-        if item is None:
+        """Counts one in the table, exactly, over all processes. Raises TooMany where it is used up."""
+        if (hit := self._hit(name, who)) is None:
             return
-        if not await self._here.hit(item, name, who):
-            raise await self._too_many(self._here, item, name, who)
-        if self._clock() < self._rests_until:
-            return
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                if await self._shared.hit(item, name, who):
-                    return
-                refusal = await self._too_many(self._shared, item, name, who)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            self._rest(error)
-            return
-        raise refusal
+        self._check(hit)
+        self._here.add(hit)
+        until = await self._ask_table(lambda: self._store.take(hit))
+        if until is not None:
+            raise _too_many(until, hit)
 
     async def close(self) -> None:
         """Writes what is to be written."""
@@ -169,43 +133,57 @@ class Quotas:
             await asyncio.wait({self._flushing})
         await self._flush()
 
-    def _check_full(self, key: str) -> None:
-        if (until := self._full.get(key)) is None:
-            return
-        if (wait := until - self._clock()) > 0:
-            raise TooMany(retry_after=math.ceil(wait))
-        del self._full[key]
+    def _hit(self, name: str, who: str) -> Hit | None:
+        if (limit := self._limits.get(name)) is None:
+            return None
+        amount, seconds = limit
+        return Hit(f"{name}/{who}", amount, seconds, self._clock())
 
-    async def _too_many(self, limiter: MovingWindowRateLimiter, item: RateLimitItem, name: str, who: str) -> TooMany:
-        reset = (await limiter.get_window_stats(item, name, who)).reset_time
-        return TooMany(retry_after=max(1, math.ceil(reset - self._clock())))
+    def _check(self, hit: Hit) -> None:
+        if (until := self._full.get(hit.key, 0.0)) > hit.at:
+            raise _too_many(until, hit)
+        if (room_at := self._here.room_at(hit)) is not None:
+            raise _too_many(room_at, hit)
 
     async def _flush_later(self) -> None:
         while self._pending:
-            await asyncio.sleep(FLUSH)
+            await asyncio.sleep(FLUSH_SECONDS)
             await self._flush()
 
     async def _flush(self) -> None:
-        """Writes what is pending; a part of it that cannot be written is given up, as it loses its worth by waiting."""
+        """Writes what is pending; a part that cannot be written is dropped, as it loses its worth by waiting."""
         while self._pending:
             some = [self._pending.popleft() for _ in range(min(_AT_ONCE, len(self._pending)))]
-            if self._clock() >= self._rests_until:
-                await self._write(some)
+            full = await self._ask_table(lambda some=some: self._store.add(some))
+            for key, until in (full or {}).items():
+                _remember(self._full, key, until, self._most)
 
-    async def _write(self, hits: Sequence[Hit]) -> None:
+    async def _ask_table(self, ask: Callable[[], Awaitable[T]]) -> T | None:
+        """What the table answers; None where it does not."""
+        if not self._breaker.allows():
+            return None
         try:
-            async with asyncio.timeout(_PATIENCE):
-                full = await self._store.add(hits)
+            async with asyncio.timeout(_TABLE_TIMEOUT):
+                found = await ask()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            self._rest(error)
-            return
-        for key, until in full.items():
-            self._full[key] = until
-            self._full.move_to_end(key)
-        while len(self._full) > self._most:
-            self._full.popitem(last=False)
+            self._breaker.trip(error)
+            return None
+        self._breaker.close()
+        return found
 
-    def _rest(self, error: Exception) -> None:
-        if self._clock() >= self._rests_until + _REST:
-            log.warning("limits_of_this_process_only", error=type(error).__name__)
-        self._rests_until = self._clock() + _REST
+
+def _limit(rate: str) -> tuple[int, int]:
+    """``60/hour`` -> (60, 3600)."""
+    amount, _, unit = rate.partition("/")
+    return int(amount), _SECONDS[unit]
+
+
+def _too_many(until: float, hit: Hit) -> TooMany:
+    return TooMany(retry_after=max(1, math.ceil(until - hit.at)))
+
+
+def _remember(cache: OrderedDict[str, T], key: str, value: T, most: int) -> None:
+    cache[key] = value
+    cache.move_to_end(key)
+    if len(cache) > most:
+        cache.popitem(last=False)

@@ -1,7 +1,7 @@
-"""Remembers which commands were answered with 202, so that every API process can say where one of them went.
+"""Commands that were answered with 202, so that every API process can find the issue of one of them.
 
-It is written after the signal, and only then: a crash in between loses an answer that nobody got. What became of the
-command is never here but in its receipt.
+They are noted after the signal, never before: a crash in between loses only an answer that nobody got. What became of a
+command is said by its receipt, never here.
 """
 
 from collections import OrderedDict
@@ -11,12 +11,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete, exists
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from api.http.problems import KeyReused
 from db.tables import QueuedRow, ReceiptRow
 from db.upsert import insert_missing
-from domain.commands import Command
 from protocol.clock import Now
 from protocol.read_model import ReadModel, SqlDown
 
@@ -26,15 +25,15 @@ _KEPT: Final = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Queued:
-    """Durable, but nobody has said yet what becomes of it. `digest` is that of what was asked for."""
+    """A command that is durable and has no receipt yet. `digest` is that of the command."""
 
     command_id: str
     issue: str
     digest: str
 
 
-class Queue:
-    """See the module. While the database is away, this process remembers its own."""
+class PendingCommands:
+    """See the module. While the database is away, this process knows its own only."""
 
     def __init__(self, model: ReadModel, now: Now) -> None:
         self._model = model
@@ -50,29 +49,31 @@ class Queue:
             await self._model.write(lambda session: _insert(session, queued, at))
 
     async def find(self, command: str) -> Queued | None:
-        """Raises SqlDown where only the database could know."""
-        if (recent := self._recent.get(command)) is not None:
+        """The pending command of this id. Raises SqlDown where only the database could know."""
+        if (recent := self.recent(command)) is not None:
             return recent
         async with self._model.read() as session:
-            row = await session.get(QueuedRow, command)
-            return None if row is None else Queued(command, row.issue, row.digest)
+            return await stored(session, command)
 
-    async def check(self, issue: str, command: Command) -> None:
-        """Raises KeyReused if another command waits under this id."""
-        with suppress(SqlDown):
-            known = await self.find(command.id)
-            if known is not None and known != Queued(command.id, issue, command.digest):
-                raise KeyReused("the key was used for another command")
+    def recent(self, command: str) -> Queued | None:
+        """The pending command of this id, if this process answered it."""
+        return self._recent.get(command)
 
     async def drop(self, command: str) -> None:
-        """Forgets one whose receipt has been seen."""
+        """Forgets a command that has a receipt."""
         self._recent.pop(command, None)
         with suppress(SqlDown):
             await self._model.write(lambda session: _delete(session, command))
 
 
+async def stored(session: AsyncSession, command: str) -> Queued | None:
+    """The pending command of this id, as the database has it."""
+    row = await session.get(QueuedRow, command)
+    return None if row is None else Queued(command, row.issue, row.digest)
+
+
 def _insert(session: Session, queued: Queued, at: datetime) -> None:
-    # Most who were told to wait never ask again.
+    # Most clients never ask for the receipt of a command that was queued.
     is_answered = exists().where(ReceiptRow.command_id == QueuedRow.command_id)
     session.execute(delete(QueuedRow).where(QueuedRow.at < at - _KEPT, is_answered))
     values = {"command_id": queued.command_id, "issue": queued.issue, "digest": queued.digest, "at": at}

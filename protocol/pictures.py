@@ -1,6 +1,6 @@
-"""Makes a picture harmless: decoded, turned upright, made smaller and written anew, so that nothing stays but what one sees.
+"""Makes a picture harmless: decodes, turns, shrinks and encodes it anew, so that only its pixels remain.
 
-What it is, its bytes say and not its sender. Where it was taken, by which camera and for whom, is in none of them after.
+The format is found from the bytes, not from what the sender says. Place, camera and other metadata are dropped.
 """
 
 import io
@@ -12,30 +12,30 @@ from PIL import Image
 from PIL.Image import Transpose
 
 MOST_BYTES: Final = 8 * 1024 * 1024
-"""Of a picture as it is sent."""
+"""Bytes of a picture as it is sent."""
 MOST_PIXELS: Final = 40_000_000
 LONGEST: Final = 2560
-"""Pixels of the longer side, as it is kept."""
+"""Pixels of the longer side of a stored picture."""
 KINDS: Final = ("image/jpeg", "image/png", "image/webp")
-"""What may be sent."""
+"""The media types that may be sent."""
 _FORMATS: Final = ("JPEG", "PNG", "WEBP")
 _QUALITY: Final = 85
 _MOST_AS_PNG: Final = 2 * 1024 * 1024
-"""Bytes of a drawing or a screen; what takes more as PNG is a photo."""
+"""Bytes of a drawing or a screenshot; a PNG that is larger is a photo, and stored as JPEG."""
 _ORIENTATION: Final = 0x0112
 _UPRIGHT: Final = {
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
     6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
 }  # fmt: skip
 
-# Pillow itself refuses twice as many before a decoder sets memory aside for them; up to that it warns, and then we refuse.
-# It also warns of what is odd in a picture, on a line of its own among those of the log.
+# Pillow refuses twice as many before a decoder allocates memory; up to that it warns, and `_check_size` refuses.
+# Its other warnings would be lines without structure in the log.
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class PictureError(ValueError):
-    """It is none of the pictures that are taken; the message says why, and nothing of what is in it."""
+    """The bytes are no picture that is accepted; the message says why, and nothing of the content."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Picture:
 
 
 def clean(data: bytes) -> Picture:
-    """The picture without anything but its pixels, at most LONGEST on a side. Raises PictureError.
+    """The picture with nothing but its pixels, at most LONGEST on a side. Raises PictureError.
 
     It takes a few tenths of a second of a core, and up to 200 MB for the largest pictures.
     """
@@ -58,7 +58,7 @@ def clean(data: bytes) -> Picture:
             seen = _upright(found, _orientation(found))
     except Image.DecompressionBombError:
         raise PictureError(f"it has more than {MOST_PIXELS // 1_000_000} million pixels") from None
-    except Exception:  # noqa: BLE001 - decoders meet hostile bytes with errors of any kind
+    except Exception:  # noqa: BLE001 - decoders raise errors of any kind on hostile bytes
         raise PictureError("it cannot be read as a JPEG, PNG or WebP picture") from None
     return _written(seen, is_png=is_png)
 
@@ -72,12 +72,12 @@ def _check_size(found: Image.Image) -> None:
 def _orientation(found: Image.Image) -> int:
     try:
         return int(found.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - a picture may be fine where what is said about it is not
+    except Exception:  # noqa: BLE001 - a picture may be fine though its metadata is not
         return 1
 
 
 def _upright(found: Image.Image, orientation: int) -> Image.Image:
-    """What one sees, on white, in an image that has nothing else of the one it comes from."""
+    """The visible pixels on white, in a new image without the metadata of the old one."""
     if found.mode.startswith("I"):  # sixteen bits of grey
         found = found.point(lambda value: value / 256).convert("L")  # pyright: ignore[reportUnknownMemberType]
     elif found.mode == "P" or "transparency" in found.info:
@@ -88,7 +88,7 @@ def _upright(found: Image.Image, orientation: int) -> Image.Image:
     if (turn := _UPRIGHT.get(orientation)) is not None:
         found = found.transpose(turn)
     seen = Image.new("RGB", found.size, "white")
-    # What is under the transparent parts may be what somebody has cut out.
+    # Transparent parts may hide pixels that somebody has cut out.
     alpha = found.convert("RGBA") if found.mode in ("LA", "RGBA") else None
     seen.paste(found.convert("RGB"), mask=alpha and alpha.getchannel("A"))
     return seen

@@ -1,4 +1,4 @@
-"""Waits for the rows that say what became of commands: one query at a time for all who wait in this process."""
+"""Waits for rows of receipts: one query at a time serves all requests of this process that wait."""
 
 import asyncio
 from collections import defaultdict
@@ -16,16 +16,16 @@ from protocol.read_model import ReadModel, SqlDown
 _Key = tuple[str, str]
 
 FIRST: Final = 0.008
-"""Seconds until the first look: a row usually takes 12 ms, and each look costs a millisecond or more of work."""
+"""Seconds until the first query: a row usually takes 12 ms, and each query costs a millisecond or more of work."""
 OFTEN: Final = 0.005
 _SELDOM: Final = 0.05
 _SHARE: Final = 0.25
-"""Between those two, a look comes after this share of the time waited so far."""
+"""Between OFTEN and _SELDOM, the pause before a query is this share of the time waited so far."""
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """What became of a command, and its issue as it stood when that was read: at that version or a later one."""
+    """The receipt of a command, and its issue as read with it: at the receipt's version or a later one."""
 
     receipt: Receipt
     issue: Issue
@@ -43,8 +43,8 @@ class Receipts:
         self._youngest = 0.0
         self._looking: asyncio.Task[None] | None = None
 
-    async def wait(self, issue: str, command: str, patience: float) -> Delivered | None:
-        """The receipt once its row is there; None after `patience` seconds, or as soon as the database is away."""
+    async def wait(self, issue: str, command: str, seconds: float) -> Delivered | None:
+        """The receipt once its row exists; None after `seconds`, or as soon as the database is away."""
         loop = asyncio.get_running_loop()
         future: _Waiting = loop.create_future()
         key = (command, issue)
@@ -53,7 +53,7 @@ class Receipts:
         if self._looking is None or self._looking.done():
             self._looking = loop.create_task(self._look())
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 return await future
         except TimeoutError:
             return None
@@ -79,7 +79,7 @@ class Receipts:
                 for futures in self._waiting.values():
                     for future in futures:
                         _resolve(future, None)
-            # Those who have got theirs leave before the next look.
+            # Requests that have their receipt stop waiting before the next query.
             await asyncio.sleep(0)
             pause = min(_SELDOM, max(OFTEN, (loop.time() - self._youngest) * _SHARE))
 

@@ -1,24 +1,21 @@
-"""Fills in what a command's rules need to know and its caller cannot say: handlers, policies, the other issue."""
+"""Fills in the fields of a command that its rules need and its caller cannot know: handlers, policies, the other issue."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 import domain.commands as c
-from api.http.problems import Invalid, NotFound
-from api.identity.authenticator import Caller
-from domain.issue import Issue
 from domain.policy import Policy
-from domain.vocabulary import HandlerKind
+from protocol.caller import Caller
 from protocol.clock import Now, today
 from protocol.directory_cache import DirectoryCache
-from protocol.grants import grants_in
-from protocol.reader import Reader, Seen
-from protocol.time_budget import Patience
+from protocol.errors import Invalid, NotFound
+from protocol.reader import Reader
+from protocol.time_budget import TimeBudget
 
 
 class Resolver:
-    """Everything is looked up before the command is sent: the workflow looks up nothing."""
+    """Looks everything up before the command is sent: the workflow looks up nothing."""
 
     def __init__(self, directory: DirectoryCache, reader: Reader, policies: Mapping[str, Policy], now: Now) -> None:
         self._directory = directory
@@ -26,47 +23,32 @@ class Resolver:
         self._policies = policies
         self._now = now
 
-    async def resolve(self, body: c.Body, caller: Caller, seen: Seen, patience: Patience) -> c.Body:
+    async def resolve(self, body: c.Body, caller: Caller, budget: TimeBudget) -> c.Body:
         """The body with its RESOLVED fields. Raises Invalid for what does not exist, as for what is foreign."""
         match body:
-            case c.Redispatch(handler=handler):
-                return replace(body, handler_kind=await self._handler(seen.issue, handler))
-            case c.Rule(handler=str(handler)):
-                return replace(body, handler_kind=await self._handler(seen.issue, handler))
+            case c.Redispatch(handler=str(handler)) | c.Rule(handler=str(handler)):
+                return await self._handler(body, handler)
             case c.ChangePolicy(policy=policy):
                 if policy not in self._policies:
                     raise Invalid(("policy", "there is no such policy"))
                 return replace(body, body=self._policies[policy])
             case c.Adopt(issue=younger):
-                return replace(body, opened=await self._opened(caller, younger, "issue", patience))
-            case c.Merge(into=older):
-                return replace(body, opened=await self._opened(caller, older, "into", patience))
+                return replace(body, opened=await self._opened(caller, younger, budget))
             case _:
                 pass
         return body
 
-    async def grants(self, caller: Caller, seen: Seen) -> tuple[c.Authority, ...]:
-        """What the caller holds in this issue, as it is at this moment."""
-        if caller.actor is None:
-            return (c.Authority("resident", None, "code"),)
-        if seen.actor.role != "property":
-            return caller.grants
-        return grants_in(caller.grants, seen.issue.place, await self._directory.get(), today(self._now()))
-
-    async def _handler(self, issue: Issue, code: str) -> HandlerKind:
-        """What kind of organisation it is; only those that work in the issue's street can be given it."""
+    async def _handler(self, body: c.Redispatch | c.Rule, code: str) -> c.Body:
+        """The kind of organisation, and where it works: the rules say whether it can be given the issue."""
         directory = await self._directory.get()
         org = directory.org(code)
-        streets = directory.streets_of(code, today(self._now()))
-        # Volunteers have no contract that would say where they work.
-        roams = org is not None and org.kind == "volunteers" and not directory.streets_of(code)
-        if org is None or (issue.place.street not in streets and not roams):
-            raise Invalid(("handler", "there is no such organisation in this street"))
-        return org.kind
+        if org is None:
+            raise Invalid(("handler", "there is no such organisation"))
+        return replace(body, handler_kind=org.kind, handler_streets=directory.reach(code, today(self._now())))
 
-    async def _opened(self, caller: Caller, other: str, field: str, patience: Patience) -> datetime:
+    async def _opened(self, caller: Caller, other: str, budget: TimeBudget) -> datetime:
         """When another issue of this caller's was opened."""
         try:
-            return (await self._reader.visible(caller, other, patience)).issue.opened_at
+            return (await self._reader.visible(caller, other, budget)).issue.opened_at
         except NotFound:
-            raise Invalid((field, "there is no such issue")) from None
+            raise Invalid(("issue", "there is no such issue")) from None

@@ -1,16 +1,16 @@
-"""How long one request may take in all, whatever it does in turn."""
+"""How long one request may take in all, however many parts it asks."""
 
 import time
 from dataclasses import dataclass, field
 from typing import Final
 
-PATIENCE: Final = 1.0
-"""Seconds after which a request is answered with what is known by then."""
+REQUEST_SECONDS: Final = 1.0
+"""After so long a request is answered with what is known by then."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """What is left of it; it begins where the request does."""
+class TimeBudget:
+    """The seconds of one request, from where it begins."""
 
     began: float = field(default_factory=time.monotonic)
 
@@ -20,4 +20,4 @@ class Patience:
 
     @property
     def left(self) -> float:
-        return max(0.0, PATIENCE - self.spent)
+        return max(0.0, REQUEST_SECONDS - self.spent)

@@ -27,8 +27,8 @@ from temporalio.runtime import (
     TelemetryFilter,
 )
 
+from runtime.ports import check_ports, free_port
 from runtime.settings import LOOPBACK, Settings, variable
-from runtime.supervisor import check_ports, free_port
 
 SECRET_FIELDS: Final = frozenset(
     {

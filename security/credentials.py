@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -40,11 +40,6 @@ class Signer:
     def __init__(self, source: Source) -> None:
         self._source = source
 
-    @classmethod
-    def ephemeral(cls) -> Self:
-        """With a root that nobody else has: for tests, and to measure with."""
-        return cls(OwnRoot(Ed25519PrivateKey.generate()))
-
     @property
     def root(self) -> str:
         """The root that new issues pin."""
@@ -65,13 +60,11 @@ class Signer:
         return name_of(self._source().private.public_key())
 
     def sign(self, root: str, issue: str, name: str, envelope: dict[str, Any]) -> dict[str, Any]:
-        """The envelope with its proof; as it is for an issue that pins no root.
+        """The envelope with its proof.
 
         Raises CredentialsError where there is no certificate by this root that covers the envelope's time: nobody would
         take what was signed.
         """
-        if not root:
-            return envelope
         held = self._source()
         certificate = held.certificates.get(root)
         if certificate is None:

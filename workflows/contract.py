@@ -21,8 +21,8 @@ RETAIN: Final = "retain"
 class Start:
     """The input of an issue's workflow: the first command, and what the API resolved for it.
 
-    `policy` and `calendars` are plain bodies (`domain.wire`), `rules_version` the rules it is folded by. After continue-as-new `state` carries the whole
-    issue and `report` is None.
+    `policy` and `calendars` are plain bodies (`domain.wire`), `rules_version` the rules it is folded by. After
+    continue-as-new `state` carries the whole issue and `report` is None.
     """
 
     issue: str
@@ -37,17 +37,10 @@ class Start:
 class Batch:
     """Events of one issue in order, as `domain.events.dump_event` gives them.
 
-    The pinned policy and calendars come along only where the first event has seq 1, and then the version of the rules,
-    but for the first version, which had none to tell.
+    The pinned policy and calendars come along only where the first event has seq 1.
     """
 
     issue: str
     events: list[dict[str, Any]]
     policy: dict[str, Any] | None = None
     calendars: list[dict[str, Any]] | None = None
-    rules_version: int = 1
-
-    @property
-    def plain(self) -> dict[str, Any]:
-        """As it travels, and as it did when there was one version only."""
-        return {name: value for name, value in vars(self).items() if (name, value) != ("rules_version", 1)}

@@ -170,10 +170,8 @@ class IssueWorkflow:
         while True:
             await workflow.wait_condition(lambda: bool(self._unrecorded))
             part = self._unrecorded[0]
-            first = part.events[0]["seq"] == 1
-            policy, calendars = self._first_pins if first else (None, None)
-            version = self._issue.rules_version if first else 1
-            stored = await self._record(Batch(self._issue.id, part.events, policy, calendars, version), part.repeatable)
+            pins = self._first_pins if part.events[0]["seq"] == 1 else (None, None)
+            stored = await self._record(Batch(self._issue.id, part.events, *pins), part.repeatable)
             if stored != chain(event_digest(event) for event in part.events):
                 raise DigestMismatch(f"issue {self._issue.id} from event {part.events[0]['seq']}")
             self._unrecorded.pop(0)
@@ -181,7 +179,7 @@ class IssueWorkflow:
     async def _record(self, batch: Batch, repeatable: bool) -> str:
         """A local activity is seen before its task is committed, so only what a repeated task repeats may use it."""
         # The same JSON as the dataclass gives, which would first be copied value by value: slower than all the folding.
-        plain = batch.plain
+        plain = vars(batch)
         if repeatable:
             try:
                 return await workflow.execute_local_activity(

@@ -6,10 +6,11 @@ come out the same for ever.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from temporalio.api.common.v1 import Payload
 
+from domain.access import may_report
 from domain.commands import SIGNALS, Command, Report, Undecodable, load_command
 from domain.issue import Issue, load_issue
 from domain.limits import check_weight, shown
@@ -18,9 +19,6 @@ from domain.policy import Policy
 from domain.wire import WireError
 from security.signing import UnsignedError, check
 from workflows.contract import Start
-
-SIGNED: Final = 2
-"""The version of the rules from which on every report is signed."""
 
 Reader = Callable[[Payload], Mapping[str, Any]]
 """Gives the JSON object in a payload; may raise anything."""
@@ -53,26 +51,25 @@ def beginning(start: Start, *, is_continued: bool) -> tuple[Issue, Command | Non
 def report_of(start: Start, policy: Policy, calendars: Calendars) -> Command | None:
     """The report with which an issue begins, None in a run that continues another; `policy` and `calendars` as they started.
 
-    Raises ForgedError unless it is signed and covers what the issue begins under, WireError if it does not fit. Under the
-    first version of the rules nothing was signed; that no issue is begun so any more is for the auditor to see.
+    Raises ForgedError unless it is signed, covers what the issue begins under and is by somebody who may report there,
+    WireError if it does not fit.
     """
     if start.report is None:
         return None
     command = load_command("report", start.report)
     assert isinstance(command.body, Report)
-    if command.body.root or start.rules_version >= SIGNED:
-        try:
-            check(command.body.root, start.issue, "report", start.report)
-        except UnsignedError as error:
-            raise ForgedError(f"the report is not taken: {error}") from None
-        if command.body.pins != pins_digest(policy, calendars, start.rules_version):
-            raise ForgedError("the report was signed for another policy or other calendars")
+    try:
+        check(command.body.root, start.issue, "report", start.report)
+    except UnsignedError as error:
+        raise ForgedError(f"the report is not taken: {error}") from None
+    if command.body.pins != pins_digest(policy, calendars, start.rules_version):
+        raise ForgedError("the report was signed for another policy or other calendars")
+    if command.actor is None or not may_report(command.actor, command.grants, command.body.place, command.at):
+        raise ForgedError("nobody had given this person the role in which it was reported there")
     return command
 
 
-def command_of(
-    name: str, payloads: Sequence[Payload], now: datetime, read: Reader, issue: str = "", root: str = ""
-) -> Command:
+def command_of(name: str, payloads: Sequence[Payload], now: datetime, read: Reader, issue: str, root: str) -> Command:
     """The command in a signal to this issue, which pins this root; one that is not to be taken becomes `Undecodable`."""
     if name not in SIGNALS:
         return Command("", now, None, Undecodable(shown(name, 100), "no command has this name"))
@@ -80,8 +77,7 @@ def command_of(
         (only,) = payloads
         check_weight(only.data)
         plain = read(only)
-        if root:
-            check(root, issue, name, plain)
+        check(root, issue, name, plain)
         return load_command(name, plain)
     except UnsignedError as error:
         return Command("", now, None, Undecodable(name, f"not from the API: {error}"))

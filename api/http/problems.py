@@ -1,8 +1,9 @@
-"""Every answer that is no success: problem+json (RFC 9457) from one base error, through one handler."""
+"""How each error is answered: problem+json (RFC 9457), through one table and one handler."""
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI, Request
@@ -11,183 +12,177 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from protocol.errors import (
+    ChooseRole,
+    Forbidden,
+    Invalid,
+    KeyReused,
+    NotFound,
+    ProtocolError,
+    Refused,
+    Stale,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+
 log: Final = structlog.stdlib.get_logger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 PREFIX: Final = "/problems/"
 """Types are relative references: `GET` of one says what it means."""
-_MOST_ERRORS: Final = 20
-_LONGEST_FIELD: Final = 80
 
 
-class Problem(Exception):
-    """The base: what went wrong, with a status and a type that never change. The detail is for people."""
+class KeyMissing(ProtocolError):
+    """The header with the idempotency key is missing."""
 
-    status: ClassVar[int] = 500
-    type: ClassVar[str] = "internal"
-    title: ClassVar[str] = "Something went wrong on our side"
 
-    def __init__(self, detail: str = "", *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
-        super().__init__(detail or self.title)
-        self.detail: Final = detail
-        self.headers: Final = dict(headers or {})
-        self.extra: Final = extra
+class MethodNotAllowed(ProtocolError):
+    """The path has routes, but none of this method."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        super().__init__()
+        self.allowed: Final = tuple(allowed)
+
+
+class TooLarge(ProtocolError):
+    """The body is too large. Where the rest of it stays unread, the connection has to be closed."""
+
+    def __init__(self, detail: str = "", *, closes: bool = False) -> None:
+        super().__init__(detail)
+        self.closes: Final = closes
+
+
+class SessionEnded(Unauthenticated):
+    """The cookie belongs to no session that goes on; `clearing` tells the browser to forget it."""
+
+    def __init__(self, clearing: str) -> None:
+        super().__init__("the session has ended: sign in again")
+        self.clearing: Final = clearing
+
+
+def _no_headers(_: Any) -> dict[str, str]:
+    return {}
+
+
+def _authenticate(error: Unauthenticated) -> dict[str, str]:
+    cookie = {"Set-Cookie": error.clearing} if isinstance(error, SessionEnded) else {}
+    return {"WWW-Authenticate": 'Bearer realm="jiesu"', **cookie}
+
+
+def _retry(error: TooMany | Unavailable) -> dict[str, str]:
+    return {"Retry-After": str(error.retry_after)}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The answer to one kind of error. Status and type never change; `about` is what `GET` of the type says."""
+
+    status: int
+    type: str
+    title: str
+    about: str = ""
+    members: tuple[str, ...] = ()
+    """Attributes of the error that the body holds as well, unless they are None."""
+    headers: Callable[[Any], Mapping[str, str]] = _no_headers
 
     @property
-    def body(self) -> dict[str, Any]:
-        plain: dict[str, Any] = {"type": PREFIX + self.type, "title": self.title, "status": self.status}
-        if self.detail:
-            plain["detail"] = self.detail
-        return plain | self.extra
+    def plain(self) -> dict[str, Any]:
+        return {"type": PREFIX + self.type, "title": self.title, "status": self.status}
 
-    @property
-    def response(self) -> Response:
-        # Escaped to ASCII: a detail may quote what came in, and that may be no Unicode text at all.
-        content = json.dumps(self.body, separators=(",", ":")).encode()
-        return Response(content, self.status, self.headers, MEDIA_TYPE)
+    def body(self, error: ProtocolError) -> dict[str, Any]:
+        detail = {"detail": error.detail} if error.detail else {}
+        members = {name: getattr(error, name) for name in self.members}
+        return self.plain | detail | {name: value for name, value in members.items() if value is not None}
 
 
-class KeyMissing(Problem):
-    status = 400
-    type = "idempotency-key-missing"
-    title = "The header Idempotency-Key is missing"
-
-
-class Unauthenticated(Problem):
-    """Without credentials, or with some that are not accepted; it is not said why."""
-
-    status = 401
-    type = "unauthenticated"
-    title = "A valid bearer token or tracking code is needed"
-
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="jiesu"'})
-
-
-class Forbidden(Problem):
-    """The caller is known and may never do this, whatever it concerns: an auditor writes nothing."""
-
-    status = 403
-    type = "forbidden"
-    title = "This role may not do that"
-
-
-class ChooseRole(Problem):
-    """The caller holds several roles: which of them is meant, `X-Acting-Role` and `X-Acting-Org` say. They never add up."""
-
-    status = 403
-    type = "choose-role"
-    title = "Say in which one of your roles you act"
-
-    def __init__(self, ways: Iterable[tuple[str, str]]) -> None:
-        found = [{"role": role, "org": org} for role, org in sorted(ways)]
-        super().__init__("send X-Acting-Role and X-Acting-Org", roles=found)
-
-
-class NotFound(Problem):
-    """There is nothing here, or nothing that this caller may know of: both look the same."""
-
-    status = 404
-    type = "not-found"
-    title = "There is no such thing here"
-
-
-class MethodNotAllowed(Problem):
-    status = 405
-    type = "method-not-allowed"
-    title = "This method does not apply here"
-
-
-class Refused(Problem):
-    """The rules refuse the command; `reason` says why in words, `code` in one word for programs."""
-
-    status = 409
-    type = "refused"
-    title = "The command has no effect"
-
-    def __init__(self, code: str, reason: str, **extra: Any) -> None:
-        super().__init__(reason, code=code, reason=reason, **extra)
-
-
-class Stale(Problem):
-    status = 412
-    type = "stale"
-    title = "The issue has changed since it was read"
-
-
-class TooLarge(Problem):
-    status = 413
-    type = "too-large"
-    title = "The body is too large"
-
-
-class Invalid(Problem):
-    """The request cannot be understood; `errors` name each field and what is wrong with it, never its value."""
-
-    status = 422
-    type = "invalid"
-    title = "The request is not valid"
-
-    def __init__(self, *errors: tuple[str, str]) -> None:
-        found = [(_printable(field), reason) for field, reason in errors[:_MOST_ERRORS]]
-        detail = "; ".join(f"{field}: {reason}" if field else reason for field, reason in found)
-        super().__init__(detail, errors=[{"field": field, "reason": reason} for field, reason in found])
-
-
-class KeyReused(Problem):
-    status = 422
-    type = "idempotency-key-reused"
-    title = "This Idempotency-Key was used for another request"
-
-
-class TooMany(Problem):
-    """More requests in a minute than one subject may send; a repeat after `Retry-After` seconds is answered."""
-
-    status = 429
-    type = "too-many"
-    title = "Too many requests"
-
-    def __init__(self, detail: str = "", retry_after: int = 1) -> None:
-        super().__init__(detail, headers={"Retry-After": str(retry_after)})
-
-
-class Unavailable(Problem):
-    """A part that is needed does not answer; the same request may be sent again, with the same key."""
-
-    status = 503
-    type = "unavailable"
-    title = "Not available at the moment"
-
-    def __init__(self, detail: str = "", retry_after: int = 1) -> None:
-        super().__init__(detail, headers={"Retry-After": str(retry_after)})
-
-
-TYPES: Final[Mapping[str, type[Problem]]] = {
-    kind.type: kind
-    for kind in (
-        Problem, KeyMissing, Unauthenticated, Forbidden, ChooseRole, NotFound, MethodNotAllowed, Refused, Stale, TooLarge, Invalid,
-        KeyReused, TooMany, Unavailable,
-    )
+PROBLEMS: Final[Mapping[type[ProtocolError], Problem]] = {
+    ProtocolError: Problem(
+        500, "internal", "Something went wrong on our side",
+        "The base: what went wrong, with a status and a type that never change. The detail is for people.",
+    ),
+    KeyMissing: Problem(400, "idempotency-key-missing", "The header Idempotency-Key is missing"),
+    Unauthenticated: Problem(
+        401, "unauthenticated", "A valid bearer token or tracking code is needed",
+        "Without credentials, or with some that are not accepted; it is not said why.",
+        headers=_authenticate,
+    ),
+    Forbidden: Problem(
+        403, "forbidden", "This role may not do that",
+        "The caller is known and may never do this, whatever it concerns: an auditor writes nothing.",
+    ),
+    ChooseRole: Problem(
+        403, "choose-role", "Say in which one of your roles you act",
+        "The caller holds several roles: which of them is meant, `X-Acting-Role` and `X-Acting-Org` say. They never add up.",
+        members=("roles",),
+    ),
+    NotFound: Problem(
+        404, "not-found", "There is no such thing here",
+        "There is nothing here, or nothing that this caller may know of: both look the same.",
+    ),
+    MethodNotAllowed: Problem(
+        405, "method-not-allowed", "This method does not apply here",
+        headers=lambda error: {"Allow": ", ".join(error.allowed)},
+    ),
+    Refused: Problem(
+        409, "refused", "The command has no effect",
+        "The rules refuse the command; `reason` says why in words, `code` in one word for programs.",
+        members=("code", "reason", "command_id"),
+    ),
+    Stale: Problem(412, "stale", "The issue has changed since it was read", members=("command_id",)),
+    TooLarge: Problem(
+        413, "too-large", "The body is too large", headers=lambda error: {"Connection": "close"} if error.closes else {}
+    ),
+    Invalid: Problem(
+        422, "invalid", "The request is not valid",
+        "The request cannot be understood; `errors` name each field and what is wrong with it, never its value.",
+        members=("errors",),
+    ),
+    KeyReused: Problem(422, "idempotency-key-reused", "This Idempotency-Key was used for another request"),
+    TooMany: Problem(
+        429, "too-many", "Too many requests",
+        "More requests in a minute than one subject may send; a repeat after `Retry-After` seconds is answered.",
+        headers=_retry,
+    ),
+    Unavailable: Problem(
+        503, "unavailable", "Not available at the moment",
+        "A part that is needed does not answer; the same request may be sent again, with the same key.",
+        headers=_retry,
+    ),
 }  # fmt: skip
-"""Type -> problem, for all that there are."""
+"""Error -> how it is answered, for all that there are."""
+TYPES: Final[Mapping[str, Problem]] = {problem.type: problem for problem in PROBLEMS.values()}
+
+
+def problem_of(error: ProtocolError) -> Problem:
+    """How an error is answered; a subclass without a row of its own as its base."""
+    return next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
+
+
+def response(error: ProtocolError) -> Response:
+    """The answer to an error."""
+    problem = problem_of(error)
+    # Escaped to ASCII: a detail may quote what came in, and that may be no Unicode text at all.
+    content = json.dumps(problem.body(error), separators=(",", ":")).encode()
+    return Response(content, problem.status, problem.headers(error), MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of the app a problem; what is no `Problem` and no fault of the request is a bare 500."""
+    """Makes every error of the app a problem; what is no `ProtocolError` and no fault of the request is a bare 500."""
 
-    async def on_problem(_: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
-        return error.response
+    async def on_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, ProtocolError)
+        return response(error)
 
     async def on_validation(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return Invalid(*_faults(error.errors())).response
+        return response(Invalid(*_faults(error.errors())))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _from_http(request, error).response
+        return response(_from_http(request, error))
 
-    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(ProtocolError, on_error)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
 
@@ -195,15 +190,15 @@ def install(app: FastAPI) -> None:
 def internal(error: Exception, method: str, path: str) -> Response:
     """The answer to an error that nobody foresaw: it goes to the log, not to the caller. `path` is a template."""
     log.error("unforeseen_error", method=method, route=path, error=type(error).__name__, exc_info=error)
-    return Problem().response
+    return response(ProtocolError())
 
 
-def _from_http(request: Request, error: HTTPException) -> Problem:
+def _from_http(request: Request, error: HTTPException) -> ProtocolError:
     match error.status_code:
         case 404:
             return NotFound()
         case 405:
-            return MethodNotAllowed(headers={"Allow": ", ".join(_allowed(request))})
+            return MethodNotAllowed(_allowed(request))
         case 413:
             return TooLarge()
         case _:
@@ -227,8 +222,3 @@ def _faults(errors: Iterable[Any]) -> list[tuple[str, str]]:
         path = where[1:] if len(where) > 1 else where
         faults.append((".".join(map(str, path)), str(error["msg"]).removeprefix("Value error, ")))
     return faults
-
-
-def _printable(field: str) -> str:
-    """A field's name as it may be shown: the caller made it up where it is unknown."""
-    return "".join(sign if sign.isprintable() else "?" for sign in field[:_LONGEST_FIELD])

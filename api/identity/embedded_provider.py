@@ -1,7 +1,7 @@
-"""An OIDC provider of our own for one who tries Jiesu on his own machine, and for tests: anybody may be anybody there.
+"""The demo identity provider: an OpenID provider that signs in anybody as anybody, for trying Jiesu on one's own machine.
 
-It is served by the app itself, signs with the key of the home's local tokens, and keeps nothing but the codes that it has
-just given out. It is never there in production: `EmbeddedProvider.of` refuses.
+It signs with the key of the local tokens and stores nothing but the codes that it has just given out. It never runs in
+production: `EmbeddedProvider.of` refuses. `api/routes/embedded_provider.py` serves it.
 """
 
 import hmac
@@ -14,20 +14,16 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
-from fastapi import Depends, FastAPI, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.container import Services, services
-from api.http.problems import Invalid, NotFound
 from api.identity.oidc import is_loopback
-from api.identity.session import CALLBACK, challenge
-from api.identity.tokens import LIFETIME, is_person, issue_token, public_jwk, sign
-from domain.directory import Directory, role_fits
+from api.identity.pkce import CALLBACK, challenge
+from api.identity.tokens import LIFETIME, is_person, issue_token, sign
+from domain.directory import Appointment, Directory, role_fits
 from domain.vocabulary import ROLES, Role
-from protocol.clock import today
+from protocol.errors import Invalid
 from runtime.settings import Settings, SettingsError
 
 PATH: Final = "/oidc"
@@ -36,13 +32,13 @@ CLIENT: Final = "jiesu-pages"
 CODE_SECONDS: Final = 60.0
 ID_LIFETIME: Final = timedelta(minutes=5)
 _MOST_CODES: Final = 1000
-_MOST_FIELDS: Final = 20
-_TEXT: Final = 256
+_MOST_PEOPLE: Final = 1000
+_Text = Annotated[str, Field(max_length=256)]
 
 
 @dataclass(frozen=True)
 class _Code:
-    """What a code is worth, to whoever knows the verifier, once."""
+    """Whom a code signs in. It is valid once, with the verifier that fits the challenge."""
 
     person: str
     role: Role
@@ -52,8 +48,22 @@ class _Code:
     until: float
 
 
+class Asked(BaseModel):
+    """The parameters of an authorization request (OpenID Connect Core 3.1.2.1)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    response_type: _Text = ""
+    client_id: _Text = ""
+    redirect_uri: _Text = ""
+    state: _Text = ""
+    nonce: _Text = ""
+    code_challenge: _Text = ""
+    code_challenge_method: _Text = ""
+
+
 class EmbeddedProvider:
-    """See the module. `origin` is where the app is reached: scheme, host and port."""
+    """Gives out authorization codes and exchanges them for tokens. `origin` is the app's: scheme, host and port."""
 
     def __init__(self, home: Path, origin: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises ValueError for an origin that is not on this machine."""
@@ -68,7 +78,7 @@ class EmbeddedProvider:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The provider of this installation. Raises SettingsError wherever it is more than one person's trial."""
+        """The provider of this installation. Raises SettingsError unless it is one person's trial on this machine."""
         if not settings.embedded:
             raise SettingsError("JIESU_EMBEDDED_PROVIDER lets anybody be anybody: it is for the embedded default only")
         if settings.oidc_issuer is not None:
@@ -79,16 +89,45 @@ class EmbeddedProvider:
             raise SettingsError("JIESU_EMBEDDED_PROVIDER lets anybody be anybody: JIESU_API_HOST must be loopback")
         return cls(settings.home, settings.origin)
 
-    def code(self, person: str, role: Role, org: str | None, asked: "Asked") -> str:
-        """A code for somebody; the oldest are forgotten when there are too many."""
+    @property
+    def discovery(self) -> dict[str, Any]:
+        """The discovery document."""
+        return {
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "token_endpoint": f"{self.issuer}/token",
+            "jwks_uri": f"{self.issuer}/jwks",
+            "response_types_supported": ["code"],
+            "grant_types_supported": ["authorization_code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["EdDSA"],
+            "code_challenge_methods_supported": ["S256"],
+            "token_endpoint_auth_methods_supported": ["none"],
+        }
+
+    def check(self, asked: Asked) -> None:
+        """Raises Invalid unless the request is one that Jiesu's own pages send."""
+        agreed = {
+            "response_type": asked.response_type == "code",
+            "client_id": asked.client_id == CLIENT,
+            "redirect_uri": asked.redirect_uri == self.redirect,
+            "code_challenge": len(asked.code_challenge) == 43,
+            "code_challenge_method": asked.code_challenge_method == "S256",
+            "nonce": bool(asked.nonce),
+        }
+        if faults := [(name, "it is not as agreed") for name, is_right in agreed.items() if not is_right]:
+            raise Invalid(*faults)
+
+    def code(self, person: str, role: Role, org: str | None, nonce: str, code_challenge: str) -> str:
+        """A new authorization code; drops the oldest codes beyond a limit."""
         code = secrets.token_urlsafe(32)
-        self._codes[code] = _Code(person, role, org, asked.nonce, asked.code_challenge, self._clock() + CODE_SECONDS)
+        self._codes[code] = _Code(person, role, org, nonce, code_challenge, self._clock() + CODE_SECONDS)
         if len(self._codes) > _MOST_CODES:
             self._codes.popitem(last=False)
         return code
 
     def redeem(self, form: Mapping[str, str]) -> dict[str, Any] | None:
-        """The tokens for a code; None if anything does not fit. A code is tried once, well or badly."""
+        """The tokens for a code; None if anything in the form is wrong. A code can be tried only once."""
         code = self._codes.pop(form.get("code", ""), None)
         fits = (
             code is not None
@@ -113,110 +152,7 @@ class EmbeddedProvider:
         }
 
 
-class Asked(BaseModel):
-    """The question of an authorization request."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    response_type: Annotated[str, Query(max_length=_TEXT)] = ""
-    client_id: Annotated[str, Query(max_length=_TEXT)] = ""
-    redirect_uri: Annotated[str, Query(max_length=_TEXT)] = ""
-    state: Annotated[str, Query(max_length=_TEXT)] = ""
-    nonce: Annotated[str, Query(max_length=_TEXT)] = ""
-    code_challenge: Annotated[str, Query(max_length=_TEXT)] = ""
-    code_challenge_method: Annotated[str, Query(max_length=_TEXT)] = ""
-
-
-_Question = Annotated[Asked, Query()]
-
-
-def _provider(request: Request) -> EmbeddedProvider:
-    """The provider, to those who came by its own address: a foreign name that leads here is somebody else's page."""
-    sessions = services(request).door.sessions
-    found = None if sessions is None else sessions.parts.embedded
-    if found is None or request.headers.get("host", "") != urlsplit(found.origin).netloc:
-        raise NotFound
-    return found
-
-
-_Own = Annotated[EmbeddedProvider, Depends(_provider)]
-_Use = Annotated[Services, Depends(services)]
-
-
-async def discovery(provider: _Own) -> Response:
-    """The discovery document."""
-    return JSONResponse(
-        {
-            "issuer": provider.issuer,
-            "authorization_endpoint": f"{provider.issuer}/authorize",
-            "token_endpoint": f"{provider.issuer}/token",
-            "jwks_uri": f"{provider.issuer}/jwks",
-            "response_types_supported": ["code"],
-            "grant_types_supported": ["authorization_code"],
-            "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["EdDSA"],
-            "code_challenge_methods_supported": ["S256"],
-            "token_endpoint_auth_methods_supported": ["none"],
-        }
-    )
-
-
-async def jwks(provider: _Own) -> Response:
-    """The key with which local tokens are signed."""
-    return JSONResponse({"keys": [public_jwk(provider.home)]})
-
-
-async def authorize(provider: _Own, use: _Use, asked: _Question) -> Response:
-    """Asks who one wants to be."""
-    _check(provider, asked)
-    directory = await use.directory.get()
-    people = [
-        (each.person, each.role, each.org)
-        for each in directory.appointments
-        if each.period.covers(today(use.now()))
-    ]  # fmt: skip
-    return HTMLResponse(_page(asked, people))
-
-
-async def authorize_as(
-    provider: _Own, use: _Use, asked: _Question, person: str = "", role: str = "", org: str = ""
-) -> Response:
-    """Sends the browser back with a code for the person that was chosen."""
-    _check(provider, asked)
-    chosen = _chosen(person, role, org, await use.directory.get())
-    answer = {"code": provider.code(*chosen, asked), "state": asked.state, "iss": provider.issuer}
-    return RedirectResponse(f"{provider.redirect}?{urlencode(answer)}", 303)
-
-
-async def token(request: Request, provider: _Own) -> Response:
-    """The tokens for a code."""
-    try:
-        pairs = parse_qsl((await request.body()).decode(), strict_parsing=True, max_num_fields=_MOST_FIELDS)
-    except ValueError:
-        pairs: list[tuple[str, str]] = []
-    told = provider.redeem(dict(pairs)) if len(dict(pairs)) == len(pairs) else None
-    return JSONResponse({"error": "invalid_grant"}, 400) if told is None else JSONResponse(told)
-
-
-def _check(provider: EmbeddedProvider, asked: Asked) -> None:
-    """Raises Invalid: nobody is sent to an address that was not agreed on before."""
-    faults = [
-        (name, "it is not as agreed")
-        for name, is_right in {
-            "response_type": asked.response_type == "code",
-            "client_id": asked.client_id == CLIENT,
-            "redirect_uri": asked.redirect_uri == provider.redirect,
-            "code_challenge": len(asked.code_challenge) == 43,
-            "code_challenge_method": asked.code_challenge_method == "S256",
-            "nonce": bool(asked.nonce),
-        }.items()
-        if not is_right
-    ]
-    if faults:
-        raise Invalid(*faults)
-
-
-def _chosen(person: str, role: str, org: str, directory: Directory) -> tuple[str, Role, str | None]:
+def chosen(person: str, role: str, org: str, directory: Directory) -> tuple[str, Role, str | None]:
     """Raises Invalid for a role that does not exist or does not fit the organisation, as `jiesu token` does."""
     if role not in ROLES:
         raise Invalid(("role", "there is no such role"))
@@ -228,18 +164,18 @@ def _chosen(person: str, role: str, org: str, directory: Directory) -> tuple[str
     return person, chosen, None if chosen == "resident" else org
 
 
-def _page(asked: Asked, people: Sequence[tuple[str, str, str]]) -> str:
+def page(asked: Asked, people: Sequence[Appointment]) -> str:
     """The form, without script or style: the policy for pages allows only what comes from files."""
     hidden = "".join(
         f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in asked.model_dump().items()
     )
     buttons = "".join(
         f'<form action="{PATH}/authorize/as" method="get">{hidden}'
-        f'<input type="hidden" name="person" value="{escape(person)}">'
-        f'<input type="hidden" name="role" value="{escape(role)}">'
-        f'<input type="hidden" name="org" value="{escape(org)}">'
-        f"<p><button>{escape(person)} · {escape(role)} · {escape(org)}</button></p></form>"
-        for person, role, org in people[:_MOST_CODES]
+        f'<input type="hidden" name="person" value="{escape(each.person)}">'
+        f'<input type="hidden" name="role" value="{escape(each.role)}">'
+        f'<input type="hidden" name="org" value="{escape(each.org)}">'
+        f"<p><button>{escape(each.person)} · {escape(each.role)} · {escape(each.org)}</button></p></form>"
+        for each in people[:_MOST_PEOPLE]
     )
     roles = "".join(f"<option>{escape(role)}</option>" for role in ROLES)
     return (
@@ -253,12 +189,3 @@ def _page(asked: Asked, people: Sequence[tuple[str, str, str]]) -> str:
         '<p><label>机构 org <input name="org" maxlength="128"></label></p><p><button>登录 · Sign in</button></p></form>'
         "</body></html>"
     )
-
-
-def register(app: FastAPI) -> None:
-    """Adds the routes; they are no part of the API's description."""
-    app.get(f"{PATH}/.well-known/openid-configuration", include_in_schema=False)(discovery)
-    app.get(f"{PATH}/jwks", include_in_schema=False)(jwks)
-    app.get(f"{PATH}/authorize", include_in_schema=False)(authorize)
-    app.get(f"{PATH}/authorize/as", include_in_schema=False)(authorize_as)
-    app.post(f"{PATH}/token", include_in_schema=False)(token)

@@ -15,12 +15,12 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.http.middleware import ADDRESS
-from api.http.problems import Invalid, TooMany, Unavailable
 from api.identity.sms import Sms, SmsError
 from db import phones
 from db.engine import Database
 from protocol.clock import Now
+from protocol.context import ADDRESS
+from protocol.errors import Invalid, TooMany, Unavailable
 from protocol.limits import Quotas
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -62,7 +62,7 @@ class Phones:
         await self._quotas.spend("code", f"phones {ADDRESS.get()}")
 
     async def send(self, phone: str) -> None:
-        """Sends a code to a number, `normalised`. What keeps it from that is told to nobody but the log."""
+        """Sends a code to a `normalised` number. Failures go to the log only, so that callers learn nothing."""
         who = self._hash("phone", phone)
         try:
             await self._quotas.spend("phone", who)
@@ -80,7 +80,7 @@ class Phones:
             log.warning("phone.code_not_sent", error=type(error).__name__)
 
     async def verify(self, phone: str, code: str) -> str | None:
-        """A token for whoever reports with this number; None for a code that is wrong, used or too old.
+        """A token for the owner of this number; None for a code that is wrong, used or too old.
 
         Raises Unavailable, and TooMany after too many tries at a number.
         """
@@ -98,7 +98,7 @@ class Phones:
 
 
 def subject_of(secret: bytes, phone: str) -> str:
-    """The subject of whoever proves a number, `normalised`: from it nobody without the secret tells the number."""
+    """The token subject of a `normalised` number: a keyed hash, from which nobody without the secret learns the number."""
     return f"phone:{_hash(secret, 'subject', phone)[:32]}"
 
 

@@ -5,16 +5,13 @@ changes anything needs a token beside it that only our own pages can read. What 
 every request.
 """
 
-import base64
-import binascii
-import hashlib
 import hmac
 import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from cryptography.exceptions import InvalidTag
@@ -24,48 +21,38 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fastapi import Request
 from starlette.responses import Response
 
-from api.http.problems import Forbidden, Unauthenticated, Unavailable
+from api.http.problems import SessionEnded
 from api.identity.oidc import Declined, Provider, ProviderDown, appointed
+from api.identity.pkce import CALLBACK, challenge, local_path
 from api.identity.tokens import Claims, InvalidToken, claims_of
 from domain.vocabulary import Role
 from protocol.clock import Now, now
-
-if TYPE_CHECKING:
-    from api.identity.embedded_provider import EmbeddedProvider
+from protocol.errors import Forbidden, Unauthenticated, Unavailable
+from runtime import base64url
 
 LIFETIME: Final = timedelta(hours=8)
 LOGIN_LIFETIME: Final = timedelta(minutes=10)
-CALLBACK: Final = "/session/callback"
 CSRF_HEADER: Final = "x-csrf-token"
 _READING: Final = frozenset({"/codec/decode"})
-"""What is asked for by POST and changes nothing."""
+"""Paths whose POST changes nothing."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NONCE: Final = 12
 _LONGEST_COOKIE: Final = 4096
-_LONGEST_PATH: Final = 512
 _LONGEST_CODE: Final = 2048
 _Kind = TypeVar("_Kind")
 
 
-class SessionEnded(Unauthenticated):
-    """The cookie is of no session that goes on; the browser is told to forget it."""
-
-    def __init__(self, clearing: str) -> None:
-        super().__init__("the session has ended: sign in again")
-        self.headers["Set-Cookie"] = clearing
-
-
 @dataclass(frozen=True)
 class SessionParts:
-    """How browsers sign in: with which provider, as which client of it, and at which origin they see us."""
+    """How browsers sign in: the provider, our client id there, and our public origin."""
 
     provider: Provider
     client_id: str
     public_url: str
     """Scheme, host and port, without a slash at the end; plain http on this machine only."""
     client_secret: str = field(default="", repr=False)
-    embedded: "EmbeddedProvider | None" = None
-    """The provider of the embedded default, whose word is a grant; it is served by this app."""
+    trusts_roles: bool = False
+    """Whether the role that the provider names is granted by that, without an appointment: the demo provider's is."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +68,7 @@ class Session:
 
 @dataclass(frozen=True)
 class _Login:
-    """What is remembered between the way to the provider and the way back."""
+    """What the login cookie holds while the browser is at the provider."""
 
     state: str
     nonce: str
@@ -124,12 +111,12 @@ class Sessions:
         return session
 
     def claims(self, request: Request) -> Claims | None:
-        """Whom a browser's session speaks for. Raises SessionEnded, and Forbidden unless our own page asks."""
+        """The claims of a browser's session. Raises SessionEnded, and Forbidden for a request from a foreign page."""
         session = self.of(request)
         if session is None:
             return None
         self.check_csrf(request, session)
-        return Claims(session.person, session.role, session.org, own_grant=self.parts.embedded is not None)
+        return Claims(session.person, session.role, session.org, own_grant=self.parts.trusts_roles)
 
     def check_csrf(self, request: Request, session: Session) -> None:
         """Raises Forbidden for a request that may change something and that a foreign page may have sent."""
@@ -146,7 +133,7 @@ class Sessions:
             raise Forbidden("a request by cookie needs the X-CSRF-Token of its session, from a page of this origin")
 
     async def begin(self, onwards: str, answer: Response) -> str:
-        """The address of the provider where one signs in, and on the answer the cookie that knows the way back."""
+        """The provider's sign-in URL. Puts the login cookie on the answer."""
         endpoints = await self.parts.provider.endpoints()
         login = _Login(
             state=secrets.token_urlsafe(32), nonce=secrets.token_urlsafe(32), verifier=secrets.token_urlsafe(48),
@@ -161,9 +148,9 @@ class Sessions:
         return endpoints.authorization + ("&" if "?" in endpoints.authorization else "?") + urlencode(asked)
 
     async def finish(self, request: Request) -> tuple[Session, str]:
-        """The new session of a browser that comes back from the provider, and where it wanted to go.
+        """The new session of a browser that returns from the provider, and the page it wanted.
 
-        Raises Unauthenticated if it was not sent there from here, or the provider did not vouch for anybody.
+        Raises Unauthenticated if the sign-in did not begin here, or the provider signed nobody in.
         """
         cookie, said = request.cookies.get(self._login), request.query_params
         found = None if cookie is None else self._open(self._login, cookie)
@@ -210,7 +197,7 @@ class Sessions:
             raise Unavailable("the identity provider does not answer") from None
         nonce: object = payload.get("nonce")
         is_answer = isinstance(nonce, str) and hmac.compare_digest(nonce.encode(), login.nonce.encode())
-        claims = appointed(payload) if parts.embedded is None else claims_of(payload)
+        claims = claims_of(payload) if parts.trusts_roles else appointed(payload)
         if not is_answer or payload.get("azp", parts.client_id) != parts.client_id or claims is None:
             raise Unauthenticated("the identity provider did not sign anybody in")
         return claims
@@ -230,23 +217,23 @@ class Sessions:
     def _seal(self, name: str, content: Mapping[str, Any]) -> str:
         nonce = secrets.token_bytes(_NONCE)
         sealed = self._cipher.encrypt(nonce, json.dumps(content).encode(), name.encode())
-        return base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
+        return base64url.encode(nonce + sealed)
 
     def _open(self, name: str, cookie: str) -> dict[str, Any] | None:
-        """What was sealed under this name, unless it has ended; None for anything else."""
+        """The content of a cookie of this name; None if it is invalid or has expired."""
         if len(cookie) > _LONGEST_COOKIE or not cookie.isascii():
             return None
         try:
-            raw = base64.b64decode(cookie + "=" * (-len(cookie) % 4), altchars=b"-_", validate=True)
+            raw = base64url.decode(cookie)
             content: dict[str, Any] = json.loads(self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], name.encode()))
-        except (binascii.Error, ValueError, InvalidTag):
+        except (ValueError, InvalidTag):
             return None
         expires: object = content.get("expires")
         return content if isinstance(expires, int) and expires > self._clock().timestamp() else None
 
 
 def _made(kind: type[_Kind], content: Mapping[str, Any]) -> _Kind | None:
-    """What a cookie holds; None for one that another version of ours has sealed."""
+    """The content as a dataclass; None for a cookie of another version."""
     try:
         return kind(**content)
     except TypeError:
@@ -256,25 +243,3 @@ def _made(kind: type[_Kind], content: Mapping[str, Any]) -> _Kind | None:
 def expiry(session: Session, clock: Now) -> datetime:
     """When the session ends, in UTC."""
     return datetime.fromtimestamp(session.expires, clock().tzinfo)
-
-
-def challenge(verifier: str) -> str:
-    """The PKCE challenge (S256) of a verifier."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-
-
-def local_path(wanted: str) -> str:
-    """Where to go on to after signing in: a path of this origin, the root for anything else.
-
-    Browsers read a backslash as a slash and pass over tabs and line ends, and two slashes begin another host.
-    """
-    is_local = (
-        wanted.startswith("/")
-        and not wanted.startswith("//")
-        and len(wanted) <= _LONGEST_PATH
-        and wanted.isascii()
-        and wanted.isprintable()
-        and "\\" not in wanted
-        and " " not in wanted
-    )
-    return wanted if is_local else "/"

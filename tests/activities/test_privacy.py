@@ -25,7 +25,7 @@ from db.writer import Work
 from domain.events import Reported
 from domain.retention import Retention
 from domain.wire import truncate
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from security.keystore import Erasure, KeyStore, KeyStoreDown
 from security.master import MasterKeys
 from security.vault import ERASED, Erased, Vault
@@ -44,13 +44,13 @@ class Place:
     database: Database
     vault: Vault
     keys: KeyStore
-    shelf: Shelf
+    blobs: DigestStore
     folder: Path
 
     def privacy(self, database: Database | None = None, vault: Vault | None = None, access_days: int = 400) -> Privacy:
         held = database or self.database
         return Privacy(
-            held, vault or self.vault, StoredPictures(held, self.shelf), RULES, access_days, clock=lambda: NOW
+            held, vault or self.vault, StoredPictures(held, self.blobs), RULES, access_days, clock=lambda: NOW
         )
 
     async def issue(self, *, days: int | None = 300, **options: Any) -> Story:
@@ -61,7 +61,7 @@ class Place:
         story.location = key.seal("3幢", "report", "location")  # type: ignore[assignment]
         await store(self.database, story, [*story.reported(), *(() if days is None else story.until_closed())])
         await self.index(story)
-        digest = await self.shelf.put(await self.vault.seal_bytes(story.id, b"a picture"))
+        digest = await self.blobs.put(await self.vault.seal_bytes(story.id, b"a picture"))
         row = {"issue": story.id, "digest": digest, "kind": "image/png", "size": 9, "added_by": "sealed:x:y",
                "role": "resident", "org": None, "added_at": NOW}  # fmt: skip
         assert await self.database.transact(lambda session: attachments.add(session, row)) == "added"
@@ -96,7 +96,7 @@ async def place(database: Database, tmp_path: Path) -> AsyncIterator[Place]:
     keys = KeyStore(f"sqlite:///{tmp_path / 'keys.db'}")
     await keys.prepare()
     vault = Vault(keys, MasterKeys.new())
-    yield Place(database, vault, keys, Shelf((tmp_path / "pictures").as_uri()), tmp_path)
+    yield Place(database, vault, keys, DigestStore((tmp_path / "pictures").as_uri()), tmp_path)
     await vault.close()
 
 
@@ -132,7 +132,6 @@ async def test_what_is_open_is_erased_once_it_is_closed(place: Place) -> None:
         "erased": 1,
         "by_category": {"leak": 1},
         "failed": 0,
-        "unsealed": 0,
         "accesses": 0,
     }
     assert await place.state(story) == "erased"
@@ -151,7 +150,7 @@ async def test_what_was_kept_long_enough_is_erased(place: Place) -> None:
     drain, old_drain = await place.issue(days=399, category="drain"), await place.issue(days=401, category="drain")
     unfinished = await place.issue(days=None)
     done = await place.privacy().retain()
-    assert done == {"erased": 2, "by_category": {"drain": 1, "leak": 1}, "failed": 0, "unsealed": 0, "accesses": 0}
+    assert done == {"erased": 2, "by_category": {"drain": 1, "leak": 1}, "failed": 0, "accesses": 0}
     states = [await place.state(each) for each in (old, young, drain, old_drain, unfinished)]
     assert states == ["erased", "whole", "whole", "erased", "whole"]
     assert await place.rows() == dict.fromkeys((old.id, old_drain.id), (RETENTION, True))
@@ -164,7 +163,7 @@ async def test_the_report_is_logged_and_names_nobody(place: Place) -> None:
         await place.privacy().retain()
     (line,) = [each for each in logs if each["event"] == "retained"]
     assert line == {
-        "event": "retained", "log_level": "info", "erased": 1, "by_category": {"leak": 1}, "failed": 0, "unsealed": 0, "accesses": 0
+        "event": "retained", "log_level": "info", "erased": 1, "by_category": {"leak": 1}, "failed": 0, "accesses": 0
     }  # fmt: skip
     assert WORD not in str(logs)
     assert story.id not in str(line)

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.testing import ActivityEnvironment
 
-from activities.records import PATIENCE, Breaker, Records
+from activities.records import ALERT_FROM_ATTEMPT, Records, make_breaker
 from db import queries
 from db.alarms import put_alarm
 from db.engine import Database
@@ -53,7 +53,7 @@ async def alarms(database: Database) -> list[tuple[str, str | None, dict[str, ob
 
 @pytest.mark.parametrize("run", [locally, ordinarily])
 async def test_it_stores_and_says_what_is_stored(database: Database, run: Run):
-    records, story = Records(database, Breaker(), PATIENT), Story()
+    records, story = Records(database, make_breaker(), PATIENT), Story()
     events = story.reported()
     assert await run(records, batch(story, events)) == chained(events)
     accepted = story.give(Accept(), PROPERTY)
@@ -63,7 +63,7 @@ async def test_it_stores_and_says_what_is_stored(database: Database, run: Run):
 
 
 async def test_only_an_ordinary_one_rewrites(database: Database):
-    records = Records(database, breaker := Breaker(), PATIENT)
+    records = Records(database, breaker := make_breaker(), PATIENT)
     story, lost = Story(id="same"), Story(id="same")
     await store(database, story, story.reported())
     lost.reported()
@@ -77,7 +77,7 @@ async def test_only_an_ordinary_one_rewrites(database: Database):
 
 
 async def test_a_gap_is_tried_again_by_an_ordinary_one(database: Database):
-    records, story = Records(database, Breaker()), Story()
+    records, story = Records(database, make_breaker()), Story()
     story.reported()
     with pytest.raises(Exception, match="is at version 0"):
         await ordinarily(records, batch(story, story.give(Comment(), PROPERTY)))
@@ -85,7 +85,7 @@ async def test_a_gap_is_tried_again_by_an_ordinary_one(database: Database):
 
 async def test_a_hanging_database_is_given_up_at_once_and_then_not_asked(database: Database):
     clock = [0.0]
-    breaker = Breaker(cool=5, clock=lambda: clock[0])
+    breaker = make_breaker(lambda: clock[0])
     records, story = Records(database, breaker), Story()
     other = Database(database.url)
     await store(other, story, story.reported())
@@ -110,7 +110,7 @@ async def test_a_hanging_database_is_given_up_at_once_and_then_not_asked(databas
 
 
 async def test_a_local_attempt_that_was_given_up_leaves_nothing_half_done(database: Database):
-    records, story = Records(database, Breaker()), Story()
+    records, story = Records(database, make_breaker()), Story()
     other = Database(database.url)
     await store(other, story, story.reported())
     accepted = batch(story, story.give(Accept(), PROPERTY))
@@ -127,7 +127,7 @@ async def test_a_local_attempt_that_was_given_up_leaves_nothing_half_done(databa
 
 
 async def test_a_database_that_is_not_there_trips_the_breaker():
-    breaker = Breaker()
+    breaker = make_breaker()
     missing = Database("sqlite:////nonexistent/folder/jiesu.db")
     story = Story()
     with pytest.raises(ApplicationError, match="OperationalError: the database is away"):
@@ -137,11 +137,11 @@ async def test_a_database_that_is_not_there_trips_the_breaker():
 
 
 async def test_an_outage_is_told_in_few_words_and_tried_again():
-    breaker = Breaker()
+    breaker = make_breaker()
     missing = Database("sqlite:////nonexistent/folder/jiesu.db")
     story = Story()
     with pytest.raises(ApplicationError, match="the database is away") as caught:
-        await ordinarily(Records(missing, breaker), batch(story, story.reported()), attempt=PATIENCE)
+        await ordinarily(Records(missing, breaker), batch(story, story.reported()), attempt=ALERT_FROM_ATTEMPT)
     assert (caught.value.type, caught.value.category) == ("OperationalError", ApplicationErrorCategory.BENIGN)
     assert not caught.value.non_retryable
     assert caught.value.__cause__ is None
@@ -151,17 +151,19 @@ async def test_an_outage_is_told_in_few_words_and_tried_again():
 
 
 async def test_what_goes_on_failing_though_the_database_is_there_is_told_of_once(database: Database):
-    records, story = Records(database, Breaker()), Story()
+    records, story = Records(database, make_breaker()), Story()
     story.reported()
     late = batch(story, story.give(Comment(), PROPERTY))
-    for attempt in range(1, PATIENCE + 3):
-        assert await alarms(database) == ([("record-fails", story.id, {"error": "GapError"})] * (attempt > PATIENCE))
+    for attempt in range(1, ALERT_FROM_ATTEMPT + 3):
+        assert await alarms(database) == (
+            [("record-fails", story.id, {"error": "GapError"})] * (attempt > ALERT_FROM_ATTEMPT)
+        )
         with pytest.raises(GapError):
             await ordinarily(records, late, attempt)
 
 
 async def test_a_second_life_of_a_closed_issue_is_told_of_and_changes_nothing(database: Database):
-    records, first, second = Records(database, Breaker()), Story(id="same"), Story(id="same", description="第二次")
+    records, first, second = Records(database, make_breaker()), Story(id="same"), Story(id="same", description="第二次")
     await store(database, first, first.reported() + first.until_closed())
     begins = batch(second, second.reported())
     for attempt in (1, 2):
@@ -174,7 +176,7 @@ async def test_a_second_life_of_a_closed_issue_is_told_of_and_changes_nothing(da
 
 
 async def test_only_a_database_that_is_away_trips_the_breaker(database: Database):
-    records, story = Records(database, breaker := Breaker(), PATIENT), Story()
+    records, story = Records(database, breaker := make_breaker(), PATIENT), Story()
     await store(database, story, story.reported())
     accepted = batch(story, story.give(Accept(), PROPERTY))
     async with database.write() as session:  # a forged event under the number of the next one
@@ -188,7 +190,7 @@ async def test_only_a_database_that_is_away_trips_the_breaker(database: Database
 
 async def test_a_database_that_answers_shuts_the_breaker_even_if_it_refuses(database: Database):
     clock = [0.0]
-    records, story = Records(database, breaker := Breaker(clock=lambda: clock[0]), PATIENT), Story()
+    records, story = Records(database, breaker := make_breaker(lambda: clock[0]), PATIENT), Story()
     story.reported()
     breaker.trip(TimeoutError())
     clock[0] = 60
@@ -211,17 +213,3 @@ async def test_an_alarm_that_is_not_kept_is_not_logged(database: Database):
         await database.transact(keeps)
     assert [each["kind"] for each in said if each["event"] == "alarm"] == ["test"]
     assert len(await alarms(database)) == 1
-
-
-def test_of_many_who_ask_while_it_is_open_one_may_try_now_and_then():
-    clock = [0.0]
-    breaker = Breaker(cool=5, clock=lambda: clock[0])
-    assert breaker.allows()
-    breaker.trip(TimeoutError())
-    assert not breaker.allows()
-    clock[0] = 5
-    assert [breaker.allows() for _ in range(3)] == [True, False, False]
-    clock[0] = 10
-    assert breaker.allows()
-    breaker.close()
-    assert [breaker.allows() for _ in range(3)] == [True, True, True]

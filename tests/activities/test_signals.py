@@ -34,16 +34,14 @@ def jobs(database: Database) -> SignalJobs:
     return SignalJobs(None, database, Signer(OwnRoot(ROOT, lambda: LATE)), lambda: LATE)  # type: ignore[arg-type]
 
 
-async def adopted(database: Database, *, root: bool = True) -> tuple[Story, Story]:
+async def adopted(database: Database) -> tuple[Story, Story]:
     older, younger = Story(), Story(now=datetime(2026, 3, 2, 2, tzinfo=UTC))
     await store(database, older, older.reported())
     await store(database, younger, younger.reported())
     await store(database, older, older.give(Adopt(younger.id, opened=younger.now), STREET))
-    if root:
-        name = Signer(OwnRoot(ROOT)).root
-        async with database.write() as session:
-            state = {**dump_issue(younger.issue), "root": name}
-            await session.execute(update(IssueRow).where(IssueRow.id == younger.id).values(state=state))
+    async with database.write() as session:
+        state = {**dump_issue(younger.issue), "root": Signer(OwnRoot(ROOT)).root}
+        await session.execute(update(IssueRow).where(IssueRow.id == younger.id).values(state=state))
     return older, younger
 
 
@@ -72,11 +70,3 @@ async def test_an_issue_that_is_not_on_record_yet_is_told_later(database: Databa
     await store(database, older, older.give(Adopt("unknown-yet", opened=older.now), STREET))
     with pytest.raises(UndeliveredError, match="not on record yet"):
         await jobs(database)._asked(job(older, older.issue.version))
-
-
-async def test_an_issue_without_a_root_is_told_unsigned(database: Database) -> None:
-    older, _ = await adopted(database, root=False)
-    telling = jobs(database)
-    _, plain, state = await telling._asked(job(older, older.issue.version))
-    assert telling._signed(state, plain) == plain
-    assert "proof" not in plain

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from activities.notices import Deliverer, TableGateway
-from activities.webhooks import REST, Receiver, WebhookGateway, open_gateway, read_receivers
+from activities.webhooks import REST_SECONDS, Receiver, WebhookGateway, open_gateway, read_receivers
 from db.engine import Database
 from db.tables import NoticeRow, OutboxRow
 from domain.commands import Accept
@@ -97,7 +97,7 @@ async def test_one_that_fails_is_tried_again_with_the_same_id_and_no_one_else_wa
         (late,) = [row for row in await rows(database) if row.to_org == PROPERTY.org]
         assert late.last_error == "webhook: status 500"
         found.answer = b"HTTP/1.1 204 Good\r\n\r\n"
-        clock.now += timedelta(seconds=REST + 1)
+        clock.now += timedelta(seconds=REST_SECONDS + 1)
         await deliverer.deliver_pending()
     ids = [split(request)[0]["x-jiesu-notice"] for request in found.got]
     assert ids == [str(late.id)] * 2

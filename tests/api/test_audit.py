@@ -16,10 +16,10 @@ from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
 from audit.archive import Archive
-from audit.desk import Desk
-from audit.heads import Outlets, publish
+from audit.heads import Destinations, publish
 from audit.holdings import Holdings
-from audit.keyring import Keyring
+from audit.log_keys import LogKeys
+from audit.service import AuditService
 from db.engine import Database
 from db.tables import SealRow
 from policies.loader import SHIPPED
@@ -53,8 +53,8 @@ async def sealed(system: System) -> AsyncIterator[list[str]]:
     async with asyncio.timeout(system.patience):
         while await number_of_leaves(system, issues) < COUNT:
             await asyncio.sleep(0.05)
-    ring = Keyring.create(system.home / "seals", "city.example/jiesu")
-    await publish(system.database, ring, Outlets(system.heads, roots=lambda: system.keys.signer.roots), now())
+    ring = LogKeys.create(system.home / "seals", "city.example/jiesu")
+    await publish(system.database, ring, Destinations(system.heads, roots=lambda: system.keys.signer.roots), now())
     yield issues
 
 
@@ -280,8 +280,8 @@ async def test_a_database_or_an_archive_that_is_away_is_said_to_be(
     """A desk that cannot read it, in a process that knows all the rest."""
     away = Database(f"sqlite:///{tmp_path / 'none' / 'jiesu.db'}")
     empty = Archive((tmp_path / "archive").as_uri())
-    no_sql = Desk(Holdings(away, system.archive), system.heads)
-    no_archive = Desk(Holdings(system.database, empty), system.heads)
+    no_sql = AuditService(Holdings(away, system.archive), system.heads)
+    no_archive = AuditService(Holdings(system.database, empty), system.heads)
     one = f"/v1/audit/issues/{sealed[0]}"
     reads_sql = {HEAD, LISTS[0], LISTS[2], f"{one}/verdict", f"{one}/proof"}
     for desk, answered in ((no_sql, {HEAD}), (no_archive, reads_sql)):

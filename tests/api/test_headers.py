@@ -3,9 +3,10 @@
 import pytest
 
 from api.http.headers import command_key, expected_version, uuid_key
-from api.http.problems import Invalid, KeyMissing, Stale
-from api.identity.authenticator import Caller
+from api.http.problems import KeyMissing
 from domain.commands import Actor
+from protocol.caller import Caller
+from protocol.errors import Invalid, Stale
 
 ANYBODY = Caller(None, "CODE", b"s")
 STAFF = Caller(Actor("p1", "property", "demo-property"), None, b"s")

@@ -48,7 +48,7 @@ def test_the_report_has_the_fields_of_the_rules() -> None:
 
 def test_the_reports_example_is_one() -> None:
     body = ReportBody.model_validate(examples.REPORT)
-    assert body.details == c.ContactDetails("住户", "13800000000")
+    assert body.draft.contact == c.ContactDetails("住户", "13800000000")
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,7 @@ def test_the_reports_example_is_one() -> None:
         ("accept", {"at": "2026-01-01T00:00:00Z"}),
         ("redispatch", {"handler": "x", "reason": "y", "handler_kind": "street"}),
         ("rule", {"upheld": True, "handler_kind": "street"}),
+        ("redispatch", {"handler": "x", "reason": "y", "handler_streets": ["demo-street"]}),
         ("change_policy", {"policy": "demo", "reason": "x", "body": None}),
     ],
 )

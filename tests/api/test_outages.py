@@ -14,7 +14,7 @@ from db.engine import Database
 from domain.issue import Issue
 from domain.wire import parse_time
 from protocol.clock import now
-from protocol.gateway import Gateway
+from protocol.gateway import TemporalGateway
 from support.again import Again
 from support.outage import away
 from support.ports import free_port
@@ -282,14 +282,14 @@ async def test_a_foreign_issue_cannot_be_told_from_none(system: System, state: s
 async def test_a_request_has_one_patience_and_keeps_its_time(
     known: dict[str, str], idle: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot, asked, moments = Gateway.snapshot, [], []
+    snapshot, asked, moments = TemporalGateway.snapshot, [], []
 
-    async def noted(self: Gateway, issue: str, timeout: float = 0.9) -> Issue | None:
+    async def noted(self: TemporalGateway, issue: str, timeout: float = 0.9) -> Issue | None:
         asked.append(timeout)
         moments.append(now())
         return await snapshot(self, issue, timeout)
 
-    monkeypatch.setattr(Gateway, "snapshot", noted)
+    monkeypatch.setattr(TemporalGateway, "snapshot", noted)
     await idle.send(known["id"], "accept", idle.staff)
     queued = await idle.send(known["id"], "arrive", idle.staff, assessment="minor")  # the row says: not yet
     assert queued.status == 202

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from api.http.problems import NotFound, TooMany, Unavailable
 from db.directory import store_directory
 from db.engine import Database
 from db.upgrade import upgrade_async
@@ -20,12 +19,13 @@ from domain.issue import Issue
 from policies.loader import shipped
 from protocol.clock import Skew, now
 from protocol.directory_cache import DirectoryCache
-from protocol.gateway import Silent
-from protocol.rates import Rates
+from protocol.errors import NotFound, TooMany, Unavailable
+from protocol.gateway import NoWorker
+from protocol.limits import TokenBuckets
 from protocol.read_model import ReadModel, SqlDown
 from protocol.reader import HOLD, Reader
 from protocol.receipts import Receipts
-from protocol.time_budget import PATIENCE, Patience
+from protocol.time_budget import REQUEST_SECONDS, TimeBudget
 from support.stories import PROPERTY, Story, store
 from support.system import EXAMPLE
 
@@ -78,7 +78,7 @@ async def test_a_database_that_failed_is_left_alone_and_then_tried_by_one(databa
 
 
 async def test_a_database_that_hangs_costs_no_more_than_the_patience(database: Database) -> None:
-    model = ReadModel(database, patience=0.05)
+    model = ReadModel(database, timeout=0.05)
 
     async def hang() -> None:
         async with model.read() as session:
@@ -122,12 +122,12 @@ async def test_nobody_waits_for_a_database_that_is_away(database: Database, tmp_
 
 def test_a_bucket_holds_a_minute_and_fills_evenly() -> None:
     seconds = 0.0
-    rates = Rates(60, clock=lambda: seconds)
+    rates = TokenBuckets(60, clock=lambda: seconds)
     for _ in range(60):
         rates.take("a")
     with pytest.raises(TooMany) as refused:
         rates.take("a")
-    assert refused.value.headers["Retry-After"] == "1"
+    assert refused.value.retry_after == 1
     rates.take("b")
     seconds = 1.0
     rates.take("a")
@@ -137,7 +137,7 @@ def test_a_bucket_holds_a_minute_and_fills_evenly() -> None:
     for _ in range(60):
         rates.take("a")
     for _ in range(1000):
-        Rates(0).take("a")
+        TokenBuckets(0).take("a")
 
 
 class Nobody:
@@ -145,7 +145,7 @@ class Nobody:
 
     async def snapshot(self, issue: str, timeout: float) -> Issue | None:
         if issue == "silent":
-            raise Silent
+            raise NoWorker
         return None
 
     async def beginning(self, issue: str, timeout: float) -> None:
@@ -158,14 +158,14 @@ async def test_it_takes_a_while_to_say_that_there_is_nothing(database: Database)
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    reader = Reader(ReadModel(database), Nobody(), now, sleep)  # type: ignore[arg-type]
-    patience = Patience()
-    for issue, expected in (("none", HOLD), ("silent", PATIENCE), ("none", PATIENCE)):
+    reader = Reader(ReadModel(database), Nobody(), None, now, sleep)  # type: ignore[arg-type]
+    budget = TimeBudget()
+    for issue, expected in (("none", HOLD), ("silent", REQUEST_SECONDS), ("none", REQUEST_SECONDS)):
         with pytest.raises(NotFound):
-            await reader.find(issue, lambda _: False, patience)
+            await reader.find(issue, lambda _: False, budget)
         assert slept[-1] <= expected
         # What the look-up itself took is part of it.
-        assert slept[-1] + patience.spent >= expected
+        assert slept[-1] + budget.spent >= expected
 
 
 async def test_an_import_is_in_force_soon(database: Database) -> None:

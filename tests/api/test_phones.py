@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from api.http.problems import Invalid
 from api.identity.phones import normalised
 from api.identity.sms import KEPT, SmsError, SmsLog, SmsWebhook, open_sms
 from db.phones import TRIES
 from db.tables import PhoneCodeRow
+from protocol.errors import Invalid
 from runtime.egress import Outgoing, OutgoingError
 from runtime.settings import SettingsError, load_settings
 from support.receiver import receiver

@@ -9,9 +9,11 @@ import pytest
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
-from api.http.problems import Unauthenticated
+from api.http.problems import SessionEnded
 from api.identity.oidc import Provider
-from api.identity.session import LIFETIME, LOGIN_LIFETIME, SessionEnded, SessionParts, Sessions, challenge, local_path
+from api.identity.pkce import challenge, local_path
+from api.identity.session import LIFETIME, LOGIN_LIFETIME, SessionParts, Sessions
+from protocol.errors import Unauthenticated
 from support.again import something_is_away
 from support.browser import Browser, Site, site
 from support.identity_provider import StandIn, identity_provider

@@ -4,7 +4,7 @@ import time
 import uuid
 
 from protocol.reader import HOLD, Reader
-from protocol.time_budget import Patience
+from protocol.time_budget import TimeBudget
 from support.system import Answer, System
 
 NOWHERE = "a" * 26
@@ -50,9 +50,9 @@ async def test_row_01_it_takes_as_long_to_say_so() -> None:
     async def sleep(seconds: float) -> None:
         held.append(seconds)
 
-    reader = Reader(None, None, None, sleep)  # type: ignore[arg-type]
+    reader = Reader(None, None, None, None, sleep)  # type: ignore[arg-type]
     for spent in (0.0, HOLD / 2, HOLD * 3):
-        await reader.hold(Patience(time.monotonic() - spent))
+        await reader.hold(TimeBudget(time.monotonic() - spent))
     assert HOLD * 0.5 < held[0] <= HOLD
     assert held[1] <= HOLD / 2
     assert held[2] == 0

@@ -1,6 +1,5 @@
 """A role that is revoked while a command is queued: what was held at acceptance decides, and that is on the record."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 
 import domain.commands as c
@@ -16,7 +15,7 @@ LAST_DAY = date(2026, 11, 20)
 
 def queued(*grants: Authority, late: timedelta = timedelta(days=3)) -> tuple[Issue, list[Event]]:
     """What becomes of an acceptance that was taken in on that day and is folded days later."""
-    issue = replace(Stage().issue, root="some-root")
+    issue = Stage().issue
     at = FRIDAY + timedelta(minutes=1)
     return advance(issue, [Command("queued", at, COMPANY, c.Accept(), grants=grants)], at + late)
 

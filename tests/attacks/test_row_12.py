@@ -20,10 +20,10 @@ from domain.pins import pins_digest
 from domain.policy import Policy
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
-from protocol.gateway import envelope
-from security.keys import Keys
+from protocol.envelope import plain_of
 from security.signing import sign
 from support.golden import PLACE
+from support.keys import ephemeral_keys
 from support.system import System
 from workflows.contract import PREFIX, TASK_QUEUE, Start
 from workflows.signals import signal
@@ -35,7 +35,7 @@ Forge = Callable[[System, str, str], dict[str, Any]]
 
 def command(**change: Any) -> dict[str, Any]:
     given = Command(str(uuid.uuid4()), truncate(datetime.now(UTC)), STAFF, Accept(), grants=(GRANT,))
-    return {**envelope(given), **change}
+    return {**plain_of(given), **change}
 
 
 def unsigned(_: System, __: str, ___: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def unsigned(_: System, __: str, ___: str) -> dict[str, Any]:
 
 
 def by_another_root(system: System, issue: str, root: str) -> dict[str, Any]:
-    signer = Keys.ephemeral().signer
+    signer = ephemeral_keys().signer
     return signer.sign(signer.root, issue, "accept", command())
 
 
@@ -113,8 +113,7 @@ async def test_row_12_a_state_that_continues_no_run_is_nobodys(system: System) -
     issue = (await system.report())["id"]
     handle = system.temporal.get_workflow_handle(PREFIX + issue)
     found = await handle.query("snapshot")
-    state = {name: value for name, value in found["state"].items() if name != "root"}
-    start = Start(issue, found["policy"], found["calendars"], 1, state={**state, "rules_version": 1})
+    start = Start(issue, found["policy"], found["calendars"], RULES_VERSION, state=found["state"])
     forged = await system.temporal.start_workflow(
         "Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,

@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 import domain.commands as c
-from api.http.problems import Refused, TooMany
 from db.engine import Database
 from db.hits import HitStore
 from domain.limits import MOST_COMMANDS
 from protocol import commands
+from protocol.errors import Refused, TooMany
 from protocol.limits import Quotas
 from support.bare import Bare
 from support.system import REPORT, System
@@ -85,11 +85,11 @@ def test_row_16_an_issue_takes_so_many_commands_and_no_more() -> None:
     stage.give(COMPANY, c.Accept())
     while len(stage.issue.receipts) < MOST_COMMANDS:
         stage.give(REPORTER, c.Comment("还在漏"), after=1)
-    refused = commands._against(stage.issue, stage.command(REPORTER, c.Comment("还在漏")))  # pyright: ignore[reportPrivateUsage]
+    refused = commands._objection(stage.issue, stage.command(REPORTER, c.Comment("还在漏")))  # pyright: ignore[reportPrivateUsage]
     assert isinstance(refused, Refused)
-    assert (refused.status, refused.body["code"]) == (409, "limit")
+    assert refused.code == "limit"
     # What moves it on is taken still: it does not stay open for ever.
-    assert commands._against(stage.issue, stage.command(COMPANY, c.Arrive())) is None  # pyright: ignore[reportPrivateUsage]
+    assert commands._objection(stage.issue, stage.command(COMPANY, c.Arrive())) is None  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_row_16_a_limit_holds_for_all_processes_together(database: Database, database_url: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-from audit.reconcile import Look, Reconciler
+from audit.reconcile import Reconciler, ReconcileResult
 from db.engine import Database
 from db.upgrade import upgrade_async
 from support.archiving import now
@@ -20,7 +20,7 @@ async def test_row_27_what_is_done_from_outside_raises_an_alarm(tmp_path: Path) 
         async with archiving(tmp_path, database) as held:
             look = Reconciler(held.client, database)
             await opened(held, "untouched", "ended", "put-back", "deleted")
-            assert await look.look(now() + SOON) == Look(0, 0)
+            assert await look.look(now() + SOON) == ReconcileResult(0, 0)
             await held.client.get_workflow_handle(PREFIX + "ended").terminate(reason="nobody shall see")
             await put_back(held.client, "put-back")
             await delete(held.client, "deleted")

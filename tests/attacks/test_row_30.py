@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select, update
 
 import domain.commands as c
-from audit.report import page
-from audit.run import Report, Source, lines, verify_all
+from audit.report_page import page
+from audit.verify_all import AuditReport, Source, lines, verify_all
 from db.tables import EventRow, IssueRow
 from support.planted import RESIDENT, Planted, planted
 
@@ -24,9 +24,9 @@ class Scene:
     kept: str
     """Another one, that is not erased."""
 
-    async def report(self) -> Report:
+    async def report(self) -> AuditReport:
         """As `jiesu audit verify --all` makes it."""
-        report = Report("all", datetime.now(UTC))
+        report = AuditReport("all", datetime.now(UTC))
         system = self.stage.system
         await verify_all(Source(system.url, system.archive.url), report, workers=1)
         return report

@@ -14,12 +14,12 @@ import pytest
 from audit import bundle
 from audit.archive import ArchiveError
 from audit.bundle import BundleError
-from audit.heads import Outlets, publish
+from audit.heads import Destinations, publish
 from audit.holdings import UnknownError
-from audit.keyring import Keyring
-from audit.log_check import UnlikeError
+from audit.log_check import LogMismatchError
+from audit.log_keys import LogKeys
 from audit.merkle import EMPTY_ROOT
-from audit.notes import Head
+from audit.notes import TreeHead
 from db.engine import Database
 from support.archiving import now
 from support.installation import COVERED, LATER, OPEN, UNCOVERED, Installation
@@ -105,10 +105,10 @@ def test_an_altered_file_is_named(installation: Installation, copy: Path, name: 
 
 def test_a_head_or_a_key_of_another_log_does_not_fit(exported: Path, tmp_path: Path) -> None:
 
-    ring = Keyring.create(tmp_path / "keys", "city.example/jiesu")
+    ring = LogKeys.create(tmp_path / "keys", "city.example/jiesu")
     assert stranger(exported, "--key", str(ring.first_vkey)).returncode == 1
     other = tmp_path / "other.txt"
-    other.write_text(ring.sign(Head(ring.name, 0, EMPTY_ROOT, now())), "utf-8")
+    other.write_text(ring.sign(TreeHead(ring.name, 0, EMPTY_ROOT, now())), "utf-8")
     done = stranger(exported, "--key", (exported / "key.txt").read_text().strip(), "--head", str(other))
     assert done.returncode == 1
     assert f"FAILED   {other.name}" in done.stdout
@@ -148,9 +148,9 @@ async def test_the_newest_of_two_heads_of_one_size_is_in_it(installation: Instal
 
     where = installation.copied(tmp_path / "copy")
     where.sql("DELETE FROM seals WHERE position = 4")
-    database, ring = Database(where.url), Keyring.open(where.home / "keys" / "seal")
+    database, ring = Database(where.url), LogKeys.open(where.home / "keys" / "seal")
     ring = ring.rotate(datetime(2030, 1, 1, tzinfo=UTC))
-    kept = await publish(database, ring, Outlets(where.heads), datetime(2030, 1, 2, tzinfo=UTC))
+    kept = await publish(database, ring, Destinations(where.heads), datetime(2030, 1, 2, tzinfo=UTC))
     await database.close()
     (where.heads / "rotations" / ".0002.txt-draft").write_text("left behind by a kill")
     folder = await export(where, tmp_path / "bundle", ISSUE)
@@ -182,8 +182,8 @@ Break = Callable[[Installation], object]
             ArchiveError,
             f"issue {ISSUE}: issues/",
         ),
-        ((ISSUE,), lambda where: where.sql("DELETE FROM seals WHERE position = 0"), UnlikeError, "the log is not the one"),
-        ((ISSUE,), lambda where: where.sql("DELETE FROM seals WHERE position > 2"), UnlikeError, "the log has 3 issues"),
+        ((ISSUE,), lambda where: where.sql("DELETE FROM seals WHERE position = 0"), LogMismatchError, "the log is not the one"),
+        ((ISSUE,), lambda where: where.sql("DELETE FROM seals WHERE position > 2"), LogMismatchError, "the log has 3 issues"),
         ((ISSUE,), lambda where: [file.unlink() for file in where.head_files], BundleError, "no head was published yet"),
         ((ISSUE,), lambda where: where.head_files[0].write_text("x"), BundleError, "head 2-"),
     ],

@@ -28,7 +28,7 @@ import asyncio, json, os, sys
 from dataclasses import asdict
 from pathlib import Path
 import audit.verify, domain.advance, workflows.issue
-from audit.case import Case
+from audit.case import ArchivedCase
 
 code, histories, names = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 for module in (audit.verify, domain.advance, workflows.issue):
@@ -36,7 +36,7 @@ for module in (audit.verify, domain.advance, workflows.issue):
 cases = []
 for name in names:
     files = sorted(histories.glob(f"{name}.*.pb"), key=lambda file: int(file.suffixes[-2][1:]))
-    cases.append(Case(f"golden-{name}", tuple(file.read_bytes() for file in files)))
+    cases.append(ArchivedCase(f"golden-{name}", tuple(file.read_bytes() for file in files)))
 verdicts = asyncio.run(audit.verify.verify(cases))
 print(json.dumps([asdict(each) for verdict in verdicts for each in verdict.findings]), flush=True)
 os._exit(0)  # the SDK's threads now and then abort an interpreter that ends

@@ -11,14 +11,14 @@ from temporalio.api.history.v1 import History, HistoryEvent
 
 from audit import timeline
 from audit.archive import Archive, parse_history
-from audit.case import Case, Finding, Runs
-from audit.desk import Desk
+from audit.case import ArchivedCase, Finding, Runs
 from audit.holdings import Holdings
-from audit.log_check import Trust
+from audit.log_keys import TrustedKeys
 from audit.refold import Refolded, refold
-from audit.run import Report, Source, verify_log
 from audit.selection import Selection
+from audit.service import AuditService
 from audit.verify import verify
+from audit.verify_all import AuditReport, Source, verify_log
 from db.engine import Database
 from domain.commands import SIGNALS, Undecodable
 from domain.events import EVENTS, Closed
@@ -103,7 +103,7 @@ async def verified(crowd: Crowd) -> tuple[Census, list[Finding]]:
     return census, findings
 
 
-def look(case: Case, census: Census) -> None:
+def look(case: ArchivedCase, census: Census) -> None:
     assert case.rows is not None
     assert case.leaf is not None
     assert case.kept is not None
@@ -128,8 +128,10 @@ def assert_mixed(census: Census) -> None:
 
 
 async def assert_the_log_holds(crowd: Crowd, issues: int) -> None:
-    report = Report("the log", datetime.now(UTC))
-    await verify_log(Source(crowd.database_url, crowd.archive_url), crowd.heads, Trust.beside(crowd.heads), report)
+    report = AuditReport("the log", datetime.now(UTC))
+    await verify_log(
+        Source(crowd.database_url, crowd.archive_url), crowd.heads, TrustedKeys.beside(crowd.heads), report
+    )
     assert [str(each) for each in report.findings] == []
     assert (report.leaves, report.heads) == (issues, 2)
 
@@ -143,14 +145,16 @@ async def test_no_false_alarm(crowd: Crowd) -> None:
 
 async def test_tasks_that_only_gained_time_are_folded_as_temporal_replays_them(crowd: Crowd) -> None:
     """As one with the next, unless a command came before: with both the code's commands and the fold must agree."""
-    found: list[Case] = []
+    found: list[ArchivedCase] = []
     for subject in await subjects(crowd):
         for turn in subject.folded.turns:
             ids = [taken.event_id for taken in turn.inbox]
             if ids == [turn.event_id - 3, turn.event_id - 1]:  # one that woke it, one that came before it began
                 runs = subject.runs
                 _gain_time(runs[turn.run], turn.event_id - 3)
-                found.append(Case(subject.issue, tuple(run.SerializeToString(deterministic=True) for run in runs)))
+                found.append(
+                    ArchivedCase(subject.issue, tuple(run.SerializeToString(deterministic=True) for run in runs))
+                )
                 break
     verdicts = await verify(found)
     gc.collect()  # a replay that failed leaves a coroutine, which must not be found in another test
@@ -201,11 +205,11 @@ async def timelines_agree(crowd: Crowd) -> int:
     database = Database(crowd.database_url)
     compared = 0
     try:
-        desk = Desk(Holdings(database, Archive(crowd.archive_url)), crowd.heads)
-        async for told in desk.told(Selection.parse("")):
+        desk = AuditService(Holdings(database, Archive(crowd.archive_url)), crowd.heads)
+        async for told in desk.traces(Selection.parse("")):
             states, known, steps = await desk.states(told.issue), EPOCH, list(told.steps)
             for event, state in steps:
-                assert timeline.at_event(states, event.seq) == timeline.View(event, state), (told.issue, event.seq)
+                assert timeline.at_event(states, event.seq) == timeline.PastState(event, state), (told.issue, event.seq)
                 known = max(known, event.recorded_at or event.at)  # nothing is known before what came before it
                 seen = timeline.at_time(states, known)
                 assert seen.event.seq >= event.seq, (told.issue, event.seq)

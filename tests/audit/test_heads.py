@@ -12,9 +12,9 @@ from sqlalchemy import delete, select, update
 
 from activities.notices import Deliverer, TableGateway
 from audit import log as merkle_log
-from audit.heads import DailyHead, Outlets, UnfitError, publish
-from audit.keyring import FIRST, ROTATIONS, Keyring
-from audit.log_check import Trust, check_log, published
+from audit.heads import DailyHead, Destinations, LogAlteredError, publish
+from audit.log_check import check_log, published_heads
+from audit.log_keys import FIRST, ROTATIONS, LogKeys, TrustedKeys
 from audit.notes import parse, signed_by, split
 from audit.roots import read_roots
 from db.engine import Database
@@ -26,13 +26,13 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
-    Keyring.create(tmp_path / "keys", "city.example/jiesu")
+    LogKeys.create(tmp_path / "keys", "city.example/jiesu")
     return tmp_path / "keys"
 
 
 @pytest.fixture
-def outlets(tmp_path: Path) -> Outlets:
-    return Outlets(tmp_path / "heads", ("demo-street", "demo-community"))
+def outlets(tmp_path: Path) -> Destinations:
+    return Destinations(tmp_path / "heads", ("demo-street", "demo-community"))
 
 
 async def sealed(database: Database, *issues: str) -> None:
@@ -51,18 +51,18 @@ async def signed(database: Database) -> list[str]:
         return [each.note for each in await session.run_sync(merkle_log.heads)]
 
 
-async def seal_day(database: Database, keys: Path, outlets: Outlets, at: datetime) -> None:
+async def seal_day(database: Database, keys: Path, outlets: Destinations, at: datetime) -> None:
     await DailyHead(database, keys, outlets, clock=lambda: at).seal_day()
 
 
-async def test_each_day_has_a_head_outside(database: Database, keys: Path, outlets: Outlets) -> None:
+async def test_each_day_has_a_head_outside(database: Database, keys: Path, outlets: Destinations) -> None:
     at = now() - 3 * DAY
     await seal_day(database, keys, outlets, at)
     await sealed(database, "a", "b", "c")
     await seal_day(database, keys, outlets, at + DAY)
     await seal_day(database, keys, outlets, at + 2 * DAY)  # nothing was added: it says so
 
-    ring, outside = Keyring.open(keys), published(outlets.folder)
+    ring, outside = LogKeys.open(keys), published_heads(outlets.folder)
     heads = [parse(note)[0] for note in outside.values()]
     assert [head.size for head in heads] == [0, 3, 3]
     assert heads[1].root == heads[2].root != heads[0].root
@@ -76,11 +76,11 @@ async def test_each_day_has_a_head_outside(database: Database, keys: Path, outle
     assert (outlets.folder / FIRST).read_text("utf-8").strip() == str(ring.vkey)
     async with database.read() as session:
         leaves = await session.run_sync(merkle_log.bare_leaves)
-        newest = await session.run_sync(merkle_log.newest_head)
+        newest = (await session.run_sync(merkle_log.heads))[-1]
         rows = (await session.scalars(select(OutboxRow).order_by(OutboxRow.id))).all()
     assert newest is not None
     assert newest.note == outside[f"3-{newest.at:%Y%m%dT%H%M%SZ}.txt"]
-    assert list(check_log(leaves, await signed(database), outside, Trust.beside(outlets.folder))) == []
+    assert list(check_log(leaves, await signed(database), outside, TrustedKeys.beside(outlets.folder))) == []
     assert [(row.template, row.to_org) for row in rows] == [("head", "demo-street"), ("head", "demo-community")] * 3
     assert rows[-1].payload["note"] == newest.note
     assert rows[-1].payload["root"] == newest.root.hex()
@@ -93,7 +93,7 @@ async def test_each_day_has_a_head_outside(database: Database, keys: Path, outle
 
 
 async def test_who_keeps_heads_is_sent_what_was_told_of_roots(
-    database: Database, keys: Path, outlets: Outlets, tmp_path: Path
+    database: Database, keys: Path, outlets: Destinations, tmp_path: Path
 ) -> None:
     roots, at = ["A" * 43], now() - DAY
     outlets = replace(outlets, roots=lambda: roots)
@@ -109,12 +109,12 @@ async def test_who_keeps_heads_is_sent_what_was_told_of_roots(
     kept.mkdir(parents=True)
     for root, statement in zip(("A" * 43, "B" * 43), sent, strict=True):
         (kept / f"{root}.txt").write_text(statement, "utf-8")
-    assert read_roots(kept.parent, Trust.beside(outlets.folder)) == (
+    assert read_roots(kept.parent, TrustedKeys.beside(outlets.folder)) == (
         {"A" * 43: at.replace(microsecond=0), "B" * 43: (at + DAY).replace(microsecond=0)}, [],
     )  # fmt: skip
 
 
-async def test_what_is_published_is_never_written_again(database: Database, keys: Path, outlets: Outlets) -> None:
+async def test_what_is_published_is_never_written_again(database: Database, keys: Path, outlets: Destinations) -> None:
     at = now()
     await sealed(database, "a")
     await seal_day(database, keys, outlets, at)
@@ -126,29 +126,29 @@ async def test_what_is_published_is_never_written_again(database: Database, keys
 
 
 async def test_a_head_that_was_signed_and_not_put_outside_is_put_there(
-    database: Database, keys: Path, outlets: Outlets
+    database: Database, keys: Path, outlets: Destinations
 ) -> None:
     at = now()
     await sealed(database, "a")
     await seal_day(database, keys, outlets, at)
-    (lost,) = published(outlets.folder)
+    (lost,) = published_heads(outlets.folder)
     (outlets.folder / lost).unlink()
     await seal_day(database, keys, outlets, at + DAY)
-    assert lost in published(outlets.folder)
-    assert list(published(outlets.folder).values()) == await signed(database)
+    assert lost in published_heads(outlets.folder)
+    assert list(published_heads(outlets.folder).values()) == await signed(database)
 
 
-async def test_rotated_keys_are_put_there_too(database: Database, keys: Path, outlets: Outlets) -> None:
+async def test_rotated_keys_are_put_there_too(database: Database, keys: Path, outlets: Destinations) -> None:
     at = now()
     await sealed(database, "a")
     await seal_day(database, keys, outlets, at)
-    Keyring.open(keys).rotate(at + timedelta(hours=1))
+    LogKeys.open(keys).rotate(at + timedelta(hours=1))
     await seal_day(database, keys, outlets, at + DAY)
     assert [path.name for path in (outlets.folder / ROTATIONS).iterdir()] == ["0001.txt"]
-    trust = Trust.beside(outlets.folder, str(Keyring.open(keys).first_vkey))
+    trust = TrustedKeys.beside(outlets.folder, str(LogKeys.open(keys).first_vkey))
     async with database.read() as session:
         leaves = await session.run_sync(merkle_log.bare_leaves)
-    assert list(check_log(leaves, await signed(database), published(outlets.folder), trust)) == []
+    assert list(check_log(leaves, await signed(database), published_heads(outlets.folder), trust)) == []
     assert await alarms(database) == []
 
 
@@ -166,12 +166,12 @@ async def test_rotated_keys_are_put_there_too(database: Database, keys: Path, ou
     ],
 )
 async def test_nothing_is_signed_over_a_log_that_is_not_what_it_was(
-    database: Database, keys: Path, outlets: Outlets, tamper: str
+    database: Database, keys: Path, outlets: Destinations, tamper: str
 ) -> None:
     at = now()
     await sealed(database, "a", "b", "c")
     await seal_day(database, keys, outlets, at)
-    (name,) = published(outlets.folder)
+    (name,) = published_heads(outlets.folder)
     async with database.write() as session:
         match tamper:
             case "altered":
@@ -193,7 +193,7 @@ async def test_nothing_is_signed_over_a_log_that_is_not_what_it_was(
         path.write_text(path.read_text("utf-8").replace("\n3\n", "\n2\n"), "utf-8")
     if tamper == "another-key":
         await asyncio.to_thread(shutil.rmtree, keys)
-        Keyring.create(keys, "city.example/jiesu")
+        LogKeys.create(keys, "city.example/jiesu")
     before, notes = files(outlets.folder), await signed(database)
     await sealed(database, "d")
     for days in (1, 2):
@@ -204,31 +204,29 @@ async def test_nothing_is_signed_over_a_log_that_is_not_what_it_was(
 
 @pytest.mark.attack(28)
 async def test_a_head_signed_with_another_key_is_not_believed(
-    database: Database, keys: Path, outlets: Outlets, tmp_path: Path
+    database: Database, keys: Path, outlets: Destinations, tmp_path: Path
 ) -> None:
     await sealed(database, "a", "b")
-    forger = Keyring.create(tmp_path / "forged", "city.example/jiesu")
+    forger = LogKeys.create(tmp_path / "forged", "city.example/jiesu")
     await publish(database, forger, outlets, now())
-    ring = Keyring.open(keys)
+    ring = LogKeys.open(keys)
     async with database.read() as session:
         leaves = await session.run_sync(merkle_log.bare_leaves)
-    findings = check_log(
-        leaves, await signed(database), published(outlets.folder), Trust(ring.first_vkey, ring.rotations)
-    )
+    findings = check_log(leaves, await signed(database), published_heads(outlets.folder), ring)
     assert ["not signed by" in str(each) for each in findings] == [True]
 
 
-async def test_a_false_head_in_sql_is_not_put_outside(database: Database, keys: Path, outlets: Outlets) -> None:
+async def test_a_false_head_in_sql_is_not_put_outside(database: Database, keys: Path, outlets: Destinations) -> None:
     await sealed(database, "a")
     async with database.write() as session:
         session.add(HeadRow(size=1, at=now(), root="00" * 32, note="no note\n"))
-    with pytest.raises(UnfitError, match="no head"):
-        await publish(database, Keyring.open(keys), outlets, now())
+    with pytest.raises(LogAlteredError, match="no head"):
+        await publish(database, LogKeys.open(keys), outlets, now())
     assert not outlets.folder.exists()
 
 
 async def test_without_a_key_nothing_is_signed_and_somebody_is_told(
-    database: Database, tmp_path: Path, outlets: Outlets
+    database: Database, tmp_path: Path, outlets: Destinations
 ) -> None:
     daily = DailyHead(database, tmp_path / "no-keys", outlets)
     await daily.check_key()
@@ -239,7 +237,7 @@ async def test_without_a_key_nothing_is_signed_and_somebody_is_told(
 
 
 async def test_a_folder_that_cannot_be_written_is_told_of(
-    database: Database, tmp_path: Path, keys: Path, outlets: Outlets
+    database: Database, tmp_path: Path, keys: Path, outlets: Destinations
 ) -> None:
     outlets.folder.write_text("no folder", "utf-8")
     with pytest.raises(OSError):

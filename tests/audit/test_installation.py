@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from audit import run
+from audit import verify_all as full
 from audit.case import STEPS, Finding, Verdict
-from audit.log_check import Trust
+from audit.log_keys import TrustedKeys
 from audit.notes import NoteError
-from audit.report import page
-from audit.run import SETTLED, Report, ResumeError, lines, verify_all, verify_log
+from audit.report_page import page
+from audit.verify_all import SETTLED, AuditReport, ResumeError, lines, verify_all, verify_log
 from domain.wire import format_time
 from support.archiving import now
 from support.installation import COVERED, OPEN, SEALED, UNCOVERED, Installation
@@ -21,14 +21,14 @@ from support.installation import COVERED, OPEN, SEALED, UNCOVERED, Installation
 ASKED = "verify all"
 
 
-async def verified(where: Installation, **options) -> Report:
-    report = Report(ASKED, datetime(2026, 11, 24, tzinfo=UTC))
+async def verified(where: Installation, **options) -> AuditReport:
+    report = AuditReport(ASKED, datetime(2026, 11, 24, tzinfo=UTC))
     await verify_all(where.source, report, **options)
     return report
 
 
-async def log_of(where: Installation, trust: Trust | None, at: datetime | None = None) -> list[str]:
-    report = Report(ASKED, at or now())
+async def log_of(where: Installation, trust: TrustedKeys | None, at: datetime | None = None) -> list[str]:
+    report = AuditReport(ASKED, at or now())
     await verify_log(where.source, where.heads, trust, report)
     return [str(finding) for finding in report.findings]
 
@@ -45,7 +45,7 @@ def tampered(installation: Installation, tmp_path: Path) -> Installation:
 
 async def test_nothing_is_found_in_what_nobody_touched(installation: Installation) -> None:
     report = await verified(installation)
-    trust = Trust.beside(installation.heads, installation.vkey)
+    trust = TrustedKeys.beside(installation.heads, installation.vkey)
     await verify_log(installation.source, installation.heads, trust, report)
     assert [str(each) for each in report.findings] == []
     assert (report.issues, report.runs, report.erased) == (len(SEALED), len(SEALED) + 1, 0)
@@ -57,7 +57,7 @@ async def test_nothing_is_found_in_what_nobody_touched(installation: Installatio
 
 
 async def test_the_number_of_processes_changes_nothing(tampered: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "CHUNK", 2)
+    monkeypatch.setattr(full, "CHUNK", 2)
     seen: list[tuple[int, int]] = []
     one = await verified(tampered, workers=1, progress=lambda *at: seen.append(at))
     two = await verified(tampered, workers=2)
@@ -78,8 +78,8 @@ async def test_only_what_was_sealed_since_may_be_asked_for(installation: Install
 
 
 async def test_rows_and_commands_may_be_left_out(tampered: Installation) -> None:
-    report = Report(ASKED, now())
-    await verify_all(run.Source(tampered.url, tampered.archive.url, rows=False, commands=False), report)
+    report = AuditReport(ASKED, now())
+    await verify_all(full.Source(tampered.url, tampered.archive.url, rows=False, commands=False), report)
     assert report.commands == 0
     assert {finding.issue for finding in report.findings} == {UNCOVERED}
 
@@ -103,7 +103,7 @@ async def interrupted(where: Installation, notes: Path) -> None:
 async def test_an_interrupted_run_goes_on(
     tampered: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "CHUNK", 2)
+    monkeypatch.setattr(full, "CHUNK", 2)
     whole, notes = await verified(tampered, workers=1), tmp_path / "notes"
     await interrupted(tampered, notes)
     text = notes.read_text("utf-8")
@@ -151,7 +151,7 @@ async def test_a_file_of_another_run_is_refused_and_left_alone(
 @pytest.mark.parametrize("line", ["{}", "[1]", '{"issue": "x", "findings": [], "colour": "red"}', "nonsense"])
 async def test_a_note_that_no_run_wrote_is_refused(installation: Installation, tmp_path: Path, line: str) -> None:
     notes = tmp_path / "notes"
-    run._Notes(notes, ASKED, installation.source).add(())
+    full._Notes(notes, ASKED, installation.source).add(())
     with notes.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
     with pytest.raises(ResumeError, match="holds what no run of this version wrote"):
@@ -161,7 +161,7 @@ async def test_a_note_that_no_run_wrote_is_refused(installation: Installation, t
 async def test_notes_keep_whatever_a_finding_quotes(installation: Installation, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     strange = Finding("rows", COVERED[0], "event 1", "one line\u2028or\x85two\n\ud800")
-    kept = run._Notes(notes, ASKED, installation.source)
+    kept = full._Notes(notes, ASKED, installation.source)
     kept.add([Verdict(COVERED[0], findings=(strange,))])
     report = await verified(installation, done=notes)
     assert report.findings == [strange]
@@ -173,7 +173,7 @@ async def test_notes_keep_whatever_a_finding_quotes(installation: Installation, 
 
 async def test_a_closed_issue_that_was_never_sealed_is_found(installation: Installation, tmp_path: Path) -> None:
     copy = installation.copied(tmp_path / "copy")
-    trust = Trust.beside(copy.heads)
+    trust = TrustedKeys.beside(copy.heads)
     assert copy.sql("UPDATE issues SET closed_at = ? WHERE id = ?", format_time(now()), OPEN) == 1
     assert await log_of(copy, trust) == []
     assert await log_of(copy, trust, now() + SETTLED + timedelta(seconds=1)) == [
@@ -183,7 +183,7 @@ async def test_a_closed_issue_that_was_never_sealed_is_found(installation: Insta
 
 async def test_every_leaf_counts(installation: Installation, tmp_path: Path) -> None:
     copy = installation.copied(tmp_path / "copy")
-    trust = Trust.beside(copy.heads)
+    trust = TrustedKeys.beside(copy.heads)
     assert copy.sql("DELETE FROM seals WHERE position >= 3") == 2
     (found,) = [each for each in await log_of(copy, trust) if "head" in each]
     assert "the log was rolled back: it had 4 issues at " in found
@@ -229,13 +229,13 @@ async def test_heads_that_are_gone_are_missed(installation: Installation, tmp_pa
     (copy.heads / "key.txt").unlink()
     assert [each for each in await log_of(copy, None) if "there is no key to check it by" in each]
     with pytest.raises(FileNotFoundError):
-        Trust.beside(copy.heads)
+        TrustedKeys.beside(copy.heads)
     shutil.rmtree(copy.heads)
     found = await log_of(copy, None)
     assert len(found) == 2
     assert all(each.endswith("SQL holds a head that was never put outside") for each in found)
     with pytest.raises(NoteError):
-        Trust.beside(copy.heads, "nonsense")
+        TrustedKeys.beside(copy.heads, "nonsense")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ async def test_what_is_beside_the_log_is_looked_at(
 ) -> None:
     copy = installation.copied(tmp_path / "copy")
     assert copy.sql(tamper) > 0
-    assert any(said in line for line in await log_of(copy, Trust.beside(copy.heads)))
+    assert any(said in line for line in await log_of(copy, TrustedKeys.beside(copy.heads)))
 
 
 async def test_a_key_that_leads_out_of_the_archive_is_a_finding(installation: Installation, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ async def test_what_was_erased_is_verified_as_everything_else(installation: Inst
     copy = installation.copied(tmp_path / "copy")
     copy.erase(COVERED[1])
     report = await verified(copy)
-    await verify_log(copy.source, copy.heads, Trust.beside(copy.heads, copy.vkey), report)
+    await verify_log(copy.source, copy.heads, TrustedKeys.beside(copy.heads, copy.vkey), report)
     assert [str(each) for each in report.findings] == []
     assert (report.issues, report.erased) == (len(SEALED), 1)
     assert any("of these 1 " in line and "verified, content erased" in line for line in lines(report))
@@ -284,8 +284,8 @@ async def test_what_was_taken_away_is_not_erased(installation: Installation, tmp
 # The report as a page
 
 
-def reported(**more) -> Report:
-    return Report(ASKED, datetime(2026, 11, 24, 8, tzinfo=UTC), issues=2, runs=2, commands=9, events=9, **more)
+def reported(**more) -> AuditReport:
+    return AuditReport(ASKED, datetime(2026, 11, 24, 8, tzinfo=UTC), issues=2, runs=2, commands=9, events=9, **more)
 
 
 def test_a_page_holds_nothing_but_text() -> None:
@@ -311,11 +311,11 @@ def test_a_page_holds_nothing_but_text() -> None:
         (reported(), 6),
         (reported(rows=False), 5),
         (reported(erased=2), 6),
-        (Report(ASKED, datetime(2026, 11, 24, tzinfo=UTC), issues=2, erased=2), 1),
-        (Report(ASKED, datetime(2026, 11, 24, tzinfo=UTC)), 0),
+        (AuditReport(ASKED, datetime(2026, 11, 24, tzinfo=UTC), issues=2, erased=2), 1),
+        (AuditReport(ASKED, datetime(2026, 11, 24, tzinfo=UTC)), 0),
     ],
 )
-def test_a_page_says_what_was_not_looked_at(report: Report, looked_at: int) -> None:
+def test_a_page_says_what_was_not_looked_at(report: AuditReport, looked_at: int) -> None:
     text = page(report)
     assert "全部相符" in text
     assert text.count("相符 ✓") == looked_at

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 import domain.commands as c
 from audit.mining.attributes import _flat
-from audit.mining.cases import People, Told, Written, tell
 from audit.mining.ocel import write_ocel
+from audit.mining.traces import Exported, IssueTrace, Pseudonyms
 from audit.mining.xes import write_xes
+from audit.timeline import states
 from domain.advance import advance
 from domain.commands import Actor, Command
 from domain.events import EVENTS, Event, EventBody, Held, PolicyRef
@@ -30,6 +31,7 @@ from domain.policy import Policy
 from domain.vocabulary import HandlerKind, Holder
 from domain.wire import PERSONAL, truncate
 from domain.worktime import Limit, YearCalendar
+from support.grants import granted
 from support.mining_readers import Ocel, OcelObject, Unfit, Xes, read_ocel, read_xes
 from tests.domain.casting import body, rightful, usual
 from tests.domain.play import CALENDARS, CASTING, COMPANY, FRIDAY, REPORTER, SETTLED_2027, Stage, arrived, pack, place
@@ -63,18 +65,19 @@ def life(pack_id: str, kind: Any, script: Script, follows: str | None) -> Steps:
     for number, (forward, choice, variant, jump) in enumerate(script, 1):
         now += timedelta(seconds=jump)
         actor, name = (usual if forward else rightful)(issue, choice)
-        issue, more = advance(issue, [Command(str(number), now, actor, body(name, variant, now))], now)
+        command = Command(str(number), now, actor, body(name, variant, now), grants=granted(actor, where))
+        issue, more = advance(issue, [command], now)
         events += more
     issue, more = advance(issue, [], now + timedelta(days=60))
-    return list(tell(start, [*events, *more]).steps)
+    return list(states(start, [*events, *more]))
 
 
-def export(write: Callable[..., Written], told: dict[str, Steps], **options: Any) -> bytes:
+def export(write: Callable[..., Exported], told: dict[str, Steps], **options: Any) -> bytes:
     file = BytesIO()
     key = options.pop("key", KEY)
-    written = write((Told(name, iter(steps)) for name, steps in told.items()), file, key, **options)
+    written = write((IssueTrace(name, iter(steps)) for name, steps in told.items()), file, key, **options)
     some = [steps for steps in told.values() if steps]
-    assert written == Written(len(some), sum(map(len, some)))
+    assert written == Exported(len(some), sum(map(len, some)))
     return file.getvalue()
 
 
@@ -247,7 +250,7 @@ def check_xes(log: Xes, told: dict[str, Steps], people: Callable[[str], str]) ->
 
 def check(told: dict[str, Steps], **options: Any) -> tuple[bytes, bytes]:
     """Both exports, after everything in them was found to be what the events say."""
-    people = People(KEY, names=options.get("names", False)).resource
+    people = Pseudonyms(KEY, names=options.get("names", False)).resource
     ocel, xes = export(write_ocel, told, **options), export(write_xes, told, **options)
     if any(told.values()):
         check_ocel(read_ocel(ocel), told, people)
@@ -350,7 +353,7 @@ def test_a_new_field_of_an_unheard_of_type_is_not_left_out_in_silence() -> None:
         list(_flat("price", float))
 
 
-# People ------------------------------------------------------------------------------------------------------------------
+# Pseudonyms ------------------------------------------------------------------------------------------------------------------
 
 
 def staged() -> Stage:
@@ -372,7 +375,7 @@ def staged() -> Stage:
 
 
 def steps_of(stage: Stage, policy: str = "52022") -> Steps:
-    return list(tell(Issue.new(stage.issue.id, pack(policy), CALENDARS), stage.events).steps)
+    return list(states(Issue.new(stage.issue.id, pack(policy), CALENDARS), stage.events))
 
 
 STEPS: Final = steps_of(staged())
@@ -437,7 +440,7 @@ class Nowhere:
         pass
 
 
-def many(events: int, keep: list[str] | None = None) -> Iterator[Told]:
+def many(events: int, keep: list[str] | None = None) -> Iterator[IssueTrace]:
     """So many events of ever other issues, each reported by somebody else; what comes before the first is not counted."""
     for number in range(events // len(STEPS) + 1):
         if number == 1:
@@ -446,10 +449,10 @@ def many(events: int, keep: list[str] | None = None) -> Iterator[Told]:
         who = replace(first, actor=Actor(f"resident-{number}", "resident"))
         if keep is not None:
             keep.append(f"resident-{number}")
-        yield Told(f"issue-{number}", [(who, state), *STEPS[1:]])
+        yield IssueTrace(f"issue-{number}", [(who, state), *STEPS[1:]])
 
 
-def peak(write: Callable[..., Written], events: int, keep: list[str] | None = None) -> int:
+def peak(write: Callable[..., Exported], events: int, keep: list[str] | None = None) -> int:
     tracemalloc.start()
     try:
         assert write(many(events, keep), Nowhere(), KEY).events >= events
@@ -459,7 +462,7 @@ def peak(write: Callable[..., Written], events: int, keep: list[str] | None = No
 
 
 @pytest.mark.parametrize("write", [write_ocel, write_xes])
-def test_ten_times_the_events_take_no_more_memory(write: Callable[..., Written]) -> None:
+def test_ten_times_the_events_take_no_more_memory(write: Callable[..., Exported]) -> None:
     peak(write, 1_000)
     assert peak(write, 10_000) <= 1.2 * peak(write, 1_000)
 
@@ -470,7 +473,7 @@ def test_the_measure_would_show_if_everybody_were_remembered() -> None:
 
 @pytest.mark.night
 @pytest.mark.parametrize("write", [write_ocel, write_xes])
-def test_a_million_events_take_no_more_memory(write: Callable[..., Written]) -> None:
+def test_a_million_events_take_no_more_memory(write: Callable[..., Exported]) -> None:
     peak(write, 1_000)
     assert peak(write, 1_000_000) <= 1.2 * peak(write, 10_000)
 

@@ -12,8 +12,8 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
-from audit.history import Derived, derive, issues_of, runs_of
-from audit.rebuild import Rebuilt, rebuild
+from audit.rebuild import Rebuilt, RecordedIssue, rebuild
+from audit.runs import issues_of
 from db import queries
 from db.engine import Database
 from db.projector import record
@@ -31,16 +31,16 @@ from db.tables import (
 )
 from domain.commands import Accept
 from domain.events import event_digest
-from domain.wire import dump, format_time, truncate
+from domain.pins import read_policy
+from domain.wire import dump, truncate
 from policies.loader import load_pack
 from runtime.temporal import encrypting
-from security.keys import Keys
-from support.golden import PLACE, play, start_issue
-from support.scenarios import RESIDENT
+from support.derived import derive, runs_of
+from support.golden import play, start_issue
+from support.keys import ephemeral_keys
 from support.stories import PROPERTY, Story, store
 from support.temporal import dev_server
 from worker import build
-from workflows.contract import PREFIX, TASK_QUEUE, Start
 
 CLOSED = ("standard", "refused", "asked", "again", "big", "sent-round")
 """Scenarios with refusals, poison, climbs by hand, another policy and calendar, and a continue-as-new."""
@@ -56,14 +56,10 @@ async def server(folder: Path) -> AsyncIterator[Client]:
 
 async def ignored(client: Client) -> None:
     """An issue that nobody acts on, under a policy in a hurry."""
-    now = format_time(truncate(datetime.now(UTC)))
     policy: dict[str, Any] = dump(load_pack("demo"))
     for clause in policy["clause"]:
         clause.update({"limit": "2s"}, **({"climb": ["2s"]} if "climb" in clause else {}))
-    body = {"number": "JS-IGNORED", "place": PLACE, "category": "noise", "description": "半夜施工,没人管"}
-    report = {"id": "ignored-report", "at": now, "actor": RESIDENT, "body": body}
-    start = Start("ignored", policy, [], 1, report)
-    await client.start_workflow("Issue", start, id=PREFIX + "ignored", task_queue=TASK_QUEUE)
+    await start_issue(client, "ignored", policy=read_policy(policy), category="noise")
 
 
 async def filled(client: Client, database: Database) -> None:
@@ -180,15 +176,15 @@ async def test_what_is_recorded_while_it_is_looked_at_is_not_undone(
 ) -> None:
     story = Story()
     await store(database, story, story.reported())
-    derived = Derived(story.id, events=list(story.told), recorded=len(story.told), **story.pins)
+    recorded = RecordedIssue(story.id, list(story.told), story.pins, has_ended=False)
 
     async def issues(*_: object) -> AsyncIterator[str]:
         yield story.id
 
-    async def same(*_: object) -> Derived:
-        return derived
+    async def same(*_: object) -> RecordedIssue:
+        return recorded
 
-    for name, stand_in in {"issues_of": issues, "runs_of": same, "derive": same}.items():
+    for name, stand_in in {"issues_of": issues, "read_recorded": same}.items():
         monkeypatch.setattr(f"audit.rebuild.{name}", stand_in)
     async with database.write() as session:
         await session.execute(update(EventRow).where(EventRow.seq == 1).values(body={"kind": "altered"}))
@@ -201,7 +197,7 @@ async def test_what_is_recorded_while_it_is_looked_at_is_not_undone(
     assert "recorded at this moment" in report.differences[-1]
     assert await number(database, EventRow) == len(story.told)
 
-    derived.events, derived.recorded = list(story.told), len(story.told)
+    recorded = RecordedIssue(story.id, list(story.told), story.pins, has_ended=False)
     assert len((await rebuilt(cast("Client", None), database)).differences) == 1
     async with database.read() as session:
         assert await queries.issue(session, story.id) == story.issue
@@ -232,7 +228,7 @@ async def test_events_on_their_way_are_left_to_their_workflow(tmp_path: Path, da
 
 async def test_what_cannot_be_read_is_counted_and_left_as_it_is(tmp_path: Path, database: Database) -> None:
     async with server(tmp_path) as client:
-        here, elsewhere = (encrypting(client, Keys.ephemeral().converter) for _ in range(2))
+        here, elsewhere = (encrypting(client, ephemeral_keys().converter) for _ in range(2))
         await start_issue(here, "ours")
         async with build(elsewhere, database):
             await start_issue(elsewhere, "theirs")

@@ -13,7 +13,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
-from audit.reconcile import BOUND, LAG, MARGIN, Look, Reconciler
+from audit.reconcile import BOUND, LAG, MARGIN, Reconciler, ReconcileResult
 from audit.verify import verify
 from db.engine import Database
 from db.tables import AlarmRow, IssueRow, OutboxRow, SealRow
@@ -94,7 +94,7 @@ async def test_what_is_done_from_outside_is_told_once(tmp_path: Path, database: 
     async with archiving(tmp_path, database) as held:
         look = Reconciler(held.client, database)
         await opened(held, "untouched", "ended", "put-back", "deleted")
-        assert await look.look(now() + SOON) == Look(0, 0)
+        assert await look.look(now() + SOON) == ReconcileResult(0, 0)
 
         await held.client.get_workflow_handle(PREFIX + "ended").terminate(reason="nobody shall see")
         cut_off = await put_back(held.client, "put-back")
@@ -123,7 +123,7 @@ async def test_what_is_done_from_outside_is_told_once(tmp_path: Path, database: 
         assert [(row.run, row.n) for row in await held.runs("put-back")] == [(cut_off, -1)]
         (seal,) = await held.seals()
         assert seal.issue == "ended"
-        assert await look.look(now() + SOON) == Look(0, 0)
+        assert await look.look(now() + SOON) == ReconcileResult(0, 0)
 
 
 async def test_what_was_begun_around_the_api_is_told_and_not_waited_for(tmp_path: Path, database: Database) -> None:
@@ -133,7 +133,7 @@ async def test_what_was_begun_around_the_api_is_told_and_not_waited_for(tmp_path
         assert "forged" in await asyncio.wait_for(handle.result(), 90)
         look = Reconciler(held.client, database)
         await until_raised(held, look, ("forged-start", "invented"))
-        assert await look.look(now() + timedelta(days=2)) == Look(0, 0)
+        assert await look.look(now() + timedelta(days=2)) == ReconcileResult(0, 0)
 
 
 async def test_a_closed_issue_that_is_put_back_is_told(tmp_path: Path, database: Database) -> None:
@@ -172,17 +172,17 @@ async def test_what_is_not_archived_is_asked_for_and_told_of_when_it_is_late(
         assert await held.alarms() == []
 
         late = now() + BOUND + timedelta(minutes=5)
-        assert await look.look(late) == Look(0, 1)
+        assert await look.look(late) == ReconcileResult(0, 1)
         assert await held.alarms() == [("not-archived", None)]
         assert (await held.alarm_rows())[0].detail["issues"] == 2
-        assert await look.look(late) == Look(0, 0)
+        assert await look.look(late) == ReconcileResult(0, 0)
         near = now() + RETENTION - MARGIN + timedelta(hours=1)
-        assert await look.look(near) == Look(0, 1)
+        assert await look.look(near) == ReconcileResult(0, 1)
         assert (await held.alarms())[-1] == ("retention-near", None)
 
         await held.until_sealed("golden-standard", "golden-refused")
         await all_seen(database)
-        assert await Reconciler(held.client, database).look(late) == Look(0, 0)
+        assert await Reconciler(held.client, database).look(late) == ReconcileResult(0, 0)
         verdicts = await verify(await held.holdings.cases(["golden-standard", "golden-refused"]))
         assert [verdict.findings for verdict in verdicts] == [(), ()]
 
@@ -194,5 +194,5 @@ async def test_a_closed_issue_without_a_seal_is_asked_for(tmp_path: Path, databa
         async with database.write() as session:
             await session.execute(sql_delete(SealRow))
         look = Reconciler(held.client, database)
-        assert await look.look(now() + SOON) == Look(0, 0)
+        assert await look.look(now() + SOON) == ReconcileResult(0, 0)
         assert (await look.look(now() + BOUND + timedelta(minutes=5))).asked == 1

@@ -83,7 +83,7 @@ def test_a_history_may_still_be_open() -> None:
         (lambda runs: put_input(runs[1][0], nonsense=1), "run 1, event 1: TypeError: "),
         (
             lambda runs: put_input(runs[0][0], rules_version=99),
-            "run 0, event 1: ValueError: this version has no rules 99",
+            "run 0, event 1: ForgedError: the report was signed for another policy",
         ),
         (
             lambda runs: runs[0][0].workflow_execution_started_event_attributes.ClearField("input"),

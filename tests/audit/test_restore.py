@@ -9,10 +9,9 @@ from sqlalchemy import delete, func, select, update
 from audit import log
 from audit.archive import Archive, history_bytes
 from audit.case import Leaf
-from audit.heads import Outlets, publish
-from audit.keyring import Keyring
+from audit.heads import Destinations, publish
+from audit.log_keys import LogKeys
 from audit.restore import RestoreError, is_behind, restore
-from audit.verify import plain_leaf
 from db.engine import Database
 from db.tables import ArchiveRow, HeadRow, SealRow
 from domain.wire import format_time
@@ -22,7 +21,7 @@ NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 NAMES = ("standard", "again", "nobody", "big")
 
 
-async def sealed(database: Database, archive: Archive, outlets: Outlets, ring: Keyring) -> list[Leaf]:
+async def sealed(database: Database, archive: Archive, outlets: Destinations, ring: LogKeys) -> list[Leaf]:
     """Four issues in the log, a head after the first two and one after all."""
     leaves: list[Leaf] = []
     for n, name in enumerate(NAMES):
@@ -39,7 +38,7 @@ async def sealed(database: Database, archive: Archive, outlets: Outlets, ring: K
             async with database.write() as session:
                 session.add(row)
         leaf = await database.transact(lambda s, i=issue, r=record, n=n: log.append(s, i, r, bytes([n]) * 32, NOW))
-        await archive.put_seal(issue, plain_leaf(leaf))
+        await archive.put_seal(issue, leaf.seal())
         leaves.append(leaf)
         if n in (1, 3):
             await publish(database, ring, outlets, NOW.replace(hour=10 + n))
@@ -55,14 +54,14 @@ async def kept(database: Database) -> tuple[list[tuple[int, str, str]], int, lis
 
 
 @pytest.fixture
-def outlets(tmp_path: Path) -> Outlets:
-    return Outlets(tmp_path / "heads")
+def outlets(tmp_path: Path) -> Destinations:
+    return Destinations(tmp_path / "heads")
 
 
 async def test_what_was_lost_is_put_back_and_the_log_goes_on(
-    tmp_path: Path, database: Database, outlets: Outlets
+    tmp_path: Path, database: Database, outlets: Destinations
 ) -> None:
-    archive, ring = Archive((tmp_path / "archive").as_uri()), Keyring.create(tmp_path / "keys", "test.example/log")
+    archive, ring = Archive((tmp_path / "archive").as_uri()), LogKeys.create(tmp_path / "keys", "test.example/log")
     assert not await is_behind(database, archive, outlets.folder)
     await sealed(database, archive, outlets, ring)
     before = await kept(database)
@@ -81,8 +80,8 @@ async def test_what_was_lost_is_put_back_and_the_log_goes_on(
     assert (await publish(database, ring, outlets, NOW.replace(day=25))).size == len(NAMES)
 
 
-async def test_what_a_reset_cut_off_is_put_aside(tmp_path: Path, database: Database, outlets: Outlets) -> None:
-    archive, ring = Archive((tmp_path / "archive").as_uri()), Keyring.create(tmp_path / "keys", "test.example/log")
+async def test_what_a_reset_cut_off_is_put_aside(tmp_path: Path, database: Database, outlets: Destinations) -> None:
+    archive, ring = Archive((tmp_path / "archive").as_uri()), LogKeys.create(tmp_path / "keys", "test.example/log")
     await sealed(database, archive, outlets, ring)
     (history,) = [history_bytes(list(run.events)) for run in load_runs("standard")]
     for n, run in ((0, "cut-off"), (-1, "stray"), (-1, "other")):
@@ -98,9 +97,11 @@ async def test_what_a_reset_cut_off_is_put_aside(tmp_path: Path, database: Datab
     assert sorted(found.values()) == [-3, -2, -1]
 
 
-async def test_it_is_behind_before_any_head_was_published(tmp_path: Path, database: Database, outlets: Outlets) -> None:
-    archive, ring = Archive((tmp_path / "archive").as_uri()), Keyring.create(tmp_path / "keys", "test.example/log")
-    await sealed(database, archive, Outlets(tmp_path / "elsewhere"), ring)
+async def test_it_is_behind_before_any_head_was_published(
+    tmp_path: Path, database: Database, outlets: Destinations
+) -> None:
+    archive, ring = Archive((tmp_path / "archive").as_uri()), LogKeys.create(tmp_path / "keys", "test.example/log")
+    await sealed(database, archive, Destinations(tmp_path / "elsewhere"), ring)
     async with database.write() as session:
         await session.execute(delete(SealRow).where(SealRow.position == 3))
     assert await is_behind(database, archive, outlets.folder)
@@ -108,9 +109,9 @@ async def test_it_is_behind_before_any_head_was_published(tmp_path: Path, databa
 
 @pytest.mark.parametrize("column", ["issue", "leaf"])
 async def test_what_contradicts_the_archive_is_named_and_left_alone(
-    tmp_path: Path, database: Database, outlets: Outlets, column: str
+    tmp_path: Path, database: Database, outlets: Destinations, column: str
 ) -> None:
-    archive, ring = Archive((tmp_path / "archive").as_uri()), Keyring.create(tmp_path / "keys", "test.example/log")
+    archive, ring = Archive((tmp_path / "archive").as_uri()), LogKeys.create(tmp_path / "keys", "test.example/log")
     await sealed(database, archive, outlets, ring)
     async with database.write() as session:
         await session.execute(update(SealRow).where(SealRow.position == 2).values({column: "x"}))

@@ -6,20 +6,18 @@ from pathlib import Path
 import pytest
 
 from audit.case import Verdict
-from audit.keyring import Keyring
-from audit.log_check import Trust
-from audit.roots import FOLDER, judged, publish_roots, read_roots
-from domain.wire import format_time
+from audit.log_keys import LogKeys, TrustedKeys
+from audit.roots import FOLDER, check_root, publish_roots, read_roots
 
 NAME = "city.example/jiesu"
 NOW = datetime(2026, 11, 27, 8, tzinfo=UTC)
 ROOT = "A" * 43
 
 
-def told(folder: Path, *roots: str) -> tuple[Keyring, Trust]:
-    ring = Keyring.create(folder / "keys", NAME)
+def told(folder: Path, *roots: str) -> tuple[LogKeys, TrustedKeys]:
+    ring = LogKeys.create(folder / "keys", NAME)
     publish_roots(ring, folder, roots, NOW)
-    return ring, Trust(ring.first_vkey, ring.rotations)
+    return ring, ring
 
 
 def test_what_was_told_is_read_again_and_stays_as_it_was_told_first(tmp_path: Path) -> None:
@@ -56,23 +54,14 @@ def test_a_statement_under_another_name_or_without_a_key_is_not_believed(tmp_pat
     assert (roots, "no key" in finding.what) == ({}, True)
 
 
-@pytest.mark.parametrize(
-    ("root", "opened", "why"),
-    [
-        (ROOT, NOW + timedelta(hours=1), None),
-        ("", NOW - timedelta(milliseconds=1), None),
-        ("", NOW, "without a signature"),
-        ("E" * 43, NOW + timedelta(hours=1), "which nobody has told of"),
-    ],
-)
-def test_an_issue_is_judged_by_the_root_that_it_names(root: str, opened: datetime, why: str | None) -> None:
-    verdict = Verdict("one", root=root, begun_at=format_time(opened))
-    found = judged(verdict, {ROOT: NOW}).findings
-    assert [(each.step, each.issue) for each in found] == ([] if why is None else [("head", "one")])
-    assert all(why in each.what for each in found if why)
-    assert judged(verdict, None).findings == (), "where nothing is known of roots, nothing is asked"
-    assert bool(judged(verdict, {}).findings) is bool(root), "statements that are gone are missed by who names a root"
+def test_an_issue_is_check_root_by_the_root_that_it_names() -> None:
+    verdict = Verdict("one", root=ROOT)
+    assert check_root(verdict, {ROOT: NOW}).findings == ()
+    assert check_root(verdict, None).findings == (), "where nothing is known of roots, nothing is asked"
+    assert check_root(verdict, {}).findings, "statements that are gone are missed"
+    (finding,) = check_root(Verdict("one", root="E" * 43), {ROOT: NOW}).findings
+    assert (finding.step, finding.issue, "which nobody has told of" in finding.what) == ("head", "one", True)
 
 
 def test_of_what_cannot_be_folded_nothing_is_said() -> None:
-    assert judged(Verdict("one"), {ROOT: NOW}).findings == ()
+    assert check_root(Verdict("one"), {ROOT: NOW}).findings == ()

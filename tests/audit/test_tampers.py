@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,21 @@ from temporalio.converter import PayloadConverter
 
 from audit.archive import Archive, pack
 from audit.case import STEPS, Finding, Leaf, Step
-from audit.holdings import Holdings, leaf_from
-from audit.keyring import Keyring
-from audit.log_check import Trust
+from audit.holdings import Holdings
+from audit.log import leaf_from
+from audit.log_keys import LogKeys, TrustedKeys
 from audit.merkle import Tree, commitment, leaf_hash
-from audit.notes import Head
-from audit.run import Report, Source, verify_log
+from audit.notes import TreeHead
 from audit.verify import verify
+from audit.verify_all import AuditReport, Source, verify_log
 from db.engine import Database
 from db.tables import ArchiveRow, EventRow, HeadRow, IssueRow, OutboxRow, PolicyRow, ReceiptRow, SealRow
 from domain.events import chain, event_digest
+from domain.personal import Sealed
+from domain.pins import pins_digest, read_calendars, read_policy
 from domain.wire import canonical
 from support.crowd import Crowd
+from support.signers import lasting_signer
 from support.tampering import Scene, Subject, UnfitError, at, cut, edit, insert, of_kind, put, shift, some, subjects
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
@@ -53,6 +57,9 @@ TASK_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
 SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 ACTIVITY_DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 MARKER = EventType.EVENT_TYPE_MARKER_RECORDED
+
+THIEF = lasting_signer()
+"""It is with this key that all tests sign."""
 
 
 @dataclass(frozen=True)
@@ -78,19 +85,45 @@ class Forgery:
     """Something altered in a history, and where it is found even if every digest here was reckoned anew."""
 
     name: str
-    alter: Callable[[Subject, list[History]], Names | None]
+    alter: "Forge"
     step: Step
     place: str
     fits: Callable[[Subject], bool] = lambda _: True
 
 
-def signed(subject: Subject) -> bool:
-    """Whether its commands are signed and its texts sealed."""
-    return bool(subject.folded.root)
+def in_clear(subject: Subject) -> bool:
+    """Whether what was reported is not sealed."""
+    return not isinstance(next(subject.folded.states())[0].body.description, Sealed)
 
 
-def unsigned(subject: Subject) -> bool:
-    return not signed(subject)
+Forge = Callable[[Subject, list[History]], Names | None]
+
+
+def by_thief(forge: Forge) -> Forge:
+    """The same by somebody who has stolen the key that signs commands: he signs anew what he altered."""
+
+    def alter(subject: Subject, runs: list[History]) -> Names | None:
+        names = forge(subject, runs)
+        for run, data in zip(runs, subject.histories, strict=True):
+            for event, before in zip(run.events, History.FromString(data).events, strict=True):
+                if event.event_type == SIGNALED and event != before:
+                    said = event.workflow_execution_signaled_event_attributes
+                    edit(said.input.payloads[0], partial(_sign, subject.issue, said.signal_name))
+        edit(_start(runs), partial(_sign_start, subject.issue))
+        return names
+
+    return alter
+
+
+def _sign(issue: str, name: str, plain: dict[str, Any]) -> None:
+    del plain["proof"]
+    plain.update(THIEF.sign(THIEF.root, issue, name, plain))
+
+
+def _sign_start(issue: str, plain: dict[str, Any]) -> None:
+    policy, calendars = read_policy(plain["policy"]), read_calendars(plain["calendars"])
+    plain["report"]["body"]["pins"] = pins_digest(policy, calendars, plain["rules_version"])
+    _sign(issue, "report", plain["report"])
 
 
 # Histories
@@ -414,10 +447,10 @@ FORGERIES = (
     Forgery("a signal's payload: who said it", actor, "fold", "run {n}, event {event}"),
     Forgery("a signal's name", signal_name, "fold", "run {n}, event {event}"),
     Forgery("a command's time, by 0.2 s", command_time, "fold", "run {n}, event {event}"),
-    Forgery("a command's time, an hour back", command_long_before, "time", "run {n}, event {event}", unsigned),
-    Forgery("a signed command's time, an hour back", command_long_before, "fold", r"run {n}, event \d+", signed),
-    Forgery("a command's time, an hour on", command_long_after, "time", "run {n}, event {event}", unsigned),
-    Forgery("a signed command's time, an hour on", command_long_after, "fold", r"run {n}, event \d+", signed),
+    Forgery("a command's time, an hour back, signed with a stolen key", by_thief(command_long_before), "time", "run {n}, event {event}"),
+    Forgery("a command's time, an hour back", command_long_before, "fold", r"run {n}, event \d+"),
+    Forgery("a command's time, an hour on, signed with a stolen key", by_thief(command_long_after), "time", "run {n}, event {event}"),
+    Forgery("a command's time, an hour on", command_long_after, "fold", r"run {n}, event \d+"),
     Forgery("the server's time of a workflow task, by 3 ms", task_time, "fold", "run {n}, event {event}"),
     Forgery("the server's time of a workflow task, an hour back", task_long_before, "time", "run {n}, event {event}"),
     Forgery("the server's time of a signal, an hour back", signal_time, "time", "run {n}, event {event}"),
@@ -433,12 +466,15 @@ FORGERIES = (
     Forgery("a local activity that failed turned into one that did not", marker_made_good, "commands",
             r"run {n}(, event \d+)?"),
     Forgery("the workflow's result", outcome, "fold", "run {n}, event {event}"),
-    Forgery("the start: a limit of the policy", policy_limit, "fold", "run {n}, event {event}", unsigned),
-    Forgery("the start: the place", place, "fold", "run {n}, event {event}", unsigned),
-    Forgery("the start: what was reported", report, "fold", "run {n}, event {event}", unsigned),
-    Forgery("a signed start: a limit of the policy", policy_limit, "fold", "history", signed),
-    Forgery("a signed start: the place", place, "fold", "history", signed),
-    Forgery("a signed start: what was reported", report, "fold", "history", signed),
+    Forgery("the start: a limit of the policy, signed with a stolen key", by_thief(policy_limit), "fold",
+            "run {n}, event {event}"),
+    Forgery("the start: the place, signed with a stolen key", by_thief(place), "fold",
+            "run {n}, event {event}"),
+    Forgery("the start: what was reported, signed with a stolen key", by_thief(report), "fold",
+            "run {n}, event {event}"),
+    Forgery("the start: a limit of the policy", policy_limit, "fold", "history"),
+    Forgery("the start: the place", place, "fold", "history"),
+    Forgery("the start: what was reported", report, "fold", "history"),
     Forgery("the start: the version of the rules", rules_version, "fold", "history"),
     Forgery("the state with which a run goes on", carried_state, "fold", "run {n}, event 1"),
     Forgery("the policy with which a run goes on", carried_policy, "fold", "run {n}, event 1"),
@@ -685,12 +721,12 @@ def log_rebuilt(scene: Scene, *, outside: bool) -> Names:
         scene.put_seal(leaf_from(row), row.issue)
     leaves = [bytes.fromhex(leaf) for leaf in scene.session.scalars(select(SealRow.leaf).order_by(SealRow.position))]
     tree = Tree(leaves)
-    forger = Keyring.create(scene.crowd.folder / "forged", "crowd.example/jiesu")
+    forger = LogKeys.create(scene.crowd.folder / "forged", "crowd.example/jiesu")
     size = 0
     for row in scene.session.scalars(select(HeadRow).order_by(HeadRow.at)):
         size = row.size
         row.root = tree.root(size).hex()
-        row.note = forger.sign(Head(forger.name, size, tree.root(size), row.at))
+        row.note = forger.sign(TreeHead(forger.name, size, tree.root(size), row.at))
         if outside:
             _outside(scene, size).write_text(row.note, "utf-8")
     return {"size": size}
@@ -802,7 +838,7 @@ TAMPERS = (
     Tamper("an event's digest", event_digest_only, "rows", "event {seq}"),
     Tamper("an event's kind beside its body", event_column("kind", "commented"), "rows", r"event \d+", having("overdue")),
     Tamper("an event's time beside its body", event_column("at", LONG_AGO), "rows", r"event \d+", having("overdue")),
-    Tamper("the words by which an issue is found", issue_column("words", "x"), "rows", "column words", unsigned),
+    Tamper("the words by which an issue is found", issue_column("words", "x"), "rows", "column words", in_clear),
     Tamper("with which policy its fold begins", issue_column("first_policy", "x"), "rows", "column first_policy"),
     Tamper("the text of a policy in its own table", policy_text, "rows", r"policy \w+"),
     Tamper("the digest in the archive's index", index_row, "archive", "history"),
@@ -870,7 +906,7 @@ def forgeable(known: Sequence[Subject], forgery: Forgery) -> tuple[Subject, list
     raise AssertionError("no issue of the crowd is fit for it")
 
 
-async def found(scene: Scene, trust: Trust) -> tuple[list[Finding], list[Finding], list[Finding]]:
+async def found(scene: Scene, trust: TrustedKeys) -> tuple[list[Finding], list[Finding], list[Finding]]:
     """What is found of the victim, of two neighbours that nobody touched, and of the log."""
     victim, neighbours = scene.victim, scene.others[1:3]
     database = Database(scene.crowd.database_url)
@@ -879,7 +915,7 @@ async def found(scene: Scene, trust: Trust) -> tuple[list[Finding], list[Finding
         mine, *theirs = await verify(await holdings.cases([each.issue for each in (victim, *neighbours)]))
     finally:
         await database.close()
-    report = Report("the log", datetime.now(UTC))
+    report = AuditReport("the log", datetime.now(UTC))
     await verify_log(Source(scene.crowd.database_url, scene.crowd.archive_url), scene.crowd.heads, trust, report)
     gc.collect()  # a replay that failed leaves a coroutine, which must not be found in another test
     return list(mine.findings), [each for verdict in theirs for each in verdict.findings], report.findings
@@ -903,7 +939,7 @@ async def test_a_forged_history_is_found_though_every_digest_here_was_made_anew(
     victim, runs, names = forgeable(known, forgery)
     with stage(crowd, tmp_path, known, victim) as scene:
         forged(scene, runs, reseal=True)
-    mine, theirs, log = await found(scene, Trust.beside(crowd.heads))
+    mine, theirs, log = await found(scene, TrustedKeys.beside(crowd.heads))
     assert theirs == []
     assert_caught([*mine, *log], forgery.step, filled(forgery.place, names))
     assert_caught(log, "head", HEAD)
@@ -919,7 +955,7 @@ async def test_a_file_that_was_altered_does_not_have_its_digest(
     victim, runs, _ = forgeable(known, forgery)
     with stage(crowd, tmp_path, known, victim) as scene:
         n = forged(scene, runs, reseal=False)
-    mine, theirs, log = await found(scene, Trust.beside(crowd.heads))
+    mine, theirs, log = await found(scene, TrustedKeys.beside(crowd.heads))
     assert theirs == []
     assert_caught(mine, "archive", f"run {n}")
     assert log == []
@@ -929,7 +965,7 @@ async def test_a_file_that_was_altered_does_not_have_its_digest(
 async def test_what_was_altered_is_found(crowd: Crowd, known: list[Subject], tmp_path: Path, tamper: Tamper) -> None:
     with stage(crowd, tmp_path, known, some(filter(tamper.fits, known))) as scene:
         names = tamper.alter(scene) or {}
-    mine, theirs, log = await found(scene, Trust.beside(crowd.heads))
+    mine, theirs, log = await found(scene, TrustedKeys.beside(crowd.heads))
     assert_caught([*mine, *log], tamper.step, filled(tamper.place, names))
     assert not tamper.spares or theirs == []
 
@@ -938,11 +974,9 @@ async def test_what_was_altered_is_found(crowd: Crowd, known: list[Subject], tmp
 async def test_what_nothing_finds(
     crowd: Crowd, known: list[Subject], tmp_path: Path, name: str, alter: Callable[[Scene], None]
 ) -> None:
-    with stage(
-        crowd, tmp_path, known, some(filter(lambda each: signed(each) and having("overdue")(each), known))
-    ) as scene:
+    with stage(crowd, tmp_path, known, some(filter(having("overdue"), known))) as scene:
         alter(scene)
-    mine, theirs, log = await found(scene, Trust.beside(crowd.heads))
+    mine, theirs, log = await found(scene, TrustedKeys.beside(crowd.heads))
     assert [*mine, *theirs, *log] == [], "it is found by now: move the row"
 
 

@@ -9,8 +9,8 @@ from audit.timeline import MomentError, at_event, at_time, shown
 from domain.clocks import next_deadline
 from domain.commands import Accept, Complete, Confirm
 from domain.events import Event
-from domain.evolve import evolve
 from domain.issue import Issue
+from domain.rules import evolve
 from domain.wire import dump, format_time
 from tests.domain.casting import body, rightful, usual
 from tests.domain.play import CALENDARS, COMPANY, FRIDAY, REPORTER, Stage, arrived, pack

@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from audit import notes, verifier
-from audit.keyring import Keyring
+from audit.log_keys import LogKeys
 from audit.merkle import Tree, commitment, leaf_hash
-from audit.notes import Head, Signer
+from audit.notes import NoteSigner, TreeHead
 from domain.wire import canonical
 
 NAME = "city.example/jiesu"
@@ -81,7 +81,7 @@ class World:
     root: Path
     vkey: str
     kept: Path
-    keys: list[Signer]
+    keys: list[NoteSigner]
     tree: Tree
     args: list[str] = dataclasses.field(default_factory=list)
 
@@ -121,9 +121,9 @@ class World:
             proof = [node.hex() for node in self.tree.consistency_proof(old)]
             self.edit(f"proofs/consistency/{old}-{SIZES[-1]}.json", proof=proof)
 
-    def head(self, day: int, signer: Signer | None = None, **changes: Any) -> str:
+    def head(self, day: int, signer: NoteSigner | None = None, **changes: Any) -> str:
         size = SIZES[day]
-        head = Head(NAME, size, self.tree.root(size), DAY + timedelta(days=day))
+        head = TreeHead(NAME, size, self.tree.root(size), DAY + timedelta(days=day))
         return notes.sign(dataclasses.replace(head, **changes), [signer or self.keys[day == 2]])
 
     def run(self, *arguments: str) -> int:
@@ -135,7 +135,7 @@ class World:
 def build(folder: Path) -> World:
     issues = [issue_files(number) for number in range(SIZES[-1])]
     tree = log(issues)
-    ring = Keyring.create(folder / "keys", NAME)
+    ring = LogKeys.create(folder / "keys", NAME)
     keys = [ring.signer]
     rotated = ring.rotate(DAY + timedelta(days=1, hours=1))
     world = World(folder / "bundle", str(ring.first_vkey), folder / "kept.txt", [*keys, rotated.signer], tree)
@@ -173,8 +173,8 @@ def world(original: World, tmp_path: Path) -> World:
     return dataclasses.replace(original, root=tmp_path / "bundle", kept=tmp_path / "kept.txt", args=[])
 
 
-def stranger() -> Signer:
-    return Signer(NAME, Ed25519PrivateKey.generate())
+def stranger() -> NoteSigner:
+    return NoteSigner(NAME, Ed25519PrivateKey.generate())
 
 
 # What is true.

@@ -17,11 +17,11 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from audit.archive import history_bytes
-from audit.case import STEPS, Case, Finding, Leaf, Verdict
+from audit.case import STEPS, ArchivedCase, Finding, Leaf, Verdict
 from audit.merkle import commitment, leaf_hash
-from audit.record import SealedRun, build, code_here
+from audit.record import SealedRun, build, code_versions
 from audit.refold import moment, refold
-from audit.verify import plain_leaf, verify
+from audit.verify import verify
 from domain.wire import canonical
 from support.archiving import now
 from support.golden import load_runs
@@ -48,8 +48,8 @@ def runs_of(name: str) -> Runs:
     return [list(run.events) for run in load_runs(name)]
 
 
-def case_of(name: str, runs: Runs | None = None, **more: Any) -> Case:
-    return Case(f"golden-{name}", tuple(map(history_bytes, runs_of(name) if runs is None else runs)), **more)
+def case_of(name: str, runs: Runs | None = None, **more: Any) -> ArchivedCase:
+    return ArchivedCase(f"golden-{name}", tuple(map(history_bytes, runs_of(name) if runs is None else runs)), **more)
 
 
 async def findings(name: str, runs: Runs, **options: bool) -> list[Finding]:
@@ -255,7 +255,7 @@ async def test_one_that_cannot_be_replayed_leaves_the_others_theirs() -> None:
 
 async def test_whatever_is_done_to_a_history_there_is_a_verdict() -> None:
     draw = random.Random(20261124)
-    cases: list[Case] = []
+    cases: list[ArchivedCase] = []
     while len(cases) < 100:
         runs = runs_of(draw.choice((STANDARD, LONG)))
         name = STANDARD if len(runs) == 1 else LONG
@@ -276,33 +276,33 @@ async def test_whatever_is_done_to_a_history_there_is_a_verdict() -> None:
 # The archive and the seal
 
 
-def sealed(name: str = STANDARD) -> Case:
+def sealed(name: str = STANDARD) -> ArchivedCase:
     """With its leaf, as the archivist would seal it."""
     runs = runs_of(name)
     case = case_of(name, runs)
     folded = refold(case.issue, runs)
     verdict = Verdict(case.issue, len(runs), 1, len(folded.events))
-    record = build([SealedRun("r", sha(data), 1) for data in case.runs], folded, verdict, code_here(), now())
+    record = build([SealedRun("r", sha(data), 1) for data in case.runs], folded, verdict, code_versions(), now())
     salt = bytes(range(32))
     leaf = Leaf(3, leaf_hash(commitment(salt, canonical(record))), salt, record)
-    return Case(case.issue, case.runs, leaf, kept=plain_leaf(leaf))
+    return ArchivedCase(case.issue, case.runs, leaf, kept=leaf.seal())
 
 
 def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def with_record(case: Case, **changed: Any) -> Case:
+def with_record(case: ArchivedCase, **changed: Any) -> ArchivedCase:
     """The record is changed, and leaf and seal made anew to fit it."""
     assert case.leaf is not None
     assert case.leaf.record is not None
     assert case.leaf.salt is not None
     record = {**case.leaf.record, **changed}
     leaf = Leaf(3, leaf_hash(commitment(case.leaf.salt, canonical(record))), case.leaf.salt, record)
-    return Case(case.issue, case.runs, leaf, kept=plain_leaf(leaf))
+    return ArchivedCase(case.issue, case.runs, leaf, kept=leaf.seal())
 
 
-async def said(case: Case) -> list[str]:
+async def said(case: ArchivedCase) -> list[str]:
     (verdict,) = await verify([case], commands=False)
     return [str(each).removeprefix(f"{case.issue}: ") for each in verdict.findings]
 
@@ -317,12 +317,12 @@ async def test_a_seal_that_does_not_fit_is_found() -> None:
     leaf = case.leaf
     assert leaf is not None
     other = Leaf(3, bytes(32), leaf.salt, leaf.record)
-    assert await said(Case(case.issue, case.runs, other, kept=plain_leaf(other))) == [
+    assert await said(ArchivedCase(case.issue, case.runs, other, kept=other.seal())) == [
         "seal: leaf 3: the leaf is not that of this record"
     ]
-    assert await said(Case(case.issue, case.runs, leaf)) == ["seal: leaf 3: the archive holds no seal of it"]
-    kept = {**plain_leaf(leaf), "salt": "00", "position": 4}
-    assert await said(Case(case.issue, case.runs, leaf, kept=kept)) == [
+    assert await said(ArchivedCase(case.issue, case.runs, leaf)) == ["seal: leaf 3: the archive holds no seal of it"]
+    kept = {**leaf.seal(), "salt": "00", "position": 4}
+    assert await said(ArchivedCase(case.issue, case.runs, leaf, kept=kept)) == [
         "seal: leaf 3: the seal in the archive is another one: position, salt"
     ]
     assert await said(with_record(case, issue="another")) == ["seal: leaf 3: the record is that of issue another"]
@@ -340,10 +340,10 @@ async def test_what_was_sealed_must_follow_from_the_history() -> None:
     assert found.startswith("commands: record: the replay did not hold when it was archived: ")
     altered = runs_of(STANDARD)
     altered[0][2].task_id += 1
-    assert await said(Case(case.issue, case_of(STANDARD, altered).runs, case.leaf, kept=case.kept)) == [
+    assert await said(ArchivedCase(case.issue, case_of(STANDARD, altered).runs, case.leaf, kept=case.kept)) == [
         "archive: run 0: the history is not the one that was sealed"
     ]
-    assert await said(Case(case.issue, (), case.leaf, kept=case.kept, unread=("x is missing",))) == [
+    assert await said(ArchivedCase(case.issue, (), case.leaf, kept=case.kept, unread=("x is missing",))) == [
         "archive: history: x is missing",
         "archive: history: 0 runs, 1 were sealed",
         "fold: history: there is no run",
@@ -358,7 +358,7 @@ async def test_a_record_of_another_shape_is_a_finding(changed: dict[str, Any]) -
 
 
 async def test_bytes_that_are_no_history_are_a_finding() -> None:
-    (verdict,) = await verify([Case("golden-standard", (b"\xff\xff",))])
+    (verdict,) = await verify([ArchivedCase("golden-standard", (b"\xff\xff",))])
     assert [each.step for each in verdict.findings] == ["archive", "fold"]
 
 
@@ -367,7 +367,7 @@ async def test_a_leaf_of_which_nothing_is_left_is_a_finding(*, erased: bool) -> 
     """Erasing takes nothing away but a key: whoever says so in SQL has not made it so."""
     leaf = sealed().leaf
     assert leaf is not None
-    (verdict,) = await verify([Case("golden-standard", leaf=Leaf(3, leaf.leaf, None, None), erased=erased)])
+    (verdict,) = await verify([ArchivedCase("golden-standard", leaf=Leaf(3, leaf.leaf, None, None), erased=erased)])
     assert [(each.step, each.where) for each in verdict.findings] == [("seal", "leaf 3")]
 
 

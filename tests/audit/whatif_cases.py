@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import domain.commands as c
-from audit.refold import Refolded, Taken, Turn
+from audit.refold import DeliveredCommand, Refolded, Turn
 from domain.events import Event
 from domain.policy import Policy
 from domain.worktime import Limit
@@ -26,7 +26,7 @@ class Recorded(Stage):
         if not self.turns:
             self.began = before
         events = super().fold(inbox, now)
-        taken = tuple(Taken(0, len(self.turns), self.now - self.took, command) for command in inbox)
+        taken = tuple(DeliveredCommand(0, len(self.turns), self.now - self.took, command) for command in inbox)
         self.turns.append(Turn(0, len(self.turns), self.now, taken, tuple(events)))
         return events
 

@@ -17,12 +17,12 @@ import structlog
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from cli import main
 from cli.app import app
 from cli.client import Refusal, base_url, plain_line
 from cli.demo import called
 from cli.errors import Failure
 from cli.issues import _timeline_table, left, read_fields, said
+from cli.main import main
 from domain.commands import Arrive, Complete, Plan, Refer, Rule, Schedule, StepDone
 from runtime.settings import Settings
 from support.again import SECONDS

@@ -11,13 +11,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from temporalio.client import Client
 
 from cli.up import Connect, up
 from runtime.devserver import EmbeddedError
 from runtime.settings import Settings
-from runtime.supervisor import identity, read_mark, write_mark
+from runtime.supervisor import is_alive, read_pid_file, write_pid_file
 from support.ports import free_port
 from workflows.contract import TASK_QUEUE
 
@@ -67,7 +68,7 @@ class Household:
         return self.complaint().rstrip("\n").splitlines()[-1]
 
     def pids(self) -> dict[str, int]:
-        marks = {path.stem: read_mark(path) for path in (self.home / "run").glob("*.pid")}
+        marks = {path.stem: read_pid_file(path) for path in (self.home / "run").glob("*.pid")}
         return {name: mark.pid for name, mark in marks.items() if mark is not None}
 
     async def client(self) -> Client:
@@ -83,8 +84,12 @@ def until(holds: Callable[[], bool]) -> bool:
     return True
 
 
+def runs(pid: int) -> bool:
+    return psutil.pid_exists(pid) and is_alive(psutil.Process(pid))
+
+
 def all_gone(pids: dict[str, int]) -> bool:
-    return until(lambda: all(identity(pid) is None for pid in pids.values()))
+    return until(lambda: all(not runs(pid) for pid in pids.values()))
 
 
 @pytest.fixture
@@ -136,7 +141,7 @@ def test_what_an_earlier_run_left_is_ended_first(household: Household) -> None:
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as survivor:
         assert survivor.stdout is not None
         assert survivor.stdout.readline() == b"up\n"
-        write_mark(household.home, "api", survivor.pid, argv)
+        write_pid_file(household.home, "api", survivor.pid, argv)
         household.ready()
         assert survivor.wait(PATIENCE) == -signal.SIGTERM
 
@@ -184,7 +189,7 @@ def test_a_second_one_on_the_same_home_is_refused(household: Household) -> None:
     assert str(first.pid) in line
     assert household.complaint().count("\n") == 1
     assert household.pids() == pids
-    assert all(identity(pid) for pid in pids.values())
+    assert all(runs(pid) for pid in pids.values())
 
 
 @pytest.mark.parametrize("name", ["API", "TEMPORAL", "TEMPORAL_UI"])

@@ -13,7 +13,6 @@ from db.engine import Database
 from db.queries import Filters, list_issues
 from db.tables import ErasureRow, EventRow, IssueRow, SearchTerm
 from db.upgrade import upgrade
-from domain.personal import Sealed
 from domain.vocabulary import CATEGORIES
 from support.canary import Canaries
 from support.databases import sqlite_url
@@ -95,12 +94,6 @@ async def test_of_an_issue_that_is_not_there_nothing_is_forgotten(database: Data
     await database.transact(lambda session: erasures.forget(session, "nowhere"))
     async with database.read() as session:
         assert [row.id for row in (await list_issues(session, Filters(q="漏水"))).items] == [other.id]
-
-
-async def test_what_is_under_no_key_is_known(database: Database):
-    plain, sealed = await closed(database), await closed(database, description=Sealed("x", "bm9ib2R5"))
-    assert not await database.transact(lambda session: erasures.is_sealed(session, plain.id))
-    assert await database.transact(lambda session: erasures.is_sealed(session, sealed.id))
 
 
 async def test_whether_it_was_asked(database: Database):

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from domain.clocks import RULE_CLOCKS, next_deadline, next_step
 from domain.commands import Command
 from domain.events import Event, dump_event, load_event
-from domain.evolve import evolve
 from domain.issue import Clock, Issue, rank
+from domain.rules import evolve
 
 PAUSED = ("suspended", "waiting")
 _FIRED = {"warn": ("warned",), "limit": ("overdue", "resumed", "reminded", "closed"), "climb": ("escalated",),

@@ -14,15 +14,16 @@ from domain.advance import advance
 from domain.clocks import next_deadline, wake_after
 from domain.commands import Actor, Body, Command
 from domain.events import Event, dump_event, load_event
-from domain.evolve import evolve
 from domain.issue import Clock, Issue, dump_issue, load_issue
 from domain.minutes import totals
 from domain.place import Place
 from domain.policy import Policy
+from domain.rules import evolve
 from domain.vocabulary import Assessment, OperatorKind
 from domain.wire import canonical
 from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
+from support.grants import granted
 
 REPORTER: Final = Actor("resident-1", "resident")
 NEIGHBOUR: Final = Actor("resident-2", "resident")
@@ -96,7 +97,8 @@ class Stage:
         return self.fold([self.command(actor, body, **head)])
 
     def command(self, actor: Actor, body: Body, **head: Any) -> Command:
-        plain = Command(f"command-{next(self._ids)}", self.now, actor, body)
+        grants = granted(actor, self.issue.place)
+        plain = Command(f"command-{next(self._ids)}", self.now, actor, body, grants=grants)
         return replace(plain, **head)  # pyright: ignore[reportAttributeAccessIssue]
 
     def fold(self, inbox: Sequence[Command] = (), now: datetime | None = None) -> list[Event]:

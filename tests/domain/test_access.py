@@ -60,28 +60,19 @@ def test_the_day_is_that_of_the_residents() -> None:
     assert not held(grant, actor=STREET, at=local("2026-11-21 00:01"))
 
 
-def rooted(issue: Issue) -> Issue:
-    return replace(issue, root="some-root")
-
-
-def last(issue: Issue, actor: Actor, grants: tuple[Authority, ...] | None) -> Event:
+def last(issue: Issue, actor: Actor, grants: tuple[Authority, ...]) -> Event:
     command = Command("x", issue.since, actor, c.Accept(), grants=grants)
-    return advance(rooted(issue), [command], issue.since)[1][-1]
+    return advance(issue, [command], issue.since)[1][-1]
 
 
-def test_under_a_root_nothing_applies_without_the_role_on_record() -> None:
+def test_nothing_applies_without_the_role_on_record() -> None:
     issue = Stage().issue
     right = Authority("property", COMPANY.org, compound=issue.place.compound)
     assert last(issue, COMPANY, (right,)).kind == "accepted"
-    for grants in (None, (), (Authority("community", COMMUNITY.org),)):
+    for grants in ((), (Authority("community", COMMUNITY.org),)):
         refused = last(issue, COMPANY, grants).body
         assert isinstance(refused, Refused)
         assert refused.code == "not-yours"
-
-
-def test_begun_before_there_were_roots_it_takes_what_says_nothing() -> None:
-    issue = Stage().issue
-    assert advance(issue, [Command("x", issue.since, COMPANY, c.Accept())], issue.since)[1][-1].kind == "accepted"
 
 
 @pytest.mark.parametrize("name", sorted(DECISIONS))
@@ -111,13 +102,6 @@ def test_it_is_what_one_did_that_counts_not_what_one_might_have_done() -> None:
 def test_a_refused_command_is_no_act() -> None:
     stage = Stage()
     stage.give(COMPANY, c.StepDone(1))
-    assert stage.give(CROSSED, c.Supervise("盯一下"))[0].kind == "supervised"
-
-
-def test_issues_begun_under_the_rules_before_go_on_as_they_began() -> None:
-    stage = Stage()
-    stage.issue = replace(stage.issue, rules_version=1)
-    stage.give(COMPANY, c.Accept())
     assert stage.give(CROSSED, c.Supervise("盯一下"))[0].kind == "supervised"
 
 

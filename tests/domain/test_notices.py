@@ -1,10 +1,13 @@
 """Who is told what: those who must act, those who answer for it, and the resident - and nobody of his own doing."""
 
+from dataclasses import replace
+
 import domain.commands as c
 from domain.commands import merge_command_id
-from domain.evolve import evolve
 from domain.issue import Issue
 from domain.notices import Job, Notice, jobs, notices
+from domain.personal import Sealed
+from domain.rules import evolve
 from tests.domain.play import (
     CALENDARS,
     COMMUNITY,
@@ -148,3 +151,10 @@ def test_whoever_was_merged_is_told_by_a_command_of_its_own() -> None:
     assert jobs(event, stage.issue) == (Job("tell_merged", "issue-2", command),)
     assert c.load_command("merge", command).body == c.Merge("issue-1")
     assert jobs(stage.events[0], stage.issue) == ()
+
+
+def test_what_was_reported_and_is_sealed_is_still_to_be_found_by_its_words() -> None:
+    stage = Stage()
+    reported = stage.events[0]
+    sealed = replace(reported, body=replace(reported.body, description=Sealed("issue-1", "bm9ib2R5")))
+    assert jobs(sealed, stage.issue) == (Job("index", "issue-1", {}),)

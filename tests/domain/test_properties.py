@@ -14,7 +14,9 @@ from domain.clocks import next_deadline, wake_after
 from domain.commands import SIGNALS, Actor, Command, load_command
 from domain.events import Event
 from domain.issue import Issue
-from domain.wire import dump, format_time, truncate
+from domain.wire import truncate
+from protocol.envelope import plain_of
+from support.grants import granted
 from tests.domain.casting import body, rightful, usual
 from tests.domain.invariants import Watcher
 from tests.domain.play import CALENDARS, CASTING, REPORTER, local, pack, place, reloaded
@@ -43,10 +45,7 @@ def opened(pack_id: str, kind, at: datetime, *, urgent=False, about=False, follo
 
 def through_the_wire(command: Command) -> Command:
     """The command as the workflow gets it."""
-    plain = {"id": command.id, "at": format_time(command.at), "actor": dump(command.actor), "body": dump(command.body)}
-    if command.expected_version is not None:
-        plain["expected_version"] = command.expected_version
-    assert load_command(command.name, plain) == command
+    assert load_command(command.name, plain_of(command)) == command
     return command
 
 
@@ -79,8 +78,8 @@ class Plays(RuleBasedStateMachine):
 
     def command(self, actor: Actor, name: str, variant: int, at: datetime | None = None) -> Command:
         self.count += 1
-        made = Command(f"command-{self.count}", at or self.now, actor, body(name, variant, at or self.now))
-        return through_the_wire(made)
+        at, grants = at or self.now, granted(actor, self.issue.place)
+        return through_the_wire(Command(f"command-{self.count}", at, actor, body(name, variant, at), grants=grants))
 
     def drawn(self, choice: int, variant: int, at: datetime | None = None) -> Command:
         """A command that somebody may give now."""

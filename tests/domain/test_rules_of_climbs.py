@@ -7,6 +7,8 @@ import pytest
 import domain.commands as c
 from domain.advance import StuckClock
 from domain.decide import Fold
+from domain.evolve import evolve
+from domain.rules import Rules
 from tests.domain.play import (
     COMMUNITY,
     COMPANY,
@@ -116,7 +118,8 @@ def test_nobody_is_warned_of_what_is_over() -> None:
 
 def test_a_clock_that_does_not_move_is_a_bug_and_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage("demo")
-    monkeypatch.setattr("domain.advance.RULES", {2: lambda issue, command: Fold(issue, command.at)})
+    still = Rules(lambda issue, command: Fold(issue, command.at), evolve)
+    monkeypatch.setattr("domain.rules.VERSIONS", {stage.issue.rules_version: still})
     with pytest.raises(StuckClock, match="does not move"):
         stage.outage(3600)
 

@@ -11,10 +11,11 @@ import domain.events as e
 from domain.advance import advance, follows_from_commands
 from domain.clocks import next_deadline, wake_after
 from domain.events import chain, dump_event, event_digest
-from domain.evolve import evolve
 from domain.issue import Issue, dump_issue, load_issue
+from domain.rules import UnknownRulesError, evolve
 from domain.wire import WireError, canonical
 from domain.worktime import Limit
+from support.grants import granted
 from tests.domain.play import (
     CALENDARS,
     COMMUNITY,
@@ -140,7 +141,7 @@ def test_whoever_else_handles_it_holds_its_minutes() -> None:
     stage = Stage("12345")
     stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"), after=60)
     stage.give(VOLUNTEERS, c.Accept(), after=5 * 60)
-    stage.give(STREET, c.Redispatch("enforcement", "占道", "department"), after=60)
+    stage.give(STREET, c.Redispatch("enforcement", "占道", "department", ("north",)), after=60)
     stage.give(DEPARTMENT, c.Accept(), after=9 * 60)
     assert stage.minutes() == {
         ("operator", "company-a"): 1, ("third_party", "helpers"): 6, ("department", "enforcement"): 9,
@@ -321,6 +322,16 @@ def test_events_must_follow_each_other() -> None:
         evolve(stage.issue, stage.events[0])
 
 
+def test_an_issue_of_a_newer_version_is_not_folded_by_these_rules() -> None:
+    newer = replace(Issue.new("issue-1", pack("demo"), CALENDARS), rules_version=99)
+    report = c.Command("1", FRIDAY, REPORTER, c.Report("JS-1", place(), "leak", "水"))
+    with pytest.raises(UnknownRulesError, match="no rules 99"):
+        advance(newer, [report], FRIDAY)
+    reported = Stage().events[0]
+    with pytest.raises(UnknownRulesError, match="no rules 99"):
+        evolve(Stage(report=False).issue, replace(reported, body=replace(reported.body, rules_version=99)))
+
+
 def test_what_follows_from_commands_alone_is_told_apart() -> None:
     issue = Issue.new("issue-1", pack("demo"), CALENDARS)
     report = c.Command("1", FRIDAY, REPORTER, c.Report("JS-1", place(), "leak", "水"))
@@ -330,7 +341,7 @@ def test_what_follows_from_commands_alone_is_told_apart() -> None:
     assert not follows_from_commands([ahead], events, FRIDAY), "it would be clamped to now"
     late, fired = advance(issue, [], FRIDAY + timedelta(seconds=20))
     assert not follows_from_commands([], fired, late.since)
-    withdraw = c.Command("2", FRIDAY, REPORTER, c.Withdraw())
+    withdraw = c.Command("2", FRIDAY, REPORTER, c.Withdraw(), grants=granted(REPORTER, issue.place))
     _, closing = advance(issue, [withdraw], FRIDAY)
     assert not follows_from_commands([withdraw], closing, FRIDAY)
     strange = c.Command("", FRIDAY, None, c.Undecodable("x", "y"))

@@ -20,9 +20,9 @@ from sqlalchemy import select
 from db.engine import Database
 from db.tables import CalendarsRow, EventRow, IssueRow, NoticeRow, OutboxRow, PolicyRow, ReceiptRow
 from domain.events import Escalated, Event, load_event
-from domain.evolve import evolve
 from domain.issue import Issue
 from domain.pins import read_calendars, read_policy
+from domain.rules import evolve
 from runtime.failpoints import Failpoint
 from support.crash import CHECKOUT, Jiesu, Outage, opened, say, until
 from support.load import Load

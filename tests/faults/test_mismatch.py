@@ -20,12 +20,11 @@ from db.upgrade import upgrade_async
 from domain.wire import format_time, truncate
 from runtime.observability import metrics_registry
 from support.databases import sqlite_url
-from support.golden import start_issue
+from support.golden import give, start_issue
 from support.scenarios import STAFF
 from support.temporal import dev_server
 from support.verdict import holds, now
 from workflows.contract import PREFIX
-from workflows.signals import signal
 
 SOON = "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=2"
 """Failed tasks in a row after which the server says that a workflow has problems; 5 otherwise, and half a minute."""
@@ -51,7 +50,7 @@ class Shell:
 
     async def give(self, issue: str, name: str) -> None:
         plain = {"id": f"{issue}-{name}", "at": format_time(truncate(now())), "actor": STAFF, "body": {}}
-        await signal(self.client, issue, name, plain)
+        await give(self.client, issue, name, plain)
         self.promised.append(Acknowledged(issue, f"{issue}-{name}"))
 
     async def holds(self, patience: float = 90) -> None:

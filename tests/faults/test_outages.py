@@ -11,12 +11,12 @@ from sqlalchemy.exc import OperationalError
 
 import worker
 from activities.records import _BREAKER
-from api.identity.tokens import ANONYMOUS
 from audit.invariants import Acknowledged
 from db.engine import Database
 from db.tables import EventRow
 from db.writer import T, Work
 from domain.events import Escalated, Event, load_event
+from protocol.caller import ANONYMOUS
 from protocol.ids import command_id
 from support.outage import away
 from support.system import Answer, System

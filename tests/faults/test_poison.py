@@ -15,17 +15,17 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from audit.history import derive, runs_of
 from db.engine import Database
 from db.tables import EventRow
 from domain.wire import format_time, truncate
+from security.signing import sign
 from support.databases import database_url
-from support.golden import start_issue
+from support.derived import derive, runs_of
+from support.golden import SIGNER, give, grants_of, start_issue
 from support.scenarios import STAFF
 from support.temporal import dev_server
 from worker import build
 from workflows.contract import PREFIX
-from workflows.signals import signal
 
 __all__ = ["database_url"]
 
@@ -39,7 +39,17 @@ def raw(data: bytes, encoding: str = "json/plain") -> Payload:
 
 def letter(body: object, **changes: Any) -> Payload:
     head = {"id": str(uuid.uuid4()), "at": format_time(truncate(datetime.now(UTC))), "actor": STAFF, "body": body}
+    head["grants"] = grants_of(STAFF)
     return raw(json.dumps({**head, **changes}).encode())
+
+
+def signed(issue: str, name: str, payload: Payload) -> Payload:
+    """As by somebody who has the key: so that what looks at a command behind its signature has to take it, too."""
+    with contextlib.suppress(ValueError, RecursionError):
+        plain = json.loads(payload.data)
+        if isinstance(plain, dict):
+            return raw(json.dumps(sign(SIGNER._source(), SIGNER.root, issue, name, plain)).encode())
+    return payload
 
 
 def around(body: bytes) -> Payload:
@@ -70,6 +80,8 @@ POISON: dict[str, tuple[str, Sequence[Payload]]] = {
     "deep-body": ("comment", [around(b'{"text": ' + DEEP + b"}")]),
     "not-a-number": ("comment", [letter({"text": "x"}, at=float("nan"))]),
     "before-all-time": ("comment", [letter({"text": "x"}, at="0001-01-01T00:00:00+23:00")]),
+    "after-all-time": ("comment", [letter({"text": "x"}, at="9999-12-31T23:59:59.999Z")]),
+    "at-the-beginning-of-time": ("comment", [letter({"text": "x"}, at="0001-01-01T00:00:00.000Z")]),
     "no-limit": ("extend", [letter({"reason": "x", "by": "99999999999999s"})]),
     "endless-id": ("comment", [letter({"text": "x"}, id="i" * 10_000)]),
     "too-heavy": ("comment", [letter({"text": "y" * 300_000})]),
@@ -78,8 +90,6 @@ POISON: dict[str, tuple[str, Sequence[Payload]]] = {
     "two-megabytes-and-one": ("comment", [raw(b'"' + b"z" * (2 * MEGABYTE - 1) + b'"')]),
 }
 ODD: dict[str, tuple[str, Sequence[Payload]]] = {
-    "after-all-time": ("comment", [letter({"text": "x"}, at="9999-12-31T23:59:59.999Z")]),
-    "at-the-beginning-of-time": ("comment", [letter({"text": "x"}, at="0001-01-01T00:00:00.000Z")]),
     "huge-version": ("comment", [letter({"text": "x"}, expected_version=10**300)]),
     "huge-number": ("step_done", [letter({"step": 10**300})]),
     "far-review": ("wait", [letter({"reason": "parts", "review": "9999-12-31T23:59:59.999Z"})]),
@@ -98,7 +108,8 @@ async def shell(folder: Path, url: str) -> AsyncIterator[tuple[Client, Database]
 
 
 async def throw(client: Client, issue: str, name: str, payloads: Sequence[Payload]) -> bool:
-    """Sends the signal as it is; whether the server took it."""
+    """Sends the signal, signed where that can be done; whether the server took it."""
+    payloads = [signed(issue, name, payload) for payload in payloads]
     execution = WorkflowExecution(workflow_id=PREFIX + issue)
     request = SignalWorkflowExecutionRequest(
         namespace=client.namespace, workflow_execution=execution, signal_name=name, input=Payloads(payloads=payloads)
@@ -119,7 +130,7 @@ async def stored(database: Database, issue: str) -> list[dict[str, Any]]:
 async def after(client: Client, database: Database, issue: str) -> list[dict[str, Any]]:
     """The record once a good command that was sent last is on it; the history leads to the same."""
     at = format_time(truncate(datetime.now(UTC)))
-    await signal(client, issue, "comment", {"id": "good", "at": at, "actor": STAFF, "body": {"text": "还活着"}})
+    await give(client, issue, "comment", {"id": "good", "at": at, "actor": STAFF, "body": {"text": "还活着"}})
     async with asyncio.timeout(60):
         while not any(event.get("command", {}).get("id") == "good" for event in await stored(database, issue)):
             await asyncio.sleep(0.1)
@@ -155,6 +166,6 @@ async def test_what_is_odd_but_readable_is_for_the_rules(tmp_path: Path, databas
 
 async def accept_and_arrive(client: Client, issue: str) -> None:
     at = format_time(truncate(datetime.now(UTC)))
-    await signal(client, issue, "accept", {"id": "accept", "at": at, "actor": STAFF, "body": {}})
+    await give(client, issue, "accept", {"id": "accept", "at": at, "actor": STAFF, "body": {}})
     body = {"assessment": "complex"}
-    await signal(client, issue, "arrive", {"id": "arrive", "at": at, "actor": STAFF, "body": body})
+    await give(client, issue, "arrive", {"id": "arrive", "at": at, "actor": STAFF, "body": body})

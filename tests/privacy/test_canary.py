@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy import select
 
 import domain.commands as c
-from audit.log_check import Trust
-from audit.run import Report as Audited
-from audit.run import Source, lines, verify_all, verify_log
+from audit.log_keys import TrustedKeys
+from audit.verify_all import AuditReport as Audited
+from audit.verify_all import Source, lines, verify_all, verify_log
 from db.tables import AttachmentRow, IssueRow, SearchTerm
 from domain.commands import SIGNALS
 from domain.wire import Text
@@ -96,7 +96,7 @@ async def play(stage: Planted) -> Phases:
     found.audited = Audited("all", datetime.now(UTC))
     source = Source(stage.system.url, stage.system.archive.url)
     await verify_all(source, found.audited, workers=1)
-    await verify_log(source, stage.system.heads, Trust.beside(stage.system.heads), found.audited)
+    await verify_log(source, stage.system.heads, TrustedKeys.beside(stage.system.heads), found.audited)
     return found
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from api.http import examples
 from api.http.problems import TYPES
-from audit.heads import Outlets, publish
-from audit.keyring import Keyring
+from audit.heads import Destinations, publish
+from audit.log_keys import LogKeys
 from domain.vocabulary import ROLES, Role
 from support.browser import Site, site
 from support.system import System, running_system
@@ -149,11 +149,11 @@ class World:
         auditor = await self._headers("auditor")
         path = f"/v1/audit/issues/{issue}/verdict"
         await self.system.until(path, auditor, lambda _: True)
-        ring = Keyring.create(self.system.home / "seals", "city.example/jiesu")
+        ring = LogKeys.create(self.system.home / "seals", "city.example/jiesu")
         await publish(
             self.system.database,
             ring,
-            Outlets(self.system.heads, roots=lambda: self.system.keys.signer.roots),
+            Destinations(self.system.heads, roots=lambda: self.system.keys.signer.roots),
             datetime.now(UTC),
         )
         return issue

@@ -13,14 +13,14 @@ from temporalio.client import Client
 
 from activities.notices import Deliverer, TableGateway
 from audit.archive import Archive
-from audit.archivist import Archivist
+from audit.archiver import Archiver
 from audit.holdings import Holdings
 from db import outbox
 from db.engine import Database
 from db.outbox import Entry
 from db.tables import AlarmRow, ArchiveRow, SealRow
 from domain.wire import truncate
-from security.keys import Keys
+from support.keys import ephemeral_keys
 from worker import handlers
 
 PATIENCE = 120.0
@@ -51,8 +51,8 @@ class Archiving:
 
     def __post_init__(self) -> None:
         self.archive = Archive(self.folder.as_uri())
-        self.archivist = Archivist(self.client, self.database, self.archive)
-        jobs = handlers(self.client, self.database, self.archive, Keys.ephemeral())
+        self.archivist = Archiver(self.client, self.database, self.archive)
+        jobs = handlers(self.client, self.database, self.archive, ephemeral_keys())
         self.deliverer = Deliverer(self.database, TableGateway(self.database), jobs, clock=later)
 
     @property

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
+import psutil
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -22,7 +23,7 @@ from db.engine import Database
 from runtime import supervisor
 from runtime.failpoints import VARIABLE, Failpoint
 from runtime.settings import LOOPBACK, PREFIX, Settings
-from runtime.supervisor import PROC, read_mark
+from runtime.supervisor import is_alive, read_pid_file
 from runtime.temporal import encrypting, worker_polls
 from security.opening import open_converter
 from support.ports import free_port
@@ -104,7 +105,7 @@ class Jiesu:
 
     def pids(self) -> dict[str, int]:
         """What runs now, by name."""
-        marks = {path.stem: read_mark(path) for path in (self.home / "run").glob("*.pid")}
+        marks = {path.stem: read_pid_file(path) for path in (self.home / "run").glob("*.pid")}
         found = {name: mark.pid for name, mark in marks.items() if mark is not None and mark.is_alive()}
         return {"up": self._up.pid, **found} if self._up is not None and self._up.returncode is None else found
 
@@ -149,12 +150,11 @@ class Jiesu:
 
     def leftovers(self) -> dict[int, str]:
         """Processes whose environment names this home, however they came about."""
-        wanted = f"JIESU_HOME={self.home}".encode()
         found: dict[int, str] = {}
-        for folder in PROC.glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("JIESU_HOME") == str(self.home):
+                    found[process.pid] = " ".join(process.cmdline())
         return found
 
     def last_words(self) -> str:
@@ -186,7 +186,4 @@ def say(what: object) -> None:
 
 
 def _runs(pid: int) -> bool:
-    try:
-        return (PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return psutil.pid_exists(pid) and is_alive(psutil.Process(pid))

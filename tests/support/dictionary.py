@@ -20,7 +20,7 @@ async def samples(archives: list[Path]) -> list[bytes]:
     found = [file.read_bytes() for file in sorted(HISTORIES.glob("*.pb"))]
     for folder in archives:
         archive = Archive(folder.resolve().as_uri())
-        async for shelf in archive.shelves():
+        async for shelf in archive.issues():
             found += [await archive.get_run(key) for key in shelf.runs.values()]
     return found
 

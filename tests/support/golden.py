@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib.metadata
 import json
 import sqlite3
 import sys
@@ -18,24 +17,23 @@ from temporalio.service import RPCError
 
 import calendars
 import worker
-from audit.history import Derived, derive, runs_of
 from db.engine import Database
 from db.upgrade import upgrade
 from domain.issue import RULES_VERSION
-from domain.personal import Sealed
-from domain.pins import pins_digest, read_calendars
+from domain.pins import pins_digest
+from domain.policy import Policy
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
-from security.credentials import Signer
-from support.scenarios import OUTAGE, RESIDENT, SCENARIOS, SIGNED
+from support.derived import Derived, derive, runs_of
+from support.scenarios import OUTAGE, RESIDENT, SCENARIOS, UNSIGNED
+from support.signers import lasting_signer
 from support.temporal import dev_server
 from workflows.contract import PREFIX, TASK_QUEUE, Start
 from workflows.signals import signal
 
 HISTORIES = Path(__file__).resolve().parents[1] / "workflows" / "histories"
-"""Those of the era that is going on. One that is over keeps its folder; the next gets one of its own beside it."""
-ERA = (HISTORIES / "era").read_text("utf-8").strip()
-"""The version that records them: what an earlier one recorded is never recorded anew."""
+SIGNER = lasting_signer()
+"""Stands for the API in all that is played here."""
 PLACE = {
     "compound": "demo", "community": "demo-community", "street": "demo-street",
     "operator": "demo-property", "operator_kind": "company", "name": "体验小区",
@@ -46,7 +44,7 @@ def _now() -> datetime:
     return truncate(datetime.now(UTC))
 
 
-def _grants(actor: dict[str, Any]) -> list[dict[str, Any]]:
+def grants_of(actor: dict[str, Any]) -> list[dict[str, Any]]:
     found = {"role": actor["role"], "org": actor.get("org"), "by": "token"}
     return [found | {"compound": "demo"} if actor["role"] == "property" else found]
 
@@ -68,31 +66,38 @@ def _resolved(body: dict[str, Any], began: datetime) -> dict[str, Any]:
     return found
 
 
-async def start_issue(client: Client, issue: str, command: str = "report", signer: Signer | None = None) -> datetime:
-    """Starts an issue in compound `demo` as the API would, signed if there is a signer; when."""
+async def start_issue(
+    client: Client, issue: str, command: str = "report", policy: Policy | None = None, category: str = "leak"
+) -> datetime:
+    """Starts an issue in compound `demo` as the API would, by default under the demo pack; when."""
     began = _now()
+    # Only the years that matter to a demo issue, so that the files stay small.
+    years = tuple(year for year in calendars.load_all() if year.year == began.year)
+    policy = policy or load_pack("demo")
     report = {
         "id": command, "at": format_time(began), "actor": RESIDENT,
-        "body": {"number": f"JS-{issue}", "place": PLACE, "category": "leak", "description": "厨房漏水"},
+        "body": {
+            "number": f"JS-{issue}", "place": PLACE, "category": category, "description": "厨房漏水",
+            "root": SIGNER.root, "pins": pins_digest(policy, years, RULES_VERSION),
+        },
+        "grants": [{"role": "resident", "by": "report"}],
     }  # fmt: skip
-    # Only the years that matter to a demo issue, so that the files stay small.
-    years = [dump(year) for year in calendars.load_all() if year.year == began.year]
-    policy = load_pack("demo")
-    if signer is not None:
-        covers = pins_digest(policy, read_calendars(years), RULES_VERSION)
-        report["body"] |= {"root": signer.root, "pins": covers, "description": str(Sealed(issue, "bm9ib2R5"))}
-        report = signer.sign(signer.root, issue, "report", report | {"grants": [{"role": "resident", "by": "report"}]})
-    # Nothing was signed under the first version of the rules.
-    start = Start(issue, dump(policy), years, 1 if signer is None else RULES_VERSION, report)
+    signed = SIGNER.sign(SIGNER.root, issue, "report", report)
+    start = Start(issue, dump(policy), [dump(year) for year in years], RULES_VERSION, signed)
     await client.start_workflow("Issue", start, id=PREFIX + issue, task_queue=TASK_QUEUE)
     return began
+
+
+async def give(client: Client, issue: str, command: str, plain: dict[str, Any]) -> None:
+    """Sends the command ``{id, at, actor, body}`` as the API would, with what its actor holds."""
+    signed = SIGNER.sign(SIGNER.root, issue, command, plain | {"grants": grants_of(plain["actor"])})
+    await signal(client, issue, command, signed)
 
 
 async def play(client: Client, name: str, database_file: Path) -> None:
     """Starts the issue and sends it the scenario's commands, one after the other."""
     issue = f"golden-{name}"
-    signer = Signer.ephemeral() if name in SIGNED else None
-    began = await start_issue(client, issue, f"{name}-report", signer)
+    began = await start_issue(client, issue, f"{name}-report")
     handle = client.get_workflow_handle(PREFIX + issue)
     outage = asyncio.create_task(_outage(database_file, *OUTAGE[name])) if name in OUTAGE else None
     await asyncio.sleep(0.3)
@@ -101,10 +106,9 @@ async def play(client: Client, name: str, database_file: Path) -> None:
         if command:
             at = format_time(_now())
             plain = {"id": f"{name}-{number}", "at": at, "actor": actor, "body": _resolved(body, began)}
-            if signer is not None and number != SIGNED[name]:
-                plain = signer.sign(signer.root, issue, command, plain | {"grants": _grants(actor)})
+            send = signal if UNSIGNED.get(name) == number else give
             try:
-                await signal(client, issue, command, plain)
+                await send(client, issue, command, plain)
             except RPCError as error:
                 raise RuntimeError(f"{name}: command {number} {command}: {error.message}") from error
     await asyncio.wait_for(handle.result(), 120)
@@ -148,9 +152,7 @@ def expected(derived: Derived) -> dict[str, Any]:
 
 
 async def record(names: list[str]) -> None:
-    """Plays the scenarios side by side and writes ``NAME.RUN.pb`` and ``NAME.json`` into the era's folder."""
-    if not importlib.metadata.version("jiesu").startswith(f"{ERA}."):
-        raise SystemExit(f"{HISTORIES} is what {ERA} recorded: begin an era of your own, see CONTRIBUTING.md")
+    """Plays the scenarios side by side and writes ``NAME.RUN.pb`` and ``NAME.json``."""
     async with running() as (client, file):
         outages = [name for name in names if name in OUTAGE]
         calm = [name for name in names if name not in outages]

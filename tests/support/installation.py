@@ -13,21 +13,20 @@ from typing import Any
 
 import worker
 from audit.archive import Archive
-from audit.desk import Desk
-from audit.heads import Outlets, publish
+from audit.heads import Destinations, publish
 from audit.holdings import Holdings
-from audit.keyring import FIRST, Keyring
-from audit.run import Source
+from audit.log_keys import FIRST, LogKeys
+from audit.service import AuditService
+from audit.verify_all import Source
 from db.engine import Database
 from db.upgrade import upgrade_async
 from domain.wire import format_time
 from runtime.settings import Settings
 from security.opening import prepare_keys
 from support.archiving import Archiving, now
-from support.golden import play, start_issue
+from support.golden import SIGNER, give, play, start_issue
 from support.scenarios import STAFF
 from support.temporal import dev_server
-from workflows.signals import signal
 
 LOG = "city.example/jiesu"
 EARLY = ("golden-refused", "golden-standard")
@@ -75,10 +74,10 @@ class Installation:
         return Source(self.url, self.archive.url)
 
     @contextlib.asynccontextmanager
-    async def desk(self) -> AsyncIterator[Desk]:
+    async def desk(self) -> AsyncIterator[AuditService]:
         database = Database(self.url)
         try:
-            yield Desk(Holdings(database, self.archive), self.heads)
+            yield AuditService(Holdings(database, self.archive), self.heads)
         finally:
             await database.close()
 
@@ -121,7 +120,10 @@ async def build(home: Path) -> Installation:
     database = Database(made.url)
     async with dev_server(home, SUGGESTED) as client, worker.build(client, database):
         held = Archiving(client, database, home / "archive")
-        ring, outlets = Keyring.create(home / "keys" / "seal", LOG), Outlets(made.heads)
+        ring, outlets = (
+            LogKeys.create(home / "keys" / "seal", LOG),
+            Destinations(made.heads, roots=lambda: [SIGNER.root]),
+        )
 
         async def played(*issues: str) -> None:
             await asyncio.gather(*(play(client, issue.removeprefix("golden-"), Path()) for issue in issues))
@@ -130,7 +132,7 @@ async def build(home: Path) -> Installation:
             await start_issue(client, OPEN)
             for number in range(60):
                 plain = {"id": f"{OPEN}-{number}", "at": format_time(now()), "actor": STAFF, "body": {"text": "在办"}}
-                await signal(client, OPEN, "comment", plain)
+                await give(client, OPEN, "comment", plain)
 
         await asyncio.gather(played(*EARLY), opened())
         await held.until_sealed(*EARLY)

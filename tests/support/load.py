@@ -16,8 +16,9 @@ from typing import Any
 
 import httpx
 
-from api.identity.tokens import ANONYMOUS, issue_token
+from api.identity.tokens import issue_token
 from audit.invariants import Acknowledged
+from protocol.caller import ANONYMOUS
 from protocol.ids import command_id
 
 PATIENCE = 300.0

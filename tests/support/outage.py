@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import make_url
 
-from runtime.supervisor import PROC
 from support.again import something_is_away
 
 
@@ -60,15 +60,10 @@ def _postgres(url: str) -> int:
     """The process id of the server, which must be one that the tests have started here."""
     folder = Path(str(make_url(url).query.get("host", "")))
     file = folder / "data" / "postmaster.pid"
-    if not PROC.exists() or not folder.is_absolute() or not file.exists():
+    if not folder.is_absolute() or not file.exists():
         pytest.skip("this PostgreSQL was not started by the tests, so it is not stopped")
     return int(file.read_text().splitlines()[0])
 
 
 def _children(parent: int) -> list[int]:
-    found: list[int] = []
-    for stat in PROC.glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if int(stat.read_text("utf-8", "replace").rpartition(")")[2].split()[1]) == parent:
-                found.append(int(stat.parent.name))
-    return found
+    return [child.pid for child in psutil.Process(parent).children()]

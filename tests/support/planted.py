@@ -23,13 +23,13 @@ from sqlalchemy import select
 import domain.commands as c
 from activities.pictures import StoredPictures
 from activities.privacy import Privacy
-from audit.desk import Desk, in_thread
-from audit.heads import Outlets, publish
+from audit.heads import Destinations, publish
 from audit.holdings import Holdings
-from audit.keyring import Keyring
-from audit.report import page
-from audit.run import Report, Source, lines, verify_all
+from audit.log_keys import LogKeys
+from audit.report_page import page
 from audit.selection import Selection
+from audit.service import AuditService, in_thread
+from audit.verify_all import AuditReport, Source, lines, verify_all
 from audit.whatif.page import as_html
 from audit.whatif.report import as_csv, as_text
 from audit.whatif.study import Study
@@ -39,7 +39,7 @@ from domain.personal import change_personal
 from domain.retention import DEFAULT
 from domain.wire import dump, truncate
 from policies.loader import load_pack
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from runtime.observability import configure_logging
 from security.codec import converter, decode_events
 from security.credentials import OwnRoot, Signer
@@ -235,11 +235,11 @@ class Planted:
                 await asyncio.sleep(0.1)
             while not all(await self._column(IssueRow.words)):
                 await asyncio.sleep(0.1)
-        ring = Keyring.create(self.system.home / "keys" / "seal", "planted.example/jiesu")
+        ring = LogKeys.create(self.system.home / "keys" / "seal", "planted.example/jiesu")
         await publish(
             self.system.database,
             ring,
-            Outlets(self.system.heads, roots=lambda: self.system.keys.signer.roots),
+            Destinations(self.system.heads, roots=lambda: self.system.keys.signer.roots),
             datetime.now(UTC),
         )
 
@@ -251,7 +251,7 @@ class Planted:
         """As the worker has it."""
         database = self.system.database
         return Privacy(
-            database, self.system.keys.vault, StoredPictures(database, Shelf((self.system.home / "attachments").as_uri())),
+            database, self.system.keys.vault, StoredPictures(database, DigestStore((self.system.home / "attachments").as_uri())),
             rules, 400,
         )  # fmt: skip
 
@@ -323,11 +323,11 @@ class Planted:
     async def _reports(self) -> AsyncIterator[tuple[str, bytes]]:
         """What `jiesu audit` writes for people to print and to put into a spreadsheet."""
         study = Study(load_pack("52022"), None, datetime.now(UTC))
-        desk = Desk(Holdings(self.system.database, self.system.archive), self.system.heads)
+        desk = AuditService(Holdings(self.system.database, self.system.archive), self.system.heads)
         await in_thread(study.add_all, desk.closed(Selection.parse("")))
         for write in (as_csv, as_text, as_html):
             yield write.__name__, write(study).encode()
-        report = Report("all", datetime.now(UTC))
+        report = AuditReport("all", datetime.now(UTC))
         await verify_all(Source(self.system.url, self.system.archive.url), report, workers=1)
         yield "report", "\n".join((*lines(report), page(report))).encode()
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from cli.up import Commands, up
 from runtime.devserver import EmbeddedError
+from runtime.home import HomeBusy
 from runtime.observability import configure_logging
 from runtime.settings import SettingsError, load_settings
-from runtime.supervisor import HomeBusy
 
 HERE = Path(__file__).parent
 

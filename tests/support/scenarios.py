@@ -146,7 +146,7 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "confirm", RESIDENT, {"outcome": "solved", "satisfaction": "satisfied"}),
     ],
 }
-SIGNED = {"signed": 1}
-"""Scenarios whose commands are signed -> which of them, counted from 0, is not."""
+UNSIGNED = {"signed": 1}
+"""Scenario -> which of its commands, counted from 0, nobody has signed."""
 OUTAGE = {"outage": (0.25, 13.5)}
 """Scenario -> when the database is locked and released, seconds after the report."""

@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
@@ -29,10 +28,9 @@ from domain.place import Place
 from domain.wire import dump, format_time, truncate
 from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
-from protocol.grants import grants_in
-from security.credentials import Signer
 from security.keys import Keys
-from security.signing import Credentials, certify, name_of
+from support.keys import ephemeral_keys
+from support.signers import lasting_signer
 from support.temporal import find_test_server
 from worker import build, handlers
 from workflows.contract import PREFIX, TASK_QUEUE, Start
@@ -128,8 +126,9 @@ class SkippedTime:
             org = self.directory.org(plain["handler"])
             assert org is not None
             plain["handler_kind"] = org.kind
+            plain["handler_streets"] = self.directory.reach(org.code, at.astimezone(SHANGHAI).date())
         held = Authority(actor["role"], actor.get("org"))
-        grants = grants_in([held], self.places[issue], self.directory, at.astimezone(SHANGHAI).date())
+        grants = self.directory.grants_in(self.places[issue], [held], at.astimezone(SHANGHAI).date())
         command = {
             "id": f"command-{next(self.ids)}", "at": format_time(at), "actor": dict(actor), "body": plain,
             "grants": dump(grants),
@@ -173,23 +172,12 @@ async def skipped_time(folder: Path) -> AsyncIterator[SkippedTime]:
     try:
         async with server as environment, build(environment.client, database):
             with environment.auto_time_skipping_disabled():
-                keys = replace(Keys.ephemeral(), signer=_lasting_signer())
+                keys = replace(ephemeral_keys(), signer=lasting_signer())
                 jobs = handlers(environment.client, database, archive, keys)
                 deliverer = Deliverer(database, TableGateway(database), jobs)
                 yield SkippedTime(environment, database, read_directory(EXAMPLE), deliverer, keys)
     finally:
         await database.close()
-
-
-def _lasting_signer() -> Signer:
-    """Its key is certified for longer than any test skips."""
-    root, private = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    name = name_of(root.public_key())
-    certificate = certify(
-        root, private.public_key(), datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-    )
-    held = Credentials(private, {name: certificate}, name)
-    return Signer(lambda: held)
 
 
 def weekdays_work(around: datetime, *, off: Sequence[Any] = (), on: Sequence[Any] = ()) -> tuple[YearCalendar, ...]:

@@ -16,6 +16,7 @@ from domain.policy import Policy
 from domain.vocabulary import Category
 from domain.wire import dump
 from policies.loader import load_pack
+from support.grants import granted
 
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 RESIDENT = Actor("resident-1", "resident")
@@ -51,8 +52,7 @@ class Story:
     @property
     def pins(self) -> dict[str, Any]:
         """What comes along with the first batch."""
-        pinned = {"policy": dump(self.first.policy), "calendars": dump(self.first.calendars)}
-        return {**pinned, "rules_version": self.first.rules_version}
+        return {"policy": dump(self.first.policy), "calendars": dump(self.first.calendars)}
 
     def reported(self) -> Plain:
         report = Report(
@@ -65,7 +65,8 @@ class Story:
     def give(self, body: Body, actor: Actor, *, seconds: float = 1, command: str | None = None) -> Plain:
         """The events after `seconds` in which a command arrives at the end."""
         self.now += timedelta(seconds=seconds)
-        return self._advance([Command(command or uuid.uuid4().hex, self.now, actor, body)])
+        grants = granted(actor, self.place)
+        return self._advance([Command(command or uuid.uuid4().hex, self.now, actor, body, grants=grants)])
 
     def wait(self, seconds: float) -> Plain:
         """What the clock does within `seconds`."""

@@ -19,12 +19,12 @@ from temporalio.converter import PayloadConverter
 
 from audit.archive import Archive, pack, seal_key, unpack
 from audit.case import Leaf
-from audit.holdings import Holdings, leaf_from
+from audit.holdings import Holdings
+from audit.log import leaf_from
 from audit.merkle import commitment, leaf_hash
 from audit.record import digest_of, facts
-from audit.recorded import Recorded, recorded
-from audit.refold import Refolded, RefoldError, Taken, refold
-from audit.verify import plain_leaf
+from audit.refold import DeliveredCommand, Refolded, RefoldError, refold
+from audit.stored_batches import StoredBatch, stored_batches
 from db.engine import Database
 from db.tables import ArchiveRow, SealRow
 from domain.batches import batches
@@ -53,7 +53,7 @@ class Subject:
     position: int
     histories: tuple[bytes, ...]
     folded: Refolded
-    stored: tuple[tuple[Recorded, tuple[int, ...]], ...]
+    stored: tuple[tuple[StoredBatch, tuple[int, ...]], ...]
     """What was recorded, and the numbers of the events in it."""
 
     @property
@@ -61,7 +61,7 @@ class Subject:
         """Histories to alter."""
         return [History.FromString(history) for history in self.histories]
 
-    def given(self) -> Iterator[tuple[Taken, Event]]:
+    def given(self) -> Iterator[tuple[DeliveredCommand, Event]]:
         """Each command that was applied, with its first event."""
         first: dict[str, Event] = {}
         for event in self.folded.events:
@@ -71,7 +71,7 @@ class Subject:
             if taken.event_id > 1 and taken.command.id in first:
                 yield taken, first.pop(taken.command.id)
 
-    def record_of(self, seq: int) -> Recorded:
+    def record_of(self, seq: int) -> StoredBatch:
         """By what this event was recorded."""
         return next(each for each, numbers in self.stored if seq in numbers)
 
@@ -90,7 +90,7 @@ def _subject(histories: tuple[bytes, ...], position: int, issue: str) -> Subject
     runs = [History.FromString(history).events for history in histories]
     folded = refold(issue, runs)
     parts = [part for turn in folded.turns for part in batches(map(dump_event, turn.events))]
-    stored = [each for n, run in enumerate(runs) for each in recorded(n, run)]
+    stored = [each for n, run in enumerate(runs) for each in stored_batches(n, run)]
     numbered = [tuple(event["seq"] for event in part) for part in parts]
     return Subject(issue, position, histories, folded, tuple(zip(stored, numbered, strict=True)))
 
@@ -169,7 +169,7 @@ class Scene:
         self.put_seal(leaf_from(row), row.issue)
 
     def put_seal(self, leaf: Leaf, issue: str = "") -> None:
-        put(self.seal_file(issue), pack(canonical(plain_leaf(leaf))))
+        put(self.seal_file(issue), pack(canonical(leaf.seal())))
 
 
 def put(file: Path, data: bytes) -> None:

@@ -5,6 +5,6 @@ from runtime import supervisor
 supervisor.guarded = list
 
 if __name__ == "__main__":
-    from cli import main
+    from cli.main import main
 
     main()

@@ -10,14 +10,14 @@ from temporalio.api.history.v1 import History
 from temporalio.client import WorkflowHistory
 
 import domain.evolve
-from audit.history import Derived, HistoryError, derive
 from domain.commands import SIGNALS
 from domain.events import EVENTS, load_event
-from domain.evolve import evolve
 from domain.issue import Issue, dump_issue
 from domain.policy import Policy
+from domain.rules import evolve
 from domain.wire import canonical, load
 from domain.worktime import YearCalendar
+from support.derived import Derived, HistoryError, derive
 from support.golden import HISTORIES, expected, load_runs
 from support.scenarios import SCENARIOS
 
@@ -25,7 +25,7 @@ NAMES = sorted(SCENARIOS)
 
 RUNBOOK = """
 The code gives other {what} for a history that real runs have recorded, so issues that are open now would break.
-- A rule changed? Leave the old one dispatchable under its number in domain.advance.RULES, give the new one the next.
+- A rule changed? Leave the old one dispatchable under its number in domain.rules.VERSIONS, give the new one the next.
 - The order of sleeps and activities changed? Guard it with workflow.patched, and record a new golden history with it.
 - Only when no issue anywhere can still be on the old code: `make golden`, and say so in CHANGELOG.md.
 """

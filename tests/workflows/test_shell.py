@@ -15,20 +15,19 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from audit.history import derive, runs_of
 from calendars import load_all
 from db.engine import Database
 from db.upgrade import upgrade
 from domain.events import chain, event_digest
 from domain.wire import format_time, truncate
-from support.golden import start_issue
+from support.derived import derive, runs_of
+from support.golden import give, start_issue
 from support.scenarios import RESIDENT, STAFF
 from support.skipping import SkippedTime, skipped_time
 from support.temporal import dev_server
 from worker import build
 from workflows.contract import PREFIX, RECORD, TASK_QUEUE, Batch
 from workflows.issue import IssueWorkflow
-from workflows.signals import signal
 
 LEAK = {"category": "leak", "description": "漏水"}
 CONFIRM = {"outcome": "solved", "satisfaction": "satisfied"}
@@ -119,14 +118,14 @@ async def gated(folder: Path, gate: Gate, *dynamic: str) -> AsyncIterator[Client
 
 async def say(client: Client, issue: str, number: str) -> None:
     at = format_time(truncate(datetime.now(UTC)))
-    await signal(client, issue, "comment", {"id": number, "at": at, "actor": STAFF, "body": {"text": number}})
+    await give(client, issue, "comment", {"id": number, "at": at, "actor": STAFF, "body": {"text": number}})
 
 
 async def test_what_arrives_while_the_close_is_recorded_is_answered(tmp_path: Path) -> None:
     gate = Gate()
     async with gated(tmp_path, gate) as client:
         at = format_time(await start_issue(client, "late"))
-        await signal(client, "late", "withdraw", {"id": "w", "at": at, "actor": RESIDENT, "body": {}})
+        await give(client, "late", "withdraw", {"id": "w", "at": at, "actor": RESIDENT, "body": {}})
         await asyncio.wait_for(gate.asked.wait(), 90)
         await say(client, "late", "too-late")
         handle = client.get_workflow_handle(PREFIX + "late")
@@ -201,19 +200,19 @@ async def test_a_repeat_has_no_effect_even_in_the_next_run(tmp_path: Path) -> No
         await start_issue(client, "repeat")
         at = format_time(truncate(datetime.now(UTC)))
 
-        async def give(number: str, name: str, actor: dict[str, Any], body: dict[str, Any]) -> None:
-            await signal(client, "repeat", name, {"id": number, "at": at, "actor": actor, "body": body})
+        async def told(number: str, name: str, actor: dict[str, Any], body: dict[str, Any]) -> None:
+            await give(client, "repeat", name, {"id": number, "at": at, "actor": actor, "body": body})
 
-        await give("accept", "accept", STAFF, {})
+        await told("accept", "accept", STAFF, {})
         comments = 0
         while len(await runs_of(client, "repeat")) == 1 and comments < 200:
-            await give(f"comment-{comments}", "comment", STAFF, {"text": str(comments)})
+            await told(f"comment-{comments}", "comment", STAFF, {"text": str(comments)})
             comments += 1
             await asyncio.sleep(0.1)
-        await give("accept", "accept", STAFF, {})
-        await give("comment-0", "comment", STAFF, {"text": "0"})
-        await give("complete", "complete", STAFF, {"answer": "好了"})
-        await give("confirm", "confirm", RESIDENT, CONFIRM)
+        await told("accept", "accept", STAFF, {})
+        await told("comment-0", "comment", STAFF, {"text": "0"})
+        await told("complete", "complete", STAFF, {"answer": "好了"})
+        await told("confirm", "confirm", RESIDENT, CONFIRM)
         await asyncio.wait_for(client.get_workflow_handle("issue-repeat").result(), 90)
         runs = await runs_of(client, "repeat")
         derived = await derive("repeat", runs)

@@ -1,0 +1,195 @@
+"""The audit service: the questions that the command line and the API ask on an auditor's behalf."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import undefer
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from audit import bundle, timeline
+from audit.archive import ArchiveError
+from audit.case import ArchivedCase, Verdict
+from audit.diff import Diff, compare
+from audit.holdings import Holdings, UnknownError, fold_case
+from audit.log_check import newest_head, published_heads, tree_of
+from audit.log_keys import TrustedKeys
+from audit.merges import check_merge
+from audit.mining.traces import IssueTrace
+from audit.notes import NoteError, TreeHead
+from audit.refold import Refolded
+from audit.roots import check_root, read_roots
+from audit.runs import LostRunError, fold_runs, runs_of
+from audit.selection import Selection, moment_of
+from audit.verify import verify
+from db.pinned import calendars_of, policy_of
+from db.tables import EventRow, IssueRow
+from domain.events import Event, load_event
+from domain.issue import Issue
+from domain.wire import format_time
+from security.namespace import NamespaceError
+
+T = TypeVar("T")
+_LONGEST_NUMBER: Final = 10
+"""The most digits of an event's number, plus one."""
+
+
+class NotYetError(LookupError):
+    """What was asked for does not exist yet: the issue is open, or no head covers it. The message says which."""
+
+
+@dataclass(frozen=True)
+class AuditService:
+    """Answers from `holdings`; `heads` is the folder of published heads, `temporal` gives histories of open issues."""
+
+    holdings: Holdings
+    heads: Path
+    temporal: Client | None = None
+
+    async def verdict(self, issue: str, *, commands: bool = True) -> Verdict:
+        """Strict replay of one sealed issue. Raises UnknownError, NotYetError."""
+        case = await self.holdings.case(issue)
+        if case.leaf is None:  # some runs of an open issue may be archived already
+            raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
+        # In a thread with its own event loop: a replay would block the other callers of this one.
+        (verdict,) = await asyncio.to_thread(asyncio.run, verify([case], commands=commands))
+        return check_root(await check_merge(self.holdings, verdict), await asyncio.to_thread(self._published_roots))
+
+    async def view(self, issue: str, at: str) -> dict[str, Any]:
+        """The issue after event number `at`, or as it was known at the time `at`; see `timeline.shown`.
+
+        Raises UnknownError, ArchiveError, RefoldError, timeline.MomentError, selection.SelectionError.
+        """
+        states = await self.states(issue)
+        if at.isascii() and at.isdigit() and len(at) < _LONGEST_NUMBER:
+            return timeline.shown(timeline.at_event(states, int(at)))
+        return timeline.shown(timeline.at_time(states, moment_of(at)))
+
+    async def states(self, issue: str) -> list[tuple[Event, Issue]]:
+        """Each event with the state after it: from the archive, or from SQL while the issue is open.
+
+        Raises UnknownError, ArchiveError, RefoldError.
+        """
+        folded = _folded(await self.holdings.case(issue))
+        return list(folded.states()) if folded is not None else await self._states_in_sql(issue)
+
+    async def difference(self, issue: str) -> Diff:
+        """Temporal's history, the archive and SQL side by side. Raises UnknownError, ArchiveError, RefoldError."""
+        case = await self.holdings.case(issue)
+        return compare(case, await self._in_temporal(issue), _folded(case))
+
+    async def proof(self, issue: str) -> dict[str, Any]:
+        """The inclusion proof of the issue for the newest published head, as plain values with record, salt and head.
+
+        Raises UnknownError, NotYetError, LogMismatchError.
+        """
+        leaf = (await self.holdings.case(issue)).leaf
+        if leaf is None:
+            raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
+        found = await self._newest()
+        if found is None or found[0].size <= leaf.position:
+            raise NotYetError(f"no published head covers issue {issue} yet: one is published each day")
+        head, note = found
+        tree = tree_of(await self.holdings.leaves(head.size), head)
+        proof = tree.inclusion_proof(leaf.position, head.size)
+        return {
+            "issue": issue, "record": leaf.record, "salt": leaf.salt.hex() if leaf.salt is not None else None,
+            "leaf": leaf.leaf.hex(), "position": leaf.position, "size": head.size, "root": head.root.hex(),
+            "proof": [each.hex() for each in proof], "head": note,
+        }  # fmt: skip
+
+    async def head(self) -> dict[str, Any]:
+        """``{size, root, at, note}`` of the newest published head. Raises NotYetError."""
+        found = await self._newest()
+        if found is None:
+            raise NotYetError("no head was published yet: one is published each day")
+        head, note = found
+        return {"size": head.size, "root": head.root.hex(), "at": format_time(head.at), "note": note}
+
+    async def export(self, issues: Sequence[str], target: Path) -> int:
+        """Writes a bundle into a new folder; the number of its issues.
+
+        Raises UnknownError, LogMismatchError, ArchiveError, bundle.BundleError.
+        """
+        return await bundle.export(self.holdings, issues, self.heads, target)
+
+    async def closed(self, selection: Selection) -> AsyncIterator[Refolded]:
+        """Every sealed issue of a selection, folded from its history. Raises ArchiveError, RefoldError."""
+        async for issue in selection.sealed.issues(self.holdings.database):
+            folded = _folded(await self.holdings.case(issue))
+            if folded is not None:
+                yield folded
+
+    async def traces(self, selection: Selection) -> AsyncIterator[IssueTrace]:
+        """Every issue of a selection, open or closed, by its events in SQL."""
+        async for issue in selection.issues(self.holdings.database):
+            found = await self._in_sql(issue)
+            if found is not None:
+                yield IssueTrace(issue, timeline.states(*found))
+
+    def _published_roots(self) -> Mapping[str, datetime] | None:
+        """The published signing roots, verified with the key beside the heads; None before the first publication."""
+        try:
+            return read_roots(self.heads, TrustedKeys.beside(self.heads))[0]
+        except (NoteError, OSError):  # nothing was published yet
+            return None
+
+    async def _states_in_sql(self, issue: str) -> list[tuple[Event, Issue]]:
+        found = await self._in_sql(issue)
+        if found is None:
+            raise UnknownError(f"there is no issue {issue} here")
+        return list(timeline.states(*found))
+
+    async def _in_sql(self, issue: str) -> tuple[Issue, list[Event]] | None:
+        async with self.holdings.database.read() as session:
+            row = await session.get(IssueRow, issue, options=[undefer(IssueRow.state)])
+            if row is None:
+                return None
+            policy = await session.run_sync(policy_of, row.first_policy)
+            calendars = await session.run_sync(calendars_of, row.first_calendars)
+            bodies = await session.scalars(select(EventRow.body).where(EventRow.issue == issue).order_by(EventRow.seq))
+            return Issue.new(issue, policy, calendars), [load_event(body) for body in bodies]
+
+    async def _in_temporal(self, issue: str) -> Refolded | None:
+        """Folded from Temporal's history; None if Temporal has forgotten it or is not connected."""
+        if self.temporal is None:
+            return None
+        try:
+            runs = await runs_of(self.temporal, issue)
+        except (RPCError, LostRunError, NamespaceError):
+            return None
+        return fold_runs(issue, runs)
+
+    async def _newest(self) -> tuple[TreeHead, str] | None:
+        return newest_head((await asyncio.to_thread(published_heads, self.heads)).values())
+
+
+def _folded(case: ArchivedCase) -> Refolded | None:
+    """Folded from the archive; None unless the issue is sealed with its content. Raises ArchiveError, RefoldError."""
+    if case.leaf is None or case.leaf.record is None:
+        return None
+    if case.unread:
+        raise ArchiveError(f"issue {case.issue}: {case.unread[0]}")
+    return fold_case(case)
+
+
+_END: Final = object()
+
+
+async def in_thread(work: Callable[[Iterator[T]], Any], items: AsyncIterator[T]) -> Any:
+    """Runs blocking work in a thread; reads the items one at a time from the event loop, never all at once."""
+    loop = asyncio.get_running_loop()
+
+    async def following() -> Any:
+        return await anext(items, _END)
+
+    def pulled() -> Iterator[T]:
+        while (item := asyncio.run_coroutine_threadsafe(following(), loop).result()) is not _END:
+            yield item
+
+    return await asyncio.to_thread(lambda: work(pulled()))

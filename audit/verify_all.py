@@ -1,0 +1,319 @@
+"""Verifies everything that an installation has sealed: on all cores, with progress, and resumable."""
+
+import asyncio
+import atexit
+import contextlib
+import hashlib
+import json
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from audit.archive import Archive
+from audit.case import Finding, Verdict
+from audit.holdings import Holdings
+from audit.log_check import check_log, newest_head, published_heads
+from audit.log_keys import TrustedKeys
+from audit.merges import check_merge
+from audit.notes import NoteError, parse
+from audit.roots import check_root, read_roots
+from audit.verify import verify
+from db.engine import Database
+from db.tables import CalendarsRow, HeadRow, IssueRow, PolicyRow, SealRow
+from domain.wire import digest, format_time
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+CHUNK: Final = 40
+"""Issues that a process verifies at once: enough to pay for its start, few enough to lose in an interruption."""
+_AHEAD: Final = 4
+"""Chunks that wait for each process."""
+SETTLED: Final = timedelta(hours=1)
+"""How long after its close an unsealed issue is a finding: archiving takes seconds."""
+
+COVERED: Final = timedelta(hours=26)
+"""How long after its sealing a leaf that no head covers is a finding: a head is published each day."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of issues that are done, and of all."""
+
+
+class ResumeError(ValueError):
+    """The file of an earlier run cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An installation: database and archive by URL, and whether rows and commands are verified."""
+
+    database: str
+    archive: str
+    rows: bool = True
+    commands: bool = True
+
+
+@dataclass
+class AuditReport:
+    """The result of verifying an installation; it holds if there is no finding.
+
+    `asked` says what was verified, `rows` whether that includes the read model, `pinned` whether the log's key came
+    from elsewhere than the folder of heads.
+    """
+
+    asked: str
+    at: datetime
+    issues: int = 0
+    runs: int = 0
+    commands: int = 0
+    events: int = 0
+    erased: int = 0
+    leaves: int = 0
+    heads: int = 0
+    pinned: bool = False
+    rows: bool = True
+    findings: list[Finding] = field(default_factory=list[Finding])
+
+    @property
+    def holds(self) -> bool:
+        return not self.findings
+
+    def take(self, verdict: Verdict) -> None:
+        self.issues += 1
+        self.runs += verdict.runs
+        self.commands += verdict.commands
+        self.events += verdict.events
+        self.erased += verdict.erased
+        self.findings += verdict.findings
+
+    def plain(self) -> dict[str, Any]:
+        """The fields and `holds`, ready for JSON."""
+        return {"holds": self.holds, **asdict(self), "at": format_time(self.at)}
+
+
+async def verify_all(
+    source: Source,
+    report: AuditReport,
+    *,
+    since: datetime | None = None,
+    progress: Progress = lambda _, __: None,
+    done: Path | None = None,
+    workers: int | None = None,
+    roots: Mapping[str, datetime] | None = None,
+) -> None:
+    """Adds every sealed issue, or those sealed since a time, to the report; `roots` are the published signing roots, if known.
+
+    `done` is a file that notes each finished chunk, from which an interrupted run continues. Raises ResumeError if it
+    belongs to another question.
+    """
+    async with open_holdings(source) as holdings:
+        issues = [issue async for _, issue in holdings.sealed(since)]
+    notes = _Notes(done, report.asked, source)
+    held = notes.read()
+    known = {issue: held[issue] for issue in issues if issue in held}
+    for verdict in known.values():
+        report.take(check_root(verdict, roots))
+    left = [issue for issue in issues if issue not in known]
+    progress(len(known), len(issues))
+    finished = len(known)
+    chunks = _chunks(left)
+    async for verdicts in map_in_processes(partial(_in_process, source), chunks, workers if len(left) > CHUNK else 1):
+        notes.add(verdicts)
+        for verdict in verdicts:
+            report.take(check_root(verdict, roots))
+        finished += len(verdicts)
+        progress(finished, len(issues))
+    notes.finish()
+
+
+async def verify_log(source: Source, heads: Path, trust: TrustedKeys | None, report: AuditReport) -> None:
+    """Adds the log itself: its leaves against the published heads, and closed issues that were never sealed."""
+    async with open_holdings(source) as holdings:
+        leaves = await holdings.leaves()
+        async with holdings.database.read() as session:
+            notes = list(await session.scalars(select(HeadRow.note).order_by(HeadRow.at)))
+            report.findings += await session.run_sync(_check_pinned)
+            report.findings += await session.run_sync(lambda each: list(_check_heads(each)))
+            late = IssueRow.closed_at < report.at - SETTLED
+            unsealed = select(IssueRow.id).where(late, IssueRow.id.not_in(select(SealRow.issue)))
+            missing = list(await session.scalars(unsealed.order_by(IssueRow.id)))
+        outside = await asyncio.to_thread(published_heads, heads)
+        head = newest_head(outside.values())
+        async with holdings.database.read() as session:
+            first = select(SealRow).where(SealRow.position >= (head[0].size if head else 0)).order_by(SealRow.position)
+            loose = await session.scalar(first.limit(1))
+    if loose is not None and ((head is None and trust is not None) or loose.sealed_at < report.at - COVERED):
+        what = (
+            f"no published head holds the log to what it is from leaf {loose.position} on, sealed at {loose.sealed_at}"
+        )
+        report.findings.append(Finding("head", None, "heads", what))
+    report.leaves, report.heads = len(leaves), len(outside)
+    report.findings += check_log(leaves, notes, outside, trust)
+    if trust is not None:  # without a key `check_log` has reported that nothing can be verified
+        report.findings += read_roots(heads, trust)[1]
+    report.findings += [Finding("archive", issue, "log", "it is closed, and was never sealed") for issue in missing]
+
+
+def _check_pinned(session: Session) -> list[Finding]:
+    """Policies and calendars are stored under the digest of their content, and none that an issue names is missing."""
+    found: list[Finding] = []
+    for table, name in ((PolicyRow, "policy"), (CalendarsRow, "calendars")):
+        try:
+            held = {row.digest: digest(row.body) for row in session.scalars(select(table))}
+        except (ValueError, RecursionError):
+            found.append(Finding("rows", None, name, "one of them is no JSON"))
+            continue
+        found += [
+            Finding("rows", None, f"{name} {key}", "its text is not the one with this digest")
+            for key, own in held.items()
+            if key != own
+        ]
+        columns = (IssueRow.first_policy, IssueRow.policy_digest)
+        if table is CalendarsRow:
+            columns = (IssueRow.first_calendars, IssueRow.calendars_digest)
+        named = {each for column in columns for each in session.scalars(select(column).distinct())}
+        found += [Finding("rows", None, f"{name} {key}", "it is gone") for key in sorted(named - held.keys())]
+    return found
+
+
+def _check_heads(session: Session) -> Iterator[Finding]:
+    """The columns beside a head's note agree with the note."""
+    for row in session.scalars(select(HeadRow).order_by(HeadRow.at)):
+        try:
+            head, _ = parse(row.note)
+        except NoteError:
+            continue  # `check_log` reports it as a head that was never published
+        if (head.size, head.at, head.root.hex()) != (row.size, row.at, row.root):
+            yield Finding("head", None, f"head {row.size}", "what stands beside its note is not what it says")
+
+
+@contextlib.asynccontextmanager
+async def open_holdings(source: Source) -> AsyncGenerator[Holdings]:
+    """What the source holds, until the context ends."""
+    database = Database(source.database)
+    try:
+        yield Holdings(database, Archive(source.archive), rows=source.rows)
+    finally:
+        await database.close()
+
+
+async def map_in_processes(
+    work: Callable[[Sequence[T]], R], chunks: AsyncIterator[Sequence[T]], workers: int | None
+) -> AsyncIterator[R]:
+    """The results of the work on the chunks, in order, from `workers` processes (None: one a core; 1: in this process).
+
+    Reads chunks only a little ahead, so there may be any number of them.
+    """
+    workers = workers or os.cpu_count() or 1
+    if workers == 1:
+        async for chunk in chunks:
+            yield await asyncio.to_thread(work, chunk)
+        return
+    waiting: deque[Future[R]] = deque()
+    # Spawned, not forked: a fork would copy the locks of the SDK's threads in whatever state they are.
+    with ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_at_once
+    ) as pool:
+        try:
+            async for chunk in chunks:
+                waiting.append(pool.submit(work, chunk))
+                if len(waiting) > workers * _AHEAD:
+                    yield await asyncio.wrap_future(waiting.popleft())
+            while waiting:
+                yield await asyncio.wrap_future(waiting.popleft())
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_at_once() -> None:
+    """At exit, skips the interpreter's shutdown: Temporal's threads may still call into it, and abort the process."""
+    atexit.register(os._exit, 0)
+
+
+async def _chunks(issues: Sequence[str]) -> AsyncIterator[Sequence[str]]:
+    for n in range(0, len(issues), CHUNK):
+        yield issues[n : n + CHUNK]
+
+
+def _in_process(source: Source, issues: Sequence[str]) -> list[Verdict]:
+    return asyncio.run(_verified(source, issues))
+
+
+async def _verified(source: Source, issues: Sequence[str]) -> list[Verdict]:
+    async with open_holdings(source) as holdings:
+        verdicts = await verify(await holdings.cases(issues), commands=source.commands)
+        return [await check_merge(holdings, each) for each in verdicts]
+
+
+class _Notes:
+    """The file of a run: a line with the question and a digest of the installation, a line for each issue,
+    a last line.
+    """
+
+    def __init__(self, file: Path | None, asked: str, source: Source) -> None:
+        self._file = file
+        self._asked = asked
+        # By digest: a database's URL may hold a password.
+        where = hashlib.sha256(f"{source.database} {source.archive}".encode()).hexdigest()[:16]
+        self._head = f"{json.dumps({'asked': asked, 'of': where})}\n"
+
+    def read(self) -> dict[str, Verdict]:
+        if self._file is None or not self._file.exists():
+            return {}
+        text = self._file.read_text("utf-8", "replace")
+        if not text.startswith(self._head) and not self._head.startswith(text):
+            raise ResumeError(f"{self._file} is not of a run of `{self._asked}` here")
+        whole = text[: text.rfind("\n") + 1]  # an interrupted run may have cut off its last line
+        if whole != text:
+            self._file.write_text(whole, "utf-8")
+        if whole.endswith(_FINISHED):
+            raise ResumeError(f"{self._file} is of a run that came to its end: name another file")
+        try:
+            return {(verdict := _verdict(line)).issue: verdict for line in whole.splitlines()[1:]}
+        except (ValueError, TypeError, LookupError):
+            raise ResumeError(f"{self._file} holds what no run of this version wrote") from None
+
+    def finish(self) -> None:
+        """Marks the run as complete: the next run verifies everything again."""
+        self.add(())
+        if self._file is not None:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(_FINISHED)
+
+    def add(self, verdicts: Iterable[Verdict]) -> None:
+        if self._file is None:
+            return
+        with self._file.open("a", encoding="utf-8") as file:
+            if not file.tell():
+                file.write(self._head)
+            file.writelines(f"{json.dumps(asdict(each))}\n" for each in verdicts)
+
+
+_FINISHED: Final = '{"finished": true}\n'
+
+
+def _verdict(line: str) -> Verdict:
+    plain: dict[str, Any] = json.loads(line)
+    findings = tuple(Finding(**each) for each in plain.pop("findings"))
+    return Verdict(**plain, findings=findings)
+
+
+def lines(report: AuditReport) -> Iterator[str]:
+    """The report as text: a line for what was verified, and one for each finding."""
+    yield f"{report.asked}: {report.issues} issues, {report.runs} runs, {report.commands} commands, {report.events} events"
+    if report.erased:
+        yield f"of these {report.erased} 已核验、内容已删除 verified, content erased: nobody can read their texts any more"
+    if report.leaves or report.heads:
+        yield f"log: {report.leaves} leaves, {report.heads} published heads"
+    yield from map(str, report.findings)
+    yield "everything holds" if report.holds else f"{len(report.findings)} findings: NOT everything holds"

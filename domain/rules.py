@@ -1,0 +1,42 @@
+"""The versions of the rules. An issue is folded from beginning to end by those under which it was reported."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+import domain.evolve as first
+from domain.commands import Command
+from domain.decide import Fold, act
+from domain.events import Event, Reported
+from domain.issue import Issue
+
+
+class UnknownRulesError(RuntimeError):
+    """A newer version of Jiesu began this issue, under rules that this one does not have."""
+
+
+class Rules(NamedTuple):
+    """`act`: a command leads to events. `evolve`: an event changes the state."""
+
+    act: Callable[[Issue, Command], Fold]
+    evolve: Callable[[Issue, Event], Issue]
+
+
+VERSIONS: Final[Mapping[int, Rules]] = MappingProxyType({1: Rules(act, first.evolve)})
+"""Changed rules get the next number; the old ones stay as they are, for the issues that began under them."""
+
+
+def rules(version: int) -> Rules:
+    """The rules of this version. Raises UnknownRulesError."""
+    if version not in VERSIONS:
+        raise UnknownRulesError(f"this version has no rules {version}: a newer one began this issue")
+    return VERSIONS[version]
+
+
+def evolve(issue: Issue, event: Event) -> Issue:
+    """The state after the event; events must come in order, without gaps (ValueError otherwise).
+
+    The report says by which rules the issue goes on. Raises UnknownRulesError.
+    """
+    body = event.body
+    return rules(body.rules_version if isinstance(body, Reported) else issue.rules_version).evolve(issue, event)

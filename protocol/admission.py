@@ -1,0 +1,37 @@
+"""Admits a caller to an issue: as whom, and with which authorities. The rules judge every command by it."""
+
+from dataclasses import dataclass
+
+from domain.commands import Authority
+from protocol.caller import Caller
+from protocol.clock import Now, today
+from protocol.directory_cache import DirectoryCache
+from protocol.reader import Reader, VisibleIssue
+from protocol.time_budget import TimeBudget
+
+
+@dataclass(frozen=True)
+class Admitted(VisibleIssue):
+    """An issue that the caller may act in, and the authorities that he holds there now."""
+
+    grants: tuple[Authority, ...]
+
+
+class Admission:
+    """See the module."""
+
+    def __init__(self, reader: Reader, directory: DirectoryCache, now: Now) -> None:
+        self._reader = reader
+        self._directory = directory
+        self._now = now
+
+    async def admit(self, caller: Caller, issue: str, budget: TimeBudget, key: str | None = None) -> Admitted:
+        """As `Reader.visible`; Unavailable as well if the directory cannot be read."""
+        seen = await self._reader.visible(caller, issue, budget, key)
+        if caller.actor is None:
+            grants = (Authority("resident", None, "code"),)
+        elif seen.actor.role != "property":
+            grants = caller.grants
+        else:
+            grants = (await self._directory.get()).grants_in(seen.issue.place, caller.grants, today(self._now()))
+        return Admitted(seen.loaded, seen.actor, grants)

@@ -1,0 +1,87 @@
+"""Why a request is not granted. `api/http/problems.py` says how each error is answered over HTTP."""
+
+from collections.abc import Iterable
+from typing import Final
+
+_MOST_ERRORS: Final = 20
+_LONGEST_FIELD: Final = 80
+
+
+class ProtocolError(Exception):
+    """The base. `detail` is for people; the caller may read it."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.detail: Final = detail
+
+
+class Unauthenticated(ProtocolError):
+    """There are no credentials, or none that are accepted."""
+
+
+class Forbidden(ProtocolError):
+    """The caller is known and may never do this."""
+
+
+class ChooseRole(ProtocolError):
+    """The caller holds several roles and named none; `roles` lists them."""
+
+    def __init__(self, ways: Iterable[tuple[str, str]]) -> None:
+        super().__init__("send X-Acting-Role and X-Acting-Org")
+        self.roles: Final = [{"role": role, "org": org} for role, org in sorted(ways)]
+
+
+class NotFound(ProtocolError):
+    """The thing does not exist, or the caller may not know that it does."""
+
+
+class Refused(ProtocolError):
+    """The rules refuse a command. `command_id` is set where that is recorded."""
+
+    def __init__(self, code: str, reason: str, command_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.code: Final = code
+        self.reason: Final = reason
+        self.command_id: Final = command_id
+
+
+class Stale(ProtocolError):
+    """The issue is not at the version that the caller expects. `command_id` as in Refused."""
+
+    def __init__(self, detail: str = "", command_id: str | None = None) -> None:
+        super().__init__(detail)
+        self.command_id: Final = command_id
+
+
+class Invalid(ProtocolError):
+    """The request makes no sense. `errors` name each field and its fault, never its value."""
+
+    def __init__(self, *errors: tuple[str, str]) -> None:
+        found = [(_printable(field), reason) for field, reason in errors[:_MOST_ERRORS]]
+        super().__init__("; ".join(f"{field}: {reason}" if field else reason for field, reason in found))
+        self.errors: Final = [{"field": field, "reason": reason} for field, reason in found]
+
+
+class KeyReused(ProtocolError):
+    """The idempotency key belongs to another request."""
+
+
+class TooMany(ProtocolError):
+    """A limit is used up. `retry_after` in seconds."""
+
+    def __init__(self, detail: str = "", retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after: Final = retry_after
+
+
+class Unavailable(ProtocolError):
+    """A part that is needed does not answer; the same request may be sent again, with the same key."""
+
+    def __init__(self, detail: str = "", retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after: Final = retry_after
+
+
+def _printable(field: str) -> str:
+    """The field's name without control characters: where it is unknown, the caller made it up."""
+    return "".join(sign if sign.isprintable() else "?" for sign in field[:_LONGEST_FIELD])

@@ -1,0 +1,58 @@
+"""A circuit breaker: while a service is down, callers are refused at once instead of waiting for it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+
+class Breaker:
+    """Open after a failure: then one trial in `rest` seconds is allowed, and the first success closes it.
+
+    A call that only took too long does not open it while others succeed, the last within `busy` seconds: the service is
+    busy then, not down. Opening and closing are logged under the names `opened` and `closed`.
+    """
+
+    def __init__(
+        self, rest: float, *, opened: str, closed: str, clock: Callable[[], float] = time.monotonic, busy: float = 0.0
+    ) -> None:
+        self._rest = rest
+        self._opened = opened
+        self._closed = closed
+        self._clock = clock
+        self._busy = busy
+        self._open_until: float | None = None
+        self._succeeded_at = -busy
+
+    @property
+    def is_open(self) -> bool:
+        return self._open_until is not None
+
+    def allows(self) -> bool:
+        """Whether a call may be made now; while it is open, the caller that gets True makes the trial."""
+        if self._open_until is None:
+            return True
+        if self._clock() < self._open_until:
+            return False
+        self._open_until = self._clock() + self._rest
+        return True
+
+    def trip(self, error: BaseException) -> None:
+        """Opens it after a failed call."""
+        too_slow = isinstance(error, TimeoutError | asyncio.CancelledError)
+        if too_slow and self._clock() - self._succeeded_at < self._busy:
+            return
+        if self._open_until is None:
+            log.warning(self._opened, error=type(error).__name__)
+        self._open_until = self._clock() + self._rest
+
+    def close(self) -> None:
+        """Closes it after a call that succeeded."""
+        if self._open_until is not None:
+            log.info(self._closed)
+        self._open_until = None
+        self._succeeded_at = self._clock()

@@ -1,0 +1,33 @@
+"""Which ports of this machine are free."""
+
+import errno
+import socket
+from collections.abc import Iterable
+from typing import cast
+
+from runtime.settings import LOOPBACK, SettingsError
+
+
+def free_port(host: str = LOOPBACK) -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return cast(int, probe.getsockname()[1])
+
+
+def check_ports(wanted: Iterable[tuple[str, int, str]]) -> None:
+    """Raises SettingsError for the first (host, port, the port's variable) that cannot be used, naming what to set."""
+    for host, port, variable in wanted:
+        try:
+            family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family) as probe:
+                # As servers do: a port whose last connections are only waiting to be forgotten is free.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen(1)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                other = f"{variable.removesuffix('PORT')}HOST"
+                raise SettingsError(f"{host} is no address of this machine ({why}): set {other} to another") from None
+            raise SettingsError(f"port {port} on {host} cannot be used ({why}): set {variable} to another") from None
