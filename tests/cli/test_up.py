@@ -24,7 +24,7 @@ from workflows.contract import TASK_QUEUE
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPT = CHECKOUT / "tests" / "support" / "run_up.py"
-PATIENCE = 60.0
+PATIENCE = 120.0
 Up = subprocess.Popen[str]
 
 

@@ -23,7 +23,7 @@ from domain.wire import truncate
 from support.keys import ephemeral_keys
 from worker import handlers
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 def now() -> datetime:

@@ -31,7 +31,7 @@ from workflows.contract import TASK_QUEUE
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 UNGUARDED = Path(__file__).with_name("up_unguarded.py")
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds for a start or a recovery that should take five."""
 
 

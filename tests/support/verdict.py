@@ -9,7 +9,7 @@ from temporalio.client import Client
 from audit.invariants import Acknowledged, check
 from db.engine import Database
 
-QUIET = 60.0
+QUIET = 120.0
 """Seconds that a system may take to catch up: after a crash Temporal shows signals late."""
 
 
