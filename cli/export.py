@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.http import views
+from api.http.responses import IssueView, TimelineView
 from db import attachments, queries
 from domain.access import Sight
 from domain.wire import format_time
@@ -41,7 +41,7 @@ async def _issue(session: AsyncSession, vault: Vault, issue: str) -> dict[str, A
     events = await vault.open_body(issue, await queries.timeline(session, issue))
     pictures = await attachments.of_issue(session, issue)
     return {
-        "issue": None if state is None else views.issue_view(state),
-        "timeline": views.timeline_view(events, _WHOLE),
+        "issue": None if state is None else IssueView.from_issue(state).model_dump(mode="json"),
+        "timeline": TimelineView.from_events(events, _WHOLE).model_dump(mode="json"),
         "pictures": [{"digest": row.digest, "kind": row.kind, "size": row.size} for row in pictures],
     }

@@ -33,6 +33,5 @@ class Admission:
         elif seen.actor.role != "property":
             grants = caller.grants
         else:
-            directory = await self._directory.get()
-            grants = directory.grants_in(seen.issue.place, caller.grants, today(self._now()))
+            grants = (await self._directory.get()).grants_in(seen.issue.place, caller.grants, today(self._now()))
         return Admitted(seen.loaded, seen.actor, grants)

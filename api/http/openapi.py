@@ -1,5 +1,6 @@
 """How routes are described in the OpenAPI document: one example an answer, one line a problem, and who may ask."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -9,7 +10,7 @@ from fastapi.routing import APIRoute
 from api.http import examples
 from api.http.headers import KEY
 from api.http.problems import MEDIA_TYPE, PREFIX, PROBLEMS, TYPES
-from protocol.errors import ChooseRole, Forbidden, ProtocolError
+from protocol import errors as e
 
 Answers = dict[int | str, dict[str, Any]]
 
@@ -19,7 +20,11 @@ STAFF: Final = {"security": [_BEARER]}
 KNOWN: Final = {"security": [_BEARER, _CODE]}
 SIGNED_IN: Final[dict[str, list[dict[str, list[str]]]]] = {"security": [{"session": []}]}
 ANYBODY: Final[dict[str, Any]] = {"security": [{}, *KNOWN["security"]]}
+NOBODY: Final[dict[str, Any]] = {"security": [{}]}
 """Who may ask, as `openapi_extra` of a route."""
+READING: Final = (e.Unauthenticated, e.NotFound, e.Invalid, e.TooMany, e.Unavailable)
+"""The errors of every route that reads something of an issue."""
+BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _SCHEMES: Final = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     "code": {
@@ -63,12 +68,15 @@ _FASTAPIS: Final = ("HTTPValidationError", "ValidationError")
 
 
 def answers(
-    status: int, example: Any, text: str, *errors: type[ProtocolError], model: Any = None, headers: tuple[str, ...] = ()
-) -> Answers:
-    """The answer of a route with its example, shape and headers, and the errors that it may have."""
-    described: Answers = {
-        status: {"description": text, "content": {"application/json": {"example": example}}, "headers": sent(*headers)}
-    }
+    status: int, example: Any, text: str, *errors: type[e.ProtocolError], model: Any = None, headers: tuple[str, ...] = (),
+    files: Mapping[str, Any] | None = None,
+) -> Answers:  # fmt: skip
+    """The answer of a route with its example and headers, and the errors that it may have.
+
+    `model` is the shape of an answer beside that of the route's function; `files` are the media types of one that is no JSON.
+    """
+    content = {"application/json": {"example": example}} if files is None else files
+    described: Answers = {status: {"description": text, "content": content, "headers": sent(*headers)}}
     if model is not None:
         described[status]["model"] = model
     for problem in map(PROBLEMS.__getitem__, errors):
@@ -148,9 +156,9 @@ def _is_text(parameter: dict[str, Any]) -> None:
 
 def _forbids(responses: Answers) -> None:
     """Whoever is asked as somebody may answer that it is the wrong role, or by a foreign page's doing."""
-    known = responses.setdefault("403", {"description": PROBLEMS[Forbidden].title, "content": {}})
+    known = responses.setdefault("403", {"description": PROBLEMS[e.Forbidden].title, "content": {}})
     shown = known["content"].setdefault(
         MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
     )
-    for problem in (PROBLEMS[Forbidden], PROBLEMS[ChooseRole]):
+    for problem in (PROBLEMS[e.Forbidden], PROBLEMS[e.ChooseRole]):
         shown["examples"].setdefault(problem.type, {"value": problem.plain})

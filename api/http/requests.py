@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic import Field as Part
 
 import domain.commands as c
-from api.http.bodies import FILLED, FIT
+from api.http.bodies import FILLED, FIT, unfit
 from domain.commands import SIGNALS, Body
 from domain.personal import Personal, Sealed
 from domain.vocabulary import Category, Channel
@@ -64,6 +64,12 @@ def _unsealed(text: str) -> str:
     return text
 
 
+def _fit(text: str) -> str:
+    if (reason := unfit(text)) is not None:
+        raise ValueError(reason)
+    return text
+
+
 def _text_only(value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError("a text is expected")  # noqa: TRY004 - pydantic knows ValueError only
@@ -101,6 +107,8 @@ class Described:
 Long = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), Described(FIT)]
 Word = Annotated[str, StringConstraints(max_length=LONGEST_WORD), Described(FIT)]
 Filled = AfterValidator(_filled)
+Fit = AfterValidator(_fit)
+"""For what comes in an address; a body is looked at as a whole before."""
 NotBlank = Described(FILLED)
 Unsealed = AfterValidator(_unsealed)
 

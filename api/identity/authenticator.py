@@ -1,6 +1,6 @@
-"""Who asks: from a bearer token, or from the tracking code of one issue. Nothing else says it, least of all a body.
+"""Authenticates callers: by bearer token, session cookie or tracking code, never by anything in a body.
 
-`Identity` is the seam where another kind of token comes in; all the rest of the API knows is the `Caller`.
+Another kind of token needs another `TokenVerifier`; the rest of the API knows only the `Caller`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,18 +24,18 @@ from protocol.limits import TokenBuckets
 
 ACTING_ROLE: Final = "x-acting-role"
 ACTING_ORG: Final = "x-acting-org"
-"""In which one of several roles a request is meant."""
+"""The headers that choose one of several roles."""
 _LONGEST_CODE: Final = 64
 
 
-class Identity(Protocol):
-    """Whom a token speaks for. Raises InvalidToken for any fault in it."""
+class TokenVerifier(Protocol):
+    """Verifies bearer tokens. Raises InvalidToken for any fault."""
 
     async def claims(self, token: str) -> Claims: ...
 
 
-class LocalIdentity:
-    """Tokens signed with this installation's own key."""
+class LocalVerifier:
+    """Verifies tokens signed with this installation's own key."""
 
     def __init__(self, tokens: LocalTokens) -> None:
         self._tokens = tokens
@@ -45,9 +45,9 @@ class LocalIdentity:
 
 
 class WithResidents:
-    """Residents who proved a phone here, and whoever else is vouched for otherwise."""
+    """Verifies the tokens of residents who proved a phone here, and passes all other tokens on."""
 
-    def __init__(self, residents: ResidentTokens, others: Identity) -> None:
+    def __init__(self, residents: ResidentTokens, others: TokenVerifier) -> None:
         self._residents = residents
         self.others: Final = others
 
@@ -57,21 +57,21 @@ class WithResidents:
         return await self.others.claims(token)
 
 
-class NoIdentity:
-    """Where nobody may hold a token: only tracking codes open anything."""
+class NoTokens:
+    """Accepts no token: only tracking codes open anything."""
 
     async def claims(self, token: str) -> Claims:
         raise InvalidToken
 
 
 @dataclass(frozen=True)
-class Doorkeeper:
-    """Reads the credentials of a request, and counts it: for its token's subject, else for its address and its code.
+class Authenticator:
+    """Authenticates a request and counts it against the rates: of its token's subject, else of its address and its code.
 
-    The count comes after the token was verified, so nobody uses up what is somebody else's.
+    It verifies the token before it counts, so nobody uses up another person's rate.
     """
 
-    identity: Identity
+    verifier: TokenVerifier
     directory: DirectoryCache
     secret: bytes = field(repr=False)
     subjects: TokenBuckets
@@ -87,7 +87,7 @@ class Doorkeeper:
         return found
 
     async def caller_or_anybody(self, request: Request, prefer: Sequence[Role] = ()) -> Caller:
-        """As `caller`, but without credentials it is anybody. A token that is not accepted is never passed over."""
+        """As `caller`, but a request without credentials is let in, as from anybody. An invalid token raises here too."""
         code = request.headers.get("x-tracking-code")
         if code is not None and len(code) > _LONGEST_CODE:
             code = ""
@@ -109,11 +109,11 @@ class Doorkeeper:
         return Caller(None, code, self.secret)
 
     def count_address(self, request: Request) -> None:
-        """Counts a request that nobody vouches for. Raises TooMany."""
+        """Counts a request without valid credentials, by its address. Raises TooMany."""
         self.addresses.take(request.client.host if request.client else "")
 
     async def _claims(self, request: Request) -> Claims | None:
-        """Whom the token speaks for, else the browser's session: what was sent on purpose comes before a cookie."""
+        """The claims of the token, else of the browser's session: browsers send cookies unasked, tokens are sent on purpose."""
         header = request.headers.get("authorization")
         if header is None:
             if self.sessions is None or "x-tracking-code" in request.headers:
@@ -123,7 +123,7 @@ class Doorkeeper:
         if scheme.lower() != "bearer":
             raise Unauthenticated
         try:
-            return await self.identity.claims(token.strip())
+            return await self.verifier.claims(token.strip())
         except InvalidToken:
             raise Unauthenticated from None
 
@@ -132,7 +132,7 @@ def acting(
     claims: Claims, headers: Mapping[str, str], directory: Directory, day: date, secret: bytes,
     prefer: Sequence[Role] = (),
 ) -> tuple[Actor, tuple[Authority, ...]]:  # fmt: skip
-    """As whom a signed-in person acts in this request, and by what: in one role, whatever else the person holds.
+    """The one role in which a signed-in person acts in this request, and the appointments or token that grant it.
 
     Raises Unauthenticated for a token whose organisation does not exist, Forbidden for a role that the person does not
     hold on this day, ChooseRole where several are held, none is named, and none is of the roles that are preferred.

@@ -215,7 +215,7 @@ class Provider:
         )  # fmt: skip
 
 
-class OidcIdentity:
+class OidcVerifier:
     """Bearer tokens of a provider. They say who; what that person may act as, the directory says."""
 
     def __init__(self, provider: Provider, audience: str) -> None:

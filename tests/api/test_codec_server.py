@@ -193,7 +193,7 @@ async def test_of_several_appointments_one_that_may_see_it_is_meant(system: Syst
     async with system.database.write() as session:
         await store_directory(session, replace(known, appointments=(*known.appointments, *more)), now())
     payload = encrypted(KEYS, CLEAR)
-    async with system.api_on(system.temporal, codec_origins=(UI,), identity=Vouched()) as client:
+    async with system.api_on(system.temporal, codec_origins=(UI,), verifier=Vouched()) as client:
 
         async def asked(person: str, **acting: str) -> Any:
             headers = {"Authorization": f"Bearer {person}", "Origin": UI, **acting}

@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 from fastapi import FastAPI
 
-import api.app
 import support.system
 from api.identity.embedded_provider import CLIENT, EmbeddedProvider
 from api.identity.oidc import Provider
 from api.identity.session import SessionParts
+from api.server import Server, server
 from support.again import SECONDS, Again
 from support.ports import free_port
 from support.system import System
@@ -80,9 +80,9 @@ async def site(
     )
     apps: list[FastAPI] = []
 
-    def at_port(app: FastAPI, host: str, _: int) -> api.app.Server:
+    def at_port(app: FastAPI, host: str, _: int) -> Server:
         apps.append(app)
-        return api.app.server(app, host, port)
+        return server(app, host, port)
 
     with mock.patch.object(support.system, "server", at_port):
         running = system.api_on(system.temporal, session=session, embedded_provider=embedded, **parts)

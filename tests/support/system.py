@@ -21,11 +21,12 @@ from temporalio.worker import Worker
 import calendars
 import worker as worker_root
 from activities.notices import Deliverer, TableGateway
-from api.app import create_app, server
-from api.container import Parts
-from api.identity.authenticator import LocalIdentity
+from api.app import create_app
+from api.container import Services
+from api.identity.authenticator import LocalVerifier
 from api.identity.sms import SmsLog
 from api.identity.tokens import LocalTokens, issue_token
+from api.server import server
 from audit.archive import Archive
 from audit.holdings import Holdings
 from audit.service import AuditService
@@ -152,8 +153,8 @@ class System:
     @contextlib.asynccontextmanager
     async def api_on(self, temporal: Client, *, whole: bool | None = None, **parts: Any) -> AsyncIterator[Again]:
         """One more API process, as it were, on this Temporal; `whole` says that it lacks nothing."""
-        given = Parts(
-            temporal=temporal, database=self._apis_database, identity=LocalIdentity(LocalTokens(self.home)),
+        given = Services(
+            temporal=temporal, database=self._apis_database, verifier=LocalVerifier(LocalTokens(self.home)),
             secret=SECRET, policies={policy.id: policy for policy in shipped()}, calendars=calendars.load_all(),
             desk=AuditService(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
             blobs=DigestStore((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
