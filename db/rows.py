@@ -11,7 +11,7 @@ from db.types import FAR
 from domain.clocks import next_deadline, next_step, wake_after
 from domain.events import Event, Reported, load_event
 from domain.issue import Issue, calendars_digest, dump_issue, lead_org, load_issue
-from domain.personal import Sealed
+from domain.personal import is_sealed
 from domain.pins import Calendars
 from domain.policy import Policy
 from domain.rules import evolve
@@ -35,10 +35,9 @@ def words(event: Event) -> dict[str, str]:
     body = event.body
     if not isinstance(body, Reported):
         return {}
-    description, location = body.description, body.location
-    if isinstance(description, Sealed) or isinstance(location, Sealed):
+    if is_sealed(body):
         return UNSEEN
-    return {"words": search.fold(description + location)}
+    return {"words": search.fold(f"{body.description}{body.location}")}
 
 
 def state_of(session: Session, row: IssueRow) -> Issue:

@@ -8,7 +8,7 @@ from domain.clocks import next_deadline, passed_deadline
 from domain.events import Closed, Event
 from domain.issue import Issue
 from domain.rules import rules
-from domain.values import replace
+from domain.values import copy_with
 
 
 class StuckClock(RuntimeError):
@@ -30,7 +30,7 @@ def advance(issue: Issue, inbox: Iterable[c.Command], now: datetime) -> tuple[Is
         at = max(issue.since, min(command.at, now))
         issue = _fire(issue, at, now, happened)
         at = max(issue.since, at)  # deadlines that fired may have moved it on
-        fold = rules(issue.rules_version).act(issue, command if at is command.at else replace(command, at=at))
+        fold = rules(issue.rules_version).act(issue, command if at is command.at else copy_with(command, at=at))
         happened += fold.events
         issue = fold.issue
     issue = _fire(issue, now - issue.policy.grace.span, now, happened)

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from operator import itemgetter
+from typing import Final, NamedTuple
 
-import domain.events as e
 from domain.issue import Clock, Issue, Mark, lead_org, lowest, org_of, rank, rung
 from domain.policy import Clause
 from domain.promise import promised
-from domain.values import replace
+from domain.values import copy_with
 from domain.vocabulary import Level
 from domain.worktime import Limit, at_opening
 from domain.worktime import due as due_after
@@ -17,21 +17,26 @@ from domain.worktime import due as due_after
 RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "appointment", "idle")
 """Clocks that the rules start themselves; no clause of a policy may bear these names."""
 REMIND: Final = "top"
-"""Under which name reminders stand on the record."""
+"""The clause that the record names for a reminder."""
 ALWAYS: Final = ("reported", "dispatched")
 """Event kinds that happen once, so every term holds them: from when the work that is under way was promised."""
 
 
-@dataclass(frozen=True)
-class Deadline:
-    """At `at` the clock acts: `what` is warn, limit, climb or remind, of clause `clause`."""
+class Deadline(NamedTuple):
+    """At `at` the rules act by themselves: `what` is warn, limit, climb or remind, of clause `clause`."""
 
     at: datetime
+    order: int
+    """What comes first at one moment: warnings, limits, climbs, reminders; so ``overdue`` precedes ``escalated``."""
     clause: str
     what: str
     round: bool = False
+    """Many issues share the moment."""
     step: int = 0
     """Which climb of the clause, counted from 0: two of them may land at the same moment."""
+
+
+_IN_ORDER: Final = itemgetter(0, 1)
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class NextStep:
     clause: str
 
 
-def wind(issue: Issue, afresh: bool = False) -> tuple[Clock, ...]:
-    """The clocks that run on the issue as it stands.
+def compute_clocks(issue: Issue, afresh: bool = False) -> tuple[Clock, ...]:
+    """The clocks that run on the issue in its present state.
 
     A clock that runs already is kept as it is, unless `afresh`: then its times are worked out again from its
     start (after a pause, an extension, another calendar or policy), and what it has already done stays done.
@@ -76,14 +81,15 @@ def _running(issue: Issue) -> Iterator[tuple[Clause, Mark]]:
         if kind == "assessed" and assessment is not None:
             kind = f"assessed:{assessment}"  # a reassessment to the same size gives no more time
         start = (issue.marks if clause.level == "issue" else issue.term).get(kind)
-        if start is None or _is_idle(issue, clause):
+        if start is None or _is_off(issue, clause):
             continue
-        met = issue.met.get(clause.scope)
+        met = issue.met.get(clause.goal)
         if met is None or met.seq <= start.seq:
             yield clause, start
 
 
-def _is_idle(issue: Issue, clause: Clause) -> bool:
+def _is_off(issue: Issue, clause: Clause) -> bool:
+    """Whether the clause asks for nothing at present, whatever was reached."""
     if issue.status == "completed":  # only an answer can still be owed
         return clause.level != "issue" or clause.milestone != "answer"
     # The dated steps of a plan take the place of the limit, but only once the place is safe for `handle`.
@@ -107,8 +113,8 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
     if known is not None:
         # A light that was on goes out only where its moment has moved beyond the present.
         warned = known.warned and (clock.warn is None or clock.warn <= issue.since)
-        clock = replace(clock, overdue=known.overdue and clock.due <= issue.since, warned=warned)
-        clock = replace(clock, climbed=known.climbed)
+        clock = copy_with(clock, overdue=known.overdue and clock.due <= issue.since, warned=warned)
+        clock = copy_with(clock, climbed=known.climbed)
     return clock
 
 
@@ -132,47 +138,43 @@ def next_climb(issue: Issue, clock: Clock) -> tuple[int, Level] | None:
 
 
 def with_clock(issue: Issue, clock: Clock) -> Issue:
-    return replace(issue, clocks=(*but(issue.clocks, clock.clause), clock))
+    return copy_with(issue, clocks=(*without(issue.clocks, clock.clause), clock))
 
 
 def without_clock(issue: Issue, *names: str) -> Issue:
-    left = but(issue.clocks, *names)
-    return issue if len(left) == len(issue.clocks) else replace(issue, clocks=left)
+    left = without(issue.clocks, *names)
+    return issue if len(left) == len(issue.clocks) else copy_with(issue, clocks=left)
 
 
-def but(clocks: tuple[Clock, ...], *names: str) -> tuple[Clock, ...]:
+def without(clocks: tuple[Clock, ...], *names: str) -> tuple[Clock, ...]:
     """The clocks of other clauses."""
     return tuple([clock for clock in clocks if clock.clause not in names])
 
 
 def skip_climbs(clock: Clock, moment: datetime) -> Clock:
     """The clock with every climb up to `moment` behind it: a lead that is given back is not taken away at once."""
-    return replace(clock, climbed=max(clock.climbed, sum(climb <= moment for climb in clock.climbs)))
+    return copy_with(clock, climbed=max(clock.climbed, sum(climb <= moment for climb in clock.climbs)))
 
 
 def next_deadline(issue: Issue, now: datetime | None = None) -> Deadline | None:
     """The earliest moment at which the policy acts by itself, None if it never will.
 
     With `now`, warnings are left out whose limit has passed by then: nobody is warned of what is over.
-    At one moment limits come before climbs, so that ``overdue`` precedes ``escalated``.
     """
-    found = _moments(issue, now, _EVER)
-    return Deadline(*min(found)[3:]) if found else None
+    return min(_deadlines(issue, now, _EVER), key=_IN_ORDER, default=None)
 
 
 def passed_deadline(issue: Issue, now: datetime, until: datetime) -> Deadline | None:
     """The next deadline, if it has passed by `until`: on time means before it, what happens at the deadline is late."""
-    found = _moments(issue, now, until)
-    return Deadline(*min(found)[3:]) if found else None
+    return min(_deadlines(issue, now, until), key=_IN_ORDER, default=None)
 
 
-_Moment = tuple[datetime, int, int, datetime, str, str, bool, int]
 _EVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
-def _moments(issue: Issue, now: datetime | None, until: datetime) -> list[_Moment]:
-    """The deadlines up to `until`, each behind what orders it: when, what comes first at one moment, a number."""
-    found: list[_Moment] = []
+def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Deadline]:
+    """The deadlines up to `until`, of those at one moment and of one kind that of the older clock first."""
+    found: list[Deadline] = []
     if issue.closed is not None:
         return found
     paused = issue.paused_at is not None
@@ -183,16 +185,16 @@ def _moments(issue: Issue, now: datetime | None, until: datetime) -> list[_Momen
         if not clock.overdue:
             over = now is not None and due <= now
             if warn is not None and warn <= until and not clock.warned and not over:
-                found.append((warn, 0, len(found), warn, clock.clause, "warn", clock.round, 0))
+                found.append(Deadline(warn, 0, clock.clause, "warn", clock.round))
             if due <= until and not _unsettled(clock):
-                found.append((due, 1, len(found), due, clock.clause, "limit", clock.round, 0))
+                found.append(Deadline(due, 1, clock.clause, "limit", clock.round))
         climbs = clock.climbs
         if climbs and min(climbs) <= until and (climb := next_climb(issue, clock)) and climbs[climb[0]] <= until:
-            at, step = climbs[climb[0]], climb[0]
-            found.append((at, 2, len(found), at, clock.clause, "climb", clock.climbs_round, step))
+            step, _ = climb
+            found.append(Deadline(climbs[step], 2, clock.clause, "climb", clock.climbs_round, step))
     reminder = issue.reminder
     if reminder is not None and reminder.at is not None and not paused and reminder.at <= until:
-        found.append((reminder.at, 3, len(found), reminder.at, REMIND, "remind", False, 0))
+        found.append(Deadline(reminder.at, 3, REMIND, "remind"))
     return found
 
 
@@ -219,7 +221,7 @@ def needs_reminder(issue: Issue) -> bool:
     """
     if issue.status in ("completed", "closed") or not any(clock.overdue for clock in issue.clocks):
         return False
-    return all(next_climb(issue, replace(clock, provisional=False)) is None for clock in issue.clocks)
+    return all(next_climb(issue, copy_with(clock, provisional=False)) is None for clock in issue.clocks)
 
 
 def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
@@ -257,24 +259,3 @@ def owner(issue: Issue, clock: Clock) -> str | None:
     if clock.clause in RULE_CLOCKS or clock.level == "property":
         return issue.handler.code
     return lead_org(issue) if clock.level == "issue" else org_of(issue, clock.level)
-
-
-def meets(event: e.Event, after: Issue, clock: Clock) -> bool:
-    """Whether somebody reached with this event what the clock was waiting for; `after` is the state after the event.
-
-    The clock may be gone long since: a climb takes it away, but not the duty.
-    """
-    if event.actor is None:
-        return False
-    match clock.clause:
-        case "silence" | "ask" | "review" | "plan-update" | "idle":  # the resident's, or any word will do
-            return False
-        case "appointment":
-            return isinstance(event.body, (e.Arrived, e.Attempted))
-        case "plan-step" if clock.milestone == "step_done":
-            step = next((step for step in after.plan.steps if not step.done), None) if after.plan else None
-            return isinstance(event.body, e.StepDone) and (step is None or step.due != clock.due)
-        case _:
-            met = after.met.get(f"{clock.level}:{clock.milestone}")
-            named = event.clause == clock.clause and event.was_due is not None
-            return named or met == Mark(event.at, event.seq)

@@ -18,6 +18,7 @@ from domain.limits import check_id, check_text
 from domain.personal import Personal
 from domain.place import Place
 from domain.policy import Policy
+from domain.values import Copyable
 from domain.vocabulary import (
     Assessment,
     Category,
@@ -431,7 +432,7 @@ class Undecodable(Body):
 
 
 @dataclass(frozen=True)
-class Command:
+class Command(Copyable):
     """A command with its head: identity, time of receipt (UTC), actor, and the version the caller had seen."""
 
     id: str

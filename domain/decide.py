@@ -1,22 +1,22 @@
 """What a command, or a deadline that passed, leads to: the events, never an exception for what people may ask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import domain.commands as c
 import domain.events as e
 from domain.clocks import REMIND, next_climb, next_clock, reminder_after
-from domain.evolve import evolve, reached_by
-from domain.issue import Clock, Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
+from domain.evolve import evolve, met_clock
+from domain.issue import Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
 from domain.personal import Personal
 from domain.place import Handler
 from domain.refusals import extendable, level_of, refusal, resized, sized
-from domain.values import replace
-from domain.vocabulary import ClimbReason, CloseKind, HandlerKind, Level
+from domain.values import copy_with
+from domain.vocabulary import ClimbReason, HandlerKind, Level
 from domain.worktime import Limit, Pause
 from domain.worktime import due as due_after
 
@@ -36,35 +36,27 @@ class Fold:
     recorded_at: datetime | None = None
     events: list[e.Event] = field(default_factory=list[e.Event])
 
+    @property
+    def giver(self) -> c.Actor:
+        """Who gives the command; none is taken without one."""
+        assert self.actor is not None
+        return self.actor
+
     def add(
         self, body: e.EventBody, level: Level | None = None, clause: str | None = None, was_due: datetime | None = None
     ) -> None:
-        """One more event; `clause` and `was_due` are found out where the event reaches a milestone."""
+        """One more event; `clause` and `was_due` are found out where the event meets a clock."""
         before = self.issue
         event = e.Event(
             before.version + 1, self.at, self.actor, level or before.level, body, self.recorded_at, clause,
             was_due=was_due, command=self.command,
         )  # fmt: skip
         self.issue = after = evolve(before, event)
-        if clause is None and (met := _met(before, after, event)) is not None:
+        if clause is None and (met := met_clock(before, event, after)) is not None:
             clause, was_due = met.clause, met.due
         step = next_clock(after)
         due = None if step is None else step.due
-        self.events.append(replace(event, clause=clause, was_due=was_due, due=due, held=held(before, event)))
-
-
-def _met(before: Issue, after: Issue, event: e.Event) -> Clock | None:
-    """The clock of the milestone that the event reached: it ran before and, in the same term, runs no more."""
-    if event.actor is None or before.level != after.level or before.clocks is after.clocks:
-        return None
-    running = [clock.clause for clock in after.clocks]
-    gone = [clock for clock in before.clocks if clock.clause not in running]
-    if not gone or before.term.get("led") != after.term.get("led"):
-        return None
-    reached: tuple[str, ...] = reached_by(event)
-    if event.kind in ("planned", "mitigated", "granted"):  # together they see to `handle`
-        reached += ("handle",)
-    return min([clock for clock in gone if clock.milestone in reached], key=lambda clock: clock.due, default=None)
+        self.events.append(copy_with(event, clause=clause, was_due=was_due, due=due, held=held(before, event)))
 
 
 def decide(issue: Issue, command: c.Command) -> tuple[e.Event, ...]:
@@ -87,84 +79,43 @@ def act(issue: Issue, command: c.Command) -> Fold:
     if (against := refusal(issue, command)) is not None:
         fold.add(e.Refused(command.name, against.code, against.reason))
         return fold
-    _take(fold, command)
+    take = TAKE.get(type(command.body))
+    if take is not None:
+        take(fold, command.body)
+    else:
+        fold.add(RECORDED[type(command.body)](**vars(command.body)))
     return fold
 
 
-def _take(fold: Fold, command: c.Command) -> None:
-    """The events of a command that applies."""
-    assert command.actor is not None
-    match command.body:
-        case c.Report() as body:
-            _report(fold, body)
-        case c.Accept() | c.Arrive() | c.Assess() | c.Plan() | c.Complete() | c.Ask() | c.Wait() | c.Extend():
-            _work(fold, command.body, command.actor)
-        case (
-            c.Redispatch() | c.Rule() | c.Return() | c.Grant() | c.Deny() | c.Decline() | c.Escalate() | c.Reopen()
-            | c.Shelve()
-        ):  # fmt: skip
-            _steer(fold, command.body, command.actor)
-        case c.Confirm(outcome=outcome, satisfaction=satisfaction, comment=comment):
-            fold.add(e.Confirmed(outcome, satisfaction, comment))
-            fold.add(e.Closed("not_settled" if outcome == "not" else outcome, satisfaction))
-        case c.Withdraw(reason=reason):
-            _close(fold, e.Withdrawn(reason), "withdrawn")
-        case c.Reject(reason=reason):
-            _close(fold, e.Rejected(reason), "rejected")
-        case c.Merge(into=into):
-            _close(fold, e.Merged(into), "merged")
-        case _:
-            fold.add(_noted(fold.issue, command.body))
+RECORDED: Final[Mapping[type[c.Body], type[e.EventBody]]] = MappingProxyType(
+    {
+        c.Comment: e.Commented, c.Supply: e.Supplied, c.Urge: e.Urged, c.Assign: e.Assigned, c.Schedule: e.Scheduled,
+        c.Contact: e.Contacted, c.Mitigate: e.Mitigated, c.StepDone: e.StepDone, c.Answer: e.Answered,
+        c.Resume: e.Resumed, c.Refer: e.Referred, c.Sit: e.Sat, c.Supervise: e.Supervised, c.Instruct: e.Instructed,
+        c.Correct: e.Corrected, c.CalendarPublished: e.CalendarPublished, c.Wait: e.Waited, c.Deny: e.Denied,
+    }
+)  # fmt: skip
+"""Commands that lead to one event with the same fields."""
+
+# One function for each of the other commands
+
+Take = Callable[[Fold, Any], None]
+B = TypeVar("B", bound=c.Body)
+TAKE: Final[dict[type[c.Body], Take]] = {}
 
 
-def _noted(issue: Issue, body: c.Body) -> e.EventBody:
-    """The event of a command that needs no more than being recorded."""
-    match body:
-        case c.Comment(text=text):
-            return e.Commented(text)
-        case c.Supply(text=text):
-            return e.Supplied(text)
-        case c.Urge(text=text):
-            return e.Urged(text)
-        case c.Assign(person=person, note=note):
-            return e.Assigned(person, note)
-        case c.Schedule(time=time, note=note):
-            return e.Scheduled(time, note)
-        case c.Attempt(note=note):
-            return e.Attempted(issue.attempts + 1, note)
-        case c.Contact(note=note):
-            return e.Contacted(note)
-        case c.Mitigate(note=note):
-            return e.Mitigated(note)
-        case c.StepDone(step=step, note=note):
-            return e.StepDone(step, note)
-        case c.Answer(text=text):
-            return e.Answered(text)
-        case c.Resume(note=note):
-            return e.Resumed(note)
-        case c.Refer(service=service, receipt=receipt, note=note):
-            return e.Referred(service, receipt, note)
-        case c.Sit(note=note, parties=parties):
-            return e.Sat(note, parties)
-        case c.Supervise(note=note):
-            return e.Supervised(note)
-        case c.Instruct(text=text):
-            return e.Instructed(text)
-        case c.RenewCode():
-            return e.CodeRenewed(issue.generation + 1)
-        case c.Adopt(issue=other):
-            return e.Adopted(other)
-        case c.Correct(note=note, category=category, urgent=urgent):
-            return e.Corrected(note, category, urgent)
-        case c.ChangePolicy(body=policy, reason=reason) if policy is not None:
-            return e.PolicyChanged(policy, reason)
-        case c.CalendarPublished(calendar=calendar):
-            return e.CalendarPublished(calendar)
-        case _:
-            raise TypeError(f"no rule for {type(body).__name__}")
+def on(kind: type[B]) -> Callable[[Callable[[Fold, B], None]], Callable[[Fold, B], None]]:
+    """Makes a function what takes this kind of command."""
+
+    def register(take: Callable[[Fold, B], None]) -> Callable[[Fold, B], None]:
+        TAKE[kind] = take
+        return take
+
+    return register
 
 
-def _report(fold: Fold, body: c.Report) -> None:
+@on(c.Report)
+def report(fold: Fold, body: c.Report) -> None:
     policy, place = fold.issue.policy, body.place
     ladder = starting_ladder(policy.ladder, body)
     reported = e.Reported(
@@ -199,35 +150,56 @@ def starting_ladder(ladder: tuple[Level, ...], report: c.Report) -> tuple[Level,
     return tuple(left) or (ladder[-1],)
 
 
-def _work(fold: Fold, body: c.Body, actor: c.Actor) -> None:
-    """The handler's and the lead's own steps."""
+# The work
+
+
+@on(c.Accept)
+def accept(fold: Fold, body: c.Accept) -> None:
     issue = fold.issue
-    match body:
-        case c.Accept(note=note):
-            takes_order = actor.org == issue.handler.code and issue.stands == "dispatched"
-            fold.add(e.Accepted(note) if takes_order else e.Led(note))
-        case c.Arrive(assessment=assessment, note=note):
-            fold.add(e.Arrived(note))
-            if assessment is not None and not sized(issue, assessment):
-                _assess(fold, e.Assessed(assessment, note if resized(issue, assessment) else ""))
-        case c.Assess(assessment=assessment, reason=reason):
-            _assess(fold, e.Assessed(assessment, reason))
-        case c.Plan(steps=steps, note=note):
-            fold.add(e.Planned(steps, _plan_needs(fold, steps[-1].due, actor), note))
-        case c.Complete(kind=kind, answer=answer, evidence=evidence, note=note):
-            silent = _after(issue, fold.at, issue.policy.silence.within)
-            fold.add(e.Completed(kind, silent[0], silent[1], answer, evidence, note))
-        case c.Ask(question=question):
-            until = _after(issue, fold.at, issue.policy.ask.max)
-            fold.add(e.Suspended(until[0], until[1], question))
-        case c.Wait(reason=reason, review=review, note=note):
-            fold.add(e.Waited(reason, review, note))
-        case c.Extend(reason=reason, by=by):
-            clock = extendable(issue, actor)
-            assert clock is not None
-            fold.add(e.Requested(clock.clause, by or issue.policy.extend.max, reason))
-        case _:
-            raise TypeError(f"no rule for {type(body).__name__}")
+    takes_order = fold.giver.org == issue.handler.code and issue.stands == "dispatched"
+    fold.add(e.Accepted(body.note) if takes_order else e.Led(body.note))
+
+
+@on(c.Attempt)
+def attempt(fold: Fold, body: c.Attempt) -> None:
+    fold.add(e.Attempted(fold.issue.attempts + 1, body.note))
+
+
+@on(c.Arrive)
+def arrive(fold: Fold, body: c.Arrive) -> None:
+    issue, size = fold.issue, body.assessment
+    fold.add(e.Arrived(body.note))
+    if size is not None and not sized(issue, size):
+        _assess(fold, e.Assessed(size, body.note if resized(issue, size) else ""))
+
+
+@on(c.Assess)
+def assess(fold: Fold, body: c.Assess) -> None:
+    _assess(fold, e.Assessed(body.assessment, body.reason))
+
+
+@on(c.Plan)
+def plan(fold: Fold, body: c.Plan) -> None:
+    fold.add(e.Planned(body.steps, _plan_needs(fold, body.steps[-1].due), body.note))
+
+
+@on(c.Complete)
+def complete(fold: Fold, body: c.Complete) -> None:
+    silent_until, provisional = _after(fold.issue, fold.at, fold.issue.policy.silence.within)
+    fold.add(e.Completed(body.kind, silent_until, provisional, body.answer, body.evidence, body.note))
+
+
+@on(c.Ask)
+def ask(fold: Fold, body: c.Ask) -> None:
+    until, provisional = _after(fold.issue, fold.at, fold.issue.policy.ask.max)
+    fold.add(e.Suspended(until, provisional, body.question))
+
+
+@on(c.Extend)
+def extend(fold: Fold, body: c.Extend) -> None:
+    clock = extendable(fold.issue, fold.giver)
+    assert clock is not None
+    fold.add(e.Requested(clock.clause, body.by or fold.issue.policy.extend.max, body.reason))
 
 
 def _after(issue: Issue, at: datetime, limit: Limit, pauses: Sequence[Pause] = ()) -> tuple[datetime, bool]:
@@ -244,7 +216,7 @@ def _assess(fold: Fold, body: e.Assessed) -> None:
             _climb(fold, "size", rung(fold.issue, target))
 
 
-def _plan_needs(fold: Fold, end: datetime, actor: c.Actor) -> Level | None:
+def _plan_needs(fold: Fold, end: datetime) -> Level | None:
     """Who above the planner must grant a plan that lasts until `end`, counted from the first one of this work."""
     issue, rule = fold.issue, fold.issue.policy.plan
 
@@ -256,7 +228,7 @@ def _plan_needs(fold: Fold, end: datetime, actor: c.Actor) -> Level | None:
         needs = "street"
     elif lasts_over(rule.community_over):
         needs = rung_from(issue, "community")
-    return needs if needs is not None and rank(level_of(actor)) < rank(needs) else None
+    return needs if needs is not None and rank(level_of(fold.giver)) < rank(needs) else None
 
 
 def rung_from(issue: Issue, level: Level) -> Level:
@@ -264,51 +236,116 @@ def rung_from(issue: Issue, level: Level) -> Level:
     return lowest(issue.ladder, rank(level)) or issue.ladder[-1]
 
 
-def _steer(fold: Fold, body: c.Body, actor: c.Actor) -> None:
-    """Decisions about the issue: who handles it, who leads it, how much time it has."""
-    issue = fold.issue
-    match body:
-        case c.Decline(reason=reason, note=note):
-            fold.add(e.Declined(reason, note))
-            _third_transfer(fold, issue.level)
-        case c.Redispatch(handler=handler, handler_kind=kind, reason=reason):
-            fold.add(e.Redispatched(Handler(handler, kind), reason))
-            _third_transfer(fold, issue.level)
-        case c.Rule():
-            _rule(fold, body, actor)
-        case c.Return(reason=reason, to=to):
-            fold.add(e.Returned(issue.level, reason), level=to or issue.ladder[0])
-            _third_transfer(fold, issue.level)
-        case c.Grant(what=what, note=note):
-            if what == "extension" and issue.pending is not None:
-                fold.add(e.Extended(issue.pending.clause, issue.pending.by, note), clause=issue.pending.clause)
-            else:
-                fold.add(e.Granted(what, note))
-        case c.Deny(what=what, reason=reason):
-            fold.add(e.Denied(what, reason))
-        case c.Escalate(reason=reason):
-            _climb(fold, "hand", next_rung(issue), reason)
-        case c.Reopen(reason=reason):
-            fold.add(e.Reopened(reason))
-            if fold.issue.reopened >= issue.policy.reopen.climbs_from:
-                _climb(fold, "reopening", next_rung(fold.issue))
-        case c.Shelve(reason=reason):
-            fold.add(e.Shelved(_after(issue, fold.at, issue.policy.shelve.review)[0], reason))
-        case _:
-            raise TypeError(f"no rule for {type(body).__name__}")
+# Who handles it, who leads it, how much time it has
 
 
-def _rule(fold: Fold, body: c.Rule, actor: c.Actor) -> None:
+@on(c.Decline)
+def decline(fold: Fold, body: c.Decline) -> None:
+    led_by = fold.issue.level
+    fold.add(e.Declined(body.reason, body.note))
+    _third_transfer(fold, led_by)
+
+
+@on(c.Redispatch)
+def redispatch(fold: Fold, body: c.Redispatch) -> None:
+    led_by = fold.issue.level
+    fold.add(e.Redispatched(Handler(body.handler, body.handler_kind), body.reason))
+    _third_transfer(fold, led_by)
+
+
+@on(c.Return)
+def give_back(fold: Fold, body: c.Return) -> None:
+    led_by = fold.issue.level
+    fold.add(e.Returned(led_by, body.reason), level=body.to or fold.issue.ladder[0])
+    _third_transfer(fold, led_by)
+
+
+@on(c.Rule)
+def rule(fold: Fold, body: c.Rule) -> None:
     """Upheld, the ruling level answers for it from now on: the first receiver leads until it has found the right one."""
-    level = level_of(actor)
-    handler = None
+    level, handler = level_of(fold.giver), None
     if body.upheld:
         handler = (
-            Handler(body.handler, body.handler_kind) if body.handler else Handler(actor.org or "", _HANDLER_OF[level])
+            Handler(body.handler, body.handler_kind)
+            if body.handler
+            else Handler(fold.giver.org or "", _HANDLER_OF[level])
         )
     fold.add(e.Ruled(body.upheld, handler, body.reason))
     if body.upheld and rank(level) > rank(fold.issue.level):
         _climb(fold, "ruling", rung(fold.issue, level))
+
+
+@on(c.Escalate)
+def escalate(fold: Fold, body: c.Escalate) -> None:
+    _climb(fold, "hand", next_rung(fold.issue), body.reason)
+
+
+@on(c.Grant)
+def grant(fold: Fold, body: c.Grant) -> None:
+    pending = fold.issue.pending
+    if body.what == "extension" and pending is not None:
+        fold.add(e.Extended(pending.clause, pending.by, body.note), clause=pending.clause)
+    else:
+        fold.add(e.Granted(body.what, body.note))
+
+
+@on(c.Reopen)
+def reopen(fold: Fold, body: c.Reopen) -> None:
+    fold.add(e.Reopened(body.reason))
+    if fold.issue.reopened >= fold.issue.policy.reopen.climbs_from:
+        _climb(fold, "reopening", next_rung(fold.issue))
+
+
+@on(c.Shelve)
+def shelve(fold: Fold, body: c.Shelve) -> None:
+    review, _ = _after(fold.issue, fold.at, fold.issue.policy.shelve.review)
+    fold.add(e.Shelved(review, body.reason))
+
+
+@on(c.ChangePolicy)
+def change_policy(fold: Fold, body: c.ChangePolicy) -> None:
+    assert body.body is not None
+    fold.add(e.PolicyChanged(body.body, body.reason))
+
+
+@on(c.RenewCode)
+def renew_code(fold: Fold, body: c.RenewCode) -> None:
+    fold.add(e.CodeRenewed(fold.issue.generation + 1))
+
+
+@on(c.Adopt)
+def adopt(fold: Fold, body: c.Adopt) -> None:
+    fold.add(e.Adopted(body.issue))
+
+
+# How it ends
+
+
+@on(c.Confirm)
+def confirm(fold: Fold, body: c.Confirm) -> None:
+    fold.add(e.Confirmed(body.outcome, body.satisfaction, body.comment))
+    fold.add(e.Closed("not_settled" if body.outcome == "not" else body.outcome, body.satisfaction))
+
+
+@on(c.Withdraw)
+def withdraw(fold: Fold, body: c.Withdraw) -> None:
+    fold.add(e.Withdrawn(body.reason))
+    fold.add(e.Closed("withdrawn"))
+
+
+@on(c.Reject)
+def reject(fold: Fold, body: c.Reject) -> None:
+    fold.add(e.Rejected(body.reason))
+    fold.add(e.Closed("rejected"))
+
+
+@on(c.Merge)
+def merge(fold: Fold, body: c.Merge) -> None:
+    fold.add(e.Merged(body.into))
+    fold.add(e.Closed("merged"))
+
+
+# What several of them do
 
 
 def _third_transfer(fold: Fold, led_by: Level) -> None:
@@ -323,11 +360,6 @@ def _third_transfer(fold: Fold, led_by: Level) -> None:
 def _climb(fold: Fold, by: ClimbReason, target: Level | None, reason: Personal = "") -> None:
     if target is not None:
         fold.add(e.Escalated(fold.issue.level, by, reason), level=target, clause=by)
-
-
-def _close(fold: Fold, body: e.EventBody, kind: CloseKind) -> None:
-    fold.add(body)
-    fold.add(e.Closed(kind))
 
 
 def _passed(fold: Fold, passed: c.DeadlinePassed) -> Fold:

@@ -15,6 +15,7 @@ from domain.commands import Actor, ContactDetails, Step
 from domain.personal import Personal
 from domain.place import Handler, Place
 from domain.policy import Policy
+from domain.values import Copyable
 from domain.vocabulary import (
     Assessment,
     Category,
@@ -412,7 +413,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Event:
+class Event(Copyable):
     """One thing that happened. `seq` counts from 1 without gaps; `level` is the lead after it.
 
     `at` is when it happened by the rules; `recorded_at`, on events that the clock caused, when they were

@@ -1,21 +1,23 @@
-"""How an event changes the state of an issue. Nothing else changes it."""
+"""How an event changes the state of an issue. Nothing else changes it.
+
+Each kind of event has one function here, named after it, which makes the change that is special to it; what follows from
+every event comes from `domain.derive`.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import domain.events as e
 from domain import plans
-from domain.access import PROPERTY_SIDE, milestone_scopes
-from domain.clocks import ALWAYS, but, next_climb, skip_climbs, with_clock, without_clock
+from domain.access import milestone_scopes
+from domain.clocks import ALWAYS, next_climb, skip_climbs, with_clock, without, without_clock
+from domain.derive import derive, reminder_from, update_clocks
 from domain.issue import Clock, Closed, Issue, Mark, Pending
 from domain.minutes import seen_at
 from domain.place import Handler
-from domain.settle import reminder_from, settle, wound
-from domain.values import replace
-from domain.vocabulary import Milestone, Status
-from domain.worktime import YearCalendar
+from domain.values import copy_with
+from domain.vocabulary import Goal, Milestone, Scope, Status
 from domain.worktime import due as due_after
 
 MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
@@ -29,7 +31,7 @@ MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
     "answered": ("answer",),
     "completed": ("complete", "handle"),
 }
-"""Event kind -> the milestones it reaches; made safe with a plan in force is seen to in `domain.clocks`."""
+"""Event kind -> the milestones it reaches."""
 PASSIVE: Final = frozenset({"commented", "refused", "rejected_signal", "urged"})
 """Event kinds that are not an act of the lead, whoever gave the command."""
 TAKES_BACK: Final = frozenset(
@@ -47,23 +49,50 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
     if event.seq != issue.version + 1:
         raise ValueError(f"event {event.seq} does not follow version {issue.version} of issue {issue.id}")
     mark = Mark(event.at, event.seq)
-    marks, term, declined = issue.marks, issue.term, issue.declined
+    marks, term = issue.marks, issue.term
     kind = _counts_as(event)
     if kind not in marks or kind not in term:
         marks, term = {kind: mark, **marks}, {kind: mark, **term}
-    if declined and event.kind in TAKES_BACK and _moves(issue, event):
-        declined = False
+    declined = issue.declined and not (event.kind in TAKES_BACK and _is_by_handler(issue, event))
     met = _met(issue, event, mark)
-    issue = replace(issue, version=event.seq, since=event.at, marks=marks, term=term, declined=declined, met=met)
-    return _with_side(settle(_APPLY[type(event.body)](issue, event, mark), event), event)
+    issue = copy_with(issue, version=event.seq, since=event.at, marks=marks, term=term, declined=declined, met=met)
+    return derive(CHANGES[type(event.body)](issue, event, event.body), event)
 
 
-def _with_side(issue: Issue, event: e.Event) -> Issue:
-    """Who does something on the property side may not decide on it from above later."""
-    actor = event.actor
-    if actor is None or actor.role not in PROPERTY_SIDE or event.kind == "refused" or actor.person in issue.acted:
-        return issue
-    return replace(issue, acted={**issue.acted, actor.person: actor.role})
+def met_clock(before: Issue, event: e.Event, after: Issue) -> Clock | None:
+    """The clock that somebody met with the event: it waited for what the event reached and, in the same term, has stopped.
+
+    Of several that one which would have run out first.
+    """
+    if event.actor is None or before.clocks is after.clocks or before.term.get("led") != after.term.get("led"):
+        return None
+    reached: tuple[str, ...] = _reached_by(event)
+    if event.kind in ("planned", "mitigated", "granted"):  # a place that is safe and a plan in force are `handle`
+        reached = (*reached, "handle")
+    running = [clock.clause for clock in after.clocks]
+    met = [clock for clock in before.clocks if clock.milestone in reached and clock.clause not in running]
+    return min(met, key=lambda clock: clock.due, default=None)
+
+
+def meets(event: e.Event, after: Issue, clock: Clock) -> bool:
+    """Whether somebody kept with this event the limit of the clock, which a climb may have taken away before.
+
+    `met_clock` names one clock on the record; this is asked of any, and of those that the rules start themselves too.
+    """
+    if event.actor is None:
+        return False
+    match clock.clause:
+        case "silence" | "ask" | "review" | "plan-update" | "idle":  # the resident's, or any word will do
+            return False
+        case "appointment":
+            return isinstance(event.body, (e.Arrived, e.Attempted))
+        case "plan-step" if clock.milestone == "step_done":
+            step = next((step for step in after.plan.steps if not step.done), None) if after.plan else None
+            return isinstance(event.body, e.StepDone) and (step is None or step.due != clock.due)
+        case _:
+            met = after.met.get((clock.level, clock.milestone))
+            named = event.clause == clock.clause and event.was_due is not None
+            return named or met == _mark(event)
 
 
 def _counts_as(event: e.Event) -> str:
@@ -77,7 +106,7 @@ def _counts_as(event: e.Event) -> str:
             return event.kind
 
 
-def reached_by(event: e.Event) -> tuple[str, ...]:
+def _reached_by(event: e.Event) -> tuple[Milestone, ...]:
     """The milestones that the event reaches, for those levels that its actor, or the plan's maker, speaks for."""
     if event.actor is None or event.actor.role == "resident":
         return ()
@@ -87,147 +116,298 @@ def reached_by(event: e.Event) -> tuple[str, ...]:
     return reached if event.kind in PASSIVE else (*reached, "act")
 
 
-def _met(issue: Issue, event: e.Event, mark: Mark) -> Mapping[str, Mark]:
+def _met(issue: Issue, event: e.Event, mark: Mark) -> Mapping[Goal, Mark]:
     """What has been reached when, with the milestones that the event reaches."""
-    reached = reached_by(event)
+    reached = _reached_by(event)
     if event.actor is None or not reached:
         return issue.met
     met = {**issue.met}
-    scopes: tuple[str, ...] = (*milestone_scopes(issue, event.actor), "issue")
-    for each in reached:
-        if each == "plan" and isinstance(event.body, e.Granted) and issue.proposed is not None:
-            met |= {f"{scope}:plan": mark for scope in (*issue.proposed.scopes, "issue")}
-        else:
-            for scope in scopes:
-                met[f"{scope}:{each}"] = mark
+    own: tuple[Scope, ...] = (*milestone_scopes(issue, event.actor), "issue")
+    for milestone in reached:
+        scopes = own
+        if milestone == "plan" and isinstance(event.body, e.Granted) and issue.proposed is not None:
+            scopes = (*issue.proposed.scopes, "issue")  # the plan is its maker's, not that of who grants it
+        for scope in scopes:
+            met[scope, milestone] = mark
     return met
 
 
-def _worked(issue: Issue, event: e.Event, mark: Mark) -> Issue:
-    """The steps of those who do the work, and of the resident."""
-    match event.body:
-        case e.Accepted():
-            return _with_status(issue, "accepted")
-        case e.Scheduled(time=time):
-            return with_clock(issue, Clock("appointment", "issue", "arrive", mark, time))
-        case e.Attempted(count=count):
-            return replace(without_clock(issue, "appointment"), attempts=count)  # it was kept, by one side
-        case e.Arrived():
-            issue = without_clock(issue, "appointment")
-            return _with_status(issue, "arrived") if _moves(issue, event) else issue
-        case e.Assessed(assessment=assessment):
-            term = {f"assessed:{assessment}": mark, **issue.term}
-            marks = {f"assessed:{assessment}": mark, **issue.marks}
-            return replace(issue, assessment=assessment, term=term, marks=marks)
-        case e.Answered():
-            return _with_status(issue, "answered") if _moves(issue, event) else issue
-        case e.Completed():
-            return _completed(issue, event, event.body, mark)
-        case e.Reopened():
-            return _again(replace(issue, reopened=issue.reopened + 1), event.at, mark)
-        case e.CodeRenewed(generation=generation):
-            return replace(issue, generation=generation)
-        case e.Adopted(issue=adopted):
-            return replace(issue, adopted=(*issue.adopted, adopted))
-        case _:
-            raise TypeError(f"{event.kind} is no work")
+# One function for each kind of event
 
 
-def _noted(issue: Issue, _event: e.Event, _mark: Mark) -> Issue:
+Change = Callable[[Issue, e.Event, Any], Issue]
+B = TypeVar("B", bound=e.EventBody)
+CHANGES: Final[dict[type[e.EventBody], Change]] = {}
+"""What is special to each kind of event; looked up, since matching it against fifty classes takes its time."""
+
+
+def on(*kinds: type[B]) -> Callable[[Callable[[Issue, e.Event, B], Issue]], Callable[[Issue, e.Event, B], Issue]]:
+    """Makes a function the change for these kinds of events."""
+
+    def register(change: Callable[[Issue, e.Event, B], Issue]) -> Callable[[Issue, e.Event, B], Issue]:
+        CHANGES.update(dict.fromkeys(kinds, change))
+        return change
+
+    return register
+
+
+@on(
+    e.Led, e.Commented, e.Urged, e.Withdrawn, e.Confirmed, e.Assigned, e.Contacted, e.Mitigated, e.Referred, e.Sat,
+    e.Supervised, e.Instructed, e.Merged, e.Rejected, e.Refused, e.RejectedSignal,
+)  # fmt: skip
+def noted(issue: Issue, event: e.Event, body: e.EventBody) -> Issue:
     """It leaves its mark only."""
     return issue
 
 
-def _closed(issue: Issue, event: e.Event, _mark: Mark) -> Issue:
-    assert isinstance(event.body, e.Closed)
-    return replace(
-        issue, status="closed", interrupted=None, closed=Closed(event.body.kind, event.body.satisfaction),
+@on(e.Reported)
+def reported(issue: Issue, event: e.Event, body: e.Reported) -> Issue:
+    assert event.actor is not None
+    return _new_term(
+        issue, _mark(event), number=body.number, place=body.place, category=body.category, urgent=body.urgent,
+        about_operator=body.about_operator, reporter=event.actor.person, follows=body.follows, ladder=body.ladder,
+        level=event.level, rules_version=body.rules_version, root=body.root, opened_at=event.at,
+    )  # fmt: skip
+
+
+@on(e.Dispatched)
+def dispatched(issue: Issue, event: e.Event, body: e.Dispatched) -> Issue:
+    return _new_term(issue, _mark(event), handler=body.handler)
+
+
+# The work
+
+
+@on(e.Accepted)
+def accepted(issue: Issue, event: e.Event, body: e.Accepted) -> Issue:
+    return _with_status(issue, "accepted")
+
+
+@on(e.Scheduled)
+def scheduled(issue: Issue, event: e.Event, body: e.Scheduled) -> Issue:
+    return with_clock(issue, Clock("appointment", "issue", "arrive", _mark(event), body.time))
+
+
+@on(e.Attempted)
+def attempted(issue: Issue, event: e.Event, body: e.Attempted) -> Issue:
+    return copy_with(without_clock(issue, "appointment"), attempts=body.count)  # it was kept, by one side
+
+
+@on(e.Arrived)
+def arrived(issue: Issue, event: e.Event, body: e.Arrived) -> Issue:
+    return _moved_by_handler(without_clock(issue, "appointment"), event, "arrived")
+
+
+@on(e.Assessed)
+def assessed(issue: Issue, event: e.Event, body: e.Assessed) -> Issue:
+    size = {f"assessed:{body.assessment}": _mark(event)}
+    return copy_with(issue, assessment=body.assessment, term={**size, **issue.term}, marks={**size, **issue.marks})
+
+
+@on(e.Answered)
+def answered(issue: Issue, event: e.Event, body: e.Answered) -> Issue:
+    return _moved_by_handler(issue, event, "answered")
+
+
+@on(e.Planned)
+def planned(issue: Issue, event: e.Event, body: e.Planned) -> Issue:
+    before = issue.stands
+    issue = _moved_by_handler(issue, event, "planned")
+    if body.needs is None:
+        return plans.planned(issue, body, _mark(event))
+    assert event.actor is not None
+    return plans.proposed(issue, body, body.needs, milestone_scopes(issue, event.actor), before)
+
+
+@on(e.Granted)
+def granted(issue: Issue, event: e.Event, body: e.Granted) -> Issue:
+    return plans.granted(issue, _mark(event))
+
+
+@on(e.StepDone)
+def step_done(issue: Issue, event: e.Event, body: e.StepDone) -> Issue:
+    return plans.step_done(issue, body.step, _mark(event))
+
+
+@on(e.Completed)
+def completed(issue: Issue, event: e.Event, body: e.Completed) -> Issue:
+    issue = _unpause(issue, event.at)
+    clock = Clock("silence", "issue", "confirm", _mark(event), body.silent_until, provisional=body.provisional)
+    return _without_work(
+        with_clock(issue, clock), status="completed", interrupted=None, completion=body.kind,
+        pending=None, declined=False, reminder=None,
+    )  # fmt: skip
+
+
+@on(e.Reopened)
+def reopened(issue: Issue, event: e.Event, body: e.Reopened) -> Issue:
+    return _again(copy_with(issue, reopened=issue.reopened + 1), event)
+
+
+@on(e.CodeRenewed)
+def code_renewed(issue: Issue, event: e.Event, body: e.CodeRenewed) -> Issue:
+    return copy_with(issue, generation=body.generation)
+
+
+@on(e.Adopted)
+def adopted(issue: Issue, event: e.Event, body: e.Adopted) -> Issue:
+    return copy_with(issue, adopted=(*issue.adopted, body.issue))
+
+
+@on(e.Closed)
+def closed(issue: Issue, event: e.Event, body: e.Closed) -> Issue:
+    return copy_with(
+        issue, status="closed", interrupted=None, closed=Closed(body.kind, body.satisfaction),
         clocks=(), resting=(), reminder=None, pending=None, paused_at=None, shelved=False, declined=False,
     )  # fmt: skip
 
 
-def _moved(issue: Issue, event: e.Event, mark: Mark) -> Issue:
-    """Who handles it, or who leads it, has changed or is disputed."""
-    match event.body:
-        case e.Dispatched(handler=handler):
-            return _new_term(issue, mark, handler=handler)
-        case e.Redispatched(handler=handler):
-            return _handed_over(replace(issue, transfers=issue.transfers + 1), handler, event.at, mark)
-        case e.Declined():
-            return replace(issue, declined=True, transfers=issue.transfers + 1)
-        case e.Ruled(upheld=upheld, handler=handler):
-            if upheld and handler is not None:
-                return _handed_over(issue, handler, event.at, mark)
-            return replace(issue, declined=False)
-        case e.Escalated():
-            # Nobody is late for hours in which they could not see the issue: their clock starts at the record.
-            led = Mark(event.recorded_at or event.at, event.seq)
-            return _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
-        case e.Returned():
-            issue = replace(issue, level=event.level, transfers=issue.transfers + 1)
-            issue = replace(issue, reminder=None, declined=False, pending=None)
-            issue = _again(_unpause(issue, event.at), event.at, mark)
-            return replace(
-                issue,
-                clocks=tuple([skip_climbs(clock, event.at) for clock in issue.clocks]),
-                resting=tuple([skip_climbs(clock, event.at) for clock in issue.resting]),
-            )
-        case _:
-            raise TypeError(f"{event.kind} moves nothing")
+# Who handles it, and who leads it
 
 
-def _handed_over(issue: Issue, handler: Handler, at: datetime, mark: Mark) -> Issue:
-    issue = _anew(issue, handler=handler, declined=False, pending=None)
-    return _new_term(_unpause(_with_status(issue, "dispatched", force=True), at), mark, renewed=True)
+@on(e.Redispatched)
+def redispatched(issue: Issue, event: e.Event, body: e.Redispatched) -> Issue:
+    return _handed_over(copy_with(issue, transfers=issue.transfers + 1), body.handler, event)
 
 
-def _stopped(issue: Issue, event: e.Event, mark: Mark) -> Issue:
-    """The clock stands still, or goes on."""
-    match event.body:
-        case e.Suspended(until=until, provisional=provisional):
-            issue = replace(issue, asked=issue.asked + 1)
-            return _pause(issue, "suspended", Clock("ask", "issue", "supply", mark, until, provisional=provisional))
-        case e.Waited(reason=reason, review=review):
-            issue = replace(issue, waits_for=reason)
-            return _pause(issue, "waiting", Clock("review", "issue", "resume", mark, review))
-        case e.Shelved(review=review):
-            issue = replace(issue, shelved=True)
-            return _pause(issue, "waiting", Clock("review", "issue", "resume", mark, review))
-        case _:
-            return _unpause(issue, seen_at(event))
+@on(e.Declined)
+def declined(issue: Issue, event: e.Event, body: e.Declined) -> Issue:
+    return copy_with(issue, declined=True, transfers=issue.transfers + 1)
 
 
-def _rescheduled(issue: Issue, event: e.Event, _mark: Mark) -> Issue:
-    """More time, other numbers, other days: every running clock is worked out again from its start."""
-    match event.body:
-        case e.Requested(clause=clause, by=by):
-            return replace(issue, pending=Pending(clause, by, event.level))
-        case e.Denied(what=what):
-            return _unplanned(issue) if what == "plan" else replace(issue, pending=None)
-        case e.Extended(clause=clause, by=by):
-            extensions = {**issue.extensions, clause: (*issue.extensions.get(clause, ()), by)}
-            issue = replace(issue, extensions=extensions, extended=issue.extended + 1, pending=None)
-        case e.Corrected(category=category, urgent=urgent):
-            issue = replace(issue, category=category or issue.category)
-            issue = replace(issue, urgent=issue.urgent if urgent is None else urgent)
-        case e.PolicyChanged(policy=policy):
-            issue = replace(issue, policy=policy)
-        case e.CalendarPublished(calendar=calendar):
-            return _with_calendar(issue, calendar)
-        case _:
-            raise TypeError(f"{event.kind} changes no time")
-    return wound(issue, afresh=True)
+@on(e.Ruled)
+def ruled(issue: Issue, event: e.Event, body: e.Ruled) -> Issue:
+    if body.upheld and body.handler is not None:
+        return _handed_over(issue, body.handler, event)
+    return copy_with(issue, declined=False)
 
 
-def _reported(issue: Issue, event: e.Event, mark: Mark) -> Issue:
-    body = event.body
-    assert isinstance(body, e.Reported)
-    assert event.actor is not None
-    return _new_term(
-        issue, mark, number=body.number, place=body.place, category=body.category, urgent=body.urgent,
-        about_operator=body.about_operator, reporter=event.actor.person, follows=body.follows, ladder=body.ladder,
-        level=event.level, rules_version=body.rules_version, root=body.root, opened_at=event.at,
-    )  # fmt: skip
+@on(e.Escalated)
+def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
+    # Nobody is late for hours in which they could not see the issue: their clock starts at the record.
+    led = Mark(event.recorded_at or event.at, event.seq)
+    return _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
+
+
+@on(e.Returned)
+def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
+    issue = copy_with(
+        issue, level=event.level, transfers=issue.transfers + 1, reminder=None, declined=False, pending=None
+    )
+    issue = _again(_unpause(issue, event.at), event)
+    return copy_with(
+        issue,
+        clocks=tuple([skip_climbs(clock, event.at) for clock in issue.clocks]),
+        resting=tuple([skip_climbs(clock, event.at) for clock in issue.resting]),
+    )
+
+
+# The clock stands still, or goes on
+
+
+@on(e.Suspended)
+def suspended(issue: Issue, event: e.Event, body: e.Suspended) -> Issue:
+    clock = Clock("ask", "issue", "supply", _mark(event), body.until, provisional=body.provisional)
+    return _pause(copy_with(issue, asked=issue.asked + 1), "suspended", clock)
+
+
+@on(e.Waited)
+def waited(issue: Issue, event: e.Event, body: e.Waited) -> Issue:
+    clock = Clock("review", "issue", "resume", _mark(event), body.review)
+    return _pause(copy_with(issue, waits_for=body.reason), "waiting", clock)
+
+
+@on(e.Shelved)
+def shelved(issue: Issue, event: e.Event, body: e.Shelved) -> Issue:
+    clock = Clock("review", "issue", "resume", _mark(event), body.review)
+    return _pause(copy_with(issue, shelved=True), "waiting", clock)
+
+
+@on(e.Supplied, e.Resumed)
+def resumed(issue: Issue, event: e.Event, body: e.EventBody) -> Issue:
+    return _unpause(issue, seen_at(event))
+
+
+# More time, other numbers, other days: every running clock is worked out again from its start
+
+
+@on(e.Requested)
+def requested(issue: Issue, event: e.Event, body: e.Requested) -> Issue:
+    return copy_with(issue, pending=Pending(body.clause, body.by, event.level))
+
+
+@on(e.Extended)
+def extended(issue: Issue, event: e.Event, body: e.Extended) -> Issue:
+    extensions = {**issue.extensions, body.clause: (*issue.extensions.get(body.clause, ()), body.by)}
+    issue = copy_with(issue, extensions=extensions, extended=issue.extended + 1, pending=None)
+    return update_clocks(issue, afresh=True)
+
+
+@on(e.Denied)
+def denied(issue: Issue, event: e.Event, body: e.Denied) -> Issue:
+    return _unplanned(issue) if body.what == "plan" else copy_with(issue, pending=None)
+
+
+@on(e.Corrected)
+def corrected(issue: Issue, event: e.Event, body: e.Corrected) -> Issue:
+    urgent = issue.urgent if body.urgent is None else body.urgent
+    return update_clocks(copy_with(issue, category=body.category or issue.category, urgent=urgent), afresh=True)
+
+
+@on(e.PolicyChanged)
+def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue:
+    return update_clocks(copy_with(issue, policy=body.policy), afresh=True)
+
+
+@on(e.CalendarPublished)
+def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) -> Issue:
+    others = tuple(known for known in issue.calendars if known.year != body.calendar.year)
+    calendars = tuple(sorted((*others, body.calendar), key=lambda known: known.year))
+    issue = update_clocks(copy_with(issue, calendars=calendars), afresh=True)
+    policy = issue.policy
+    limits = {"silence": policy.silence.within, "ask": policy.ask.max}
+    for clock in issue.clocks:
+        if clock.clause in limits:
+            due = due_after(clock.start.at, limits[clock.clause], policy.service_hours, issue.calendars)
+            issue = with_clock(issue, copy_with(clock, due=due.at, provisional=due.provisional))
+        elif clock.clause in ("plan-update", "idle") or (clock.clause, clock.milestone) == ("plan-step", "complete"):
+            issue = with_clock(issue, plans.update_due(issue, clock))
+    return issue
+
+
+# A light went on, or a reminder went out
+
+
+@on(e.Warned)
+def warned(issue: Issue, event: e.Event, body: e.Warned) -> Issue:
+    return _with_light(issue, event.clause, warned=True)
+
+
+@on(e.Overdue)
+def overdue(issue: Issue, event: e.Event, body: e.Overdue) -> Issue:
+    return _with_light(issue, event.clause, overdue=True)
+
+
+@on(e.Reminded)
+def reminded(issue: Issue, event: e.Event, body: e.Reminded) -> Issue:
+    if body.review is not None:
+        return copy_with(
+            issue, clocks=tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
+        )
+    sent = body.count + (issue.reminder.count if issue.reminder else 0)
+    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, sent))
+
+
+# What several of them do
+
+
+def _mark(event: e.Event) -> Mark:
+    return Mark(event.at, event.seq)
+
+
+def _handed_over(issue: Issue, handler: Handler, event: e.Event) -> Issue:
+    issue = _without_work(issue, handler=handler, declined=False, pending=None)
+    return _new_term(_unpause(_with_status(issue, "dispatched", force=True), event.at), _mark(event), renewed=True)
 
 
 def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) -> Issue:
@@ -242,32 +422,36 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) ->
         kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
         changes |= {"extensions": kept, "extended": sum(map(len, kept.values()))}
     begun = {kind: led if renewed else issue.term[kind] for kind in ALWAYS if renewed or kind in issue.term}
-    return replace(issue, term={"led": led, **begun}, resting=resting, **changes)
+    return copy_with(issue, term={"led": led, **begun}, resting=resting, **changes)
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
     """Moves the status forward, or the status that a pause goes back to; never backward unless `force`."""
     now, waiting = issue.stands, issue.proposed
     if waiting is not None and status != "planned" and _ORDER.index(status) > _ORDER.index(waiting.before):
-        issue = replace(issue, proposed=replace(waiting, before=status))
+        issue = copy_with(issue, proposed=copy_with(waiting, before=status))
     if not force and (now not in _ORDER or _ORDER.index(status) <= _ORDER.index(now)):
         return issue
     if issue.is_paused and not force:
-        return replace(issue, interrupted=status)
-    return replace(issue, status=status)
+        return copy_with(issue, interrupted=status)
+    return copy_with(issue, status=status)
 
 
-def _moves(issue: Issue, event: e.Event) -> bool:
-    """Whether the event is the handler's, so that it moves the status."""
+def _moved_by_handler(issue: Issue, event: e.Event, status: Status) -> Issue:
+    """With the status moved forward if the event is the handler's; what the lead does leaves it where it is."""
+    return _with_status(issue, status) if _is_by_handler(issue, event) else issue
+
+
+def _is_by_handler(issue: Issue, event: e.Event) -> bool:
     return event.actor is not None and event.actor.org == issue.handler.code
 
 
 def _pause(issue: Issue, status: Status, clock: Clock) -> Issue:
     if issue.is_paused:  # a new review date, something shelved while it waits: the pause goes on
-        return with_clock(without_clock(replace(issue, status=status), "ask", "review"), clock)
+        return with_clock(without_clock(copy_with(issue, status=status), "ask", "review"), clock)
     # After an outage the pause before may have ended, on record, later than this one was asked for.
     stopped = max((issue.since, *(end for _, end in issue.pauses)))
-    issue = replace(issue, interrupted=issue.status, status=status, paused_at=stopped)
+    issue = copy_with(issue, interrupted=issue.status, status=status, paused_at=stopped)
     return with_clock(issue, clock)
 
 
@@ -277,64 +461,42 @@ def _unpause(issue: Issue, at: datetime) -> Issue:
         return issue
     status = issue.stands if issue.status in ("suspended", "waiting") else issue.status
     stopped, at = issue.paused_at, max(issue.paused_at, at)
-    issue = replace(issue, pauses=(*issue.pauses, (stopped, at)), paused_at=None)
-    issue = replace(issue, status=status, interrupted=None, shelved=False, waits_for=None)
+    issue = copy_with(
+        issue, pauses=(*issue.pauses, (stopped, at)), paused_at=None, status=status, interrupted=None, shelved=False,
+        waits_for=None,
+    )  # fmt: skip
     issue = plans.goes_on(without_clock(issue, "ask", "review"), stopped, at - stopped)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed while nobody had to act
     if issue.reminder is not None and issue.reminder.at is not None:
-        issue = replace(issue, reminder=replace(issue.reminder, at=issue.reminder.at + (at - stopped)))
-    return wound(issue, afresh=True)
+        issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stopped)))
+    return update_clocks(issue, afresh=True)
 
 
-def _planned(issue: Issue, event: e.Event, mark: Mark) -> Issue:
-    match event.body:
-        case e.Planned(needs=needs) as body:
-            before = issue.stands
-            issue = _with_status(issue, "planned") if _moves(issue, event) else issue
-            if needs is None:
-                return plans.planned(issue, body, mark)
-            assert event.actor is not None
-            return plans.proposed(issue, body, needs, milestone_scopes(issue, event.actor), before)
-        case e.StepDone(step=number):
-            return plans.step_done(issue, number, mark)
-        case _:
-            return plans.granted(issue, mark)
+def _without_work(issue: Issue, **changes: Any) -> Issue:
+    """Without what belongs to the work that ends here: plan and appointment; with these changes."""
+    clocks = without(issue.clocks, "appointment", *plans.CLOCKS)
+    return copy_with(issue, clocks=clocks, plan=None, proposed=None, planned_since=None, **changes)
 
 
-def _completed(issue: Issue, event: e.Event, body: e.Completed, mark: Mark) -> Issue:
-    issue = _unpause(issue, event.at) if issue.is_paused else issue
-    clock = Clock("silence", "issue", "confirm", mark, body.silent_until, provisional=body.provisional)
-    return _anew(
-        with_clock(issue, clock), status="completed", interrupted=None, completion=body.kind,
-        pending=None, declined=False, reminder=None,
-    )  # fmt: skip
-
-
-def _anew(issue: Issue, **changes: Any) -> Issue:
-    """Without what was agreed on for the work that ends here: plan and appointment; with these changes."""
-    clocks = but(issue.clocks, "appointment", *plans.CLOCKS)
-    return replace(issue, clocks=clocks, plan=None, proposed=None, planned_since=None, **changes)
-
-
-def _again(issue: Issue, at: datetime, mark: Mark) -> Issue:
+def _again(issue: Issue, event: e.Event) -> Issue:
     """The handler must act anew; what passed while the resident was looking at finished work is nobody's delay."""
-    if (completed := issue.marks.get("completed")) is not None:
-        issue = replace(issue, looked=(*issue.looked, (completed.at, at)))
-    met = {key: mark for key, mark in issue.met.items() if key.split(":")[1] not in ("complete", "handle")}
+    if (done := issue.marks.get("completed")) is not None:
+        issue = copy_with(issue, looked=(*issue.looked, (done.at, event.at)))
+    met = {goal: mark for goal, mark in issue.met.items() if goal[1] not in ("complete", "handle")}
     marks = {kind: first for kind, first in issue.marks.items() if kind not in ("completed", "mitigated")}
-    issue = _anew(issue, status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
-    return wound(_new_term(without_clock(issue, "silence"), mark, renewed=True), afresh=True)
+    issue = _without_work(issue, status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
+    return update_clocks(_new_term(without_clock(issue, "silence"), _mark(event), renewed=True), afresh=True)
 
 
 def _unplanned(issue: Issue) -> Issue:
     """The plan was denied: the work stands where it stood before, unless it went on meanwhile."""
     assert issue.proposed is not None
     before = issue.proposed.before
-    issue = replace(issue, proposed=None)
+    issue = copy_with(issue, proposed=None)
     if issue.stands != "planned":
         return issue
-    return replace(issue, interrupted=before) if issue.is_paused else replace(issue, status=before)
+    return copy_with(issue, interrupted=before) if issue.is_paused else copy_with(issue, status=before)
 
 
 def _count_climb(issue: Issue, event: e.Event) -> Issue:
@@ -344,72 +506,10 @@ def _count_climb(issue: Issue, event: e.Event) -> Issue:
     clock = next(clock for clock in issue.clocks if clock.clause == event.clause)
     climb = next_climb(issue, clock)
     climbed = climb[0] + 1 if climb else len(clock.climbs)
-    clocks = tuple(replace(each, climbed=climbed) if each is clock else each for each in issue.clocks)
-    return replace(issue, clocks=clocks)
+    clocks = tuple(copy_with(each, climbed=climbed) if each is clock else each for each in issue.clocks)
+    return copy_with(issue, clocks=clocks)
 
 
-def _with_calendar(issue: Issue, calendar: YearCalendar) -> Issue:
-    others = tuple(known for known in issue.calendars if known.year != calendar.year)
-    issue = replace(issue, calendars=tuple(sorted((*others, calendar), key=lambda known: known.year)))
-    issue = wound(issue, afresh=True)
-    policy = issue.policy
-    limits = {"silence": policy.silence.within, "ask": policy.ask.max}
-    for clock in issue.clocks:
-        if clock.clause in limits:
-            due = due_after(clock.start.at, limits[clock.clause], policy.service_hours, issue.calendars)
-            issue = with_clock(issue, replace(clock, due=due.at, provisional=due.provisional))
-        elif clock.clause in ("plan-update", "idle") or (clock.clause, clock.milestone) == ("plan-step", "complete"):
-            issue = with_clock(issue, plans.reckoned(issue, clock))
-    return issue
-
-
-def _lit(issue: Issue, event: e.Event, _mark: Mark) -> Issue:
-    """A light went on, or a reminder went out."""
-    match event.body:
-        case e.Warned():
-            return _mark_clock(issue, event.clause, warned=True)
-        case e.Overdue():
-            return _mark_clock(issue, event.clause, overdue=True)
-        case e.Reminded(count=count, review=review):
-            if review is not None:
-                clocks = (replace(c, due=review) if c.clause == "review" else c for c in issue.clocks)
-                return replace(issue, clocks=tuple(clocks))
-            sent = count + (issue.reminder.count if issue.reminder else 0)
-            return replace(issue, reminder=reminder_from(issue, event.recorded_at or event.at, sent))
-        case _:
-            return issue
-
-
-def _mark_clock(issue: Issue, clause: str | None, **lit: bool) -> Issue:
-    clocks = tuple(replace(clock, **lit) if clock.clause == clause else clock for clock in issue.clocks)
-    return replace(issue, clocks=clocks)
-
-
-_Rule = Callable[[Issue, e.Event, Mark], Issue]
-_RULES: Final[tuple[tuple[_Rule, tuple[type[e.EventBody], ...]], ...]] = (
-    (_reported, (e.Reported,)),
-    (
-        _worked,
-        (
-            e.Accepted, e.Scheduled, e.Attempted, e.Arrived, e.Assessed, e.Answered, e.Completed, e.Reopened,
-            e.Adopted, e.CodeRenewed,
-        ),
-    ),
-    (_moved, (e.Dispatched, e.Redispatched, e.Ruled, e.Declined, e.Escalated, e.Returned)),
-    (_stopped, (e.Suspended, e.Waited, e.Shelved, e.Supplied, e.Resumed)),
-    (_rescheduled, (e.Requested, e.Extended, e.Denied, e.Corrected, e.PolicyChanged, e.CalendarPublished)),
-    (_planned, (e.Planned, e.StepDone, e.Granted)),
-    (_lit, (e.Warned, e.Overdue, e.Reminded)),
-    (_closed, (e.Closed,)),
-    (
-        _noted,
-        (
-            e.Led, e.Commented, e.Urged, e.Withdrawn, e.Confirmed, e.Assigned, e.Contacted, e.Mitigated, e.Referred,
-            e.Sat, e.Supervised, e.Instructed, e.Merged, e.Rejected, e.Refused, e.RejectedSignal,
-        ),
-    ),
-)  # fmt: skip
-_APPLY: Final[Mapping[type[e.EventBody], _Rule]] = MappingProxyType(
-    {kind: rule for rule, kinds in _RULES for kind in kinds}
-)
-"""What is special to each kind of event: looked up, since matching it against fifty classes takes its time."""
+def _with_light(issue: Issue, clause: str | None, **lit: bool) -> Issue:
+    clocks = tuple(copy_with(clock, **lit) if clock.clause == clause else clock for clock in issue.clocks)
+    return copy_with(issue, clocks=clocks)

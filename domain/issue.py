@@ -14,12 +14,14 @@ from domain.events import PolicyRef
 from domain.personal import Personal
 from domain.place import Handler, Place
 from domain.policy import Policy
+from domain.values import Copyable
 from domain.vocabulary import (
     LEVELS,
     Assessment,
     Category,
     CloseKind,
     CompletionKind,
+    Goal,
     Holder,
     Level,
     Role,
@@ -47,7 +49,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Clock:
+class Clock(Copyable):
     """One running clause of this issue, or one of the clocks that the rules themselves start.
 
     Those are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update``, ``appointment`` and ``idle``.
@@ -71,7 +73,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Reminder:
+class Reminder(Copyable):
     """The next reminder at the top of the ladder, after `count` that were sent."""
 
     at: datetime | None
@@ -89,7 +91,7 @@ class Holding:
 
 
 @dataclass(frozen=True)
-class PlanStep:
+class PlanStep(Copyable):
     due: datetime
     owner: Personal = ""
     done: bool = False
@@ -103,7 +105,7 @@ class PlanState:
 
 
 @dataclass(frozen=True)
-class Proposal:
+class Proposal(Copyable):
     """A plan that waits to be granted: nothing of it counts until then."""
 
     steps: tuple[PlanStep, ...]
@@ -142,7 +144,7 @@ class Receipt:
 
 
 @dataclass(frozen=True)
-class Issue:
+class Issue(Copyable):
     """See the module. `version` is the seq of the last event, `since` the moment of the last change (UTC)."""
 
     id: str
@@ -177,8 +179,8 @@ class Issue:
     """The first event of each kind."""
     term: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
     """The first event of each kind since this level got the lead; ``led`` is when it got it."""
-    met: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
-    """``level:milestone`` or ``issue:milestone`` -> when it was last reached by whom it concerns."""
+    met: Mapping[Goal, Mark] = field(default_factory=dict[Goal, Mark])
+    """When each milestone was last reached by whom it concerns."""
     pauses: tuple[Pause, ...] = ()
     looked: tuple[Pause, ...] = ()
     """While the resident was looking at work that was then done again; only an answer was still owed."""

@@ -9,7 +9,7 @@ import domain.events as e
 from domain.clocks import owner
 from domain.commands import merge_command_id
 from domain.issue import Issue, lead_org, next_rung, org_of
-from domain.personal import Sealed
+from domain.personal import is_sealed
 from domain.wire import dump, format_time
 
 SETTLES: Final = timedelta(seconds=5)
@@ -106,7 +106,7 @@ def jobs(event: e.Event, after: Issue) -> tuple[Job, ...]:
             return (Job("tell_merged", other, {**head, "body": {"into": after.id}}),)
         case e.Closed():
             return (Job("archive", after.id, {}, SETTLES),)
-        case e.Reported(description=Sealed()):
+        case e.Reported() if is_sealed(event.body):
             return (Job("index", after.id, {}),)
         case _:
             return ()

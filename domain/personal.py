@@ -38,6 +38,12 @@ class Sealed(Text):
 Personal = Sealed | str
 """A text that may hold personal data: sealed, or as it was written before the API seals it, or empty."""
 
+
+def is_sealed(value: object) -> bool:
+    """Whether the texts of a dataclass are sealed."""
+    return any(isinstance(part, Sealed) for part in vars(value).values())
+
+
 Change = Callable[[str, Personal], Personal]
 """Makes another text of one, given the path of its field, as ``steps.0.title``."""
 

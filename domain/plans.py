@@ -7,7 +7,7 @@ import domain.events as e
 from domain.clocks import with_clock
 from domain.issue import Clock, Issue, Level, Mark, PlanState, PlanStep, Proposal
 from domain.promise import landing
-from domain.values import replace
+from domain.values import copy_with
 from domain.vocabulary import Scope, Status
 from domain.worktime import due as due_after
 
@@ -20,7 +20,7 @@ def proposed(issue: Issue, body: e.Planned, needs: Level, scopes: tuple[Scope, .
     """A plan so long that it must be granted: until then the old clocks run, those of a plan in force too."""
     if issue.proposed is not None and before == "planned":  # that is where the earlier proposal had moved it
         before = issue.proposed.before
-    return replace(issue, proposed=Proposal(_steps(body), needs, scopes, before))
+    return copy_with(issue, proposed=Proposal(_steps(body), needs, scopes, before))
 
 
 def planned(issue: Issue, body: e.Planned, mark: Mark) -> Issue:
@@ -37,45 +37,45 @@ def granted(issue: Issue, mark: Mark) -> Issue:
 def step_done(issue: Issue, number: int, mark: Mark) -> Issue:
     """Step `number`, counted from 1, is done; the next open one is the next deadline."""
     assert issue.plan is not None
-    steps = tuple(replace(step, done=True) if n == number else step for n, step in enumerate(issue.plan.steps, 1))
-    return word(_wind(replace(issue, plan=PlanState(steps)), mark), mark)
+    steps = tuple(copy_with(step, done=True) if n == number else step for n, step in enumerate(issue.plan.steps, 1))
+    return restart_update_clock(_with_step_clock(copy_with(issue, plan=PlanState(steps)), mark), mark)
 
 
 def goes_on(issue: Issue, stopped: datetime, stood: timedelta) -> Issue:
     """After a pause: what is still to be done under a plan has as much time left as when the clock stopped."""
 
     def moved(steps: tuple[PlanStep, ...]) -> tuple[PlanStep, ...]:
-        return tuple(step if step.done else replace(step, due=later(step.due)) for step in steps)
+        return tuple(step if step.done else copy_with(step, due=later(step.due)) for step in steps)
 
     def later(moment: datetime) -> datetime:
         return moment + stood if moment > stopped else moment
 
     if issue.proposed is not None:
-        issue = replace(issue, proposed=replace(issue.proposed, steps=moved(issue.proposed.steps)))
+        issue = copy_with(issue, proposed=copy_with(issue.proposed, steps=moved(issue.proposed.steps)))
     if issue.plan is None:
         return issue
-    issue = replace(issue, plan=PlanState(moved(issue.plan.steps)))
+    issue = copy_with(issue, plan=PlanState(moved(issue.plan.steps)))
     for clock in issue.clocks:
         if clock.milestone == "step_done":
             due = later(clock.due)
             climbs = (_lands(issue, due),) if clock.climbs else ()
-            issue = with_clock(issue, replace(clock, due=due, climbs=climbs))
+            issue = with_clock(issue, copy_with(clock, due=due, climbs=climbs))
         elif clock.clause in (STEP, UPDATE) and not clock.overdue:
-            issue = with_clock(issue, reckoned(issue, clock))
+            issue = with_clock(issue, update_due(issue, clock))
     return issue
 
 
-def word(issue: Issue, mark: Mark, clause: str = UPDATE) -> Issue:
-    """Word of how it goes is due again, counted from `mark`."""
-    return with_clock(issue, reckoned(issue, Clock(clause, "issue", "update", mark, mark.at)))
+def restart_update_clock(issue: Issue, mark: Mark, clause: str = UPDATE) -> Issue:
+    """A status update is due again, counted from `mark`."""
+    return with_clock(issue, update_due(issue, Clock(clause, "issue", "update", mark, mark.at)))
 
 
-def reckoned(issue: Issue, clock: Clock) -> Clock:
-    """A clock that counts the interval of words, by the pauses and calendars as they are."""
+def update_due(issue: Issue, clock: Clock) -> Clock:
+    """A clock that counts the interval of updates, by the pauses and calendars as they are."""
     policy = issue.policy
     due = due_after(clock.start.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=issue.pauses)
     climbs = (_lands(issue, due.at),) if clock.clause == STEP else ()
-    return replace(clock, due=due.at, climbs=climbs, provisional=due.provisional)
+    return copy_with(clock, due=due.at, climbs=climbs, provisional=due.provisional)
 
 
 def _steps(body: e.Planned) -> tuple[PlanStep, ...]:
@@ -83,11 +83,11 @@ def _steps(body: e.Planned) -> tuple[PlanStep, ...]:
 
 
 def _in_force(issue: Issue, steps: tuple[PlanStep, ...], mark: Mark) -> Issue:
-    issue = replace(issue, plan=PlanState(steps), proposed=None, planned_since=issue.planned_since or mark.at)
-    return word(_wind(issue, mark), mark)
+    issue = copy_with(issue, plan=PlanState(steps), proposed=None, planned_since=issue.planned_since or mark.at)
+    return restart_update_clock(_with_step_clock(issue, mark), mark)
 
 
-def _wind(issue: Issue, mark: Mark) -> Issue:
+def _with_step_clock(issue: Issue, mark: Mark) -> Issue:
     """The clock of the next open step; after the last one, of saying that the work is completed (assumed).
 
     A step that was next before keeps its clock, so that it is missed once. One that is late already when its turn
@@ -96,7 +96,7 @@ def _wind(issue: Issue, mark: Mark) -> Issue:
     assert issue.plan is not None
     step = next((step for step in issue.plan.steps if not step.done), None)
     if step is None:
-        return with_clock(issue, reckoned(issue, Clock(STEP, "issue", "complete", mark, mark.at)))
+        return with_clock(issue, update_due(issue, Clock(STEP, "issue", "complete", mark, mark.at)))
     known = next((clock for clock in issue.clocks if clock.clause == STEP), None)
     if known is not None and known.milestone == "step_done" and known.due == step.due:
         return issue

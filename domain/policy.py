@@ -12,6 +12,7 @@ from domain.vocabulary import (
     CATEGORIES,
     Assessment,
     Category,
+    Goal,
     Level,
     Milestone,
     Scope,
@@ -44,9 +45,9 @@ class Clause:
     source: str = ""
 
     @cached_property
-    def scope(self) -> str:
+    def goal(self) -> Goal:
         """Under which key an issue notes that the milestone was reached."""
-        return f"{self.level}:{self.milestone}"
+        return self.level, self.milestone
 
     def applies(self, assessment: Assessment | None, urgent: bool, category: Category) -> bool:
         """Whether every kind of word in `when` (assessment, urgency, category) has one that fits the issue."""
@@ -163,10 +164,10 @@ class Policy:
         """The clauses of the level and of the whole issue that apply: for each milestone the first that matches."""
         key = (level, assessment, urgent, category)
         if (known := self._applying.get(key)) is None:
-            found: dict[tuple[str, str], Clause] = {}
+            found: dict[Goal, Clause] = {}
             for clause in self.clause:
                 if clause.level in ("issue", level) and clause.applies(assessment, urgent, category):
-                    found.setdefault((clause.level, clause.milestone), clause)
+                    found.setdefault(clause.goal, clause)
             known = self._applying[key] = tuple(found.values())
         return known
 

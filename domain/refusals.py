@@ -108,7 +108,7 @@ def _is_talk(issue: Issue, command: c.Command, actor: c.Actor) -> bool:
         case c.Correct(category=None, urgent=None):
             return True
         case c.Answer():
-            return all(f"{scope}:answer" in issue.met for scope in (*milestone_scopes(issue, actor), "issue"))
+            return all((scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue"))
         case c.Wait():
             return issue.status == "waiting"
         case _:
@@ -253,7 +253,7 @@ def _accept(issue: Issue, actor: c.Actor) -> Refusal | None:
 
 def _taken(issue: Issue) -> bool:
     """Whether the level that leads has accepted since it got the lead."""
-    met, led = issue.met.get(f"{issue.level}:accept"), issue.term.get("led")
+    met, led = issue.met.get((issue.level, "accept")), issue.term.get("led")
     return met is not None and (led is None or met.seq > led.seq)
 
 

@@ -2,14 +2,18 @@
 
 from typing import Any, TypeVar
 
-T = TypeVar("T")
+
+class Copyable:
+    """A frozen dataclass that computes nothing from its fields, so that its fields are all there is to copy."""
 
 
-def replace(value: T, **changes: Any) -> T:
-    """As `dataclasses.replace`, some thirty times faster on a value of forty fields.
+T = TypeVar("T", bound=Copyable)
 
-    It copies the fields instead of running ``__init__``, so it is for values that compute nothing from them (a
-    `Policy`, a `Clause` or a `Limit`, which keep what they have computed, is not one). TypeError for a field that the value does not have.
+
+def copy_with(value: T, **changes: Any) -> T:
+    """The value with other fields: as `dataclasses.replace`, some thirty times faster on a value of forty fields.
+
+    It copies the fields instead of running ``__init__``. TypeError for a field that the value does not have.
     """
     fields = value.__dict__
     made_of = {**fields, **changes}

@@ -18,6 +18,8 @@ Category = Literal[
     "owners_affairs", "dispute", "other",
 ]  # fmt: skip
 Milestone = Literal["accept", "contact", "arrive", "assess", "sit", "plan", "answer", "handle", "act", "complete"]
+Goal = tuple[Scope, str]
+"""A milestone, and where it is to be reached; on the wire with a colon between them."""
 Assessment = Literal["minor", "complex", "big", "hard"]
 Outcome = Literal["solved", "partly", "explained", "not"]
 Rating = Literal["satisfied", "basically", "dissatisfied"]

@@ -106,7 +106,7 @@ def _same(value: Any) -> Any:
 
 
 def _dump_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(key): dump(item) for key, item in value.items()}
+    return {":".join(key) if key.__class__ is tuple else str(key): dump(item) for key, item in value.items()}
 
 
 def _dump_items(value: Iterable[Any]) -> list[Any]:
@@ -327,7 +327,7 @@ def _decode_items(decoders: Iterable[Decoder], items: Iterable[Any]) -> tuple[An
 
 
 def _mapping(args: tuple[Any, ...]) -> Decoder:
-    key, item = _decoder(args[0]), _decoder(args[1])
+    key, item = _key(args[0]), _decoder(args[1])
 
     def decode(plain: Any) -> Any:
         found: dict[Any, Any] = {}
@@ -340,6 +340,12 @@ def _mapping(args: tuple[Any, ...]) -> Decoder:
         return found
 
     return decode
+
+
+def _key(kind: Any) -> Decoder:
+    """A key of several words is one text, with colons between."""
+    decode = _decoder(kind)
+    return (lambda plain: decode(plain.split(":"))) if get_origin(kind) is tuple else decode
 
 
 def _entries(plain: Any) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""How long things may take: limits, the four clocks they run on, service hours and working days.
+"""How long things may take: limits, the four timescales they run on, service hours and working days.
 
 Wall time (``s m h``), service time (``sm sh``), natural days (``nd``) and working days (``wd``), all reckoned in
 Asia/Shanghai. Nothing here knows what day it is: calendars come in as values, so a replay counts as the first run did.
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from domain.wire import Text, truncate
 
 Unit = Literal["s", "m", "h", "sm", "sh", "nd", "wd"]
-Clock = Literal["wall", "service", "nd", "wd"]
+Timescale = Literal["wall", "service", "nd", "wd"]
 Pause = tuple[datetime, datetime]
 """From, and up to but without: a stretch in which clocks stand still."""
 
@@ -23,7 +23,7 @@ SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 """Built once, at import: the sandbox of a workflow may not read the zone's file (package tzdata)."""
 
 UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
-_CLOCK: Final[dict[Unit, Clock]] = {
+_TIMESCALE: Final[dict[Unit, Timescale]] = {
     "s": "wall", "m": "wall", "h": "wall", "sm": "service", "sh": "service", "nd": "nd", "wd": "wd",
 }  # fmt: skip
 _SECONDS: Final[dict[Unit, int]] = {"s": 1, "m": 60, "h": 3600, "sm": 60, "sh": 3600, "nd": 86400, "wd": 86400}
@@ -42,7 +42,7 @@ _HOURS = re.compile(r"([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2})", re.ASCII)
 
 @dataclass(frozen=True)
 class Limit(Text):
-    """A length of time on one of the clocks, e.g. ``5sm`` or ``2nd``; above zero, at most ten years."""
+    """A length of time on one of the timescales, e.g. ``5sm`` or ``2nd``; above zero, at most ten years."""
 
     amount: int
     unit: Unit
@@ -62,12 +62,12 @@ class Limit(Text):
         return cls(int(found[1]), cast("Unit", found[2]))
 
     @cached_property
-    def clock(self) -> Clock:
-        return _CLOCK[self.unit]
+    def timescale(self) -> Timescale:
+        return _TIMESCALE[self.unit]
 
     @cached_property
     def span(self) -> timedelta:
-        """The length on its own clock; for the day clocks a nominal one, good for comparing."""
+        """The length on its own timescale; a nominal one for days, good for comparing."""
         return timedelta(seconds=self.amount * _SECONDS[self.unit])
 
 
@@ -159,10 +159,10 @@ def due(
     and end with the last day (23:59:59), or at the close of service hours where `ends` is ``service``.
     """
     pauses = _stretches(start, pauses) if pauses else ()
-    clock = limit.clock
-    if clock == "wall" or (wall and clock == "service"):
+    timescale = limit.timescale
+    if timescale == "wall" or (wall and timescale == "service"):
         return Due(_by_wall(start, limit.span, pauses))
-    if clock == "service":
+    if timescale == "service":
         return Due(_by_service(start, limit.span, hours, pauses))
     return _by_days(start, limit, calendars, pauses, hours.closes * _MINUTE if ends == "service" else _LAST_SECOND)
 
@@ -240,9 +240,9 @@ def _by_days(
     start: datetime, limit: Limit, calendars: Sequence[YearCalendar], pauses: Sequence[Pause], last: timedelta
 ) -> Due:
     day = start.astimezone(SHANGHAI).date()
-    if limit.clock == "nd" and not pauses:
+    if limit.timescale == "nd" and not pauses:
         return Due(_shanghai(day + limit.amount * _DAY, last))
-    days = _WorkingDays(calendars) if limit.clock == "wd" else None
+    days = _WorkingDays(calendars) if limit.timescale == "wd" else None
     waiting = [(begin, *_dates(begin, end)) for begin, end in pauses]
     left = limit.amount
     while True:

@@ -95,7 +95,7 @@ def _share(value: float) -> Iterator[str]:
 
 
 def _grace(value: Limit) -> Iterator[str]:
-    if value.clock != "wall" or value.span.total_seconds() > _ONE_MINUTE:
+    if value.timescale != "wall" or value.span.total_seconds() > _ONE_MINUTE:
         yield f"{value} is not wall time (s, m) of at most a minute"
 
 
@@ -111,7 +111,7 @@ def _climb(value: tuple[Limit, ...]) -> Iterator[str]:
     if not value:
         yield "is empty; leave it out where nothing climbs"
     for first, second in pairwise(value):
-        if first.clock != second.clock:
+        if first.timescale != second.timescale:
             yield f"{first} and {second} run on different clocks"
         elif first.span >= second.span:
             yield f"{second} does not come after {first}"
@@ -145,7 +145,7 @@ FIELDS: Final[Mapping[tuple[type, str], Check]] = {
 
 def of_clause(clause: Clause) -> Iterator[Found]:
     """What is wrong between the fields of one clause."""
-    if clause.ends == "service" and clause.limit.clock not in ("nd", "wd"):
+    if clause.ends == "service" and clause.limit.timescale not in ("nd", "wd"):
         yield ("ends",), f"only a limit in days (nd, wd) ends with the service hours, not {clause.limit}"
     if clause.level == "issue" and clause.starts == "led":
         yield ("starts",), "a clause of the whole issue runs once, so it cannot start whenever a level gets the lead"
@@ -164,7 +164,7 @@ def of_top(top: Top) -> Iterator[Found]:
 
 
 def _ordered(key: str, low: Limit, high: Limit) -> Iterator[Found]:
-    if low.clock != high.clock:
+    if low.timescale != high.timescale:
         yield (key,), f"{high} runs on another clock than {low}"
     elif high.span < low.span:
         yield (key,), f"{high} is shorter than {low}"

@@ -16,7 +16,7 @@ from domain.commands import CalendarPublished, ChangePolicy, Command, Undecodabl
 from domain.events import Event, Refused
 from domain.issue import EPOCH, Issue
 from domain.policy import Policy
-from domain.values import replace
+from domain.values import copy_with
 from domain.wire import truncate
 from domain.worktime import YearCalendar
 
@@ -144,8 +144,8 @@ def _reached(taken: DeliveredCommand, folded: datetime) -> datetime:
 def _as_given(command: Command, delivered: datetime) -> Command:
     """The command without the version that its giver had seen: under other rules events have other numbers."""
     if isinstance(command.body, Undecodable):
-        return replace(command, at=delivered)
-    return replace(command, expected_version=None)
+        return copy_with(command, at=delivered)
+    return copy_with(command, expected_version=None)
 
 
 def refused_as(event: Event) -> str | None:

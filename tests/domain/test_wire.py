@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, Literal
 
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import domain.commands as c
 from domain.commands import SIGNALS, Command, load_command
+from domain.decide import RECORDED, TAKE
 from domain.events import EVENTS, KINDS, Event, dump_event, load_event
-from domain.evolve import _APPLY  # pyright: ignore[reportPrivateUsage]
+from domain.evolve import CHANGES
 from domain.policy import Policy
 from domain.wire import WireError, canonical, digest, dump, format_time, load, load_fields, parse_time, truncate
 from domain.worktime import Limit, YearCalendar
@@ -277,7 +278,16 @@ def test_an_event_that_does_not_fit_says_where(change: dict[str, Any], message: 
 
 
 def test_every_kind_of_event_has_a_rule() -> None:
-    assert _APPLY.keys() == KINDS.keys()
+    assert CHANGES.keys() == KINDS.keys()
+
+
+def test_every_command_is_taken_by_a_function_or_recorded_as_it_is() -> None:
+    assert not TAKE.keys() & RECORDED.keys()
+    assert TAKE.keys() | RECORDED.keys() == {c.Report, *SIGNALS.values()}
+    for command, event in RECORDED.items():
+        assert [(each.name, each.type) for each in fields(command)] == [
+            (each.name, each.type) for each in fields(event)
+        ]
 
 
 def test_kinds_are_lower_case_past_tense_words_of_the_design() -> None:

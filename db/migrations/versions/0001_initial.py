@@ -1,4 +1,4 @@
-"""The first schema: issues and their events, receipts, outbox, what was pinned, alarms, and the directory."""
+"""The first schema: issues with what follows from them, the directory, the archive and its log, limits and the access log."""
 
 from datetime import date
 
@@ -24,6 +24,9 @@ def upgrade() -> None:
     _outbox()
     _pinned()
     _directory()
+    _archive()
+    _access()
+    _privacy()
 
 
 def downgrade() -> None:
@@ -95,6 +98,7 @@ def _issues() -> None:
     for first in ("street", "community", "compound", "operator", "handler", "lead_org", "reporter"):
         _index("issues", first, "opened_at", "id")
     _index("issues", "opened_at", "id")
+    _index("issues", "category", "closed_at")
     for whose in ("street", "community", "operator", "handler"):
         columns = [whose, "status", "opened_at", "id"]
         _index_where(f"ix_issues_{whose}_status", "issues", columns, "status <> 'closed'")
@@ -153,7 +157,7 @@ def _outbox() -> None:
     op.create_table(
         "outbox",
         sa.Column("id", SERIAL, nullable=False, autoincrement=True),
-        _issue(),
+        *_some_words("issue"),
         *_numbers("seq", "fence", "n"),
         *_words("kind", "template"),
         *_some_words("to_org"),
@@ -173,7 +177,7 @@ def _outbox() -> None:
     op.create_table(
         "notices",
         sa.Column("id", SERIAL, nullable=False, autoincrement=False),
-        _issue(),
+        *_some_words("issue"),
         *_numbers("seq"),
         *_words("template"),
         *_some_words("to_org"),
@@ -245,3 +249,90 @@ def _place(table: str, *columns: sa.Column[str] | sa.Column[int] | sa.Column[dat
         constraints.append(sa.UniqueConstraint("code", name=f"uq_{table}_code"))
     position = sa.Column("position", sa.Integer(), nullable=False, autoincrement=False)
     op.create_table(table, position, *columns, *constraints)
+
+
+def _archive() -> None:
+    op.create_table(
+        "archive",
+        *_words("run", "issue"),
+        *_numbers("n"),
+        *_words("key", "sha256"),
+        *_numbers("events", "size", "stored"),
+        _moment("ended_at"),
+        _moment("archived_at"),
+        sa.PrimaryKeyConstraint("run", name="pk_archive"),
+        sa.UniqueConstraint("issue", "n", name="uq_archive_issue_n"),
+    )
+    _index("archive", "issue")
+    op.create_table(
+        "seals",
+        sa.Column("position", sa.Integer(), nullable=False, autoincrement=False),
+        *_words("issue", "leaf"),
+        *_some_words("salt"),
+        sa.Column("record", PLAIN, nullable=True),
+        _moment("sealed_at"),
+        sa.PrimaryKeyConstraint("position", name="pk_seals"),
+        sa.UniqueConstraint("issue", name="uq_seals_issue"),
+    )
+    op.create_table(
+        "heads",
+        sa.Column("size", sa.Integer(), nullable=False, autoincrement=False),
+        _moment("at"),
+        *_words("root", "note"),
+        sa.PrimaryKeyConstraint("size", "at", name="pk_heads"),
+    )
+
+
+def _access() -> None:
+    op.create_table(
+        "hits",
+        sa.Column("id", SERIAL, nullable=False),
+        *_words("key"),
+        _moment("at"),
+        _moment("until"),
+        sa.PrimaryKeyConstraint("id", name="pk_hits"),
+    )
+    _index("hits", "key", "at")
+    _index("hits", "until")
+    op.create_table(
+        "access_log",
+        sa.Column("id", SERIAL, nullable=False),
+        _moment("at"),
+        *_words("person", "role"),
+        *_some_words("org", "street"),
+        *_words("what"),
+        *_some_words("issue"),
+        *_words("result"),
+        *_some_words("address"),
+        sa.PrimaryKeyConstraint("id", name="pk_access_log"),
+    )
+    for columns in (("street", "at", "id"), ("issue", "at", "id"), ("person", "at", "id"), ("at",)):
+        _index("access_log", *columns)
+
+
+def _privacy() -> None:
+    op.create_table(
+        "attachments",
+        *_words("issue", "digest", "kind"),
+        *_numbers("size"),
+        *_words("added_by", "role"),
+        *_some_words("org"),
+        _moment("added_at"),
+        sa.PrimaryKeyConstraint("issue", "digest", name="pk_attachments"),
+    )
+    op.create_table(
+        "phone_codes",
+        *_words("phone", "code"),
+        *_numbers("tries"),
+        _moment("until"),
+        sa.PrimaryKeyConstraint("phone", name="pk_phone_codes"),
+    )
+    _index("phone_codes", "until")
+    op.create_table(
+        "erasures",
+        *_words("issue", "why"),
+        _moment("asked_at"),
+        _moment("done_at", nullable=True),
+        sa.PrimaryKeyConstraint("issue", name="pk_erasures"),
+    )
+    _index("erasures", "done_at", "asked_at", "issue")

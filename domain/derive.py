@@ -1,0 +1,129 @@
+"""What follows from every event, whatever its kind: which clocks run on, reminders, whose minutes, the receipt."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import domain.events as e
+from domain import plans
+from domain.access import PROPERTY_SIDE
+from domain.clocks import RULE_CLOCKS, compute_clocks, find, needs_reminder, reminder_after, without_clock
+from domain.issue import Holding, Issue, Mark, Receipt, Reminder
+from domain.minutes import holder, seen_at
+from domain.values import copy_with
+
+
+def derive(issue: Issue, event: e.Event) -> Issue:
+    """The state with what follows from the event, step by step."""
+    for step in STEPS if issue.closed is None else STEPS_ONCE_CLOSED:
+        issue = step(issue, event)
+    return issue
+
+
+def update_clocks(issue: Issue, afresh: bool = False) -> Issue:
+    """With the clocks as they run now. One that has shown a light or climbed is kept at rest when it stops, in case it
+    runs again from the same start: what it has done, it has done once.
+    """
+    running = compute_clocks(issue, afresh)
+    if running == issue.clocks:
+        return issue
+    resting = tuple([
+        clock
+        for clock in (*issue.resting, *issue.clocks)
+        if (clock.warned or clock.overdue or clock.climbed)
+        and clock.level in ("issue", issue.level)
+        and clock.clause not in RULE_CLOCKS
+        and find(running, clock.clause, clock.start) is None
+    ])  # fmt: skip
+    return copy_with(issue, clocks=running, resting=resting)
+
+
+def _clocks(issue: Issue, event: e.Event) -> Issue:
+    return update_clocks(issue)
+
+
+def _request(issue: Issue, event: e.Event) -> Issue:
+    """A wish for more time lapses with its clock."""
+    if issue.pending is None or any(clock.clause == issue.pending.clause for clock in issue.clocks):
+        return issue
+    return copy_with(issue, pending=None)
+
+
+def _plan_update(issue: Issue, event: e.Event) -> Issue:
+    if issue.plan is None or not _is_update(event):
+        return issue
+    return plans.restart_update_clock(issue, Mark(event.at, event.seq))
+
+
+def _idle_update(issue: Issue, event: e.Event) -> Issue:
+    """No open issue is forgotten: where no clause runs, the clock `idle` asks for an update as often as a plan (assumed)."""
+    running = [clock for clock in issue.clocks if clock.clause not in ("appointment", "idle")]
+    if running or issue.is_paused or issue.status == "completed":
+        return without_clock(issue, "idle")
+    runs = any(clock.clause == "idle" for clock in issue.clocks)
+    if runs and not _is_update(event) and not isinstance(event.body, e.Escalated):
+        return issue
+    return plans.restart_update_clock(issue, Mark(event.recorded_at or event.at, event.seq), "idle")
+
+
+def _reminder(issue: Issue, event: e.Event) -> Issue:
+    if not needs_reminder(issue):
+        return issue if issue.reminder is None else copy_with(issue, reminder=None)
+    if issue.reminder is not None:
+        return issue
+    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, 0))
+
+
+def _minutes(issue: Issue, event: e.Event) -> Issue:
+    who, org = holder(issue)
+    since = max(seen_at(event), issue.holding.since) if issue.holding else event.at
+    return copy_with(issue, holding=Holding(who, org, since))
+
+
+def _side(issue: Issue, event: e.Event) -> Issue:
+    """Notes who does something on the property side: he may not decide on it from above later."""
+    actor = event.actor
+    if actor is None or actor.role not in PROPERTY_SIDE or event.kind == "refused" or actor.person in issue.acted:
+        return issue
+    return copy_with(issue, acted={**issue.acted, actor.person: actor.role})
+
+
+def _receipt(issue: Issue, event: e.Event) -> Issue:
+    command = event.command
+    if command is None:
+        return issue
+    match event.body:
+        case e.Refused(code=code, reason=reason):
+            receipt = Receipt(command.digest, "refused", event.seq, code, reason)
+        case _:
+            receipt = Receipt(command.digest, "applied", event.seq)
+    return copy_with(issue, receipts={**issue.receipts, command.id: receipt})
+
+
+Step = Callable[[Issue, e.Event], Issue]
+STEPS_ONCE_CLOSED: Final[tuple[Step, ...]] = (
+    _minutes,
+    _side,
+    _receipt,
+)
+STEPS: Final[tuple[Step, ...]] = (
+    _clocks,  # first, since the others ask which clauses run
+    _request,
+    _plan_update,  # before `idle`: an update that a plan asks for is a clock that runs
+    _idle_update,
+    _reminder,  # last of the clocks: it asks whether any of them can still climb
+    *STEPS_ONCE_CLOSED,
+)
+"""In this order; of a closed issue no clock runs."""
+
+
+def _is_update(event: e.Event) -> bool:
+    """Whether the event keeps the resident informed about a plan: any word or act of those who do the work."""
+    return event.actor is not None and event.actor.role != "resident" and event.kind != "refused"
+
+
+def reminder_from(issue: Issue, moment: datetime, count: int) -> Reminder:
+    """The reminder after `count`; one that is used up stays in the state, so that reminders do not begin again."""
+    if count >= issue.policy.top.times:
+        return Reminder(None, count)
+    return Reminder(reminder_after(issue, moment, count), count)
