@@ -26,12 +26,12 @@ Use = Annotated[Services, Depends(services)]
 
 
 async def anybody(request: Request, use: Use) -> Caller:
-    """Who asks, if they say so."""
+    """The caller; a request without credentials comes from anybody."""
     return await use.authenticator.caller_or_anybody(request)
 
 
 async def no_guesser(request: Request, use: Use) -> AsyncGenerator[Caller]:
-    """Who asks; 401 for nobody. A tracking code that opens nothing is counted, and 429 where too many came from."""
+    """The caller. Raises Unauthenticated without credentials, TooMany for an address that tried too many wrong tracking codes."""
     found = await use.authenticator.caller(request)
     if found.actor is not None:
         yield found
@@ -45,7 +45,7 @@ async def no_guesser(request: Request, use: Use) -> AsyncGenerator[Caller]:
 
 
 async def issue_id(issue: str) -> str:
-    """The id in the path; what cannot be one is not looked for."""
+    """The id in the path. Raises NotFound for one that no issue can have."""
     if not _ID.fullmatch(issue):
         raise NotFound
     return issue

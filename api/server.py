@@ -1,4 +1,4 @@
-"""The process that serves the API: what it is made of by the settings, and its web server."""
+"""The API process: its composition root and its web server."""
 
 import asyncio
 import signal
@@ -75,7 +75,7 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
 
 
 async def _look_for_temporal(client: Client) -> None:
-    """Says at the start that Temporal is not there: the process serves all the same, and is ready later."""
+    """Logs at the start that Temporal is down. The process serves all the same, and is ready later."""
     try:
         await client.service_client.check_health(timeout=timedelta(seconds=2))
     except (RPCError, RuntimeError):
@@ -83,7 +83,7 @@ async def _look_for_temporal(client: Client) -> None:
 
 
 class SignIn(NamedTuple):
-    """Who vouches for callers, how browsers sign in, and the demo provider where this app serves it."""
+    """What verifies tokens, how browsers sign in, and the demo provider where this app serves it."""
 
     verifier: TokenVerifier
     session: SessionParts | None = None
@@ -110,25 +110,25 @@ def sign_in(settings: Settings) -> SignIn:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, but for its signals: it would end the process by them once more, before the database is closed."""
+    """uvicorn without its signal handlers, which would end the process before the database is closed."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
 
     def stop(self) -> None:
-        """The first time requests may finish, the second time they may not."""
+        """Stops: the first call lets requests finish, the second does not."""
         self.force_exit = self.should_exit
         self.should_exit = True
 
     @property
     def port(self) -> int:
-        """Where it listens, once `started`."""
+        """The port on which it listens, once `started`."""
         return self.servers[0].sockets[0].getsockname()[1]
 
 
 def server(app: FastAPI, host: str, port: int) -> Server:
-    """A server that says no more about itself than it has to."""
+    """A server that does not reveal its software."""
     config = uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on",
         timeout_graceful_shutdown=5, timeout_keep_alive=30,

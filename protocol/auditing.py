@@ -129,9 +129,9 @@ class Auditing:
         """A file of events for process mining in this folder; people appear under pseudonyms."""
         file = folder / f"issues.{form}"
 
-        def export(told: Iterator[IssueTrace]) -> None:
+        def export(traces: Iterator[IssueTrace]) -> None:
             with file.open("wb") as target:
-                _WRITERS[form](told, target, self.secret)
+                _WRITERS[form](traces, target, self.secret)
 
         _note(who, "mining", None, words)
         await self.access.export(who, "mining")

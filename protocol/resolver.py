@@ -39,7 +39,7 @@ class Resolver:
         return body
 
     async def _handler(self, body: c.Redispatch | c.Rule, code: str) -> c.Body:
-        """What kind of organisation it is and where it works: the rules say whether it can be given the issue."""
+        """The kind of organisation, and where it works: the rules say whether it can be given the issue."""
         directory = await self._directory.get()
         org = directory.org(code)
         if org is None:

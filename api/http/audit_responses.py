@@ -1,4 +1,4 @@
-"""The shapes of what auditors are answered, for the OpenAPI document: `audit.desk` gives the plain values."""
+"""The shapes of answers to auditors, for the OpenAPI document; the plain values come from `audit`."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""Which texts can be taken: those that any database, log line or page can carry as they are."""
+"""Which texts are accepted: those that every database, log line and page can hold unchanged."""
 
 import re
 from typing import Final
@@ -9,11 +9,11 @@ _SIGNS: Final = r"\u0000\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _FORBIDDEN: Final = re.compile(f"[{_SIGNS}]")
 FIT: Final = f"^[^{_SIGNS}]*$"
 FILLED: Final = rf"^[^{_SIGNS}]*[^\s{_SIGNS}][^{_SIGNS}]*$"
-"""The patterns of texts that can be taken, and that are not blank either, for the OpenAPI document."""
+"""The patterns of accepted texts, and of those that are not blank, for the OpenAPI document."""
 
 
 def unfit(text: str) -> str | None:
-    """Why a text cannot be taken, None if it can: NUL, half a character, or signs that reorder what is read."""
+    """Why a text is refused (NUL, a lone surrogate, bidirectional controls); None if it is accepted."""
     if _HALF.search(text):
         return "it holds half a character (a lone surrogate)"
     if _FORBIDDEN.search(text):

@@ -1,4 +1,4 @@
-"""The examples of request bodies in the OpenAPI document; a test reads each as the API would. Answers have theirs beside their shapes."""
+"""The examples of request bodies in the OpenAPI document; a test reads each as the API does. Answers have theirs beside their shapes."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,7 +1,7 @@
-"""What every request passes before its route: `Edge`, the outermost, and `BodyLimit`.
+"""The middleware around every route: `Edge`, the outermost, and `BodyLimit`.
 
-`Edge` counts and logs each request by its route, never by its ids, answers what nobody foresaw, and tells browsers to do no
-more with an answer than it is meant for. `BodyLimit` turns away bodies that are not JSON, too large, too deep, or hold text
+`Edge` counts and logs each request by its route, never by its ids, answers unexpected errors with a bare 500, and
+sends security headers to browsers. `BodyLimit` refuses bodies that are not JSON, too large, too deep, or hold text
 that cannot be stored, before anything is parsed into meaning.
 """
 
@@ -105,12 +105,12 @@ class Edge:
 
 
 def _route(scope: Scope) -> str:
-    """The template of the route, so that neither a label nor a line holds anybody's id."""
+    """The path template of the route, so that no label and no log line holds an id."""
     return getattr(scope.get("route"), "path", "unmatched")
 
 
 class BodyLimit:
-    """Middleware: reads the whole body up to the limit, looks at it as plain JSON, then lets the app have it."""
+    """Reads the whole body up to the limit, checks it as plain JSON, then passes it on."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -132,17 +132,17 @@ class BodyLimit:
 
 
 def _is_upload(scope: Scope) -> bool:
-    """Whether a picture may come: its route reads it, with a limit of its own, once it is known who sends it.
+    """Whether the body may be a picture: its route reads it after authenticating the caller, with a limit of its own.
 
-    By other methods nothing is read there.
+    Other methods of that path read no body.
     """
     return _UPLOADS.fullmatch(scope.get("path", "")) is not None
 
 
 async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> bytes | None:
-    """The body, None if the caller is gone.
+    """The body; None if the caller has disconnected.
 
-    TooLarge as soon as it is known to be, whether its length was announced or it comes in chunks.
+    Raises TooLarge as early as possible: by the announced length, or while the chunks arrive.
     """
     if _header(scope, b"content-encoding") not in ("", "identity"):
         raise Invalid(("Content-Encoding", "send the body as it is"))
@@ -187,7 +187,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def check(body: bytes, content_type: str) -> None:
-    """Raises Invalid for a body that is no JSON, says something twice, is nested too deeply, or holds unfit text."""
+    """Raises Invalid for a body that is not JSON, repeats a key, is nested too deeply, or holds text that cannot be stored."""
     if not body.strip():
         return
     if content_type.partition(";")[0].strip() != "application/json":
@@ -204,7 +204,7 @@ def check(body: bytes, content_type: str) -> None:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; readers differ in which of two values under one name they take."""
+    """An object. Raises Invalid for a repeated key: JSON readers differ in which value they take."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:

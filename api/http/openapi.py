@@ -1,4 +1,4 @@
-"""How routes are described in the OpenAPI document: one example an answer, one line a problem, and who may ask."""
+"""The OpenAPI document: examples of answers, the problems of each route, and its security."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -71,9 +71,9 @@ def answers(
     status: int, example: Any, text: str, *errors: type[e.ProtocolError], model: Any = None, headers: tuple[str, ...] = (),
     files: Mapping[str, Any] | None = None,
 ) -> Answers:  # fmt: skip
-    """The answer of a route with its example and headers, and the errors that it may have.
+    """The `responses` of a route: its answer with example and headers, and the errors that it may raise.
 
-    `model` is the shape of an answer beside that of the route's function; `files` are the media types of one that is no JSON.
+    `model` is the shape of an additional answer; `files` replaces JSON by these media types.
     """
     content = {"application/json": {"example": example}} if files is None else files
     described: Answers = {status: {"description": text, "content": content, "headers": sent(*headers)}}
@@ -93,7 +93,7 @@ def answers(
 
 
 def sent(*names: str) -> dict[str, Any]:
-    """The headers of these names, which the answer always has."""
+    """The descriptions of headers that the answer always has."""
     return {
         name: {"description": text, "required": True, "schema": schema}
         for name in names
@@ -102,7 +102,7 @@ def sent(*names: str) -> dict[str, Any]:
 
 
 def document(app: FastAPI, cookie: str | None = None) -> dict[str, Any]:
-    """The OpenAPI document of the app. With the cookie of browsers, where they can sign in: it stands for a token."""
+    """The OpenAPI document of the app. `cookie` is the session cookie, which replaces a token, where browsers can sign in."""
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = found["components"]
@@ -132,7 +132,7 @@ def document(app: FastAPI, cookie: str | None = None) -> dict[str, Any]:
 
 
 def _show(route: APIRoute, path: dict[str, Any]) -> None:
-    """Puts the examples of a route's answers back as they are: FastAPI takes everything away that is null."""
+    """Restores the examples of a route's answers: FastAPI removes every null in them."""
     for method in route.methods or ():
         for status, described in route.responses.items():
             example = described.get("content", {}).get("application/json", {}).get("example")
@@ -141,9 +141,9 @@ def _show(route: APIRoute, path: dict[str, Any]) -> None:
 
 
 def _is_text(parameter: dict[str, Any]) -> None:
-    """What comes in an address or a header is text: it may be missing, but it is never null.
+    """Parameters in a path, query or header may be missing but never null.
 
-    The key of a request alone may not be missing; its route says so in a problem of its own.
+    Only the idempotency key is required; without it the route raises KeyMissing.
     """
     if parameter["name"] == KEY:
         parameter["required"] = True
@@ -155,7 +155,7 @@ def _is_text(parameter: dict[str, Any]) -> None:
 
 
 def _forbids(responses: Answers) -> None:
-    """Whoever is asked as somebody may answer that it is the wrong role, or by a foreign page's doing."""
+    """Adds 403 to a route: every authenticated request may be of the wrong role, or forged by a foreign page."""
     known = responses.setdefault("403", {"description": PROBLEMS[e.Forbidden].title, "content": {}})
     shown = known["content"].setdefault(
         MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}

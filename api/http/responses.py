@@ -1,6 +1,6 @@
-"""The shapes of answers that several routes share, made from the domain's values. The others stand beside their route.
+"""The shapes of answers that several routes share, made from the domain's values; each other shape is beside its route.
 
-Each has its example for the OpenAPI document. A route returns the model, so it is checked once and written once.
+`example` is for the OpenAPI document. A route returns the model: it is validated once and serialized once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,7 +37,7 @@ class Answer(BaseModel):
 
     @classmethod
     def of(cls, value: object, **others: Any) -> Self:
-        """From a value whose attributes have the names of the fields, but for `others`."""
+        """Takes each field from the attribute of that name, unless `others` gives it."""
         return cls.model_validate(
             {name: getattr(value, name) for name in cls.model_fields if name not in others} | others
         )
@@ -118,7 +118,7 @@ class IssueView(Answer):
 
     @classmethod
     def from_row(cls, row: IssueRow) -> Self:
-        """The same from the columns of a list."""
+        """The same view from a row of the read model."""
         following = closed = None
         if row.due is not None:
             following = {
@@ -187,7 +187,7 @@ class ReceiptView(Answer):
 
     @classmethod
     def from_issue(cls, command: str, issue: Issue) -> Self:
-        """Of a command that is on the record of this issue; reasons are there for a refusal only."""
+        """The receipt of a command that this issue has recorded."""
         receipt = issue.receipts[command]
         plain = {"outcome": receipt.outcome, "command_id": command, "issue_id": issue.id, "version": receipt.seq}
         why = {"code": receipt.code, "reason": receipt.reason} if receipt.outcome == "refused" else {}

@@ -49,7 +49,7 @@ class _Code:
 
 
 class Asked(BaseModel):
-    """The question of an authorization request (OpenID Connect Core 3.1.2.1)."""
+    """The parameters of an authorization request (OpenID Connect Core 3.1.2.1)."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -78,7 +78,7 @@ class EmbeddedProvider:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The provider of this installation. Raises SettingsError wherever it is more than one person's trial."""
+        """The provider of this installation. Raises SettingsError unless it is one person's trial on this machine."""
         if not settings.embedded:
             raise SettingsError("JIESU_EMBEDDED_PROVIDER lets anybody be anybody: it is for the embedded default only")
         if settings.oidc_issuer is not None:
@@ -106,7 +106,7 @@ class EmbeddedProvider:
         }
 
     def check(self, asked: Asked) -> None:
-        """Raises Invalid unless the question is one that these pages ask."""
+        """Raises Invalid unless the request is one that Jiesu's own pages send."""
         agreed = {
             "response_type": asked.response_type == "code",
             "client_id": asked.client_id == CLIENT,
@@ -119,7 +119,7 @@ class EmbeddedProvider:
             raise Invalid(*faults)
 
     def code(self, person: str, role: Role, org: str | None, nonce: str, code_challenge: str) -> str:
-        """A code for somebody; the oldest are forgotten when there are too many."""
+        """A new authorization code; drops the oldest codes beyond a limit."""
         code = secrets.token_urlsafe(32)
         self._codes[code] = _Code(person, role, org, nonce, code_challenge, self._clock() + CODE_SECONDS)
         if len(self._codes) > _MOST_CODES:
@@ -127,7 +127,7 @@ class EmbeddedProvider:
         return code
 
     def redeem(self, form: Mapping[str, str]) -> dict[str, Any] | None:
-        """The tokens for a code; None if anything does not fit. A code is tried once, well or badly."""
+        """The tokens for a code; None if anything in the form is wrong. A code can be tried only once."""
         code = self._codes.pop(form.get("code", ""), None)
         fits = (
             code is not None

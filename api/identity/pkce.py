@@ -1,4 +1,4 @@
-"""Signing in by redirects: the PKCE challenge (RFC 7636), where the provider sends the browser back to, and where it goes then."""
+"""Signing in by redirects: the PKCE challenge (RFC 7636), the callback's path, and the page to return to."""
 
 import hashlib
 from typing import Final
@@ -15,7 +15,7 @@ def challenge(verifier: str) -> str:
 
 
 def local_path(wanted: str) -> str:
-    """Where to go on to after signing in: a path of this origin, the root for anything else.
+    """The page to return to after signing in: a path of this origin, the root for anything else.
 
     Browsers read a backslash as a slash and pass over tabs and line ends, and two slashes begin another host.
     """

@@ -34,7 +34,7 @@ LIFETIME: Final = timedelta(hours=8)
 LOGIN_LIFETIME: Final = timedelta(minutes=10)
 CSRF_HEADER: Final = "x-csrf-token"
 _READING: Final = frozenset({"/codec/decode"})
-"""What is asked for by POST and changes nothing."""
+"""Paths whose POST changes nothing."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NONCE: Final = 12
 _LONGEST_COOKIE: Final = 4096
@@ -44,7 +44,7 @@ _Kind = TypeVar("_Kind")
 
 @dataclass(frozen=True)
 class SessionParts:
-    """How browsers sign in: with which provider, as which client of it, and at which origin they see us."""
+    """How browsers sign in: the provider, our client id there, and our public origin."""
 
     provider: Provider
     client_id: str
@@ -68,7 +68,7 @@ class Session:
 
 @dataclass(frozen=True)
 class _Login:
-    """What is remembered between the way to the provider and the way back."""
+    """What the login cookie holds while the browser is at the provider."""
 
     state: str
     nonce: str
@@ -111,7 +111,7 @@ class Sessions:
         return session
 
     def claims(self, request: Request) -> Claims | None:
-        """Whom a browser's session speaks for. Raises SessionEnded, and Forbidden unless our own page asks."""
+        """The claims of a browser's session. Raises SessionEnded, and Forbidden for a request from a foreign page."""
         session = self.of(request)
         if session is None:
             return None
@@ -133,7 +133,7 @@ class Sessions:
             raise Forbidden("a request by cookie needs the X-CSRF-Token of its session, from a page of this origin")
 
     async def begin(self, onwards: str, answer: Response) -> str:
-        """The address of the provider where one signs in, and on the answer the cookie that knows the way back."""
+        """The provider's sign-in URL. Puts the login cookie on the answer."""
         endpoints = await self.parts.provider.endpoints()
         login = _Login(
             state=secrets.token_urlsafe(32), nonce=secrets.token_urlsafe(32), verifier=secrets.token_urlsafe(48),
@@ -148,9 +148,9 @@ class Sessions:
         return endpoints.authorization + ("&" if "?" in endpoints.authorization else "?") + urlencode(asked)
 
     async def finish(self, request: Request) -> tuple[Session, str]:
-        """The new session of a browser that comes back from the provider, and where it wanted to go.
+        """The new session of a browser that returns from the provider, and the page it wanted.
 
-        Raises Unauthenticated if it was not sent there from here, or the provider did not vouch for anybody.
+        Raises Unauthenticated if the sign-in did not begin here, or the provider signed nobody in.
         """
         cookie, said = request.cookies.get(self._login), request.query_params
         found = None if cookie is None else self._open(self._login, cookie)
@@ -220,7 +220,7 @@ class Sessions:
         return base64url.encode(nonce + sealed)
 
     def _open(self, name: str, cookie: str) -> dict[str, Any] | None:
-        """What was sealed under this name, unless it has ended; None for anything else."""
+        """The content of a cookie of this name; None if it is invalid or has expired."""
         if len(cookie) > _LONGEST_COOKIE or not cookie.isascii():
             return None
         try:
@@ -233,7 +233,7 @@ class Sessions:
 
 
 def _made(kind: type[_Kind], content: Mapping[str, Any]) -> _Kind | None:
-    """What a cookie holds; None for one that another version of ours has sealed."""
+    """The content as a dataclass; None for a cookie of another version."""
     try:
         return kind(**content)
     except TypeError:

@@ -69,14 +69,14 @@ class PicturesView(Answer):
 
 
 async def pictures(use: Use) -> Attachments:
-    """Unavailable where the composition root has set up no place for them."""
+    """Raises Unavailable where the process has no store for pictures."""
     if use.attachments is None:
         raise Unavailable("this process keeps no pictures")
     return use.attachments
 
 
 async def digest_of(digest: str) -> str:
-    """The digest in the path; what cannot be one is not looked for."""
+    """The digest in the path. Raises NotFound for anything else."""
     if not _DIGEST.fullmatch(digest):
         raise NotFound
     return digest

@@ -46,14 +46,14 @@ class WhatIfBody(BaseModel):
 
 
 async def auditor(who: Known) -> Actor:
-    """The auditor who asks; for anybody else there is nothing here."""
+    """The auditor. Raises NotFound for everybody else."""
     if not access.audits(who.staff.role):
         raise NotFound
     return who.staff
 
 
 async def auditing(use: Use) -> Auditing:
-    """Unavailable where the composition root has set up no archive."""
+    """Raises Unavailable where the process has no archive."""
     if use.auditing is None:
         raise Unavailable("this process has no archive to read")
     return use.auditing
@@ -166,7 +166,7 @@ async def mining(
 
 @asynccontextmanager
 async def _scratch() -> AsyncGenerator[tuple[Path, BackgroundTask]]:
-    """A folder for a file that is sent, and what removes it afterwards; it is removed at once if there is no answer."""
+    """A folder for a file to send, and the task that removes it afterwards. An error removes it at once."""
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="jiesu-audit-"))
     gone = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     try:

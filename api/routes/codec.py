@@ -62,9 +62,9 @@ _Payloads = Annotated[PayloadsBody, Body(openapi_examples={"one": {"value": _EXA
 
 
 async def permitted(request: Request, use: Use) -> Actor:
-    """Who may read this; Forbidden for anybody else.
+    """The auditor or administrator. Raises Forbidden for everybody else.
 
-    Temporal's page cannot say in which of several roles it asks: those who may come before those who may not.
+    Temporal's page cannot choose among several roles, so a role that may decode is preferred.
     """
     who = (await use.authenticator.caller(request, prefer=DECODERS)).staff
     if not decodes(who.role):
@@ -114,7 +114,7 @@ async def _decoded(payload: Payload, codec: Decoder | None) -> Payload:
 
 
 class Cors:
-    """Middleware: lets pages of these origins read every answer of the codec server, also that it declines and why."""
+    """Middleware: lets pages of these origins read every answer of the codec server, errors included."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         self._app = app

@@ -34,19 +34,19 @@ Route = Callable[..., Awaitable[AppliedView | Response]]
 
 
 async def writer(request: Request, issue: IssueId, who: Known, use: Use) -> Caller:
-    """Who gives the command; 403 for those who never give one, whatever is in the body."""
+    """The caller. Raises Forbidden for roles that never give this command, before the body is read."""
     await use.access.may_write(who, _name(request), issue)
     return who
 
 
 def _name(request: Request) -> str:
-    """The command, from the route's own path."""
+    """The command's name, from the path of its route."""
     return f"command.{request.scope['route'].path.rpartition('/')[2]}"
 
 
 @dataclass(frozen=True)
 class _Sent:
-    """What comes with every command, whatever its body."""
+    """What every command has beside its body."""
 
     issue: IssueId
     who: Annotated[Caller, Depends(writer)]
@@ -118,7 +118,7 @@ for _shape in COMMANDS.values():
 
 
 async def command_id(command: str) -> str:
-    """The id in the path; what cannot be one is not looked for."""
+    """The id in the path. Raises NotFound for one that no command can have."""
     if not _UUID.fullmatch(command):
         raise e.NotFound
     return command

@@ -21,7 +21,7 @@ _MOST_FIELDS: Final = 20
 
 
 async def own(request: Request, use: Use) -> EmbeddedProvider:
-    """The provider, to those who came by its own address: a foreign name that leads here is somebody else's page."""
+    """The provider. Raises NotFound for another host name than its own: a foreign page may have rebound it to this machine."""
     found = use.embedded_provider
     if found is None or request.headers.get("host", "") != urlsplit(found.origin).netloc:
         raise NotFound
@@ -29,7 +29,7 @@ async def own(request: Request, use: Use) -> EmbeddedProvider:
 
 
 async def agreed(provider: Annotated[EmbeddedProvider, Depends(own)], asked: Annotated[Asked, Query()]) -> Asked:
-    """The question, if it is as agreed: nobody is sent to an address that was not agreed on before."""
+    """The parameters. Raises Invalid for an unknown redirect URI, so that nobody is sent to a foreign page."""
     provider.check(asked)
     return asked
 

@@ -37,7 +37,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 def _time(text: Any) -> datetime:
-    """No number, which would be taken for seconds since 1970, and no day without a zone."""
+    """A time with its zone: pydantic would accept a number as seconds since 1970, and a day without a zone."""
     try:
         return parse_time(text)
     except WireError:
@@ -52,7 +52,7 @@ async def filters(
     level: Level | None = None, status: Status | None = None, org: FitWord = None, compound: FitWord = None,
     category: Category | None = None, overdue: bool | None = None, q: FitWord = None,
 ) -> Filters:  # fmt: skip
-    """What the list is narrowed down to."""
+    """The filters of a list."""
     return Filters(level, status, org, compound, category, overdue, q)
 
 
@@ -87,7 +87,7 @@ async def worklist(
 
 
 async def _org(use: Services, viewer: Actor, org: str | None) -> str:
-    """Whose worklist it is; NotFound for an organisation outside the caller's subtree."""
+    """The organisation whose worklist is read. Raises NotFound for one outside the caller's subtree."""
     wanted = org or viewer.org
     if wanted is None or unfit(wanted):
         raise NotFound
@@ -139,7 +139,7 @@ async def access(
 
 @asynccontextmanager
 async def _reading(use: Services) -> AsyncGenerator[AsyncSession]:
-    """The read model. Raises Invalid for a foreign cursor, and Unavailable."""
+    """A session of the read model. Turns errors into Invalid for a foreign cursor, and Unavailable."""
     try:
         async with use.model.read() as session:
             yield session

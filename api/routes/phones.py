@@ -58,7 +58,7 @@ _Proof = Annotated[ProofBody, Body(openapi_examples={"proof": {"value": examples
 
 
 async def phones(use: Use) -> Phones:
-    """Unavailable where no SMS gateway is set, or no tokens are made."""
+    """Raises Unavailable where no SMS gateway is configured."""
     if use.phones is None:
         raise Unavailable("phones cannot be verified here")
     return use.phones

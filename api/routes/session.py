@@ -108,7 +108,7 @@ async def logout(request: Request, sessions: Signing) -> Response:
 
 
 async def signed_in(request: Request, use: Use, sessions: Signing) -> Session:
-    """The session of this browser; what changes it has to come from a page of ours."""
+    """The session of this browser. Raises Forbidden for a change that a foreign page may have sent."""
     use.authenticator.count_address(request)
     session = sessions.of(request)
     if session is None:
@@ -150,7 +150,7 @@ async def act(
 
 
 async def _acting(session: Session, use: Services, sessions: Sessions) -> tuple[Role, str | None]:
-    """In which role the session's requests are meant. Raises Forbidden, and ChooseRole if that is open."""
+    """The role of the session's requests. Raises Forbidden, and ChooseRole while none of several is chosen."""
     claims = Claims(session.person, session.role, session.org, own_grant=sessions.parts.trusts_roles)
     actor, _ = acting(claims, {}, await use.directory.get(), today(use.now()), use.secret)
     return actor.role, actor.org
