@@ -74,6 +74,27 @@ def met_clock(before: Issue, event: e.Event, after: Issue) -> Clock | None:
     return min(met, key=lambda clock: clock.due, default=None)
 
 
+def meets(event: e.Event, after: Issue, clock: Clock) -> bool:
+    """Whether somebody kept with this event the limit of the clock, which a climb may have taken away before.
+
+    `met_clock` names one clock on the record; this is asked of any, and of those that the rules start themselves too.
+    """
+    if event.actor is None:
+        return False
+    match clock.clause:
+        case "silence" | "ask" | "review" | "plan-update" | "idle":  # the resident's, or any word will do
+            return False
+        case "appointment":
+            return isinstance(event.body, (e.Arrived, e.Attempted))
+        case "plan-step" if clock.milestone == "step_done":
+            step = next((step for step in after.plan.steps if not step.done), None) if after.plan else None
+            return isinstance(event.body, e.StepDone) and (step is None or step.due != clock.due)
+        case _:
+            met = after.met.get((clock.level, clock.milestone))
+            named = event.clause == clock.clause and event.was_due is not None
+            return named or met == _mark(event)
+
+
 def _counts_as(event: e.Event) -> str:
     """What the event starts clocks as: a plan counts once it is in force, not when it is proposed."""
     match event.body:

@@ -13,7 +13,7 @@ from math import ceil
 
 import domain.events as e
 from audit.whatif.engine import refused_as
-from domain.clocks import meets
+from domain.evolve import meets
 from domain.issue import Clock, Issue, rank
 from domain.plans import STEP
 from domain.rules import evolve

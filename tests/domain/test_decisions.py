@@ -10,12 +10,11 @@ import domain.commands as c
 from calendars import load_all
 from domain import access, directory
 from domain.access import may_follow, may_give, may_report, may_see
-from domain.clocks import meets
 from domain.commands import SIGNALS, Authority
 from domain.decide import decide
 from domain.directory import acting_by
 from domain.events import Event
-from domain.evolve import evolve
+from domain.evolve import evolve, meets
 from domain.issue import Issue
 from domain.pins import pinned
 from domain.refusals import WHEN, against
