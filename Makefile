@@ -1,6 +1,7 @@
 # Two commands are enough: `make run` and `make test`. Everything else is for those who work on Jiesu.
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= 3
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
@@ -26,8 +27,8 @@ $(DEV): $(BIN)/python pyproject.toml requirements.lock
 run: $(RUNTIME) ## start everything on this machine: Temporal, SQLite, worker, API
 	@$(BIN)/jiesu up
 
-test: $(DEV) ## run all tests, two files at a time
-	$(BIN)/pytest -n 2
+test: $(DEV) ## run all tests, three files at a time: they wait for servers much of it
+	$(BIN)/pytest -n $(WORKERS)
 
 check: $(DEV) ## lint, types, layers, dependencies
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import importlib.metadata
 import secrets
 import signal
 import socket
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -32,12 +33,16 @@ from audit.log_keys import FIRST, LogKeys, LogKeysError
 from audit.reconcile import Reconciler
 from audit.schedules import keep_schedules
 from db.engine import Database
+from domain.retention import DEFAULT, Retention, read_retention
+from domain.wire import WireError
+from runtime.blobs import DigestStore, open_store
 from runtime.egress import Outgoing
 from runtime.observability import metrics_registry, serve_metrics, temporal_runtime
+from runtime.pause import pause
 from runtime.settings import Settings, SettingsError
 from runtime.temporal import connect
 from security.keys import Keys
-from security.opening import open_keys, open_retention, open_shelf
+from security.opening import open_keys
 from workflows.contract import TASK_QUEUE
 from workflows.issue import IssueWorkflow
 from workflows.upkeep import ReconcileWorkflow, RetainWorkflow, SealDayWorkflow
@@ -51,8 +56,8 @@ CACHED: Final = 500
 BUILD: Final = importlib.metadata.version("jiesu")
 """Which code did a task, in the history of each. Temporal's own choice, a hash of all modules, takes 0.4 s at the start
 and 430 bytes of every history."""
-_PAUSE: Final = 5.0
-"""Seconds before the schedules are tried again."""
+_RETRY_SECONDS: Final = 5.0
+"""Before the schedules are tried again."""
 
 
 class ContextFreeRunner(SandboxedWorkflowRunner):
@@ -99,16 +104,23 @@ def handlers(
 
 def open_privacy(settings: Settings, database: Database, keys: Keys) -> Privacy:
     """Raises SettingsError where rules or pictures cannot be read."""
-    pictures = StoredPictures(database, open_shelf(settings))
+    pictures = StoredPictures(database, open_store(DigestStore, settings.attachments_url, "attachments"))
     return Privacy(database, keys.vault, pictures, open_retention(settings), settings.access_days)
+
+
+def open_retention(settings: Settings) -> Retention:
+    """How long what people wrote is kept. Raises SettingsError."""
+    if settings.retention is None:
+        return DEFAULT
+    try:
+        return read_retention(tomllib.loads(settings.retention.read_text("utf-8")))
+    except (WireError, ValueError, OSError) as error:
+        raise SettingsError(f"{settings.retention}: {str(error).splitlines()[0]}") from None
 
 
 def open_archive(settings: Settings) -> Archive:
     """Raises SettingsError where it cannot be opened."""
-    try:
-        return Archive(settings.archive_url)
-    except Exception as error:  # noqa: BLE001 - a folder's, or one of those of the bucket's library
-        raise SettingsError(f"JIESU_ARCHIVE cannot be opened: {type(error).__name__}") from None
+    return open_store(Archive, settings.archive_url, "archive")
 
 
 def prepare_seal_keys(settings: Settings) -> None:
@@ -128,8 +140,7 @@ async def _schedule(client: Client, stop: asyncio.Event) -> None:
             log.warning("schedules_not_kept", error=error.message)
         else:
             return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _PAUSE)
+        await pause(stop, _RETRY_SECONDS)
 
 
 async def serve(settings: Settings) -> None:

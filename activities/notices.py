@@ -5,7 +5,6 @@ record before it is made, and where nobody knows whether it succeeded it is not 
 """
 
 import asyncio
-import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from db.outbox import Entry
 from db.tables import NoticeRow
 from db.upsert import insert_missing
 from runtime.failpoints import hit
+from runtime.pause import pause
 
 TIMEOUT: Final = timedelta(seconds=10)
 """For one notice or job."""
@@ -34,9 +34,9 @@ MOST_TRIES: Final = 8
 """Of a notice, then it has failed; of a job, then an alarm is raised once and it goes on."""
 FIRST_WAIT: Final = timedelta(seconds=5)
 LONGEST_WAIT: Final = timedelta(hours=1)
-PAUSE: Final = 0.25
-"""Seconds between two looks; what happens meanwhile is dealt with together, in few transactions."""
-PAUSE_AFTER_FAILURE: Final = 2.0
+PAUSE_SECONDS: Final = 0.25
+"""Between two looks; what happens meanwhile is dealt with together, in few transactions."""
+PAUSE_AFTER_FAILURE_SECONDS: Final = 2.0
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -141,15 +141,14 @@ class Deliverer:
     async def run(self, stop: asyncio.Event) -> None:
         """Goes on until `stop` is set; what is under way then is finished first."""
         while not stop.is_set():
-            pause = PAUSE
+            seconds = PAUSE_SECONDS
             try:
                 while await self.deliver_pending() == MOST and not stop.is_set():
                     pass
             except Exception as error:  # noqa: BLE001 - whatever it is, the next notices must still go out
-                pause = PAUSE_AFTER_FAILURE
+                seconds = PAUSE_AFTER_FAILURE_SECONDS
                 log.warning("outbox.failed", error=type(error).__name__)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
+            await pause(stop, seconds)
 
     async def deliver_pending(self) -> int:
         """Takes what is due, at most MOST entries, and makes one attempt at each; how many there were."""

@@ -1,7 +1,6 @@
 """Looks for issues that are stuck, and tells somebody: no workflow may stand still in silence."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -17,10 +16,11 @@ from db.alarms import raise_alarm
 from db.engine import Database
 from db.tables import AlarmRow, IssueRow
 from domain.wire import truncate
+from runtime.pause import pause
 from workflows.contract import PREFIX
 
-PERIOD: Final = 30.0
-"""Seconds between two looks."""
+PERIOD_SECONDS: Final = 30.0
+"""Between two looks."""
 BOUND: Final = timedelta(minutes=5)
 """What should have been done by the clock this long ago, and is not on record, is not merely late."""
 _FAILING: Final = 'WorkflowType="Issue" AND ExecutionStatus="Running" AND TemporalReportedProblems IS NOT NULL'
@@ -46,8 +46,7 @@ class Watch:
                 await self.look(truncate(datetime.now(UTC)))
             except (RPCError, SQLAlchemyError, OSError) as error:
                 log.warning("watch.cannot_look", error=type(error).__name__)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), PERIOD)
+            await pause(stop, PERIOD_SECONDS)
 
     async def look(self, now: datetime) -> int:
         """One look; how many alarms it raised."""

@@ -1,1 +1,1 @@
-"""HTTP in, commands out: identity, the command protocol, and what readers get to see."""
+"""The HTTP API: routes, the shapes of requests and answers, and the identity of callers."""

@@ -1,18 +1,16 @@
-"""Everything that the routes need, put together once for a process."""
+"""The services of a process, made of what the composition root hands over."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, TypedDict, cast
+from functools import cached_property
 
-from fastapi import Request
 from prometheus_client import CollectorRegistry
 from temporalio.client import Client
 from temporalio.converter import PayloadCodec
 
 from api.health import Readiness
 from api.http.middleware import Meters
-from api.identity.authenticator import Doorkeeper, Identity
+from api.identity.authenticator import Authenticator, TokenVerifier
 from api.identity.embedded_provider import EmbeddedProvider
 from api.identity.phones import Mint, Phones
 from api.identity.session import SessionParts, Sessions
@@ -24,11 +22,10 @@ from domain.policy import Policy
 from domain.worktime import YearCalendar
 from protocol.admission import Admission
 from protocol.attachments import Attachments
-from protocol.caller import Caller
+from protocol.auditing import Auditing
 from protocol.clock import Now, Skew, now
 from protocol.commands import CommandService
 from protocol.directory_cache import DirectoryCache
-from protocol.errors import NotFound
 from protocol.gateway import TemporalGateway
 from protocol.guards import AccessGuard
 from protocol.intake import Intake
@@ -38,21 +35,25 @@ from protocol.read_model import ReadModel
 from protocol.reader import Reader
 from protocol.receipts import Receipts
 from protocol.resolver import Resolver
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from security.keys import Keys
-from security.vault import Vault
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What the composition root hands over. `calendars` are those in force, `policies` the packs by id."""
+class Services:
+    """The fields come from the composition root; each service is made of them once, when it is first asked for.
+
+    Only the event loop asks for services, so none is made twice.
+    """
 
     temporal: Client
     database: Database
-    identity: Identity
+    verifier: TokenVerifier
     secret: bytes = field(repr=False)
     policies: Mapping[str, Policy]
+    """The packs by id."""
     calendars: Sequence[YearCalendar]
+    """Those in force."""
     keys: Keys
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     needs_worker: bool = False
@@ -66,7 +67,7 @@ class Parts:
     """Where auditors ask; None where there is no archive to read."""
     codec_origins: Sequence[str] = ()
     """The origins of Temporal's user interface, whose pages may ask the codec server."""
-    shelf: Shelf | None = None
+    blobs: DigestStore | None = None
     """Where pictures lie; None where there are none."""
     sms: Sms | None = None
     mint: Mint | None = None
@@ -77,139 +78,111 @@ class Parts:
     """The demo identity provider, where this app serves it."""
     now: Now = now
 
+    @cached_property
+    def model(self) -> ReadModel:
+        return ReadModel(self.database)
 
-@dataclass(frozen=True)
-class Services:
-    """What the routes call."""
+    @cached_property
+    def directory(self) -> DirectoryCache:
+        return DirectoryCache(self.model)
 
-    door: Doorkeeper
-    directory: DirectoryCache
-    model: ReadModel
-    reader: Reader
-    receipts: Receipts
-    commands: CommandService
-    intake: Intake
-    access: AccessGuard
-    admission: Admission
-    vault: Vault
-    readiness: Readiness
-    meters: Meters
-    registry: CollectorRegistry
-    desk: AuditService | None
-    attachments: Attachments | None
-    phones: Phones | None
-    embedded_provider: EmbeddedProvider | None
-    codec: PayloadCodec | None
-    codec_origins: Sequence[str]
-    policies: Mapping[str, Policy]
-    secret: bytes = field(repr=False)
-    now: Now
-    audits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    """One replay or export at a time: each takes a whole core."""
+    @cached_property
+    def gateway(self) -> TemporalGateway:
+        return TemporalGateway(self.temporal, self.keys.signer)
 
-    @classmethod
-    def of(cls, parts: Parts) -> Self:
-        model = ReadModel(parts.database)
-        directory = DirectoryCache(model)
-        gateway = TemporalGateway(parts.temporal, parts.keys.signer)
-        reader = Reader(model, gateway, parts.keys.vault, parts.now)
-        admission = Admission(reader, directory, parts.now)
-        receipts = Receipts(model)
-        skew = Skew()
-        quotas = Quotas(parts.rates, HitStore(parts.database, parts.secret))
-        resolver = Resolver(directory, reader, parts.policies, parts.now)
-        return cls(
-            door=_door(parts, directory),
-            directory=directory,
-            model=model,
-            reader=reader,
-            receipts=receipts,
-            commands=CommandService(
-                admission=admission, reader=reader, gateway=gateway, receipts=receipts,
-                pending=PendingCommands(model, parts.now), model=model, resolver=resolver, vault=parts.keys.vault,
-                quotas=quotas, skew=skew, now=parts.now,
-            ),
-            intake=Intake(
-                reader=reader, gateway=gateway, receipts=receipts, directory=directory, policies=parts.policies,
-                calendars=parts.calendars, vault=parts.keys.vault, signer=parts.keys.signer, secret=parts.secret, skew=skew,
-                now=parts.now,
-            ),
-            access=AccessGuard(
-                database=parts.database, directory=directory, quotas=quotas, secret=parts.secret, now=parts.now
-            ),
-            admission=admission,
-            vault=parts.keys.vault,
-            readiness=Readiness(
-                temporal=parts.temporal, gateway=gateway, model=model, signer=parts.keys.signer,
-                skew=skew, now=parts.now, needs_worker=parts.needs_worker,
-            ),
-            meters=Meters(parts.registry),
-            registry=parts.registry,
-            desk=parts.desk,
-            codec=parts.temporal.data_converter.payload_codec,
-            codec_origins=parts.codec_origins,
-            attachments=parts.shelf and Attachments(
-                shelf=parts.shelf, vault=parts.keys.vault, database=parts.database, model=model, now=parts.now
-            ),
-            phones=_phones(parts, quotas),
-            embedded_provider=parts.embedded_provider,
-            policies=parts.policies,
-            secret=parts.secret,
-            now=parts.now,
+    @cached_property
+    def reader(self) -> Reader:
+        return Reader(self.model, self.gateway, self.keys.vault, self.now)
+
+    @cached_property
+    def admission(self) -> Admission:
+        return Admission(self.reader, self.directory, self.now)
+
+    @cached_property
+    def receipts(self) -> Receipts:
+        return Receipts(self.model)
+
+    @cached_property
+    def skew(self) -> Skew:
+        return Skew()
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        return Quotas(self.rates, HitStore(self.database, self.secret))
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        return Resolver(self.directory, self.reader, self.policies, self.now)
+
+    @cached_property
+    def commands(self) -> CommandService:
+        return CommandService(
+            admission=self.admission, reader=self.reader, gateway=self.gateway, receipts=self.receipts,
+            pending=PendingCommands(self.model, self.now), model=self.model, resolver=self.resolver,
+            vault=self.keys.vault, quotas=self.quotas, skew=self.skew, now=self.now,
         )  # fmt: skip
+
+    @cached_property
+    def intake(self) -> Intake:
+        return Intake(
+            reader=self.reader, gateway=self.gateway, receipts=self.receipts, directory=self.directory,
+            policies=self.policies, calendars=self.calendars, vault=self.keys.vault, signer=self.keys.signer,
+            secret=self.secret, skew=self.skew, now=self.now,
+        )  # fmt: skip
+
+    @cached_property
+    def access(self) -> AccessGuard:
+        return AccessGuard(
+            database=self.database, directory=self.directory, quotas=self.quotas, secret=self.secret, now=self.now
+        )
+
+    @cached_property
+    def attachments(self) -> Attachments | None:
+        return self.blobs and Attachments(
+            blobs=self.blobs, vault=self.keys.vault, database=self.database, model=self.model, now=self.now
+        )
+
+    @cached_property
+    def authenticator(self) -> Authenticator:
+        return Authenticator(
+            self.verifier, self.directory, self.secret, subjects=TokenBuckets(self.rate_per_subject),
+            addresses=TokenBuckets(self.rate_per_address), now=self.now, sessions=self.sessions,
+        )  # fmt: skip
+
+    @cached_property
+    def sessions(self) -> Sessions | None:
+        return self.session and Sessions(self.session, self.secret, self.now)
+
+    @cached_property
+    def phones(self) -> Phones | None:
+        if self.sms is None or self.mint is None:
+            return None
+        return Phones(
+            sms=self.sms, mint=self.mint, database=self.database, quotas=self.quotas, secret=self.secret, now=self.now
+        )
+
+    @cached_property
+    def readiness(self) -> Readiness:
+        return Readiness(
+            temporal=self.temporal, gateway=self.gateway, model=self.model, signer=self.keys.signer, skew=self.skew,
+            now=self.now, needs_worker=self.needs_worker,
+        )  # fmt: skip
+
+    @cached_property
+    def meters(self) -> Meters:
+        return Meters(self.registry)
+
+    @cached_property
+    def auditing(self) -> Auditing | None:
+        return self.desk and Auditing(
+            self.desk, self.model, self.access, self.policies, secret=self.secret, now=self.now
+        )
+
+    @property
+    def codec(self) -> PayloadCodec | None:
+        return self.temporal.data_converter.payload_codec
 
     async def close(self) -> None:
         await self.receipts.close()
         await self.access.close()
         await self.readiness.close()
-
-
-def _door(parts: Parts, directory: DirectoryCache) -> Doorkeeper:
-    return Doorkeeper(
-        parts.identity, directory, parts.secret, subjects=TokenBuckets(parts.rate_per_subject),
-        addresses=TokenBuckets(parts.rate_per_address), now=parts.now,
-        sessions=None if parts.session is None else Sessions(parts.session, parts.secret, parts.now),
-    )  # fmt: skip
-
-
-def _phones(parts: Parts, quotas: Quotas) -> Phones | None:
-    if parts.sms is None or parts.mint is None:
-        return None
-    return Phones(
-        sms=parts.sms, mint=parts.mint, database=parts.database, quotas=quotas, secret=parts.secret, now=parts.now
-    )  # fmt: skip
-
-
-class State(TypedDict):
-    """What the lifespan gives to every request."""
-
-    services: Services
-
-
-def services(request: Request) -> Services:
-    return cast("Any", request.state).services
-
-
-async def caller(request: Request) -> Caller:
-    """Who asks; 401 for nobody."""
-    return await services(request).door.caller(request)
-
-
-async def no_guesser(request: Request) -> AsyncGenerator[Caller]:
-    """As `caller`; a tracking code that opens nothing is counted, and 429 where too many of them came from."""
-    use = services(request)
-    found = await caller(request)
-    if found.actor is not None:
-        yield found
-        return
-    await use.access.may_guess()
-    try:
-        yield found
-    except NotFound:
-        await use.access.guessed()
-        raise
-
-
-async def anybody(request: Request) -> Caller:
-    """Who asks, if they say so."""
-    return await services(request).door.caller_or_anybody(request)

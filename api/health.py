@@ -1,4 +1,4 @@
-"""Whether this process should be sent requests: Temporal answers, the schema fits, the clock agrees."""
+"""Readiness: Temporal answers, the database has this version's schema, and the clock is right."""
 
 import asyncio
 from contextlib import suppress
@@ -22,7 +22,7 @@ _EVERY: Final = 10.0
 
 
 class Readiness:
-    """See the module. Between the questions the clocks are compared every ten seconds."""
+    """Checks on request; compares this host's clock with the database's every ten seconds as well."""
 
     def __init__(
         self, *, temporal: Client, gateway: TemporalGateway, model: ReadModel, signer: Signer, skew: Skew, now: Now,
@@ -38,7 +38,7 @@ class Readiness:
         self._task: asyncio.Task[None] | None = None
 
     def watch(self) -> None:
-        """Begins to compare the clocks."""
+        """Starts comparing the clocks."""
         self._task = asyncio.create_task(self._compare())
 
     async def close(self) -> None:
@@ -48,7 +48,7 @@ class Readiness:
                 await self._task
 
     async def checks(self) -> dict[str, Any]:
-        """Each check with True, or with what is wrong."""
+        """Each check by name: True, or what is wrong."""
         temporal, database = await asyncio.gather(self._ask_temporal(), self._ask_database())
         found = {"temporal": temporal, **database, "signing": self._ask_signer()}
         return {**found, "worker": await self._ask_worker()} if self._needs_worker else found

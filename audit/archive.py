@@ -1,36 +1,33 @@
-"""The archive: the histories of closed runs, compressed, and what was sealed of them, in a folder or in a bucket.
+"""The archive: the compressed histories of ended runs and the seals of closed issues, in a folder or a bucket.
 
-One port for both. Nothing in it is ever changed: a key that is taken keeps what it holds.
+Both have the same interface. Nothing in it is ever changed: a key that exists keeps its content.
 """
 
-import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-import obstore
 import zstandard
 from google.protobuf.message import DecodeError
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import ObjectStore, from_url
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from domain.wire import canonical
-from runtime.files import sync
+from runtime.blobs import BlobError, BlobStore, MissingBlob
 
 _DICTIONARIES: Final = Path(__file__).resolve().parent / "dictionaries"
 _NEWEST: Final = 1
-"""Frames name their dictionary, so all of them stay for ever; a new one gets the next number."""
+"""The number of the newest dictionary. Frames name theirs, so all dictionaries are kept; a new one gets the next
+number.
+"""
 _LEVEL: Final = 19
 _MOST: Final = 64 * 1024 * 1024
-"""Bytes of a history: Temporal ends a workflow at 50 MB."""
+"""The most bytes of a history: Temporal ends a workflow at 50 MB."""
 _RUN: Final = re.compile(r"(?P<n>-?\d+)-(?P<run>.+)\.pb\.zst")
 _SEAL: Final = "seal.zst"
 _FOLDERS: Final = 256
@@ -41,16 +38,16 @@ class ArchiveError(Exception):
 
 
 class ContentConflictError(ArchiveError):
-    """Something else lies under this key already: one of the two was altered."""
+    """The key exists with other content: one of the two was altered."""
 
 
 class NotStoredError(ArchiveError):
-    """Nothing lies under this key."""
+    """The key does not exist."""
 
 
 @dataclass(frozen=True)
 class StoredHistory:
-    """What came of storing a history: where it lies, the digest of its bytes, and its sizes before and after."""
+    """A stored history: its key, the SHA-256 of its bytes, and its size in bytes before and after compression."""
 
     key: str
     sha256: str
@@ -60,9 +57,10 @@ class StoredHistory:
 
 @dataclass(frozen=True)
 class IssueFiles:
-    """What lies in the archive of one issue: the key of each run by its number and Temporal's id, the seal's or None.
+    """The files of one issue in the archive: the key of each run by its number and Temporal's id, the seal's key or
+    None.
 
-    `name` is the issue's id, or its digest where the id cannot be a file's name.
+    `name` is the issue's id, or its SHA-256 if the id cannot be a file name.
     """
 
     name: str
@@ -71,17 +69,14 @@ class IssueFiles:
 
 
 class Archive:
-    """Opened with a URL: ``file:///folder`` or ``s3://bucket/prefix`` (credentials by S3's own environment)."""
+    """See the module; opened with the URL of a `BlobStore`."""
 
     def __init__(self, url: str) -> None:
         self.url: Final = url
-        self._folder = Path(url2pathname(urlsplit(url).path)) if url.startswith("file:") else None
-        if self._folder is not None:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._store: ObjectStore = from_url(url)
+        self._blobs = BlobStore(url)
 
     async def put_run(self, issue: str, n: int, run: str, history: bytes) -> StoredHistory:
-        """Stores the bytes of one run. Raises ContentConflictError if other bytes lie there already."""
+        """Stores the bytes of one run. Raises ContentConflictError if the key has other content."""
         key = f"{_folder_of(issue)}/{n}-{run}.pb.zst"
         packed = pack(history)
         if not await self._put(key, packed):
@@ -89,17 +84,17 @@ class Archive:
         return StoredHistory(key, hashlib.sha256(history).hexdigest(), len(history), len(packed))
 
     async def get_run(self, key: str) -> bytes:
-        """The bytes of a run, as they were before compression. Raises ArchiveError."""
+        """The bytes of a run, decompressed. Raises ArchiveError."""
         return unpack(key, await self._get(key))
 
     async def read_run(self, key: str) -> tuple[StoredHistory, bytes]:
-        """The bytes of a run and how they are stored. Raises ArchiveError."""
+        """The bytes of a run, decompressed, and how they are stored. Raises ArchiveError."""
         packed = await self._get(key)
         history = unpack(key, packed)
         return StoredHistory(key, hashlib.sha256(history).hexdigest(), len(history), len(packed)), history
 
     async def put_seal(self, issue: str, seal: Mapping[str, Any]) -> None:
-        """Stores what was sealed, beside the histories: the log can be built again from it."""
+        """Stores a seal beside the histories: the log can be restored from the seals."""
         key = seal_key(issue)
         if not await self._put(key, pack(canonical(seal))):
             await self._compare(key, canonical(seal), "seal")
@@ -123,7 +118,7 @@ class Archive:
         return cast("dict[str, Any]", found)
 
     async def issues(self) -> AsyncIterator[IssueFiles]:
-        """Every issue of which something lies here, some at a time, in the same order each time. Raises ArchiveError."""
+        """The files of every issue, listed folder by folder, always in the same order. Raises ArchiveError."""
         for number in range(_FOLDERS):
             found: dict[str, dict[tuple[int, str], str]] = {}
             seals: dict[str, str] = {}
@@ -138,7 +133,7 @@ class Archive:
                 yield IssueFiles(name, dict(sorted(found[name].items())), seals.get(name))
 
     async def issues_in_chunks(self, size: int) -> AsyncIterator[list[IssueFiles]]:
-        """The same as `issues`, up to `size` of them at a time."""
+        """The same as `issues`, up to `size` issues at a time."""
         chunk: list[IssueFiles] = []
         async for each in self.issues():
             chunk.append(each)
@@ -158,35 +153,27 @@ class Archive:
             raise ContentConflictError(f"{key} holds another {what}")
 
     async def _keys(self, prefix: str) -> list[str]:
-        try:
-            found = obstore.list(self._store, prefix)  # pyright: ignore[reportUnknownMemberType]
-            return [each["path"] for each in await found.collect_async()]
-        except FileNotFoundError:
-            return []
-        except BaseError as error:
-            raise ArchiveError(f"{prefix} cannot be listed: {_line(error)}") from None
+        with _archive_errors():
+            return await self._blobs.keys(prefix)
 
     async def _put(self, key: str, data: bytes) -> bool:
-        """Whether nothing was there before; a folder keeps it through a power cut."""
-        try:
-            await obstore.put_async(self._store, key, data, mode="create")
-        except AlreadyExistsError:
-            return False
-        except BaseError as error:
-            raise ArchiveError(f"{key} cannot be stored: {_line(error)}") from None
-        if self._folder is not None:
-            for path in (self._folder / key, (self._folder / key).parent):
-                await asyncio.to_thread(sync, path)
-        return True
+        """Whether nothing was there before."""
+        with _archive_errors():
+            return await self._blobs.put_new(key, data)
 
     async def _get(self, key: str) -> bytes:
-        try:
-            found = await obstore.get_async(self._store, key)
-            return bytes(await found.bytes_async())
-        except FileNotFoundError:
-            raise NotStoredError(f"{key} is missing") from None
-        except (BaseError, ValueError) as error:  # the latter for what cannot be a key
-            raise ArchiveError(f"{key} cannot be read: {_line(error)}") from None
+        with _archive_errors():
+            return await self._blobs.get(key)
+
+
+@contextmanager
+def _archive_errors() -> Generator[None]:
+    try:
+        yield
+    except MissingBlob as error:
+        raise NotStoredError(str(error)) from None
+    except BlobError as error:
+        raise ArchiveError(str(error)) from None
 
 
 def seal_key(issue: str) -> str:
@@ -194,7 +181,7 @@ def seal_key(issue: str) -> str:
 
 
 def _folder_of(issue: str) -> str:
-    # Ids of issues made by hand may hold anything; a folder of 256 does not grow too large to be listed.
+    # Ids of issues made by hand may hold any character; 256 folders keep each small enough to list.
     name = issue if issue.replace("-", "").replace("_", "").isalnum() and issue.isascii() else _hex(issue)
     return f"issues/{_hex(issue)[:2]}/{name}"
 
@@ -204,7 +191,7 @@ def _hex(text: str) -> str:
 
 
 def history_bytes(events: list[HistoryEvent]) -> bytes:
-    """The one serialization that is hashed: protobuf, deterministic."""
+    """The one serialization of a history that is hashed: deterministic protobuf."""
     return History(events=events).SerializeToString(deterministic=True)
 
 
@@ -219,12 +206,12 @@ def parse_history(where: str, history: bytes) -> list[HistoryEvent]:
 
 
 def pack(data: bytes) -> bytes:
-    """Compressed with the newest dictionary."""
+    """Compresses with the newest dictionary."""
     return zstandard.ZstdCompressor(level=_LEVEL, dict_data=_dictionary(_NEWEST), write_checksum=False).compress(data)
 
 
 def unpack(key: str, packed: bytes) -> bytes:
-    """The bytes that were packed. Raises ArchiveError."""
+    """Decompresses. Raises ArchiveError."""
     try:
         frame = zstandard.get_frame_parameters(packed)
         if frame.content_size > _MOST:
@@ -244,7 +231,3 @@ def _dictionary(number: int) -> zstandard.ZstdCompressionDict:
         raise ArchiveError(f"this version has no dictionary {number}: a newer one compressed this") from None
     found.precompute_compress(level=_LEVEL)  # pyright: ignore[reportUnknownMemberType]
     return found
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

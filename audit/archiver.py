@@ -1,10 +1,12 @@
-"""The job ``archive``: puts the histories of an issue into the archive, and once it is closed a leaf of it into the log.
+"""The archiver: the job ``archive`` puts an issue's histories into the archive and, once it is closed, a leaf into the
+log.
 
-Temporal forgets, so each run is archived as soon as it has ended, also while its issue goes on in another. Every step
-may be done again: a job that was killed between two of them is repeated and ends with the same leaf.
+Temporal deletes histories after a while, so each run is archived as soon as it has ended, even if its issue goes on in
+another run. Every step can be repeated: a job that was killed between two of them runs again, and ends with the same
+leaf.
 
 Histories are archived without the encryption that Temporal sees, so that an audit years later needs no namespace key.
-What people wrote is sealed in them all the same, by the key of the issue.
+The texts in them stay sealed by the key of the issue.
 """
 
 import asyncio
@@ -41,8 +43,8 @@ from runtime.failpoints import hit
 from security.namespace import NamespaceError
 from workflows.contract import PREFIX
 
-_TOLD: Final = 5
-"""Findings in an alarm; all of them are in the record."""
+_NAMED: Final = 5
+"""How many findings an alarm names; the record has all of them."""
 _UNQUOTABLE: Final = frozenset("'\"\\`")
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -50,7 +52,7 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class _Archived:
-    """A run that lies in the archive. `n` is its place in the chain, None for a run outside of it."""
+    """A run that is in the archive. `n` is its place in the chain, None for a run outside of it."""
 
     run: WorkflowRun
     stored: StoredHistory
@@ -58,7 +60,9 @@ class _Archived:
 
 
 class Archiver:
-    """See the module. One to a process: it replays one issue at a time, which takes its event loop for as long."""
+    """The handler of the job. Use one a process: it replays one issue at a time, which blocks the event
+    loop meanwhile.
+    """
 
     def __init__(
         self, client: Client, database: Database, archive: Archive, heads: Path | None = None, clock: Clock = now_utc
@@ -71,7 +75,7 @@ class Archiver:
         self._turn = asyncio.Lock()
 
     async def archive(self, entry: Entry) -> None:
-        """The handler of the job. UndeliveredError where it has to be tried again."""
+        """Handles the job. Raises UndeliveredError if it must be tried again."""
         issue = entry.payload["issue"]
         try:
             await self._archive_issue(issue, is_asked=entry.seq == 0)
@@ -82,7 +86,7 @@ class Archiver:
             raise UndeliveredError(str(error)) from None
 
     async def _archive_issue(self, issue: str, *, is_asked: bool) -> None:
-        """With `is_asked`, by the reconciler, runs outside of the chain are looked for as well."""
+        """With `is_asked`, a request of the reconciler, also looks for runs outside of the chain."""
         leaf = await self._database.transact(lambda session: merkle_log.leaf_of(session, issue))
         if leaf is not None:
             await self._put_seal(issue, leaf)
@@ -98,7 +102,7 @@ class Archiver:
         await self._database.transact(lambda session: self._index(session, issue, archived))
         hit("archive-after-rows")
         if not chain[-1].has_ended or chain[-1].is_continued:
-            # Of an open issue this is all for now: it asks again itself when it is closed.
+            # That is all for an open issue: when it closes it queues this job again.
             if await self._is_closed(issue):
                 raise UndeliveredError("the execution has not ended yet")
             return
@@ -108,7 +112,7 @@ class Archiver:
         await self._seal(issue, archived)
 
     async def _is_behind(self, issue: str) -> bool:
-        """Whether SQL lacks leaves, so that a new one would take the place of another."""
+        """Whether SQL lacks leaves, so that a new leaf would take the place of another."""
         if await self._archive.get_seal(issue) is not None:
             return True
         if self._heads is None:
@@ -127,7 +131,7 @@ class Archiver:
         return _Archived(run, stored, n)
 
     def _index(self, session: Session, issue: str, archived: Sequence[_Archived]) -> None:
-        """Rows for what lies in the archive; a run that is in the chain no more, after a reset, is put aside."""
+        """Adds rows for archived runs. A run that a reset removed from the chain gets a number below 0."""
         rows = {row.run: row for row in session.scalars(select(ArchiveRow).where(ArchiveRow.issue == issue))}
         chain = {each.run.id for each in archived if each.n is not None}
         aside = itertools.count(min([0, *(row.n for row in rows.values())]) - 1, -1)
@@ -158,7 +162,7 @@ class Archiver:
         log.info("issue.sealed", issue=issue, position=leaf.position, holds=verdict.holds)
 
     async def _verdict(self, issue: str, runs: Sequence[WorkflowRun]) -> Verdict:
-        """That of strict replay on the history alone: rows may be rebuilt, what is sealed cannot."""
+        """The verdict on the history alone: rows may be rebuilt later, but a sealed verdict cannot change."""
         async with self._turn:
             (verdict,) = await verify([ArchivedCase(issue, tuple(history_bytes(run.events) for run in runs))])
         return replace(verdict, findings=(*resets(issue, runs), *verdict.findings))
@@ -166,12 +170,12 @@ class Archiver:
     def _append(self, session: Session, record: dict[str, Any], verdict: Verdict) -> Leaf:
         if not verdict.holds:
             found = places(verdict.findings)
-            detail = {"findings": found[:_TOLD], "number": len(verdict.findings)}
+            detail = {"findings": found[:_NAMED], "number": len(verdict.findings)}
             put_alarm_once(session, "replay-fails", verdict.issue, detail, self._clock())
         return merkle_log.append(session, verdict.issue, record, secrets.token_bytes(HASH_BYTES), self._clock())
 
     async def _put_seal(self, issue: str, leaf: Leaf) -> None:
-        """What SQL holds, never something new; nothing of an issue whose content was erased."""
+        """Archives the leaf that SQL holds; nothing if its content is gone."""
         if leaf.record is None:
             return
         try:
@@ -181,7 +185,9 @@ class Archiver:
             raise
 
     async def _archive_strays(self, issue: str) -> None:
-        """Ended runs that no chain leads to: a reset cut them off, or began after the issue was sealed."""
+        """Archives ended runs that the chain does not contain: a reset cut them off, or began after the issue was
+        sealed.
+        """
         if _UNQUOTABLE & set(issue):
             return
         known = await self._database.transact(lambda session: _archived_runs(session, issue))
@@ -215,7 +221,7 @@ class Archiver:
 def _folded(issue: str, runs: Sequence[WorkflowRun]) -> Refolded | None:
     try:
         return refold(issue, [run.events for run in runs])
-    except RefoldError:  # which is among the findings
+    except RefoldError:  # the verdict has it as a finding
         return None
 
 

@@ -1,7 +1,7 @@
-"""A bundle: everything with which a stranger can verify issues offline, and the check of it with the rules as well.
+"""Bundles: everything with which a person who trusts nobody can verify issues offline.
 
-`audit.verifier`, which lies in each bundle, checks seals, proofs and files without any of our code; `check` here replays
-and folds the histories again.
+`audit.verifier`, which is copied into each bundle, verifies seals, proofs and files without our other code; `check` in
+this module also replays and folds the histories.
 """
 
 import asyncio
@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from audit.archive import ArchiveError, parse_history
+from audit.archive import ArchiveError
 from audit.case import ArchivedCase, Leaf, Verdict
-from audit.holdings import Holdings
+from audit.holdings import Holdings, fold_case
 from audit.log_check import newest_head, published_heads, tree_of
 from audit.log_keys import FIRST, ROTATIONS
 from audit.merkle import Tree, commitment, leaf_hash
 from audit.notes import NoteError, TreeHead, parse
-from audit.refold import refold
 from audit.verify import verify
 from domain.events import dump_event
 from domain.wire import canonical, dump
@@ -34,7 +33,7 @@ _NAME: Final = re.compile("[0-9A-Za-z_-]{1,200}")
 
 
 class BundleError(RuntimeError):
-    """A bundle cannot be made, or is none; the message says which issue or file."""
+    """A bundle cannot be made or read; the message names the issue or the file."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,10 @@ class _Log:
 
 
 async def export(holdings: Holdings, issues: Sequence[str], heads: Path, target: Path) -> int:
-    """Writes a bundle of the issues into a new folder; how many it holds. Raises BundleError, UnlikeError, ArchiveError.
+    """Writes a bundle of the issues into a new folder; the number of issues.
 
-    The folder appears whole or not at all. An issue that was sealed after the newest published head waits for the next.
+    The folder appears complete or not at all. Raises BundleError, also for an issue that was sealed after the newest
+    published head, LogMismatchError, ArchiveError.
     """
     log = await _log(holdings, await asyncio.to_thread(published_heads, heads))
     draft = _draft(target)
@@ -66,9 +66,8 @@ async def export(holdings: Holdings, issues: Sequence[str], heads: Path, target:
 
 
 async def check(bundle: Path) -> list[Verdict]:
-    """The verdict of strict replay on each issue of a bundle. Raises BundleError.
-
-    Seals and proofs are left to `audit.verifier`.
+    """The verdicts of strict replay on the issues of a bundle; `audit.verifier` verifies seals and proofs. Raises
+    BundleError.
     """
     issues = _json(bundle, "bundle.json").get("issues")
     if not isinstance(issues, list):
@@ -133,7 +132,7 @@ def _put_issue(bundle: Path, case: ArchivedCase, log: _Log) -> None:
         {"position": leaf.position, "salt": leaf.salt.hex(), "size": log.head.size, "proof": proof},
     )
     try:
-        folded = refold(case.issue, [parse_history(f"run {n}", run) for n, run in enumerate(case.runs)])
+        folded = fold_case(case)
     except (ArchiveError, ValueError) as error:
         raise ArchiveError(f"issue {case.issue}: {error}") from None
     _put(folder / "events.json", [dump_event(event) for event in folded.events])
@@ -142,7 +141,7 @@ def _put_issue(bundle: Path, case: ArchivedCase, log: _Log) -> None:
 
 
 def _put_log(bundle: Path, log: _Log, heads: Path) -> None:
-    """The heads, the key and how it was followed by others, and the proofs that the log has only grown."""
+    """Writes the heads, the keys with their rotations, and the proofs that the log has only grown."""
     (bundle / "heads").mkdir()
     sizes: set[int] = set()
     for note in log.notes.values():

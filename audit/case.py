@@ -1,4 +1,4 @@
-"""What an auditor looks at: everything that is held of one issue, and what does not hold of it."""
+"""What an auditor verifies: everything that is held of one issue, and the verdict with its findings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,14 +8,15 @@ from typing import Any, Final, Literal, Self
 from temporalio.api.history.v1 import HistoryEvent
 
 Step = Literal["archive", "commands", "fold", "time", "rows", "seal", "head"]
-"""What was being verified: the bytes in the archive, the commands that the code gives, the events folded from the
-signals, times against the server's, the rows in SQL, the leaf of the log, the log against its published heads."""
+"""What was verified: the bytes in the archive, the commands that the workflow's code gives, the events folded from the
+signals, times against the server's, the rows in SQL, the leaf of the log, the log against its published heads.
+"""
 STEPS: Final[tuple[Step, ...]] = ("archive", "commands", "fold", "time", "rows", "seal", "head")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What does not hold: in which step, of which issue (None: of the log), at what place, in words."""
+    """Something that does not hold: in which step, of which issue (None: of the log itself), at which place, in words."""
 
     step: Step
     issue: str | None
@@ -28,9 +29,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rows:
-    """What SQL holds of one issue: its row, the columns that follow from its state, its events, its receipts.
+    """What SQL holds of one issue.
 
-    `events` are the bodies in order of `seq`; `beside` what stands beside each: digest, kind, `at`, `recorded_at`.
+    `columns` are the values of its row by column, `events` the plain bodies in order of `seq`, `beside` the columns
+    beside each body (digest, kind, `at`, `recorded_at`), `receipts` the plain receipts by command id.
     """
 
     columns: Mapping[str, Any]
@@ -41,7 +43,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Leaf:
-    """An issue's place in the log. `salt` and `record` are None once its content was erased."""
+    """An issue's leaf in the log. `salt` and `record` are None if SQL does not hold them, or if they were not read."""
 
     position: int
     leaf: bytes
@@ -61,10 +63,10 @@ class Leaf:
 
 @dataclass(frozen=True)
 class ArchivedCase:
-    """One issue: the bytes of its runs, the oldest first, its leaf and its rows, as far as there are any.
+    """One issue: the serialized histories of its runs, the oldest first, with its leaf and its rows if there are any.
 
-    `unread` says, for each run that could not be had, why; `kept` is the leaf as it lies in the archive; `erased` whether
-    it is on record that the key of its texts was destroyed.
+    `unread` gives the reason for each part that could not be read. `kept` is the seal in the archive. `erased` says
+    whether the erasure of its texts is on record.
     """
 
     issue: str
@@ -77,19 +79,21 @@ class ArchivedCase:
 
     @property
     def is_bare(self) -> bool:
-        """Whether nothing is left of it but its leaf."""
+        """Whether nothing of the issue is left but its leaf."""
         return not self.runs and not self.unread and self.kept is None and (self.rows is None or not self.rows.columns)
 
 
 Runs = Sequence[Sequence[HistoryEvent]]
-"""The histories of an issue's runs, parsed."""
+"""The parsed histories of an issue's runs, the oldest first."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of verifying one issue: what was compared, and what does not hold.
+    """The result of verifying one issue: how much was compared, and what does not hold.
 
-    `erased`: what people wrote can be read by nobody any more. All the rest is verified all the same.
+    `root` is the signing root that the issue names, `begun_at` the server's time of its start (None if that cannot be
+    read). `erased` says that the key of its texts was destroyed; everything else is verified as usual. `merged_into` is
+    the issue on whose order it was merged.
     """
 
     issue: str
@@ -100,10 +104,8 @@ class Verdict:
     erased: bool = False
     root: str = ""
     begun_at: str | None = None
-    """Under which root it was begun, and when by the server's time; None where that cannot be told."""
 
     merged_into: str | None = None
-    """On whose order it was merged."""
 
     @property
     def holds(self) -> bool:

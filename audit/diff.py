@@ -1,4 +1,4 @@
-"""One issue as three witnesses tell it: Temporal's history, the archive, and SQL, event by event."""
+"""Compares the three sources of an issue event by event: Temporal's history, the archive, and SQL."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from domain.events import dump_event, event_digest
 
 @dataclass(frozen=True)
 class ComparedEvent:
-    """Event `seq`: witness -> kind and digest of what it tells, None where it tells nothing."""
+    """Event number `seq`: source -> the kind and digest of its event, None if the source lacks it."""
 
     seq: int
-    told: Mapping[str, tuple[str, str] | None]
+    sources: Mapping[str, tuple[str, str] | None]
 
     @property
     def same(self) -> bool:
-        return len(set(self.told.values())) == 1
+        return len(set(self.sources.values())) == 1
 
 
 @dataclass(frozen=True)
 class Diff:
-    """Each event as every witness tells it, and what else in SQL is not what the history leads to."""
+    """Each event by every source (`witnesses`), and what else in SQL does not follow from the history (`rows`)."""
 
     issue: str
     lines: tuple[ComparedEvent, ...]
@@ -43,7 +43,7 @@ class Diff:
 
 
 def compare(case: ArchivedCase, temporal: Refolded | None, archive: Refolded | None) -> Diff:
-    """The case's rows beside what was folded from Temporal's history and from the archive, those that there are."""
+    """Compares the case's rows with the folds of Temporal's history and of the archive; a fold may be missing."""
     witnesses: dict[str, Sequence[tuple[str, str]]] = {}
     for name, folded in (("temporal", temporal), ("archive", archive)):
         if folded is not None:
@@ -51,8 +51,8 @@ def compare(case: ArchivedCase, temporal: Refolded | None, archive: Refolded | N
             witnesses[name] = [(each["kind"], event_digest(each)) for each in plain]
     if case.rows is not None:
         witnesses["sql"] = [(str(each.get("kind")), event_digest(each)) for each in case.rows.events]
-    told = zip_longest(*witnesses.values())
-    lines = tuple(ComparedEvent(seq, dict(zip(witnesses, each, strict=True))) for seq, each in enumerate(told, 1))
+    sources = zip_longest(*witnesses.values())
+    lines = tuple(ComparedEvent(seq, dict(zip(witnesses, each, strict=True))) for seq, each in enumerate(sources, 1))
     truth = archive or temporal
     if truth is None or case.rows is None:
         return Diff(case.issue, lines, tuple(witnesses), ())
@@ -64,4 +64,4 @@ def compare(case: ArchivedCase, temporal: Refolded | None, archive: Refolded | N
 
 
 def _shown(line: ComparedEvent) -> dict[str, str | None]:
-    return {name: None if told is None else f"{told[0]} {told[1]}" for name, told in line.told.items()}
+    return {name: None if event is None else " ".join(event) for name, event in line.sources.items()}

@@ -1,7 +1,7 @@
-"""The gate before a release: strict replay, with the code that is to be released, of what older code has recorded.
+"""The release gate: strict replay, with the code that is to be released, of what older code has recorded.
 
-``python -m audit.gate [ARCHIVE]``: the golden histories, and a production archive where one is given, as a folder or by
-URL: all by itself, no database is asked. Exit code 0: everything holds; 1: not; 2: it could not be looked at.
+``python -m audit.gate [ARCHIVE]`` replays the golden histories, and a production archive if one is given,
+as a folder or by URL. It needs no database. Exit code 0: everything holds; 1: not; 2: something could not be read.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from temporalio.api.enums.v1 import EventType
 from audit.archive import Archive, ArchiveError, IssueFiles, parse_history
 from audit.case import ArchivedCase, Finding, Leaf, Verdict
 from audit.refold import read_start
-from audit.verify import ENDLESS, verify
+from audit.verify import ENDLESS, sealed_runs, verify
 from audit.verify_all import CHUNK, AuditReport, lines, map_in_processes
 from domain.wire import truncate
 
@@ -38,21 +38,21 @@ see "Changing what open issues replay" in CONTRIBUTING.md.
 
 
 class GateError(Exception):
-    """There is nothing to look at; the message says where."""
+    """There is nothing to verify; the message names the place."""
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """The verdict on an issue; one that `goes_on` in a run that is not archived yet held as far as it is."""
+    """The verdict on an issue; `goes_on` if it continues in a run that is not archived yet."""
 
     verdict: Verdict
     goes_on: bool = False
 
 
 def golden(folder: Path = GOLDEN) -> list[ArchivedCase]:
-    """The golden issues in a folder, by the names of their files: ``NAME.RUN.pb`` is a run of issue ``golden-NAME``.
+    """The golden issues in a folder: the file ``NAME.RUN.pb`` is a run of issue ``golden-NAME``.
 
-    GateError if there is none.
+    Raises GateError if there is none.
     """
     runs: dict[str, list[tuple[int, Path]]] = {}
     for file in sorted(folder.glob("*.pb")):
@@ -72,10 +72,10 @@ async def verify_golden(folder: Path = GOLDEN) -> AuditReport:
 
 
 async def verify_archive(url: str, *, but_known: bool = False, workers: int | None = None) -> tuple[AuditReport, int]:
-    """Strict replay of every issue in the archive, and how many of them are open.
+    """Strict replay of every issue in the archive; the report, and how many issues are open.
 
-    With `but_known`, what was on record as not holding when an issue was sealed does not count. GateError if there is
-    no issue, ArchiveError if the archive cannot be listed.
+    With `but_known`, findings that the sealed record names do not count. Raises GateError if there is no issue,
+    ArchiveError if the archive cannot be listed.
     """
     report, still_open = _report(f"archive {url}"), 0
     async for tried in map_in_processes(
@@ -104,7 +104,9 @@ async def _tried(url: str, but_known: bool, shelves: Sequence[IssueFiles]) -> li
 
 
 def _judged(case: ArchivedCase, verdict: Verdict, *, but_known: bool) -> GateResult:
-    """What can be asked of an archive alone: an issue that goes on elsewhere has no end here, a closed one has a seal."""
+    """Adapts a verdict to an archive without a database: an open issue has no end, and a closed one must
+    have a seal.
+    """
     findings = verdict.findings
     if case.leaf is None and _goes_on(case):
         return GateResult(
@@ -127,7 +129,7 @@ def _goes_on(case: ArchivedCase) -> bool:
 
 
 async def case_of(archive: Archive, shelf: IssueFiles) -> ArchivedCase:
-    """All that the archive itself says of an issue, whether or not it fits together."""
+    """Everything that the archive holds of an issue, consistent or not."""
     unread: list[str] = []
     kept, leaf = None, None
     if shelf.seal is not None:
@@ -146,12 +148,12 @@ async def case_of(archive: Archive, shelf: IssueFiles) -> ArchivedCase:
 
 
 def _chain(shelf: IssueFiles, leaf: Leaf | None, unread: list[str]) -> Iterable[str]:
-    """The keys of the runs that lead to the end: those that were sealed, else those with a number, the first first.
+    """The keys of the chain's runs: those that were sealed, or else those with a number, in order.
 
-    What a reset cut off lies beside them, under a number below 0 or under one that another run has as well.
+    Runs that a reset cut off have a number below 0, or one that another run has as well.
     """
     keys = {run: key for (_, run), key in shelf.runs.items()}
-    sealed = _sealed(leaf)
+    sealed = [run for run, _ in sealed_runs(None if leaf is None else leaf.record)]
     if sealed:
         unread += [f"run {run} is missing" for run in sealed if run not in keys]
         return [keys[run] for run in sealed if run in keys]
@@ -161,15 +163,8 @@ def _chain(shelf: IssueFiles, leaf: Leaf | None, unread: list[str]) -> Iterable[
     return [key for (n, _), key in shelf.runs.items() if n >= 0]
 
 
-def _sealed(leaf: Leaf | None) -> list[str]:
-    try:
-        return [run["run"] for run in leaf.record["runs"]] if leaf is not None and leaf.record is not None else []
-    except (LookupError, TypeError):
-        return []  # `verify` says that this is no record
-
-
 def _issue(shelf: IssueFiles, leaf: Leaf | None, runs: Sequence[bytes]) -> str:
-    """The id: where the shelf bears a digest instead, by the record or by the start of the first run."""
+    """The issue's id, from the record or the start of the first run, since the folder's name may be a digest."""
     if leaf is not None and leaf.record is not None and "issue" in leaf.record:
         return str(leaf.record["issue"])
     try:
@@ -187,7 +182,7 @@ def _report(asked: str) -> AuditReport:
 
 
 async def run(archive: str | None, folder: Path, *, but_known: bool, workers: int | None) -> bool:
-    """Looks at everything and says what came of it; whether it holds."""
+    """Verifies everything and prints the results; whether it holds."""
     holds = _say(await verify_golden(folder))
     if archive is not None:
         report, still_open = await verify_archive(_url(archive), but_known=but_known, workers=workers)
@@ -198,7 +193,7 @@ async def run(archive: str | None, folder: Path, *, but_known: bool, workers: in
 
 
 def _url(archive: str) -> str:
-    """Of a folder or as it is. GateError for a folder that is not there, which would be made."""
+    """The archive's URL. Raises GateError if its folder does not exist, which would be created otherwise."""
     if "://" in archive and not archive.startswith("file:"):
         return archive
     folder = Path(url2pathname(urlsplit(archive).path) if archive.startswith("file:") else archive).resolve()

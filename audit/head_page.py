@@ -1,4 +1,4 @@
-"""One tree head on one sheet of paper: what hangs on a wall cannot be changed in a database."""
+"""A tree head on one sheet of paper: a printed head cannot be changed in a database."""
 
 import base64
 import hashlib
@@ -54,10 +54,10 @@ svg { width: 6cm; height: 6cm; }
 
 
 def page(note: str, vkey: str, first_vkey: str | None = None) -> str:
-    """The page of a head that `vkey` has signed, in one file that loads nothing. Raises NoteError if it has not.
+    """The page of a head that `vkey` has signed, as one HTML file that loads nothing. Raises NoteError if it has not.
 
-    What is printed for auditors to keep is worth nothing if it does not hold, and is looked at too late. The page shows
-    the log's first key, the one to pin: after a rotation it is another one than the one that signed.
+    The signature is verified because the printed page is kept for years unread. The page shows the log's first key, the
+    one to pin, which after a rotation is not the one that signed.
     """
     key, signer = VerifierKey.parse(first_vkey or vkey), VerifierKey.parse(vkey)
     text, _ = split(note)
@@ -81,7 +81,7 @@ def page(note: str, vkey: str, first_vkey: str | None = None) -> str:
 
 
 def qr_code(text: str) -> str:
-    """An SVG element of a QR code that holds exactly this text, as UTF-8."""
+    """An SVG element with a QR code of exactly this text in UTF-8."""
     drawn = io.BytesIO()
     code = segno.make_qr(text, encoding="utf-8", error="m")
     code.save(drawn, kind="svg", xmldecl=False, svgns=False, omitsize=True, nl=False)

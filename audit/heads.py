@@ -1,7 +1,7 @@
-"""The daily head: signs what the log is and puts it where the database's masters cannot take it back.
+"""The daily tree head: signs the state of the log, and publishes it out of reach of the database's administrators.
 
-A head is signed only if every one that was published before still holds: otherwise the signature would cover up what
-it is there to show.
+A head is signed only if every head that was published before still holds: otherwise the new signature would hide the
+very change that heads are to reveal.
 """
 
 import asyncio
@@ -35,35 +35,45 @@ from runtime.files import put_new
 from workflows.contract import SEAL_DAY
 
 EARLY: Final = timedelta(days=7)
-"""Before a certificate ends somebody is told, once."""
+"""How long before a certificate ends an alarm is raised, once."""
 TEMPLATE: Final = "head"
-"""Of the notice to those who shall keep heads."""
-_TOLD: Final = 5
-"""Findings in an alarm."""
+"""The notice to the organisations that keep heads."""
+_NAMED: Final = 5
+"""How many findings an alarm names."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Destinations:
-    """Where heads go: a folder outside the database, and organisations that are sent each of them.
+    """Where heads are published: a folder outside the database, and notices to organisations.
 
-    `roots` gives those under which commands are signed now, which are told of there as well.
+    `roots` gives the signing roots in use, which are published there too. `ends_before` says whether the key that signs
+    commands must be certified anew before a given time.
     """
 
     folder: Path
     recipients: tuple[str, ...] = ()
     roots: Callable[[], Sequence[str]] = tuple[str, ...]
     ends_before: Callable[[datetime], bool] = lambda _: False
-    """Whether the key that signs commands has to be certified anew before that time."""
 
 
 class LogAlteredError(RuntimeError):
-    """The log, or what was published of it, is not what it was: nothing is signed. The message says what, in one line."""
+    """The log, or what was published of it, was altered; so nothing is signed. The message says what, in one line."""
+
+
+_REPORTS: Final[Mapping[type[Exception], tuple[str, str]]] = {
+    LogKeysError: ("head.no_key", "no-seal-key"),
+    LogAlteredError: ("head.not_signed", "log-rewritten"),
+    NoteError: ("head.not_signed", "log-rewritten"),
+}
+"""Why no head was signed -> the name of the log line, and the alarm."""
 
 
 class DailyHead:
-    """The activity, on the keys in a folder; it raises alarms where no head can be signed, and ends well then."""
+    """The activity ``seal_day``, with the keys in a folder. If no head can be signed it raises an alarm and
+    succeeds.
+    """
 
     def __init__(self, database: Database, keys: Path, outlets: Destinations, clock: Clock = now_utc) -> None:
         self._database = database
@@ -74,57 +84,51 @@ class DailyHead:
     @activity.defn(name=SEAL_DAY)
     async def seal_day(self) -> None:
         now = self._clock()
-        await self._check_certificate(now)
+        if self._outlets.ends_before(now + EARLY):
+            await self._alarm("certificate-ends", {"within": f"{EARLY.days} days"})
         try:
-            # Opened anew each time: it may have been rotated.
-            ring = await asyncio.to_thread(LogKeys.open, self._keys)
-            await publish(self._database, ring, self._outlets, now)
-        except LogKeysError as error:
-            log.error("head.no_key", error=str(error))  # noqa: TRY400 - the message says it all
-            await self._alarm("no-seal-key", {"error": str(error)}, now)
-        except (LogAlteredError, NoteError) as error:
-            log.error("head.not_signed", error=str(error))  # noqa: TRY400
-            await self._alarm("log-rewritten", {"error": str(error)}, now)
+            # Opened anew each time, since the key may have been rotated.
+            await publish(self._database, await asyncio.to_thread(LogKeys.open, self._keys), self._outlets, now)
+        except (LogKeysError, LogAlteredError, NoteError) as error:
+            await self._report(error)
         except OSError as error:
-            await self._alarm("head-not-published", {"error": f"{error.strerror}: {error.filename}"}, now)
+            await self._report(error)
             raise
 
-    async def _check_certificate(self, now: datetime) -> None:
-        if self._outlets.ends_before(now + EARLY):
-            await self._alarm("certificate-ends", {"within": f"{EARLY.days} days"}, now)
-
     async def check_key(self) -> None:
-        """At the start of a worker: tells of the roots, and raises the alarm at once where there is no key to sign with."""
+        """At the start of a worker: publishes the signing roots, and raises an alarm if there is no key to sign with."""
         try:
-            ring, now = await asyncio.to_thread(LogKeys.open, self._keys), self._clock()
-            await asyncio.to_thread(publish_roots, ring, self._outlets.folder, self._outlets.roots(), now)
-        except LogKeysError as error:
-            log.error("head.no_key", error=str(error))  # noqa: TRY400
-            with contextlib.suppress(SQLAlchemyError):  # the day's head raises it again
-                await self._alarm("no-seal-key", {"error": str(error)}, self._clock())
-        except OSError as error:  # no issue waits for that
-            said = {"error": f"{error.strerror}: {error.filename}"}
-            log.error("roots.not_told", **said)  # noqa: TRY400
-            with contextlib.suppress(SQLAlchemyError):
-                await self._alarm("head-not-published", said, self._clock())
+            keys = await asyncio.to_thread(LogKeys.open, self._keys)
+            await asyncio.to_thread(publish_roots, keys, self._outlets.folder, self._outlets.roots(), self._clock())
+        except (LogKeysError, OSError) as error:
+            with contextlib.suppress(SQLAlchemyError):  # no issue waits for it, and the next head raises it again
+                await self._report(error)
 
-    async def _alarm(self, kind: str, detail: Mapping[str, str], now: datetime) -> None:
+    async def _report(self, error: Exception) -> None:
+        """Logs why nothing was published, and raises the alarm for it."""
+        text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
+        event, alarm = _REPORTS.get(type(error), ("head.not_published", "head-not-published"))
+        log.error(event, error=text)
+        await self._alarm(alarm, {"error": text})
+
+    async def _alarm(self, kind: str, detail: Mapping[str, str]) -> None:
+        now = self._clock()
         await self._database.transact(lambda session: put_alarm_once(session, kind, None, detail, now))
 
 
 async def publish(database: Database, keys: LogKeys, outlets: Destinations, now: datetime) -> SignedHead:
-    """Signs the log as it stands and puts the head outside; the one of this second if there is one already.
+    """Signs the current state of the log and publishes the head; returns the existing head if this second has one.
 
-    A log that has not grown gets a head too: it says that nothing was added. Raises LogAlteredError, LogKeysError.
+    A log that has not grown gets a head too, which says that nothing was added. Raises LogAlteredError, LogKeysError.
     """
     async with database.read() as session:
         leaves = await session.run_sync(merkle_log.bare_leaves)
         known = await session.run_sync(merkle_log.heads)
-    # Never before an earlier head, nor before its key: a clock may have been set back.
+    # Not before an earlier head, nor before its key, even if the clock was set back.
     at = max([now.replace(microsecond=0), *(each.at for each in known[-1:]), *filter(None, [keys.since])])
     tree = Tree(leaf.leaf for leaf in leaves)
     _must_hold(finding for each in known for finding in check_head(name_of(each), each.note, tree, keys))
-    # One that was signed, but not put outside before the process was killed.
+    # A head may have been signed, but not published before the process was killed.
     await asyncio.to_thread(_export, keys, known, outlets.folder)
     await asyncio.to_thread(publish_roots, keys, outlets.folder, outlets.roots(), at)
     roots = await asyncio.to_thread(statements, outlets.folder, keys)
@@ -143,7 +147,7 @@ async def publish(database: Database, keys: LogKeys, outlets: Destinations, now:
 
 def _must_hold(findings: Iterable[Finding]) -> None:
     if found := list(findings):
-        raise LogAlteredError("; ".join(map(str, found[:_TOLD])))
+        raise LogAlteredError("; ".join(map(str, found[:_NAMED])))
 
 
 def _keep(
@@ -155,9 +159,9 @@ def _keep(
 
 
 def _export(keys: LogKeys, heads: Sequence[SignedHead], folder: Path) -> None:
-    """Puts the public side of the keys and these heads into the folder, as far as they are not there.
+    """Writes the public keys and these heads into the folder if they are not there yet.
 
-    LogAlteredError where something else lies in their place.
+    Raises LogAlteredError if a file has other content.
     """
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     _put_same(folder / FIRST, f"{keys.first_vkey}\n")
@@ -176,7 +180,7 @@ def _export(keys: LogKeys, heads: Sequence[SignedHead], folder: Path) -> None:
 
 
 def name_of(head: SignedHead) -> str:
-    """The name of its files, such as ``1204-20261124T160500Z``."""
+    """The name of a head's files, such as ``1204-20261124T160500Z``."""
     return f"{head.size}-{head.at:%Y%m%dT%H%M%SZ}"
 
 

@@ -1,18 +1,21 @@
-"""Everything that an installation holds of its issues, read for the auditor: the log, the archive and the rows."""
+"""Reads everything that an installation holds of its issues for the auditor: the log, the archive and the rows."""
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
-from audit.archive import Archive, ArchiveError
+from audit.archive import Archive, ArchiveError, parse_history
 from audit.case import ArchivedCase, Leaf, Rows
 from audit.log import bare_leaves, digest_in, leaf_from
+from audit.refold import Refolded, refold
 from db.engine import Database
 from db.tables import ArchiveRow, ErasureRow, EventRow, IssueRow, ReceiptRow, SealRow
+from domain.issue import Receipt
+from domain.wire import dump
 
 T = TypeVar("T")
 _CHUNK: Final = 500
@@ -23,7 +26,7 @@ class UnknownError(LookupError):
 
 
 class Holdings:
-    """What is held in a database and in an archive; with ``rows=False`` the read model is left out."""
+    """What a database and an archive hold; with ``rows=False`` without the read model."""
 
     def __init__(self, database: Database, archive: Archive, *, rows: bool = True) -> None:
         self.database: Final = database
@@ -31,11 +34,11 @@ class Holdings:
         self._rows = rows
 
     async def cases(self, issues: Sequence[str]) -> list[ArchivedCase]:
-        """A case for each id, in order. Raises UnknownError for one of which nothing is held."""
+        """The cases of the issues, in order. Raises UnknownError as `case`."""
         return [await self.case(issue) for issue in issues]
 
     async def case(self, issue: str) -> ArchivedCase:
-        """Everything that is held of the issue, whether or not it fits together."""
+        """Everything that is held of the issue, consistent or not. Raises UnknownError if nothing is."""
         unread: list[str] = []
         async with self.database.read() as session:
             leaf = await _read("the leaf", self._leaf(session, issue), unread)
@@ -68,7 +71,7 @@ class Holdings:
         return histories
 
     async def sealed(self, since: datetime | None = None) -> AsyncIterator[tuple[int, str]]:
-        """``(position, issue)`` of every leaf in order, or of those that were sealed since; some at a time."""
+        """``(position, issue)`` of every leaf in order, or of those sealed since a time; read in chunks."""
         last = -1
         while True:
             query: Select[int, str] = (
@@ -85,7 +88,7 @@ class Holdings:
                 return
 
     async def leaves(self, most: int | None = None) -> list[Leaf]:
-        """Every leaf in order of position, or so many of them, without salt and record: what a tree is made of."""
+        """All leaves, or the first `most`, in order of position, without salt and record: what a tree is built from."""
         async with self.database.read() as session:
             return await session.run_sync(bare_leaves, most)
 
@@ -100,7 +103,9 @@ class Holdings:
         columns = {column.name: getattr(row, column.name) for column in IssueRow.__table__.columns}
         events = (await session.scalars(select(EventRow).where(EventRow.issue == issue).order_by(EventRow.seq))).all()
         held = await session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
-        receipts = {each.command_id: _plain(each) for each in held}
+        receipts = {
+            each.command_id: dump(Receipt(each.digest, each.outcome, each.seq, each.code, each.reason)) for each in held
+        }
         return Rows(
             columns,
             [each.body for each in events],
@@ -110,7 +115,7 @@ class Holdings:
 
 
 async def _read(what: str, work: Awaitable[T], unread: list[str]) -> T | None:
-    """What the database holds; of values that are none of their kind, since somebody wrote them there, it is noted."""
+    """What was read from SQL, or None and a reason in `unread` if a column holds a value of another kind."""
     try:
         return await work
     except ValueError as error:
@@ -119,11 +124,10 @@ async def _read(what: str, work: Awaitable[T], unread: list[str]) -> T | None:
 
 
 def _runs(issue: str) -> Select[ArchiveRow]:
-    """Those that lead to the end; what a reset cut off bears a number below 0."""
+    """The runs of the chain; runs that a reset cut off have a number below 0."""
     return select(ArchiveRow).where(ArchiveRow.issue == issue, ArchiveRow.n >= 0).order_by(ArchiveRow.n)
 
 
-def _plain(receipt: ReceiptRow) -> dict[str, Any]:
-    """As `domain.wire.dump` gives a receipt: fields that hold their default are left out."""
-    plain: dict[str, Any] = {"digest": receipt.digest, "outcome": receipt.outcome, "seq": receipt.seq}
-    return plain | {name: value for name in ("code", "reason") if (value := getattr(receipt, name))}
+def fold_case(case: ArchivedCase) -> Refolded:
+    """The issue folded from its archived histories. Raises ArchiveError, RefoldError."""
+    return refold(case.issue, [parse_history(f"run {n}", run) for n, run in enumerate(case.runs)])

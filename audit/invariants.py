@@ -1,4 +1,8 @@
-"""The one checker of what must always hold: every fault test, benchmark and audit asks it."""
+"""The one checker of the system's invariants, which every fault test, benchmark and audit calls.
+
+It takes nothing from SQL as given: what SQL must hold is folded from Temporal's histories (`audit.refold`), which are
+themselves replayed strictly with the workflow's code (`audit.replay`).
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,12 +30,12 @@ from workflows.contract import PREFIX
 
 QUERY_TIMEOUT: Final = timedelta(seconds=10)
 STOOD_STILL: Final = ("workflow-fails", "deadline-overlooked")
-"""Kinds of alarms that tell of what may be over by now."""
+"""Kinds of alarms about workflows that were stuck, and may have recovered."""
 
 
 @dataclass(frozen=True)
 class Acknowledged:
-    """A command that a caller was told is safe (any 2xx)."""
+    """A command that the API acknowledged to its caller with any 2xx."""
 
     issue: str
     command: str
@@ -39,7 +43,7 @@ class Acknowledged:
 
 @dataclass(frozen=True)
 class Violation:
-    """What does not hold, where."""
+    """An invariant that does not hold, and where."""
 
     invariant: str
     issue: str | None
@@ -67,11 +71,11 @@ async def check(
     bound: timedelta,
     workflow: bool = True,
 ) -> list[Violation]:
-    """Every violation of I1-I5, I8 and I9 that is found; empty when all hold.
+    """All violations of I1-I5, I8 and I9; empty if all hold.
 
-    `bound` is how late, beyond the grace, a climb may be recorded and a deadline may be open: that of the system
-    at rest, or the longest outage of a fault test. With `workflow` each issue's own snapshot is compared too,
-    which needs a worker.
+    `bound` is how late, beyond the grace, a climb may be recorded and a deadline may be open: that of the system at
+    rest, or the longest outage of a fault test. With `workflow` each issue's own snapshot is compared too, which needs
+    a worker.
     """
     expected: defaultdict[str, set[str]] = defaultdict(set)
     for each in acknowledged:
@@ -106,7 +110,7 @@ def check_events(issue: str, events: Sequence[Event], acknowledged: set[str], bo
     for before, event in zip((None, *events), events, strict=False):
         if event.command and (before is None or before.command is None or before.command.id != event.command.id):
             blocks.append(event.command.id)
-    # Twice in a row it is one block, with each of its events twice.
+    # A command that took effect twice in a row gives one block with each event twice.
     kinds = Counter((event.command.id, event.kind) for event in events if event.command)
     twice = {name for name, n in Counter(blocks).items() if n > 1} | {name for (name, _), n in kinds.items() if n > 1}
     found += [Violation("I2", issue, f"command {name} in effect more than once") for name in sorted(twice)]
@@ -175,7 +179,7 @@ async def _check_stored(database: Database, issue: str, folded: Refolded | None)
 async def _check_snapshot(
     client: Client, database: Database, issue: str, now: datetime, bound: timedelta
 ) -> list[Violation]:
-    """I4 and I9: the workflow answers, agrees with SQL, and no deadline of it is long past."""
+    """I4 and I9: the workflow answers, agrees with SQL, and none of its deadlines is long past."""
     try:
         handle = client.get_workflow_handle(PREFIX + issue)
         snapshot = await handle.query("snapshot", rpc_timeout=QUERY_TIMEOUT)
@@ -197,7 +201,7 @@ async def _check_snapshot(
 
 
 async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> list[Violation]:
-    """I8: each notice at most once, its failure on record; and none lies about for long."""
+    """I8: each notice is delivered at most once, its failure is on record, and no entry waits for long."""
     async with database.read() as session:
         entries = (await session.scalars(select(OutboxRow))).all()
         delivered = Counter((await session.scalars(select(NoticeRow.id))).all())
@@ -210,10 +214,10 @@ async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> 
             found.append(Violation("I8", entry.issue, f"{name} still {entry.status}"))
         if entry.kind == "notice" and entry.status == "sent" and delivered.get(entry.id, 0) != 1:
             found.append(Violation("I8", entry.issue, f"{name} sent, and delivered {delivered.get(entry.id, 0)} times"))
-    told = Counter((each.issue, each.seq, each.template, each.to_org, each.to_reporter) for each in entries
+    sent = Counter((each.issue, each.seq, each.template, each.to_org, each.to_reporter) for each in entries
                    if each.kind == "notice" and each.status == "sent")  # fmt: skip
     found += [
-        Violation("I8", key[0], f"notice {key[2]} of event {key[1]} sent {n} times") for key, n in told.items() if n > 1
+        Violation("I8", key[0], f"notice {key[2]} of event {key[1]} sent {n} times") for key, n in sent.items() if n > 1
     ]
     return found
 
@@ -221,7 +225,7 @@ async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> 
 async def _check_alarms(client: Client, database: Database) -> list[Violation]:
     """I9: no workflow reports problems, and no alarm waits to be seen.
 
-    Alarms about workflows that stood still are not counted: whether they still do has been looked at.
+    Alarms about stuck workflows are not counted: `_check_snapshot` shows whether they still are.
     """
     found: list[Violation] = []
     waiting = select(AlarmRow).where(AlarmRow.seen_at.is_(None), AlarmRow.kind.not_in(STOOD_STILL))

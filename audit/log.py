@@ -1,4 +1,4 @@
-"""The append-only log in SQL: one leaf for each archived issue, without a gap, and the heads that were signed of it."""
+"""The append-only Merkle log in SQL: one leaf for each archived issue, without a gap, and the signed tree heads."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from db.upsert import is_sqlite
 from domain.wire import canonical
 
 _TURN: Final = 0x6A6C6F67
-"""PostgreSQL's advisory lock of those that append: each takes the position after the last."""
+"""PostgreSQL's advisory lock for appending: each leaf takes the position after the last."""
 
 
 @dataclass(frozen=True)
 class SignedHead:
-    """A head as it was signed, and its note to the letter."""
+    """A tree head as it was signed, with its note byte for byte."""
 
     size: int
     at: datetime
@@ -30,9 +30,10 @@ class SignedHead:
 
 
 def append(session: Session, issue: str, record: Mapping[str, Any], salt: bytes, now: datetime) -> Leaf:
-    """The issue's leaf, at the end of the log unless it has one already, which then stays as it is.
+    """The issue's leaf, appended to the log unless the issue has one already, which then stays as it is.
 
-    Holds the log until the transaction ends. The salt must be fresh and random: who knows it can guess at the record.
+    Locks the log until the transaction ends. The salt must be 32 fresh random bytes: a person who knows it can guess at
+    the record.
     """
     lock(session)
     if (known := leaf_of(session, issue)) is not None:
@@ -56,12 +57,13 @@ def leaf_row(issue: str, leaf: Leaf, sealed_at: datetime) -> SealRow:
 
 
 def lock(session: Session) -> None:
-    """Lets nobody else append until the transaction ends."""
-    if not is_sqlite(session):  # there the writer has the database to himself
+    """Prevents others from appending until the transaction ends."""
+    if not is_sqlite(session):  # SQLite has one writer at a time
         session.execute(select(func.pg_advisory_xact_lock(_TURN)))
 
 
 def leaf_of(session: Session, issue: str) -> Leaf | None:
+    """The issue's leaf, None if it has none. Raises ValueError if SQL holds no hexadecimal text."""
     row = session.scalar(select(SealRow).where(SealRow.issue == issue))
     return None if row is None else leaf_from(row)
 
@@ -88,15 +90,17 @@ def bare_leaves(session: Session, most: int | None = None) -> list[Leaf]:
 
 
 def size(session: Session) -> int:
+    """The number of leaves."""
     return session.scalar(select(func.count()).select_from(SealRow)) or 0
 
 
 def add_head(session: Session, head: TreeHead, note: str) -> None:
+    """Stores a signed tree head."""
     session.add(HeadRow(size=head.size, at=head.at, root=head.root.hex(), note=note))
     session.flush()
 
 
 def heads(session: Session) -> list[SignedHead]:
-    """In the order in which they were signed."""
+    """The tree heads in the order in which they were signed."""
     rows = session.scalars(select(HeadRow).order_by(HeadRow.at))
     return [SignedHead(row.size, row.at, bytes.fromhex(row.root), row.note) for row in rows]

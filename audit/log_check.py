@@ -1,4 +1,4 @@
-"""Whether the log is the one whose heads were published: nothing taken away, put in, moved or written over."""
+"""Checks that the log is the one whose heads were published: no leaf was removed, inserted, moved or replaced."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,24 +12,24 @@ from audit.notes import NoteError, TreeHead, parse, signed_by, split
 
 
 class LogMismatchError(RuntimeError):
-    """The log is not the one whose head was published; the message says how."""
+    """The log is not the one whose head was published; the message says how they differ."""
 
 
 UNPINNED: Final = "the key is the one beside the heads: whoever wrote them could have made it, so pin it from elsewhere"
 
 
 _NAME: Final = re.compile(r"(?P<size>\d{1,18})-\d{8}T\d{6}Z\.txt")
-"""What else people lay beside the heads is not ours."""
+"""Other files in the folder of heads are ignored."""
 
 
 def published_heads(folder: Path) -> dict[str, str]:
-    """The notes in an export folder, by file name."""
+    """The notes in a folder of published heads, by file name."""
     files = sorted(file for file in folder.glob("*.txt") if _NAME.fullmatch(file.name))
     return {file.name: file.read_text("utf-8", "replace") for file in files}
 
 
 def largest_published(folder: Path) -> int:
-    """The largest log of which a head was published, by the names of the files; 0 if none was."""
+    """The size of the largest published head by the names of the files, 0 if there is none."""
     found = (_NAME.fullmatch(file.name) for file in folder.glob("*.txt"))
     return max((int(name["size"]) for name in found if name), default=0)
 
@@ -37,9 +37,10 @@ def largest_published(folder: Path) -> int:
 def check_log(
     leaves: Sequence[Leaf], stored: Sequence[str], outside: Mapping[str, str], trust: TrustedKeys | None
 ) -> Iterator[Finding]:
-    """The leaves in order of position, and the notes that SQL holds, against the notes that lie outside, by name.
+    """Checks the leaves in order of position, and the notes in SQL (`stored`), against the published notes by name
+    (`outside`).
 
-    Without `trust` no head is believed.
+    Without `trust` no head can be verified, which is a finding for each.
     """
     yield from _positions(leaves)
     tree = Tree(leaf.leaf for leaf in leaves)
@@ -59,7 +60,7 @@ def check_log(
 
 
 def check_head(name: str, note: str, tree: Tree, trust: TrustedKeys) -> Iterator[Finding]:
-    """One published head: its signature, and whether the log still begins with what it says."""
+    """Checks one published head: its signature, and that the log still begins with the leaves that it covers."""
     where = f"head {name}"
     try:
         head, signatures = parse(note)
@@ -80,7 +81,7 @@ def check_head(name: str, note: str, tree: Tree, trust: TrustedKeys) -> Iterator
 
 
 def tree_of(leaves: Sequence[Leaf], head: TreeHead) -> Tree:
-    """The tree over the leaves that a head covers. Raises LogMismatchError: no proof for that head could be made from them."""
+    """The tree over the leaves that a head covers. Raises LogMismatchError if their root is not that of the head."""
     if len(leaves) < head.size:
         raise LogMismatchError(
             f"the log has {len(leaves)} issues, and a head of {head.size} was published: verify it first"
@@ -94,7 +95,7 @@ def tree_of(leaves: Sequence[Leaf], head: TreeHead) -> Tree:
 
 
 def newest_head(notes: Iterable[str]) -> tuple[TreeHead, str] | None:
-    """The head of the largest log, of several the latest, and its note; what is no head is passed over."""
+    """The head of the largest log, of several the latest, with its note. Skips notes that are no heads."""
     heads: list[tuple[TreeHead, str]] = []
     for note in notes:
         try:

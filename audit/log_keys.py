@@ -157,7 +157,7 @@ class LogKeys(TrustedKeys):
 
     @property
     def signer(self) -> NoteSigner:
-        """The private side of `vkey`, read from its file. Raises LogKeysError."""
+        """The private key of `vkey`, read from its file. Raises LogKeysError."""
         return NoteSigner(self.name, _load(_private(self.folder, self.vkey), self.vkey))
 
     def sign(self, head: TreeHead) -> str:
@@ -169,9 +169,9 @@ class LogKeys(TrustedKeys):
         return sign(head, [self.signer])
 
     def rotate(self, now: datetime) -> Self:
-        """Lets a new key follow from `now` on; the old private key is deleted, as it could only date back.
+        """Makes a new key that follows from `now` on, and deletes the old private key, which could only backdate.
 
-        Raises LogKeysError, after which the old key is still the one.
+        Raises LogKeysError; then the old key is still the current one.
         """
         now = truncate(now)
         if self.since is not None and now <= self.since:
@@ -210,7 +210,7 @@ def _load(path: Path, vkey: VerifierKey) -> Ed25519PrivateKey:
     try:
         if path.stat().st_mode & 0o077:
             raise LogKeysError(f"{path}: others may read it; whoever did can sign: chmod 600, then rotate")
-        # What the library says of a file that it cannot read is not passed on: it has seen the key.
+        # The library's message is not passed on, since the library has seen the key.
         private = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
         raise LogKeysError(f"{path}: {error.strerror}") from None

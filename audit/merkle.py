@@ -1,7 +1,7 @@
-"""The append-only Merkle log of archived issues, in the trees of RFC 9162: its leaves, its roots and its proofs.
+"""The Merkle tree over the log of archived issues (RFC 9162): leaves, roots, inclusion and consistency proofs.
 
-A leaf says nothing about its issue once the salt is erased, so the log stays whole when an archive has to go.
-What checks the proofs is `audit.verifier`, which shares no code with this.
+Once its salt is erased, a leaf says nothing about its issue; so the log stays whole when content has to go.
+`audit.verifier`, which checks the proofs, shares no code with this module.
 """
 
 import hashlib
@@ -9,19 +9,19 @@ from collections.abc import Iterable
 from typing import Final
 
 HASH_BYTES: Final = 32
-"""Of a salt, a commitment, a leaf and a node."""
+"""The length of a salt, a commitment, a leaf and a node."""
 EMPTY_ROOT: Final = hashlib.sha256().digest()
 
 
 def commitment(salt: bytes, record: bytes) -> bytes:
-    """SHA-256 of salt and record; the salt's length is fixed, or bytes could move from the one into the other."""
+    """SHA-256 of salt and record. The salt's length is fixed, or bytes could move between the two."""
     if len(salt) != HASH_BYTES:
         raise ValueError(f"a salt has {HASH_BYTES} bytes, not {len(salt)}")
     return hashlib.sha256(salt + record).digest()
 
 
 def leaf_hash(committed: bytes) -> bytes:
-    """The leaf of a commitment; its prefix keeps it from being taken for a node."""
+    """The leaf of a commitment; its prefix distinguishes it from a node."""
     return hashlib.sha256(b"\x00" + committed).digest()
 
 
@@ -30,7 +30,7 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """A log's leaf hashes with every complete subtree over them, so that each proof costs a few hashes.
+    """A log's leaf hashes with every complete subtree over them, so that a proof costs a few hashes.
 
     It answers for every size that the log ever had. A million leaves take a second or two and some 130 MB.
     """
@@ -45,7 +45,7 @@ class Tree:
         return len(self._levels[0])
 
     def append(self, leaf: bytes) -> None:
-        """Adds a leaf hash and the subtrees that it completes."""
+        """Adds a leaf hash, and the subtrees that it completes. Raises ValueError for another length."""
         if len(leaf) != HASH_BYTES:
             raise ValueError(f"a leaf hash has {HASH_BYTES} bytes, not {len(leaf)}")
         levels = self._levels
@@ -58,12 +58,12 @@ class Tree:
             height += 1
 
     def root(self, size: int | None = None) -> bytes:
-        """The root over the first `size` leaves, over all without it."""
+        """The root over the first `size` leaves, by default over all."""
         size = self._size(size)
         return self._subtree(0, size) if size else EMPTY_ROOT
 
     def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
-        """That the leaf at `index` is in the tree of `size`: the siblings on its way up, the lowest first."""
+        """Proves that the leaf at `index` is in the tree of `size`: the siblings on its path, the lowest first."""
         size = self._size(size)
         if not 0 <= index < size:
             raise ValueError(f"no leaf {index} among {size}")
@@ -80,7 +80,7 @@ class Tree:
         return proof[::-1]
 
     def consistency_proof(self, old: int, new: int | None = None) -> list[bytes]:
-        """That the tree of size `old` is the beginning of that of size `new`; nothing to show where one is empty."""
+        """Proves that the tree of size `new` begins with the tree of size `old`; empty if one of them is empty."""
         new = self._size(new)
         if not 0 <= old <= new:
             raise ValueError(f"a tree of {old} leaves is no beginning of one of {new}")
@@ -94,7 +94,7 @@ class Tree:
             else:
                 proof.append(self._subtree(start, middle))
                 start = middle
-        # The verifier knows the old root: it need not be told what is nothing else.
+        # If the last subtree is the whole old tree, the verifier knows its root already.
         if start > 0:
             proof.append(self._subtree(start, end))
         return proof[::-1]
@@ -107,7 +107,9 @@ class Tree:
         return size
 
     def _subtree(self, start: int, end: int) -> bytes:
-        """The hash over the leaves from `start` to before `end`, where a complete subtree or the tree's edge lies."""
+        """The hash over the leaves from `start` to before `end`, which is a complete subtree or reaches the tree's
+        edge.
+        """
         leaves = end - start
         half = _split(leaves)
         if leaves == 2 * half or leaves == 1:
@@ -117,5 +119,5 @@ class Tree:
 
 
 def _split(leaves: int) -> int:
-    """The largest power of two below the number of leaves, where the tree parts; 0 for one leaf."""
+    """The largest power of two below the number of leaves, at which RFC 9162 splits the tree; 0 for one leaf."""
     return 1 << ((leaves - 1).bit_length() - 1) if leaves > 1 else 0

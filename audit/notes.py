@@ -1,7 +1,8 @@
-"""Tree heads as signed notes: text that a person can print and read, and that any tool for such notes can check.
+"""Tree heads as signed notes: text that a person can print and read, and that any tool for such notes can verify.
 
-A note is a text, a blank line and signatures (c2sp.org/signed-note); a tree head is one of three lines
-(c2sp.org/tlog-checkpoint) and a fourth with its time. The log's name is both its heads' origin and its keys' name.
+A note is a text, a blank line and signatures (c2sp.org/signed-note). A tree head has the three lines of
+c2sp.org/tlog-checkpoint and a fourth with its time. The log's name is both the origin of its heads and the name of its
+keys.
 """
 
 import base64
@@ -20,7 +21,7 @@ from audit.merkle import HASH_BYTES
 from domain.wire import WireError, format_time, parse_time
 
 MOST_BYTES: Final = 64 * 1024
-"""Of a note; ours have some 300."""
+"""The most bytes of a note; ours have some 300."""
 _ED25519: Final = b"\x01"
 _LONGEST_NAME: Final = 200
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -29,12 +30,12 @@ _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
 class NoteError(ValueError):
-    """A note or a key that cannot be used; the message says which line, and why."""
+    """A note or a key cannot be used; the message names the line and the reason."""
 
 
 @dataclass(frozen=True)
 class VerifierKey:
-    """The public side of a key; its text is the "vkey" that auditors pin."""
+    """A public key under its name; its text is the "vkey" that auditors pin."""
 
     name: str
     public: bytes
@@ -47,7 +48,7 @@ class VerifierKey:
 
     @property
     def id(self) -> bytes:
-        """The four bytes by which a signature names its key: a hint, no fingerprint."""
+        """The four bytes by which a signature names its key: a hint, not a fingerprint."""
         return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:4]
 
     @classmethod
@@ -66,7 +67,7 @@ class VerifierKey:
 
 @dataclass(frozen=True)
 class Signature:
-    """One signature line; `key_id` and `name` say whose it is meant to be."""
+    """One signature line; `key_id` and `name` say which key made it."""
 
     name: str
     key_id: bytes
@@ -76,19 +77,19 @@ class Signature:
         return f"— {self.name} {base64.b64encode(self.key_id + self.signature).decode()}"
 
     def holds(self, text: str, key: VerifierKey) -> bool:
-        """Whether it is this key's and fits the text."""
+        """Whether this key made the signature, and it fits the text."""
         if (self.name, self.key_id) != (key.name, key.id):
             return False
         try:
             Ed25519PublicKey.from_public_bytes(key.public).verify(self.signature, text.encode())
-        except (InvalidSignature, ValueError):  # the latter for bytes that are no key
+        except (InvalidSignature, ValueError):  # ValueError for bytes that are no key
             return False
         return True
 
 
 @dataclass(frozen=True)
 class NoteSigner:
-    """A private key under its name; it is in no `repr`, and nothing here writes it down."""
+    """A private key under its name. No `repr` shows it, and nothing in this module writes it to a file."""
 
     name: str
     private: Ed25519PrivateKey = field(repr=False)
@@ -103,7 +104,7 @@ class NoteSigner:
 
 @dataclass(frozen=True)
 class TreeHead:
-    """What the log was at a moment: so many issues, under this root."""
+    """The log at a moment: its number of issues, and the root over them."""
 
     origin: str
     size: int
@@ -117,14 +118,14 @@ class TreeHead:
 
 
 def sign(head: TreeHead, signers: Iterable[NoteSigner]) -> str:
-    """The head as a note. Raises NoteError for one that `parse` would not take."""
+    """The head as a note. Raises NoteError if `parse` would refuse it."""
     note = sign_text(head.text, signers)
     parse(note)
     return note
 
 
 def parse(note: str) -> tuple[TreeHead, list[Signature]]:
-    """The head and the signatures of a note, which are *not* checked here. Raises NoteError."""
+    """The head and the signatures of a note; does *not* verify the signatures. Raises NoteError."""
     text, signatures = split(note)
     lines = text.removesuffix("\n").split("\n")
     if len(lines) != 4:
@@ -148,7 +149,7 @@ def sign_text(text: str, signers: Iterable[NoteSigner]) -> str:
 
 
 def split(note: str) -> tuple[str, list[Signature]]:
-    """The signed text, its last newline included, and the signatures under it. Raises NoteError."""
+    """The signed text, its last newline included, and the signatures below it. Raises NoteError."""
     if len(note.encode(errors="replace")) > MOST_BYTES:
         raise NoteError(f"a note has at most {MOST_BYTES} bytes")
     if strange := _CONTROL.search(note):
@@ -162,25 +163,25 @@ def split(note: str) -> tuple[str, list[Signature]]:
 
 
 def signed_by(text: str, signatures: Sequence[Signature], key: VerifierKey) -> bool:
-    """Whether one of the signatures is this key's and fits the text."""
+    """Whether one of the signatures is by this key and fits the text."""
     return any(signature.holds(text, key) for signature in signatures)
 
 
 def parse_time_line(line: str, where: str) -> datetime:
-    """The moment of a line such as ``time 2026-11-24T16:00:00.000Z``. Raises NoteError."""
+    """The time in a line such as ``time 2026-11-24T16:00:00.000Z``. Raises NoteError."""
     word, _, text = line.partition(" ")
     try:
         moment = parse_time(text)
     except WireError:
         moment = None
-    # The signed text has one form only: what is written again must be what was read.
+    # The signed text has one form only: serializing it again must give the same.
     if word != "time" or moment is None or format_time(moment) != text:
         raise NoteError(f"{where}: not a time such as `time 2026-11-24T16:00:00.000Z`: {line[:60]!r}")
     return moment
 
 
 def check_name(name: str) -> None:
-    """Raises NoteError for what cannot name a log and its keys, such as `city.example/jiesu`."""
+    """Raises NoteError unless the text can name a log and its keys, as `city.example/jiesu` can."""
     if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable() or any(sign in " +" for sign in name):
         raise NoteError(f"not a name of 1 to {_LONGEST_NAME} characters without blanks and +: {name[:60]!r}")
 

@@ -32,7 +32,7 @@ class Rebuilt:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedIssue:
     """What SQL must hold of an issue: the plain events that its history says were stored, and what was pinned at its start.
 
     `pins` are the arguments `policy` and `calendars` of `projector.record`. Once the last run
@@ -65,21 +65,21 @@ async def rebuild(client: Client, database: Database, now: datetime) -> Rebuilt:
     return report
 
 
-async def read_recorded(client: Client, issue: str) -> Recorded:
+async def read_recorded(client: Client, issue: str) -> RecordedIssue:
     """Reads and folds the issue's history. Raises LostRunError, NamespaceError, RefoldError."""
     runs = await runs_of(client, issue)
     folded = fold_runs(issue, runs)
     if folded is None:
-        return Recorded(issue, [], {}, has_ended=True)
+        return RecordedIssue(issue, [], {}, has_ended=True)
     has_ended = runs[-1].has_ended and not runs[-1].is_continued
     events = [each.plain for each in folded.written]
     if not has_ended:  # the others are on their way: their workflow stores them, and sends the notices
         events = events[: count_recorded(folded, [run.events for run in runs])]
     pins = {"policy": dump(folded.policy), "calendars": dump(folded.calendars)}
-    return Recorded(issue, events, pins, has_ended)
+    return RecordedIssue(issue, events, pins, has_ended)
 
 
-def _restore(session: Session, recorded: Recorded, now: datetime) -> list[str]:
+def _restore(session: Session, recorded: RecordedIssue, now: datetime) -> list[str]:
     """Stores the events that SQL lacks, and deletes those that the history does not have."""
     issue, events = recorded.issue, recorded.events
     projector.lock(session, issue)  # before reading: its workflow may go on recording

@@ -1,19 +1,19 @@
-"""Compares what Temporal holds with what was recorded and archived: asks for what is missing, tells of what must not be.
+"""Compares what Temporal holds with what was recorded and archived: queues missing jobs, raises alarms about tampering.
 
-Nothing else would notice that somebody ended, put back or deleted an issue behind the API's back, or that Temporal will
-forget a history before it is archived. Workflows that stand still are left to `activities.watch`.
+Nothing else would notice that an operator ended, reset or deleted an issue's workflow behind the API's back, or that
+Temporal will forget a history before it is archived. Stuck workflows are left to `activities.watch`.
 
-It keeps no mark of how far it has looked, which could be lost or moved: each look covers the last hours anew, the first
-of a process and one a day everything that Temporal still knows. What is archived drops out by its run's id.
+It keeps no mark of its progress, which could be lost or moved: each look covers the last hours again; the first of a
+process, and one a day, covers everything that Temporal still knows. Runs that are archived are skipped by their id.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from temporalio import activity
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -30,27 +30,27 @@ from domain.wire import format_time, truncate
 from workflows.contract import PREFIX, RECONCILE
 
 BOUND: Final = timedelta(hours=1)
-"""Archiving takes seconds; what ended this long ago and is not archived is kept from it."""
+"""How long after its end an unarchived run raises an alarm: archiving takes seconds."""
 MARGIN: Final = timedelta(days=7)
-"""An alarm is raised when Temporal forgets something unarchived sooner than this."""
+"""An alarm is raised if Temporal will forget something unarchived sooner than this."""
 LAG: Final = timedelta(minutes=1)
-"""Temporal's lists are true a moment later only."""
+"""How long Temporal's lists may lag behind."""
 AGAIN: Final = timedelta(hours=2)
-"""How far each look goes back behind the one before."""
+"""How far each look goes back before the previous one."""
 WHOLE: Final = timedelta(days=1)
 MOST: Final = 1000
-"""Jobs asked for by one look, the oldest runs first: after a long outage notices must still get through."""
+"""The most jobs that one look queues, the oldest runs first: after a long outage notices must still get through."""
 _CHUNK: Final = 500
 _ISSUES: Final = "WorkflowType='Issue'"
 _BY_ITSELF: Final = frozenset({WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.CONTINUED_AS_NEW})
-"""How an issue's workflow ends when nobody meddles."""
+"""How an issue's workflow ends without interference."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class ReconcileResult:
-    """What came of one look: the jobs that it asked for, and the alarms that it raised."""
+    """How many jobs one look queued, and how many alarms it raised."""
 
     asked: int
     raised: int
@@ -74,6 +74,8 @@ class _Waiting:
 
 @dataclass
 class _Discrepancies:
+    """What one look found: alarms to raise, and what waits to be archived."""
+
     alarms: list[_Alarm] = field(default_factory=list[_Alarm])
     waiting: list[_Waiting] = field(default_factory=list[_Waiting])
 
@@ -82,7 +84,9 @@ class _Discrepancies:
 
 
 class Reconciler:
-    """See the module. Several may look at once: what one has asked for or told of the other leaves alone."""
+    """The activity ``reconcile``. Several may run at once: jobs that are queued and alarms that are raised are not
+    repeated.
+    """
 
     def __init__(self, client: Client, database: Database, clock: Clock = now_utc) -> None:
         self._client = client
@@ -98,7 +102,7 @@ class Reconciler:
         log.info("reconciled", asked=look.asked, raised=look.raised)
 
     async def look(self, now: datetime) -> ReconcileResult:
-        """One look. Raises RPCError or SQLAlchemyError; the next one makes up for it."""
+        """One look. Raises RPCError or SQLAlchemyError; the next look makes up for it."""
         retention = await self._retention()
         found, since = _Discrepancies(), self._since(now, retention)
         await self._look_at_ended(found, since, now - LAG)
@@ -113,18 +117,20 @@ class Reconciler:
 
     def _since(self, now: datetime, retention: timedelta) -> datetime:
         if self._looked_at is None or self._saw_all_at is None or now - self._saw_all_at >= WHOLE:
-            return now - retention - WHOLE  # what is past its time goes a while later
+            return now - retention - WHOLE  # Temporal deletes what is past its retention a while later
         return min(self._looked_at, now) - AGAIN
 
     async def _retention(self) -> timedelta:
-        """How long the namespace keeps what has ended."""
+        """How long the namespace keeps ended workflows."""
         described = await self._client.workflow_service.describe_namespace(
             DescribeNamespaceRequest(namespace=self._client.namespace)
         )
         return described.config.workflow_execution_retention_ttl.ToTimedelta()
 
     async def _look_at_ended(self, found: _Discrepancies, since: datetime, until: datetime) -> None:
-        """Runs that are not archived, also of issues that go on in another run; and those that did not end by themselves."""
+        """Finds ended runs that are not archived, also of issues that continue in another run, and runs that were ended
+        from outside.
+        """
         closed = f"CloseTime >= '{format_time(since)}' AND CloseTime <= '{format_time(until)}'"
         ended = [each async for each in self._client.list_workflows(f"{_ISSUES} AND {closed}")]
         archived = await self._known(ArchiveRow.run, [each.run_id for each in ended])
@@ -149,7 +155,7 @@ class Reconciler:
                 found.alarm("ended-from-outside", issue, run=each.run_id, status=each.status.name.lower())
 
     async def _was_forged(self, ended: WorkflowExecution) -> bool:
-        """Whether it was begun around the API and has come to nothing, as it says itself."""
+        """Whether the workflow refused its start as forged, by its own result."""
         if ended.status is not WorkflowExecutionStatus.COMPLETED:
             return False
         handle = self._client.get_workflow_handle(ended.id, run_id=ended.run_id)
@@ -157,18 +163,18 @@ class Reconciler:
         return isinstance(result, dict) and "forged" in result
 
     async def _look_at_running(self, found: _Discrepancies, until: datetime) -> None:
-        """Open issues that Temporal does not know, and closed ones that run again."""
+        """Finds open issues that Temporal does not know, and closed ones that run again."""
         async with self._database.read() as session:
             query = select(IssueRow.id).where(IssueRow.closed_at.is_(None), IssueRow.opened_at < until)
             open_ = list(await session.scalars(query))
-        # Listed afterwards, so what was open before and has ended since is asked about below.
+        # Listed after the query, so an issue that ended in between is described below.
         running = {
             _issue_of(each) async for each in self._client.list_workflows(f"{_ISSUES} AND ExecutionStatus='Running'")
         }
         for issue in open_:
             if issue not in running and await self._described(issue) is None:
                 found.alarm("gone-from-temporal", issue)
-        for issue in await self._closed(running, until):
+        for issue in sorted(await self._known(IssueRow.id, sorted(running), IssueRow.closed_at < until)):
             described = await self._described(issue)
             if described is None or described.status is not WorkflowExecutionStatus.RUNNING:
                 continue
@@ -176,19 +182,19 @@ class Reconciler:
                 found.alarm("reset-from-outside", issue, run=described.run_id)
 
     async def _look_at_unsealed(self, found: _Discrepancies, since: datetime, until: datetime) -> None:
-        """Issues on record as closed without a leaf in the log; what Temporal has forgotten is beyond help."""
+        """Finds issues that are recorded as closed, have no leaf, and that Temporal has not forgotten yet."""
         closed = (EventRow.kind == "closed", EventRow.at >= since, EventRow.at < until)
         unsealed = ~exists().where(SealRow.issue == EventRow.issue)
         async with self._database.read() as session:
             rows = await session.execute(
                 select(EventRow.issue, EventRow.at, EventRow.recorded_at).where(*closed, unsealed)
             )
-            # What the clock closed during an outage ended when it was recorded.
+            # An issue that a deadline closed during an outage ended when that was recorded.
             waiting = [_Waiting(recorded_at or at, issue) for issue, at, recorded_at in rows]
         found.waiting += [each for each in waiting if each.since < until]
 
     async def _was_cut_off(self, issue: str, run_id: str) -> bool:
-        """Whether this run ended because the issue was put back to an earlier moment, of this run or another."""
+        """Whether this run ended because the issue was reset to an earlier moment, of this run or another."""
         run = await self._described(issue, run_id)
         if run is not None and run.raw_description.workflow_extended_info.reset_run_id:
             return True
@@ -196,7 +202,7 @@ class Reconciler:
         return newest is not None and newest.run_id != run_id and await was_reset(self._client, issue, newest.run_id)
 
     async def _described(self, issue: str, run_id: str | None = None) -> WorkflowExecutionDescription | None:
-        """What Temporal says of a run, the newest if none is named; None if it does not know it."""
+        """What Temporal says of a run, by default the newest; None if it does not know it."""
         try:
             return await self._client.get_workflow_handle(PREFIX + issue, run_id=run_id).describe()
         except RPCError as error:
@@ -204,29 +210,18 @@ class Reconciler:
                 raise
             return None
 
-    async def _known(self, column: InstrumentedAttribute[str], values: Sequence[str]) -> set[str]:
-        """Those of the values that stand in this column."""
+    async def _known(
+        self, column: InstrumentedAttribute[str], values: Sequence[str], *where: ColumnElement[bool]
+    ) -> set[str]:
+        """Those of the values that the column holds, in rows that meet the conditions."""
         async with self._database.read() as session:
-            return {
-                value
-                for chunk in _chunks(values)
-                for value in await session.scalars(select(column).where(column.in_(chunk)))
-            }
-
-    async def _closed(self, issues: Collection[str], until: datetime) -> list[str]:
-        """Those of them that have been closed for a while."""
-        async with self._database.read() as session:
-            return [
-                issue
-                for chunk in _chunks(sorted(issues))
-                for issue in await session.scalars(
-                    select(IssueRow.id).where(IssueRow.id.in_(chunk), IssueRow.closed_at < until)
-                )
-            ]
+            return await session.run_sync(_known, column, values, *where)
 
 
 def _backlog(waiting: Sequence[_Waiting], now: datetime, retention: timedelta) -> list[_Alarm]:
-    """One alarm for all that waits too long, and one more if its time runs out: an outage must not raise thousands."""
+    """One alarm for everything that waits too long, and one more if Temporal will forget it soon: an outage must not
+    raise thousands.
+    """
     late = sorted(each for each in waiting if each.since < now - BOUND)
     if not late:
         return []
@@ -241,13 +236,11 @@ def _backlog(waiting: Sequence[_Waiting], now: datetime, retention: timedelta) -
 
 
 def _put(session: Session, found: _Discrepancies, now: datetime) -> ReconcileResult:
-    """Asks for the oldest first. An issue without a row cannot be asked for: the read model has to be rebuilt first."""
+    """Queues jobs, the oldest first, and raises the alarms. An issue without a row gets no job: rebuild the read model
+    first.
+    """
     wanted = list(dict.fromkeys(each.issue for each in sorted(found.waiting)))
-    known = {
-        issue
-        for chunk in _chunks(wanted)
-        for issue in session.scalars(select(IssueRow.id).where(IssueRow.id.in_(chunk)))
-    }
+    known = _known(session, IssueRow.id, wanted)
     asked = 0
     for issue in wanted:
         if asked == MOST:
@@ -266,5 +259,8 @@ def _closed_at(execution: WorkflowExecution) -> datetime:
     return execution.close_time.astimezone(UTC)
 
 
-def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (ids[n : n + _CHUNK] for n in range(0, len(ids), _CHUNK))
+def _known(
+    session: Session, column: InstrumentedAttribute[str], values: Sequence[str], *where: ColumnElement[bool]
+) -> set[str]:
+    chunks = (values[n : n + _CHUNK] for n in range(0, len(values), _CHUNK))
+    return {value for chunk in chunks for value in session.scalars(select(column).where(column.in_(chunk), *where))}

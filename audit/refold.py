@@ -1,6 +1,6 @@
-"""What a history says happened, folded again from its signals alone: without Temporal's SDK, and so for ever.
+"""Folds an issue again from the signals in its histories, without Temporal's SDK, so that it works for ever.
 
-The shell of the workflow may change; what it folds cannot: the report, then at each completed workflow task the
+The workflow's code may change, but what it folds may not: first the report, then at each completed workflow task the
 signals that had arrived, at the server's time of that task.
 """
 
@@ -58,7 +58,7 @@ _COMMANDS: Final = frozenset(
         EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
     }
 )
-"""Events by which a history keeps what a workflow commanded."""
+"""The history events by which a history keeps what a workflow commanded."""
 
 
 class RefoldError(ValueError):
@@ -67,7 +67,7 @@ class RefoldError(ValueError):
 
 @dataclass(frozen=True)
 class DeliveredCommand:
-    """A command as it was taken from the history: from event `event_id` of run `run`, which the server wrote at `at`."""
+    """A command as the history holds it: event `event_id` of run `run` delivered it, at the server's time `at`."""
 
     run: int
     event_id: int
@@ -77,7 +77,7 @@ class DeliveredCommand:
 
 @dataclass(frozen=True)
 class SerializedEvent:
-    """An event in its plain form, the canonical bytes of that, and the digest by which the record knows it."""
+    """An event in its plain form, with the canonical JSON of that and the digest under which SQL stores it."""
 
     plain: dict[str, Any]
     text: bytes
@@ -87,12 +87,14 @@ class SerializedEvent:
     def of(cls, event: Event) -> "SerializedEvent":
         plain = dump_event(event)
         text = canonical(plain)
-        return cls(plain, text, hashlib.sha256(text).hexdigest()[:32])  # as `event_digest`, which would write it again
+        return cls(
+            plain, text, hashlib.sha256(text).hexdigest()[:32]
+        )  # as `event_digest`, which would serialize it again
 
 
 @dataclass(frozen=True)
 class Task:
-    """A completed workflow task: `event` started it; `signals` arrived, and timers fired (`woken`), before it completed."""
+    """A completed workflow task: `event` started it; `signals` arrived and timers fired (`woken`) before it completed."""
 
     event: HistoryEvent
     signals: Sequence[HistoryEvent]
@@ -101,9 +103,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Turn:
-    """One fold of the workflow: the inbox as it was, the time by which it was folded, and what it led to.
+    """One fold of the workflow: the commands, the time by which they were folded, and the events that followed.
 
-    `event_id` is that of the workflow task, in run `run`.
+    `event_id` is the history event, in run `run`, that started the workflow task.
     """
 
     run: int
@@ -114,7 +116,7 @@ class Turn:
 
     @cached_property
     def written(self) -> tuple[SerializedEvent, ...]:
-        """The events as they are stored: several steps compare them, and each is written once."""
+        """The events as they are stored. Several steps compare them, so each is serialized once."""
         return tuple(map(SerializedEvent.of, self.events))
 
 
@@ -122,8 +124,8 @@ class Turn:
 class Refolded:
     """One issue, folded from the histories of its runs.
 
-    `policy`, `calendars` and `rules_version` are those that were pinned at the start. `carried` numbers each run whose
-    start does not carry on what the run before had come to.
+    `policy`, `calendars` and `rules_version` were pinned at the start. `root` is the signing root that the report
+    names. `carried` numbers each run whose input is not the state in which the run before it ended.
     """
 
     issue: str
@@ -132,7 +134,6 @@ class Refolded:
     rules_version: int
     state: Issue
     root: str = ""
-    """From which the signatures of its commands descend, as the report says."""
     turns: list[Turn] = field(default_factory=list[Turn])
     carried: list[int] = field(default_factory=list[int])
 
@@ -142,12 +143,12 @@ class Refolded:
 
     @property
     def written(self) -> list[SerializedEvent]:
-        """Each event as it is stored."""
+        """All events as they are stored."""
         return [written for turn in self.turns for written in turn.written]
 
     @property
     def commands(self) -> list[DeliveredCommand]:
-        """Every command in the order in which it was folded."""
+        """All commands in the order in which they were folded."""
         return [taken for turn in self.turns for taken in turn.inbox]
 
     def states(self) -> Iterator[tuple[Event, Issue]]:
@@ -183,18 +184,20 @@ def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
 
 
 def read_start(started: HistoryEvent) -> Start:
-    """The input of the run that this event began. Raises whatever does not fit."""
+    """The input of the run that this history event started. Raises TypeError, ValueError or what the SDK's converter
+    raises.
+    """
     (payload,) = started.workflow_execution_started_event_attributes.input.payloads
     return Start(**_read(payload))
 
 
 def moment(event: HistoryEvent) -> datetime:
-    """The server's time of the event, to the microsecond."""
+    """The server's time of a history event, cut to microseconds. Raises ValueError if it is no time."""
     stamp = event.event_time
     seconds, nanos = stamp.seconds, stamp.nanos
     if 0 <= seconds <= _LATEST and 0 <= nanos < 1_000_000_000:
         return _EPOCH + timedelta(0, seconds, nanos // 1000)
-    return stamp.ToDatetime(UTC)  # which says what is wrong with it; for a sound one it takes five times as long
+    return stamp.ToDatetime(UTC)  # raises for an invalid time; it takes five times as long
 
 
 def _begin(start: Start) -> Refolded:
@@ -206,7 +209,7 @@ def _begin(start: Start) -> Refolded:
 
 
 def _continued(state: Issue) -> Start:
-    """With what a run starts that goes on from this state."""
+    """The input of a run that continues from this state."""
     return Start(state.id, dump(state.policy), dump(state.calendars), state.rules_version, state=dump_issue(state))
 
 
@@ -263,14 +266,16 @@ def _taken(folded: Refolded, run: int, signal: HistoryEvent, now: datetime) -> D
 
 
 def _workflow_time(task: HistoryEvent) -> datetime:
-    """What ``workflow.now()`` said in this task: by way of a float, as there, then cut to milliseconds."""
+    """What ``workflow.now()`` returned in this task: converted through a float, as the SDK does, then cut to
+    milliseconds.
+    """
     return truncate(datetime.fromtimestamp(task.event_time.ToNanoseconds() / 1e9, UTC))
 
 
 def _read(payload: Payload) -> dict[str, Any]:
-    """As the SDK's converter reads it, which takes ten times as long for a plain object."""
+    """Reads a payload as the SDK's converter does, which takes ten times as long for a plain JSON object."""
     if payload.metadata.get("encoding") == _JSON:
-        with contextlib.suppress(ValueError):  # in whose words it fails is on record
+        with contextlib.suppress(ValueError):  # the failure is recorded in the words of the SDK, below
             plain = json.loads(payload.data)
             if isinstance(plain, dict):
                 return cast("dict[str, Any]", plain)

@@ -1,14 +1,14 @@
-"""Strict replay: the commands that today's code gives to Temporal over a history, compared with those it holds.
+"""Strict replay: compares the commands that today's workflow code gives over a history with those in the history.
 
-Temporal's own Replayer compares kinds and order only. Here what they say is compared too: how long a timer runs, what
-an activity is given, what a workflow returns. Matched by kind and sequence, since local activities may reach the
-history later than they were ordered; not compared are the task queue, and what follows completion.
+Temporal's own Replayer compares only their kinds and order. This compares their content too: the duration of a timer,
+the input of an activity, the result of a workflow. Commands are matched by kind and sequence, since local activities
+may reach the history later than the code ordered them. Not compared are the task queue and what follows completion.
 """
 
 import json
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -34,15 +34,23 @@ _AFTER_STARTED: Final = (
     EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
 )
+_BARE: Final[Mapping[int, str]] = {
+    EventType.EVENT_TYPE_TIMER_CANCELED: "cancel_timer",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED: "request_cancel_activity",
+    EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: "upsert_workflow_search_attributes",
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: "start_child_workflow_execution",
+    EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: "signal_external_workflow_execution",
+}
+"""Commands of which only kind and order are compared: history event -> kind."""
 _UNKEPT: Final = frozenset({"update_response", "respond_to_query", "modify_workflow_properties"})
-"""Commands that leave no event of their own here."""
+"""Commands that leave no history event of their own."""
 
 
 @dataclass(frozen=True)
 class PlainCommand:
-    """A command in a form that both sides have: its kind, and its fields as plain values.
+    """A command in the form that both sides share: its kind, and its fields as plain values.
 
-    `where` names the history event; "" on the code's side.
+    `where` names the history event; it is empty for a command of the code.
     """
 
     kind: str
@@ -50,37 +58,27 @@ class PlainCommand:
     where: str = ""
 
 
-@dataclass
-class _Given:
-    """What the code gave in one run, and why its replay failed."""
-
-    commands: list[WorkflowCommand] = field(default_factory=list[WorkflowCommand])
-    failure: str | None = None
-
-
 @dataclass(frozen=True)
 class ReplayedRun:
-    """A run that was replayed: how many commands were compared, and what did not hold."""
+    """The result of replaying one run: how many commands were compared, and what does not hold."""
 
     commands: int
     findings: tuple[Finding, ...]
 
 
 class _Capturing(UnsandboxedWorkflowRunner):
-    """Runs workflow code as it is, and keeps what it commands, by run."""
+    """Runs workflow code outside the sandbox, and keeps the commands that it gives, by run."""
 
     def __init__(self) -> None:
-        self.given: defaultdict[str, _Given] = defaultdict(_Given)
+        self.completions: defaultdict[str, list[WorkflowActivationCompletion]] = defaultdict(list)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = super().create_instance(det)
-        activate, given = instance.activate, self.given[det.info.run_id]
+        activate, completions = instance.activate, self.completions[det.info.run_id]
 
         def capturing(act: WorkflowActivation) -> WorkflowActivationCompletion:
             completion = activate(act)
-            if completion.HasField("failed"):
-                given.failure = completion.failed.failure.message
-            given.commands.extend(completion.successful.commands)
+            completions.append(completion)
             return completion
 
         instance.activate = capturing
@@ -88,10 +86,10 @@ class _Capturing(UnsandboxedWorkflowRunner):
 
 
 async def replay(runs: Iterable[tuple[str, int, Sequence[HistoryEvent]]]) -> AsyncIterator[ReplayedRun]:
-    """Replays each ``(issue, number of the run, its history)`` with one Replayer; what came of them, in order."""
+    """Replays each ``(issue, number of the run, its history)`` with one Replayer; yields the results in that order."""
     runner = _Capturing()
-    # In debug mode the code runs in this thread: quicker, and without the SDK's limit of two seconds, by which a verdict
-    # would depend on how busy the machine is. Without a build id the SDK hashes every module of the process for one.
+    # In debug mode the code runs in this thread: that is quicker, and without the SDK's limit of two seconds a verdict
+    # does not depend on the load of the machine. Without a build id the SDK would hash every module of the process.
     replayer = Replayer(workflows=[IssueWorkflow], workflow_runner=runner, debug_mode=True, build_id="audit")
     begun: deque[tuple[str, int, Sequence[HistoryEvent]]] = deque()
 
@@ -99,18 +97,21 @@ async def replay(runs: Iterable[tuple[str, int, Sequence[HistoryEvent]]]) -> Asy
         for run in runs:
             begun.append(run)
             for event in run[2]:
-                event.DiscardUnknownFields()  # which the core may refuse, and with them all that comes after
+                event.DiscardUnknownFields()  # the core may refuse them, and then all later histories too
             yield WorkflowHistory(PREFIX + run[0], run[2])
 
     async with replayer.workflow_replay_iterator(histories()) as results:
         async for result in results:
-            given = runner.given.pop(result.history.run_id, _Given())
-            failure = given.failure or (str(result.replay_failure) if result.replay_failure is not None else None)
-            yield _compared(*begun.popleft(), given.commands, failure)
+            completions = runner.completions.pop(result.history.run_id, [])
+            commands = [command for each in completions for command in each.successful.commands]
+            failures = [each.failed.failure.message for each in completions if each.HasField("failed")]
+            if result.replay_failure is not None:
+                failures.insert(0, str(result.replay_failure))
+            yield _compared(*begun.popleft(), commands, failures[-1] if failures else None)
 
 
 def why_unreplayable(events: Sequence[HistoryEvent]) -> str | None:
-    """Where a history is none, None if it may be replayed: the SDK's core ends in a panic over it, and waits for ever."""
+    """The reason why a history must not be replayed, None if it may be: the SDK's core would panic and wait for ever."""
     if not events or events[0].event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
         return "event 1 is not its start"
     for event, after in pairwise(events):
@@ -128,7 +129,7 @@ def _compared(
     ours = _by_kind(_given(commands))
     try:
         theirs = _by_kind(commands_in(events))
-    except Exception as error:  # noqa: BLE001 - whatever was done to a history, it is told
+    except Exception as error:  # noqa: BLE001 - a history may have been altered in any way
         what = f"what the history holds cannot be read: {type(error).__name__}: {str(error)[:200]}"
         return ReplayedRun(0, (*found, Finding("commands", issue, f"run {n}", what)))
     count = sum(map(len, ours.values()))
@@ -227,18 +228,8 @@ def _held(event: HistoryEvent) -> PlainCommand | None:
             return PlainCommand("continue", {"input": [_plain(each) for each in again.input.payloads]})
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
             return PlainCommand("fail", {"message": event.workflow_execution_failed_event_attributes.failure.message})
-        case EventType.EVENT_TYPE_TIMER_CANCELED:
-            return PlainCommand("cancel_timer", {})
-        case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED:
-            return PlainCommand("request_cancel_activity", {})
-        case EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
-            return PlainCommand("upsert_workflow_search_attributes", {})
-        case EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
-            return PlainCommand("start_child_workflow_execution", {})
-        case EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
-            return PlainCommand("signal_external_workflow_execution", {})
-        case _:
-            return None
+        case kind:
+            return PlainCommand(_BARE[kind], {}) if kind in _BARE else None
 
 
 def _marker(event: HistoryEvent) -> PlainCommand:
@@ -253,7 +244,7 @@ def _marker(event: HistoryEvent) -> PlainCommand:
 
 
 class _Anything:
-    """A local activity that failed stored nothing, and left no digest to compare."""
+    """Equals everything: a local activity that failed left no digest to compare."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -265,7 +256,9 @@ _FAILED: Final = _Anything()
 
 
 def _stored(arguments: Sequence[Payload]) -> str | None:
-    """The digest that `record` returns for these arguments, since they are nowhere in the history."""
+    """The digest that the activity `record` returns for these arguments; the arguments themselves are not in the
+    history.
+    """
     (batch,) = (json.loads(argument.data) for argument in arguments)
     return chain(map(event_digest, batch["events"]))
 
@@ -286,7 +279,7 @@ def _activity(activity: Any, kind: str, arguments: Iterable[Payload]) -> dict[st
 
 
 def _plain(payload: Payload) -> Any:
-    """A payload's encoding and bytes; what it says is compared to the letter."""
+    """A payload's encoding and bytes, which are compared byte by byte."""
     return (payload.metadata.get("encoding", b"").decode(), payload.data)
 
 

@@ -1,4 +1,4 @@
-"""A verification as a page that a person who does not program can read, print and sign: self-contained, no scripts."""
+"""The report of a verification as an HTML page that people can read, print and sign: one file without scripts."""
 
 from collections import Counter
 from html import escape
@@ -7,26 +7,10 @@ from typing import Final
 from audit.case import STEPS, Finding, Step
 from audit.verify_all import AuditReport
 from domain.wire import format_time
+from texts import verification
 
-_WORDS: Final[dict[Step, tuple[str, str, str]]] = {
-    "archive": ("历史完整", "The histories are whole", "存档的每一份历史与封存时逐字节相同,首尾相接,没有缺页。"),
-    "commands": ("过程可重演", "The steps can be replayed", "用今天的程序重演每一份历史,发出的每一个动作与当时一致。"),
-    "fold": (
-        "结果由输入得出",
-        "The outcome follows from the inputs",
-        "按当时的规则重算每一条指令,得到的事件与当时记录的一致。",
-    ),
-    "time": ("时间相符", "The times agree", "每条指令的时间与服务器收到它的时间相符,没有提前触发的时限。"),
-    "rows": ("数据库相符", "The database agrees", "数据库里显示给人看的内容,与历史得出的一致。"),
-    "seal": ("封印完好", "The seals are unbroken", "每件诉求的封印与其内容相符。"),
-    "head": (
-        "与公布的树头相符",
-        "The log agrees with its published heads",
-        "日志与库外公布、签名的每一个树头相符,没有删改、插入或回退。",
-    ),
-}
 _MOST: Final = 500
-"""Findings on the page; the JSON report has all of them."""
+"""The most findings on the page; the JSON report has all of them."""
 _STYLE: Final = """
 body { font: 15px/1.6 "Noto Sans CJK SC", "Microsoft YaHei", sans-serif; max-width: 52em; margin: 2em auto; padding: 0 1em;
   color: #1c2733 }
@@ -42,7 +26,7 @@ td.n { text-align: right; font-variant-numeric: tabular-nums } .ok { color: #1a7
 
 
 def page(report: AuditReport) -> str:
-    """The report as HTML, in Chinese with English beneath."""
+    """The report as HTML, in Chinese with English beside it."""
     kind, zh, en = (
         ("good", "全部相符", "Everything holds")
         if report.holds
@@ -78,7 +62,7 @@ def _steps(report: AuditReport) -> str:
     count = Counter(finding.step for finding in report.findings)
     rows: list[str] = []
     for step in STEPS:
-        zh, en, what = _WORDS[step]
+        zh, en, what = verification.STEPS[step]
         said = (
             f"<span class=no>{count[step]} 处不符</span>"
             if count[step]
@@ -89,7 +73,7 @@ def _steps(report: AuditReport) -> str:
 
 
 def _passed(report: AuditReport, step: Step) -> str:
-    """What a step without a finding has shown, or that it was not taken."""
+    """What to print for a step without findings: that it agrees, or that it was not verified."""
     whole = report.runs > 0
     taken = {
         "commands": report.commands > 0, "rows": report.rows and whole, "seal": report.issues > 0,
@@ -114,7 +98,7 @@ def _findings(report: AuditReport) -> str:
 
 def _finding(finding: Finding) -> str:
     return (
-        f"<tr><td>{escape(finding.issue or '日志 log')}<td>{_WORDS[finding.step][0]}<br><span class=en>{finding.step}</span>"
+        f"<tr><td>{escape(finding.issue or '日志 log')}<td>{verification.STEPS[finding.step][0]}<br><span class=en>{finding.step}</span>"
         f"<td>{escape(finding.where)}<td>{escape(finding.what)}"
     )
 

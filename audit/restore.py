@@ -1,7 +1,6 @@
-"""Puts back into SQL what the archive and the published heads know of the log, after a database was lost or restored.
+"""Restores the log in SQL from the archive and the published heads, after a database was lost or put back.
 
-The log must go on as it was: with other leaves in the place of those that were lost, no head that was published would
-hold any more.
+The log must continue with the same leaves: with other leaves in their places no published head would hold any more.
 """
 
 import asyncio
@@ -41,7 +40,7 @@ class RestoreError(RuntimeError):
 
 
 async def is_behind(database: Database, archive: Archive, heads: Path) -> bool:
-    """Whether the log in SQL is shorter than what was published of it, or than the archive."""
+    """Whether the log in SQL is shorter than the published heads or the archive say."""
     async with database.read() as session:
         known = await session.run_sync(size)
     if known < await asyncio.to_thread(largest_published, heads):
@@ -55,7 +54,7 @@ async def is_behind(database: Database, archive: Archive, heads: Path) -> bool:
 async def restore(database: Database, archive: Archive, heads: Path, now: datetime) -> Restored:
     """Adds what is missing, and changes nothing. Raises RestoreError, ArchiveError.
 
-    No worker should seal meanwhile: what it appends takes the place of a leaf that is still to come back.
+    No worker should seal meanwhile: its leaf would take the place of one that is still to come back.
     """
     done = Restored()
     async for shelves in archive.issues_in_chunks(_CHUNK):
@@ -100,7 +99,7 @@ async def _put_back(
 
 
 async def _put_leaf(session: AsyncSession, seal: dict[str, Any]) -> bool:
-    """Whether the leaf was missing."""
+    """Adds the leaf; whether it was missing. Raises RestoreError."""
     issue = seal["record"]["issue"]
     row = await session.get(SealRow, seal["position"])
     if row is not None:
@@ -117,7 +116,7 @@ async def _put_leaf(session: AsyncSession, seal: dict[str, Any]) -> bool:
 
 
 async def _runs(archive: Archive, shelf: IssueFiles, record: dict[str, Any], now: datetime) -> list[ArchiveRow]:
-    """The index of what lies on the shelf: the runs that were sealed in their order, what a reset cut off below 0."""
+    """The index rows of an issue's runs: those that were sealed in their order, those that a reset cut off below 0."""
     rows: list[ArchiveRow] = []
     sealed = {run: n for n, run in enumerate(each["run"] for each in record["runs"])}
     aside = itertools.count(-1, -1)

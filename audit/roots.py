@@ -1,5 +1,5 @@
-"""The roots under which commands are signed, told by the key of the log and put outside: an issue that names another one
-was not begun by the API.
+"""The signing roots of commands, published in statements that the log's key signs. The API did not start an issue that
+names a root without a statement.
 """
 
 import re
@@ -19,41 +19,44 @@ FOLDER: Final = "roots"
 _NAME: Final = re.compile(r"[0-9A-Za-z_-]{43}")
 
 
-def publish_roots(keyring: LogKeys, folder: Path, roots: Iterable[str], now: datetime) -> None:
-    """Puts a statement for each root into the folder of the heads, unless there is one. Raises KeyringError, OSError."""
-    signer, at = keyring.signer, max(filter(None, [now, keyring.since]))  # never before its key
+def publish_roots(keys: LogKeys, folder: Path, roots: Iterable[str], now: datetime) -> None:
+    """Writes a statement for each root into the folder of heads, unless it has one. Raises LogKeysError, OSError."""
+    signer, at = keys.signer, max(filter(None, [now, keys.since]))  # not before its key
     for root in roots:
         path = folder / FOLDER / f"{root}.txt"
         if path.exists():
             continue
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        put_new(path, sign_text(f"{keyring.name}\nroot {root}\ntime {format_time(at)}\n", [signer]).encode())
+        put_new(path, sign_text(f"{keys.name}\nroot {root}\ntime {format_time(at)}\n", [signer]).encode())
 
 
 def statements(folder: Path, trust: TrustedKeys) -> list[str]:
-    """What was told of roots there, as it was signed, for those who keep it elsewhere. Raises OSError."""
-    told, _ = read_roots(folder, trust)
-    return [(folder / FOLDER / f"{root}.txt").read_text("utf-8") for root in told]
+    """The signed statements in the folder, for organisations that keep them elsewhere. Raises OSError."""
+    published, _ = read_roots(folder, trust)
+    return [(folder / FOLDER / f"{root}.txt").read_text("utf-8") for root in published]
 
 
 def read_roots(folder: Path, trust: TrustedKeys | None) -> tuple[Mapping[str, datetime], list[Finding]]:
-    """The roots that were told, and since when, with whatever is wrong with what lies there."""
-    told: dict[str, datetime] = {}
+    """The published roots, each with the time of its statement, and findings for statements that cannot be used."""
+    published: dict[str, datetime] = {}
     found: list[Finding] = []
     for path in sorted((folder / FOLDER).glob("*.txt")):
         try:
             root, since = _read(path.read_text("utf-8", "replace"), trust)
             if root != path.stem:
                 raise NoteError("it is of another root than its name says")  # noqa: TRY301
-            told[root] = since
+            published[root] = since
         except NoteError as error:
             found.append(Finding("head", None, f"root {path.stem}", str(error)))
-    return told, found
+    return published, found
 
 
-def check_root(verdict: Verdict, told: Mapping[str, datetime] | None) -> Verdict:
-    """The verdict with what follows from the root that the issue names; as it is where nothing is known (None) of roots."""
-    if told is None or not verdict.root or verdict.root in told:
+def check_root(verdict: Verdict, published: Mapping[str, datetime] | None) -> Verdict:
+    """The verdict, with a finding if the API cannot have started the issue, by the signing root that it names.
+
+    Without published roots (None) it stays as it is.
+    """
+    if published is None or not verdict.root or verdict.root in published:
         return verdict
     what = f"it was begun under root {verdict.root}, which nobody has told of"
     return replace(verdict, findings=(*verdict.findings, Finding("head", verdict.issue, "report", what)))

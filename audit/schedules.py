@@ -1,4 +1,4 @@
-"""The schedules that start the upkeep, kept in Temporal: made or brought up to date whenever a worker starts."""
+"""The Temporal schedules that start the upkeep workflows: created or updated whenever a worker starts."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -36,30 +36,22 @@ def _schedule(name: str, workflow: str, spec: ScheduleSpec, catch_up: timedelta)
     return Schedule(action=action, spec=spec, policy=policy)
 
 
-_AFTER_MIDNIGHT: Final = ScheduleCalendarSpec(hour=[ScheduleRange(0)], minute=[ScheduleRange(5)])
-_AT_NIGHT: Final = ScheduleCalendarSpec(hour=[ScheduleRange(3)], minute=[ScheduleRange(30)])
+def _daily(hour: int, minute: int) -> ScheduleSpec:
+    at = ScheduleCalendarSpec(hour=[ScheduleRange(hour)], minute=[ScheduleRange(minute)])
+    return ScheduleSpec(calendars=[at], time_zone_name="Asia/Shanghai")
+
+
+_EVERY_TEN_MINUTES: Final = ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(minutes=10))])
 SCHEDULES: Final[Mapping[str, Schedule]] = {
-    RECONCILE: _schedule(
-        RECONCILE,
-        "Reconcile",
-        ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(minutes=10))]),
-        timedelta(hours=1),
-    ),
-    # Of days that were missed while Temporal was down one is caught up with: a head says all that those before it do.
-    SEAL_DAY: _schedule(
-        SEAL_DAY,
-        "SealDay",
-        ScheduleSpec(calendars=[_AFTER_MIDNIGHT], time_zone_name="Asia/Shanghai"),
-        timedelta(days=3),
-    ),
-    RETAIN: _schedule(
-        RETAIN, "Retain", ScheduleSpec(calendars=[_AT_NIGHT], time_zone_name="Asia/Shanghai"), timedelta(days=1)
-    ),
+    RECONCILE: _schedule(RECONCILE, "Reconcile", _EVERY_TEN_MINUTES, timedelta(hours=1)),
+    # After an outage of Temporal one missed day is made up: a head covers all that the heads before it would have.
+    SEAL_DAY: _schedule(SEAL_DAY, "SealDay", _daily(0, 5), timedelta(days=3)),
+    RETAIN: _schedule(RETAIN, "Retain", _daily(3, 30), timedelta(days=1)),
 }
 
 
 async def keep_schedules(client: Client) -> None:
-    """Makes what is missing and brings the rest up to date; one that somebody paused stays so. Raises RPCError."""
+    """Creates missing schedules and updates the others; paused ones stay paused. Raises RPCError."""
     for name, schedule in SCHEDULES.items():
         try:
             await client.create_schedule(name, schedule)
@@ -78,5 +70,5 @@ async def _update(client: Client, name: str, wanted: Schedule) -> None:
     try:
         await client.get_schedule_handle(name).update(anew)
     except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:  # deleted at this moment: the next start makes it
+        if error.status is not RPCStatusCode.NOT_FOUND:  # deleted at this moment: the next start creates it
             raise

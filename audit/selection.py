@@ -1,4 +1,4 @@
-"""Which issues an auditor means: a few words such as ``category=leak compound=demo since=2026-11-01``."""
+"""Selects issues by conditions in words, such as ``category=leak compound=demo since=2026-11-01``."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -39,35 +39,35 @@ NAMES: Final = (*_COLUMNS, *_BOUNDS)
 
 
 class SelectionError(ValueError):
-    """A word of a selection means nothing; the message names it."""
+    """A word of a selection has no meaning; the message names it."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Conditions that hold together; each may name several values, with commas between them."""
+    """Conditions that must all hold; each may name several values between commas."""
 
     text: str
     conditions: tuple[ColumnElement[bool], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> "Selection":
-        """Raises SelectionError."""
+        """Reads the conditions. Raises SelectionError."""
         return cls(" ".join(text.split()), tuple(map(_condition, text.split())))
 
     def within(self, street: str) -> "Selection":
-        """Those of one street only."""
+        """The same, in one street only."""
         return replace(self, conditions=(*self.conditions, IssueRow.street == street))
 
     @property
     def sealed(self) -> "Selection":
-        """Those that lie in the archive with their content."""
+        """The same, of issues whose content is sealed."""
         whole = IssueRow.id.in_(select(SealRow.issue).where(SealRow.record.is_not(None)))
         return replace(self, conditions=(*self.conditions, whole))
 
     async def issues(self, database: Database, after: str | None = None, most: int | None = None) -> AsyncIterator[str]:
-        """The ids of the issues, the oldest first; of those that follow the issue `after`, at most so many.
+        """The ids of the issues, the oldest first: those that follow the issue `after`, at most `most`.
 
-        Raises SelectionError for an `after` that is none: nothing would follow it, and seem to be all.
+        Raises SelectionError if there is no issue `after`: an empty answer would look like the end.
         """
         begin, left = true(), most
         if after is not None:
@@ -89,7 +89,7 @@ class Selection:
 
 
 def _after(opened_at: datetime, issue: str) -> ColumnElement[bool]:
-    # With the columns' types: SQLite compares moments as text, and another form of it would never be passed.
+    # With the columns' types: SQLite compares times as text, which must have the stored form.
     return tuple_(IssueRow.opened_at, IssueRow.id) > tuple_(literal(opened_at, UTCDateTime()), literal(issue, Words()))
 
 
@@ -106,11 +106,11 @@ def _condition(word: str) -> ColumnElement[bool]:
 
 
 def moment_of(text: str) -> datetime:
-    """A day in Shanghai, or a moment with its zone. Raises SelectionError."""
+    """A day in Shanghai, or a time with its zone, in UTC. Raises SelectionError."""
     with contextlib.suppress(ValueError, OverflowError, WireError):
         if "T" not in text:
             return datetime.combine(date.fromisoformat(text), time(), SHANGHAI).astimezone(UTC)
         moment = parse_time(text) if text.endswith("Z") else datetime.fromisoformat(text)
-        if moment.tzinfo is not None:  # else it would be taken for this machine's own time
+        if moment.tzinfo is not None:  # without a zone it would be read in that of this machine
             return moment.astimezone(UTC)
     raise SelectionError(f"{text!r} is neither a day such as 2026-11-24 nor a time such as 2026-11-24T08:00:00Z")

@@ -1,4 +1,4 @@
-"""What an auditor may ask of an installation, once: the command line and the API hand on what it says."""
+"""The audit service: the questions that the command line and the API ask on an auditor's behalf."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -13,16 +13,16 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from audit import bundle, timeline
-from audit.archive import ArchiveError, parse_history
+from audit.archive import ArchiveError
 from audit.case import ArchivedCase, Verdict
 from audit.diff import Diff, compare
-from audit.holdings import Holdings, UnknownError
+from audit.holdings import Holdings, UnknownError, fold_case
 from audit.log_check import newest_head, published_heads, tree_of
 from audit.log_keys import TrustedKeys
 from audit.merges import check_merge
 from audit.mining.traces import IssueTrace
 from audit.notes import NoteError, TreeHead
-from audit.refold import Refolded, refold
+from audit.refold import Refolded
 from audit.roots import check_root, read_roots
 from audit.runs import LostRunError, fold_runs, runs_of
 from audit.selection import Selection, moment_of
@@ -36,32 +36,32 @@ from security.namespace import NamespaceError
 
 T = TypeVar("T")
 _LONGEST_NUMBER: Final = 10
-"""Digits of the number of an event."""
+"""The most digits of an event's number, plus one."""
 
 
 class NotYetError(LookupError):
-    """The issue is there, and what was asked for is not yet: it is open, or no head covers it. Says which."""
+    """What was asked for does not exist yet: the issue is open, or no head covers it. The message says which."""
 
 
 @dataclass(frozen=True)
 class AuditService:
-    """Over what is held; `heads` is the export folder, `temporal` where the history of an open issue is asked for."""
+    """Answers from `holdings`; `heads` is the folder of published heads, `temporal` gives histories of open issues."""
 
     holdings: Holdings
     heads: Path
     temporal: Client | None = None
 
     async def verdict(self, issue: str, *, commands: bool = True) -> Verdict:
-        """Strict replay of one archived issue. Raises UnknownError, NotYetError."""
+        """Strict replay of one sealed issue. Raises UnknownError, NotYetError."""
         case = await self.holdings.case(issue)
-        if case.leaf is None:  # of an open issue runs may be archived already: they end in the middle
+        if case.leaf is None:  # some runs of an open issue may be archived already
             raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
-        # In a thread and a loop of its own: a replay would hold up whoever else is served by this one.
+        # In a thread with its own event loop: a replay would block the other callers of this one.
         (verdict,) = await asyncio.to_thread(asyncio.run, verify([case], commands=commands))
-        return check_root(await check_merge(self.holdings, verdict), await asyncio.to_thread(self._told))
+        return check_root(await check_merge(self.holdings, verdict), await asyncio.to_thread(self._published_roots))
 
     async def view(self, issue: str, at: str) -> dict[str, Any]:
-        """The issue after event number `at`, or as it was known at the time `at`.
+        """The issue after event number `at`, or as it was known at the time `at`; see `timeline.shown`.
 
         Raises UnknownError, ArchiveError, RefoldError, timeline.MomentError, selection.SelectionError.
         """
@@ -71,7 +71,7 @@ class AuditService:
         return timeline.shown(timeline.at_time(states, moment_of(at)))
 
     async def states(self, issue: str) -> list[tuple[Event, Issue]]:
-        """Each event with the state after it: from the archive, for an open issue from SQL.
+        """Each event with the state after it: from the archive, or from SQL while the issue is open.
 
         Raises UnknownError, ArchiveError, RefoldError.
         """
@@ -79,14 +79,14 @@ class AuditService:
         return list(folded.states()) if folded is not None else await self._states_in_sql(issue)
 
     async def difference(self, issue: str) -> Diff:
-        """Temporal's history, the archive and SQL beside each other. Raises UnknownError, ArchiveError, RefoldError."""
+        """Temporal's history, the archive and SQL side by side. Raises UnknownError, ArchiveError, RefoldError."""
         case = await self.holdings.case(issue)
         return compare(case, await self._in_temporal(issue), _folded(case))
 
     async def proof(self, issue: str) -> dict[str, Any]:
-        """That the issue is in the log of the newest published head: record, salt, place, siblings, the head itself.
+        """The inclusion proof of the issue for the newest published head, as plain values with record, salt and head.
 
-        Raises UnknownError, NotYetError, UnlikeError.
+        Raises UnknownError, NotYetError, LogMismatchError.
         """
         leaf = (await self.holdings.case(issue)).leaf
         if leaf is None:
@@ -112,7 +112,10 @@ class AuditService:
         return {"size": head.size, "root": head.root.hex(), "at": format_time(head.at), "note": note}
 
     async def export(self, issues: Sequence[str], target: Path) -> int:
-        """A bundle in a new folder. Raises UnknownError, UnlikeError, ArchiveError, bundle.BundleError."""
+        """Writes a bundle into a new folder; the number of its issues.
+
+        Raises UnknownError, LogMismatchError, ArchiveError, bundle.BundleError.
+        """
         return await bundle.export(self.holdings, issues, self.heads, target)
 
     async def closed(self, selection: Selection) -> AsyncIterator[Refolded]:
@@ -122,15 +125,15 @@ class AuditService:
             if folded is not None:
                 yield folded
 
-    async def told(self, selection: Selection) -> AsyncIterator[IssueTrace]:
-        """Every issue of a selection, open ones as well, as SQL tells it."""
+    async def traces(self, selection: Selection) -> AsyncIterator[IssueTrace]:
+        """Every issue of a selection, open or closed, by its events in SQL."""
         async for issue in selection.issues(self.holdings.database):
             found = await self._in_sql(issue)
             if found is not None:
                 yield IssueTrace(issue, timeline.states(*found))
 
-    def _told(self) -> Mapping[str, datetime] | None:
-        """The roots that lie beside the heads, by the key that lies there."""
+    def _published_roots(self) -> Mapping[str, datetime] | None:
+        """The published signing roots, verified with the key beside the heads; None before the first publication."""
         try:
             return read_roots(self.heads, TrustedKeys.beside(self.heads))[0]
         except (NoteError, OSError):  # nothing was published yet
@@ -153,7 +156,7 @@ class AuditService:
             return Issue.new(issue, policy, calendars), [load_event(body) for body in bodies]
 
     async def _in_temporal(self, issue: str) -> Refolded | None:
-        """By Temporal's history; None once it has forgotten it, or where it is not there."""
+        """Folded from Temporal's history; None if Temporal has forgotten it or is not connected."""
         if self.temporal is None:
             return None
         try:
@@ -167,19 +170,19 @@ class AuditService:
 
 
 def _folded(case: ArchivedCase) -> Refolded | None:
-    """From the archive; None while it does not hold all of the issue, or no more. Raises ArchiveError, RefoldError."""
+    """Folded from the archive; None unless the issue is sealed with its content. Raises ArchiveError, RefoldError."""
     if case.leaf is None or case.leaf.record is None:
         return None
     if case.unread:
         raise ArchiveError(f"issue {case.issue}: {case.unread[0]}")
-    return refold(case.issue, [parse_history(f"run {n}", run) for n, run in enumerate(case.runs)])
+    return fold_case(case)
 
 
 _END: Final = object()
 
 
 async def in_thread(work: Callable[[Iterator[T]], Any], items: AsyncIterator[T]) -> Any:
-    """The result of blocking work on items that are read one at a time from the event loop, never all at once."""
+    """Runs blocking work in a thread; reads the items one at a time from the event loop, never all at once."""
     loop = asyncio.get_running_loop()
 
     async def following() -> Any:

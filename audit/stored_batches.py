@@ -1,5 +1,5 @@
-"""Whether the events that follow from the signals are those that were recorded: the history holds the digest of each
-batch that was stored, and of some the events themselves.
+"""Compares the events folded from the signals with those that were stored: the history holds the digest of each batch
+that was stored, and for some batches the events themselves.
 """
 
 import json
@@ -25,7 +25,9 @@ _COMPLETED: Final = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 
 @dataclass(frozen=True)
 class StoredBatch:
-    """A batch that was stored: by which history event of which run, its digest, and its events where it has them."""
+    """A batch of events that was stored, by a history event of a run: its digest, and its events if the history has
+    them.
+    """
 
     run: int
     event_id: int
@@ -38,7 +40,7 @@ class StoredBatch:
 
 
 def check_stored_batches(folded: Refolded, runs: Runs) -> Iterator[Finding]:
-    """Every batch of the fold against what the history says was stored, in order."""
+    """Compares each batch of the fold with what the history says was stored, in order."""
     issue, (parts, stored) = folded.issue, _batches(folded, runs)
     for part, held in zip(parts, stored, strict=False):
         if held.events is not None and held.events != (plain := [each.plain for each in part]):
@@ -67,7 +69,7 @@ def _batches(folded: Refolded, runs: Runs) -> tuple[list[Sequence[SerializedEven
 
 
 def _parts(turn: Turn) -> Iterator[Sequence[SerializedEvent]]:
-    """The batches of a turn. Nearly always it is one, and then nothing needs to be weighed again."""
+    """The batches of a turn. Nearly always it is one batch, whose size then need not be computed again."""
     written = turn.written
     if len(written) <= MOST_EVENTS and sum(len(each.text) for each in written) <= MOST_BYTES:
         if written:
@@ -79,7 +81,7 @@ def _parts(turn: Turn) -> Iterator[Sequence[SerializedEvent]]:
 
 
 def stored_batches(run: int, events: Sequence[HistoryEvent]) -> Iterator[StoredBatch]:
-    """What a history says was stored, in order."""
+    """The batches that a history says were stored, in order."""
     ordered: dict[int, Sequence[dict[str, Any]]] = {}
     for event in events:
         kind = event.event_type
@@ -106,7 +108,7 @@ def _digest(payloads: Sequence[Any]) -> str:
 
 
 def _first(part: Sequence[dict[str, Any]], held: StoredBatch) -> str:
-    """Names the first event that differs, and where."""
+    """Names the first event that differs, and its differing fields."""
     theirs = list(held.events or ())
     for ours, other in zip(part, theirs, strict=False):
         if ours != other:

@@ -1,4 +1,4 @@
-"""An issue as it was at a moment: its state, who was responsible, what was due."""
+"""An issue as it was at a moment: its state, the responsible organisations, the next deadline."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from domain.wire import dump, format_time
 
 
 class MomentError(ValueError):
-    """The issue has no such event, or had not begun at that time; the message says which."""
+    """The issue has no such event, or was not known yet at that time; the message says which."""
 
 
 @dataclass(frozen=True)
 class PastState:
-    """An issue after an event, which is the last one up to the moment that was asked for."""
+    """An issue after an event, the last one up to the moment that was asked for."""
 
     event: Event
     state: Issue
@@ -34,7 +34,7 @@ def states(start: Issue, events: Iterable[Event]) -> Iterator[tuple[Event, Issue
 
 
 def at_event(states: Iterable[tuple[Event, Issue]], seq: int) -> PastState:
-    """As it was after event `seq`. Raises MomentError."""
+    """The issue after event number `seq`. Raises MomentError."""
     last = 0
     for event, state in states:
         if event.seq == seq:
@@ -44,7 +44,9 @@ def at_event(states: Iterable[tuple[Event, Issue]], seq: int) -> PastState:
 
 
 def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> PastState:
-    """As it was known at the moment: what the clock caused is known from its record on. Raises MomentError."""
+    """The issue as it was known at the moment: an effect of a deadline is known once it is recorded. Raises
+    MomentError.
+    """
     found: PastState | None = None
     for event, state in states:
         if (event.recorded_at or event.at) > moment:
@@ -56,7 +58,7 @@ def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> PastStat
 
 
 def shown(view: PastState) -> dict[str, Any]:
-    """``{event, state, responsible, due, running}`` as plain values, for people and programs."""
+    """``{event, status, level, responsible, due, acts, running, closed}`` as plain values."""
     issue = view.state
     step, deadline, held = next_step(issue), next_deadline(issue), holder(issue)
     return {

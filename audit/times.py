@@ -1,4 +1,4 @@
-"""Whether the times in a history agree with each other: those of the commands with the server's, and the server's own."""
+"""Checks the times in a history: those of the commands against the server's, and the server's among each other."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from audit.refold import Refolded, moment
 from domain.commands import Merge, Report, Undecodable
 
 SKEW: Final = timedelta(seconds=1)
-"""By how much an API's clock may differ from the server's: it refuses to serve beyond."""
+"""By how much an API's clock may differ from the server's: beyond that the API refuses to serve."""
 _TASKS: Final = frozenset({
     EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
     EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
@@ -22,16 +22,16 @@ _STARTED: Final = EventType.EVENT_TYPE_TIMER_STARTED
 _FIRED: Final = EventType.EVENT_TYPE_TIMER_FIRED
 _WATCHED: Final = _TASKS | {_STARTED, _FIRED}
 _FROM_ANOTHER: Final = (Merge,)
-"""Commands that one issue gives to another: they bear the time of their cause, and are delivered when they can be."""
+"""Commands that one issue sends to another. They carry the time of their cause, and may arrive much later."""
 _TO_BEGIN: Final = timedelta(seconds=3)
-"""How long an API waits for the server to begin an issue, which may have begun it at the last moment."""
+"""How long an API waits for the server to start an issue; the server may start it at the end of that time."""
 _LONGEST_GRACE: Final = timedelta(minutes=1)
 _UNSTAMPED: Final = (Undecodable,)
 
 
 def check_times(folded: Refolded, runs: Runs) -> Iterator[Finding]:
-    """Commands beyond what a delivery may take, timers that fired before their time, a server's clock that went back."""
-    # Whoever begins an issue around the API brings a policy of his own: no grace of his stretches what time may say.
+    """Finds commands older than a delivery may take, timers that fired early, and a server clock that went back."""
+    # An issue that is started around the API brings its own policy, whose grace must not excuse any time.
     issue, grace = folded.issue, min(folded.policy.grace.span, _LONGEST_GRACE)
     for taken in folded.commands:
         command = taken.command
@@ -50,7 +50,7 @@ def check_times(folded: Refolded, runs: Runs) -> Iterator[Finding]:
 
 
 def _check_clock(issue: str, run: int, events: Sequence[HistoryEvent]) -> Iterator[Finding]:
-    before: datetime | None = None  # of the last workflow task: what comes in meanwhile is written down after it
+    before: datetime | None = None  # of the last workflow task: signals that arrive meanwhile are written after it
     armed: dict[int, datetime] = {}
     for event in events:
         kind = event.event_type

@@ -1,8 +1,8 @@
-"""Strict replay: whether what is held of an issue is what its history leads to, and everything that does not hold.
+"""Strict replay: checks that everything held of an issue follows from its history, and names everything that does not.
 
-Four steps, after "facts about tampering": the commands that today's code gives are those of the history; the signals
-folded again through the rules give the events that were recorded, and the rows; times agree with the server's; chain
-and seal are unbroken. It runs without Temporal, API and worker.
+Four steps: the commands that today's code gives are those of the history; the signals, folded again through the rules,
+give the events that were recorded, and the rows; times agree with the server's; chain and seal are unbroken. It runs
+without Temporal, API and worker.
 """
 
 import hashlib
@@ -33,11 +33,13 @@ ENDLESS: Final = "the history ends here, without an end"
 
 
 async def verify(cases: Sequence[ArchivedCase], *, commands: bool = True) -> list[Verdict]:
-    """The verdict on each case, in order; without `commands` by folding alone, which outlives every workflow code."""
+    """The verdicts on the cases, in order. Without `commands` histories are only folded, which works whatever the
+    workflow's code is by then.
+    """
     verdicts: list[Verdict] = []
     whole: list[tuple[int, int, Sequence[HistoryEvent]]] = []
     for n, case in enumerate(cases):
-        # One after the other: what was folded is let go before the next, which the garbage collector has less to do for.
+        # One by one: each fold is freed before the next, which spares the garbage collector work.
         reading = _Reading(case)
         verdict = reading.verdict()
         for number, events in enumerate(reading.runs if commands else ()):
@@ -60,7 +62,7 @@ async def verify(cases: Sequence[ArchivedCase], *, commands: bool = True) -> lis
 
 
 class _Reading:
-    """One case, parsed and folded; whatever does not hold is noted on the way."""
+    """One case, parsed and folded; it collects a finding for everything that does not hold."""
 
     def __init__(self, case: ArchivedCase) -> None:
         self.case = case
@@ -69,7 +71,7 @@ class _Reading:
         self.folded: Refolded | None = None
         self.erased = case.erased
         if case.leaf is not None and case.leaf.record is None:
-            # Erasing destroys the key of an issue's texts and takes nothing away.
+            # An erasure destroys the key of the texts only: a leaf without its content was tampered with.
             self._note("seal", f"leaf {case.leaf.position}", "its record and salt are gone")
             if case.is_bare:
                 return
@@ -107,7 +109,9 @@ class _Reading:
         self.found.append(Finding(step, self.case.issue, where, what))
 
     def _take(self, step: Step, findings: Iterator[Finding]) -> None:
-        """Whatever was done to what is read here: it is told, and the rest is looked at all the same."""
+        """Collects the findings of one step. Data that breaks a check gives a finding too, and the other
+        steps go on.
+        """
         try:
             for finding in findings:
                 self.found.append(finding)
@@ -115,9 +119,9 @@ class _Reading:
             self._note(step, "data", f"it cannot be read: {type(error).__name__}: {str(error)[:200]}")
 
     def _parsed(self) -> list[list[HistoryEvent]]:
-        """The runs as the record says they must be, byte by byte."""
+        """Parses the runs, and compares the bytes of each with the digest in the record."""
         record = self.case.leaf.record if self.case.leaf else None
-        sealed = _sealed_runs(record) if record is not None else []
+        sealed = [digest for _, digest in sealed_runs(record)]
         for why in self.case.unread:
             self._note("archive", "history", why)
         if record is not None and len(sealed) != len(self.case.runs):
@@ -133,7 +137,9 @@ class _Reading:
         return parsed
 
     def _check_chain(self) -> None:
-        """Events without a gap, runs that follow each other, an end."""
+        """Checks that events are numbered without a gap, that each run continues the one before it, and that the last
+        has ended.
+        """
         for n, events in enumerate(self.runs):
             numbers = [event.event_id for event in events]
             if numbers != list(range(1, len(numbers) + 1)):
@@ -143,10 +149,10 @@ class _Reading:
             if not one or one[-1].event_type != _CONTINUED or not two:
                 self._note("archive", f"run {n}", "it is not continued by another run, but one follows")
                 continue
-            told = one[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+            named = one[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
             begun = two[0].workflow_execution_started_event_attributes
-            if told != begun.original_execution_run_id:
-                self._note("archive", f"run {n + 1}", f"run {n} is continued by {told}")
+            if named != begun.original_execution_run_id:
+                self._note("archive", f"run {n + 1}", f"run {n} is continued by {named}")
         if self.runs and (not self.runs[-1] or self.runs[-1][-1].event_type != _COMPLETED):
             last = len(self.runs[-1])
             self._note("archive", f"run {len(self.runs) - 1}, event {last}", ENDLESS)
@@ -162,18 +168,18 @@ class _Reading:
             self._note("fold", where, f"the outcome does not follow: it is {expected.decode()}")
 
 
-def _sealed_runs(record: Mapping[str, Any]) -> list[str]:
-    """The digests of the runs; none where a record does not name them."""
+def sealed_runs(record: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """``(id, SHA-256)`` of each run that a record names; nothing if the record is malformed or None."""
     try:
-        return [str(run["sha256"]) for run in record["runs"]]
+        return [] if record is None else [(str(run["run"]), str(run["sha256"])) for run in record["runs"]]
     except (LookupError, TypeError):
         return []
 
 
 def check_sealed_events(issue: str, record: Mapping[str, Any], written: Sequence[SerializedEvent]) -> Iterator[Finding]:
-    """Whether the history leads to the events that were sealed, and its replay held then."""
+    """Checks that the history leads to the events that were sealed, and that its replay held at that time."""
     sealed = record["events"]
-    whole = b"[%b]" % b",".join(each.text for each in written)  # what `canonical` gives of the list
+    whole = b"[%b]" % b",".join(each.text for each in written)  # as `canonical` serializes the list
     if sealed["count"] != len(written) or sealed["digest"] != hashlib.sha256(whole).hexdigest():
         what = f"the history leads to {len(written)} events, {sealed['count']} others were sealed"
         yield Finding("fold", issue, "events", what)
@@ -183,7 +189,7 @@ def check_sealed_events(issue: str, record: Mapping[str, Any], written: Sequence
 
 
 def check_facts(folded: Refolded, record: Mapping[str, Any]) -> Iterator[Finding]:
-    """Whether the record says what follows from the history."""
+    """Checks that the record says what follows from the history."""
     for name, value in facts(folded).items():
         if record.get(name) != value:
             what = f"{name} is {record.get(name)!r:.120}, the history leads to {value!r:.120}"
@@ -191,7 +197,9 @@ def check_facts(folded: Refolded, record: Mapping[str, Any]) -> Iterator[Finding
 
 
 def check_leaf(issue: str, leaf: Leaf, kept: Mapping[str, Any] | None) -> Iterator[Finding]:
-    """Whether the leaf is that of its record, and the record that of the issue, here and in the archive."""
+    """Checks the leaf against its record, the record against the issue, and the seal in SQL against the one in the
+    archive.
+    """
     where = f"leaf {leaf.position}"
     if leaf.salt is None or leaf.record is None:
         return
@@ -208,29 +216,26 @@ def check_leaf(issue: str, leaf: Leaf, kept: Mapping[str, Any] | None) -> Iterat
 
 
 def check_rows(folded: Refolded, digests: Sequence[str], rows: Rows) -> Iterator[Finding]:
-    """Whether SQL holds what the history leads to: events, row, receipts."""
+    """Checks that SQL holds what the history leads to: events, row, receipts."""
     issue = folded.issue
-    for n, (ours, event, body, beside) in enumerate(
-        zip(digests, folded.events, rows.events, rows.beside, strict=False), 1
-    ):
+    expected = zip(digests, folded.events, rows.events, rows.beside, strict=False)
+    for n, (ours, event, body, beside) in enumerate(expected, 1):
         if event_digest(body) != ours:
             yield Finding("rows", issue, f"event {n}", "the row holds another event than the history leads to")
         elif beside != (ours, event.kind, event.at, event.recorded_at):
-            yield Finding(
-                "rows", issue, f"event {n}", "what stands beside the event, digest, kind and times, is not its own"
-            )
+            what = "what stands beside the event, digest, kind and times, is not its own"
+            yield Finding("rows", issue, f"event {n}", what)
     if len(rows.events) < len(digests):
         yield Finding("rows", issue, f"event {len(rows.events) + 1}", f"{len(rows.events)} of {len(digests)} events")
     for n in range(len(digests) + 1, len(rows.events) + 1):
         yield Finding("rows", issue, f"event {n}", "the history leads to no such event")
     found = words(folded.events[0])
     if found == UNSEEN:
-        found = {}  # what was made of sealed words cannot be judged without the issue's key
-    expected = {**columns(folded.state), **first_columns(folded.policy, folded.calendars), **found}
-    for name in sorted(name for name, value in expected.items() if rows.columns.get(name) != value):
-        yield Finding(
-            "rows", issue, f"column {name}", f"it is {rows.columns.get(name)!r:.120}, not {expected[name]!r:.120}"
-        )
+        found = {}  # the search words of sealed texts cannot be verified without the issue's key
+    values = {**columns(folded.state), **first_columns(folded.policy, folded.calendars), **found}
+    for name in sorted(name for name, value in values.items() if rows.columns.get(name) != value):
+        what = f"it is {rows.columns.get(name)!r:.120}, not {values[name]!r:.120}"
+        yield Finding("rows", issue, f"column {name}", what)
     receipts = {command: dump(receipt) for command, receipt in folded.state.receipts.items()}
     for command in sorted(receipts.keys() | rows.receipts.keys()):
         if receipts.get(command) != rows.receipts.get(command):

@@ -1,4 +1,4 @@
-"""Verifies all that an installation has sealed: on every core, with progress, and so that it can be taken up again."""
+"""Verifies everything that an installation has sealed: on all cores, with progress, and resumable."""
 
 import asyncio
 import atexit
@@ -36,26 +36,26 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CHUNK: Final = 40
-"""Issues that a process takes at once: enough for what it costs to begin, few enough to lose by being stopped."""
+"""Issues that a process verifies at once: enough to pay for its start, few enough to lose in an interruption."""
 _AHEAD: Final = 4
-"""Chunks for each process that wait their turn."""
+"""Chunks that wait for each process."""
 SETTLED: Final = timedelta(hours=1)
-"""A closed issue is archived within seconds; one that is not by then was kept from it."""
+"""How long after its close an unsealed issue is a finding: archiving takes seconds."""
 
 COVERED: Final = timedelta(hours=26)
-"""A head is published each day, and covers what was sealed before it."""
+"""How long after its sealing a leaf that no head covers is a finding: a head is published each day."""
 
 Progress = Callable[[int, int], None]
-"""Told how many issues of how many are done."""
+"""Called with the number of issues that are done, and of all."""
 
 
 class ResumeError(ValueError):
-    """The file of an earlier run cannot be taken up; the message names it."""
+    """The file of an earlier run cannot be used; the message names it."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where an installation lies: database and archive by URL, and whether rows and commands are to be looked at."""
+    """An installation: database and archive by URL, and whether rows and commands are verified."""
 
     database: str
     archive: str
@@ -65,10 +65,10 @@ class Source:
 
 @dataclass
 class AuditReport:
-    """What came of verifying an installation; it holds if there is no finding.
+    """The result of verifying an installation; it holds if there is no finding.
 
-    `asked` says what was looked at, `rows` whether the read model was among it, `pinned` whether the log's key came from
-    elsewhere.
+    `asked` says what was verified, `rows` whether that includes the read model, `pinned` whether the log's key came
+    from elsewhere than the folder of heads.
     """
 
     asked: str
@@ -97,7 +97,7 @@ class AuditReport:
         self.findings += verdict.findings
 
     def plain(self) -> dict[str, Any]:
-        """As JSON: the fields, `holds`, and the time as text."""
+        """The fields and `holds`, ready for JSON."""
         return {"holds": self.holds, **asdict(self), "at": format_time(self.at)}
 
 
@@ -109,11 +109,11 @@ async def verify_all(
     progress: Progress = lambda _, __: None,
     done: Path | None = None,
     workers: int | None = None,
-    told: Mapping[str, datetime] | None = None,
+    roots: Mapping[str, datetime] | None = None,
 ) -> None:
-    """Adds every sealed issue (since a time) to the report, judged by the roots that were `told` of.
+    """Adds every sealed issue, or those sealed since a time, to the report; `roots` are the published signing roots, if known.
 
-    `done` is a file in which each finished chunk is noted, and from which an interrupted run goes on; ResumeError if it
+    `done` is a file that notes each finished chunk, from which an interrupted run continues. Raises ResumeError if it
     belongs to another question.
     """
     async with open_holdings(source) as holdings:
@@ -122,7 +122,7 @@ async def verify_all(
     held = notes.read()
     known = {issue: held[issue] for issue in issues if issue in held}
     for verdict in known.values():
-        report.take(check_root(verdict, told))
+        report.take(check_root(verdict, roots))
     left = [issue for issue in issues if issue not in known]
     progress(len(known), len(issues))
     finished = len(known)
@@ -130,14 +130,14 @@ async def verify_all(
     async for verdicts in map_in_processes(partial(_in_process, source), chunks, workers if len(left) > CHUNK else 1):
         notes.add(verdicts)
         for verdict in verdicts:
-            report.take(check_root(verdict, told))
+            report.take(check_root(verdict, roots))
         finished += len(verdicts)
         progress(finished, len(issues))
     notes.finish()
 
 
 async def verify_log(source: Source, heads: Path, trust: TrustedKeys | None, report: AuditReport) -> None:
-    """Adds the log itself: its leaves against the heads that lie outside the database, and what was never sealed."""
+    """Adds the log itself: its leaves against the published heads, and closed issues that were never sealed."""
     async with open_holdings(source) as holdings:
         leaves = await holdings.leaves()
         async with holdings.database.read() as session:
@@ -159,13 +159,13 @@ async def verify_log(source: Source, heads: Path, trust: TrustedKeys | None, rep
         report.findings.append(Finding("head", None, "heads", what))
     report.leaves, report.heads = len(leaves), len(outside)
     report.findings += check_log(leaves, notes, outside, trust)
-    if trust is not None:  # without a key nothing is believed, and that is told of the heads
+    if trust is not None:  # without a key `check_log` has reported that nothing can be verified
         report.findings += read_roots(heads, trust)[1]
     report.findings += [Finding("archive", issue, "log", "it is closed, and was never sealed") for issue in missing]
 
 
 def _check_pinned(session: Session) -> list[Finding]:
-    """Policies and calendars are kept under the digest of what they say."""
+    """Policies and calendars are stored under the digest of their content, and none that an issue names is missing."""
     found: list[Finding] = []
     for table, name in ((PolicyRow, "policy"), (CalendarsRow, "calendars")):
         try:
@@ -187,19 +187,19 @@ def _check_pinned(session: Session) -> list[Finding]:
 
 
 def _check_heads(session: Session) -> Iterator[Finding]:
-    """What stands beside a note is what it says."""
+    """The columns beside a head's note agree with the note."""
     for row in session.scalars(select(HeadRow).order_by(HeadRow.at)):
         try:
             head, _ = parse(row.note)
         except NoteError:
-            continue  # which is told of as a head that was never put outside
+            continue  # `check_log` reports it as a head that was never published
         if (head.size, head.at, head.root.hex()) != (row.size, row.at, row.root):
             yield Finding("head", None, f"head {row.size}", "what stands beside its note is not what it says")
 
 
 @contextlib.asynccontextmanager
 async def open_holdings(source: Source) -> AsyncGenerator[Holdings]:
-    """What the source holds, until the end."""
+    """What the source holds, until the context ends."""
     database = Database(source.database)
     try:
         yield Holdings(database, Archive(source.archive), rows=source.rows)
@@ -210,9 +210,9 @@ async def open_holdings(source: Source) -> AsyncGenerator[Holdings]:
 async def map_in_processes(
     work: Callable[[Sequence[T]], R], chunks: AsyncIterator[Sequence[T]], workers: int | None
 ) -> AsyncIterator[R]:
-    """What came of the work, chunk by chunk, in order, from so many processes (None: one to a core); 1 stays in this process.
+    """The results of the work on the chunks, in order, from `workers` processes (None: one a core; 1: in this process).
 
-    What is to come is not asked for long before it is needed, so that there may be any number of chunks.
+    Reads chunks only a little ahead, so there may be any number of them.
     """
     workers = workers or os.cpu_count() or 1
     if workers == 1:
@@ -220,7 +220,7 @@ async def map_in_processes(
             yield await asyncio.to_thread(work, chunk)
         return
     waiting: deque[Future[R]] = deque()
-    # Not forked: the SDK has threads, and their locks would be copied as they stand.
+    # Spawned, not forked: a fork would copy the locks of the SDK's threads in whatever state they are.
     with ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_at_once
     ) as pool:
@@ -236,7 +236,7 @@ async def map_in_processes(
 
 
 def _end_at_once() -> None:
-    """At its end this process leaves the interpreter as it is: Temporal's threads may still call into it, and abort it."""
+    """At exit, skips the interpreter's shutdown: Temporal's threads may still call into it, and abort the process."""
     atexit.register(os._exit, 0)
 
 
@@ -256,7 +256,9 @@ async def _verified(source: Source, issues: Sequence[str]) -> list[Verdict]:
 
 
 class _Notes:
-    """The file of a run: a line that says what was asked of what, one for each issue that is done, a last one."""
+    """The file of a run: a line with the question and a digest of the installation, a line for each issue,
+    a last line.
+    """
 
     def __init__(self, file: Path | None, asked: str, source: Source) -> None:
         self._file = file
@@ -271,7 +273,7 @@ class _Notes:
         text = self._file.read_text("utf-8", "replace")
         if not text.startswith(self._head) and not self._head.startswith(text):
             raise ResumeError(f"{self._file} is not of a run of `{self._asked}` here")
-        whole = text[: text.rfind("\n") + 1]  # the last line may have been cut off when the run was
+        whole = text[: text.rfind("\n") + 1]  # an interrupted run may have cut off its last line
         if whole != text:
             self._file.write_text(whole, "utf-8")
         if whole.endswith(_FINISHED):
@@ -282,7 +284,7 @@ class _Notes:
             raise ResumeError(f"{self._file} holds what no run of this version wrote") from None
 
     def finish(self) -> None:
-        """What was verified once does not count for the next run."""
+        """Marks the run as complete: the next run verifies everything again."""
         self.add(())
         if self._file is not None:
             with self._file.open("a", encoding="utf-8") as file:
@@ -307,7 +309,7 @@ def _verdict(line: str) -> Verdict:
 
 
 def lines(report: AuditReport) -> Iterator[str]:
-    """The report as text, one line for each thing that was looked at and for each that does not hold."""
+    """The report as text: a line for what was verified, and one for each finding."""
     yield f"{report.asked}: {report.issues} issues, {report.runs} runs, {report.commands} commands, {report.events} events"
     if report.erased:
         yield f"of these {report.erased} 已核验、内容已删除 verified, content erased: nobody can read their texts any more"

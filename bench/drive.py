@@ -91,8 +91,9 @@ class Issues:
     def on(cls, stage: Stage, rows: RowWatch, policy: Policy, *, is_sealed: bool = True) -> "Issues":
         keys, year = open_keys(stage.settings), now().year
         pins = Pins(policy, tuple(each for each in load_all() if each.year >= year))
-        gateway = TemporalGateway(stage.protected if is_sealed else stage.client, keys.signer)
-        return cls(gateway, rows, pins, keys, is_sealed)
+        return cls(
+            TemporalGateway(stage.protected if is_sealed else stage.client, keys.signer), rows, pins, keys, is_sealed
+        )
 
     async def report(self, at: datetime | None = None) -> str:
         """Starts an issue, reported at that moment or now, and returns once its row is there."""

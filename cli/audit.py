@@ -273,11 +273,11 @@ async def _all(
     )  # fmt: skip
     folder = heads or chosen.heads_folder
     trust = TrustedKeys.beside(folder, key) if key is not None or (folder / FIRST).exists() else None
-    told = None if trust is None else read_roots(folder, trust)[0]
+    roots = None if trust is None else read_roots(folder, trust)[0]
     with bar:
         task = bar.add_task("issues", total=None)
         await verify_all(
-            source, done, since=moment_of(since) if since else None, done=resume, workers=workers, told=told,
+            source, done, since=moment_of(since) if since else None, done=resume, workers=workers, roots=roots,
             progress=lambda finished, total: bar.update(task, completed=finished, total=total),
         )  # fmt: skip
     await _log(chosen, source, done, heads, key)

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.http import views
+from api.http.responses import IssueView, TimelineView
 from db import attachments, queries
 from domain.access import Sight
 from domain.wire import format_time
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from security.vault import Erased, NoKey, Vault
 
 _WHOLE: Final = Sight(text=True, phone=True)
@@ -22,16 +22,16 @@ async def export(session: AsyncSession, vault: Vault, issues: Sequence[str], now
     return {"at": format_time(now), "issues": [await _issue(session, vault, issue) for issue in issues]}
 
 
-async def pictures(session: AsyncSession, vault: Vault, shelf: Shelf, issues: Sequence[str]) -> dict[str, bytes]:
+async def pictures(session: AsyncSession, vault: Vault, blobs: DigestStore, issues: Sequence[str]) -> dict[str, bytes]:
     """The pictures of these issues that can still be opened, by the names of files for them.
 
-    Raises KeyStoreDown, ShelfError, and SQLAlchemyError.
+    Raises KeyStoreDown, BlobError, and SQLAlchemyError.
     """
     found: dict[str, bytes] = {}
     for issue in issues:
         for row in await attachments.of_issue(session, issue):
             with contextlib.suppress(Erased, NoKey):
-                opened = await vault.open_bytes(issue, await shelf.get(row.digest))
+                opened = await vault.open_bytes(issue, await blobs.get(row.digest))
                 found[f"{row.digest}.{row.kind.rpartition('/')[2]}"] = opened
     return found
 
@@ -41,7 +41,7 @@ async def _issue(session: AsyncSession, vault: Vault, issue: str) -> dict[str, A
     events = await vault.open_body(issue, await queries.timeline(session, issue))
     pictures = await attachments.of_issue(session, issue)
     return {
-        "issue": None if state is None else views.issue_view(state),
-        "timeline": views.timeline_view(events, _WHOLE),
+        "issue": None if state is None else IssueView.from_issue(state).model_dump(mode="json"),
+        "timeline": TimelineView.from_events(events, _WHOLE).model_dump(mode="json"),
         "pictures": [{"digest": row.digest, "kind": row.kind, "size": row.size} for row in pictures],
     }

@@ -3,7 +3,6 @@
 The root that certifies signing keys stays on a machine without a network; the other files lie where processes read them.
 """
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli.errors import Failure
 from domain.wire import truncate
+from runtime.files import put_new
 from security.credentials import PRIVATE, CredentialsError, load_private, new_private, write_folder
 from security.keystore import KeyStore, KeyStoreDown
 from security.master import MasterError, MasterFile, rewrap_all
@@ -43,7 +43,8 @@ def root_new(folder: Annotated[Path, typer.Argument(help="A folder on a machine 
     path = folder / PRIVATE
     with _plainly():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _create(path, new_private())
+        if not put_new(path, new_private(), 0o600):
+            raise Failure(f"{path} is there already: a root is never replaced")
         typer.echo(name_of(load_private(path).public_key()))
 
 
@@ -73,7 +74,7 @@ def namespace_new(file: File) -> None:
     """Make the file with a first key. All processes of an installation share one file, for ever."""
     with _plainly():
         _refuse_existing(file)
-        typer.echo(f"{file}: encrypts with {NamespaceFile.made(file).held.primary}")
+        typer.echo(f"{file}: encrypts with {NamespaceFile.made(file).current.primary}")
 
 
 @_namespace.command("add")
@@ -164,14 +165,6 @@ def _refuse_existing(path: Path) -> None:
     """What was encrypted with the keys in it would be lost with them."""
     if path.exists():
         raise Failure(f"{path} is there already: `add` puts a further key into it")
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Raises FileExistsError: a root is never replaced."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @contextmanager

@@ -25,9 +25,10 @@ from domain.wire import truncate
 from protocol import ids
 from protocol.caller import ANONYMOUS
 from protocol.errors import Invalid
+from runtime.blobs import DigestStore, open_store
 from runtime.settings import Settings, SettingsError
 from security.keystore import KeyStoreDown
-from security.opening import open_keys, open_retention, open_shelf
+from security.opening import open_keys
 
 OPERATOR: Final = "operator"
 """Who did it, in the access log: whoever has a terminal here."""
@@ -92,6 +93,8 @@ def hand_out(
 
 def retention(as_json: Json = False) -> None:
     """Show for how long what people wrote is kept, what was erased and what waits."""
+    from worker import open_retention
+
     chosen = settings()
     try:
         rules = open_retention(chosen)
@@ -173,7 +176,9 @@ async def _export(chosen: Settings, issues: Sequence[str]) -> tuple[dict[str, An
             await _note(database, issues, "export", "asked")  # before anything is shown
             async with database.read() as session:
                 held = await export(session, keys.vault, issues, datetime.now(UTC))
-                seen = await pictures(session, keys.vault, open_shelf(chosen), issues)
+                seen = await pictures(
+                    session, keys.vault, open_store(DigestStore, chosen.attachments_url, "attachments"), issues
+                )
             await _note(database, issues, "export", "done")
             return held, seen
     except KeyStoreDown:

@@ -86,7 +86,7 @@ def mining(
             with _replaced(output) as file:
                 return writers[form](told, file, chosen.server_secret(), names=names)
 
-        return await in_thread(export_all, desk.told(Selection.parse(query)))
+        return await in_thread(export_all, desk.traces(Selection.parse(query)))
 
     written = at_desk(work)
     typer.echo(f"{written.issues} issues, {written.events} events in {output}")

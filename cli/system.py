@@ -79,7 +79,7 @@ def worker() -> None:
 
 def api() -> None:
     """Run one API process."""
-    from api.app import serve
+    from api.server import serve
     from calendars import load_all
     from policies.loader import shipped
 

@@ -1,19 +1,17 @@
 """Which pictures belong to an issue; the pictures themselves lie sealed in the object store."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from db.tables import AttachmentRow, IssueRow
-
-MOST: Final = 20
-"""Of one issue."""
+from domain.limits import MOST_PICTURES
 
 Added = Literal["added", "known", "full", "unknown"]
-"""`known`: it was there already; `full`: there are MOST others; `unknown`: no row of the issue is there (yet)."""
+"""`known`: it was there already; `full`: there are MOST_PICTURES others; `unknown`: no row of the issue is there (yet)."""
 
 
 def add(session: Session, row: Mapping[str, Any]) -> Added:
@@ -24,7 +22,7 @@ def add(session: Session, row: Mapping[str, Any]) -> Added:
     if session.get(AttachmentRow, (issue, row["digest"])) is not None:
         return "known"
     mine = select(func.count()).select_from(AttachmentRow).where(AttachmentRow.issue == issue)
-    if (session.scalar(mine) or 0) >= MOST:
+    if (session.scalar(mine) or 0) >= MOST_PICTURES:
         return "full"
     session.execute(insert(AttachmentRow).values(**row))
     return "added"

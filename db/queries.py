@@ -4,8 +4,6 @@ Lists run by keys, never by offsets: a cursor names the last item seen. Where se
 (its lead, its handler), each is a query of its own with its own index, and their heads are merged.
 """
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Sequence
@@ -43,6 +41,7 @@ from domain.events import Event, load_event
 from domain.issue import Issue
 from domain.vocabulary import Category, Level, Status
 from domain.wire import WireError, format_time, parse_time
+from runtime import base64url
 
 PAGE: Final = 50
 
@@ -284,16 +283,16 @@ async def _page(
 
 def _write(key: _Key) -> str:
     plain = json.dumps([format_time(key[0]), key[1]], separators=(",", ":"))
-    return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+    return base64url.encode(plain.encode())
 
 
 def _read(cursor: str | None) -> _Key | None:
     if cursor is None:
         return None
     try:
-        plain: Any = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars="-_", validate=True))
+        plain: Any = json.loads(base64url.decode(cursor))
         at, issue = plain
-    except (ValueError, TypeError, binascii.Error) as error:  # UnicodeError is a ValueError
+    except (ValueError, TypeError) as error:
         raise CursorError(cursor) from error
     if not isinstance(at, str) or not isinstance(issue, str) or not _ID.fullmatch(issue):
         raise CursorError(cursor)

@@ -98,7 +98,7 @@ def _how_it_stands(issue: Issue) -> dict[str, Any]:
 def _what_is_next(issue: Issue) -> dict[str, Any]:
     step, deadline = next_step(issue), next_deadline(issue)
     return {
-        "overdue": not issue.is_closed and any(clock.overdue for clock in issue.clocks),
+        "overdue": issue.is_overdue,
         "due": step.due if step else None,
         "left_by": step.due if step else FAR,
         "acts_at": deadline.at + wake_after(issue, deadline) if deadline else FAR,

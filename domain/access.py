@@ -4,7 +4,7 @@ An actor acts in one role at a time, which he must hold; the capacities of that 
 added up: whoever acted on the property side decides nothing from above in the same issue, in whichever role.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -47,9 +47,10 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
         "grant": ("senior",), "deny": ("senior",), "rule": ("senior",), "adopt": ("senior",), "merge": ("senior",),
         "reject": ("senior",), "shelve": ("street",), "correct": ("handler", "lead", "chain"),
         "change_policy": ("admin",), "calendar_published": ("admin",),
+        "attach": ("reporter", "handler", "lead", "chain"),
     }
 )  # fmt: skip
-"""Command -> the capacities in which it may be given."""
+"""Command, or attaching a picture -> the capacities in which it may be given."""
 
 
 PROPERTY_SIDE: Final[tuple[Role, ...]] = ("property", "volunteer")
@@ -74,6 +75,39 @@ def holds(actor: Actor, grants: Iterable[Authority], place: Place, at: datetime)
         and (actor.role != "property" or actor.org != place.operator or grant.compound == place.compound)
         for grant in grants
     )
+
+
+def may_report(actor: Actor, grants: Iterable[Authority], place: Place, at: datetime) -> bool:
+    """Whether the actor may report an issue at this place: residents anywhere, staff where their organisation works."""
+    if actor.role == "resident":
+        return True
+    grants = tuple(grants)
+    return writes(actor.role) and holds(actor, grants, place, at) and _works_at(actor, grants, place)
+
+
+def _works_at(actor: Actor, grants: Iterable[Authority], place: Place) -> bool:
+    match actor.role:
+        case "property":
+            return actor.org == place.operator
+        case "community":
+            return actor.org == place.community
+        case "department" | "volunteer":
+            return any(grant.org == actor.org and grant.street == place.street for grant in grants)
+        case _:
+            return actor.org == place.street
+
+
+def may_follow(place: Place, old: Issue) -> bool:
+    """Whether what is reported at this place may be a recurrence of the old issue; only its reporter may say so."""
+    return old.is_closed and old.place.compound == place.compound
+
+
+def assignable(kind: HandlerKind, streets: Collection[str] | None, place: Place) -> bool:
+    """Whether an organisation may be given an issue of this place: it must work in the street.
+
+    `streets` is None for an operator that never had a contract. Volunteers without one go wherever they are asked to.
+    """
+    return kind == "volunteers" if streets is None else place.street in streets
 
 
 def conflict(issue: Issue, actor: Actor, command: str) -> Role | None:
@@ -154,6 +188,25 @@ def sight(issue: Issue, viewer: Actor) -> Sight:
 def writes(role: Role) -> bool:
     """Whether this role may change anything at all: whoever proves what happened takes no part in it."""
     return role != "auditor"
+
+
+def audits(role: Role) -> bool:
+    """Whether this role may have the record proved and read what the archive holds."""
+    return role == "auditor"
+
+
+def reads_access_log(role: Role) -> bool:
+    """Whether this role may read who saw or tried what in its street."""
+    return role in ("auditor", "admin")
+
+
+DECODERS: Final[tuple[Role, ...]] = ("auditor", "admin")
+"""The roles that `decodes` lets in. Temporal's page cannot say in which of several roles it asks: the first of these."""
+
+
+def decodes(role: Role) -> bool:
+    """Whether this role may read the payloads that Temporal holds."""
+    return role in DECODERS
 
 
 def searches_texts(role: Role) -> bool:

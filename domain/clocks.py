@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import domain.events as e
 from domain.issue import Clock, Issue, Mark, lead_org, lowest, org_of, rank, rung
 from domain.policy import Clause
 from domain.promise import promised
@@ -256,3 +257,24 @@ def owner(issue: Issue, clock: Clock) -> str | None:
     if clock.clause in RULE_CLOCKS or clock.level == "property":
         return issue.handler.code
     return lead_org(issue) if clock.level == "issue" else org_of(issue, clock.level)
+
+
+def meets(event: e.Event, after: Issue, clock: Clock) -> bool:
+    """Whether somebody reached with this event what the clock was waiting for; `after` is the state after the event.
+
+    The clock may be gone long since: a climb takes it away, but not the duty.
+    """
+    if event.actor is None:
+        return False
+    match clock.clause:
+        case "silence" | "ask" | "review" | "plan-update" | "idle":  # the resident's, or any word will do
+            return False
+        case "appointment":
+            return isinstance(event.body, (e.Arrived, e.Attempted))
+        case "plan-step" if clock.milestone == "step_done":
+            step = next((step for step in after.plan.steps if not step.done), None) if after.plan else None
+            return isinstance(event.body, e.StepDone) and (step is None or step.due != clock.due)
+        case _:
+            met = after.met.get(f"{clock.level}:{clock.milestone}")
+            named = event.clause == clock.clause and event.was_due is not None
+            return named or met == Mark(event.at, event.seq)

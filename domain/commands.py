@@ -55,7 +55,8 @@ reports, or another command that orders this one."""
 class Authority:
     """A role that the giver of a command held when it was accepted, from `start`, inclusive, to `end`, exclusive.
 
-    `compound` is the compound for which the organisation had a contract then, as property staff need one.
+    Of what the organisation did then, two facts about the issue's place: `compound` if it had the contract there, as
+    property staff need it; `street` if it worked in that street, as departments and volunteers need it to report.
     """
 
     role: Role
@@ -64,6 +65,7 @@ class Authority:
     compound: str | None = None
     start: date | None = None
     end: date | None = None
+    street: str | None = None
 
 
 @dataclass(frozen=True)
@@ -303,6 +305,8 @@ class Redispatch(Body):
     handler: str
     reason: Personal = field(metadata=PERSONAL)
     handler_kind: HandlerKind = field(default="company", metadata=RESOLVED)
+    handler_streets: tuple[str, ...] | None = field(default=None, metadata=RESOLVED)
+    """The streets in which it worked on that day; None if it never had a contract that says where."""
 
 
 @dataclass(frozen=True)
@@ -348,6 +352,8 @@ class Rule(Body):
     handler: str | None = None
     reason: Personal = field(default="", metadata=PERSONAL)
     handler_kind: HandlerKind = field(default="company", metadata=RESOLVED)
+    handler_streets: tuple[str, ...] | None = field(default=None, metadata=RESOLVED)
+    """As in `Redispatch`."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import Final, Literal, TypeVar
 
+from domain.commands import Actor, Authority
 from domain.place import Place
 from domain.vocabulary import Category, HandlerKind, OperatorKind, Role
 
@@ -144,6 +145,38 @@ def role_fits(role: Role, org: Org) -> bool:
             return org.kind == "street"
 
 
+class NotAppointed(ValueError):
+    """The person is not appointed to the role that a request names."""
+
+
+class SeveralRoles(ValueError):
+    """A request names none of the roles that the person holds. They never add up, so one has to be chosen of `ways`."""
+
+    def __init__(self, ways: Iterable[tuple[str, str]]) -> None:
+        super().__init__("one role has to be chosen")
+        self.ways: Final = tuple(ways)
+
+
+def acting_by(
+    held: Sequence[Appointment], role: str | None, org: str | None, prefer: Sequence[Role] = ()
+) -> tuple[Appointment, ...]:
+    """By which of the appointments that somebody holds a request is made: those to one role in one organisation.
+
+    `role` and `org` are those that the request names; roles of `prefer` are chosen where it names none. The answer is
+    empty for a resident, who needs no appointment. Raises NotAppointed or SeveralRoles.
+    """
+    if org is None and (role == "resident" or (role is None and not held)):
+        return ()
+    meant = [each for each in held if role in (None, each.role) and org in (None, each.org)]
+    ways = sorted({(each.role, each.org) for each in meant})
+    if not ways:
+        raise NotAppointed
+    chosen = ways if len(ways) == 1 else [way for preferred in prefer for way in ways if way[0] == preferred]
+    if not chosen:
+        raise SeveralRoles(ways)
+    return tuple(each for each in meant if (each.role, each.org) == chosen[0])
+
+
 @dataclass(frozen=True)
 class Directory:
     """All rows, and the questions that are asked of them; every answer about a term depends on the day."""
@@ -211,6 +244,26 @@ class Directory:
         compounds = (c.compound for c in self._contracts_of_operator.get(org, ()) if on is None or c.period.covers(on))
         return frozenset(self._street_of_community[self._compound[code].community] for code in compounds)
 
+    def reach(self, org: str, on: date) -> tuple[str, ...] | None:
+        """The streets in which it works on that day; None for an operator that never had a contract."""
+        return tuple(sorted(self.streets_of(org, on))) if self.streets_of(org) else None
+
+    def oversees(self, viewer: Actor, org: str, on: date) -> bool:
+        """Whether the organisation is the viewer's own, or works below it in the tree of places."""
+        if viewer.role == "resident" or viewer.org is None:
+            return False
+        if org == viewer.org:
+            return True
+        match viewer.role:
+            case "community":
+                found = self.org(org)
+                is_operator = found is not None and found.operator
+                return is_operator and not self.subtree(org, on).isdisjoint(self.subtree(viewer.org, on))
+            case "street" | "auditor" | "admin":
+                return viewer.org in self.streets_of(org, on)
+            case _:
+                return False
+
     def subtree(self, org: str, on: date) -> frozenset[str]:
         """The compounds all of whose issues it may see on that day.
 
@@ -228,7 +281,25 @@ class Directory:
 
     def appointments_of(self, person: str, on: date) -> tuple[Appointment, ...]:
         """What the person is appointed to on that day; one person may hold several roles."""
-        return tuple(each for each in self._appointments.get(person, ()) if each.period.covers(on))
+        mine = self._appointments.get(person, ())
+        return tuple(each for each in mine if each.period.covers(on) and self.has_role(each.role, each.org))
+
+    def has_role(self, role: Role, org: str | None) -> bool:
+        """Whether people can act in this role for the organisation of this code."""
+        found = None if org is None else self.org(org)
+        return found is not None and role_fits(role, found)
+
+    def grants_in(self, place: Place, held: Iterable[Authority], on: date) -> tuple[Authority, ...]:
+        """The authorities with what they say about this place, see `Authority`."""
+        return tuple(self._grant_in(place, grant, on) for grant in held)
+
+    def _grant_in(self, place: Place, grant: Authority, on: date) -> Authority:
+        org = grant.org or ""
+        if grant.role == "property" and place.compound in self.subtree(org, on):
+            return replace(grant, compound=place.compound)
+        if grant.role in ("department", "volunteer") and place.street in self.streets_of(org, on):
+            return replace(grant, street=place.street)
+        return grant
 
     def _operator_of(self, compound: str, on: date) -> Operator | None:
         for contract in self._contracts_of_compound.get(compound, ()):

@@ -225,6 +225,11 @@ class Issue:
         return self.interrupted or self.status
 
     @property
+    def is_overdue(self) -> bool:
+        """Whether a limit has passed that nobody has kept yet."""
+        return not self.is_closed and any(clock.overdue for clock in self.clocks)
+
+    @property
     def is_paused(self) -> bool:
         return self.paused_at is not None
 

@@ -14,6 +14,8 @@ DEEPEST: Final = 32
 """Far below what any interpreter reads: how deep it can go depends on where it stands, and replay stands elsewhere."""
 MOST_COMMANDS: Final = 500
 """After so many commands an issue takes no more talk: each one stays in its state and its history for ever."""
+MOST_PICTURES: Final = 20
+"""Of one issue."""
 LONGEST_ID: Final = 200
 """Of a command; indexes have limits, too."""
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +12,11 @@ from domain.wire import canonical, digest, load
 from domain.worktime import YearCalendar
 
 Calendars = tuple[YearCalendar, ...]
+
+
+def pinned(calendars: Sequence[YearCalendar], day: date) -> Calendars:
+    """The calendars that are pinned to an issue that begins on this day: days before it are never counted."""
+    return tuple(calendar for calendar in calendars if calendar.year >= day.year)
 
 
 def pins_digest(policy: Policy, calendars: Calendars, rules_version: int) -> str:

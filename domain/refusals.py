@@ -1,14 +1,14 @@
 """Why a command has no effect: identity, order, and the limits of the policy, each with a reason in words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from types import MappingProxyType
 from typing import Final
 
 import domain.commands as c
-from domain.access import capacities, conflict, holds, may_give, milestone_scopes
+from domain.access import assignable, capacities, conflict, holds, may_give, milestone_scopes
 from domain.clocks import RULE_CLOCKS
 from domain.issue import Clock, Issue, next_rung, rank
 from domain.limits import MOST_COMMANDS
@@ -71,12 +71,9 @@ def refusal(issue: Issue, command: c.Command) -> Refusal | None:
         return Refusal("stale", f"the issue is at version {issue.version}, not {command.expected_version}")
     if isinstance(command.body, c.Report):
         return Refusal("not-now", "the issue has been reported already") if issue.version else None
-    if issue.closed is not None:
-        return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
-    if command.actor is None or not may_give(issue, command.actor, command.name):
-        return Refusal("not-yours", f"{command.name} is not for this role and organisation to give here")
-    if not holds(command.actor, command.grants, issue.place, command.at):
-        return Refusal("not-yours", "nobody had given this person the role in which the command was given")
+    if (found := against(issue, command.actor, command.name, command.grants, command.at)) is not None:
+        return found
+    assert command.actor is not None
     if (side := conflict(issue, command.actor, command.name)) is not None:
         did = f"conflict-of-interest: {command.actor.person} acted as {side} here and may not decide as {command.actor.role}"
         return Refusal("conflict-of-interest", did)
@@ -87,6 +84,22 @@ def refusal(issue: Issue, command: c.Command) -> Refusal | None:
         or _blank(command.body)
         or _against_policy(issue, command, command.actor)
     )
+
+
+def against(
+    issue: Issue, actor: c.Actor | None, name: str, grants: Iterable[c.Authority], at: datetime
+) -> Refusal | None:
+    """Why this actor cannot give a command of this name, whatever it says, or `attach` a picture.
+
+    The issue is closed, or the command is not theirs to give; `grants` are what they hold in this issue at this time.
+    """
+    if issue.closed is not None:
+        return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
+    if actor is None or not may_give(issue, actor, name):
+        return Refusal("not-yours", f"{name} is not for this role and organisation to give here")
+    if not holds(actor, grants, issue.place, at):
+        return Refusal("not-yours", "nobody had given this person the role in which the command was given")
+    return None
 
 
 def _is_talk(issue: Issue, command: c.Command, actor: c.Actor) -> bool:
@@ -174,8 +187,8 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return Refusal("limit", f"an issue may be reopened {issue.policy.reopen.times} times; report it anew")
         case c.Escalate() if next_rung(issue) is None:
             return Refusal("not-now", f"{issue.level} is the top of the ladder")
-        case c.Redispatch(handler=handler) if handler == issue.handler.code:
-            return Refusal("not-now", f"{handler} handles it already")
+        case c.Redispatch() as body:
+            return _given_to(issue, body)
         case c.Return(to=to):
             return _return(issue, to)
         case c.Adopt(issue=other, opened=opened):
@@ -201,9 +214,16 @@ def _rule(issue: Issue, body: c.Rule, actor: c.Actor) -> Refusal | None:
         return Refusal("not-now", "there is no decline to rule on")
     if level_of(actor) not in issue.ladder:
         return Refusal("not-yours", "here the community is the operator itself; the street rules on its declines")
-    if body.upheld and body.handler == issue.handler.code:
+    return (_given_to(issue, body) or _shelved(issue, actor)) if body.upheld else None
+
+
+def _given_to(issue: Issue, body: c.Redispatch | c.Rule) -> Refusal | None:
+    """Whether the named organisation can be given the issue."""
+    if body.handler == issue.handler.code:
         return Refusal("not-now", f"{body.handler} handles it already")
-    return _shelved(issue, actor) if body.upheld else None
+    if body.handler is not None and not assignable(body.handler_kind, body.handler_streets, issue.place):
+        return Refusal("invalid", f"{body.handler} does not work in {issue.place.street}")
+    return None
 
 
 def _correct(issue: Issue, body: c.Correct, actor: c.Actor) -> Refusal | None:

@@ -6,7 +6,6 @@ from domain.commands import Authority
 from protocol.caller import Caller
 from protocol.clock import Now, today
 from protocol.directory_cache import DirectoryCache
-from protocol.grants import grants_in
 from protocol.reader import Reader, VisibleIssue
 from protocol.time_budget import TimeBudget
 
@@ -34,5 +33,5 @@ class Admission:
         elif seen.actor.role != "property":
             grants = caller.grants
         else:
-            grants = grants_in(caller.grants, seen.issue.place, await self._directory.get(), today(self._now()))
+            grants = (await self._directory.get()).grants_in(seen.issue.place, caller.grants, today(self._now()))
         return Admitted(seen.loaded, seen.actor, grants)

@@ -16,8 +16,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import attachments
 from db.engine import Database
 from db.tables import AttachmentRow
-from domain.access import holds, may_give, sight
+from domain.access import sight
+from domain.limits import MOST_PICTURES
 from domain.personal import Sealed
+from domain.refusals import against
 from protocol.admission import Admitted
 from protocol.clock import Now
 from protocol.errors import Invalid, NotFound, ProtocolError, Refused, Unavailable
@@ -25,7 +27,7 @@ from protocol.pictures import Picture, PictureError, clean
 from protocol.read_model import ReadModel, SqlDown
 from protocol.reader import VisibleIssue
 from protocol.sealing import content_erased
-from runtime.blobs import Shelf, ShelfError
+from runtime.blobs import BlobError, DigestStore
 from security.keystore import KeyStoreDown
 from security.vault import ERASED, Erased, NoKey, UnsealError, Vault
 
@@ -56,8 +58,8 @@ class Attachment:
 class Attachments:
     """See the module."""
 
-    def __init__(self, *, shelf: Shelf, vault: Vault, database: Database, model: ReadModel, now: Now) -> None:
-        self._shelf = shelf
+    def __init__(self, *, blobs: DigestStore, vault: Vault, database: Database, model: ReadModel, now: Now) -> None:
+        self._blobs = blobs
         self._vault = vault
         self._database = database
         self._model = model
@@ -66,11 +68,9 @@ class Attachments:
 
     def check(self, admitted: Admitted) -> None:
         """Raises Refused if the caller may not add a picture to the issue."""
-        issue, actor, grants = admitted.issue, admitted.actor, admitted.grants
-        if not may_give(issue, actor, "comment") or not holds(actor, grants, issue.place, self._now()):
-            raise Refused("not-yours", "only who may comment on the issue may add a picture")
-        if issue.closed is not None:
-            raise Refused("closed", f"the issue is closed as {issue.closed.kind}")
+        found = against(admitted.issue, admitted.actor, "attach", admitted.grants, self._now())
+        if found is not None:
+            raise Refused(found.code, found.reason)
 
     async def add(self, admitted: Admitted, data: bytes) -> str:
         """Stores a picture, and gives its digest: the same for the same picture. Raises Invalid, Refused, Unavailable."""
@@ -82,10 +82,10 @@ class Attachments:
             raise Invalid(("body", str(error))) from None
         try:
             key = await self._vault.key_for(issue, make=True)
-            digest = await self._shelf.put(key.seal_bytes(picture.data))
+            digest = await self._blobs.put(key.seal_bytes(picture.data))
         except Erased:
             raise content_erased() from None
-        except (KeyStoreDown, ShelfError) as error:
+        except (KeyStoreDown, BlobError) as error:
             raise _away(error) from None
         row = {
             "issue": issue, "digest": digest, "kind": picture.kind, "size": len(picture.data),
@@ -95,7 +95,7 @@ class Attachments:
         match await self._note(row):
             case "full":
                 await self._discard(digest)
-                raise Refused("limit", f"an issue holds at most {attachments.MOST} pictures")
+                raise Refused("limit", f"an issue holds at most {MOST_PICTURES} pictures")
             case "unknown":
                 raise Unavailable("the issue is being written; send the picture again")
             case "added":
@@ -123,10 +123,10 @@ class Attachments:
             if row is None:
                 raise NotFound
             key = await self._vault.key_for(seen.issue.id, make=False)
-            return Picture(row.kind, key.open_bytes(await self._shelf.get(digest)))
+            return Picture(row.kind, key.open_bytes(await self._blobs.get(digest)))
         except (Erased, NoKey):
             raise NotFound from None
-        except (SqlDown, KeyStoreDown, ShelfError, UnsealError) as error:
+        except (SqlDown, KeyStoreDown, BlobError, UnsealError) as error:
             raise _away(error) from None
 
     @contextlib.asynccontextmanager
@@ -150,8 +150,8 @@ class Attachments:
             raise _away(error) from None
 
     async def _discard(self, digest: str) -> None:
-        with contextlib.suppress(ShelfError):  # it is sealed, and nothing refers to it
-            await self._shelf.remove(digest)
+        with contextlib.suppress(BlobError):  # it is sealed, and nothing refers to it
+            await self._blobs.remove(digest)
 
     async def _person(self, row: AttachmentRow) -> str:
         try:
@@ -165,6 +165,6 @@ def _attachment(row: AttachmentRow, person: str) -> Attachment:
 
 
 def _away(error: Exception) -> ProtocolError:
-    if isinstance(error, ShelfError | UnsealError):
+    if isinstance(error, BlobError | UnsealError):
         log.warning("attachments.cannot_be_had", error=str(error))
     return Unavailable("pictures cannot be had at the moment")

@@ -5,16 +5,16 @@ The answer follows from the key alone, so a repeat gets the same answer, whichev
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import datetime
 from typing import Final
 
 import structlog
 
+from domain.access import may_follow, may_report
 from domain.advance import advance
 from domain.commands import Actor, Authority, Command, ContactDetails, Report
-from domain.directory import Directory
 from domain.issue import RULES_VERSION, Issue
-from domain.pins import pins_digest
+from domain.pins import pinned, pins_digest
 from domain.place import Place
 from domain.policy import Policy
 from domain.vocabulary import Category, Channel
@@ -26,7 +26,6 @@ from protocol.directory_cache import DirectoryCache
 from protocol.envelope import Envelope
 from protocol.errors import Invalid, KeyReused, NotFound, Unavailable
 from protocol.gateway import Pins, TemporalDown, TemporalGateway
-from protocol.grants import grants_in
 from protocol.read_model import SqlDown
 from protocol.reader import Reader
 from protocol.receipts import Receipts
@@ -93,7 +92,7 @@ class Intake:
         command_id = ids.command_id(issue, caller.subject, _REPORT, key)
         known = await self._known(issue, budget)
         if known is None:
-            place, pins = await self._resolve(caller, body)
+            place, grants, pins = await self._resolve(caller, actor, body, received)
             follows = await self._followed(caller, body, place, budget)
             plain = replace(
                 _report(ids.number(issue), place, body, follows),
@@ -105,7 +104,6 @@ class Intake:
                     report = await self._vault.seal_body(issue, command_id, plain)
             except Erased:  # the key was destroyed, so the issue exists
                 raise Unavailable("the record cannot be read") from None
-            grants = await self._grants(caller, place)
             command = Command(command_id, received, actor, report, grants=grants)
             known = await self._start(issue, Envelope.of(command), pins, budget)
         await self._check_same(known, command_id, body)
@@ -156,19 +154,24 @@ class Intake:
                 "nothing came of what was begun under this key; send the report under another one"
             ) from None
 
-    async def _resolve(self, caller: Caller, body: ReportDraft) -> tuple[Place, Pins]:
-        """The place, and the policy and calendars for it. Raises Invalid for a place or category without."""
+    async def _resolve(
+        self, caller: Caller, actor: Actor, body: ReportDraft, at: datetime
+    ) -> tuple[Place, tuple[Authority, ...], Pins]:
+        """The place, what the caller holds there, and the policy and calendars for it.
+
+        Raises Invalid for a place or category without, and where the caller may not report.
+        """
         directory = await self._directory.get()
-        day = today(self._now())
+        day = today(at)
         place = directory.place(body.compound, day)
-        if place is None or not _may_report(directory, caller.actor, place, day):
+        held = (Authority("resident", None, "report"),) if actor.role == "resident" else caller.grants
+        grants = () if place is None else directory.grants_in(place, held, day)
+        if place is None or not may_report(actor, grants, place, at):
             raise Invalid(("compound", "there is no such compound, or your organisation does not work there"))
         policy = self._policies.get(directory.policy_for(body.compound, body.category, day) or "")
         if policy is None:
             raise Invalid(("category", "no policy is in force for this category in this compound"))
-        # Days before today are never counted.
-        calendars = tuple(calendar for calendar in self._calendars if calendar.year >= day.year)
-        return place, Pins(policy, calendars)
+        return place, grants, Pins(policy, pinned(self._calendars, day))
 
     async def _followed(self, caller: Caller, body: ReportDraft, place: Place, budget: TimeBudget) -> str | None:
         """The id of the closed issue that has come back; only its reporter may name it. Raises Invalid."""
@@ -178,15 +181,9 @@ class Intake:
             old = (await self._reader.find(body.follows, caller.reported, budget)).issue
         except NotFound:
             old = None
-        if old is None or not old.is_closed or old.place.compound != place.compound:
+        if old is None or not may_follow(place, old):
             raise Invalid(("follows", "it is no closed issue of yours in this compound"))
         return old.id
-
-    async def _grants(self, caller: Caller, place: Place) -> tuple[Authority, ...]:
-        """The authorities by which the caller reports: as a resident, or those of the organisation."""
-        if caller.actor is None or caller.actor.role == "resident":
-            return (Authority("resident", None, "report"),)
-        return grants_in(caller.grants, place, await self._directory.get(), today(self._now()))
 
     async def _check_same(self, issue: Issue, command: str, body: ReportDraft) -> None:
         """Raises KeyReused if the issue of this key was reported with another body.
@@ -208,15 +205,6 @@ class Intake:
 def _anybody(_: Issue) -> bool:
     """The id derives from the key, so the issue is the caller's own."""
     return True
-
-
-def _may_report(directory: Directory, actor: Actor | None, place: Place, day: date) -> bool:
-    """Anybody may report anywhere for himself; in the name of an organisation only where that is at work."""
-    if actor is None or actor.org is None:
-        return True
-    if actor.role in ("department", "volunteer"):
-        return place.street in directory.streets_of(actor.org, day)
-    return place.compound in directory.subtree(actor.org, day)
 
 
 def _report(number: str, place: Place, body: ReportDraft, follows: str | None) -> Report:

@@ -5,10 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import domain.commands as c
-from domain.issue import Issue
 from domain.policy import Policy
-from domain.vocabulary import HandlerKind
-from protocol.admission import Admitted
 from protocol.caller import Caller
 from protocol.clock import Now, today
 from protocol.directory_cache import DirectoryCache
@@ -26,13 +23,11 @@ class Resolver:
         self._policies = policies
         self._now = now
 
-    async def resolve(self, body: c.Body, caller: Caller, admitted: Admitted, budget: TimeBudget) -> c.Body:
+    async def resolve(self, body: c.Body, caller: Caller, budget: TimeBudget) -> c.Body:
         """The body with its RESOLVED fields. Raises Invalid for what does not exist, as for what is foreign."""
         match body:
-            case c.Redispatch(handler=handler):
-                return replace(body, handler_kind=await self._handler(admitted.issue, handler))
-            case c.Rule(handler=str(handler)):
-                return replace(body, handler_kind=await self._handler(admitted.issue, handler))
+            case c.Redispatch(handler=str(handler)) | c.Rule(handler=str(handler)):
+                return await self._handler(body, handler)
             case c.ChangePolicy(policy=policy):
                 if policy not in self._policies:
                     raise Invalid(("policy", "there is no such policy"))
@@ -43,16 +38,13 @@ class Resolver:
                 pass
         return body
 
-    async def _handler(self, issue: Issue, code: str) -> HandlerKind:
-        """What kind of organisation it is; only those that work in the issue's street can be given it."""
+    async def _handler(self, body: c.Redispatch | c.Rule, code: str) -> c.Body:
+        """The kind of organisation, and where it works: the rules say whether it can be given the issue."""
         directory = await self._directory.get()
         org = directory.org(code)
-        streets = directory.streets_of(code, today(self._now()))
-        # Volunteers have no contract that would say where they work.
-        roams = org is not None and org.kind == "volunteers" and not directory.streets_of(code)
-        if org is None or (issue.place.street not in streets and not roams):
-            raise Invalid(("handler", "there is no such organisation in this street"))
-        return org.kind
+        if org is None:
+            raise Invalid(("handler", "there is no such organisation"))
+        return replace(body, handler_kind=org.kind, handler_streets=directory.reach(code, today(self._now())))
 
     async def _opened(self, caller: Caller, other: str, budget: TimeBudget) -> datetime:
         """When another issue of this caller's was opened."""

@@ -3,18 +3,16 @@
 A mistyped variable would otherwise be ignored in silence, so an unknown one stops the start and is named.
 """
 
-import contextlib
 import difflib
 import os
 import secrets
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runtime.files import read_or_create
 from runtime.setting_types import (
     RATES,
     SHORTEST_SECRET,
@@ -300,31 +298,6 @@ class Settings(BaseSettings):
 def variable(field: str) -> str:
     """The environment variable of a field."""
     return PREFIX + field.upper()
-
-
-def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The bytes of a secret file, made with mode 0600 when it is missing.
-
-    Of several processes that find it missing at once, one creates it and all return what that one wrote; a process
-    killed half-way leaves no half-written secret.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(make())
-            file.flush()
-            os.fsync(file.fileno())
-        # Unlike a rename, a link never replaces what another process has just put there.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()
-    return path.read_bytes()
 
 
 def _unknown() -> list[str]:

@@ -20,7 +20,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
 from temporalio.converter import PayloadCodec as TemporalCodec
 
-from security.namespace import Keyring, NamespaceKeys, UnknownKey
+from security.namespace import NamespaceKeys, NamespaceKeySource, UnknownKey
 
 ENCODING: Final = b"binary/encrypted"
 KEY_ID: Final = "encryption-key-id"
@@ -55,19 +55,19 @@ class ForgedPayload(ValueError):
 class PayloadCodec(TemporalCodec):
     """See the module. Encoding raises TooLargePayload, decoding UnknownKey, both NamespaceError and nothing else."""
 
-    def __init__(self, keys: Keyring) -> None:
+    def __init__(self, keys: NamespaceKeySource) -> None:
         self._keys = keys
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        keys = self._keys.held
+        keys = self._keys.current
         return [encrypted(keys, payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        keys = self._keys.held
+        keys = self._keys.current
         return [_decoded(keys, payload) for payload in payloads]
 
 
-def converter(keys: Keyring) -> DataConverter:
+def converter(keys: NamespaceKeySource) -> DataConverter:
     """How a client and its worker convert values, with everything encrypted, also what failures say."""
     return DataConverter(
         payload_codec=PayloadCodec(keys), failure_converter_class=DefaultFailureConverterWithEncodedAttributes

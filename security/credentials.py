@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -39,11 +39,6 @@ class Signer:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-
-    @classmethod
-    def ephemeral(cls) -> Self:
-        """With a root that nobody else has: for tests, and to measure with."""
-        return cls(OwnRoot(Ed25519PrivateKey.generate()))
 
     @property
     def root(self) -> str:

@@ -1,80 +1,183 @@
-"""Keys in a file that only its owner may read, and that may be changed while processes use it."""
+"""Sets of keys, and the file in which a set lies: only its owner may read it, and it may change while processes use it."""
 
-from collections.abc import Callable
+import base64
+import binascii
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar, cast
 
 import structlog
 
-from runtime.files import locked, replace_file
+from runtime.files import locked, read_or_create, replace_file
+
+KEY_BYTES: Final = 32
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
-class Dumped(Protocol):
-    """Keys that can be written down, in clear."""
+@dataclass(frozen=True)
+class KeySet(ABC):
+    """Keys by id in the memory of this process; the primary one encrypts. `parse` and `dump` give them as JSON.
 
-    def dump(self) -> str: ...
+    Everything here raises ERROR, whose message never shows a key.
+    """
+
+    NOUN: ClassVar[str]
+    ERROR: ClassVar[type[RuntimeError]]
+    SECRETS: ClassVar[tuple[str, ...]] = ()
+    """Fields beside the keys that are written as they are."""
+
+    primary: str
+    keys: Mapping[str, bytes] = field(repr=False)
+
+    @classmethod
+    @abstractmethod
+    def new(cls) -> Self:
+        """A set that nobody else has, with one key."""
+        ...
+
+    @abstractmethod
+    def new_key(self) -> tuple[str, bytes]:
+        """A new key and its id."""
+        ...
+
+    @abstractmethod
+    def check_id(self, name: str, key: bytes) -> None:
+        """Raises ERROR where a key does not belong under this id."""
+        ...
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Self:
+        """The inverse of `dump`."""
+        try:
+            plain = cast("dict[str, Any]", json.loads(text))
+            keys = {name: _decoded(key) for name, key in dict(plain["keys"]).items()}
+            found = cls(plain["primary"], keys, **{name: _decoded(plain[name]) for name in cls.SECRETS})
+            has_primary = found.primary in keys
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            # Not chained: the original shows what it could not read.
+            secrets = "".join(f'"{name}": <32 bytes in base64>, ' for name in cls.SECRETS)
+            form = f'{{"primary": <id>, {secrets}"keys": {{<id>: <32 bytes in base64>}}}}'
+            raise cls.ERROR(f"not {form}") from None
+        if not has_primary:
+            raise cls.ERROR("the primary key is not among the keys")
+        for name, key in keys.items():
+            found.check_id(name, key)
+        return found
+
+    def dump(self) -> str:
+        """The keys in clear, as JSON."""
+        secrets = {name: _encoded(getattr(self, name)) for name in self.SECRETS}
+        keys = {name: _encoded(key) for name, key in self.keys.items()}
+        return json.dumps({"primary": self.primary, **secrets, "keys": keys}, indent=1)
+
+    def added(self) -> tuple[str, Self]:
+        """A new key's id, and the set with it; it encrypts nothing yet."""
+        name, key = self.new_key()
+        return name, self.with_key(name, key)
+
+    def with_key(self, name: str, key: bytes) -> Self:
+        return replace(self, keys={**self.keys, name: key})
+
+    def promoted(self, name: str) -> Self:
+        """With this key encrypting from now on."""
+        self._check(name)
+        return replace(self, primary=name)
+
+    def without(self, name: str) -> Self:
+        """Without this key, which must not be the primary."""
+        self._check(name)
+        if name == self.primary:
+            raise self.ERROR(f"{self.NOUN} key {name} is the primary: another is promoted first")
+        return replace(self, keys={known: key for known, key in self.keys.items() if known != name})
+
+    def _check(self, name: str) -> None:
+        if name not in self.keys:
+            raise self.ERROR(f"there is no {self.NOUN} key with this id")
 
 
-K = TypeVar("K", bound=Dumped)
+K = TypeVar("K", bound=KeySet)
 
 
 class KeyFile(Generic[K]):
-    """See the module. It is read again when it is another one than before.
+    """A set of keys in a file, which is read again when it is replaced.
 
-    What was read once stays in use while the file is away or cannot be read: that must not stop what is going on.
+    What was read once stays in use while the file is missing or cannot be read: work in progress must not stop for that.
+    Everything here raises the set's ERROR, naming the file.
     """
 
-    def __init__(self, path: Path, parse: Callable[[bytes], K], fault: type[RuntimeError]) -> None:
-        """`parse` raises `fault` for what it cannot read; so does everything here, naming the file."""
+    kind: type[K]
+
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._parse = parse
-        self._fault = fault
         self._stamp: tuple[int, ...] = ()
-        self._held: K | None = None
+        self._last: K | None = None
         self._is_away = False
 
+    @classmethod
+    def made(cls, path: Path) -> Self:
+        """The same, with a new set where there is no file."""
+        read_or_create(path, lambda: cls.kind.new().dump().encode())
+        return cls(path)
+
     @property
-    def held(self) -> K:
-        """As the file holds them, or held them when it could last be read."""
+    def current(self) -> K:
+        """The keys in the file, or those it had when it could last be read."""
         try:
             found = self._path.stat()
             stamp = (found.st_ino, found.st_mtime_ns, found.st_mode)
-            if self._held is None or stamp != self._stamp:
-                self._held, self._stamp = self._read(), stamp
-        except (OSError, self._fault) as error:
-            if self._held is None:
+            if self._last is None or stamp != self._stamp:
+                self._last, self._stamp = self._read(), stamp
+        except (OSError, self.kind.ERROR) as error:
+            if self._last is None:
                 raise self._error(error) from None
             if not self._is_away:  # it is asked for at every use
                 log.warning("keys_cannot_be_read", reason=str(self._error(error)))
             self._is_away = True
         else:
             self._is_away = False
-        return self._held
+        return self._last
+
+    def add(self) -> str:
+        """Adds a key that encrypts nothing yet; its id. Where hosts have copies of the file, it goes to all of them now."""
+        name, key = self.current.new_key()
+        self._change(lambda keys: keys.with_key(name, key))
+        return name
+
+    def promote(self, name: str) -> None:
+        """Lets this key encrypt from now on. Every process has to know it before."""
+        self._change(lambda keys: keys.promoted(name))
 
     def _change(self, change: Callable[[K], K]) -> None:
         try:
             with locked(self._path):  # of two keys that are added at once, neither may be lost
                 replace_file(self._path, change(self._read()).dump())
-        except (OSError, self._fault) as error:
+        except (OSError, self.kind.ERROR) as error:
             raise self._error(error) from None
 
     def _read(self) -> K:
         if self._path.stat().st_mode & 0o077:
-            raise self._fault("others may read it: chmod 600, then rotate")
-        return self._parse(self._path.read_bytes())
+            raise self.kind.ERROR("others may read it: chmod 600, then rotate")
+        return self.kind.parse(self._path.read_bytes())
 
     def _error(self, error: Exception) -> RuntimeError:
         said = error.strerror if isinstance(error, OSError) else str(error)
-        return self._fault(f"{self._path}: {said}")
+        return self.kind.ERROR(f"{self._path}: {said}")
 
 
-def make_missing(path: Path, make: Callable[[], Dumped]) -> None:
-    """Writes new keys where there is no file; of several processes that do it at once one does."""
-    if path.exists():
-        return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(path):
-        if not path.exists():
-            replace_file(path, make().dump())
+def _encoded(key: bytes) -> str:
+    return base64.b64encode(key).decode()
+
+
+def _decoded(text: str) -> bytes:
+    """Raises ValueError."""
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ValueError
+    return key

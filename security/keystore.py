@@ -280,48 +280,6 @@ class KeyStore:
         return (sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)).values(rows)
 
 
-class MemoryStore:
-    """A store that ends with its process: for tests, and to measure with."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, KeyRow] = {}
-        self._doomed: dict[str, Erasure] = {}
-
-    async def create(self, issue: str, wrapped: Wrapped, now: datetime) -> KeyRow:
-        return self._rows.setdefault(issue, KeyRow(issue, wrapped, now))
-
-    async def get(self, issue: str) -> KeyRow | None:
-        return self._rows.get(issue)
-
-    async def destroy(self, issue: str, why: str, now: datetime) -> bool:
-        row = self._rows.get(issue)
-        if row is not None and row.destroyed_at is not None:
-            return False
-        self._rows[issue] = KeyRow(issue, None, row.created_at if row else now, now, why)
-        self._doomed.pop(issue, None)
-        return True
-
-    async def doom(self, wanted: Sequence[Erasure]) -> None:
-        gone = await self.destroyed([each.issue for each in wanted])
-        for each in wanted:
-            if each.issue not in gone:
-                self._doomed.setdefault(each.issue, each)
-
-    async def doomed(self, after: str, limit: int) -> Sequence[Erasure]:
-        return [self._doomed[issue] for issue in sorted(self._doomed) if issue > after][:limit]
-
-    async def tombstones(self, after: str, limit: int) -> Sequence[Erasure]:
-        gone = (self._rows[issue] for issue in sorted(self._rows) if issue > after)
-        found = (Erasure(row.issue, row.why or "", row.destroyed_at) for row in gone if row.destroyed_at is not None)
-        return list(islice(found, limit))
-
-    async def destroyed(self, issues: Collection[str]) -> set[str]:
-        return {issue for issue in issues if (row := self._rows.get(issue)) is not None and row.wrapped is None}
-
-    async def close(self) -> None:
-        pass
-
-
 def _engine(url: URL, patience: float) -> AsyncEngine:
     """Errors hide the parameters of their statement: they end up in logs."""
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}

@@ -4,23 +4,17 @@ A new master is added, promoted once every process knows it, and `rewrap_all` mo
 on; then the old one can be removed.
 """
 
-import base64
-import binascii
-import json
 import re
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Final, Protocol, Self, cast
+from dataclasses import dataclass
+from typing import ClassVar, Final, Protocol, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from security.keyfile import KeyFile, make_missing
+from security.keyfile import KEY_BYTES, KeyFile, KeySet
 from security.keystore import KeyRow, KeyStore, Wrapped
 
-KEY_BYTES: Final = 32
 _NONCE: Final = 12
 _PURPOSE: Final = b"jiesu/1/master"
 _ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
@@ -58,39 +52,27 @@ class Kms(Protocol):
 
 
 @dataclass(frozen=True)
-class MasterKeys:
-    """Masters in the memory of this process, as JSON in the environment or a file gives them: `parse`.
+class MasterKeys(KeySet):
+    """Masters in the memory of this process.
 
     They wrap with AES-256-GCM. AES key wrap (RFC 5649) was made for this, but knows no associated data: with it one who
     can write to the key store lays the key of one issue in the place of another's. A random nonce is safe for 2**32 keys.
     """
 
-    primary: str
-    keys: Mapping[str, bytes] = field(repr=False)
+    NOUN: ClassVar = "master"
+    ERROR: ClassVar[type[RuntimeError]] = MasterError
 
     @classmethod
     def new(cls) -> Self:
-        """One master that nobody else has."""
-        name = secrets.token_hex(8)
-        return cls(name, {name: secrets.token_bytes(KEY_BYTES)})
+        name, keys = cls("", {}).added()
+        return keys.promoted(name)
 
-    @classmethod
-    def parse(cls, text: str | bytes) -> Self:
-        """The inverse of `dump`. Raises MasterError."""
-        try:
-            plain = cast("dict[str, Any]", json.loads(text))
-            primary, keys = plain["primary"], {name: _key(key) for name, key in dict(plain["keys"]).items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            # Not chained: the original shows what it could not read.
-            raise MasterError('not {"primary": <id>, "keys": {<id>: <32 bytes in base64>}}') from None
-        if primary not in keys or not all(_ID.fullmatch(name) for name in keys):
-            raise MasterError("the primary master is not among the keys, or an id is no word")
-        return cls(primary, keys)
+    def new_key(self) -> tuple[str, bytes]:
+        return secrets.token_hex(8), secrets.token_bytes(KEY_BYTES)
 
-    def dump(self) -> str:
-        """The keys in clear, as JSON."""
-        keys = {name: base64.b64encode(key).decode() for name, key in self.keys.items()}
-        return json.dumps({"primary": self.primary, "keys": keys}, indent=1)
+    def check_id(self, name: str, key: bytes) -> None:
+        if not _ID.fullmatch(name):
+            raise MasterError("an id is no word")
 
     async def wrap(self, key: bytes, context: bytes) -> Wrapped:
         nonce = secrets.token_bytes(_NONCE)
@@ -109,54 +91,25 @@ class MasterKeys:
 
 
 class MasterFile(KeyFile[MasterKeys]):
-    """Masters in a file. Everything raises MasterError."""
+    """Masters in a file."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, MasterKeys.parse, MasterError)
-
-    @classmethod
-    def made(cls, path: Path) -> Self:
-        """The same, with a first master where there is no file."""
-        make_missing(path, MasterKeys.new)
-        return cls(path)
+    kind = MasterKeys
 
     @property
     def primary(self) -> str:
-        return self.held.primary
+        return self.current.primary
 
     async def wrap(self, key: bytes, context: bytes) -> Wrapped:
-        return await self.held.wrap(key, context)
+        return await self.current.wrap(key, context)
 
     async def unwrap(self, wrapped: Wrapped, context: bytes) -> bytes:
-        return await self.held.unwrap(wrapped, context)
-
-    def add(self) -> str:
-        """Adds a master that wraps nothing yet; its id. Where hosts have copies of the file, it goes to all of them now."""
-        (name, key), *_ = MasterKeys.new().keys.items()
-        self._change(lambda held: replace(held, keys={**held.keys, name: key}))
-        return name
-
-    def promote(self, master: str) -> None:
-        """Lets this one wrap from now on. Raises MasterError where it is not there."""
-
-        def change(held: MasterKeys) -> MasterKeys:
-            if master not in held.keys:
-                raise MasterError(f"there is no master key {master}")
-            return replace(held, primary=master)
-
-        self._change(change)
+        return await self.current.unwrap(wrapped, context)
 
     async def remove(self, master: str, store: KeyStore) -> None:
-        """Takes a master away for good. Raises MasterError while it is the primary, or a key is wrapped by it."""
+        """Removes a master for good. Raises MasterError while it is the primary, or a key is wrapped by it."""
         if count := (await store.masters()).get(master):
             raise MasterError(f"master key {master} still wraps {count} keys: they are rewrapped first")
-
-        def change(held: MasterKeys) -> MasterKeys:
-            if master == held.primary:
-                raise MasterError(f"master key {master} is the primary: another is promoted first")
-            return replace(held, keys={name: key for name, key in held.keys.items() if name != master})
-
-        self._change(change)
+        self._change(lambda keys: keys.without(master))
 
 
 @dataclass(frozen=True)
@@ -193,13 +146,3 @@ async def rewrap_all(masters: Kms, store: KeyStore, batch: int = 500) -> Rewrapp
 def _associated(master: str, context: bytes) -> bytes:
     name = master.encode()
     return _PURPOSE + len(name).to_bytes(1, "big") + name + context
-
-
-def _key(text: str) -> bytes:
-    try:
-        key = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ValueError
-    return key

@@ -3,22 +3,17 @@
 A new key is added, promoted once every process knows it, and retired when Temporal has forgotten what it encrypted.
 """
 
-import base64
-import binascii
 import hmac
-import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Final, Protocol, Self, cast
+from typing import ClassVar, Final, Protocol, Self
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from security.keyfile import KeyFile, make_missing
-from security.master import KEY_BYTES
+from security.keyfile import KEY_BYTES, KeyFile, KeySet
 
 _NAME: Final = b"jiesu/1/namespace name"
 _TAG: Final = b"jiesu/1/namespace tag"
@@ -37,53 +32,36 @@ class UnknownKey(NamespaceError):
 
 
 @dataclass(frozen=True)
-class NamespaceKeys:
-    """The keys in the memory of this process, as JSON in the environment or a file gives them: `parse`.
+class NamespaceKeys(KeySet):
+    """The keys in the memory of this process.
 
     `mark` is a secret that the installation keeps for ever. From it and a key derives the key's id, ``<name>.<tag>``: a
     name that fits no other key, so that an id never stands over other bytes than those it was made for, and a tag by
     which a process knows an id as one of ours without having the key.
     """
 
-    primary: str
-    keys: Mapping[str, bytes] = field(repr=False)
+    NOUN: ClassVar = "namespace"
+    ERROR: ClassVar[type[RuntimeError]] = NamespaceError
+    SECRETS: ClassVar = ("mark",)
+
     mark: bytes = field(repr=False)
 
     @classmethod
     def new(cls) -> Self:
-        """Keys that nobody else has."""
-        mark, key = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(KEY_BYTES)
-        name = _id(mark, key)
-        return cls(name, {name: key}, mark)
-
-    @classmethod
-    def parse(cls, text: str | bytes) -> Self:
-        """The inverse of `dump`. Raises NamespaceError."""
-        try:
-            plain = cast("dict[str, Any]", json.loads(text))
-            primary, mark = plain["primary"], _key(plain["mark"])
-            keys = {name: _key(key) for name, key in dict(plain["keys"]).items()}
-            found = primary in keys
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            # Not chained: the original shows what it could not read.
-            form = '{"primary": <id>, "mark": <32 bytes in base64>, "keys": {<id>: <32 bytes in base64>}}'
-            raise NamespaceError(f"not {form}") from None
-        if not found:
-            raise NamespaceError("the primary key is not among the keys")
-        if any(_id(mark, key) != name for name, key in keys.items()):
-            raise NamespaceError("a key stands under an id that was made for another one, or for another installation")
-        return cls(primary, keys, mark)
+        name, keys = cls("", {}, secrets.token_bytes(KEY_BYTES)).added()
+        return keys.promoted(name)
 
     @property
-    def held(self) -> Self:
+    def current(self) -> Self:
         return self
 
-    def dump(self) -> str:
-        """The keys in clear, as JSON."""
-        keys = {name: base64.b64encode(key).decode() for name, key in self.keys.items()}
-        return json.dumps(
-            {"primary": self.primary, "mark": base64.b64encode(self.mark).decode(), "keys": keys}, indent=1
-        )
+    def new_key(self) -> tuple[str, bytes]:
+        key = secrets.token_bytes(KEY_BYTES)
+        return _id(self.mark, key), key
+
+    def check_id(self, name: str, key: bytes) -> None:
+        if _id(self.mark, key) != name:
+            raise NamespaceError("a key stands under an id that was made for another one, or for another installation")
 
     def is_ours(self, name: str) -> bool:
         """Whether this id was made by this installation, whether or not its key is here. The answer never changes."""
@@ -96,69 +74,24 @@ class NamespaceKeys:
         """The ciphers by id, made once."""
         return {name: AESGCM(key) for name, key in self.keys.items()}
 
-    def added(self) -> tuple[str, Self]:
-        """A new key's id, and the keys with it; it encrypts nothing yet."""
-        key = secrets.token_bytes(KEY_BYTES)
-        name = _id(self.mark, key)
-        return name, replace(self, keys={**self.keys, name: key})
 
-    def promoted(self, name: str) -> Self:
-        """With this key encrypting from now on. Raises NamespaceError where it is not there."""
-        self._check(name)
-        return replace(self, primary=name)
-
-    def retired(self, name: str) -> Self:
-        """Without this key. Raises NamespaceError where it is not there, or still encrypts."""
-        self._check(name)
-        if name == self.primary:
-            raise NamespaceError(f"namespace key {name} is the primary: another is promoted first")
-        return replace(self, keys={known: key for known, key in self.keys.items() if known != name})
-
-    def _check(self, name: str) -> None:
-        if name not in self.keys:
-            raise NamespaceError("there is no namespace key with this id")
-
-
-class Keyring(Protocol):
+class NamespaceKeySource(Protocol):
     """Where a process has its namespace keys from."""
 
     @property
-    def held(self) -> NamespaceKeys:
-        """Those of this moment. Raises NamespaceError."""
+    def current(self) -> NamespaceKeys:
+        """Raises NamespaceError."""
         ...
 
 
 class NamespaceFile(KeyFile[NamespaceKeys]):
-    """Namespace keys in a file. Everything raises NamespaceError."""
+    """Namespace keys in a file."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, NamespaceKeys.parse, NamespaceError)
-
-    @classmethod
-    def made(cls, path: Path) -> Self:
-        """The same, with a first key where there is no file."""
-        make_missing(path, NamespaceKeys.new)
-        return cls(path)
-
-    def add(self) -> str:
-        """Adds a key that encrypts nothing yet; its id. Where hosts have copies of the file, it goes to all of them now."""
-        name = ""
-
-        def change(keys: NamespaceKeys) -> NamespaceKeys:
-            nonlocal name
-            name, more = keys.added()
-            return more
-
-        self._change(change)
-        return name
-
-    def promote(self, name: str) -> None:
-        """Lets this key encrypt from now on. Every process has to know it before. Raises NamespaceError."""
-        self._change(lambda keys: keys.promoted(name))
+    kind = NamespaceKeys
 
     def retire(self, name: str) -> None:
-        """Takes a key away for good, once Temporal has forgotten all that it encrypted. Raises NamespaceError."""
-        self._change(lambda keys: keys.retired(name))
+        """Removes a key for good, once Temporal has forgotten all that it encrypted. Raises NamespaceError."""
+        self._change(lambda keys: keys.without(name))
 
 
 def _id(mark: bytes, key: bytes) -> str:
@@ -168,13 +101,3 @@ def _id(mark: bytes, key: bytes) -> str:
 
 def _tag(mark: bytes, name: str) -> str:
     return hmac.digest(mark, _TAG + name.encode(), "sha256").hex()[:_PART]
-
-
-def _key(text: str) -> bytes:
-    try:
-        key = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ValueError
-    return key

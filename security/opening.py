@@ -1,15 +1,12 @@
 """Where an installation's keys are, and what lies sealed: opens them for a process, and makes what the embedded default lacks."""
 
-import tomllib
 from pathlib import Path
 from typing import Final
 
 from temporalio.converter import DataConverter
 
-from domain.retention import DEFAULT, Retention, read_retention
-from domain.wire import WireError
-from runtime.blobs import Shelf
-from runtime.settings import Settings, SettingsError, read_or_create, variable
+from runtime.files import read_or_create
+from runtime.settings import Settings, SettingsError, variable
 from security.codec import converter
 from security.credentials import CredentialsError, Folder, OwnRoot, Signer, load_private, new_private
 from security.keys import Keys
@@ -48,7 +45,7 @@ def open_converter(settings: Settings) -> DataConverter:
     _check(settings, "namespace_keys")
     keys = NamespaceFile(settings.namespace_keys_file)
     try:
-        assert keys.held.primary
+        assert keys.current.primary
     except NamespaceError as error:
         raise SettingsError(str(error)) from None
     return converter(keys)
@@ -105,24 +102,6 @@ def _own(settings: Settings) -> dict[str, Path]:
         "master_keys": settings.master_keys_file, "key_store": settings.home / "keys" / "issues.db",
     }  # fmt: skip
     return {name: path for name, path in files.items() if not getattr(settings, name)}
-
-
-def open_retention(settings: Settings) -> Retention:
-    """For how long what people wrote is kept. Raises SettingsError."""
-    if settings.retention is None:
-        return DEFAULT
-    try:
-        return read_retention(tomllib.loads(settings.retention.read_text("utf-8")))
-    except (WireError, ValueError, OSError) as error:
-        raise SettingsError(f"{settings.retention}: {str(error).splitlines()[0]}") from None
-
-
-def open_shelf(settings: Settings) -> Shelf:
-    """Where pictures lie. Raises SettingsError."""
-    try:
-        return Shelf(settings.attachments_url)
-    except Exception as error:  # noqa: BLE001 - a folder's, or one of those of the bucket's library
-        raise SettingsError(f"{variable('attachments')} cannot be opened: {type(error).__name__}") from None
 
 
 def _check(settings: Settings, *names: str) -> None:

@@ -5,8 +5,6 @@ with the command, so keys rotate without touching an open issue, and an auditor 
 signatures as well: what did not come through the API has no effect.
 """
 
-import base64
-import binascii
 import contextlib
 import hashlib
 from collections.abc import Mapping
@@ -19,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from domain.wire import WireError, canonical, format_time, parse_time
+from runtime import base64url
 
 _CERTIFICATE: Final = "jiesu certificate 1"
 _COMMAND: Final = "jiesu command 1"
@@ -41,7 +40,7 @@ class Credentials:
 def certify(root: Ed25519PrivateKey, key: Ed25519PublicKey, since: datetime, until: datetime) -> dict[str, str]:
     """The root's statement ``{key, from, until, signature}`` that what `key` signs in that time is to be believed."""
     stated = {"key": name_of(key), "from": format_time(since), "until": format_time(until)}
-    return {**stated, "signature": _text(root.sign(_certified(stated)))}
+    return {**stated, "signature": base64url.encode(root.sign(_certified(stated)))}
 
 
 def sign(credentials: Credentials, root: str, issue: str, name: str, envelope: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def sign(credentials: Credentials, root: str, issue: str, name: str, envelope: M
     if certificate is None:
         raise LookupError("this process holds no certificate by the root that the issue has pinned")
     signature = credentials.private.sign(_signed(issue, name, envelope))
-    return {**envelope, "proof": {"certificate": dict(certificate), "signature": _text(signature)}}
+    return {**envelope, "proof": {"certificate": dict(certificate), "signature": base64url.encode(signature)}}
 
 
 def check(root: str, issue: str, name: str, envelope: Mapping[str, Any]) -> None:
@@ -74,7 +73,7 @@ def check(root: str, issue: str, name: str, envelope: Mapping[str, Any]) -> None
 
 def name_of(key: Ed25519PublicKey) -> str:
     """A public key as a text: base64url without padding."""
-    return _text(key.public_bytes_raw())
+    return base64url.encode(key.public_bytes_raw())
 
 
 def _certified_key(root: str, certificate: object) -> tuple[Ed25519PublicKey, datetime, datetime]:
@@ -111,17 +110,11 @@ def _signed(issue: str, name: str, envelope: Mapping[str, Any]) -> bytes:
     return canonical([_COMMAND, issue, name, head, body])
 
 
-def _text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
 def _bytes(text: object) -> bytes:
-    """UnsignedError for what is no base64url; a signature of other length verifies as nothing."""
-    if not isinstance(text, str) or not text.isascii():
-        raise UnsignedError("its signature cannot be read")
+    """Raises UnsignedError for what is no base64url; a signature of another length verifies nothing."""
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
+        return base64url.decode(cast("str", text))
+    except (TypeError, ValueError):
         raise UnsignedError("its signature cannot be read") from None
 
 

@@ -5,7 +5,6 @@ a repeat is known as one. Two texts under one nonce give nothing away but whethe
 for. Texts are padded, so that of short ones (yes, no, a name) not even the length shows but in steps of 32 bytes.
 """
 
-import base64
 import hashlib
 import math
 import secrets
@@ -14,14 +13,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from domain.personal import Personal, Sealed, change_personal
-from security.keystore import Erasure, KeyRow, KeyStoreDown, MemoryStore, Store, Wrapped
-from security.master import KEY_BYTES, Kms, MasterError, MasterKeys
+from runtime import base64url
+from security.keyfile import KEY_BYTES
+from security.keystore import Erasure, KeyRow, KeyStoreDown, Store, Wrapped
+from security.master import Kms, MasterError
 
 T = TypeVar("T")
 
@@ -70,16 +71,18 @@ class IssueKey:
         plain = len(plain).to_bytes(_LENGTH, "big") + plain
         nonce = _nonce(context)
         sealed = nonce + self._cipher.encrypt(nonce, plain + bytes(-len(plain) % _PAD), self._of_texts)
-        return Sealed(self.issue, _text(sealed))
+        return Sealed(self.issue, base64url.encode(sealed))
 
     def open(self, sealed: Sealed) -> str:
         """Raises UnsealError."""
         try:
-            data = base64.b64decode(sealed.text + "=" * (-len(sealed.text) % 4), altchars=b"-_", validate=True)
+            data = base64url.decode(sealed.text)
             plain = self._cipher.decrypt(data[:_NONCE], data[_NONCE:], self._of_texts)
         except (InvalidTag, ValueError):
             raise UnsealError("it does not open") from None
-        if sealed.key != self.issue or _text(data) != sealed.text:  # base64 has several texts for the same bytes
+        if (
+            sealed.key != self.issue or base64url.encode(data) != sealed.text
+        ):  # base64 has several texts for the same bytes
             raise UnsealError("it was sealed as something else")
         return plain[_LENGTH : _LENGTH + int.from_bytes(plain[:_LENGTH], "big")].decode()
 
@@ -113,11 +116,6 @@ class Vault:
         self._masters = masters
         self._clock = clock
         self._held: OrderedDict[str, _Held] = OrderedDict()
-
-    @classmethod
-    def in_memory(cls) -> Self:
-        """One that forgets everything with its process: for tests, and to measure with."""
-        return cls(MemoryStore(), MasterKeys.new())
 
     async def key_for(self, issue: str, *, make: bool) -> IssueKey:
         """Raises Erased, NoKey unless it may be made, KeyStoreDown; ValueError for an id that cannot name a key."""
@@ -270,7 +268,3 @@ def _nonce(context: tuple[str, ...]) -> bytes:
     """The parts behind their lengths, so that no two lists of parts give the same."""
     parts = [part.encode() for part in context]
     return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()[:_NONCE]
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -1,13 +1,18 @@
 """What every test may use. The real servers are in `support`."""
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+import domain
 from support.durations import kept, seconds
+
+# A defence is taken out in a copy of the tree: attacked there must be the copy, not what is installed.
+assert Path(domain.__file__).resolve().is_relative_to(Path(__file__).resolve().parents[1]), domain.__file__
 
 if TYPE_CHECKING:
     from support.installation import Installation

@@ -10,6 +10,7 @@ from typing import Any
 
 from temporalio.api.common.v1 import Payload
 
+from domain.access import may_report
 from domain.commands import SIGNALS, Command, Report, Undecodable, load_command
 from domain.issue import Issue, load_issue
 from domain.limits import check_weight, shown
@@ -50,7 +51,8 @@ def beginning(start: Start, *, is_continued: bool) -> tuple[Issue, Command | Non
 def report_of(start: Start, policy: Policy, calendars: Calendars) -> Command | None:
     """The report with which an issue begins, None in a run that continues another; `policy` and `calendars` as they started.
 
-    Raises ForgedError unless it is signed and covers what the issue begins under, WireError if it does not fit.
+    Raises ForgedError unless it is signed, covers what the issue begins under and is by somebody who may report there,
+    WireError if it does not fit.
     """
     if start.report is None:
         return None
@@ -62,6 +64,8 @@ def report_of(start: Start, policy: Policy, calendars: Calendars) -> Command | N
         raise ForgedError(f"the report is not taken: {error}") from None
     if command.body.pins != pins_digest(policy, calendars, start.rules_version):
         raise ForgedError("the report was signed for another policy or other calendars")
+    if command.actor is None or not may_report(command.actor, command.grants, command.body.place, command.at):
+        raise ForgedError("nobody had given this person the role in which it was reported there")
     return command
 
 

@@ -1,4 +1,4 @@
-"""The headers of the protocol: whose repeat it is, and which version the caller has seen."""
+"""The headers of the command protocol: the idempotency key, and the version that the caller has seen."""
 
 import re
 from typing import Annotated, Final
@@ -39,7 +39,7 @@ _VERSION: Final = re.compile(r'"([0-9]{1,9})"')
 
 
 def uuid_key(sent: str | None) -> str:
-    """The key of a report: a UUID, so that nobody can guess the key, and with it the names, of somebody else's."""
+    """The key of a report. It must be a UUID: issue id and tracking code derive from the key, so nobody may guess another's."""
     if not sent or not sent.strip():
         raise KeyMissing("send a UUID of your own, and the same again when you repeat the request")
     key = sent.strip().lower()
@@ -49,7 +49,7 @@ def uuid_key(sent: str | None) -> str:
 
 
 def command_key(sent: str | None, caller: Caller) -> str:
-    """The key of a command; those who show a token may use any word, the others a UUID."""
+    """The key of a command: a UUID, or any word from a caller with a token."""
     if caller.actor is None:
         return uuid_key(sent)
     if not sent or not sent.strip():
@@ -60,7 +60,7 @@ def command_key(sent: str | None, caller: Caller) -> str:
 
 
 def expected_version(sent: str | None) -> int | None:
-    """The version that a caller insists on. Raises Stale for a header that cannot name one of ours."""
+    """The version that the caller expects. Raises Stale for a header that no ETag of ours could be."""
     if sent is None or sent.strip() == "*":
         return None
     found = _VERSION.fullmatch(sent.strip())

@@ -1,17 +1,24 @@
-"""The outermost layer: counts and logs each request by its route, never by its ids, and answers what nobody foresaw.
+"""The middleware around every route: `Edge`, the outermost, and `BodyLimit`.
 
-It also tells browsers, with every answer, to do no more with it than it is meant for.
+`Edge` counts and logs each request by its route, never by its ids, answers unexpected errors with a bare 500, and
+sends security headers to browsers. `BodyLimit` refuses bodies that are not JSON, too large, too deep, or hold text
+that cannot be stored, before anything is parsed into meaning.
 """
 
+import json
+import re
 import time
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.problems import internal
+from api.http.bodies import unfit
+from api.http.problems import TooLarge, internal, response
 from protocol.context import ADDRESS
+from protocol.errors import Invalid, ProtocolError
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -36,6 +43,12 @@ _HEADERS: Final = tuple(
 _SECURE: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 """Sent as well where the browser came by HTTPS, as this server or the proxy that it trusts says."""
 
+MOST_BYTES: Final = 64 * 1024
+DEEPEST: Final = 12
+_UPLOADS: Final = re.compile(r"/v1/issues/[^/]+/attachments")
+_FORMS: Final = "/oidc/token"
+"""Where the protocol demands a form (RFC 6749)."""
+
 
 class Meters:
     """What the API counts."""
@@ -50,7 +63,7 @@ class Meters:
 
 
 class Edge:
-    """Middleware; see the module."""
+    """The outermost middleware; see the module."""
 
     def __init__(self, app: ASGIApp, meters: Meters) -> None:
         self._app = app
@@ -92,5 +105,129 @@ class Edge:
 
 
 def _route(scope: Scope) -> str:
-    """The template of the route, so that neither a label nor a line holds anybody's id."""
+    """The path template of the route, so that no label and no log line holds an id."""
     return getattr(scope.get("route"), "path", "unmatched")
+
+
+class BodyLimit:
+    """Reads the whole body up to the limit, checks it as plain JSON, then passes it on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _is_upload(scope):
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await read_body(scope, receive)
+            if body is None:  # the caller is gone
+                return
+            if scope.get("path") != _FORMS:
+                check(body, _header(scope, b"content-type"))
+        except ProtocolError as error:
+            await response(error)(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+
+def _is_upload(scope: Scope) -> bool:
+    """Whether the body may be a picture: its route reads it after authenticating the caller, with a limit of its own.
+
+    Other methods of that path read no body.
+    """
+    return _UPLOADS.fullmatch(scope.get("path", "")) is not None
+
+
+async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> bytes | None:
+    """The body; None if the caller has disconnected.
+
+    Raises TooLarge as early as possible: by the announced length, or while the chunks arrive.
+    """
+    if _header(scope, b"content-encoding") not in ("", "identity"):
+        raise Invalid(("Content-Encoding", "send the body as it is"))
+    announced = _header(scope, b"content-length")
+    if announced.isdigit() and int(announced[:20]) > most:
+        raise _too_large(most)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            raise _too_large(most)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _too_large(most: int) -> TooLarge:
+    # What is left of the body stays unread, so the connection cannot be used again.
+    return TooLarge(f"at most {most} bytes", closes=True)
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "").strip().lower()
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def check(body: bytes, content_type: str) -> None:
+    """Raises Invalid for a body that is not JSON, repeats a key, is nested too deeply, or holds text that cannot be stored."""
+    if not body.strip():
+        return
+    if content_type.partition(";")[0].strip() != "application/json":
+        raise Invalid(("Content-Type", "send application/json"))
+    try:
+        plain = json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError):
+        raise Invalid(("body", "it is not JSON in UTF-8")) from None
+    for place, value, depth in _values(plain):
+        if depth > DEEPEST:
+            raise Invalid(("body", f"it is nested more than {DEEPEST} levels deep"))
+        if isinstance(value, str) and (reason := unfit(value)):
+            raise Invalid((place, reason))
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Raises Invalid for a repeated key: JSON readers differ in which value they take."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise Invalid((name, "it is there more than once"))
+        found[name] = value
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _values(plain: Any) -> Iterator[tuple[str, Any, int]]:
+    """Every value and every key, with the name of its field and its depth; without recursion."""
+    left: list[tuple[str, Any, int]] = [("body", plain, 0)]
+    while left:
+        place, value, depth = left.pop()
+        yield place, value, depth
+        if depth > DEEPEST:
+            continue
+        if isinstance(value, dict):
+            for key, inner in cast("dict[str, Any]", value).items():
+                yield "a field's name", key, depth
+                left.append((key, inner, depth + 1))
+        elif isinstance(value, list):
+            left += [(place, inner, depth + 1) for inner in cast("list[Any]", value)]

@@ -1,5 +1,6 @@
-"""How routes are described in the OpenAPI document: one example an answer, one line a problem, and who may ask."""
+"""The OpenAPI document: examples of answers, the problems of each route, and its security."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -9,7 +10,7 @@ from fastapi.routing import APIRoute
 from api.http import examples
 from api.http.headers import KEY
 from api.http.problems import MEDIA_TYPE, PREFIX, PROBLEMS, TYPES
-from protocol.errors import ChooseRole, Forbidden, ProtocolError
+from protocol import errors as e
 
 Answers = dict[int | str, dict[str, Any]]
 
@@ -19,7 +20,11 @@ STAFF: Final = {"security": [_BEARER]}
 KNOWN: Final = {"security": [_BEARER, _CODE]}
 SIGNED_IN: Final[dict[str, list[dict[str, list[str]]]]] = {"security": [{"session": []}]}
 ANYBODY: Final[dict[str, Any]] = {"security": [{}, *KNOWN["security"]]}
+NOBODY: Final[dict[str, Any]] = {"security": [{}]}
 """Who may ask, as `openapi_extra` of a route."""
+READING: Final = (e.Unauthenticated, e.NotFound, e.Invalid, e.TooMany, e.Unavailable)
+"""The errors of every route that reads something of an issue."""
+BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _SCHEMES: Final = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     "code": {
@@ -63,12 +68,15 @@ _FASTAPIS: Final = ("HTTPValidationError", "ValidationError")
 
 
 def answers(
-    status: int, example: Any, text: str, *errors: type[ProtocolError], model: Any = None, headers: tuple[str, ...] = ()
-) -> Answers:
-    """The answer of a route with its example, shape and headers, and the errors that it may have."""
-    described: Answers = {
-        status: {"description": text, "content": {"application/json": {"example": example}}, "headers": sent(*headers)}
-    }
+    status: int, example: Any, text: str, *errors: type[e.ProtocolError], model: Any = None, headers: tuple[str, ...] = (),
+    files: Mapping[str, Any] | None = None,
+) -> Answers:  # fmt: skip
+    """The `responses` of a route: its answer with example and headers, and the errors that it may raise.
+
+    `model` is the shape of an additional answer; `files` replaces JSON by these media types.
+    """
+    content = {"application/json": {"example": example}} if files is None else files
+    described: Answers = {status: {"description": text, "content": content, "headers": sent(*headers)}}
     if model is not None:
         described[status]["model"] = model
     for problem in map(PROBLEMS.__getitem__, errors):
@@ -85,7 +93,7 @@ def answers(
 
 
 def sent(*names: str) -> dict[str, Any]:
-    """The headers of these names, which the answer always has."""
+    """The descriptions of headers that the answer always has."""
     return {
         name: {"description": text, "required": True, "schema": schema}
         for name in names
@@ -94,7 +102,7 @@ def sent(*names: str) -> dict[str, Any]:
 
 
 def document(app: FastAPI, cookie: str | None = None) -> dict[str, Any]:
-    """The OpenAPI document of the app. With the cookie of browsers, where they can sign in: it stands for a token."""
+    """The OpenAPI document of the app. `cookie` is the session cookie, which replaces a token, where browsers can sign in."""
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = found["components"]
@@ -124,7 +132,7 @@ def document(app: FastAPI, cookie: str | None = None) -> dict[str, Any]:
 
 
 def _show(route: APIRoute, path: dict[str, Any]) -> None:
-    """Puts the examples of a route's answers back as they are: FastAPI takes everything away that is null."""
+    """Restores the examples of a route's answers: FastAPI removes every null in them."""
     for method in route.methods or ():
         for status, described in route.responses.items():
             example = described.get("content", {}).get("application/json", {}).get("example")
@@ -133,9 +141,9 @@ def _show(route: APIRoute, path: dict[str, Any]) -> None:
 
 
 def _is_text(parameter: dict[str, Any]) -> None:
-    """What comes in an address or a header is text: it may be missing, but it is never null.
+    """Parameters in a path, query or header may be missing but never null.
 
-    The key of a request alone may not be missing; its route says so in a problem of its own.
+    Only the idempotency key is required; without it the route raises KeyMissing.
     """
     if parameter["name"] == KEY:
         parameter["required"] = True
@@ -147,10 +155,10 @@ def _is_text(parameter: dict[str, Any]) -> None:
 
 
 def _forbids(responses: Answers) -> None:
-    """Whoever is asked as somebody may answer that it is the wrong role, or by a foreign page's doing."""
-    known = responses.setdefault("403", {"description": PROBLEMS[Forbidden].title, "content": {}})
+    """Adds 403 to a route: every authenticated request may be of the wrong role, or forged by a foreign page."""
+    known = responses.setdefault("403", {"description": PROBLEMS[e.Forbidden].title, "content": {}})
     shown = known["content"].setdefault(
         MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
     )
-    for problem in (PROBLEMS[Forbidden], PROBLEMS[ChooseRole]):
+    for problem in (PROBLEMS[e.Forbidden], PROBLEMS[e.ChooseRole]):
         shown["examples"].setdefault(problem.type, {"value": problem.plain})

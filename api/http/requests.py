@@ -1,6 +1,6 @@
-"""The shapes of request bodies: the report by hand, the commands generated from the domain's own dataclasses.
+"""The shapes of request bodies: the report written by hand, commands generated from the domain's dataclasses.
 
-So a field that the rules gain or lose is gained or lost here, and what the API resolves by itself cannot be sent.
+So each field of the domain is a field here, except those that the API resolves itself.
 """
 
 import functools
@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic import Field as Part
 
 import domain.commands as c
-from api.http.bodies import FILLED, FIT
+from api.http.bodies import FILLED, FIT, unfit
 from domain.commands import SIGNALS, Body
 from domain.personal import Personal, Sealed
 from domain.vocabulary import Category, Channel
@@ -58,9 +58,15 @@ def _filled(text: str) -> str:
 
 
 def _unsealed(text: str) -> str:
-    """What people write; only the API seals, under keys that it chooses."""
+    """Refuses text that looks sealed: only the API seals texts."""
     if text.startswith(Sealed.MARK):
         raise ValueError(f"it may not begin with `{Sealed.MARK}`")
+    return text
+
+
+def _fit(text: str) -> str:
+    if (reason := unfit(text)) is not None:
+        raise ValueError(reason)
     return text
 
 
@@ -90,7 +96,7 @@ def _day(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Described:
-    """Says in the OpenAPI document which texts pass what is checked elsewhere, and with a better message."""
+    """Shows a pattern in the OpenAPI document; other code checks it, with a better message."""
 
     pattern: str
 
@@ -101,6 +107,8 @@ class Described:
 Long = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), Described(FIT)]
 Word = Annotated[str, StringConstraints(max_length=LONGEST_WORD), Described(FIT)]
 Filled = AfterValidator(_filled)
+Fit = AfterValidator(_fit)
+"""For query parameters; `BodyLimit` checks the texts of bodies."""
 NotBlank = Described(FILLED)
 Unsealed = AfterValidator(_unsealed)
 
@@ -211,7 +219,7 @@ def _kind(hint: Any, personal: bool) -> Any:
 
 
 def _published(shape: Shape) -> Shape:
-    """A year's calendar, unless no year could be published so."""
+    """Refuses a calendar that no year can have."""
     found = load(YearCalendar, shape.model_dump(mode="json", exclude_unset=True))
     if problems := "; ".join(found.problems()):
         raise ValueError(problems)

@@ -1,6 +1,6 @@
-"""Who asks: from a bearer token, or from the tracking code of one issue. Nothing else says it, least of all a body.
+"""Authenticates callers: by bearer token, session cookie or tracking code, never by anything in a body.
 
-`Identity` is the seam where another kind of token comes in; all the rest of the API knows is the `Caller`.
+Another kind of token needs another `TokenVerifier`; the rest of the API knows only the `Caller`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from fastapi import Request
 from api.identity.session import Sessions
 from api.identity.tokens import RESIDENTS, Claims, InvalidToken, LocalTokens, ResidentTokens, issuer_of
 from domain.commands import Actor, Authority
-from domain.directory import Appointment, Directory, role_fits
+from domain.directory import Directory, NotAppointed, SeveralRoles, acting_by
 from domain.vocabulary import Role
 from protocol import ids
 from protocol.caller import Caller
@@ -24,18 +24,18 @@ from protocol.limits import TokenBuckets
 
 ACTING_ROLE: Final = "x-acting-role"
 ACTING_ORG: Final = "x-acting-org"
-"""In which one of several roles a request is meant."""
+"""The headers that choose one of several roles."""
 _LONGEST_CODE: Final = 64
 
 
-class Identity(Protocol):
-    """Whom a token speaks for. Raises InvalidToken for any fault in it."""
+class TokenVerifier(Protocol):
+    """Verifies bearer tokens. Raises InvalidToken for any fault."""
 
     async def claims(self, token: str) -> Claims: ...
 
 
-class LocalIdentity:
-    """Tokens signed with this installation's own key."""
+class LocalVerifier:
+    """Verifies tokens signed with this installation's own key."""
 
     def __init__(self, tokens: LocalTokens) -> None:
         self._tokens = tokens
@@ -45,9 +45,9 @@ class LocalIdentity:
 
 
 class WithResidents:
-    """Residents who proved a phone here, and whoever else is vouched for otherwise."""
+    """Verifies the tokens of residents who proved a phone here, and passes all other tokens on."""
 
-    def __init__(self, residents: ResidentTokens, others: Identity) -> None:
+    def __init__(self, residents: ResidentTokens, others: TokenVerifier) -> None:
         self._residents = residents
         self.others: Final = others
 
@@ -57,21 +57,21 @@ class WithResidents:
         return await self.others.claims(token)
 
 
-class NoIdentity:
-    """Where nobody may hold a token: only tracking codes open anything."""
+class NoTokens:
+    """Accepts no token: only tracking codes open anything."""
 
     async def claims(self, token: str) -> Claims:
         raise InvalidToken
 
 
 @dataclass(frozen=True)
-class Doorkeeper:
-    """Reads the credentials of a request, and counts it: for its token's subject, else for its address and its code.
+class Authenticator:
+    """Authenticates a request and counts it against the rates: of its token's subject, else of its address and its code.
 
-    The count comes after the token was verified, so nobody uses up what is somebody else's.
+    It verifies the token before it counts, so nobody uses up another person's rate.
     """
 
-    identity: Identity
+    verifier: TokenVerifier
     directory: DirectoryCache
     secret: bytes = field(repr=False)
     subjects: TokenBuckets
@@ -87,7 +87,7 @@ class Doorkeeper:
         return found
 
     async def caller_or_anybody(self, request: Request, prefer: Sequence[Role] = ()) -> Caller:
-        """As `caller`, but without credentials it is anybody. A token that is not accepted is never passed over."""
+        """As `caller`, but a request without credentials is let in, as from anybody. An invalid token raises here too."""
         code = request.headers.get("x-tracking-code")
         if code is not None and len(code) > _LONGEST_CODE:
             code = ""
@@ -109,11 +109,11 @@ class Doorkeeper:
         return Caller(None, code, self.secret)
 
     def count_address(self, request: Request) -> None:
-        """Counts a request that nobody vouches for. Raises TooMany."""
+        """Counts a request without valid credentials, by its address. Raises TooMany."""
         self.addresses.take(request.client.host if request.client else "")
 
     async def _claims(self, request: Request) -> Claims | None:
-        """Whom the token speaks for, else the browser's session: what was sent on purpose comes before a cookie."""
+        """The claims of the token, else of the browser's session: browsers send cookies unasked, tokens are sent on purpose."""
         header = request.headers.get("authorization")
         if header is None:
             if self.sessions is None or "x-tracking-code" in request.headers:
@@ -123,7 +123,7 @@ class Doorkeeper:
         if scheme.lower() != "bearer":
             raise Unauthenticated
         try:
-            return await self.identity.claims(token.strip())
+            return await self.verifier.claims(token.strip())
         except InvalidToken:
             raise Unauthenticated from None
 
@@ -132,7 +132,7 @@ def acting(
     claims: Claims, headers: Mapping[str, str], directory: Directory, day: date, secret: bytes,
     prefer: Sequence[Role] = (),
 ) -> tuple[Actor, tuple[Authority, ...]]:  # fmt: skip
-    """As whom a signed-in person acts in this request, and by what: in one role, whatever else the person holds.
+    """The one role in which a signed-in person acts in this request, and the appointments or token that grant it.
 
     Raises Unauthenticated for a token whose organisation does not exist, Forbidden for a role that the person does not
     hold on this day, ChooseRole where several are held, none is named, and none is of the roles that are preferred.
@@ -142,41 +142,21 @@ def acting(
         return _by_token(claims, role, org, directory, secret)
     if role is None and org is None:
         role, org = claims.role, claims.org
-    held = _held(claims.person, directory, day)
-    if role == "resident" and org is None:
+    try:
+        by = acting_by(directory.appointments_of(claims.person, day), role, org, prefer)
+    except NotAppointed:
+        raise Forbidden("there is no such appointment of yours today") from None
+    except SeveralRoles as error:
+        raise ChooseRole(error.ways) from None
+    if not by:
         return _resident(claims.person, secret)
-    if not held and role is None and org is None:
-        return _resident(claims.person, secret)
-    meant = [each for each in held if role in (None, each.role) and org in (None, each.org)]
-    ways: set[tuple[Role, str]] = {(each.role, each.org) for each in meant}
-    if not ways:
-        raise Forbidden("there is no such appointment of yours today")
-    if len(ways) > 1:
-        preferred = [way for role in prefer for way in sorted(ways) if way[0] == role]
-        if not preferred:
-            raise ChooseRole(ways)
-        ways = {preferred[0]}
-    ((chosen, chosen_org),) = ways
-    grants = tuple(
-        Authority(each.role, each.org, "appointment", start=each.period.start, end=each.period.end)
-        for each in meant
-        if (each.role, each.org) == (chosen, chosen_org)
-    )
-    return Actor(claims.person, chosen, chosen_org), grants
+    grants = tuple(Authority(each.role, each.org, start=each.period.start, end=each.period.end) for each in by)
+    return Actor(claims.person, by[0].role, by[0].org), grants
 
 
 def appointments(person: str, directory: Directory, day: date) -> tuple[tuple[Role, str], ...]:
     """The roles that a person may choose among on a day, each with its organisation."""
-    return tuple(dict.fromkeys((each.role, each.org) for each in _held(person, directory, day)))
-
-
-def _held(person: str, directory: Directory, day: date) -> list[Appointment]:
-    return [each for each in directory.appointments_of(person, day) if _fits(directory, each.role, each.org)]
-
-
-def _fits(directory: Directory, role: Role, org: str | None) -> bool:
-    found = None if org is None else directory.org(org)
-    return found is not None and role_fits(role, found)
+    return tuple(dict.fromkeys((each.role, each.org) for each in directory.appointments_of(person, day)))
 
 
 def _by_token(
@@ -187,7 +167,7 @@ def _by_token(
         raise Forbidden("the token is for another role, or for another organisation")
     if claims.role == "resident":
         return _resident(claims.person, secret)
-    if not _fits(directory, claims.role, claims.org):
+    if not directory.has_role(claims.role, claims.org):
         raise Unauthenticated("the organisation of this token is not in the directory, or has no such role")
     return Actor(claims.person, claims.role, claims.org), (Authority(claims.role, claims.org, "token"),)
 

@@ -8,17 +8,22 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from html import escape
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.identity.oidc import is_loopback
 from api.identity.pkce import CALLBACK, challenge
-from api.identity.tokens import LIFETIME, issue_token, sign
-from domain.vocabulary import Role
+from api.identity.tokens import LIFETIME, is_person, issue_token, sign
+from domain.directory import Appointment, Directory, role_fits
+from domain.vocabulary import ROLES, Role
+from protocol.errors import Invalid
 from runtime.settings import Settings, SettingsError
 
 PATH: Final = "/oidc"
@@ -27,6 +32,8 @@ CLIENT: Final = "jiesu-pages"
 CODE_SECONDS: Final = 60.0
 ID_LIFETIME: Final = timedelta(minutes=5)
 _MOST_CODES: Final = 1000
+_MOST_PEOPLE: Final = 1000
+_Text = Annotated[str, Field(max_length=256)]
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,20 @@ class _Code:
     nonce: str
     challenge: str
     until: float
+
+
+class Asked(BaseModel):
+    """The parameters of an authorization request (OpenID Connect Core 3.1.2.1)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    response_type: _Text = ""
+    client_id: _Text = ""
+    redirect_uri: _Text = ""
+    state: _Text = ""
+    nonce: _Text = ""
+    code_challenge: _Text = ""
+    code_challenge_method: _Text = ""
 
 
 class EmbeddedProvider:
@@ -57,7 +78,7 @@ class EmbeddedProvider:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The provider of this installation. Raises SettingsError wherever it is more than one person's trial."""
+        """The provider of this installation. Raises SettingsError unless it is one person's trial on this machine."""
         if not settings.embedded:
             raise SettingsError("JIESU_EMBEDDED_PROVIDER lets anybody be anybody: it is for the embedded default only")
         if settings.oidc_issuer is not None:
@@ -68,8 +89,37 @@ class EmbeddedProvider:
             raise SettingsError("JIESU_EMBEDDED_PROVIDER lets anybody be anybody: JIESU_API_HOST must be loopback")
         return cls(settings.home, settings.origin)
 
+    @property
+    def discovery(self) -> dict[str, Any]:
+        """The discovery document."""
+        return {
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "token_endpoint": f"{self.issuer}/token",
+            "jwks_uri": f"{self.issuer}/jwks",
+            "response_types_supported": ["code"],
+            "grant_types_supported": ["authorization_code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["EdDSA"],
+            "code_challenge_methods_supported": ["S256"],
+            "token_endpoint_auth_methods_supported": ["none"],
+        }
+
+    def check(self, asked: Asked) -> None:
+        """Raises Invalid unless the request is one that Jiesu's own pages send."""
+        agreed = {
+            "response_type": asked.response_type == "code",
+            "client_id": asked.client_id == CLIENT,
+            "redirect_uri": asked.redirect_uri == self.redirect,
+            "code_challenge": len(asked.code_challenge) == 43,
+            "code_challenge_method": asked.code_challenge_method == "S256",
+            "nonce": bool(asked.nonce),
+        }
+        if faults := [(name, "it is not as agreed") for name, is_right in agreed.items() if not is_right]:
+            raise Invalid(*faults)
+
     def code(self, person: str, role: Role, org: str | None, nonce: str, code_challenge: str) -> str:
-        """A code for somebody; the oldest are forgotten when there are too many."""
+        """A new authorization code; drops the oldest codes beyond a limit."""
         code = secrets.token_urlsafe(32)
         self._codes[code] = _Code(person, role, org, nonce, code_challenge, self._clock() + CODE_SECONDS)
         if len(self._codes) > _MOST_CODES:
@@ -77,7 +127,7 @@ class EmbeddedProvider:
         return code
 
     def redeem(self, form: Mapping[str, str]) -> dict[str, Any] | None:
-        """The tokens for a code; None if anything does not fit. A code is tried once, well or badly."""
+        """The tokens for a code; None if anything in the form is wrong. A code can be tried only once."""
         code = self._codes.pop(form.get("code", ""), None)
         fits = (
             code is not None
@@ -100,3 +150,42 @@ class EmbeddedProvider:
             "expires_in": int(LIFETIME.total_seconds()),
             "id_token": sign(self.home, payload),
         }
+
+
+def chosen(person: str, role: str, org: str, directory: Directory) -> tuple[str, Role, str | None]:
+    """Raises Invalid for a role that does not exist or does not fit the organisation, as `jiesu token` does."""
+    if role not in ROLES:
+        raise Invalid(("role", "there is no such role"))
+    chosen, found = role, directory.org(org)
+    if chosen != "resident" and (found is None or not role_fits(chosen, found)):
+        raise Invalid(("org", "there is no such organisation, or it has no such role"))
+    if not is_person(person):
+        raise Invalid(("person", "nobody has such a name"))
+    return person, chosen, None if chosen == "resident" else org
+
+
+def page(asked: Asked, people: Sequence[Appointment]) -> str:
+    """The form, without script or style: the policy for pages allows only what comes from files."""
+    hidden = "".join(
+        f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in asked.model_dump().items()
+    )
+    buttons = "".join(
+        f'<form action="{PATH}/authorize/as" method="get">{hidden}'
+        f'<input type="hidden" name="person" value="{escape(each.person)}">'
+        f'<input type="hidden" name="role" value="{escape(each.role)}">'
+        f'<input type="hidden" name="org" value="{escape(each.org)}">'
+        f"<p><button>{escape(each.person)} · {escape(each.role)} · {escape(each.org)}</button></p></form>"
+        for each in people[:_MOST_PEOPLE]
+    )
+    roles = "".join(f"<option>{escape(role)}</option>" for role in ROLES)
+    return (
+        '<!doctype html><html lang="zh"><head><meta charset="utf-8"><title>仅供试用 · FOR TRYING OUT ONLY</title></head>'
+        "<body><h1>仅供试用，请勿用于生产！<br>FOR TRYING OUT ONLY, NEVER IN PRODUCTION!</h1>"
+        "<p>此处不验证身份，任何人都可以选择任意身份。Nobody is asked for a password here: be whoever you like.</p>"
+        f"<h2>示例人员 · People of the example</h2>{buttons}"
+        f'<h2>其他人 · Somebody else</h2><form action="{PATH}/authorize/as" method="get">{hidden}'
+        '<p><label>姓名代号 person <input name="person" value="r1" required maxlength="128"></label></p>'
+        f'<p><label>角色 role <select name="role">{roles}</select></label></p>'
+        '<p><label>机构 org <input name="org" maxlength="128"></label></p><p><button>登录 · Sign in</button></p></form>'
+        "</body></html>"
+    )

@@ -68,7 +68,7 @@ class Declined(ProviderDown):
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where the provider is asked for what, by its discovery document."""
+    """The provider's URLs, from its discovery document."""
 
     authorization: str
     token: str
@@ -76,7 +76,7 @@ class Endpoints:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether it names this machine without asking anybody."""
+    """Whether the host is this machine, without a name lookup."""
     try:
         return host == "localhost" or (host is not None and ipaddress.ip_address(host).is_loopback)
     except ValueError:
@@ -98,7 +98,7 @@ def is_safe(address: object, *, plain_loopback: bool) -> bool:
 
 
 class Provider:
-    """What is known of one provider, fetched when it is needed; see the module.
+    """One provider: its endpoints and keys, fetched when needed; see the module.
 
     `plain_loopback` allows an issuer on this machine without TLS, as the embedded default has.
     """
@@ -215,15 +215,15 @@ class Provider:
         )  # fmt: skip
 
 
-class OidcIdentity:
-    """Bearer tokens of a provider. They say who; what that person may act as, the directory says."""
+class OidcVerifier:
+    """Verifies a provider's bearer tokens. They name the person; the directory knows the person's roles."""
 
     def __init__(self, provider: Provider, audience: str) -> None:
         self._provider = provider
         self._audience = audience
 
     async def claims(self, token: str) -> Claims:
-        """Whom the token speaks for. Raises InvalidToken for any fault in it, Unavailable without keys."""
+        """The token's claims. Raises InvalidToken for any fault, Unavailable without keys."""
         payload = await self._provider.verify(token, self._audience)
         found = None if any(name in payload for name in _NOT_FOR_BEARERS) else appointed(payload)
         if found is None:
@@ -232,7 +232,7 @@ class OidcIdentity:
 
 
 def appointed(payload: Mapping[str, Any]) -> Claims | None:
-    """Who it is by a provider's word, and which appointment is meant if it says so; None if it names nobody."""
+    """The person whom a provider names, with the appointment it names if any; None if it names nobody."""
     person: object = payload.get("sub")
     role: object = payload.get("role")
     org: object = payload.get("org")

@@ -62,7 +62,7 @@ class Phones:
         await self._quotas.spend("code", f"phones {ADDRESS.get()}")
 
     async def send(self, phone: str) -> None:
-        """Sends a code to a number, `normalised`. What keeps it from that is told to nobody but the log."""
+        """Sends a code to a `normalised` number. Failures go to the log only, so that callers learn nothing."""
         who = self._hash("phone", phone)
         try:
             await self._quotas.spend("phone", who)
@@ -80,7 +80,7 @@ class Phones:
             log.warning("phone.code_not_sent", error=type(error).__name__)
 
     async def verify(self, phone: str, code: str) -> str | None:
-        """A token for whoever reports with this number; None for a code that is wrong, used or too old.
+        """A token for the owner of this number; None for a code that is wrong, used or too old.
 
         Raises Unavailable, and TooMany after too many tries at a number.
         """
@@ -98,7 +98,7 @@ class Phones:
 
 
 def subject_of(secret: bytes, phone: str) -> str:
-    """The subject of whoever proves a number, `normalised`: from it nobody without the secret tells the number."""
+    """The token subject of a `normalised` number: a keyed hash, from which nobody without the secret learns the number."""
     return f"phone:{_hash(secret, 'subject', phone)[:32]}"
 
 

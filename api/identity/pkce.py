@@ -1,8 +1,9 @@
-"""Signing in by redirects: the PKCE challenge (RFC 7636), where the provider sends the browser back to, and where it goes then."""
+"""Signing in by redirects: the PKCE challenge (RFC 7636), the callback's path, and the page to return to."""
 
-import base64
 import hashlib
 from typing import Final
+
+from runtime import base64url
 
 CALLBACK: Final = "/session/callback"
 _LONGEST_PATH: Final = 512
@@ -10,11 +11,11 @@ _LONGEST_PATH: Final = 512
 
 def challenge(verifier: str) -> str:
     """The PKCE challenge (S256) of a verifier."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    return base64url.encode(hashlib.sha256(verifier.encode()).digest())
 
 
 def local_path(wanted: str) -> str:
-    """Where to go on to after signing in: a path of this origin, the root for anything else.
+    """The page to return to after signing in: a path of this origin, the root for anything else.
 
     Browsers read a backslash as a slash and pass over tabs and line ends, and two slashes begin another host.
     """

@@ -5,8 +5,6 @@ changes anything needs a token beside it that only our own pages can read. What 
 every request.
 """
 
-import base64
-import binascii
 import hmac
 import json
 import secrets
@@ -30,12 +28,13 @@ from api.identity.tokens import Claims, InvalidToken, claims_of
 from domain.vocabulary import Role
 from protocol.clock import Now, now
 from protocol.errors import Forbidden, Unauthenticated, Unavailable
+from runtime import base64url
 
 LIFETIME: Final = timedelta(hours=8)
 LOGIN_LIFETIME: Final = timedelta(minutes=10)
 CSRF_HEADER: Final = "x-csrf-token"
 _READING: Final = frozenset({"/codec/decode"})
-"""What is asked for by POST and changes nothing."""
+"""Paths whose POST changes nothing."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NONCE: Final = 12
 _LONGEST_COOKIE: Final = 4096
@@ -45,7 +44,7 @@ _Kind = TypeVar("_Kind")
 
 @dataclass(frozen=True)
 class SessionParts:
-    """How browsers sign in: with which provider, as which client of it, and at which origin they see us."""
+    """How browsers sign in: the provider, our client id there, and our public origin."""
 
     provider: Provider
     client_id: str
@@ -69,7 +68,7 @@ class Session:
 
 @dataclass(frozen=True)
 class _Login:
-    """What is remembered between the way to the provider and the way back."""
+    """What the login cookie holds while the browser is at the provider."""
 
     state: str
     nonce: str
@@ -112,7 +111,7 @@ class Sessions:
         return session
 
     def claims(self, request: Request) -> Claims | None:
-        """Whom a browser's session speaks for. Raises SessionEnded, and Forbidden unless our own page asks."""
+        """The claims of a browser's session. Raises SessionEnded, and Forbidden for a request from a foreign page."""
         session = self.of(request)
         if session is None:
             return None
@@ -134,7 +133,7 @@ class Sessions:
             raise Forbidden("a request by cookie needs the X-CSRF-Token of its session, from a page of this origin")
 
     async def begin(self, onwards: str, answer: Response) -> str:
-        """The address of the provider where one signs in, and on the answer the cookie that knows the way back."""
+        """The provider's sign-in URL. Puts the login cookie on the answer."""
         endpoints = await self.parts.provider.endpoints()
         login = _Login(
             state=secrets.token_urlsafe(32), nonce=secrets.token_urlsafe(32), verifier=secrets.token_urlsafe(48),
@@ -149,9 +148,9 @@ class Sessions:
         return endpoints.authorization + ("&" if "?" in endpoints.authorization else "?") + urlencode(asked)
 
     async def finish(self, request: Request) -> tuple[Session, str]:
-        """The new session of a browser that comes back from the provider, and where it wanted to go.
+        """The new session of a browser that returns from the provider, and the page it wanted.
 
-        Raises Unauthenticated if it was not sent there from here, or the provider did not vouch for anybody.
+        Raises Unauthenticated if the sign-in did not begin here, or the provider signed nobody in.
         """
         cookie, said = request.cookies.get(self._login), request.query_params
         found = None if cookie is None else self._open(self._login, cookie)
@@ -218,23 +217,23 @@ class Sessions:
     def _seal(self, name: str, content: Mapping[str, Any]) -> str:
         nonce = secrets.token_bytes(_NONCE)
         sealed = self._cipher.encrypt(nonce, json.dumps(content).encode(), name.encode())
-        return base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
+        return base64url.encode(nonce + sealed)
 
     def _open(self, name: str, cookie: str) -> dict[str, Any] | None:
-        """What was sealed under this name, unless it has ended; None for anything else."""
+        """The content of a cookie of this name; None if it is invalid or has expired."""
         if len(cookie) > _LONGEST_COOKIE or not cookie.isascii():
             return None
         try:
-            raw = base64.b64decode(cookie + "=" * (-len(cookie) % 4), altchars=b"-_", validate=True)
+            raw = base64url.decode(cookie)
             content: dict[str, Any] = json.loads(self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], name.encode()))
-        except (binascii.Error, ValueError, InvalidTag):
+        except (ValueError, InvalidTag):
             return None
         expires: object = content.get("expires")
         return content if isinstance(expires, int) and expires > self._clock().timestamp() else None
 
 
 def _made(kind: type[_Kind], content: Mapping[str, Any]) -> _Kind | None:
-    """What a cookie holds; None for one that another version of ours has sealed."""
+    """The content as a dataclass; None for a cookie of another version."""
     try:
         return kind(**content)
     except TypeError:

@@ -1,4 +1,4 @@
-"""The port to an SMS gateway, and what stands in for one: texts are sent, and never logged."""
+"""The port to an SMS gateway, and a file that replaces it for trying out. Texts are never logged."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ class Sms(Protocol):
 
 
 class SmsLog:
-    """For those who try it: the last texts lie in a file that only its owner can read, and are sent to nobody."""
+    """For trying out: keeps the last texts in a file that only its owner can read, and sends none."""
 
     def __init__(self, file: Path, now: Now = now) -> None:
         self._file = file

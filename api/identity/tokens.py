@@ -22,7 +22,7 @@ from jwt.algorithms import OKPAlgorithm
 from domain.vocabulary import ROLES, Role
 from protocol import ids
 from protocol.caller import ANONYMOUS
-from runtime.settings import read_or_create
+from runtime.files import read_or_create
 
 ISSUER: Final = "jiesu-local"
 RESIDENTS: Final = "jiesu-residents"
@@ -41,7 +41,7 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True)
 class Claims:
-    """Whom a token speaks for, and in which one role, if it says so."""
+    """The person whom a token names, and the role, if it names one."""
 
     person: str
     role: Role | None
@@ -115,7 +115,7 @@ class LocalTokens:
         self._keys: Mapping[str, Ed25519PublicKey] = {}
 
     def verify(self, token: str) -> Claims:
-        """Whom the token speaks for. Raises InvalidToken, and nothing else, for any fault in it.
+        """The token's claims. Raises InvalidToken, and nothing else, for any fault.
 
         Raises OSError or ValueError when the home's key cannot be read: that is our fault, not the caller's.
         """
@@ -161,7 +161,7 @@ class ResidentTokens:
         return jwt.encode({**payload, **times}, self._key, _ALGORITHM, headers={"kid": next(iter(self._keys))})
 
     def verify(self, token: str) -> Claims:
-        """The resident for whom the token speaks. Raises InvalidToken, and nothing else."""
+        """The claims of a resident's token. Raises InvalidToken, and nothing else."""
         try:
             claims = _decode(token, self._keys, RESIDENTS)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
@@ -172,7 +172,7 @@ class ResidentTokens:
 
 
 def issuer_of(token: str) -> object:
-    """Whose token it says it is; whoever that is verifies it. None where it says nothing that can be read."""
+    """The issuer that a token names, not yet verified; None if the token cannot be read."""
     try:
         return jwt.decode(token[:_LONGEST_LOOK], options={"verify_signature": False}).get("iss")
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
@@ -199,7 +199,7 @@ def _decode(token: str, keys: Mapping[str, Ed25519PublicKey], issuer: str) -> Cl
 
 
 def claims_of(payload: Mapping[str, Any]) -> Claims | None:
-    """What a token that is its own grant says; None if it names nobody, or a role without its organisation."""
+    """The claims of a token that grants its role by itself; None if it names nobody, or a role without its organisation."""
     person: object = payload.get("sub")
     role: object = payload.get("role")
     org: object = payload.get("org")
@@ -211,7 +211,7 @@ def claims_of(payload: Mapping[str, Any]) -> Claims | None:
 
 
 def is_person(value: object) -> TypeGuard[str]:
-    """Whether a token may speak for somebody of this name: not for all who show none, nor for a resident's pseudonym."""
+    """Whether a token may name this person: not `anonymous`, and not a resident's pseudonym."""
     return is_name(value) and value != ANONYMOUS and not ids.is_pseudonym(value)
 
 

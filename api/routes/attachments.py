@@ -3,48 +3,80 @@
 import asyncio
 import contextlib
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import Depends, Request, Response
 from starlette.types import Receive
 
-from api.http import examples, views
-from api.http.answers import KeptView, PicturesView
-from api.http.bodies import read_body
-from api.http.openapi import KNOWN, answers
+from api.dependencies import IssueId, Known, Use, router_of
+from api.http.middleware import read_body
+from api.http.openapi import BINARY, KNOWN, READING, answers
 from api.http.problems import TooLarge
-from api.routes.issues import IssueId, Known, Use
+from api.http.responses import ActorView, Answer, Moment
 from domain.access import Sight, sight
-from domain.wire import format_time
 from protocol.attachments import Attachment, Attachments
 from protocol.errors import Forbidden, Invalid, NotFound, Refused, TooMany, Unauthenticated, Unavailable
+from protocol.masking import mask_person
 from protocol.pictures import KINDS, MOST_BYTES
 from protocol.time_budget import TimeBudget
+
+router: Final = router_of("attachments")
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _SECONDS: Final = 60.0
 """For a picture to arrive."""
 _MOST_DROPPED: Final = 4 * MOST_BYTES
-_READING: Final = (Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
 _SHUT: Final = {
     # Opened by itself, a picture is a page of ours: one that can do nothing.
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+_PATH: Final = "/issues/{issue}/attachments"
 _ENDINGS: Final = {"image/jpeg": "jpg", "image/png": "png"}
 
 
-def pictures(use: Use) -> Attachments:
-    """Unavailable where the composition root has set up no place for them."""
+class KeptView(Answer):
+    """The name of a picture."""
+
+    attachment: str
+
+    example: ClassVar[Any] = {"attachment": "5f0c1e7b2d9a4c3f" * 4}
+
+
+class PictureView(KeptView):
+    """A picture of an issue."""
+
+    kind: Literal["image/jpeg", "image/png"]
+    size: int
+    actor: ActorView
+    at: Moment
+
+    example: ClassVar[Any] = KeptView.example | {
+        "kind": "image/jpeg", "size": 481_200, "actor": ActorView.example, "at": "2026-11-21T08:04:00.000Z",
+    }  # fmt: skip
+
+    @classmethod
+    def from_attachment(cls, each: Attachment, sight: Sight) -> Self:
+        actor = ActorView.of(each, person=mask_person(each.person, each.role, sight))
+        return cls.of(each, attachment=each.digest, actor=actor, at=each.added_at)
+
+
+class PicturesView(Answer):
+    """The pictures of an issue."""
+
+    items: list[PictureView]
+
+
+async def pictures(use: Use) -> Attachments:
+    """Raises Unavailable where the process has no store for pictures."""
     if use.attachments is None:
         raise Unavailable("this process keeps no pictures")
     return use.attachments
 
 
-def digest_of(digest: str) -> str:
-    """The digest in the path; what cannot be one is not looked for."""
+async def digest_of(digest: str) -> str:
+    """The digest in the path. Raises NotFound for anything else."""
     if not _DIGEST.fullmatch(digest):
         raise NotFound
     return digest
@@ -54,7 +86,15 @@ Pictures = Annotated[Attachments, Depends(pictures)]
 Digest = Annotated[str, Depends(digest_of)]
 
 
-async def add(issue: IssueId, who: Known, use: Use, kept: Pictures, request: Request) -> Response:
+@router.post(
+    _PATH, status_code=201, operation_id="attach",
+    openapi_extra={**KNOWN, "requestBody": {"required": True, "content": dict.fromkeys(KINDS, BINARY)}},
+    responses=answers(
+        201, KeptView.example, "Kept", Unauthenticated, Forbidden, NotFound, Refused, TooLarge, Invalid, TooMany,
+        Unavailable, headers=("Location",),
+    ),
+)  # fmt: skip
+async def add(issue: IssueId, who: Known, use: Use, kept: Pictures, request: Request, answer: Response) -> KeptView:
     """Add a picture: a JPEG, PNG or WebP of at most 8 MB as the body. Whoever may comment may; 20 an issue.
 
     It is kept without what cameras write into it, such as where it was taken, and no larger than 2560 pixels. The
@@ -67,16 +107,25 @@ async def add(issue: IssueId, who: Known, use: Use, kept: Pictures, request: Req
     kept.check(admitted)
     await use.access.may_upload(who)
     digest = await kept.add(admitted, await _body(request))
-    return JSONResponse({"attachment": digest}, 201, {"Location": f"/v1/issues/{issue}/attachments/{digest}"})
+    answer.headers["Location"] = f"/v1/issues/{issue}/attachments/{digest}"
+    return KeptView(attachment=digest)
 
 
-async def listed(issue: IssueId, who: Known, use: Use, kept: Pictures) -> Response:
+@router.get(
+    _PATH, operation_id="attachments", openapi_extra=KNOWN,
+    responses=answers(200, {"items": [PictureView.example]}, "The pictures", *READING),
+)  # fmt: skip
+async def listed(issue: IssueId, who: Known, use: Use, kept: Pictures) -> PicturesView:
     """The issue's pictures, oldest first: their names, who added them and when."""
     seen = await use.reader.readable(who, issue)
     sees = sight(seen.issue, seen.actor)
-    return JSONResponse({"items": [_view(each, sees) for each in await kept.of_issue(seen.issue.id)]})
+    return PicturesView(items=[PictureView.from_attachment(each, sees) for each in await kept.of_issue(seen.issue.id)])
 
 
+@router.get(
+    _PATH + "/{digest}", operation_id="attachment", openapi_extra=KNOWN, response_class=Response,
+    responses=answers(200, None, "The picture", *READING, files=dict.fromkeys(_ENDINGS, BINARY)),
+)  # fmt: skip
 async def read(issue: IssueId, digest: Digest, who: Known, use: Use, kept: Pictures) -> Response:
     """The picture itself, for those who may read what people wrote."""
     seen = await use.reader.readable(who, issue)
@@ -110,35 +159,3 @@ async def _drop(receive: Receive) -> None:
         left -= len(message.get("body", b""))
         if not message.get("more_body", False):
             return
-
-
-def _view(each: Attachment, sees: Sight) -> dict[str, Any]:
-    person = each.person if sees.text or each.role != "resident" else views.MASK
-    return {
-        "attachment": each.digest, "kind": each.kind, "size": each.size,
-        "actor": {"person": person, "role": each.role, "org": each.org}, "at": format_time(each.added_at),
-    }  # fmt: skip
-
-
-def register(app: FastAPI) -> None:
-    """Adds the routes."""
-    options: dict[str, Any] = {"tags": ["attachments"]}
-    path = "/v1/issues/{issue}/attachments"
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    body = {"required": True, "content": dict.fromkeys(KINDS, binary)}
-    taken = answers(
-        201, {"attachment": examples.PICTURE}, "Kept", Unauthenticated, Forbidden, NotFound, Refused, TooLarge, Invalid,
-        TooMany, Unavailable, model=KeptView, headers=("Location",),
-    )  # fmt: skip
-    app.post(
-        path, status_code=201, responses=taken, operation_id="attach",
-        openapi_extra={**KNOWN, "requestBody": body}, **options,
-    )(add)  # fmt: skip
-    shown = answers(200, examples.PICTURES, "The pictures", *_READING, model=PicturesView)
-    app.get(path, responses=shown, operation_id="attachments", openapi_extra=KNOWN, **options)(listed)
-    shown = answers(200, None, "The picture", *_READING)
-    shown[200]["content"] = dict.fromkeys(_ENDINGS, binary)
-    app.get(
-        f"{path}/{{digest}}", responses=shown, operation_id="attachment", openapi_extra=KNOWN,
-        response_class=Response, **options,
-    )(read)  # fmt: skip

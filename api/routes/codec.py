@@ -6,29 +6,29 @@ stays sealed in them by the key of its issue.
 
 import base64
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final, Self
 
 import structlog
-from fastapi import Body, Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Body, Depends, Request, Response
 from pydantic import BaseModel, Field
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from temporalio.api.common.v1 import Payload
 
+from api.dependencies import Use
 from api.http.openapi import STAFF, answers
 from api.http.problems import TooLarge
-from api.routes.issues import Use
+from domain.access import DECODERS, decodes
 from domain.commands import Actor
-from domain.vocabulary import Role
 from protocol.errors import Forbidden, Invalid, TooMany, Unauthenticated, Unavailable
 from security.codec import Decoder
 from security.namespace import NamespaceError
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
+router: Final = APIRouter(tags=["codec"])
+
 PATH: Final = "/codec/decode"
-MAY: Final[tuple[Role, ...]] = ("auditor", "admin")
 _MOST: Final = 1000
 _EXAMPLE: Final = {"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "ImFjY2VwdGVkIg=="}]}
 
@@ -42,6 +42,11 @@ class PayloadBody(BaseModel):
 
     metadata: dict[str, Encoded] = {}
     data: Encoded = ""
+
+    @classmethod
+    def from_payload(cls, payload: Payload) -> Self:
+        metadata = {name: base64.b64encode(value).decode() for name, value in payload.metadata.items()}
+        return cls(metadata=metadata, data=base64.b64encode(payload.data).decode())
 
     @property
     def payload(self) -> Payload:
@@ -57,17 +62,23 @@ _Payloads = Annotated[PayloadsBody, Body(openapi_examples={"one": {"value": _EXA
 
 
 async def permitted(request: Request, use: Use) -> Actor:
-    """Who may read this; Forbidden for anybody else.
+    """The auditor or administrator. Raises Forbidden for everybody else.
 
-    Temporal's page cannot say in which of several roles it asks: those who may come before those who may not.
+    Temporal's page cannot choose among several roles, so a role that may decode is preferred.
     """
-    who = (await use.door.caller(request, prefer=MAY)).staff
-    if who.role not in MAY:
+    who = (await use.authenticator.caller(request, prefer=DECODERS)).staff
+    if not decodes(who.role):
         raise Forbidden("auditors and administrators read what Temporal holds")
     return who
 
 
-async def decode(body: _Payloads, who: Annotated[Actor, Depends(permitted)], use: Use) -> Response:
+@router.post(
+    PATH, openapi_extra=STAFF,
+    responses=answers(
+        200, _EXAMPLE, "The payloads", Unauthenticated, Forbidden, TooLarge, Invalid, TooMany, Unavailable
+    ),
+)  # fmt: skip
+async def decode(body: _Payloads, who: Annotated[Actor, Depends(permitted)], use: Use) -> PayloadsBody:
     """The payloads, those decrypted for which this process has a key; the others come back as they are.
 
     That is on record before it is answered, and limited.
@@ -76,9 +87,10 @@ async def decode(body: _Payloads, who: Annotated[Actor, Depends(permitted)], use
     given = [each.payload for each in body.payloads]
     log.info("payloads.read", person=who.person, org=who.org, role=who.role, number=len(given))
     found = [await _decoded(payload, use.codec) for payload in given]
-    return JSONResponse({"payloads": [_plain(payload) for payload in found]})
+    return PayloadsBody(payloads=[PayloadBody.from_payload(payload) for payload in found])
 
 
+@router.options(PATH, include_in_schema=False)
 async def preflight(request: Request, use: Use) -> Response:
     """What a browser asks before a page of another origin may send its token here."""
     if request.headers.get("origin") not in use.codec_origins:
@@ -102,7 +114,7 @@ async def _decoded(payload: Payload, codec: Decoder | None) -> Payload:
 
 
 class Cors:
-    """Middleware: lets pages of these origins read every answer of the codec server, also that it declines and why."""
+    """Middleware: lets pages of these origins read every answer of the codec server, errors included."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         self._app = app
@@ -124,16 +136,3 @@ class Cors:
             await send(message)
 
         await self._app(scope, receive, with_headers)
-
-
-def _plain(payload: Payload) -> dict[str, Any]:
-    metadata = {name: base64.b64encode(value).decode() for name, value in payload.metadata.items()}
-    return {"metadata": metadata, "data": base64.b64encode(payload.data).decode()}
-
-
-def register(app: FastAPI) -> None:
-    """Adds the routes."""
-    problems = (Unauthenticated, Forbidden, TooLarge, Invalid, TooMany, Unavailable)
-    described = answers(200, _EXAMPLE, "The payloads", *problems, model=PayloadsBody)
-    app.post(PATH, responses=described, tags=["codec"], openapi_extra=STAFF)(decode)
-    app.options(PATH, include_in_schema=False)(preflight)

@@ -5,56 +5,48 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import Body, Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import Body, Depends, Request, Response
+from fastapi.responses import JSONResponse
 
 from api.container import Services
-from api.http import examples, views
-from api.http.answers import AppliedView, QueuedView, ReceiptView
+from api.dependencies import IssueId, Known, Use, router_of
+from api.http import examples
 from api.http.headers import CommandKeyHeader, MatchHeader, command_key, expected_version
-from api.http.openapi import KNOWN, answers
+from api.http.openapi import KNOWN, READING, answers
 from api.http.problems import KeyMissing, TooLarge, problem_of
 from api.http.requests import COMMANDS, CommandShape, Shape
-from api.routes.issues import IssueId, Known, Use
+from api.http.responses import AppliedView, IssueView, QueuedView, ReceiptView, etag
+from protocol import errors as e
 from protocol import ids
 from protocol.caller import Caller
 from protocol.commands import Applied, CommandDraft
-from protocol.errors import (
-    Forbidden,
-    Invalid,
-    KeyReused,
-    NotFound,
-    ProtocolError,
-    Refused,
-    Stale,
-    TooMany,
-    Unauthenticated,
-    Unavailable,
-)
 from protocol.pending import Queued
 
+router: Final = router_of("commands")
+
 _PROBLEMS: Final = (
-    KeyMissing, Unauthenticated, Forbidden, NotFound, Refused, Stale, TooLarge, Invalid, KeyReused, TooMany, Unavailable,
+    KeyMissing, e.Unauthenticated, e.Forbidden, e.NotFound, e.Refused, e.Stale, TooLarge, e.Invalid, e.KeyReused,
+    e.TooMany, e.Unavailable,
 )  # fmt: skip
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-Route = Callable[..., Awaitable[Response]]
+Route = Callable[..., Awaitable[AppliedView | Response]]
 
 
 async def writer(request: Request, issue: IssueId, who: Known, use: Use) -> Caller:
-    """Who gives the command; 403 for those who never give one, whatever is in the body."""
+    """The caller. Raises Forbidden for roles that never give this command, before the body is read."""
     await use.access.may_write(who, _name(request), issue)
     return who
 
 
 def _name(request: Request) -> str:
-    """The command, from the route's own path."""
+    """The command's name, from the path of its route."""
     return f"command.{request.scope['route'].path.rpartition('/')[2]}"
 
 
 @dataclass(frozen=True)
 class _Sent:
-    """What comes with every command, whatever its body."""
+    """What every command has beside its body."""
 
     issue: IssueId
     who: Annotated[Caller, Depends(writer)]
@@ -69,11 +61,11 @@ def _route(shape: CommandShape) -> Route:
     """The route of one command, with its body's model in its signature."""
     example = Body(openapi_examples={shape.name: {"value": examples.COMMANDS[shape.name]}})
 
-    async def give(sent: Sent, use: Use, body: Any) -> Response:
-        return await _give(shape, sent, use, body)
+    async def give(sent: Sent, use: Use, answer: Response, body: Any) -> AppliedView | Response:
+        return await _give(shape, sent, use, answer, body)
 
-    async def maybe_without(sent: Sent, use: Use, body: Any = None) -> Response:
-        return await _give(shape, sent, use, body or shape.model())
+    async def maybe_without(sent: Sent, use: Use, answer: Response, body: Any = None) -> AppliedView | Response:
+        return await _give(shape, sent, use, answer, body or shape.model())
 
     if shape.may_be_empty:
         maybe_without.__annotations__["body"] = Annotated[shape.model | None, example]
@@ -82,60 +74,66 @@ def _route(shape: CommandShape) -> Route:
     return give
 
 
-async def _give(shape: CommandShape, sent: _Sent, use: Services, body: Shape) -> Response:
+async def _give(
+    shape: CommandShape, sent: _Sent, use: Services, answer: Response, body: Shape
+) -> AppliedView | Response:
     outcomes = use.meters.commands
     try:
         draft = CommandDraft(shape.read(body), command_key(sent.key, sent.who), expected_version(sent.match))
         await use.access.may_give(sent.who)
         done = await use.commands.give(sent.who, sent.issue, draft)
-    except ProtocolError as error:
+    except e.ProtocolError as error:
         outcomes.labels(shape.name, problem_of(error).type).inc()
-        if isinstance(error, NotFound):
+        if isinstance(error, e.NotFound):
             await use.access.turned_away(sent.who, f"command.{shape.name}", sent.issue)
-        elif isinstance(error, (Refused, Stale)):
+        elif isinstance(error, (e.Refused, e.Stale)):
             await use.access.given(sent.issue)
         raise
     await use.access.given(sent.issue)
-    if isinstance(done, Applied):
-        outcomes.labels(shape.name, "applied").inc()
-        view = {"outcome": "applied", "command_id": done.command_id, "issue": views.issue_view(done.issue)}
-        if shape.name == "renew_code":  # only whoever reported the issue may give it
-            view["tracking_code"] = ids.tracking_code(use.secret, done.issue.id, done.issue.generation)
-        return JSONResponse(view, headers={"ETag": views.etag(done.issue.version)})
-    outcomes.labels(shape.name, "queued").inc()
-    view = {"outcome": "queued", "command_id": done.command_id}
-    return JSONResponse(view, 202, {"Location": f"/v1/commands/{done.command_id}"})
+    if not isinstance(done, Applied):
+        outcomes.labels(shape.name, "queued").inc()
+        queued = QueuedView(outcome="queued", command_id=done.command_id)
+        return JSONResponse(queued.model_dump(), 202, {"Location": f"/v1/commands/{done.command_id}"})
+    outcomes.labels(shape.name, "applied").inc()
+    answer.headers["ETag"] = etag(done.issue.version)
+    applied = AppliedView(outcome="applied", command_id=done.command_id, issue=IssueView.from_issue(done.issue))
+    if shape.name == "renew_code":  # only whoever reported the issue may give it
+        applied.tracking_code = ids.tracking_code(use.secret, done.issue.id, done.issue.generation)
+    return applied
 
 
-def command_id(command: str) -> str:
+for _shape in COMMANDS.values():
+    router.add_api_route(
+        f"/issues/{{issue}}/commands/{_shape.name}", _route(_shape), methods=["POST"], operation_id=_shape.name,
+        summary=_shape.name, description=_shape.model.__doc__, openapi_extra=KNOWN,
+        response_model=AppliedView, response_model_exclude_unset=True,
+        responses={
+            **answers(200, AppliedView.example, "It took effect", *_PROBLEMS, headers=("ETag",)),
+            **answers(
+                202, QueuedView.example, "It is durable and will be dealt with; ask for its receipt", model=QueuedView,
+                headers=("Location",),
+            ),
+        },
+    )  # fmt: skip
+
+
+async def command_id(command: str) -> str:
+    """The id in the path. Raises NotFound for one that no command can have."""
     if not _UUID.fullmatch(command):
-        raise NotFound
+        raise e.NotFound
     return command
 
 
-async def receipt(command: Annotated[str, Depends(command_id)], who: Known, use: Use) -> Response:
+@router.get(
+    "/commands/{command}", operation_id="receipt", openapi_extra=KNOWN, response_model_exclude_unset=True,
+    responses=answers(200, ReceiptView.example, "The receipt", *READING),
+)  # fmt: skip
+async def receipt(command: Annotated[str, Depends(command_id)], who: Known, use: Use) -> ReceiptView:
     """What became of a command: queued, applied or refused. Only for those who may see its issue."""
     found = await use.commands.receipt(who, command)
     if isinstance(found, Queued):
-        return JSONResponse({"outcome": "queued", "command_id": command, "issue_id": found.issue})
-    view = views.receipt_view(command, found.issue)
-    return JSONResponse(view if found.tracking_code is None else {**view, "tracking_code": found.tracking_code})
-
-
-def register(app: FastAPI) -> None:
-    """Adds the routes."""
-    given = answers(200, examples.APPLIED, "It took effect", *_PROBLEMS, model=AppliedView, headers=("ETag",))
-    later = answers(
-        202, examples.QUEUED, "It is durable and will be dealt with; ask for its receipt", model=QueuedView,
-        headers=("Location",),
-    )  # fmt: skip
-    for name, shape in COMMANDS.items():
-        app.post(
-            f"/v1/issues/{{issue}}/commands/{name}", responses={**given, **later}, tags=["commands"],
-            operation_id=name, summary=name, description=shape.model.__doc__, openapi_extra=KNOWN,
-        )(_route(shape))  # fmt: skip
-    problems = (Unauthenticated, NotFound, Invalid, TooMany, Unavailable)
-    shown = answers(200, examples.RECEIPT, "The receipt", *problems, model=ReceiptView)
-    app.get("/v1/commands/{command}", responses=shown, tags=["commands"], operation_id="receipt", openapi_extra=KNOWN)(
-        receipt
-    )
+        return ReceiptView(outcome="queued", command_id=command, issue_id=found.issue)
+    view = ReceiptView.from_issue(command, found.issue)
+    if found.tracking_code is not None:
+        view.tracking_code = found.tracking_code
+    return view

@@ -1,21 +1,22 @@
 """Residents prove a phone: a code is sent to it, and buys a token. Optional: a tracking code opens an issue as well."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Final
 
-from fastapi import Body, Depends, FastAPI
-from fastapi.responses import JSONResponse, Response
+from fastapi import BackgroundTasks, Body, Depends
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.background import BackgroundTask
 
-from api.container import anybody
+from api.dependencies import Use, anybody, router_of
 from api.http import examples
-from api.http.answers import CodeSentView, ProvenView
-from api.http.openapi import answers
+from api.http.openapi import NOBODY, answers
 from api.http.problems import TooLarge
+from api.http.responses import Answer
 from api.identity.phones import Phones, normalised
 from api.identity.tokens import LIFETIME
-from api.routes.issues import Use
 from protocol.errors import Invalid, TooMany, Unauthenticated, Unavailable
+
+router: Final = router_of("phones", anybody)
+
+_PROBLEMS: Final = (Unauthenticated, TooLarge, Invalid, TooMany, Unavailable)
 
 
 class PhoneBody(BaseModel):
@@ -32,12 +33,32 @@ class ProofBody(PhoneBody):
     code: Annotated[str, Field(pattern="^[0-9]{6}$")]
 
 
+class CodeSentView(Answer):
+    """For how many seconds the code is good."""
+
+    valid_for: int
+
+    example: ClassVar[Any] = {"valid_for": 300}
+
+
+class ProvenView(Answer):
+    """A resident's token, and for how many seconds it is good."""
+
+    token: str
+    expires_in: int
+
+    example: ClassVar[Any] = {
+        "token": "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJwaG9uZTo1ZjBjIn0.c2lnbmF0dXJl",
+        "expires_in": 43_200,
+    }
+
+
 _Phone = Annotated[PhoneBody, Body(openapi_examples={"phone": {"value": examples.PHONE}})]
 _Proof = Annotated[ProofBody, Body(openapi_examples={"proof": {"value": examples.PROOF}})]
 
 
-def phones(use: Use) -> Phones:
-    """Unavailable where no SMS gateway is set, or no tokens are made."""
+async def phones(use: Use) -> Phones:
+    """Raises Unavailable where no SMS gateway is configured."""
     if use.phones is None:
         raise Unavailable("phones cannot be verified here")
     return use.phones
@@ -46,17 +67,24 @@ def phones(use: Use) -> Phones:
 Proving = Annotated[Phones, Depends(phones)]
 
 
-async def send(body: _Phone, proving: Proving) -> Response:
+@router.post(
+    "/phones", status_code=202, operation_id="phone", openapi_extra=NOBODY,
+    responses=answers(202, CodeSentView.example, "A code is sent, unless there were too many", *_PROBLEMS),
+)  # fmt: skip
+async def send(body: _Phone, proving: Proving, afterwards: BackgroundTasks) -> CodeSentView:
     """Ask for a code for this phone. The answer is the same for every number; a code is valid for five minutes."""
     phone = normalised(body.phone)
     await proving.admit()
     # Afterwards, so that not even the time that it takes tells anything.
-    return JSONResponse(
-        {"valid_for": examples.CODE_SENT["valid_for"]}, 202, background=BackgroundTask(proving.send, phone)
-    )
+    afterwards.add_task(proving.send, phone)
+    return CodeSentView(**CodeSentView.example)
 
 
-async def verify(body: _Proof, use: Use, proving: Proving) -> Response:
+@router.post(
+    "/phones/verify", operation_id="phone_verify", openapi_extra=NOBODY,
+    responses=answers(200, ProvenView.example, "The token", *_PROBLEMS),
+)  # fmt: skip
+async def verify(body: _Proof, use: Use, proving: Proving) -> ProvenView:
     """Give the code: the answer is a resident's token, with which all that is reported belongs to whoever has the phone."""
     phone = normalised(body.phone)
     await use.access.may_guess()
@@ -64,17 +92,4 @@ async def verify(body: _Proof, use: Use, proving: Proving) -> Response:
     if token is None:
         await use.access.guessed()
         raise Invalid(("code", "it is wrong, was used, or is too old"))
-    return JSONResponse({"token": token, "expires_in": int(LIFETIME.total_seconds())})
-
-
-def register(app: FastAPI) -> None:
-    """Adds the routes."""
-    options: dict[str, Any] = {
-        "tags": ["phones"], "openapi_extra": {"security": [{}]}, "dependencies": [Depends(anybody)],
-    }  # fmt: skip
-    problems = (Unauthenticated, TooLarge, Invalid, TooMany, Unavailable)
-    text = "A code is sent, unless there were too many"
-    taken = answers(202, examples.CODE_SENT, text, *problems, model=CodeSentView)
-    app.post("/v1/phones", status_code=202, responses=taken, operation_id="phone", **options)(send)
-    shown = answers(200, examples.PROVEN, "The token", *problems, model=ProvenView)
-    app.post("/v1/phones/verify", responses=shown, operation_id="phone_verify", **options)(verify)
+    return ProvenView(token=token, expires_in=int(LIFETIME.total_seconds()))

@@ -1,59 +1,81 @@
 """Routes for operators and programs: is it alive, is it ready, what does it count, what does a problem mean."""
 
-from typing import Any
+from typing import Any, Final, Literal
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from api.http.answers import AliveView, ProblemView, ReadyView
+from api.dependencies import Use
 from api.http.openapi import answers
 from api.http.problems import TYPES, Problem
-from api.routes.issues import Use
+from api.http.responses import Answer
 from protocol.errors import NotFound
 
-_CHECKS = {"temporal": True, "database": True, "clock": True}
+router: Final = APIRouter(tags=["service"])
+
+_CHECKS: Final = {"temporal": True, "database": True, "clock": True}
 
 
-async def healthz() -> Response:
-    """The process answers; that is all it says."""
-    return JSONResponse({"status": "ok"})
+class AliveView(Answer):
+    """The process answers."""
+
+    status: Literal["ok"]
 
 
-async def readyz(use: Use) -> Response:
-    """Whether to send requests here: 200, or 503 with what is missing."""
-    checks = await use.readiness.checks()
-    ready = all(found is True for found in checks.values())
-    return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
+class ReadyView(Answer):
+    """Each check with true, or with what is wrong."""
+
+    ready: bool
+    checks: dict[str, Literal[True] | str]
 
 
-def metrics(use: Use) -> Response:
-    """Prometheus metrics. Not async: some are fetched from the SDK's own port."""
-    return Response(generate_latest(use.registry), media_type=CONTENT_TYPE_LATEST)
-
-
-async def problem(name: str) -> Response:
+class ProblemView(Answer):
     """What a type of problem means."""
-    kind = TYPES.get(name)
-    if kind is None:
-        raise NotFound
-    return JSONResponse(_about(kind))
+
+    type: str
+    title: str
+    status: int
+    about: str
 
 
 def _about(kind: Problem) -> dict[str, Any]:
     return {**kind.plain, "about": kind.about or kind.title}
 
 
-def register(app: FastAPI) -> None:
-    """Adds the routes."""
-    alive = answers(200, {"status": "ok"}, "It lives", model=AliveView)
-    app.get("/healthz", responses=alive, tags=["service"])(healthz)
-    missing = {"ready": False, "checks": {**_CHECKS, "database": "does not answer"}}
-    ready = {
-        **answers(200, {"ready": True, "checks": _CHECKS}, "Ready", model=ReadyView),
-        **answers(503, missing, "Not ready, and why", model=ReadyView),
-    }  # fmt: skip
-    app.get("/readyz", responses=ready, tags=["service"])(readyz)
-    app.get("/metrics", tags=["service"], response_class=Response)(metrics)
-    shown = answers(200, _about(TYPES["stale"]), "It", NotFound, model=ProblemView)
-    app.get("/problems/{name}", responses=shown, tags=["service"])(problem)
+@router.get("/healthz", responses=answers(200, {"status": "ok"}, "It lives"))
+async def healthz() -> AliveView:
+    """The process answers; that is all it says."""
+    return AliveView(status="ok")
+
+
+@router.get(
+    "/readyz",
+    responses={
+        **answers(200, {"ready": True, "checks": _CHECKS}, "Ready"),
+        **answers(
+            503, {"ready": False, "checks": {**_CHECKS, "database": "does not answer"}}, "Not ready, and why",
+            model=ReadyView,
+        ),
+    },
+)  # fmt: skip
+async def readyz(use: Use, answer: Response) -> ReadyView:
+    """Whether to send requests here: 200, or 503 with what is missing."""
+    checks = await use.readiness.checks()
+    ready = all(found is True for found in checks.values())
+    answer.status_code = 200 if ready else 503
+    return ReadyView(ready=ready, checks=checks)
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(use: Use) -> Response:
+    """Prometheus metrics. Not async: some are fetched from the SDK's own port."""
+    return Response(generate_latest(use.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/problems/{name}", responses=answers(200, _about(TYPES["stale"]), "It", NotFound))
+async def problem(name: str) -> ProblemView:
+    """What a type of problem means."""
+    kind = TYPES.get(name)
+    if kind is None:
+        raise NotFound
+    return ProblemView(**_about(kind))

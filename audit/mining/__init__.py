@@ -1,6 +1,5 @@
-"""Issues as event logs for process mining: OCEL 2.0 and XES, written by hand and as a stream.
+"""Issues as event logs for process mining: OCEL 2.0 and XES, written as streams without a mining library.
 
-No mining library is needed to write them, and the usual one is AGPL. Both formats tell the same: what
-`audit.mining.attributes` makes of an event. They hold no free text and nothing else that is marked PERSONAL; people
-are pseudonyms.
+None is needed for writing, and the usual one is AGPL. Both formats hold the same attributes of an event, those of
+`audit.mining.attributes`. They hold no free text and no other field that is marked PERSONAL; people are pseudonyms.
 """

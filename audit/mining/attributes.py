@@ -1,8 +1,8 @@
-"""What an event tells a process miner: flat attributes, the same ones in every format.
+"""The flat attributes of an event for process mining, the same in every format.
 
-Those of an event's head bear their own names, those of its body begin with ``data_``. They follow from the types in
-`domain.events` alone, so that they can be declared before any event is read. Fields marked PERSONAL are never among
-them. A field whose type has no flat form fails the import: somebody has to say how it is told.
+Those of an event's head keep their names, those of its body begin with ``data_``. They are derived from the types in
+`domain.events` alone, so that they can be declared before any event is read. Fields marked PERSONAL are left out. A
+field whose type has no flat form fails the import: its form must be defined here first.
 """
 
 import re
@@ -30,7 +30,7 @@ Attribute = tuple[str, Type, str]
 
 @dataclass(frozen=True)
 class Field:
-    """One attribute that the body of an event may have; `read` gives None where it has it not."""
+    """One attribute that the body of an event may have; `read` returns None if a body lacks it."""
 
     name: str
     type: Type
@@ -40,7 +40,7 @@ class Field:
 HELD: Final[Mapping[Holder, tuple[str, str]]] = MappingProxyType(
     {holder: (f"held_ms_{holder}", f"held_org_{holder}") for holder in cast("tuple[Holder, ...]", get_args(Holder))}
 )
-"""Holder -> the names of the milliseconds it held the issue before the event, and of its organisation."""
+"""Holder -> the names of two attributes: the milliseconds it held the issue before the event, and its organisation."""
 HEAD: Final[Mapping[str, Type]] = MappingProxyType(
     {
         "seq": "integer", "level": "string", "resource": "string", "role": "string", "org": "string",
@@ -48,7 +48,7 @@ HEAD: Final[Mapping[str, Type]] = MappingProxyType(
         **{name: kind for names in HELD.values() for name, kind in zip(names, ("integer", "string"), strict=True)},
     }
 )  # fmt: skip
-"""What any event may have. `resource` is who gave the command, under a pseudonym; nobody if the clock acted."""
+"""The attributes that any event may have. `resource` is the pseudonym of the person who gave the command."""
 FACTS: Final[Mapping[str, Type]] = MappingProxyType(
     {
         "number": "string", "category": "string", "urgent": "boolean", "about_operator": "boolean", "grid": "string",
@@ -56,25 +56,25 @@ FACTS: Final[Mapping[str, Type]] = MappingProxyType(
         "handler": "string", "assessment": "string", "outcome": "string", "satisfaction": "string",
     }
 )  # fmt: skip
-"""What an issue is, as far as it can change or tells issues apart."""
+"""The attributes of an issue that can change or that tell issues apart."""
 _LEFT_OUT: Final[frozenset[tuple[type[EventBody], str]]] = frozenset({(Refused, "reason")})
-"""Sentences for people, where a code beside them says the same."""
+"""Sentences for people, each beside a code that says the same."""
 _UNWRITABLE: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML cannot hold in any form, and JSON only in part."""
+"""Characters that XML cannot hold in any form, and JSON only in part."""
 
 
 def clean(text: str) -> str:
-    """The text with U+FFFD for each character that cannot be written, in every format the same."""
+    """The text with U+FFFD for each character that cannot be written, the same in every format."""
     return _UNWRITABLE.sub("\ufffd", text)
 
 
 def label(policy: Policy | PolicyRef) -> str:
-    """How a policy is called."""
+    """The name of a policy with its version."""
     return f"{policy.id}/{policy.version}"
 
 
 def of_event(event: Event, people: Pseudonyms) -> Iterator[Attribute]:
-    """Everything that the event has; its kind and its time are not among them."""
+    """All attributes of the event but its kind and its time."""
     yield "seq", "integer", str(event.seq)
     yield "level", "string", event.level
     if (actor := event.actor) is not None:
@@ -84,12 +84,9 @@ def of_event(event: Event, people: Pseudonyms) -> Iterator[Attribute]:
             yield "org", "string", clean(actor.org)
     if event.clause is not None:
         yield "clause", "string", clean(event.clause)
-    if event.due is not None:
-        yield "due", "time", format_time(event.due)
-    if event.was_due is not None:
-        yield "was_due", "time", format_time(event.was_due)
-    if event.recorded_at is not None:
-        yield "recorded_at", "time", format_time(event.recorded_at)
+    for name, moment in (("due", event.due), ("was_due", event.was_due), ("recorded_at", event.recorded_at)):
+        if moment is not None:
+            yield name, "time", format_time(moment)
     if event.held:
         yield from _held(event)
     for field in BODIES[event.kind]:
@@ -98,7 +95,7 @@ def of_event(event: Event, people: Pseudonyms) -> Iterator[Attribute]:
 
 
 def facts(issue: Issue, lead: str) -> tuple[str, ...]:
-    """The values of FACTS in that order; empty where there is none. `lead` is the organisation that answers for it."""
+    """The values of FACTS in that order, empty if there is none; `lead` is the organisation that leads."""
     closed = issue.closed
     return (
         clean(issue.number), issue.category, _truth(issue.urgent), _truth(issue.about_operator),
@@ -109,7 +106,7 @@ def facts(issue: Issue, lead: str) -> tuple[str, ...]:
 
 
 def _held(event: Event) -> Iterator[Attribute]:
-    """Usually one part; the time of one holder is added up where an outage or two organisations split it."""
+    """The time of each holder before the event, added up if an outage or a change of organisation split it."""
     ms: defaultdict[Holder, int] = defaultdict(int)
     orgs: dict[Holder, dict[str, None]] = {}
     for part in event.held:
@@ -151,13 +148,13 @@ def _flat(name: str, hint: Any) -> Iterator[Field]:
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = (each for each in get_args(hint) if each is not types.NoneType)
     said = f"data_{name}"
-    if hint is Place:  # the objects of the log, or the attributes of the trace, say where it is
+    if hint is Place:  # the objects of the log, or the attributes of the trace, hold the place
         return
     if hint is Handler:
         yield Field(said, "string", _reader(name, lambda handler: clean(handler.code)))
         yield Field(f"{said}_kind", "string", _reader(name, lambda handler: handler.kind))
     elif get_origin(hint) is tuple:
-        # Words of the vocabulary are told; of all else, such as the steps of a plan, only how many there are.
+        # Words of the vocabulary are exported; of other values, such as the steps of a plan, only their number.
         if get_origin(get_args(hint)[0]) is Literal:
             yield Field(said, "string", _reader(name, " ".join))
         else:
@@ -168,7 +165,7 @@ def _flat(name: str, hint: Any) -> Iterator[Field]:
         kind, write = _SCALARS[hint]
         yield Field(said, kind, _reader(name, write))
     else:
-        raise TypeError(f"{name}: how is a {hint!r} told to a process miner?")
+        raise TypeError(f"{name}: how is a {hint!r} exported for process mining?")
 
 
 def _reader(name: str, write: Callable[[Any], str]) -> Callable[[Any], str | None]:
@@ -182,4 +179,4 @@ def _reader(name: str, write: Callable[[Any], str]) -> Callable[[Any], str | Non
 BODIES: Final[Mapping[str, tuple[Field, ...]]] = MappingProxyType(
     {kind: tuple(_fields(body)) for kind, body in EVENTS.items()}
 )
-"""Kind -> what its body may have."""
+"""Kind of event -> the attributes that its body may have."""

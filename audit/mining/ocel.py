@@ -1,21 +1,21 @@
-"""OCEL 2.0 as JSON: events related to issues, organisations, places and policies, for tools that follow all of them.
+"""OCEL 2.0 as JSON: events related to issues, organisations, places and policies.
 
-Values are text whatever their declared type: the published schema says so, even where the standard's own examples
-write numbers. Events go straight to the file, the objects come after them: an issue's are put aside on disk, those
-that issues share - there are as many as the directory has - in memory.
+Values are text whatever their declared type: the published schema demands it, though the standard's own examples write
+numbers. Events are written straight to the file, the objects after them: those of issues wait in a temporary file,
+those that issues share, as many as the directory has, in memory.
 
-Pseudonyms are an attribute of events, `resource`, and no objects: each object must stand in the file once, so all who
-ever reported anything would have to be remembered, and nobody asked for a log that follows a person about. Other
-issues, too, are named by attributes (`follows`, `data_issue`, `data_into`): a relation to an issue that is not among
-the selected ones would lead nowhere.
+People are an attribute of events, `resource`, and no objects: each object must appear once in the file, so all
+reporters would have to be remembered, and a log that follows a person is not wanted. Other issues, too, are named by
+attributes (`follows`, `data_issue`, `data_into`): a relation to an issue that is not selected would lead nowhere.
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from types import MappingProxyType
-from typing import IO, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from audit.mining.attributes import BODIES, FACTS, HEAD, clean, facts, label, of_event
 from audit.mining.traces import Exported, IssueTrace, Pseudonyms, Sink
@@ -32,7 +32,9 @@ _OBJECTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "department": {}, "policy": {"id": "string", "version": "integer", "digest": "string"},
     }
 )  # fmt: skip
-"""Type -> its attributes and their types. An operator is whoever does the work for a compound, volunteers included."""
+"""Type -> its attributes and their types. An operator is the organisation that does the work for a compound, volunteers
+included.
+"""
 _BY_KIND: Final[Mapping[HandlerKind, Org]] = MappingProxyType(
     {
         "company": "operator", "society": "operator", "volunteers": "operator", "community": "community",
@@ -46,41 +48,41 @@ _BY_ROLE: Final[Mapping[Role | Holder, Org]] = MappingProxyType(
         "operator": "operator", "third_party": "operator",
     }
 )  # fmt: skip
-"""What an organisation is that only its people, or the minutes it held, tell of."""
+"""The type of an organisation that is known only by the role of its people, or as a holder of minutes."""
 _LEAD: Final = tuple(FACTS).index("lead")
 _HANDLER: Final = tuple(FACTS).index("handler")
 _POLICY: Final = tuple(FACTS).index("policy")
 _NOTHING: Final = ("",) * len(FACTS)
-_CHUNK: Final = 1 << 16
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def write_ocel(told: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
-    """Writes all of it, reading each issue once; whoever opened the file closes it, and drops it after an error.
+def write_ocel(issues: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
+    """Writes all issues, reading each once; the caller closes the file, and discards it after an error.
 
-    Pseudonyms are pseudonyms under the key, or with `names` the ids that they are. No two of the issues may have the same
-    id: that would take remembering all of them to find out.
+    People are pseudonyms under the key, or with `names` their ids. No two issues may have the same id, which is not
+    checked: that would take remembering them all.
     """
     people, shared = Pseudonyms(key, names=names), _Shared()
     file.write(f'{{"eventTypes":{_encode(_event_types())},\n"objectTypes":{_encode(_object_types())},\n'.encode())
     file.write(b'"events":[')
-    events, issues = _Items(file), 0
+    events, count = _Items(file), 0
     with TemporaryFile() as aside:
         objects = _Items(aside)
-        for each in told:
+        for each in issues:
             story = _IssueExport(each.issue, shared)
             for event, state in each.steps:
                 events.add(story.event(event, state, people))
             if story.values:
                 objects.add(story.object())
-                issues += 1
+                count += 1
         file.write(b'],\n"objects":[')
-        _copy(aside, file)
+        aside.seek(0)
+        shutil.copyfileobj(aside, file)
     objects = _Items(file, objects.count)
     for item in shared.objects():
         objects.add(item)
     file.write(b"]}\n")
-    return Exported(issues, events.count)
+    return Exported(count, events.count)
 
 
 def _event_types() -> list[dict[str, Any]]:
@@ -97,7 +99,7 @@ def _type(name: str, attributes: Mapping[str, str]) -> dict[str, Any]:
 
 
 class _Items:
-    """The items of a JSON array, one a line, after `count` that are there already."""
+    """The items of a JSON array, one a line, after `count` that are written already."""
 
     def __init__(self, file: Sink, count: int = 0) -> None:
         self._file = file
@@ -106,12 +108,6 @@ class _Items:
     def add(self, item: str) -> None:
         self._file.write(f"{',' if self.count else ''}\n{item}".encode())
         self.count += 1
-
-
-def _copy(aside: IO[bytes], file: Sink) -> None:
-    aside.seek(0)
-    while chunk := aside.read(_CHUNK):
-        file.write(chunk)
 
 
 @dataclass
@@ -130,7 +126,7 @@ class _Shared:
         self._known: dict[str, _Object] = {}
 
     def id(self, kind: str, code: str, at: str = "", /, **values: str) -> str:
-        """The id of the object, which is remembered; `values` are what it is known to have at that moment."""
+        """The id of the object, which is remembered; `values` are those that it is known to have at that moment."""
         id_ = f"{kind}:{clean(code)}"
         known = self._known.setdefault(id_, _Object(kind))
         for item in values.items():
@@ -144,13 +140,13 @@ class _Shared:
         for id_, known in self._known.items():
             timed: dict[tuple[str, str], str] = {}
             for (name, value), at in known.values.items():
-                timed.setdefault((at, name), value)  # issues of one moment that differ: the first in the log is right
+                timed.setdefault((at, name), value)  # of issues that differ at one moment the first in the log counts
             values = ((name, value, at) for (at, name), value in sorted(timed.items()))
             yield _object(id_, known.type, values, known.relations)
 
 
 class _IssueExport:
-    """One issue on its way into the log. `values` is what became of it: at each moment the last value only."""
+    """One issue while it is written. `values` holds its history: at each moment the last value only."""
 
     def __init__(self, issue: str, shared: _Shared) -> None:
         self._id = f"issue:{clean(issue)}"
@@ -176,7 +172,7 @@ class _IssueExport:
         return _object(self._id, "issue", timed, self._relations)
 
     def _related(self, event: Event, issue: Issue, before: tuple[str, ...], at: str) -> Iterator[tuple[str, str]]:
-        """Whom and what the event is about: who gave the command, whose time had passed, and what it changed."""
+        """The objects of the event: who gave the command, whose minutes had passed, and what it changed."""
         yield self._id, "issue"
         if before is _NOTHING:
             yield from self._place(issue.place, at)
@@ -196,7 +192,7 @@ class _IssueExport:
             yield self._shared.id("policy", code, at, id=clean(policy.id), version=version, digest=digest), "policy"
 
     def _place(self, place: Place, at: str) -> Iterator[tuple[str, str]]:
-        """Where the issue is: objects of its own relations, too, and of one another's."""
+        """The place of the issue: objects related to the issue, and to each other."""
         shared = self._shared
         named = {"name": clean(place.name)} if place.name else {}
         compound = shared.id("compound", place.compound, at, **named)
@@ -211,12 +207,12 @@ class _IssueExport:
         self._relations.update(dict.fromkeys(where))
         yield from where
 
-    def _org(self, code: str, told: Role | Holder, issue: Issue, qualifier: str) -> Iterator[tuple[str, str]]:
-        """The organisation as an object: what the issue says of its handler and operator, else what `told` tells.
+    def _org(self, code: str, role: Role | Holder, issue: Issue, qualifier: str) -> Iterator[tuple[str, str]]:
+        """The organisation as an object: by the issue's handler and operator, else by the `role` or holder.
 
-        A community may run a compound itself; its people then act as ``property``, and it is a community still.
+        A community may run a compound itself; its people then act as ``property``, yet it is a community.
         """
-        kind = _BY_ROLE.get(told)
+        kind = _BY_ROLE.get(role)
         if code == issue.handler.code:
             kind = _BY_KIND[issue.handler.kind]
         elif code == issue.place.operator:

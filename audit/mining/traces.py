@@ -1,4 +1,4 @@
-"""What is exported: one issue after another, each as its events with the state after each."""
+"""The input and output of the exports: issues as their events, and people as pseudonyms."""
 
 import hmac
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from domain.events import Event
 from domain.issue import Issue
 
 SHORTEST_KEY: Final = 16
-"""Bytes. Ids of people can be guessed, so a key that can be guessed, too, would hide nobody."""
+"""Bytes. Ids of people can be guessed, so a key that could be guessed too would hide nobody."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class IssueTrace:
 
 @dataclass(frozen=True)
 class Exported:
-    """How much was exported. Issues to which nothing has happened are not counted: they are left out."""
+    """How much was exported. Issues without events are left out and not counted."""
 
     issues: int
     events: int
@@ -35,11 +35,11 @@ class Sink(Protocol):
 
 
 class Pseudonyms:
-    """How people appear: each as a pseudonym that is the same throughout, and under another key another one.
+    """Names people by a pseudonym that is the same throughout an export, and another one under another key.
 
-    Whoever lacks the key can neither name anybody nor join two exports made under different keys. With `names` the
-    ids themselves are exported, for an auditor who may see them. Who somebody is may still be guessed from what he
-    did and when: an export under pseudonyms is safer, not anonymous.
+    Without the key nobody can name a person, or join two exports that were made under different keys. With `names` the
+    ids themselves are exported, for an auditor who may see them. A person may still be guessed from what he did and
+    when: an export under pseudonyms is safer, not anonymous.
     """
 
     def __init__(self, key: bytes, *, names: bool = False) -> None:
@@ -51,5 +51,5 @@ class Pseudonyms:
     def resource(self, person: str) -> str:
         if self._names:
             return person
-        told = b"jiesu/mining/person\0" + person.encode("utf-8", "surrogatepass")
-        return f"p-{hmac.digest(self._key, told, 'sha256')[:10].hex()}"
+        message = b"jiesu/mining/person\0" + person.encode("utf-8", "surrogatepass")
+        return f"p-{hmac.digest(self._key, message, 'sha256')[:10].hex()}"

@@ -1,11 +1,12 @@
 """XES (IEEE 1849-2016): one trace per issue, for tools that follow one case at a time.
 
-Every trace is well-formed by the published schema, whose elements are in no namespace. Keys of our own begin with
-``jiesu:``; they belong to no declared extension, since an extension must be published at its address. The trace's
-attributes say how the issue stands at its last event; they come before the events, so one trace at a time is held
-back, beyond a megabyte on disk.
+Every trace is valid by the published schema, whose elements are in no namespace. Our own keys begin with ``jiesu:`` and
+belong to no declared extension, since an extension must be published at its address. A trace's attributes give the
+issue's state after its last event, and come before the events; so one trace at a time is held back, beyond a megabyte
+on disk.
 """
 
+import shutil
 from collections.abc import Iterable, Mapping
 from tempfile import SpooledTemporaryFile
 from types import MappingProxyType
@@ -26,7 +27,6 @@ _ESCAPES: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 )
 _HELD_BACK: Final = 1 << 20
-_CHUNK: Final = 1 << 16
 _HEAD: Final = b"""<?xml version="1.0" encoding="UTF-8"?>
 <log xes.version="1849.2016" xes.features="">
 <extension name="Concept" prefix="concept" uri="http://www.xes-standard.org/concept.xesext"/>
@@ -56,34 +56,33 @@ _HEAD: Final = b"""<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def write_xes(told: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
-    """Writes all of it, reading each issue once; whoever opened the file closes it, and drops it after an error.
+def write_xes(issues: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
+    """Writes all issues, reading each once; the caller closes the file, and discards it after an error.
 
-    Pseudonyms are pseudonyms under the key, or with `names` the ids that they are.
+    People are pseudonyms under the key, or with `names` their ids.
     """
-    people, issues, events = Pseudonyms(key, names=names), 0, 0
+    people, traces, events = Pseudonyms(key, names=names), 0, 0
     file.write(_HEAD)
     with SpooledTemporaryFile(_HELD_BACK) as held_back:
-        for each in told:
+        for each in issues:
             last, count = _hold(each, held_back, people)
             if last is None:
                 continue
             file.write(f"<trace>\n{_text(each.issue)}{_trace(last)}".encode())
             held_back.seek(0)
-            while chunk := held_back.read(_CHUNK):
-                file.write(chunk)
+            shutil.copyfileobj(held_back, file)
             file.write(b"</trace>\n")
-            issues, events = issues + 1, events + count
+            traces, events = traces + 1, events + count
     file.write(b"</log>\n")
-    return Exported(issues, events)
+    return Exported(traces, events)
 
 
-def _hold(told: IssueTrace, held_back: IO[bytes], people: Pseudonyms) -> tuple[Issue | None, int]:
-    """Puts the events of one issue aside; its state after the last of them, and how many there were."""
+def _hold(trace: IssueTrace, held_back: IO[bytes], people: Pseudonyms) -> tuple[Issue | None, int]:
+    """Holds back the events of one issue; the state after the last of them, and their number."""
     held_back.seek(0)
     held_back.truncate()
     last, count = None, 0
-    for event, last in told.steps:  # noqa: B007  (read after the loop)
+    for event, last in trace.steps:  # noqa: B007  (read after the loop)
         held_back.write(_event(event, people).encode())
         count += 1
     return last, count

@@ -1,4 +1,4 @@
-"""Bars drawn as SVG: no script, nothing from outside, readable in print and without colour."""
+"""Bar charts as SVG: no scripts, nothing from outside, readable in print and without colour."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ _BAR: Final = 14
 _GAP: Final = 3
 _BETWEEN: Final = 14
 _MOST: Final = 16
-"""Columns of a label."""
+"""The most columns of a label."""
 
 
 @dataclass(frozen=True)
 class Bars:
-    """One group of bars: a value for each side, None where there is none."""
+    """One group of bars: a value for each side, None if there is none."""
 
     label: str
     beside: str
@@ -28,7 +28,7 @@ class Bars:
 
 
 def chart(title: str, bars: Sequence[Bars], sides: Sequence[Side], shown: Callable[[float], str]) -> str:
-    """The groups from top to bottom, in each a bar for every side, with its figure at the end."""
+    """The groups from top to bottom, each with a bar for every side and its figure at the end."""
     most = max((value for group in bars for value in group.values if value is not None), default=0) or 1
     drawn: list[str] = []
     y = 4.0
@@ -47,7 +47,7 @@ def chart(title: str, bars: Sequence[Bars], sides: Sequence[Side], shown: Callab
 
 
 def _label(group: Bars, middle: float) -> str:
-    """The label to the left of the axis, cut to fit; whole on being pointed at."""
+    """The label to the left of the axis, shortened to fit, with the whole text as a tooltip."""
     whole = f"{group.label} {group.beside}".strip()
     y = middle if group.beside else middle + 5
     beside = (
@@ -71,7 +71,7 @@ def _bar(side: Side, value: float | None, most: float, y: float, shown: Callable
 
 
 def cut(text: str, most: int = _MOST) -> str:
-    """The text in at most so many columns."""
+    """The text in at most so many terminal columns."""
     if width(text) <= most:
         return text
     while width(text) > most - 1:

@@ -1,6 +1,6 @@
-"""One real issue folded again: its recorded commands, at their moments, under other rules and without outages.
+"""Folds one real issue again: its recorded commands, at their times, under other rules and without outages.
 
-Pure: no clock, no I/O. What this takes for granted is said in `audit.whatif.words`, and printed with every report.
+Pure: no clock, no I/O. `texts.whatif` states its assumptions, which every report prints.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from domain.wire import truncate
 from domain.worktime import YearCalendar
 
 STALE: Final = "stale"
-"""The code of a refusal whose giver had not seen the latest version."""
+"""The code of a refusal of a command that was given without knowledge of the latest version."""
 
 
 class WhatIfError(RuntimeError):
@@ -30,10 +30,10 @@ class WhatIfError(RuntimeError):
 
 @dataclass
 class Course:
-    """The course of one issue under these rules: from `start`, by `events`, to `state` at the moment `now`.
+    """The course of one issue under certain rules: from `start`, by `events`, to `state` at the moment `now`.
 
-    `left_out` counts the recorded commands that were not given again: ``change_policy`` and ``calendar_published``
-    where another policy or other calendars are put in, and ``stale`` ones.
+    `left_out` counts the recorded commands that were not given again: ``change_policy`` and ``calendar_published`` if
+    the policy or the calendars are replaced, and ``stale`` ones.
     """
 
     start: Issue
@@ -48,7 +48,7 @@ class Course:
         self.events += events
 
     def let_pass(self, until: datetime) -> None:
-        """Wakes as the shell does when nothing holds it up: at each deadline, a grace and the issue's spread."""
+        """Wakes as the workflow does without delays: after each deadline, its grace and the issue's spread."""
         while (deadline := next_deadline(self.state, self.now)) is not None:
             wake = deadline.at + wake_after(self.state, deadline)
             if wake > until:
@@ -62,10 +62,10 @@ def refold_under(
     calendars: Sequence[YearCalendar] | None = None,
     end: datetime | None = None,
 ) -> Course:
-    """The issue under `policy` and `calendars`, each of which is the case's own if None. Raises WhatIfError.
+    """The issue under `policy` and `calendars`, each by default (None) the case's own. Raises WhatIfError.
 
-    With neither it is the control: the same rules, without the outages. Time goes on until `end` (None: until the
-    last moment at which the real issue was folded).
+    With neither it is the control: the same rules without outages. Time goes on until `end`, by default the last moment
+    at which the real issue was folded.
     """
     end = end or ended(case)
     own = case.calendars if calendars is None else calendars
@@ -76,16 +76,17 @@ def refold_under(
             replayed.let_pass(delivered)
             replayed.fold((command,), delivered)
         replayed.let_pass(end)
-        replayed.fold((), end)  # what the real worker found when it woke for the last time, this one finds as well
+        replayed.fold((), end)  # the real worker folded once more when it last woke
     except Exception as error:
         raise WhatIfError(f"issue {case.issue}: {type(error).__name__}: {error}") from error
     return replayed
 
 
 def ended(case: Refolded, as_of: datetime | None = None) -> datetime:
-    """Up to when the case can be judged: its close, or for an open one `as_of`, the moment its history was read.
+    """The time until which the case is judged: its close, or `as_of`, when its history was read, if it is open.
 
-    Without `as_of` an open issue ends with its last fold: what another policy would have done since is not seen.
+    Without `as_of` an open issue ends with its last fold, and later effects of another policy are not seen. Raises
+    WhatIfError if it was never folded.
     """
     if not case.turns:
         raise WhatIfError(f"issue {case.issue}: nothing of it was ever folded")
@@ -96,9 +97,9 @@ def ended(case: Refolded, as_of: datetime | None = None) -> datetime:
 def _given(
     case: Refolded, other_policy: bool, other_calendars: bool, left_out: Counter[str]
 ) -> Iterator[tuple[datetime, Command]]:
-    """Each command once, in the order in which it was folded, and when the server had it.
+    """Each command once, in the order in which it was folded, with the time at which the server received it.
 
-    Nobody's worker is down here, so the server's time of the signal counts, not that of the task which took it.
+    Without outages the workflow would have folded it at that time, not at that of the task that took it.
     """
     stale = {event.command.id for event in case.events if event.command is not None and refused_as(event) == STALE}
     seen: set[str] = set()
@@ -120,8 +121,8 @@ def _given(
 def _left_out(command: Command, stale: set[str], other_policy: bool, other_calendars: bool) -> str | None:
     """Why the command is not given again, None if it is.
 
-    One that was stale had no effect because its giver had not seen what was new; what he did once he had is on the
-    record too, and would otherwise count twice.
+    A stale command had no effect because its giver had not seen the latest version; what was done afterwards instead is
+    on record too, and would otherwise count twice.
     """
     if command.id in stale:
         return STALE
@@ -133,15 +134,15 @@ def _left_out(command: Command, stale: set[str], other_policy: bool, other_calen
 
 
 def _reached(taken: DeliveredCommand, folded: datetime) -> datetime:
-    """When the server had it; a stamp ahead of the server's clock counts as far as it counted then."""
+    """When the server received the command; a time ahead of the server's counts as far as it counted then."""
     reached = truncate(taken.at)
-    if isinstance(taken.command.body, Undecodable):  # it has no stamp of its own
+    if isinstance(taken.command.body, Undecodable):  # it has no time of its own
         return reached
     return max(reached, min(taken.command.at, folded))
 
 
 def _as_given(command: Command, delivered: datetime) -> Command:
-    """Without the version that its giver had seen: under other rules the events are numbered otherwise."""
+    """The command without the version that its giver had seen: under other rules events have other numbers."""
     if isinstance(command.body, Undecodable):
         return replace(command, at=delivered)
     return replace(command, expected_version=None)
@@ -153,13 +154,14 @@ def refused_as(event: Event) -> str | None:
 
 
 def same_course(real: Iterable[Event], control: Iterable[Event]) -> bool:
-    """Whether the control says what happened: the same things, in the same order, by the same people at the same time.
+    """Whether the control matches what happened: the same events, in the same order, by the same people at the same
+    times.
 
-    What the clock caused may lie apart by as much as the worker woke late, since the clocks of the next level start
-    at the record; what was refused as stale is not in the control.
+    Effects of deadlines may differ in time by as much as the worker woke late, since the clocks of the next level start
+    when they are recorded. Stale refusals are not in the control.
     """
-    told = [_gist(event) for event in real if refused_as(event) != STALE]
-    return told == [_gist(event) for event in control]
+    happened = [_gist(event) for event in real if refused_as(event) != STALE]
+    return happened == [_gist(event) for event in control]
 
 
 def _gist(event: Event) -> tuple[object, ...]:

@@ -1,7 +1,7 @@
-"""What is measured of a course: what was late and by how much, what climbed, whose minutes passed.
+"""Measures a course: what was late and by how much, what climbed, and who held the issue for how long.
 
-`follow` reads one course into facts; a `Tally` adds up the facts of many, in memory that does not grow with them but
-for one float per red light and per closed issue.
+`follow` reads one course into facts; a `Tally` adds up the facts of many, in memory that grows only by one float for
+each late limit and each closed issue.
 """
 
 from array import array
@@ -13,20 +13,21 @@ from math import ceil
 
 import domain.events as e
 from audit.whatif.engine import refused_as
-from domain.issue import Clock, Issue, Mark, rank
+from domain.clocks import meets
+from domain.issue import Clock, Issue, rank
 from domain.plans import STEP
 from domain.rules import evolve
-from domain.vocabulary import Holder, Level
+from domain.vocabulary import LEVELS, Holder, Level
 
 _MS = timedelta(milliseconds=1)
 _MINUTE = timedelta(minutes=1)
 _DONE = (e.Completed, e.Closed, e.Returned, e.Reopened)
-"""With these the duty that somebody was late with is over, whoever led meanwhile."""
+"""Events that end the duty that was late, whatever level leads by then."""
 
 
 @dataclass(frozen=True)
 class Late:
-    """A red light: `minutes` on the wall clock from the limit to when it was made good, or to the end (`unmet`)."""
+    """A late limit: `minutes` on the wall clock from when it was due until it was met, or until the end (`unmet`)."""
 
     level: Level
     clause: str
@@ -36,10 +37,10 @@ class Late:
 
 @dataclass
 class Facts:
-    """One course of one issue; counters go by the level that led at the time.
+    """The facts of one course of one issue; counters go by the level that led at the time.
 
-    `closed_after` is in minutes from the report, None if it is open; `held` in milliseconds. `kept` are limits whose
-    milestone was reached in time, `climbs` are (level that lost the lead, clause or reason).
+    `closed_after` is in minutes from the report, None if it is open; `held` in milliseconds. `kept` counts limits whose
+    milestone was reached in time; `climbs` are (level that lost the lead, clause or reason).
     """
 
     late: list[Late] = field(default_factory=list[Late])
@@ -60,7 +61,7 @@ class Facts:
 
 @dataclass
 class _Red:
-    """A red light whose end is not known yet."""
+    """A late limit that is not met yet."""
 
     level: Level
     clock: Clock
@@ -68,21 +69,21 @@ class _Red:
     climbed: bool = False
 
     def goes_out(self, before: Issue, event: e.Event, after: Issue) -> bool:
-        """Whether the event makes it good, or ends the duty.
+        """Whether the event meets the limit, or ends the duty.
 
-        A climb takes the clock away but not the delay: that lasts until the milestone is reached after all, or the
-        work is completed, given to somebody else or begun anew.
+        A climb removes the clock but not the delay, which lasts until the milestone is reached after all, or the work
+        is completed, given to another handler or begun anew.
         """
         if any(_same(clock, self.clock) and clock.overdue for clock in after.clocks):
             return False
-        if _meets(event, after, self.clock) or isinstance(event.body, _DONE) or before.handler != after.handler:
+        if meets(event, after, self.clock) or isinstance(event.body, _DONE) or before.handler != after.handler:
             return True
         self.climbed = self.climbed or isinstance(event.body, e.Escalated)
         return not self.climbed
 
 
 def follow(start: Issue, events: Iterable[e.Event], end: datetime) -> Facts:
-    """The facts of the course that begins in `start` and is looked at until `end`."""
+    """The facts of the course that begins in `start`, judged until `end`."""
     facts, state = Facts(), start
     reds: list[_Red] = []
     for event in events:
@@ -104,7 +105,7 @@ def follow(start: Issue, events: Iterable[e.Event], end: datetime) -> Facts:
 
 
 def _count(facts: Facts, before: Issue, event: e.Event, after: Issue) -> None:
-    """What counts at once."""
+    """Counts what the event shows by itself."""
     led_by = before.level if before.version else event.level
     if after.level not in facts.led:
         facts.led.append(after.level)
@@ -117,35 +118,17 @@ def _count(facts: Facts, before: Issue, event: e.Event, after: Issue) -> None:
             facts.climbs.append((level, event.clause or reason))
         case e.Reminded(count=count):
             facts.reminders[led_by] += count
-        case e.Closed():  # whatever is refused afterwards moves `since` on
+        case e.Closed():  # `since` would not do: refusals after the close move it on
             facts.closed_after = (event.at - after.opened_at) / _MINUTE
         case _:
             facts.kept[led_by] += sum(
-                not clock.overdue and _meets(event, after, clock) and not any(_same(clock, c) for c in after.clocks)
+                not clock.overdue and meets(event, after, clock) and not any(_same(clock, c) for c in after.clocks)
                 for clock in before.clocks
             )
 
 
-def _meets(event: e.Event, after: Issue, clock: Clock) -> bool:
-    """Whether somebody reached with this event what the clock was waiting for."""
-    if event.actor is None:
-        return False
-    match clock.clause:
-        case "silence" | "ask" | "review" | "plan-update" | "idle":  # the resident's, or any word will do
-            return False
-        case "appointment":
-            return isinstance(event.body, (e.Arrived, e.Attempted))
-        case "plan-step" if clock.milestone == "step_done":
-            step = next((step for step in after.plan.steps if not step.done), None) if after.plan else None
-            return isinstance(event.body, e.StepDone) and (step is None or step.due != clock.due)
-        case _:
-            met = after.met.get(f"{clock.level}:{clock.milestone}")
-            named = event.clause == clock.clause and event.was_due is not None
-            return named or met == Mark(event.at, event.seq)
-
-
 def _same(one: Clock, other: Clock) -> bool:
-    """Whether it is the same limit: that of a plan's step has a date and no start of its own."""
+    """Whether it is the same limit. A limit of a plan's step has a due date and no start of its own."""
     return one.clause == other.clause and one.start == other.start and (one.clause != STEP or one.due == other.due)
 
 
@@ -178,29 +161,30 @@ class Tally:
 
     @property
     def due(self) -> int:
-        """The limits that were put to the test: kept, or red."""
+        """The number of limits that were put to the test: kept or late."""
         return self.kept + self.late
 
     def add(self, facts: Facts, at: Level | None = None, *, whole: bool = True) -> None:
-        """Adds one course; of what happens at a level only that at level `at`, if given.
+        """Adds one course; if `at` is given, only what happened while that level led.
 
-        `whole`: the issue itself (its number, close and top level) counts whatever level led; else only at the levels
-        that led it, and its end only where it ended.
+        With `whole` the issue itself (its number, close and highest level) counts whatever level led; otherwise it
+        counts only at the levels that led it, and its close only at the last of them.
         """
-        late = [each for each in facts.late if at in (None, each.level)]
-        self.kept += sum(number for level, number in facts.kept.items() if at in (None, level))
+        levels = LEVELS if at is None else (at,)
+        late = [each for each in facts.late if each.level in levels]
         self.red.update(each.clause for each in late)
         self.unmet += sum(each.unmet for each in late)
         self.lateness.extend(each.minutes for each in late)
-        climbs = [clause for level, clause in facts.climbs if at in (None, level)]
+        climbs = [clause for level, clause in facts.climbs if level in levels]
         self.climbs.update(climbs)
         self.escalated += bool(climbs)
-        self.reminders += sum(number for level, number in facts.reminders.items() if at in (None, level))
+        self.kept += sum(facts.kept[level] for level in levels)
+        self.reminders += sum(facts.reminders[level] for level in levels)
         for (level, holder), ms in facts.held.items():
-            if at in (None, level):
+            if level in levels:
                 self.held[holder] += ms
         for (level, code), number in facts.refused.items():
-            if at in (None, level):
+            if level in levels:
                 self.refused[code] += number
         self.issues += whole or at in facts.led
         if whole or at == facts.highest:
@@ -217,7 +201,9 @@ class Tally:
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile: the least value that at least this share of them do not exceed; None of none."""
+    """The nearest-rank percentile: the least value that at least this share of the values do not exceed; None without
+    values.
+    """
     if not values:
         return None
     return sorted(values)[max(ceil(share * len(values)), 1) - 1]

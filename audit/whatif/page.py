@@ -1,4 +1,4 @@
-"""The what-if as one printable page that stands alone: charts, tables and what they assume, for people who decide."""
+"""The what-if as one self-contained HTML page with charts, tables and assumptions, for the people who decide."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -6,12 +6,13 @@ from typing import Final, get_args
 
 from audit.whatif import words
 from audit.whatif.charts import Bars, chart
-from audit.whatif.report import MEASURES, Figure, Measure, brief, named, shown, signed, totals
+from audit.whatif.report import MEASURES, Measure, StudyFigure, brief, named, shown, signed, totals
 from audit.whatif.study import SIDES, Dimension, Study
 from domain.wire import format_time
+from texts.whatif import ASSUMPTIONS, DIMENSION_WORDS, SIDE_WORDS
 
 MOST_COMPANIES: Final = 12
-"""As many as a chart can show; the table has all of them."""
+"""The most companies in a chart; the table has all of them."""
 _BY_KEY: Final = {each.key: each for each in MEASURES}
 _TILES: Final = ("late", "escalated", "late_p90", "open")
 _CHARTS: Final[tuple[tuple[Dimension, str, str, str], ...]] = (
@@ -57,16 +58,16 @@ footer { margin-top: 32px; color: var(--soft); font-size: 12.5px; }
 
 
 def as_html(study: Study) -> str:
-    """The whole page; everything that came from a file or a history is escaped."""
+    """The whole page; all text from files and histories is escaped."""
     title = "假如:真实诉求换一套规则"
     parts = [
         f"<h1>{title}<span class=en>What if: real issues under other rules</span></h1>",
         f"<p class=rules>{escape('; '.join(words.rules(study)))}</p>",
-        f"<p class=lead>{_both(*words.ASSUMPTIONS[0])}</p>",
+        f"<p class=lead>{_both(*ASSUMPTIONS[0])}</p>",
         _tiles(study) if study.issues else "",
         _notes("读数之前", "Before you read the figures", words.findings(study)),
         *((_charts(study), _total(study), *_groups(study)) if study.issues else ()),
-        _notes("前提", "What this assumes", words.ASSUMPTIONS),
+        _notes("前提", "What this assumes", ASSUMPTIONS),
         f"<footer>接诉 Jiesu · jiesu audit whatif · {format_time(study.as_of)}</footer>",
     ]
     body = "\n".join(parts)
@@ -84,12 +85,12 @@ def _both(chinese: str, english: str) -> str:
 
 
 def _tiles(study: Study) -> str:
-    """The four figures to take away."""
+    """The four main figures."""
     rows = {measure.key: (measure, row) for measure, row in totals(study)}
     return f"<div class=tiles>{''.join(_tile(*rows[key]) for key in _TILES)}</div>"
 
 
-def _tile(measure: Measure, row: Figure) -> str:
+def _tile(measure: Measure, row: StudyFigure) -> str:
     was, control, now = (escape(shown(value, measure.unit)) for value in row.values)
     beside = "" if control == was else f"{_both('对照', 'control')} {control} · "
     return (
@@ -101,7 +102,7 @@ def _tile(measure: Measure, row: Figure) -> str:
 
 def _key(study: Study) -> str:
     square = '<svg viewBox="0 0 14 14" aria-hidden="true"><rect class="{side}" width="14" height="14"/></svg>'
-    sides = (square.format(side=side) + _both(*words.SIDE_WORDS[side]) for side in words.sides_shown(study))
+    sides = (square.format(side=side) + _both(*SIDE_WORDS[side]) for side in words.sides_shown(study))
     return f"<div class=key>{''.join(f'<span>{side}</span>' for side in sides)}</div>"
 
 
@@ -133,7 +134,7 @@ def _chart(study: Study, dimension: Dimension, key: str, chinese: str, english: 
 
 
 def _total(study: Study) -> str:
-    head = ["", *(_both(*words.SIDE_WORDS[side]) for side in SIDES), _both("影响", "effect")]
+    head = ["", *(_both(*SIDE_WORDS[side]) for side in SIDES), _both("影响", "effect")]
     body = [
         [_both(measure.chinese, measure.english), *_figures(row, measure), escape(signed(row.change, measure.unit))]
         for measure, row in totals(study)
@@ -150,7 +151,7 @@ def _total(study: Study) -> str:
     return f"<h2>{_both('合计', 'Total')}</h2>{_table(head, body)}{detail}"
 
 
-def _figures(row: Figure, measure: Measure) -> list[str]:
+def _figures(row: StudyFigure, measure: Measure) -> list[str]:
     return [escape(shown(value, measure.unit)) for value in row.values]
 
 
@@ -158,7 +159,7 @@ def _groups(study: Study) -> Iterable[str]:
     for dimension in get_args(Dimension)[1:]:
         head, *body = brief(study, dimension)
         rows = [list(map(escape, line)) for line in body]
-        title = f"<h2>{_both('各' + words.DIMENSION_WORDS[dimension][0], 'by ' + words.DIMENSION_WORDS[dimension][1])}"
+        title = f"<h2>{_both('各' + DIMENSION_WORDS[dimension][0], 'by ' + DIMENSION_WORDS[dimension][1])}"
         yield f"{title}<span class=en>实际 happened → 假如 what-if</span></h2>{_table(list(map(escape, head)), rows)}"
 
 

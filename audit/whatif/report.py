@@ -1,4 +1,4 @@
-"""The figures of a what-if as rows, and the rows as a table for a terminal, as CSV and as JSON."""
+"""The figures of a what-if as rows, and these as a table for a terminal, as CSV and as JSON."""
 
 import csv
 import io
@@ -13,6 +13,7 @@ from audit.whatif.measures import Tally, percentile
 from audit.whatif.study import SIDES, Dimension, Side, Sides, Study
 from domain.cells import neutral
 from domain.wire import format_time
+from texts.whatif import ASSUMPTIONS, DIMENSION_WORDS, SIDE_WORDS
 
 Number = int | float | None
 _BY_NAME: Final[tuple[tuple[str, str, Callable[[Tally], Mapping[Any, int]]], ...]] = (
@@ -55,12 +56,12 @@ MEASURES: Final[tuple[Measure, ...]] = (
     Measure("refused", "被拒操作", "commands refused", "", lambda t: t.refused.total()),
 )
 BRIEF: Final = ("issues", "late", "late_p90", "escalations", "open")
-"""What the tables by group show."""
+"""The measures in the tables by group."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One figure of one group on every side; `change` is the what-if less the control."""
+class StudyFigure:
+    """One figure of one group on every side, in the order of SIDES; `change` is the what-if less the control."""
 
     dimension: Dimension
     group: str
@@ -68,7 +69,6 @@ class Figure:
     name: str
     unit: str
     values: tuple[Number, ...]
-    """In the order of SIDES."""
 
     @property
     def change(self) -> Number:
@@ -76,35 +76,43 @@ class Figure:
         return None if control is None or whatif is None else whatif - control
 
 
-def rows(study: Study) -> Iterator[Figure]:
-    """Every figure; `name` is the clause, level, code or holder where there is one for each, else empty."""
+def rows(study: Study) -> Iterator[StudyFigure]:
+    """Every figure; `name` is the clause, level, code or holder if there is one for each, otherwise empty."""
     for dimension in get_args(Dimension):
         for group, sides in study.groups(dimension):
-            for each in MEASURES:
-                yield Figure(dimension, group, each.key, "", each.unit, tuple(each.of(sides[side]) for side in SIDES))
+            yield from (figure for _, figure in measured(dimension, group, sides))
             yield from named(dimension, group, sides)
 
 
-def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[Figure]:
-    """The figures that there are for each clause, level, code or holder."""
+def measured(dimension: Dimension, group: str, sides: Sides) -> Iterator[tuple[Measure, StudyFigure]]:
+    """Every measure of a group, with its figure."""
+    for each in MEASURES:
+        yield (
+            each,
+            StudyFigure(dimension, group, each.key, "", each.unit, tuple(each.of(sides[side]) for side in SIDES)),
+        )
+
+
+def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[StudyFigure]:
+    """The figures that exist for each clause, level, code or holder."""
     for key, unit, of in _BY_NAME:
         found: dict[Side, dict[str, int]] = {side: {str(k): n for k, n in of(sides[side]).items()} for side in SIDES}
         for name in sorted({name for each in found.values() for name in each}):
             values = tuple(found[side].get(name, 0) for side in SIDES)
-            yield Figure(
+            yield StudyFigure(
                 dimension, group, key, name, unit, tuple(n / 60_000 for n in values) if key == "held" else values
             )
 
 
 def as_csv(study: Study) -> str:
-    """Every figure, one a line, behind the mark that tells spreadsheets it is UTF-8.
+    """Every figure, one a line, after a byte order mark by which spreadsheets recognise UTF-8.
 
-    Write it with ``newline=""``. Assumptions come first as lines of one cell.
+    Write it with ``newline=""``. Assumptions come first, as lines of one cell.
     """
     out = io.StringIO()
     out.write("\ufeff")
     writer = csv.writer(out)
-    for line in (*words.rules(study), *(f"{a} {b}" for a, b in (*words.findings(study), *words.ASSUMPTIONS))):
+    for line in (*words.rules(study), *(f"{a} {b}" for a, b in (*words.findings(study), *ASSUMPTIONS))):
         writer.writerow([neutral(line)])
     writer.writerow(["dimension", "group", "label", "measure", "name", "unit", *SIDES, "change"])
     for row in rows(study):
@@ -137,7 +145,7 @@ def as_json(study: Study) -> dict[str, Any]:
         "rules": words.rules(study),
         "policy": study.policy and {k: getattr(study.policy, k) for k in ("id", "version", "digest", "title")},
         "as_of": format_time(study.as_of),
-        "assumptions": [english for _, english in words.ASSUMPTIONS],
+        "assumptions": [english for _, english in ASSUMPTIONS],
         "findings": [english for _, english in words.findings(study)],
         "issues": study.issues,
         "control": {"agreeing": study.agreeing, "differing": study.differing.number, "first": study.differing.first},
@@ -158,7 +166,7 @@ def _plain(value: Number) -> Number:
 
 
 def span(minutes: float) -> str:
-    """Minutes as people say them: ``45 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``."""
+    """Minutes as people write them: ``45 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``."""
     sign, minutes = ("-" if round(minutes * 60) < 0 else ""), abs(minutes)
     if minutes < 1:
         return f"{sign}{round(minutes * 60)} s"
@@ -171,7 +179,7 @@ def span(minutes: float) -> str:
 
 
 def shown(value: Number, unit: str) -> str:
-    """The figure for people; a dash where there is none."""
+    """The figure for people; a dash if there is none."""
     if value is None:
         return "–"
     if unit == "minutes":
@@ -194,7 +202,7 @@ def as_text(study: Study) -> str:
     if study.issues:
         head = [
             "合计 total",
-            *(f"{words.SIDE_WORDS[side][0]} {words.SIDE_WORDS[side][1]}" for side in SIDES),
+            *(f"{SIDE_WORDS[side][0]} {SIDE_WORDS[side][1]}" for side in SIDES),
             "影响 effect",
         ]
         body = [
@@ -204,21 +212,19 @@ def as_text(study: Study) -> str:
         parts += ["", *table([head, *body])]
         for dimension in get_args(Dimension)[1:]:
             parts += ["", *table(brief(study, dimension))]
-    parts += ["", "前提 Assumptions", *(f"  {a}\n  {b}" for a, b in words.ASSUMPTIONS)]
+    parts += ["", "前提 Assumptions", *(f"  {a}\n  {b}" for a, b in ASSUMPTIONS)]
     return "\n".join("\n".join(map(printable, part.split("\n"))) for part in parts) + "\n"
 
 
-def totals(study: Study) -> Iterator[tuple[Measure, Figure]]:
+def totals(study: Study) -> Iterator[tuple[Measure, StudyFigure]]:
     """Every measure of the total."""
-    for each in MEASURES:
-        values = tuple(each.of(study.total[side]) for side in SIDES)
-        yield each, Figure("total", "", each.key, "", each.unit, values)
+    return measured("total", "", study.total)
 
 
 def brief(study: Study, dimension: Dimension) -> list[list[str]]:
     """The groups of a dimension, ``happened → what if`` for each of the main measures; the first row is the head."""
     measures = [each for each in MEASURES if each.key in BRIEF]
-    found = [[" ".join(words.DIMENSION_WORDS[dimension]), *(f"{m.chinese} {m.english}" for m in measures)]]
+    found = [[" ".join(DIMENSION_WORDS[dimension]), *(f"{m.chinese} {m.english}" for m in measures)]]
     for group, sides in study.groups(dimension):
         name = f"{words.label(dimension, group)} {words.english(dimension, group)}".strip()
         cells = [" → ".join(shown(m.of(sides[side]), m.unit) for side in ("happened", "whatif")) for m in measures]
@@ -227,7 +233,7 @@ def brief(study: Study, dimension: Dimension) -> list[list[str]]:
 
 
 def table(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns as wide as their widest cell, figures to the right; wide characters count as two."""
+    """Lines with columns as wide as their widest cell, figures right-aligned; wide characters count as two."""
     clean = [[printable(cell) for cell in line] for line in cells]
     widths = [max(map(width, column)) for column in zip(*clean, strict=True)]
     lines = ["  ".join(_padded(cell, widths[n], left=n == 0) for n, cell in enumerate(line)).rstrip() for line in clean]
@@ -248,5 +254,5 @@ def width(text: str) -> int:
 
 
 def printable(text: str) -> str:
-    """Without what would steer a terminal."""
+    """The text without characters that would control a terminal."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)

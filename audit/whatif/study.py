@@ -20,9 +20,9 @@ Side = Literal["happened", "control", "whatif"]
 Dimension = Literal["total", "level", "company", "category"]
 SIDES: Final[tuple[Side, ...]] = get_args(Side)
 NOBODY: Final = ""
-"""Stands for the company where no operator is under contract."""
+"""The name of the group of issues without an operator under contract."""
 NAMED: Final = 20
-"""How many issues are named where they are a sample; all are counted."""
+"""How many issues of a sample are named; all are counted."""
 
 Sides = dict[Side, Tally]
 
@@ -42,9 +42,9 @@ class Sample:
 
 @dataclass
 class Study:
-    """Give it the real issues one by one with `add`; then `groups` and the counters say what came of it.
+    """Takes the real issues one by one by `add`; then `groups` and the counters hold the results.
 
-    `as_of` is when the histories were read: an open issue is looked at until then.
+    `as_of` is when the histories were read: an open issue is judged until then.
     """
 
     policy: Policy | None
@@ -52,11 +52,11 @@ class Study:
     as_of: datetime
     issues: int = 0
     agreeing: int = 0
-    """Issues of which the control says what happened."""
+    """Issues of which the control matches what happened."""
     differing: Sample = field(default_factory=Sample)
     failed: Sample = field(default_factory=Sample)
     pinned: Counter[str] = field(default_factory=Counter[str])
-    """Under which policies the issues began, ``id version``."""
+    """The policies under which the issues began, as ``id version``."""
     left_out: Counter[str] = field(default_factory=Counter[str])
     newly_refused: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     """(command, code): taken in the control, refused under the other rules."""
@@ -65,7 +65,7 @@ class Study:
     _tallies: dict[Dimension, dict[str, Sides]] = field(default_factory=dict[Dimension, dict[str, Sides]])
 
     def add(self, case: Refolded) -> None:
-        """Folds one issue again; one that cannot be folded is named among `failed` and left out on every side."""
+        """Folds one issue again; one that cannot be folded is named in `failed` and counts on no side."""
         try:
             end = ended(case, self.as_of)
             control = refold_under(case, end=end)
@@ -91,7 +91,7 @@ class Study:
         self._tally(case, facts)
 
     def add_all(self, cases: Iterable[Refolded]) -> None:
-        """Each in turn; none is kept."""
+        """Adds each in turn, keeping none in memory."""
         for case in cases:
             self.add(case)
 
@@ -111,7 +111,7 @@ class Study:
         for side, each in facts.items():
             self.total[side].add(each)
             category[side].add(each)
-            # A company is judged on what was due from it while it led, not on what the levels above were late with.
+            # A company is judged on what was due while it led, not on what the levels above were late with.
             company[side].add(each, "property")
             for level in each.led:
                 self._sides("level", level)[side].add(each, level, whole=False)
@@ -123,7 +123,7 @@ class Study:
         return found[name]
 
     def _compare(self, control: Course, whatif: Course) -> None:
-        """Which commands fare otherwise under the other rules."""
+        """Counts the commands that are refused on one side and taken on the other."""
         before, now = _fates(control.events), _fates(whatif.events)
         for command in before.keys() & now.keys():
             was, became = before[command], now[command]
@@ -134,7 +134,7 @@ class Study:
 
 
 def _fates(events: Sequence[Event]) -> dict[str, Refused | None]:
-    """Command id -> how it was refused, None if it was taken."""
+    """Command id -> its refusal, None if it was taken."""
     found: dict[str, Refused | None] = {}
     for event in events:
         if event.command is not None:

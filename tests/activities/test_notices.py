@@ -234,7 +234,7 @@ async def test_the_loop_runs_until_it_is_told_to_stop(database: Database):
 
 
 async def test_the_loop_outlives_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("activities.notices.PAUSE_AFTER_FAILURE", 0)
+    monkeypatch.setattr("activities.notices.PAUSE_AFTER_FAILURE_SECONDS", 0)
     missing = Database("sqlite:////nonexistent/folder/jiesu.db")
     stop, asked_again = asyncio.Event(), asyncio.Event()
     clock, asked = Clock(), count(1)

@@ -25,7 +25,7 @@ from db.writer import Work
 from domain.events import Reported
 from domain.retention import Retention
 from domain.wire import truncate
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from security.keystore import Erasure, KeyStore, KeyStoreDown
 from security.master import MasterKeys
 from security.vault import ERASED, Erased, Vault
@@ -44,13 +44,13 @@ class Place:
     database: Database
     vault: Vault
     keys: KeyStore
-    shelf: Shelf
+    blobs: DigestStore
     folder: Path
 
     def privacy(self, database: Database | None = None, vault: Vault | None = None, access_days: int = 400) -> Privacy:
         held = database or self.database
         return Privacy(
-            held, vault or self.vault, StoredPictures(held, self.shelf), RULES, access_days, clock=lambda: NOW
+            held, vault or self.vault, StoredPictures(held, self.blobs), RULES, access_days, clock=lambda: NOW
         )
 
     async def issue(self, *, days: int | None = 300, **options: Any) -> Story:
@@ -61,7 +61,7 @@ class Place:
         story.location = key.seal("3幢", "report", "location")  # type: ignore[assignment]
         await store(self.database, story, [*story.reported(), *(() if days is None else story.until_closed())])
         await self.index(story)
-        digest = await self.shelf.put(await self.vault.seal_bytes(story.id, b"a picture"))
+        digest = await self.blobs.put(await self.vault.seal_bytes(story.id, b"a picture"))
         row = {"issue": story.id, "digest": digest, "kind": "image/png", "size": 9, "added_by": "sealed:x:y",
                "role": "resident", "org": None, "added_at": NOW}  # fmt: skip
         assert await self.database.transact(lambda session: attachments.add(session, row)) == "added"
@@ -96,7 +96,7 @@ async def place(database: Database, tmp_path: Path) -> AsyncIterator[Place]:
     keys = KeyStore(f"sqlite:///{tmp_path / 'keys.db'}")
     await keys.prepare()
     vault = Vault(keys, MasterKeys.new())
-    yield Place(database, vault, keys, Shelf((tmp_path / "pictures").as_uri()), tmp_path)
+    yield Place(database, vault, keys, DigestStore((tmp_path / "pictures").as_uri()), tmp_path)
     await vault.close()
 
 

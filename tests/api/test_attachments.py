@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from db import attachments
 from db.tables import AttachmentRow
+from domain.limits import MOST_PICTURES
 from protocol.attachments import AT_ONCE
 from protocol.pictures import MOST_BYTES, Picture, clean
-from runtime.blobs import Shelf, ShelfError
+from runtime.blobs import BlobError, DigestStore
 from support.again import something_is_away
 from support.system import System
 
@@ -115,6 +115,14 @@ async def test_an_auditor_proves_and_neither_writes_nor_looks(system: System):
     assert (admin.status_code, admin.json()["code"]) == (409, "not-yours")
 
 
+async def test_to_a_closed_issue_nobody_adds_a_picture_and_everybody_is_told_that_it_is_closed(system: System):
+    issue, resident = await reported(system)
+    await system.give(issue, "withdraw", resident)
+    for who in (resident, system.staff, system.token("d1", "admin", "demo-street")):
+        answer = await attach(system, issue, who, photo(1))
+        assert (answer.status_code, answer.json()["code"]) == (409, "closed")
+
+
 @pytest.mark.parametrize(
     ("data", "field"),
     [(b"", "body"), (b"no picture", "body"), (b"GIF89a" + b"\0" * 100, "body"), (photo()[:200], "body")],
@@ -153,13 +161,13 @@ async def test_what_is_too_large_is_turned_away(system: System):
 async def test_an_issue_holds_so_many_and_no_more(system: System):
     issue, resident = await reported(system)
     answers = await asyncio.gather(
-        *(attach(system, issue, resident, photo(shade)) for shade in range(0, (attachments.MOST + 4) * 4, 4))
+        *(attach(system, issue, resident, photo(shade)) for shade in range(0, (MOST_PICTURES + 4) * 4, 4))
     )
     codes = [answer.status_code for answer in answers]
-    assert (codes.count(201), codes.count(409)) == (attachments.MOST, 4)
+    assert (codes.count(201), codes.count(409)) == (MOST_PICTURES, 4)
     full = next(answer for answer in answers if answer.status_code == 409)
     assert full.json()["code"] == "limit"
-    assert len((await system.get(f"/v1/issues/{issue}/attachments", resident))["items"]) == attachments.MOST
+    assert len((await system.get(f"/v1/issues/{issue}/attachments", resident))["items"]) == MOST_PICTURES
     async with system.database.read() as session:
         known = set(await session.scalars(select(AttachmentRow.digest)))
     assert set(objects(system)) <= known
@@ -232,12 +240,12 @@ async def test_a_picture_that_was_altered_is_not_shown(system: System):
         assert (await system.get(f"/v1/issues/{issue}/attachments/{digest}", system.staff)).status == 503
 
 
-async def test_the_shelf_keeps_bytes_under_their_digest(tmp_path: Any):
-    shelf = Shelf((tmp_path / "shelf").as_uri())
-    digest = await shelf.put(b"sealed")
-    assert await shelf.put(b"sealed") == digest
-    assert await shelf.get(digest) == b"sealed"
-    await shelf.remove(digest)
-    await shelf.remove(digest)
-    with pytest.raises(ShelfError, match=digest):
-        await shelf.get(digest)
+async def test_bytes_are_kept_under_their_digest(tmp_path: Any):
+    blobs = DigestStore((tmp_path / "shelf").as_uri())
+    digest = await blobs.put(b"sealed")
+    assert await blobs.put(b"sealed") == digest
+    assert await blobs.get(digest) == b"sealed"
+    await blobs.remove(digest)
+    await blobs.remove(digest)
+    with pytest.raises(BlobError, match=digest):
+        await blobs.get(digest)

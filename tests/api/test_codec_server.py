@@ -23,10 +23,10 @@ from protocol.clock import now
 from protocol.gateway import NoWorker, TemporalDown, TemporalGateway
 from runtime.temporal import encrypting
 from security.codec import ENCODING, KEY_ID, converter, encrypted
-from security.keys import Keys
 from security.namespace import NamespaceKeys
 from support.again import something_is_away
 from support.derived import derive, runs_of
+from support.keys import ephemeral_keys
 from support.system import System
 from support.temporal import dev_server
 from workflows.contract import PREFIX as PREFIX_OF_IDS
@@ -45,7 +45,7 @@ ROLES = {
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     home = tmp_path_factory.mktemp("encrypted")
     async with dev_server(home) as client:
-        keys = replace(Keys.ephemeral(), converter=converter(KEYS))
+        keys = replace(ephemeral_keys(), converter=converter(KEYS))
         async with (
             System(home, client, keys=keys) as running,
             running.api_on(running.temporal, codec_origins=(UI,)) as it,
@@ -193,7 +193,7 @@ async def test_of_several_appointments_one_that_may_see_it_is_meant(system: Syst
     async with system.database.write() as session:
         await store_directory(session, replace(known, appointments=(*known.appointments, *more)), now())
     payload = encrypted(KEYS, CLEAR)
-    async with system.api_on(system.temporal, codec_origins=(UI,), identity=Vouched()) as client:
+    async with system.api_on(system.temporal, codec_origins=(UI,), verifier=Vouched()) as client:
 
         async def asked(person: str, **acting: str) -> Any:
             headers = {"Authorization": f"Bearer {person}", "Origin": UI, **acting}
@@ -224,7 +224,7 @@ async def test_of_several_appointments_one_that_may_see_it_is_meant(system: Syst
 async def test_a_process_that_has_not_got_the_key_yet_knows_that_it_does_not_know(system: System) -> None:
     issue = (await system.report())["id"]
     name, more = KEYS.added()
-    late = encrypting(system.temporal, converter(more.promoted(name).retired(KEYS.primary)))
+    late = encrypting(system.temporal, converter(more.promoted(name).without(KEYS.primary)))
     gateway = TemporalGateway(late, system.keys.signer)
     with pytest.raises(NoWorker):
         await gateway.snapshot(issue, 5)

@@ -183,9 +183,12 @@ async def test_a_command_without_content_needs_no_body(system: System) -> None:
 
 async def test_work_goes_only_to_organisations_of_the_street(system: System) -> None:
     taken = await system.report()
-    for nobody in ("nowhere", "other-property", "chengdong-enforcement"):
-        answer = await system.give(taken["id"], "redispatch", system.community, handler=nobody, reason="x")
-        assert (answer.status, answer["errors"][0]["field"]) == (422, "handler")
+    answer = await system.give(taken["id"], "redispatch", system.community, handler="nowhere", reason="x")
+    assert (answer.status, answer["errors"][0]["field"]) == (422, "handler")
+    for foreign in ("other-property", "chengdong-enforcement"):
+        answer = await system.give(taken["id"], "redispatch", system.community, handler=foreign, reason="x")
+        assert (answer.status, answer["code"]) == (409, "invalid")
+        assert foreign in answer["reason"]
     given = await system.give(
         taken["id"], "redispatch", system.community, handler="demo-enforcement", reason="需要执法"
     )

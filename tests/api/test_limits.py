@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from api.http.bodies import DEEPEST, MOST_BYTES, BodyLimit, check, unfit
-from api.http.middleware import Edge, Meters
+from api.http.bodies import unfit
+from api.http.middleware import DEEPEST, MOST_BYTES, BodyLimit, Edge, Meters, check
 from protocol.errors import Invalid
 
 JSON = {"content-type": "application/json"}

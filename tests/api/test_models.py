@@ -59,6 +59,7 @@ def test_the_reports_example_is_one() -> None:
         ("accept", {"at": "2026-01-01T00:00:00Z"}),
         ("redispatch", {"handler": "x", "reason": "y", "handler_kind": "street"}),
         ("rule", {"upheld": True, "handler_kind": "street"}),
+        ("redispatch", {"handler": "x", "reason": "y", "handler_streets": ["demo-street"]}),
         ("change_policy", {"policy": "demo", "reason": "x", "body": None}),
     ],
 )

@@ -1,4 +1,4 @@
-"""Tokens of an identity provider: what is accepted, how its keys are had, and what it may do to us, which is little."""
+"""Tokens of an identity provider: which are accepted, how its keys are fetched, and how little a faulty provider can do."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from api.identity.oidc import COOL_DOWN, FRESH, MOST_BYTES, MOST_STALE, OidcIdentity, Provider, is_safe
+from api.identity.oidc import COOL_DOWN, FRESH, MOST_BYTES, MOST_STALE, OidcVerifier, Provider, is_safe
 from api.identity.tokens import Claims, InvalidToken
 from protocol.errors import Unavailable
 from support.identity_provider import (
@@ -39,33 +39,33 @@ async def provider() -> AsyncIterator[StandIn]:
         yield found
 
 
-def identity(provider: StandIn, clock: Clock | None = None) -> OidcIdentity:
-    return OidcIdentity(Provider(provider.issuer, plain_loopback=True, clock=clock or Clock()), AUDIENCE)
+def verifier(provider: StandIn, clock: Clock | None = None) -> OidcVerifier:
+    return OidcVerifier(Provider(provider.issuer, plain_loopback=True, clock=clock or Clock()), AUDIENCE)
 
 
-async def refused(identity: OidcIdentity, token: str) -> None:
+async def refused(verifier: OidcVerifier, token: str) -> None:
     with pytest.raises(InvalidToken):
-        await identity.claims(token)
+        await verifier.claims(token)
 
 
-async def down(identity: OidcIdentity, token: str) -> None:
+async def down(verifier: OidcVerifier, token: str) -> None:
     with pytest.raises(Unavailable):
-        await identity.claims(token)
+        await verifier.claims(token)
 
 
 @pytest.mark.parametrize(("kid", "algorithm"), [("rsa", "RS256"), ("rsa", "PS256"), ("ec", "ES256"), ("ed", "EdDSA")])
 async def test_each_allowed_algorithm_is_accepted(provider: StandIn, kid: str, algorithm: str) -> None:
-    found = await identity(provider).claims(provider.token(kid, algorithm))
+    found = await verifier(provider).claims(provider.token(kid, algorithm))
     assert found == Claims("p1", None, None, own_grant=False)
 
 
 async def test_a_token_may_name_the_role_that_is_meant_but_never_grants_it(provider: StandIn) -> None:
-    found = await identity(provider).claims(provider.token(role="property", org="demo-property"))
+    found = await verifier(provider).claims(provider.token(role="property", org="demo-property"))
     assert found == Claims("p1", "property", "demo-property", own_grant=False)
 
 
 async def test_many_audiences_and_a_clock_a_little_off_are_accepted(provider: StandIn) -> None:
-    who = identity(provider)
+    who = verifier(provider)
     await who.claims(provider.token(aud=["other", AUDIENCE], header={"typ": "at+jwt"}))
     late = provider.claims()["iat"].timestamp()
     await who.claims(provider.token(iat=int(late) + 20))
@@ -78,13 +78,13 @@ async def test_many_audiences_and_a_clock_a_little_off_are_accepted(provider: St
 async def test_a_token_of_another_type_is_refused(provider: StandIn, kind: object) -> None:
     header = {"typ": kind}
     if isinstance(kind, str) and kind:
-        await refused(identity(provider), provider.token(header=header))
+        await refused(verifier(provider), provider.token(header=header))
     else:  # the library declines to sign the others
-        await refused(identity(provider), _by_hand(provider, {"alg": "EdDSA", "kid": "ed", **header}))
+        await refused(verifier(provider), _by_hand(provider, {"alg": "EdDSA", "kid": "ed", **header}))
 
 
 async def test_what_is_no_access_token_opens_nothing(provider: StandIn) -> None:
-    who = identity(provider)
+    who = verifier(provider)
     for name in ("nonce", "at_hash", "c_hash"):
         await refused(who, provider.token(**{name: "of an ID token"}))
     await refused(who, provider.token(events={"http://schemas.openid.net/event/backchannel-logout": {}}))
@@ -92,12 +92,12 @@ async def test_what_is_no_access_token_opens_nothing(provider: StandIn) -> None:
 
 @pytest.mark.parametrize("person", ["", "anonymous", " p1", "p\n1", "x" * 200, "r-" + "a" * 26, "R-" + "2" * 26])
 async def test_nobody_has_such_a_name(provider: StandIn, person: str) -> None:
-    await refused(identity(provider), provider.token(sub=person))
+    await refused(verifier(provider), provider.token(sub=person))
 
 
 @pytest.mark.parametrize("changed", [{"role": "king"}, {"role": ["admin"]}, {"role": "admin", "org": " "}, {"org": 7}])
 async def test_a_role_that_does_not_exist_is_refused(provider: StandIn, changed: dict[str, Any]) -> None:
-    await refused(identity(provider), provider.token(**changed))
+    await refused(verifier(provider), provider.token(**changed))
 
 
 async def test_a_key_serves_only_for_what_it_is_for(provider: StandIn) -> None:
@@ -109,7 +109,7 @@ async def test_a_key_serves_only_for_what_it_is_for(provider: StandIn) -> None:
         {"kty": "oct", "kid": "shared", "k": "c2VjcmV0"}, {**jwk(ED_KEY, "own"), "d": "c2VjcmV0"},
         {"kty": ["RSA"], "kid": "list"}, {"kty": "RSA", "kid": "empty"}, jwk(RSA_KEY, "x" * 300),
     ]  # fmt: skip
-    who = identity(provider)
+    who = verifier(provider)
     await who.claims(provider.token("good"))
     await who.claims(provider.token("named", "PS256"))
     await refused(who, provider.token("named", "RS256"))
@@ -121,7 +121,7 @@ async def test_a_key_serves_only_for_what_it_is_for(provider: StandIn) -> None:
 @pytest.mark.attack(23)
 async def test_a_new_key_is_found_and_a_withdrawn_one_goes(provider: StandIn) -> None:
     clock = Clock()
-    who = identity(provider, clock)
+    who = verifier(provider, clock)
     old = provider.token("rsa")
     await who.claims(old)
     provider.keys = [jwk(ED_KEY, "new")]
@@ -134,7 +134,7 @@ async def test_a_new_key_is_found_and_a_withdrawn_one_goes(provider: StandIn) ->
 
 async def test_keys_are_fetched_again_after_a_while_without_anybody_waiting(provider: StandIn) -> None:
     clock = Clock()
-    who = identity(provider, clock)
+    who = verifier(provider, clock)
     token = provider.token()
     await who.claims(token)
     provider.keys = [jwk(ED_KEY, "new")]
@@ -151,7 +151,7 @@ async def test_keys_are_fetched_again_after_a_while_without_anybody_waiting(prov
 
 async def test_many_who_come_at_once_share_one_fetch(provider: StandIn) -> None:
     provider.delay = 0.05
-    who = identity(provider)
+    who = verifier(provider)
     await asyncio.gather(*(who.claims(provider.token()) for _ in range(20)))
     assert provider.asked == {"discovery": 1, "jwks": 1}
 
@@ -159,7 +159,7 @@ async def test_many_who_come_at_once_share_one_fetch(provider: StandIn) -> None:
 @pytest.mark.attack(23)
 async def test_a_flood_of_unknown_kids_costs_one_fetch_in_a_cool_down(provider: StandIn) -> None:
     clock = Clock()
-    who = identity(provider, clock)
+    who = verifier(provider, clock)
     await who.claims(provider.token())
     for flood in range(2):
         clock.now += COOL_DOWN
@@ -174,7 +174,7 @@ async def test_a_flood_of_unknown_kids_costs_one_fetch_in_a_cool_down(provider: 
 @pytest.mark.parametrize("path", ["jwks", "discovery"])
 async def test_with_the_keys_away_those_at_hand_serve(provider: StandIn, path: str) -> None:
     clock = Clock()
-    who = identity(provider, clock)
+    who = verifier(provider, clock)
     await who.claims(provider.token())
     provider.answers = {path: Response(status_code=503)}
     clock.now += FRESH + 1
@@ -188,7 +188,7 @@ async def test_with_the_keys_away_those_at_hand_serve(provider: StandIn, path: s
 async def test_with_the_provider_gone_the_keys_at_hand_serve() -> None:
     clock, taken = Clock(), loopback()
     provider = StandIn(f"http://127.0.0.1:{taken.getsockname()[1]}")
-    who = identity(provider, clock)
+    who = verifier(provider, clock)
     async with serving(provider.app(), taken):
         await who.claims(provider.token())
     clock.now += FRESH + 1
@@ -199,7 +199,7 @@ async def test_with_the_provider_gone_the_keys_at_hand_serve() -> None:
 @pytest.mark.attack(23)
 async def test_keys_do_not_serve_for_ever_while_the_provider_is_away(provider: StandIn) -> None:
     clock = Clock()
-    who = identity(provider, clock)
+    who = verifier(provider, clock)
     await who.claims(provider.token())
     provider.answers = {"jwks": Response(status_code=500)}
     clock.now += MOST_STALE - 1
@@ -213,7 +213,7 @@ async def test_keys_do_not_serve_for_ever_while_the_provider_is_away(provider: S
 
 async def test_a_provider_that_never_answered_is_our_trouble_and_not_the_callers(provider: StandIn) -> None:
     clock = Clock()
-    gone = OidcIdentity(Provider("http://127.0.0.1:9", plain_loopback=True, clock=clock), AUDIENCE)
+    gone = OidcVerifier(Provider("http://127.0.0.1:9", plain_loopback=True, clock=clock), AUDIENCE)
     await down(gone, provider.token())
     await refused(gone, "no token at all")
 
@@ -250,7 +250,7 @@ async def test_an_answer_that_is_not_as_it_should_be_gives_no_keys(
     provider: StandIn, path: str, answer: Response
 ) -> None:
     provider.answers = {path: answer}
-    await down(identity(provider), provider.token())
+    await down(verifier(provider), provider.token())
     assert "elsewhere" not in provider.asked
 
 
@@ -269,7 +269,7 @@ async def test_an_answer_that_is_not_as_it_should_be_gives_no_keys(
 )
 async def test_a_discovery_document_cannot_point_anywhere(provider: StandIn, said: dict[str, Any]) -> None:
     provider.discovery = said
-    await down(identity(provider), provider.token())
+    await down(verifier(provider), provider.token())
 
 
 @pytest.mark.parametrize(
@@ -316,5 +316,5 @@ def _by_hand(provider: StandIn, header: dict[str, Any]) -> str:
 
 async def test_what_is_made_by_hand_is_accepted_where_nothing_is_wrong(provider: StandIn) -> None:
     """Or the tests that refuse such tokens would prove nothing."""
-    await identity(provider).claims(_by_hand(provider, {"alg": "EdDSA", "kid": "ed", "typ": "JWT"}))
+    await verifier(provider).claims(_by_hand(provider, {"alg": "EdDSA", "kid": "ed", "typ": "JWT"}))
     assert provider.asked == {"discovery": 1, "jwks": 1}

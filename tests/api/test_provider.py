@@ -9,12 +9,12 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
-from api.app import sign_in
-from api.identity.authenticator import LocalIdentity, NoIdentity
+from api.identity.authenticator import LocalVerifier, NoTokens
 from api.identity.embedded_provider import CLIENT, CODE_SECONDS, EmbeddedProvider
-from api.identity.oidc import OidcIdentity
+from api.identity.oidc import OidcVerifier
 from api.identity.pkce import challenge
 from api.identity.tokens import Claims, InvalidToken, LocalTokens
+from api.server import sign_in
 from runtime.settings import Settings, SettingsError
 from support.browser import Site, site
 from support.system import System
@@ -184,22 +184,22 @@ def test_it_is_for_this_machine_only(tmp_path: Path) -> None:
 
 
 def test_what_vouches_for_callers_is_as_the_settings_say(tmp_path: Path) -> None:
-    identity, session, embedded = sign_in(settings(tmp_path))
-    assert isinstance(identity, LocalIdentity)
+    verifier, session, embedded = sign_in(settings(tmp_path))
+    assert isinstance(verifier, LocalVerifier)
     assert session is not None
     assert session.trusts_roles
     assert embedded is not None
     elsewhere = {"database_url": "postgresql://jiesu@db/jiesu", "temporal_address": "temporal:7233"}
-    identity, session, embedded = sign_in(settings(tmp_path, **elsewhere))
-    assert isinstance(identity, NoIdentity)
+    verifier, session, embedded = sign_in(settings(tmp_path, **elsewhere))
+    assert isinstance(verifier, NoTokens)
     assert session is None
     issuer = {**elsewhere, "oidc_issuer": "https://id.example.org"}
-    identity, session, embedded = sign_in(settings(tmp_path, **issuer))
-    assert isinstance(identity, OidcIdentity)
+    verifier, session, embedded = sign_in(settings(tmp_path, **issuer))
+    assert isinstance(verifier, OidcVerifier)
     assert session is None
     pages = {**issuer, "oidc_client_id": "pages", "public_url": "https://jiesu.example.org"}
-    identity, session, embedded = sign_in(settings(tmp_path, **pages))
-    assert isinstance(identity, OidcIdentity)
+    verifier, session, embedded = sign_in(settings(tmp_path, **pages))
+    assert isinstance(verifier, OidcVerifier)
     assert session is not None
     assert (session.client_id, session.public_url) == ("pages", "https://jiesu.example.org")
     assert (session.trusts_roles, embedded) == (False, None)

@@ -3,9 +3,8 @@
 import json
 from typing import Any
 
-from api.http import examples
-from api.http.answers import TakenView
 from api.http.requests import COMMANDS
+from api.http.responses import TakenView
 from support.system import System
 
 PICTURES = "/v1/issues/{issue}/attachments"
@@ -86,7 +85,7 @@ async def test_the_answer_to_a_report_is_as_described(system: System) -> None:
     taken = document["paths"]["/v1/issues"]["post"]["responses"]["201"]["content"]["application/json"]
     assert taken["schema"] == {"$ref": "#/components/schemas/TakenView"}
     TakenView.model_validate_json(json.dumps((await system.report()).body))
-    TakenView.model_validate_json(json.dumps(examples.TAKEN))
+    TakenView.model_validate_json(json.dumps(TakenView.example))
 
 
 async def test_a_flood_is_told_to_wait(system: System) -> None:

@@ -41,16 +41,24 @@ def test_one_never_goes_on_to_somewhere_else(elsewhere: str) -> None:
     assert local_path(elsewhere) == "/"
 
 
-@pytest.fixture
-async def provider() -> AsyncIterator[StandIn]:
+@pytest.fixture(scope="module")
+async def running_provider() -> AsyncIterator[StandIn]:
     async with identity_provider() as found:
         yield found
 
 
 @pytest.fixture
-async def public(system: System, provider: StandIn) -> AsyncIterator[Site]:
+def provider(running_provider: StandIn) -> StandIn:
+    """The one of all tests here; what it was made to answer, and was sent, is forgotten."""
+    running_provider.answers.clear()
+    running_provider.forms.clear()
+    return running_provider
+
+
+@pytest.fixture(scope="module")
+async def public(system: System, running_provider: StandIn) -> AsyncIterator[Site]:
     """An installation whose browsers sign in with that provider."""
-    found = Provider(provider.issuer, plain_loopback=True)
+    found = Provider(running_provider.issuer, plain_loopback=True)
     async with site(system, found, "a secret/of: the client") as running:
         yield running
 

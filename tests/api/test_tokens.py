@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.identity.authenticator import LocalIdentity, WithResidents
+from api.identity.authenticator import LocalVerifier, WithResidents
 from api.identity.tokens import (
     LIFETIME,
     RESIDENTS,
@@ -319,7 +319,7 @@ def test_no_text_has_an_issuer_that_raises(token: str) -> None:
 
 
 async def test_whoever_a_token_says_it_is_of_verifies_it(home: Path) -> None:
-    both = WithResidents(ResidentTokens(SECRET), LocalIdentity(LocalTokens(home)))
+    both = WithResidents(ResidentTokens(SECRET), LocalVerifier(LocalTokens(home)))
     assert (await both.claims(issue_token(home, "p1", "property", "demo-property"))).role == "property"
     assert (await both.claims(ResidentTokens(SECRET).issue("phone:1"))).person == "phone:1"
     forged = signed(home, claims(iss=RESIDENTS))

@@ -8,7 +8,7 @@ from support.system import System
 FOREIGN = {
     "level": "street", "status": "closed", "actor": {"person": "s1", "role": "street", "org": "demo-street"},
     "deadline": "2099-01-01T00:00:00.000Z", "created_at": "2020-01-01T00:00:00.000Z", "at": "2020-01-01T00:00:00.000Z",
-    "id": "x", "number": "JS-1", "handler_kind": "street", "grants": [], "proof": {}, "policy": "demo", "root": "",
+    "id": "x", "number": "JS-1", "handler_kind": "street", "handler_streets": [], "grants": [], "proof": {}, "policy": "demo", "root": "",
     "reporter": "somebody", "place": {}, "pins": "", "opened": "2020-01-01T00:00:00.000Z",
 }  # fmt: skip
 

@@ -21,9 +21,9 @@ from domain.policy import Policy
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
 from protocol.envelope import plain_of
-from security.keys import Keys
 from security.signing import sign
 from support.golden import PLACE
+from support.keys import ephemeral_keys
 from support.system import System
 from workflows.contract import PREFIX, TASK_QUEUE, Start
 from workflows.signals import signal
@@ -43,7 +43,7 @@ def unsigned(_: System, __: str, ___: str) -> dict[str, Any]:
 
 
 def by_another_root(system: System, issue: str, root: str) -> dict[str, Any]:
-    signer = Keys.ephemeral().signer
+    signer = ephemeral_keys().signer
     return signer.sign(signer.root, issue, "accept", command())
 
 

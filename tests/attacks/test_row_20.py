@@ -110,7 +110,7 @@ async def test_row_20_over_http_it_is_refused_or_finds_nothing(tmp_path: Path, d
 
 def test_row_20_no_id_that_reaches_a_visibility_query_can_end_its_quotes() -> None:
     """Queries of Temporal have no parameters: what is put into one is a time of ours, or an id of this form."""
-    from api.routes.issues import _ID
+    from api.dependencies import _ID
 
     assert not [hostile for hostile in HOSTILE if _ID.fullmatch(hostile)]
     assert not [sign for sign in "'\"\\`%;()= \n" if _ID.fullmatch(f"a{sign}b")]

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.identity.oidc import OidcIdentity, Provider
+from api.identity.oidc import OidcVerifier, Provider
 from support.bare import Bare
 from support.identity_provider import AUDIENCE, ED_KEY, RSA_KEY, StandIn, identity_provider, jwk, part, plain64
 
@@ -25,8 +25,8 @@ async def provider() -> AsyncIterator[StandIn]:
 @pytest.fixture(scope="module")
 async def api(bare: Bare, provider: StandIn) -> AsyncIterator[httpx.AsyncClient]:
     """An API that takes the tokens of that provider; it is not asked anew within this module."""
-    identity = OidcIdentity(Provider(provider.issuer, plain_loopback=True), AUDIENCE)
-    async with bare.api_on(bare.temporal, whole=True, identity=identity) as client:
+    identity = OidcVerifier(Provider(provider.issuer, plain_loopback=True), AUDIENCE)
+    async with bare.api_on(bare.temporal, whole=True, verifier=identity) as client:
         yield client
 
 

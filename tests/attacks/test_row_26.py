@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 import domain.commands as c
 from activities.notices import UndeliveredError
 from activities.webhooks import Receiver, WebhookGateway
-from api.container import Parts
+from api.container import Services
 from api.identity.oidc import Provider
 from api.identity.sms import SmsError, SmsWebhook
 from api.identity.tokens import LocalTokens
@@ -214,13 +214,13 @@ def test_row_26_what_holds_a_secret_does_not_show_it(stage: Planted, tmp_path: P
         database_url=f"postgresql://jiesu:{secret}@db/jiesu", key_store=f"postgresql://jiesu:{secret}@db/keys",
         secret=secret, sms_secret=secret, sms_url=f"https://sms.example/{secret}", oidc_client_secret=secret,
     )  # type: ignore[arg-type]  # fmt: skip
-    parts = Parts(
+    services = Services(
         temporal=stage.system.temporal, database=Database(f"postgresql://jiesu:{secret}@{NOBODY}/x"),
-        identity=LocalTokens(tmp_path), secret=secret.encode(), policies={}, calendars=(), keys=stage.system.keys,
+        verifier=LocalTokens(tmp_path), secret=secret.encode(), policies={}, calendars=(), keys=stage.system.keys,
         registry=CollectorRegistry(),
     )  # type: ignore[arg-type]  # fmt: skip
     held = [
-        settings, parts, parts.database.engine, parts.database.url, stage.system.keys, stage.masters, stage.namespace,
+        settings, services, services.database.engine, services.database.url, stage.system.keys, stage.masters, stage.namespace,
         Caller(None, secret, secret.encode()), Receiver(secret, secret.encode()), Canaries(),
     ]  # fmt: skip
     for key in (*stage.masters.keys.values(), *stage.namespace.keys.values(), stage.namespace.mark):

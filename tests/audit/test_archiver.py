@@ -48,9 +48,10 @@ async def archiving(folder: Path, database: Database) -> AsyncIterator[Archiving
 
 
 async def say(client: Client, issue: str, number: int, command: str, who: dict, **body: object) -> None:
+    """A command, folded in a workflow task of its own."""
     plain = {"id": f"{issue}-{number}", "at": format_time(now()), "actor": who, "body": body}
     await give(client, issue, command, plain)
-    await asyncio.sleep(0.25)
+    await client.get_workflow_handle(PREFIX + issue).query("receipt", plain["id"])
 
 
 async def stored(database: Database, issue: str) -> None:
@@ -182,7 +183,7 @@ async def test_a_run_is_archived_while_its_issue_goes_on_and_may_be_forgotten_th
 
     forget(tmp_path, first.run)
     async with archiving(tmp_path, database) as held:
-        with pytest.raises(LostRunError):
+        with pytest.raises(LostRunError, match=first.run):
             await runs_of(held.client, "long")
         await say(held.client, "long", 99, "withdraw", RESIDENT, reason="自己修了")
         await held.client.get_workflow_handle(PREFIX + "long").result()

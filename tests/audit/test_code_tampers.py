@@ -101,10 +101,11 @@ PATCHES = (
 
 
 def copied(folder: Path) -> Path:
+    """The code with what was compiled of it: times are kept, so only what is patched is compiled again."""
     for name in PACKAGES:
-        shutil.copytree(CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(CHECKOUT / name, folder / name)
     for file in CHECKOUT.glob("*.py"):
-        shutil.copyfile(file, folder / file.name)
+        shutil.copy2(file, folder / file.name)
     return folder
 
 

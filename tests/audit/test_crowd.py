@@ -206,10 +206,10 @@ async def timelines_agree(crowd: Crowd) -> int:
     compared = 0
     try:
         desk = AuditService(Holdings(database, Archive(crowd.archive_url)), crowd.heads)
-        async for told in desk.told(Selection.parse("")):
+        async for told in desk.traces(Selection.parse("")):
             states, known, steps = await desk.states(told.issue), EPOCH, list(told.steps)
             for event, state in steps:
-                assert timeline.at_event(states, event.seq) == timeline.View(event, state), (told.issue, event.seq)
+                assert timeline.at_event(states, event.seq) == timeline.PastState(event, state), (told.issue, event.seq)
                 known = max(known, event.recorded_at or event.at)  # nothing is known before what came before it
                 seen = timeline.at_time(states, known)
                 assert seen.event.seq >= event.seq, (told.issue, event.seq)

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
-from audit.rebuild import Rebuilt, Recorded, rebuild
+from audit.rebuild import Rebuilt, RecordedIssue, rebuild
 from audit.runs import issues_of
 from db import queries
 from db.engine import Database
@@ -35,9 +35,9 @@ from domain.pins import read_policy
 from domain.wire import dump, truncate
 from policies.loader import load_pack
 from runtime.temporal import encrypting
-from security.keys import Keys
 from support.derived import derive, runs_of
 from support.golden import play, start_issue
+from support.keys import ephemeral_keys
 from support.stories import PROPERTY, Story, store
 from support.temporal import dev_server
 from worker import build
@@ -176,12 +176,12 @@ async def test_what_is_recorded_while_it_is_looked_at_is_not_undone(
 ) -> None:
     story = Story()
     await store(database, story, story.reported())
-    recorded = Recorded(story.id, list(story.told), story.pins, has_ended=False)
+    recorded = RecordedIssue(story.id, list(story.told), story.pins, has_ended=False)
 
     async def issues(*_: object) -> AsyncIterator[str]:
         yield story.id
 
-    async def same(*_: object) -> Recorded:
+    async def same(*_: object) -> RecordedIssue:
         return recorded
 
     for name, stand_in in {"issues_of": issues, "read_recorded": same}.items():
@@ -197,7 +197,7 @@ async def test_what_is_recorded_while_it_is_looked_at_is_not_undone(
     assert "recorded at this moment" in report.differences[-1]
     assert await number(database, EventRow) == len(story.told)
 
-    recorded = Recorded(story.id, list(story.told), story.pins, has_ended=False)
+    recorded = RecordedIssue(story.id, list(story.told), story.pins, has_ended=False)
     assert len((await rebuilt(cast("Client", None), database)).differences) == 1
     async with database.read() as session:
         assert await queries.issue(session, story.id) == story.issue
@@ -228,7 +228,7 @@ async def test_events_on_their_way_are_left_to_their_workflow(tmp_path: Path, da
 
 async def test_what_cannot_be_read_is_counted_and_left_as_it_is(tmp_path: Path, database: Database) -> None:
     async with server(tmp_path) as client:
-        here, elsewhere = (encrypting(client, Keys.ephemeral().converter) for _ in range(2))
+        here, elsewhere = (encrypting(client, ephemeral_keys().converter) for _ in range(2))
         await start_issue(here, "ours")
         async with build(elsewhere, database):
             await start_issue(elsewhere, "theirs")

@@ -50,7 +50,7 @@ async def test_an_open_issue_has_no_verdict_and_no_proof_yet(installation: Insta
         found = await desk.difference(OPEN)
         assert found.same
         assert len(found.lines) == 62
-        assert list(found.lines[0].told) == ["sql"]
+        assert list(found.lines[0].sources) == ["sql"]
 
 
 async def test_what_is_unknown_is_said_to_be(installation: Installation) -> None:
@@ -103,7 +103,7 @@ async def test_witnesses_agree_on_what_nobody_touched(installation: Installation
         for issue in SEALED:
             found = await desk.difference(issue)
             assert found.same, found.plain()
-            assert {tuple(line.told) for line in found.lines} == {("archive", "sql")}
+            assert {tuple(line.sources) for line in found.lines} == {("archive", "sql")}
 
 
 async def test_a_witness_that_was_changed_stands_out(copy: Installation) -> None:
@@ -183,7 +183,7 @@ async def test_issues_are_given_one_by_one(installation: Installation) -> None:
     async with installation.desk() as desk:
         closed = {case.issue: case.state.is_closed async for case in desk.closed(Selection.parse(""))}
         assert closed == dict.fromkeys(SEALED, True)
-        told = {told.issue: len(list(told.steps)) async for told in desk.told(Selection.parse("compound=demo"))}
+        told = {told.issue: len(list(told.steps)) async for told in desk.traces(Selection.parse("compound=demo"))}
         assert set(told) == {*SEALED, OPEN}
         assert told[OPEN] == 62
         issues = Selection.parse("").issues(desk.holdings.database)

@@ -15,10 +15,10 @@ import domain.commands as c
 from audit.whatif.page import as_html
 from audit.whatif.report import as_csv, as_json, as_text, json_text, rows, span, table, width
 from audit.whatif.study import Study
-from audit.whatif.words import ASSUMPTIONS
 from domain.cells import neutral
 from tests.audit.whatif_cases import LATER, Recorded, accepted_at_seven, altered
 from tests.domain.play import CALENDARS, COMPANY, FRIDAY, REPORTER, pack, place
+from texts.whatif import ASSUMPTIONS
 
 EVIL = '=HYPERLINK("http://x","<script>alert(1)</script>")'
 

@@ -25,6 +25,7 @@ from cli.issues import _timeline_table, left, read_fields, said
 from cli.main import main
 from domain.commands import Arrive, Complete, Plan, Refer, Rule, Schedule, StepDone
 from runtime.settings import Settings
+from support.again import SECONDS
 from support.ports import free_port
 from support.system import System, running_system
 
@@ -45,9 +46,13 @@ class Terminal:
 
     async def run(self, *arguments: str) -> str:
         """What it prints."""
-        result = await self._invoke(*arguments)
-        assert result.exit_code == 0, result.output + repr(result.exception)
-        return result.stdout
+        key = () if arguments[0] != "do" or "--key" in arguments else ("--key", str(uuid.uuid4()))
+        async with asyncio.timeout(SECONDS):
+            while True:
+                result = await self._invoke(*arguments, *key)
+                assert result.exit_code == 0, result.output + repr(result.exception)
+                if arguments[0] != "do" or "queued" not in result.stdout:  # on a busy machine: again, by the same key
+                    return result.stdout
 
     async def read(self, *arguments: str) -> Any:
         return json.loads(await self.run(*arguments, "--json"))
@@ -108,7 +113,11 @@ async def test_an_issue_from_report_to_confirmation(terminal: Terminal) -> None:
     assert "nobody nobody" not in out
 
 
-async def test_an_issue_is_shown_before_its_timeline_is_written(terminal: Terminal) -> None:
+async def test_an_issue_is_shown_before_its_timeline_is_written(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.client._PAUSES", ())
+    monkeypatch.setattr("cli.client._LONGEST_PAUSE", 0.1)
     await terminal.system.stop_worker()
     try:
         reported = await terminal.read("report", "路灯坏了", "--category", "facility")

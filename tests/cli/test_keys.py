@@ -108,7 +108,7 @@ def test_while_roots_change_a_process_is_certified_by_both() -> None:
 def test_a_root_is_never_replaced() -> None:
     run("root", "new", "root")
     before = Path("root/key.pem").read_bytes()
-    assert "exists" in failure("root", "new", "root")
+    assert "never replaced" in failure("root", "new", "root")
     assert "not one for a process" in failure("certify", "root", "root", "--days", 1)
     assert Path("root/key.pem").read_bytes() == before
 
@@ -126,16 +126,16 @@ def test_namespace_keys_rotate() -> None:
     file = Path("namespace.json")
     first = run("namespace", "new", file).stdout.split()[-1]
     running = NamespaceFile(file)
-    assert running.held.primary == first
+    assert running.current.primary == first
     assert "is there already" in failure("namespace", "new", file)
     second = run("namespace", "add", file).stdout.strip()
-    assert (running.held.primary, set(running.held.keys)) == (first, {first, second})
+    assert (running.current.primary, set(running.current.keys)) == (first, {first, second})
     run("namespace", "promote", file, second)
-    assert running.held.primary == second
+    assert running.current.primary == second
     assert "primary" in failure("namespace", "retire", file, second, "--yes")
     assert "no namespace key" in failure("namespace", "promote", file, "x")
     run("namespace", "retire", file, first, "--yes")
-    assert set(running.held.keys) == {second}
+    assert set(running.current.keys) == {second}
     assert "No such file" in failure("namespace", "add", "nowhere.json")
     assert "No such file" in failure("namespace", "add", "no/where.json")
 
@@ -175,7 +175,7 @@ def test_master_keys_rotate_and_every_issue_stays_readable(home: Path) -> None:
     assert "1 keys of issues" in run("master", "rotate", file, second).stdout
     assert "0 keys of issues" in run("master", "rotate", file, second).stdout
     run("master", "remove", file, first)
-    assert set(MasterFile(file).held.keys) == {second}
+    assert set(MasterFile(file).current.keys) == {second}
     assert asyncio.run(opened(sealed)) == b"picture"
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from db import attachments
 from db.engine import Database
+from domain.limits import MOST_PICTURES
 from support.stories import START, Story, store
 
 
@@ -27,13 +28,13 @@ async def add(database: Database, row: dict[str, Any]) -> attachments.Added:
 
 async def test_those_that_come_at_once_take_turns(database: Database):
     issue = await stored(database)
-    for number in range(attachments.MOST - 2):
+    for number in range(MOST_PICTURES - 2):
         assert await add(database, row(issue, number)) == "added"
     found = await asyncio.gather(*(add(database, row(issue, number)) for number in range(100, 106)))
     assert sorted(found) == ["added", "added", "full", "full", "full", "full"]
     assert await add(database, row(issue, 0)) == "known"
     async with database.read() as session:
-        assert len(await attachments.of_issue(session, issue)) == attachments.MOST
+        assert len(await attachments.of_issue(session, issue)) == MOST_PICTURES
 
 
 async def test_the_same_one_at_once_is_there_once(database: Database):

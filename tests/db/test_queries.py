@@ -230,7 +230,8 @@ def all_kinds() -> list[Story]:
     for kind, code in (("department", "demo-enforcement"), ("volunteers", "demo-volunteers")):
         story = Story()
         story.reported()
-        story.give(Redispatch(code, "归他们管", kind), COMMUNITY)
+        streets = None if kind == "volunteers" else (PLACE.street,)
+        story.give(Redispatch(code, "归他们管", kind, streets), COMMUNITY)
         stories.append(story)
     closed = Story()
     closed.reported()

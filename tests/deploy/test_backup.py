@@ -18,6 +18,7 @@ import pytest
 from runtime.settings import LOOPBACK
 from runtime.supervisor import guarded
 from support import compose
+from support.again import SECONDS, AgainBlocking
 from support.ports import free_port
 
 JIESU = str(Path(sys.executable).parent / "jiesu")
@@ -68,7 +69,7 @@ class Home:
         return done.stdout
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://{LOOPBACK}:{self.port}", timeout=30)
+        return AgainBlocking(base_url=f"http://{LOOPBACK}:{self.port}", timeout=SECONDS)
 
 
 def report(client: httpx.Client, key: str) -> dict[str, Any]:

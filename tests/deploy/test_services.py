@@ -21,6 +21,7 @@ from sqlalchemy import URL
 
 from runtime.devserver import find_temporal
 from support import compose
+from support.again import Again
 from support.containers import PATIENCE, Container, Host, replicas
 from support.deployment import psql
 
@@ -115,7 +116,7 @@ async def deployment(host: Host) -> AsyncIterator[Deployment]:
         for container in (*workers, *apis):
             container.await_health()
         token = apis[0].run("token", "--person", "op1", "--role", "property", "--org", "other-property").strip()
-        clients = [httpx.AsyncClient(base_url=api.url, timeout=PATIENCE) for api in apis]
+        clients = [Again(base_url=api.url, timeout=PATIENCE) for api in apis]
         yield Deployment(workers, apis, clients, {"Authorization": f"Bearer {token}"})
         for client in clients:
             await client.aclose()

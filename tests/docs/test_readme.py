@@ -49,6 +49,15 @@ def test_make_help_lists_every_target() -> None:
     assert sorted(described) == sorted(phony.split())
 
 
+async def play(script: str, environment: dict[str, str]) -> tuple[str, int | None]:
+    """What it prints, and its exit code."""
+    shell = await asyncio.create_subprocess_exec(
+        "bash", "-euo", "pipefail", "-c", script, env=environment, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await shell.communicate()
+    return output.decode(), shell.returncode
+
+
 async def test_the_script_takes_an_issue_from_report_to_rating(tmp_path: Path) -> None:
     """Each line of its output is an answer of the API; the last is the timeline."""
     jiesu = Jiesu(tmp_path / "home")
@@ -63,15 +72,14 @@ async def test_the_script_takes_an_issue_from_report_to_rating(tmp_path: Path) -
             "JIESU_TEMPORAL_PORT": str(jiesu.ports["TEMPORAL"]),
             "PYTHONPATH": str(ROOT),
         }
-        shell = await asyncio.create_subprocess_exec(
-            "bash", "-euo", "pipefail", "-c", text, env=environment, cwd=ROOT, stdout=asyncio.subprocess.PIPE
-        )
-        async with asyncio.timeout(60):
-            output, _ = await shell.communicate()
+        async with asyncio.timeout(300):
+            output, code = await play(text, environment)
+            while '"queued"' in output:  # on a busy machine, where a person would ask again
+                output, code = await play(text, environment)
     finally:
         await jiesu.stop()
-    assert shell.returncode == 0
-    answers, _, shown = output.decode().partition(f"{MARK}\n")
+    assert code == 0
+    answers, _, shown = output.partition(f"{MARK}\n")
     assert "applied       accept" in shown
     *commands, timeline = [json.loads(line) for line in answers.splitlines() if line.strip()]
     assert [answer.get("outcome") for answer in commands] == ["applied"] * 4, commands

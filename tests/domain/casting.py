@@ -86,10 +86,10 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
     "sit": (lambda now: c.Sit("开会", ("甲", "乙")),),
     "redispatch": (
         lambda now: c.Redispatch("helpers", "志愿者快", "volunteers"),
-        lambda now: c.Redispatch("enforcement", "占道", "department"),
-        lambda now: c.Redispatch("company-a", "还是物业", "company"),
-        lambda now: c.Redispatch("elm", "社区自己办", "community"),
-        lambda now: c.Redispatch("north", "街道自己办", "street"),
+        lambda now: c.Redispatch("enforcement", "占道", "department", ("north",)),
+        lambda now: c.Redispatch("company-a", "还是物业", "company", ("north",)),
+        lambda now: c.Redispatch("elm", "社区自己办", "community", ("north",)),
+        lambda now: c.Redispatch("north", "街道自己办", "street", ("north",)),
     ),
     "return": (
         lambda now: c.Return("没修好"),
@@ -103,7 +103,7 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
     "rule": (
         lambda now: c.Rule(upheld=False, reason="合同里写了"),
         lambda now: c.Rule(upheld=True, reason="确实不归"),
-        lambda now: c.Rule(upheld=True, handler="enforcement", handler_kind="department"),
+        lambda now: c.Rule(upheld=True, handler="enforcement", handler_kind="department", handler_streets=("north",)),
     ),
     "adopt": (lambda now: c.Adopt("issue-2"), lambda now: c.Adopt("issue-3")),
     "merge": (lambda now: c.Merge("issue-2"),),

@@ -5,11 +5,23 @@ asked for anything. Every cell is one (status x command) pair; the tests fail if
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 import domain.commands as c
 from domain.commands import Actor, Body
-from domain.vocabulary import STATUSES, Status
+from domain.directory import (
+    Appointment,
+    Community,
+    Compound,
+    Contract,
+    Department,
+    Directory,
+    Operator,
+    Period,
+    Street,
+)
+from domain.vocabulary import STATUSES, HandlerKind, Role, Status
 from tests.domain.play import ADMIN, COMMUNITY, COMPANY, REPORTER, SETTLED_2027, STREET, local, pack
 
 COLUMNS: Final[tuple[Status, ...]] = STATUSES
@@ -262,3 +274,134 @@ SEES: Final[dict[str, str]] = {
     "society handles, property leads":   "R.C.M.S...UA",
 }  # fmt: skip
 """Who may know that the issue exists: those above, and the aUditor of its street."""
+
+# ----------------------------------------------------------------------------- what the directory has to say about it
+
+TOWN: Final = Directory(
+    streets=(Street("north", ""), Street("south", "")),
+    communities=(Community("elm", "", "north"), Community("oak", "", "south")),
+    compounds=(Compound("garden", "", "elm"), Compound("yard", "", "elm"), Compound("court", "", "oak")),
+    operators=(
+        Operator("company-a", "", "company"), Operator("company-b", "", "company"), Operator("helpers", "", "volunteers"),
+    ),
+    departments=(Department("enforcement", "", "north"),),
+    contracts=(
+        Contract("company-a", "garden", Period(date(2026, 1, 1))), Contract("company-b", "court"),
+        Contract("helpers", "yard", Period(date(2026, 1, 1))),
+    ),
+)  # fmt: skip
+"""The company runs the garden, the rival the court in the far street, the volunteers the yard next to the garden."""
+BEFORE: Final = local("2025-12-31 10:00")
+"""Before the contracts of the garden and the yard."""
+REPORTS: Final = {
+    ("garden", False): "RNC.M.S.DV.A",
+    ("yard", False):   "RN..M.S.DV.A",
+    ("court", False):  "RN.r.O.F....",
+    ("garden", True):  "RN..M.S.D..A",
+    ("yard", True):    "RN..M.S.D..A",
+}  # fmt: skip
+"""(Compound, before the contracts) -> who may report there: residents anywhere, staff only where they work. Property staff
+need the contract; departments and volunteers may do it all over a street in which they work."""
+OVERSEES: Final = {
+    "reporter": "",
+    "company": "company-a",
+    "rival": "company-b",
+    "community": "elm company-a helpers",
+    "elsewhere": "oak company-b",
+    "street": "north elm company-a helpers enforcement",
+    "far street": "south oak company-b",
+    "department": "enforcement",
+    "volunteers": "helpers",
+    "auditor": "north elm company-a helpers enforcement",
+    "admin": "north elm company-a helpers enforcement",
+}
+"""Whose worklists each may read: their own, and those of who works below them."""
+ASSIGNED: Final[tuple[tuple[HandlerKind, tuple[str, ...] | None, bool], ...]] = (
+    ("company", ("north",), True),
+    ("company", ("north", "south"), True),
+    ("company", ("south",), False),
+    ("company", (), False),
+    ("company", None, False),
+    ("society", ("north",), True),
+    ("society", None, False),
+    ("community", ("north",), True),
+    ("community", ("south",), False),
+    ("department", ("north",), True),
+    ("department", ("south",), False),
+    ("street", ("north",), True),
+    ("street", ("south",), False),
+    ("volunteers", ("north",), True),
+    ("volunteers", ("south",), False),
+    ("volunteers", (), False),
+    ("volunteers", None, True),
+)
+"""Kind of organisation, the streets in which it works that day (none: its contracts are over; None: it never had one),
+and whether it may be given an issue of street `north`."""
+FOLLOWS: Final = {
+    ("closed", "garden"): True, ("closed", "yard"): False, ("open", "garden"): False, ("open", "yard"): False,
+}  # fmt: skip
+"""An old issue of the garden, and where one is reported that is to follow it."""
+PINNED: Final = {
+    date(2024, 12, 31): "2024 2025 2026", date(2025, 1, 1): "2025 2026", date(2026, 11, 20): "2026", date(2027, 1, 1): "",
+}  # fmt: skip
+"""The day on which an issue begins, and the years of the calendars that it is given."""
+_VISIT: Final = (COMPANY, c.Schedule(REVIEW))
+MEETS: Final[tuple[tuple[Status, tuple[tuple[Actor, Body], ...], str], ...]] = (
+    ("dispatched", ((COMPANY, c.Accept()),), "accept"),
+    ("dispatched", ((REPORTER, c.Urge()),), ""),
+    ("dispatched", ((COMMUNITY, c.Comment("在看")),), ""),
+    ("dispatched", ((COMMUNITY, c.Escalate("物业推诿")),), ""),
+    ("dispatched", ((COMMUNITY, c.Escalate("物业推诿")), (COMMUNITY, c.Accept())), "community-accept"),
+    ("accepted", ((COMPANY, c.Arrive("complex")),), "arrive"),
+    # an appointment is kept by coming, even if nobody is in
+    ("accepted", (_VISIT, (COMPANY, c.Arrive("complex"))), "arrive appointment"),
+    ("accepted", (_VISIT, (COMPANY, c.Attempt())), "appointment"),
+    ("accepted", (_VISIT, (COMPANY, c.Assign("张工"))), ""),
+    ("arrived", ((COMPANY, PLAN),), "plan"),
+    # completed instead, what was still to be planned is not owed any more, and nobody has kept it
+    ("arrived", ((COMPANY, c.Complete()),), ""),
+    ("planned", ((COMPANY, c.Answer("周三换管")),), "answer"),
+    # of a plan's steps the one that is next is waited for; any word will do for its update
+    ("planned", ((COMPANY, c.StepDone(1)),), "plan-step"),
+    ("planned", ((COMPANY, c.StepDone(2)),), ""),
+    ("planned", ((COMPANY, c.StepDone(1)), (COMPANY, c.StepDone(2)), (COMPANY, c.Complete())), "plan-step"),
+    # the resident's limits, and those of a pause, are nobody's to keep
+    ("completed", ((REPORTER, c.Confirm("solved", "satisfied")),), ""),
+    ("suspended", ((REPORTER, c.Supply("三楼")),), ""),
+    ("waiting", ((COMPANY, c.Resume()),), ""),
+)
+"""A status, what is given in it, and the clauses whose limits the last command keeps."""
+
+_GARDEN: Final = Appointment("x", "property", "company-a")
+_ELM: Final = Appointment("x", "community", "elm", Period(None, date(2027, 1, 1)))
+_ELM_AGAIN: Final = Appointment("x", "community", "elm", Period(date(2026, 1, 1)))
+_NORTH: Final = Appointment("x", "auditor", "north")
+ActingRow = tuple[tuple[Appointment, ...], str | None, str | None, tuple[Role, ...], tuple[Appointment, ...] | str]
+ACTING: Final[tuple[ActingRow, ...]] = (
+    # what is held, the role and the organisation that are named, what is preferred; what is acted by, or why not
+    ((), None, None, (), ()),
+    ((), "resident", None, (), ()),
+    ((), "community", None, (), "NotAppointed"),
+    ((), None, "elm", (), "NotAppointed"),
+    ((_GARDEN,), None, None, (), (_GARDEN,)),
+    ((_GARDEN,), "resident", None, (), ()),
+    ((_GARDEN,), "resident", "company-a", (), "NotAppointed"),
+    ((_GARDEN,), "community", None, (), "NotAppointed"),
+    ((_GARDEN,), "property", "company-b", (), "NotAppointed"),
+    ((_GARDEN, _ELM), None, None, (), "SeveralRoles"),
+    ((_GARDEN, _ELM), "community", None, (), (_ELM,)),
+    ((_GARDEN, _ELM), None, "company-a", (), (_GARDEN,)),
+    ((_GARDEN, _ELM), None, None, ("auditor", "admin"), "SeveralRoles"),
+    ((_GARDEN, _NORTH), None, None, ("auditor", "admin"), (_NORTH,)),
+    ((_GARDEN, _NORTH), "property", None, ("auditor", "admin"), (_GARDEN,)),
+    # twice the same is one way to act, by both
+    ((_ELM, _ELM_AGAIN), None, None, (), (_ELM, _ELM_AGAIN)),
+)
+GATES: Final[dict[str, str]] = {
+    "writes":           "resident property community street department volunteer admin",
+    "audits":           "auditor",
+    "reads_access_log": "auditor admin",
+    "decodes":          "auditor admin",
+    "searches_texts":   "resident property community street department volunteer",
+}  # fmt: skip
+"""What depends on nothing but the role."""

@@ -1,22 +1,54 @@
 """Every (status x command) pair does what the hand-written table says, and every command is given only by its people."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from itertools import product
 
 import pytest
 
 import domain.commands as c
-from domain.access import may_give, may_see
-from domain.commands import SIGNALS
+from calendars import load_all
+from domain import access, directory
+from domain.access import may_follow, may_give, may_report, may_see
+from domain.clocks import meets
+from domain.commands import SIGNALS, Authority
 from domain.decide import decide
+from domain.directory import acting_by
+from domain.events import Event
+from domain.evolve import evolve
 from domain.issue import Issue
-from domain.refusals import WHEN
-from domain.vocabulary import STATUSES, Status
-from tests.domain.decision_table import GROUPS, MAY, ORDER, PENDING, PLAN, REVIEW, SEES, SIGNS, TABLE
+from domain.pins import pinned
+from domain.refusals import WHEN, against
+from domain.vocabulary import ROLES, STATUSES, HandlerKind, Status
+from domain.worktime import SHANGHAI
+from support.grants import granted
+from tests.domain.decision_table import (
+    ACTING,
+    ASSIGNED,
+    BEFORE,
+    FOLLOWS,
+    GATES,
+    GROUPS,
+    MAY,
+    MEETS,
+    ORDER,
+    OVERSEES,
+    PENDING,
+    PINNED,
+    PLAN,
+    REPORTS,
+    REVIEW,
+    SEES,
+    SIGNS,
+    TABLE,
+    TOWN,
+    ActingRow,
+)
 from tests.domain.play import (
     CASTING,
     COMMUNITY,
     COMPANY,
+    FRIDAY,
     REPORTER,
     Stage,
     kinds,
@@ -101,7 +133,7 @@ def in_situation(name: str) -> Issue:
     if "volunteers" in name:
         stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
     if "department" in name:
-        stage.give(CASTING["street"], c.Redispatch("enforcement", "占道经营", "department"))
+        stage.give(CASTING["street"], c.Redispatch("enforcement", "占道经营", "department", ("north",)))
     for level in ("community", "street"):
         if f"{level} leads" in name or name.endswith("street leads"):
             stage.give(CASTING[level], c.Escalate("要上级管"))
@@ -158,3 +190,121 @@ def test_the_role_counts_and_not_only_the_organisation() -> None:
     assert not may_give(issue, c.Actor("resident-1", "property", "company-b"), "confirm")
     assert may_give(issue, c.Actor("staff-1", "property", "company-a"), "accept")
     assert not may_give(issue, c.Actor("x", "street", "elm"), "supervise")
+
+
+def attaches(issue: Issue, actor: c.Actor) -> bool:
+    return against(issue, actor, "attach", granted(actor, issue.place), issue.since) is None
+
+
+@pytest.mark.parametrize("situation", MAY)
+def test_pictures_are_attached_by_those_who_may_comment(situation: str) -> None:
+    issue = in_situation(situation)
+    may = [name for name in ORDER if attaches(issue, CASTING[name])]
+    assert may == [actor for actor, sign in zip(ORDER, MAY[situation]["word"], strict=True) if sign != "."]
+
+
+def test_a_picture_for_a_closed_issue_is_refused_as_closed_whoever_brings_it() -> None:
+    issue = in_status("closed").issue
+    for actor in CASTING.values():
+        refusal = against(issue, actor, "attach", (), issue.since)
+        assert refusal is not None
+        assert refusal.code == "closed"
+
+
+def test_a_picture_is_attached_only_in_a_role_that_is_held() -> None:
+    issue = in_status("accepted").issue
+    grant = Authority("community", COMMUNITY.org)
+    assert against(issue, COMMUNITY, "attach", (grant,), issue.since) is None
+    lapsed = replace(grant, end=issue.since.astimezone(SHANGHAI).date())
+    for grants in ((), (lapsed,)):
+        refusal = against(issue, COMMUNITY, "attach", grants, issue.since)
+        assert refusal is not None
+        assert refusal.code == "not-yours"
+
+
+@pytest.mark.parametrize(("kind", "streets", "expected"), ASSIGNED)
+def test_an_issue_is_given_only_to_who_works_in_its_street(
+    kind: HandlerKind, streets: tuple[str, ...] | None, expected: bool
+) -> None:
+    stage = in_status("accepted")
+    stage.give(COMPANY, c.Decline("not_our_duty"))
+    named = {"handler": "another", "handler_kind": kind, "handler_streets": streets}
+    for body in (c.Redispatch(reason="换人", **named), c.Rule(upheld=True, **named)):
+        assert refused(decide(stage.issue, stage.command(COMMUNITY, body))) == (None if expected else "invalid")
+    # Where the decline is not upheld nobody is given anything.
+    kept = stage.command(COMMUNITY, c.Rule(upheld=False, **named))
+    assert refused(decide(stage.issue, kept)) is None
+
+
+@pytest.mark.parametrize(("where", "is_before"), REPORTS)
+def test_who_may_report_where(where: str, is_before: bool) -> None:
+    at = BEFORE if is_before else FRIDAY
+    day = at.astimezone(SHANGHAI).date()
+    here = TOWN.place(where, day)
+    assert here is not None
+    may: list[str] = []
+    for name in ORDER:
+        actor = CASTING[name]
+        grants = TOWN.grants_in(here, [Authority(actor.role, actor.org)], day)
+        if may_report(actor, grants, here, at):
+            may.append(name)
+        assert actor.role == "resident" or not may_report(actor, (), here, at), "nothing without a grant"
+    assert may == [name for name, sign in zip(ORDER, REPORTS[where, is_before], strict=True) if sign != "."]
+
+
+@pytest.mark.parametrize("viewer", OVERSEES)
+def test_whose_work_one_oversees(viewer: str) -> None:
+    orgs = [each.org for each in CASTING.values() if each.org] + ["oak", "elm", "nobody"]
+    day = FRIDAY.astimezone(SHANGHAI).date()
+    assert {org for org in orgs if TOWN.oversees(CASTING[viewer], org, day)} == set(OVERSEES[viewer].split())
+
+
+@pytest.mark.parametrize(("state", "where"), FOLLOWS)
+def test_what_may_follow_an_old_issue(state: str, where: str) -> None:
+    old = in_status("closed" if state == "closed" else "completed").issue
+    assert may_follow(replace(old.place, compound=where), old) is FOLLOWS[state, where]
+
+
+@pytest.mark.parametrize("day", PINNED)
+def test_the_calendars_that_an_issue_is_given(day: date) -> None:
+    years = [calendar.year for calendar in pinned(load_all(), day)]
+    assert years == [int(year) for year in PINNED[day].split()]
+
+
+@pytest.mark.parametrize("row", ACTING)
+def test_by_which_appointment_somebody_acts(row: ActingRow) -> None:
+    held, role, org, prefer, expected = row
+    if isinstance(expected, str):
+        with pytest.raises(getattr(directory, expected)):
+            acting_by(held, role, org, prefer)
+    else:
+        assert acting_by(held, role, org, prefer) == expected
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_what_depends_on_the_role_alone(gate: str) -> None:
+    assert [role for role in ROLES if getattr(access, gate)(role)] == GATES[gate].split()
+
+
+@pytest.mark.parametrize(("status", "given", "expected"), MEETS)
+def test_which_limits_a_command_keeps(status: Status, given: tuple[tuple[c.Actor, c.Body], ...], expected: str) -> None:
+    stage = in_status(status)
+    before, events = stage.issue, list[Event]()
+    for actor, body in given:
+        before, events = stage.issue, stage.give(actor, body)
+    kept: list[str] = []
+    for event in events:
+        after = evolve(before, event)
+        kept += [clock.clause for clock in before.clocks if meets(event, after, clock)]
+        before = after
+    assert kept == expected.split()
+
+
+def test_an_issue_is_overdue_while_a_limit_that_passed_is_not_kept() -> None:
+    stage = Stage()
+    assert not stage.issue.is_overdue
+    stage.let_pass(16 * 60)
+    assert stage.issue.is_overdue
+    red = stage.issue.clocks
+    stage.give(REPORTER, c.Withdraw())
+    assert not replace(stage.issue, clocks=red).is_overdue, "closed it is over"

@@ -76,7 +76,7 @@ def test_the_lead_above_need_not_wait_for_the_company() -> None:
 def test_a_handler_at_work_to_whom_the_lead_climbs_can_still_take_over() -> None:
     """The community does the work itself; when the issue climbs to it, its own acceptance must still be possible."""
     stage = Stage()
-    stage.give(COMMUNITY, c.Redispatch("elm", "社区自己办", "community"))
+    stage.give(COMMUNITY, c.Redispatch("elm", "社区自己办", "community", ("north",)))
     stage.give(COMMUNITY, c.Accept())
     stage.give(COMMUNITY, c.Escalate("归社区"))
     assert "community-accept" in stage.running()
@@ -138,10 +138,10 @@ def test_the_third_transfer_climbs_whatever_its_kind() -> None:
     stage.give(COMPANY, c.Decline("not_our_duty"))
     stage.give(COMMUNITY, c.Rule(upheld=False))
     stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
-    events = stage.give(COMMUNITY, c.Redispatch("company-b", "还是专业队", "company"))
+    events = stage.give(COMMUNITY, c.Redispatch("company-b", "还是专业队", "company", ("north",)))
     assert kinds(events) == ["redispatched", "escalated"]
     assert (events[-1].level, events[-1].clause, stage.issue.transfers) == ("community", "transfers", 3)
-    fourth = stage.give(COMMUNITY, c.Redispatch("company-a", "换回来", "company"))
+    fourth = stage.give(COMMUNITY, c.Redispatch("company-a", "换回来", "company", ("north",)))
     assert (fourth[-1].kind, fourth[-1].level) == ("escalated", "street")
 
 
@@ -184,7 +184,9 @@ def test_a_decline_is_settled_by_accepting_after_all() -> None:
 def test_a_decline_that_is_upheld_gives_it_to_another_under_the_ruling_level() -> None:
     stage = Stage()
     stage.give(COMPANY, c.Decline("needs_authority"))
-    events = stage.give(STREET, c.Rule(upheld=True, handler="enforcement", handler_kind="department"))
+    events = stage.give(
+        STREET, c.Rule(upheld=True, handler="enforcement", handler_kind="department", handler_streets=("north",))
+    )
     assert kinds(events) == ["ruled", "escalated"]
     assert stage.issue.handler == Handler("enforcement", "department")
     assert (stage.issue.level, stage.issue.status) == ("street", "dispatched")

@@ -141,7 +141,7 @@ def test_whoever_else_handles_it_holds_its_minutes() -> None:
     stage = Stage("12345")
     stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"), after=60)
     stage.give(VOLUNTEERS, c.Accept(), after=5 * 60)
-    stage.give(STREET, c.Redispatch("enforcement", "占道", "department"), after=60)
+    stage.give(STREET, c.Redispatch("enforcement", "占道", "department", ("north",)), after=60)
     stage.give(DEPARTMENT, c.Accept(), after=9 * 60)
     assert stage.minutes() == {
         ("operator", "company-a"): 1, ("third_party", "helpers"): 6, ("department", "enforcement"): 9,

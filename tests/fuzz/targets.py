@@ -18,7 +18,7 @@ from temporalio.api.history.v1 import History
 from temporalio.converter import DataConverter
 
 import domain.commands as c
-from api.http.bodies import MOST_BYTES, check
+from api.http.middleware import MOST_BYTES, check
 from api.http.requests import COMMANDS
 from domain.advance import advance
 from domain.commands import Undecodable

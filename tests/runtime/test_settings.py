@@ -2,13 +2,12 @@
 
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from runtime.settings import RATES, Settings, SettingsError, load_settings, read_or_create
+from runtime.settings import RATES, Settings, SettingsError, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -292,19 +291,6 @@ def test_a_given_secret_is_used_and_a_shared_database_demands_one(
     monkeypatch.setenv("JIESU_SECRET", "s" * 32)
     assert load_settings().server_secret() == b"s" * 32
     assert not (tmp_path / "keys").exists()
-
-
-def test_whoever_races_for_a_missing_secret_gets_the_same_one(tmp_path: Path) -> None:
-    for attempt in range(20):
-        path = tmp_path / str(attempt) / "secret"
-        with ThreadPoolExecutor(8) as pool:
-            found = {future.result() for future in [pool.submit(read_or_create, path, random_bytes) for _ in range(8)]}
-        assert len(found) == 1
-        assert [entry.name for entry in path.parent.iterdir()] == ["secret"]
-
-
-def random_bytes() -> bytes:
-    return os.urandom(16)
 
 
 def test_rates_are_changed_one_by_one_or_all_taken_away() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from api.http.answers import VerdictView
+from api.http.audit_responses import VerdictView
 from audit.case import Verdict
 from tests.schema.pool import SMALL, ask_all
 from tests.schema.run import Part, run

@@ -179,7 +179,7 @@ async def test_a_key_of_ours_that_is_not_here_yet_is_no_forgery(tmp_path: Path) 
     new = await one.encode([plain()])
     with pytest.raises(UnknownKey, match=name) as caught:
         await other.decode(new)
-    assert not any(key.hex() in str(caught.value) for key in first.held.keys.values())
+    assert not any(key.hex() in str(caught.value) for key in first.current.keys.values())
     (tmp_path / "c").write_bytes((tmp_path / "a").read_bytes())
     (tmp_path / "c").chmod(0o600)
     (tmp_path / "c").replace(tmp_path / "b")
@@ -190,7 +190,7 @@ async def test_a_key_of_ours_that_is_not_here_yet_is_no_forgery(tmp_path: Path) 
 
 async def test_a_retired_key_is_missed_and_never_taken_for_a_forgery(tmp_path: Path) -> None:
     file = NamespaceFile.made(tmp_path / "a")
-    codec, old = PayloadCodec(file), file.held.primary
+    codec, old = PayloadCodec(file), file.current.primary
     payloads = await codec.encode([plain()])
     file.promote(file.add())
     file.retire(old)

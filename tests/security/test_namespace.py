@@ -73,28 +73,28 @@ def test_a_file_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "namespace.json"
     made = NamespaceFile.made(path)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert NamespaceFile.made(path).held == made.held
+    assert NamespaceFile.made(path).current == made.current
 
 
 def test_rotation_is_learned_by_another_process_without_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "namespace.json"
     operator, process = NamespaceFile.made(path), NamespaceFile(path)
-    old = process.held.primary
+    old = process.current.primary
     new = operator.add()
-    assert process.held.primary == old
-    assert set(process.held.keys) == {old, new}
+    assert process.current.primary == old
+    assert set(process.current.keys) == {old, new}
     operator.promote(new)
-    assert process.held.primary == new
+    assert process.current.primary == new
     operator.retire(old)
-    assert set(process.held.keys) == {new}
-    assert process.held.is_ours(old)
+    assert set(process.current.keys) == {new}
+    assert process.current.is_ours(old)
 
 
 def test_what_would_break_the_installation_is_refused(tmp_path: Path) -> None:
     file = NamespaceFile.made(tmp_path / "namespace.json")
     before = (tmp_path / "namespace.json").read_bytes()
     with pytest.raises(NamespaceError, match="primary"):
-        file.retire(file.held.primary)
+        file.retire(file.current.primary)
     for change in (file.promote, file.retire):
         with pytest.raises(NamespaceError, match="no namespace key"):
             change("nobody")
@@ -107,22 +107,22 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     NamespaceFile.made(path)
     path.chmod(0o640)
     with pytest.raises(NamespaceError, match="others may read it"):
-        _ = NamespaceFile(path).held
+        _ = NamespaceFile(path).current
 
 
 def test_a_missing_file_stops_a_process_that_begins_but_none_that_runs(tmp_path: Path) -> None:
     path = tmp_path / "namespace.json"
     file = NamespaceFile.made(path)
-    held = file.held
+    held = file.current
     content = path.read_bytes()
     path.unlink()
     with pytest.raises(NamespaceError, match=r"namespace\.json: No such file"):
-        _ = NamespaceFile(path).held
-    assert file.held == held
+        _ = NamespaceFile(path).current
+    assert file.current == held
     path.write_text("{")
     path.chmod(0o600)
-    assert file.held == held
+    assert file.current == held
     path.write_bytes(content)
     os.utime(path, ns=(1, 1))
     new = NamespaceFile(path).add()
-    assert new in file.held.keys, "a file that can be read again is taken up again"
+    assert new in file.current.keys, "a file that can be read again is taken up again"

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from domain.wire import format_time
 from security.credentials import CredentialsError, Folder, OwnRoot, Signer, write_folder
 from security.signing import UnsignedError, certify, check, name_of, sign
+from support.keys import ephemeral_signer
 
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 ROOT = Ed25519PrivateKey.generate()
@@ -132,7 +133,7 @@ def test_a_folder_that_cannot_sign_is_named_and_not_shown(tmp_path: Path) -> Non
 
 def test_an_issue_of_an_unknown_root_is_not_signed_for() -> None:
     with pytest.raises(CredentialsError):
-        Signer.ephemeral().sign(name_of(ROOT.public_key()), "issue-1", "accept", ENVELOPE)
+        ephemeral_signer().sign(name_of(ROOT.public_key()), "issue-1", "accept", ENVELOPE)
 
 
 def _as_checked(found: tuple[str, dict[str, Any]]) -> tuple[str, str, str, dict[str, Any]]:

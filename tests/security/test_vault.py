@@ -13,9 +13,10 @@ import domain.commands as c
 from api.http.requests import LONGEST_TEXT
 from domain.commands import ContactDetails
 from domain.personal import Sealed
-from security.keystore import Erasure, KeyStore, KeyStoreDown, MemoryStore
+from security.keystore import Erasure, KeyStore, KeyStoreDown
 from security.master import MasterError, MasterFile, MasterKeys, rewrap_all
 from security.vault import ERASED, FRESH, UNREADABLE, Erased, NoKey, Vault
+from support.keys import MemoryStore
 
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 CANARY = "厨房漏水 canary-5501"
@@ -155,7 +156,7 @@ async def test_masters_follow_each_other(store: KeyStore, tmp_path: Path) -> Non
     assert (await rewrap_all(masters, store)).moved == 1
     await masters.remove(old, store)
     assert await Vault(store, MasterFile(tmp_path / "master.json")).open_body("issue-1", sealed) == PLAN
-    assert replace(masters.held).primary == new
+    assert replace(masters.current).primary == new
 
 
 async def test_what_belongs_to_another_issue_is_not_opened(store: KeyStore) -> None:
@@ -176,7 +177,7 @@ async def test_the_longest_text_that_may_be_sent_can_be_read_again(store: KeySto
 async def test_masters_that_were_read_stay_in_use_while_their_file_is_away(tmp_path: Path) -> None:
     path, away = tmp_path / "master.json", tmp_path / "away.json"
     masters = MasterFile.made(path)
-    held = masters.held
+    held = masters.current
     wrapped = await masters.wrap(b"k" * 32, b"issue-1")
     path.rename(away)
     with capture_logs() as lines:
@@ -184,22 +185,22 @@ async def test_masters_that_were_read_stay_in_use_while_their_file_is_away(tmp_p
             assert await masters.unwrap(wrapped, b"issue-1") == b"k" * 32
         path.write_text("{")
         path.chmod(0o600)
-        assert masters.held == held
+        assert masters.current == held
     assert [(line["event"], line["log_level"]) for line in lines] == [("keys_cannot_be_read", "warning")]
     assert str(path) in lines[0]["reason"]
     for change in (masters.add, lambda: masters.promote(held.primary)):
         with pytest.raises(MasterError, match=r"master\.json: not "):
             change()
     with pytest.raises(MasterError, match=r"master\.json: not "):
-        _ = MasterFile(path).held
+        _ = MasterFile(path).current
     path.unlink()
     with pytest.raises(MasterError, match="No such file"):
-        _ = MasterFile(path).held
+        _ = MasterFile(path).current
     away.rename(path)
     path.chmod(0o644)
-    assert masters.held == held
+    assert masters.current == held
     with pytest.raises(MasterError, match="others may read it"):
-        _ = MasterFile(path).held
+        _ = MasterFile(path).current
     path.chmod(0o600)
     added = MasterFile(path).add()
-    assert set(masters.held.keys) == {held.primary, added}
+    assert set(masters.current.keys) == {held.primary, added}

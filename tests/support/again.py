@@ -7,6 +7,7 @@ says so with `something_is_away`, and gets what the API says at first.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
@@ -34,6 +35,16 @@ class Again(httpx.AsyncClient):
         async with asyncio.timeout(SECONDS):
             while (answer := await self.post(path, headers=headers, **sent)).status_code == 202:
                 await asyncio.sleep(0.1)
+        return answer
+
+
+class AgainBlocking(httpx.Client):
+    """The same for threads."""
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        until = time.monotonic() + SECONDS
+        while (answer := super().send(request, **options)).status_code == 503 and time.monotonic() < until:
+            time.sleep(0.1)
         return answer
 
 

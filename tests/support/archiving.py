@@ -20,7 +20,7 @@ from db.engine import Database
 from db.outbox import Entry
 from db.tables import AlarmRow, ArchiveRow, SealRow
 from domain.wire import truncate
-from security.keys import Keys
+from support.keys import ephemeral_keys
 from worker import handlers
 
 PATIENCE = 60.0
@@ -52,7 +52,7 @@ class Archiving:
     def __post_init__(self) -> None:
         self.archive = Archive(self.folder.as_uri())
         self.archivist = Archiver(self.client, self.database, self.archive)
-        jobs = handlers(self.client, self.database, self.archive, Keys.ephemeral())
+        jobs = handlers(self.client, self.database, self.archive, ephemeral_keys())
         self.deliverer = Deliverer(self.database, TableGateway(self.database), jobs, clock=later)
 
     @property

@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 from fastapi import FastAPI
 
-import api.app
 import support.system
 from api.identity.embedded_provider import CLIENT, EmbeddedProvider
 from api.identity.oidc import Provider
 from api.identity.session import SessionParts
+from api.server import Server, server
 from support.again import SECONDS, Again
-from support.identity_provider import loopback
+from support.ports import free_port
 from support.system import System
 
 
@@ -71,9 +71,7 @@ async def site(
     system: System, provider: Provider | None = None, client_secret: str = "", **parts: Any
 ) -> AsyncIterator[Site]:
     """An API with the embedded provider, or with the one that is given."""
-    taken = loopback()
-    port = taken.getsockname()[1]
-    taken.close()
+    port = free_port()
     origin = f"http://127.0.0.1:{port}"
     embedded = None if provider else EmbeddedProvider(system.home, origin)
     found = provider or Provider(f"{origin}/oidc", plain_loopback=True)
@@ -82,9 +80,9 @@ async def site(
     )
     apps: list[FastAPI] = []
 
-    def at_port(app: FastAPI, host: str, _: int) -> api.app.Server:
+    def at_port(app: FastAPI, host: str, _: int) -> Server:
         apps.append(app)
-        return api.app.server(app, host, port)
+        return server(app, host, port)
 
     with mock.patch.object(support.system, "server", at_port):
         running = system.api_on(system.temporal, session=session, embedded_provider=embedded, **parts)

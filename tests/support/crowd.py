@@ -48,7 +48,7 @@ from policies.loader import load_pack
 from protocol.envelope import Envelope, plain_of
 from protocol.gateway import Pins, TemporalDown, TemporalGateway
 from runtime.temporal import encrypting
-from security.keys import Keys
+from support.keys import ephemeral_keys
 from support.outage import away
 from support.signers import lasting_signer
 from support.temporal import dev_server
@@ -100,7 +100,7 @@ PARTS: Final[tuple[tuple[Maker, ...], ...]] = (
     _fixed(c.Accept(), c.Arrive("complex"), c.Mitigate("关了阀"), c.Answer("下月"), c.Refer("110"), c.Urge("快")),
     _fixed(c.Escalate("要上级管"), c.Escalate("还要"), c.Shelve("等资金"), c.Resume("有钱了"), c.Return("再办")),
     _fixed(c.Accept(), c.Complete(), c.Reopen("又漏了"), c.Supervise("盯着"), c.Instruct("今天")),
-    _fixed(c.Correct("是下水道", "drain"), c.Comment("说一句"), c.Redispatch("elm", "自己办", "community")),
+    _fixed(c.Correct("是下水道", "drain"), c.Comment("说一句"), c.Redispatch("elm", "自己办", "community", ("north",))),
     _fixed(c.Accept(), c.Assess("minor"), c.Assess("complex", "墙内漏"), c.CalendarPublished(SETTLED_2027)),
     (*_fixed(c.Accept(), c.Arrive("complex")), BODIES["plan"][2], *_fixed(c.Grant("plan"), c.StepDone(1))),
     (*_fixed(c.Accept()), BODIES["schedule"][0], BODIES["wait"][0], *_fixed(c.Resume())),
@@ -208,7 +208,7 @@ class _Town:
 
     def __init__(self, crowd: Crowd, client: Client, size: int, seed: int) -> None:
         self.crowd = crowd
-        self.keys = replace(Keys.ephemeral(), signer=lasting_signer())
+        self.keys = replace(ephemeral_keys(), signer=lasting_signer())
         self.client = encrypting(client, self.keys.converter)
         self.size = size
         self.seed = seed

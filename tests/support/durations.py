@@ -1,6 +1,6 @@
-"""Seconds by test file: reads what ``pytest --durations=0`` printed, and writes docs/gate.md.
+"""Seconds by test file: reads what ``pytest --durations=0 --durations-min=0.05`` printed, and writes docs/gate.md.
 
-``python -m support.durations before|after LOG`` takes one run's log as that column. The figures of both runs are kept in
+``PYTHONPATH=tests python -m support.durations before|after LOG`` takes one run's log as that column. The figures of both runs are kept in
 durations.json beside this file, which also tells in which order the files run: the longest first (tests/conftest.py).
 """
 
@@ -21,10 +21,10 @@ _LINE: Final = re.compile(r"^ *([0-9.]+)s (setup|call|teardown) +(\S+?\.py)::", 
 _CLOSING: Final = re.compile(r"^=* ?[^=\n]* in ([0-9.]+)s(?: \([0-9:]+\))? ?=*$", re.MULTILINE)
 _HEAD: Final = """# How long the gate takes
 
-`.ci/run` is the gate: nothing is merged that it refuses. Each figure was printed by `pytest -n 2 --durations=0
---durations-min=0.05` and put here by `python -m support.durations`. Seconds of work are summed over both processes, so all
-together are about twice the time that passes; a wait counts as work. Set-up is what fixtures take: servers that start, a
-crowd that is gathered. What a test file is called today stands for what it was called before.
+`.ci/run` is the gate: nothing is merged that it refuses. Each figure was printed by `make test` with
+`PYTEST_ADDOPTS="--durations=0 --durations-min=0.05"` and put here by `python -m support.durations`. Seconds are summed over
+the processes that run tests beside one another (two before, three after), and a wait counts as work, so all together are
+more than the time that passes. Set-up is what fixtures take: servers that start, a crowd that is gathered.
 """
 
 

@@ -39,7 +39,7 @@ from domain.personal import change_personal
 from domain.retention import DEFAULT
 from domain.wire import dump, truncate
 from policies.loader import load_pack
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from runtime.observability import configure_logging
 from security.codec import converter, decode_events
 from security.credentials import OwnRoot, Signer
@@ -127,7 +127,7 @@ class Planted:
     async def report(self) -> str:
         """A new issue, by a resident with a token."""
         self.subject = self.subject or self.canaries.plant("subject").removeprefix(HEAD)
-        sent = c.AuditReport("", cast("Any", None), "leak", "", contact=ContactDetails())
+        sent = c.Report("", cast("Any", None), "leak", "", contact=ContactDetails())
         texts: dict[str, str] = {}
         change_personal(sent, lambda path, _: texts.setdefault(path, self._of_report(path)))
         contact = {name.removeprefix("contact."): text for name, text in texts.items() if name.startswith("contact.")}
@@ -251,7 +251,7 @@ class Planted:
         """As the worker has it."""
         database = self.system.database
         return Privacy(
-            database, self.system.keys.vault, StoredPictures(database, Shelf((self.system.home / "attachments").as_uri())),
+            database, self.system.keys.vault, StoredPictures(database, DigestStore((self.system.home / "attachments").as_uri())),
             rules, 400,
         )  # fmt: skip
 

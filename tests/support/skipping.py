@@ -28,8 +28,8 @@ from domain.place import Place
 from domain.wire import dump, format_time, truncate
 from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
-from protocol.grants import grants_in
 from security.keys import Keys
+from support.keys import ephemeral_keys
 from support.signers import lasting_signer
 from support.temporal import find_test_server
 from worker import build, handlers
@@ -126,8 +126,9 @@ class SkippedTime:
             org = self.directory.org(plain["handler"])
             assert org is not None
             plain["handler_kind"] = org.kind
+            plain["handler_streets"] = self.directory.reach(org.code, at.astimezone(SHANGHAI).date())
         held = Authority(actor["role"], actor.get("org"))
-        grants = grants_in([held], self.places[issue], self.directory, at.astimezone(SHANGHAI).date())
+        grants = self.directory.grants_in(self.places[issue], [held], at.astimezone(SHANGHAI).date())
         command = {
             "id": f"command-{next(self.ids)}", "at": format_time(at), "actor": dict(actor), "body": plain,
             "grants": dump(grants),
@@ -171,7 +172,7 @@ async def skipped_time(folder: Path) -> AsyncIterator[SkippedTime]:
     try:
         async with server as environment, build(environment.client, database):
             with environment.auto_time_skipping_disabled():
-                keys = replace(Keys.ephemeral(), signer=lasting_signer())
+                keys = replace(ephemeral_keys(), signer=lasting_signer())
                 jobs = handlers(environment.client, database, archive, keys)
                 deliverer = Deliverer(database, TableGateway(database), jobs)
                 yield SkippedTime(environment, database, read_directory(EXAMPLE), deliverer, keys)

@@ -21,11 +21,12 @@ from temporalio.worker import Worker
 import calendars
 import worker as worker_root
 from activities.notices import Deliverer, TableGateway
-from api.app import create_app, server
-from api.container import Parts
-from api.identity.authenticator import LocalIdentity
+from api.app import create_app
+from api.container import Services
+from api.identity.authenticator import LocalVerifier
 from api.identity.sms import SmsLog
 from api.identity.tokens import LocalTokens, issue_token
+from api.server import server
 from audit.archive import Archive
 from audit.holdings import Holdings
 from audit.service import AuditService
@@ -36,10 +37,11 @@ from domain.directory_csv import parse
 from domain.vocabulary import Role
 from domain.wire import truncate
 from policies.loader import shipped
-from runtime.blobs import Shelf
+from runtime.blobs import DigestStore
 from runtime.temporal import encrypting
 from security.keys import Keys
 from support.again import SECONDS, Again, client_of, something_is_away
+from support.keys import ephemeral_keys
 from support.temporal import dev_server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "directory"
@@ -71,7 +73,7 @@ class System:
     """Without it, SQLite in the home."""
     client: Again = field(default_factory=Again)
     patience: float = SECONDS
-    keys: Keys = field(default_factory=Keys.ephemeral)
+    keys: Keys = field(default_factory=ephemeral_keys)
     whole: ClassVar[bool] = True
     """Whether its API lacks nothing."""
     _working: contextlib.AsyncExitStack | None = None
@@ -151,11 +153,11 @@ class System:
     @contextlib.asynccontextmanager
     async def api_on(self, temporal: Client, *, whole: bool | None = None, **parts: Any) -> AsyncIterator[Again]:
         """One more API process, as it were, on this Temporal; `whole` says that it lacks nothing."""
-        given = Parts(
-            temporal=temporal, database=self._apis_database, identity=LocalIdentity(LocalTokens(self.home)),
+        given = Services(
+            temporal=temporal, database=self._apis_database, verifier=LocalVerifier(LocalTokens(self.home)),
             secret=SECRET, policies={policy.id: policy for policy in shipped()}, calendars=calendars.load_all(),
             desk=AuditService(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
-            shelf=Shelf((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
+            blobs=DigestStore((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
             mint=partial(issue_token, self.home, role="resident", org=None),
         )  # fmt: skip
         running = server(create_app(replace(given, **parts)), "127.0.0.1", 0)

@@ -1,11 +1,15 @@
 """Readers see what concerns them: the whole of it, with personal data masked for those who may not read it."""
 
+import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from api.http import views
-from api.http.views import MASK
+import api.app  # every route's shapes are loaded
+from api.http.responses import EventView, IssueView, ReceiptView, TimelineView
 from domain.access import Sight, sight
 from domain.advance import advance
 from domain.commands import Accept, Actor, Arrive, Assign, Body, Command, Complete, Confirm, ContactDetails, Report, Sit
@@ -14,6 +18,7 @@ from domain.issue import Issue
 from domain.place import Place
 from domain.wire import WireError, parse_time
 from policies.loader import load_pack
+from protocol.masking import MASK, mask_phone
 from support.grants import granted
 
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
@@ -40,12 +45,34 @@ def play(*commands: tuple[Actor, Body]) -> tuple[Issue, list[Event]]:
     return issue, events
 
 
-def seen_by(viewer: Actor, issue: Issue, event: Event) -> dict[str, object]:
-    return views.event_view(event, sight(issue, viewer))
+def wire(view: BaseModel) -> dict[str, Any]:
+    """What is sent."""
+    return json.loads(view.model_dump_json(exclude_unset=True))
+
+
+def seen_by(viewer: Actor, issue: Issue, event: Event) -> dict[str, Any]:
+    return wire(EventView.from_event(event, sight(issue, viewer)))
+
+
+def shapes(base: type[BaseModel] = BaseModel) -> Iterator[type[BaseModel]]:
+    for kind in base.__subclasses__():
+        if kind.__module__.startswith("api."):
+            yield kind
+        yield from shapes(kind)
+
+
+EXAMPLES = sorted({kind for kind in shapes() if hasattr(kind, "example")}, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: kind.__name__)
+def test_an_example_has_the_shape_that_it_stands_for(kind: Any) -> None:
+    assert api.app
+    assert len(EXAMPLES) > 15
+    kind.model_validate_json(json.dumps(kind.example))
 
 
 def test_an_issue_looks_as_in_the_contract() -> None:
-    view = views.issue_view(play()[0])
+    view = wire(IssueView.from_issue(play()[0]))
     assert view["status"] == "dispatched"
     assert view["level"] == "property"
     assert view["handler"] == "demo-property"
@@ -59,14 +86,14 @@ def test_an_issue_looks_as_in_the_contract() -> None:
 
 def test_a_closed_issue_says_how_and_expects_nothing() -> None:
     done = (STAFF, Accept()), (STAFF, Arrive("minor")), (STAFF, Complete()), (RESIDENT, Confirm("solved", "satisfied"))
-    view = views.issue_view(play(*done)[0])
+    view = wire(IssueView.from_issue(play(*done)[0]))
     assert view["closed"] == {"kind": "solved", "satisfaction": "satisfied"}
     assert view["next"] is None
 
 
 def test_an_event_has_every_field_of_the_contract() -> None:
     _, events = play((STAFF, Accept("马上到")))
-    view = views.event_view(events[-1], Sight(text=True, phone=True))
+    view = wire(EventView.from_event(events[-1], Sight(text=True, phone=True)))
     assert {"seq", "kind", "at", "recorded_at", "actor", "level", "clause", "due", "data"} <= set(view)
     assert view["kind"] == "accepted"
     assert view["at"] == "2026-11-21T08:00:01.000Z"
@@ -79,7 +106,7 @@ def test_an_event_has_every_field_of_the_contract() -> None:
 
 def test_data_shows_fields_at_their_default_too() -> None:
     _, events = play()
-    data = views.event_view(events[0], Sight(text=True, phone=True))["data"]
+    data = EventView.from_event(events[0], Sight(text=True, phone=True)).data
     assert data["urgent"] is False
     assert data["follows"] is None
 
@@ -132,25 +159,25 @@ def test_every_personal_field_is_masked_lists_included() -> None:
     [("13800008000", "138****8000"), ("021-12345678", "021*****5678"), ("110", MASK), ("", "")],
 )
 def test_a_phone_number_keeps_its_ends(phone: str, shown: str) -> None:
-    assert views.mask_phone(phone, Sight(text=True, phone=False)) == shown
+    assert mask_phone(phone, Sight(text=True, phone=False)) == shown
 
 
 def test_the_timeline_says_whose_minutes_they_were() -> None:
     issue, events = play((STAFF, Accept()), (STAFF, Arrive("minor")))
-    view = views.timeline_view(events, sight(issue, STAFF))
+    view = wire(TimelineView.from_events(events, sight(issue, STAFF)))
     assert [event["seq"] for event in view["events"]] == list(range(1, issue.version + 1))
     assert view["minutes"] == [{"holder": "operator", "org": "demo-property", "ms": 2000, "minutes": 0.03}]
 
 
 def test_a_refused_command_keeps_its_reason_in_the_receipt() -> None:
     issue, _ = play((STAFF, Arrive()))
-    view = views.receipt_view("c1", issue)
+    view = wire(ReceiptView.from_issue("c1", issue))
     assert (view["outcome"], view["code"]) == ("refused", "not-now")
     assert "accept" in view["reason"]
 
 
 def test_times_are_written_as_the_wire_reads_them() -> None:
     try:
-        parse_time(views.issue_view(play()[0])["next"]["due"])
+        parse_time(wire(IssueView.from_issue(play()[0]))["next"]["due"])
     except WireError:
         pytest.fail("not a time")

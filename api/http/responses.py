@@ -1,0 +1,275 @@
+"""The shapes of answers that several routes share, made from the domain's values; each other shape is beside its route.
+
+`example` is for the OpenAPI document. A route returns the model: it is validated once and serialized once.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+
+from db.tables import IssueRow
+from domain.access import Sight
+from domain.clocks import next_step
+from domain.commands import Actor
+from domain.events import Event
+from domain.issue import Issue, lead_org
+from domain.minutes import totals
+from domain.vocabulary import Assessment, Category, CloseKind, Holder, Level, Role, Satisfaction, Status
+from domain.wire import format_time
+from protocol.masking import mask_person, masked
+
+T = TypeVar("T")
+Moment = Annotated[
+    datetime,
+    PlainSerializer(format_time, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A time, written as everywhere: RFC 3339 in UTC, with milliseconds."""
+ISSUE_ID: Final = "yd3tqvzv5kq3oq6tbi3wq2jmsy"
+_COMMAND_ID: Final = "0d6f6a52-0f0e-5a0e-9a57-6f0f2f0f8b11"
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+    example: ClassVar[Any]
+
+    @classmethod
+    def of(cls, value: object, **others: Any) -> Self:
+        """Takes each field from the attribute of that name, unless `others` gives it."""
+        return cls.model_validate(
+            {name: getattr(value, name) for name in cls.model_fields if name not in others} | others
+        )
+
+
+def etag(version: int) -> str:
+    return f'"{version}"'
+
+
+class PolicyView(Answer):
+    """The policy that the issue is pinned to."""
+
+    id: str
+    version: int
+    digest: str
+
+
+class NextView(Answer):
+    """Who must do what by when."""
+
+    milestone: str
+    due: Moment
+    org: str | None
+    clause: str
+
+    example: ClassVar[Any] = {
+        "milestone": "accept", "due": "2026-11-21T08:00:10.000Z", "org": "demo-property", "clause": "accept",
+    }  # fmt: skip
+
+    @classmethod
+    def from_issue(cls, issue: Issue) -> Self | None:
+        """None when nothing is due."""
+        step = next_step(issue)
+        return step and cls.of(step)
+
+
+class ClosedView(Answer):
+    """How the issue ended."""
+
+    kind: CloseKind
+    satisfaction: Satisfaction
+
+
+class IssueView(Answer):
+    """An issue as it stands; no personal data in it."""
+
+    id: str
+    number: str
+    status: Status
+    level: Level
+    handler: str
+    version: int
+    policy: PolicyView
+    next: NextView | None
+    closed: ClosedView | None
+    lead: str
+    compound: str
+    category: Category
+    urgent: bool
+    assessment: Assessment | None
+    overdue: bool
+    opened_at: Moment
+
+    example: ClassVar[Any] = {
+        "id": ISSUE_ID, "number": "JS-7K2QF-0M3XA", "status": "dispatched", "level": "property",
+        "handler": "demo-property", "version": 2,
+        "policy": {"id": "demo", "version": 1, "digest": "5f0c1e7b2d9a4c3f8e6b7a1d2c3f4e5a"},
+        "next": NextView.example, "closed": None, "lead": "demo-property", "compound": "demo", "category": "leak",
+        "urgent": False, "assessment": None, "overdue": False, "opened_at": "2026-11-21T08:00:00.000Z",
+    }  # fmt: skip
+
+    @classmethod
+    def from_issue(cls, issue: Issue, **more: str) -> Self:
+        return cls.of(
+            issue, handler=issue.handler.code, next=NextView.from_issue(issue), lead=lead_org(issue),
+            compound=issue.place.compound, overdue=issue.is_overdue, **more,
+        )  # fmt: skip
+
+    @classmethod
+    def from_row(cls, row: IssueRow) -> Self:
+        """The same view from a row of the read model."""
+        following = closed = None
+        if row.due is not None:
+            following = {
+                "milestone": row.next_milestone,
+                "due": row.due,
+                "org": row.next_org,
+                "clause": row.next_clause,
+            }
+        if row.closed_kind is not None:
+            closed = {"kind": row.closed_kind, "satisfaction": row.satisfaction}
+        policy = {"id": row.policy_id, "version": row.policy_version, "digest": row.policy_digest}
+        return cls.of(row, policy=policy, next=following, closed=closed, lead=row.lead_org)
+
+
+class TakenView(IssueView):
+    """An issue that was handed in, with the code that opens it to its reporter."""
+
+    tracking_code: str
+
+    example: ClassVar[Any] = IssueView.example | {"tracking_code": "8J5ZC-0QK2M-VT7XD-3H9RA"}
+
+
+class Page(Answer, Generic[T]):
+    """A part of a list; the rest begins where `next_cursor` says."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class AppliedView(Answer):
+    """What a command came to; with a new tracking code where that was asked for."""
+
+    outcome: Literal["applied"]
+    command_id: str
+    issue: IssueView
+    tracking_code: str = ""
+
+    example: ClassVar[Any] = {
+        "outcome": "applied", "command_id": _COMMAND_ID,
+        "issue": IssueView.example | {"status": "accepted", "version": 3},
+    }  # fmt: skip
+
+
+class QueuedView(Answer):
+    """A command that is kept and not yet dealt with."""
+
+    outcome: Literal["queued"]
+    command_id: str
+
+    example: ClassVar[Any] = {"outcome": "queued", "command_id": _COMMAND_ID}
+
+
+class ReceiptView(Answer):
+    """What became of a command; of a refused one, why."""
+
+    outcome: Literal["queued", "applied", "refused"]
+    command_id: str
+    issue_id: str
+    version: int = 0
+    code: str = ""
+    reason: str = ""
+    tracking_code: str = ""
+    """The new one, of a renewal that is asked after by the code before."""
+
+    example: ClassVar[Any] = {"outcome": "applied", "command_id": _COMMAND_ID, "issue_id": ISSUE_ID, "version": 3}
+
+    @classmethod
+    def from_issue(cls, command: str, issue: Issue) -> Self:
+        """The receipt of a command that this issue has recorded."""
+        receipt = issue.receipts[command]
+        plain = {"outcome": receipt.outcome, "command_id": command, "issue_id": issue.id, "version": receipt.seq}
+        why = {"code": receipt.code, "reason": receipt.reason} if receipt.outcome == "refused" else {}
+        return cls.model_validate(plain | why)
+
+
+class ActorView(Answer):
+    """Who did something; a resident is shown to those who may know."""
+
+    person: str
+    role: Role
+    org: str | None
+
+    example: ClassVar[Any] = {"person": "p1", "role": "property", "org": "demo-property"}
+
+    @classmethod
+    def from_actor(cls, actor: Actor, sight: Sight) -> Self:
+        return cls.of(actor, person=mask_person(actor.person, actor.role, sight))
+
+
+class HeldView(Answer):
+    """For how long somebody held the issue."""
+
+    holder: Holder
+    org: str | None
+    ms: int
+
+
+class MinutesView(HeldView):
+    """The same of the whole issue, in minutes as well."""
+
+    minutes: float
+
+
+class EventView(Answer):
+    """One thing that happened; `data` is as the kind of event needs it."""
+
+    seq: int
+    kind: str
+    at: Moment
+    recorded_at: Moment | None
+    actor: ActorView | None
+    level: Level
+    clause: str | None
+    due: Moment | None
+    was_due: Moment | None
+    held: list[HeldView]
+    command_id: str | None
+    data: dict[str, Any]
+
+    @classmethod
+    def from_event(cls, event: Event, sight: Sight) -> Self:
+        actor = event.actor and ActorView.from_actor(event.actor, sight)
+        command = event.command and event.command.id
+        return cls.of(event, actor=actor, command_id=command, data=masked(event.body, sight))
+
+
+class TimelineView(Answer):
+    """Everything that happened, and whose minutes they were."""
+
+    events: list[EventView]
+    minutes: list[MinutesView]
+
+    example: ClassVar[Any] = {
+        "events": [
+            {
+                "seq": 3, "kind": "accepted", "at": "2026-11-21T08:00:04.120Z", "recorded_at": None,
+                "actor": ActorView.example, "level": "property",
+                "clause": "accept", "due": "2026-11-21T08:00:14.120Z", "was_due": "2026-11-21T08:00:10.000Z",
+                "held": [{"holder": "operator", "org": "demo-property", "ms": 4120}], "command_id": _COMMAND_ID,
+                "data": {"note": "马上到"},
+            }
+        ],
+        "minutes": [{"holder": "operator", "org": "demo-property", "ms": 4120, "minutes": 0.07}],
+    }  # fmt: skip
+
+    @classmethod
+    def from_events(cls, events: Sequence[Event], sight: Sight) -> Self:
+        return cls(events=[EventView.from_event(event, sight) for event in events], minutes=minutes(events))
+
+
+def minutes(events: Iterable[Event]) -> list[MinutesView]:
+    """How long each held the issue, the longest first."""
+    found = sorted(totals(events).items(), key=lambda item: -item[1])
+    return [MinutesView(holder=who, org=org, ms=ms, minutes=round(ms / 60_000, 2)) for (who, org), ms in found]

@@ -1,0 +1,188 @@
+"""What auditors may ask, whoever shows it to them: of the issues of their street, and each read is on record first.
+
+Histories hold what people wrote, so who read what of which issue is in the access log before it is answered.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from audit.archive import ArchiveError
+from audit.bundle import BundleError
+from audit.case import Verdict
+from audit.diff import Diff
+from audit.holdings import UnknownError
+from audit.log_check import LogMismatchError
+from audit.mining.ocel import write_ocel
+from audit.mining.traces import IssueTrace
+from audit.mining.xes import write_xes
+from audit.refold import RefoldError
+from audit.selection import Selection, SelectionError
+from audit.service import AuditService, NotYetError, in_thread
+from audit.timeline import MomentError
+from audit.whatif.study import Study
+from db.tables import IssueRow
+from domain.commands import Actor
+from domain.policy import Policy
+from policies.loader import PolicyError, load_text
+from protocol.clock import Now
+from protocol.errors import Invalid, NotFound, Unavailable
+from protocol.guards import AccessGuard
+from protocol.read_model import ReadModel, SqlDown
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+T = TypeVar("T")
+_MOST_IN_BUNDLE: Final = 500
+_WRITERS: Final[Mapping[str, Callable[..., Any]]] = {"ocel": write_ocel, "xes": write_xes}
+
+
+@dataclass(frozen=True)
+class Auditing:
+    """See the module. One replay or export runs at a time, since each takes a whole core.
+
+    Raises NotFound, Invalid and Unavailable.
+    """
+
+    desk: AuditService
+    model: ReadModel
+    access: AccessGuard
+    policies: Mapping[str, Policy]
+    secret: bytes = field(repr=False)
+    now: Now
+    _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1), init=False)
+
+    async def head(self) -> dict[str, Any]:
+        """The newest published head."""
+        return await _answered(self.desk.head())
+
+    async def verdict(self, who: Actor, issue: str, *, commands: bool) -> Verdict:
+        """Strict replay of one archived issue."""
+        await self._permit(who, issue, "verdict")
+        async with self._turn:
+            return await _answered(self.desk.verdict(issue, commands=commands))
+
+    async def verdicts(
+        self, who: Actor, words: str, after: str | None, limit: int, *, commands: bool
+    ) -> tuple[list[Verdict], str | None]:
+        """A page of the same of all sealed issues that `words` select, and after which issue the next page begins."""
+        selection = _selection(words, who).sealed
+        if after is not None:
+            await self._find(who, after)
+        issues = await _answered(_list(selection.issues(self.desk.holdings.database, after, limit)))
+        _note(who, "verdicts", None, words)
+        await self.access.read(who, "verdicts", issues or [None])
+        async with self._turn:
+            found = [await _answered(self.desk.verdict(issue, commands=commands)) for issue in issues]
+        return found, issues[-1] if len(issues) == limit else None
+
+    async def proof(self, who: Actor, issue: str) -> dict[str, Any]:
+        """That the issue is in the log of the newest published head."""
+        await self._permit(who, issue, "proof")
+        return await _answered(self.desk.proof(issue))
+
+    async def view(self, who: Actor, issue: str, at: str) -> dict[str, Any]:
+        """The issue after event number `at`, or as it was known at the time `at`."""
+        await self._permit(who, issue, "timeline")
+        return await _answered(self.desk.view(issue, at))
+
+    async def difference(self, who: Actor, issue: str) -> Diff:
+        """Temporal's history, the archive and SQL beside each other."""
+        await self._permit(who, issue, "diff")
+        return await _answered(self.desk.difference(issue))
+
+    async def bundle(self, who: Actor, words: str, folder: Path) -> Path:
+        """A ZIP file in this folder, with which a stranger can verify the issues offline."""
+        selection = _selection(words, who).sealed
+        issues = await _answered(_list(selection.issues(self.desk.holdings.database, None, _MOST_IN_BUNDLE + 1)))
+        if not issues:
+            raise NotFound
+        if len(issues) > _MOST_IN_BUNDLE:
+            raise Invalid(("query", f"more than {_MOST_IN_BUNDLE} issues: `jiesu audit export` takes any number"))
+        _note(who, "bundle", None, words)
+        await self.access.export(who, "bundle", issues)
+        async with self._turn:
+            await _answered(self.desk.export(issues, folder / "bundle"))
+            return Path(await asyncio.to_thread(shutil.make_archive, str(folder / "bundle"), "zip", folder, "bundle"))
+
+    async def whatif(self, who: Actor, pack: str, words: str) -> Study:
+        """What people did, folded again under another policy: the id of a pack, or one in TOML."""
+        policy = self.policies.get(pack)
+        try:
+            policy = policy or await asyncio.to_thread(load_text, pack, "policy")
+        except PolicyError as error:
+            raise Invalid(("policy", str(error).splitlines()[0])) from None
+        study = Study(policy, None, self.now())
+        _note(who, "whatif", None, words)
+        await self.access.read(who, "whatif")
+        async with self._turn:
+            await _answered(in_thread(study.add_all, self.desk.closed(_selection(words, who))))
+        return study
+
+    async def mining(self, who: Actor, form: str, words: str, folder: Path) -> Path:
+        """A file of events for process mining in this folder; people appear under pseudonyms."""
+        file = folder / f"issues.{form}"
+
+        def export(traces: Iterator[IssueTrace]) -> None:
+            with file.open("wb") as target:
+                _WRITERS[form](traces, target, self.secret)
+
+        _note(who, "mining", None, words)
+        await self.access.export(who, "mining")
+        async with self._turn:
+            await _answered(in_thread(export, self.desk.traces(_selection(words, who))))
+        return file
+
+    async def _permit(self, who: Actor, issue: str, what: str) -> None:
+        """Puts the read on record. NotFound for an issue of another street."""
+        await self._find(who, issue)
+        _note(who, what, issue, "")
+        await self.access.read(who, what, [issue])
+
+    async def _find(self, who: Actor, issue: str) -> None:
+        try:
+            async with self.model.read() as session:
+                row = await session.get(IssueRow, issue)
+        except SqlDown:
+            raise Unavailable("the read model cannot be read at the moment") from None
+        if row is None or row.street != who.org:
+            raise NotFound
+
+
+def _selection(words: str, who: Actor) -> Selection:
+    try:
+        return Selection.parse(words).within(who.org or "")
+    except SelectionError as error:
+        raise Invalid(("query", str(error))) from None
+
+
+def _note(who: Actor, what: str, issue: str | None, words: str) -> None:
+    log.info("audit.read", person=who.person, org=who.org, what=what, issue=issue, query=words)
+
+
+async def _list(ids: AsyncIterator[str]) -> list[str]:
+    return [issue async for issue in ids]
+
+
+async def _answered(work: Awaitable[T]) -> T:
+    """The result. What cannot be given raises an error of the protocol."""
+    try:
+        return await work
+    except UnknownError:
+        raise NotFound from None
+    except (SelectionError, MomentError) as error:
+        raise Invalid(("at", str(error))) from None
+    except (NotYetError, BundleError) as error:
+        raise NotFound(str(error)) from None
+    except (ArchiveError, RefoldError, LogMismatchError) as error:
+        log.warning("audit.archive_unreadable", error=str(error))
+        raise Unavailable("the archive cannot be read: an operator must look") from None
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("audit.database_away", error=type(error).__name__)
+        raise Unavailable("the read model cannot be read at the moment") from None

@@ -1,0 +1,59 @@
+"""Plain values of what the domain holds, with personal data masked for those who may not see it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, Final, cast
+
+from domain.access import Sight
+from domain.commands import ContactDetails
+from domain.personal import Personal, Sealed
+from domain.wire import dump
+
+MASK: Final = "***"
+
+
+def masked(value: Any, sight: Sight) -> Any:
+    """The plain value of a dataclass with all its fields; those marked personal as far as the viewer may see them."""
+    if isinstance(value, ContactDetails):
+        return {"name": mask(value.name, sight), "phone": mask_phone(value.phone, sight)}
+    if is_dataclass(value) and hasattr(type(value), "parse"):  # a `Text`: its wire form is one string
+        return dump(value)
+    if is_dataclass(value):
+        return {
+            field.name: _personal(getattr(value, field.name), sight)
+            if field.metadata.get("personal")
+            else masked(getattr(value, field.name), sight)
+            for field in fields(value)
+        }
+    if isinstance(value, (tuple, list)):
+        return [masked(each, sight) for each in cast("Sequence[Any]", value)]
+    if isinstance(value, Mapping):
+        return {key: masked(each, sight) for key, each in cast("Mapping[str, Any]", value).items()}
+    return dump(value)
+
+
+def _personal(value: Any, sight: Sight) -> Any:
+    if isinstance(value, (tuple, list)):
+        return [_personal(each, sight) for each in cast("Sequence[Any]", value)]
+    return mask(value, sight) if isinstance(value, (str, Sealed)) else masked(value, sight)
+
+
+def mask(text: Personal, sight: Sight) -> str:
+    """The text to those who may read it, else the mask; an empty text stays empty, so that everybody sees that."""
+    return MASK if isinstance(text, Sealed) or (text and not sight.text) else text
+
+
+def mask_phone(phone: Personal, sight: Sight) -> str:
+    """The number to those who may call, 138****8000 to those who may only read, else the mask."""
+    if isinstance(phone, Sealed):
+        return MASK
+    if sight.phone or not phone:
+        return phone
+    if not sight.text or len(phone) < 8:
+        return MASK
+    return phone[:3] + "*" * max(4, len(phone) - 7) + phone[-4:]
+
+
+def mask_person(person: str, role: str, sight: Sight) -> str:
+    """Staff answer for what they do by name; a resident is a private person."""
+    return person if sight.text or role != "resident" else MASK
