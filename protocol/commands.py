@@ -180,7 +180,7 @@ class CommandService:
         self, caller: Caller, admitted: Admitted, draft: CommandDraft, received: datetime, budget: TimeBudget
     ) -> Command | Applied:
         """The command, resolved and sealed; the recorded answer where it can be sealed no more."""
-        body = await self._resolver.resolve(draft.body, caller, admitted, budget)
+        body = await self._resolver.resolve(draft.body, caller, budget)
         command_id = caller.command_id(admitted.issue, draft.key)
         assert command_id is not None
         try:

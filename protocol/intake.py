@@ -157,7 +157,10 @@ class Intake:
     async def _resolve(
         self, caller: Caller, actor: Actor, body: ReportDraft, at: datetime
     ) -> tuple[Place, tuple[Authority, ...], Pins]:
-        """The place, the authorities that the caller has there, and the policy and calendars for it. Raises Invalid."""
+        """The place, what the caller holds there, and the policy and calendars for it.
+
+        Raises Invalid for a place or category without, and where the caller may not report.
+        """
         directory = await self._directory.get()
         day = today(at)
         place = directory.place(body.compound, day)

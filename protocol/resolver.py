@@ -6,7 +6,6 @@ from datetime import datetime
 
 import domain.commands as c
 from domain.policy import Policy
-from protocol.admission import Admitted
 from protocol.caller import Caller
 from protocol.clock import Now, today
 from protocol.directory_cache import DirectoryCache
@@ -24,7 +23,7 @@ class Resolver:
         self._policies = policies
         self._now = now
 
-    async def resolve(self, body: c.Body, caller: Caller, admitted: Admitted, budget: TimeBudget) -> c.Body:
+    async def resolve(self, body: c.Body, caller: Caller, budget: TimeBudget) -> c.Body:
         """The body with its RESOLVED fields. Raises Invalid for what does not exist, as for what is foreign."""
         match body:
             case c.Redispatch(handler=str(handler)) | c.Rule(handler=str(handler)):
@@ -40,7 +39,7 @@ class Resolver:
         return body
 
     async def _handler(self, body: c.Redispatch | c.Rule, code: str) -> c.Body:
-        """What kind of organisation it is and where it works: the rules say whether it can be given the issue."""
+        """The kind of organisation, and where it works: the rules say whether it can be given the issue."""
         directory = await self._directory.get()
         org = directory.org(code)
         if org is None:

@@ -21,6 +21,7 @@ from domain.pins import pinned
 from domain.refusals import WHEN, against
 from domain.vocabulary import ROLES, STATUSES, HandlerKind, Status
 from domain.worktime import SHANGHAI
+from support.grants import granted
 from tests.domain.decision_table import (
     ACTING,
     ASSIGNED,
@@ -191,23 +192,27 @@ def test_the_role_counts_and_not_only_the_organisation() -> None:
     assert not may_give(issue, c.Actor("x", "street", "elm"), "supervise")
 
 
+def attaches(issue: Issue, actor: c.Actor) -> bool:
+    return against(issue, actor, "attach", granted(actor, issue.place), issue.since) is None
+
+
 @pytest.mark.parametrize("situation", MAY)
 def test_pictures_are_attached_by_those_who_may_comment(situation: str) -> None:
     issue = in_situation(situation)
-    may = [actor for actor in ORDER if against(issue, CASTING[actor], "attach", (), issue.since) is None]
+    may = [name for name in ORDER if attaches(issue, CASTING[name])]
     assert may == [actor for actor, sign in zip(ORDER, MAY[situation]["word"], strict=True) if sign != "."]
 
 
 def test_a_picture_for_a_closed_issue_is_refused_as_closed_whoever_brings_it() -> None:
-    issue = replace(in_status("closed").issue, root="some-root")
+    issue = in_status("closed").issue
     for actor in CASTING.values():
         refusal = against(issue, actor, "attach", (), issue.since)
         assert refusal is not None
         assert refusal.code == "closed"
 
 
-def test_under_a_root_a_picture_is_attached_only_in_a_role_that_is_held() -> None:
-    issue = replace(in_status("accepted").issue, root="some-root")
+def test_a_picture_is_attached_only_in_a_role_that_is_held() -> None:
+    issue = in_status("accepted").issue
     grant = Authority("community", COMMUNITY.org)
     assert against(issue, COMMUNITY, "attach", (grant,), issue.since) is None
     lapsed = replace(grant, end=issue.since.astimezone(SHANGHAI).date())
@@ -225,10 +230,9 @@ def test_an_issue_is_given_only_to_who_works_in_its_street(
     stage.give(COMPANY, c.Decline("not_our_duty"))
     named = {"handler": "another", "handler_kind": kind, "handler_streets": streets}
     for body in (c.Redispatch(reason="换人", **named), c.Rule(upheld=True, **named)):
-        command = c.Command("new", stage.issue.since + timedelta(seconds=1), COMMUNITY, body)
-        assert refused(decide(stage.issue, command)) == (None if expected else "invalid")
+        assert refused(decide(stage.issue, stage.command(COMMUNITY, body))) == (None if expected else "invalid")
     # Where the decline is not upheld nobody is given anything.
-    kept = c.Command("new", stage.issue.since + timedelta(seconds=1), COMMUNITY, c.Rule(upheld=False, **named))
+    kept = stage.command(COMMUNITY, c.Rule(upheld=False, **named))
     assert refused(decide(stage.issue, kept)) is None
 
 

@@ -127,7 +127,7 @@ class Planted:
     async def report(self) -> str:
         """A new issue, by a resident with a token."""
         self.subject = self.subject or self.canaries.plant("subject").removeprefix(HEAD)
-        sent = c.AuditReport("", cast("Any", None), "leak", "", contact=ContactDetails())
+        sent = c.Report("", cast("Any", None), "leak", "", contact=ContactDetails())
         texts: dict[str, str] = {}
         change_personal(sent, lambda path, _: texts.setdefault(path, self._of_report(path)))
         contact = {name.removeprefix("contact."): text for name, text in texts.items() if name.startswith("contact.")}

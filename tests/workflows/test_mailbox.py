@@ -10,8 +10,8 @@ from domain.issue import RULES_VERSION
 from domain.pins import pins_digest, read_calendars, read_policy
 from domain.wire import dump, format_time
 from policies.loader import load_pack
-from security.keys import Keys
 from support.golden import PLACE
+from support.keys import ephemeral_keys
 from workflows.contract import Start
 from workflows.mailbox import ForgedError, report_of
 
@@ -21,7 +21,7 @@ POLICY, CALENDARS = load_pack("demo"), load_all()
 
 def started(actor: dict[str, Any], *grants: dict[str, Any]) -> Start:
     """An issue that the API began, as far as its signature says."""
-    signer = Keys.ephemeral().signer
+    signer = ephemeral_keys().signer
     body = {"number": "JS-1", "place": PLACE, "category": "leak", "description": "漏水", "root": signer.root}
     report = {
         "id": "report-1", "at": format_time(datetime.now(UTC)), "actor": actor, "grants": list(grants),
