@@ -15,8 +15,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.bodies import unfit
 from api.http.problems import TooLarge, internal, response
+from api.http.text_rules import unfit
 from protocol.context import ADDRESS
 from protocol.errors import Invalid, ProtocolError
 

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic import Field as Part
 
 import domain.commands as c
-from api.http.bodies import FILLED, FIT, unfit
+from api.http.text_rules import FILLED, FIT, unfit
 from domain.commands import SIGNALS, Body
 from domain.personal import Personal, Sealed
 from domain.vocabulary import Category, Channel

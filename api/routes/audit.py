@@ -16,10 +16,10 @@ from starlette.background import BackgroundTask
 from api.dependencies import IssueId, Known, Use, router_of
 from api.http import examples
 from api.http.audit_responses import DiffView, FiguresView, HeadView, ProofView, ThenView, VerdictsView, VerdictView
-from api.http.bodies import FIT
 from api.http.openapi import BINARY, READING, STAFF, answers
 from api.http.problems import TooLarge
 from api.http.requests import Fit
+from api.http.text_rules import FIT
 from audit.whatif.report import as_json
 from domain import access
 from domain.commands import Actor

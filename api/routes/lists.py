@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.container import Services
 from api.dependencies import Known, Use, router_of
-from api.http.bodies import FIT, unfit
 from api.http.openapi import STAFF, answers
 from api.http.requests import Fit
 from api.http.responses import ISSUE_ID, Answer, IssueView, Moment, Page
+from api.http.text_rules import FIT, unfit
 from db import access_log, queries
 from db.queries import CursorError, Filters
 from domain.access import reads_access_log

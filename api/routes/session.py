@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.container import Services
 from api.dependencies import Use
-from api.http.bodies import FIT
 from api.http.openapi import SIGNED_IN, answers
 from api.http.problems import TooLarge
 from api.http.responses import Answer
+from api.http.text_rules import FIT
 from api.identity.authenticator import acting, appointments
 from api.identity.oidc import is_loopback
 from api.identity.session import Session, Sessions, expiry

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from api.http.bodies import unfit
 from api.http.middleware import DEEPEST, MOST_BYTES, BodyLimit, Edge, Meters, check
+from api.http.text_rules import unfit
 from protocol.errors import Invalid
 
 JSON = {"content-type": "application/json"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.http.bodies import unfit
+from api.http.text_rules import unfit
 from db.engine import Database
 from support.bare import Bare, bare_api
 from support.stories import Story, store
