@@ -33,10 +33,9 @@ from cli import studies
 from cli.database import opened
 from cli.desk import at_desk, id_of, sitting, write
 from cli.errors import Failure, one_line
-from cli.system import run, settings
+from cli.system import logging_settings, run, settings
 from cli.terminal import AsJson
 from domain.wire import truncate
-from runtime.observability import configure_logging
 from runtime.settings import Settings
 from security.opening import open_signer
 
@@ -157,9 +156,7 @@ def head(
 ) -> None:
     """The newest published head of the log."""
     if publish:
-        chosen = settings()
-        configure_logging(chosen.log_level, chosen.log_format)  # else what is logged would be printed before the note
-        run(_publish(chosen))
+        run(_publish(logging_settings()))  # without its settings the log would go to stdout, before the note
     found = at_desk(lambda desk: desk.head())
     if as_json:
         _print(found)

@@ -34,9 +34,9 @@ EXAMPLE: Final = Path(__file__).resolve().parent.parent / "examples" / "director
 async def prepare(settings: Settings) -> None:
     """Schema, and the example directory where none has been imported yet."""
     await asyncio.to_thread(upgrade, settings.database)
+    await _prepare_keys(settings)
     database = Database(settings.database)
     try:
-        await prepare_keys(settings, has_issues=await _has_issues(database))
         async with database.read() as session:
             known = await load_directory(session)
         if not known.compounds:
@@ -50,6 +50,10 @@ async def prepare_key_store(settings: Settings) -> None:
     """The tables of the key store, and the keys that this installation makes for itself. Raises Failure, SettingsError."""
     if not (settings.makes_keys or settings.key_store.get_secret_value()):
         raise Failure(f"must be set in a deployment: {variable('key_store')}")
+    await _prepare_keys(settings)
+
+
+async def _prepare_keys(settings: Settings) -> None:
     database = Database(settings.database)
     try:
         await prepare_keys(settings, has_issues=await _has_issues(database))
@@ -77,9 +81,8 @@ async def prepare_home(settings: Settings, announce: Callable[[str], None], temp
         if await is_behind(database, archive, settings.heads_folder):
             announce("the database lacks issues that were sealed: refilling the log from the archive")
             await restore(database, archive, settings.heads_folder, truncate(datetime.now(UTC)))
-        async with database.read() as session:
-            if await session.scalar(select(IssueRow.id).limit(1)) is not None:
-                return
+        if await _has_issues(database):
+            return
         client = encrypting(await temporal(), open_converter(settings))
         if await anext(issues_of(client), None) is not None:
             announce(

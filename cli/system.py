@@ -22,6 +22,13 @@ def settings() -> Settings:
         return load_settings()
 
 
+def logging_settings() -> Settings:
+    """The settings of a process that logs."""
+    found = settings()
+    configure_logging(found.log_level, found.log_format)
+    return found
+
+
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Runs to the end; what goes wrong as expected becomes one line."""
     with one_line():
@@ -53,8 +60,7 @@ def up(
     from cli.install import prepare_home
     from cli.up import up as start
 
-    chosen = settings()
-    configure_logging(chosen.log_level, chosen.log_format)
+    chosen = logging_settings()
     run(start(chosen, worker=not no_worker, announce=typer.echo, prepare=partial(prepare_home, chosen, typer.echo)))
 
 
@@ -62,8 +68,7 @@ def worker() -> None:
     """Run one worker."""
     from worker import serve
 
-    chosen = settings()
-    configure_logging(chosen.log_level, chosen.log_format)
+    chosen = logging_settings()
     run(serve(chosen))
 
 
@@ -73,8 +78,7 @@ def api() -> None:
     from calendars import load_all
     from policies.loader import shipped
 
-    chosen = settings()
-    configure_logging(chosen.log_level, chosen.log_format)
+    chosen = logging_settings()
     run(serve(chosen, {policy.id: policy for policy in shipped()}, load_all()))
 
 

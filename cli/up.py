@@ -227,10 +227,8 @@ class _Supervisor:
 async def _run_prepare(prepare: Callable[[Connect], Awaitable[None]], temporal: Connect) -> None:
     try:
         await prepare(temporal)
-    except EmbeddedError:
+    except (EmbeddedError, SettingsError):
         raise
-    except SettingsError as error:
-        raise EmbeddedError(str(error)) from None
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise EmbeddedError(f"the database cannot be prepared: {reason}") from error
