@@ -19,7 +19,7 @@ from typing import Final
 COUNT: Final = 60
 SEED: Final = 9
 AT_ONCE: Final = 2
-SECONDS: Final = 300
+SECONDS: Final = 900
 _SWAPPED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
