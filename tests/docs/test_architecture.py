@@ -107,6 +107,7 @@ def test_the_image_gets_every_room() -> None:
 def test_the_page_names_every_room_and_what_it_may_import() -> None:
     order = layers()
     may = {room: set().union(*order[level + 1 :]) for level, layer in enumerate(order) for room in layer}
+    may["cli"].add("worker")  # one module is no package, so import-linter cannot place it among the layers
     told = described()
     assert set(told) == {*ROOMS, "worker"}
     wrong = {room: told[room] - may[room] for room in ROOMS if told[room] - may[room]}
