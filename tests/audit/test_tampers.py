@@ -227,8 +227,12 @@ def timer_clause(subject: Subject, runs: list[History]) -> Names:
 
 
 def timer_early(subject: Subject, runs: list[History]) -> Names:
+    """By 0.6 s before it was due: on a busy machine it may have fired seconds late."""
     n, event = some(of_kind(runs, TIMER_FIRED))
-    shift(event, -600)
+    started = at(runs, n, event.timer_fired_event_attributes.started_event_id)
+    due = started.event_time.ToNanoseconds()
+    due += started.timer_started_event_attributes.start_to_fire_timeout.ToNanoseconds()
+    event.event_time.FromNanoseconds(due - 600_000_000)
     return {"n": n, "event": event.event_id}
 
 

@@ -1,5 +1,6 @@
 """`jiesu up` with a real dev server: it becomes ready, mends what is killed, refuses in one line, leaves no process."""
 
+import asyncio
 import json
 import os
 import signal
@@ -72,7 +73,13 @@ class Household:
         return {name: mark.pid for name, mark in marks.items() if mark is not None}
 
     async def client(self) -> Client:
-        return await Client.connect(f"127.0.0.1:{self.ports['TEMPORAL']}")
+        """Once the server says that it is healthy: one that came back listens before."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    return await Client.connect(f"127.0.0.1:{self.ports['TEMPORAL']}")
+                except RuntimeError:
+                    await asyncio.sleep(0.1)
 
 
 def until(holds: Callable[[], bool]) -> bool:
