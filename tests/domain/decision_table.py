@@ -302,6 +302,11 @@ REPORTS: Final = {
 }  # fmt: skip
 """(Compound, before the contracts) -> who may report there: residents anywhere, staff only where they work. Property staff
 need the contract; departments and volunteers may do it all over a street in which they work."""
+REACHES: Final[dict[tuple[str, bool], tuple[str, ...] | None]] = {
+    ("company-a", False): ("north",), ("company-a", True): (), ("company-b", True): ("south",),
+    ("elm", True): ("north",), ("enforcement", False): ("north",), ("south", False): ("south",), ("nobody", False): None,
+}  # fmt: skip
+"""(Organisation, before the contracts) -> the streets in which it works; None for who never had a contract."""
 OVERSEES: Final = {
     "reporter": "",
     "company": "company-a",

@@ -35,6 +35,7 @@ from tests.domain.decision_table import (
     PENDING,
     PINNED,
     PLAN,
+    REACHES,
     REPORTS,
     REVIEW,
     SEES,
@@ -249,6 +250,12 @@ def test_who_may_report_where(where: str, is_before: bool) -> None:
             may.append(name)
         assert actor.role == "resident" or not may_report(actor, (), here, at), "nothing without a grant"
     assert may == [name for name, sign in zip(ORDER, REPORTS[where, is_before], strict=True) if sign != "."]
+
+
+@pytest.mark.parametrize(("org", "is_before"), REACHES)
+def test_where_an_organisation_works(org: str, is_before: bool) -> None:
+    at = BEFORE if is_before else FRIDAY
+    assert TOWN.reach(org, at.astimezone(SHANGHAI).date()) == REACHES[org, is_before]
 
 
 @pytest.mark.parametrize("viewer", OVERSEES)
