@@ -115,7 +115,7 @@ def explain_pack(
         policy, moment = load_pack_or_file(pack), read_moment(start)
         lines = explain(policy, calendars.load_all(published), category, moment, urgent=urgent, assessment=assessment)
         if as_json:
-            print_json([line.plain() for line in lines])
+            print_json([dump(line) for line in lines])
         else:
             _print_lines(lines)
 
