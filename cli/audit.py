@@ -268,7 +268,7 @@ async def _all(
         console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(),
     )  # fmt: skip
     folder = heads or chosen.heads_folder
-    trust = TrustedKeys.beside(folder, key) if key is not None or (folder / FIRST).exists() else None
+    trust = _trust(folder, key)
     roots = None if trust is None else read_roots(folder, trust)[0]
     with bar:
         task = bar.add_task("issues", total=None)
@@ -285,12 +285,17 @@ async def _log(chosen: Settings, source: Source, done: AuditReport, heads: Path 
         raise Failure(f"{heads} is no folder")
     folder = heads or chosen.heads_folder
     done.pinned = key is not None
-    has_key = key is not None or (folder / FIRST).exists()
-    if not has_key:
+    trust = _trust(folder, key)
+    if trust is None:
         typer.echo(f"no published head in {folder}: the log itself cannot be verified", err=True)
     elif key is None:
         typer.echo(UNPINNED, err=True)
-    await verify_log(source, folder, TrustedKeys.beside(folder, key) if has_key else None, done)
+    await verify_log(source, folder, trust, done)
+
+
+def _trust(folder: Path, key: str | None) -> TrustedKeys | None:
+    """The keys that heads are checked by: from `key`, else from the folder's own; None if there is neither."""
+    return TrustedKeys.beside(folder, key) if key is not None or (folder / FIRST).exists() else None
 
 
 async def _publish(chosen: Settings) -> None:

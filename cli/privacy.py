@@ -57,8 +57,6 @@ def erase(
         raise Failure("--why wants one word in small letters: it stays on record, so nothing personal")
     chosen = settings()
     found = run(_found(chosen, person, issue or []))
-    if not found:
-        raise Failure("there is no such issue")
     if not yes:
         typer.confirm(f"Erase what was written in {len(found)} issues for ever?", abort=True)
     erased, later, failed = run(_erase(chosen, [row.id for row in found], why))
@@ -80,8 +78,6 @@ def hand_out(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Failure(f"{folder} is not an empty folder")
     found = run(_found(chosen, person, issue or []))
-    if not found:
-        raise Failure("there is no such issue")
     held, seen = run(_export(chosen, [row.id for row in found]))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -117,13 +113,15 @@ async def _found(chosen: Settings, person: str | None, named: Sequence[str]) -> 
         raise Failure("nobody in particular reports without a name: name issues")
     async with opened(chosen) as database, database.read() as session:
         if person is not None:
-            return await erasures.reported_by(session, _names(chosen.server_secret(), person))
-        rows = (
-            await session.scalars(select(IssueRow).where(IssueRow.id.in_(named) | IssueRow.number.in_(named)))
-        ).all()
+            rows = await erasures.reported_by(session, _names(chosen.server_secret(), person))
+        else:
+            query = select(IssueRow).where(IssueRow.id.in_(named) | IssueRow.number.in_(named))
+            rows = (await session.scalars(query)).all()
     missing = sorted(set(named) - {row.id for row in rows} - {row.number for row in rows})
     if missing:
         raise Failure(f"there is no issue {missing[0]} here")
+    if not rows:
+        raise Failure("there is no such issue")
     return rows
 
 

@@ -54,8 +54,9 @@ def _index(text: str) -> Iterator[tuple[Path, int]]:
             yield table, line
             end = _end_of_line(text, header.end())
         elif assignment:
-            for path in _prefixes(table, _keys(assignment[1])):
-                yield path, line
+            keys = _keys(assignment[1])
+            for depth in range(1, len(keys) + 1):
+                yield table + keys[:depth], line
             end = _end_of_value(text, assignment.end())
         else:
             return
@@ -73,11 +74,6 @@ def _enter(keys: Path, appends: bool, counts: dict[Path, int]) -> Path:
         if path in counts:
             path += (counts[path] - 1,)
     return path
-
-
-def _prefixes(table: Path, keys: Path) -> Iterator[Path]:
-    for depth in range(1, len(keys) + 1):
-        yield table + keys[:depth]
 
 
 def _keys(text: str) -> Path:

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.batches import batches
     from domain.clocks import next_deadline, wake_after
     from domain.commands import Command, Report
-    from domain.events import Event, chain, dump_event, event_digest
+    from domain.events import chain, dump_event, event_digest
     from domain.issue import dump_issue
     from domain.summary import details, summary
     from domain.wire import dump, truncate
@@ -137,16 +137,14 @@ class IssueWorkflow:
         now = truncate(workflow.now())
         self._issue, events = advance(self._issue, inbox, now)
         if events:
-            self._queue(events, repeatable=follows_from_commands(inbox, events, now))
+            repeatable = follows_from_commands(inbox, events, now)
+            self._unrecorded += [_Unrecorded(part, repeatable) for part in batches(map(dump_event, events))]
             self._show()
         self._arm(now)
 
     def _show(self) -> None:
-        """Sets the details in Temporal's UI, with the summary, which a continue-as-new does not carry over."""
+        """Sets the details in Temporal's UI; they repeat the summary, which a continue-as-new does not carry over."""
         workflow.set_current_details(f"{summary(self._issue)}\n\n{details(self._issue)}")
-
-    def _queue(self, events: Sequence[Event], repeatable: bool) -> None:
-        self._unrecorded += [_Unrecorded(part, repeatable) for part in batches(map(dump_event, events))]
 
     def _arm(self, now: datetime) -> None:
         """Arms one lazy timer, which recomputes the deadline when it fires. Only an earlier deadline arms another."""
@@ -177,7 +175,7 @@ class IssueWorkflow:
             self._unrecorded.pop(0)
 
     async def _record(self, batch: Batch, repeatable: bool) -> str:
-        """Stores a batch: repeatable events by a local activity, whose effect precedes the commit of the task."""
+        """Stores a batch. A local activity runs before its task is committed, so it may store repeatable events only."""
         # The same JSON as for the dataclass, which Temporal would copy value by value: slower than the fold.
         plain = vars(batch)
         if repeatable:

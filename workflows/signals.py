@@ -18,6 +18,6 @@ async def signal(
 
     Raises RPCError, or RuntimeError if no server listens at the address.
     """
-    # Temporal deduplicates by id and content. By the id alone, a forged signal would suppress the genuine one. The
-    # receipts in the state catch repeats that Temporal does not.
+    # The request id, by which Temporal drops repeats, covers the content: with the command's id alone, a forged signal
+    # would suppress the genuine one. Receipts in the state catch the repeats that Temporal does not.
     await send(client, PREFIX + issue, name, command, f"{command['id']}:{digest(command)}", timeout)
