@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
@@ -71,7 +70,7 @@ def report(
         "about_operator": about_operator, "location": location, "channel": channel,
         "contact": {"name": name, "phone": phone},
     }  # fmt: skip
-    with _client(_Caller(token, person, role, org, key=key)) as client:
+    with _client(token, person, role, org, key=key) as client:
         answer = client.report(body, key)
     if as_json:
         print_json(answer)
@@ -107,7 +106,7 @@ def do(
     if name not in SIGNALS:
         raise Failure(f"unknown command {plain_line(command)}: one of {', '.join(SIGNALS)}")
     body = read_fields(SIGNALS[name], fields or ())
-    with _client(_Caller(token, person, role, org, code, key), needs=True) as client:
+    with _client(token, person, role, org, code, key, needs=True) as client:
         answer = client.command(_id_of(client, issue, code), name, body, code=code, key=key, version=version)
     if as_json:
         print_json(answer)
@@ -131,7 +130,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show an issue: how it stands, who must act next and by when, and all that happened."""
-    with _client(_Caller(token, person, role, org, code), needs=True) as client:
+    with _client(token, person, role, org, code, needs=True) as client:
         found = _id_of(client, issue, code)
         state, timeline = client.issue(found, code), _timeline(client, found, code)
     if as_json:
@@ -163,7 +162,7 @@ def worklist(
     whose = of or org
     if whose is None:
         raise Failure("whose worklist? Name an organisation, e.g. `jiesu worklist --role property --org demo-property`")
-    with _client(_Caller(token, person, role, org), needs=True) as client:
+    with _client(token, person, role, org, needs=True) as client:
         items = list(client.worklist(whose))
     if as_json:
         print_json({"items": items})
@@ -187,33 +186,26 @@ def demo(
     play(settings(), story or ())
 
 
-@dataclass(frozen=True)
-class _Caller:
-    """The credentials of a call: a token, a person and role for a local token, or a tracking code."""
+def _client(
+    token: str | None, person: str, role: str | None, org: str | None, code: str | None = None, key: str | None = None,
+    *, needs: bool = False,
+) -> Client:  # fmt: skip
+    """The API for a caller: with a token, a role for which a local token is made, or a tracking code.
 
-    token: str | None
-    person: str
-    role: str | None
-    org: str | None
-    code: str | None = None
-    key: str | None = None
-
-
-def _client(caller: _Caller, *, needs: bool = False) -> Client:
-    """The API for this caller. Raises Failure if it `needs` credentials and there are none."""
+    Raises Failure if the command `needs` one of them and none is given, or if one is malformed.
+    """
     chosen = settings()
-    token = caller.token
-    if token is None and caller.role is not None:
+    if token is None and role is not None:
         from cli.tokens import make
 
-        token = run(make(chosen, caller.person, caller.role, caller.org))
-    if token is None and caller.org is not None:
+        token = run(make(chosen, person, role, org))
+    if token is None and org is not None:
         raise Failure("--org needs --role: in which role do you act for it?")
-    if needs and token is None and caller.code is None:
+    if needs and token is None and code is None:
         raise Failure(
             "who are you? Give --role and --org (e.g. --role property --org demo-property), --token or --code"
         )
-    for given, what in ((token, "token"), (caller.code, "tracking code"), (caller.key, "key")):
+    for given, what in ((token, "token"), (code, "tracking code"), (key, "key")):
         if given is not None and not (given.isascii() and given.isprintable() and given.strip()):
             raise Failure(f"this is not a {what}")
     return Client(base_url(chosen), token)
