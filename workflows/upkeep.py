@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
 
 ATTEMPT: Final = timedelta(minutes=10)
 RETRY: Final = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=5))
-GIVE_UP: Final = timedelta(minutes=15)
+SOON_AGAIN: Final = timedelta(minutes=15)
 """A reconciliation that fails for so long is given up, since the next scheduled run follows."""
 THE_DAY: Final = timedelta(hours=20)
 
@@ -23,7 +23,7 @@ class ReconcileWorkflow:
     @workflow.run
     async def run(self) -> None:
         await workflow.execute_activity(
-            RECONCILE, start_to_close_timeout=ATTEMPT, schedule_to_close_timeout=GIVE_UP, retry_policy=RETRY
+            RECONCILE, start_to_close_timeout=ATTEMPT, schedule_to_close_timeout=SOON_AGAIN, retry_policy=RETRY
         )
 
 
