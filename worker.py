@@ -50,18 +50,18 @@ from workflows.upkeep import ReconcileWorkflow, RetainWorkflow, SealDayWorkflow
 log = structlog.get_logger("worker")
 
 RECOVERY: Final = timedelta(seconds=1)
-"""How long a task waits for a worker that knows the workflow before any other takes it: a kill costs that much."""
+"""How long a task waits for the worker that has its workflow in memory; so long a killed worker delays its issues."""
 CACHED: Final = 500
 """Workflows kept in memory; the others sleep on the server and are replayed when something happens to them."""
 BUILD: Final = importlib.metadata.version("jiesu")
-"""Which code did a task, in the history of each. Temporal's own choice, a hash of all modules, takes 0.4 s at the start
-and 430 bytes of every history."""
+"""Names the code in the history of each task. Temporal's default, a hash of all modules, takes 0.4 s at the start and
+430 bytes of every history."""
 _RETRY_SECONDS: Final = 5.0
-"""Before the schedules are tried again."""
+"""Pause between two attempts to write the schedules."""
 
 
 class ContextFreeRunner(SandboxedWorkflowRunner):
-    """The sandbox, without a trip into it for each payload: no converter of ours asks for whom a payload is."""
+    """The sandbox without its call per payload for a serialization context, which none of our converters uses."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = super().create_instance(det)
@@ -73,9 +73,9 @@ Activity = Callable[..., Any]
 
 
 def build(client: Client, database: Database, upkeep: Sequence[Activity] = (), **options: Any) -> Worker:
-    """The worker, as it runs everywhere, with the activities of `upkeep`, which only schedules ask for.
+    """The worker of production and tests. `upkeep`: the activities that only schedules start.
 
-    `options` are for tests, e.g. ``max_cached_workflows=0``.
+    `options` override arguments of `Worker` in tests, e.g. ``max_cached_workflows=0``.
     """
     records = Records(database)
     settings: dict[str, Any] = {
@@ -94,7 +94,7 @@ def build(client: Client, database: Database, upkeep: Sequence[Activity] = (), *
 def handlers(
     client: Client, database: Database, archive: Archive, keys: Keys, heads: Path | None = None
 ) -> Mapping[str, Handler]:
-    """Job name -> what does it."""
+    """Job name -> its handler."""
     return {
         "tell_merged": SignalJobs(client, database, keys.signer).tell_merged,
         "index": SearchJobs(database, keys.vault).index,
@@ -103,13 +103,13 @@ def handlers(
 
 
 def open_privacy(settings: Settings, database: Database, keys: Keys) -> Privacy:
-    """Raises SettingsError where rules or pictures cannot be read."""
+    """Raises SettingsError if the retention rules or the store of pictures cannot be opened."""
     pictures = StoredPictures(database, open_store(DigestStore, settings.attachments_url, "attachments"))
     return Privacy(database, keys.vault, pictures, open_retention(settings), settings.access_days)
 
 
 def open_retention(settings: Settings) -> Retention:
-    """How long what people wrote is kept. Raises SettingsError."""
+    """The retention rules of this installation. Raises SettingsError if their file cannot be read."""
     if settings.retention is None:
         return DEFAULT
     try:
@@ -119,12 +119,12 @@ def open_retention(settings: Settings) -> Retention:
 
 
 def open_archive(settings: Settings) -> Archive:
-    """Raises SettingsError where it cannot be opened."""
+    """Raises SettingsError if it cannot be opened."""
     return open_store(Archive, settings.archive_url, "archive")
 
 
 def prepare_seal_keys(settings: Settings) -> None:
-    """Makes the key that signs heads where the embedded default has none; a deployment's is made by hand and pinned."""
+    """Makes the missing key that signs heads, in the embedded default only: a deployment's is made by hand and pinned."""
     folder = settings.seal_keys_folder
     if settings.embedded and not (folder / FIRST).exists():
         with contextlib.suppress(LogKeysError):  # another process has just made it
@@ -132,7 +132,7 @@ def prepare_seal_keys(settings: Settings) -> None:
 
 
 async def _schedule(client: Client, stop: asyncio.Event) -> None:
-    """Until Temporal has taken the schedules."""
+    """Writes the schedules; tries until Temporal has accepted them or `stop` is set."""
     while not stop.is_set():
         try:
             await keep_schedules(client)
@@ -144,7 +144,7 @@ async def _schedule(client: Client, stop: asyncio.Event) -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Runs until SIGINT or SIGTERM; then finishes what it has begun."""
+    """Runs the worker until SIGINT or SIGTERM, then finishes the tasks under way. Raises SettingsError."""
     archive = open_archive(settings)
     prepare_seal_keys(settings)
     registry = metrics_registry()
@@ -159,8 +159,8 @@ async def serve(settings: Settings) -> None:
         raise SettingsError(f"no Temporal at {settings.address} (JIESU_TEMPORAL_ADDRESS)")
     database = Database(settings.database)
     stop = asyncio.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     watch = Watch(client, database, registry)
     jobs = handlers(client, database, archive, keys, settings.heads_folder)
     deliverer = Deliverer(database, open_channel(database, settings.webhooks, EgressGuard.of(settings)), jobs)
@@ -173,8 +173,7 @@ async def serve(settings: Settings) -> None:
         upkeep = [Reconciler(client, database).reconcile, daily.seal_day, open_privacy(settings, database, keys).retain]
         async with build(client, database, upkeep):
             log.info("worker_ready", address=settings.address, metrics_port=port)
-            beside = (deliverer.run(stop), watch.run(stop), _schedule(client, stop), daily.check_key())
-            await asyncio.gather(*beside)
+            await asyncio.gather(deliverer.run(stop), watch.run(stop), _schedule(client, stop), daily.check_key())
     finally:
         await database.close()
         await keys.close()

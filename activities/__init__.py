@@ -1,1 +1,1 @@
-"""Activities and jobs: they store what workflows record, and send notices."""
+"""Activities and outbox jobs: they store events, send notices, archive and erase."""

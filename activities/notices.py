@@ -1,7 +1,7 @@
-"""Empties the outbox beside the workflows: delivers notices, and does the jobs that follow from events.
+"""Empties the outbox: delivers notices, and does the jobs that follow from events.
 
-Nothing here can hold up an issue. A notice is sent at most once, as far as the channel allows: the attempt is recorded
-before it is made, and if its outcome is unknown it is not repeated but recorded as failed.
+It runs beside the workflows, so a failure here delays no issue. Unless the channel drops repeats, a notice is sent at
+most once: the attempt is recorded before it is made, and one with an unknown outcome is recorded as failed.
 """
 
 import asyncio
@@ -26,22 +26,23 @@ from runtime.failpoints import hit
 from runtime.pause import pause
 
 TIMEOUT: Final = timedelta(seconds=10)
-"""For one notice or job."""
+"""Of one attempt at a notice or job."""
 LEASE: Final = timedelta(seconds=60)
+"""How long claimed entries belong to one deliverer; then another may claim them."""
 MOST: Final = 100
 """Entries claimed at once."""
 MOST_TRIES: Final = 8
-"""Of a notice, then it has failed; of a job, then an alarm is raised once and it goes on."""
+"""After so many attempts a notice has failed; a job raises an alarm once and is still retried."""
 FIRST_WAIT: Final = timedelta(seconds=5)
 LONGEST_WAIT: Final = timedelta(hours=1)
 PAUSE_SECONDS: Final = 0.25
-"""Between two looks; what happens meanwhile is dealt with together, in few transactions."""
+"""Between two polls: entries that arrive meanwhile share a few transactions."""
 PAUSE_AFTER_FAILURE_SECONDS: Final = 2.0
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 Handler = Callable[[Entry], Awaitable[None]]
-"""Does a job; it must be idempotent, since a job is repeated until it succeeds."""
+"""Does a job. It must be idempotent, since a job is repeated until it succeeds."""
 Now = Callable[[], datetime]
 
 
@@ -50,15 +51,15 @@ def now_utc() -> datetime:
 
 
 class UndeliveredError(Exception):
-    """The channel has surely not taken the notice, so it may be tried again. The message goes on record: no names."""
+    """The notice was certainly not delivered, so it may be retried. The message is stored: no names in it."""
 
 
 class Channel(Protocol):
-    """A way to deliver notices. Any exception but UndeliveredError leaves open whether the notice arrived."""
+    """A way to deliver notices. After any exception but UndeliveredError the outcome is unknown."""
 
     @property
     def repeatable(self) -> bool:
-        """Whether it drops a second delivery of the same `notice.id`, so that trying again can double nothing."""
+        """Whether the channel deduplicates by `notice.id`, so that a retry is safe."""
         ...
 
     async def deliver(self, notice: Entry) -> None: ...
@@ -66,7 +67,7 @@ class Channel(Protocol):
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What became of one attempt. `error` None: done; `until`: when to try again, None: never."""
+    """The outcome of one attempt. `error` is None on success; `until` is the time of the retry, None: no retry."""
 
     entry: Entry
     error: str | None = None
@@ -75,9 +76,9 @@ class _Outcome:
 
 
 class TableChannel:
-    """The embedded default: a row in `notices`, which the addressee's page shows, and a line in the log.
+    """The embedded default: a row in `notices`, which the API lists for its addressee, and a line in the log.
 
-    Calls that come together share a transaction.
+    Concurrent calls share a transaction.
     """
 
     def __init__(self, database: Database, clock: Now = now_utc) -> None:
@@ -114,7 +115,7 @@ class TableChannel:
             for _, written in waiting:
                 if not written.done():
                     written.set_exception(UndeliveredError(type(error).__name__))
-                    written.exception()  # one who has given up in the meantime does not ask for it
+                    written.exception()  # mark as retrieved: a caller that timed out does not await it
             if not isinstance(error, SQLAlchemyError | OSError):
                 raise
         else:
@@ -124,7 +125,7 @@ class TableChannel:
 
 
 class Deliverer:
-    """Empties the outbox of a database; any number of them may run on one."""
+    """Empties the outbox of a database, which several deliverers may share."""
 
     def __init__(
         self,
@@ -139,7 +140,7 @@ class Deliverer:
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Goes on until `stop` is set; what is under way then is finished first."""
+        """Runs until `stop` is set, and finishes the batch under way first."""
         while not stop.is_set():
             seconds = PAUSE_SECONDS
             try:
@@ -151,7 +152,7 @@ class Deliverer:
             await pause(stop, seconds)
 
     async def deliver_pending(self) -> int:
-        """Takes what is due, at most MOST entries, and makes one attempt at each; how many there were."""
+        """Claims at most MOST due entries and makes one attempt at each. Returns the number of claimed entries."""
         async with self._database.read() as session:
             if not await outbox.is_due(session, self._clock()):
                 return 0
@@ -176,7 +177,7 @@ class Deliverer:
                 await self._do(entry)
         except UndeliveredError as error:
             return self._failed(entry, str(error) or type(error).__name__, again=True)
-        except Exception as error:  # noqa: BLE001 - a channel may raise anything; its words may hold anything
+        except Exception as error:  # noqa: BLE001 - a channel may raise anything, with personal data in its message
             again = entry.kind == "job" or self._channel.repeatable
             return self._failed(entry, f"outcome unknown: {type(error).__name__}", again=again)
         return _Outcome(entry)
@@ -188,7 +189,7 @@ class Deliverer:
             hit("after-delivery")
         elif (handler := self._jobs.get(entry.template)) is not None:
             await handler(entry)
-        else:  # an older worker during an upgrade: a newer one knows it
+        else:  # this worker is older than the job, during an upgrade: a newer worker has the handler
             raise UndeliveredError(f"no handler for {entry.template}")
 
     def _failed(self, entry: Entry, error: str, *, again: bool) -> _Outcome:
@@ -214,11 +215,11 @@ class Deliverer:
 
 
 def wait(attempt: int) -> timedelta:
-    """How long to wait after this attempt: four times longer each time, up to a limit."""
+    """The backoff after the attempt with this number, from 1: four times longer each time, up to LONGEST_WAIT."""
     return min(FIRST_WAIT * 4 ** min(attempt - 1, 10), LONGEST_WAIT)
 
 
 def _by_issue(entries: Iterable[Entry]) -> list[list[Entry]]:
-    """Entries of one issue go out one after the other, those of different issues side by side."""
+    """The entries by issue: those of one issue are handled in order, different issues concurrently."""
     ordered = sorted(entries, key=lambda entry: (entry.issue or "", entry.id))
     return [list(group) for _, group in itertools.groupby(ordered, key=lambda entry: entry.issue)]

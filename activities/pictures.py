@@ -1,4 +1,4 @@
-"""Takes the pictures of erased issues away: unreadable already, since their key is gone, they only take room."""
+"""Removes the stored pictures of erased issues. They are unreadable already, since their key is destroyed."""
 
 from sqlalchemy.orm import Session
 
@@ -8,21 +8,21 @@ from runtime.blobs import DigestStore
 
 
 class StoredPictures:
-    """What the read model knows of pictures, and where they lie."""
+    """The rows of pictures in the read model, and the blob store with their encrypted bytes."""
 
     def __init__(self, database: Database, blobs: DigestStore) -> None:
         self._database = database
         self._blobs = blobs
 
     async def remove(self, issue: str) -> None:
-        """All of an issue. Raises BlobError."""
+        """Removes all pictures of an issue. Raises BlobError."""
         async with self._database.read() as session:
             digests = [row.digest for row in await attachments.of_issue(session, issue)]
         for digest in digests:
             await self._blobs.remove(digest)
 
         def forget(session: Session) -> None:
-            # One that came in between stays known, so that it is removed the next time.
+            # A picture uploaded since the read keeps its row, so that the next run removes it.
             attachments.remove(session, issue, digests)
 
         await self._database.transact(forget)

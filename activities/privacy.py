@@ -1,7 +1,7 @@
-"""Erases what people wrote: destroys the keys of issues, on request or when the time for which they are kept is over.
+"""Erases personal texts: destroys the keys of issues, on request or when their retention period is over.
 
-An issue that is still open is erased once it is closed: until then its texts are needed to deal with it. What is asked for is
-on record beside the keys too, so that it is done even where one of the two databases was lost or put back from a backup.
+An open issue is erased once it is closed, since its texts are needed until then. Each request is stored in the read
+model and in the key store, so that it survives the loss of one of them or its restore from a backup.
 """
 
 import re
@@ -29,18 +29,18 @@ from workflows.contract import RETAIN
 REQUEST: Final = "request"
 RETENTION: Final = "retention"
 WHY: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
-"""What may stand for a reason: it stays on record, so a word and nothing personal."""
+"""The form of a reason. It is kept for ever, so it is one word and nothing personal."""
 UNNAMED: Final = "unnamed"
-"""In the place of a reason that is none of these words."""
+"""Replaces a reason of another form."""
 BATCH: Final = 500
-"""Issues that are erased together: then they are noted, whatever becomes of the next ones."""
+"""Issues erased together. Each batch is noted as done before the next one begins."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass
 class Erased:
-    """What one run did: issues erased, and by category; how many failed and are tried again."""
+    """The result of one run: erased issues, their number by category, and the number of failures to retry."""
 
     erased: list[str] = field(default_factory=list[str])
     by_category: Counter[str] = field(default_factory=Counter[str])
@@ -58,7 +58,7 @@ class Erased:
 
 
 class Privacy:
-    """See the module."""
+    """Requests and carries out erasures in read model, key store and blob store."""
 
     def __init__(
         self, database: Database, vault: Vault, pictures: StoredPictures, rules: Retention, access_days: int,
@@ -73,7 +73,7 @@ class Privacy:
 
     @activity.defn(name=RETAIN)
     async def retain(self) -> dict[str, Any]:
-        """Asks for what has been kept long enough, and erases all that was asked for and can be; the report."""
+        """Requests erasure of issues past their retention, then erases all that can be erased. Returns the report."""
         now = self._now()
         try:
             await self._compare()
@@ -93,7 +93,7 @@ class Privacy:
             return await erasures.outlived(session, limits, BATCH)
 
     async def _purge(self, now: datetime) -> int:
-        """Removes lines of the access log that were kept for long enough; how many."""
+        """Removes lines of the access log past their retention. Returns their number."""
         count = 0
         while True:
             async with self._database.write() as session:
@@ -103,21 +103,20 @@ class Privacy:
             count += removed
 
     async def ask(self, issues: Sequence[str], why: str) -> None:
-        """Notes that these are to be erased. Nothing is yet: `carry_out` does it."""
+        """Records requests to erase these issues; `carry_out` erases them."""
         now = self._now()
         wanted = [Erasure(issue, why, now) for issue in issues]
         await self._note_asked(wanted)
         try:
             await self._vault.store.request_erasures(wanted)
-        except KeyStoreDown as error:  # the next `retain` notes it there
+        except KeyStoreDown as error:  # the next `retain` copies the request there
             log.warning("not_requested", issues=len(issues), error=type(error).__name__)
 
     async def _compare(self) -> None:
-        """Of the two databases, lets each know what only the other one does. Raises KeyStoreDown.
+        """Copies requests and erasures that only one of read model and key store holds to the other. Raises KeyStoreDown.
 
-        A read model put back from a backup has not heard of what was asked since, or shows words of what was erased; in
-        a key store that was put back lie keys again that were destroyed. Where neither was put back somebody has written
-        into one of them, so there is an alarm.
+        A read model restored from a backup lacks later requests, or holds erased texts; a restored key store holds
+        destroyed keys. Without a restore, somebody has altered one of them: hence the alarm.
         """
         learned = again = 0
         async for rows in self._asked():
@@ -127,7 +126,7 @@ class Privacy:
             done = [row.issue for row in rows if row.done_at is not None]
             undone = set(done) - set(await self._vault.store.destroyed(done))
             if undone:
-                await self._take_back(sorted(undone))
+                await self._mark_undone(sorted(undone))
             again += len(undone)
         for source in (self._vault.store.requested_erasures, self._vault.store.tombstones):
             after = ""
@@ -146,7 +145,7 @@ class Privacy:
         rows = [(each.issue, each.why if WHY.fullmatch(each.why) else UNNAMED, each.at) for each in wanted]
         return await self._database.transact(lambda session: erasures.ask(session, rows))
 
-    async def _take_back(self, issues: Sequence[str]) -> None:
+    async def _mark_undone(self, issues: Sequence[str]) -> None:
         await self._database.transact(lambda session: erasures.undo(session, issues))
 
     async def _asked(self) -> AsyncIterator[Sequence[ErasureRow]]:
@@ -161,9 +160,9 @@ class Privacy:
             _beat()
 
     async def carry_out(self, only: Sequence[str] | None = None) -> Erased:
-        """Erases what was asked for and is closed, or of that only these issues.
+        """Erases the requested issues that are closed; `only` limits them.
 
-        In an order that can be cut short anywhere: it is done once it is noted, and what is done again does no harm.
+        It may be interrupted anywhere: an issue counts as erased once that is noted, and erasing twice does no harm.
         """
         done = Erased()
         last: ErasureRow | None = None

@@ -1,7 +1,7 @@
-"""The activity that stores an issue's events, made to give up quickly when the database is down.
+"""The activity that stores an issue's events. It gives up quickly when the database is down.
 
-As a local activity it holds the workflow's task, and queries and signals wait behind it. So it gives up early, and
-after one failure all local attempts of this process fail at once until one of either kind has succeeded.
+A local activity holds the workflow's task, and queries and signals wait behind it. So it has a short timeout, and one
+failure opens a circuit breaker for all local attempts of the process until an attempt of either kind succeeds.
 """
 
 import asyncio
@@ -24,44 +24,47 @@ from runtime.failpoints import hit
 from workflows.contract import RECORD, Batch
 
 LOCAL_SECONDS: Final = 0.25
-"""Below the 300 ms of the workflow, so that it is this code that gives up, and knows why."""
+"""Shorter than the workflow's 300 ms, so that this code sees the timeout and trips the breaker."""
 ORDINARY_SECONDS: Final = 8.0
-"""Below the 10 s of the workflow."""
+"""Shorter than the workflow's 10 s, for the same reason."""
 ALERT_FROM_ATTEMPT: Final = 5
-"""From this attempt on a failure raises an alarm, if the database is there."""
+"""From this attempt on, a failure other than an outage of the database raises an alarm."""
 _REST_SECONDS: Final = 5.0
-"""For how long after a failure no local attempt is made; then one tries for all."""
+"""How long the breaker stays open after a failure; then one attempt tests the database."""
 _BUSY_SECONDS: Final = 0.5
-"""An attempt that is too slow does not open the breaker if another came through within this time."""
+"""A timeout does not open the breaker if another attempt succeeded this recently."""
 _AWAY: Final = (OperationalError, InterfaceError, OSError)  # a TimeoutError is an OSError
 
 
 class DifferentError(Exception):
-    """The database gives back other events than it was given: nothing is kept, and it is tried again.
+    """The database returned other events than were given to it: the transaction is rolled back and retried.
 
-    As a result it would be in the workflow's history, which no repair could heal.
+    Returned as a result, the wrong digest would enter the workflow's history, where it could not be repaired.
     """
 
 
 def make_breaker(clock: Callable[[], float] = time.monotonic) -> Breaker:
-    """For local attempts. A refused one becomes an ordinary one, which gives a busy database more to do: hence `busy`."""
+    """The breaker for local attempts.
+
+    A refused local attempt becomes an ordinary one, which is more work for a busy database: hence `busy`.
+    """
     return Breaker(
         _REST_SECONDS, opened="records.breaker_opened", closed="records.breaker_closed", clock=clock, busy=_BUSY_SECONDS
     )
 
 
 _BREAKER: Final = make_breaker()
-"""That of the process."""
+"""Shared by all attempts of the process."""
 
 
 def _away(error: BaseException) -> ApplicationError:
-    """In an outage each attempt ends here: nothing that fills the log, and with its cause the history."""
+    """The error of an attempt during an outage: benign and without its cause, to keep log and history small."""
     name, category = type(error).__name__, ApplicationErrorCategory.BENIGN
     return ApplicationError("the database is away, or has too much to do", type=name, category=category)
 
 
 class Records:
-    """The activity ``record`` on a database; register `Records(database).record` with the worker."""
+    """The activity ``record`` on a database."""
 
     def __init__(self, database: Database, breaker: Breaker = _BREAKER, local_seconds: float = LOCAL_SECONDS) -> None:
         self._database = database
@@ -71,7 +74,7 @@ class Records:
 
     @activity.defn(name=RECORD)
     async def record(self, batch: Batch) -> str:
-        """Stores what is new of the batch; the digest over what is stored for it."""
+        """Stores the new events of the batch. Returns the digest over the stored events."""
         if activity.info().is_local:
             return await self._local(batch)
         try:
@@ -95,7 +98,7 @@ class Records:
         await self._database.transact(lambda session: put_alarm_once(session, kind, issue, detail, now))
 
     async def _local(self, batch: Batch) -> str:
-        """One attempt. It never rewrites: a late one, of a task long lost, could undo what is true by now."""
+        """Makes one attempt, which never rewrites: a late one, of a lost task, could overwrite newer events."""
         if not self._breaker.allows():
             raise ApplicationError("the database was away just now", type="BreakerOpen", non_retryable=True)
         try:
@@ -128,7 +131,7 @@ class Records:
         return stored
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, str]) -> str:
-        """The result of the work, or TimeoutError on the dot: a hanging connection may take long to give up."""
+        """The result of the work. Raises TimeoutError without waiting for the cancelled work, whose connection may hang."""
         task = asyncio.create_task(work)
         try:
             done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -144,4 +147,4 @@ class Records:
     def _forget(self, task: asyncio.Task[str]) -> None:
         self._abandoned.discard(task)
         if not task.cancelled():
-            task.exception()  # nobody else asks, and asyncio would complain about it
+            task.exception()  # mark as retrieved, or asyncio logs it

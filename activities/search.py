@@ -1,4 +1,4 @@
-"""The job that lets an issue be found by what was reported: opened for this alone, and kept folded beside its row."""
+"""The job that indexes the text of a report for search; it decrypts the text for this purpose only."""
 
 from typing import Final
 
@@ -10,18 +10,18 @@ from db.outbox import Entry
 from domain.events import Reported
 from security.vault import ERASED, UNREADABLE, Vault
 
-_UNSEEN: Final = (ERASED, UNREADABLE)
+_UNREADABLE: Final = (ERASED, UNREADABLE)
 
 
 class SearchJobs:
-    """Repeated until the key store has answered."""
+    """The job is retried until the key store answers."""
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
 
     async def index(self, job: Entry) -> None:
-        """Fills in what an issue can be found by; nothing where its content was erased meanwhile."""
+        """Writes the search text of an issue, unless its content was erased meanwhile."""
         issue = job.payload["issue"]
         async with self._database.read() as session:
             first = await queries.event(session, issue, 1)
@@ -29,11 +29,11 @@ class SearchJobs:
             return
         body = (await self._vault.open_body(issue, first)).body
         assert isinstance(body, Reported)
-        found = "".join(str(text) for text in (body.description, body.location) if text not in _UNSEEN)
+        text = "".join(str(part) for part in (body.description, body.location) if part not in _UNREADABLE)
 
         def write(session: Session) -> None:
-            # Behind the row's lock: what was opened a moment ago may be erased by now.
+            # Under the row's lock: the text decrypted above may have been erased since.
             if projector.lock(session, issue) is not None and not erasures.is_asked(session, issue):
-                projector.index(session, issue, found)
+                projector.index(session, issue, text)
 
         await self._database.transact(write)

@@ -1,4 +1,4 @@
-"""Jobs of the outbox that give a command to another issue."""
+"""Outbox jobs that send a command to another issue."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ TELL_MERGED = "tell_merged"
 
 
 class SignalJobs:
-    """Repeated until the server has taken the command."""
+    """A job is retried until Temporal has accepted the signal."""
 
     def __init__(self, client: Client, database: Database, signer: Signer, clock: Now = now_utc) -> None:
         self._client = client
@@ -29,19 +29,19 @@ class SignalJobs:
         self._clock = clock
 
     async def tell_merged(self, job: Entry) -> None:
-        """The adopted issue is told that it goes on in the older one; one that is closed by now needs no telling.
+        """Sends `merge` to the younger issue, which the older one has taken in, unless it is closed by now.
 
-        What it is told follows from the event on record that asks for it, never from what the outbox says.
+        The command follows from the recorded event of the older issue, never from the outbox row.
         """
-        issue, plain, younger = await self._asked(job)
+        issue, plain, younger = await self._command_of(job)
         try:
             await signal(self._client, issue, "merge", self._signed(younger, plain))
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
 
-    async def _asked(self, job: Entry) -> tuple[str, dict[str, Any], Issue]:
-        """The issue, the command and the state of the issue. Raises UndeliveredError as long as they are not known."""
+    async def _command_of(self, job: Entry) -> tuple[str, dict[str, Any], Issue]:
+        """The younger issue's id, its command and its state. Raises UndeliveredError until all are recorded."""
         async with self._database.read() as session:
             older = await queries.issue(session, job.issue or "")
             event = await queries.event(session, job.issue or "", job.seq)
@@ -55,12 +55,12 @@ class SignalJobs:
         return asked.issue, asked.body, younger
 
     def _signed(self, younger: Issue, plain: dict[str, Any]) -> dict[str, Any]:
-        """The command as that issue takes it: it rests on the order by which the older one was given this one."""
+        """The signed command. Its grant is the order by which the actor merged the two issues."""
         actor = load(Actor, plain["actor"])
         granted = {**plain, "grants": [dump(Authority(actor.role, actor.org, "order"))]}
         try:
             return self._signer.sign(younger.root, younger.id, "merge", granted)
         except CredentialsError:
-            # It is told later than the key that signs now was made, so it counts from now on.
+            # The event is older than the current signing key, so the command is dated now.
             later = {**granted, "at": format_time(truncate(self._clock()))}
             return self._signer.sign(younger.root, younger.id, "merge", later)

@@ -1,4 +1,4 @@
-"""Raises alarms for issues that are stuck: whose workflow fails, or missed a deadline."""
+"""Raises alarms for stuck issues: the workflow fails, or has missed a deadline."""
 
 import asyncio
 from collections.abc import Iterable
@@ -22,19 +22,19 @@ from runtime.pause import pause
 from workflows.contract import PREFIX
 
 PERIOD_SECONDS: Final = 30.0
-"""Between two looks."""
+"""Between two checks."""
 BOUND: Final = timedelta(minutes=5)
-"""What should have been done by the clock this long ago, and is not on record, is not merely late."""
+"""A deadline this long past without a recorded event counts as missed."""
 _FAILING: Final = 'WorkflowType="Issue" AND ExecutionStatus="Running" AND TemporalReportedProblems IS NOT NULL'
 
-_TURN: Final = 0x6A69657375
-"""PostgreSQL's advisory lock of those that raise alarms here."""
+_LOCK: Final = 0x6A69657375
+"""Key of the PostgreSQL advisory lock that keeps two workers from raising the same alarm."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class Watch:
-    """Raises an alarm for each stuck issue, once until somebody has marked it as seen."""
+    """Raises an alarm for each stuck issue, and no second one until the first is marked as seen."""
 
     def __init__(self, client: Client, database: Database, registry: CollectorRegistry) -> None:
         self._client = client
@@ -42,7 +42,7 @@ class Watch:
         self._open = Gauge("jiesu_alarms_open", "Alarms that nobody has marked as seen.", registry=registry)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Looks again and again until `stop` is set."""
+        """Checks every PERIOD_SECONDS until `stop` is set."""
         while not stop.is_set():
             try:
                 await self.look(truncate(datetime.now(UTC)))
@@ -51,7 +51,7 @@ class Watch:
             await pause(stop, PERIOD_SECONDS)
 
     async def look(self, now: datetime) -> int:
-        """One look; how many alarms it raised."""
+        """Checks once. Returns the number of alarms raised."""
         failing = [execution.id.removeprefix(PREFIX) async for execution in self._client.list_workflows(_FAILING)]
         async with self._database.read() as session:
             query = select(IssueRow.id).where(IssueRow.closed_at.is_(None), IssueRow.acts_at < now - BOUND)
@@ -67,8 +67,8 @@ class Watch:
             return 0
 
         def work(session: Session) -> int:
-            if not is_sqlite(session):  # there the writer has the database to himself
-                session.execute(select(func.pg_advisory_xact_lock(_TURN)))
+            if not is_sqlite(session):  # SQLite has one writer at a time
+                session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             query = select(AlarmRow.issue).where(AlarmRow.kind == kind, AlarmRow.seen_at.is_(None))
             fresh = sorted(stuck - set(session.scalars(query)))
             for issue in fresh:

@@ -1,7 +1,8 @@
-"""Sends notices to organisations by webhook: which issue, what happened, by when; never a text that people wrote.
+"""Sends notices to organisations by webhook: issue, event and due time, never a text that people wrote.
 
 `JIESU_WEBHOOKS` names a JSON file: ``{"<code of an organisation>": {"url": "https://...", "secret": "..."}}``. Each call
-is signed with the receiver's secret (`runtime.egress.signature`) and bears the notice's id, by which a repeat is known.
+is signed with the receiver's secret (`runtime.egress.signature`) and carries the notice's id, by which the receiver
+deduplicates.
 """
 
 import json
@@ -23,7 +24,7 @@ from runtime.settings import SettingsError
 
 NOTICE_ID: Final = "X-Jiesu-Notice"
 REST_SECONDS: Final = 30.0
-"""How long a receiver that failed is not called, so that one that hangs does not delay the others' notices."""
+"""How long the breaker of a failed receiver stays open, so that a hanging one does not delay the others' notices."""
 _SHORTEST_SECRET: Final = 32
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -38,15 +39,15 @@ class Receiver:
 
 
 class WebhookChannel:
-    """Tells everybody by `others` and, of those that have a webhook, each by its own as well."""
+    """Delivers every notice by `others`, and by webhook to the organisations that have one as well."""
 
     def __init__(
-        self, others: Channel, receivers: Mapping[str, Receiver], outgoing: EgressGuard,
+        self, others: Channel, receivers: Mapping[str, Receiver], guard: EgressGuard,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._others = others
         self._receivers = receivers
-        self._outgoing = outgoing
+        self._guard = guard
         self._breakers = {
             receiver.url: Breaker(
                 REST_SECONDS, opened="webhook_does_not_answer", closed="webhook_answers_again", clock=clock
@@ -66,60 +67,60 @@ class WebhookChannel:
         breaker = self._breakers[receiver.url]
         if not breaker.allows():
             raise UndeliveredError("the receiver failed a moment ago")
-        body = canonical(_told(notice))
+        body = canonical(_content(notice))
         headers = {
             "Content-Type": "application/json", NOTICE_ID: str(notice.id), SIGNATURE: signature(receiver.secret, body)
         }  # fmt: skip
         try:
-            await self._outgoing.post(receiver.url, body, headers)
+            await self._guard.post(receiver.url, body, headers)
         except EgressError as error:
             breaker.trip(error)
-            # Whether or not it arrived, it may come again: the receiver knows it by its id.
+            # A retry is safe even if it arrived: the receiver deduplicates by the id.
             raise UndeliveredError(f"webhook: {error}") from None
         breaker.close()
 
 
-def _told(notice: Entry) -> dict[str, Any]:
+def _content(notice: Entry) -> dict[str, Any]:
     head = {"id": notice.id, "kind": notice.template, "issue": notice.issue, "seq": notice.seq, "org": notice.to_org}
     return {**notice.payload, **head}
 
 
-def open_channel(database: Database, file: Path | None, outgoing: EgressGuard) -> Channel:
-    """How notices are delivered here: to the table, and to the webhooks of the file. Raises SettingsError."""
+def open_channel(database: Database, file: Path | None, guard: EgressGuard) -> Channel:
+    """The channel of this installation: the table, and the webhooks in the file. Raises SettingsError."""
     table = TableChannel(database)
     if file is None:
         return table
-    receivers = read_receivers(file, outgoing)
+    receivers = read_receivers(file, guard)
     log.info("webhooks_ready", orgs=sorted(receivers))
-    return WebhookChannel(table, receivers, outgoing)
+    return WebhookChannel(table, receivers, guard)
 
 
-def read_receivers(file: Path, outgoing: EgressGuard) -> Mapping[str, Receiver]:
-    """Organisation -> its receiver. Raises SettingsError, in one line without any secret, for a file that is unfit."""
+def read_receivers(file: Path, guard: EgressGuard) -> Mapping[str, Receiver]:
+    """Organisation -> its receiver. Raises SettingsError, with one line and no secret, if the file is invalid."""
     try:
         found: object = json.loads(file.read_bytes())
     except OSError as error:
-        raise _unfit(f"{file} cannot be read: {error.strerror}") from None
+        raise _invalid(f"{file} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
-        raise _unfit(f"{file} is no JSON") from None
+        raise _invalid(f"{file} is no JSON") from None
     if not isinstance(found, dict):
-        raise _unfit(f"{file} must be an object: organisations by their codes")
-    return {org: _receiver(org, entry, outgoing) for org, entry in cast("dict[str, object]", found).items()}
+        raise _invalid(f"{file} must be an object: organisations by their codes")
+    return {org: _receiver(org, entry, guard) for org, entry in cast("dict[str, object]", found).items()}
 
 
-def _receiver(org: str, entry: object, outgoing: EgressGuard) -> Receiver:
+def _receiver(org: str, entry: object, guard: EgressGuard) -> Receiver:
     parts = cast("dict[str, object]", entry) if isinstance(entry, dict) else {}
     url, secret = parts.get("url"), parts.get("secret")
     if set(parts) != {"url", "secret"} or not isinstance(url, str) or not isinstance(secret, str):
-        raise _unfit(f"{org!r} needs a url and a secret, and nothing else")
+        raise _invalid(f"{org!r} needs a url and a secret, and nothing else")
     if len(secret) < _SHORTEST_SECRET:
-        raise _unfit(f"the secret of {org!r} needs at least {_SHORTEST_SECRET} characters")
+        raise _invalid(f"the secret of {org!r} needs at least {_SHORTEST_SECRET} characters")
     try:
-        outgoing.check(url)
+        guard.check(url)
     except EgressError as error:
-        raise _unfit(f"the url of {org!r}: {error}") from None
+        raise _invalid(f"the url of {org!r}: {error}") from None
     return Receiver(url, secret.encode())
 
 
-def _unfit(reason: str) -> SettingsError:
+def _invalid(reason: str) -> SettingsError:
     return SettingsError(f"JIESU_WEBHOOKS: {reason}")

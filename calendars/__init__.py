@@ -1,6 +1,6 @@
-"""The working days of each year, as data: one JSON file a year, read and checked here.
+"""The working days of each year as data: one JSON file a year, read and checked here.
 
-A year is published every autumn by the State Council. Until then the rules call deadlines in it provisional.
+The State Council publishes the next year every autumn. Until then the rules mark deadlines in it as provisional.
 """
 
 import json
@@ -24,9 +24,9 @@ class CalendarError(ValueError):
 
 
 def load_all(override: Path | None = None) -> tuple[YearCalendar, ...]:
-    """The shipped calendars with those of `override` (a file, or a folder of them), one a year, by year.
+    """The shipped calendars and those of `override` (a file or a folder), one for each year, in order of years.
 
-    For a year in both the higher version counts, and the override's where versions are equal.
+    For a year in both the higher version wins, and the override if versions are equal. Raises CalendarError.
     """
     newest = {calendar.year: calendar for calendar in map(load_file, _files(SHIPPED))}
     for calendar in map(load_file, _files(override) if override else ()):
@@ -37,7 +37,7 @@ def load_all(override: Path | None = None) -> tuple[YearCalendar, ...]:
 
 
 def load_file(path: Path) -> YearCalendar:
-    """The calendar in `path`; CalendarError names everything that is wrong with it."""
+    """The calendar in `path`. Raises CalendarError with everything that is wrong with it."""
     try:
         plain: Any = json.loads(path.read_text(encoding="utf-8"))
         calendar = load(YearCalendar, plain)

@@ -1,4 +1,4 @@
-"""The ``jiesu`` command with its groups of subcommands, one small file per group."""
+"""The ``jiesu`` command with its groups of subcommands."""
 
 import typer
 

@@ -30,11 +30,11 @@ from audit.selection import Selection, moment_of
 from audit.service import AuditService
 from audit.verify_all import AuditReport, Source, lines, verify_all, verify_log
 from cli import studies
+from cli.audit_service import id_of, open_service, with_service
 from cli.database import opened
-from cli.desk import at_desk, id_of, sitting, write
 from cli.errors import Failure, one_line
 from cli.system import logging_settings, run, settings
-from cli.terminal import AsJson
+from cli.terminal import AsJson, write_file
 from domain.wire import truncate
 from runtime.settings import Settings
 from security.opening import open_signer
@@ -44,7 +44,6 @@ app = typer.Typer(no_args_is_help=True, help="Prove what happened: replay, seals
 studies.register(app)
 
 IssueId = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]
-Query = Annotated[str, typer.Option("--query", help="e.g. 'category=leak compound=demo since=2026-11-01'; empty: all.")]
 Heads = Annotated[Path | None, typer.Option(help="The folder of published heads, instead of this installation's.")]
 Key = Annotated[str | None, typer.Option(help="The log's public key, which you have from elsewhere.")]
 
@@ -75,7 +74,7 @@ def verify(
         raise Failure("say one of ISSUE, --all and --since DAY")
     chosen = settings()
     source = Source(chosen.database, chosen.archive_url, rows=not no_rows, commands=not fold_only)
-    done = AuditReport(_asked(issue, since, source), truncate(datetime.now(UTC)), rows=source.rows)
+    done = AuditReport(_scope(issue, since, source), truncate(datetime.now(UTC)), rows=source.rows)
     if issue is not None:
         done.take(run(_one(chosen, issue, source)))
         run(_log(chosen, source, done, heads, key))
@@ -86,7 +85,7 @@ def verify(
     else:
         typer.echo("\n".join(lines(done)))
     if html is not None:
-        write(html, report_page.page(done))
+        write_file(html, report_page.page(done))
     if not done.holds:
         sys.exit(_FAILED)
 
@@ -104,15 +103,15 @@ def export(
     if (issue is None) == (query is None):
         raise Failure("say either ISSUE or --query")
 
-    async def work(desk: AuditService) -> int:
+    async def work(service: AuditService) -> int:
         if issue is not None:
-            return await desk.export([await id_of(desk, issue)], output)
-        found = [each async for each in Selection.parse(query or "").sealed.issues(desk.holdings.database)]
+            return await service.export([await id_of(service, issue)], output)
+        found = [each async for each in Selection.parse(query or "").sealed.issues(service.holdings.database)]
         if not found:
             raise UnknownError(f"no sealed issue is meant by {query!r}")
-        return await desk.export(found, output)
+        return await service.export(found, output)
 
-    count = at_desk(work)
+    count = with_service(work)
     typer.echo(f"{count} issues in {output}: read {output / 'README.md'}")
 
 
@@ -128,9 +127,9 @@ def check(
     from audit import verifier
 
     kept = [word for file in head or () for word in ("--head", str(file))]
-    told = [str(folder), *(("--key", key) if key else ()), *kept]
+    arguments = [str(folder), *(("--key", key) if key else ()), *kept]
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        code = verifier.main(told)
+        code = verifier.main(arguments)
     verdicts = run(bundle.check(folder))
     findings = [finding for verdict in verdicts for finding in verdict.findings]
     if as_json:
@@ -156,8 +155,8 @@ def head(
 ) -> None:
     """The newest published head of the log."""
     if publish:
-        run(_publish(logging_settings()))  # without its settings the log would go to stdout, before the note
-    found = at_desk(lambda desk: desk.head())
+        run(_publish(logging_settings()))  # without logging settings the log would go to stdout, before the note
+    found = with_service(lambda service: service.head())
     if as_json:
         _print(found)
     else:
@@ -168,10 +167,10 @@ def head(
 def prove(issue: IssueId) -> None:
     """The proof, as JSON, that an issue is in the log of the newest published head."""
 
-    async def work(desk: AuditService) -> dict[str, Any]:
-        return await desk.proof(await id_of(desk, issue))
+    async def work(service: AuditService) -> dict[str, Any]:
+        return await service.proof(await id_of(service, issue))
 
-    _print(at_desk(work))
+    _print(with_service(work))
 
 
 @app.command()
@@ -183,10 +182,10 @@ def timeline(
 ) -> None:
     """The issue as it was: its state, who was responsible, what was due."""
 
-    async def work(desk: AuditService) -> dict[str, Any]:
-        return await desk.view(await id_of(desk, issue), at)
+    async def work(service: AuditService) -> dict[str, Any]:
+        return await service.view(await id_of(service, issue), at)
 
-    found = at_desk(work)
+    found = with_service(work)
     if as_json:
         _print(found)
         return
@@ -198,17 +197,17 @@ def timeline(
 def diff(issue: IssueId, *, as_json: AsJson = False) -> None:
     """Temporal's history, the archive and SQL beside each other; exit code 0 only if they agree."""
 
-    async def work(desk: AuditService) -> Any:
-        return await desk.difference(await id_of(desk, issue))
+    async def work(service: AuditService) -> Any:
+        return await service.difference(await id_of(service, issue))
 
-    found = at_desk(work, temporal=True)
+    found = with_service(work, temporal=True)
     if as_json:
         _print(found.plain())
     else:
         for line in found.plain()["events"]:
             mark = "  " if line["same"] else "!!"
-            told = "   ".join(f"{name} {value or '-'}" for name, value in line.items() if name not in ("seq", "same"))
-            typer.echo(f"{mark} {line['seq']:>4}  {told}")
+            values = "   ".join(f"{name} {value or '-'}" for name, value in line.items() if name not in ("seq", "same"))
+            typer.echo(f"{mark} {line['seq']:>4}  {values}")
         for finding in found.rows:
             typer.echo(f"!! {finding.where}: {finding.what}")
         typer.echo("all witnesses agree" if found.same else "they do NOT agree")
@@ -223,10 +222,12 @@ def diff(issue: IssueId, *, as_json: AsJson = False) -> None:
 def restore() -> None:
     """Refill the log in SQL from the archive and the published heads, after a backup was put back. Stop the workers first."""
 
-    async def work(desk: AuditService) -> Restored:
-        return await restore_log(desk.holdings.database, desk.holdings.archive, desk.heads, truncate(datetime.now(UTC)))
+    async def work(service: AuditService) -> Restored:
+        return await restore_log(
+            service.holdings.database, service.holdings.archive, service.heads, truncate(datetime.now(UTC))
+        )
 
-    done = at_desk(work)
+    done = with_service(work)
     typer.echo(f"put back: {done.leaves} leaves, {done.runs} runs, {done.heads} heads")
 
 
@@ -245,15 +246,15 @@ def keygen(
         typer.echo(f"from now on {ring.vkey} signs; auditors keep the first key", err=True)
 
 
-def _asked(issue: str | None, since: str | None, source: Source) -> str:
+def _scope(issue: str | None, since: str | None, source: Source) -> str:
     what = issue if issue is not None else f"since {since}" if since is not None else "all"
     left_out = [name for name, on in (("commands", source.commands), ("rows", source.rows)) if not on]
     return f"verify {what}" + (f" without {' and '.join(left_out)}" if left_out else "")
 
 
 async def _one(chosen: Settings, issue: str, source: Source) -> Verdict:
-    async with sitting(chosen, rows=source.rows) as desk:
-        return await desk.verdict(await id_of(desk, issue), commands=source.commands)
+    async with open_service(chosen, rows=source.rows) as service:
+        return await service.verdict(await id_of(service, issue), commands=source.commands)
 
 
 async def _all(
@@ -261,13 +262,13 @@ async def _all(
     heads: Path | None, key: str | None, *, quiet: bool,
 ) -> None:  # fmt: skip
     async with opened(chosen):
-        pass  # one line where there is no database
+        pass  # fails in one line if there is no database
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
         console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(),
     )  # fmt: skip
     folder = heads or chosen.heads_folder
-    trust = TrustedKeys.beside(folder, key) if key is not None or (folder / FIRST).exists() else None
+    trust = _trust(folder, key)
     roots = None if trust is None else read_roots(folder, trust)[0]
     with bar:
         task = bar.add_task("issues", total=None)
@@ -279,17 +280,22 @@ async def _all(
 
 
 async def _log(chosen: Settings, source: Source, done: AuditReport, heads: Path | None, key: str | None) -> None:
-    """The log itself, of which each issue is a leaf."""
+    """Verifies the log itself, whose leaves are the issues."""
     if heads is not None and not heads.is_dir():  # noqa: ASYNC240 - one look
         raise Failure(f"{heads} is no folder")
     folder = heads or chosen.heads_folder
     done.pinned = key is not None
-    has_key = key is not None or (folder / FIRST).exists()
-    if not has_key:
+    trust = _trust(folder, key)
+    if trust is None:
         typer.echo(f"no published head in {folder}: the log itself cannot be verified", err=True)
     elif key is None:
         typer.echo(UNPINNED, err=True)
-    await verify_log(source, folder, TrustedKeys.beside(folder, key) if has_key else None, done)
+    await verify_log(source, folder, trust, done)
+
+
+def _trust(folder: Path, key: str | None) -> TrustedKeys | None:
+    """The keys that heads are checked by: from `key`, else from the folder's own; None if there is neither."""
+    return TrustedKeys.beside(folder, key) if key is not None or (folder / FIRST).exists() else None
 
 
 async def _publish(chosen: Settings) -> None:

@@ -1,4 +1,4 @@
-"""What the command line needs of HTTP: one request that may be repeated safely, and errors that fit on one line."""
+"""The HTTP client of the command line: requests that may be retried safely, and errors of one line."""
 
 import json
 import time
@@ -17,13 +17,13 @@ from runtime.settings import Settings
 
 TIMEOUT: Final = 10.0
 _PAUSES: Final = (0.1, 0.3, 1.0, 2.0)
-"""Seconds before each repetition; a repeated command is the same command, because its key is the same."""
+"""Seconds before each retry. A retry is safe, since it has the same idempotency key."""
 _LONGEST_PAUSE: Final = 5.0
 _BUSY: Final = (429, 503)
 
 
 class Refusal(Failure):
-    """The API said no. `status` and `problem` are its answer; the message is one line of it."""
+    """The API answered with an error: its HTTP status and problem document (RFC 9457)."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         self.status = status
@@ -32,7 +32,7 @@ class Refusal(Failure):
 
 
 def base_url(settings: Settings) -> str:
-    """Where the API of this installation is reached from here."""
+    """The URL of this installation's API."""
     host = reachable(settings.api_host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"
 
@@ -43,7 +43,7 @@ def new_key() -> str:
 
 
 class Client:
-    """The API, as one person with a token, or nobody in particular. Use it in a `with` block."""
+    """The API for one person with a token, or without one. A context manager."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url: Final = url
@@ -58,7 +58,7 @@ class Client:
         self._http.close()
 
     def report(self, body: Mapping[str, Any], key: str | None = None) -> dict[str, Any]:
-        """Hands in an issue: its id, number and tracking code, and how it stands."""
+        """Reports an issue. Returns its id, number, tracking code and, once known, its state."""
         return self._send("POST", "/v1/issues", key=key or new_key(), body=body)
 
     def command(
@@ -84,11 +84,11 @@ class Client:
         return self._send("GET", f"/v1/issues/{_part(issue)}/timeline", code=code)
 
     def worklist(self, org: str) -> Iterator[dict[str, Any]]:
-        """All open issues that the organisation leads or handles, the most pressing first."""
+        """All open issues that the organisation leads or handles, in order of due time."""
         return self._pages("/v1/worklist", {"org": org})
 
     def find(self, number: str) -> str | None:
-        """The id of the issue with this number, among those that the caller may see."""
+        """The id of the issue with this number, None if the caller may see no such issue."""
         found = self._pages("/v1/issues", {"q": number})
         return next((str(each["id"]) for each in found if str(each["number"]).upper() == number.upper()), None)
 
@@ -112,25 +112,25 @@ class Client:
         code: str | None = None,
         extra: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """The JSON answer to a request, repeated while nobody answers or the server is busy."""
+        """The JSON answer to a request. Retries on transport errors, 429 and 503. Raises Refusal and Failure."""
         headers = {**self._headers, **(extra or {})}
         if key is not None:
             headers["Idempotency-Key"] = key
         if code is not None:
             headers["X-Tracking-Code"] = code
         for pause in (*_PAUSES, None):
-            asked = 0.0
+            retry_after = 0.0
             with self._reached(last=pause is None):
                 answer = self._http.request(method, path, json=body, params=query, headers=headers)
                 if answer.status_code not in _BUSY or pause is None:
                     return _read(answer)
-                asked = _wait(answer)
-            time.sleep(max(pause or 0.0, asked))
+                retry_after = _retry_after(answer)
+            time.sleep(max(pause or 0.0, retry_after))
         raise AssertionError("the last attempt returns or raises")
 
     @contextmanager
     def _reached(self, *, last: bool) -> Iterator[None]:
-        """Turns the last failure to reach the API into a line that says what to do about it."""
+        """Raises Failure for a refused connection at once, and for other transport errors on the last attempt."""
         try:
             yield
         except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
@@ -141,15 +141,15 @@ class Client:
 
 
 def _part(text: str) -> str:
-    """A word of a path; nothing in it can lead to another path."""
+    """A path segment without characters that could lead to another path. Raises Failure."""
     if not text or not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
         raise Failure(f"not the name of anything: {plain_line(text)[:60]!r}")
     return text
 
 
-def _wait(answer: httpx.Response) -> float:
-    asked = answer.headers.get("Retry-After", "")
-    return min(float(asked), _LONGEST_PAUSE) if asked.isascii() and asked.isdigit() else 0.0
+def _retry_after(answer: httpx.Response) -> float:
+    seconds = answer.headers.get("Retry-After", "")
+    return min(float(seconds), _LONGEST_PAUSE) if seconds.isascii() and seconds.isdigit() else 0.0
 
 
 def _read(answer: httpx.Response) -> dict[str, Any]:
@@ -164,9 +164,9 @@ def _read(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _line(status: int, problem: Mapping[str, Any]) -> str:
-    """``title: detail (refused, 409)``; the reason stands in for a detail that is missing."""
+    """``title: detail (refused, 409)``; the reason replaces a missing detail."""
     title = plain_line(problem.get("title") or "The request failed")
     detail = plain_line(problem.get("detail") or problem.get("reason") or "")
     kind = str(problem.get("type", "")).rpartition("/")[2] or "error"
-    said = f"{title}: {detail}" if detail and detail != title else title
-    return f"{said} ({plain_line(kind)}, {status})"
+    text = f"{title}: {detail}" if detail and detail != title else title
+    return f"{text} ({plain_line(kind)}, {status})"

@@ -1,4 +1,4 @@
-"""Opens the read model for subcommands; it must exist already."""
+"""Opens the existing read model for subcommands."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from runtime.settings import Settings
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[Database]:
-    """The database of this installation. Raises Failure, and makes no file, where nobody has laid its schema yet."""
+    """The database of this installation. Raises Failure, and creates no file, if it has no schema yet."""
     url = make_url(settings.database)
     where = url.database or "" if settings.embedded_database else url.render_as_string()
     missing = Failure(f"no database at {where} yet: run `jiesu up` or `jiesu db upgrade` first")

@@ -1,4 +1,4 @@
-"""How subcommands fail: in one line for people."""
+"""Errors of subcommands: one line for people."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -34,16 +34,16 @@ _EXPECTED = (
     UnknownError, NotYetError, BundleError, ArchiveError, RefoldError, LogKeysError, NoteError, ResumeError,
     SelectionError, MomentError, LogAlteredError, RestoreError, LogMismatchError,
 )  # fmt: skip
-"""What an operator or an auditor can do something about."""
+"""Errors that an operator or an auditor can repair."""
 
 
 class Failure(Exception):
-    """Something went wrong that the user can do something about; the message says what, on one line."""
+    """An error that the user can repair; the message is one line."""
 
 
 @contextmanager
 def one_line() -> Generator[None]:
-    """Turns what is expected to go wrong into a Failure."""
+    """Turns expected errors into a Failure."""
     try:
         yield
     except KeyStoreDown as error:

@@ -1,4 +1,4 @@
-"""The export of a person's data: everything that is stored of their issues, readable."""
+"""The export of a person's data: everything stored about their issues, decrypted."""
 
 import contextlib
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _WHOLE: Final = Sight(text=True, phone=True)
 
 
 async def export(session: AsyncSession, vault: Vault, issues: Sequence[str], now: datetime) -> dict[str, Any]:
-    """``{at, issues: [{issue, timeline, pictures}]}``. Raises KeyStoreDown, and SQLAlchemyError."""
+    """``{at, issues: [{issue, timeline, pictures}]}``. Raises KeyStoreDown and SQLAlchemyError."""
     return {"at": format_time(now), "issues": [await _issue(session, vault, issue) for issue in issues]}
 
 
 async def pictures(session: AsyncSession, vault: Vault, blobs: DigestStore, issues: Sequence[str]) -> dict[str, bytes]:
-    """The pictures of these issues that can still be opened, by the names of files for them.
+    """File name -> bytes of each picture that can still be decrypted.
 
-    Raises KeyStoreDown, BlobError, and SQLAlchemyError.
+    Raises KeyStoreDown, BlobError and SQLAlchemyError.
     """
     found: dict[str, bytes] = {}
     for issue in issues:

@@ -1,4 +1,4 @@
-"""What an installation needs before and beside its processes: schema, directory, a refilled read model."""
+"""Prepares and repairs an installation: schema, keys, directory, rebuild of the read model."""
 
 import asyncio
 from collections.abc import Callable
@@ -32,33 +32,23 @@ EXAMPLE: Final = Path(__file__).resolve().parent.parent / "examples" / "director
 
 
 async def prepare(settings: Settings) -> None:
-    """Schema, and the example directory where none has been imported yet."""
+    """Creates schema and keys, and imports the example directory if there is none yet."""
     await asyncio.to_thread(upgrade, settings.database)
-    await _prepare_keys(settings)
-    database = Database(settings.database)
-    try:
+    async with opened(settings) as database:
+        await prepare_keys(settings, has_issues=await _has_issues(database))
         async with database.read() as session:
             known = await load_directory(session)
         if not known.compounds:
             async with database.write() as session:
                 await store_directory(session, read_directory(EXAMPLE), truncate(datetime.now(UTC)))
-    finally:
-        await database.close()
 
 
 async def prepare_key_store(settings: Settings) -> None:
-    """The tables of the key store, and the keys that this installation makes for itself. Raises Failure, SettingsError."""
+    """Creates the tables of the key store, and the keys of an embedded installation. Raises Failure, SettingsError."""
     if not (settings.makes_keys or settings.key_store.get_secret_value()):
         raise Failure(f"must be set in a deployment: {variable('key_store')}")
-    await _prepare_keys(settings)
-
-
-async def _prepare_keys(settings: Settings) -> None:
-    database = Database(settings.database)
-    try:
+    async with opened(settings) as database:
         await prepare_keys(settings, has_issues=await _has_issues(database))
-    finally:
-        await database.close()
 
 
 async def _has_issues(database: Database) -> bool:
@@ -67,16 +57,15 @@ async def _has_issues(database: Database) -> bool:
 
 
 async def prepare_home(settings: Settings, announce: Callable[[str], None], temporal: Connect) -> None:
-    """The same for `jiesu up`, and a read model that was lost is refilled while no worker records.
+    """Does the same for `jiesu up`, then rebuilds a lost read model before the worker starts.
 
-    Only beside the home's own dev server: with a Temporal run elsewhere others may be at work.
+    It rebuilds only with the home's own dev server: another Temporal may have other workers that write.
     """
-    settings.home.chmod(0o700)  # whoever made it
+    settings.home.chmod(0o700)  # it may have existed before
     await prepare(settings)
     if not settings.embedded_temporal:
         return
-    database = Database(settings.database)
-    try:
+    async with opened(settings) as database:
         archive = Archive(settings.archive_url)
         if await is_behind(database, archive, settings.heads_folder):
             announce("the database lacks issues that were sealed: refilling the log from the archive")
@@ -93,12 +82,10 @@ async def prepare_home(settings: Settings, announce: Callable[[str], None], temp
                 announce(
                     f"{report.unread} of {report.issues} issues could not be read: mend that, then run `jiesu rebuild`"
                 )
-    finally:
-        await database.close()
 
 
 def read_directory(folder: Path) -> Directory:
-    """The directory in a folder's CSV files. Raises Failure with every problem, as ``file:line: reason``."""
+    """The directory in a folder's CSV files. Raises Failure with every fault as ``file:line: reason``."""
     if not folder.is_dir():
         raise Failure(f"{folder} is not a folder")
     files = {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
@@ -109,7 +96,7 @@ def read_directory(folder: Path) -> Directory:
 
 
 async def import_directory(settings: Settings, folder: Path) -> dict[str, int]:
-    """Replaces the directory, all or nothing; what it holds now, by kind."""
+    """Replaces the directory in one transaction. Returns its new size by kind."""
     directory = read_directory(folder)
     async with opened(settings) as database, database.write() as session:
         await store_directory(session, directory, truncate(datetime.now(UTC)))
@@ -117,7 +104,7 @@ async def import_directory(settings: Settings, folder: Path) -> dict[str, int]:
 
 
 async def rebuild_all(settings: Settings) -> dict[str, Any]:
-    """``{issues, unread, differences}`` after refilling the read model from the histories."""
+    """Rebuilds the read model from the histories. Returns ``{issues, unread, differences}``."""
     async with opened(settings) as database:
         client = await connect(settings, timeout=10.0, converter=open_converter(settings))
         if client is None:

@@ -1,8 +1,7 @@
-"""Subcommands that speak to a running Jiesu over HTTP: report, do, show, worklist and demo."""
+"""Subcommands that call a running API over HTTP: report, do, show, worklist and demo."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
@@ -13,10 +12,10 @@ from rich.table import Table
 
 from cli.client import Client, Refusal, base_url
 from cli.errors import Failure
+from cli.system import run, settings
 from cli.terminal import AsJson, add_row, label, local, make_table, plain_line, print_json
 from domain.commands import SIGNALS, Body
 from domain.vocabulary import LABELS, Category, Channel
-from runtime.settings import Settings
 
 Issue = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]
 Token = Annotated[str | None, typer.Option(help="A bearer token, e.g. of `jiesu token`.")]
@@ -28,13 +27,12 @@ Key = Annotated[str | None, typer.Option(help="Idempotency key: the same one aga
 
 _ME: Final = "cli"
 _WRAPS: Final = {"what": 18, "who": 14, "next": None, "place": None, "about": None, "said": None}
-"""Columns that may be broken, but for words as long as this."""
-
+"""The columns that wrap, with their least widths."""
 
 _SAID: Final = (
     "description", "text", "note", "answer", "reason", "question", "comment", "kind", "handler", "issue", "into",
 )  # fmt: skip
-"""Fields of an event, the one that tells most first."""
+"""Fields of an event that may summarise it, the most informative first."""
 
 
 def register(app: typer.Typer) -> None:
@@ -72,16 +70,16 @@ def report(
         "about_operator": about_operator, "location": location, "channel": channel,
         "contact": {"name": name, "phone": phone},
     }  # fmt: skip
-    with _client(_Caller(token, person, role, org, key=key)) as client:
+    with _client(token, person, role, org, key=key) as client:
         answer = client.report(body, key)
     if as_json:
         print_json(answer)
         return
     console = _console()
-    _line(console, "reported", f"{answer['number']}  {answer['id']}")
-    _line(console, "tracking code", str(answer["tracking_code"]))
+    _print_field(console, "reported", f"{answer['number']}  {answer['id']}")
+    _print_field(console, "tracking code", str(answer["tracking_code"]))
     if "status" in answer:
-        _stands(console, answer)
+        _print_state(console, answer)
 
 
 def do(
@@ -108,17 +106,17 @@ def do(
     if name not in SIGNALS:
         raise Failure(f"unknown command {plain_line(command)}: one of {', '.join(SIGNALS)}")
     body = read_fields(SIGNALS[name], fields or ())
-    with _client(_Caller(token, person, role, org, code, key), needs=True) as client:
+    with _client(token, person, role, org, code, key, needs=True) as client:
         answer = client.command(_id_of(client, issue, code), name, body, code=code, key=key, version=version)
     if as_json:
         print_json(answer)
         return
     console = _console()
-    _line(console, str(answer["outcome"]), f"{name}  {answer['command_id']}")
+    _print_field(console, str(answer["outcome"]), f"{name}  {answer['command_id']}")
     if answer["outcome"] == "queued":
         console.print("It is safe, and takes effect as soon as a worker runs.", highlight=False)
     if answer.get("issue"):
-        _stands(console, answer["issue"])
+        _print_state(console, answer["issue"])
 
 
 def show(
@@ -132,21 +130,21 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show an issue: how it stands, who must act next and by when, and all that happened."""
-    with _client(_Caller(token, person, role, org, code), needs=True) as client:
+    with _client(token, person, role, org, code, needs=True) as client:
         found = _id_of(client, issue, code)
-        stands, timeline = client.issue(found, code), _timeline(client, found, code)
+        state, timeline = client.issue(found, code), _timeline(client, found, code)
     if as_json:
-        print_json({"issue": stands, **timeline})
+        print_json({"issue": state, **timeline})
         return
     console = _console()
-    _line(console, "issue", f"{stands['number']}  {stands['id']}")
-    _stands(console, stands)
+    _print_field(console, "issue", f"{state['number']}  {state['id']}")
+    _print_state(console, state)
     if timeline["events"] is None:
-        _line(console, "timeline", "not there yet: it is written while a worker runs")
+        _print_field(console, "timeline", "not there yet: it is written while a worker runs")
         return
     console.print(_timeline_table(timeline["events"]))
     for part in timeline.get("minutes") or ():
-        _line(
+        _print_field(
             console, "held", "  ".join(filter(None, (span(part["ms"] / 1000), _labelled(part["holder"]), part["org"])))
         )
 
@@ -164,7 +162,7 @@ def worklist(
     whose = of or org
     if whose is None:
         raise Failure("whose worklist? Name an organisation, e.g. `jiesu worklist --role property --org demo-property`")
-    with _client(_Caller(token, person, role, org), needs=True) as client:
+    with _client(token, person, role, org, needs=True) as client:
         items = list(client.worklist(whose))
     if as_json:
         print_json({"items": items})
@@ -185,50 +183,36 @@ def demo(
     """Play the five reported cases on the running system, in about a minute, and one issue that nobody acts on."""
     from cli.demo import play
 
-    play(_settings(), story or ())
+    play(settings(), story or ())
 
 
-@dataclass(frozen=True)
-class _Caller:
-    """Who gives the command: a token, a local one for a person in a role, or whoever holds a tracking code."""
+def _client(
+    token: str | None, person: str, role: str | None, org: str | None, code: str | None = None, key: str | None = None,
+    *, needs: bool = False,
+) -> Client:  # fmt: skip
+    """The API for a caller: with a token, a role for which a local token is made, or a tracking code.
 
-    token: str | None
-    person: str
-    role: str | None
-    org: str | None
-    code: str | None = None
-    key: str | None = None
-
-
-def _settings() -> Settings:
-    from cli.system import settings
-
-    return settings()
-
-
-def _client(caller: _Caller, *, needs: bool = False) -> Client:
-    """The API as this caller; `needs` that he says who he is."""
-    settings = _settings()
-    token = caller.token
-    if token is None and caller.role is not None:
-        from cli.system import run
+    Raises Failure if the command `needs` one of them and none is given, or if one is malformed.
+    """
+    chosen = settings()
+    if token is None and role is not None:
         from cli.tokens import make
 
-        token = run(make(settings, caller.person, caller.role, caller.org))
-    if token is None and caller.org is not None:
+        token = run(make(chosen, person, role, org))
+    if token is None and org is not None:
         raise Failure("--org needs --role: in which role do you act for it?")
-    if needs and token is None and caller.code is None:
+    if needs and token is None and code is None:
         raise Failure(
             "who are you? Give --role and --org (e.g. --role property --org demo-property), --token or --code"
         )
-    for given, what in ((token, "token"), (caller.code, "tracking code"), (caller.key, "key")):
+    for given, what in ((token, "token"), (code, "tracking code"), (key, "key")):
         if given is not None and not (given.isascii() and given.isprintable() and given.strip()):
             raise Failure(f"this is not a {what}")
-    return Client(base_url(settings), token)
+    return Client(base_url(chosen), token)
 
 
 def _id_of(client: Client, issue: str, code: str | None) -> str:
-    """The id of an issue that may be named by its number."""
+    """The id of an issue that is named by its id or number. Raises Failure."""
     if not issue.upper().startswith("JS-"):
         return issue
     if code is not None:
@@ -240,7 +224,7 @@ def _id_of(client: Client, issue: str, code: str | None) -> str:
 
 
 def _timeline(client: Client, issue: str, code: str | None) -> dict[str, Any]:
-    """The timeline, with None for its events while they cannot be read."""
+    """The timeline; its events are None while the read model is unavailable."""
     try:
         return client.timeline(issue, code)
     except Refusal as refusal:
@@ -250,7 +234,7 @@ def _timeline(client: Client, issue: str, code: str | None) -> dict[str, Any]:
 
 
 def read_fields(body: type[Body], fields: Iterable[str]) -> dict[str, Any]:
-    """``name=value`` as a command's JSON body: text where the command wants text, JSON elsewhere."""
+    """The JSON body of ``name=value`` fields: text fields as they are, others parsed as JSON. Raises Failure."""
     hints = get_type_hints(body)
     plain: dict[str, Any] = {}
     for item in fields:
@@ -263,7 +247,7 @@ def read_fields(body: type[Body], fields: Iterable[str]) -> dict[str, Any]:
 
 
 def _is_text(hint: Any) -> bool:
-    """Whether a field is one string on the wire: not a number, a truth value or a list."""
+    """Whether a field is a string on the wire, not a number, boolean or list."""
     if get_origin(hint) is Literal:
         return all(isinstance(each, str) for each in get_args(hint))
     parts = [each for each in get_args(hint) if each is not type(None)]
@@ -279,22 +263,24 @@ def _from_json(name: str, value: str) -> Any:
         raise Failure(f"{name} wants JSON, e.g. {name}=2, {name}=true or {name}='[\"a\"]'") from None
 
 
-def _stands(console: Console, issue: Mapping[str, Any]) -> None:
-    """How the issue stands, in a few lines."""
+def _print_state(console: Console, issue: Mapping[str, Any]) -> None:
+    """Prints the state of the issue in a few lines."""
     closed = issue.get("closed")
-    _line(
+    _print_field(
         console,
         "status",
         _labelled(issue["status"]) + (f"  {closed['kind']}, {closed['satisfaction']}" if closed else ""),
     )
-    _line(console, "lead", _labelled(issue["level"]) + (f"  {issue['lead']}" if issue.get("lead") else ""))
-    _line(console, "handler", str(issue["handler"]))
+    _print_field(console, "lead", _labelled(issue["level"]) + (f"  {issue['lead']}" if issue.get("lead") else ""))
+    _print_field(console, "handler", str(issue["handler"]))
     step = issue.get("next")
     if step:
         who = step["org"] or "the resident"
-        _line(console, "next", f"{_labelled(step['milestone'])} by {local(step['due'])} ({left(step['due'])}): {who}")
+        _print_field(
+            console, "next", f"{_labelled(step['milestone'])} by {local(step['due'])} ({left(step['due'])}): {who}"
+        )
     policy = issue["policy"]
-    _line(console, "policy", f"{policy['id']} version {policy['version']}, at version {issue['version']}")
+    _print_field(console, "policy", f"{policy['id']} version {policy['version']}, at version {issue['version']}")
 
 
 def _timeline_table(events: Sequence[Mapping[str, Any]]) -> Table:
@@ -310,12 +296,12 @@ def _timeline_table(events: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _who(actor: Mapping[str, Any]) -> str:
-    """Staff by name and organisation, others by their role."""
+    """Staff by person and organisation, others by role."""
     return f"{actor['person']} {actor['org']}" if actor.get("org") else str(actor["role"])
 
 
 def said(event: Mapping[str, Any]) -> str:
-    """What somebody wrote with the event, or what it was about."""
+    """The text of the event, or the value that summarises it best."""
     data = event.get("data") or {}
     for name in _SAID:
         value = data.get(name)
@@ -343,13 +329,13 @@ def _labelled(word: str) -> str:
 
 
 def left(moment: str) -> str:
-    """How long there is until then, e.g. ``2 d 3 h``, or how long it is overdue."""
+    """The time left until `moment` (RFC 3339), e.g. ``2 d 3 h``; negative if it has passed."""
     gap = (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()
     return ("-" if gap < 0 else "") + span(abs(gap))
 
 
 def span(length: float) -> str:
-    """So many seconds in the two largest units that fit, e.g. ``2 d 3 h``."""
+    """A number of seconds in the two largest units, e.g. ``2 d 3 h``."""
     seconds = int(length)
     sizes = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
     parts: list[str] = []
@@ -364,5 +350,5 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
-def _line(console: Console, name: str, text: str) -> None:
+def _print_field(console: Console, name: str, text: str) -> None:
     console.print(f"[bold]{name:<13}[/bold] {escape(plain_line(text))}", soft_wrap=True)

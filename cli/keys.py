@@ -1,6 +1,6 @@
-"""``jiesu keys``: the keys of an installation, made and replaced while everything runs. None is ever printed.
+"""``jiesu keys``: creates and rotates the keys of an installation while it runs. No key is ever printed.
 
-The root that certifies signing keys stays on a machine without a network; the other files lie where processes read them.
+The root that certifies signing keys stays on a machine without a network; processes read the other files.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli.errors import Failure, one_line
+from cli.system import run, settings
 from domain.wire import truncate
 from runtime.files import put_new
 from security.credentials import PRIVATE, load_private, new_private, write_folder
@@ -29,7 +30,7 @@ app.add_typer(_master, name="master")
 
 MOST_DAYS: Final = 400
 _EARLY: Final = timedelta(minutes=1)
-"""Before now, for hosts whose clocks are a little behind."""
+"""Certificates begin this long before now, for hosts whose clocks are behind."""
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The file that processes read.")]
 KeyId = Annotated[str, typer.Argument(metavar="KEY", help="The id of a key in it, as `add` prints it.")]
@@ -120,8 +121,6 @@ def master_add(file: File) -> None:
 @_master.command("rotate")
 def master_rotate(file: File, key: KeyId) -> None:
     """Wrap with this key from now on, and the keys of all issues anew. Cut short, it is run again."""
-    from cli.system import run, settings
-
     chosen = settings()
     with one_line():
         MasterFile(file).promote(key)
@@ -134,8 +133,6 @@ def master_rotate(file: File, key: KeyId) -> None:
 @_master.command("remove")
 def master_remove(file: File, key: KeyId) -> None:
     """Take a key away for good. It is refused while a key of an issue is wrapped by it."""
-    from cli.system import run, settings
-
     chosen = settings()
     with one_line():
         run(_remove(file, key, chosen.key_store_url))
@@ -160,6 +157,6 @@ async def _remove(file: Path, key: str, url: str) -> None:
 
 
 def _refuse_existing(path: Path) -> None:
-    """What was encrypted with the keys in it would be lost with them."""
+    """Raises Failure if the file exists: replacing its keys would lose the data encrypted with them."""
     if path.exists():
         raise Failure(f"{path} is there already: `add` puts a further key into it")

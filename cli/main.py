@@ -1,4 +1,4 @@
-"""The entry point of ``jiesu``: turns what went wrong into one line."""
+"""The entry point of ``jiesu``: prints errors as one line."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from typing import NoReturn
 def main() -> None:
     """Prints an error as one line, never a traceback; the exit code is then 1 (2 for wrong usage)."""
     try:
-        # Loading takes a moment, in which Ctrl-C must not end in a traceback either.
+        # Imported here, so that Ctrl-C while it loads prints no traceback either.
         from cli.app import app
         from cli.errors import Failure
 
@@ -28,7 +28,7 @@ def main() -> None:
 def run() -> NoReturn:
     """Runs `main`, then ends the process without shutting the interpreter down.
 
-    Temporal's threads may still call into the interpreter, and would abort the process if it were gone.
+    Temporal's threads may still call into the interpreter, which would abort the process during a shutdown.
     """
     code: object = None
     try:
@@ -36,6 +36,6 @@ def run() -> NoReturn:
     except SystemExit as end:
         code = end.code
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        with contextlib.suppress(OSError, ValueError):  # the reader has closed the pipe
             stream.flush()
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)

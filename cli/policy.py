@@ -1,4 +1,4 @@
-"""``jiesu policy``: the shipped packs, what one says, whether a file is sound, and what it promises in dates.
+"""``jiesu policy``: lists, shows and checks packs, and prints their promises in dates.
 
 Reads files only: no home, database or server.
 """
@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="Policy packs: what districts have 
 
 _WRAPS: Final = {"title": 10, "source": 18, "ladder": 10, "when": 9, "due": 11}
 ASSUMED: Final = "assumed"
-"""The source of a number that nobody has promised."""
+"""The source of a number that is not published."""
 
 Pack = Annotated[str, typer.Argument(metavar="ID", help="id of a shipped pack, or the path of a .toml file")]
 
@@ -115,14 +115,14 @@ def explain_pack(
         policy, moment = load_pack_or_file(pack), read_moment(start)
         lines = explain(policy, calendars.load_all(published), category, moment, urgent=urgent, assessment=assessment)
         if as_json:
-            print_json([line.plain() for line in lines])
+            print_json([dump(line) for line in lines])
         else:
             _print_lines(lines)
 
 
 @contextmanager
 def _plainly() -> Iterator[None]:
-    """What is wrong with the input is said in plain lines on standard error, with exit code 1."""
+    """Prints errors in the input as plain lines on standard error and exits with 1."""
     try:
         yield
     except OverflowError:
@@ -136,7 +136,7 @@ def _plainly() -> Iterator[None]:
 
 
 def load_pack_or_file(pack: str) -> Policy:
-    """A shipped pack by its id, or the file of one. Raises PolicyError."""
+    """A shipped pack by its id, or a pack by the path of its .toml file. Raises PolicyError."""
     return load_file(Path(pack)) if pack.endswith(".toml") else load_pack(pack)
 
 
@@ -157,7 +157,7 @@ def _ladder(policy: Policy) -> str:
 
 
 def _rules(policy: Policy) -> dict[str, str]:
-    """What is not a clause, in words."""
+    """The rules of a pack other than its clauses, in words."""
     return {
         "id": f"{policy.id}, version {policy.version}, digest {policy.digest}",
         "title": policy.title,

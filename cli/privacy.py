@@ -1,4 +1,4 @@
-"""``jiesu privacy``: erasing what people wrote, handing out what is held of somebody, and how long it is kept."""
+"""``jiesu privacy``: erases personal texts, exports a person's data, and shows the retention."""
 
 import contextlib
 import json
@@ -10,14 +10,13 @@ from typing import Annotated, Any, Final
 import typer
 from sqlalchemy import func, select
 
-from activities.privacy import BATCH, WHY
+from activities.privacy import BATCH, REQUEST, WHY
 from api.identity import phones
 from cli.database import opened
-from cli.desk import write
 from cli.errors import Failure, one_line
 from cli.export import export, pictures
 from cli.system import run, settings
-from cli.terminal import AsJson
+from cli.terminal import AsJson, write_file
 from db import access_log, erasures
 from db.engine import Database
 from db.tables import ErasureRow, IssueRow
@@ -32,7 +31,7 @@ from security.keystore import KeyStoreDown
 from security.opening import open_keys
 
 OPERATOR: Final = "operator"
-"""The actor in the access log for commands given at a terminal of this installation."""
+"""The actor in the access log for commands of this program."""
 _PERSON: Final = typer.Option(help="The subject of a resident's token, or the number of a phone that was proved.")
 _ISSUE: Final = typer.Option(help="An issue, by id or number; may be given again and again.")
 
@@ -49,7 +48,7 @@ def register(app: typer.Typer) -> None:
 def erase(
     person: Annotated[str | None, _PERSON] = None,
     issue: Annotated[list[str] | None, _ISSUE] = None,
-    why: Annotated[str, typer.Option(help="A word for the record, nothing personal.")] = "request",
+    why: Annotated[str, typer.Option(help="A word for the record, nothing personal.")] = REQUEST,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: nothing that is erased comes back.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -58,8 +57,6 @@ def erase(
         raise Failure("--why wants one word in small letters: it stays on record, so nothing personal")
     chosen = settings()
     found = run(_found(chosen, person, issue or []))
-    if not found:
-        raise Failure("there is no such issue")
     if not yes:
         typer.confirm(f"Erase what was written in {len(found)} issues for ever?", abort=True)
     erased, later, failed = run(_erase(chosen, [row.id for row in found], why))
@@ -81,12 +78,10 @@ def hand_out(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Failure(f"{folder} is not an empty folder")
     found = run(_found(chosen, person, issue or []))
-    if not found:
-        raise Failure("there is no such issue")
     held, seen = run(_export(chosen, [row.id for row in found]))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    write(folder / "issues.json", json.dumps(held, ensure_ascii=False, indent=1))
+    write_file(folder / "issues.json", json.dumps(held, ensure_ascii=False, indent=1))
     for name, picture in seen.items():
         (folder / name).write_bytes(picture)
     typer.echo(f"{len(found)} issues in {folder / 'issues.json'}, {len(seen)} pictures beside it")
@@ -99,9 +94,7 @@ def retention(as_json: AsJson = False) -> None:
     chosen = settings()
     with one_line():
         rules = open_retention(chosen)
-    shown = {
-        "days": {category: rules.days_of(category) for category in CATEGORIES}, **run(_erasures(chosen)),
-    }  # fmt: skip
+    shown = {"days": {category: rules.days_of(category) for category in CATEGORIES}, **run(_erasures(chosen))}
     if as_json:
         typer.echo(json.dumps(shown, ensure_ascii=False))
         return
@@ -120,18 +113,20 @@ async def _found(chosen: Settings, person: str | None, named: Sequence[str]) -> 
         raise Failure("nobody in particular reports without a name: name issues")
     async with opened(chosen) as database, database.read() as session:
         if person is not None:
-            return await erasures.reported_by(session, _names(chosen.server_secret(), person))
-        rows = (
-            await session.scalars(select(IssueRow).where(IssueRow.id.in_(named) | IssueRow.number.in_(named)))
-        ).all()
+            rows = await erasures.reported_by(session, _names(chosen.server_secret(), person))
+        else:
+            query = select(IssueRow).where(IssueRow.id.in_(named) | IssueRow.number.in_(named))
+            rows = (await session.scalars(query)).all()
     missing = sorted(set(named) - {row.id for row in rows} - {row.number for row in rows})
     if missing:
         raise Failure(f"there is no issue {missing[0]} here")
+    if not rows:
+        raise Failure("there is no such issue")
     return rows
 
 
 def _names(secret: bytes, person: str) -> list[str]:
-    """The pseudonyms under which a person's issues may have been reported: by a token's subject, or by a phone."""
+    """The pseudonyms of a person as reporter: of `person` as a token's subject, and as a phone number if it is one."""
     subjects = [person]
     with contextlib.suppress(Invalid):
         subjects.append(phones.subject_of(secret, phones.normalised(person)))
@@ -156,7 +151,7 @@ async def _erase(chosen: Settings, issues: Sequence[str], why: str) -> tuple[lis
 
 
 async def _note(database: Database, issues: Sequence[str], what: str, result: str) -> None:
-    """Puts it into the access log, as everything that shows or destroys what people wrote."""
+    """Adds lines to the access log."""
     now = truncate(datetime.now(UTC))
     lines = [access_log.Entry(now, OPERATOR, "admin", None, None, what, issue, result) for issue in issues]
     await database.transact(lambda session: access_log.put(session, lines))
@@ -172,7 +167,7 @@ async def _export(chosen: Settings, issues: Sequence[str]) -> tuple[dict[str, An
     keys = open_keys(chosen)
     try:
         async with opened(chosen) as database:
-            await _note(database, issues, "export", "asked")  # before anything is shown
+            await _note(database, issues, "export", "asked")  # before any text is decrypted
             async with database.read() as session:
                 held = await export(session, keys.vault, issues, datetime.now(UTC))
                 seen = await pictures(

@@ -1,4 +1,4 @@
-"""``jiesu calendar publish``: a year's working days reach the open issues as recorded commands."""
+"""``jiesu calendar publish``: sends a year's working days to the open issues as recorded commands."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +22,9 @@ log = structlog.get_logger("calendar")
 
 
 async def publish(settings: Settings, file: Path) -> int:
-    """Sends `calendar_published` to every open issue that does not hold this calendar yet; how many were told.
+    """Sends `calendar_published` to every open issue without this calendar. Returns the number of issues.
 
-    The command's id follows from issue and calendar, so publishing again after a failure tells nobody twice.
+    The command's id is derived from issue and calendar, so that publishing again after a failure has no second effect.
     """
     try:
         calendar = calendars.load_file(file)
@@ -34,7 +34,7 @@ async def publish(settings: Settings, file: Path) -> int:
     client = await connect(settings, timeout=10.0, converter=open_converter(settings))
     if client is None:
         raise Failure(f"no Temporal at {settings.address}")
-    told = 0
+    sent = 0
     async with opened(settings) as database:
         async for issue in issues_of(client, "ExecutionStatus='Running'"):
             async with database.read() as session:
@@ -52,7 +52,7 @@ async def publish(settings: Settings, file: Path) -> int:
             command = signer.sign(known.root, issue, "calendar_published", command)
             try:
                 await signal(client, issue, "calendar_published", command)
-                told += 1
-            except RPCError as error:  # closed in the meantime, or the server is away: say which
+                sent += 1
+            except RPCError as error:  # closed in the meantime, or Temporal is down
                 log.warning("calendar_not_sent", issue=issue, reason=error.message)
-    return told
+    return sent

@@ -1,4 +1,4 @@
-"""Studies of what happened: `jiesu audit whatif` and `jiesu audit mining`."""
+"""Studies of recorded issues: `jiesu audit whatif` and `jiesu audit mining`."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ import typer
 from audit.mining.traces import IssueTrace
 from audit.selection import Selection
 from audit.service import AuditService, in_thread
-from cli.desk import at_desk, write
+from cli.audit_service import with_service
 from cli.errors import Failure
 from cli.system import settings
-from cli.terminal import AsJson
+from cli.terminal import AsJson, write_file
 from domain.wire import truncate
 
 Query = Annotated[str, typer.Option("--query", help="e.g. 'category=leak compound=demo since=2026-11-01'; empty: all.")]
@@ -41,6 +41,7 @@ def whatif(
     from audit.whatif import page
     from audit.whatif import report as figures
     from audit.whatif.study import Study
+    from calendars import CalendarError, load_all
     from cli.policy import load_pack_or_file as load_policy
     from policies.loader import PolicyError
 
@@ -48,21 +49,22 @@ def whatif(
         raise Failure("say --policy, --calendar or both")
     try:
         rules = load_policy(policy) if policy is not None else None
+        years = load_all(calendar) if calendar is not None else None
     except PolicyError as error:
         raise Failure(str(error.problems[0])) from None
-    years = _calendars(calendar) if calendar is not None else None
+    except CalendarError as error:
+        raise Failure(str(error)) from None
 
-    async def work(desk: AuditService) -> Study:
+    async def work(service: AuditService) -> Study:
         study = Study(rules, years, truncate(datetime.now(UTC)))
-
-        await in_thread(study.add_all, desk.closed(Selection.parse(query)))
+        await in_thread(study.add_all, service.closed(Selection.parse(query)))
         return study
 
-    study = at_desk(work)
+    study = with_service(work)
     if csv is not None:
-        write(csv, figures.as_csv(study))
+        write_file(csv, figures.as_csv(study))
     if html is not None:
-        write(html, page.as_html(study))
+        write_file(html, page.as_html(study))
     typer.echo(figures.json_text(study) if as_json else figures.as_text(study))
 
 
@@ -82,20 +84,20 @@ def mining(
         raise Failure(f"no format {form!r}: ocel or xes")
     chosen = settings()
 
-    async def work(desk: AuditService) -> Any:
-        def export_all(told: Iterator[IssueTrace]) -> Any:
+    async def work(service: AuditService) -> Any:
+        def export_all(traces: Iterator[IssueTrace]) -> Any:
             with _replaced(output) as file:
-                return writers[form](told, file, chosen.server_secret(), names=names)
+                return writers[form](traces, file, chosen.server_secret(), names=names)
 
-        return await in_thread(export_all, desk.traces(Selection.parse(query)))
+        return await in_thread(export_all, service.traces(Selection.parse(query)))
 
-    written = at_desk(work)
+    written = with_service(work)
     typer.echo(f"{written.issues} issues, {written.events} events in {output}")
 
 
 @contextmanager
 def _replaced(output: Path) -> Generator[IO[bytes]]:
-    """The file, whole or not at all; a link is followed, and what is no regular file is written to as it is."""
+    """Opens the file for an atomic write. A link is followed; a device or pipe is written to directly."""
     target = output.resolve()
     if target.exists() and not target.is_file():
         with target.open("wb") as file:
@@ -110,12 +112,3 @@ def _replaced(output: Path) -> Generator[IO[bytes]]:
         raise Failure(f"{output} cannot be written: {error.strerror}") from None
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _calendars(override: Path) -> Any:
-    from calendars import CalendarError, load_all
-
-    try:
-        return load_all(override)
-    except CalendarError as error:
-        raise Failure(str(error)) from None

@@ -1,4 +1,4 @@
-"""Subcommands that run and look after an installation: up, worker, api, token, directory, db, calendar, rebuild."""
+"""Subcommands that run and maintain an installation: up, worker, api, token, directory, db, calendar, rebuild."""
 
 import asyncio
 import json
@@ -17,20 +17,20 @@ from runtime.settings import Settings, load_settings
 
 
 def settings() -> Settings:
-    """The settings of this process."""
+    """The settings of this process. Raises Failure."""
     with one_line():
         return load_settings()
 
 
 def logging_settings() -> Settings:
-    """The settings of a process that logs."""
+    """The settings of this process, with its logging configured. Raises Failure."""
     found = settings()
     configure_logging(found.log_level, found.log_format)
     return found
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Runs to the end; what goes wrong as expected becomes one line."""
+    """The result of a coroutine. Turns expected errors into a Failure."""
     with one_line():
         return asyncio.run(work)
 
@@ -120,8 +120,8 @@ def calendar_publish(file: Annotated[Path, typer.Argument(help="A year's calenda
     """Send `calendar_published` to every open issue, so that provisional deadlines of that year are settled."""
     from cli.publish import publish
 
-    said = run(publish(settings(), file))
-    typer.echo(f"published to {said} open issues")
+    count = run(publish(settings(), file))
+    typer.echo(f"published to {count} open issues")
 
 
 def rebuild(as_json: AsJson = False) -> None:

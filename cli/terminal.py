@@ -1,8 +1,9 @@
-"""What subcommands print: JSON, tables, and texts that cannot steer a terminal."""
+"""The output of subcommands: JSON, tables, files, and texts without control characters."""
 
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Column, Table
 
+from cli.errors import Failure
 from domain.vocabulary import LABELS
 from domain.worktime import SHANGHAI
 
@@ -20,18 +22,26 @@ def print_json(plain: object) -> None:
     typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))
 
 
+def write_file(file: Path, text: str) -> None:
+    """Writes a text file. Raises Failure."""
+    try:
+        file.write_text(text, "utf-8", newline="")
+    except OSError as error:
+        raise Failure(f"{file} cannot be written: {error.strerror}") from None
+
+
 def plain_line(text: object) -> str:
-    """The text on one line and without control characters: what people wrote must not steer a terminal."""
+    """The text on one line without control characters, since people's texts must not control the terminal."""
     return "".join(sign if sign.isprintable() else " " for sign in str(text)).strip()
 
 
 def add_row(table: Table, *cells: object, style: str | None = None) -> None:
-    """Adds a row of texts that may hold anything."""
+    """Adds a row of untrusted texts."""
     table.add_row(*(escape(plain_line(cell)) for cell in cells), style=style)
 
 
 def make_table(*headers: str, wraps: Mapping[str, int | None]) -> Table:
-    """A table that fits a terminal of 80 columns: only the columns of `wraps` are broken, and stay as wide as it says."""
+    """A table for a terminal of 80 columns. Only the columns in `wraps` wrap, down to the width given there."""
     columns = (
         Column(header, overflow="fold", no_wrap=header not in wraps, min_width=wraps.get(header)) for header in headers
     )
@@ -39,11 +49,11 @@ def make_table(*headers: str, wraps: Mapping[str, int | None]) -> Table:
 
 
 def local(moment: datetime | str) -> str:
-    """A moment in Shanghai, as people write it."""
+    """The time in Shanghai as ``2026-09-30 16:00:00``; `moment` is a datetime or RFC 3339."""
     found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return found.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def label(word: str) -> str:
-    """What people call a word of the vocabulary; any other as it is."""
+    """The Chinese label of a word of the vocabulary; any other word unchanged."""
     return LABELS.get(word, word)

@@ -12,7 +12,7 @@ from runtime.settings import Settings
 
 
 async def make(settings: Settings, person: str, role: str, org: str | None) -> str:
-    """A bearer token. Raises Failure if the role is unknown, or the organisation is not one that the role fits."""
+    """A bearer token. Raises Failure if the role is unknown or does not fit the organisation."""
     if role not in ROLES:
         raise Failure(f"unknown role {role}: one of {', '.join(ROLES)}")
     chosen = cast("Role", role)

@@ -1,7 +1,7 @@
-"""`jiesu up`: the whole embedded default, a dev server, a worker and the API, in one command.
+"""`jiesu up`: supervises the embedded default: a dev server, a worker and the API.
 
-Three children, so that two cores are used and any of them may be killed. They start side by side and retry until they
-find each other; they stop in order, the API first.
+They are three child processes, so that they use two cores and each may be killed and restarted. They start
+concurrently and retry until they reach each other; they stop in order, the API first.
 """
 
 import asyncio
@@ -29,21 +29,21 @@ from runtime.temporal import connect, worker_polls
 from workflows.contract import TASK_QUEUE
 
 Connect = Callable[[], Awaitable[Client]]
-"""A client once Temporal serves, or EmbeddedError."""
+"""Waits for Temporal and returns a client. Raises EmbeddedError."""
 
 log = structlog.get_logger("embedded")
 
 _START_TIMEOUT: Final = 90.0
-"""Seconds until all of it serves."""
+"""Seconds until everything serves."""
 _STEADY_SECONDS: Final = 60.0
-"""Once a child has run this long its earlier deaths no longer count."""
+"""After this run time a child's earlier exits no longer count."""
 _MOST_RESTARTS: Final = 5
 _MOST_FALSE_STARTS: Final = 3
 
 
 @dataclass(frozen=True)
 class Commands:
-    """What `up` runs beside the dev server; tests replace them.
+    """The command lines of worker and API; tests replace them.
 
     `-P`: a folder named `cli` in the operator's working directory must not be imported.
     """
@@ -61,10 +61,9 @@ async def up(
 ) -> None:
     """Runs dev server, worker and API until SIGINT, SIGTERM or SIGHUP, and leaves no process.
 
-    `prepare` (migrations) is awaited before worker and API start, while the dev server already does. Announces that
-    Jiesu is ready, and its addresses, once the API says so and the worker polls, and that all has stopped. Where the
-    settings name a Temporal run elsewhere, no dev server is started. Raises HomeBusy, SettingsError or EmbeddedError,
-    each one line.
+    `prepare` (migrations) is awaited before worker and API start, with the dev server running. Announces the addresses
+    once the API is ready and the worker polls, and at the end that all has stopped. If the settings name another
+    Temporal, no dev server is started. Raises HomeBusy, SettingsError or EmbeddedError, each of one line.
     """
     supervisor = _Supervisor(settings, worker, commands or Commands())
     stop = asyncio.Event()
@@ -90,20 +89,20 @@ def _ports(settings: Settings) -> list[tuple[str, int, str]]:
 
 @contextlib.contextmanager
 def _on_signals(supervisor: "_Supervisor", stop: asyncio.Event) -> Generator[None]:
-    """The first signal asks everything to stop in order, the second kills it at once."""
+    """Stops everything in order on the first signal, kills it at once on the second."""
     loop = asyncio.get_running_loop()
-    signs = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def on_signal() -> None:
         supervisor.kill() if stop.is_set() else stop.set()
 
-    for sign in signs:
-        loop.add_signal_handler(sign, on_signal)
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal)
     try:
         yield
     finally:
-        for sign in signs:
-            loop.remove_signal_handler(sign)
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 async def _run_until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
@@ -120,7 +119,7 @@ async def _run_until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> 
 
 
 class _Supervisor:
-    """The children of one `up`: started together, each started again when it dies, stopped in order."""
+    """The child processes of one `up`: started together, restarted when they exit, stopped in order."""
 
     def __init__(self, settings: Settings, worker: bool, commands: Commands) -> None:
         self._settings = settings
@@ -131,7 +130,7 @@ class _Supervisor:
         self._ready = False
 
     async def run(self, announce: Callable[[str], None], prepare: Callable[[Connect], Awaitable[None]] | None) -> None:
-        """Starts everything and restarts what dies; returns only by failing or being cancelled."""
+        """Starts everything and restarts children that exit. Returns only by an error or cancellation."""
         began = datetime.now(UTC)
         if self._server is not None:
             await self._server.start()
@@ -159,7 +158,7 @@ class _Supervisor:
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 client = await self._connect()
-                # Neither the API nor Temporal says when it is ready: they have to be polled.
+                # Neither the API nor Temporal notifies us when it is ready.
                 while not await self._serves(client, began):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         except TimeoutError:
@@ -183,35 +182,35 @@ class _Supervisor:
         return client
 
     async def _serves(self, client: Client, began: datetime) -> bool:
-        # Pollers are remembered for minutes: only those seen since this start are alive.
+        # Temporal lists dead pollers for minutes: only those seen since this start count.
         if self._worker is not None and not await worker_polls(client, TASK_QUEUE, since=began):
             return False
         return await asyncio.to_thread(_is_ready, reachable(self._settings.api_host), self._settings.api_port)
 
     async def _restart_on_exit(self, child: Child) -> None:
-        """Starts the child, and again whenever it dies. Raises EmbeddedError once it has died too often."""
+        """Starts the child, and restarts it when it exits. Raises EmbeddedError after too many exits."""
         loop = asyncio.get_running_loop()
-        deaths = 0
+        exits = 0
         while True:
             began = loop.time()
             if not child.running:
                 await child.start()
             code = await child.wait()
-            deaths = 1 if loop.time() - began > _STEADY_SECONDS else deaths + 1
-            if deaths >= self._most_deaths(child):
-                raise EmbeddedError(f"{child.name} ended {deaths} times, last with code {code}: see the lines above")
-            pause = min(10.0, 0.25 * 2 ** (deaths - 1))
+            exits = 1 if loop.time() - began > _STEADY_SECONDS else exits + 1
+            if exits >= self._most_exits(child):
+                raise EmbeddedError(f"{child.name} ended {exits} times, last with code {code}: see the lines above")
+            pause = min(10.0, 0.25 * 2 ** (exits - 1))
             log.warning("child_ended", child=child.name, code=code, restart_in=pause)
             await asyncio.sleep(pause)
 
-    def _most_deaths(self, child: Child) -> float:
+    def _most_exits(self, child: Child) -> float:
         if not self._ready:
             return _MOST_FALSE_STARTS
         is_server = self._server is not None and child is self._server.child
         return _MOST_RESTARTS if is_server else math.inf
 
     def _children(self) -> list[Child]:
-        """In the order of stopping: first no new commands, then no worker, then no Temporal."""
+        """The children in the order of stopping: API, worker, Temporal."""
         server = self._server.child if self._server else None
         return [child for child in (self._api, self._worker, server) if child is not None]
 
@@ -235,7 +234,7 @@ async def _run_prepare(prepare: Callable[[Connect], Awaitable[None]], temporal: 
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """The environment of a child: this process's, but with exactly these settings."""
+    """The environment of a child: that of this process, with its JIESU settings replaced by these."""
     kept = {
         name: value
         for name, value in os.environ.items()

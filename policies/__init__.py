@@ -1,1 +1,1 @@
-"""Policy packs (TOML, one file a district's rule), the reader that checks them, and what they promise in dates."""
+"""Policy packs (one TOML file per district), their reader and checks, and their promises in dates."""

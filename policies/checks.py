@@ -1,4 +1,4 @@
-"""What must be true of a policy pack beyond the types of its fields, as plain sentences for the person who wrote it."""
+"""Checks of a policy pack beyond the types of its fields. Each finding is a sentence for the author of the pack."""
 
 import re
 import unicodedata
@@ -13,22 +13,22 @@ from domain.worktime import Limit
 
 Check = Callable[[Any], Iterator[str]]
 Found = tuple[tuple[str | int, ...], str]
-"""Where below the record something is wrong, and what."""
+"""The path of the fault below the record, and the reason."""
 
 STARTS: Final = (
     "led", "reported", "dispatched", "accepted", "contacted", "arrived", "assessed", "mitigated", "planned",
     "answered", "completed", "sat",
 )  # fmt: skip
-"""What may start a clause's clock: getting the lead, or an event of one of these kinds."""
+"""What may start a clause's clock: ``led``, when a level gets the lead, or an event of one of these kinds."""
 REACHED_BY: Final[Mapping[str, str]] = {
     "accept": "accepted", "contact": "contacted", "arrive": "arrived", "assess": "assessed", "sit": "sat",
     "plan": "planned", "answer": "answered", "handle": "completed", "complete": "completed",
 }  # fmt: skip
 RESERVED: Final = (*RULE_CLOCKS, REMIND, *get_args(ClimbReason))
-"""Clause ids that the rules themselves put on the record."""
+"""Clause ids that the rules themselves use in events."""
 WORDS: Final = ("urgent", *ASSESSMENTS, *CATEGORIES)
 REQUIRED: Final = ((Clause, "source"),)
-"""Fields that have a default in the domain and are asked of a pack all the same."""
+"""Fields with a default in the domain that a pack must give nevertheless."""
 
 _POLICY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}", re.ASCII)
 _CLAUSE_ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
@@ -54,7 +54,7 @@ def _clause_id(value: str) -> Iterator[str]:
 def _text(value: str) -> Iterator[str]:
     if not value.strip():
         yield "is empty"
-    # Controls, surrogates, and the invisible characters that turn a line round or hide in a word.
+    # Controls, surrogates, bidirectional overrides and invisible characters.
     if any(unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") for sign in value):
         yield f"{value!r} holds a control character"
 
@@ -140,11 +140,11 @@ FIELDS: Final[Mapping[tuple[type, str], Check]] = {
     (Clause, "ask"): _one_of("reassess"),
     (Clause, "source"): _source,
 }
-"""What is asked of single values, by record and field."""
+"""Checks of single values, by record and field."""
 
 
 def of_clause(clause: Clause) -> Iterator[Found]:
-    """What is wrong between the fields of one clause."""
+    """Contradictions between the fields of one clause."""
     if clause.ends == "service" and clause.limit.timescale not in ("nd", "wd"):
         yield ("ends",), f"only a limit in days (nd, wd) ends with the service hours, not {clause.limit}"
     if clause.level == "issue" and clause.starts == "led":
@@ -154,12 +154,12 @@ def of_clause(clause: Clause) -> Iterator[Found]:
 
 
 def of_plan(plan: PlanRule) -> Iterator[Found]:
-    """What is wrong between the fields of ``plan``."""
+    """Contradictions between the fields of ``plan``."""
     yield from _ordered("street_over", plan.community_over, plan.street_over)
 
 
 def of_top(top: Top) -> Iterator[Found]:
-    """What is wrong between the fields of ``top``."""
+    """Contradictions between the fields of ``top``."""
     yield from _ordered("doubling_to", top.remind, top.doubling_to)
 
 
@@ -171,7 +171,7 @@ def _ordered(key: str, low: Limit, high: Limit) -> Iterator[Found]:
 
 
 def of_ladder(clauses: Sequence[tuple[int, Clause]], ladder: tuple[Level, ...]) -> Iterator[Found]:
-    """Clauses, with their positions in the pack, that do not fit its ladder."""
+    """Clauses that do not fit the ladder; each clause comes with its index in the pack."""
     for index, clause in clauses:
         if clause.level != "issue" and clause.level not in ladder:
             yield ("clause", index, "level"), f"{clause.level} is not on the ladder ({', '.join(ladder)})"
@@ -183,7 +183,7 @@ def of_ladder(clauses: Sequence[tuple[int, Clause]], ladder: tuple[Level, ...]) 
 
 
 def of_reach(clauses: Sequence[tuple[int, Clause]]) -> Iterator[Found]:
-    """Clauses that can never apply, because those before them at the same level and milestone always do."""
+    """Clauses that can never apply, because earlier ones of the same level and milestone always match first."""
     for place, (index, clause) in enumerate(clauses):
         rivals = [
             other for _, other in clauses[:place] if (other.level, other.milestone) == (clause.level, clause.milestone)

@@ -1,20 +1,19 @@
-"""What a policy promises in dates: every clause as if its own clock started at one given moment."""
+"""The promises of a policy in dates: every clause as if its clock started at a given time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from domain.policy import Clause, Policy
 from domain.promise import promised
 from domain.vocabulary import ASSESSMENTS, CATEGORIES, Assessment, Category, Milestone, Scope
-from domain.wire import format_time, truncate
+from domain.wire import truncate
 from domain.worktime import SHANGHAI, YearCalendar
 
 
 @dataclass(frozen=True)
 class Line:
-    """One clause in dates: red light at `due`, the k-th of `climb` moves the lead k rungs up."""
+    """One clause in dates: the light turns red at `due`; at the k-th time of `climb` the lead moves to the k-th level above."""
 
     level: Scope
     milestone: Milestone
@@ -23,18 +22,6 @@ class Line:
     due: datetime
     climb: tuple[datetime, ...]
     provisional: bool
-
-    def plain(self) -> dict[str, Any]:
-        """The JSON form that `contract` names; times in UTC."""
-        return {
-            "level": self.level,
-            "milestone": self.milestone,
-            "clause": self.clause,
-            "when": list(self.when),
-            "due": format_time(self.due),
-            "climb": [format_time(moment) for moment in self.climb],
-            "provisional": self.provisional,
-        }
 
 
 def explain(
@@ -46,10 +33,10 @@ def explain(
     urgent: bool = False,
     assessment: Assessment | None = None,
 ) -> tuple[Line, ...]:
-    """Every clause that an issue of `category` may meet, in the order of the pack.
+    """Every clause that may apply to an issue of `category`, in the order of the pack.
 
-    `urgent` and `assessment` narrow it to the clauses that apply to such an issue. A clause for urgent issues
-    runs as one, on the wall clock and climbing at once, whether or not `urgent` is given.
+    `urgent` and `assessment` select the clauses that apply to such an issue. A clause for urgent issues always runs
+    on the wall clock and climbs at once, whether or not `urgent` is given.
     """
     return tuple(
         _line(clause, policy, calendars, start, urgent or "urgent" in clause.when)
@@ -59,7 +46,7 @@ def explain(
 
 
 def read_moment(text: str) -> datetime:
-    """RFC 3339, or a date and time without a zone, which is then Shanghai's; ValueError if it is neither."""
+    """The time in an RFC 3339 text; without a zone it is Shanghai time. Raises ValueError."""
     try:
         moment = datetime.fromisoformat(text.strip())
         return truncate(moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI))
@@ -81,7 +68,7 @@ def _line(clause: Clause, policy: Policy, calendars: Sequence[YearCalendar], sta
 
 
 def _may_apply(clause: Clause, policy: Policy, category: Category, urgent: bool, assessment: Assessment | None) -> bool:
-    if not urgent and assessment is None:  # all that is known is the category
+    if not urgent and assessment is None:  # only the category is given
         return category in clause.when or not any(word in CATEGORIES for word in clause.when)
     sizes = (None, *ASSESSMENTS) if assessment is None else (assessment,)
     return any(clause is _first(clause, policy, size, urgent, category) for size in sizes)
@@ -90,7 +77,7 @@ def _may_apply(clause: Clause, policy: Policy, category: Category, urgent: bool,
 def _first(
     clause: Clause, policy: Policy, assessment: Assessment | None, urgent: bool, category: Category
 ) -> Clause | None:
-    """The one clause of the same level and milestone that applies to such an issue."""
+    """The first clause of the same level and milestone that applies to such an issue."""
     for other in policy.clause:
         same = (other.level, other.milestone) == (clause.level, clause.milestone)
         if same and other.applies(assessment, urgent, category):

@@ -1,4 +1,4 @@
-"""On which line of a TOML text each key stands; tomllib reads the values but keeps no positions."""
+"""Line numbers of the keys in a TOML text, since tomllib keeps no positions."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,12 +23,12 @@ _STRING = re.compile(
     ''',
     re.DOTALL | re.VERBOSE,
 )
-"""What may hold brackets and line ends that mean nothing: the four kinds of string, and comments."""
+"""Strings (of four kinds) and comments, whose brackets and line ends are skipped."""
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 
 
 class Lines:
-    """The line of each key of a text that tomllib has accepted; of the nearest table above for all else."""
+    """The line of each key of a text that tomllib accepts; for another path, the line of its nearest parent."""
 
     def __init__(self, text: str) -> None:
         self._lines: Mapping[Path, int] = MappingProxyType(dict(_index(text)))
@@ -54,8 +54,9 @@ def _index(text: str) -> Iterator[tuple[Path, int]]:
             yield table, line
             end = _end_of_line(text, header.end())
         elif assignment:
-            for path in _prefixes(table, _keys(assignment[1])):
-                yield path, line
+            keys = _keys(assignment[1])
+            for depth in range(1, len(keys) + 1):
+                yield table + keys[:depth], line
             end = _end_of_value(text, assignment.end())
         else:
             return
@@ -64,7 +65,7 @@ def _index(text: str) -> Iterator[tuple[Path, int]]:
 
 
 def _enter(keys: Path, appends: bool, counts: dict[Path, int]) -> Path:
-    """The path of the table that a header opens, where an array of tables above it means its last element."""
+    """The path of the table that a header opens. An array of tables in it stands for its last element."""
     path: Path = ()
     for depth, key in enumerate(keys, start=1):
         path += (key,)
@@ -75,17 +76,12 @@ def _enter(keys: Path, appends: bool, counts: dict[Path, int]) -> Path:
     return path
 
 
-def _prefixes(table: Path, keys: Path) -> Iterator[Path]:
-    for depth in range(1, len(keys) + 1):
-        yield table + keys[:depth]
-
-
 def _keys(text: str) -> Path:
     return tuple(part.strip("\"'") for part in _PARTS.findall(text))
 
 
 def _end_of_value(text: str, position: int) -> int:
-    """Where the line ends on which the value ends: brackets may span lines, and strings may hold brackets."""
+    """The end of the line on which a value ends; brackets may span lines, and strings may hold brackets."""
     depth = 0
     while position < len(text):
         skipped = _STRING.match(text, position)

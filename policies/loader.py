@@ -1,4 +1,4 @@
-"""Reads a policy pack from TOML and says everything that is wrong with it, each with file, line and reason."""
+"""Reads a policy pack from TOML, or reports everything that is wrong with it by file, line and reason."""
 
 import re
 import tomllib
@@ -25,7 +25,7 @@ Table = dict[str, Any]
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that is wrong with a pack; no file where there is none to point at."""
+    """One fault in a pack; `file` is empty if there is no such pack."""
 
     file: str
     line: int
@@ -36,7 +36,7 @@ class Problem:
 
 
 class PolicyError(ValueError):
-    """A pack that cannot be used, with all its problems."""
+    """A pack is invalid; `problems` lists all its faults."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = tuple(sorted(problems))
@@ -44,12 +44,12 @@ class PolicyError(ValueError):
 
 
 def load_text(text: str, file: str) -> Policy:
-    """The policy in `text`; `file` is how messages call it."""
+    """The policy in `text`; `file` is its name in messages. Raises PolicyError."""
     try:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError([_syntax(error, text, file)]) from error
-    except (ValueError, RecursionError) as error:  # a number or a nesting beyond all measure
+    except (ValueError, RecursionError) as error:  # an int of too many digits, or too deep a nesting
         raise PolicyError([Problem(file, 1, "not TOML that can be read")]) from error
     lines = Lines(text)
     if beyond := [Problem(file, lines.of(where), "a whole number beyond 64 bits") for where in _beyond(plain)]:
@@ -62,9 +62,9 @@ def load_text(text: str, file: str) -> Policy:
 
 
 def load_file(path: Path) -> Policy:
-    """The policy in the file at `path`."""
+    """The policy in the file at `path`. Raises PolicyError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except OSError as error:
         raise PolicyError([Problem(str(path), 1, f"cannot be read: {error.strerror or error}")]) from error
     except UnicodeDecodeError as error:
@@ -73,7 +73,7 @@ def load_file(path: Path) -> Policy:
 
 
 def load_pack(policy_id: str) -> Policy:
-    """The shipped pack of that id."""
+    """The shipped pack with this id. Raises PolicyError."""
     path = SHIPPED / f"{policy_id}.toml"
     if not checks.is_policy_id(policy_id) or not path.is_file():
         known = ", ".join(pack.stem for pack in _packs())
@@ -85,7 +85,7 @@ def load_pack(policy_id: str) -> Policy:
 
 
 def shipped() -> tuple[Policy, ...]:
-    """Every pack that comes with the product, by id."""
+    """Every shipped pack, in order of ids."""
     return tuple(load_pack(path.stem) for path in _packs())
 
 
@@ -94,7 +94,7 @@ def _packs() -> list[Path]:
 
 
 def _beyond(plain: Table) -> Iterator[Where]:
-    """Where whole numbers stand that TOML need not know; Python would not even write the largest of them into a message."""
+    """Paths of integers beyond 64 bits, which TOML need not support and which Python may refuse to print."""
     left: list[tuple[Where, object]] = [((), plain)]
     while left:
         where, value = left.pop()
@@ -107,7 +107,7 @@ def _beyond(plain: Table) -> Iterator[Where]:
 
 
 def _syntax(error: tomllib.TOMLDecodeError, text: str, file: str) -> Problem:
-    """The parser says where only in words: "... (at line 3, column 5)", or at the end of the document."""
+    """The parser's error with its line, which is only in its text: "... (at line 3, column 5)", or "end of document"."""
     message, _, place = str(error).rpartition(" (at ")
     found = re.match(r"line (\d+)", place)
     line = int(found[1]) if found else max(text.rstrip("\n").count("\n") + 1, 1)
@@ -122,7 +122,7 @@ _RECORDS: Final[dict[type, _Found]] = {Clause: checks.of_clause, PlanRule: check
 
 
 class _Reader:
-    """Takes the domain's dataclasses as the schema, reads table by table and collects what does not fit."""
+    """Reads tables by the schema of the domain's dataclasses, and collects all problems."""
 
     def __init__(self, file: str, plain: Table, lines: Lines) -> None:
         self._file = file
@@ -131,7 +131,7 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def record(self, kind: type[T], plain: object, where: Where) -> T | None:
-        """The dataclass `kind` that a table stands for; None if anything in it is wrong."""
+        """The table as an instance of the dataclass `kind`; None if anything in it is wrong."""
         if not isinstance(plain, dict):
             self._say(where, f"expected a table, got {plain!r}")
             return None
@@ -192,7 +192,7 @@ class _Reader:
         return tuple(clause for _, clause in sound)
 
     def _ladder(self) -> tuple[Level, ...]:
-        """The pack's ladder; empty if it is unsound itself, so that no clause is blamed for it."""
+        """The pack's ladder; empty if it is invalid, so that no clause is reported for that."""
         try:
             ladder: tuple[Level, ...] = _load(get_type_hints(Policy)["ladder"], self._plain.get("ladder"))
         except WireError:
@@ -212,7 +212,7 @@ class _Reader:
         self.problems.append(Problem(self._file, self._lines.of(where), f"{self._name(where)}{colon}{reason}"))
 
     def _name(self, where: Where) -> str:
-        """``silence.within``; inside a clause ``clause arrive: limit``."""
+        """The name of a path in messages: ``silence.within``; inside a clause ``clause arrive: limit``."""
         match where:
             case ("clause", int(index), *rest):
                 table = self._plain["clause"][index]
@@ -224,7 +224,7 @@ class _Reader:
 
 
 def _load(hint: Any, plain: Any) -> Any:
-    """`domain.wire.load` for one field; the message without the type's name, which no author of a pack has heard of."""
+    """`domain.wire.load` for one field, with errors that do not name the Python type."""
     if get_origin(hint) is types.UnionType:  # `str | None`: TOML has no null
         hint = next(arg for arg in get_args(hint) if arg is not types.NoneType)
     try:

@@ -1,1 +1,1 @@
-"""Texts for people, in Chinese with English beside: catalogues only, and nothing of ours is imported here."""
+"""Texts for people in Chinese and English: data only, without imports of our own code."""

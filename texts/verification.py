@@ -1,4 +1,4 @@
-"""The steps of a verification: name in Chinese and in English, and what a step that holds shows, in Chinese."""
+"""The steps of a verification: name in Chinese, name in English, and the meaning of success in Chinese."""
 
 from typing import Final
 

@@ -1,1 +1,1 @@
-"""Durable shells around the pure rules, one file per mechanism."""
+"""Temporal workflows around the pure rules: they wait, fold and record."""

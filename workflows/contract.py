@@ -1,27 +1,26 @@
-"""The names and types by which workflows refer to activities: standard library and domain only."""
+"""The names and types that workflows, activities and the API share. Imports the standard library only."""
 
 from dataclasses import dataclass
 from typing import Any, Final
 
 TASK_QUEUE: Final = "jiesu"
 PREFIX: Final = "issue-"
-"""Before an issue's id it makes that of its workflow."""
+"""A workflow's id is this prefix and the issue's id."""
 RECORD: Final = "record"
-"""Stores a batch of events; returns ``chain`` over the digests of what is stored for it."""
+"""Stores a batch of events; returns ``chain`` over the digests of the stored events."""
 RECONCILE: Final = "reconcile"
-"""Looks once for what was altered from outside and for what is not archived."""
+"""Compares Temporal with database and archive once: workflows changed from outside, issues not archived."""
 SEAL_DAY: Final = "seal_day"
-"""Signs the head of the log and puts it outside the database."""
-
+"""Signs the head of the log and publishes it outside the database."""
 RETAIN: Final = "retain"
-"""Erases what was kept for as long as it may be, and what people have asked for."""
+"""Erases personal texts past their retention period or on request."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """The input of an issue's workflow: the first command, and what the API resolved for it.
+    """The input of an issue's workflow: the report, and the pins that the API resolved for it.
 
-    `policy` and `calendars` are plain bodies (`domain.wire`), `rules_version` the rules it is folded by. After
+    `policy` and `calendars` are plain bodies (`domain.wire`), `rules_version` names the rules of the fold. After
     continue-as-new `state` carries the whole issue and `report` is None.
     """
 

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.batches import batches
     from domain.clocks import next_deadline, wake_after
     from domain.commands import Command, Report
-    from domain.events import Event, chain, dump_event, event_digest
+    from domain.events import chain, dump_event, event_digest
     from domain.issue import dump_issue
     from domain.summary import details, summary
     from domain.wire import dump, truncate
@@ -31,16 +31,16 @@ RETRY: Final = RetryPolicy(
 
 
 class LoopDied(RuntimeError):
-    """A background loop ended; fails the workflow's task, never the workflow, whatever it ended with."""
+    """A background loop ended. Whatever its error, this fails the workflow's task and never the workflow."""
 
 
 class DigestMismatch(RuntimeError):
-    """The database holds other events than this workflow folded: somebody must look, so the task fails."""
+    """The database holds other events than this workflow folded. The task fails until a person repairs it."""
 
 
 @dataclass
 class _Unrecorded:
-    """Events waiting to be stored; `repeatable` if they would come out the same in a repeated task."""
+    """Events waiting to be stored; `repeatable` if a retried workflow task would produce the same events."""
 
     events: list[dict[str, Any]]
     repeatable: bool
@@ -48,7 +48,7 @@ class _Unrecorded:
 
 @workflow.defn(name="Issue")
 class IssueWorkflow:
-    """See the module. Signals bear the commands' names and carry ``{id, at, actor, body, expected_version?}``."""
+    """An issue. Signals have the commands' names and carry ``{id, at, actor, body, expected_version?}``."""
 
     @workflow.init
     def __init__(self, start: Start) -> None:
@@ -72,7 +72,7 @@ class IssueWorkflow:
 
     @workflow.run
     async def run(self, start: Start) -> dict[str, Any]:
-        if self._forged:  # it comes to its end at once, and nothing of it is recorded
+        if self._forged:  # it ends at once, and nothing is recorded
             return {"forged": self._forged}
         recorder = asyncio.create_task(self._record_in_order())
         recorder.add_done_callback(self._supervise)
@@ -81,7 +81,7 @@ class IssueWorkflow:
         while True:
             self._fold()
             if self._issue.is_closed or workflow.info().is_continue_as_new_suggested():
-                # Recording takes as long as the database is away: the issue goes on meanwhile.
+                # Recording may wait for the database; meanwhile the issue takes commands.
                 await self._until(lambda: not self._unrecorded or self._must_fold())
                 if not self._unrecorded and not self._must_fold():
                     break
@@ -94,15 +94,15 @@ class IssueWorkflow:
 
     @workflow.signal(dynamic=True)
     def take(self, name: str, args: Sequence[RawValue]) -> None:
-        """The one door for every signal: what cannot be read is recorded, since Temporal has acknowledged it."""
+        """Receives every signal. Temporal has acknowledged it, so an unreadable one is recorded, not rejected."""
         if not self._forged:
             self._inbox.append(self._decode(name, args))
 
     @workflow.query
     def snapshot(self) -> dict[str, Any]:
-        """The whole issue: ``{state, policy, calendars}``; it reflects every signal acknowledged before.
+        """The whole issue: ``{state, policy, calendars}``, after every signal acknowledged before.
 
-        `state` is None where there is no issue, since it was begun by somebody else than the API.
+        `state` is None if the API did not start this workflow, so that there is no issue.
         """
         if self._forged:
             return {"state": None, "policy": {}, "calendars": []}
@@ -111,7 +111,7 @@ class IssueWorkflow:
 
     @workflow.query
     def receipt(self, command: str) -> dict[str, Any] | None:
-        """What became of a command: ``{digest, outcome, seq, code?, reason?}``, None if it is not known."""
+        """The receipt of a command: ``{digest, outcome, seq, code?, reason?}``, None if it is not known."""
         found = None if self._forged else self._issue.receipts.get(command)
         return None if found is None else dump(found)
 
@@ -131,25 +131,23 @@ class IssueWorkflow:
         return bool(self._inbox) or self._fired
 
     def _fold(self) -> None:
-        """Takes the inbox and every deadline that has passed through the rules, and arms the next timer."""
+        """Folds the inbox and every passed deadline, queues the events, and arms the next timer."""
         inbox, self._inbox = self._inbox, []
         self._fired = False
         now = truncate(workflow.now())
         self._issue, events = advance(self._issue, inbox, now)
         if events:
-            self._queue(events, repeatable=follows_from_commands(inbox, events, now))
+            repeatable = follows_from_commands(inbox, events, now)
+            self._unrecorded += [_Unrecorded(part, repeatable) for part in batches(map(dump_event, events))]
             self._show()
         self._arm(now)
 
     def _show(self) -> None:
-        """For Temporal's UI: the summary as well, since a continue-as-new leaves that of the start behind."""
+        """Sets the details in Temporal's UI; they repeat the summary, which a continue-as-new does not carry over."""
         workflow.set_current_details(f"{summary(self._issue)}\n\n{details(self._issue)}")
 
-    def _queue(self, events: Sequence[Event], repeatable: bool) -> None:
-        self._unrecorded += [_Unrecorded(part, repeatable) for part in batches(map(dump_event, events))]
-
     def _arm(self, now: datetime) -> None:
-        """One lazy timer: it looks again when it fires. Only a deadline that comes earlier arms another at once."""
+        """Arms one lazy timer, which recomputes the deadline when it fires. Only an earlier deadline arms another."""
         deadline = next_deadline(self._issue, now)
         if deadline is None:
             return
@@ -177,8 +175,8 @@ class IssueWorkflow:
             self._unrecorded.pop(0)
 
     async def _record(self, batch: Batch, repeatable: bool) -> str:
-        """A local activity is seen before its task is committed, so only what a repeated task repeats may use it."""
-        # The same JSON as the dataclass gives, which would first be copied value by value: slower than all the folding.
+        """Stores a batch. A local activity runs before its task is committed, so it may store repeatable events only."""
+        # The same JSON as for the dataclass, which Temporal would copy value by value: slower than the fold.
         plain = vars(batch)
         if repeatable:
             try:
@@ -187,14 +185,14 @@ class IssueWorkflow:
                     retry_policy=RetryPolicy(maximum_attempts=1),
                 )  # fmt: skip
             except FailureError:
-                # It failed or took too long (which is no ActivityError here): the ordinary one outlasts that.
+                # It failed or timed out (no ActivityError here): the ordinary activity retries.
                 pass
         return await workflow.execute_activity(
             RECORD, plain, result_type=str, start_to_close_timeout=ORDINARY_TIMEOUT, retry_policy=RETRY
         )
 
     def _supervise(self, task: "asyncio.Task[None]") -> None:
-        """A loop that dies must not die in silence."""
+        """Keeps the error of a loop that died, for `_until` to raise."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._broken = error
 

@@ -1,7 +1,7 @@
-"""How reports and signals become commands: for the workflow that takes them, and for the auditor who reads them years later.
+"""Turns reports and signals into commands: for the workflow, and for an audit that folds its history again.
 
-Only our own words go on record for what cannot be taken: those of a library change with its versions, and the record must
-come out the same for ever.
+Errors are recorded in our own words only: those of a library change with its version, and a later fold must give the
+same record.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,18 +21,18 @@ from security.signing import UnsignedError, check
 from workflows.contract import Start
 
 Reader = Callable[[Payload], Mapping[str, Any]]
-"""Gives the JSON object in a payload; may raise anything."""
+"""Decodes the JSON object in a payload; may raise anything."""
 
 
 class ForgedError(ValueError):
-    """A workflow was started with something that did not come through the API."""
+    """A workflow was started by something other than the API."""
 
 
 def beginning(start: Start, *, is_continued: bool) -> tuple[Issue, Command | None]:
-    """The state with which a run begins, and the report that is to be folded onto it, none in one that continues another.
+    """The state with which a run begins, and the report to fold onto it; None in a run that continues another.
 
-    `is_continued` is the server's word for that: a state that comes along in any other run is somebody's invention.
-    Raises ForgedError for whatever the API does not send.
+    `is_continued` comes from the server: a state in the input of any other run is forged. Raises ForgedError for an
+    input that the API does not send.
     """
     try:
         policy, calendars = read_policy(start.policy), read_calendars(start.calendars)
@@ -49,10 +49,10 @@ def beginning(start: Start, *, is_continued: bool) -> tuple[Issue, Command | Non
 
 
 def report_of(start: Start, policy: Policy, calendars: Calendars) -> Command | None:
-    """The report with which an issue begins, None in a run that continues another; `policy` and `calendars` as they started.
+    """The report of an issue, None in a run that continues another. `policy` and `calendars` are those of `start`.
 
-    Raises ForgedError unless it is signed, covers what the issue begins under and is by somebody who may report there,
-    WireError if it does not fit.
+    Raises ForgedError unless the report is signed, covers these pins, and its actor may report there; WireError if it
+    cannot be decoded.
     """
     if start.report is None:
         return None
@@ -70,7 +70,7 @@ def report_of(start: Start, policy: Policy, calendars: Calendars) -> Command | N
 
 
 def command_of(name: str, payloads: Sequence[Payload], now: datetime, read: Reader, issue: str, root: str) -> Command:
-    """The command in a signal to this issue, which pins this root; one that is not to be taken becomes `Undecodable`."""
+    """The command in a signal to an issue that pins this root key; an invalid signal becomes `Undecodable`."""
     if name not in SIGNALS:
         return Command("", now, None, Undecodable(shown(name, 100), "no command has this name"))
     try:
@@ -83,5 +83,5 @@ def command_of(name: str, payloads: Sequence[Payload], now: datetime, read: Read
         return Command("", now, None, Undecodable(name, f"not from the API: {error}"))
     except WireError as error:
         return Command("", now, None, Undecodable(name, f"WireError: {shown(str(error), 200)}"))
-    except Exception:  # noqa: BLE001  whatever a converter may raise, the issue lives and the record says so
+    except Exception:  # noqa: BLE001  a converter may raise anything: the issue lives on, and the error is recorded
         return Command("", now, None, Undecodable(name, "not one JSON object"))

@@ -1,4 +1,4 @@
-"""Gives a command to the workflow of an issue."""
+"""Sends a command to the workflow of an issue."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,10 +14,10 @@ from workflows.contract import PREFIX
 async def signal(
     client: Client, issue: str, name: str, command: Mapping[str, Any], timeout: timedelta = SIGNAL_TIMEOUT
 ) -> None:
-    """Sends ``{id, at, actor, body, expected_version?}``; once this returns it is in the history.
+    """Sends ``{id, at, actor, body, expected_version?}``, and returns once the signal is in the history.
 
-    Raises RPCError, or RuntimeError where nobody listens at the server's address.
+    Raises RPCError, or RuntimeError if no server listens at the address.
     """
-    # Not the command's id alone: the first to send an id, signed or not, would take it from everyone else. What the
-    # server does not drop, the receipts in the state do.
+    # The request id, by which Temporal drops repeats, covers the content: with the command's id alone, a forged signal
+    # would suppress the genuine one. Receipts in the state catch the repeats that Temporal does not.
     await send(client, PREFIX + issue, name, command, f"{command['id']}:{digest(command)}", timeout)

@@ -1,4 +1,4 @@
-"""What is done by the clock for all issues together: three workflows, each of one activity, started by schedules."""
+"""Scheduled maintenance over all issues: three workflows of one activity each."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -12,13 +12,13 @@ with workflow.unsafe.imports_passed_through():
 ATTEMPT: Final = timedelta(minutes=10)
 RETRY: Final = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=5))
 SOON_AGAIN: Final = timedelta(minutes=15)
-"""A look that fails for longer is given up: the next one makes up for it."""
+"""A reconciliation that fails for so long is given up, since the next scheduled run follows."""
 THE_DAY: Final = timedelta(hours=20)
 
 
 @workflow.defn(name="Reconcile")
 class ReconcileWorkflow:
-    """One look at what Temporal holds."""
+    """Compares Temporal with database and archive."""
 
     @workflow.run
     async def run(self) -> None:
@@ -29,7 +29,7 @@ class ReconcileWorkflow:
 
 @workflow.defn(name="SealDay")
 class SealDayWorkflow:
-    """The day's head of the log, as soon as it can be had."""
+    """Publishes the day's head of the log; retries until it succeeds."""
 
     @workflow.run
     async def run(self) -> None:
@@ -40,7 +40,7 @@ class SealDayWorkflow:
 
 @workflow.defn(name="Retain")
 class RetainWorkflow:
-    """What is due to be erased; its result is the report."""
+    """Erases what is due. Its result is the report."""
 
     @workflow.run
     async def run(self) -> dict[str, Any]:

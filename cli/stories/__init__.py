@@ -1,9 +1,8 @@
-"""Five reported cases as data: who did what when, played by the demo in seconds and by the tests in their own time.
+"""Five published cases as data: timed commands that the demo replays in seconds and the tests in real durations.
 
-Each step has two times: `at`, after the first report (``1d5h``), as the case goes under its district's own pack; and
-`demo`, in seconds, as it goes under the pack `demo`. Bodies are those of the API, but for values that are only known
-when the story is played: ``{at, demo}`` is a time, ``{org}`` the organisation that plays this part, ``{report}`` the id
-of the story's n-th report, from 0.
+Each step has two times after the first report: `at` (``1d5h``) under the district's own pack, and `demo`, in seconds,
+under the pack `demo`. Bodies are those of the API, with placeholders for values known only at run time: ``{at, demo}``
+is a time, ``{org}`` the organisation in this role, ``{report}`` the id of the story's n-th report, from 0.
 """
 
 import re
@@ -22,7 +21,7 @@ _MINUTES: Final = {"d": 24 * 60, "h": 60, "m": 1}
 
 @dataclass(frozen=True)
 class Moment:
-    """A time in a body: `at` minutes after the first report, or in the demo `demo` seconds."""
+    """A time in a body, after the first report: `at` in minutes, `demo` in seconds."""
 
     at: int
     demo: float
@@ -30,7 +29,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Step:
-    """One command, to the story's report `to`; command ``report`` makes that report. `at` is in minutes."""
+    """One command to the issue of the story's report number `to`; ``report`` makes that report. `at` is in minutes."""
 
     at: int
     demo: float
@@ -42,7 +41,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a story is played, and the code of the organisation behind each part."""
+    """The compound of a story, and the code of the organisation in each role."""
 
     compound: str
     orgs: Mapping[Who, str]
@@ -50,7 +49,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Story:
-    """One case. `starts` is the weekday (Monday is 0) and time in Shanghai at which its own time begins."""
+    """One case. `starts` is the weekday (Monday is 0) and the time in Shanghai of its first report."""
 
     id: int
     title: str
@@ -83,7 +82,7 @@ _STAGES: Final = {
 def filled(
     body: Mapping[str, Any], stage: Stage, reported: Sequence[str], tell: Callable[[Moment], str]
 ) -> dict[str, Any]:
-    """The body with the values that are known now: `reported` holds the issues' ids, `tell` formats a time."""
+    """The body with its placeholders filled in: `reported` holds the issues' ids, `tell` formats a time."""
 
     def fill(value: Any) -> Any:
         match value:

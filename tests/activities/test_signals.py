@@ -48,7 +48,7 @@ async def adopted(database: Database) -> tuple[Story, Story]:
 async def test_what_is_told_is_signed_for_that_issue_and_counts_though_it_is_late(database: Database) -> None:
     older, younger = await adopted(database)
     telling = jobs(database)
-    issue, plain, state = await telling._asked(job(older, older.issue.version, issue="forged", body={"into": "x"}))
+    issue, plain, state = await telling._command_of(job(older, older.issue.version, issue="forged", body={"into": "x"}))
     assert (issue, plain["body"]) == (younger.id, {"into": older.id}), "never what the outbox says"
     signed = telling._signed(state, plain)
     check(state.root, younger.id, "merge", signed)
@@ -61,7 +61,7 @@ async def test_what_is_told_is_signed_for_that_issue_and_counts_though_it_is_lat
 async def test_what_no_event_asks_for_is_not_signed(database: Database, seq: int) -> None:
     older, younger = await adopted(database)
     with pytest.raises(UndeliveredError, match="no event"):
-        await jobs(database)._asked(job(older, seq, issue=younger.id, body={"into": older.id}))
+        await jobs(database)._command_of(job(older, seq, issue=younger.id, body={"into": older.id}))
 
 
 async def test_an_issue_that_is_not_on_record_yet_is_told_later(database: Database) -> None:
@@ -69,4 +69,4 @@ async def test_an_issue_that_is_not_on_record_yet_is_told_later(database: Databa
     await store(database, older, older.reported())
     await store(database, older, older.give(Adopt("unknown-yet", opened=older.now), STREET))
     with pytest.raises(UndeliveredError, match="not on record yet"):
-        await jobs(database)._asked(job(older, older.issue.version))
+        await jobs(database)._command_of(job(older, older.issue.version))

@@ -6,6 +6,7 @@ import pytest
 
 import calendars
 from domain.vocabulary import Assessment, Category
+from domain.wire import dump
 from domain.worktime import YearCalendar
 from policies.explain import Line, explain, read_moment
 from policies.loader import load_pack
@@ -30,7 +31,7 @@ def ids(found: tuple[Line, ...]) -> list[str]:
 
 
 def test_every_clause_of_every_level_and_of_the_issue_in_dates() -> None:
-    assert [line.plain() for line in lines("3+3+5", "2026-09-30T16:00")] == [
+    assert [dump(line) for line in lines("3+3+5", "2026-09-30T16:00")] == [
         {"level": level, "milestone": milestone, "clause": clause, "when": [], "due": due, "climb": climb,
          "provisional": False}
         for level, milestone, clause, due, climb in (

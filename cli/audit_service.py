@@ -1,8 +1,7 @@
-"""Opens the audit service (`audit.desk`) over this installation's database and archive."""
+"""Opens `audit.service.AuditService` over this installation's database and archive."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from temporalio.converter import DataConverter
@@ -12,14 +11,14 @@ from audit.holdings import Holdings, UnknownError
 from audit.selection import Selection
 from audit.service import AuditService
 from cli.database import opened
-from cli.errors import Failure
 from cli.system import run, settings
 from runtime.settings import Settings
 from security.opening import open_converter
 
 
 @asynccontextmanager
-async def sitting(chosen: Settings, *, rows: bool = True, temporal: bool = False) -> AsyncGenerator[AuditService]:
+async def open_service(chosen: Settings, *, rows: bool = True, temporal: bool = False) -> AsyncGenerator[AuditService]:
+    """The audit service; `temporal`: with a client, if Temporal answers within two seconds."""
     from runtime.temporal import connect
 
     async with opened(chosen) as database:
@@ -28,26 +27,21 @@ async def sitting(chosen: Settings, *, rows: bool = True, temporal: bool = False
         yield AuditService(Holdings(database, Archive(chosen.archive_url), rows=rows), chosen.heads_folder, client)
 
 
-def at_desk(work: Callable[[AuditService], Coroutine[Any, Any, Any]], *, temporal: bool = False) -> Any:
-    async def sit() -> Any:
-        async with sitting(settings(), temporal=temporal) as desk:
-            return await work(desk)
+def with_service(work: Callable[[AuditService], Coroutine[Any, Any, Any]], *, temporal: bool = False) -> Any:
+    """The result of `work` over the audit service of this process's settings."""
 
-    return run(sit())
+    async def opened_work() -> Any:
+        async with open_service(settings(), temporal=temporal) as service:
+            return await work(service)
+
+    return run(opened_work())
 
 
-async def id_of(desk: AuditService, issue: str) -> str:
-    """The id, where a number was given."""
+async def id_of(service: AuditService, issue: str) -> str:
+    """The id of an issue that is named by its id or number. Raises UnknownError."""
     if not issue.startswith("JS-"):
         return issue
-    found = [each async for each in Selection.parse(f"number={issue}").issues(desk.holdings.database)]
+    found = [each async for each in Selection.parse(f"number={issue}").issues(service.holdings.database)]
     if not found:
         raise UnknownError(f"there is no issue {issue} here")
     return found[0]
-
-
-def write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, "utf-8", newline="")
-    except OSError as error:
-        raise Failure(f"{file} cannot be written: {error.strerror}") from None
