@@ -82,8 +82,8 @@ def record(
     """Stores the new events of the batch and returns the digest over the stored form of the whole batch.
 
     `policy` and `calendars`, as pinned at the start, are needed with the first event. Raises GapError, ClosedError and,
-    without `may_rewrite`, ConflictError; the caller rolls back. With `restoring`, the events are the complete history of
-    the issue: any other stored event is deleted, and no notice is queued, since all were sent long ago.
+    without `may_rewrite`, ConflictError; the caller rolls back. With `restoring`, the events are those of the issue's
+    whole history: any other stored event is deleted, and no notice is queued, since all were sent long ago.
     """
     batch = [Recorded(plain, event_digest(plain), load_event(plain)) for plain in events]
     if not batch:
@@ -119,10 +119,8 @@ def rebuild(session: Session, issue: str) -> bool:
     found = columns(state)
     differs = any(getattr(row, name) != value for name, value in found.items())
     _set(session, row, found)
-    stored = session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
-    receipts = {
-        each.command_id: Receipt(each.digest, each.outcome, each.seq, each.code, each.reason) for each in stored
-    }
+    rows = session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
+    receipts = {each.command_id: Receipt(each.digest, each.outcome, each.seq, each.code, each.reason) for each in rows}
     if receipts == state.receipts:
         return differs
     session.execute(delete(ReceiptRow).where(ReceiptRow.issue == issue))

@@ -40,8 +40,8 @@ class IssueRow(Base):
 
     __tablename__ = "issues"
     __table_args__ = (
-        # Lists are sorted newest first. Each filter has an index that ends in (opened_at, id), so that the cost of a page
-        # does not depend on the number of issues.
+        # Lists are sorted newest first. Each filter has its own index that ends in (opened_at, id), so the cost
+        # of a page does not depend on the number of issues.
         Index(None, "opened_at", "id"),
         Index(None, "street", "opened_at", "id"),
         Index(None, "community", "opened_at", "id"),
