@@ -1,6 +1,6 @@
-"""Who saw or tried what: one line each, kept for at least half a year, and nothing personal in it but who it was.
+"""The access log: one line for each read or attempt, kept for at least half a year; only the actor's name is personal.
 
-Lines are only ever added, and removed all together once they are old enough.
+Lines are never changed; they are deleted when they are old enough.
 """
 
 import re
@@ -18,17 +18,17 @@ from db.tables import AccessRow, IssueRow
 from db.types import UTCDateTime
 
 SHORTEST_DAYS: Final = 183
-"""Half a year: the law asks for six months at least."""
+"""Half a year: the law requires at least six months."""
 PAGE: Final = 50
 _MOST_REMOVED: Final = 5_000
 _CURSOR: Final = re.compile(r"([0-9]{1,14})-([0-9]{1,18})")
-"""Milliseconds since 1970, and the number of the line."""
+"""Milliseconds since 1970, and the id of the line."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `street` is the actor's, unless the issue has one; `address` is a keyed hash of the caller's address."""
+    """One line. `street` is the actor's, replaced by the issue's in `put`; `address` is a keyed hash of theirs."""
 
     at: datetime
     person: str
@@ -42,8 +42,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A filter of lines; `street` is always the reader's."""
+class LineFilter:
+    """Which lines to list; `street` is always the reader's."""
 
     street: str
     issue: str | None = None
@@ -54,14 +54,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Page:
-    """Lines, the newest first, and where to go on; None at the end."""
+    """Lines, newest first, and the cursor of the next page; None on the last page."""
 
     items: tuple[AccessRow, ...]
     next_cursor: str | None
 
 
 def put(session: Session, entries: Sequence[Entry]) -> None:
-    """Adds lines to the transaction; the street of a known issue is preferred to the actor's."""
+    """Adds lines to the transaction, each under its issue's street where the issue has a row."""
     if not entries:
         return
     issues = {entry.issue for entry in entries if entry.issue is not None}
@@ -73,8 +73,8 @@ def put(session: Session, entries: Sequence[Entry]) -> None:
     session.execute(insert(AccessRow), rows)
 
 
-async def listed(session: AsyncSession, wanted: Wanted, *, cursor: str | None = None, limit: int = PAGE) -> Page:
-    """A page of lines. Raises CursorError for a cursor that no list has given out."""
+async def listed(session: AsyncSession, wanted: LineFilter, *, cursor: str | None = None, limit: int = PAGE) -> Page:
+    """A page of lines. Raises CursorError for an invalid cursor."""
     conditions = [AccessRow.street == wanted.street]
     if wanted.issue is not None:
         conditions.append(AccessRow.issue == wanted.issue)
@@ -93,9 +93,9 @@ async def listed(session: AsyncSession, wanted: Wanted, *, cursor: str | None = 
 
 
 async def purge(session: AsyncSession, before: datetime, now: datetime | None = None) -> int:
-    """Removes the lines before that time, at most some thousands of them; how many they were.
+    """Deletes the oldest lines before that time, a few thousand at most, and returns their number.
 
-    Call it until it says 0. Raises ValueError for a time that is not half a year ago.
+    Call it until it returns 0. Raises ValueError for a time less than half a year ago.
     """
     if before > (now or datetime.now(UTC)) - timedelta(days=SHORTEST_DAYS):
         raise ValueError(f"the access log is kept for at least {SHORTEST_DAYS} days")

@@ -1,4 +1,4 @@
-"""Alarms: what must not happen goes into a table and into the log, for somebody to look at."""
+"""Alarms: rows and log lines about what must never happen, for the operator."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,22 +17,22 @@ def put_alarm(session: Session, kind: str, issue: str | None, detail: Mapping[st
     """Adds an alarm to the transaction. `detail` goes to the log as well, so it holds no personal data."""
     session.execute(insert(AlarmRow).values(at=at, issue=issue, kind=kind, detail=dict(detail)))
 
-    def tell(_: Session) -> None:
+    def log_it(_: Session) -> None:
         log.error("alarm", kind=kind, issue=issue, **detail)
 
-    event.listen(session, "after_commit", tell, once=True)
+    event.listen(session, "after_commit", log_it, once=True)
 
 
 def put_alarm_once(
     session: Session, kind: str, issue: str | None, detail: Mapping[str, Any], at: datetime, *, ever: bool = False
 ) -> bool:
-    """As `put_alarm`, unless one of this kind waits to be seen; whether it did.
+    """As `put_alarm`, unless the issue has an unseen alarm of this kind; returns whether one was added.
 
-    With `ever`, for what has happened once and stays so: unless there is one with the same detail, seen or not.
+    With `ever`, for facts that never change: unless there is an alarm with the same detail, seen or not.
     """
     query = select(AlarmRow.detail, AlarmRow.seen_at).where(AlarmRow.kind == kind, AlarmRow.issue == issue)
     known = session.execute(query).all()
-    if any(told == detail if ever else seen_at is None for told, seen_at in known):
+    if any(stored == detail if ever else seen_at is None for stored, seen_at in known):
         return False
     put_alarm(session, kind, issue, detail, at)
     return True

@@ -1,4 +1,4 @@
-"""Which pictures belong to an issue; the pictures themselves lie sealed in the object store."""
+"""The list of an issue's pictures; the blob store holds their sealed bytes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -11,11 +11,11 @@ from db.tables import AttachmentRow, IssueRow
 from domain.limits import MOST_PICTURES
 
 Added = Literal["added", "known", "full", "unknown"]
-"""`known`: it was there already; `full`: there are MOST_PICTURES others; `unknown`: no row of the issue is there (yet)."""
+"""`known`: it was listed already; `full`: the issue has MOST_PICTURES others; `unknown`: the issue has no row (yet)."""
 
 
 def add(session: Session, row: Mapping[str, Any]) -> Added:
-    """Adds one, given its columns, unless the issue has too many; those who do it at once take turns."""
+    """Adds a picture, given its columns; locks the issue's row, so that concurrent calls keep to the limit."""
     issue: str = row["issue"]
     if session.scalar(select(IssueRow.id).where(IssueRow.id == issue).with_for_update()) is None:
         return "unknown"
@@ -29,7 +29,7 @@ def add(session: Session, row: Mapping[str, Any]) -> Added:
 
 
 async def of_issue(session: AsyncSession, issue: str) -> Sequence[AttachmentRow]:
-    """All of an issue, in the order in which they came."""
+    """The pictures of an issue, in the order in which they were added."""
     query = select(AttachmentRow).where(AttachmentRow.issue == issue)
     return (await session.scalars(query.order_by(AttachmentRow.added_at, AttachmentRow.digest))).all()
 
@@ -39,5 +39,5 @@ async def find(session: AsyncSession, issue: str, digest: str) -> AttachmentRow 
 
 
 def remove(session: Session, issue: str, digests: Sequence[str]) -> None:
-    """Forgets these of an issue."""
+    """Deletes these pictures of an issue from the list."""
     session.execute(delete(AttachmentRow).where(AttachmentRow.issue == issue, AttachmentRow.digest.in_(digests)))

@@ -1,4 +1,4 @@
-"""Stores the directory as imported, and gives it back as the value that the rules ask."""
+"""Stores an imported directory, and loads it as the value that the rules use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,13 +37,13 @@ _TABLES: Final[Mapping[str, tuple[type[Base], type[Any]]]] = {
     "appointments": (places.AppointmentRow, Appointment),
     "bindings": (places.BindingRow, Binding),
 }
-"""Part of the directory -> its table, and what one row of it stands for."""
+"""Part of the directory -> its table, and the class of one item."""
 _THE_ONE: Final = 1
 
 
 @dataclass(frozen=True)
 class Version:
-    """Which import is in force. `number` counts imports that changed something."""
+    """The import in force. `number` counts the imports that changed something."""
 
     number: int
     digest: str
@@ -51,13 +51,13 @@ class Version:
 
 
 async def version(session: AsyncSession) -> Version | None:
-    """None before the first import."""
+    """The import in force; None before the first."""
     row = await session.get(places.DirectoryVersion, _THE_ONE, populate_existing=True)
     return None if row is None else Version(row.version, row.digest, row.imported_at)
 
 
 async def store_directory(session: AsyncSession, directory: Directory, now: datetime) -> Version:
-    """Puts this directory in the place of the one before; the same again changes nothing but the time of import."""
+    """Replaces the stored directory; an equal one changes only the time of import."""
     before = await version(session)
     found = digest(dump(directory))
     same = before is not None and before.digest == found
@@ -85,7 +85,7 @@ async def _part(session: AsyncSession, table: type[Base], kind: type[Any]) -> tu
 
 
 def _row(item: Any, position: int) -> dict[str, Any]:
-    """The columns of one item: its fields, a period as two of them."""
+    """The columns of one item: its fields, with a period as two columns."""
     values: dict[str, Any] = {"position": position, **vars(item)}
     period: Period | None = values.pop("period", None)
     return values if period is None else values | {"starts_on": period.start, "ends_on": period.end}

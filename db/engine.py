@@ -1,8 +1,8 @@
-"""The connection to the database: one engine a process, with read and write transactions that mean the same
-on SQLite and PostgreSQL.
+"""The database connection: one engine per process, whose read and write transactions behave alike on SQLite and
+PostgreSQL.
 
-SQLite as its driver sets it up loses updates: it begins transactions late and lets two writers read the same
-row. Here writers begin with ``BEGIN IMMEDIATE``, readers with a plain ``BEGIN``, which gives both a snapshot.
+SQLite's driver begins transactions late, so two writers can read the same row and lose an update. Here writers begin
+with ``BEGIN IMMEDIATE`` and readers with a plain ``BEGIN``, which gives both a snapshot.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ T = TypeVar("T")
 _BEGIN: Final = "jiesu_begin"
 WRITE: Final[dict[str, Any]] = {_BEGIN: "BEGIN IMMEDIATE"}
 _LOCK_TIMEOUT: Final = 10.0
-"""Seconds for which a connection to SQLite waits for another process that writes."""
+"""Seconds that an SQLite connection waits for another process that writes."""
 _WRITER_LOCK_TIMEOUT: Final = 2.0
-"""The same in the writing thread: records are tried again anyway, and others wait behind them."""
+"""The same in the writer thread: shorter, because records are retried anyway and other works queue behind them."""
 _LONGEST_SCRUB: Final = 60.0
-"""Seconds for which others may have to wait until the file is written anew."""
+"""Seconds for rewriting the file, during which other writers wait."""
 _STEPS: Final = 100_000
-"""Of SQLite's machine between two looks at the clock."""
+"""Instructions of SQLite's virtual machine between two checks of that limit."""
 _PRAGMAS: Final = (
     "PRAGMA synchronous=FULL",  # an acknowledged row survives a power cut
     "PRAGMA foreign_keys=ON",
@@ -46,7 +46,7 @@ _POSTGRES: Final[dict[str, Any]] = {
 
 
 def normalised(url: str | URL) -> URL:
-    """The URL with the driver that Jiesu uses: ``sqlite:///x`` and ``postgresql://x`` are accepted as they are."""
+    """The URL with Jiesu's driver, from ``sqlite:///x`` or ``postgresql://x``. Raises ValueError for any other."""
     found = make_url(url)
     match found.get_backend_name():
         case "sqlite":
@@ -58,9 +58,9 @@ def normalised(url: str | URL) -> URL:
 
 
 def make_engine(url: str | URL) -> AsyncEngine:
-    """The engine for a database, with everything that SQLite needs to be told on each connection.
+    """The engine for a database, with SQLite's settings made on each connection.
 
-    Errors hide the parameters of their statement: they end up in logs and histories, where nothing personal may be.
+    Errors hide the parameters of their statement: they end up in logs and histories, which must hold nothing personal.
     """
     target = normalised(url)
     if target.get_backend_name() == "sqlite":
@@ -73,7 +73,7 @@ def make_engine(url: str | URL) -> AsyncEngine:
 
 
 def make_writer(url: URL) -> Engine:
-    """The engine of SQLite's writing thread."""
+    """The engine of SQLite's writer thread."""
     target = url.set(drivername="sqlite")
     # Used by that one thread, but closed by another.
     engine = create_engine(target, pool_size=1, hide_parameters=True, connect_args={"check_same_thread": False})
@@ -82,7 +82,7 @@ def make_writer(url: URL) -> Engine:
 
 
 def prepare_sqlite(engine: Engine, timeout: float = _LOCK_TIMEOUT) -> None:
-    """Takes the transactions of an SQLite engine out of its driver's hands."""
+    """Makes an SQLite engine begin its transactions itself, instead of its driver."""
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
@@ -97,8 +97,8 @@ def prepare_sqlite(engine: Engine, timeout: float = _LOCK_TIMEOUT) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
 
     def on_invalidate(connection: DBAPIConnection, _: ConnectionPoolEntry, __: BaseException | None) -> None:
-        # A write that was cancelled is given up with its transaction open: until the garbage collector comes by, its
-        # lock would keep everybody else from writing.
+        # A cancelled write leaves its transaction open, and its lock would block all other writers until the garbage
+        # collector closes the connection.
         with contextlib.suppress(Exception):
             connection.rollback()
 
@@ -108,7 +108,7 @@ def prepare_sqlite(engine: Engine, timeout: float = _LOCK_TIMEOUT) -> None:
 
 
 def _use_wal(cursor: DBAPICursor, timeout: float) -> None:
-    """Two that change a new file to WAL at once: SQLite tells one of them at once that it is busy, whatever its timeout."""
+    """Retries, because SQLite ignores its timeout when two connections switch a new file to WAL at once."""
     end = time.monotonic() + timeout
     while True:
         try:
@@ -122,7 +122,7 @@ def _use_wal(cursor: DBAPICursor, timeout: float) -> None:
 
 
 class Database:
-    """What the rest of the code holds: transactions to read and to write in, and an end."""
+    """The database of a process: read and write transactions."""
 
     def __init__(self, url: str | URL) -> None:
         self.url: Final = normalised(url)
@@ -138,22 +138,22 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
-        """A transaction that sees one moment of the database and changes nothing."""
+        """A read-only transaction over one snapshot."""
         async with self._read() as session:
             yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:
-        """A transaction that is committed at the end, or rolled back if an exception leaves it."""
-        # SQLite has one writer: its own queue sleeps between tries and is unfair, so this process lines up here.
+        """A transaction that is committed at the end, or rolled back on an exception."""
+        # SQLite allows one writer and polls for the lock, slowly and unfairly: the writers of this process queue here.
         async with self._turn if self.is_sqlite else contextlib.nullcontext(), self._write.begin() as session:
             yield session
 
     async def transact(self, work: Work[T]) -> T:
-        """The result of work in a write transaction, once it is committed.
+        """Runs `work` in a write transaction and returns its result once that is committed.
 
-        On SQLite works that come together share a transaction, and where it fails a work is done again alone: it may
-        touch nothing but its session.
+        On SQLite concurrent works share a transaction, and a failed one is run again alone: so a work has no effect
+        outside its session.
         """
         if self._writer is not None:
             return await self._writer.do(work)
@@ -161,11 +161,11 @@ class Database:
             return await session.run_sync(work)
 
     async def scrub(self) -> bool:
-        """Takes what was deleted out of the database's files; False where somebody is in the way: try again later.
+        """Removes deleted data from the database's files; False where it is locked or takes too long: try again later.
 
-        SQLite leaves it in free pages and in its log, which only writing the whole file anew takes away; nobody else
-        writes meanwhile. PostgreSQL overwrites it by and by, after VACUUM, and nothing is done here: until then, and in
-        WAL and backups until those expire, whoever can read the server's files can read it.
+        SQLite keeps deleted data in free pages and in its WAL until the whole file is rewritten, which blocks other
+        writers. PostgreSQL overwrites it some time after VACUUM, so nothing is done here; until then, and in WAL and
+        backups until they expire, it can be read from the server's files.
         """
         if not self.is_sqlite:
             return True
@@ -173,16 +173,16 @@ class Database:
             return await asyncio.to_thread(_scrub, self.url.database or "")
 
     async def close(self) -> None:
-        """Ends all connections.
+        """Closes all connections.
 
-        SQLite keeps no statistics on purpose: taken while a table was small they would make it scan a big one.
+        No ``PRAGMA optimize``: statistics of a small table would make SQLite scan it when it is large.
         """
         await self.disconnect()
         if self._writer is not None:
             await self._writer.close()
 
     async def disconnect(self) -> None:
-        """Gives up the connections that nobody uses; who needs one then makes a new one."""
+        """Closes the idle connections; the next use opens new ones."""
         if self._writer is not None:
             self._writer.disconnect()
         await self.engine.dispose()

@@ -1,4 +1,4 @@
-"""Which issues are to be erased, and what the read model forgets of one: all by which its texts could be found."""
+"""Requested and finished erasures, and the removal of an issue's search words from the read model."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,14 +14,11 @@ from db.types import UTCDateTime, Words
 from db.upsert import insert_missing
 
 UNKNOWN: Final = "unknown"
-"""The category of what the read model does not know."""
+"""The category of an issue without a row."""
 
 
 def ask(session: Session, wanted: Sequence[tuple[str, str, datetime]]) -> int:
-    """Notes which issues are to be erased, why and since when; how many of them nobody had asked for.
-
-    What was asked before stays as it was asked.
-    """
+    """Records requests (issue, reason, time), returns how many were new; earlier ones stay as they are."""
     query = select(ErasureRow.issue).where(ErasureRow.issue.in_([issue for issue, _, _ in wanted]))
     known = set(session.scalars(query))
     new = [
@@ -32,7 +29,7 @@ def ask(session: Session, wanted: Sequence[tuple[str, str, datetime]]) -> int:
 
 
 def forget(session: Session, issue: str) -> None:
-    """Takes back the words by which the issue was found."""
+    """Removes the words by which the issue is found."""
     row = session.scalar(select(IssueRow).where(IssueRow.id == issue).with_for_update())
     if row is not None and row.words:
         for term in search.terms(row.words):
@@ -42,27 +39,27 @@ def forget(session: Session, issue: str) -> None:
 
 
 def note_done(session: Session, issues: Sequence[str], now: datetime) -> None:
-    """Notes that nothing of their texts is left."""
+    """Marks the erasures of these issues as done."""
     undone = update(ErasureRow).where(ErasureRow.issue.in_(issues), ErasureRow.done_at.is_(None))
     session.execute(undone.values(done_at=now))
 
 
 def undo(session: Session, issues: Sequence[str]) -> None:
-    """Takes back that it was done: it is done again."""
+    """Marks the erasures of these issues as not done, so that they are repeated."""
     session.execute(update(ErasureRow).where(ErasureRow.issue.in_(issues)).values(done_at=None))
 
 
 def is_asked(session: Session, issue: str) -> bool:
-    """Whether it is to be erased, or was."""
+    """Whether the erasure of an issue was requested, done or not."""
     return session.get(ErasureRow, issue) is not None
 
 
 async def waiting(
     session: AsyncSession, most: int, after: ErasureRow | None = None, only: Sequence[str] | None = None
 ) -> Sequence[tuple[ErasureRow, str]]:
-    """What was asked for and can be done, each with its category: closed issues, the oldest wish first, from one on.
+    """The erasures that can be done now, each with its issue's category: of closed issues, oldest request first.
 
-    One that is sealed has closed, even where the read model was lost and nothing else is left of it in there.
+    An issue with a seal counts as closed even if its row was lost.
     """
     query = select(ErasureRow, func.coalesce(IssueRow.category, UNKNOWN))
     query = query.outerjoin(IssueRow, IssueRow.id == ErasureRow.issue)
@@ -80,13 +77,13 @@ async def waiting(
 
 
 async def page(session: AsyncSession, after: str, most: int) -> Sequence[ErasureRow]:
-    """What was asked for, done or not: the next issues after this one."""
+    """Requests by issue id, done or not, that follow the issue `after`."""
     query = select(ErasureRow).where(ErasureRow.issue > literal(after, Words())).order_by(ErasureRow.issue)
     return (await session.scalars(query.limit(most))).all()
 
 
 async def outlived(session: AsyncSession, limits: Mapping[str, datetime], most: int) -> Sequence[str]:
-    """Issues that were closed before the limit of their category and are not to be erased yet, the oldest first."""
+    """Issues closed before their category's limit whose erasure was not requested yet, oldest first."""
     old = or_(*(and_(IssueRow.category == name, IssueRow.closed_at < limit) for name, limit in limits.items()))
     asked = exists().where(ErasureRow.issue == IssueRow.id)
     query = select(IssueRow.id).where(old, ~asked).order_by(IssueRow.closed_at).limit(most)
@@ -94,6 +91,6 @@ async def outlived(session: AsyncSession, limits: Mapping[str, datetime], most: 
 
 
 async def reported_by(session: AsyncSession, reporters: Sequence[str]) -> Sequence[IssueRow]:
-    """Every issue that one of these reported, the oldest first."""
+    """Every issue that one of these persons reported, oldest first."""
     query = select(IssueRow).where(IssueRow.reporter.in_(reporters)).order_by(IssueRow.opened_at, IssueRow.id)
     return (await session.scalars(query)).all()

@@ -1,7 +1,6 @@
-"""How often something was done recently, counted for all processes together: moving windows as rows of one table.
+"""Rate limits over all processes: moving windows, with one row for each hit.
 
-A row counts until its time is up and is removed soon after, so the table holds
-no more than what is being counted. Keys are hashed with a secret: no address and no name can be read from them.
+A row counts until `until` and is deleted soon after. Keys are hashed with a secret, so they reveal no address or name.
 """
 
 import contextlib
@@ -20,14 +19,14 @@ from db.tables import HitRow
 from db.upsert import is_sqlite
 
 _SWEEP_SECONDS: Final = 60.0
-"""Between two removals of rows that no longer count."""
+"""Seconds between two deletions of expired rows."""
 _MOST_SWEPT: Final = 5_000
-"""Rows in one removal, so that it never takes long; what is left goes with the next one."""
+"""Rows in one deletion, so that none takes long; the next one deletes the rest."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """Something that was done, at most `amount` times in `seconds`; `at` in seconds since 1970."""
+    """One use of `key`, which allows `amount` uses in `seconds`; `at` is in seconds since 1970."""
 
     key: str
     amount: int
@@ -36,7 +35,7 @@ class Hit:
 
 
 class HitStore:
-    """See the module. Every method takes one transaction, and raises what the database raises."""
+    """The table of hits. Every method uses one transaction and raises the database's errors."""
 
     def __init__(self, database: Database, secret: bytes) -> None:
         self._database = database
@@ -44,11 +43,11 @@ class HitStore:
         self._swept_at = 0.0
 
     async def take(self, hit: Hit) -> float | None:
-        """Counts it, exactly, and returns None; where its key is used up, when there is room, in seconds since 1970."""
+        """Counts the hit and returns None, or, if its key is used up, when it is free again, in seconds since 1970."""
         hashed = self._hashed(hit)
 
         def work(session: Session) -> float | None:
-            if not is_sqlite(session):  # where writers take turns anyway
+            if not is_sqlite(session):  # which has a single writer
                 session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _lock(hashed.key)})
             counting = (HitRow.key == hashed.key, HitRow.until > _moment(hit.at))
             count, first = session.execute(select(func.count(), func.min(HitRow.until)).where(*counting)).one()
@@ -62,9 +61,9 @@ class HitStore:
         return room_at
 
     async def add(self, hits: Sequence[Hit]) -> Mapping[str, float]:
-        """Counts what was done already, whether or not it is too much.
+        """Counts hits that have happened already, even beyond their limit.
 
-        The keys that are used up, and until when, in seconds since 1970: then one more would fit again.
+        Returns the keys that are used up, each with the time at which it is free again, in seconds since 1970.
         """
         now = max(hit.at for hit in hits)
         rows = [self._hashed(hit) for hit in hits]
@@ -94,7 +93,7 @@ class HitStore:
         def work(session: Session) -> None:
             session.execute(delete(HitRow).where(HitRow.id.in_(old)))
 
-        # The hit is counted even if this fails; a minute later it is tried again.
+        # The hit is counted even if this fails; the next sweep deletes the rows.
         with contextlib.suppress(SQLAlchemyError, OSError):
             await self._database.transact(work)
 
@@ -116,5 +115,5 @@ def _moment(seconds: float) -> datetime:
 
 
 def _lock(hashed: str) -> int:
-    """A number that PostgreSQL can lock."""
+    """The key of PostgreSQL's advisory lock."""
     return int.from_bytes(bytes.fromhex(hashed[:16]), "big", signed=True)

@@ -1,7 +1,7 @@
-"""What is to be done once outside because of an event: written with it in one transaction, claimed and settled here.
+"""The outbox: notices and jobs, written in one transaction with the event that causes them, then claimed and settled.
 
-A claim is marked before anything is sent, so two deliverers never send the same entry. If one dies in between,
-the lease runs out and nobody knows whether it was sent: `claim` says what becomes of it then.
+A claim is stored before anything is sent, so two deliverers never send the same entry. If a deliverer dies in between,
+the lease expires with an unknown outcome: `claim` decides what happens then.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ from domain.wire import canonical, dump
 _INSERT: Final = insert(table_of(OutboxRow))
 UNKNOWN: Final = "outcome unknown: the deliverer died while sending"
 _WHAT: Final = ("seq", "kind", "template", "to_org", "to_reporter", "payload")
-"""By what an entry is known again after a rewrite."""
+"""The columns that identify an entry after its issue's events were rewritten."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A claimed entry of the outbox. `attempt` counts from 1 and tells this claim from a later one."""
+    """A claimed entry of the outbox. `attempt` counts from 1 and distinguishes this claim from later ones."""
 
     id: int
     issue: str | None
@@ -44,21 +44,19 @@ class Entry:
 
 
 def add(session: Session, fence: int, changes: Iterable[tuple[Event, Issue]], now: datetime) -> None:
-    """Queues what the events, each with the state after it, ask for.
+    """Queues the notices and jobs that the events cause, each event given with the state after it.
 
-    After a rewrite, what was sent already in the same words is not sent again.
+    After a rewrite (`fence` > 0), entries that equal one sent already are left out.
     """
-    rows = [row for change in changes for row in _asked(*change, now)]
+    rows = [row for change in changes for row in _caused(*change, now)]
     if rows and fence:
-        done = _done(session, rows[0]["issue"], rows[0]["seq"])
-        rows = [row for row in rows if _key(row) not in done]
-    if rows:
-        head = {"fence": fence, "status": "pending", "attempts": 0, "created_at": now, "ready_at": now}
-        session.connection().execute(_INSERT, [head | row for row in rows])
+        sent = _sent(session, rows[0]["issue"], rows[0]["seq"])
+        rows = [row for row in rows if _key(row) not in sent]
+    _put(session, rows, now, fence)
 
 
 def request(session: Session, issue: str, job: str, now: datetime) -> bool:
-    """Queues a job that no event asks for, unless it waits already; whether it did. The issue must have a row."""
+    """Queues a job without an event, unless it is queued already; returns whether it was. The issue must have a row."""
     same = and_(OutboxRow.issue == issue, OutboxRow.kind == "job", OutboxRow.template == job)
     if session.scalar(select(exists().where(same, OutboxRow.ready_at.is_not(None)))):
         return False
@@ -78,19 +76,21 @@ def request(session: Session, issue: str, job: str, now: datetime) -> bool:
 def tell(
     session: Session, orgs: Iterable[str], template: str, number: int, facts: dict[str, Any], now: datetime
 ) -> None:
-    """Queues a notice that concerns no issue, one for each organisation; `number` is stored as its seq."""
+    """Queues a notice about no issue for each organisation; `number` is stored as its seq."""
     head = {"issue": None, "seq": number, "kind": "notice", "template": template, "payload": facts}
     _put(session, [{**head, "n": n, "to_org": org} for n, org in enumerate(orgs)], now)
 
 
-def _put(session: Session, rows: Sequence[dict[str, Any]], now: datetime) -> None:
-    head = {"fence": 0, "status": "pending", "attempts": 0, "created_at": now, "ready_at": now, "to_reporter": False}
+def _put(session: Session, rows: Sequence[dict[str, Any]], now: datetime, fence: int = 0) -> None:
+    """Inserts the rows as pending entries; a row's own values come first."""
+    head: dict[str, Any] = {"fence": fence, "status": "pending", "attempts": 0, "created_at": now, "ready_at": now}
+    head["to_reporter"] = False
     if rows:
         session.connection().execute(_INSERT, [head | row for row in rows])
 
 
 def withdraw(session: Session, issue: str, first: int, now: datetime) -> None:
-    """Takes back what was not sent yet because of this event and later ones."""
+    """Withdraws the pending entries of event `first` and later ones."""
     session.execute(
         update(OutboxRow)
         .where(OutboxRow.issue == issue, OutboxRow.seq >= first, OutboxRow.status == "pending")
@@ -99,17 +99,17 @@ def withdraw(session: Session, issue: str, first: int, now: datetime) -> None:
 
 
 async def is_due(session: AsyncSession, now: datetime) -> bool:
-    """Whether there is anything to claim; cheap, for a reader."""
+    """Whether `claim` would find an entry; a cheap read."""
     return bool(await session.scalar(select(exists().where(OutboxRow.ready_at <= now))))
 
 
 def claim(
     session: Session, now: datetime, lease: datetime, *, most: int = 20, repeatable: bool = False
 ) -> tuple[Entry, ...]:
-    """Takes what is due, oldest first, for oneself until `lease`.
+    """Claims due entries, oldest first, until `lease`.
 
-    Entries whose lease ran out are taken again only if nothing can be doubled by it: jobs, which must be
-    idempotent, and notices if the gateway drops repeats (`repeatable`); other notices fail for good.
+    Entries whose lease has expired are claimed again only if a repeat is harmless: jobs, which must be idempotent, and
+    notices if the gateway drops repeats (`repeatable`). Other notices fail for good.
     """
     if not repeatable:
         session.execute(
@@ -126,18 +126,18 @@ def claim(
 
 
 def settle(session: Session, entry: Entry, now: datetime, error: str | None = None) -> None:
-    """For good: it was sent, or, with an error, it failed."""
+    """Ends the entry: sent, or failed with an error."""
     status = "failed" if error else "sent"
     _close(session, entry, status=status, last_error=error, ready_at=None, finished_at=now)
 
 
 def postpone(session: Session, entry: Entry, now: datetime, until: datetime, error: str) -> None:
-    """It was surely not sent; the next try is at `until`."""
+    """Gives back an entry that was certainly not sent; the next attempt is at `until`."""
     _give_back(session, entry, now, ready_at=until, last_error=error)
 
 
 def release(session: Session, entries: Sequence[Entry], now: datetime) -> None:
-    """Gives back what was claimed and not begun; the attempt does not count."""
+    """Gives back entries that were claimed but not begun; the attempt does not count."""
     for entry in entries:
         _give_back(session, entry, now, ready_at=now, attempts=entry.attempt - 1)
 
@@ -149,15 +149,15 @@ async def tally(session: AsyncSession) -> dict[tuple[str, str], int]:
 
 
 def _give_back(session: Session, entry: Entry, now: datetime, **values: Any) -> None:
-    """For another try, unless the record was rewritten meanwhile and nothing asks for it any more."""
-    if _is_asked_for(session, entry):
+    """Makes the entry pending again, or withdraws it if a rewrite has removed its cause."""
+    if _is_caused(session, entry):
         _close(session, entry, **values, status="pending")
     else:
         _close(session, entry, **values | {"status": "withdrawn", "ready_at": None, "finished_at": now})
 
 
-def _is_asked_for(session: Session, entry: Entry) -> bool:
-    """Whether an event of that number still asks for it in the same words, or it was never an event that did."""
+def _is_caused(session: Session, entry: Entry) -> bool:
+    """Whether the stored event still causes an equal entry; True for entries without an event."""
     if entry.issue is None or entry.seq == 0:
         return True
     issue = session.get_one(IssueRow, entry.issue, with_for_update=True)
@@ -168,30 +168,31 @@ def _is_asked_for(session: Session, entry: Entry) -> bool:
     if body is None:
         return False
     after = refold(session, issue, before=entry.seq + 1)
-    return _key(vars(entry)) in map(_key, _asked(load_event(body), after, entry.lease))
+    return _key(vars(entry)) in map(_key, _caused(load_event(body), after, entry.lease))
 
 
 def _close(session: Session, entry: Entry, **values: Any) -> None:
-    """Changes the entry only while this claim holds: a later claim owns it."""
+    """Updates the entry unless a later claim owns it."""
     holds = and_(OutboxRow.id == entry.id, OutboxRow.status == "sending", OutboxRow.attempts == entry.attempt)
     session.execute(update(OutboxRow).where(holds).values(**values))
 
 
-def _asked(event: Event, after: Issue, now: datetime) -> Iterator[dict[str, Any]]:
+def _caused(event: Event, after: Issue, now: datetime) -> Iterator[dict[str, Any]]:
+    """The rows of the notices and jobs that an event causes."""
     cause = {"issue": after.id, "seq": event.seq}
-    told = notices(event, after)
-    for n, notice in enumerate(told):
+    sent = notices(event, after)
+    for n, notice in enumerate(sent):
         to = {"to_org": notice.org, "to_reporter": notice.org is None}
         yield {**cause, "n": n, "kind": "notice", "template": notice.template, **to,
                "payload": _facts(event, after, notice)}  # fmt: skip
-    for n, job in enumerate(jobs(event, after), len(told)):
+    for n, job in enumerate(jobs(event, after), len(sent)):
         to = {"to_org": None, "to_reporter": False}
         yield {**cause, "n": n, "kind": "job", "template": job.name, **to,
                "payload": {"issue": job.issue, "body": job.body}, "ready_at": now + job.wait}  # fmt: skip
 
 
 def _facts(event: Event, after: Issue, notice: Notice) -> dict[str, Any]:
-    """What a channel needs to put the notice into words; nothing that anybody wrote."""
+    """The facts from which a channel words the notice; nothing that people wrote."""
     facts = {
         "number": after.number, "place": after.place.name, "category": after.category, "level": after.level,
         "clause": event.clause, "due": dump(event.due), "ring": notice.ring,
@@ -199,8 +200,8 @@ def _facts(event: Event, after: Issue, notice: Notice) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact}
 
 
-def _done(session: Session, issue: str, first: int) -> set[bytes]:
-    """The keys of what was sent or begun for this event or later ones, before the record was rewritten."""
+def _sent(session: Session, issue: str, first: int) -> set[bytes]:
+    """The keys of the entries of event `first` and later ones whose sending has begun."""
     query = select(OutboxRow).where(
         OutboxRow.issue == issue, OutboxRow.seq >= first, OutboxRow.status.in_(("sent", "sending", "failed"))
     )

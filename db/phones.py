@@ -1,4 +1,4 @@
-"""Codes that were sent to phones: one for a number, for a while, for few tries, once."""
+"""Codes sent to phones: one per number, valid for a while, for TRIES attempts and one use."""
 
 import hmac
 from datetime import datetime
@@ -14,13 +14,13 @@ TRIES: Final = 5
 
 
 def put(session: Session, phone: str, code: str, now: datetime, until: datetime) -> None:
-    """Notes the code sent to a phone, both as keyed hashes; one that was sent before is worth nothing any more."""
+    """Stores the code sent to a phone, both as keyed hashes, in the place of an earlier code."""
     session.execute(delete(PhoneCodeRow).where(PhoneCodeRow.until <= now))
     upsert(session, PhoneCodeRow, [{"phone": phone, "code": code, "tries": TRIES, "until": until}])
 
 
 def use(session: Session, phone: str, code: str, now: datetime) -> bool:
-    """Whether this is the code; it is used up then, and after TRIES wrong ones."""
+    """Whether the code is right. A right one is deleted, as is one after TRIES attempts."""
     row = session.scalar(select(PhoneCodeRow).where(PhoneCodeRow.phone == phone).with_for_update())
     if row is None or row.until <= now:
         return False

@@ -1,4 +1,4 @@
-"""Keeps the policies and calendars under which issues run, by digest, and gives them back as values."""
+"""Stores the policies and calendars that issues pin, by digest, and loads them as values."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 _POLICIES: Final[dict[str, Policy]] = {}
 _CALENDARS: Final[dict[str, Calendars]] = {}
-"""What was read once. The key is the digest of the content, so an entry is right for ever and in any database."""
+"""Caches by digest of the content, so an entry never becomes stale, in any database."""
 _MOST: Final = 1000
 
 
@@ -26,19 +26,19 @@ class MissingError(LookupError):
 
 
 def keep(session: Session, policy: Policy, calendars: Calendars) -> None:
-    """Makes sure that both are in the database."""
+    """Stores both, unless they are stored already."""
     found = {"digest": policy.digest, "id": policy.id, "version": policy.version, "body": dump(policy)}
     insert_missing(session, PolicyRow, [found])
     insert_missing(session, CalendarsRow, [{"digest": calendars_digest(calendars), "body": dump(calendars)}])
 
 
 def policy_of(session: Session, digest: str) -> Policy:
-    """The policy with this digest, checked against it; MissingError if it is not there."""
+    """The policy with this digest, verified. Raises MissingError, and ValueError if it was altered."""
     return _read(session, PolicyRow, digest, _POLICIES, read_policy, lambda policy: policy.digest)
 
 
 def calendars_of(session: Session, digest: str) -> Calendars:
-    """The set of calendars with this digest, checked against it; MissingError if it is not there."""
+    """The set of calendars with this digest, verified. Raises MissingError, and ValueError if it was altered."""
     return _read(session, CalendarsRow, digest, _CALENDARS, read_calendars, calendars_digest)
 
 

@@ -1,4 +1,4 @@
-"""The tables of the directory, one per file of which it is imported; `position` keeps the order of the file."""
+"""The tables of the directory, one per imported file; `position` is the row's place in the file."""
 
 from datetime import date, datetime
 
@@ -87,7 +87,7 @@ class BindingRow(_Dated, Base):
 
 
 class DirectoryVersion(Base):
-    """One row: which import is in force, so that caches can tell whether theirs is."""
+    """The import in force, in a single row; caches compare its digest with theirs."""
 
     __tablename__ = "directory_version"
 

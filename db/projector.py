@@ -1,8 +1,8 @@
-"""Turns the events of an issue into rows, in one transaction that may be repeated as often as it takes.
+"""Turns the events of an issue into rows, in one transaction that may be repeated at will.
 
-An event is stored under (issue, seq) and compared by digest: the same digest again is a repeat; another one means that
-a local activity wrote events of a workflow task that was never committed, so the record is rewritten from there under
-a new fence, what was not sent yet is withdrawn, and an alarm is raised.
+An event is stored under (issue, seq) and compared by digest. The same digest is a repeat; another means that a local
+activity wrote events of a workflow task that was never committed: the record is rewritten from there under a new fence,
+pending outbox entries are withdrawn, and an alarm is raised.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from domain.pins import read_calendars, read_policy
 from domain.rules import evolve
 
 INDEX: Final = "index"
-"""The job that lets an issue be found by what is sealed."""
+"""The job that adds the words of a sealed report to the search index."""
 _ROW: Final = (
     select(IssueRow)
     .where(IssueRow.id == bindparam("issue"))
@@ -40,11 +40,11 @@ _BODIES: Final = (
 _TAKEN: Final = select(IssueRow.id).where(IssueRow.number == bindparam("number")).limit(1)
 _EVENTS: Final = insert(table_of(EventRow))
 _TERMS: Final = insert(table_of(SearchTerm))
-# To make a statement takes longer than to run it.
+# Built once: building a statement takes longer than running it.
 
 
 class GapError(Exception):
-    """The batch begins beyond what is stored: an earlier one is still on its way, so this one must come again."""
+    """The batch begins after a gap: an earlier batch is not stored yet, so the caller must retry."""
 
 
 class ConflictError(Exception):
@@ -52,12 +52,12 @@ class ConflictError(Exception):
 
 
 class ClosedError(Exception):
-    """Another issue was recorded under this id and is closed: it has come to its end and is not written over."""
+    """A closed issue is stored under this id; it is not overwritten."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """An event as it came, with its digest."""
+    """An event in its stored form, with its digest."""
 
     plain: Mapping[str, Any]
     digest: str
@@ -79,12 +79,11 @@ def record(
     may_rewrite: bool = True,
     restoring: bool = False,
 ) -> str:
-    """Stores what is new of the events; the digest over what is stored for them then.
+    """Stores the new events of the batch and returns the digest over the stored form of the whole batch.
 
-    `policy` and `calendars`, those that were pinned at the start, are needed with the first event. GapError,
-    ConflictError and ClosedError leave the transaction to be rolled back; with `may_rewrite` there is no ConflictError.
-    `restoring` says that these are all the events of the issue, by its history: whatever else is stored is taken away,
-    and nothing is queued in the outbox, since all was told long ago.
+    `policy` and `calendars`, as pinned at the start, are needed with the first event. Raises GapError, ClosedError and,
+    without `may_rewrite`, ConflictError; the caller rolls back. With `restoring`, the events are those of the issue's
+    whole history: any other stored event is deleted, and no notice is queued, since all were sent long ago.
     """
     batch = [Recorded(plain, event_digest(plain), load_event(plain)) for plain in events]
     if not batch:
@@ -94,7 +93,7 @@ def record(
     first = fresh[0].seq if fresh else batch[-1].seq + 1
     projection = _Projection(session, issue, now, policy, calendars, notify=not restoring)
     if row is None:
-        projection.begin(fresh)
+        projection.go_on(None, projection.start(), fresh)
     elif restoring and _digests(session, issue, first):
         projection.rewrite(row, first, fresh)
     elif not fresh:
@@ -104,7 +103,7 @@ def record(
     elif not may_rewrite:
         raise ConflictError(f"issue {issue}: another event {first} is stored")
     elif first == 1 and row.closed_at is not None and not restoring:
-        # No true first batch gets here: what closes an issue is recorded after all that came before, and then once.
+        # Never a genuine rewrite: an issue closes only after all earlier events were stored for good.
         raise ClosedError(f"issue {issue} is closed, and begins anew")
     else:
         projection.rewrite(row, first, fresh)
@@ -112,7 +111,7 @@ def record(
 
 
 def rebuild(session: Session, issue: str) -> bool:
-    """Works the row and the receipts out again from the stored events; whether anything was different."""
+    """Recomputes the row and the receipts from the stored events; returns whether anything changed."""
     row = lock(session, issue)
     if row is None:
         raise LookupError(f"no issue {issue}")
@@ -120,8 +119,8 @@ def rebuild(session: Session, issue: str) -> bool:
     found = columns(state)
     differs = any(getattr(row, name) != value for name, value in found.items())
     _set(session, row, found)
-    held = session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
-    receipts = {each.command_id: Receipt(each.digest, each.outcome, each.seq, each.code, each.reason) for each in held}
+    rows = session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
+    receipts = {each.command_id: Receipt(each.digest, each.outcome, each.seq, each.code, each.reason) for each in rows}
     if receipts == state.receipts:
         return differs
     session.execute(delete(ReceiptRow).where(ReceiptRow.issue == issue))
@@ -130,7 +129,7 @@ def rebuild(session: Session, issue: str) -> bool:
 
 
 def index(session: Session, issue: str, text: str) -> None:
-    """Lets the issue be found by this text, unless it can be found already."""
+    """Adds the text to the search index, unless the issue has words there already."""
     row = lock(session, issue)
     if row is not None and not row.words:
         _set(session, row, {"words": search.fold(text)})
@@ -138,26 +137,26 @@ def index(session: Session, issue: str, text: str) -> None:
 
 
 def lock(session: Session, issue: str, first: int = 1) -> IssueRow | None:
-    """The issue's row, which nobody else changes until this transaction ends.
+    """The issue's row, locked until this transaction ends.
 
-    From the `first` event on that also holds while there is none yet.
+    With `first` = 1 the id is locked as well, while it has no row yet.
     """
     row = session.scalar(_ROW, {"issue": issue})
-    if row is None and first == 1 and not is_sqlite(session):  # there the writer has the database to himself
+    if row is None and first == 1 and not is_sqlite(session):  # which has a single writer
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(issue, 0))))
         row = session.scalar(_ROW, {"issue": issue})
     return row
 
 
 def _fresh(session: Session, row: IssueRow | None, issue: str, batch: list[Recorded]) -> list[Recorded]:
-    """The events from the first one on that is not stored as it came."""
+    """The events of the batch from the first that is not stored in the same form. Raises GapError."""
     first = batch[0].seq
     version = row.version if row else 0
     if first > version + 1:
         raise GapError(f"issue {issue} is at version {version}, the batch begins with {first}")
     if first == version + 1:
         return batch
-    # Not by the digest that stands beside it: whoever altered a body may have left that alone.
+    # Computed from the body: the stored digest may not match a body that was altered.
     query = select(EventRow.seq, EventRow.body).where(
         EventRow.issue == issue, EventRow.seq.between(first, batch[-1].seq)
     )
@@ -169,20 +168,20 @@ def _fresh(session: Session, row: IssueRow | None, issue: str, batch: list[Recor
 
 
 def _digests(session: Session, issue: str, first: int) -> list[str]:
-    """Those of what is stored from event `first` on."""
+    """The digests of the stored events from number `first` on."""
     query = select(EventRow.body).where(EventRow.issue == issue, EventRow.seq >= first).order_by(EventRow.seq)
     return [event_digest(body) for body in session.scalars(query)]
 
 
 def _stored(session: Session, issue: str, batch: Sequence[Recorded]) -> str:
-    """The digest over the events of the batch, worked out from the bodies that are stored now."""
+    """The digest over the events of the batch, computed from their stored bodies."""
     span = {"issue": issue, "first": batch[0].seq, "last": batch[-1].seq}
     return chain(event_digest(body) for body in session.scalars(_BODIES, span).all())
 
 
 @dataclass(frozen=True)
 class _Projection:
-    """What writing one batch takes."""
+    """Writes one batch of an issue."""
 
     session: Session
     issue: str
@@ -191,12 +190,8 @@ class _Projection:
     calendars: Sequence[Mapping[str, Any]] | None
     notify: bool
 
-    def begin(self, fresh: Sequence[Recorded]) -> None:
-        """Makes the issue's row and all that follows from its first events."""
-        self.go_on(None, self._start(), fresh)
-
     def go_on(self, row: IssueRow | None, start: Issue, fresh: Sequence[Recorded]) -> None:
-        """Folds the events onto the state and writes all that follows from them; without a row, makes one."""
+        """Folds the events onto the state and writes the resulting rows; without a row, inserts it."""
         changes = _changes(start, fresh)
         state = changes[-1][1]
         if state.policy is not start.policy or state.calendars is not start.calendars:
@@ -212,11 +207,11 @@ class _Projection:
         _put_receipts(self.session, state, _commands(fresh))
         if self.notify:
             outbox.add(self.session, row.fence, changes, self.now)
-        if found == UNSEEN and (row.fence or not self.notify):  # then it was queued long ago, if at all
+        if found == UNSEEN and (row.fence or not self.notify):  # `outbox.add` may not have queued it
             outbox.request(self.session, row.id, INDEX, self.now)
 
     def rewrite(self, row: IssueRow, first: int, fresh: Sequence[Recorded]) -> None:
-        """Puts `fresh` in the place of what is stored from event `first` on, and says so loudly."""
+        """Replaces the stored events from number `first` on by `fresh`, and raises an alarm."""
         came = [item.digest for item in fresh]
         known = _digests(self.session, row.id, first)
         detail = {"from": first, "stored": known, "came": came, "fence": row.fence + 1}
@@ -224,7 +219,7 @@ class _Projection:
         anew = first == 1
         if anew:
             _drop_terms(self.session, row)
-        start = self._start() if anew else refold(self.session, row, before=first)
+        start = self.start() if anew else refold(self.session, row, before=first)
         self.session.execute(delete(EventRow).where(EventRow.issue == row.id, EventRow.seq >= first))
         self.session.execute(delete(ReceiptRow).where(ReceiptRow.issue == row.id))
         outbox.withdraw(self.session, row.id, first, self.now)
@@ -239,7 +234,8 @@ class _Projection:
         else:
             _set(self.session, row, columns(start))
 
-    def _start(self) -> Issue:
+    def start(self) -> Issue:
+        """The empty issue, with its policy and calendars stored. Raises ValueError without them."""
         if self.policy is None or self.calendars is None:
             raise ValueError(f"issue {self.issue}: the first batch must bring policy and calendars")
         policy, calendars = read_policy(self.policy), read_calendars(self.calendars)

@@ -1,7 +1,7 @@
-"""What is asked of the read model: issues, receipts, timelines, lists and worklists, page by page.
+"""The queries of the read model: issues, timelines, and pages of lists and worklists.
 
-Lists run by keys, never by offsets: a cursor names the last item seen. Where several conditions lead to an issue
-(its lead, its handler), each is a query of its own with its own index, and their heads are merged.
+Lists page by key, never by offset: a cursor names the last item of a page. Conditions joined by "or" (lead or handler)
+become one query each, with its own index, and their first rows are merged.
 """
 
 import json
@@ -32,7 +32,7 @@ from sqlalchemy.orm import InstrumentedAttribute, undefer
 
 from db import search
 from db.rows import state_of
-from db.tables import EventRow, IssueRow, ReceiptRow, SearchTerm
+from db.tables import EventRow, IssueRow, SearchTerm
 from db.types import UTCDateTime, Words
 from db.upsert import is_sqlite
 from domain.access import HANDLER_ROLES, searches_texts
@@ -51,7 +51,7 @@ _Keys = Select[datetime, str]
 _Order = tuple[InstrumentedAttribute[datetime], InstrumentedAttribute[str]]
 
 
-# In the very words of the partial indices, without which they would not be used.
+# Worded exactly as the partial indices are, or the database would not use them.
 _UNFINISHED: Final[Condition] = IssueRow.status != literal_column("'closed'")
 _RED: Final[Condition] = and_(IssueRow.overdue)
 _OPEN: Final[Condition] = IssueRow.closed_at.is_(None)
@@ -61,12 +61,12 @@ _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 
 
 class CursorError(ValueError):
-    """A cursor that no list has given out."""
+    """A cursor that no page returned."""
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list is narrowed down to; `org` is who leads or handles, `q` a number's beginning or words."""
+    """The filters of a list; `org` leads or handles the issue, `q` is a prefix of its number or words of its text."""
 
     level: Level | None = None
     status: Status | None = None
@@ -79,15 +79,10 @@ class Filters:
 
 @dataclass(frozen=True)
 class Page:
-    """Issues without their state, and where to go on; None at the end."""
+    """Issues without their state, and the cursor of the next page; None on the last page."""
 
     items: tuple[IssueRow, ...]
     next_cursor: str | None
-
-
-async def issue_row(session: AsyncSession, issue: str) -> IssueRow | None:
-    """The issue's columns, without its state."""
-    return await session.scalar(select(IssueRow).where(IssueRow.id == issue))
 
 
 async def issue(session: AsyncSession, issue: str) -> Issue | None:
@@ -97,14 +92,8 @@ async def issue(session: AsyncSession, issue: str) -> Issue | None:
     return None if row is None else await session.run_sync(state_of, row)
 
 
-async def receipt(session: AsyncSession, command: str, issue: str | None = None) -> ReceiptRow | None:
-    """What became of a command; with `issue`, only if it was given to that one."""
-    query = select(ReceiptRow).where(ReceiptRow.command_id == command).order_by(ReceiptRow.issue).limit(1)
-    return await session.scalar(query if issue is None else query.where(ReceiptRow.issue == issue))
-
-
 async def timeline(session: AsyncSession, issue: str, after: int = 0) -> tuple[Event, ...]:
-    """The issue's events in order, from the one after `after`."""
+    """The issue's events in order, after number `after`."""
     query = select(EventRow.body).where(EventRow.issue == issue, EventRow.seq > after).order_by(EventRow.seq)
     return tuple(load_event(body) for body in (await session.scalars(query)).all())
 
@@ -116,7 +105,7 @@ async def event(session: AsyncSession, issue: str, seq: int) -> Event | None:
 
 
 async def server_time(session: AsyncSession) -> datetime:
-    """The database's clock, by which hosts compare theirs; SQLite has that of its own host."""
+    """The database's time, with which hosts compare their clocks; SQLite's is its own host's."""
     if is_sqlite(session):
         return parse_time(await session.scalar(select(func.strftime("%Y-%m-%dT%H:%M:%fZ", "now"))) or "")
     found = await session.scalar(select(func.clock_timestamp()))
@@ -125,7 +114,7 @@ async def server_time(session: AsyncSession) -> datetime:
 
 
 def visible(viewer: Actor) -> tuple[Condition, ...]:
-    """The ways in which an issue comes into view for this actor: `domain.access.may_see` as conditions."""
+    """The alternative conditions under which the actor may see an issue: `domain.access.may_see` in SQL."""
     if viewer.role == "resident":
         return (IssueRow.reporter == viewer.person,)
     org = viewer.org
@@ -155,7 +144,7 @@ async def list_issues(
     cursor: str | None = None,
     limit: int = PAGE,
 ) -> Page:
-    """Issues that the viewer may see, newest first; without a viewer, all of them."""
+    """A page of issues that the viewer may see, newest first; without a viewer, of all. Raises CursorError."""
     filters = filters or Filters()
     after = _read(cursor)
     seen: Sequence[Condition] = (true(),) if viewer is None else visible(viewer)
@@ -177,9 +166,9 @@ async def list_issues(
 async def worklist(
     session: AsyncSession, org: str, *, viewer: Actor | None = None, cursor: str | None = None, limit: int = PAGE
 ) -> Page:
-    """Open issues that the organisation leads or handles, as far as the viewer may see them, the least time left first.
+    """A page of open issues that the organisation leads or handles and the viewer may see, least time left first.
 
-    An operator may work under several communities: each sees what is its own.
+    Without a viewer, of all: an operator may work under several communities, each of which sees only its own issues.
     """
     after = _read(cursor)
     seen = or_(false(), *(visible(viewer) if viewer is not None else (true(),)))
@@ -212,7 +201,7 @@ async def _worded(
     session: AsyncSession, q: str, ways: Sequence[Condition], narrowed: Sequence[Condition], after: _Key | None,
     limit: int,
 ) -> list[_Keys]:  # fmt: skip
-    """Searches for words: walks the issues of the rarest term, or those in view, whichever are fewer."""
+    """The queries of a word search, which scan the issues of the rarest term or those in view, whichever are fewer."""
     words = search.fold(q)
     found = search.terms(words)
     if not found or not ways:
@@ -236,7 +225,7 @@ def _newest(conditions: Sequence[Condition], after: _Key | None, limit: int) -> 
 
 
 def _found(term: str, conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
-    """As `_newest`, walking the issues under a search term."""
+    """As `_newest`, among the issues of a search term."""
     keys = select(SearchTerm.opened_at.label("at"), SearchTerm.issue.label("id"))
     keys = keys.join(IssueRow, IssueRow.id == SearchTerm.issue).where(SearchTerm.term == term, *conditions)
     return _descending(keys, (SearchTerm.opened_at, SearchTerm.issue), after, limit)
@@ -267,7 +256,7 @@ async def _page(
     sort: InstrumentedAttribute[datetime],
     newest: bool = True,
 ) -> Page:
-    """The first `limit` of all branches together, each issue once."""
+    """Merges the branches into one page, each issue once."""
     if not branches:
         return Page((), None)
     heads = [branch.subquery() for branch in branches]

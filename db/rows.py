@@ -1,4 +1,4 @@
-"""Between an issue's state and its row: what the columns say, and the state that the row holds."""
+"""Maps an issue's state to the columns of its row, and a row to the state."""
 
 from typing import Any, Final
 
@@ -17,21 +17,21 @@ from domain.policy import Policy
 from domain.rules import evolve
 
 UNSEEN: Final[dict[str, str]] = {"words": ""}
-"""Of a report that is sealed."""
+"""The columns of `words` for a sealed report."""
 
 
 def columns(issue: Issue) -> dict[str, Any]:
-    """All columns that follow from the state; the rest say what was pinned at the start and what was reported."""
-    return _who(issue) | _how_it_stands(issue) | _what_is_next(issue) | {"state": dump_issue(issue)}
+    """The columns that follow from the state: all but those of `first_columns` and `words`."""
+    return _parties(issue) | _current(issue) | _next(issue) | {"state": dump_issue(issue)}
 
 
 def first_columns(policy: Policy, calendars: Calendars) -> dict[str, str]:
-    """With what a refold has to begin."""
+    """The columns with which a refold begins: the policy and calendars of the start."""
     return {"first_policy": policy.digest, "first_calendars": calendars_digest(calendars)}
 
 
 def words(event: Event) -> dict[str, str]:
-    """The column that is filled from the report, none for any other event; what is sealed is looked at by a job later."""
+    """The search words, from a report only; those of a sealed report are added later, by a job."""
     body = event.body
     if not isinstance(body, Reported):
         return {}
@@ -41,13 +41,13 @@ def words(event: Event) -> dict[str, str]:
 
 
 def state_of(session: Session, row: IssueRow) -> Issue:
-    """The issue whose row this is; the row must have been read with its state."""
+    """The issue of a row that was loaded with its state."""
     policy = pinned.policy_of(session, row.policy_digest)
     return load_issue(row.state, policy, pinned.calendars_of(session, row.calendars_digest))
 
 
 def refold(session: Session, row: IssueRow, before: int | None = None) -> Issue:
-    """The issue folded again from its stored events, all of them or those up to `before`, exclusive."""
+    """The issue folded from its stored events: all, or those before number `before`."""
     query = select(EventRow.body).where(EventRow.issue == row.id).order_by(EventRow.seq)
     if before is not None:
         query = query.where(EventRow.seq < before)
@@ -58,7 +58,7 @@ def refold(session: Session, row: IssueRow, before: int | None = None) -> Issue:
     return state
 
 
-def _who(issue: Issue) -> dict[str, Any]:
+def _parties(issue: Issue) -> dict[str, Any]:
     return {
         "number": issue.number,
         "street": issue.place.street,
@@ -73,7 +73,7 @@ def _who(issue: Issue) -> dict[str, Any]:
     }
 
 
-def _how_it_stands(issue: Issue) -> dict[str, Any]:
+def _current(issue: Issue) -> dict[str, Any]:
     closed = issue.closed
     return {
         "level": issue.level,
@@ -94,7 +94,7 @@ def _how_it_stands(issue: Issue) -> dict[str, Any]:
     }
 
 
-def _what_is_next(issue: Issue) -> dict[str, Any]:
+def _next(issue: Issue) -> dict[str, Any]:
     step, deadline = next_step(issue), next_deadline(issue)
     return {
         "overdue": issue.is_overdue,

@@ -1,7 +1,7 @@
-"""Finds issues by number or by what people wrote, at a cost that does not grow with the number of issues.
+"""Finds issues by number or by their texts, at a cost that does not grow with the number of issues.
 
-Words are folded (width, case, blanks and signs) and cut into pairs of neighbouring characters. A search walks the
-issues of its rarest pair, newest first, and keeps those whose words hold all of it.
+Words are folded (width, case, blanks and punctuation) and cut into pairs of neighbouring characters. A search scans the
+issues of its rarest pair, newest first, and keeps those whose words contain the whole query.
 """
 
 import re
@@ -16,31 +16,31 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.tables import IssueRow, SearchTerm
 
 LONGEST: Final = 400
-"""Characters of an issue's words that can be searched; each adds a row."""
+"""Characters of an issue's words that are indexed; each adds a row."""
 RARE: Final = 1000
-"""Below it something counts as rare; nothing is counted further."""
+"""Fewer issues than this count as few; counting stops there."""
 _FEW: Final = 200
-"""So many numbers are named one by one; beyond it a list walks its own order and looks at each number."""
+"""Up to so many matching issues a condition lists their ids; beyond, it is a range of numbers."""
 _LAST: Final = "\U0010ffff"
 _NUMBER: Final = re.compile(r"JS([0-9A-Z]{2,10})")
 _LOOKALIKES: Final = str.maketrans("OIL", "011")
 
 
 def fold(text: str) -> str:
-    """The letters and digits of a text in one form, without blanks and signs."""
+    """The letters and digits of a text, normalised, without blanks and punctuation."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(sign for sign in folded if sign.isalnum())[:LONGEST]
 
 
 def terms(words: str) -> tuple[str, ...]:
-    """The pairs of neighbours in folded words, each once; none in a single character, which nobody can look for."""
+    """The pairs of neighbouring characters in folded words, each once; a single character has none."""
     return tuple(dict.fromkeys(words[at : at + 2] for at in range(len(words) - 1)))
 
 
 def number_like(query: str) -> str | None:
-    """The beginning of an issue's number that a query may mean, None if it cannot be one.
+    """The prefix of an issue's number that a query may mean; None if it cannot be one.
 
-    Small letters, lacking hyphens and the letters that look like digits are put right.
+    Corrects lower case, missing hyphens and letters that look like digits.
     """
     typed = query.strip()
     found = _NUMBER.fullmatch(typed.upper().replace("-", "").replace(" ", ""))
@@ -51,12 +51,12 @@ def number_like(query: str) -> str | None:
 
 
 def begins_with(number: str) -> ColumnElement[bool]:
-    """Issues whose number begins so; a range, so that an index serves it."""
+    """A condition for issues whose number has this prefix; a range, so that an index serves it."""
     return and_(IssueRow.number >= number, IssueRow.number < number + _LAST)
 
 
 async def numbered(session: AsyncSession, q: str) -> ColumnElement[bool] | None:
-    """A condition for the issues whose number begins so, None if there are none."""
+    """A condition for the issues whose number the query may mean; None if there are none."""
     number = number_like(q)
     if number is None:
         return None
@@ -68,12 +68,12 @@ async def numbered(session: AsyncSession, q: str) -> ColumnElement[bool] | None:
 
 
 def holds(words: str) -> ColumnElement[bool]:
-    """Issues whose words hold these folded words."""
+    """A condition for issues whose words contain these folded words."""
     return IssueRow.words.contains(words, autoescape=True)
 
 
 async def rarest(session: AsyncSession, found: Sequence[str]) -> tuple[str, bool]:
-    """Which of these terms fewest issues hold, and whether those are few."""
+    """The term that the fewest issues contain, and whether those are fewer than RARE."""
     samples = [
         select(literal(at).label("at")).select_from(SearchTerm).where(SearchTerm.term == term).limit(RARE).subquery()
         for at, term in enumerate(found)

@@ -1,6 +1,6 @@
-"""The tables of the read model, and of what must survive beside Temporal: outbox, receipts, alarms.
+"""The tables of the read model, and the data that only SQL holds, such as outbox and alarms.
 
-Columns marked *personal* hold what people wrote or who they are; erasing a person must reach each of them.
+Columns marked *personal* hold what people wrote or who they are; an erasure must reach each of them.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from db.types import Plain, Serial, UTCDateTime, Words
 
 
 class Base(DeclarativeBase):
-    """What all tables share: types by annotation, and names of constraints that migrations can rely on."""
+    """The base of all tables: types by annotation, and stable names of constraints for migrations."""
 
     metadata = MetaData(
         naming_convention={
@@ -30,18 +30,18 @@ class Base(DeclarativeBase):
 
 
 _IN_VIEW = ("street", "community", "operator", "handler")
-"""Whose issues a viewer sees."""
+"""The columns that decide which issues a viewer sees."""
 _OPEN = text("closed_at IS NULL")
 _UNFINISHED = text("status <> 'closed'")
 
 
 class IssueRow(Base):
-    """One issue as it stands: its whole state, and the columns by which it is found and listed."""
+    """One issue: its current state, and the columns by which it is found and listed."""
 
     __tablename__ = "issues"
     __table_args__ = (
-        # Lists run newest first. Each way to look has its own order by (opened_at, id), so that a page costs the
-        # same whatever the number of issues.
+        # Lists are sorted newest first. Each filter has its own index that ends in (opened_at, id), so the cost
+        # of a page does not depend on the number of issues.
         Index(None, "opened_at", "id"),
         Index(None, "street", "opened_at", "id"),
         Index(None, "community", "opened_at", "id"),
@@ -51,7 +51,7 @@ class IssueRow(Base):
         Index(None, "lead_org", "opened_at", "id"),
         Index(None, "reporter", "opened_at", "id"),
         Index(None, "category", "closed_at"),
-        # What is open or late is the small part, and the one that is mostly asked for.
+        # Open and overdue issues are few, and listed most often.
         *(
             Index(f"ix_issues_{whose}_status", whose, "status", "opened_at", "id",
                   sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED)
@@ -62,15 +62,15 @@ class IssueRow(Base):
                   sqlite_where=text("overdue = 1"), postgresql_where=text("overdue"))
             for whose in _IN_VIEW
         ),
-        # Worklists run by time left and hold open issues only.
+        # Worklists hold open issues, sorted by the time left.
         Index("ix_issues_lead_work", "lead_org", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_issues_handler_work", "handler", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_issues_acts", "acts_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )  # fmt: skip
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    # Not unique: two issues with one number are a nuisance and raise an alarm; a violated constraint would keep
-    # the second one out of the read model for ever.
+    # Not unique: two issues with one number raise an alarm; a constraint would keep the second one out of the read
+    # model for ever.
     number: Mapped[str] = mapped_column(index=True)
     street: Mapped[str]
     community: Mapped[str]
@@ -89,21 +89,21 @@ class IssueRow(Base):
     overdue: Mapped[bool]
     version: Mapped[int]
     fence: Mapped[int]
-    """How often the record was rewritten; a reader that holds a version under another fence must read again."""
+    """How often the record was rewritten; a version that was read under another fence is stale."""
     policy_id: Mapped[str]
     policy_version: Mapped[int]
     policy_digest: Mapped[str]
     calendars_digest: Mapped[str]
     first_policy: Mapped[str]
-    """The digest of the policy that was pinned at the start; a refold begins with it."""
+    """The digest of the policy pinned at the start, with which a refold begins."""
     first_calendars: Mapped[str]
     opened_at: Mapped[datetime]
     changed_at: Mapped[datetime]
     due: Mapped[datetime | None]
     left_by: Mapped[datetime]
-    """`due`, or far away where nothing is due: worklists are sorted by it."""
+    """`due`, or `FAR` where nothing is due; worklists are sorted by it."""
     acts_at: Mapped[datetime]
-    """When the workflow next wakes to act by itself, or far away: what is still open long after it stands still."""
+    """When the workflow next acts by itself, or `FAR`; an issue that is open long after it is stuck."""
     next_milestone: Mapped[str | None]
     next_clause: Mapped[str | None]
     next_org: Mapped[str | None]
@@ -115,7 +115,7 @@ class IssueRow(Base):
 
 
 class SearchTerm(Base):
-    """Each pair of neighbouring characters in the words of an issue: Chinese has no blanks to split at."""
+    """A pair of neighbouring characters in the words of an issue; Chinese has no blanks to split at."""
 
     __tablename__ = "search_terms"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -126,7 +126,7 @@ class SearchTerm(Base):
 
 
 class EventRow(Base):
-    """One event, exactly as the workflow sent it, and the columns by which events are found."""
+    """One event, byte for byte as the workflow sent it, and the columns by which events are found."""
 
     __tablename__ = "events"
     __table_args__ = (Index(None, "kind", "at"),)
@@ -142,9 +142,9 @@ class EventRow(Base):
 
 
 class ReceiptRow(Base):
-    """What became of a command.
+    """The recorded outcome of a command.
 
-    The issue belongs to the key: a forged signal that bears another issue's command id must not block anything.
+    The issue is part of the key, so that a forged signal with another issue's command id blocks nothing.
     """
 
     __tablename__ = "receipts"
@@ -157,11 +157,11 @@ class ReceiptRow(Base):
     code: Mapped[str]
     reason: Mapped[str]
     seq: Mapped[int]
-    """The version that shows the command's effect: the seq of its last event."""
+    """The version with the command's effect: the seq of its last event."""
 
 
 class QueuedRow(Base):
-    """A command that was answered with 202, until its receipt has been seen; its issue may have no row yet."""
+    """A command that was answered with 202, until its receipt was read; its issue may have no row yet."""
 
     __tablename__ = "queued"
 
@@ -172,7 +172,7 @@ class QueuedRow(Base):
 
 
 class OutboxRow(Base):
-    """Something to be done once outside, because of an event: a notice to somebody, or a job."""
+    """A notice or a job to be done once, because of an event."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -183,7 +183,7 @@ class OutboxRow(Base):
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     issue: Mapped[str | None] = mapped_column(ForeignKey("issues.id"))
-    """None where it concerns the log, not an issue: `seq` is the size of the head then."""
+    """None for a notice about the log; `seq` is then the size of the head."""
     seq: Mapped[int]
     fence: Mapped[int]
     n: Mapped[int]
@@ -199,19 +199,19 @@ class OutboxRow(Base):
     attempts: Mapped[int]
     created_at: Mapped[datetime]
     ready_at: Mapped[datetime | None]
-    """When it may be claimed (again): pending, the next try; sending, the end of the lease; None for good."""
+    """When it may be claimed: the next attempt if pending, the end of the lease if sending, never if None."""
     last_error: Mapped[str | None]
     finished_at: Mapped[datetime | None]
 
 
 class NoticeRow(Base):
-    """A notice that the embedded gateway has delivered: the page of its addressee shows it."""
+    """A notice that the embedded gateway delivered, for its addressee to read."""
 
     __tablename__ = "notices"
     __table_args__ = (Index(None, "to_org", "delivered_at"),)
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=False)
-    """That of the outbox, so that a second delivery changes nothing."""
+    """The id of the outbox entry, so that a second delivery changes nothing."""
     issue: Mapped[str | None] = mapped_column(index=True)
     seq: Mapped[int]
     template: Mapped[str]
@@ -222,7 +222,7 @@ class NoticeRow(Base):
 
 
 class PolicyRow(Base):
-    """The full text of every policy under which an issue ever ran."""
+    """A policy that an issue has pinned, in full."""
 
     __tablename__ = "policies"
 
@@ -233,7 +233,7 @@ class PolicyRow(Base):
 
 
 class CalendarsRow(Base):
-    """A set of year calendars by which deadlines were reckoned."""
+    """A set of year calendars that an issue has pinned."""
 
     __tablename__ = "calendars"
 
@@ -242,7 +242,7 @@ class CalendarsRow(Base):
 
 
 class AlarmRow(Base):
-    """Something that must not happen has happened; somebody has to look."""
+    """An alarm: something that must never happen, for the operator to look at."""
 
     __tablename__ = "alarms"
 
@@ -255,7 +255,7 @@ class AlarmRow(Base):
 
 
 class ArchiveRow(Base):
-    """One closed run of an issue's workflow that lies in the archive."""
+    """One closed run of an issue's workflow, stored in the archive."""
 
     __tablename__ = "archive"
     __table_args__ = (UniqueConstraint("issue", "n"),)
@@ -266,19 +266,19 @@ class ArchiveRow(Base):
     n: Mapped[int]
     """0 for the first run, then one more for each continue-as-new."""
     key: Mapped[str]
-    """Where in the archive it lies."""
+    """Its key in the archive."""
     sha256: Mapped[str]
     """Of the history's bytes before compression."""
     events: Mapped[int]
     size: Mapped[int]
     stored: Mapped[int]
-    """Bytes before and after compression."""
+    """Bytes after compression; `size` is before."""
     ended_at: Mapped[datetime]
     archived_at: Mapped[datetime]
 
 
 class SealRow(Base):
-    """One leaf of the append-only log: an archived issue. `salt` and `record` are gone once its content is erased."""
+    """One leaf of the append-only log: an archived issue. `salt` and `record` are None once its content is erased."""
 
     __tablename__ = "seals"
 
@@ -292,7 +292,7 @@ class SealRow(Base):
 
 
 class HeadRow(Base):
-    """One signed head of the log, as it was put outside this database."""
+    """One signed head of the log, as published outside this database."""
 
     __tablename__ = "heads"
 
@@ -300,24 +300,24 @@ class HeadRow(Base):
     at: Mapped[datetime] = mapped_column(primary_key=True)
     root: Mapped[str]
     note: Mapped[str]
-    """The signed note, to the letter."""
+    """The signed note, byte for byte."""
 
 
 class HitRow(Base):
-    """One use of something of which there is only so much in a while; it counts until `until`."""
+    """One use of something with a rate limit; it counts until `until`."""
 
     __tablename__ = "hits"
     __table_args__ = (Index(None, "key", "at"), Index(None, "until"))
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     key: Mapped[str]
-    """Of whom and of what, as a hash: neither addresses nor names are kept here."""
+    """A keyed hash of the limit's name and the user, so that no address or name is stored."""
     at: Mapped[datetime]
     until: Mapped[datetime]
 
 
 class AccessRow(Base):
-    """One line of the access log: who saw, or tried, what. Nothing personal but the name of whoever did it."""
+    """One line of the access log: who read, or tried, what. Only the actor's name is personal."""
 
     __tablename__ = "access_log"
     __table_args__ = (
@@ -331,16 +331,16 @@ class AccessRow(Base):
     role: Mapped[str]
     org: Mapped[str | None]
     street: Mapped[str | None]
-    """Whose auditors and administrators may read the line."""
+    """The street whose auditors and administrators may read the line."""
     what: Mapped[str]
     issue: Mapped[str | None]
     result: Mapped[str]
     address: Mapped[str | None]
-    """A keyed hash of where it came from: two lines can be compared, and nobody is found by it."""
+    """A keyed hash of the caller's address: lines can be compared, but reveal no address."""
 
 
 class AttachmentRow(Base):
-    """A picture that belongs to an issue; it lies sealed in the object store, under its digest."""
+    """A picture of an issue; the blob store holds its sealed bytes under their digest."""
 
     __tablename__ = "attachments"
 
@@ -350,16 +350,16 @@ class AttachmentRow(Base):
     kind: Mapped[str]
     """``image/jpeg`` or ``image/png``."""
     size: Mapped[int]
-    """Bytes of the picture, before it was sealed."""
+    """Bytes of the picture before sealing."""
     added_by: Mapped[str]
-    """Whose it is, sealed under the issue's key."""
+    """The person, sealed under the issue's key."""
     role: Mapped[str]
     org: Mapped[str | None]
     added_at: Mapped[datetime]
 
 
 class PhoneCodeRow(Base):
-    """A code that was sent to a phone and not used yet; neither the number nor the code can be read from it."""
+    """A code that was sent to a phone and not used yet; both are stored as keyed hashes."""
 
     __tablename__ = "phone_codes"
     __table_args__ = (Index(None, "until"),)
@@ -369,19 +369,19 @@ class PhoneCodeRow(Base):
     code: Mapped[str]
     """A keyed hash of number and code."""
     tries: Mapped[int]
-    """How many are left."""
+    """Attempts left."""
     until: Mapped[datetime]
 
 
 class ErasureRow(Base):
-    """An issue whose texts are to be erased, or were: its key is destroyed, and the rest of it stays."""
+    """The requested or finished erasure of an issue's texts: its key is destroyed, the rest of the issue stays."""
 
     __tablename__ = "erasures"
     __table_args__ = (Index(None, "done_at", "asked_at", "issue"),)
 
     issue: Mapped[str] = mapped_column(primary_key=True)
     why: Mapped[str]
-    """``request``, ``retention``, or the operator's own word: nothing personal."""
+    """``request``, ``retention``, or the operator's wording; nothing personal."""
     asked_at: Mapped[datetime]
     done_at: Mapped[datetime | None]
-    """When nobody could read them any more; None as long as the issue is open, or its key store did not answer."""
+    """When the texts became unreadable; None while the issue is open or the key store does not answer."""

@@ -1,4 +1,4 @@
-"""Column types that mean the same on SQLite and on PostgreSQL: moments, words, and plain values kept exactly."""
+"""Column types that behave alike on SQLite and PostgreSQL: times, texts, and JSON values kept byte for byte."""
 
 import json
 from datetime import UTC, datetime
@@ -11,14 +11,14 @@ from sqlalchemy.types import TypeDecorator
 from domain.wire import canonical, format_time, parse_time, truncate
 
 FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
-"""Later than every deadline; not the last moment of all, which a session's time zone would push beyond year 9999."""
+"""Later than every deadline; not `datetime.max`, which a session's time zone could move beyond the year 9999."""
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
-"""A number that the database counts up; SQLite does so for INTEGER only."""
+"""An id that the database generates; SQLite does so for INTEGER only."""
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A moment in UTC with millisecond precision; refuses a time without a zone, which SQLite would accept."""
+    """A time in UTC with millisecond precision; refuses one without a time zone, which SQLite would accept."""
 
     impl = String(24).with_variant(TIMESTAMP(timezone=True, precision=3), "postgresql")
     cache_ok = True
@@ -51,8 +51,8 @@ class Words(TypeDecorator[str]):
 class Plain(TypeDecorator[Any]):
     """A plain JSON value as the exact text that was hashed.
 
-    Not JSONB: it rewrites numbers and refuses an escaped NUL, so a digest could not always be computed again
-    from what is stored. Nothing queries inside these values.
+    Not JSONB, which rewrites numbers and refuses an escaped NUL, so that stored values would not always keep their
+    digests. No query looks inside these values.
     """
 
     impl = Text

@@ -1,6 +1,6 @@
-"""Brings the schema of a database up to date, and tells whether it is; needs no alembic.ini and no checkout.
+"""Upgrades the schema of a database, and checks whether it is current; needs no alembic.ini and no checkout.
 
-All steps run in one transaction, on SQLite as well, and whoever comes second waits for the first.
+All steps run in one transaction, on SQLite as well; of two concurrent upgrades the second waits for the first.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.engine import WRITE, normalised, prepare_sqlite
 
 SCRIPTS: Final = Path(__file__).resolve().parent / "migrations"
-_LOCK: Final = 0x6A69657375  # one upgrade at a time, whatever starts it
+_LOCK: Final = 0x6A69657375  # one upgrade at a time
 
 
 class SchemaError(SQLAlchemyError):
-    """The database has a schema that this version does not know, so a newer one has made it."""
+    """The database has a schema that this version does not know: that of a newer version."""
 
 
 def config(connection: Connection | None = None) -> Config:
@@ -39,7 +39,7 @@ def head() -> str | None:
 
 
 def upgrade(url: str | URL) -> None:
-    """Blocking: takes the database to the newest revision, from an empty one as well. Raises SchemaError."""
+    """Upgrades the database to the newest revision, or creates its schema. Blocks. Raises SchemaError."""
     engine = make_sync_engine(url)
     try:
         with engine.begin() as connection:
@@ -53,18 +53,18 @@ def upgrade(url: str | URL) -> None:
 
 
 async def upgrade_async(url: str | URL) -> None:
-    """The same from an event loop."""
+    """As `upgrade`, without blocking the event loop."""
     await asyncio.to_thread(upgrade, url)
 
 
 async def is_current(session: AsyncSession) -> bool:
-    """Whether the schema is the one that this code was written for."""
+    """Whether the schema is at the newest revision that this code knows."""
     connection = await session.connection()
     return await connection.run_sync(_revision) == head()
 
 
 def make_sync_engine(url: str | URL) -> Engine:
-    """A blocking engine for tools that know no event loop; its transactions write."""
+    """A blocking engine whose transactions write, for code without an event loop."""
     target = normalised(url)
     if target.get_backend_name() == "postgresql":
         return create_engine(target, hide_parameters=True)

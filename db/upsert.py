@@ -1,4 +1,4 @@
-"""Inserts that accept that a row may be there already, in the dialect of the session's database."""
+"""Inserts of rows that may exist already, in the dialect of the session's database."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -17,19 +17,19 @@ def is_sqlite(session: AsyncSession | Session) -> bool:
 
 
 def insert_missing(session: Session, row: type[Base], values: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts the rows whose key is new and leaves the others as they are."""
+    """Inserts the rows whose key is new; leaves the others as they are."""
     if values:
         session.connection().execute(_missing(row, sqlite_=is_sqlite(session)), list(values))
 
 
 def upsert(session: Session, row: type[Base], values: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts the rows, or sets the values of those whose primary key is there already."""
+    """Inserts the rows, or updates those whose primary key exists."""
     if values:
         statement = _upsert(row, tuple(values[0]), sqlite_=is_sqlite(session))
         session.connection().execute(statement, list(values))
 
 
-# Making these statements takes longer than running them.
+# Cached: building these statements takes longer than running them.
 
 
 @cache

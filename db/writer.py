@@ -1,8 +1,7 @@
-"""SQLite's one writer: a thread that puts what is asked for together into one transaction, each in a savepoint.
+"""SQLite's single writer: a thread that runs concurrent works in one transaction, each in a savepoint.
 
-A transaction costs a flush and, on the asynchronous driver, some thirty changes of thread; here a hundred records
-share one of each. None of them can harm another: where the database itself complains about one, all are rolled back
-and each is written alone.
+A transaction costs a flush and, on the asynchronous driver, some thirty thread switches; here up to MOST works share
+them. They are independent: if the database fails for one, all are rolled back and each is run alone.
 """
 
 import asyncio
@@ -19,10 +18,10 @@ from sqlalchemy.orm import Session
 
 T = TypeVar("T")
 Work = Callable[[Session], T]
-"""What is done in a transaction: it touches nothing but its session."""
+"""The body of a transaction; it has no effect outside its session."""
 
 MOST: Final = 64
-"""Works in one transaction: others wait for it meanwhile."""
+"""Works in one transaction; the others wait until it ends."""
 
 
 @dataclass(eq=False)
@@ -33,7 +32,7 @@ class _Item:
     error: BaseException | None = None
 
     def settle(self) -> None:
-        if self.outcome.done():  # nobody waits any more
+        if self.outcome.done():  # the caller was cancelled
             return
         if self.error is None:
             self.outcome.set_result(self.result)
@@ -42,7 +41,7 @@ class _Item:
 
 
 class GroupWriter:
-    """See the module. The engine's transactions must begin as a writer's; `turn` lines up with other writers here."""
+    """Runs works in groups. The engine must begin write transactions; `turn` excludes this process's other writers."""
 
     def __init__(self, engine: Engine, turn: asyncio.Lock) -> None:
         self._engine = engine
@@ -52,7 +51,7 @@ class GroupWriter:
         self._writing: asyncio.Task[None] | None = None
 
     async def do(self, work: Work[T]) -> T:
-        """The result of the work, once it is committed. Cancelled before its turn, it is not done at all."""
+        """Runs `work` and returns its result once it is committed. Cancelled before its turn, it is not run."""
         loop = asyncio.get_running_loop()
         item = _Item(work, loop.create_future())
         self._waiting.append(item)
@@ -61,11 +60,11 @@ class GroupWriter:
         return await item.outcome
 
     def disconnect(self) -> None:
-        """Gives up the connection, unless it is in use."""
+        """Closes the connection, unless it is in use."""
         self._engine.dispose()
 
     async def close(self) -> None:
-        """Finishes what has been asked for."""
+        """Finishes the queued works and closes the connection."""
         if self._writing is not None:
             await self._writing
         await asyncio.to_thread(self._thread.shutdown)
@@ -85,17 +84,17 @@ class GroupWriter:
                 item.settle()
 
     def _write(self, group: Sequence[_Item]) -> None:
-        """In the writer's thread: all in one transaction, or each in one of its own. Raises nothing."""
+        """Runs the works in the writer thread, together or else one by one. Raises nothing."""
         wanted = [item for item in group if not item.outcome.cancelled()]
         try:
             if len(wanted) == 1 or not self._together(wanted):
                 self._one_by_one(wanted)
-        except BaseException as error:  # noqa: BLE001  somebody waits for each of them
+        except BaseException as error:  # noqa: BLE001  each caller waits for an outcome
             for item in wanted:
                 item.error = error
 
     def _together(self, group: Sequence[_Item]) -> bool:
-        """False if the database complained about one of them: then nothing is stored, and no result counts."""
+        """Runs the works in one transaction; False if the database failed for one: then none is stored."""
         culprit: _Item | None = None
         try:
             with self._engine.begin() as connection:
@@ -106,10 +105,10 @@ class GroupWriter:
                     except SQLAlchemyError:
                         culprit = item
                         raise
-                    except Exception as error:  # noqa: BLE001  its own affair, the others go on
+                    except Exception as error:  # noqa: BLE001  concerns this work only
                         item.error = error
         except SQLAlchemyError:
-            if culprit is None:  # it did not let us begin or commit: that is everybody's affair
+            if culprit is None:  # begin or commit failed: that concerns all
                 raise
             return False
         return True
@@ -120,7 +119,7 @@ class GroupWriter:
             try:
                 with Session(self._engine, autoflush=False) as session, session.begin():
                     item.result = item.work(session)
-            except OperationalError:  # locked, full, broken: it would be the same for the others, only later
+            except OperationalError:  # locked, full, broken: the others would fail too
                 raise
             except Exception as error:  # noqa: BLE001
                 item.error = error

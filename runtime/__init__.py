@@ -1,1 +1,1 @@
-"""What every process needs, and what knows nothing of issues."""
+"""The infrastructure of every process, independent of issues."""

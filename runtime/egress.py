@@ -1,8 +1,7 @@
-"""The egress guard: calls go to hosts that the operator has listed, at addresses of the public internet, only.
+"""The egress guard: allows calls only to hosts that the operator has listed, at addresses of the public internet.
 
-The name is resolved once, the address is checked, and the connection goes to that address: a name that resolves to
-another one a moment later (DNS rebinding) has no effect. The certificate must be that of the name. Redirects are not
-followed.
+The name is resolved once, the address is checked, and the connection goes to that address, so DNS rebinding has no
+effect. The certificate must be that of the name. Redirects are not followed.
 """
 
 import asyncio
@@ -22,38 +21,38 @@ import httpx
 from runtime.settings import Settings
 
 CALL_TIMEOUT: Final = 8.0
-"""Seconds for a call, from looking up the name to the answer's status."""
+"""Seconds for a call, from the name lookup to the status of the response."""
 LOOKUP_TIMEOUT: Final = 3.0
-"""Seconds of these for looking up the name."""
+"""Seconds of these for the name lookup."""
 SIGNATURE: Final = "X-Jiesu-Signature"
 _PORTS: Final = {"https": 443, "http": 80}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The addresses of a host, in the order in which they should be tried. Raises OSError."""
+"""Returns the addresses of a host, in order of preference. Raises OSError."""
 
 _LOOKUPS: Final = ThreadPoolExecutor(4, "lookup")
-"""Of their own: a resolver that hangs keeps its thread, and would in time keep all those that others need."""
+"""Separate threads, because a hanging resolver blocks its thread and would exhaust the shared pool."""
 
-# After IANA's registries of special-purpose addresses.
+# From IANA's registries of special-purpose addresses.
 _SPECIAL_4: Final = tuple(
     ipaddress.ip_network(each)
     for each in (
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
         "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
         "224.0.0.0/4", "240.0.0.0/4",
-        "168.63.129.16/32",  # looks public, but is a cloud's own, like 169.254.169.254
+        "168.63.129.16/32",  # a public address that a cloud uses internally, like 169.254.169.254
     )
 )  # fmt: skip
 _GLOBAL_6: Final = ipaddress.ip_network("2000::/3")
-"""Outside it lie loopback, link-local, unique local, multicast, IPv4-mapped and NAT64 addresses."""
+"""Excludes loopback, link-local, unique local, multicast, IPv4-mapped and NAT64 addresses."""
 _SPECIAL_6: Final = tuple(
     ipaddress.ip_network(each) for each in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 )
 
 
 class EgressError(Exception):
-    """The call did not succeed; the message tells no path and no secret. `sent`: whether it may have arrived."""
+    """The call failed; the message holds no path and no secret. `sent` says whether the request may have arrived."""
 
     def __init__(self, reason: str, *, sent: bool) -> None:
         super().__init__(reason)
@@ -61,23 +60,23 @@ class EgressError(Exception):
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is an address of the public internet, and of no machine nearby."""
+    """Whether it is an address of the public internet, not of a private or special-purpose network."""
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in _SPECIAL_4)
     return address in _GLOBAL_6 and not any(address in network for network in _SPECIAL_6)
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """What the system's resolver says."""
+    """The addresses of a host from the system's resolver. Raises OSError."""
     ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, ask)
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
 class EgressGuard:
-    """`hosts` are names, with a port where it is another than 443; without any, no call is made.
+    """Allows POST requests to `hosts`: names, with the port if it is not 443. Without hosts no call is allowed.
 
-    `local`: whether they may lie on this machine's loopback, also without TLS. For trying out and for tests.
+    `local` also allows loopback addresses, with or without TLS, for trials and tests.
     """
 
     def __init__(
@@ -95,11 +94,11 @@ class EgressGuard:
         return cls(settings.outgoing, local=settings.outgoing_local)
 
     def check(self, url: str) -> None:
-        """Raises EgressError for a URL that is never called, whatever its host's address is."""
+        """Raises EgressError for a URL that is not allowed, before any name lookup."""
         self._parse(url)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        """Sends the body; the answer's status, below 300. Raises EgressError. Nothing else of the answer is read."""
+        """Sends the body and returns the status, below 300; reads nothing else of the response. Raises EgressError."""
         target = self._parse(url)
         end = asyncio.get_running_loop().time() + CALL_TIMEOUT
         address = await self._address(target)
@@ -124,7 +123,7 @@ class EgressGuard:
         return target
 
     async def _address(self, target: httpx.URL) -> Address:
-        """Where to connect. One forbidden address among several refuses the host: it is not an accident."""
+        """The address to connect to. A single forbidden address among several refuses the host."""
         host = target.raw_host.decode("ascii")
         try:
             async with asyncio.timeout(self._lookup):
@@ -145,7 +144,7 @@ class EgressGuard:
         there = target.copy_with(host=str(address))
         sent = {**headers, "Host": target.netloc.decode("ascii")}
         name = {"sni_hostname": target.raw_host.decode("ascii")}
-        # No proxy of the environment: it would look up the name once more.
+        # No proxy of the environment, which would resolve the name again.
         client = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=CALL_TIMEOUT)
         try:
             async with client, client.stream("POST", there, content=body, headers=sent, extensions=name) as answer:
@@ -160,6 +159,6 @@ class EgressGuard:
 
 
 def signature(secret: bytes, body: bytes, at: float | None = None) -> str:
-    """The value of the header SIGNATURE: ``t=<unix seconds>,v1=<HMAC-SHA256 of "<t>." and the body, in hex>``."""
+    """The value of the SIGNATURE header: ``t=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>." + body>``."""
     moment = str(int(time.time() if at is None else at))
     return f"t={moment},v1={hmac.new(secret, moment.encode() + b'.' + body, hashlib.sha256).hexdigest()}"

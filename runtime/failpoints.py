@@ -1,8 +1,7 @@
-"""Named places at which a fault test may have a process die, to the instruction; without the variable nothing happens.
+"""Failpoints: named places in the code at which a fault test kills the process; without the variable they do nothing.
 
-`JIESU_TEST_FAILPOINT=name[:nth][@file]` kills a process when it comes to that place for the nth time (the first by
-default). With a file, only while that exists: the first to die takes it away, so that it fires once however often the
-process is started again.
+`JIESU_TEST_FAILPOINT=name[:nth][@file]` kills a process when it reaches that place for the nth time (by default the
+first). With a file, only while the file exists; it is deleted first, so that a restarted process is not killed again.
 """
 
 import os
@@ -18,13 +17,12 @@ Failpoint = Literal[
     "before-delivery", "after-delivery",
     "archive-after-run", "archive-after-rows", "archive-after-leaf",
 ]  # fmt: skip
-"""In the API around its calls to Temporal; in the worker around the commit of a record, by a local activity (so that
-the workflow task is still open) and by an ordinary one, around the delivery of a notice, and between the steps of the
-job that archives an issue."""
+"""In the API around its calls to Temporal. In the worker around the commit of events, by a local activity (with the
+workflow task still open) or an ordinary one, around the delivery of a notice, and between steps of the archive job."""
 
 
 class Armed:
-    """One failpoint of this process. ValueError for a name that does not exist, since it would never fire."""
+    """The failpoint of this process. Raises ValueError for an unknown name, which would never fire."""
 
     def __init__(self, value: str) -> None:
         point, _, file = value.partition("@")
@@ -52,6 +50,6 @@ _ARMED: Final = Armed(os.environ[VARIABLE]) if VARIABLE in os.environ else None
 
 
 def hit(name: Failpoint) -> None:
-    """Says that this process has come to the place `name`."""
+    """Marks the place `name`: kills this process if its failpoint is due here."""
     if _ARMED is not None and _ARMED.name == name:
         _ARMED.pass_by()

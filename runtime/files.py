@@ -1,4 +1,4 @@
-"""Atomic, durable files: created once and never replaced, or replaced by one process at a time."""
+"""Atomic and durable writes of files."""
 
 import contextlib
 import fcntl
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def put_new(path: Path, data: bytes, mode: int = 0o644) -> bool:
-    """Creates a file, whole or not at all, that survives a power cut; False where there is one already."""
+    """Creates a file, atomically and durably; False if it exists already."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     draft = Path(name)
     try:
@@ -29,19 +29,19 @@ def put_new(path: Path, data: bytes, mode: int = 0o644) -> bool:
 
 
 def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The bytes of a secret file; made with mode 0600, durable before they are used, when it is missing.
+    """The bytes of a secret file, which is created if missing, durably and with mode 0600.
 
-    Of several processes that find it missing at once, one creates it and all return what that one wrote.
+    If several processes create it at once, one succeeds and all return its bytes.
     """
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         put_new(path, make(), 0o600)
-        sync(path.parent.parent)  # where the folder itself is new
+        sync(path.parent.parent)  # the folder may be new as well
     return path.read_bytes()
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Replaces or creates a file that only its owner may read; it survives a power cut."""
+    """Replaces or creates a file with mode 0600, atomically and durably."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
     draft = Path(name)
     try:
@@ -57,7 +57,7 @@ def replace_file(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Generator[None]:
-    """Lets one process at a time change files in this folder; the lock ends with its process."""
+    """Locks the folder of `path` against other processes; the lock ends with the process."""
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -67,7 +67,7 @@ def locked(path: Path) -> Generator[None]:
 
 
 def sync(path: Path) -> None:
-    """Writes a file, or the names in a folder, to the disk, so that they survive a power cut."""
+    """Flushes a file, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""The folder of an installation on this machine: one `jiesu up` at a time runs it."""
+"""The home: the folder of an installation, used by one `jiesu up` at a time."""
 
 import contextlib
 import fcntl
@@ -10,19 +10,19 @@ from runtime.settings import SettingsError
 
 
 class HomeBusy(RuntimeError):
-    """Another `jiesu up` runs on the same home."""
+    """Another `jiesu up` uses this home."""
 
 
 @contextlib.contextmanager
 def hold_home(home: Path) -> Generator[None]:
-    """Locks the home for this process; makes the folder when it is missing.
+    """Locks the home for this process; creates the folder if missing.
 
-    Raises HomeBusy if another process holds it, SettingsError if the home cannot be used; both are one line.
+    Raises HomeBusy if another process uses the home, SettingsError if it is unusable; each message is one line.
     """
     run = home / "run"
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        # What residents report lies below it, and Temporal leaves its database open to everybody.
+        # It will hold residents' reports, and Temporal makes its database readable for all users.
         home.mkdir(mode=0o700, exist_ok=True)
         run.mkdir(mode=0o700, exist_ok=True)
         lock = (run / "up.lock").open("a+")

@@ -1,7 +1,7 @@
-"""Logging and metrics: one structured line per event, and Prometheus.
+"""Logging, one structured line per event, and Prometheus metrics.
 
-User input in a log line must not start a new line, colour a terminal or pass for another field, and a workflow that is
-replayed must not log again what it logged the first time.
+User input must not start a new log line, control a terminal or imitate a field. A workflow logs nothing while it is
+replayed.
 """
 
 import http.client
@@ -36,7 +36,7 @@ SECRET_FIELDS: Final = frozenset(
         "text", "token", "tracking_code", "x-tracking-code",
     }
 )  # fmt: skip
-"""Fields that hold secrets or personal data: a line that carries one by mistake shows that it did, not the value."""
+"""Fields that hold secrets or personal data; if one is logged by mistake, its value is masked."""
 MASK: Final = "[withheld]"
 
 Event = MutableMapping[str, Any]
@@ -50,7 +50,7 @@ def escape(text: str) -> str:
 
 
 def _is_unsafe(char: str) -> bool:
-    """Whether it can break a line, steer a terminal or reorder what is read; a blank of any width cannot."""
+    """Whether it can break a line, control a terminal or reorder text; a blank of any width cannot."""
     return not char.isprintable() and unicodedata.category(char) != "Zs"
 
 
@@ -60,7 +60,7 @@ def _escaped(char: str) -> str:
 
 
 def drop_replays(_logger: object, _method: str, event: Event) -> Event:
-    """Drops what a workflow says while it is only being replayed: it was said the first time."""
+    """Drops the lines of a workflow that is being replayed: they were logged before."""
     if _is_replaying():
         raise structlog.DropEvent
     return event
@@ -71,7 +71,7 @@ def _is_replaying() -> bool:
 
 
 def bind_workflow(_logger: object, _method: str, event: Event) -> Event:
-    """Adds the ids of the workflow that speaks."""
+    """Adds the ids of the workflow that logs the line."""
     if workflow.in_workflow():
         info = workflow.info()
         event.setdefault("workflow_id", info.workflow_id)
@@ -105,7 +105,7 @@ def render_json(_logger: object, _method: str, event: Event) -> str:
 
 
 def render_console(_logger: object, _method: str, event: Event) -> str:
-    """One line for people; a traceback follows, each of its lines marked so that none passes for an event."""
+    """One line for people, then the traceback, whose lines are marked so that none looks like an event."""
     trace = event.pop("exception", None)
     head = [str(event.pop("timestamp", "")), f"{event.pop('level', ''):<7}", escape(str(event.pop("event", "")))]
     fields = [f"{escape(str(key))}={_quoted(value)}" for key, value in sorted(event.items())]
@@ -124,7 +124,7 @@ def _quoted(value: object) -> str:
 def configure_logging(
     level: str = "info", style: Literal["auto", "json", "console"] = "auto", stream: TextIO | None = None
 ) -> None:
-    """Sends structlog and the standard library's logging through the same processors to one stream (stderr)."""
+    """Sends structlog and standard logging through the same processors to one stream, by default stderr."""
     target = stream or sys.stderr
     console = style == "console" or (style == "auto" and target.isatty())
     shared: list[structlog.typing.Processor] = [
@@ -146,15 +146,15 @@ def configure_logging(
             ],
         )
     )
-    # Lines of other libraries meet no processor before they are formatted, where it is too late to drop one.
+    # Lines of other libraries reach processors only in the formatter, which cannot drop them.
     handler.addFilter(lambda _record: not _is_replaying())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Our own lines say what is needed: these would repeat the requests, query strings included, and bury the start.
+    # These would repeat each request with its query string, and hide our own lines at the start.
     for noisy in (
         "uvicorn.access", "uvicorn.error", "httpx", "httpcore", "sqlalchemy.engine", "alembic", "temporalio.worker",
-        "aiosqlite", "psycopg", "PIL",  # which at `debug` tell values of statements, and what cameras write into pictures
+        "aiosqlite", "psycopg", "PIL",  # at `debug` these log SQL values and metadata of pictures
     ):  # fmt: skip
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
@@ -171,7 +171,7 @@ def configure_logging(
 
 
 def metrics_registry() -> CollectorRegistry:
-    """A registry of its own with the usual figures of the process; the process makes one and hands it on."""
+    """A new registry with the standard metrics of the process."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -180,13 +180,13 @@ def metrics_registry() -> CollectorRegistry:
 
 
 class SdkMetrics(Collector):
-    """The figures of Temporal's SDK, which opens a port of its own, shown among those of the process."""
+    """Adds the metrics of Temporal's SDK, which serves them on a port of its own, to those of the process."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing known beforehand; without this, registering would already ask the port."""
+        """Empty, because registering would otherwise call `collect`, before the port is open."""
         return []
 
     def collect(self) -> Iterable[Metric]:
@@ -195,7 +195,7 @@ class SdkMetrics(Collector):
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
         except (OSError, http.client.HTTPException):
-            # The process's own figures must not fail with the SDK's.
+            # A failure of the SDK's metrics must not hide the others.
             return []
         finally:
             connection.close()
@@ -203,7 +203,7 @@ class SdkMetrics(Collector):
 
 
 def temporal_runtime(registry: CollectorRegistry) -> Runtime:
-    """The SDK's runtime, one per process: its figures join the registry, its warnings the log."""
+    """The SDK's runtime, one per process: its metrics go to the registry, its warnings to the log."""
     port = free_port()
     runtime = Runtime(
         telemetry=TelemetryConfig(
@@ -219,9 +219,9 @@ def temporal_runtime(registry: CollectorRegistry) -> Runtime:
 
 
 def serve_metrics(settings: Settings, registry: CollectorRegistry) -> int:
-    """Shows the registry over HTTP, for a process that serves nothing else; returns the port.
+    """Serves the registry over HTTP, for a process without another server; returns the port.
 
-    Raises SettingsError when the port is taken.
+    Raises SettingsError if the port is taken.
     """
     port = settings.metrics_port or free_port(settings.metrics_host)
     check_ports([(settings.metrics_host, port, variable("metrics_port"))])

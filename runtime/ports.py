@@ -1,4 +1,4 @@
-"""Which ports of this machine are free."""
+"""Finds free ports of this machine and checks given ones."""
 
 import errno
 import socket
@@ -9,19 +9,19 @@ from runtime.settings import LOOPBACK, SettingsError
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """A port that nobody listens on at this moment."""
+    """A port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return cast(int, probe.getsockname()[1])
 
 
 def check_ports(wanted: Iterable[tuple[str, int, str]]) -> None:
-    """Raises SettingsError for the first (host, port, the port's variable) that cannot be used, naming what to set."""
+    """Raises SettingsError, which names the variable to set, for the first unusable (host, port, variable)."""
     for host, port, variable in wanted:
         try:
             family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             with socket.socket(family) as probe:
-                # As servers do: a port whose last connections are only waiting to be forgotten is free.
+                # As servers do: a port with connections in TIME_WAIT only is free.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
                 probe.listen(1)
@@ -34,5 +34,5 @@ def check_ports(wanted: Iterable[tuple[str, int, str]]) -> None:
 
 
 def reachable(host: str) -> str:
-    """The host under which a server that listens on `host` is reached from this machine."""
+    """The host at which this machine reaches a server that listens on `host`."""
     return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - this is where such a host is avoided

@@ -1,4 +1,4 @@
-"""Types of settings: each checks its value; the error says what it must be and never shows it."""
+"""Types of settings with their validation; the errors never show the value."""
 
 import re
 from pathlib import Path
@@ -18,9 +18,10 @@ RATES: Final = {
     "export": "60/hour",
     "decode": "1200/hour",
 }
-"""How often what is dear may be done: issues reported by a person, or without a token from an address; commands given by
-a person, and to one issue by all; wrong tracking codes from an address; codes sent to a phone, and to all phones;
-uploads, whole phone numbers shown to, exports made for, and requests to the codec server by, a person."""
+"""The default rate limits. ``report``: issues per person, or per address without a token; ``command``: commands per
+person; ``issue``: commands per issue; ``code``: wrong tracking codes per address; ``phone``, ``sms``: codes sent to one
+phone, to all phones; ``upload``, ``reveal``, ``export``, ``decode``: pictures, full phone numbers, exports and codec
+requests per person."""
 
 _DRIVERS: Final = {
     "postgres": "postgresql+psycopg",
@@ -38,24 +39,24 @@ _LOCAL: Final = re.compile(r"http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?(/.*)?
 
 
 def codes(text: str | None) -> tuple[str, ...]:
-    """The parts between the commas, each once."""
+    """The comma-separated parts, each once."""
     return tuple(dict.fromkeys(code.strip() for code in (text or "").split(",") if code.strip()))
 
 
 def is_local(address: str) -> bool:
-    """Whether an address without TLS stays on this machine."""
+    """Whether it is a plain http URL of this machine."""
     return _LOCAL.fullmatch(address) is not None
 
 
 def place_of(url: str) -> str:
-    """The host and path of a database URL, without driver, user and options: two URLs of one database give the same."""
+    """The host and path of a database URL, without driver, user and options: equal for two URLs of one database."""
     rest = url.partition("://")[2].partition("?")[0]
     return rest.rpartition("@")[2] if not rest.startswith("/") else rest
 
 
 def _absolute(path: Path) -> Path:
     home = path.expanduser().resolve()
-    # Both databases live below it and are named by URLs, in which these would end or change the path.
+    # URLs of databases contain it, and these characters would end or change their path.
     if any(sign in str(home) for sign in "?#%") or not str(home).isprintable():
         raise ValueError("must be a path without ? # % and control characters")
     return home
@@ -110,7 +111,7 @@ def _store(value: str) -> str:
 
 
 def _listed(each: re.Pattern[str], what: str) -> AfterValidator:
-    """Values with commas between them, each of which has this form."""
+    """A validator of comma-separated values, each of this form."""
 
     def check(value: str) -> str:
         if not all(map(each.fullmatch, codes(value))):
@@ -136,7 +137,7 @@ Host = Annotated[str, AfterValidator(_host)]
 Address = Annotated[str, AfterValidator(_address)]
 """``host:port``."""
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
-"""Given its driver; empty for none."""
+"""A database URL with its driver; empty for none."""
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 ObjectStore = Annotated[str, AfterValidator(_store)]
 """A folder's URL, or ``s3://bucket/prefix``."""

@@ -40,7 +40,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 class SettingsError(ValueError):
-    """The environment cannot be used; the message is one line that names the variable and never shows its value."""
+    """A setting is unusable; the message is one line that names the variable and never shows its value."""
 
 
 def _default_home() -> Path:
@@ -49,7 +49,7 @@ def _default_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """One field per variable: `api_port` is `JIESU_API_PORT`. Build it with `load_settings`."""
+    """One field per variable: `api_port` is `JIESU_API_PORT`. Made by `load_settings`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
@@ -59,73 +59,73 @@ class Settings(BaseSettings):
     temporal_port: Port = 7233
     temporal_ui_port: Port = 8233
     temporal_address: Address | None = None
-    """`host:port` of a Temporal run elsewhere; without it the embedded dev server is meant."""
+    """`host:port` of a Temporal server; without it the embedded dev server is used."""
     temporal_namespace: str = "default"
     database_url: DatabaseUrl = SecretStr("")
-    """Without it, SQLite under the home."""
+    """The read model; without it, SQLite under the home."""
     archive: ObjectStore | None = None
     """Where the histories of closed issues are kept for ever: a folder, or ``s3://bucket/prefix``."""
     attachments: ObjectStore | None = None
-    """Where pictures are kept, sealed: a folder, or ``s3://bucket/prefix``."""
+    """Where sealed pictures are kept: a folder, or ``s3://bucket/prefix``."""
     heads: Place | None = None
-    """The folder, outside the database, into which the log's signed heads are put."""
+    """The folder in which the log's signed heads are published."""
     head_recipients: Organisations | None = None
-    """The organisations that are sent each head, by code, with commas between them."""
+    """The organisations that receive each head: codes, comma-separated."""
     seal_keys: Place | None = None
     """The folder of the key that signs heads."""
     signing_keys: Place | None = None
-    """The folder of the key with which this process signs commands, and of its certificates."""
+    """The folder of the key that signs commands, and of its certificates."""
     namespace_keys: Place | None = None
-    """The file of the keys with which everything in Temporal is encrypted."""
+    """The file of the keys that encrypt payloads in Temporal."""
     master_keys: Place | None = None
-    """The file of the master keys that wrap the keys of issues."""
+    """The file of the master keys that wrap issue keys."""
     key_store: DatabaseUrl = SecretStr("")
-    """Where the keys of issues lie: a database of their own, never the read model."""
+    """The database of the issue keys; never the read model's."""
     codec_origins: Origins | None = None
-    """The origins of Temporal's user interface, whose pages may have payloads decrypted, with commas between them."""
+    """The origins of Temporal's user interface that may use the codec server, comma-separated."""
     webhooks: Place | None = None
-    """The file of the webhooks to which notices for organisations are sent."""
+    """The file of the webhooks that receive organisations' notices."""
     sms_url: SecretStr = SecretStr("")
-    """Where texts to phones are handed in; without it, no phone is verified but by those who try the embedded default."""
+    """The URL of the SMS gateway; without it phones are verified in the embedded default only, through a file."""
     sms_secret: SecretStr = SecretStr("")
-    """What such texts are signed with."""
+    """The secret that signs requests to the SMS gateway."""
     outgoing_hosts: Hosts | None = None
-    """The hosts that webhooks and the SMS gateway may call, with commas between them; with a port where it is not 443."""
+    """The hosts that may be called by webhooks and for SMS, comma-separated; with the port if it is not 443."""
     outgoing_local: bool = False
-    """Whether they may lie on this machine, also without TLS: for trying out, in the embedded default only."""
+    """Whether they may be on loopback, also without TLS; in the embedded default only."""
     retention: Place | None = None
-    """A TOML file that says for how long what people wrote is kept; without it the product's own rules."""
+    """The TOML file of retention periods for people's texts; without it the built-in ones."""
     log_level: LogLevel = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
-    """`auto`: for people on a terminal, JSON elsewhere."""
+    """`auto`: `console` on a terminal, `json` elsewhere."""
     secret: Secret | None = None
-    """From it intake ids and tracking codes derive: all API processes of an installation share one, for ever."""
+    """The secret from which issue ids and tracking codes derive; the same for all API processes, for ever."""
     local_tokens: bool | None = None
-    """Whether tokens signed with the home's own key are accepted; without it, by the embedded default only."""
+    """Whether tokens signed with the home's key are accepted; by default, in the embedded default without OIDC only."""
     oidc_issuer: str | None = None
-    """The identity provider whose bearer tokens are accepted, as its discovery document names it."""
+    """The issuer URL of the identity provider, as in its discovery document."""
     oidc_audience: str = "jiesu"
-    """For whom those tokens must be."""
+    """The audience that its bearer tokens must have."""
     oidc_client_id: str | None = None
-    """As which client of the provider browsers sign in here; without it they cannot."""
+    """The client id for signing in with a browser; without it browsers cannot sign in."""
     oidc_client_secret: SecretStr = SecretStr("")
     public_url: PublicUrl | None = None
-    """The origin at which browsers see this installation, such as ``https://jiesu.example.org``."""
+    """The origin of this installation for browsers, such as ``https://jiesu.example.org``."""
     embedded_provider: bool | None = None
-    """Whether anybody may sign in as anybody, for trying out; without it, by the embedded default on loopback only."""
+    """Whether the demo identity provider runs; by default, in the embedded default on loopback only."""
     metrics_host: str = LOOPBACK
     metrics_port: Port | None = None
-    """Where the worker shows its metrics; without it on an ephemeral port."""
+    """The worker's port for metrics; by default an ephemeral one."""
     rate_per_subject: Annotated[int, Field(ge=0)] = 3000
-    """Requests a minute that one token's subject, or one tracking code, may send to one API process; 0: no limit."""
+    """Requests per minute to one API process by one token subject or tracking code; 0: no limit."""
     rate_per_address: Annotated[int, Field(ge=0)] = 6000
-    """The same for one address, of requests without a token."""
+    """The same by one address without a token."""
     rates: Rates | None = None
-    """Other rates than `RATES`, as ``reveal=30/hour,command=off``; ``off`` for none at all."""
+    """Changes to `RATES`, such as ``reveal=30/hour,command=off``; ``off`` removes all limits."""
     access_days: Annotated[int, Field(ge=183)] = 400
-    """How long it is kept who saw what; half a year is the least."""
+    """Days for which the access log is kept, at least half a year."""
     ready_needs_worker: bool = False
-    """Whether `/readyz` of the API waits for a polling worker, as it does under `jiesu up`."""
+    """Whether `/readyz` of the API requires a polling worker, as under `jiesu up`."""
 
     @model_validator(mode="after")
     def _check_local(self) -> Self:
@@ -165,17 +165,17 @@ class Settings(BaseSettings):
 
     @property
     def embedded_temporal(self) -> bool:
-        """Whether the dev server of this home is meant, not a Temporal run elsewhere."""
+        """Whether Temporal is the dev server of this home."""
         return self.temporal_address is None
 
     @property
     def address(self) -> str:
-        """`host:port` at which Temporal is reached."""
+        """`host:port` of Temporal."""
         return self.temporal_address or f"{LOOPBACK}:{self.temporal_port}"
 
     @property
     def database(self) -> str:
-        """The SQLAlchemy URL with its driver and, maybe, a password: never log it."""
+        """The SQLAlchemy URL with driver and perhaps a password: never log it."""
         return self.database_url.get_secret_value() or f"sqlite+aiosqlite:///{self.home / 'jiesu.db'}"
 
     @property
@@ -184,7 +184,7 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Whether all of it is on this machine, for one who tries it."""
+        """Whether this is the embedded default: Temporal and database both on this machine."""
         return self.embedded_temporal and self.embedded_database
 
     @property
@@ -193,7 +193,7 @@ class Settings(BaseSettings):
 
     @property
     def offers_provider(self) -> bool:
-        """Whether the embedded identity provider is wanted; `api.provider` refuses where it may not be."""
+        """Whether the demo identity provider should run; `EmbeddedProvider.of` refuses it where it is not allowed."""
         if self.embedded_provider is not None:
             return self.embedded_provider
         stays_here = is_local(f"http://{self.api_host}") and is_local(self.origin)
@@ -201,14 +201,14 @@ class Settings(BaseSettings):
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port at which browsers see this installation."""
+        """Scheme, host and port of this installation for browsers."""
         return self.public_url or f"http://{self.api_host}:{self.api_port}"
 
     @property
     def rates_by_name(self) -> dict[str, str]:
-        """Those that are in force, without those that are off."""
-        told = dict(part.split("=") for part in codes(self.rates) if "=" in part)
-        rates = {} if self.rates == "off" else {**RATES, **told}
+        """The rates in force by name, without those that are off."""
+        changed = dict(part.split("=") for part in codes(self.rates) if "=" in part)
+        rates = {} if self.rates == "off" else {**RATES, **changed}
         return {name: rate for name, rate in rates.items() if rate != "off"}
 
     @property
@@ -225,12 +225,12 @@ class Settings(BaseSettings):
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """Of heads, each once."""
+        """The organisations that receive heads, each once."""
         return codes(self.head_recipients)
 
     @property
     def ui_origins(self) -> tuple[str, ...]:
-        """Of Temporal's user interface."""
+        """The origins of Temporal's user interface."""
         if self.codec_origins is not None:
             return codes(self.codec_origins)
         return (f"http://{LOOPBACK}:{self.temporal_ui_port}",) if self.embedded_temporal else ()
@@ -246,12 +246,12 @@ class Settings(BaseSettings):
 
     @property
     def makes_keys(self) -> bool:
-        """Whether missing keys are generated here; in a deployment all hosts are given the same ones."""
+        """Whether missing keys are generated; in a deployment the operator gives all hosts the same keys."""
         return self.embedded_temporal or self.embedded_database
 
     @property
     def signing_root(self) -> Path:
-        """The root of the embedded default, which certifies keys by itself."""
+        """The key file of the embedded default's own root."""
         return self.home / "keys" / "signing.pem"
 
     @property
@@ -264,11 +264,11 @@ class Settings(BaseSettings):
 
     @property
     def key_store_url(self) -> str:
-        """It may hold a password: never log it."""
+        """The SQLAlchemy URL, perhaps with a password: never log it."""
         return self.key_store.get_secret_value() or f"sqlite+aiosqlite:///{self.home / 'keys' / 'issues.db'}"
 
     def environment(self) -> dict[str, str]:
-        """These settings as variables, for a child process that shall see exactly the same ones."""
+        """These settings as environment variables for a child process."""
         plain: dict[str, str] = {}
         for name in type(self).model_fields:
             value: object = getattr(self, name)
@@ -279,10 +279,10 @@ class Settings(BaseSettings):
         return plain
 
     def server_secret(self) -> bytes:
-        """The secret behind ids and tracking codes; made under the home's keys when none was given.
+        """The secret behind ids and tracking codes; created under the home if not set.
 
-        Raises SettingsError with a shared database and no `JIESU_SECRET`: two API hosts, each with a secret of its
-        own, would take one repeated report for two.
+        Raises SettingsError with a shared database and no `JIESU_SECRET`: two API hosts with different secrets would
+        take one repeated report for two.
         """
         if self.secret is not None:
             return self.secret.get_secret_value().encode()
@@ -290,7 +290,7 @@ class Settings(BaseSettings):
             raise SettingsError("JIESU_SECRET must be set where JIESU_DATABASE_URL names a shared database")
         path = self.home / "keys" / "secret"
         found = read_or_create(path, lambda: secrets.token_hex(32).encode())
-        if len(found) < SHORTEST_SECRET:  # an empty one would let anybody work out every tracking code
+        if len(found) < SHORTEST_SECRET:  # with an empty one, anybody could compute all tracking codes
             raise SettingsError(f"{path} has less than {SHORTEST_SECRET} bytes: put it back from a backup")
         return found
 
@@ -303,13 +303,13 @@ def variable(field: str) -> str:
 def _unknown() -> list[str]:
     known = {variable(name) for name in Settings.model_fields}
     names = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
-    said: list[str] = []
+    unknown: list[str] = []
     for name in names:
         if name in known or name.upper().startswith(TEST_PREFIX):
             continue
         near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
-        said.append(f"{name} (did you mean {near[0]}?)" if near else name)
-    return said
+        unknown.append(f"{name} (did you mean {near[0]}?)" if near else name)
+    return unknown
 
 
 _FAULTS: Final = {
@@ -319,7 +319,7 @@ _FAULTS: Final = {
     "literal_error": "must be {expected}",
     "bool_parsing": "must be true or false",
 }
-"""Pydantic's faults in words for those who set a variable."""
+"""Pydantic's error types -> messages for operators."""
 
 
 def _one_line(error: ValidationError) -> str:
@@ -338,5 +338,5 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        # Not chained: the original shows the values it refuses, and one of them may be a password.
+        # Not chained: the original shows the invalid values, which may be passwords.
         raise SettingsError(_one_line(error)) from None

@@ -1,4 +1,4 @@
-"""Sends a raw signal with a request id, so that the server drops repeats."""
+"""Sends signals by raw gRPC calls with a request id, so that the server drops repeats."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 SIGNAL_TIMEOUT: Final = timedelta(milliseconds=900)
-"""Below the usual grace: a signal that arrives later than this is stamped and sent anew."""
+"""Below the usual grace: a signal that takes longer is stamped anew and sent again."""
 _sleep = asyncio.sleep
 _PAUSE: Final = 0.02
-"""Seconds before the second try."""
+"""Seconds before the first retry."""
 
 
 async def send(
@@ -27,9 +27,9 @@ async def send(
     request_id: str,
     timeout: timedelta = SIGNAL_TIMEOUT,
 ) -> None:
-    """Sends a signal; once this returns it is in the history. Within one run the server drops a repeated request id.
+    """Sends a signal, which is in the history when this returns. Within one run the server drops repeated request ids.
 
-    Raises RPCError, or RuntimeError where nobody listens at the server's address.
+    Retries until `timeout` while the server is overloaded. Raises RPCError, or RuntimeError if no server listens.
     """
     request = SignalWorkflowExecutionRequest(
         namespace=client.namespace,
@@ -49,14 +49,14 @@ async def send(
             if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED or left < 2 * pause:
                 raise
             await _sleep(pause)
-            if not _is_between_runs(error):  # a server that has too much to do is asked less and less often
+            if not _is_between_runs(error):  # back off from an overloaded server
                 pause *= 2
         else:
             return
 
 
 def _is_between_runs(error: RPCError) -> bool:
-    """Whether it was refused for the moment between two runs of a continue-as-new, which is soon over."""
+    """Whether the cause is the short moment between two runs of a continue-as-new."""
     failure = ResourceExhaustedFailure()
     return any(
         detail.Unpack(failure) and failure.cause == ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW

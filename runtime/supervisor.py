@@ -1,7 +1,7 @@
-"""Child processes of an installation: each has a pid file, ends with its parent, and can be started again.
+"""Supervises child processes: each has a pid file, ends with its parent, and can be restarted.
 
-A process is ended only if its id, start time, command and home are those in the pid file: the id alone may by now belong
-to another process.
+A process is killed only if its id, start time, command and home match the pid file, because the system may have given
+the id to another process.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ os.execv(sys.argv[2], sys.argv[2:])
 """Asks the kernel to kill this process when its parent dies (PR_SET_PDEATHSIG is 1; it survives exec), then becomes
 the command. A program of its own, because code between fork and exec may deadlock where the parent has threads."""
 _SAME_START_SECONDS: Final = 1.0
-"""Start times that differ by less are the same: they depend on when the machine was booted, which is rounded."""
+"""Tolerance for start times, which are computed from a rounded boot time."""
 
 
 @dataclass(frozen=True)
 class PidFile:
-    """What a pid file says: which process a home has started, when (seconds since 1970), and with which command."""
+    """The content of a pid file: process id, start time in seconds since 1970, command and home."""
 
     pid: int
     started: float
@@ -44,11 +44,11 @@ class PidFile:
     home: str
 
     def process(self) -> psutil.Process | None:
-        """The very process that was started; None if it has ended."""
+        """The process that was started; None if it has ended."""
         try:
             found = psutil.Process(self.pid)
             same_start = abs(found.create_time() - self.started) < _SAME_START_SECONDS
-            # Just started, it may still be the guard, whose last arguments are the command.
+            # It may still be the guard, whose last arguments are the command.
             same_command = " ".join(found.cmdline()).endswith(" ".join(self.command))
         except psutil.Error:
             return None
@@ -56,7 +56,7 @@ class PidFile:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it still runs; a zombie does not."""
+    """Whether the process runs; a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -68,7 +68,7 @@ def _path(home: Path, name: str) -> Path:
 
 
 def write_pid_file(home: Path, name: str, pid: int, command: Sequence[str]) -> None:
-    """Records that `home` has started the process `pid`, unless that has already ended."""
+    """Writes the pid file of a process that `home` started, unless it has ended already."""
     try:
         started = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
@@ -80,7 +80,7 @@ def write_pid_file(home: Path, name: str, pid: int, command: Sequence[str]) -> N
 
 
 def read_pid_file(path: Path) -> PidFile | None:
-    """None if it is no pid file of ours."""
+    """The content of a pid file; None if it is not readable as one."""
     try:
         plain = json.loads(path.read_bytes())
         return PidFile(
@@ -91,10 +91,10 @@ def read_pid_file(path: Path) -> PidFile | None:
 
 
 def end_survivors(home: Path, timeout: float = 5.0) -> list[str]:
-    """Ends the processes that an earlier run of this home has left running; their names.
+    """Ends processes left over from an earlier run of this home; returns their names.
 
-    Each is asked to end, and killed after `timeout` seconds. A pid file that names another home is ignored: whoever
-    copies a home copies its pid files.
+    Each is terminated, and killed after `timeout` seconds. A pid file of another home is ignored: it was
+    copied with that home's folder.
     """
     ended: list[str] = []
     for path in sorted((home / "run").glob("*.pid")):
@@ -120,10 +120,9 @@ def _end(process: psutil.Process, timeout: float) -> None:
 
 
 def guarded(argv: Sequence[str]) -> list[str]:
-    """The command, wrapped so that the kernel ends it with this process where the kernel can.
+    """The command, wrapped so that on Linux the kernel kills it when this process dies.
 
-    The kernel means the *thread* that starts the child, so it is not asked off the main thread: a worker thread that
-    ends would take the child with it.
+    Not off the main thread: the kernel watches the *thread* that started the child, and would kill the child with it.
     """
     if not sys.platform.startswith("linux") or threading.current_thread() is not threading.main_thread():
         return list(argv)
@@ -131,7 +130,7 @@ def guarded(argv: Sequence[str]) -> list[str]:
 
 
 class Child:
-    """A process of this home: it ends with this one, has a pid file while it runs, and can be started again."""
+    """A child process of this home: it has a pid file, ends with this process, and can be restarted."""
 
     def __init__(
         self, home: Path, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path | None = None
@@ -153,7 +152,7 @@ class Child:
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Starts it, in a session of its own: Ctrl-C in the terminal is for us, who stop our children in order."""
+        """Starts it in its own session, so that Ctrl-C reaches only the parent, which stops its children in order."""
         with contextlib.ExitStack() as stack:
             out = stack.enter_context(self._log.open("ab")) if self._log else None
             self._process = await asyncio.create_subprocess_exec(
@@ -162,7 +161,7 @@ class Child:
         write_pid_file(self._home, self.name, self._process.pid, self._argv)
 
     async def wait(self) -> int:
-        """Its exit code once it has ended, negative if by a signal."""
+        """Waits for its end and returns the exit code, negative after a signal."""
         if self._process is None:
             raise RuntimeError(f"{self.name} was never started")
         code = await self._process.wait()
@@ -175,7 +174,7 @@ class Child:
         self._send(signal.SIGKILL)
 
     async def stop(self, timeout: float = 10.0) -> None:
-        """Asks it to end, and kills it after `timeout` seconds; returns when it is gone."""
+        """Terminates it, kills it after `timeout` seconds, and waits for its end."""
         if self._process is None:
             return
         self._send(signal.SIGTERM)

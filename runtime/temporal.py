@@ -1,7 +1,4 @@
-"""How a process finds Temporal: a client once it serves, and whether a worker polls a task queue.
-
-Without a worker, commands are kept but nobody acts on them.
-"""
+"""Connects to Temporal, and checks whether a worker polls a task queue."""
 
 import asyncio
 import contextlib
@@ -20,7 +17,7 @@ from temporalio.service import RPCError
 from runtime.settings import Settings
 
 _FRESH: Final = timedelta(seconds=75)
-"""A poll is renewed each minute; the server remembers a dead worker's for five."""
+"""A worker polls at least once a minute; the server still lists a dead one for five minutes."""
 
 
 async def connect(
@@ -32,11 +29,11 @@ async def connect(
     runtime: Runtime | None = None,
     converter: DataConverter = DataConverter.default,
 ) -> Client | None:
-    """A client once Temporal serves the namespace; None when it is not alive or does not within `timeout` seconds."""
+    """A client, once Temporal serves the namespace; None after `timeout` seconds, or as soon as `alive` is False."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     while alive() and loop.time() < deadline:
-        # A refused connection is a RuntimeError, a server that is not ready yet answers with an RPCError.
+        # RuntimeError: connection refused. RPCError: the server is not ready yet.
         with contextlib.suppress(RuntimeError, RPCError):
             client = await Client.connect(
                 settings.address,
@@ -52,15 +49,15 @@ async def connect(
 
 
 def encrypting(client: Client, converter: DataConverter) -> Client:
-    """The same connection, with everything that goes through it encrypted by this converter."""
+    """A client on the same connection whose payloads pass through this converter."""
     config: dict[str, Any] = {**client.config(), "data_converter": converter}
     return Client(**config)
 
 
 async def worker_polls(client: Client, task_queue: str, since: datetime | None = None) -> bool:
-    """Whether a worker polls for workflows and for activities, seen since then or else in the last 75 seconds.
+    """Whether workers have polled for workflows and activities since `since`, by default in the last 75 seconds.
 
-    Raises RPCError when Temporal does not answer.
+    Raises RPCError if Temporal does not answer.
     """
     oldest = since or datetime.now(UTC) - _FRESH
     for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):

@@ -131,7 +131,7 @@ async def access(
     viewer = who.staff
     if not reads_access_log(viewer.role) or viewer.org is None:
         raise NotFound
-    wanted = access_log.Wanted(viewer.org, issue, person, since, until)
+    wanted = access_log.LineFilter(viewer.org, issue, person, since, until)
     async with _reading(use) as session:
         page = await access_log.listed(session, wanted, cursor=cursor, limit=limit)
     return Page[AccessView](items=[AccessView.of(row) for row in page.items], next_cursor=page.next_cursor)

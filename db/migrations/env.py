@@ -1,4 +1,4 @@
-"""How alembic runs: on the connection that `db.upgrade` hands over, inside its transaction."""
+"""Alembic's entry point: runs on the connection of `db.upgrade`, inside its transaction."""
 
 from alembic import context
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db import queries
+from db.tables import IssueRow
 from support.stories import PLACE, Story, store
 from support.system import Answer, System
 
@@ -27,7 +27,7 @@ async def in_lists(system: System, taken: Answer, version: int) -> None:
     async with asyncio.timeout(system.patience):
         while True:
             async with system.database.read() as session:
-                row = await queries.issue_row(session, taken["id"])
+                row = await session.get(IssueRow, taken["id"])
             if row is not None and row.version >= version:
                 return
             await asyncio.sleep(0.05)

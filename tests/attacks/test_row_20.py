@@ -60,8 +60,7 @@ async def test_row_20_lists_and_searches_take_it_as_a_word(database: Database, h
                 page = await queries.list_issues(session, filters, viewer=STREET)
                 assert page.items == ()
             assert (await queries.worklist(session, hostile, viewer=STREET)).items == ()
-            assert await queries.issue_row(session, hostile) is None
-            assert await queries.receipt(session, hostile) is None
+            assert await queries.issue(session, hostile) is None
             assert await queries.timeline(session, hostile) == ()
             for viewer in (Actor(hostile, "resident"), Actor("x", "street", hostile), Actor("x", "property", hostile)):
                 assert (await queries.list_issues(session, viewer=viewer)).items == ()

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from db.access_log import Entry, Wanted, listed, purge, put
+from db.access_log import Entry, LineFilter, listed, purge, put
 from db.engine import Database
 from db.tables import AccessRow
 from runtime.settings import Settings
@@ -30,7 +30,7 @@ async def test_row_32_nothing_is_removed_before_half_a_year(database: Database) 
     async with database.write() as session:
         assert await purge(session, NOW - timedelta(days=183), NOW) == 2
     async with database.read() as session:
-        page = await listed(session, Wanted("demo-street"))
+        page = await listed(session, LineFilter("demo-street"))
     assert [row.person for row in page.items] == ["p0", "p100", "p182"]
 
 

@@ -32,7 +32,7 @@ async def number_of(database: Database, table: type[Any]) -> int:
 
 async def rows(database: Database, story: Story) -> tuple[IssueRow, Plain]:
     async with database.read() as session:
-        row = await queries.issue_row(session, story.id)
+        row = await session.get(IssueRow, story.id)
         query = select(EventRow.body).where(EventRow.issue == story.id).order_by(EventRow.seq)
         assert row is not None
         return row, list(await session.scalars(query))
@@ -88,13 +88,11 @@ async def test_a_refused_command_has_a_receipt_with_its_reason(database: Databas
     await store(database, story, story.reported())
     await store(database, story, story.give(Confirm("solved", "satisfied"), RESIDENT, command="too-early"))
     async with database.read() as session:
-        receipt = await queries.receipt(session, "too-early")
+        receipt = await session.get(ReceiptRow, ("too-early", story.id))
         assert receipt is not None
         assert (receipt.outcome, receipt.issue, receipt.seq) == ("refused", story.id, story.issue.version)
         assert receipt.code
         assert receipt.reason
-        assert await queries.receipt(session, "too-early", "another-issue") is None
-        assert await queries.receipt(session, "unknown") is None
 
 
 async def test_a_batch_that_comes_again_changes_nothing(database: Database):
@@ -166,7 +164,7 @@ async def test_another_event_under_a_known_number_rewrites_from_there(database: 
     assert alarm.detail["came"] == [event_digest(event) for event in true]
     assert alarm.detail["stored"] == [event_digest(event) for event in lost.told[true[0]["seq"] - 1 :]]
     async with database.read() as session:
-        assert await queries.receipt(session, "lost") is None
+        assert await session.get(ReceiptRow, ("lost", story.id)) is None
     after = story.give(Complete(answer="y"), PROPERTY)
     await store(database, story, after)
     await assert_same(database, story)
@@ -342,7 +340,7 @@ async def test_the_command_id_of_another_issue_blocks_nothing(database: Database
         await store(database, story, story.give(Accept(), PROPERTY, command="same"))
     async with database.read() as session:
         for story in (one, two):
-            receipt = await queries.receipt(session, "same", story.id)
+            receipt = await session.get(ReceiptRow, ("same", story.id))
             assert receipt is not None
             assert receipt.issue == story.id
 

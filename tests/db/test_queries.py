@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db import queries, search
 from db.engine import Database
 from db.queries import CursorError, Filters, Page, visible
+from db.tables import IssueRow
 from domain.access import may_see
 from domain.commands import Accept, Actor, Arrive, Redispatch
 from domain.place import Place
@@ -137,7 +138,7 @@ async def test_the_red_light_can_be_asked_for(database: Database):
     await stored(database, story)
     await stored(database, Story())
     async with database.read() as session:
-        row = await queries.issue_row(session, story.id)
+        row = await session.get(IssueRow, story.id)
     assert row is not None
     assert row.overdue
     assert row.level == "street"
@@ -333,7 +334,6 @@ async def test_no_page_reads_the_whole_table(database: Database):
             for filters in everything:
                 await queries.list_issues(session, filters, viewer=viewer, cursor=cursor)
             await queries.worklist(session, "demo-property", viewer=viewer, cursor=cursor)
-        await queries.receipt(session, "x")
 
     for line in await plans(database, ask):
         assert "Seq Scan" not in line
@@ -365,5 +365,4 @@ async def test_the_clock_of_the_database(database: Database):
 async def test_an_unknown_issue(database: Database):
     async with database.read() as session:
         assert await queries.issue(session, "none") is None
-        assert await queries.issue_row(session, "none") is None
         assert await queries.timeline(session, "none") == ()

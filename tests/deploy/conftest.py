@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import URL, make_url
 
-from runtime.devserver import dev_server
 from runtime.settings import Settings
 from support.deployment import psql, run_database_script, run_namespace_script
 from support.ports import free_port
 from support.postgres import VARIABLE, shared_server
+from support.temporal import embedded_server
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ async def temporal_address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
     """A dev server on which the deployment's script has made its namespace."""
     home = tmp_path_factory.mktemp("temporal")
     settings = Settings(home=home, temporal_port=free_port(), temporal_ui_port=free_port())
-    async with dev_server(settings):
+    async with embedded_server(settings):
         done = run_namespace_script(settings.address)
         assert done.returncode == 0, done.stderr
         yield settings.address

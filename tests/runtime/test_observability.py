@@ -22,7 +22,6 @@ from temporalio.client import Client
 from temporalio.worker import Replayer, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from runtime.devserver import dev_server
 from runtime.observability import (
     MASK,
     configure_logging,
@@ -35,6 +34,7 @@ from runtime.observability import (
 )
 from runtime.settings import Settings, SettingsError
 from support.ports import free_port
+from support.temporal import embedded_server
 
 NASTY = [
     "Wang\nlevel=critical event=all_issues_deleted",
@@ -231,7 +231,7 @@ async def test_a_replay_says_nothing_and_lines_name_their_workflow(settings: Set
 
     # This module is no workflow module: it may import what it likes, so it is not imported a second time.
     runner = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_all_modules())
-    async with dev_server(settings) as client:
+    async with embedded_server(settings) as client:
         # Without a cache every workflow task replays the ones before it.
         async with Worker(
             client,
@@ -257,7 +257,7 @@ async def test_metrics_of_process_and_sdk_share_one_page(settings: Settings) -> 
     registry = metrics_registry()
     Counter("jiesu_commands", "Commands folded.", registry=registry).inc()
     runtime = temporal_runtime(registry)
-    async with dev_server(settings):
+    async with embedded_server(settings):
         await Client.connect(settings.address, runtime=runtime)
         page = generate_latest(registry).decode()
     families = {family.name: family for family in text_string_to_metric_families(page)}

@@ -8,7 +8,8 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from runtime.devserver import DYNAMIC_CONFIG, SEARCH_ATTRIBUTES, find_temporal
+from runtime.devserver import DYNAMIC_CONFIG, SEARCH_ATTRIBUTES, DevServer, find_temporal
+from runtime.settings import Settings
 
 
 @contextlib.asynccontextmanager
@@ -26,6 +27,17 @@ async def dev_server(folder: Path, *dynamic: str) -> AsyncIterator[Client]:
         dev_server_log_level="error",
     ) as environment:
         yield environment.client
+
+
+@contextlib.asynccontextmanager
+async def embedded_server(settings: Settings) -> AsyncIterator[Client]:
+    """The dev server of the embedded default, alone; its database stays."""
+    server = DevServer(settings)
+    await server.start()
+    try:
+        yield await server.connect()
+    finally:
+        await server.stop()
 
 
 def find_test_server() -> str:
