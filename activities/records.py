@@ -82,9 +82,11 @@ class Records:
         except _AWAY as error:
             self._breaker.trip(error)
             raise _away(error) from None
-        except (DifferentError, ClosedError) as error:
-            kind = "stored-differs" if isinstance(error, DifferentError) else "id-taken"
-            await self._raise(kind, batch.issue, why=str(error))
+        except DifferentError as error:
+            await self._raise("stored-differs", batch.issue, why=str(error))
+            raise
+        except ClosedError as error:
+            await self._raise("id-taken", batch.issue, why=str(error))
             raise
         except Exception as error:
             if activity.info().attempt >= ALERT_FROM_ATTEMPT:

@@ -68,6 +68,8 @@ _REPORTS: Final[Mapping[type[Exception], tuple[str, str]]] = {
     NoteError: ("head.not_signed", "log-rewritten"),
 }
 """Why no head was signed -> the name of the log line, and the alarm."""
+_NOT_PUBLISHED: Final = ("head.not_published", "head-not-published")
+"""The same for a signed head that could not be put into its folder."""
 
 
 class DailyHead:
@@ -109,7 +111,7 @@ class DailyHead:
     async def _report(self, error: Exception) -> None:
         """Logs why nothing was published, and raises the alarm for it."""
         text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
-        event, alarm = _REPORTS.get(type(error), ("head.not_published", "head-not-published"))
+        event, alarm = _REPORTS.get(type(error), _NOT_PUBLISHED)
         log.error(event, error=text)
         await self._alarm(alarm, {"error": text})
 

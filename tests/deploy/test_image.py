@@ -77,9 +77,9 @@ def test_wheel_runs_without_the_checkout(wheel: zipfile.ZipFile, tmp_path: Path)
     # Only the wheel and the locked packages: the checkout's own entry is taken off the path again.
     program = (
         f"import sys; sys.path = [{str(tmp_path / 'site')!r}] + [p for p in sys.path if p != {str(ROOT)!r}]\n"
-        "import api, cli, worker\n"
+        "import api, cli.main, worker\n"
         "assert all('site' in each.__file__ for each in (api, cli, worker)), worker.__file__\n"
-        "sys.argv = ['jiesu', 'policy', 'list']; cli.main()\n"
+        "sys.argv = ['jiesu', 'policy', 'list']; cli.main.main()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60

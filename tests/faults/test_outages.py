@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +20,7 @@ from db.writer import T, Work
 from domain.events import Escalated, Event, load_event
 from protocol.caller import ANONYMOUS
 from protocol.ids import command_id
+from support.again import SECONDS
 from support.outage import away
 from support.system import Answer, System
 from support.verdict import holds, now
@@ -42,7 +45,7 @@ class Callers:
 
     async def report(self) -> Answer:
         key = self._key()
-        said = await self.system.report(key=key)
+        said = await _again(lambda: self.system.report(key=key))
         assert said.status == 201, said.body
         self.acknowledged.append(Acknowledged(said["id"], command_id(said["id"], ANONYMOUS, "report", key)))
         return said
@@ -54,10 +57,19 @@ class Callers:
         return said
 
     async def send(self, issue: str, command: str, headers: dict[str, str], **body: Any) -> int:
-        said = await self.system.send(issue, command, headers, self._key(), **body)
+        key = self._key()
+        said = await _again(lambda: self.system.send(issue, command, headers, key, **body))
         assert said.status in (200, 202), said.body
         self.acknowledged.append(Acknowledged(issue, said["command_id"]))
         return said.status
+
+
+async def _again(call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer, asked for again by the same key after a 503: on a busy machine a second may be too short."""
+    until = time.monotonic() + SECONDS
+    while (said := await call()).status == 503 and time.monotonic() < until:
+        await asyncio.sleep(0.1)
+    return said
 
 
 async def events_of(database: Database, issue: str) -> list[Event]:

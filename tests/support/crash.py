@@ -106,7 +106,7 @@ class Jiesu:
     def pids(self) -> dict[str, int]:
         """What runs now, by name."""
         marks = {path.stem: read_pid_file(path) for path in (self.home / "run").glob("*.pid")}
-        found = {name: mark.pid for name, mark in marks.items() if mark is not None and mark.is_alive()}
+        found = {name: mark.pid for name, mark in marks.items() if mark is not None and mark.process() is not None}
         return {"up": self._up.pid, **found} if self._up is not None and self._up.returncode is None else found
 
     def kill(self, names: Iterable[str]) -> list[str]:
