@@ -34,7 +34,7 @@ from cli.audit_service import id_of, open_service, with_service
 from cli.database import opened
 from cli.errors import Failure, one_line
 from cli.system import logging_settings, run, settings
-from cli.terminal import AsJson, write_file
+from cli.terminal import AsJson, IssueId, write_file
 from domain.wire import truncate
 from runtime.settings import Settings
 from security.opening import open_signer
@@ -43,7 +43,6 @@ app = typer.Typer(no_args_is_help=True, help="Prove what happened: replay, seals
 
 studies.register(app)
 
-IssueId = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]
 Heads = Annotated[Path | None, typer.Option(help="The folder of published heads, instead of this installation's.")]
 Key = Annotated[str | None, typer.Option(help="The log's public key, which you have from elsewhere.")]
 

@@ -13,11 +13,10 @@ from rich.table import Table
 from cli.client import Client, Refusal, base_url
 from cli.errors import Failure
 from cli.system import run, settings
-from cli.terminal import AsJson, add_row, label, local, make_table, plain_line, print_json
+from cli.terminal import AsJson, IssueId, add_row, label, local, make_table, plain_line, print_json
 from domain.commands import SIGNALS, Body
 from domain.vocabulary import LABELS, Category, Channel
 
-Issue = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]
 Token = Annotated[str | None, typer.Option(help="A bearer token, e.g. of `jiesu token`.")]
 Person = Annotated[str, typer.Option(help="With --role: who acts, in a token made for this command.")]
 Role = Annotated[str | None, typer.Option(help="The one role in which you act: property, community, street, ...")]
@@ -86,7 +85,7 @@ def do(
     command: Annotated[
         str, typer.Argument(help="accept, arrive, complete, ... (all of them: /openapi.json of the API)")
     ],
-    issue: Issue,
+    issue: IssueId,
     fields: Annotated[
         list[str] | None,
         typer.Argument(metavar="FIELD=VALUE...", help="e.g. assessment=minor, or steps='[{...}]' in JSON"),
@@ -120,7 +119,7 @@ def do(
 
 
 def show(
-    issue: Issue,
+    issue: IssueId,
     *,
     code: Code = None,
     token: Token = None,

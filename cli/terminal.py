@@ -1,4 +1,4 @@
-"""The output of subcommands: JSON, tables, files, and texts without control characters."""
+"""Options and output that subcommands share: JSON, tables, files, and texts without control characters."""
 
 import json
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from domain.vocabulary import LABELS
 from domain.worktime import SHANGHAI
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+IssueId = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]
 
 
 def print_json(plain: object) -> None:
