@@ -15,7 +15,7 @@ _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: without I, L, O and U, which are misread easily."""
 _MISREAD: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None})
 _PSEUDONYM: Final = "r-"
-_LOOKS_LIKE_ONE: Final = re.compile(r"r-[a-z2-7]{26}", re.IGNORECASE)
+_PSEUDONYM_FORM: Final = re.compile(r"r-[a-z2-7]{26}", re.IGNORECASE)
 _COMMANDS: Final = uuid.UUID("6f0b6a0e-6c3b-5a52-9d0e-2f6a4c1d7e85")
 """The name space of command ids. It may never change, or an old idempotency key would act a second time."""
 
@@ -76,7 +76,7 @@ def pseudonym(secret: bytes, subject: str) -> str:
 
 def is_pseudonym(name: str) -> bool:
     """Whether a name has the form of a pseudonym; no token may claim such a name."""
-    return _LOOKS_LIKE_ONE.fullmatch(name) is not None
+    return _PSEUDONYM_FORM.fullmatch(name) is not None
 
 
 def _mac(secret: bytes, *parts: str) -> bytes:

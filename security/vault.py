@@ -1,8 +1,8 @@
 """The vault: seals personal texts and pictures under the key of their issue, and opens them for authorised readers.
 
 AES-256-GCM-SIV with a derived nonce, so that a repeated command gives the same bytes and is recognised. With SIV, two
-texts under one nonce reveal only whether they are equal. Texts are padded to steps of 32 bytes, which hides the length of
-short ones (yes, no, a name).
+texts under one nonce reveal only whether they are equal. Texts are padded to steps of 32 bytes, which hides the length
+of short ones (yes, no, a name).
 """
 
 import hashlib
@@ -117,7 +117,7 @@ class Vault:
         self._cache: OrderedDict[str, _Cached] = OrderedDict()
 
     async def key_for(self, issue: str, *, make: bool) -> IssueKey:
-        """The issue's key, created if missing and `make`. Raises Erased, NoKey, KeyStoreDown; ValueError for a bad id."""
+        """The key, created if missing and `make`. Raises Erased, NoKey, KeyStoreDown; ValueError for a bad id."""
         now = self._clock()
         cached = self._cache.get(issue)
         if cached is None or now >= cached.until:
