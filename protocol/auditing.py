@@ -1,7 +1,4 @@
-"""What auditors may ask, whoever shows it to them: of the issues of their street, and each read is on record first.
-
-Histories hold what people wrote, so who read what of which issue is in the access log before it is answered.
-"""
+"""The reads of auditors, for issues of their own street; each is in the access log before it is answered."""
 
 import asyncio
 import shutil
@@ -45,9 +42,9 @@ _WRITERS: Final[Mapping[str, Callable[..., Any]]] = {"ocel": write_ocel, "xes": 
 
 @dataclass(frozen=True)
 class Auditing:
-    """See the module. One replay or export runs at a time, since each takes a whole core.
+    """The auditors' reads. One replay or export runs at a time, since each uses a whole core.
 
-    Raises NotFound, Invalid and Unavailable.
+    Methods raise NotFound, Invalid and Unavailable.
     """
 
     desk: AuditService
@@ -63,7 +60,7 @@ class Auditing:
         return await _answered(self.desk.head())
 
     async def verdict(self, who: Actor, issue: str, *, commands: bool) -> Verdict:
-        """Strict replay of one archived issue."""
+        """The result of a strict replay of one archived issue."""
         await self._permit(who, issue, "verdict")
         async with self._turn:
             return await _answered(self.desk.verdict(issue, commands=commands))
@@ -71,7 +68,7 @@ class Auditing:
     async def verdicts(
         self, who: Actor, words: str, after: str | None, limit: int, *, commands: bool
     ) -> tuple[list[Verdict], str | None]:
-        """A page of the same of all sealed issues that `words` select, and after which issue the next page begins."""
+        """A page of verdicts on the sealed issues that `words` select, and its last issue if there may be more."""
         selection = _selection(words, who).sealed
         if after is not None:
             await self._find(who, after)
@@ -83,7 +80,7 @@ class Auditing:
         return found, issues[-1] if len(issues) == limit else None
 
     async def proof(self, who: Actor, issue: str) -> dict[str, Any]:
-        """That the issue is in the log of the newest published head."""
+        """The inclusion proof of the issue in the log of the newest published head."""
         await self._permit(who, issue, "proof")
         return await _answered(self.desk.proof(issue))
 
@@ -93,12 +90,12 @@ class Auditing:
         return await _answered(self.desk.view(issue, at))
 
     async def difference(self, who: Actor, issue: str) -> Diff:
-        """Temporal's history, the archive and SQL beside each other."""
+        """The differences between Temporal's history, the archive and SQL."""
         await self._permit(who, issue, "diff")
         return await _answered(self.desk.difference(issue))
 
     async def bundle(self, who: Actor, words: str, folder: Path) -> Path:
-        """A ZIP file in this folder, with which a stranger can verify the issues offline."""
+        """Writes a ZIP file into this folder, with which anybody can verify the issues offline; returns its path."""
         selection = _selection(words, who).sealed
         issues = await _answered(_list(selection.issues(self.desk.holdings.database, None, _MOST_IN_BUNDLE + 1)))
         if not issues:
@@ -112,7 +109,7 @@ class Auditing:
             return Path(await asyncio.to_thread(shutil.make_archive, str(folder / "bundle"), "zip", folder, "bundle"))
 
     async def whatif(self, who: Actor, pack: str, words: str) -> Study:
-        """What people did, folded again under another policy: the id of a pack, or one in TOML."""
+        """Folds the recorded commands under another policy: `pack` is the id of a shipped one, or a TOML text."""
         policy = self.policies.get(pack)
         try:
             policy = policy or await asyncio.to_thread(load_text, pack, "policy")
@@ -126,7 +123,7 @@ class Auditing:
         return study
 
     async def mining(self, who: Actor, form: str, words: str, folder: Path) -> Path:
-        """A file of events for process mining in this folder; people appear under pseudonyms."""
+        """Writes a file of events for process mining into this folder, with pseudonyms for people; returns its path."""
         file = folder / f"issues.{form}"
 
         def export(traces: Iterator[IssueTrace]) -> None:
@@ -140,7 +137,7 @@ class Auditing:
         return file
 
     async def _permit(self, who: Actor, issue: str, what: str) -> None:
-        """Puts the read on record. NotFound for an issue of another street."""
+        """Records the read in the access log. Raises NotFound for an issue of another street."""
         await self._find(who, issue)
         _note(who, what, issue, "")
         await self.access.read(who, what, [issue])
@@ -171,7 +168,7 @@ async def _list(ids: AsyncIterator[str]) -> list[str]:
 
 
 async def _answered(work: Awaitable[T]) -> T:
-    """The result. What cannot be given raises an error of the protocol."""
+    """The result of `work`; errors of the audit become errors of the protocol."""
     try:
         return await work
     except UnknownError:

@@ -1,6 +1,6 @@
-"""The directory in memory: every request uses it, and it is read again after an import.
+"""The directory in memory, reloaded after an import.
 
-While the database is down, intake and identity go on with the last one, up to a stated age.
+While the database is down, intake and sign-in use the last one, up to MAX_AGE.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from protocol.read_model import ReadModel, SqlDown
 log: Final = structlog.stdlib.get_logger(__name__)
 
 FRESH: Final = 2.0
-"""Seconds for which it is not checked; after so long an import is in force in every process."""
+"""Seconds between two checks for an import, after which it is in force in every process."""
 _REFRESH_SECONDS: Final = 0.2
 MAX_AGE: Final = 12 * 3600.0
-"""Seconds for which it serves while the database is away: as long as a token, so no longer than a shift."""
+"""Seconds for which it is used while the database is down: the lifetime of a token, about a shift."""
 
 
 class DirectoryCache:
-    """See the module."""
+    """Loads and caches the directory."""
 
     def __init__(self, model: ReadModel, fresh: float = FRESH, max_age: float = MAX_AGE) -> None:
         self._model = model
@@ -40,7 +40,7 @@ class DirectoryCache:
         if self._directory is None or self._age > self._fresh:
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._refresh())
-            # With a directory in memory nobody waits for a database that hangs.
+            # With a directory in memory, no request waits long for a database that hangs.
             within = None if self._directory is None else _REFRESH_SECONDS
             await asyncio.wait({self._reading}, timeout=within)
         if self._directory is None or self._age > self._max_age:

@@ -1,7 +1,7 @@
-"""The names an issue goes by, all derived from secrets and keys so that a repeated report gets the same ones for ever.
+"""Derives the ids, numbers and codes of an issue from secrets and keys, so that a repeated report gets the same ones.
 
-The id addresses the issue in URLs and in Temporal, the number is for people, the tracking code is what lets an
-anonymous reporter back in. Of the code only a hash need be stored.
+The id addresses the issue in URLs and in Temporal, the number is for people, and the tracking code gives an anonymous
+reporter access.
 """
 
 import base64
@@ -12,12 +12,12 @@ import uuid
 from typing import Final
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Crockford's base 32: no I, L, O or U, so what is read out or copied by hand stays unambiguous."""
+"""Crockford's base 32: without I, L, O and U, which are misread easily."""
 _MISREAD: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None})
 _PSEUDONYM: Final = "r-"
-_LOOKS_LIKE_ONE: Final = re.compile(r"r-[a-z2-7]{26}", re.IGNORECASE)
+_PSEUDONYM_FORM: Final = re.compile(r"r-[a-z2-7]{26}", re.IGNORECASE)
 _COMMANDS: Final = uuid.UUID("6f0b6a0e-6c3b-5a52-9d0e-2f6a4c1d7e85")
-"""The name space of command ids; a change of it would let every old idempotency key act a second time."""
+"""The name space of command ids. It may never change, or an old idempotency key would act a second time."""
 
 
 def issue_id(secret: bytes, scope: str, key: str) -> str:
@@ -31,33 +31,33 @@ def issue_id(secret: bytes, scope: str, key: str) -> str:
 def number(issue: str) -> str:
     """The short number of an issue for people, `JS-XXXXX-XXXXX`.
 
-    It has 50 bits: at a million issues two share one with a chance of 1 in 2,000 (40 bits would make it 1 in 3), so
-    it is for finding, never a key.
+    It has 50 bits: among a million issues, two share a number with a probability of 1 in 2,000 (with 40 bits, 1 in 3).
+    So it is for search, never a key.
     """
     symbols = _crockford(hashlib.sha256(_join("number", issue)).digest(), 10)
     return f"JS-{symbols[:5]}-{symbols[5:]}"
 
 
 def tracking_code(secret: bytes, issue: str, generation: int) -> str:
-    """The code that opens one issue to whoever holds it: 100 bits in four groups of five characters.
+    """The tracking code, which gives access to one issue: 100 bits in four groups of five characters.
 
-    A higher generation gives another code, which is how one is revoked.
+    A code is revoked by raising `generation`, which gives another one.
     """
     symbols = _crockford(_mac(secret, "tracking", issue, str(generation)), 20)
     return "-".join(symbols[start : start + 5] for start in range(0, 20, 5))
 
 
 def tracking_hash(code: str) -> str:
-    """SHA-256 in hex of a tracking code as typed: case, blanks and dashes do not count, O is 0, I and L are 1.
+    """SHA-256 in hex of a tracking code as typed: ignores case, blanks and dashes, reads O as 0, I and L as 1.
 
-    Total: any text has a hash, and one that is no code matches nothing.
+    Any text has a hash.
     """
     plain = "".join(code.split()).upper().translate(_MISREAD)
     return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def tracking_matches(code: str, stored: str) -> bool:
-    """Whether a code as typed has the stored hash, compared in constant time."""
+    """Whether a code as typed has this hash, compared in constant time."""
     return hmac.compare_digest(tracking_hash(code), stored)
 
 
@@ -67,16 +67,16 @@ def command_id(issue: str, subject: str, role: str, key: str) -> str:
 
 
 def pseudonym(secret: bytes, subject: str) -> str:
-    """As whom a resident with a token acts, for ever: 128 bits from which nobody without the secret tells the subject.
+    """The pseudonym under which a resident with a token acts: 128 bits that reveal the subject only with the secret.
 
-    Histories outlive accounts, and cannot be changed; so they hold this and never who it is.
+    Histories cannot be changed, so they hold the pseudonym and never the subject.
     """
     return _PSEUDONYM + base64.b32encode(_mac(secret, "resident", subject)[:16]).decode().rstrip("=").lower()
 
 
 def is_pseudonym(name: str) -> bool:
-    """Whether it looks like one; no token may claim such a name."""
-    return _LOOKS_LIKE_ONE.fullmatch(name) is not None
+    """Whether a name has the form of a pseudonym; no token may claim such a name."""
+    return _PSEUDONYM_FORM.fullmatch(name) is not None
 
 
 def _mac(secret: bytes, *parts: str) -> bytes:
@@ -84,12 +84,12 @@ def _mac(secret: bytes, *parts: str) -> bytes:
 
 
 def _join(*parts: str) -> bytes:
-    """The parts behind their lengths, so that no two lists of parts give the same bytes."""
+    """The parts with their lengths, so that different lists of parts never give the same bytes."""
     encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
     return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
 
 
 def _crockford(raw: bytes, length: int) -> str:
-    """The first `length` * 5 bits."""
+    """The first `length` * 5 bits in base 32."""
     bits = int.from_bytes(raw, "big") >> (len(raw) * 8 - length * 5)
     return "".join(_ALPHABET[bits >> 5 * place & 31] for place in reversed(range(length)))

@@ -1,9 +1,9 @@
-"""How often somebody may do what is expensive or gives much away: so many times in a window that moves.
+"""Rate limits: token buckets for requests, and moving windows for expensive or sensitive actions.
 
-Each process counts for itself, and all of them together in one table. What is frequent (commands, reports, wrong tracking
-codes) is judged in memory and written afterwards, many hits in one transaction: no request waits for SQL, and a process
-learns within a moment that the others have used something up. What is rare and expensive is counted in the table before
-it is done, exactly. While the database is down each process goes on by its own count, and refuses nobody because of it.
+Windows are counted in memory and, over all processes, in one table. Frequent actions (commands, reports, wrong tracking
+codes) are checked in memory and written to the table later, many hits in one transaction, so that no request waits for
+SQL; a process learns within FLUSH_SECONDS what the others have used up. Rare and expensive actions are counted in the
+table first, exactly. While the database is down, each process applies its own count.
 """
 
 import asyncio
@@ -22,34 +22,34 @@ from runtime.breaker import Breaker
 T = TypeVar("T")
 
 FLUSH_SECONDS: Final = 0.25
-"""For so long hits are gathered before they are written, and processes know nothing of each other's."""
+"""Seconds between two writes of hits to the table."""
 _TABLE_TIMEOUT: Final = 0.5
-"""Seconds that the table may take; then this process's own count decides."""
+"""Seconds for a query of the table; after that this process's own count decides."""
 _REST_SECONDS: Final = 2.0
-"""How long the table is not asked after it failed."""
+"""Seconds between a failure of the table and the next trial."""
 _MOST_KEYS: Final = 50_000
-"""Windows that are remembered in memory: the ones used last."""
+"""Windows kept in memory, the last used ones."""
 _MOST_PENDING: Final = 5_000
 _AT_ONCE: Final = 500
-"""Hits that wait to be written, and those written in one transaction."""
+"""Hits that may wait to be written, and hits written in one transaction."""
 _SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _BUCKET_SECONDS: Final = 60.0
 _MOST_BUCKETS: Final = 100_000
 
-Seconds = Callable[[], float]
-"""A clock."""
+Clock = Callable[[], float]
+"""Returns the time in seconds."""
 
 
 class TokenBuckets:
-    """How often one subject may send a request: a bucket holds a minute's requests and fills evenly; 0 means no limit."""
+    """Limits the requests of each subject: a bucket holds one minute's requests and refills evenly; 0 is no limit."""
 
-    def __init__(self, per_minute: int, clock: Seconds = time.monotonic) -> None:
+    def __init__(self, per_minute: int, clock: Clock = time.monotonic) -> None:
         self._pause = _BUCKET_SECONDS / per_minute if per_minute else 0.0
         self._clock = clock
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def take(self, subject: str) -> None:
-        """Counts a request. Raises TooMany, which says when there is room for the next one."""
+        """Counts a request. Raises TooMany, with the seconds until the next one is allowed."""
         now = self._clock()
         full_at = max(now, self._full_at.get(subject, now)) + self._pause
         if (wait := full_at - now - _BUCKET_SECONDS) > 0:
@@ -63,10 +63,10 @@ class Windows:
     def __init__(self, most: int = _MOST_KEYS) -> None:
         self._most = most
         self._ends: OrderedDict[str, deque[float]] = OrderedDict()
-        """When each hit stops counting, the first one first."""
+        """When each hit stops counting, in order."""
 
     def room_at(self, hit: Hit) -> float | None:
-        """None where the hit fits, else when there is room for it, in seconds since 1970."""
+        """None if the hit is within its limit, else when it would be, in seconds since 1970."""
         ends = self._ends.get(hit.key)
         if ends is None:
             return None
@@ -82,10 +82,10 @@ class Windows:
 
 
 class Quotas:
-    """See the module. A name without a rate has no limit; `who` is hashed before it is stored."""
+    """Moving windows by limit name and user. A name without a rate has no limit; `who` is stored as a hash."""
 
     def __init__(
-        self, rates: Mapping[str, str], store: HitStore, clock: Seconds = time.time, most: int = _MOST_KEYS
+        self, rates: Mapping[str, str], store: HitStore, clock: Clock = time.time, most: int = _MOST_KEYS
     ) -> None:
         """`rates` by name, such as ``60/hour``."""
         self._limits: Final = {name: _limit(rate) for name, rate in rates.items()}
@@ -94,7 +94,7 @@ class Quotas:
         self._store = store
         self._here = Windows(most)
         self._full: OrderedDict[str, float] = OrderedDict()
-        """Keys that all processes together have used up, and until when."""
+        """Keys that all processes together have used up, each with the time when it is free again."""
         self._pending: deque[Hit] = deque()
         self._flushing: asyncio.Task[None] | None = None
         self._breaker = Breaker(
@@ -102,23 +102,23 @@ class Quotas:
         )
 
     async def check(self, name: str, who: str) -> None:
-        """Counts nothing. Raises TooMany where it is used up, as far as this process knows."""
+        """Raises TooMany if the limit is used up, as far as this process knows. Counts nothing."""
         if (hit := self._hit(name, who)) is not None:
             self._check(hit)
 
     async def count(self, name: str, who: str) -> None:
-        """Counts one in memory, and soon in the table. Raises TooMany where it is used up, as `check`."""
+        """Counts one use in memory, and soon in the table. Raises TooMany as `check` does."""
         if (hit := self._hit(name, who)) is None:
             return
         self._check(hit)
         self._here.add(hit)
-        if len(self._pending) < _MOST_PENDING:  # beyond that this process's own count has to do
+        if len(self._pending) < _MOST_PENDING:  # beyond that, this process's own count is enough
             self._pending.append(hit)
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush_later())
 
     async def spend(self, name: str, who: str) -> None:
-        """Counts one in the table, exactly, over all processes. Raises TooMany where it is used up."""
+        """Counts one use in the table, exactly, over all processes. Raises TooMany if the limit is used up."""
         if (hit := self._hit(name, who)) is None:
             return
         self._check(hit)
@@ -128,7 +128,7 @@ class Quotas:
             raise _too_many(until, hit)
 
     async def close(self) -> None:
-        """Writes what is to be written."""
+        """Writes the pending hits."""
         if self._flushing is not None:
             self._flushing.cancel()
             await asyncio.wait({self._flushing})
@@ -152,7 +152,7 @@ class Quotas:
             await self._flush()
 
     async def _flush(self) -> None:
-        """Writes what is pending; a part that cannot be written is dropped, as it loses its worth by waiting."""
+        """Writes the pending hits; drops those that cannot be written, since they would soon expire."""
         while self._pending:
             some = [self._pending.popleft() for _ in range(min(_AT_ONCE, len(self._pending)))]
             full = await self._ask_table(lambda some=some: self._store.add(some))
@@ -160,7 +160,7 @@ class Quotas:
                 _remember(self._full, key, until, self._most)
 
     async def _ask_table(self, ask: Callable[[], Awaitable[T]]) -> T | None:
-        """What the table answers; None where it does not."""
+        """The result of a query of the table; None if it fails or the breaker is open."""
         if not self._breaker.allows():
             return None
         try:

@@ -1,6 +1,6 @@
-"""Makes a picture harmless: decodes, turns, shrinks and encodes it anew, so that only its pixels remain.
+"""Sanitises pictures: decodes, rotates, shrinks and re-encodes them, which drops location, camera and other metadata.
 
-The format is found from the bytes, not from what the sender says. Place, camera and other metadata are dropped.
+The format is detected from the bytes, not from what the client declares.
 """
 
 import io
@@ -12,44 +12,44 @@ from PIL import Image
 from PIL.Image import Transpose
 
 MOST_BYTES: Final = 8 * 1024 * 1024
-"""Bytes of a picture as it is sent."""
+"""Bytes of an uploaded picture."""
 MOST_PIXELS: Final = 40_000_000
 LONGEST: Final = 2560
 """Pixels of the longer side of a stored picture."""
 KINDS: Final = ("image/jpeg", "image/png", "image/webp")
-"""The media types that may be sent."""
+"""The media types that may be uploaded."""
 _FORMATS: Final = ("JPEG", "PNG", "WEBP")
 _QUALITY: Final = 85
 _MOST_AS_PNG: Final = 2 * 1024 * 1024
-"""Bytes of a drawing or a screenshot; a PNG that is larger is a photo, and stored as JPEG."""
+"""Bytes of a stored PNG, enough for a drawing or screenshot; a larger one is a photo and stored as JPEG."""
 _ORIENTATION: Final = 0x0112
 _UPRIGHT: Final = {
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
     6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
 }  # fmt: skip
 
-# Pillow refuses twice as many before a decoder allocates memory; up to that it warns, and `_check_size` refuses.
-# Its other warnings would be lines without structure in the log.
+# Pillow raises an error beyond twice this number, before it allocates memory, and warns below that, where `_check_size`
+# raises. Its warnings would be unstructured lines in the log.
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class PictureError(ValueError):
-    """The bytes are no picture that is accepted; the message says why, and nothing of the content."""
+    """The bytes are not an accepted picture; the message says why, without content."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The bytes of a picture, and of which kind: ``image/jpeg`` or ``image/png``."""
+    """The bytes of a picture and its media type, ``image/jpeg`` or ``image/png``."""
 
     kind: str
     data: bytes
 
 
 def clean(data: bytes) -> Picture:
-    """The picture with nothing but its pixels, at most LONGEST on a side. Raises PictureError.
+    """The picture without metadata, at most LONGEST pixels on each side. Raises PictureError.
 
-    It takes a few tenths of a second of a core, and up to 200 MB for the largest pictures.
+    Takes a few tenths of a second of CPU, and up to 200 MB for the largest pictures.
     """
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as found:
@@ -64,7 +64,7 @@ def clean(data: bytes) -> Picture:
 
 
 def _check_size(found: Image.Image) -> None:
-    """Opened, but not decoded yet."""
+    """Raises DecompressionBombError for too many pixels, before decoding."""
     if found.width * found.height > MOST_PIXELS:
         raise Image.DecompressionBombError
 
@@ -72,13 +72,13 @@ def _check_size(found: Image.Image) -> None:
 def _orientation(found: Image.Image) -> int:
     try:
         return int(found.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - a picture may be fine though its metadata is not
+    except Exception:  # noqa: BLE001 - the metadata may be broken in a good picture
         return 1
 
 
 def _upright(found: Image.Image, orientation: int) -> Image.Image:
     """The visible pixels on white, in a new image without the metadata of the old one."""
-    if found.mode.startswith("I"):  # sixteen bits of grey
+    if found.mode.startswith("I"):  # 16-bit greyscale
         found = found.point(lambda value: value / 256).convert("L")  # pyright: ignore[reportUnknownMemberType]
     elif found.mode == "P" or "transparency" in found.info:
         found = found.convert("RGBA")
@@ -88,7 +88,7 @@ def _upright(found: Image.Image, orientation: int) -> Image.Image:
     if (turn := _UPRIGHT.get(orientation)) is not None:
         found = found.transpose(turn)
     seen = Image.new("RGB", found.size, "white")
-    # Transparent parts may hide pixels that somebody has cut out.
+    # Transparent parts may hide pixels that were cut out on purpose.
     alpha = found.convert("RGBA") if found.mode in ("LA", "RGBA") else None
     seen.paste(found.convert("RGB"), mask=alpha and alpha.getchannel("A"))
     return seen

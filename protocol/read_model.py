@@ -1,6 +1,6 @@
-"""The read model as the API sees it: every use is bounded in time, and a circuit breaker spares requests while it is down.
+"""The read model behind timeouts and a circuit breaker.
 
-A database that hangs costs one request its time; until it answers again the others go to the workflow at once.
+While the database hangs, one request at a time tries it; the others ask the workflow at once.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from runtime.breaker import Breaker
 READ_TIMEOUT: Final = 2.0
 """Seconds that one read transaction may take."""
 _TRIAL_TIMEOUT: Final = 0.5
-"""Seconds that the one request may take which finds out whether the database is back."""
+"""Seconds for the trial request while the breaker is open."""
 REST_SECONDS: Final = 1.0
-"""How long a database that failed is not asked; then one request tries it for all."""
+"""Seconds between a failure and the next trial request."""
 _WRITE_TIMEOUT: Final = 0.3
-"""Seconds that a note may take to be written."""
+"""Seconds that one write may take."""
 
 
 class SqlDown(Exception):
-    """The database does not answer, or did not a moment ago."""
+    """The database does not answer, or the breaker is open."""
 
 
 class ReadModel:
-    """Read transactions with a circuit breaker around them, and small notes."""
+    """Read transactions, and small writes, behind a circuit breaker."""
 
     def __init__(self, database: Database, timeout: float = READ_TIMEOUT, rest: float = REST_SECONDS) -> None:
         self._database = database
@@ -39,12 +39,12 @@ class ReadModel:
 
     @property
     def is_up(self) -> bool:
-        """Whether the last use succeeded; there may be a better answer only after another use."""
+        """Whether the breaker is closed, so the last read succeeded."""
         return not self._breaker.is_open
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
-        """A read transaction. Raises SqlDown if the database does not answer, at once if it did not just now."""
+        """A read transaction. Raises SqlDown if the database does not answer, at once while the breaker is open."""
         is_trial = self._breaker.is_open
         if not self._breaker.allows():
             raise SqlDown("resting")
@@ -58,9 +58,9 @@ class ReadModel:
             self._breaker.close()
 
     async def write(self, work: Work[None]) -> None:
-        """Does a small piece of work that may be lost. Raises SqlDown if it was not done in time.
+        """Runs a small write that may be lost. Raises SqlDown if it was not done in time.
 
-        A failure does not open the breaker: a database whose writers wait for each other can still be read.
+        A failure does not open the breaker, because a database with blocked writers can still be read.
         """
         if not self.is_up:
             raise SqlDown("resting")

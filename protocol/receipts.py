@@ -1,4 +1,4 @@
-"""Waits for rows of receipts: one query at a time serves all requests of this process that wait."""
+"""Waits for receipts: one query at a time serves all waiting requests of this process."""
 
 import asyncio
 from collections import defaultdict
@@ -20,12 +20,12 @@ FIRST: Final = 0.008
 OFTEN: Final = 0.005
 _SELDOM: Final = 0.05
 _SHARE: Final = 0.25
-"""Between OFTEN and _SELDOM, the pause before a query is this share of the time waited so far."""
+"""The pause before a query is this share of the time waited so far, but at least OFTEN and at most _SELDOM seconds."""
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """The receipt of a command, and its issue as read with it: at the receipt's version or a later one."""
+    """The receipt of a command, and its issue, at the receipt's version or a later one."""
 
     receipt: Receipt
     issue: Issue
@@ -35,7 +35,7 @@ _Waiting = asyncio.Future[Delivered | None]
 
 
 class Receipts:
-    """See the module."""
+    """Waits for receipts on behalf of requests."""
 
     def __init__(self, model: ReadModel) -> None:
         self._model = model
@@ -44,7 +44,7 @@ class Receipts:
         self._looking: asyncio.Task[None] | None = None
 
     async def wait(self, issue: str, command: str, seconds: float) -> Delivered | None:
-        """The receipt once its row exists; None after `seconds`, or as soon as the database is away."""
+        """The receipt, once its row exists; None after `seconds`, or as soon as the database is down."""
         loop = asyncio.get_running_loop()
         future: _Waiting = loop.create_future()
         key = (command, issue)
@@ -79,7 +79,7 @@ class Receipts:
                 for futures in self._waiting.values():
                     for future in futures:
                         _resolve(future, None)
-            # Requests that have their receipt stop waiting before the next query.
+            # Lets requests with a receipt leave `_waiting` before the next query.
             await asyncio.sleep(0)
             pause = min(_SELDOM, max(OFTEN, (loop.time() - self._youngest) * _SHARE))
 

@@ -1,1 +1,1 @@
-"""Keys: how commands are signed, how payloads and personal texts are encrypted, and where the keys lie."""
+"""Cryptography: signatures of commands, encryption of payloads and personal texts, and storage of the keys."""

@@ -1,7 +1,7 @@
-"""The payload codec: encrypts what this installation gives to Temporal, and decrypts what it gets back.
+"""The payload codec: encrypts all payloads that this installation gives to Temporal, and decrypts them again.
 
-AES-256-GCM under the primary namespace key, compressed before. What bears no encryption of ours is left as it is; see
-docs/adr/0018-payloads-are-encrypted.md for why that, once decided, is decided for ever.
+Payloads are compressed and encrypted with AES-256-GCM under the primary namespace key. A payload that this installation
+did not encrypt is returned unchanged; docs/adr/0018-payloads-are-encrypted.md says why the outcome may never change.
 """
 
 import json
@@ -24,36 +24,36 @@ from security.namespace import NamespaceKeys, NamespaceKeySource, UnknownKey
 
 ENCODING: Final = b"binary/encrypted"
 KEY_ID: Final = "encryption-key-id"
-"""In the metadata, and authenticated as associated data."""
+"""The metadata field with the key's id, which is authenticated as associated data."""
 MOST_INFLATED: Final = 4 * 1024 * 1024
-"""Bytes of a payload before it is compressed. It may never change: what was once too large was left as it was."""
+"""Bytes of a payload before compression. It may never change, or a larger payload would decode differently."""
 _PURPOSE: Final = b"jiesu/1/payload"
 _NONCE: Final = 12
 _TAG: Final = 16
 _SMALL: Final = 256
-"""Bytes below which compressing does not pay."""
+"""Smaller payloads, in bytes, are not compressed."""
 _PLAIN: Final = b"\x00"
 _DEFLATED: Final = b"\x01"
 _LEVEL: Final = 1
 _SHORT: Final = 8192
-"""Bytes up to which a small window packs as well, and takes a sixth of the time: a large one is cleared each time."""
+"""Bytes up to which a small window compresses as well in a sixth of the time: zlib clears the window each time."""
 _WINDOW, _MEMORY = -12, 5
 _WIDEST: Final = -15
-"""Below zero: without header and checksum, which the cipher's tag makes needless."""
+"""Negative: no header and checksum, since the cipher's tag authenticates the data."""
 _NEVER: Final = frozenset({SearchAttributes.DESCRIPTOR.full_name, Header.DESCRIPTOR.full_name})
 _NOTHING: Final = frozenset[str]()
 
 
 class TooLargePayload(ValueError):
-    """A payload is larger than any process would decode."""
+    """A payload is larger than the limit for decoding."""
 
 
 class ForgedPayload(ValueError):
-    """A payload says that it is encrypted, but not by a key of ours, or was altered, or would inflate beyond measure."""
+    """An encrypted payload is under a foreign key, altered, or inflates beyond MOST_INFLATED."""
 
 
 class PayloadCodec(TemporalCodec):
-    """See the module. Encoding raises TooLargePayload, decoding UnknownKey, both NamespaceError and nothing else."""
+    """Temporal's codec interface. `encode` raises TooLargePayload, `decode` UnknownKey, both NamespaceError."""
 
     def __init__(self, keys: NamespaceKeySource) -> None:
         self._keys = keys
@@ -68,14 +68,14 @@ class PayloadCodec(TemporalCodec):
 
 
 def converter(keys: NamespaceKeySource) -> DataConverter:
-    """How a client and its worker convert values, with everything encrypted, also what failures say."""
+    """The data converter of clients and workers, which encrypts all payloads and the messages of failures."""
     return DataConverter(
         payload_codec=PayloadCodec(keys), failure_converter_class=DefaultFailureConverterWithEncodedAttributes
     )
 
 
 def encrypted(keys: NamespaceKeys, payload: Payload) -> Payload:
-    """The payload under the primary key, with a nonce of its own: safe for 2**32 payloads. Raises TooLargePayload."""
+    """Encrypts a payload under the primary key; a random nonce is safe for 2**32 of them. Raises TooLargePayload."""
     plain = payload.SerializeToString()
     if len(plain) > MOST_INFLATED:
         raise TooLargePayload(f"a payload of {len(plain)} bytes: {MOST_INFLATED} is the most")
@@ -90,7 +90,7 @@ def encrypted(keys: NamespaceKeys, payload: Payload) -> Payload:
 
 
 def decrypted(keys: NamespaceKeys, payload: Payload) -> Payload:
-    """The inverse. Raises ForgedPayload for ever, or UnknownKey until this process has the key."""
+    """The inverse of `encrypted`. Raises ForgedPayload, or UnknownKey as long as this process lacks the key."""
     raw = payload.metadata.get(KEY_ID, b"")
     name = raw.decode("ascii", "replace")
     cipher = keys.ciphers.get(name)
@@ -126,7 +126,7 @@ def _deflated(plain: bytes) -> bytes:
 
 
 def _inflated(body: bytes) -> bytes:
-    """Never more than MOST_INFLATED bytes are made. Raises ForgedPayload."""
+    """Decompresses to at most MOST_INFLATED bytes. Raises ForgedPayload."""
     kind, rest = body[:1], body[1:]
     if kind == _PLAIN:
         return rest
@@ -145,15 +145,15 @@ def _inflated(body: bytes) -> bytes:
 
 
 class Decoder(Protocol):
-    """What decodes payloads, one for one."""
+    """Decodes payloads, one for one."""
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]: ...
 
 
 async def decode_events(events: Iterable[HistoryEvent], codec: Decoder | None) -> list[HistoryEvent]:
-    """A history as it would be without encryption, changed in place; as it is without a codec.
+    """Decrypts a history in place, to what it would be without encryption; without a codec it stays unchanged.
 
-    Search attributes and headers are never encoded. Raises UnknownKey, NamespaceError.
+    Search attributes and headers are never encrypted. Raises UnknownKey, NamespaceError.
     """
     found = list(events)
     if codec is None:
@@ -166,12 +166,12 @@ async def decode_events(events: Iterable[HistoryEvent], codec: Decoder | None) -
         if decoded is not payload:
             payload.CopyFrom(decoded)
     for failure in failures:
-        _spell_out(failure)
+        _restore(failure)
     return found
 
 
 def _collect(message: Message, payloads: list[Payload], failures: list[Failure]) -> None:
-    """Every payload in the message, and every failure that hides what it says in one."""
+    """Collects every payload in the message, and every failure with encoded attributes."""
     if isinstance(message, Payload):
         payloads.append(message)
         return
@@ -195,7 +195,7 @@ def _parts(field: FieldDescriptor, value: Any) -> Iterator[Message]:
 
 @cache
 def _fields(descriptor: Descriptor) -> frozenset[str]:
-    """The fields of such a message that may lead to a payload."""
+    """The fields of a message type under which a payload may occur."""
     return frozenset(field.name for field in descriptor.fields if _leads(field.message_type))
 
 
@@ -208,15 +208,15 @@ def _leads(descriptor: Descriptor | None, above: frozenset[str] = _NOTHING) -> b
     return any(_leads(field.message_type, above | {descriptor.full_name}) for field in descriptor.fields)
 
 
-def _spell_out(failure: Failure) -> None:
-    """Puts back what a failure says: with a plain converter it would have said it openly."""
+def _restore(failure: Failure) -> None:
+    """Restores a failure's message and stack trace from its decoded attributes."""
     encoded = failure.encoded_attributes
     if encoded.metadata.get("encoding") != b"json/plain":
         return
     try:
-        said: Any = json.loads(encoded.data)
-        spelt = Failure(message=said["message"], stack_trace=said["stack_trace"])
+        plain: Any = json.loads(encoded.data)
+        decoded = Failure(message=plain["message"], stack_trace=plain["stack_trace"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return
-    failure.message, failure.stack_trace = spelt.message, spelt.stack_trace
+    failure.message, failure.stack_trace = decoded.message, decoded.stack_trace
     failure.ClearField("encoded_attributes")

@@ -1,7 +1,7 @@
-"""The sources of a process's signing credentials: its own root in the embedded default, else a folder.
+"""Loads a process's signing credentials: from its own root in the embedded default, else from a folder.
 
-In a deployment the root's private key is offline. The operator certifies a key for some days at a time
-(`jiesu keys certify`) and puts the folder in place; processes take it up while they run.
+In a deployment the root's private key is offline. The operator certifies a key for some days (`jiesu keys certify`) and
+replaces the folder's files; running processes reload them.
 """
 
 import json
@@ -25,13 +25,13 @@ PRIVATE: Final = "key.pem"
 CERTIFICATES: Final = "certificates.json"
 """``{"root": <the root that new issues pin>, "certificates": {<root>: <certificate of the key by it>}}``."""
 LIFETIME: Final = timedelta(hours=24)
-"""Of a key of the embedded default; a new one is made when half of it is over."""
+"""The lifetime of a key of the embedded default; it is replaced after half of it."""
 _EARLY: Final = timedelta(minutes=1)
-"""Before now, so that a command that was stamped a moment before its key was made is certified, too."""
+"""How long before its creation a key is certified, to cover a command stamped a moment earlier."""
 
 
 class CredentialsError(RuntimeError):
-    """A process cannot sign; the message names the file and never shows what is in it."""
+    """A process cannot sign; the message names the file and never shows its content."""
 
 
 class Signer:
@@ -46,42 +46,41 @@ class Signer:
         return self._source().root
 
     def ends_before(self, moment: datetime) -> bool:
-        """Whether somebody has to certify a key before that time. Raises CredentialsError."""
+        """Whether the operator must certify a key before that time. Raises CredentialsError."""
         return not isinstance(self._source, OwnRoot) and not self.covers(moment)
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """Every root for which it can sign."""
+        """The roots that certify the current key."""
         return tuple(sorted(self._source().certificates))
 
     @property
     def public(self) -> str:
-        """The key that signs now."""
+        """The current public key, as text."""
         return name_of(self._source().private.public_key())
 
     def sign(self, root: str, issue: str, name: str, envelope: dict[str, Any]) -> dict[str, Any]:
         """The envelope with its proof.
 
-        Raises CredentialsError where there is no certificate by this root that covers the envelope's time: nobody would
-        take what was signed.
+        Raises CredentialsError unless a certificate by this root covers the envelope's time.
         """
-        held = self._source()
-        certificate = held.certificates.get(root)
+        current = self._source()
+        certificate = current.certificates.get(root)
         if certificate is None:
             raise CredentialsError("no certificate by the root of this issue")
         if not certificate["from"] <= envelope["at"] < certificate["until"]:
             raise CredentialsError(f"certified from {certificate['from']} to {certificate['until']} only")
-        return sign(held, root, issue, name, envelope)
+        return sign(current, root, issue, name, envelope)
 
     def covers(self, moment: datetime) -> bool:
-        """Whether new issues can be signed for at that time. Raises CredentialsError."""
-        held = self._source()
-        certificate = held.certificates[held.root]
+        """Whether the certificate for new issues covers that time. Raises CredentialsError."""
+        current = self._source()
+        certificate = current.certificates[current.root]
         return certificate["from"] <= format_time(moment) < certificate["until"]
 
 
 class OwnRoot:
-    """The embedded default: a root of this home certifies a key that only this process knows, and a new one in time."""
+    """The embedded default: the home's root certifies keys that this process generates and renews in memory."""
 
     def __init__(self, root: Ed25519PrivateKey, clock: Now = lambda: datetime.now(UTC)) -> None:
         self._root = root
@@ -98,7 +97,7 @@ class OwnRoot:
 
 
 class Folder:
-    """A deployment: ``key.pem`` and ``certificates.json``, read again when one of them is another file than before."""
+    """A deployment: ``key.pem`` and ``certificates.json``, reloaded when either file is replaced."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -112,9 +111,9 @@ class Folder:
             if self._held is None or stamp != self._stamp:
                 self._held, self._stamp = self._read(*files), stamp
         except (OSError, CredentialsError) as error:
-            # One of the two files is there before the other: what was held signs until they fit.
+            # The files are replaced one after the other: the old credentials sign until both are new.
             if self._held is None:
-                raise CredentialsError(_said(error)) from None
+                raise CredentialsError(_message(error)) from None
         return self._held
 
     def _read(self, private: Path, certificates: Path) -> Credentials:
@@ -130,19 +129,19 @@ class Folder:
         return Credentials(key, found, root)
 
 
-def _said(error: OSError | CredentialsError) -> str:
+def _message(error: OSError | CredentialsError) -> str:
     return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def load_private(path: Path) -> Ed25519PrivateKey:
-    """An Ed25519 key from PEM that only its owner may read. Raises CredentialsError, OSError."""
+    """The Ed25519 key in a PEM file of mode 0600 or stricter. Raises CredentialsError, OSError."""
     if path.stat().st_mode & 0o077:
         raise CredentialsError(f"{path}: others may read it: chmod 600")
     return parse_private(path, path.read_bytes())
 
 
 def parse_private(path: Path, pem: bytes) -> Ed25519PrivateKey:
-    """The key in the bytes of a file."""
+    """The Ed25519 key in PEM bytes. Raises CredentialsError, which names the file."""
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -153,16 +152,16 @@ def parse_private(path: Path, pem: bytes) -> Ed25519PrivateKey:
 
 
 def new_private() -> bytes:
-    """A new key in PEM."""
+    """A new Ed25519 key in PEM."""
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def write_folder(
     folder: Path, root: Ed25519PrivateKey, since: datetime, until: datetime, kept: Path | None = None
 ) -> None:
-    """A new key with its certificate by `root`, as `Folder` reads them; certificates by roots before it are made by those.
+    """Writes a new key and its certificate by `root`, in the form that `Folder` reads.
 
-    `kept` names a folder for the same key, to which a certificate by this root is added instead.
+    With `kept`, a folder of that form, the key is that one's, and its certificates by other roots are kept.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pem = (kept / PRIVATE).read_bytes() if kept else new_private()

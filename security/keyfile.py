@@ -1,4 +1,4 @@
-"""Sets of keys, and the file in which a set lies: only its owner may read it, and it may change while processes use it."""
+"""Sets of keys and their files, which have mode 0600 and may change while processes use them."""
 
 import base64
 import binascii
@@ -20,15 +20,15 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class KeySet(ABC):
-    """Keys by id in the memory of this process; the primary one encrypts. `parse` and `dump` give them as JSON.
+    """Keys by id in memory; the primary one encrypts. `parse` and `dump` convert them from and to JSON.
 
-    Everything here raises ERROR, whose message never shows a key.
+    Raises ERROR, whose message never shows a key.
     """
 
     NOUN: ClassVar[str]
     ERROR: ClassVar[type[RuntimeError]]
     SECRETS: ClassVar[tuple[str, ...]] = ()
-    """Fields beside the keys that are written as they are."""
+    """Further secret fields, of 32 bytes like the keys."""
 
     primary: str
     keys: Mapping[str, bytes] = field(repr=False)
@@ -36,7 +36,7 @@ class KeySet(ABC):
     @classmethod
     @abstractmethod
     def new(cls) -> Self:
-        """A set that nobody else has, with one key."""
+        """A set with one new random key."""
         ...
 
     @abstractmethod
@@ -46,7 +46,7 @@ class KeySet(ABC):
 
     @abstractmethod
     def check_id(self, name: str, key: bytes) -> None:
-        """Raises ERROR where a key does not belong under this id."""
+        """Raises ERROR if the id is not one of this key."""
         ...
 
     @classmethod
@@ -58,7 +58,7 @@ class KeySet(ABC):
             found = cls(plain["primary"], keys, **{name: _decoded(plain[name]) for name in cls.SECRETS})
             has_primary = found.primary in keys
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            # Not chained: the original shows what it could not read.
+            # Not chained: the original shows the input.
             secrets = "".join(f'"{name}": <32 bytes in base64>, ' for name in cls.SECRETS)
             form = f'{{"primary": <id>, {secrets}"keys": {{<id>: <32 bytes in base64>}}}}'
             raise cls.ERROR(f"not {form}") from None
@@ -75,7 +75,7 @@ class KeySet(ABC):
         return json.dumps({"primary": self.primary, **secrets, "keys": keys}, indent=1)
 
     def added(self) -> tuple[str, Self]:
-        """A new key's id, and the set with it; it encrypts nothing yet."""
+        """A new key's id, and the set with that key, which encrypts nothing yet."""
         name, key = self.new_key()
         return name, self.with_key(name, key)
 
@@ -83,12 +83,12 @@ class KeySet(ABC):
         return replace(self, keys={**self.keys, name: key})
 
     def promoted(self, name: str) -> Self:
-        """With this key encrypting from now on."""
+        """The set with this key as the primary."""
         self._check(name)
         return replace(self, primary=name)
 
     def without(self, name: str) -> Self:
-        """Without this key, which must not be the primary."""
+        """The set without this key, which must not be the primary."""
         self._check(name)
         if name == self.primary:
             raise self.ERROR(f"{self.NOUN} key {name} is the primary: another is promoted first")
@@ -103,10 +103,9 @@ K = TypeVar("K", bound=KeySet)
 
 
 class KeyFile(Generic[K]):
-    """A set of keys in a file, which is read again when it is replaced.
+    """A set of keys in a file, reloaded when the file is replaced.
 
-    What was read once stays in use while the file is missing or cannot be read: work in progress must not stop for that.
-    Everything here raises the set's ERROR, naming the file.
+    The last keys stay in use while the file is missing or unreadable. Raises the set's ERROR, with the file's name.
     """
 
     kind: type[K]
@@ -119,13 +118,13 @@ class KeyFile(Generic[K]):
 
     @classmethod
     def made(cls, path: Path) -> Self:
-        """The same, with a new set where there is no file."""
+        """The file at this path, created with a new set if missing."""
         read_or_create(path, lambda: cls.kind.new().dump().encode())
         return cls(path)
 
     @property
     def current(self) -> K:
-        """The keys in the file, or those it had when it could last be read."""
+        """The keys in the file, or the last ones read while it is unreadable."""
         try:
             found = self._path.stat()
             stamp = (found.st_ino, found.st_mtime_ns, found.st_mode)
@@ -134,7 +133,7 @@ class KeyFile(Generic[K]):
         except (OSError, self.kind.ERROR) as error:
             if self._last is None:
                 raise self._error(error) from None
-            if not self._is_away:  # it is asked for at every use
+            if not self._is_away:  # logged once, not at every use
                 log.warning("keys_cannot_be_read", reason=str(self._error(error)))
             self._is_away = True
         else:
@@ -142,18 +141,18 @@ class KeyFile(Generic[K]):
         return self._last
 
     def add(self) -> str:
-        """Adds a key that encrypts nothing yet; its id. Where hosts have copies of the file, it goes to all of them now."""
+        """Adds a key that encrypts nothing yet and returns its id. The file must then be copied to all hosts."""
         name, key = self.current.new_key()
         self._change(lambda keys: keys.with_key(name, key))
         return name
 
     def promote(self, name: str) -> None:
-        """Lets this key encrypt from now on. Every process has to know it before."""
+        """Makes this key the primary. Every process must have it before."""
         self._change(lambda keys: keys.promoted(name))
 
     def _change(self, change: Callable[[K], K]) -> None:
         try:
-            with locked(self._path):  # of two keys that are added at once, neither may be lost
+            with locked(self._path):  # so that no concurrent change is lost
                 replace_file(self._path, change(self._read()).dump())
         except (OSError, self.kind.ERROR) as error:
             raise self._error(error) from None
@@ -164,8 +163,8 @@ class KeyFile(Generic[K]):
         return self.kind.parse(self._path.read_bytes())
 
     def _error(self, error: Exception) -> RuntimeError:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        return self.kind.ERROR(f"{self._path}: {said}")
+        message = error.strerror if isinstance(error, OSError) else str(error)
+        return self.kind.ERROR(f"{self._path}: {message}")
 
 
 def _encoded(key: bytes) -> str:
@@ -173,7 +172,7 @@ def _encoded(key: bytes) -> str:
 
 
 def _decoded(text: str) -> bytes:
-    """Raises ValueError."""
+    """Raises ValueError unless it is a key in base64."""
     try:
         key = base64.b64decode(text, validate=True)
     except binascii.Error:

@@ -1,4 +1,4 @@
-"""What a process holds to sign, to seal and to encrypt with."""
+"""The keys of a process: signer, vault and codec."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from security.vault import Vault
 
 @dataclass(frozen=True)
 class Keys:
-    """Opened by `security.opening`."""
+    """Made by `security.opening`."""
 
     signer: Signer
     vault: Vault
     converter: DataConverter
-    """With it whatever a client gives to Temporal is encrypted."""
+    """Encrypts all payloads for Temporal."""
 
     async def close(self) -> None:
         await self.vault.close()

@@ -1,8 +1,8 @@
-"""The key store: keys of issues, wrapped by a master key, in a database of their own, apart from the read model.
+"""The key store: the issue keys, wrapped by a master key, in a database separate from the read model.
 
-A key is made once and never changes; when it is destroyed it leaves a tombstone, so that no other is ever made for its
-issue. Requested erasures are recorded here too, so that they survive the loss of the read model.
-Every use has a timeout, and every statement is a transaction of its own: one that times out holds no lock.
+A key is created once and never changes. A destroyed key leaves a tombstone, so that its issue never gets another one.
+Requested erasures are recorded here as well, so that they survive the loss of the read model.
+Every use has a timeout, and every statement is its own transaction, so a timeout leaves no lock.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ from domain.wire import format_time, parse_time
 USE_TIMEOUT: Final = 1.0
 """Seconds that one use may take."""
 _UPKEEP_TIMEOUT: Final = 30.0
-"""Seconds for upkeep, on which no request waits: the tables, destroying, wrapping anew."""
+"""Seconds for maintenance, on which no request waits: making tables, destroying and rewrapping keys."""
 _TRIES: Final = 3
 _CHUNK: Final = 500
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
@@ -72,7 +72,7 @@ _REQUESTED: Final = Table(
 
 
 class KeyStoreDown(Exception):
-    """A key is not available now: the key store, or the holder of the master keys, does not answer. Later it may."""
+    """A key is unavailable for now: the key store or the KMS does not answer."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Wrapped:
 
 @dataclass(frozen=True)
 class KeyRow:
-    """What is known of an issue's key; one that was destroyed has no `wrapped` but a time and a reason."""
+    """An issue's key, or its tombstone: without `wrapped`, with `destroyed_at` and `why`."""
 
     issue: str
     wrapped: Wrapped | None
@@ -96,7 +96,7 @@ class KeyRow:
 
 @dataclass(frozen=True)
 class Erasure:
-    """An issue whose key is to be destroyed or was, why, and since when."""
+    """An issue whose key is to be destroyed or was, the reason, and the time."""
 
     issue: str
     why: str
@@ -104,7 +104,7 @@ class Erasure:
 
 
 class Store(Protocol):
-    """What a vault asks of a key store; each raises KeyStoreDown."""
+    """The part of a key store that a vault uses. Each method raises KeyStoreDown."""
 
     async def create(self, issue: str, wrapped: Wrapped, now: datetime) -> KeyRow: ...
 
@@ -124,17 +124,16 @@ class Store(Protocol):
 
 
 class KeyStore:
-    """The store in SQLite or PostgreSQL, for any number of processes; `prepare` it once before it is used.
+    """The store in SQLite or PostgreSQL, for any number of processes; call `prepare` once before use.
 
-    How long a destroyed key can still be dug out, by one who has the master key as well:
+    How long a destroyed key can be recovered by somebody who also has the master key:
 
-    SQLite: not at all from its files, once `destroy` returns; the file system's free blocks and backups are another
-    matter.
-    PostgreSQL: the old row stays in its page until VACUUM and later rows overwrite it (``VACUUM FULL issue_keys``
-    overwrites at once), in the WAL until its segments are recycled or their archive expires, and in base backups. So
-    the stated window is the longest retention among backups and archived WAL.
-    On both, `security.master.rewrap_all` to a new master key and the end of the old one close the window at once: what
-    is left of a destroyed key anywhere is wrapped by a key that is no more.
+    SQLite: not from its files, once `destroy` returns; perhaps from free blocks of the file system, and from backups.
+    PostgreSQL: from its page until VACUUM and later rows overwrite it (``VACUUM FULL issue_keys`` does at once), from
+    the WAL until its segments are recycled or their archive expires, and from base backups. So the stated window is the
+    longest retention of backups and archived WAL.
+    On both, `security.master.rewrap_all` to a new master key and removal of the old one close the window at once: every
+    remaining copy is wrapped by a key that no longer exists.
     """
 
     def __init__(self, url: str | URL, timeout: float = USE_TIMEOUT) -> None:
@@ -147,7 +146,7 @@ class KeyStore:
         self._engine: Final = _engine(target.set(drivername=_DRIVERS[backend]), timeout)
 
     async def prepare(self) -> None:
-        """Makes the tables where there are none."""
+        """Creates the tables if missing."""
         for left in reversed(range(_TRIES)):
             try:
                 if self._is_sqlite:
@@ -157,7 +156,7 @@ class KeyStore:
                         await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                     for table in _METADATA.sorted_tables:
                         await connection.execute(CreateTable(table, if_not_exists=True))
-            except KeyStoreDown:  # of two processes that do it at once, both databases may tell one that it cannot
+            except KeyStoreDown:  # one of two concurrent processes may fail
                 if not left:
                     raise
                 await asyncio.sleep(self._timeout / 10)
@@ -165,7 +164,7 @@ class KeyStore:
                 return
 
     async def create(self, issue: str, wrapped: Wrapped, now: datetime) -> KeyRow:
-        """Stores the key unless there is one, or was; returns what there is then. It outlives a power cut."""
+        """Stores the key durably, unless the issue has a key or a tombstone; returns the stored row."""
         row = {"wrapped": wrapped.data, "master": wrapped.master, "created_at": format_time(now)}
         async with self._connection() as connection:
             await connection.execute(self._insert(_KEYS, {"issue": issue, **row}).on_conflict_do_nothing())
@@ -178,9 +177,9 @@ class KeyStore:
         return None if found is None else _row(found)
 
     async def destroy(self, issue: str, why: str, now: datetime) -> bool:
-        """Replaces the key by a tombstone, also where there never was a key; False where there is one already.
+        """Replaces the key, or its absence, by a tombstone; False if there is one already.
 
-        `why` holds nothing personal. Raises KeyStoreDown unless the key is certainly gone: then it is asked for again.
+        `why` holds nothing personal. Raises KeyStoreDown unless the key is certainly gone; the caller repeats it.
         """
         stamp = format_time(now)
         tombstone = {"wrapped": None, "master": None, "destroyed_at": stamp, "why": why}
@@ -196,7 +195,7 @@ class KeyStore:
         return result.rowcount == 1
 
     async def request_erasures(self, wanted: Sequence[Erasure]) -> None:
-        """Notes whose keys are to be destroyed, and were not yet; what was noted before stays as it was."""
+        """Records requests for keys that are not destroyed yet; earlier requests stay as they are."""
         gone = await self.destroyed([each.issue for each in wanted])
         rest = (
             {"issue": each.issue, "why": each.why, "asked_at": format_time(each.at)}
@@ -208,18 +207,18 @@ class KeyStore:
                 await connection.execute(self._insert(_REQUESTED, chunk).on_conflict_do_nothing())
 
     async def requested_erasures(self, after: str, limit: int) -> Sequence[Erasure]:
-        """Those whose keys are to be destroyed, the next issues after this one."""
+        """The open requests, by issue id, that follow the issue `after`."""
         query = select(_REQUESTED.c.issue, _REQUESTED.c.why, _REQUESTED.c.asked_at).where(_REQUESTED.c.issue > after)
         return await self._erasures(query.order_by(_REQUESTED.c.issue).limit(limit))
 
     async def tombstones(self, after: str, limit: int) -> Sequence[Erasure]:
-        """Those whose keys were destroyed, the next issues after this one."""
+        """The destroyed keys, by issue id, that follow the issue `after`."""
         query = select(_KEYS.c.issue, _KEYS.c.why, _KEYS.c.destroyed_at)
         query = query.where(_KEYS.c.issue > after, _KEYS.c.destroyed_at.is_not(None))
         return await self._erasures(query.order_by(_KEYS.c.issue).limit(limit))
 
     async def destroyed(self, issues: Collection[str]) -> set[str]:
-        """Those of these issues whose keys are gone."""
+        """The issues among these whose keys are destroyed."""
         found: set[str] = set()
         rest = iter(issues)
         async with self._connection(_UPKEEP_TIMEOUT) as connection:
@@ -232,17 +231,17 @@ class KeyStore:
         async with self._connection(_UPKEEP_TIMEOUT) as connection:
             return [Erasure(issue, why, parse_time(at)) for issue, why, at in await connection.execute(query)]
 
-    async def page(self, after: str, limit: int, but: str = "") -> Sequence[KeyRow]:
-        """The keys of the next issues after this one, without those that master `but` has wrapped."""
-        query = select(_KEYS).where(_KEYS.c.issue > after, _KEYS.c.wrapped.is_not(None), _KEYS.c.master != but)
+    async def page(self, after: str, limit: int, without: str = "") -> Sequence[KeyRow]:
+        """The keys, by issue id, that follow the issue `after`, without those wrapped by master `without`."""
+        query = select(_KEYS).where(_KEYS.c.issue > after, _KEYS.c.wrapped.is_not(None), _KEYS.c.master != without)
         async with self._connection(_UPKEEP_TIMEOUT) as connection:
             rows = await connection.execute(query.order_by(_KEYS.c.issue).limit(limit))
             return [_row(row) for row in rows]
 
     async def replace(self, moved: Sequence[tuple[KeyRow, Wrapped]]) -> int:
-        """Lays other wrappings in the place of those in the rows, all or none; how many there were still to replace.
+        """Replaces the wrapped keys of these rows in one transaction, and returns how many were replaced.
 
-        A key that was destroyed meanwhile stays destroyed.
+        A key that has changed or was destroyed meanwhile is left as it is.
         """
         parts = (column("issue", Text), column("old", LargeBinary), column("data", LargeBinary), column("by", Text))
         data = [(row.issue, row.wrapped.data, to.data, to.master) for row, to in moved if row.wrapped is not None]
@@ -259,13 +258,13 @@ class KeyStore:
             return len((await connection.execute(statement)).all())
 
     async def masters(self) -> dict[str, int]:
-        """How many keys each master has wrapped."""
+        """The number of keys by master id."""
         query = select(_KEYS.c.master, func.count()).where(_KEYS.c.wrapped.is_not(None)).group_by(_KEYS.c.master)
         async with self._connection(_UPKEEP_TIMEOUT) as connection:
             return {row[0]: row[1] for row in await connection.execute(query)}
 
     async def close(self) -> None:
-        """Gives up the connections; who needs one then makes a new one."""
+        """Closes the connections; the next use opens new ones."""
         await self._engine.dispose()
 
     @asynccontextmanager
@@ -281,7 +280,7 @@ class KeyStore:
 
 
 def _engine(url: URL, timeout: float) -> AsyncEngine:
-    """Errors hide the parameters of their statement: they end up in logs."""
+    """The engine; its errors hide statement parameters, because they are logged."""
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}
     if url.get_backend_name() == "postgresql":
         server = {"connect_timeout": 5, "keepalives_idle": 10, "application_name": "jiesu keys"}
@@ -290,9 +289,9 @@ def _engine(url: URL, timeout: float) -> AsyncEngine:
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
-        # It gives up by itself before it is given up, so no thread is left waiting.
+        # Below the timeout of a use, so that SQLite gives up first and leaves no thread waiting.
         cursor.execute(f"PRAGMA busy_timeout={int(timeout * 800)}")
-        cursor.execute("PRAGMA synchronous=FULL")  # a key outlives a power cut, as what is sealed with it will
+        cursor.execute("PRAGMA synchronous=FULL")  # a key survives a power cut, as the texts sealed with it do
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute("PRAGMA temp_store=MEMORY")  # VACUUM writes no copy beside the file
         cursor.close()
@@ -302,7 +301,7 @@ def _engine(url: URL, timeout: float) -> AsyncEngine:
 
 
 def _only_for_its_owner(file: str | None) -> None:
-    """Makes SQLite's file, if need be, with the mode that its companions then get as well."""
+    """Gives SQLite's file mode 0600, which its WAL files inherit; creates it if missing."""
     if file and file != ":memory:":
         try:
             Path(file).touch(mode=0o600)
@@ -312,10 +311,10 @@ def _only_for_its_owner(file: str | None) -> None:
 
 
 async def _scrub(connection: AsyncConnection) -> None:
-    """Takes what is no more out of the files.
+    """Removes deleted data from the files.
 
-    `secure_delete` is not enough: where rows once moved to another page, SQLite leaves copies of them behind, which only
-    writing the whole file anew takes away. At a hundred thousand keys that takes a tenth of a second.
+    `secure_delete` is not enough: SQLite leaves copies of rows that it moved to another page until the whole file is
+    rewritten. With a hundred thousand keys that takes a tenth of a second.
     """
     await connection.exec_driver_sql("VACUUM")
     busy, *_ = (await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).one()

@@ -1,7 +1,7 @@
-"""Master keys: they wrap the keys of issues, so that who reads the key store alone reads nothing.
+"""Master keys wrap the issue keys, so that the key store alone reveals nothing.
 
-A new master is added, promoted once every process knows it, and `rewrap_all` moves all keys to it while everything goes
-on; then the old one can be removed.
+Rotation: a new master is added, promoted once every process has it, and `rewrap_all` moves all keys to it during normal
+operation; then the old one can be removed.
 """
 
 import re
@@ -21,25 +21,25 @@ _ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
 
 
 class MasterError(RuntimeError):
-    """A master key cannot be used, or does not open what it should; the message never shows a key."""
+    """A master key is unusable, or does not unwrap a key; the message never shows a key."""
 
 
 class MasterDown(MasterError):
-    """Who holds the master keys does not answer. Later they may."""
+    """The KMS does not answer for now."""
 
 
 class Kms(Protocol):
-    """Who holds the master keys: this process, or a key management service that never gives one away.
+    """The holder of the master keys: this process, or a key management service that never reveals them.
 
-    A service gets `context` as the associated data of its cipher (``EncryptionContext``, ``additionalAuthenticatedData``)
-    and refuses to unwrap under another one. Its client raises MasterDown in bounded time where it does not answer,
-    MasterError where it refuses, and takes blocking calls off the loop. It is asked once for a key and process, and
-    again where a key was wrapped anew.
+    A service uses `context` as associated data (``EncryptionContext``, ``additionalAuthenticatedData``) and refuses to
+    unwrap under another one. Its client raises MasterDown, in bounded time, if it does not answer, MasterError if it
+    refuses, and runs blocking calls off the event loop. Each process unwraps a key once, and again after it was
+    rewrapped.
     """
 
     @property
     def primary(self) -> str:
-        """The id of the master that wraps now."""
+        """The id of the master that wraps new keys."""
         ...
 
     async def wrap(self, key: bytes, context: bytes) -> Wrapped:
@@ -47,16 +47,16 @@ class Kms(Protocol):
         ...
 
     async def unwrap(self, wrapped: Wrapped, context: bytes) -> bytes:
-        """The key again, whichever master wrapped it."""
+        """The key, unwrapped by the master that wrapped it."""
         ...
 
 
 @dataclass(frozen=True)
 class MasterKeys(KeySet):
-    """Masters in the memory of this process.
+    """Masters in the memory of this process, which wrap with AES-256-GCM.
 
-    They wrap with AES-256-GCM. AES key wrap (RFC 5649) was made for this, but knows no associated data: with it one who
-    can write to the key store lays the key of one issue in the place of another's. A random nonce is safe for 2**32 keys.
+    AES key wrap (RFC 5649) has no associated data, so a writer to the key store could swap the keys of two issues. A
+    random nonce is safe for 2**32 keys.
     """
 
     NOUN: ClassVar = "master"
@@ -91,7 +91,7 @@ class MasterKeys(KeySet):
 
 
 class MasterFile(KeyFile[MasterKeys]):
-    """Masters in a file."""
+    """Masters in a key file."""
 
     kind = MasterKeys
 
@@ -106,7 +106,7 @@ class MasterFile(KeyFile[MasterKeys]):
         return await self.current.unwrap(wrapped, context)
 
     async def remove(self, master: str, store: KeyStore) -> None:
-        """Removes a master for good. Raises MasterError while it is the primary, or a key is wrapped by it."""
+        """Removes a master for good. Raises MasterError while it is the primary or wraps a key."""
         if count := (await store.masters()).get(master):
             raise MasterError(f"master key {master} still wraps {count} keys: they are rewrapped first")
         self._change(lambda keys: keys.without(master))
@@ -114,19 +114,19 @@ class MasterFile(KeyFile[MasterKeys]):
 
 @dataclass(frozen=True)
 class Rewrapped:
-    """How many keys were moved to the primary master, and the issues whose keys no master opens, which stay as they are."""
+    """The number of keys moved to the primary master, and the issues whose keys no master can unwrap."""
 
     moved: int
     stuck: tuple[str, ...]
 
 
 async def rewrap_all(masters: Kms, store: KeyStore, batch: int = 500) -> Rewrapped:
-    """Wraps every key by the primary master, a batch at a time. Interrupted, it is called again and does what is left.
+    """Rewraps every key by the primary master, in batches; after an interruption it continues when called again.
 
-    Raises KeyStoreDown and MasterDown. Every process has to know the primary before.
+    Raises KeyStoreDown and MasterDown. Every process must have the primary before.
     """
     moved, stuck, after = 0, list[str](), ""
-    while rows := await store.page(after, batch, but=masters.primary):
+    while rows := await store.page(after, batch, without=masters.primary):
         after = rows[-1].issue
         new: list[tuple[KeyRow, Wrapped]] = []
         for row in rows:

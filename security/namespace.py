@@ -1,6 +1,7 @@
-"""Namespace keys: with them the processes of an installation encrypt all payloads for Temporal (`security.codec`).
+"""Namespace keys encrypt all payloads of an installation for Temporal (`security.codec`).
 
-A new key is added, promoted once every process knows it, and retired when Temporal has forgotten what it encrypted.
+Rotation: a new key is added, promoted once every process has it, and the old one is retired when Temporal has deleted
+all that it encrypted.
 """
 
 import hmac
@@ -18,26 +19,26 @@ from security.keyfile import KEY_BYTES, KeyFile, KeySet
 _NAME: Final = b"jiesu/1/namespace name"
 _TAG: Final = b"jiesu/1/namespace tag"
 _PART: Final = 32
-"""Hex digits of a name, and of its tag: 128 bits each."""
+"""Hex digits of a name or a tag: 128 bits."""
 _ID: Final = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}")
-"""Only what has this form to the letter: a variant of a known id must not pass for another one of ours."""
+"""Matched exactly: a variant of an id, such as in upper case, must not count as ours."""
 
 
 class NamespaceError(RuntimeError):
-    """The namespace keys cannot be used; the message never shows a key."""
+    """The namespace keys are unusable; the message never shows a key."""
 
 
 class UnknownKey(NamespaceError):
-    """Something was encrypted with a key of this installation that this process does not hold. Later it may."""
+    """A payload was encrypted with a key of this installation that this process does not have yet."""
 
 
 @dataclass(frozen=True)
 class NamespaceKeys(KeySet):
     """The keys in the memory of this process.
 
-    `mark` is a secret that the installation keeps for ever. From it and a key derives the key's id, ``<name>.<tag>``: a
-    name that fits no other key, so that an id never stands over other bytes than those it was made for, and a tag by
-    which a process knows an id as one of ours without having the key.
+    `mark` is a secret that the installation keeps for ever. A key's id is ``<name>.<tag>``. The name is a MAC of the
+    key, so an id belongs to one key only. The tag is a MAC of the name, so a process recognises an id of this
+    installation without having the key.
     """
 
     NOUN: ClassVar = "namespace"
@@ -64,14 +65,14 @@ class NamespaceKeys(KeySet):
             raise NamespaceError("a key stands under an id that was made for another one, or for another installation")
 
     def is_ours(self, name: str) -> bool:
-        """Whether this id was made by this installation, whether or not its key is here. The answer never changes."""
+        """Whether this installation made the id, even if its key is not here. The answer never changes."""
         if name in self.keys:
             return True
         return bool(_ID.fullmatch(name)) and hmac.compare_digest(_tag(self.mark, name[:_PART]), name[_PART + 1 :])
 
     @cached_property
     def ciphers(self) -> Mapping[str, AESGCM]:
-        """The ciphers by id, made once."""
+        """The ciphers by key id."""
         return {name: AESGCM(key) for name, key in self.keys.items()}
 
 
@@ -80,17 +81,17 @@ class NamespaceKeySource(Protocol):
 
     @property
     def current(self) -> NamespaceKeys:
-        """Raises NamespaceError."""
+        """The current keys. Raises NamespaceError."""
         ...
 
 
 class NamespaceFile(KeyFile[NamespaceKeys]):
-    """Namespace keys in a file."""
+    """Namespace keys in a key file."""
 
     kind = NamespaceKeys
 
     def retire(self, name: str) -> None:
-        """Removes a key for good, once Temporal has forgotten all that it encrypted. Raises NamespaceError."""
+        """Removes a key for good, once Temporal has deleted all that it encrypted. Raises NamespaceError."""
         self._change(lambda keys: keys.without(name))
 
 

@@ -16,32 +16,32 @@ from security.namespace import NamespaceError, NamespaceFile
 from security.vault import Vault
 
 _GIVEN: Final = ("signing_keys", "namespace_keys", "master_keys", "key_store")
-"""What a deployment is given; on several hosts no process can make them alone."""
+"""Settings that a deployment must have: its hosts share these keys, so no process may generate them."""
 
 
 def open_keys(settings: Settings) -> Keys:
-    """What this process signs and seals with. Raises SettingsError, in one line, where something is missing."""
+    """The keys of this process. Raises SettingsError, in one line, if any are missing."""
     _check(settings, *_GIVEN)
     vault = Vault(open_key_store(settings), open_masters(settings))
     return Keys(open_signer(settings), vault, open_converter(settings))
 
 
 def open_signer(settings: Settings) -> Signer:
-    """Raises SettingsError."""
+    """The signer of commands. Raises SettingsError."""
     _check(settings, "signing_keys")
     try:
         if settings.signing_keys is not None:
             signer = Signer(Folder(settings.signing_keys))
         else:
             signer = Signer(OwnRoot(load_private(settings.signing_root)))
-        assert signer.root  # read now, so that a process without keys does not start
+        assert signer.root  # loads the keys, so that a process without them does not start
     except CredentialsError as error:
         raise SettingsError(str(error)) from None
     return signer
 
 
 def open_converter(settings: Settings) -> DataConverter:
-    """With it a client encrypts what it gives to Temporal. Raises SettingsError."""
+    """The data converter that encrypts payloads for Temporal. Raises SettingsError."""
     _check(settings, "namespace_keys")
     keys = NamespaceFile(settings.namespace_keys_file)
     try:
@@ -52,7 +52,7 @@ def open_converter(settings: Settings) -> DataConverter:
 
 
 def open_masters(settings: Settings) -> MasterFile:
-    """Raises SettingsError."""
+    """The master keys. Raises SettingsError."""
     _check(settings, "master_keys")
     masters = MasterFile(settings.master_keys_file)
     try:
@@ -63,16 +63,16 @@ def open_masters(settings: Settings) -> MasterFile:
 
 
 def open_key_store(settings: Settings) -> KeyStore:
-    """Raises SettingsError."""
+    """The key store. Raises SettingsError."""
     _check(settings, "key_store")
     return KeyStore(settings.key_store_url)
 
 
 async def prepare_keys(settings: Settings, *, has_issues: bool) -> None:
-    """Makes the key store's tables, and generates the keys that the settings do not name.
+    """Creates the key store's tables, and generates missing keys that the settings do not name.
 
-    Never in the place of one that was lost: with some of them gone, `has_issues` says whether anything needs them.
-    Raises SettingsError, KeyStoreDown.
+    A lost key is not replaced: if only some are missing and the installation `has_issues`, SettingsError is raised.
+    Raises KeyStoreDown.
     """
     own = _own(settings)
     missing = [path for path in own.values() if not path.exists()]
@@ -94,7 +94,7 @@ async def prepare_keys(settings: Settings, *, has_issues: bool) -> None:
 
 
 def _own(settings: Settings) -> dict[str, Path]:
-    """The files of the keys that this installation makes for itself, by what gives them elsewhere."""
+    """The files of the keys that this installation generates, by the setting that would name them."""
     if not settings.makes_keys:
         return {}
     files = {
@@ -105,7 +105,7 @@ def _own(settings: Settings) -> dict[str, Path]:
 
 
 def _check(settings: Settings, *names: str) -> None:
-    """Raises SettingsError where one of them is neither given nor there."""
+    """Raises SettingsError if one of these keys is neither named by a setting nor generated."""
     missing = [name for name in names if not getattr(settings, name)]
     if missing and not settings.makes_keys:
         raise SettingsError("must be set in a deployment: " + ", ".join(map(variable, missing)))

@@ -1,8 +1,8 @@
-"""Signatures of commands: each is signed by the process that accepted it, under a root that is pinned in its issue.
+"""Signatures of commands: the process that accepts a command signs it, under the root that its issue pins.
 
-A process holds a short-lived Ed25519 key and, for each root in use, a certificate by that root. The certificate travels
-with the command, so keys rotate without touching an open issue, and an auditor needs nothing but the root. Workflows check
-signatures as well: what did not come through the API has no effect.
+A process has a short-lived Ed25519 key and, for each root in use, a certificate by that root. The certificate travels
+with the command, so keys rotate without changes to open issues, and an auditor needs only the root. Workflows verify
+signatures too: a signal that did not come through the API has no effect.
 """
 
 import contextlib
@@ -21,16 +21,16 @@ from runtime import base64url
 
 _CERTIFICATE: Final = "jiesu certificate 1"
 _COMMAND: Final = "jiesu command 1"
-"""What a signature is of, so that one can never stand for the other."""
+"""Domain separation: the signature of a certificate is never valid for a command, nor the reverse."""
 
 
 class UnsignedError(ValueError):
-    """A command bears no signature that holds; the message says in our own words what is wrong, and quotes nothing."""
+    """A command has no valid signature; the message quotes nothing from it."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """With what a process signs: its key, a certificate of it by each root in use, and the root that new issues pin."""
+    """A process's signing key, its certificates by root, and the root that new issues pin."""
 
     private: Ed25519PrivateKey
     certificates: Mapping[str, Mapping[str, str]]
@@ -38,15 +38,15 @@ class Credentials:
 
 
 def certify(root: Ed25519PrivateKey, key: Ed25519PublicKey, since: datetime, until: datetime) -> dict[str, str]:
-    """The root's statement ``{key, from, until, signature}`` that what `key` signs in that time is to be believed."""
+    """The root's certificate ``{key, from, until, signature}`` for signatures by `key` in that time."""
     stated = {"key": name_of(key), "from": format_time(since), "until": format_time(until)}
     return {**stated, "signature": base64url.encode(root.sign(_certified(stated)))}
 
 
 def sign(credentials: Credentials, root: str, issue: str, name: str, envelope: Mapping[str, Any]) -> dict[str, Any]:
-    """The envelope of command `name` to this issue with its proof. LookupError where the process has no certificate.
+    """The envelope of command `name` with its proof, under the `root` that the issue pins.
 
-    `root` is the one that the issue has pinned.
+    Raises LookupError without a certificate by that root.
     """
     certificate = credentials.certificates.get(root)
     if certificate is None:
@@ -56,7 +56,7 @@ def sign(credentials: Credentials, root: str, issue: str, name: str, envelope: M
 
 
 def check(root: str, issue: str, name: str, envelope: Mapping[str, Any]) -> None:
-    """Raises UnsignedError unless the envelope was signed for this issue by a key that the root had certified then."""
+    """Raises UnsignedError unless a key that the root certified for that time signed the envelope for this issue."""
     proof = envelope.get("proof")
     if not isinstance(proof, dict):
         raise UnsignedError("it is not signed")
@@ -72,7 +72,7 @@ def check(root: str, issue: str, name: str, envelope: Mapping[str, Any]) -> None
 
 
 def name_of(key: Ed25519PublicKey) -> str:
-    """A public key as a text: base64url without padding."""
+    """A public key as text: base64url without padding."""
     return base64url.encode(key.public_bytes_raw())
 
 
@@ -90,7 +90,7 @@ def _certified_key(root: str, certificate: object) -> tuple[Ed25519PublicKey, da
 def _verified(
     root: str, key: str, since: str, until: str, signature: str
 ) -> tuple[Ed25519PublicKey, datetime, datetime]:
-    """Remembered: a process signs thousands of commands under one certificate."""
+    """The key and period of a certificate. Cached, because thousands of commands share one."""
     stated = _certified({"key": key, "from": since, "until": until})
     try:
         Ed25519PublicKey.from_public_bytes(_bytes(root)).verify(_bytes(signature), stated)
@@ -104,14 +104,14 @@ def _certified(stated: Mapping[str, str]) -> bytes:
 
 
 def _signed(issue: str, name: str, envelope: Mapping[str, Any]) -> bytes:
-    """What is signed: everything but the proof, the body by its digest."""
+    """The signed bytes: the envelope without the proof, with the body replaced by its digest."""
     head = {key: value for key, value in envelope.items() if key not in ("proof", "body")}
     body = hashlib.sha256(canonical(envelope.get("body"))).hexdigest()
     return canonical([_COMMAND, issue, name, head, body])
 
 
 def _bytes(text: object) -> bytes:
-    """Raises UnsignedError for what is no base64url; a signature of another length verifies nothing."""
+    """Raises UnsignedError for invalid base64url."""
     try:
         return base64url.decode(cast("str", text))
     except (TypeError, ValueError):
@@ -119,8 +119,8 @@ def _bytes(text: object) -> bytes:
 
 
 def _prime() -> None:
-    """Lets the library look up its exception now. It does so at the first signature that does not hold; in the sandbox of
-    a workflow it could not, and would abort the process: one forged signal would end every worker.
+    """Makes the library import its exception now, as it does at the first invalid signature. In a workflow's sandbox
+    that import aborts the process, so one forged signal would end every worker.
     """
     with contextlib.suppress(InvalidSignature):
         Ed25519PrivateKey.generate().public_key().verify(bytes(64), b"")

@@ -1,8 +1,8 @@
-"""The vault: seals personal texts and pictures under the key of their issue, and opens them for those who may read.
+"""The vault: seals personal texts and pictures under the key of their issue, and opens them for authorised readers.
 
-AES-256-GCM-SIV, with a nonce that is derived and not random: the same command sealed twice gives the same bytes, so that
-a repeat is known as one. Two texts under one nonce give nothing away but whether they are equal, which is what the SIV is
-for. Texts are padded, so that of short ones (yes, no, a name) not even the length shows but in steps of 32 bytes.
+AES-256-GCM-SIV with a derived nonce, so that a repeated command gives the same bytes and is recognised. With SIV, two
+texts under one nonce reveal only whether they are equal. Texts are padded to steps of 32 bytes, which hides the length
+of short ones (yes, no, a name).
 """
 
 import hashlib
@@ -27,31 +27,31 @@ from security.master import Kms, MasterError
 T = TypeVar("T")
 
 ERASED: Final = "[erased]"
-"""What readers see of a text whose key was destroyed."""
+"""Shown in the place of a text whose key was destroyed."""
 UNREADABLE: Final = "[unreadable]"
-"""What they see of one whose key was lost, or that does not open, so that the others can still be read."""
+"""Shown in the place of a text whose key was lost, or that does not open."""
 MOST_KEYS: Final = 4096
 FRESH: Final = 60.0
-"""Seconds for which an opened key is used without asking: then at the latest an erasure is in force everywhere."""
+"""Seconds for which an opened key is used without asking the store; then an erasure is effective everywhere."""
 MOST_STALE: Final = 3600.0
-"""Seconds for which it is used while the store does not answer, counted from when it last did."""
+"""Seconds since the store's last answer for which a key is used while the store is down."""
 _RETRY: Final = 5.0
-"""Seconds until it is asked again then, so that not every use waits for it."""
+"""Seconds before the next attempt while the store is down, so that not every use waits for it."""
 _NONCE: Final = 12
 _PAD: Final = 32
 _LENGTH: Final = 4
 
 
 class Erased(LookupError):
-    """The key of this issue was destroyed, and there will be no other."""
+    """The issue's key was destroyed and will never be replaced."""
 
 
 class NoKey(LookupError):
-    """There is no key of this issue."""
+    """The issue has no key."""
 
 
 class UnsealError(ValueError):
-    """What was sealed does not open: by another key, or altered."""
+    """A sealed value does not open: it is under another key, or altered."""
 
 
 class IssueKey:
@@ -63,10 +63,10 @@ class IssueKey:
         self.issue = issue
         self._cipher = AESGCMSIV(key)
         self._of_texts = b"jiesu/1" + issue.encode()
-        self._of_bytes = b"jiesu/1/bytes/" + issue.encode()  # no issue's name holds a slash
+        self._of_bytes = b"jiesu/1/bytes/" + issue.encode()  # an issue id has no slash
 
     def seal(self, text: str, *context: str) -> Sealed:
-        """The text for one place, which `context` names: a command's id and the path of a field."""
+        """Seals the text for one place: `context` is a command's id and the path of a field."""
         plain = text.encode()
         plain = len(plain).to_bytes(_LENGTH, "big") + plain
         nonce = _nonce(context)
@@ -74,15 +74,14 @@ class IssueKey:
         return Sealed(self.issue, base64url.encode(sealed))
 
     def open(self, sealed: Sealed) -> str:
-        """Raises UnsealError."""
+        """The text. Raises UnsealError."""
         try:
             data = base64url.decode(sealed.text)
             plain = self._cipher.decrypt(data[:_NONCE], data[_NONCE:], self._of_texts)
         except (InvalidTag, ValueError):
             raise UnsealError("it does not open") from None
-        if (
-            sealed.key != self.issue or base64url.encode(data) != sealed.text
-        ):  # base64 has several texts for the same bytes
+        # Base64 has several texts for the same bytes; only one of them is accepted.
+        if sealed.key != self.issue or base64url.encode(data) != sealed.text:
             raise UnsealError("it was sealed as something else")
         return plain[_LENGTH : _LENGTH + int.from_bytes(plain[:_LENGTH], "big")].decode()
 
@@ -91,7 +90,7 @@ class IssueKey:
         return nonce + self._cipher.encrypt(nonce, data, self._of_bytes)
 
     def open_bytes(self, sealed: bytes) -> bytes:
-        """Raises UnsealError."""
+        """The bytes. Raises UnsealError."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], self._of_bytes)
         except (InvalidTag, ValueError):
@@ -99,8 +98,8 @@ class IssueKey:
 
 
 @dataclass
-class _Held:
-    """A key as it was when the store last answered, at `confirmed`; it is asked again at `until`. Without key: erased."""
+class _Cached:
+    """A key as of the store's last answer, at `confirmed`; valid until `until`. Without a key, the issue is erased."""
 
     key: IssueKey | None
     wrapped: Wrapped | None
@@ -109,36 +108,36 @@ class _Held:
 
 
 class Vault:
-    """Keys of issues, opened and remembered for a while. What keeps it from one that exists is a KeyStoreDown."""
+    """Opens the keys of issues and caches them. Raises KeyStoreDown if an existing key is unavailable."""
 
     def __init__(self, store: Store, masters: Kms, clock: Callable[[], float] = time.monotonic) -> None:
         self.store = store
         self._masters = masters
         self._clock = clock
-        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._cache: OrderedDict[str, _Cached] = OrderedDict()
 
     async def key_for(self, issue: str, *, make: bool) -> IssueKey:
-        """Raises Erased, NoKey unless it may be made, KeyStoreDown; ValueError for an id that cannot name a key."""
+        """The key, created if missing and `make`. Raises Erased, NoKey, KeyStoreDown; ValueError for a bad id."""
         now = self._clock()
-        held = self._held.get(issue)
-        if held is None or now >= held.until:
-            held = await self._ask(issue, held, now, make=make)
-            self._held[issue] = held
-            if len(self._held) > MOST_KEYS:
-                self._held.popitem(last=False)
-        self._held.move_to_end(issue)
-        if held.key is None:
+        cached = self._cache.get(issue)
+        if cached is None or now >= cached.until:
+            cached = await self._ask(issue, cached, now, make=make)
+            self._cache[issue] = cached
+            if len(self._cache) > MOST_KEYS:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(issue)
+        if cached.key is None:
             raise Erased(issue)
-        return held.key
+        return cached.key
 
     def forget(self, issue: str) -> None:
-        """Asks the store at the next use."""
-        self._held.pop(issue, None)
+        """Drops the cached key, so that the next use asks the store."""
+        self._cache.pop(issue, None)
 
     async def seal_body(self, issue: str, command: str, body: T, *, make: bool = True) -> T:
         """The body with its personal texts sealed; blank ones become "". Raises as `key_for`.
 
-        ValueError for a body that holds a sealed text: a caller could have another issue's text opened here.
+        Raises ValueError for a text that is sealed already: it could be another issue's, to be opened here.
         """
         written = False
 
@@ -156,10 +155,10 @@ class Vault:
         return change_personal(body, lambda path, text: key.seal(str(text), command, path) if text else "")
 
     async def open_body(self, issue: str, value: T) -> T:
-        """A body, an event or a tuple of them with its sealed texts opened, or in their place ERASED or UNREADABLE.
+        """A body, an event or a tuple of them with sealed texts opened, or replaced by ERASED or UNREADABLE.
 
-        UNREADABLE also replaces texts of another issue, which the reader may not see. The store is asked
-        once. Raises KeyStoreDown.
+        UNREADABLE also replaces texts of another issue, which the reader may not see. Asks the store once. Raises
+        KeyStoreDown.
         """
         some = False
 
@@ -174,7 +173,7 @@ class Vault:
         key, instead = None, ERASED
         try:
             key = await self.key_for(issue, make=False)
-        except NoKey:  # lost, which is no erasure
+        except NoKey:  # lost, not erased
             instead = UNREADABLE
         except Erased:
             pass
@@ -190,18 +189,18 @@ class Vault:
         return change_personal(value, opened)
 
     async def seal_bytes(self, issue: str, data: bytes) -> bytes:
-        """The same bytes give the same. Raises as `key_for`; a key is made."""
-        # All under one nonce: one that came from the data would tell who has them that these are the same.
+        """Seals bytes, equal ones to the same result; creates the issue's key if missing. Raises as `key_for`."""
+        # One nonce for all: a nonce derived from the data would let anybody who has the data recognise it.
         return (await self.key_for(issue, make=True)).seal_bytes(data)
 
     async def open_bytes(self, issue: str, sealed: bytes) -> bytes:
-        """Raises as `key_for`, and UnsealError."""
+        """The bytes. Raises as `key_for`, and UnsealError."""
         return (await self.key_for(issue, make=False)).open_bytes(sealed)
 
     async def erase(self, issue: str, why: str, now: datetime) -> bool:
-        """Destroys the key for ever; False where that was done before. KeyStoreDown until it is certain: repeat it.
+        """Destroys the key for ever; False if that was done before. Raises KeyStoreDown if uncertain: repeat it.
 
-        It is in force here at once, in other processes within FRESH seconds of the store's answering them.
+        Effective here at once, in other processes within FRESH seconds while they reach the store.
         """
         try:
             return await self.store.destroy(issue, why, now)
@@ -209,10 +208,10 @@ class Vault:
             self.forget(issue)
 
     async def close(self) -> None:
-        """Gives up the connections to the store."""
+        """Closes the connections to the store."""
         await self.store.close()
 
-    async def _ask(self, issue: str, held: _Held | None, now: float, *, make: bool) -> _Held:
+    async def _ask(self, issue: str, cached: _Cached | None, now: float, *, make: bool) -> _Cached:
         try:
             row = await self.store.get(issue)
             if row is None and make:
@@ -220,15 +219,15 @@ class Vault:
             if row is None:
                 self.forget(issue)
                 raise NoKey(issue)
-            return await self._opened(row, held, now)
+            return await self._opened(row, cached, now)
         except KeyStoreDown:
-            if held is None or now - held.confirmed > MOST_STALE:
+            if cached is None or now - cached.confirmed > MOST_STALE:
                 raise
-            held.until = self._clock() + _RETRY
-            return held
+            cached.until = self._clock() + _RETRY
+            return cached
 
     async def _make(self, issue: str) -> KeyRow:
-        """Makes a key; returns the stored row, which may be that of another process that was quicker."""
+        """Creates a key; returns the stored row, which another process may have created first."""
         Sealed.parse(str(Sealed(issue, "-")))
         try:
             wrapped = await self._masters.wrap(secrets.token_bytes(KEY_BYTES), issue.encode())
@@ -236,19 +235,19 @@ class Vault:
             raise KeyStoreDown(str(error)) from error
         return await self.store.create(issue, wrapped, datetime.now(UTC))
 
-    async def _opened(self, row: KeyRow, held: _Held | None, now: float) -> _Held:
+    async def _opened(self, row: KeyRow, cached: _Cached | None, now: float) -> _Cached:
         if row.wrapped is None:
-            return _Held(None, None, now, math.inf)
-        if held is not None and held.wrapped == row.wrapped:  # no need to unwrap it again
-            return _Held(held.key, held.wrapped, now, now + FRESH)
+            return _Cached(None, None, now, math.inf)
+        if cached is not None and cached.wrapped == row.wrapped:  # already unwrapped
+            return _Cached(cached.key, cached.wrapped, now, now + FRESH)
         try:
             key = await self._masters.unwrap(row.wrapped, row.issue.encode())
         except MasterError as error:
             raise KeyStoreDown(str(error)) from error
-        return _Held(IssueKey(row.issue, key), row.wrapped, now, now + FRESH)
+        return _Cached(IssueKey(row.issue, key), row.wrapped, now, now + FRESH)
 
 
 def _nonce(context: tuple[str, ...]) -> bytes:
-    """The parts behind their lengths, so that no two lists of parts give the same."""
+    """A digest of the parts with their lengths, so that different lists of parts never collide."""
     parts = [part.encode() for part in context]
     return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()[:_NONCE]

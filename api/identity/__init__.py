@@ -1,1 +1,1 @@
-"""Who asks: tokens, sessions of browsers, phones."""
+"""Authentication: tokens, browser sessions, phones."""

@@ -1,6 +1,6 @@
-"""Authenticates callers: by bearer token, session cookie or tracking code, never by anything in a body.
+"""Authenticates callers by bearer token, session cookie or tracking code, never by anything in a body.
 
-Another kind of token needs another `TokenVerifier`; the rest of the API knows only the `Caller`.
+Another kind of token needs only another `TokenVerifier`; the rest of the API uses the `Caller`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,9 +66,9 @@ class NoTokens:
 
 @dataclass(frozen=True)
 class Authenticator:
-    """Authenticates a request and counts it against the rates: of its token's subject, else of its address and its code.
+    """Authenticates a request and counts it for its token's subject, else for its address and tracking code.
 
-    It verifies the token before it counts, so nobody uses up another person's rate.
+    The token is verified before it is counted, so a forged one does not use up another person's rate.
     """
 
     verifier: TokenVerifier
@@ -80,14 +80,14 @@ class Authenticator:
     sessions: Sessions | None = None
 
     async def caller(self, request: Request, prefer: Sequence[Role] = ()) -> Caller:
-        """Who asks. Raises Unauthenticated without credentials, or with a token that is not accepted, and TooMany."""
+        """The caller. Raises Unauthenticated without credentials or with an invalid token, and TooMany."""
         found = await self.caller_or_anybody(request, prefer)
         if found.actor is None and found.tracking_code is None:
             raise Unauthenticated
         return found
 
     async def caller_or_anybody(self, request: Request, prefer: Sequence[Role] = ()) -> Caller:
-        """As `caller`, but a request without credentials is let in, as from anybody. An invalid token raises here too."""
+        """As `caller`, but also accepts a request without credentials. An invalid token still raises."""
         code = request.headers.get("x-tracking-code")
         if code is not None and len(code) > _LONGEST_CODE:
             code = ""
@@ -98,7 +98,7 @@ class Authenticator:
             raise
         if claims is not None:
             self.subjects.take(claims.person)
-            # A resident's own word needs no directory, which may be away.
+            # A resident's own token needs no directory, which may be unavailable.
             alone = claims.own_grant and claims.role == "resident"
             directory = Directory() if alone else await self.directory.get()
             actor, grants = acting(claims, request.headers, directory, today(self.now()), self.secret, prefer)
@@ -113,7 +113,7 @@ class Authenticator:
         self.addresses.take(request.client.host if request.client else "")
 
     async def _claims(self, request: Request) -> Claims | None:
-        """The claims of the token, else of the browser's session: browsers send cookies unasked, tokens are sent on purpose."""
+        """The claims of the token, else of the session: a token is sent on purpose, a cookie with every request."""
         header = request.headers.get("authorization")
         if header is None:
             if self.sessions is None or "x-tracking-code" in request.headers:
@@ -132,10 +132,10 @@ def acting(
     claims: Claims, headers: Mapping[str, str], directory: Directory, day: date, secret: bytes,
     prefer: Sequence[Role] = (),
 ) -> tuple[Actor, tuple[Authority, ...]]:  # fmt: skip
-    """The one role in which a signed-in person acts in this request, and the appointments or token that grant it.
+    """The one role in which a signed-in person acts in this request, and the grants for it: appointments or the token.
 
-    Raises Unauthenticated for a token whose organisation does not exist, Forbidden for a role that the person does not
-    hold on this day, ChooseRole where several are held, none is named, and none is of the roles that are preferred.
+    Raises Unauthenticated for a token with an unknown organisation, Forbidden for a role that the person does not have
+    on this day, ChooseRole if the person has several, the request names none, and none is in `prefer`.
     """
     role, org = headers.get(ACTING_ROLE), headers.get(ACTING_ORG)
     if claims.own_grant:
@@ -155,14 +155,14 @@ def acting(
 
 
 def appointments(person: str, directory: Directory, day: date) -> tuple[tuple[Role, str], ...]:
-    """The roles that a person may choose among on a day, each with its organisation."""
+    """The roles that a person may choose from on a day, each with its organisation."""
     return tuple(dict.fromkeys((each.role, each.org) for each in directory.appointments_of(person, day)))
 
 
 def _by_token(
     claims: Claims, role: str | None, org: str | None, directory: Directory, secret: bytes
 ) -> tuple[Actor, tuple[Authority, ...]]:
-    """A token that is its own grant speaks for the one role that it names."""
+    """The role of a token that grants it by itself."""
     if role not in (None, claims.role) or org not in (None, claims.org) or claims.role is None:
         raise Forbidden("the token is for another role, or for another organisation")
     if claims.role == "resident":

@@ -1,7 +1,7 @@
-"""The demo identity provider: an OpenID provider that signs in anybody as anybody, for trying Jiesu on one's own machine.
+"""The demo identity provider: an OpenID provider that signs in anybody as anybody, for trials on one machine.
 
-It signs with the key of the local tokens and stores nothing but the codes that it has just given out. It never runs in
-production: `EmbeddedProvider.of` refuses. `api/routes/embedded_provider.py` serves it.
+It signs with the key of the local tokens and stores only authorization codes in use. `EmbeddedProvider.of` refuses to
+run it in production. `api/routes/embedded_provider.py` serves it.
 """
 
 import hmac
@@ -28,7 +28,7 @@ from runtime.settings import Settings, SettingsError
 
 PATH: Final = "/oidc"
 CLIENT: Final = "jiesu-pages"
-"""The one client: these pages. Not the audience of bearer tokens, so that an ID token is none."""
+"""The only client: Jiesu's pages. Not the audience of bearer tokens, so an ID token is not accepted as one."""
 CODE_SECONDS: Final = 60.0
 ID_LIFETIME: Final = timedelta(minutes=5)
 _MOST_CODES: Final = 1000
@@ -38,7 +38,7 @@ _Text = Annotated[str, Field(max_length=256)]
 
 @dataclass(frozen=True)
 class _Code:
-    """Whom a code signs in. It is valid once, with the verifier that fits the challenge."""
+    """The person whom a code signs in. It is valid once, with the verifier of the challenge."""
 
     person: str
     role: Role
@@ -78,7 +78,7 @@ class EmbeddedProvider:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The provider of this installation. Raises SettingsError unless it is one person's trial on this machine."""
+        """The provider of this installation. Raises SettingsError except in the embedded default on loopback."""
         if not settings.embedded:
             raise SettingsError("JIESU_EMBEDDED_PROVIDER lets anybody be anybody: it is for the embedded default only")
         if settings.oidc_issuer is not None:
@@ -106,7 +106,7 @@ class EmbeddedProvider:
         }
 
     def check(self, asked: Asked) -> None:
-        """Raises Invalid unless the request is one that Jiesu's own pages send."""
+        """Raises Invalid unless the request has the parameters that Jiesu's own pages send."""
         agreed = {
             "response_type": asked.response_type == "code",
             "client_id": asked.client_id == CLIENT,
@@ -127,7 +127,7 @@ class EmbeddedProvider:
         return code
 
     def redeem(self, form: Mapping[str, str]) -> dict[str, Any] | None:
-        """The tokens for a code; None if anything in the form is wrong. A code can be tried only once."""
+        """The tokens for a code; None if anything in the form is wrong. Each code can be tried only once."""
         code = self._codes.pop(form.get("code", ""), None)
         fits = (
             code is not None
@@ -153,7 +153,7 @@ class EmbeddedProvider:
 
 
 def chosen(person: str, role: str, org: str, directory: Directory) -> tuple[str, Role, str | None]:
-    """Raises Invalid for a role that does not exist or does not fit the organisation, as `jiesu token` does."""
+    """Checks a chosen identity as `jiesu token` does. Raises Invalid for a role that does not fit the organisation."""
     if role not in ROLES:
         raise Invalid(("role", "there is no such role"))
     chosen, found = role, directory.org(org)
@@ -165,7 +165,7 @@ def chosen(person: str, role: str, org: str, directory: Directory) -> tuple[str,
 
 
 def page(asked: Asked, people: Sequence[Appointment]) -> str:
-    """The form, without script or style: the policy for pages allows only what comes from files."""
+    """The HTML form, without script and style, since the CSP allows only those from files."""
     hidden = "".join(
         f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in asked.model_dump().items()
     )

@@ -1,8 +1,7 @@
-"""An OIDC provider as seen from here: its discovery document, its keys, and whether a token is one of its own.
+"""The client of an OIDC provider: fetches its discovery document and keys, and verifies its tokens.
 
-Nothing that a token says decides where anything is fetched: addresses come from the discovery document alone. One kid
-that is not known causes one fetch at most in a cool-down, whoever asks how often; with the provider away the keys at
-hand serve on, up to a stated age.
+All URLs come from the discovery document, none from a token. Unknown kids cause at most one fetch per cool-down. While
+the provider is down, the cached keys are used up to MOST_STALE.
 """
 
 import asyncio
@@ -30,40 +29,40 @@ ALGORITHMS: Final[Mapping[tuple[str, str | None], tuple[str, ...]]] = {
     ("EC", "P-256"): ("ES256",),
     ("OKP", "Ed25519"): ("EdDSA",),
 }
-"""By kind of key and curve: what may be signed with it. Never none, and nothing with a shared secret."""
+"""(key type, curve) -> the accepted algorithms; never ``none`` or one with a shared secret."""
 COOL_DOWN: Final = 30.0
-"""Seconds after a fetch, good or bad, in which an unknown kid causes no other one."""
+"""Seconds after a fetch, successful or not, in which an unknown kid causes no other one."""
 _RETRY: Final = 2.0
-"""The same as long as there are no keys at all."""
+"""The cool-down in seconds while there are no usable keys."""
 FRESH: Final = 3600.0
-"""Seconds after which the keys are fetched again though all are known: then at the latest a withdrawn one is gone."""
+"""Seconds after which the keys are fetched again in any case, which drops withdrawn ones."""
 MOST_STALE: Final = 24 * 3600.0
-"""Seconds for which the keys serve while the provider is away."""
+"""Seconds for which the keys are used while the provider is down."""
 MOST_BYTES: Final = 256 * 1024
 SECONDS: Final = 5.0
-"""For one answer of the provider, all of it."""
+"""Seconds for one complete response of the provider."""
 LEEWAY: Final = 30.0
 """Seconds by which the provider's clock may differ from ours."""
 _MOST_KEYS: Final = 64
 _LONGEST: Final = 16 * 1024
-"""Characters of a token: some providers list all groups in it."""
+"""Characters of a token; some providers list all groups in it."""
 _LONGEST_KID: Final = 256
 _SHORTEST_RSA: Final = 2048
 _REQUIRED: Final = ("iss", "aud", "sub", "iat", "exp")
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _NOT_FOR_BEARERS: Final = ("nonce", "at_hash", "c_hash", "events")
-"""What ID tokens and logout tokens have, and an access token has not."""
+"""Claims of ID tokens and logout tokens, which are not access tokens."""
 
 Key = Any
 """A public key, as PyJWT takes it."""
 
 
 class ProviderDown(RuntimeError):
-    """The provider does not answer, or not as it should; the message names the document, never its content."""
+    """The provider does not answer, or answers incorrectly; the message names the document, never its content."""
 
 
 class Declined(ProviderDown):
-    """The provider answers, and declines what it was asked."""
+    """The provider refuses the request."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_safe(address: object, *, plain_loopback: bool) -> bool:
-    """Whether it is an https address, or, where that is allowed, a plain one of this machine."""
+    """Whether it is an https URL or, with `plain_loopback`, an http URL of this machine."""
     if not isinstance(address, str) or not address.isascii() or not address.isprintable() or " " in address:
         return False
     try:
@@ -98,15 +97,15 @@ def is_safe(address: object, *, plain_loopback: bool) -> bool:
 
 
 class Provider:
-    """One provider: its endpoints and keys, fetched when needed; see the module.
+    """One provider, whose endpoints and keys are fetched when needed.
 
-    `plain_loopback` allows an issuer on this machine without TLS, as the embedded default has.
+    `plain_loopback` allows an issuer on this machine without TLS, for the embedded default.
     """
 
     def __init__(
         self, issuer: str, *, plain_loopback: bool = False, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Raises ValueError for an issuer that is not safe to trust."""
+        """Raises ValueError for an unsafe issuer URL."""
         if not is_safe(issuer, plain_loopback=plain_loopback) or urlsplit(issuer).query:
             raise ValueError("an issuer begins with https:// and has no query")
         self.issuer: Final = issuer
@@ -119,7 +118,7 @@ class Provider:
         self._fetching: asyncio.Task[None] | None = None
 
     async def endpoints(self) -> Endpoints:
-        """Where to ask. Raises Unavailable while the provider has never answered."""
+        """The provider's URLs. Raises Unavailable while it has never answered."""
         if self._endpoints is None:
             await self._refresh()
         if self._endpoints is None:
@@ -127,9 +126,9 @@ class Provider:
         return self._endpoints
 
     async def verify(self, token: str, audience: str) -> Mapping[str, Any]:
-        """The claims of a token for this audience. Raises InvalidToken for any fault in it, Unavailable for lack of keys.
+        """The claims of a token for this audience. Raises InvalidToken for any fault, Unavailable without keys.
 
-        What the claims mean is for the caller to judge: a token may be an access token or an ID token.
+        The caller must check whether it is an access token or an ID token.
         """
         try:
             kid, algorithm = _header(token)
@@ -145,9 +144,9 @@ class Provider:
             raise InvalidToken from None
 
     async def exchange(self, form: Mapping[str, str], client_id: str, client_secret: str) -> Mapping[str, Any]:
-        """What the token endpoint answers to a form; with a secret the client shows it (RFC 6749, 2.3.1).
+        """The token endpoint's response to a form; sends the client's secret, if any (RFC 6749, 2.3.1).
 
-        Raises Declined, or ProviderDown if it answers in another way than it should.
+        Raises Declined, ProviderDown, Unavailable.
         """
         endpoint = (await self.endpoints()).token
         auth = httpx.BasicAuth(quote(client_id, safe=""), quote(client_secret, safe="")) if client_secret else None
@@ -158,7 +157,7 @@ class Provider:
         if not self._serves or not any(known == kid for known, _ in self._keys):
             await self._refresh()
         elif self._age > FRESH:
-            self._begin()  # what is at hand serves meanwhile
+            self._begin()  # the cached keys are used meanwhile
         if not self._serves:
             raise _unavailable()
         return self._keys.get((kid, algorithm))
@@ -172,7 +171,7 @@ class Provider:
         return self._age <= MOST_STALE
 
     async def _refresh(self) -> None:
-        """Waits for a fetch that is under way or due; returns at once within the cool-down."""
+        """Waits for a running or new fetch; returns at once within the cool-down."""
         self._begin()
         if self._fetching is not None:
             await asyncio.wait({self._fetching})
@@ -199,7 +198,7 @@ class Provider:
         log.info("oidc_keys_read", issuer=self.issuer, keys=len(found))
 
     def _read(self, document: Mapping[str, Any]) -> Endpoints:
-        """Raises ProviderDown for a document of somebody else, or with addresses that are not safe."""
+        """The URLs in a discovery document. Raises ProviderDown for another issuer or unsafe URLs."""
         if document.get("issuer") != self.issuer:
             raise ProviderDown("the discovery document is of another issuer")
         found = [document.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
@@ -208,7 +207,7 @@ class Provider:
         return Endpoints(*cast("list[str]", found))
 
     def _client(self) -> httpx.AsyncClient:
-        """Follows no redirect: it would lead past the check of addresses. This machine is not asked by a proxy."""
+        """An HTTP client without redirects, which would evade the check of URLs, and without a proxy for loopback."""
         return httpx.AsyncClient(
             timeout=SECONDS, follow_redirects=False, trust_env=not is_loopback(urlsplit(self.issuer).hostname),
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
@@ -216,7 +215,7 @@ class Provider:
 
 
 class OidcVerifier:
-    """Verifies a provider's bearer tokens. They name the person; the directory knows the person's roles."""
+    """Verifies a provider's bearer tokens, which name a person; the roles come from the directory."""
 
     def __init__(self, provider: Provider, audience: str) -> None:
         self._provider = provider
@@ -232,7 +231,7 @@ class OidcVerifier:
 
 
 def appointed(payload: Mapping[str, Any]) -> Claims | None:
-    """The person whom a provider names, with the appointment it names if any; None if it names nobody."""
+    """The claims of a provider's token, which choose an appointment but grant none; None without a valid person."""
     person: object = payload.get("sub")
     role: object = payload.get("role")
     org: object = payload.get("org")
@@ -263,7 +262,7 @@ def _header(token: str) -> tuple[str, str]:
 async def _object(
     client: httpx.AsyncClient, request: httpx.Request, auth: httpx.BasicAuth | None = None
 ) -> Mapping[str, Any]:
-    """A JSON object, of bounded size, within bounded time. Raises ProviderDown."""
+    """The JSON object of a response, within MOST_BYTES and SECONDS. Raises ProviderDown, Declined."""
     try:
         async with asyncio.timeout(SECONDS):
             answer = await client.send(request, stream=True, auth=auth)
@@ -295,7 +294,7 @@ async def _body(answer: httpx.Response) -> bytes:
 
 
 def _keys(document: Mapping[str, Any]) -> Mapping[tuple[str, str], Key]:
-    """The keys that sign, by kid and algorithm; what we cannot use is passed over. Raises ProviderDown without any."""
+    """The signing keys by kid and algorithm; skips unusable ones. Raises ProviderDown if none is left."""
     listed: object = document.get("keys")
     found: dict[tuple[str, str], Key] = {}
     for each in cast("list[object]", listed)[:_MOST_KEYS] if isinstance(listed, list) else ():
@@ -307,7 +306,7 @@ def _keys(document: Mapping[str, Any]) -> Mapping[tuple[str, str], Key]:
 
 
 def _key(jwk: Mapping[str, Any]) -> Mapping[tuple[str, str], Key]:
-    """One key under each algorithm for which it serves: only its own kind's, and only the one that it names."""
+    """One key under each of its algorithms: those of its type, or only the one that it names."""
     kid: object = jwk.get("kid")
     operations: object = jwk.get("key_ops", ["verify"])
     if not isinstance(kid, str) or len(kid) > _LONGEST_KID or jwk.get("use", "sig") != "sig" or "d" in jwk:

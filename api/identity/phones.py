@@ -1,7 +1,6 @@
-"""Residents prove a phone by a code that is sent to it, and see all that they reported with it under one token.
+"""Sign-in by phone: a resident enters a code sent to the phone, and gets a token for all issues reported with it.
 
-Neither the number nor the code is kept: of both there is a keyed hash, of the code for five minutes. What is answered
-is the same for every number, whoever has reported anything with it.
+Number and code are stored as keyed hashes only, the code for five minutes. Responses are the same for all numbers.
 """
 
 import asyncio
@@ -27,17 +26,17 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 VALID: Final = timedelta(minutes=5)
 TEXT: Final = "【接诉】验证码 {code}，五分钟内有效。请勿告诉他人。"
-_PATIENCE: Final = 2.0
-"""Seconds that a use of the database may take."""
+_DATABASE_TIMEOUT: Final = 2.0
+"""Seconds that one use of the database may take."""
 _SEPARATORS: Final = re.compile(r"[ \-()]")
 _MOBILE: Final = re.compile(r"(?:\+?86)?(1[3-9][0-9]{9})", re.ASCII)
 
 Mint = Callable[[str], str]
-"""A resident's token for a subject."""
+"""Makes a resident's token for a subject."""
 
 
 def normalised(phone: str) -> str:
-    """A Chinese mobile number as ``+8613800000000``. Raises Invalid for anything else: texts abroad are a business."""
+    """A Chinese mobile number as ``+8613800000000``. Raises Invalid for others: toll fraud uses texts abroad."""
     found = _MOBILE.fullmatch(_SEPARATORS.sub("", phone))
     if found is None:
         raise Invalid(("phone", "it is no Chinese mobile number"))
@@ -45,7 +44,7 @@ def normalised(phone: str) -> str:
 
 
 class Phones:
-    """See the module."""
+    """Sends and checks the codes."""
 
     def __init__(
         self, *, sms: Sms, mint: Mint, database: Database, quotas: Quotas, secret: bytes, now: Now
@@ -58,7 +57,7 @@ class Phones:
         self._now = now
 
     async def admit(self) -> None:
-        """Raises TooMany for an address that has asked for too many codes."""
+        """Counts a request of the current address. Raises TooMany."""
         await self._quotas.spend("code", f"phones {ADDRESS.get()}")
 
     async def send(self, phone: str) -> None:
@@ -69,7 +68,7 @@ class Phones:
             await self._quotas.spend("sms", "all")
             code = f"{secrets.randbelow(1_000_000):06}"
             hashed, now = self._hash("code", phone, code), self._now()
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_DATABASE_TIMEOUT):
                 await self._database.transact(lambda session: phones.put(session, who, hashed, now, now + VALID))
             await self._sms.send(phone, TEXT.format(code=code))
         except TooMany:
@@ -80,14 +79,14 @@ class Phones:
             log.warning("phone.code_not_sent", error=type(error).__name__)
 
     async def verify(self, phone: str, code: str) -> str | None:
-        """A token for the owner of this number; None for a code that is wrong, used or too old.
+        """A token for the owner of this number; None for a code that is wrong, used or expired.
 
-        Raises Unavailable, and TooMany after too many tries at a number.
+        Raises Unavailable, and TooMany after too many attempts for a number.
         """
         who, hashed = self._hash("phone", phone), self._hash("code", phone, code)
         await self._quotas.spend("phone", f"try {who}")
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_DATABASE_TIMEOUT):
                 is_right = await self._database.transact(lambda session: phones.use(session, who, hashed, self._now()))
         except (SQLAlchemyError, OSError, TimeoutError):
             raise Unavailable("codes cannot be checked at the moment") from None
@@ -98,7 +97,7 @@ class Phones:
 
 
 def subject_of(secret: bytes, phone: str) -> str:
-    """The token subject of a `normalised` number: a keyed hash, from which nobody without the secret learns the number."""
+    """The token subject of a `normalised` number: a keyed hash, which reveals the number only with the secret."""
     return f"phone:{_hash(secret, 'subject', phone)[:32]}"
 
 

@@ -1,4 +1,4 @@
-"""Signing in by redirects: the PKCE challenge (RFC 7636), the callback's path, and the page to return to."""
+"""Parts of the redirect sign-in: the PKCE challenge (RFC 7636), the callback's path, and the page to return to."""
 
 import hashlib
 from typing import Final
@@ -15,9 +15,9 @@ def challenge(verifier: str) -> str:
 
 
 def local_path(wanted: str) -> str:
-    """The page to return to after signing in: a path of this origin, the root for anything else.
+    """The page to return to after sign-in if it is a path of this origin, else ``/``.
 
-    Browsers read a backslash as a slash and pass over tabs and line ends, and two slashes begin another host.
+    Browsers read a backslash as a slash, ignore tabs and line ends, and take two slashes as the start of a host.
     """
     is_local = (
         wanted.startswith("/")

@@ -1,8 +1,7 @@
-"""Signing in with a browser: authorization code with PKCE, and a session that is sealed in its cookie.
+"""Browser sign-in: authorization code with PKCE, and a session that is encrypted in its cookie.
 
-The server keeps nothing: whoever holds the cookie holds the session until it ends, so no script can read it, and what
-changes anything needs a token beside it that only our own pages can read. What the person may act as is judged anew at
-every request.
+The server stores no sessions: the cookie is valid until it expires. So scripts cannot read it, and requests that change
+something need a CSRF token that only our own pages can read. The person's role is determined anew for every request.
 """
 
 import hmac
@@ -44,20 +43,20 @@ _Kind = TypeVar("_Kind")
 
 @dataclass(frozen=True)
 class SessionParts:
-    """How browsers sign in: the provider, our client id there, and our public origin."""
+    """The configuration of browser sign-in: the provider, our client id there, and our public origin."""
 
     provider: Provider
     client_id: str
     public_url: str
-    """Scheme, host and port, without a slash at the end; plain http on this machine only."""
+    """Scheme, host and port, without a trailing slash; http on loopback only."""
     client_secret: str = field(default="", repr=False)
     trusts_roles: bool = False
-    """Whether the role that the provider names is granted by that, without an appointment: the demo provider's is."""
+    """Whether the provider's role claim needs no appointment, as with the demo provider."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """What a session's cookie holds. `expires` is in seconds since 1970."""
+    """The content of the session cookie. `expires` is in seconds since 1970."""
 
     person: str
     role: Role | None
@@ -68,7 +67,7 @@ class Session:
 
 @dataclass(frozen=True)
 class _Login:
-    """What the login cookie holds while the browser is at the provider."""
+    """The content of the login cookie, set while the browser is at the provider."""
 
     state: str
     nonce: str
@@ -78,29 +77,29 @@ class _Login:
 
 
 class Sessions:
-    """See the module."""
+    """Signs browsers in, and reads and writes their cookies."""
 
     def __init__(self, parts: SessionParts, secret: bytes, clock: Now = now) -> None:
         self.parts: Final = parts
         self._clock = clock
         origin = urlsplit(parts.public_url)
-        # A cookie without this prefix could be set by a neighbouring host. Browsers keep such a one over https only; and
-        # on this machine they tell ports apart by no more than the name.
+        # The prefix keeps neighbouring hosts from setting the cookie, but browsers accept it over https only. On
+        # loopback the port is in the name, because browsers share cookies among ports.
         is_plain = origin.scheme == "http"
         self._secure = not is_plain
         self._name = f"jiesu-{origin.port or 80}" if is_plain else "__Host-jiesu"
         self._login = f"{self._name}-login"
-        # A session of another provider is none of this one's.
+        # The key depends on the provider, so that a session of another one is not accepted.
         info = b"jiesu/1/session\0" + parts.provider.issuer.encode()
         self._cipher = AESGCM(HKDF(SHA256(), 32, None, info).derive(secret))
 
     @property
     def cookie(self) -> str:
-        """The name of the cookie."""
+        """The name of the session cookie."""
         return self._name
 
     def of(self, request: Request) -> Session | None:
-        """The session of a browser, None without a cookie. Raises SessionEnded for one that is not accepted."""
+        """The session of a browser; None without a cookie. Raises SessionEnded for an invalid or expired one."""
         cookie = request.cookies.get(self._name)
         if cookie is None:
             return None
@@ -119,8 +118,8 @@ class Sessions:
         return Claims(session.person, session.role, session.org, own_grant=self.parts.trusts_roles)
 
     def check_csrf(self, request: Request, session: Session) -> None:
-        """Raises Forbidden for a request that may change something and that a foreign page may have sent."""
-        # Decoding changes nothing, and no page but Temporal's own user interface may read the answer.
+        """Raises Forbidden for a request that may change something unless it comes from our own page."""
+        # Decoding changes nothing, and only Temporal's user interface may read the response (CORS).
         if request.method in _SAFE or request.url.path in _READING:
             return
         token = request.headers.get(CSRF_HEADER, "")
@@ -133,7 +132,7 @@ class Sessions:
             raise Forbidden("a request by cookie needs the X-CSRF-Token of its session, from a page of this origin")
 
     async def begin(self, onwards: str, answer: Response) -> str:
-        """The provider's sign-in URL. Puts the login cookie on the answer."""
+        """Sets the login cookie and returns the provider's sign-in URL; `onwards` is the page to return to."""
         endpoints = await self.parts.provider.endpoints()
         login = _Login(
             state=secrets.token_urlsafe(32), nonce=secrets.token_urlsafe(32), verifier=secrets.token_urlsafe(48),
@@ -148,34 +147,34 @@ class Sessions:
         return endpoints.authorization + ("&" if "?" in endpoints.authorization else "?") + urlencode(asked)
 
     async def finish(self, request: Request) -> tuple[Session, str]:
-        """The new session of a browser that returns from the provider, and the page it wanted.
+        """The new session of a browser that returns from the provider, and the page to return to.
 
-        Raises Unauthenticated if the sign-in did not begin here, or the provider signed nobody in.
+        Raises Unauthenticated if the sign-in did not begin here or failed, and Unavailable.
         """
-        cookie, said = request.cookies.get(self._login), request.query_params
+        cookie, query = request.cookies.get(self._login), request.query_params
         found = None if cookie is None else self._open(self._login, cookie)
         login = None if found is None else _made(_Login, found)
-        if login is None or not hmac.compare_digest(said.get("state", "").encode(), login.state.encode()):
+        if login is None or not hmac.compare_digest(query.get("state", "").encode(), login.state.encode()):
             raise Unauthenticated("this sign-in was not begun here, or too long ago: begin again")
-        code = said.get("code", "")
-        # RFC 9207: an answer of another provider than the one that was asked.
-        if "error" in said or not 0 < len(code) <= _LONGEST_CODE or said.get("iss", self._issuer) != self._issuer:
+        code = query.get("code", "")
+        # RFC 9207: a response of another provider.
+        if "error" in query or not 0 < len(code) <= _LONGEST_CODE or query.get("iss", self._issuer) != self._issuer:
             raise Unauthenticated("the identity provider did not sign anybody in")
         claims = await self._redeem(code, login)
         return self.session(claims), login.next
 
     def session(self, claims: Claims) -> Session:
-        """A new session of somebody who has just signed in."""
+        """A new session for these claims."""
         return Session(claims.person, claims.role, claims.org, secrets.token_urlsafe(32), self._until(LIFETIME))
 
     def keep(self, answer: Response, session: Session) -> None:
-        """Puts the session's cookie on the answer, and takes that of the sign-in away."""
+        """Sets the session cookie and deletes the login cookie."""
         left = timedelta(seconds=session.expires - int(self._clock().timestamp()))
         self._set(answer, self._name, asdict(session), left)
         answer.headers.append("set-cookie", self._clearing(self._login))
 
     def end(self, answer: Response) -> None:
-        """Tells the browser to forget the session."""
+        """Deletes the session cookie."""
         answer.headers.append("set-cookie", self._clearing(self._name))
 
     @property
@@ -189,16 +188,16 @@ class Sessions:
             "client_id": parts.client_id, "code_verifier": login.verifier,
         }  # fmt: skip
         try:
-            told = await parts.provider.exchange(form, parts.client_id, parts.client_secret)
-            payload = await parts.provider.verify(str(told.get("id_token", "")), parts.client_id)
+            tokens = await parts.provider.exchange(form, parts.client_id, parts.client_secret)
+            payload = await parts.provider.verify(str(tokens.get("id_token", "")), parts.client_id)
         except (Declined, InvalidToken):
             raise Unauthenticated("the identity provider did not sign anybody in") from None
         except ProviderDown:
             raise Unavailable("the identity provider does not answer") from None
         nonce: object = payload.get("nonce")
-        is_answer = isinstance(nonce, str) and hmac.compare_digest(nonce.encode(), login.nonce.encode())
+        is_ours = isinstance(nonce, str) and hmac.compare_digest(nonce.encode(), login.nonce.encode())
         claims = claims_of(payload) if parts.trusts_roles else appointed(payload)
-        if not is_answer or payload.get("azp", parts.client_id) != parts.client_id or claims is None:
+        if not is_ours or payload.get("azp", parts.client_id) != parts.client_id or claims is None:
             raise Unauthenticated("the identity provider did not sign anybody in")
         return claims
 
@@ -233,7 +232,7 @@ class Sessions:
 
 
 def _made(kind: type[_Kind], content: Mapping[str, Any]) -> _Kind | None:
-    """The content as a dataclass; None for a cookie of another version."""
+    """The content as a dataclass; None for a cookie of another version of Jiesu."""
     try:
         return kind(**content)
     except TypeError:

@@ -1,4 +1,4 @@
-"""The port to an SMS gateway, and a file that replaces it for trying out. Texts are never logged."""
+"""The SMS gateway, and a file that replaces it in trials. Texts are never logged."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ KEPT: Final = 20
 
 
 class SmsError(Exception):
-    """The text was not sent, as far as is known; the message holds neither number nor text."""
+    """The text was probably not sent; the message holds neither number nor text."""
 
 
 class Sms(Protocol):
@@ -32,7 +32,7 @@ class Sms(Protocol):
 
 
 class SmsLog:
-    """For trying out: keeps the last texts in a file that only its owner can read, and sends none."""
+    """For trials: sends nothing and keeps the last texts in a file of mode 0600."""
 
     def __init__(self, file: Path, now: Now = now) -> None:
         self._file = file
@@ -59,7 +59,7 @@ class SmsLog:
 
 
 class SmsWebhook:
-    """A gateway, or an adapter to one, that takes ``{"id", "phone", "text"}`` as JSON, signed as webhooks are."""
+    """A gateway, or an adapter to one, that accepts ``{"id", "phone", "text"}`` as JSON, signed as webhooks are."""
 
     def __init__(self, url: str, secret: bytes, outgoing: EgressGuard) -> None:
         """Raises EgressError for a URL that may not be called."""
@@ -78,7 +78,7 @@ class SmsWebhook:
 
 
 def open_sms(settings: Settings) -> Sms | None:
-    """The gateway of these settings; the embedded default's is a file; None where there is none. Raises SettingsError."""
+    """The configured gateway, else in the embedded default a file, else None. Raises SettingsError."""
     url = settings.sms_url.get_secret_value()
     secret = settings.sms_secret.get_secret_value()
     if not url:

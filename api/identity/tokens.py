@@ -1,7 +1,7 @@
-"""Bearer tokens of our own, EdDSA JWTs: of the embedded default, by a key under the home, and of residents with a phone.
+"""Our own bearer tokens, EdDSA JWTs: local tokens, signed by a key in the home, and tokens of residents with a phone.
 
-A token says who (`sub`), in which one role, for which org. Every fault of a token is the same `InvalidToken`: the
-caller learns that it is not accepted, not why.
+A token names a person (`sub`), one role, and its org. Every fault raises the same `InvalidToken`, so that the caller
+learns nothing about the reason.
 """
 
 import hashlib
@@ -36,18 +36,18 @@ _LONGEST_NAME: Final = 128
 
 
 class InvalidToken(Exception):
-    """The token is not accepted; there is deliberately no reason in it."""
+    """The token is not accepted; deliberately without a reason."""
 
 
 @dataclass(frozen=True)
 class Claims:
-    """The person whom a token names, and the role, if it names one."""
+    """The person whom a token names, and the role and organisation, if any."""
 
     person: str
     role: Role | None
     org: str | None
     own_grant: bool = True
-    """Whether the token's word is enough, as in the embedded default; elsewhere the directory's appointments count."""
+    """Whether the token itself grants the role, as a local one does; otherwise the directory's appointments do."""
 
 
 def _key_path(home: Path) -> Path:
@@ -61,10 +61,10 @@ def _new_key() -> bytes:
 
 
 def _signing_key(home: Path) -> Ed25519PrivateKey:
-    """Raises OSError, or ValueError for a file that is no key of ours."""
+    """The home's key, created if missing. Raises OSError, or ValueError for a file without an Ed25519 key."""
     try:
         key = serialization.load_pem_private_key(read_or_create(_key_path(home), _new_key), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):  # garbage, under a password, of some other kind
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # invalid, encrypted, or of another type
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError(f"{_key_path(home)} holds no Ed25519 key; without the file another one is made")  # noqa: TRY004 - what is wrong is the file
@@ -77,10 +77,9 @@ def _key_id(key: Ed25519PublicKey) -> str:
 
 
 def issue_token(home: Path, person: str, role: Role, org: str | None, now: datetime | None = None) -> str:
-    """A token for 12 hours, signed with the home's key, which is made when missing.
+    """A token for 12 hours, signed with the home's key, which is created if missing.
 
-    Raises ValueError for a person, role or org that `verify` would refuse; that the org exists is for the caller to
-    check.
+    Raises ValueError for a person, role or org that `verify` would refuse. The caller checks that the org exists.
     """
     if claims_of({"sub": person, "role": role, "org": org}) is None:
         raise ValueError(
@@ -92,13 +91,13 @@ def issue_token(home: Path, person: str, role: Role, org: str | None, now: datet
 
 
 def sign(home: Path, payload: dict[str, Any]) -> str:
-    """A JWT of these claims by the home's key, which is made when missing."""
+    """A JWT of these claims, signed with the home's key, which is created if missing."""
     key = _signing_key(home)
     return jwt.encode(payload, key, _ALGORITHM, headers={"kid": _key_id(key.public_key())})
 
 
 def public_jwk(home: Path) -> dict[str, Any]:
-    """The public half of the home's key, as a provider shows it."""
+    """The public half of the home's key as a JWK, for the demo provider."""
     public = _signing_key(home).public_key()
     return {
         **OKPAlgorithm.to_jwk(public, as_dict=True), "kid": _key_id(public), "use": "sig", "alg": _ALGORITHM,
@@ -106,7 +105,7 @@ def public_jwk(home: Path) -> dict[str, Any]:
 
 
 class LocalTokens:
-    """Verifies local tokens against the key of one home, which may be made or replaced while this is in use."""
+    """Verifies local tokens by the key of one home, which may be created or replaced meanwhile."""
 
     def __init__(self, home: Path) -> None:
         self._path = _key_path(home)
@@ -115,22 +114,14 @@ class LocalTokens:
         self._keys: Mapping[str, Ed25519PublicKey] = {}
 
     def verify(self, token: str) -> Claims:
-        """The token's claims. Raises InvalidToken, and nothing else, for any fault.
+        """The token's claims. Raises InvalidToken for any fault of the token.
 
-        Raises OSError or ValueError when the home's key cannot be read: that is our fault, not the caller's.
+        Raises OSError or ValueError if the home's key cannot be read, which is not the caller's fault.
         """
-        keys = self._current()
-        try:
-            claims = _decode(token, keys, ISSUER)
-        # A hostile token reaches base64, JSON and UTF-8 decoders before any signature is checked.
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-            claims = None
-        if claims is None:
-            raise InvalidToken from None
-        return claims
+        return _verified(token, self._current(), ISSUER)
 
     def _current(self) -> Mapping[str, Ed25519PublicKey]:
-        """The keys by id; read again when the file is another one than before."""
+        """The keys by id, reloaded when the file is replaced."""
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -144,7 +135,7 @@ class LocalTokens:
 
 
 class ResidentTokens:
-    """Tokens of residents who proved a phone: of all API processes of an installation, which share its secret."""
+    """Tokens of residents who proved a phone; their key derives from the secret that all API processes share."""
 
     def __init__(self, secret: bytes) -> None:
         raw = HKDF(SHA256(), 32, None, b"jiesu/1/resident-tokens").derive(secret)
@@ -152,7 +143,7 @@ class ResidentTokens:
         self._keys = {_key_id(self._key.public_key()): self._key.public_key()}
 
     def issue(self, subject: str) -> str:
-        """A token for 12 hours. Raises ValueError for a subject that no token may have."""
+        """A token for 12 hours. Raises ValueError for a subject that no token may name."""
         if not is_person(subject):
             raise ValueError("nobody has such a name")
         issued = datetime.now(UTC)
@@ -161,13 +152,10 @@ class ResidentTokens:
         return jwt.encode({**payload, **times}, self._key, _ALGORITHM, headers={"kid": next(iter(self._keys))})
 
     def verify(self, token: str) -> Claims:
-        """The claims of a resident's token. Raises InvalidToken, and nothing else."""
-        try:
-            claims = _decode(token, self._keys, RESIDENTS)
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-            claims = None
-        if claims is None or claims.role != "resident":
-            raise InvalidToken from None
+        """The claims of a resident's token. Raises InvalidToken for any fault."""
+        claims = _verified(token, self._keys, RESIDENTS)
+        if claims.role != "resident":
+            raise InvalidToken
         return claims
 
 
@@ -179,10 +167,22 @@ def issuer_of(token: str) -> object:
         return None
 
 
-def _decode(token: str, keys: Mapping[str, Ed25519PublicKey], issuer: str) -> Claims | None:
+def _verified(token: str, keys: Mapping[str, Ed25519PublicKey], issuer: str) -> Claims:
+    """The claims of a token by this issuer under one of these keys. Raises InvalidToken for any fault."""
+    try:
+        claims = _decoded(token, keys, issuer)
+    # A hostile token reaches base64, JSON and UTF-8 decoders before any signature is checked.
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        claims = None
+    if claims is None:
+        raise InvalidToken from None
+    return claims
+
+
+def _decoded(token: str, keys: Mapping[str, Ed25519PublicKey], issuer: str) -> Claims | None:
     if len(token) > _LONGEST:
         return None
-    # An exact look-up among the keys at hand: a kid never becomes a path or an address.
+    # Only looked up among the known keys: a kid never becomes a path or a URL.
     kid: object = jwt.get_unverified_header(token).get("kid")
     key = keys.get(kid) if isinstance(kid, str) else None
     if key is None:
@@ -199,7 +199,7 @@ def _decode(token: str, keys: Mapping[str, Ed25519PublicKey], issuer: str) -> Cl
 
 
 def claims_of(payload: Mapping[str, Any]) -> Claims | None:
-    """The claims of a token that grants its role by itself; None if it names nobody, or a role without its organisation."""
+    """The claims of a token that grants its role itself; None for an invalid person, role or organisation."""
     person: object = payload.get("sub")
     role: object = payload.get("role")
     org: object = payload.get("org")
@@ -216,5 +216,5 @@ def is_person(value: object) -> TypeGuard[str]:
 
 
 def is_name(value: object) -> TypeGuard[str]:
-    """Whether it is a short printable text, as the names of persons and organisations are."""
+    """Whether it has the form of a person's or organisation's name: short and printable."""
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable() and value == value.strip()
