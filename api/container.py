@@ -63,7 +63,7 @@ class Services:
     """Requests a minute; 0: no limit."""
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
     """How often what is dear may be done, by name; see `settings.RATES`. What has no rate has no limit."""
-    desk: AuditService | None = None
+    audit_service: AuditService | None = None
     """Where auditors ask; None where there is no archive to read."""
     codec_origins: Sequence[str] = ()
     """The origins of Temporal's user interface, whose pages may ask the codec server."""
@@ -174,8 +174,8 @@ class Services:
 
     @cached_property
     def auditing(self) -> Auditing | None:
-        return self.desk and Auditing(
-            self.desk, self.model, self.access, self.policies, secret=self.secret, now=self.now
+        return self.audit_service and Auditing(
+            self.audit_service, self.model, self.access, self.policies, secret=self.secret, now=self.now
         )
 
     @property

@@ -58,7 +58,7 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         policies=policies, calendars=calendars, registry=registry, needs_worker=settings.ready_needs_worker,
         rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
         rates=settings.rates_by_name,
-        desk=AuditService(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client), keys=keys, codec_origins=settings.ui_origins,
+        audit_service=AuditService(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client), keys=keys, codec_origins=settings.ui_origins,
         blobs=open_store(DigestStore, settings.attachments_url, "attachments"), sms=open_sms(settings), mint=residents.issue,
     )  # fmt: skip
     running = server(create_app(services), settings.api_host, settings.api_port)

@@ -47,7 +47,7 @@ class Auditing:
     Methods raise NotFound, Invalid and Unavailable.
     """
 
-    desk: AuditService
+    audit_service: AuditService
     model: ReadModel
     access: AccessGuard
     policies: Mapping[str, Policy]
@@ -57,13 +57,13 @@ class Auditing:
 
     async def head(self) -> dict[str, Any]:
         """The newest published head."""
-        return await _answered(self.desk.head())
+        return await _answered(self.audit_service.head())
 
     async def verdict(self, who: Actor, issue: str, *, commands: bool) -> Verdict:
         """The result of a strict replay of one archived issue."""
         await self._permit(who, issue, "verdict")
         async with self._turn:
-            return await _answered(self.desk.verdict(issue, commands=commands))
+            return await _answered(self.audit_service.verdict(issue, commands=commands))
 
     async def verdicts(
         self, who: Actor, words: str, after: str | None, limit: int, *, commands: bool
@@ -72,32 +72,34 @@ class Auditing:
         selection = _selection(words, who).sealed
         if after is not None:
             await self._find(who, after)
-        issues = await _answered(_list(selection.issues(self.desk.holdings.database, after, limit)))
+        issues = await _answered(_list(selection.issues(self.audit_service.holdings.database, after, limit)))
         _note(who, "verdicts", None, words)
         await self.access.read(who, "verdicts", issues or [None])
         async with self._turn:
-            found = [await _answered(self.desk.verdict(issue, commands=commands)) for issue in issues]
+            found = [await _answered(self.audit_service.verdict(issue, commands=commands)) for issue in issues]
         return found, issues[-1] if len(issues) == limit else None
 
     async def proof(self, who: Actor, issue: str) -> dict[str, Any]:
         """The inclusion proof of the issue in the log of the newest published head."""
         await self._permit(who, issue, "proof")
-        return await _answered(self.desk.proof(issue))
+        return await _answered(self.audit_service.proof(issue))
 
     async def view(self, who: Actor, issue: str, at: str) -> dict[str, Any]:
         """The issue after event number `at`, or as it was known at the time `at`."""
         await self._permit(who, issue, "timeline")
-        return await _answered(self.desk.view(issue, at))
+        return await _answered(self.audit_service.view(issue, at))
 
     async def difference(self, who: Actor, issue: str) -> Diff:
         """The differences between Temporal's history, the archive and SQL."""
         await self._permit(who, issue, "diff")
-        return await _answered(self.desk.difference(issue))
+        return await _answered(self.audit_service.difference(issue))
 
     async def bundle(self, who: Actor, words: str, folder: Path) -> Path:
         """Writes a ZIP file into this folder, with which anybody can verify the issues offline; returns its path."""
         selection = _selection(words, who).sealed
-        issues = await _answered(_list(selection.issues(self.desk.holdings.database, None, _MOST_IN_BUNDLE + 1)))
+        issues = await _answered(
+            _list(selection.issues(self.audit_service.holdings.database, None, _MOST_IN_BUNDLE + 1))
+        )
         if not issues:
             raise NotFound
         if len(issues) > _MOST_IN_BUNDLE:
@@ -105,7 +107,7 @@ class Auditing:
         _note(who, "bundle", None, words)
         await self.access.export(who, "bundle", issues)
         async with self._turn:
-            await _answered(self.desk.export(issues, folder / "bundle"))
+            await _answered(self.audit_service.export(issues, folder / "bundle"))
             return Path(await asyncio.to_thread(shutil.make_archive, str(folder / "bundle"), "zip", folder, "bundle"))
 
     async def whatif(self, who: Actor, pack: str, words: str) -> Study:
@@ -119,7 +121,7 @@ class Auditing:
         _note(who, "whatif", None, words)
         await self.access.read(who, "whatif")
         async with self._turn:
-            await _answered(in_thread(study.add_all, self.desk.closed(_selection(words, who))))
+            await _answered(in_thread(study.add_all, self.audit_service.closed(_selection(words, who))))
         return study
 
     async def mining(self, who: Actor, form: str, words: str, folder: Path) -> Path:
@@ -133,7 +135,7 @@ class Auditing:
         _note(who, "mining", None, words)
         await self.access.export(who, "mining")
         async with self._turn:
-            await _answered(in_thread(export, self.desk.traces(_selection(words, who))))
+            await _answered(in_thread(export, self.audit_service.traces(_selection(words, who))))
         return file
 
     async def _permit(self, who: Actor, issue: str, what: str) -> None:

@@ -268,7 +268,7 @@ async def test_each_read_is_on_record(system: System, sealed: list[str], auditor
 
 
 async def test_a_process_without_an_archive_says_so(system: System, auditor: dict[str, str]) -> None:
-    async with system.api_on(system.temporal, desk=None) as client:
+    async with system.api_on(system.temporal, audit_service=None) as client:
         assert (await client.get(HEAD, headers=auditor)).status_code == 503
         assert (await client.get("/v1/audit/verdicts", headers=auditor)).status_code == 503
         assert (await client.get(HEAD, headers=system.staff)).status_code == 404
@@ -277,19 +277,19 @@ async def test_a_process_without_an_archive_says_so(system: System, auditor: dic
 async def test_a_database_or_an_archive_that_is_away_is_said_to_be(
     system: System, sealed: list[str], auditor: dict[str, str], tmp_path: Path
 ) -> None:
-    """A desk that cannot read it, in a process that knows all the rest."""
+    """A service that cannot read it, in a process that knows all the rest."""
     away = Database(f"sqlite:///{tmp_path / 'none' / 'jiesu.db'}")
     empty = Archive((tmp_path / "archive").as_uri())
     no_sql = AuditService(Holdings(away, system.archive), system.heads)
     no_archive = AuditService(Holdings(system.database, empty), system.heads)
     one = f"/v1/audit/issues/{sealed[0]}"
     reads_sql = {HEAD, LISTS[0], LISTS[2], f"{one}/verdict", f"{one}/proof"}
-    for desk, answered in ((no_sql, {HEAD}), (no_archive, reads_sql)):
-        async with system.api_on(system.temporal, desk=desk) as client:
+    for service, answered in ((no_sql, {HEAD}), (no_archive, reads_sql)):
+        async with system.api_on(system.temporal, audit_service=service) as client:
             for path, body in paths(sealed[0]):
                 method = "GET" if body is None else "POST"
                 answer = await client.request(method, path, headers=auditor, json=body)
                 assert answer.status_code == (200 if path in answered else 503), path
             found = await client.get(f"{one}/verdict", headers=auditor)
-            assert desk is no_sql or not found.json()["holds"]
+            assert service is no_sql or not found.json()["holds"]
     await away.close()

@@ -29,8 +29,8 @@ ISSUE = LATER[0]
 
 
 async def export(where: Installation, folder: Path, *issues: str) -> Path:
-    async with where.desk() as desk:
-        assert await desk.export(issues, folder) == len(issues)
+    async with where.service() as service:
+        assert await service.export(issues, folder) == len(issues)
     return folder
 
 

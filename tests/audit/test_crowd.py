@@ -205,9 +205,9 @@ async def timelines_agree(crowd: Crowd) -> int:
     database = Database(crowd.database_url)
     compared = 0
     try:
-        desk = AuditService(Holdings(database, Archive(crowd.archive_url)), crowd.heads)
-        async for told in desk.traces(Selection.parse("")):
-            states, known, steps = await desk.states(told.issue), EPOCH, list(told.steps)
+        service = AuditService(Holdings(database, Archive(crowd.archive_url)), crowd.heads)
+        async for told in service.traces(Selection.parse("")):
+            states, known, steps = await service.states(told.issue), EPOCH, list(told.steps)
             for event, state in steps:
                 assert timeline.at_event(states, event.seq) == timeline.PastState(event, state), (told.issue, event.seq)
                 known = max(known, event.recorded_at or event.at)  # nothing is known before what came before it

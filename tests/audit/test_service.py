@@ -1,4 +1,4 @@
-"""What an auditor asks at the desk: verdicts, how it was, who tells what, proofs; and what is not there is said to be so."""
+"""What an auditor asks of the audit service: verdicts, how it was, who tells what, proofs; and what is not there is said to be so."""
 
 from pathlib import Path
 
@@ -28,34 +28,39 @@ def copy(installation: Installation, tmp_path: Path) -> Installation:
 
 
 async def test_a_verdict_on_each_sealed_issue(installation: Installation) -> None:
-    async with installation.desk() as desk:
+    async with installation.service() as service:
         for issue in SEALED:
-            verdict = await desk.verdict(issue)
+            verdict = await service.verdict(issue)
             assert (verdict.issue, verdict.holds) == (issue, True)
             assert verdict.commands > 0
-        folded = await desk.verdict(AGAIN, commands=False)
+        folded = await service.verdict(AGAIN, commands=False)
         assert (folded.runs, folded.commands, folded.holds) == (2, 0, True)
 
 
 async def test_an_open_issue_has_no_verdict_and_no_proof_yet(installation: Installation) -> None:
     """Though its first run is archived already."""
-    async with installation.desk() as desk:
-        assert (await desk.holdings.case(OPEN)).runs
-        for ask in (desk.verdict(OPEN), desk.proof(OPEN)):
+    async with installation.service() as service:
+        assert (await service.holdings.case(OPEN)).runs
+        for ask in (service.verdict(OPEN), service.proof(OPEN)):
             with pytest.raises(NotYetError, match=f"issue {OPEN} is not sealed yet"):
                 await ask
-        states = await desk.states(OPEN)
+        states = await service.states(OPEN)
         assert [event.seq for event, _ in states] == list(range(1, 63))
-        assert (await desk.view(OPEN, "62"))["status"] == "dispatched"
-        found = await desk.difference(OPEN)
+        assert (await service.view(OPEN, "62"))["status"] == "dispatched"
+        found = await service.difference(OPEN)
         assert found.same
         assert len(found.lines) == 62
         assert list(found.lines[0].sources) == ["sql"]
 
 
 async def test_what_is_unknown_is_said_to_be(installation: Installation) -> None:
-    async with installation.desk() as desk:
-        for ask in (desk.verdict("nobody"), desk.view("nobody", "1"), desk.difference("nobody"), desk.proof("nobody")):
+    async with installation.service() as service:
+        for ask in (
+            service.verdict("nobody"),
+            service.view("nobody", "1"),
+            service.difference("nobody"),
+            service.proof("nobody"),
+        ):
             with pytest.raises(UnknownError, match="there is no issue nobody here"):
                 await ask
         database = Database(installation.url)
@@ -67,41 +72,41 @@ async def test_what_is_unknown_is_said_to_be(installation: Installation) -> None
 
 async def test_how_it_was_is_told_by_the_archive(copy: Installation) -> None:
     assert copy.sql("DELETE FROM events WHERE issue = ?", STANDARD) == 8
-    async with copy.desk() as desk:
-        states = await desk.states(STANDARD)
+    async with copy.service() as service:
+        states = await service.states(STANDARD)
         assert [event.kind for event, _ in states][:3] == ["reported", "dispatched", "accepted"]
         for event, state in states:
-            view = await desk.view(STANDARD, str(event.seq))
+            view = await service.view(STANDARD, str(event.seq))
             assert view["event"] == dump_event(event)
             assert view["status"] == state.status
-            assert (await desk.view(STANDARD, view["event"]["at"]))["event"]["seq"] >= event.seq
+            assert (await service.view(STANDARD, view["event"]["at"]))["event"]["seq"] >= event.seq
         with pytest.raises(MomentError, match="there is no event 9: the last one is 8"):
-            await desk.view(STANDARD, "9")
+            await service.view(STANDARD, "9")
         with pytest.raises(MomentError, match="nothing was known of it yet"):
-            await desk.view(STANDARD, "2026-01-01")
+            await service.view(STANDARD, "2026-01-01")
         for at in ("soon", "9" * 5000, "１"):
             with pytest.raises(SelectionError):
-                await desk.view(STANDARD, at)
+                await service.view(STANDARD, at)
 
 
 async def test_an_archive_that_lost_something_is_told_of(copy: Installation) -> None:
     """Else the runs that are left, or SQL, would be taken for the whole."""
     (file,) = copy.home.glob(f"archive/issues/*/{AGAIN}/1-*")
     file.unlink()
-    async with copy.desk() as desk:
-        for ask in (desk.view(AGAIN, "1"), desk.difference(AGAIN)):
+    async with copy.service() as service:
+        for ask in (service.view(AGAIN, "1"), service.difference(AGAIN)):
             with pytest.raises(ArchiveError, match=f"issue {AGAIN}: .* is missing"):
                 await ask
-        verdict = await desk.verdict(AGAIN)
+        verdict = await service.verdict(AGAIN)
         assert "archive: history: 1 runs, 2 were sealed" in "\n".join(map(str, verdict.findings))
         with pytest.raises(ArchiveError):
-            _ = [case async for case in desk.closed(Selection.parse(""))]
+            _ = [case async for case in service.closed(Selection.parse(""))]
 
 
 async def test_witnesses_agree_on_what_nobody_touched(installation: Installation) -> None:
-    async with installation.desk() as desk:
+    async with installation.service() as service:
         for issue in SEALED:
-            found = await desk.difference(issue)
+            found = await service.difference(issue)
             assert found.same, found.plain()
             assert {tuple(line.sources) for line in found.lines} == {("archive", "sql")}
 
@@ -111,8 +116,8 @@ async def test_a_witness_that_was_changed_stands_out(copy: Installation) -> None
     assert copy.sql(edited, STANDARD) == 1
     assert copy.sql("UPDATE issues SET status = 'accepted' WHERE id = ?", STANDARD) == 1
     assert copy.sql("DELETE FROM events WHERE issue = ? AND seq = 8", STANDARD) == 1
-    async with copy.desk() as desk:
-        found = await desk.difference(STANDARD)
+    async with copy.service() as service:
+        found = await service.difference(STANDARD)
     assert not found.same
     plain = found.plain()
     assert [line["seq"] for line in plain["events"] if not line["same"]] == [6, 8]
@@ -125,10 +130,10 @@ async def test_a_witness_that_was_changed_stands_out(copy: Installation) -> None
 
 
 async def test_a_proof_can_be_checked_by_anybody(installation: Installation) -> None:
-    async with installation.desk() as desk:
-        newest = await desk.head()
+    async with installation.service() as service:
+        newest = await service.head()
         for issue in COVERED:
-            proof = await desk.proof(issue)
+            proof = await service.proof(issue)
             leaf = leaf_hash(commitment(bytes.fromhex(proof["salt"]), canonical(proof["record"])))
             assert leaf.hex() == proof["leaf"]
             siblings = [bytes.fromhex(each) for each in proof["proof"]]
@@ -137,17 +142,17 @@ async def test_a_proof_can_be_checked_by_anybody(installation: Installation) -> 
             assert (proof["record"]["issue"], proof["head"], proof["size"]) == (issue, newest["note"], 4)
         assert newest["root"] == root.hex()
         with pytest.raises(NotYetError, match=f"no published head covers issue {UNCOVERED} yet"):
-            await desk.proof(UNCOVERED)
+            await service.proof(UNCOVERED)
 
 
 async def test_no_head_no_proof(copy: Installation) -> None:
     for file in copy.head_files:
         file.unlink()
-    async with copy.desk() as desk:
+    async with copy.service() as service:
         with pytest.raises(NotYetError, match="no head was published yet"):
-            await desk.head()
+            await service.head()
         with pytest.raises(NotYetError, match="no published head covers"):
-            await desk.proof(STANDARD)
+            await service.proof(STANDARD)
 
 
 @pytest.mark.parametrize(
@@ -163,32 +168,32 @@ async def test_no_head_no_proof(copy: Installation) -> None:
 )
 async def test_no_proof_is_made_from_another_log(copy: Installation, statement: str, said: str) -> None:
     assert copy.sql(statement) >= 1
-    async with copy.desk() as desk:
+    async with copy.service() as service:
         with pytest.raises(LogMismatchError, match=said):
-            await desk.proof(STANDARD)
+            await service.proof(STANDARD)
 
 
 async def test_of_what_was_taken_away_the_place_is_proved(copy: Installation) -> None:
     copy.take_away(STANDARD)
-    async with copy.desk() as desk:
-        assert not (await desk.verdict(STANDARD)).holds
-        proof = await desk.proof(STANDARD)
+    async with copy.service() as service:
+        assert not (await service.verdict(STANDARD)).holds
+        proof = await service.proof(STANDARD)
         assert (proof["record"], proof["salt"]) == (None, None)
         leaf, siblings = bytes.fromhex(proof["leaf"]), [bytes.fromhex(each) for each in proof["proof"]]
         assert included(proof["position"], 4, leaf, siblings, bytes.fromhex(proof["root"]))
-        assert STANDARD not in [case.issue async for case in desk.closed(Selection.parse(""))]
+        assert STANDARD not in [case.issue async for case in service.closed(Selection.parse(""))]
 
 
 async def test_issues_are_given_one_by_one(installation: Installation) -> None:
-    async with installation.desk() as desk:
-        closed = {case.issue: case.state.is_closed async for case in desk.closed(Selection.parse(""))}
+    async with installation.service() as service:
+        closed = {case.issue: case.state.is_closed async for case in service.closed(Selection.parse(""))}
         assert closed == dict.fromkeys(SEALED, True)
-        told = {told.issue: len(list(told.steps)) async for told in desk.traces(Selection.parse("compound=demo"))}
+        told = {told.issue: len(list(told.steps)) async for told in service.traces(Selection.parse("compound=demo"))}
         assert set(told) == {*SEALED, OPEN}
         assert told[OPEN] == 62
-        issues = Selection.parse("").issues(desk.holdings.database)
+        issues = Selection.parse("").issues(service.holdings.database)
         assert await in_thread(sorted, issues) == sorted(told)
         with pytest.raises(ZeroDivisionError):
             await in_thread(
-                lambda items: 1 // (len(list(items)) - len(told)), Selection.parse("").issues(desk.holdings.database)
+                lambda items: 1 // (len(list(items)) - len(told)), Selection.parse("").issues(service.holdings.database)
             )

@@ -77,7 +77,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     # Worker and API run in this process, and what they log must not be taken for what the command prints.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     home = tmp_path_factory.mktemp("privacy")
@@ -91,65 +91,67 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     structlog.reset_defaults()
 
 
-def forgotten(desk: Desk, *issues: str) -> None:
+def forgotten(service: Desk, *issues: str) -> None:
     """The API's process asks for the keys anew, as it does a minute after another one has erased them."""
     for issue in issues:
-        desk.system.keys.vault.forget(issue)
+        service.system.keys.vault.forget(issue)
 
 
-async def test_all_that_a_person_reported_is_erased_and_nothing_else(desk: Desk) -> None:
-    mine, others = desk.system.token("cli-mine", "resident"), desk.system.token("cli-other", "resident")
-    closed, unfinished = await desk.closed(mine, "我的话"), await desk.opened(mine, "还没办完")
-    other = await desk.closed(others, "别人的话")
-    assert (await desk.row(closed)).reporter == ids.pseudonym(SECRET, "cli-mine")
-    said = await desk.read("erase", "--person", "cli-mine", "--yes")
+async def test_all_that_a_person_reported_is_erased_and_nothing_else(service: Desk) -> None:
+    mine, others = service.system.token("cli-mine", "resident"), service.system.token("cli-other", "resident")
+    closed, unfinished = await service.closed(mine, "我的话"), await service.opened(mine, "还没办完")
+    other = await service.closed(others, "别人的话")
+    assert (await service.row(closed)).reporter == ids.pseudonym(SECRET, "cli-mine")
+    said = await service.read("erase", "--person", "cli-mine", "--yes")
     assert said == {"erased": [closed], "when_closed": [unfinished], "failed": 0}
-    forgotten(desk, closed, other)
-    assert await desk.written(closed, mine) == ERASED
-    assert await desk.written(unfinished, mine) == "还没办完"
-    assert await desk.written(other, others) == "别人的话"
-    shown = await desk.read("retention")
+    forgotten(service, closed, other)
+    assert await service.written(closed, mine) == ERASED
+    assert await service.written(unfinished, mine) == "还没办完"
+    assert await service.written(other, others) == "别人的话"
+    shown = await service.read("retention")
     assert (shown["erased"], shown["waiting"]) == ({"request": 1}, 1)
-    again = await desk.read("erase", "--person", "cli-mine", "--yes")
+    again = await service.read("erase", "--person", "cli-mine", "--yes")
     assert again == {"erased": [], "when_closed": [unfinished], "failed": 0}
 
 
-async def test_those_of_a_proved_phone_are_found_by_its_number(desk: Desk) -> None:
+async def test_those_of_a_proved_phone_are_found_by_its_number(service: Desk) -> None:
     subject = phones.subject_of(SECRET, phones.normalised("13912345678"))
-    holder = desk.system.token(subject, "resident")
-    issue = await desk.closed(holder, "用手机报的")
-    said = await desk.read("erase", "--person", "139 1234 5678", "--yes", "--why", "court")
+    holder = service.system.token(subject, "resident")
+    issue = await service.closed(holder, "用手机报的")
+    said = await service.read("erase", "--person", "139 1234 5678", "--yes", "--why", "court")
     assert said["erased"] == [issue]
-    async with desk.system.database.read() as session:
+    async with service.system.database.read() as session:
         assert await session.scalar(select(ErasureRow.why).where(ErasureRow.issue == issue)) == "court"
 
 
-async def test_single_issues_by_id_or_number_once_one_agrees(desk: Desk) -> None:
-    mine = desk.system.token("cli-single", "resident")
-    first, second = await desk.closed(mine, "第一件"), await desk.closed(mine, "第二件")
-    number = (await desk.row(second)).number
+async def test_single_issues_by_id_or_number_once_one_agrees(service: Desk) -> None:
+    mine = service.system.token("cli-single", "resident")
+    first, second = await service.closed(mine, "第一件"), await service.closed(mine, "第二件")
+    number = (await service.row(second)).number
     arguments = ["privacy", "erase", "--issue", first, "--issue", number]
-    refused = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=desk.environment, input="n\n")
+    refused = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=service.environment, input="n\n")
     assert refused.exit_code == 1
-    assert await desk.written(first, mine) == "第一件"
-    agreed = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=desk.environment, input="y\n")
+    assert await service.written(first, mine) == "第一件"
+    agreed = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=service.environment, input="y\n")
     assert "2 issues erased, 0 will be in the night after they are closed" in agreed.stdout
-    forgotten(desk, first, second)
-    assert [await desk.written(each, mine) for each in (first, second)] == [ERASED, ERASED]
+    forgotten(service, first, second)
+    assert [await service.written(each, mine) for each in (first, second)] == [ERASED, ERASED]
 
 
-async def test_all_that_is_held_of_somebody_is_handed_out(desk: Desk, tmp_path: Path) -> None:
-    mine, other = desk.system.token("cli-export", "resident"), desk.system.token("cli-neighbour", "resident")
-    issue, gone = await desk.opened(mine, "要带走的话"), await desk.closed(mine, "已删的话")
-    await desk.opened(other, "邻居的话")
+async def test_all_that_is_held_of_somebody_is_handed_out(service: Desk, tmp_path: Path) -> None:
+    mine, other = service.system.token("cli-export", "resident"), service.system.token("cli-neighbour", "resident")
+    issue, gone = await service.opened(mine, "要带走的话"), await service.closed(mine, "已删的话")
+    await service.opened(other, "邻居的话")
     held = io.BytesIO()
     Image.new("RGB", (20, 20), "teal").save(held, "PNG")
     path = f"/v1/issues/{issue}/attachments"
-    answer = await desk.system.client.post(path, content=held.getvalue(), headers={**mine, "Content-Type": "image/png"})
+    answer = await service.system.client.post(
+        path, content=held.getvalue(), headers={**mine, "Content-Type": "image/png"}
+    )
     assert answer.status_code == 201
-    await desk.run("erase", "--issue", gone, "--yes")
+    await service.run("erase", "--issue", gone, "--yes")
     target = tmp_path / "out"
-    said = (await desk.run("export", str(target), "--person", "cli-export")).stdout
+    said = (await service.run("export", str(target), "--person", "cli-export")).stdout
     assert "2 issues in" in said
     assert "1 pictures" in said
     text = (target / "issues.json").read_text("utf-8")
@@ -169,8 +171,8 @@ async def test_all_that_is_held_of_somebody_is_handed_out(desk: Desk, tmp_path: 
     with Image.open(target / picture_of(target)) as picture:
         assert picture.getpixel((1, 1)) == (0, 128, 128)
     assert target.stat().st_mode & 0o077 == 0
-    assert "is not an empty folder" in await desk.complaint("export", str(target), "--person", "cli-export")
-    async with desk.system.database.read() as session:
+    assert "is not an empty folder" in await service.complaint("export", str(target), "--person", "cli-export")
+    async with service.system.database.read() as session:
         lines = [(row.what, row.issue, row.person) for row in await session.scalars(select(AccessRow))]
     assert {("export", issue, "operator"), ("export", gone, "operator"), ("erase", gone, "operator")} <= set(lines)
 
@@ -180,16 +182,18 @@ def picture_of(folder: Path) -> str:
     return name
 
 
-async def test_while_the_key_store_is_down_it_is_said_in_one_line(desk: Desk, tmp_path: Path) -> None:
-    mine = desk.system.token("cli-down", "resident")
-    issue = await desk.closed(mine, "读不到的话")
-    nowhere = Desk(desk.system, {**desk.environment, "JIESU_KEY_STORE": f"sqlite:///{tmp_path / 'no' / 'keys.db'}"})
+async def test_while_the_key_store_is_down_it_is_said_in_one_line(service: Desk, tmp_path: Path) -> None:
+    mine = service.system.token("cli-down", "resident")
+    issue = await service.closed(mine, "读不到的话")
+    nowhere = Desk(
+        service.system, {**service.environment, "JIESU_KEY_STORE": f"sqlite:///{tmp_path / 'no' / 'keys.db'}"}
+    )
     said = await nowhere.complaint("export", str(tmp_path / "out"), "--issue", issue)
     assert said.startswith("the key store does not answer")
     assert not (tmp_path / "out").exists()
     said = await nowhere.complaint("erase", "--issue", issue, "--yes")
     assert said == "1 could not be erased now; they are on record and are tried again each night"
-    assert (await desk.read("erase", "--issue", issue, "--yes"))["erased"] == [issue]
+    assert (await service.read("erase", "--issue", issue, "--yes"))["erased"] == [issue]
 
 
 @pytest.mark.parametrize(
@@ -207,20 +211,20 @@ async def test_while_the_key_store_is_down_it_is_said_in_one_line(desk: Desk, tm
     ],
 )
 async def test_what_cannot_be_meant_is_one_line(
-    desk: Desk, arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Desk, arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert (await desk.complaint(*arguments)).startswith(said)
+    assert (await service.complaint(*arguments)).startswith(said)
     assert not (tmp_path / "out").exists()
 
 
-async def test_how_long_it_is_kept(desk: Desk, tmp_path: Path) -> None:
-    out = (await desk.run("retention")).stdout
+async def test_how_long_it_is_kept(service: Desk, tmp_path: Path) -> None:
+    out = (await service.run("retention")).stdout
     assert "kept for 1095 days after the close; but" in out
     assert "falling_objects: 1825 days" in out
     rules = tmp_path / "rules.toml"
     rules.write_text("days = 200\n[categories]\nnoise = 300\n", "utf-8")
-    own = Desk(desk.system, {**desk.environment, "JIESU_RETENTION": str(rules)})
+    own = Desk(service.system, {**service.environment, "JIESU_RETENTION": str(rules)})
     assert (await own.read("retention"))["days"] | {"leak": 200, "noise": 300} == (await own.read("retention"))["days"]
     rules.write_text("days = 2\n", "utf-8")
     assert "days: a whole number of days from 183 to 36500" in await own.complaint("retention")

@@ -74,7 +74,7 @@ class Installation:
         return Source(self.url, self.archive.url)
 
     @contextlib.asynccontextmanager
-    async def desk(self) -> AsyncIterator[AuditService]:
+    async def service(self) -> AsyncIterator[AuditService]:
         database = Database(self.url)
         try:
             yield AuditService(Holdings(database, self.archive), self.heads)

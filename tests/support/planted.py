@@ -323,8 +323,8 @@ class Planted:
     async def _reports(self) -> AsyncIterator[tuple[str, bytes]]:
         """What `jiesu audit` writes for people to print and to put into a spreadsheet."""
         study = Study(load_pack("52022"), None, datetime.now(UTC))
-        desk = AuditService(Holdings(self.system.database, self.system.archive), self.system.heads)
-        await in_thread(study.add_all, desk.closed(Selection.parse("")))
+        service = AuditService(Holdings(self.system.database, self.system.archive), self.system.heads)
+        await in_thread(study.add_all, service.closed(Selection.parse("")))
         for write in (as_csv, as_text, as_html):
             yield write.__name__, write(study).encode()
         report = AuditReport("all", datetime.now(UTC))

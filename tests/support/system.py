@@ -46,7 +46,7 @@ from support.temporal import dev_server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "directory"
 SECRET = b"a secret of tests, at least thirty-two bytes long"
-LACKING: Final = {"now", "desk", "sms"}
+LACKING: Final = {"now", "service", "sms"}
 """Parts that a test replaces by something that does not work."""
 REPORT = {"compound": "demo", "category": "leak", "description": "厨房漏水", "location": "3幢2单元501"}
 
@@ -156,7 +156,7 @@ class System:
         given = Services(
             temporal=temporal, database=self._apis_database, verifier=LocalVerifier(LocalTokens(self.home)),
             secret=SECRET, policies={policy.id: policy for policy in shipped()}, calendars=calendars.load_all(),
-            desk=AuditService(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
+            audit_service=AuditService(Holdings(self._apis_database, self.archive), self.heads, temporal), keys=self.keys,
             blobs=DigestStore((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
             mint=partial(issue_token, self.home, role="resident", org=None),
         )  # fmt: skip
