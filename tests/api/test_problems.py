@@ -105,7 +105,7 @@ def test_unauthenticated_names_the_scheme() -> None:
     assert problems.response(Unauthenticated()).headers["www-authenticate"].startswith("Bearer")
 
 
-def test_a_detail_may_hold_half_a_character() -> None:
+def test_a_detail_with_a_lone_surrogate_is_served() -> None:
     body = problems.response(Invalid(("\ud800\u202e", "no"))).body
     assert json.loads(bytes(body))["errors"] == [{"field": "??", "reason": "no"}]
 

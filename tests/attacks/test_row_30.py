@@ -43,7 +43,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         yield Scene(stage, issue, kept)
 
 
-async def test_row_30_it_is_verified_and_said_to_be_erased(scene: Scene) -> None:
+async def test_row_30_an_erased_issue_is_reported_as_verified_content_erased(scene: Scene) -> None:
     report = await scene.report()
     assert report.findings == []
     assert (report.issues, report.runs, report.erased) == (2, 2, 1)

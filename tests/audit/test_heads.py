@@ -165,7 +165,7 @@ async def test_rotated_keys_are_put_there_too(database: Database, keys: Path, ou
         "another-key",
     ],
 )
-async def test_nothing_is_signed_over_a_log_that_is_not_what_it_was(
+async def test_a_rewritten_log_gets_no_new_head(
     database: Database, keys: Path, outlets: Destinations, tamper: str
 ) -> None:
     at = now()

@@ -53,7 +53,7 @@ async def test_an_open_issue_has_no_verdict_and_no_proof_yet(installation: Insta
         assert list(found.lines[0].sources) == ["sql"]
 
 
-async def test_what_is_unknown_is_said_to_be(installation: Installation) -> None:
+async def test_an_unknown_issue_is_reported_as_unknown(installation: Installation) -> None:
     async with installation.desk() as desk:
         for ask in (desk.verdict("nobody"), desk.view("nobody", "1"), desk.difference("nobody"), desk.proof("nobody")):
             with pytest.raises(UnknownError, match="there is no issue nobody here"):
@@ -65,7 +65,7 @@ async def test_what_is_unknown_is_said_to_be(installation: Installation) -> None
         await database.close()
 
 
-async def test_how_it_was_is_told_by_the_archive(copy: Installation) -> None:
+async def test_past_states_come_from_the_archive_and_not_from_sql(copy: Installation) -> None:
     assert copy.sql("DELETE FROM events WHERE issue = ?", STANDARD) == 8
     async with copy.desk() as desk:
         states = await desk.states(STANDARD)
@@ -84,7 +84,7 @@ async def test_how_it_was_is_told_by_the_archive(copy: Installation) -> None:
                 await desk.view(STANDARD, at)
 
 
-async def test_an_archive_that_lost_something_is_told_of(copy: Installation) -> None:
+async def test_a_missing_archived_run_is_an_error(copy: Installation) -> None:
     """Else the runs that are left, or SQL, would be taken for the whole."""
     (file,) = copy.home.glob(f"archive/issues/*/{AGAIN}/1-*")
     file.unlink()
@@ -140,7 +140,7 @@ async def test_a_proof_can_be_checked_by_anybody(installation: Installation) -> 
             await desk.proof(UNCOVERED)
 
 
-async def test_no_head_no_proof(copy: Installation) -> None:
+async def test_without_a_published_head_there_is_no_proof(copy: Installation) -> None:
     for file in copy.head_files:
         file.unlink()
     async with copy.desk() as desk:
@@ -168,7 +168,7 @@ async def test_no_proof_is_made_from_another_log(copy: Installation, statement: 
             await desk.proof(STANDARD)
 
 
-async def test_of_what_was_taken_away_the_place_is_proved(copy: Installation) -> None:
+async def test_a_removed_record_still_has_a_proof_of_its_leaf(copy: Installation) -> None:
     copy.take_away(STANDARD)
     async with copy.desk() as desk:
         assert not (await desk.verdict(STANDARD)).holds
