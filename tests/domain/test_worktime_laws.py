@@ -51,7 +51,7 @@ def cases(draw: st.DrawFn) -> tuple[datetime, list[Pause]]:
 
 @LAW
 @given(case=cases(), limit=limits, hours=hours_of_service, known=known_years, end=ends, wall=st.booleans())
-def test_never_before_the_start(
+def test_a_deadline_is_always_after_its_start(
     *,
     case: tuple[datetime, list[Pause]],
     limit: Limit,
