@@ -138,7 +138,7 @@ async def test_single_issues_by_id_or_number_once_one_agrees(desk: Desk) -> None
     assert [await desk.written(each, mine) for each in (first, second)] == [ERASED, ERASED]
 
 
-async def test_all_that_is_held_of_somebody_is_handed_out(desk: Desk, tmp_path: Path) -> None:
+async def test_privacy_export_writes_all_data_of_a_person(desk: Desk, tmp_path: Path) -> None:
     mine, other = desk.system.token("cli-export", "resident"), desk.system.token("cli-neighbour", "resident")
     issue, gone = await desk.opened(mine, "要带走的话"), await desk.closed(mine, "已删的话")
     await desk.opened(other, "邻居的话")
@@ -214,7 +214,7 @@ async def test_what_cannot_be_meant_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-async def test_how_long_it_is_kept(desk: Desk, tmp_path: Path) -> None:
+async def test_privacy_retention_prints_days_by_category(desk: Desk, tmp_path: Path) -> None:
     out = (await desk.run("retention")).stdout
     assert "kept for 1095 days after the close; but" in out
     assert "falling_objects: 1825 days" in out

@@ -21,7 +21,7 @@ def example() -> Directory:
     return parse({path.name: path.read_text("utf-8") for path in EXAMPLE.glob("*.csv")})
 
 
-async def test_round_trip(database: Database, example: Directory):
+async def test_a_stored_directory_loads_unchanged(database: Database, example: Directory):
     async with database.write() as session:
         await store_directory(session, example, NOW)
     async with database.read() as session:

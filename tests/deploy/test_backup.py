@@ -160,7 +160,7 @@ def test_wrong_use_is_one_line(arguments: list[str], tmp_path: Path):
     assert not (tmp_path / "target").exists()
 
 
-def test_a_copy_never_replaces_another(tmp_path: Path):
+def test_a_backup_never_overwrites_another(tmp_path: Path):
     home, target = tmp_path / "home", tmp_path / "target"
     home.mkdir()
     target.mkdir()

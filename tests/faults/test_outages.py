@@ -119,7 +119,7 @@ async def test_with_sql_away_commands_are_taken_and_deadlines_kept(system: Syste
 
 
 @pytest.mark.night
-async def test_with_sql_away_for_a_minute(system: System) -> None:
+async def test_commands_are_taken_while_sql_is_away_for_a_minute(system: System) -> None:
     await without_sql(system, 60)
 
 

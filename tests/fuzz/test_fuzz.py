@@ -67,7 +67,7 @@ def raises(_: Any) -> str:
 
 
 @pytest.mark.parametrize(("take", "error"), [(ends_never, Hang), (is_caught, Hang), (raises, KeyError)])
-def test_what_hangs_or_crashes_is_a_failure(
+def test_the_fuzz_reports_hanging_and_crashing_targets(
     monkeypatch: pytest.MonkeyPatch, take: Callable[[Any], str], error: type[BaseException]
 ) -> None:
     monkeypatch.setattr("tests.fuzz.run.SECONDS", 0.05)
