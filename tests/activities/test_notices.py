@@ -1,4 +1,4 @@
-"""Delivering: each notice at most once as far as the channel allows, and every failure on record."""
+"""Delivery of notices: each at most once as far as its channel allows, and every failure recorded."""
 
 import asyncio
 from collections import Counter

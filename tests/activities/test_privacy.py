@@ -1,4 +1,4 @@
-"""Keys are destroyed when they are to be, whatever is cut short on the way; what is open, or cannot be done, waits."""
+"""Erasure: keys are destroyed as requested despite interruptions; open issues and failed erasures wait."""
 
 import asyncio
 from collections.abc import AsyncIterator

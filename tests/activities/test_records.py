@@ -1,4 +1,4 @@
-"""The activity that records: quick to give up as a local one, stubborn as an ordinary one."""
+"""The activity that records events: a local attempt gives up quickly, an ordinary one retries."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,4 @@
-"""The worker tells an adopted issue so: by what is on record, signed for that issue, however late."""
+"""An adopted issue gets its merge command: built from the recorded event, signed for that issue, however late."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Webhooks: signed, known by an id, without anything personal, and never in the way of anybody else."""
+"""Webhooks: signed, with an id, without personal data; a slow or failing receiver does not delay the others."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""As what somebody acts who is signed in: in one role at a time, by what the directory or the token says that day."""
+"""The role in which a signed-in person acts: one at a time, from the directory or the token of that day."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Pictures of an issue: who may add and see them, and that nobody else can, neither in the object store nor later."""
+"""Pictures of an issue: who may add and see them, how they are stored, and their limits."""
 
 import asyncio
 import io

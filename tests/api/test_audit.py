@@ -1,4 +1,4 @@
-"""Auditors ask over HTTP what `jiesu audit` says: of their street only, on record, and page by page."""
+"""The audit routes: for auditors of the street only, logged, and page by page."""
 
 import asyncio
 import io

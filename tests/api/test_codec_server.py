@@ -1,6 +1,6 @@
-"""The codec server: Temporal's user interface in plain text for auditors and administrators, and for nobody else.
+"""The codec server decrypts payloads for Temporal's user interface, for auditors and administrators only.
 
-The whole system runs encrypted here: what the archive, the auditors and the read model hold must be as without.
+The whole system runs encrypted here; archive, audit and read model must hold the same as without encryption.
 """
 
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The command protocol: once or not at all, the same answer again, and no trace of what the rules refuse at once."""
+"""The command protocol over HTTP: at most one effect, the same answer to a repeat, no trace of a refusal."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""What is too large, too deep or no plain text is turned away before anything is done with it."""
+"""Bodies that are too large, too deep or hold unfit text are refused before they are used."""
 
 import gzip
 import json

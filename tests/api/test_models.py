@@ -1,4 +1,4 @@
-"""Bodies follow the domain's dataclasses: nothing can be sent that the rules do not know or the API resolves itself."""
+"""Request models follow the domain's dataclasses: unknown and resolved fields are refused."""
 
 from dataclasses import MISSING, fields
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tokens of an identity provider: which are accepted, how its keys are fetched, and how little a faulty provider can do."""
+"""Tokens of an identity provider: which are accepted, how keys are fetched, and what a faulty provider cannot do."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The parts that keep the API going while something is away: breaker, receipts, directory, clock."""
+"""Parts that keep the API working during an outage: breaker, receipts, directory cache, clock."""
 
 import asyncio
 import shutil

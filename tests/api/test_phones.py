@@ -1,4 +1,4 @@
-"""A phone is proven by a code that was sent to it: few tries, few codes, the same answer for every number."""
+"""A phone number is proved by a code: few tries, few codes, and the same answer for every number."""
 
 import asyncio
 import json

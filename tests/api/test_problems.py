@@ -1,4 +1,4 @@
-"""Errors are problem+json of stable types, and an unforeseen one says nothing about us."""
+"""Errors are problem+json of stable types; an unforeseen error reveals no internals."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The provider for trying out lets anybody be anybody, and is nowhere but there."""
+"""The embedded identity provider signs in anybody as any person, and only on this machine."""
 
 import re
 from collections.abc import AsyncIterator

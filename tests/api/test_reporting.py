@@ -1,4 +1,4 @@
-"""Handing in: the key decides, so a repeat gives the same for ever, and another body under it is refused."""
+"""Reporting: a repeat with the same key gets the same answer, another body under the key is refused."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""What operators and programs ask: alive, ready, figures without ids, a description with examples."""
+"""Routes for operators and programs: health, readiness, metrics without ids, OpenAPI with examples."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""How a browser signs in with somebody else's provider, and what its session is."""
+"""Sign-in of a browser at an identity provider, and the session that follows."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The main job through HTTP: an issue is worked on to its end, or climbs by itself to the top."""
+"""The main flow over HTTP: an issue is handled to its end, or climbs to the top."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Attack 22: whatever is wrong with a token, it is refused in the same words, and no key file is reached by its kid."""
+"""Attack 22: every faulty token is refused with the same words, and a kid never selects a file."""
 
 import base64
 import hashlib

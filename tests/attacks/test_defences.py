@@ -1,6 +1,6 @@
-"""Each attack's tests fail once its defence is taken out, so that none of them passes for another reason.
+"""Each attack's tests fail once its defence is removed, so none of them passes for another reason.
 
-Tried are the patches of which something changed since `make defences` tried all.
+Only patches whose files changed since the last `make defences` are run.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A resident asks for a neighbour's issue: 404, with the same body, and after as long, as for one that does not exist."""
+"""A resident asks for a neighbour's issue: 404 with the body and the delay of an issue that does not exist."""
 
 import time
 import uuid

@@ -1,4 +1,4 @@
-"""A role that is revoked while a command is queued: what was held at acceptance decides, and that is on the record."""
+"""A role is revoked while a command is queued: the role at acceptance decides, and it is recorded."""
 
 from datetime import date, timedelta
 

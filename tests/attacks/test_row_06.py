@@ -1,4 +1,4 @@
-"""Who proves what happened takes no part in it: auditors write nothing, and what they read is on record."""
+"""An auditor takes no part in issues: commands are refused, and reads are logged."""
 
 from domain.commands import SIGNALS
 from support.system import System

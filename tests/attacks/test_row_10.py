@@ -1,4 +1,4 @@
-"""Nobody assigns what is not his to say: `level`, `actor`, `deadline`, `created_at` are fields of no request."""
+"""A request cannot set fields of the server: `level`, `actor`, `deadline` and `created_at` are refused."""
 
 import pytest
 

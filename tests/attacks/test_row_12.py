@@ -1,4 +1,4 @@
-"""A signal that did not come through the API has no effect, whoever made it up, and is on the record as rejected."""
+"""A signal that did not come through the API has no effect, and is recorded as rejected."""
 
 import asyncio
 import contextlib

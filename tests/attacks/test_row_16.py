@@ -1,4 +1,4 @@
-"""A flood is told to wait, whoever it comes from and wherever it goes; and no issue takes commands without end."""
+"""Requests are limited by caller, address and issue, and an issue has a maximum of commands."""
 
 import uuid
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`<script>`, `javascript:` and Markdown in texts stay text: in answers of the API and in what Temporal's pages render."""
+"""`<script>`, `javascript:` and Markdown in texts stay text: in answers of the API and on Temporal's pages."""
 
 import html
 import re

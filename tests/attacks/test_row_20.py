@@ -1,4 +1,4 @@
-"""SQL and visibility-query injection: what people send travels as parameters, on both databases, and means only itself."""
+"""SQL and visibility-query injection: text of callers is passed as parameters, on both databases."""
 
 from pathlib import Path
 from typing import Self

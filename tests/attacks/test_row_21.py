@@ -1,4 +1,4 @@
-"""NUL, half characters and signs that turn a line round: 422 wherever they are sent, on both databases."""
+"""NUL, lone surrogates and bidirectional controls: 422 wherever they are sent, on both databases."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A token that is forged, for somebody else or for ever is refused, and its kid leads nowhere."""
+"""A token that is forged, for another audience or without expiry is refused, and its kid is never followed."""
 
 import hashlib
 import hmac

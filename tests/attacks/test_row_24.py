@@ -1,4 +1,4 @@
-"""A foreign page may make a browser send its cookie, but not what our own page has to send beside it."""
+"""CSRF: a foreign page can make a browser send its cookie, but not the CSRF token."""
 
 import itertools
 from collections.abc import AsyncIterator

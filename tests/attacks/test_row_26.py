@@ -1,4 +1,4 @@
-"""No secret of an installation is in what it logs, tells, keeps in Temporal or SQL, or says when something goes wrong."""
+"""No secret of an installation is in its logs, answers, Temporal, SQL or errors."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""A person is erased: nothing that he wrote can be read anywhere, and what happened when is still proved by its seals."""
+"""A person is erased: the texts are unreadable everywhere, and the seals still prove what happened when."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is left of an erased issue is replayed as strictly as any other, and said to be verified, its content erased."""
+"""An erased issue is replayed as strictly as any other, and reported as verified with its content erased."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Neighbours never see a phone number, and each time that staff see a whole one it is on record, so many times an hour."""
+"""Neighbours never see a phone number; each whole number shown to staff is logged, and they are limited by the hour."""
 
 from typing import Any
 

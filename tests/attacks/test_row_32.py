@@ -1,4 +1,4 @@
-"""Who, what, when and with which result is kept for half a year at least, on both databases."""
+"""The access log keeps who, what, when and the result for half a year at least, on both databases."""
 
 from datetime import UTC, datetime, timedelta
 

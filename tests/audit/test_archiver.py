@@ -1,4 +1,4 @@
-"""What is closed is archived and sealed once, whatever is repeated or killed; what is forgotten meanwhile is not lost."""
+"""A closed issue is archived and sealed once, despite repeats and kills; missing histories raise an alarm."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A bundle is verified by strangers: none of our code can be imported where they do it, and nothing else is at hand."""
+"""A bundle is verified where none of our code can be imported."""
 
 import json
 import os

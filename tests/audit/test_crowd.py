@@ -1,4 +1,4 @@
-"""Nothing is found in what nobody has touched: random issues of real runs, with everything that can go wrong in them."""
+"""Random issues of real runs, with every kind of failure among them, give no finding."""
 
 import gc
 from collections import Counter

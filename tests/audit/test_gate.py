@@ -1,4 +1,4 @@
-"""The gate before a release passes what holds, and names what does not; by its exit code a script can tell."""
+"""The release gate: it passes sound histories, names unsound ones, and exits accordingly."""
 
 import asyncio
 import hashlib

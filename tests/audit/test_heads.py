@@ -1,4 +1,4 @@
-"""A head is signed each day and put outside the database, and none over a log that is not the one published before."""
+"""A head is signed and published each day, and never over a log that contradicts the published ones."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""A whole installation is verified: on any number of cores, from where it was interrupted, and the log with it."""
+"""Verification of a whole installation: on any number of processes, resumable, with its log."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Exports for process mining: read back by readers that know the standards only, they say what the events say."""
+"""Exports for process mining: independent readers of the standards read back the events."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The read model is refilled from the histories: row by row what it was, whatever was lost or altered in it."""
+"""Rebuild refills the read model from the histories, row by row, after any loss or change."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What was ended, put back or deleted from outside is told of once; what is not archived is asked for, and in time."""
+"""Reconciliation: interference from outside raises one alarm; unarchived issues are queued again."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Histories are folded again from their signals alone, and lead to the events that were recorded."""
+"""Histories are folded again from their signals alone, and lead to the recorded events."""
 
 import json
 import random

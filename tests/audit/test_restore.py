@@ -1,4 +1,4 @@
-"""A lost or older log in SQL is refilled from the archive and the published heads, and goes on as it was."""
+"""A lost or older log in SQL is refilled from the archive and the published heads, and continues."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The roots of signatures are told outside; what was begun around the API names none of them."""
+"""Roots of command signatures are published outside; an issue started around the API names none of them."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

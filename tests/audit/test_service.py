@@ -1,4 +1,4 @@
-"""What an auditor asks at the desk: verdicts, how it was, who tells what, proofs; and what is not there is said to be so."""
+"""The audit service: verdicts, past states, differences between sources, proofs, and clear errors."""
 
 from pathlib import Path
 

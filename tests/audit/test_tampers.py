@@ -1,4 +1,4 @@
-"""Everything that somebody may alter in what is archived, and what finds it: each row is done to a real installation.
+"""Everything that can be altered in an archive, and the step that finds it: each row is done to a real installation.
 
 ``python tests/audit/test_tampers.py`` writes the list into the documents.
 """

@@ -1,4 +1,4 @@
-"""The stand-alone verifier: it passes what is true, names each thing that is not, and never gives up with a traceback."""
+"""The stand-alone verifier: it passes a genuine bundle, names each fault, and never ends with a traceback."""
 
 import ast
 import base64

@@ -1,4 +1,4 @@
-"""Strict replay finds nothing in what really happened, and each small change where it was made, by the step it is for."""
+"""Strict replay: no finding in golden histories, and each small change is found by its step and place."""
 
 import gc
 import hashlib

@@ -1,4 +1,4 @@
-"""Real issues under other rules: what would have been late and by how much, worked out by hand beside it."""
+"""Real issues under other rules: what would have been late and by how much, computed by hand beside it."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What people read of a what-if: nothing in it is a formula, a script or a steering sequence, and nothing is lost."""
+"""What-if reports: no formula, script or control sequence, and no figure is lost."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The harness without a clock: statistics, goals, counting, and how a report looks."""
+"""The benchmark harness without timing: statistics, goals, counting, and the report."""
 
 from pathlib import Path
 

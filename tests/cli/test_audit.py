@@ -1,4 +1,4 @@
-"""`jiesu audit` on an installation in which nothing runs: what it prints, how it fails, how it ends."""
+"""`jiesu audit` on an installation without running services: output, errors and exit codes."""
 
 import json
 import os

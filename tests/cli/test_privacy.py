@@ -1,4 +1,4 @@
-"""``jiesu privacy``: what a person wrote is handed out and erased, whoever it is known as, and nothing else."""
+"""``jiesu privacy``: exports and erases the texts of one person, and nothing else."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""`jiesu up` with a real dev server: it becomes ready, mends what is killed, refuses in one line, leaves no process."""
+"""`jiesu up` with a real dev server: starts, restarts killed children, fails with one line, leaves no process."""
 
 import asyncio
 import json

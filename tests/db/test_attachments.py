@@ -1,4 +1,4 @@
-"""Pictures of an issue are counted exactly, however many come at once."""
+"""Pictures of an issue are counted exactly under concurrency."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""The directory comes back as it was stored, and says which import is in force."""
+"""The directory loads as it was stored, with the version of its import."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Transactions: a writer's are whole or nothing, and no update is lost."""
+"""Transactions: a write is stored whole or not at all, and no update is lost."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What is to be erased, what the read model forgets of it, and that nothing of it stays in the files."""
+"""Erasure in the read model: which issues are due, what is forgotten, and that no text stays in the files."""
 
 import sqlite3
 from contextlib import closing

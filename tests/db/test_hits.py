@@ -1,4 +1,4 @@
-"""Hits are counted for all processes together, exactly where it is asked for, and forgotten when their time is up."""
+"""Hits are counted exactly across processes, and removed when they expire."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The outbox: claimed once, settled by who claimed it, and never left in doubt for good."""
+"""The outbox: an entry is claimed once, settled by its claimer, and never left undecided."""
 
 import asyncio
 import copy

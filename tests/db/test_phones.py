@@ -1,4 +1,4 @@
-"""A code is good once, for few tries and a while, whoever comes at once."""
+"""A phone code works once, for few tries and a short time, also under concurrency."""
 
 import asyncio
 from datetime import timedelta

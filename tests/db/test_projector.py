@@ -1,4 +1,4 @@
-"""Events become rows once, in order, whatever is repeated, lost or contradicted."""
+"""Events become rows once and in order, despite repeats, gaps and conflicts."""
 
 import asyncio
 import copy

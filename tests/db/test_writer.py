@@ -1,4 +1,4 @@
-"""Works that come together share a transaction, and none can harm another: on SQLite by the writing thread."""
+"""Concurrent works share a transaction and cannot harm one another; on SQLite a writing thread does this."""
 
 import asyncio
 import threading

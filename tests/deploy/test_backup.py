@@ -1,4 +1,4 @@
-"""A home of `jiesu up` is copied while people report, lost, restored by the commands of docs/operations.md, and whole."""
+"""A home of `jiesu up` is copied during use, lost, and restored by the commands of docs/operations.md."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What runs once at the start of a deployment: roles and databases, Temporal's schema, its namespace."""
+"""One-time steps of a deployment: roles and databases, Temporal's schema, its namespace."""
 
 from datetime import timedelta
 from pathlib import Path

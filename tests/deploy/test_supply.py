@@ -1,4 +1,4 @@
-"""What Jiesu is made of is pinned by hash, listed with its licences, and never called safe where nobody knows."""
+"""Dependencies are pinned by hash, listed with licences, and never called safe without an answer."""
 
 import json
 import re

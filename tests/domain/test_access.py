@@ -1,4 +1,4 @@
-"""Who holds a role when a command is accepted, and who may not decide on what he did himself."""
+"""Grants at acceptance of a command, and conflicts of interest."""
 
 from dataclasses import replace
 from datetime import date, datetime

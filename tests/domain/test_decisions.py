@@ -1,4 +1,4 @@
-"""Every (status x command) pair does what the hand-written table says, and every command is given only by its people."""
+"""Every (status x command) pair has the outcome of the hand-written table, and only allowed actors give commands."""
 
 from dataclasses import replace
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""The directory answers who is responsible for a place on a day, and under which policy its issues run."""
+"""The directory answers who is responsible for a place on a day, and which policy its issues follow."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""What would stall an issue for ever is refused at the door: too heavy, too deep, not storable, beyond all calendars."""
+"""Commands that could stall an issue are refused: too heavy, too deep, not storable, beyond all calendars."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Who is told what: those who must act, those who answer for it, and the resident - and nobody of his own doing."""
+"""Who is notified of each event: the responsible, the lead and the resident, never the actor."""
 
 from dataclasses import replace
 

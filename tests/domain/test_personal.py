@@ -1,4 +1,4 @@
-"""No rule reads what is personal: other words lead to the same events, and words that cannot be read to no error."""
+"""The rules never read personal text: other texts lead to the same events, unreadable ones to no error."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Who leads, who handles and who is asked: one focused test for each rule of the ladder."""
+"""Who leads and who handles: one focused test for each rule of the ladder."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""More time than was promised: extensions, dated plans, and days that nobody has published yet."""
+"""Extensions, dated plans, and days beyond the published calendars."""
 
 from dataclasses import replace
 from datetime import date

@@ -1,4 +1,4 @@
-"""Dated steps: each is missed once, climbs by day, and gives way to no longer plan until that is granted."""
+"""Dated plan steps: each is missed once, climbs by day, and stays in force until a longer plan is granted."""
 
 from dataclasses import replace
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""What goes on the record and for whom it counts: reminders, minutes, repeats, stale and unreadable commands."""
+"""What is recorded and counted: reminders, minutes, repeats, stale and undecodable commands."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What time does to an issue: clocks that run on, stop, are shelved or counted anew."""
+"""Clocks of an issue: running, paused, shelved, restarted."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Those who do the work: appointments, sizes, what they may not choose themselves, and what ends with their part."""
+"""The handler's work: appointments, sizes, what the handler may not choose, and what ends with its part."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""Values survive the wire, equal values have one form, and what does not fit says where."""
+"""Values survive the wire, equal values have one form, and a value that does not fit names its place."""
 
 import json
 from collections.abc import Mapping

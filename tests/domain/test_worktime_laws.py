@@ -1,4 +1,4 @@
-"""Laws of the four clocks over random starts, limits and pauses, each against a slow and plain way to count."""
+"""Laws of the four clocks over random starts, limits and pauses, each against a slow and simple count."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""`jiesu up` under load, killed at any moment and at named places, and started again: nothing acknowledged is lost.
+"""`jiesu up` under load, killed at any moment and at named places, and restarted: nothing acknowledged is lost.
 
 Each run prints its seed and commit; `JIESU_TEST_SEED` runs it again.
 """

@@ -1,4 +1,4 @@
-"""Code or database say something else than what was recorded: that is seen, nothing is lost, and what is mended heals."""
+"""Code or database contradict the record: an alarm is raised, nothing is lost, and the repair heals the issues."""
 
 import asyncio
 from collections.abc import AsyncIterator

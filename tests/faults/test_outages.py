@@ -1,4 +1,4 @@
-"""Workers or the database are away for a while: commands are taken all the same, and deadlines keep their times."""
+"""Workers or the database are away for a while: commands are accepted, and deadlines keep their times."""
 
 import asyncio
 import random

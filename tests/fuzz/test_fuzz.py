@@ -1,4 +1,4 @@
-"""A small part of `make fuzz` in every run, and a check that the fuzz would notice what it looks for."""
+"""A small part of `make fuzz` in every run, and checks that the fuzz finds planted faults."""
 
 from collections.abc import Callable, Sequence
 from random import Random

@@ -1,4 +1,4 @@
-"""What a policy promises in dates, beginning at one moment, for every level and the whole issue."""
+"""The dates that a policy promises from one moment, for every level and the whole issue."""
 
 from datetime import UTC, date, datetime
 

@@ -1,4 +1,4 @@
-"""What is said about a policy pack that is wrong: every problem, each with file, line and reason."""
+"""Errors of an invalid policy pack: every problem with file, line and reason."""
 
 from collections.abc import Sequence
 from pathlib import Path

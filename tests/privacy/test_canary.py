@@ -1,6 +1,6 @@
-"""What is personal is found nowhere but under its key and in the rows that may hold it; once erased, nowhere at all.
+"""Personal text is only in sealed form and in the allowed rows; once erased, nowhere.
 
-A canary is in every personal field of every command, and every command has been taken.
+Every command has been accepted, with a canary in each of its personal fields.
 """
 
 import base64

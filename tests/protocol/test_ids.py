@@ -1,4 +1,4 @@
-"""Ids, numbers and codes repeat for the same input for ever, differ for any other, and forgive how people type."""
+"""Ids, numbers and codes are the same for the same input for ever, and tolerate how people type."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""Quotas count in memory and behind it, go on without the database, and stay small."""
+"""Quotas count in memory and in the database, work without the database, and stay small."""
 
 from pathlib import Path
 

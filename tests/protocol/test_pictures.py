@@ -1,4 +1,4 @@
-"""What is kept of a picture: what one sees, and nothing else."""
+"""A cleaned picture keeps what one sees and loses its metadata."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Calls to the outside reach whom an operator has listed, at the address that was checked, and nobody else."""
+"""The egress guard calls only listed hosts, at the address that was checked."""
 
 import asyncio
 import ipaddress

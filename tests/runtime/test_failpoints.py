@@ -1,4 +1,4 @@
-"""A failpoint kills the process that comes to it, at the count and once where it says so; unset, it does nothing."""
+"""A failpoint kills the process that reaches it at its count; unset, it does nothing."""
 
 import signal
 import subprocess

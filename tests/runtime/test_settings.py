@@ -1,4 +1,4 @@
-"""The environment is checked whole, each fault is one line, and secrets are made once and shown nowhere."""
+"""Settings are checked whole, each fault is one line, and secrets are made once and never shown."""
 
 import os
 import stat

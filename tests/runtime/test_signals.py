@@ -1,4 +1,4 @@
-"""A signal that the server refuses for the moment is sent again: at once between two runs, less and less often else."""
+"""A signal that Temporal refuses is resent: at once between two runs, with growing pauses otherwise."""
 
 from typing import Any, cast
 

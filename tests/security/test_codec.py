@@ -1,4 +1,4 @@
-"""What Temporal holds is encrypted; what it gives back is what was given, or left as it is, the same at any time."""
+"""The payload codec encrypts what Temporal stores, and leaves undecryptable payloads unchanged."""
 
 import secrets
 import zlib

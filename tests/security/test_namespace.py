@@ -1,4 +1,4 @@
-"""The keys under which everything in Temporal lies: made, rotated, read again, and never shown."""
+"""Namespace keys, which encrypt everything in Temporal: made, rotated, reloaded, and never shown."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Only what a certified key signed, for this issue and at a time for which it was certified, is believed."""
+"""A command passes only if a certified key signed it, for this issue and within the certified time."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What people wrote is sealed under the key of its issue; with the key destroyed, nobody reads it any more."""
+"""Texts are sealed under the key of their issue; once the key is destroyed, they are unreadable."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Histories recorded from real runs: today's code must give the same commands and the same events, for ever."""
+"""Golden histories: today's code must give the same commands and the same events."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""With which reports an issue begins: the workflow that takes one and the auditor who reads it years later judge alike."""
+"""Reports that may start an issue: the workflow and a later audit judge them alike."""
 
 from datetime import UTC, datetime
 from typing import Any
