@@ -1,4 +1,4 @@
-"""Delivering: each notice at most once as far as the channel allows, and every failure on record."""
+"""Delivery of notices: each at most once as far as its channel allows, and every failure recorded."""
 
 import asyncio
 from collections import Counter
@@ -100,7 +100,7 @@ async def test_two_deliverers_send_nothing_twice(database: Database):
     await other.close()
 
 
-async def test_what_was_surely_not_sent_is_tried_again_and_fails_in_the_end(database: Database):
+async def test_an_undelivered_notice_is_retried_and_fails_after_the_last_try(database: Database):
     await queued(database)
     clock, channel = Clock(), Channel(failure=UndeliveredError("errcode 45009"))
     deliverer = Deliverer(database, channel, clock=clock)
@@ -139,7 +139,7 @@ async def test_what_may_have_been_sent_is_not_sent_again(database: Database):
     }
 
 
-async def test_where_a_repeat_does_no_harm_it_is_tried_again(database: Database):
+async def test_a_repeatable_channel_retries_a_notice_of_unknown_outcome(database: Database):
     await queued(database)
     clock, channel = Clock(), Channel(failure=ConnectionResetError(), repeatable=True)
     deliverer = Deliverer(database, channel, clock=clock)

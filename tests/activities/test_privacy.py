@@ -1,4 +1,4 @@
-"""Keys are destroyed when they are to be, whatever is cut short on the way; what is open, or cannot be done, waits."""
+"""Erasure: keys are destroyed as requested despite interruptions; open issues and failed erasures wait."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -100,7 +100,7 @@ async def place(database: Database, tmp_path: Path) -> AsyncIterator[Place]:
     await vault.close()
 
 
-async def test_what_was_asked_for_is_erased_and_nothing_else(place: Place) -> None:
+async def test_carry_out_erases_the_requested_closed_issues_only(place: Place) -> None:
     mine, other, unfinished = await place.issue(), await place.issue(), await place.issue(days=None)
     privacy = place.privacy()
     await privacy.ask([mine.id, unfinished.id], REQUEST)
@@ -137,7 +137,7 @@ async def test_what_is_open_is_erased_once_it_is_closed(place: Place) -> None:
     assert await place.state(story) == "erased"
 
 
-async def test_only_those_that_are_named(place: Place) -> None:
+async def test_carry_out_erases_only_the_issues_it_is_given(place: Place) -> None:
     one, two = await place.issue(), await place.issue()
     privacy = place.privacy()
     await privacy.ask([one.id, two.id], REQUEST)
@@ -145,7 +145,7 @@ async def test_only_those_that_are_named(place: Place) -> None:
     assert [await place.state(each) for each in (one, two)] == ["whole", "erased"]
 
 
-async def test_what_was_kept_long_enough_is_erased(place: Place) -> None:
+async def test_retention_erases_issues_past_the_limit_of_their_category(place: Place) -> None:
     old, young = await place.issue(days=201), await place.issue(days=199)
     drain, old_drain = await place.issue(days=399, category="drain"), await place.issue(days=401, category="drain")
     unfinished = await place.issue(days=None)
@@ -245,7 +245,7 @@ class Cut(Database):
 
 @pytest.mark.parametrize("committed", [False, True])
 @pytest.mark.parametrize("at", range(1, 7))
-async def test_what_is_cut_short_is_done_by_the_next_look(place: Place, at: int, committed: bool) -> None:
+async def test_an_interrupted_retention_run_is_completed_by_the_next(place: Place, at: int, committed: bool) -> None:
     stories = [await place.issue(days=days) for days in (300, 301)]
     cut = Cut(str(place.database.url.render_as_string(hide_password=False)), at, committed=committed)
     with pytest.raises(CutError):
@@ -275,7 +275,7 @@ async def test_what_was_destroyed_but_reported_as_failed_is_done_by_the_next_loo
     assert await place.state(story) == "erased"
 
 
-async def test_while_somebody_reads_the_file_it_is_not_noted_as_done(
+async def test_an_erasure_is_not_done_while_a_reader_blocks_the_scrub(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("db.engine._LOCK_TIMEOUT", 0.1)
@@ -336,7 +336,7 @@ async def test_a_read_model_from_before_shows_its_words_no_more(place: Place) ->
     assert await alarms(place.database) == [{"learned": 1, "again": 0}]
 
 
-async def test_what_is_sealed_is_erased_even_where_the_read_model_knows_no_more_of_it(place: Place) -> None:
+async def test_a_sealed_issue_without_a_row_is_erased(place: Place) -> None:
     for issue in ("sealed", "open"):
         await place.vault.key_for(issue, make=True)
         await place.vault.store.request_erasures([Erasure(issue, REQUEST, NOW)])
@@ -375,7 +375,7 @@ async def test_in_a_key_store_from_before_what_was_destroyed_is_destroyed_again(
     assert [each.issue for each in await place.keys.tombstones("", 9)] == [story.id]
 
 
-async def test_with_the_key_store_away_it_is_noted_there_by_the_next_look(place: Place) -> None:
+async def test_a_request_made_while_the_key_store_is_down_reaches_it_at_the_next_run(place: Place) -> None:
     story, asked = await place.issue(), await place.issue(days=None)
     await place.keys.close()
     file = place.folder / "keys.db"

@@ -1,4 +1,4 @@
-"""The activity that records: quick to give up as a local one, stubborn as an ordinary one."""
+"""The activity that records events: a local attempt gives up quickly, an ordinary one retries."""
 
 import asyncio
 import dataclasses
@@ -136,7 +136,7 @@ async def test_a_database_that_is_not_there_trips_the_breaker():
     await missing.close()
 
 
-async def test_an_outage_is_told_in_few_words_and_tried_again():
+async def test_a_database_outage_is_a_short_retryable_error():
     breaker = make_breaker()
     missing = Database("sqlite:////nonexistent/folder/jiesu.db")
     story = Story()
@@ -150,7 +150,7 @@ async def test_an_outage_is_told_in_few_words_and_tried_again():
     await missing.close()
 
 
-async def test_what_goes_on_failing_though_the_database_is_there_is_told_of_once(database: Database):
+async def test_a_persistent_failure_with_the_database_up_raises_one_alarm(database: Database):
     records, story = Records(database, make_breaker()), Story()
     story.reported()
     late = batch(story, story.give(Comment(), PROPERTY))

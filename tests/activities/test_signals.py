@@ -1,4 +1,4 @@
-"""The worker tells an adopted issue so: by what is on record, signed for that issue, however late."""
+"""An adopted issue gets its merge command: built from the recorded event, signed for that issue, however late."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,7 +45,7 @@ async def adopted(database: Database) -> tuple[Story, Story]:
     return older, younger
 
 
-async def test_what_is_told_is_signed_for_that_issue_and_counts_though_it_is_late(database: Database) -> None:
+async def test_a_merge_command_is_signed_from_the_record_for_the_younger_issue(database: Database) -> None:
     older, younger = await adopted(database)
     telling = jobs(database)
     issue, plain, state = await telling._command_of(job(older, older.issue.version, issue="forged", body={"into": "x"}))

@@ -1,4 +1,4 @@
-"""An issue that is stuck is told of once, by a real server's own sign of a failing workflow and by an overlooked limit."""
+"""A stuck issue raises one alarm: by Temporal's report of a failing workflow, or by an overlooked deadline."""
 
 import asyncio
 from collections.abc import AsyncIterator

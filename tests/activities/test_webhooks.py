@@ -1,4 +1,4 @@
-"""Webhooks: signed, known by an id, without anything personal, and never in the way of anybody else."""
+"""Webhooks: signed, with an id, without personal data; a slow or failing receiver does not delay the others."""
 
 import hashlib
 import hmac
@@ -58,7 +58,7 @@ def split(request: bytes) -> tuple[dict[str, str], bytes]:
     return dict(line.split(": ", 1) for line in head.decode().lower().split("\r\n")[1:]), body
 
 
-async def test_an_organisation_is_told_what_concerns_it(database: Database):
+async def test_a_webhook_delivers_the_notices_of_its_organisation(database: Database):
     story = await queued(database)
     async with receiver() as found:
         assert await hooked(database, found.port, Clock()).deliver_pending()
@@ -163,7 +163,7 @@ def test_an_unfit_file_stops_the_start_and_shows_no_secret(tmp_path: Path, text:
     assert "\n" not in str(caught.value)
 
 
-async def test_without_a_file_it_is_as_before(database: Database, tmp_path: Path):
+async def test_without_a_webhook_file_notices_go_to_the_table(database: Database, tmp_path: Path):
     assert isinstance(open_channel(database, None, EgressGuard([])), TableChannel)
     with pytest.raises(SettingsError, match="cannot be read"):
         open_channel(database, tmp_path / "none", EgressGuard([]))

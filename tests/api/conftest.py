@@ -1,4 +1,4 @@
-"""The whole system, once for all tests here; whoever takes a part of it away puts it back."""
+"""One whole system for all tests of this folder; a test that stops a part of it starts the part again."""
 
 from collections.abc import AsyncIterator
 

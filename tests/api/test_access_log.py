@@ -1,4 +1,4 @@
-"""The access log, as auditors and administrators of a street read it, and what gets into it."""
+"""The access log: which accesses it records, and how auditors and administrators of a street read it."""
 
 import pytest
 from sqlalchemy import select

@@ -1,4 +1,4 @@
-"""As what somebody acts who is signed in: in one role at a time, by what the directory or the token says that day."""
+"""The role in which a signed-in person acts: one at a time, from the directory or the token of that day."""
 
 import re
 from dataclasses import replace
@@ -85,7 +85,7 @@ def test_an_appointment_counts_from_its_first_day_to_before_its_last() -> None:
         ({"x-acting-org": "nowhere"}, {}), ({}, {"role": "street", "org": "street"}), ({}, {"org": "street"}),
     ],
 )  # fmt: skip
-def test_nobody_acts_in_a_role_that_is_not_his(headers: dict[str, str], claimed: dict[str, str]) -> None:
+def test_acting_in_a_role_not_held_is_forbidden(headers: dict[str, str], claimed: dict[str, str]) -> None:
     for person in ("one", "two", "past", "nobody"):
         with pytest.raises(Forbidden):
             act(person, headers=headers, **claimed)

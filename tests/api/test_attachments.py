@@ -1,4 +1,4 @@
-"""Pictures of an issue: who may add and see them, and that nobody else can, neither in the object store nor later."""
+"""Pictures of an issue: who may add and see them, how they are stored, and their limits."""
 
 import asyncio
 import io
@@ -75,7 +75,7 @@ async def test_the_same_picture_has_the_same_name_and_counts_once(system: System
     assert (await attach(system, other, system.staff, photo(3))).json() != twice[0]
 
 
-async def test_what_lies_in_the_object_store_is_no_picture(system: System):
+async def test_the_blob_store_holds_pictures_encrypted(system: System):
     issue, resident = await reported(system)
     digest = (await attach(system, issue, resident, photo(7))).json()["attachment"]
     lies = objects(system)[digest]
@@ -115,7 +115,7 @@ async def test_an_auditor_proves_and_neither_writes_nor_looks(system: System):
     assert (admin.status_code, admin.json()["code"]) == (409, "not-yours")
 
 
-async def test_to_a_closed_issue_nobody_adds_a_picture_and_everybody_is_told_that_it_is_closed(system: System):
+async def test_a_closed_issue_refuses_pictures_with_code_closed_for_every_role(system: System):
     issue, resident = await reported(system)
     await system.give(issue, "withdraw", resident)
     for who in (resident, system.staff, system.token("d1", "admin", "demo-street")):
@@ -176,7 +176,7 @@ async def test_an_issue_holds_so_many_and_no_more(system: System):
     assert (await attach(system, issue, resident, photo(shade))).status_code == 201
 
 
-async def test_nobody_adds_any_number_in_a_while(system: System):
+async def test_picture_uploads_are_rate_limited(system: System):
     issue, resident = await reported(system)
     async with system.api_on(system.temporal, rates={"upload": "2/hour"}) as client:
         path = f"/v1/issues/{issue}/attachments"
@@ -220,7 +220,7 @@ async def test_a_closed_issue_takes_no_more(system: System):
     assert (answer.status_code, answer.json()["code"]) == (409, "closed")
 
 
-async def test_erased_is_erased(system: System):
+async def test_pictures_of_an_erased_issue_are_not_found(system: System):
     issue, resident = await reported(system)
     digest = (await attach(system, issue, resident, photo())).json()["attachment"]
     await system.keys.vault.erase(issue, "asked for", datetime.now(UTC))

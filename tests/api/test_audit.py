@@ -1,4 +1,4 @@
-"""Auditors ask over HTTP what `jiesu audit` says: of their street only, on record, and page by page."""
+"""The audit routes: for auditors of the street only, logged, and page by page."""
 
 import asyncio
 import io
@@ -85,7 +85,7 @@ def paths(issue: str) -> list[tuple[str, Any]]:
     return [*one, *((path, None) for path in LISTS), (HEAD, None), (WHATIF, {"policy": "52022"})]
 
 
-async def test_it_is_for_auditors_alone(system: System, sealed: list[str], auditor: dict[str, str]) -> None:
+async def test_audit_routes_are_for_auditors_alone(system: System, sealed: list[str], auditor: dict[str, str]) -> None:
     others = [
         system.staff, system.community, system.street, system.token("e1", "department", "demo-enforcement"),
         system.token("v1", "volunteer", "demo-volunteers"), system.token("r1", "resident"),
@@ -98,7 +98,7 @@ async def test_it_is_for_auditors_alone(system: System, sealed: list[str], audit
             assert await status(system, path, headers, body) == 404, path
 
 
-async def test_another_street_is_not_there(
+async def test_an_auditor_does_not_find_issues_of_another_street(
     system: System, sealed: list[str], stranger: dict[str, str], auditor: dict[str, str]
 ) -> None:
     for name in ONE:
@@ -112,7 +112,9 @@ async def test_another_street_is_not_there(
     assert answer.json()["issues"] == 0
 
 
-async def test_one_issue(system: System, sealed: list[str], auditor: dict[str, str]) -> None:
+async def test_an_auditor_reads_verdict_proof_timeline_and_difference_of_one_issue(
+    system: System, sealed: list[str], auditor: dict[str, str]
+) -> None:
     issue = sealed[0]
     one = f"/v1/audit/issues/{issue}"
     found = await system.get(f"{one}/verdict", auditor)
@@ -204,7 +206,9 @@ async def test_what_no_head_covers_is_not_in_a_bundle_yet(
     assert (await system.get(f"/v1/audit/issues/{issue}/verdict", auditor))["holds"]
 
 
-async def test_another_policy_is_tried(system: System, sealed: list[str], auditor: dict[str, str]) -> None:
+async def test_whatif_runs_issues_under_another_policy(
+    system: System, sealed: list[str], auditor: dict[str, str]
+) -> None:
     async def tried(policy: str, **more: str) -> Any:
         answer = await system.client.post(WHATIF, json={"policy": policy, **more}, headers=auditor)
         return {"status": answer.status_code, **answer.json()}

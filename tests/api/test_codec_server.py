@@ -1,6 +1,6 @@
-"""The codec server: Temporal's user interface in plain text for auditors and administrators, and for nobody else.
+"""The codec server decrypts payloads for Temporal's user interface, for auditors and administrators only.
 
-The whole system runs encrypted here: what the archive, the auditors and the read model hold must be as without.
+The whole system runs encrypted here; archive, audit and read model must hold the same as without encryption.
 """
 
 from collections.abc import AsyncIterator
@@ -68,7 +68,7 @@ def auditor(system: System) -> dict[str, str]:
     return system.token("a1", "auditor", "demo-street")
 
 
-async def test_who_may_see_it_sees_it(system: System, auditor: dict[str, str]) -> None:
+async def test_the_codec_server_decrypts_payloads_for_an_auditor(system: System, auditor: dict[str, str]) -> None:
     answer = await ask(system, auditor, encrypted(KEYS, CLEAR), CLEAR)
     assert answer.status_code == 200
     assert answer.json() == body(CLEAR, CLEAR)
@@ -85,7 +85,7 @@ async def test_what_cannot_be_decrypted_comes_back_as_it_is(system: System, audi
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_by_role(system: System, role: Any) -> None:
+async def test_the_codec_server_decrypts_for_auditors_and_administrators_only(system: System, role: Any) -> None:
     headers = system.token("x1", role, ROLES[role])
     answer = await ask(system, headers, encrypted(KEYS, CLEAR))
     if role in ("auditor", "admin"):
@@ -100,7 +100,7 @@ async def test_by_role(system: System, role: Any) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer x"}, {"X-Tracking-Code": "ABCD-EFGH"}])
-async def test_nobody_sees_nothing(system: System, headers: dict[str, str]) -> None:
+async def test_the_codec_server_refuses_unauthenticated_callers(system: System, headers: dict[str, str]) -> None:
     assert (await ask(system, headers, encrypted(KEYS, CLEAR))).status_code == 401
 
 
@@ -131,7 +131,7 @@ async def test_only_the_user_interface_may_ask_from_another_origin(system: Syste
         assert ("access-control-allow-headers" in preflight.headers) == (origin == UI)
 
 
-async def test_nothing_is_decrypted_that_is_not_on_record(system: System) -> None:
+async def test_decryption_is_refused_when_it_cannot_be_logged(system: System) -> None:
     reader = system.token("reader", "auditor", "demo-street")
     async with system.database.write() as session:  # nobody else can write meanwhile
         await session.execute(select(1))
@@ -183,7 +183,7 @@ class Vouched:
         return Claims(token, None, None, own_grant=False)
 
 
-async def test_of_several_appointments_one_that_may_see_it_is_meant(system: System) -> None:
+async def test_a_caller_with_several_appointments_decrypts_under_an_allowed_one(system: System) -> None:
     async with system.database.read() as session:
         known = await load_directory(session)
     more = [
@@ -221,7 +221,7 @@ async def test_of_several_appointments_one_that_may_see_it_is_meant(system: Syst
 # The whole system
 
 
-async def test_a_process_that_has_not_got_the_key_yet_knows_that_it_does_not_know(system: System) -> None:
+async def test_a_process_lacking_the_namespace_key_reports_temporal_down(system: System) -> None:
     issue = (await system.report())["id"]
     name, more = KEYS.added()
     late = encrypting(system.temporal, converter(more.promoted(name).without(KEYS.primary)))

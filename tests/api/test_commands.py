@@ -1,4 +1,4 @@
-"""The command protocol: once or not at all, the same answer again, and no trace of what the rules refuse at once."""
+"""The command protocol over HTTP: at most one effect, the same answer to a repeat, no trace of a refusal."""
 
 import asyncio
 import uuid
@@ -66,7 +66,7 @@ async def test_another_body_under_the_key_is_refused(system: System) -> None:
 
 
 @pytest.mark.attack(13)
-async def test_somebody_else_with_the_key_finds_nothing(system: System) -> None:
+async def test_a_command_key_used_by_another_person_finds_nothing(system: System) -> None:
     taken = await system.report(system.token("r-a", "resident"))
     key = str(uuid.uuid4())
     given = await system.give(taken["id"], "accept", system.staff, key, note="马上到")
@@ -95,7 +95,7 @@ async def test_what_is_not_for_this_role_is_refused(system: System) -> None:
     assert (answer.status, answer["code"]) == (409, "not-yours")
 
 
-async def test_another_company_cannot_tell_the_issue_from_none(system: System) -> None:
+async def test_a_foreign_issue_answers_like_a_missing_one(system: System) -> None:
     taken = await system.report()
     for headers in (
         other(system),
@@ -258,7 +258,7 @@ async def test_a_merge_has_a_key_and_a_receipt_like_any_command(system: System) 
     assert (late.status, late["code"]) == (409, "closed")
 
 
-async def test_whoever_adopts_has_the_other_told(system: System) -> None:
+async def test_adopt_closes_the_younger_issue_as_merged(system: System) -> None:
     older, younger = await system.report(compound="other"), await system.report(compound="other")
     assert (await system.give(younger["id"], "adopt", clerk(system), issue=older["id"])).status == 409
     assert (await system.give(older["id"], "adopt", clerk(system), issue=younger["id"])).status == 200
@@ -266,7 +266,7 @@ async def test_whoever_adopts_has_the_other_told(system: System) -> None:
     assert read["closed"]["kind"] == "merged"
 
 
-async def test_a_closed_issue_refuses(system: System) -> None:
+async def test_a_closed_issue_refuses_commands(system: System) -> None:
     taken = await system.report(compound="other")
     await system.give(taken["id"], "withdraw", own(taken))
     late = await system.give(taken["id"], "accept", other(system))
@@ -285,7 +285,7 @@ async def test_texts_are_masked_for_the_auditor(system: System) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-async def test_every_command_is_answered_whoever_sends_it_whenever(system: System, name: str) -> None:
+async def test_every_command_gets_an_expected_status_in_every_role(system: System, name: str) -> None:
     taken = await system.report(compound="other")
     body = examples.COMMANDS[name]
     allowed = {200, 409, 422} if name in ("adopt", "merge", "redispatch", "rule") else {200, 409}

@@ -1,4 +1,4 @@
-"""The protocol's headers: keys that cannot be guessed, versions that cannot be misread."""
+"""The protocol's headers: idempotency keys and expected versions."""
 
 import pytest
 

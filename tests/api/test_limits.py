@@ -1,4 +1,4 @@
-"""What is too large, too deep or no plain text is turned away before anything is done with it."""
+"""Bodies that are too large, too deep or hold unfit text are refused before they are used."""
 
 import gzip
 import json
@@ -64,7 +64,7 @@ async def test_chunks_are_counted_and_the_rest_is_not_read(client: httpx.AsyncCl
 
 
 @pytest.mark.attack(15)
-async def test_an_announced_length_is_enough_to_turn_it_away() -> None:
+async def test_a_content_length_over_the_limit_is_refused_unread() -> None:
     """No byte of the body is waited for."""
     sent: list[Any] = []
 
@@ -102,7 +102,7 @@ def test_what_is_no_json_is_invalid(body: bytes) -> None:
 
 
 @pytest.mark.attack(15)
-def test_depth_is_limited_and_what_people_send_is_far_from_it() -> None:
+def test_json_nested_too_deeply_is_invalid() -> None:
     check(json.dumps({"steps": [{"a": {"b": [1]}}]}).encode(), "application/json")
     deep: Any = 1
     for _ in range(DEEPEST + 1):
@@ -121,12 +121,12 @@ def test_text_that_no_page_or_database_should_carry_is_invalid(text: str, shape:
 @pytest.mark.parametrize(
     "text", ["厨房漏水\n3幢", "😀 \\ud83d\\ude00", "tab\\t", "\x1b[31m".replace("\x1b", "\\u001b")]
 )
-def test_what_people_type_is_fine(text: str) -> None:
+def test_ordinary_text_passes_the_body_check(text: str) -> None:
     check(f'{{"a": "{text}"}}'.replace("\n", "\\n").encode(), "application/json")
 
 
 @pytest.mark.parametrize("body", ['{"a": 1, "a": 1}', '[{"b": {"a": 1, "\\u0061": 2}}]'])
-def test_what_is_said_twice_is_not_taken(body: str) -> None:
+def test_a_duplicate_json_key_is_invalid(body: str) -> None:
     with pytest.raises(Invalid, match="a: it is there more than once"):
         check(body.encode(), "application/json")
 
@@ -173,7 +173,7 @@ async def answered(scheme: str = "http", path: str = "/echo") -> httpx.Response:
 
 
 @pytest.mark.parametrize("path", ["/echo", "/none", "/fails"])
-async def test_browsers_are_told_to_do_nothing_else_with_an_answer(path: str) -> None:
+async def test_answers_carry_security_headers(path: str) -> None:
     headers = (await answered(path=path)).headers
     policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
     assert policy == {
@@ -187,6 +187,6 @@ async def test_browsers_are_told_to_do_nothing_else_with_an_answer(path: str) ->
     assert headers["cache-control"] == "no-store"
 
 
-async def test_https_is_asked_for_again_only_where_it_was_used() -> None:
+async def test_hsts_is_sent_only_over_https() -> None:
     assert "strict-transport-security" not in (await answered()).headers
     assert "max-age=31536000" in (await answered("https")).headers["strict-transport-security"]

@@ -1,4 +1,4 @@
-"""Lists show what the caller's organisation may see, page by page, and never an issue of somebody else."""
+"""Lists show the issues that the caller's organisation may see, page by page, and no others."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Bodies follow the domain's dataclasses: nothing can be sent that the rules do not know or the API resolves itself."""
+"""Request models follow the domain's dataclasses: unknown and resolved fields are refused."""
 
 from dataclasses import MISSING, fields
 from typing import Any
@@ -46,7 +46,7 @@ def test_the_report_has_the_fields_of_the_rules() -> None:
     assert set(ReportBody.model_fields) == known | {"compound"}
 
 
-def test_the_reports_example_is_one() -> None:
+def test_the_example_report_is_valid() -> None:
     body = ReportBody.model_validate(examples.REPORT)
     assert body.draft.contact == c.ContactDetails("住户", "13800000000")
 
@@ -98,7 +98,7 @@ def test_what_only_the_server_says_is_refused(name: str, plain: dict[str, Any]) 
         ("calendar_published", {"calendar": {"year": 2027, "version": 1, "off": ["2027-01-02"], "on": ["2027-01-02"]}}),
     ],
 )
-def test_nothing_is_guessed_from_what_does_not_fit(name: str, plain: dict[str, Any]) -> None:
+def test_a_value_of_the_wrong_type_is_not_coerced(name: str, plain: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         read(name, plain)
 

@@ -1,4 +1,4 @@
-"""Tokens of an identity provider: which are accepted, how its keys are fetched, and how little a faulty provider can do."""
+"""Tokens of an identity provider: which are accepted, how keys are fetched, and what a faulty provider cannot do."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -91,7 +91,7 @@ async def test_what_is_no_access_token_opens_nothing(provider: StandIn) -> None:
 
 
 @pytest.mark.parametrize("person", ["", "anonymous", " p1", "p\n1", "x" * 200, "r-" + "a" * 26, "R-" + "2" * 26])
-async def test_nobody_has_such_a_name(provider: StandIn, person: str) -> None:
+async def test_an_unusable_subject_is_refused(provider: StandIn, person: str) -> None:
     await refused(verifier(provider), provider.token(sub=person))
 
 
@@ -100,7 +100,7 @@ async def test_a_role_that_does_not_exist_is_refused(provider: StandIn, changed:
     await refused(verifier(provider), provider.token(**changed))
 
 
-async def test_a_key_serves_only_for_what_it_is_for(provider: StandIn) -> None:
+async def test_a_key_is_used_only_for_its_algorithm_and_purpose(provider: StandIn) -> None:
     """An algorithm of another kind of key, or than the key names, or a key for encryption."""
     provider.keys = [
         jwk(RSA_KEY, "named", alg="PS256"), jwk(RSA_KEY, "secret", use="enc"), jwk(RSA_KEY, "signs", key_ops=["sign"]),
@@ -172,7 +172,7 @@ async def test_a_flood_of_unknown_kids_costs_one_fetch_in_a_cool_down(provider: 
 
 @pytest.mark.attack(23)
 @pytest.mark.parametrize("path", ["jwks", "discovery"])
-async def test_with_the_keys_away_those_at_hand_serve(provider: StandIn, path: str) -> None:
+async def test_cached_keys_serve_while_the_key_endpoint_fails(provider: StandIn, path: str) -> None:
     clock = Clock()
     who = verifier(provider, clock)
     await who.claims(provider.token())
@@ -185,7 +185,7 @@ async def test_with_the_keys_away_those_at_hand_serve(provider: StandIn, path: s
 
 
 @pytest.mark.attack(23)
-async def test_with_the_provider_gone_the_keys_at_hand_serve() -> None:
+async def test_cached_keys_serve_while_the_provider_is_unreachable() -> None:
     clock, taken = Clock(), loopback()
     provider = StandIn(f"http://127.0.0.1:{taken.getsockname()[1]}")
     who = verifier(provider, clock)
@@ -211,7 +211,7 @@ async def test_keys_do_not_serve_for_ever_while_the_provider_is_away(provider: S
     await who.claims(provider.token())
 
 
-async def test_a_provider_that_never_answered_is_our_trouble_and_not_the_callers(provider: StandIn) -> None:
+async def test_an_unreachable_provider_is_not_reported_as_an_invalid_token(provider: StandIn) -> None:
     clock = Clock()
     gone = OidcVerifier(Provider("http://127.0.0.1:9", plain_loopback=True, clock=clock), AUDIENCE)
     await down(gone, provider.token())

@@ -1,4 +1,4 @@
-"""With workers or the database away nothing that was acknowledged is lost, and callers are told the truth."""
+"""With workers or the database away no acknowledged command is lost, and callers get a true answer."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""The parts that keep the API going while something is away: breaker, receipts, directory, clock."""
+"""Parts that keep the API working during an outage: breaker, receipts, directory cache, clock."""
 
 import asyncio
 import shutil
@@ -90,7 +90,7 @@ async def test_a_database_that_hangs_costs_no_more_than_the_patience(database: D
     assert not model.is_up
 
 
-async def test_what_is_not_the_databases_fault_does_not_count_against_it(database: Database) -> None:
+async def test_an_error_of_the_caller_does_not_trip_the_database_breaker(database: Database) -> None:
     model = ReadModel(database)
     with pytest.raises(KeyError):
         async with model.read():
@@ -98,7 +98,7 @@ async def test_what_is_not_the_databases_fault_does_not_count_against_it(databas
     assert model.is_up
 
 
-async def test_who_waits_gets_the_receipt_of_that_issue(database: Database) -> None:
+async def test_a_waiting_caller_gets_the_receipt_of_its_issue(database: Database) -> None:
     receipts = Receipts(ReadModel(database))
     story = Story()
     waiting = [asyncio.create_task(receipts.wait(story.id, "c1", 10)) for _ in range(3)]
@@ -152,7 +152,7 @@ class Nobody:
         return None
 
 
-async def test_it_takes_a_while_to_say_that_there_is_nothing(database: Database) -> None:
+async def test_a_lookup_of_a_missing_issue_is_padded(database: Database) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A phone is proven by a code that was sent to it: few tries, few codes, the same answer for every number."""
+"""A phone number is proved by a code: few tries, few codes, and the same answer for every number."""
 
 import asyncio
 import json
@@ -106,7 +106,7 @@ async def test_a_code_is_good_for_few_tries(system: System, phone: str):
     assert (await give(system, phone, again)).status == 422
 
 
-async def test_the_last_try_counts(system: System, phone: str):
+async def test_the_last_allowed_try_of_a_phone_code_works(system: System, phone: str):
     code = await code_for(system, phone)
     for _ in range(TRIES - 1):
         assert (await give(system, phone, other(code))).status == 422
@@ -165,14 +165,14 @@ async def test_an_address_may_not_ask_for_any_number_of_codes(system: System):
     assert [answer.status for answer in answers] == [202, 202, 202, 429]
 
 
-async def test_all_together_may_not_either(system: System):
+async def test_codes_to_all_phones_together_are_limited(system: System):
     phones = [next(NUMBERS) for _ in range(3)]
     async with system.api_on(system.temporal, rates={"sms": "2/hour"}) as client:
         assert [(await ask(system, phone, client)).status for phone in phones] == [202] * 3
     assert sum(len(texts(system, phone)) for phone in phones) == 2
 
 
-async def test_where_there_is_no_gateway_it_is_said(system: System, phone: str):
+async def test_phone_routes_without_an_sms_gateway_answer_503(system: System, phone: str):
     async with system.api_on(system.temporal, sms=None) as client:
         assert (await ask(system, phone, client)).status == 503
         assert (await give(system, phone, "123456", client)).status == 503

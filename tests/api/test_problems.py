@@ -1,4 +1,4 @@
-"""Errors are problem+json of stable types, and an unforeseen one says nothing about us."""
+"""Errors are problem+json of stable types; an unforeseen error reveals no internals."""
 
 import json
 
@@ -105,7 +105,7 @@ def test_unauthenticated_names_the_scheme() -> None:
     assert problems.response(Unauthenticated()).headers["www-authenticate"].startswith("Bearer")
 
 
-def test_a_detail_may_hold_half_a_character() -> None:
+def test_a_detail_with_a_lone_surrogate_is_served() -> None:
     body = problems.response(Invalid(("\ud800\u202e", "no"))).body
     assert json.loads(bytes(body))["errors"] == [{"field": "??", "reason": "no"}]
 

@@ -1,4 +1,4 @@
-"""The provider for trying out lets anybody be anybody, and is nowhere but there."""
+"""The embedded identity provider signs in anybody as any person, and only on this machine."""
 
 import re
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def test_one_signs_in_as_whoever_one_likes(trial: Site) -> None:
         assert answer.status_code == 403
 
 
-async def test_its_page_says_what_it_is_and_runs_nothing(trial: Site) -> None:
+async def test_the_provider_page_says_it_is_for_trial_and_escapes_its_input(trial: Site) -> None:
     async with trial.browser() as browser:
         asked = {**await browser.begin(), "state": '"><script>alert(1)</script>'}
         page = await browser.http.get("/oidc/authorize", params=asked)
@@ -59,7 +59,7 @@ async def test_its_page_says_what_it_is_and_runs_nothing(trial: Site) -> None:
         {"state": "x" * 300},
     ],
 )  # fmt: skip
-async def test_nobody_is_sent_to_an_address_that_was_not_agreed_on(trial: Site, changed: dict[str, str]) -> None:
+async def test_the_provider_refuses_an_unregistered_redirect(trial: Site, changed: dict[str, str]) -> None:
     async with trial.browser() as browser:
         asked = {**await browser.begin(), **changed}
         assert (await browser.http.get("/oidc/authorize", params=asked)).status_code == 422
@@ -74,7 +74,9 @@ async def test_nobody_is_sent_to_an_address_that_was_not_agreed_on(trial: Site, 
         ("p1", "property", ""), ("", "resident", ""), ("anonymous", "resident", ""), ("r-" + "a" * 26, "resident", ""),
     ],
 )  # fmt: skip
-async def test_nobody_signs_in_as_who_cannot_be(trial: Site, person: str, role: str, org: str) -> None:
+async def test_the_provider_refuses_an_impossible_person_role_or_organisation(
+    trial: Site, person: str, role: str, org: str
+) -> None:
     async with trial.browser() as browser:
         assert (await browser.choose(await browser.begin(), person, role, org)).status_code == 422
 
@@ -111,7 +113,7 @@ async def test_a_code_is_worth_tokens_once_and_to_its_own_browser(system: System
             assert (await browser.http.post("/oidc/token", content=body, headers=kind)).status_code == 400
 
 
-def test_codes_are_short_lived(tmp_path: Path) -> None:
+def test_authorisation_codes_expire(tmp_path: Path) -> None:
     now = [0.0]
     provider = EmbeddedProvider(tmp_path, "http://127.0.0.1:8000", lambda: now[0])
     form = {
@@ -131,7 +133,7 @@ async def test_a_foreign_name_that_leads_here_finds_no_provider(trial: Site) -> 
             assert (await browser.http.get(path, headers={"Host": "evil.example"})).status_code == 404
 
 
-async def test_the_other_name_of_this_machine_leads_to_the_right_one(trial: Site) -> None:
+async def test_login_at_localhost_redirects_to_the_configured_origin(trial: Site) -> None:
     async with trial.browser() as browser:
         port = urlsplit(trial.origin).port
         answer = await browser.http.get(
@@ -156,7 +158,7 @@ def settings(tmp_path: Path, **changed: Any) -> Settings:
     return Settings(home=tmp_path, **changed)
 
 
-def test_it_is_there_in_the_embedded_default(tmp_path: Path) -> None:
+def test_the_embedded_default_offers_the_provider(tmp_path: Path) -> None:
     assert settings(tmp_path).offers_provider
     assert EmbeddedProvider.of(settings(tmp_path)).issuer == "http://127.0.0.1:8000/oidc"
 
@@ -172,18 +174,18 @@ def test_it_is_there_in_the_embedded_default(tmp_path: Path) -> None:
         {"public_url": "https://jiesu.example.org"},
     ],
 )
-def test_it_refuses_to_start_wherever_others_may_come(tmp_path: Path, changed: dict[str, Any]) -> None:
+def test_the_provider_refuses_to_start_when_reachable_from_outside(tmp_path: Path, changed: dict[str, Any]) -> None:
     assert not settings(tmp_path, **changed).offers_provider
     with pytest.raises(SettingsError, match="JIESU_EMBEDDED_PROVIDER"):
         EmbeddedProvider.of(settings(tmp_path, embedded_provider=True, **changed))
 
 
-def test_it_is_for_this_machine_only(tmp_path: Path) -> None:
+def test_the_provider_refuses_a_public_origin(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="this machine"):
         EmbeddedProvider(tmp_path, "https://jiesu.example.org")
 
 
-def test_what_vouches_for_callers_is_as_the_settings_say(tmp_path: Path) -> None:
+def test_the_settings_choose_verifier_session_and_provider(tmp_path: Path) -> None:
     verifier, session, embedded = sign_in(settings(tmp_path))
     assert isinstance(verifier, LocalVerifier)
     assert session is not None

@@ -1,4 +1,4 @@
-"""Handing in: the key decides, so a repeat gives the same for ever, and another body under it is refused."""
+"""Reporting: a repeat with the same key gets the same answer, another body under the key is refused."""
 
 import asyncio
 import uuid
@@ -28,7 +28,7 @@ async def test_the_same_report_twice_is_one_issue_also_after_a_restart(system: S
     assert [event["kind"] for event in events].count("reported") == 1
 
 
-async def test_a_repeat_after_the_end_says_how_it_ended(system: System) -> None:
+async def test_a_repeated_report_of_a_closed_issue_shows_how_it_closed(system: System) -> None:
     key = str(uuid.uuid4())
     first = await system.report(key=key)
     await system.give(first["id"], "withdraw", {"X-Tracking-Code": first["tracking_code"]})
@@ -54,7 +54,7 @@ async def test_another_body_under_the_key_is_refused(system: System, change: dic
 
 
 @pytest.mark.attack(13)
-async def test_a_key_belongs_to_who_uses_it(system: System) -> None:
+async def test_the_same_report_key_of_another_person_is_another_issue(system: System) -> None:
     key = str(uuid.uuid4())
     anonymous = await system.report(key=key)
     named = await system.report(system.token("r1", "resident"), key=key)
@@ -76,7 +76,7 @@ async def test_without_a_key_nothing_is_taken_in(system: System) -> None:
         {"follows": "nothing"},
     ],
 )  # fmt: skip
-async def test_what_is_wrong_is_named(system: System, wrong: dict[str, object]) -> None:
+async def test_a_wrong_report_names_its_fields(system: System, wrong: dict[str, object]) -> None:
     answer = await system.report(**wrong)
     assert (answer.status, answer["type"]) == (422, "/problems/invalid")
     assert answer["errors"]

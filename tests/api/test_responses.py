@@ -1,4 +1,4 @@
-"""Readers see what concerns them: the whole of it, with personal data masked for those who may not read it."""
+"""Responses show readers the issue, with personal data masked for those who may not read it."""
 
 import json
 from collections.abc import Iterator

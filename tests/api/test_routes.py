@@ -1,4 +1,4 @@
-"""What holds for every route, however it was declared."""
+"""Rules for every route, whichever router declares it."""
 
 from fastapi.routing import APIRoute
 

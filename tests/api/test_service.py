@@ -1,4 +1,4 @@
-"""What operators and programs ask: alive, ready, figures without ids, a description with examples."""
+"""Routes for operators and programs: health, readiness, metrics without ids, OpenAPI with examples."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ PICTURES = "/v1/issues/{issue}/attachments"
 PICTURE = PICTURES + "/{digest}"
 
 
-async def test_it_says_that_it_is_ready(system: System) -> None:
+async def test_readyz_reports_every_check(system: System) -> None:
     assert (await system.get("/healthz")).status == 200
     ready = await system.get("/readyz")
     assert ready.status == 200
@@ -49,7 +49,7 @@ async def test_every_route_is_described_with_examples(system: System) -> None:
     assert given == set(COMMANDS)
 
 
-async def test_who_may_ask_is_described(system: System) -> None:
+async def test_openapi_describes_the_security_of_each_route(system: System) -> None:
     document = (await system.get("/openapi.json")).body
     assert set(document["components"]["securitySchemes"]) == {"bearer", "code"}
     for path, methods in document["paths"].items():
@@ -88,7 +88,7 @@ async def test_the_answer_to_a_report_is_as_described(system: System) -> None:
     TakenView.model_validate_json(json.dumps(TakenView.example))
 
 
-async def test_a_flood_is_told_to_wait(system: System) -> None:
+async def test_requests_over_the_rate_limit_are_answered_429(system: System) -> None:
     async with system.api_on(system.temporal, rate_per_subject=3, rate_per_address=2) as client:
         answers = [await client.get("/v1/issues", headers=system.staff) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -107,7 +107,7 @@ async def test_a_question_with_an_unknown_parameter_is_invalid(system: System) -
         assert (answer.status, answer["errors"][0]["field"]) == (422, "statuss")
 
 
-async def test_a_path_is_what_it_is(system: System) -> None:
+async def test_a_trailing_slash_is_not_found(system: System) -> None:
     assert (await system.get("/v1/issues/", system.staff)).status == 404
 
 

@@ -1,4 +1,4 @@
-"""How a browser signs in with somebody else's provider, and what its session is."""
+"""Sign-in of a browser at an identity provider, and the session that follows."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def test_one_goes_on_to_a_path_of_ours(path: str) -> None:
         "/" + "a" * 600, "/\x00", "/\x7f",
     ],
 )  # fmt: skip
-def test_one_never_goes_on_to_somewhere_else(elsewhere: str) -> None:
+def test_login_never_continues_to_a_foreign_address(elsewhere: str) -> None:
     assert local_path(elsewhere) == "/"
 
 
@@ -91,7 +91,7 @@ async def test_a_browser_signs_in_and_out(public: Site, provider: StandIn) -> No
         assert (await browser.http.get("/session")).status_code == 401
 
 
-async def test_the_question_is_bound_to_the_answer(public: Site, provider: StandIn) -> None:
+async def test_each_login_uses_fresh_state_nonce_and_pkce(public: Site, provider: StandIn) -> None:
     async with public.browser() as browser:
         asked, _ = await come_back(browser, provider, sub="p1")
         assert asked["code_challenge_method"] == "S256"
@@ -167,7 +167,9 @@ async def test_a_session_has_one_role_at_a_time(public: Site, provider: StandIn)
         assert (await browser.http.get("/v1/issues")).status_code == 200
 
 
-async def test_what_is_sent_on_purpose_comes_before_the_cookie(system: System, public: Site, provider: StandIn) -> None:
+async def test_an_explicit_credential_takes_precedence_over_the_cookie(
+    system: System, public: Site, provider: StandIn
+) -> None:
     async with public.browser() as browser:
         await come_back(browser, provider, sub="p1")
         assert (await browser.http.get("/v1/issues", headers={"Authorization": "Bearer x"})).status_code == 401

@@ -1,4 +1,4 @@
-"""The main job through HTTP: an issue is worked on to its end, or climbs by itself to the top."""
+"""The main flow over HTTP: an issue is handled to its end, or climbs to the top."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ async def _completed(system: System, issue: str) -> None:
     assert described.status is WorkflowExecutionStatus.COMPLETED
 
 
-async def test_nobody_acts_and_it_climbs_to_the_street(system: System) -> None:
+async def test_an_issue_nobody_works_on_climbs_to_the_street(system: System) -> None:
     taken = await system.report()
     issue, code = taken["id"], {"X-Tracking-Code": taken["tracking_code"]}
     for level, org, viewer in (

@@ -1,4 +1,4 @@
-"""A tracking code that got into other hands is renewed by whoever reported the issue, and the old one opens nothing."""
+"""A tracking code is renewed by the reporter of the issue; the old code is invalid from then on."""
 
 import uuid
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""One running system for all attacks that need one, and an API alone for the others."""
+"""One running system for the attacks that need it, and an API alone for the others."""
 
 from collections.abc import AsyncIterator
 

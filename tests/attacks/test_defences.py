@@ -1,6 +1,6 @@
-"""Each attack's tests fail once its defence is taken out, so that none of them passes for another reason.
+"""Each attack's tests fail once its defence is removed, so none of them passes for another reason.
 
-Tried are the patches of which something changed since `make defences` tried all.
+Only patches whose files changed since the last `make defences` are run.
 """
 
 import re
@@ -76,14 +76,14 @@ def test_every_attack_has_a_test_a_patch_and_a_line() -> None:
     assert {row for row in ROWS if not (attacked().get(row) and patch(row).exists() and row in lines)} == MISSING
 
 
-def test_nothing_stands_beside_the_rows() -> None:
+def test_every_attack_test_belongs_to_a_row() -> None:
     assert set(attacked()) <= set(ROWS)
     assert all(NAMES.fullmatch(name) for name in PATCHED)
     assert {row_of(name) for name in PATCHED} <= set(ROWS)
 
 
 @pytest.mark.parametrize("name", PATCHED)
-def test_a_patch_of_one_answer_among_several_names_what_fails_without_it(name: str) -> None:
+def test_a_patch_of_a_partial_defence_names_the_tests_that_fail(name: str) -> None:
     tests = {test.partition("::")[2] for test in attacked()[row_of(name)]}
     named = must_fail(name)
     assert bool(named) == (name != row_of(name))
@@ -115,7 +115,7 @@ def test_a_patch_is_tried_again_once_anything_it_depends_on_has_changed(name: st
     assert {*expected, TESTS / "conftest.py", TESTS / "support" / "defences.py"} <= set(paths)
 
 
-def test_what_a_test_gets_by_way_of_its_fixtures_counts_as_well() -> None:
+def test_files_behind_fixtures_are_part_of_the_digest() -> None:
     support = {path.stem for path in concerned("13") if path.parent.name == "support"}
     assert {"system", "temporal"} <= support  # the fixture of tests/api/conftest.py, and what this one starts
 

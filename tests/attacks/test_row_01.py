@@ -1,4 +1,4 @@
-"""A resident asks for a neighbour's issue: 404, with the same body, and after as long, as for one that does not exist."""
+"""A resident asks for a neighbour's issue: 404 with the body and the delay of an issue that does not exist."""
 
 import time
 import uuid
@@ -43,7 +43,7 @@ async def test_row_01_a_neighbours_issue_looks_like_none(system: System) -> None
     assert (await system.get(f"/v1/issues/{taken['id']}", own)).status == 200
 
 
-async def test_row_01_it_takes_as_long_to_say_so() -> None:
+async def test_row_01_a_404_is_padded_to_the_time_of_a_hit() -> None:
     """Whatever the look-up took, the answer is held until as much time is over as any look-up takes."""
     held: list[float] = []
 

@@ -1,4 +1,4 @@
-"""Staff of one compound act in another: 404, as if there were no such issue, and nothing is sent to it."""
+"""Staff of one compound act in another: 404 as for a missing issue, and no signal is sent."""
 
 from typing import get_args
 

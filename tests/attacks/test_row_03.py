@@ -1,4 +1,4 @@
-"""An officer of another community or street finds no issue of this one, in whichever way he asks."""
+"""An officer of another community or street finds no issue of this one on any route."""
 
 from support.system import System
 

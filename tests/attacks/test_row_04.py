@@ -1,4 +1,4 @@
-"""Cross-appointments: one role a command, never added up; who acted for the property decides nothing from above."""
+"""Several appointments: one role per command, never combined; an actor for the property cannot decide above it."""
 
 import pytest
 

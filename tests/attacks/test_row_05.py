@@ -1,4 +1,4 @@
-"""A role that is revoked while a command is queued: what was held at acceptance decides, and that is on the record."""
+"""A role is revoked while a command is queued: the role at acceptance decides, and it is recorded."""
 
 from datetime import date, timedelta
 
@@ -31,7 +31,7 @@ def test_row_05_a_role_that_ended_after_acceptance_counts() -> None:
     assert issue.receipts["queued"].outcome == "applied"
 
 
-def test_row_05_one_that_had_ended_or_not_begun_does_not_however_late_it_is_folded() -> None:
+def test_row_05_a_role_outside_its_term_at_acceptance_does_not_count() -> None:
     for grant in (held(end=LAST_DAY), held(start=date(2026, 11, 21))):
         issue, events = queued(grant)
         assert "accepted" not in [event.kind for event in events]

@@ -1,4 +1,4 @@
-"""Who proves what happened takes no part in it: auditors write nothing, and what they read is on record."""
+"""An auditor takes no part in issues: commands are refused, and reads are logged."""
 
 from domain.commands import SIGNALS
 from support.system import System
@@ -18,7 +18,7 @@ async def test_row_06_an_auditor_gives_no_command(system: System) -> None:
     assert {event["actor"]["role"] for event in events["events"] if event["actor"]} == {"resident"}
 
 
-async def test_row_06_it_is_no_different_for_an_issue_that_is_not_there(system: System) -> None:
+async def test_row_06_an_auditor_gets_the_same_answer_for_a_missing_issue(system: System) -> None:
     assert (await system.send("no-such-issue", "accept", auditor(system))).status == 403
 
 

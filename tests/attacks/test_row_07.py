@@ -1,4 +1,4 @@
-"""Nobody edits an outcome: no route does, no command does, and a correction is appended to what stays as it was."""
+"""The outcome of a closed issue cannot be edited: by no route and no command; a correction is appended."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Nobody assigns what is not his to say: `level`, `actor`, `deadline`, `created_at` are fields of no request."""
+"""A request cannot set fields of the server: `level`, `actor`, `deadline` and `created_at` are refused."""
 
 import pytest
 
@@ -21,7 +21,7 @@ async def test_row_10_a_report_holds_nothing_that_is_not_the_reporters_to_say(sy
 
 
 @pytest.mark.parametrize("command", SIGNALS)
-async def test_row_10_no_command_takes_them_either(system: System, command: str) -> None:
+async def test_row_10_every_command_refuses_fields_of_the_server(system: System, command: str) -> None:
     own = set(SIGNALS[command].__dataclass_fields__) - {"handler_kind", "opened", "body"}
     foreign = {name: value for name, value in FOREIGN.items() if name not in own}
     answer = await system.send("no-such-issue", command, system.staff, **foreign)

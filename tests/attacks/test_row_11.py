@@ -1,4 +1,4 @@
-"""Who acts is said by the token alone: a body that says it is refused, and whatever is recorded bears the token's name."""
+"""The token alone names the actor: a body that names one is refused, and events bear the token's person."""
 
 from typing import Any
 

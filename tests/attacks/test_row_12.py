@@ -1,4 +1,4 @@
-"""A signal that did not come through the API has no effect, whoever made it up, and is on the record as rejected."""
+"""A signal that did not come through the API has no effect, and is recorded as rejected."""
 
 import asyncio
 import contextlib
@@ -109,7 +109,7 @@ def own_root(report: dict[str, Any]) -> dict[str, Any]:
     return {**report, "body": {**report["body"], "root": "A" * 43}}
 
 
-async def test_row_12_a_state_that_continues_no_run_is_nobodys(system: System) -> None:
+async def test_row_12_a_workflow_started_with_a_forged_state_is_rejected(system: System) -> None:
     issue = (await system.report())["id"]
     handle = system.temporal.get_workflow_handle(PREFIX + issue)
     found = await handle.query("snapshot")

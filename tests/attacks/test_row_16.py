@@ -1,4 +1,4 @@
-"""A flood is told to wait, whoever it comes from and wherever it goes; and no issue takes commands without end."""
+"""Requests are limited by caller, address and issue, and an issue has a maximum of commands."""
 
 import uuid
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ async def flood(client: httpx.AsyncClient, times: int, method: str, path: str, *
     return found
 
 
-async def test_row_16_whoever_asks_too_often_is_told_to_wait(bare: Bare) -> None:
+async def test_row_16_requests_of_one_caller_are_limited(bare: Bare) -> None:
     async with bare.api_on(bare.temporal, rate_per_subject=3, rate_per_address=2) as client:
         assert await flood(client, 5, "GET", "/v1/issues", headers=bare.staff) == [False] * 3 + [True] * 2
         assert await flood(client, 4, "GET", "/v1/issues") == [False] * 2 + [True] * 2
@@ -56,7 +56,7 @@ async def test_row_16_one_person_does_not_command_without_end(bare: Bare) -> Non
         assert await flood(client, 2, "POST", path, headers=bare.community, json={}) == [False, False]
 
 
-async def test_row_16_one_issue_is_not_flooded_and_a_stranger_learns_nothing_of_it(system: System) -> None:
+async def test_row_16_commands_to_one_issue_are_limited_without_revealing_it(system: System) -> None:
     taken = await system.report()
     path = f"/v1/issues/{taken['id']}/commands/comment"
     async with system.api_on(system.temporal, rates={"issue": "2/hour"}) as client:

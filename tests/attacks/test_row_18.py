@@ -23,7 +23,7 @@ FORMULAS = [
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_row_18_a_cell_is_text(text: str) -> None:
+def test_row_18_a_formula_in_a_cell_is_neutralised(text: str) -> None:
     assert neutral(text) == f"'{text}"
 
 

@@ -1,4 +1,4 @@
-"""`<script>`, `javascript:` and Markdown in texts stay text: in answers of the API and in what Temporal's pages render."""
+"""`<script>`, `javascript:` and Markdown in texts stay text: in answers of the API and on Temporal's pages."""
 
 import html
 import re
@@ -38,7 +38,7 @@ def test_row_19_escaped_it_is_one_paragraph_of_the_same_characters(text: str) ->
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_row_19_what_temporals_pages_show_of_an_issue_is_inert(text: str) -> None:
+def test_row_19_summary_and_details_in_temporal_render_no_markup(text: str) -> None:
     line = text.replace("\n", " ")
     issue = Stage("demo", where=Place("garden", "elm", "north", "company-a", "company", name=line)).issue
     assert isinstance(issue, Issue)

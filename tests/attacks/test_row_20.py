@@ -1,4 +1,4 @@
-"""SQL and visibility-query injection: what people send travels as parameters, on both databases, and means only itself."""
+"""SQL and visibility-query injection: text of callers is passed as parameters, on both databases."""
 
 from pathlib import Path
 from typing import Self
@@ -48,7 +48,7 @@ async def rows(database: Database) -> int:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-async def test_row_20_lists_and_searches_take_it_as_a_word(database: Database, hostile: str) -> None:
+async def test_row_20_lists_and_searches_pass_hostile_text_as_a_parameter(database: Database, hostile: str) -> None:
     story = Story()
     await store(database, story, story.reported())
     with Statements() as statements:
@@ -72,7 +72,7 @@ async def test_row_20_lists_and_searches_take_it_as_a_word(database: Database, h
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-async def test_row_20_an_auditors_selection_does_too(database: Database, hostile: str) -> None:
+async def test_row_20_an_audit_selection_passes_hostile_text_as_a_parameter(database: Database, hostile: str) -> None:
     story = Story()
     await store(database, story, story.reported())
     words = hostile.replace(" ", "")

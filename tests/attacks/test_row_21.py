@@ -1,4 +1,4 @@
-"""NUL, half characters and signs that turn a line round: 422 wherever they are sent, on both databases."""
+"""NUL, lone surrogates and bidirectional controls: 422 wherever they are sent, on both databases."""
 
 import json
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ async def api(tmp_path: Path, database_url: str) -> AsyncIterator[Bare]:
         yield found
 
 
-async def test_row_21_no_body_carries_them(api: Bare) -> None:
+async def test_row_21_a_body_with_unfit_characters_is_invalid(api: Bare) -> None:
     headers = {"Content-Type": "application/json", "Idempotency-Key": "0b9f6f2e-4c1d-4f7a-9b1e-2f6a4c1d7e85"}
     for sign in UNFIT:
         for place in PLACES:
@@ -44,7 +44,7 @@ async def test_row_21_no_body_carries_them(api: Bare) -> None:
         assert answer.status_code == 422, sign
 
 
-async def test_row_21_no_question_does_either(api: Bare) -> None:
+async def test_row_21_a_query_or_path_with_unfit_characters_is_refused(api: Bare) -> None:
     for sign in ("%00", "x%00y", "%E2%80%AE", "%E2%81%A6", "%D8%9C"):
         for name in ("q", "org", "compound", "cursor"):
             answer = await api.client.get(f"/v1/issues?{name}={sign}", headers=api.street)

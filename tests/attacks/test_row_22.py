@@ -1,4 +1,4 @@
-"""A token that is forged, for somebody else or for ever is refused, and its kid leads nowhere."""
+"""A token that is forged, for another audience or without expiry is refused, and its kid is never followed."""
 
 import hashlib
 import hmac
@@ -56,11 +56,13 @@ async def test_row_22_a_good_token_is_accepted(api: httpx.AsyncClient, provider:
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "", None, "RS256", "HS256", ["EdDSA"]])
-async def test_row_22_no_signature(api: httpx.AsyncClient, provider: StandIn, algorithm: object) -> None:
+async def test_row_22_a_token_without_signature_is_refused(
+    api: httpx.AsyncClient, provider: StandIn, algorithm: object
+) -> None:
     assert await status(api, by_hand(provider, {"alg": algorithm, "kid": "ed"}, lambda _: b"")) == 401
 
 
-async def test_row_22_hs256_with_a_public_key(api: httpx.AsyncClient, provider: StandIn) -> None:
+async def test_row_22_hs256_with_a_public_key_is_refused(api: httpx.AsyncClient, provider: StandIn) -> None:
     public = RSA_KEY.public_key()
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -80,13 +82,13 @@ async def test_row_22_hs256_with_a_public_key(api: httpx.AsyncClient, provider: 
         {"sub": None}, {"exp": datetime.now(UTC) - timedelta(minutes=5)}, {"iat": datetime.now(UTC) + timedelta(days=1)},
     ],
 )  # fmt: skip
-async def test_row_22_another_audience_or_issuer_or_no_end(
+async def test_row_22_another_audience_or_issuer_or_no_expiry_is_refused(
     api: httpx.AsyncClient, provider: StandIn, changed: dict[str, Any]
 ) -> None:
     assert await status(api, provider.token(**changed)) == 401
 
 
-async def test_row_22_an_issuer_that_only_looks_alike(api: httpx.AsyncClient, provider: StandIn) -> None:
+async def test_row_22_a_lookalike_issuer_is_refused(api: httpx.AsyncClient, provider: StandIn) -> None:
     for issuer in (provider.issuer + "/", provider.issuer.upper(), provider.issuer + "#", [provider.issuer]):
         assert await status(api, by_hand_with(provider, iss=issuer)) == 401
 
@@ -98,7 +100,7 @@ def by_hand_with(provider: StandIn, **changed: Any) -> str:
     return f"{body}.{plain64(ED_KEY.sign(body.encode()))}"
 
 
-async def test_row_22_another_key_under_a_known_kid(api: httpx.AsyncClient, provider: StandIn) -> None:
+async def test_row_22_another_key_under_a_known_kid_is_refused(api: httpx.AsyncClient, provider: StandIn) -> None:
     foreign = Ed25519PrivateKey.generate()
     assert await status(api, provider.token("ed", key=foreign)) == 401
     own = jwk(foreign, "ed")
@@ -107,7 +109,7 @@ async def test_row_22_another_key_under_a_known_kid(api: httpx.AsyncClient, prov
     assert "elsewhere" not in provider.asked
 
 
-async def test_row_22_a_kid_that_is_a_path_or_an_address(api: httpx.AsyncClient, provider: StandIn) -> None:
+async def test_row_22_a_kid_that_is_a_path_or_an_address_is_refused(api: httpx.AsyncClient, provider: StandIn) -> None:
     kids = [
         "../keys/token.pem",
         "/etc/passwd",
@@ -123,5 +125,5 @@ async def test_row_22_a_kid_that_is_a_path_or_an_address(api: httpx.AsyncClient,
     assert set(provider.asked) <= {"discovery", "jwks"}
 
 
-async def test_row_22_a_token_of_the_embedded_default_opens_nothing_there(api: httpx.AsyncClient, bare: Bare) -> None:
+async def test_row_22_a_local_token_is_refused_beside_an_identity_provider(api: httpx.AsyncClient, bare: Bare) -> None:
     assert await status(api, bare.staff["Authorization"].removeprefix("Bearer ")) == 401

@@ -1,4 +1,4 @@
-"""A foreign page may make a browser send its cookie, but not what our own page has to send beside it."""
+"""CSRF: a foreign page can make a browser send its cookie, but not the CSRF token."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -58,7 +58,7 @@ async def test_row_24_the_cookie_alone_changes_nothing_by_any_route(attacked: Si
     assert (await browser.http.get("/session")).status_code == 200
 
 
-async def test_row_24_the_token_must_be_that_of_the_session(attacked: Site, browser: Browser) -> None:
+async def test_row_24_the_csrf_token_must_be_that_of_the_session(attacked: Site, browser: Browser) -> None:
     async with attacked.browser() as other:
         await other.sign_in("c1", "community", "demo-community")
         foreign = await other.csrf()
@@ -88,7 +88,7 @@ async def test_row_24_our_own_page_is_let_through(attacked: Site) -> None:
         assert (await page.http.get("/session")).status_code == 401
 
 
-async def test_row_24_signing_in_is_not_forged_either(attacked: Site) -> None:
+async def test_row_24_a_login_cannot_be_forged(attacked: Site) -> None:
     """A code of the attacker's own, or an answer to a question that this browser never asked, signs nobody in."""
     async with attacked.browser() as attacker, attacked.browser() as victim:
         back = await attacker.choose(await attacker.begin(), "p1", "property", "demo-property")

@@ -1,4 +1,4 @@
-"""No secret of an installation is in what it logs, tells, keeps in Temporal or SQL, or says when something goes wrong."""
+"""No secret of an installation is in its logs, answers, Temporal, SQL or errors."""
 
 import io
 import logging
@@ -147,7 +147,7 @@ async def test_row_26_no_secret_is_in_what_is_put_out(stage: Planted) -> None:
     assert {int(body.split(None, 1)[0]) for _, body in stage.answered} >= {401, 404, 409, 503}
 
 
-def test_row_26_a_line_that_carries_a_secret_by_mistake_does_not_show_it() -> None:
+def test_row_26_a_log_line_redacts_secret_fields() -> None:
     canaries, stream = Canaries(), io.StringIO()
     with logged(stream):
         for name in SECRET_FIELDS:
@@ -175,7 +175,7 @@ async def test_row_26_an_error_of_the_database_shows_no_value(tmp_path: Path) ->
     await database.close()
 
 
-async def test_row_26_what_cannot_be_reached_is_told_without_the_key_to_it() -> None:
+async def test_row_26_connection_errors_show_no_credentials() -> None:
     canaries = Canaries()
     said: list[str] = []
     password, secret = word(canaries, "password"), word(canaries, "secret")

@@ -1,4 +1,4 @@
-"""A person is erased: nothing that he wrote can be read anywhere, and what happened when is still proved by its seals."""
+"""A person is erased: the texts are unreadable everywhere, and the seals still prove what happened when."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -63,11 +63,11 @@ async def erase(stage: Planted, database: Database) -> None:
     assert (await privacy.carry_out()).failed == 0
 
 
-async def test_row_29_it_is_in_no_file_table_history_log_or_export(scene: Scene) -> None:
+async def test_row_29_erased_text_is_in_no_file_table_history_log_or_export(scene: Scene) -> None:
     assert await scene.stage.leaks() == {}
 
 
-async def test_row_29_who_may_read_reads_that_it_was_erased(scene: Scene) -> None:
+async def test_row_29_readers_see_the_erased_mark(scene: Scene) -> None:
     for role in (RESIDENT, "property", "community", "street"):
         path = f"/v1/issues/{scene.issue}/timeline"
         answer = await scene.stage.system.client.get(path, headers=scene.stage.headers(role))

@@ -1,4 +1,4 @@
-"""What is left of an erased issue is replayed as strictly as any other, and said to be verified, its content erased."""
+"""An erased issue is replayed as strictly as any other, and reported as verified with its content erased."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -43,7 +43,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         yield Scene(stage, issue, kept)
 
 
-async def test_row_30_it_is_verified_and_said_to_be_erased(scene: Scene) -> None:
+async def test_row_30_an_erased_issue_is_reported_as_verified_content_erased(scene: Scene) -> None:
     report = await scene.report()
     assert report.findings == []
     assert (report.issues, report.runs, report.erased) == (2, 2, 1)

@@ -1,4 +1,4 @@
-"""Neighbours never see a phone number, and each time that staff see a whole one it is on record, so many times an hour."""
+"""Neighbours never see a phone number; each whole number shown to staff is logged, and they are limited by the hour."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ async def test_row_31_a_neighbour_sees_no_phone_number(system: System) -> None:
     assert PHONE in own.text
 
 
-async def test_row_31_who_need_not_call_sees_a_part_of_it(system: System) -> None:
+async def test_row_31_street_and_administrator_see_a_masked_phone_number(system: System) -> None:
     taken = await reported(system)
     for headers in (system.street, system.token("row-31", "admin", "demo-street")):
         assert PHONE not in (await shown(system, taken["id"], headers)).text
@@ -54,7 +54,7 @@ async def test_row_31_what_staff_see_is_on_record_and_limited(system: System) ->
     assert found == {issues[0]: ("phone", "shown"), issues[1]: ("phone", "shown"), issues[2]: ("phone", "masked")}
 
 
-async def test_row_31_what_cannot_be_put_on_record_is_not_shown(system: System) -> None:
+async def test_row_31_a_phone_number_is_masked_when_it_cannot_be_logged(system: System) -> None:
     taken = await reported(system)
     caller = system.token("row-31-unlogged", "property", "demo-property")
     async with system.database.write() as session:  # as long as this goes on it can be read, and no line can be added

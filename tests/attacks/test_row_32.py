@@ -1,4 +1,4 @@
-"""Who, what, when and with which result is kept for half a year at least, on both databases."""
+"""The access log keeps who, what, when and the result for half a year at least, on both databases."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -34,7 +34,7 @@ async def test_row_32_nothing_is_removed_before_half_a_year(database: Database) 
     assert [row.person for row in page.items] == ["p0", "p100", "p182"]
 
 
-def test_row_32_an_installation_cannot_keep_it_for_less() -> None:
+def test_row_32_access_days_cannot_be_set_below_half_a_year() -> None:
     assert Settings().access_days >= 365
     with pytest.raises(ValidationError):
         Settings(access_days=182)

@@ -1,4 +1,4 @@
-"""Every test here runs on SQLite and on PostgreSQL, but for those of the crowd, which lives once for all of them."""
+"""Every test here runs on SQLite and on PostgreSQL, except those of the crowd, which is made once for all."""
 
 import os
 import random

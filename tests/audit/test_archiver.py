@@ -1,4 +1,4 @@
-"""What is closed is archived and sealed once, whatever is repeated or killed; what is forgotten meanwhile is not lost."""
+"""A closed issue is archived and sealed once, despite repeats and kills; missing histories raise an alarm."""
 
 import asyncio
 import contextlib
@@ -192,7 +192,9 @@ async def test_a_run_is_archived_while_its_issue_goes_on_and_may_be_forgotten_th
         assert [verdict.findings for verdict in await verify(await held.holdings.cases(["long"]))] == [()]
 
 
-async def test_what_has_not_ended_is_tried_again_and_what_is_gone_is_told(tmp_path: Path, database: Database) -> None:
+async def test_archiving_retries_a_running_workflow_and_raises_an_alarm_for_a_deleted_one(
+    tmp_path: Path, database: Database
+) -> None:
     async with archiving(tmp_path, database) as held:
         await start_issue(held.client, "ending")
         await stored(database, "ending")

@@ -1,4 +1,4 @@
-"""A bundle is verified by strangers: none of our code can be imported where they do it, and nothing else is at hand."""
+"""A bundle is verified where none of our code can be imported."""
 
 import json
 import os
@@ -72,7 +72,7 @@ def stranger(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return python(folder, "-c", ALONE.format(root=str(ROOT), argv=argv))
 
 
-def test_a_stranger_verifies_it(installation: Installation, copy: Path, tmp_path: Path) -> None:
+def test_a_bundle_is_verified_without_our_code(installation: Installation, copy: Path, tmp_path: Path) -> None:
     kept = [shutil.copy(file, tmp_path) for file in installation.head_files]
     heads = [argument for file in kept for argument in ("--head", str(file))]
     done = stranger(copy, "--key", installation.vkey, *heads)
@@ -114,7 +114,7 @@ def test_a_head_or_a_key_of_another_log_does_not_fit(exported: Path, tmp_path: P
     assert f"FAILED   {other.name}" in done.stdout
 
 
-async def test_with_our_rules_it_is_replayed_as_well(exported: Path, copy: Path) -> None:
+async def test_audit_check_replays_a_bundle_under_the_rules(exported: Path, copy: Path) -> None:
     verdicts = await bundle.check(exported)
     assert [verdict.issue for verdict in verdicts] == list(COVERED)
     assert [str(each) for verdict in verdicts for each in verdict.findings] == []
@@ -129,7 +129,7 @@ async def test_with_our_rules_it_is_replayed_as_well(exported: Path, copy: Path)
     assert [verdict.issue for verdict in verdicts if verdict.holds] == [COVERED[1], COVERED[3]]
 
 
-def test_what_is_in_it(exported: Path, installation: Installation) -> None:
+def test_a_bundle_holds_exactly_the_documented_files(exported: Path, installation: Installation) -> None:
     names = {path.relative_to(exported).as_posix() for path in exported.rglob("*") if path.is_file()}
     top = {"README.md", "bundle.json", "heads/2.txt", "heads/4.txt", "key.txt", "verifier.py"}
     runs = {f"issues/{issue}/history/0.pb" for issue in COVERED} | {f"issues/{ISSUE}/history/1.pb"}
@@ -202,7 +202,7 @@ async def test_what_cannot_be_exported_is_said_in_a_line_and_leaves_nothing(
     assert not any((tmp_path / "out").glob("*"))
 
 
-async def test_nothing_is_written_over(installation: Installation, tmp_path: Path) -> None:
+async def test_an_export_does_not_overwrite_files(installation: Installation, tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
     with pytest.raises(BundleError, match="is there already"):
         await export(installation, tmp_path / "bundle", ISSUE)

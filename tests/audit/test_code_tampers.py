@@ -1,4 +1,4 @@
-"""Code that does other things than it did: each row is a patch to a copy of the code, and what strict replay says of it.
+"""Strict replay against changed code: each row patches a copy of the code and names the finding.
 
 Temporal's own replayer passes most of them, as it compares kinds and order only.
 """

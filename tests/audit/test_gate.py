@@ -1,4 +1,4 @@
-"""The gate before a release passes what holds, and names what does not; by its exit code a script can tell."""
+"""The release gate: it passes sound histories, names unsound ones, and exits accordingly."""
 
 import asyncio
 import hashlib
@@ -104,7 +104,7 @@ def gate(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-async def test_the_golden_set_holds() -> None:
+async def test_the_gate_passes_the_golden_histories() -> None:
     report = await verify_golden()
     assert report.holds, report.findings
     assert report.issues == len({file.name.split(".")[0] for file in HISTORIES.glob("*.pb")})
@@ -127,13 +127,13 @@ def test_without_golden_histories_there_is_nothing_to_pass(tmp_path: Path) -> No
     assert main(["--golden", str(tmp_path)]) == 2
 
 
-async def test_an_archive_holds_by_itself(folder: Path) -> None:
+async def test_the_gate_passes_an_archive_without_a_database(folder: Path) -> None:
     report, still_open = await verify_archive(folder.as_uri(), workers=1)
     assert report.holds, report.findings
     assert (report.issues, report.runs, still_open) == (3, 4, 0)
 
 
-async def test_every_process_says_the_same(folder: Path) -> None:
+async def test_the_number_of_gate_workers_changes_nothing(folder: Path) -> None:
     alone, _ = await verify_archive(folder.as_uri(), workers=1)
     together, _ = await verify_archive(folder.as_uri(), workers=2)
     assert replace(alone, at=together.at) == together
@@ -156,7 +156,7 @@ async def test_what_was_taken_out_is_missed(folder: Path, ending: str) -> None:
     assert {finding.issue for finding in report.findings} == {"golden-standard"}
 
 
-async def test_what_was_put_in_its_place_is_found(folder: Path) -> None:
+async def test_the_gate_finds_a_replaced_history(folder: Path) -> None:
     file = of(folder, "standard", ".pb.zst")
     file.write_bytes(pack(altered(case("standard").runs[0], longer)))
     report, _ = await verify_archive(folder.as_uri(), workers=1)
@@ -231,7 +231,7 @@ async def test_what_was_sealed_as_not_holding_may_be_let_pass(tmp_path: Path) ->
     assert report.holds, report.findings
 
 
-def test_exit_codes(folder: Path) -> None:
+def test_the_gate_exits_with_0_or_1(folder: Path) -> None:
     done = gate(folder, "--workers", "1")
     assert (done.returncode, done.stdout.count("everything holds")) == (0, 2), done.stderr
     of(folder, "standard", ".pb.zst").unlink()
@@ -240,7 +240,7 @@ def test_exit_codes(folder: Path) -> None:
     assert "golden-standard: archive: history: run " in done.stdout
 
 
-def test_nothing_to_look_at_is_no_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_gate_fails_on_an_empty_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     absent = tmp_path / "absent"
     assert main([str(absent)]) == 2
     assert not absent.exists()
@@ -248,7 +248,7 @@ def test_nothing_to_look_at_is_no_pass(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().err.endswith(f"{tmp_path.as_uri()} holds no issue\n")
 
 
-async def test_an_event_is_written_as_the_rules_write_it() -> None:
+async def test_refolded_events_have_the_bytes_and_digests_of_the_record() -> None:
     """The auditor writes each once, and takes from it what the record takes from three."""
     found = case("standard")
     folded = refold(found.issue, [parse_history("", run) for run in found.runs])

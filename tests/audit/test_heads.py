@@ -1,4 +1,4 @@
-"""A head is signed each day and put outside the database, and none over a log that is not the one published before."""
+"""A head is signed and published each day, and never over a log that contradicts the published ones."""
 
 import asyncio
 import secrets
@@ -165,7 +165,7 @@ async def test_rotated_keys_are_put_there_too(database: Database, keys: Path, ou
         "another-key",
     ],
 )
-async def test_nothing_is_signed_over_a_log_that_is_not_what_it_was(
+async def test_a_rewritten_log_gets_no_new_head(
     database: Database, keys: Path, outlets: Destinations, tamper: str
 ) -> None:
     at = now()

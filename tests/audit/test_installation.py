@@ -1,4 +1,4 @@
-"""A whole installation is verified: on any number of cores, from where it was interrupted, and the log with it."""
+"""Verification of a whole installation: on any number of processes, resumable, with its log."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def tampered(installation: Installation, tmp_path: Path) -> Installation:
     return copy
 
 
-async def test_nothing_is_found_in_what_nobody_touched(installation: Installation) -> None:
+async def test_an_untouched_installation_has_no_finding(installation: Installation) -> None:
     report = await verified(installation)
     trust = TrustedKeys.beside(installation.heads, installation.vkey)
     await verify_log(installation.source, installation.heads, trust, report)
@@ -181,7 +181,7 @@ async def test_a_closed_issue_that_was_never_sealed_is_found(installation: Insta
     ]
 
 
-async def test_every_leaf_counts(installation: Installation, tmp_path: Path) -> None:
+async def test_rolled_back_or_altered_leaves_are_findings(installation: Installation, tmp_path: Path) -> None:
     copy = installation.copied(tmp_path / "copy")
     trust = TrustedKeys.beside(copy.heads)
     assert copy.sql("DELETE FROM seals WHERE position >= 3") == 2
@@ -288,7 +288,7 @@ def reported(**more) -> AuditReport:
     return AuditReport(ASKED, datetime(2026, 11, 24, 8, tzinfo=UTC), issues=2, runs=2, commands=9, events=9, **more)
 
 
-def test_a_page_holds_nothing_but_text() -> None:
+def test_the_html_report_holds_no_active_content() -> None:
     bad = "<script>alert(1)</script><img src=//x onerror=y>"
     report = reported(leaves=2, heads=1, findings=[Finding(step, bad, bad, bad) for step in STEPS])
     report.asked = bad
@@ -315,7 +315,7 @@ def test_a_page_holds_nothing_but_text() -> None:
         (AuditReport(ASKED, datetime(2026, 11, 24, tzinfo=UTC)), 0),
     ],
 )
-def test_a_page_says_what_was_not_looked_at(report: AuditReport, looked_at: int) -> None:
+def test_the_html_report_names_skipped_steps(report: AuditReport, looked_at: int) -> None:
     text = page(report)
     assert "全部相符" in text
     assert text.count("相符 ✓") == looked_at
@@ -328,7 +328,7 @@ def test_a_page_warns_of_a_key_from_beside_the_heads() -> None:
     assert "--key" not in page(reported())
 
 
-def test_a_page_does_not_grow_for_ever() -> None:
+def test_the_html_report_lists_at_most_500_findings() -> None:
     text = page(reported(findings=[Finding("rows", f"issue-{n}", "x", "y") for n in range(503)]))
     assert "issue-499<" in text
     assert "issue-500<" not in text

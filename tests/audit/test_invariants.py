@@ -1,4 +1,4 @@
-"""What the one checker finds in the events of an issue."""
+"""Findings of the invariant checker over the events of an issue."""
 
 import json
 from datetime import timedelta

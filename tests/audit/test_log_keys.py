@@ -202,7 +202,7 @@ def test_of_many_that_make_a_key_at_once_one_does(tmp_path: Path):
     assert winner.signer.vkey == winner.vkey
 
 
-def test_a_key_that_nobody_named_is_in_nobodys_way(tmp_path: Path):
+def test_leftover_unnamed_key_files_do_not_block_key_creation(tmp_path: Path):
     """As left behind by a process killed between making the private file and naming it."""
     (tmp_path / "0badc0de.pem").write_text("half a key")
     (tmp_path / ".key.txt-abc").write_text("half a draft")

@@ -1,4 +1,4 @@
-"""The log's trees are those of RFC 9162, and its proofs convince the stand-alone verifier, altered ones never."""
+"""The log's trees are those of RFC 9162; the stand-alone verifier accepts its proofs and refuses altered ones."""
 
 import hashlib
 from collections.abc import Sequence

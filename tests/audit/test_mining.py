@@ -1,4 +1,4 @@
-"""Exports for process mining: read back by readers that know the standards only, they say what the events say."""
+"""Exports for process mining: independent readers of the standards read back the events."""
 
 import copy
 import json
@@ -467,7 +467,7 @@ def test_ten_times_the_events_take_no_more_memory(write: Callable[..., Exported]
     assert peak(write, 10_000) <= 1.2 * peak(write, 1_000)
 
 
-def test_the_measure_would_show_if_everybody_were_remembered() -> None:
+def test_the_memory_measure_detects_a_growing_export() -> None:
     assert peak(write_xes, 10_000, keep=[]) > 1.2 * peak(write_xes, 1_000, keep=[])
 
 

@@ -1,4 +1,4 @@
-"""The read model is refilled from the histories: row by row what it was, whatever was lost or altered in it."""
+"""Rebuild refills the read model from the histories, row by row, after any loss or change."""
 
 import asyncio
 import contextlib
@@ -171,7 +171,7 @@ def without_fence(found: Rows) -> Rows:
     }
 
 
-async def test_what_is_recorded_while_it_is_looked_at_is_not_undone(
+async def test_rebuild_does_not_undo_events_recorded_meanwhile(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story()
@@ -226,7 +226,7 @@ async def test_events_on_their_way_are_left_to_their_workflow(tmp_path: Path, da
     await nowhere.close()
 
 
-async def test_what_cannot_be_read_is_counted_and_left_as_it_is(tmp_path: Path, database: Database) -> None:
+async def test_rebuild_counts_unreadable_issues_and_leaves_them(tmp_path: Path, database: Database) -> None:
     async with server(tmp_path) as client:
         here, elsewhere = (encrypting(client, ephemeral_keys().converter) for _ in range(2))
         await start_issue(here, "ours")

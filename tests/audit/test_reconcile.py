@@ -1,4 +1,4 @@
-"""What was ended, put back or deleted from outside is told of once; what is not archived is asked for, and in time."""
+"""Reconciliation: interference from outside raises one alarm; unarchived issues are queued again."""
 
 import asyncio
 import contextlib
@@ -90,7 +90,7 @@ async def until_raised(held: Archiving, look: Reconciler, *expected: tuple[str, 
             await asyncio.sleep(0.2)
 
 
-async def test_what_is_done_from_outside_is_told_once(tmp_path: Path, database: Database) -> None:
+async def test_terminate_reset_and_delete_raise_one_alarm_each(tmp_path: Path, database: Database) -> None:
     async with archiving(tmp_path, database) as held:
         look = Reconciler(held.client, database)
         await opened(held, "untouched", "ended", "put-back", "deleted")
@@ -126,7 +126,7 @@ async def test_what_is_done_from_outside_is_told_once(tmp_path: Path, database: 
         assert await look.look(now() + SOON) == ReconcileResult(0, 0)
 
 
-async def test_what_was_begun_around_the_api_is_told_and_not_waited_for(tmp_path: Path, database: Database) -> None:
+async def test_a_forged_start_raises_one_alarm_and_is_not_awaited(tmp_path: Path, database: Database) -> None:
     async with archiving(tmp_path, database) as held:
         start = Start("invented", dump(load_pack("demo")), [], RULES_VERSION, {"id": "x"})
         handle = await held.client.start_workflow("Issue", start, id=PREFIX + "invented", task_queue=TASK_QUEUE)
@@ -155,7 +155,7 @@ async def test_a_closed_issue_that_is_put_back_is_told(tmp_path: Path, database:
         assert (await look.look(now() + SOON)).asked == 0
 
 
-async def test_what_is_not_archived_is_asked_for_and_told_of_when_it_is_late(
+async def test_unarchived_issues_are_queued_again_and_late_ones_raise_an_alarm(
     tmp_path: Path, database: Database
 ) -> None:
     async with archiving(tmp_path, database) as held:

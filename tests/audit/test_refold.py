@@ -1,4 +1,4 @@
-"""Histories are folded again from their signals alone, and lead to the events that were recorded."""
+"""Histories are folded again from their signals alone, and lead to the recorded events."""
 
 import json
 import random
@@ -62,7 +62,7 @@ def test_a_run_that_does_not_carry_on_is_named() -> None:
     assert refold(f"golden-{TWO_RUNS}", runs).carried == [1]
 
 
-def test_a_history_may_still_be_open() -> None:
+def test_an_open_history_is_folded() -> None:
     (events,) = runs_of("standard")
     whole = refold("golden-standard", [events])
     for end in range(1, len(events)):
@@ -162,7 +162,7 @@ def weight(part: list[dict[str, Any]]) -> int:
     return sum(len(canonical(event)) for event in part)
 
 
-def test_the_limits_are_those_of_the_design() -> None:
+def test_batches_hold_100_events_or_256_kib() -> None:
     assert (MOST_EVENTS, MOST_BYTES) == (100, 256 * 1024)
     assert [len(part) for part in batches({"seq": seq} for seq in range(250))] == [100, 100, 50]
     fits = {"text": "x" * (MOST_BYTES // 2 - len(canonical({"text": ""})))}

@@ -1,4 +1,4 @@
-"""A lost or older log in SQL is refilled from the archive and the published heads, and goes on as it was."""
+"""A lost or older log in SQL is refilled from the archive and the published heads, and continues."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,7 +97,7 @@ async def test_what_a_reset_cut_off_is_put_aside(tmp_path: Path, database: Datab
     assert sorted(found.values()) == [-3, -2, -1]
 
 
-async def test_it_is_behind_before_any_head_was_published(
+async def test_a_log_shorter_than_the_archive_is_behind_without_a_head(
     tmp_path: Path, database: Database, outlets: Destinations
 ) -> None:
     archive, ring = Archive((tmp_path / "archive").as_uri()), LogKeys.create(tmp_path / "keys", "test.example/log")

@@ -1,4 +1,4 @@
-"""The roots of signatures are told outside; what was begun around the API names none of them."""
+"""Roots of command signatures are published outside; an issue started around the API names none of them."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ def told(folder: Path, *roots: str) -> tuple[LogKeys, TrustedKeys]:
     return ring, ring
 
 
-def test_what_was_told_is_read_again_and_stays_as_it_was_told_first(tmp_path: Path) -> None:
+def test_published_roots_are_read_back_with_their_first_date(tmp_path: Path) -> None:
     ring, trust = told(tmp_path, ROOT)
     publish_roots(ring, tmp_path, [ROOT, "B" * 43], NOW + timedelta(days=1))
     roots, found = read_roots(tmp_path, trust)
@@ -63,5 +63,5 @@ def test_an_issue_is_check_root_by_the_root_that_it_names() -> None:
     assert (finding.step, finding.issue, "which nobody has told of" in finding.what) == ("head", "one", True)
 
 
-def test_of_what_cannot_be_folded_nothing_is_said() -> None:
+def test_an_unfoldable_issue_has_no_root_finding() -> None:
     assert check_root(Verdict("one"), {ROOT: NOW}).findings == ()

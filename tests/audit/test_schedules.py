@@ -1,4 +1,4 @@
-"""A real worker keeps the schedules, and does what they start."""
+"""A real worker creates the Temporal schedules and runs their jobs."""
 
 import asyncio
 import contextlib

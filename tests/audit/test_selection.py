@@ -1,4 +1,4 @@
-"""A few words select issues, the same on both databases, page by page; a word that means nothing is named."""
+"""The selection language finds the same issues on both databases, page by page, and names unknown words."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

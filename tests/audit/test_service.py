@@ -1,4 +1,4 @@
-"""What an auditor asks of the audit service: verdicts, how it was, who tells what, proofs; and what is not there is said to be so."""
+"""The audit service: verdicts, past states, differences between sources, proofs, and clear errors."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ async def test_an_open_issue_has_no_verdict_and_no_proof_yet(installation: Insta
         assert list(found.lines[0].sources) == ["sql"]
 
 
-async def test_what_is_unknown_is_said_to_be(installation: Installation) -> None:
+async def test_an_unknown_issue_is_reported_as_unknown(installation: Installation) -> None:
     async with installation.service() as service:
         for ask in (
             service.verdict("nobody"),
@@ -70,7 +70,7 @@ async def test_what_is_unknown_is_said_to_be(installation: Installation) -> None
         await database.close()
 
 
-async def test_how_it_was_is_told_by_the_archive(copy: Installation) -> None:
+async def test_past_states_come_from_the_archive_and_not_from_sql(copy: Installation) -> None:
     assert copy.sql("DELETE FROM events WHERE issue = ?", STANDARD) == 8
     async with copy.service() as service:
         states = await service.states(STANDARD)
@@ -89,7 +89,7 @@ async def test_how_it_was_is_told_by_the_archive(copy: Installation) -> None:
                 await service.view(STANDARD, at)
 
 
-async def test_an_archive_that_lost_something_is_told_of(copy: Installation) -> None:
+async def test_a_missing_archived_run_is_an_error(copy: Installation) -> None:
     """Else the runs that are left, or SQL, would be taken for the whole."""
     (file,) = copy.home.glob(f"archive/issues/*/{AGAIN}/1-*")
     file.unlink()
@@ -145,7 +145,7 @@ async def test_a_proof_can_be_checked_by_anybody(installation: Installation) -> 
             await service.proof(UNCOVERED)
 
 
-async def test_no_head_no_proof(copy: Installation) -> None:
+async def test_without_a_published_head_there_is_no_proof(copy: Installation) -> None:
     for file in copy.head_files:
         file.unlink()
     async with copy.service() as service:
@@ -173,7 +173,7 @@ async def test_no_proof_is_made_from_another_log(copy: Installation, statement: 
             await service.proof(STANDARD)
 
 
-async def test_of_what_was_taken_away_the_place_is_proved(copy: Installation) -> None:
+async def test_a_removed_record_still_has_a_proof_of_its_leaf(copy: Installation) -> None:
     copy.take_away(STANDARD)
     async with copy.service() as service:
         assert not (await service.verdict(STANDARD)).holds

@@ -1,4 +1,4 @@
-"""Everything that somebody may alter in what is archived, and what finds it: each row is done to a real installation.
+"""Everything that can be altered in an archive, and the step that finds it: each row is done to a real installation.
 
 ``python tests/audit/test_tampers.py`` writes the list into the documents.
 """
@@ -966,7 +966,9 @@ async def test_a_file_that_was_altered_does_not_have_its_digest(
 
 
 @pytest.mark.parametrize("tamper", TAMPERS, ids=lambda tamper: tamper.name)
-async def test_what_was_altered_is_found(crowd: Crowd, known: list[Subject], tmp_path: Path, tamper: Tamper) -> None:
+async def test_each_tampering_is_found_by_its_step(
+    crowd: Crowd, known: list[Subject], tmp_path: Path, tamper: Tamper
+) -> None:
     with stage(crowd, tmp_path, known, some(filter(tamper.fits, known))) as scene:
         names = tamper.alter(scene) or {}
     mine, theirs, log = await found(scene, TrustedKeys.beside(crowd.heads))
@@ -975,7 +977,7 @@ async def test_what_was_altered_is_found(crowd: Crowd, known: list[Subject], tmp
 
 
 @pytest.mark.parametrize(("name", "alter"), UNSEEN, ids=[name for name, _ in UNSEEN])
-async def test_what_nothing_finds(
+async def test_the_undetectable_tamperings_are_still_undetected(
     crowd: Crowd, known: list[Subject], tmp_path: Path, name: str, alter: Callable[[Scene], None]
 ) -> None:
     with stage(
@@ -1011,7 +1013,7 @@ def _shown(row: Forgery | Tamper) -> str:
 _WORDS = {"command": "*id*", "event": "*m*", "leaf": "*n*", "seq": "*n*", "size": "*n*"}
 
 
-def test_the_list_in_the_documents_is_this_one() -> None:
+def test_the_documented_list_of_tamperings_is_current() -> None:
     assert table() in DOCUMENT.read_text("utf-8"), "run: PYTHONPATH=.:tests python tests/audit/test_tampers.py"
 
 

@@ -1,4 +1,4 @@
-"""An issue as it was at any event and at any moment is what its events up to there fold to."""
+"""The view of an issue at any event or moment is the fold of its events up to there."""
 
 import random
 from datetime import datetime, timedelta

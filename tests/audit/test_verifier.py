@@ -1,4 +1,4 @@
-"""The stand-alone verifier: it passes what is true, names each thing that is not, and never gives up with a traceback."""
+"""The stand-alone verifier: it passes a genuine bundle, names each fault, and never ends with a traceback."""
 
 import ast
 import base64
@@ -219,7 +219,7 @@ def test_without_a_key_it_says_that_the_bundle_vouches_for_itself(world: World, 
     assert "NOTE" not in capsys.readouterr().out
 
 
-def test_it_can_be_asked_for_its_verdict_alone(world: World, capsys: pytest.CaptureFixture[str]):
+def test_the_quiet_verifier_gives_only_its_exit_code(world: World, capsys: pytest.CaptureFixture[str]):
     told = [str(world.root), "--key", world.vkey]
     assert verifier.main(told, quiet=True) == 0
     file_altered(world)
@@ -504,7 +504,7 @@ TAMPERS: dict[Tamper, str] = {
 
 
 @pytest.mark.parametrize("tamper", TAMPERS, ids=lambda each: each.__name__)
-def test_what_was_altered_is_named(world: World, tamper: Tamper, capsys: pytest.CaptureFixture[str]):
+def test_each_altered_file_is_named_as_failed(world: World, tamper: Tamper, capsys: pytest.CaptureFixture[str]):
     tamper(world)
     world.cover()
     assert world.run() == 1
@@ -682,7 +682,7 @@ def test_a_trouble_in_one_issue_does_not_hide_another(world: World, capsys: pyte
     assert "FAILED   issues/issue-5/seal.json: record and salt" in out
 
 
-def test_a_terminal_is_told_nothing_strange(world: World, capsys: pytest.CaptureFixture[str]):
+def test_verifier_output_holds_no_control_characters(world: World, capsys: pytest.CaptureFixture[str]):
     escape = "\x1b[2J\u202e"
     world.write(f"issues/issue-2/{escape}.txt", b"")
     world.cover()
@@ -695,7 +695,7 @@ def test_a_terminal_is_told_nothing_strange(world: World, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_change_of_a_byte_passes_or_upsets_it(world: World, seed: int, capsys: pytest.CaptureFixture[str]):
+def test_no_changed_byte_passes_or_crashes_the_verifier(world: World, seed: int, capsys: pytest.CaptureFixture[str]):
     """Whoever changed it made bundle.json fit; only what no head vouches for may then go unseen."""
     rng = random.Random(seed)
     sealed = sorted(path for path in world.root.rglob("*") if path.is_file() and path.parent != world.root)
@@ -727,7 +727,7 @@ def test_no_change_of_a_byte_passes_or_upsets_it(world: World, seed: int, capsys
 # What it is made of.
 
 
-def test_it_needs_nothing_but_python_and_cryptography():
+def test_the_verifier_imports_only_python_and_cryptography():
     tree = ast.parse(Path(verifier.__file__).read_bytes())
     names: set[str] = set()
     for each in ast.walk(tree):
@@ -743,7 +743,7 @@ def test_it_needs_nothing_but_python_and_cryptography():
     assert not names & {"importlib", "subprocess", "socket", "urllib", "pickle", "http", "ctypes"}
 
 
-def test_it_is_short_enough_to_be_read():
+def test_the_verifier_has_fewer_than_400_lines():
     lines = Path(verifier.__file__).read_text(encoding="utf-8").splitlines()
     assert len(lines) < 400
 

@@ -1,4 +1,4 @@
-"""Strict replay finds nothing in what really happened, and each small change where it was made, by the step it is for."""
+"""Strict replay: no finding in golden histories, and each small change is found by its step and place."""
 
 import gc
 import hashlib
@@ -71,7 +71,7 @@ def shift(event: HistoryEvent, **by: float) -> None:
     event.event_time.FromDatetime(event.event_time.ToDatetime() + timedelta(**by))
 
 
-async def test_nothing_is_found_in_what_really_happened() -> None:
+async def test_golden_histories_give_no_finding() -> None:
     cases = [case_of(name) for name in SCENARIOS]
     verdicts = await verify(cases)
     assert [str(each) for verdict in verdicts for each in verdict.findings] == []
@@ -237,7 +237,7 @@ async def test_without_commands_only_they_are_left_out() -> None:
     assert {each.step for each in await findings(STANDARD, runs, commands=False)} == {"fold"}
 
 
-async def test_one_that_cannot_be_replayed_leaves_the_others_theirs() -> None:
+async def test_an_unreplayable_history_does_not_affect_other_verdicts() -> None:
     """The SDK's core would end in a panic over the first, and wait for ever."""
     spoilt, garbled = runs_of(STANDARD), runs_of(STANDARD)
     started = next(
@@ -307,7 +307,7 @@ async def said(case: ArchivedCase) -> list[str]:
     return [str(each).removeprefix(f"{case.issue}: ") for each in verdict.findings]
 
 
-async def test_what_was_sealed_holds() -> None:
+async def test_a_sealed_case_gives_no_finding() -> None:
     assert await said(sealed()) == []
     assert await said(sealed(LONG)) == []
 

@@ -1,4 +1,4 @@
-"""Real issues under other rules: what would have been late and by how much, worked out by hand beside it."""
+"""Real issues under other rules: what would have been late and by how much, computed by hand beside it."""
 
 import json
 from collections import Counter
@@ -277,7 +277,7 @@ THOROUGH = settings(max_examples=60, deadline=None, suppress_health_check=[Healt
 
 @THOROUGH
 @given(st.sampled_from(PACKS), PLAYS)
-def test_where_nobody_slept_the_control_is_what_happened_to_the_letter(pack_id, steps) -> None:
+def test_without_outages_the_control_equals_the_recorded_events(pack_id, steps) -> None:
     stage = played(pack_id, steps, calm=True)
     replayed = refold_under(stage.case())
     assert replayed.events == stage.events

@@ -1,4 +1,4 @@
-"""What people read of a what-if: nothing in it is a formula, a script or a steering sequence, and nothing is lost."""
+"""What-if reports: no formula, script or control sequence, and no figure is lost."""
 
 import csv
 import io
@@ -73,7 +73,7 @@ def test_a_figure_below_zero_stays_a_number() -> None:
     assert "total,,合计,late,,,1,1,0,-1\r\n" in as_csv(study)
 
 
-def test_json_says_the_same() -> None:
+def test_the_json_report_has_the_figures_of_the_study() -> None:
     plain = json.loads(json_text(studied()))
     assert plain == as_json(studied())
     total = plain["groups"]["total"][""]
@@ -115,7 +115,7 @@ class Page(HTMLParser):
         self.said += data
 
 
-def test_the_page_stands_alone_and_escapes_what_it_was_given() -> None:
+def test_the_html_report_is_self_contained_and_escapes_names() -> None:
     text = as_html(studied())
     page = Page(text)
     assert page.open == []

@@ -1,4 +1,4 @@
-"""Cases for the what-if: issues of the tests' stage, kept as a history would keep them."""
+"""Cases for the what-if: issues of the tests' stage in the form of archived histories."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The harness without a clock: statistics, goals, counting, and how a report looks."""
+"""The benchmark harness without timing: statistics, goals, counting, and the report."""
 
 from pathlib import Path
 
@@ -122,7 +122,7 @@ def test_sizes_in_the_table_are_bounds_that_hold_and_say_something() -> None:
         Bounds.in_table("nothing")
 
 
-def test_what_others_have_in_common_is_not_stored_again() -> None:
+def test_a_shared_dictionary_shrinks_compressed_histories() -> None:
     history = bytes(range(256)) * 4
     assert compressed([history], history) < 60 < compressed([history], b"")
 

@@ -1,4 +1,4 @@
-"""The shipped working days against two independent sources, and what is said about a file that is wrong."""
+"""The shipped working days against two independent sources, and the errors of an invalid file."""
 
 import json
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""`jiesu audit` on an installation in which nothing runs: what it prints, how it fails, how it ends."""
+"""`jiesu audit` on an installation without running services: output, errors and exit codes."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def process(where: Installation, *arguments: str) -> subprocess.CompletedProcess
 # verify
 
 
-def test_everything_is_verified(auditor: Auditor, installation: Installation, tmp_path: Path) -> None:
+def test_audit_verify_all_verifies_every_issue(auditor: Auditor, installation: Installation, tmp_path: Path) -> None:
     out = auditor.run("verify", "--all", "--key", installation.vkey, "--html", tmp_path / "report.html")
     assert out.stdout.splitlines()[0].startswith(f"verify all: {len(SEALED)} issues, ")
     assert out.stdout.splitlines()[-1] == "everything holds"
@@ -207,7 +207,7 @@ def test_a_proof_names_record_place_and_head(auditor: Auditor) -> None:
     assert (found["issue"], found["size"], len(found["proof"])) == (ISSUE, 4, 2)
 
 
-def test_a_moment_is_shown(auditor: Auditor) -> None:
+def test_audit_timeline_at_prints_the_state_at_a_moment(auditor: Auditor) -> None:
     out = auditor.run("timeline", ISSUE, "--at", 4).stdout
     assert "status                       arrived\n" in out
     assert "responsible.lead             demo-property\n" in out
@@ -235,7 +235,7 @@ def test_witnesses_are_shown_beside_each_other(copy: Installation) -> None:
     assert (found["same"], [line["seq"] for line in found["events"] if not line["same"]]) == (False, [5])
 
 
-def test_another_policy_is_tried(auditor: Auditor, tmp_path: Path) -> None:
+def test_audit_whatif_prints_another_policy(auditor: Auditor, tmp_path: Path) -> None:
     files = ("--csv", tmp_path / "f.csv", "--html", tmp_path / "f.html")
     found = auditor.read("whatif", "--policy", "52022", "--query", "compound=demo", *files)
     # One that was recorded while the machine starved may have been folded later than the control folds it.
@@ -332,7 +332,7 @@ def test_without_a_database_nothing_is_made(tmp_path: Path) -> None:
     assert not list((tmp_path / "home").glob("*.db*"))
 
 
-def test_it_ends_as_a_process_as_well(installation: Installation) -> None:
+def test_jiesu_audit_as_a_process_exits_with_the_verdict(installation: Installation) -> None:
     done = process(installation, "verify", "--all")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "everything holds")
     done = process(installation, "verify", OPEN)

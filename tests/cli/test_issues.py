@@ -158,7 +158,7 @@ async def test_what_the_api_refuses_is_one_line_with_its_reason(terminal: Termin
     assert "(unauthenticated, 401)" in await terminal.complaint("worklist", "demo-property", "--token", "nonsense")
 
 
-async def test_who_acts_must_be_known_here(terminal: Terminal) -> None:
+async def test_an_unknown_organisation_or_number_is_refused(terminal: Terminal) -> None:
     assert (
         await terminal.complaint("worklist", "--role", "street", "--org", "nowhere") == "unknown organisation nowhere"
     )
@@ -234,7 +234,7 @@ async def test_the_demo_plays_twice_in_a_row(terminal: Terminal) -> None:
 
 
 @pytest.mark.night
-async def test_the_whole_demo(terminal: Terminal) -> None:
+async def test_the_demo_closes_all_its_stories(terminal: Terminal) -> None:
     out = await terminal.process("demo")
     assert out.count("closed merged") == 3
     for story in ("solved, satisfied", "solved, not_rated", "solved, basically", "referred, not_rated"):
@@ -299,7 +299,7 @@ def test_fields_are_text_or_json_as_the_command_wants_them() -> None:
     )
 
 
-def test_what_others_wrote_cannot_steer_the_terminal() -> None:
+def test_printed_text_holds_no_control_characters() -> None:
     assert plain_line("漏水\x1b[2J\n快来\x07") == "漏水 [2J 快来"
     shown = str(Refusal(409, {"title": "No\nway", "detail": "\x1b]0;x\x07", "type": "/problems/refused"}))
     assert shown.isprintable()
@@ -332,7 +332,7 @@ def test_a_timeline_fits_eighty_columns() -> None:
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_small_words() -> None:
+def test_time_left_and_event_details_are_printed() -> None:
     assert left("2000-01-01T00:00:00.000Z").startswith("-")
     assert left("2099-01-01T00:00:00.000Z").partition(" ")[2].startswith("d")
     assert said({"data": {"handler": {"code": "demo-property", "kind": "company"}}}) == "demo-property"

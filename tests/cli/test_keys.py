@@ -1,4 +1,4 @@
-"""``jiesu keys``: makes and replaces keys, prints ids and names only, and loses nothing by mistake."""
+"""``jiesu keys``: makes and rotates keys, prints ids and names only, and loses no key by mistake."""
 
 import asyncio
 import base64

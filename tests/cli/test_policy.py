@@ -30,12 +30,12 @@ def read(*arguments: str, code: int = 0) -> Any:
     return json.loads(run(*arguments, "--json", code=code).stdout)
 
 
-def test_list() -> None:
+def test_policy_list_prints_every_shipped_pack() -> None:
     assert [pack["id"] for pack in read("list")] == ["12345", "3+3+5", "52022", "demo", "dispute"]
     assert "五二〇二二" in run("list").stdout
 
 
-def test_show() -> None:
+def test_policy_show_prints_a_pack_by_id_or_file() -> None:
     shown = read("show", "demo")
     assert shown["digest"] == load_pack("demo").digest
     assert shown["clause"][0]["limit"] == "10s"
@@ -50,7 +50,7 @@ def test_show_names_the_sources_that_there_are() -> None:
     assert not re.search(r"^ \S+ +assumed", out, re.MULTILINE)
 
 
-def test_check(tmp_path: Path) -> None:
+def test_policy_check_names_mistakes_by_line(tmp_path: Path) -> None:
     sound, broken = SHIPPED / "demo.toml", tmp_path / "broken.toml"
     broken.write_text('id = "x"\nversion = 0\n', encoding="utf-8")
     assert "is sound" in run("check", str(sound)).stdout
@@ -62,7 +62,7 @@ def test_check(tmp_path: Path) -> None:
     assert {"file": str(broken), "line": 1, "reason": "title: is missing"} in found["problems"]
 
 
-def test_explain() -> None:
+def test_policy_explain_prints_due_times() -> None:
     lines = read(*EXPLAIN, "2026-09-28T10:00")
     assert lines[1] == {
         "level": "property",
@@ -101,7 +101,7 @@ def test_explain_with_a_calendar_that_is_not_shipped_yet(tmp_path: Path) -> None
         (("explain", "52022", "--category", "leak"), 2, "--from"),
     ],
 )
-def test_what_is_wrong_is_said_in_plain_words(arguments: tuple[str, ...], code: int, reason: str) -> None:
+def test_a_wrong_policy_command_prints_its_reason(arguments: tuple[str, ...], code: int, reason: str) -> None:
     result = run(*arguments, code=code)
     assert result.stdout == ""
     assert reason in result.stderr

@@ -1,4 +1,4 @@
-"""``jiesu privacy``: what a person wrote is handed out and erased, whoever it is known as, and nothing else."""
+"""``jiesu privacy``: exports and erases the texts of one person, and nothing else."""
 
 import asyncio
 import io
@@ -138,7 +138,7 @@ async def test_single_issues_by_id_or_number_once_one_agrees(service: Desk) -> N
     assert [await service.written(each, mine) for each in (first, second)] == [ERASED, ERASED]
 
 
-async def test_all_that_is_held_of_somebody_is_handed_out(service: Desk, tmp_path: Path) -> None:
+async def test_privacy_export_writes_all_data_of_a_person(service: Desk, tmp_path: Path) -> None:
     mine, other = service.system.token("cli-export", "resident"), service.system.token("cli-neighbour", "resident")
     issue, gone = await service.opened(mine, "要带走的话"), await service.closed(mine, "已删的话")
     await service.opened(other, "邻居的话")
@@ -218,7 +218,7 @@ async def test_what_cannot_be_meant_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-async def test_how_long_it_is_kept(service: Desk, tmp_path: Path) -> None:
+async def test_privacy_retention_prints_days_by_category(service: Desk, tmp_path: Path) -> None:
     out = (await service.run("retention")).stdout
     assert "kept for 1095 days after the close; but" in out
     assert "falling_objects: 1825 days" in out

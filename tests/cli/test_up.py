@@ -1,4 +1,4 @@
-"""`jiesu up` with a real dev server: it becomes ready, mends what is killed, refuses in one line, leaves no process."""
+"""`jiesu up` with a real dev server: starts, restarts killed children, fails with one line, leaves no process."""
 
 import asyncio
 import json
@@ -109,7 +109,7 @@ def household(tmp_path: Path) -> Iterator[Household]:
             process.wait(PATIENCE)
 
 
-async def test_it_starts_stops_and_resumes(household: Household) -> None:
+async def test_jiesu_up_starts_stops_and_resumes(household: Household) -> None:
     running = household.ready()
     pids = household.pids()
     assert set(pids) == {"temporal", "worker", "api"}
@@ -129,7 +129,7 @@ async def test_it_starts_stops_and_resumes(household: Household) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ends children with their parent")
-def test_its_own_death_leaves_no_child_and_no_hindrance(household: Household) -> None:
+def test_a_killed_jiesu_up_leaves_no_child_and_can_restart(household: Household) -> None:
     running = household.ready()
     pids = household.pids()
     running.kill()
@@ -139,7 +139,7 @@ def test_its_own_death_leaves_no_child_and_no_hindrance(household: Household) ->
     assert not set(household.pids().values()) & set(pids.values())
 
 
-def test_what_an_earlier_run_left_is_ended_first(household: Household) -> None:
+def test_surviving_children_of_an_earlier_run_are_ended_first(household: Household) -> None:
     """As after a kill on a machine whose kernel does not end children: the survivor still holds a port."""
     listens = (
         "import socket, time; s = socket.create_server(('127.0.0.1', {})); print('up', flush=True); time.sleep(600)"
@@ -153,7 +153,7 @@ def test_what_an_earlier_run_left_is_ended_first(household: Household) -> None:
         assert survivor.wait(PATIENCE) == -signal.SIGTERM
 
 
-async def test_whatever_is_killed_comes_back(household: Household) -> None:
+async def test_each_killed_child_is_restarted(household: Household) -> None:
     running = household.ready()
     for name in ("worker", "api", "temporal"):
         before = household.pids()
@@ -183,7 +183,7 @@ def ready(port: int) -> bool:
         return False
 
 
-def test_it_can_do_without_a_worker(household: Household) -> None:
+def test_the_no_worker_option_starts_api_and_temporal_only(household: Household) -> None:
     household.ready("--no-worker")
     assert set(household.pids()) == {"temporal", "api"}
 

@@ -1,4 +1,4 @@
-"""Pictures of an issue are counted exactly, however many come at once."""
+"""Pictures of an issue are counted exactly under concurrency."""
 
 import asyncio
 from typing import Any
@@ -26,7 +26,7 @@ async def add(database: Database, row: dict[str, Any]) -> attachments.Added:
     return await database.transact(lambda session: attachments.add(session, row))
 
 
-async def test_those_that_come_at_once_take_turns(database: Database):
+async def test_concurrent_pictures_do_not_exceed_the_maximum(database: Database):
     issue = await stored(database)
     for number in range(MOST_PICTURES - 2):
         assert await add(database, row(issue, number)) == "added"
@@ -37,13 +37,13 @@ async def test_those_that_come_at_once_take_turns(database: Database):
         assert len(await attachments.of_issue(session, issue)) == MOST_PICTURES
 
 
-async def test_the_same_one_at_once_is_there_once(database: Database):
+async def test_the_same_picture_added_concurrently_is_stored_once(database: Database):
     issue = await stored(database)
     found = await asyncio.gather(*(add(database, row(issue, 1)) for _ in range(4)))
     assert sorted(found) == ["added", "known", "known", "known"]
 
 
-async def test_an_issue_without_a_row_takes_none(database: Database):
+async def test_a_picture_of_an_unknown_issue_is_refused(database: Database):
     assert await add(database, row("nowhere", 1)) == "unknown"
 
 

@@ -1,4 +1,4 @@
-"""The directory comes back as it was stored, and says which import is in force."""
+"""The directory loads as it was stored, with the version of its import."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ def example() -> Directory:
     return parse({path.name: path.read_text("utf-8") for path in EXAMPLE.glob("*.csv")})
 
 
-async def test_round_trip(database: Database, example: Directory):
+async def test_a_stored_directory_loads_unchanged(database: Database, example: Directory):
     async with database.write() as session:
         await store_directory(session, example, NOW)
     async with database.read() as session:

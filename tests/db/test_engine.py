@@ -1,4 +1,4 @@
-"""Transactions: a writer's are whole or nothing, and no update is lost."""
+"""Transactions: a write is stored whole or not at all, and no update is lost."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ async def count(database: Database) -> int | None:
         return await session.scalar(select(func.count()).select_from(PolicyRow))
 
 
-async def test_what_fails_leaves_nothing(database: Database):
+async def test_a_failed_transaction_leaves_nothing(database: Database):
     async def fail():
         async with database.write() as session:
             await session.execute(insert(PolicyRow).values(policy("a")))
@@ -73,7 +73,7 @@ async def test_errors_do_not_show_what_was_written(database: Database):
     assert "13800000000" not in str(caught.value)
 
 
-async def test_sqlite_is_told_what_it_needs(database: Database):
+async def test_sqlite_connections_set_their_pragmas(database: Database):
     if not database.is_sqlite:
         pytest.skip("SQLite only")
     wanted = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "busy_timeout": 10000}

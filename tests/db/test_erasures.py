@@ -1,4 +1,4 @@
-"""What is to be erased, what the read model forgets of it, and that nothing of it stays in the files."""
+"""Erasure in the read model: which issues are due, what is forgotten, and that no text stays in the files."""
 
 import sqlite3
 from contextlib import closing
@@ -49,7 +49,7 @@ async def row_of(database: Database, story: Story) -> ErasureRow:
     return found
 
 
-async def test_what_was_asked_first_stays_as_it_was_asked(database: Database):
+async def test_a_second_request_does_not_change_the_first(database: Database):
     story = await closed(database)
     await ask(database, story)
     await ask(database, story, why="retention", at=LATER)
@@ -57,7 +57,7 @@ async def test_what_was_asked_first_stays_as_it_was_asked(database: Database):
     assert (row.why, row.asked_at, row.done_at) == ("request", START, None)
 
 
-async def test_closed_ones_are_done_first_come_first_served(database: Database):
+async def test_closed_issues_are_erased_in_order_of_request(database: Database):
     first, second = await closed(database), await closed(database, category="drain")
     unfinished = await opened(database)
     await ask(database, second, at=LATER)
@@ -96,7 +96,7 @@ async def test_of_an_issue_that_is_not_there_nothing_is_forgotten(database: Data
         assert [row.id for row in (await list_issues(session, Filters(q="漏水"))).items] == [other.id]
 
 
-async def test_whether_it_was_asked(database: Database):
+async def test_is_asked_tells_requested_issues(database: Database):
     story, other = await closed(database), await closed(database)
     await ask(database, story)
     assert await database.transact(lambda session: erasures.is_asked(session, story.id))
@@ -163,7 +163,7 @@ async def test_nothing_stays_in_free_pages_and_in_the_log(file: Path):
     await database.close()
 
 
-async def test_whoever_reads_is_not_waited_for_for_ever(file: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_scrub_gives_up_on_a_long_reader(file: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("db.engine._LOCK_TIMEOUT", 0.1)
     database = Database(f"sqlite:///{file}")
     await closed(database)
@@ -179,7 +179,7 @@ async def test_whoever_reads_is_not_waited_for_for_ever(file: Path, monkeypatch:
     await database.close()
 
 
-async def test_it_is_given_up_when_it_takes_too_long(file: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_scrub_gives_up_after_its_time_limit(file: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("db.engine._LONGEST_SCRUB", -1.0)
     monkeypatch.setattr("db.engine._STEPS", 1)
     database = Database(f"sqlite:///{file}")

@@ -1,4 +1,4 @@
-"""Hits are counted for all processes together, exactly where it is asked for, and forgotten when their time is up."""
+"""Hits are counted exactly across processes, and removed when they expire."""
 
 import asyncio
 import time
@@ -64,7 +64,7 @@ async def test_of_many_at_once_in_two_processes_exactly_as_many_pass_as_may(
         await other.close()
 
 
-async def test_what_was_done_is_added_and_what_is_used_up_is_said(database: Database, clock: Clock) -> None:
+async def test_add_counts_hits_and_returns_when_full_windows_reopen(database: Database, clock: Clock) -> None:
     store = HitStore(database, SECRET)
     now = clock.seconds
     few = [Hit("a", 3, 60, now - 20), Hit("a", 3, 60, now - 10), Hit("b", 1, 3600, now)]

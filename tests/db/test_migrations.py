@@ -93,7 +93,7 @@ def test_the_schema_of_a_newer_version_is_left_alone(two_urls: tuple[str, str]):
     engine.dispose()
 
 
-def test_those_that_upgrade_at_once_take_turns(two_urls: tuple[str, str]):
+def test_concurrent_upgrades_take_turns(two_urls: tuple[str, str]):
     failures: list[Exception] = []
 
     def run():

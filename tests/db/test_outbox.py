@@ -1,4 +1,4 @@
-"""The outbox: claimed once, settled by who claimed it, and never left in doubt for good."""
+"""The outbox: an entry is claimed once, settled by its claimer, and never left undecided."""
 
 import asyncio
 import copy
@@ -60,9 +60,7 @@ async def test_a_job_is_queued_beside_the_notices(database: Database):
 
 
 @pytest.mark.parametrize("begun", [True, False])
-async def test_what_was_on_its_way_at_a_rewrite_comes_back_only_if_it_is_still_asked_for(
-    database: Database, begun: bool
-):
+async def test_a_notice_in_flight_at_a_rewrite_returns_only_if_still_due(database: Database, begun: bool):
     story = Story()
     await store(database, story, story.reported())
     lost = copy.deepcopy(story)
@@ -120,7 +118,7 @@ async def test_many_claim_at_once_and_nothing_is_taken_twice(database: Database)
     await other.close()
 
 
-async def test_it_is_settled_for_good(database: Database):
+async def test_a_settled_entry_stays_settled(database: Database):
     await queued(database)
     one, two = await claim(database)
     async with database.write() as session:
@@ -132,7 +130,7 @@ async def test_it_is_settled_for_good(database: Database):
     assert await claim(database, timedelta(days=9)) == ()
 
 
-async def test_a_postponed_one_comes_again_then_and_not_before(database: Database):
+async def test_a_postponed_entry_returns_at_its_time(database: Database):
     await queued(database)
     one, two = await claim(database)
     async with database.write() as session:
@@ -143,7 +141,7 @@ async def test_a_postponed_one_comes_again_then_and_not_before(database: Databas
     assert (again.id, again.attempt) == (one.id, 2)
 
 
-async def test_one_that_was_not_begun_is_given_back_uncounted(database: Database):
+async def test_a_released_entry_does_not_count_as_an_attempt(database: Database):
     await queued(database)
     taken = await claim(database)
     async with database.write() as session:
@@ -151,7 +149,7 @@ async def test_one_that_was_not_begun_is_given_back_uncounted(database: Database
     assert [entry.attempt for entry in await claim(database)] == [1, 1]
 
 
-async def test_a_lost_lease_fails_for_good_where_nobody_knows_whether_it_was_sent(database: Database):
+async def test_an_expired_lease_of_unknown_outcome_fails_the_entry(database: Database):
     await queued(database)
     await claim(database)
     assert await claim(database, LEASE) == ()
@@ -170,7 +168,7 @@ async def test_a_lost_lease_is_taken_over_where_a_repeat_does_no_harm(database: 
     assert {entry.id for entry in before} <= {entry.id for entry in again}
 
 
-async def test_who_lost_the_claim_has_no_say_any_more(database: Database):
+async def test_a_deliverer_that_lost_its_claim_cannot_settle(database: Database):
     await queued(database)
     late = await claim(database)
     again = await claim(database, LEASE, repeatable=True)

@@ -1,4 +1,4 @@
-"""A code is good once, for few tries and a while, whoever comes at once."""
+"""A phone code works once, for few tries and a short time, also under concurrency."""
 
 import asyncio
 from datetime import timedelta
@@ -21,18 +21,18 @@ async def use(database: Database, phone: str = "p", code: str = "c", **shift: fl
     return await database.transact(lambda session: phones.use(session, phone, code, now))
 
 
-async def test_one_of_many_that_come_at_once_uses_it(database: Database):
+async def test_a_phone_code_is_used_once_under_concurrency(database: Database):
     await put(database)
     assert sorted(await asyncio.gather(*(use(database) for _ in range(4)))) == [False, False, False, True]
 
 
-async def test_wrong_ones_use_it_up_even_at_once(database: Database):
+async def test_concurrent_wrong_codes_use_up_the_tries(database: Database):
     await put(database)
     assert not any(await asyncio.gather(*(use(database, code="x") for _ in range(phones.TRIES))))
     assert not await use(database)
 
 
-async def test_it_ends(database: Database):
+async def test_a_phone_code_expires(database: Database):
     await put(database)
     assert not await use(database, minutes=5)
     assert await use(database, minutes=4.99)

@@ -1,4 +1,4 @@
-"""Events become rows once, in order, whatever is repeated, lost or contradicted."""
+"""Events become rows once and in order, despite repeats, gaps and conflicts."""
 
 import asyncio
 import copy
@@ -53,7 +53,7 @@ async def assert_same(database: Database, story: Story) -> None:
     }
 
 
-async def test_a_whole_issue(database: Database):
+async def test_an_issue_is_projected_from_report_to_close(database: Database):
     story = Story()
     for events in (story.reported(), story.until_closed()):
         assert await store(database, story, events) == chained(events)
@@ -231,7 +231,7 @@ async def test_a_closed_record_survives_a_second_life_of_its_id(database: Databa
     await assert_same(database, second)
 
 
-async def test_restoring_takes_away_what_never_was(database: Database):
+async def test_restoring_removes_events_not_in_the_history(database: Database):
     story = Story()
     await store(database, story, story.reported() + story.give(Accept(), PROPERTY))
     longer = fork(story)
@@ -255,7 +255,7 @@ async def test_who_may_not_rewrite_is_told_and_changes_nothing(database: Databas
     assert await number_of(database, AlarmRow) == 0
 
 
-async def test_a_hole_in_the_record_is_filled_again(database: Database):
+async def test_a_missing_event_row_is_filled_again(database: Database):
     story = Story()
     first, rest = story.reported(), story.until_closed()
     await store(database, story, first + rest)
@@ -266,7 +266,7 @@ async def test_a_hole_in_the_record_is_filled_again(database: Database):
     assert await number_of(database, AlarmRow) == 1
 
 
-async def test_an_event_that_was_altered_where_it_is_stored_is_put_right_and_told(database: Database):
+async def test_an_altered_stored_event_is_repaired_and_raises_an_alarm(database: Database):
     """The digest that stands beside it was left alone; what counts is worked out from what is stored."""
     story = Story()
     events = story.reported()
@@ -281,7 +281,7 @@ async def test_an_event_that_was_altered_where_it_is_stored_is_put_right_and_tol
     assert await number_of(database, AlarmRow) == 1
 
 
-async def test_two_writers_of_the_same_batch(database: Database):
+async def test_two_writers_of_the_same_batch_store_it_once(database: Database):
     other = Database(database.url)
     story = Story()
     first, rest = story.reported(), story.until_closed()
@@ -293,7 +293,7 @@ async def test_two_writers_of_the_same_batch(database: Database):
     await other.close()
 
 
-async def test_writers_of_many_issues_at_once(database: Database):
+async def test_concurrent_writers_store_many_issues(database: Database):
     stories = [Story() for _ in range(20)]
 
     async def live(story: Story):

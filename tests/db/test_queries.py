@@ -101,7 +101,7 @@ async def test_a_cursor_that_no_list_gave_out_is_refused(database: Database, cur
             await queries.list_issues(session, cursor=cursor)
 
 
-async def test_filters(database: Database):
+async def test_each_filter_lists_its_issues(database: Database):
     open_, elsewhere = await stored(database, Story()), await stored(database, Story(place=ELSEWHERE))
     closed = Story(category="noise")
     closed.reported()
@@ -145,7 +145,7 @@ async def test_the_red_light_can_be_asked_for(database: Database):
     assert await listed(database, Filters(overdue=True)) == [story.id]
 
 
-async def test_searching_words(database: Database):
+async def test_a_search_for_words_finds_their_issues(database: Database):
     kitchen = await stored(database, Story(description="厨房漏水，已经三天。"))
     roof = await stored(database, Story(description="屋顶 漏 水 LEAK"))
     lift = await stored(database, Story(description="电梯停了", location=""))
@@ -159,7 +159,7 @@ async def test_searching_words(database: Database):
         assert len(found) == len(set(found))
 
 
-async def test_a_search_gives_the_same_whichever_way_it_is_served(database: Database, monkeypatch: pytest.MonkeyPatch):
+async def test_both_search_plans_give_the_same_issues(database: Database, monkeypatch: pytest.MonkeyPatch):
     stories = [await stored(database, story) for story in all_kinds()]
     async with database.read() as session:
         for rare in (1, 4, 1000):
@@ -175,7 +175,7 @@ async def test_a_search_gives_the_same_whichever_way_it_is_served(database: Data
                     assert sorted(found) == sorted(wanted)
 
 
-async def test_searching_numbers(database: Database):
+async def test_a_search_for_a_number_finds_its_issue(database: Database):
     one = await stored(database, Story(number="JS-AB0C1-00001"))
     two = await stored(database, Story(number="JS-AB0C1-00002"))
     for q, stories in {
@@ -355,14 +355,14 @@ async def test_what_is_rare_has_an_index_of_its_own(database: Database, filters:
     assert any("ix_issues_handler_work" in line for line in found), found
 
 
-async def test_the_clock_of_the_database(database: Database):
+async def test_the_database_clock_is_read_in_utc(database: Database):
     async with database.read() as session:
         found = await queries.server_time(session)
     assert found.tzinfo is UTC
     assert abs(found - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-async def test_an_unknown_issue(database: Database):
+async def test_an_unknown_issue_has_no_row_and_no_timeline(database: Database):
     async with database.read() as session:
         assert await queries.issue(session, "none") is None
         assert await queries.timeline(session, "none") == ()

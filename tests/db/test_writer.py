@@ -1,4 +1,4 @@
-"""Works that come together share a transaction, and none can harm another: on SQLite by the writing thread."""
+"""Concurrent works share a transaction and cannot harm one another; on SQLite a writing thread does this."""
 
 import asyncio
 import threading
@@ -135,7 +135,7 @@ async def test_what_is_cancelled_before_its_turn_is_not_done(database: Database)
     assert await stored(database) == {"first", "third"}
 
 
-async def test_a_database_that_somebody_else_holds_is_everybodys_affair_and_only_once(database: Database):
+async def test_a_locked_database_fails_the_whole_group_once(database: Database):
     if not database.is_sqlite:
         pytest.skip("SQLite only")
     other = Database(database.url)
@@ -174,7 +174,7 @@ async def test_a_reader_sees_all_of_a_group_or_a_part_of_whole_works(database: D
     assert await count() == 120
 
 
-async def test_whoever_comes_after_the_end_is_told_so(tmp_path: Path):
+async def test_transact_after_close_raises(tmp_path: Path):
     database = Database(sqlite_url(tmp_path))
     await database.close()
     with pytest.raises(RuntimeError, match="after shutdown"):

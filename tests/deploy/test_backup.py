@@ -1,4 +1,4 @@
-"""A home of `jiesu up` is copied while people report, lost, restored by the commands of docs/operations.md, and whole."""
+"""A home of `jiesu up` is copied during use, lost, and restored by the commands of docs/operations.md."""
 
 import json
 import shutil
@@ -160,7 +160,7 @@ def test_wrong_use_is_one_line(arguments: list[str], tmp_path: Path):
     assert not (tmp_path / "target").exists()
 
 
-def test_a_copy_never_replaces_another(tmp_path: Path):
+def test_a_backup_never_overwrites_another(tmp_path: Path):
     home, target = tmp_path / "home", tmp_path / "target"
     home.mkdir()
     target.mkdir()

@@ -38,7 +38,7 @@ def tag(service: str) -> str:
     return SERVICES[service]["image"].partition(":")[2]
 
 
-def test_schema():
+def test_compose_file_follows_its_schema():
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", compose.FILE]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -121,7 +121,7 @@ def test_secret_of_the_ids_is_known_to_the_api_only():
 
 
 @each_service
-def test_references(name: str):
+def test_service_networks_volumes_and_dependencies_exist(name: str):
     service, whole = SERVICES[name], compose.raw()
     assert set(service["networks"]) <= set(whole["networks"])
     for volume in service.get("volumes", []):
@@ -159,7 +159,7 @@ def _addresses(name: str) -> list[str]:
     ]
 
 
-def test_order_of_starting():
+def test_services_start_after_their_dependencies():
     sorter = TopologicalSorter({name: service.get("depends_on", {}) for name, service in SERVICES.items()})
     place = {name: index for index, name in enumerate(sorter.static_order())}
     for chain in (
@@ -191,7 +191,7 @@ def test_production_runs_the_temporal_that_the_tests_run():
 
 
 @each_service
-def test_nobody_runs_as_root_or_may_become_it(name: str):
+def test_no_service_runs_as_root_or_gains_privileges(name: str):
     service = SERVICES[name]
     assert service["user"] not in ("", "0", "root")
     assert not service["user"].startswith(("0:", "root:"))
@@ -250,7 +250,7 @@ def test_dynamic_configuration_holds_keys_that_this_server_knows():
         assert all(program.find(key.encode()) > 0 for key in plain)
 
 
-def test_dockerfile():
+def test_dockerfile_pins_python_user_and_home():
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     assert len(set(bases)) == 1
     lowest = PYPROJECT["project"]["requires-python"].removeprefix(">=")

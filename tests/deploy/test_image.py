@@ -1,4 +1,4 @@
-"""The image's build step, done here: what .dockerignore lets through makes a wheel that lacks nothing of Jiesu."""
+"""The image's build step, run here: files passed by .dockerignore make a complete wheel of Jiesu."""
 
 import shutil
 import subprocess

@@ -66,13 +66,13 @@ def commands() -> set[str]:
 
 
 @pytest.mark.parametrize("command", sorted(commands()))
-def test_commands_exist(command: str):
+def test_documented_commands_exist(command: str):
     done = CliRunner().invoke(app, [*command.split(), "--help"])
     assert done.exit_code == 0, done.output
     assert command.rsplit(maxsplit=1)[-1] in done.output
 
 
-def test_files_exist():
+def test_documented_files_exist():
     for path in re.findall(
         r"`((?:api|activities|audit|db|deploy|domain|examples|tests)/[\w/.]+|\w+\.(?:py|yml))`", TEXT
     ):
@@ -80,7 +80,7 @@ def test_files_exist():
 
 
 @pytest.mark.parametrize("found", re.findall(r"`([A-Z_]{4,})` in `([\w/]+\.py)`", TEXT))
-def test_constants_exist(found: tuple[str, str]):
+def test_documented_constants_exist(found: tuple[str, str]):
     name, path = found
     assert re.search(rf"^{name}\b", (compose.ROOT / path).read_text("utf-8"), re.MULTILINE)
 
@@ -93,7 +93,7 @@ def test_kinds_of_alarm_are_those_that_are_raised():
     assert described == {*raised, *(alarm for _, alarm in (*heads._REPORTS.values(), heads._NOT_PUBLISHED))}
 
 
-def test_sql_names_what_exists():
+def test_documented_sql_names_existing_tables_and_columns():
     metadata = (Base.metadata, keystore._KEYS.metadata)
     tables = {name: set(table.columns.keys()) for each in metadata for name, table in each.tables.items()}
     for statement in re.findall(r'--command="((?:SELECT|DELETE) .*?)"', BLOCKS):

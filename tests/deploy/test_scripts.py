@@ -1,4 +1,4 @@
-"""What runs once at the start of a deployment: roles and databases, Temporal's schema, its namespace."""
+"""One-time steps of a deployment: roles and databases, Temporal's schema, its namespace."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_databases_are_not_made_without_a_password(database_server: URL, name: s
     assert "syntax error" in done.stderr
 
 
-async def test_namespace(temporal_address: str):
+async def test_the_namespace_has_its_retention_and_search_attributes(temporal_address: str):
     service = compose.services()["temporal-namespace"]["environment"]
     namespace = service["TEMPORAL_NAMESPACE"]
     client = await Client.connect(temporal_address, namespace=namespace)

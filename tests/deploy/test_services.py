@@ -1,6 +1,6 @@
 """Our services as docker-compose.yml runs them: two workers and two API processes on PostgreSQL and Temporal.
 
-No container engine is needed: each process gets the command and the environment that Compose would give it.
+No container engine is needed: each process gets its command and environment from docker-compose.yml.
 """
 
 import asyncio

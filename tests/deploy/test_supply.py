@@ -1,4 +1,4 @@
-"""What Jiesu is made of is pinned by hash, listed with its licences, and never called safe where nobody knows."""
+"""Dependencies are pinned by hash, listed with licences, and never called safe without an answer."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def test_the_bill_of_materials_holds_what_the_image_holds(tmp_path: Path) -> Non
     assert all(each["externalReferences"][0]["hashes"] for each in plain["components"])
 
 
-def test_ci_makes_it_and_it_is_no_file_of_the_repository() -> None:
+def test_ci_makes_the_bill_of_materials_and_git_ignores_it() -> None:
     steps = (ROOT / ".ci" / "run").read_text("utf-8").split("\n")
     first = [
         next(n for n, step in enumerate(steps) if step.startswith(target)) for target in ("make sbom", "make test")
@@ -84,5 +84,5 @@ def test_nothing_is_called_safe_that_nobody_has_looked_up(found: list[dict[str, 
     assert says in text
 
 
-def test_no_answer_at_all_is_not_known() -> None:
+def test_without_any_vulnerability_answer_the_result_is_not_known() -> None:
     assert judged("", 5) == (2, "NOT KNOWN: no vulnerability service answered for 5 of 5 packages")

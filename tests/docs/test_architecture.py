@@ -1,4 +1,4 @@
-"""The rooms are as docs/architecture.md says, the imports as import-linter is told, and no files import in a circle."""
+"""docs/architecture.md, the import-linter contracts and the imports agree, and no files import in a circle."""
 
 import ast
 import re

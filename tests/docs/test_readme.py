@@ -1,4 +1,4 @@
-"""README keeps its word: its script runs against a running system, its links lead somewhere, its commands exist."""
+"""README: its script runs against a running system, its links resolve, its commands exist."""
 
 import asyncio
 import json

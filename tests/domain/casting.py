@@ -1,4 +1,4 @@
-"""Every command with a few bodies worth giving, for tests that play at random; times are relative to the moment."""
+"""Every command with a few sensible bodies, for tests that play at random; times are relative to the moment."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

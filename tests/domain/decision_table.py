@@ -1,4 +1,4 @@
-"""What every command leads to in every status, and who may give it: written by hand from the design, as data.
+"""The outcome of every command in every status, and who may give it: written by hand from the design, as data.
 
 The stage is a leak at a company's compound under pack 52022, led by the property company; nobody has declined or
 asked for anything. Every cell is one (status x command) pair; the tests fail if a pair is missing.

@@ -1,4 +1,4 @@
-"""What must always hold of an issue and of the events that made it, checked event by event on a second fold."""
+"""Invariants of an issue and its events, checked event by event on a second fold."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""One issue on a stage: the actors of the tests, and a way to give commands and let time pass in few words."""
+"""One issue on a stage: the actors of the tests, and short ways to give commands and let time pass."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Who holds a role when a command is accepted, and who may not decide on what he did himself."""
+"""Grants at acceptance of a command, and conflicts of interest."""
 
 from dataclasses import replace
 from datetime import date, datetime
@@ -65,7 +65,7 @@ def last(issue: Issue, actor: Actor, grants: tuple[Authority, ...]) -> Event:
     return advance(issue, [command], issue.since)[1][-1]
 
 
-def test_nothing_applies_without_the_role_on_record() -> None:
+def test_a_command_without_the_grant_of_its_role_is_refused() -> None:
     issue = Stage().issue
     right = Authority("property", COMPANY.org, compound=issue.place.compound)
     assert last(issue, COMPANY, (right,)).kind == "accepted"
@@ -94,7 +94,7 @@ def test_who_acted_for_the_company_decides_nothing_from_above(name: str) -> None
     )
 
 
-def test_it_is_what_one_did_that_counts_not_what_one_might_have_done() -> None:
+def test_a_conflict_of_interest_needs_an_act_and_not_only_a_role() -> None:
     stage = Stage()
     assert stage.give(CROSSED, c.Supervise("盯一下"))[0].kind == "supervised"
 

@@ -1,4 +1,4 @@
-"""Every (status x command) pair does what the hand-written table says, and every command is given only by its people."""
+"""Every (status x command) pair has the outcome of the hand-written table, and only allowed actors give commands."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -77,7 +77,7 @@ def in_status(status: Status) -> Stage:
     return stage
 
 
-def test_no_pair_is_missing() -> None:
+def test_the_decision_table_has_every_command_and_status() -> None:
     assert TABLE.keys() == SIGNALS.keys()
     assert len(SIGNALS) == 41
     assert len(STATUSES) == 9
@@ -99,7 +99,7 @@ def test_every_outcome_of_the_table_is_used() -> None:
 
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("status", STATUSES)
-def test_decision(status: Status, name: str) -> None:
+def test_a_command_in_a_status_has_the_outcome_of_the_table(status: Status, name: str) -> None:
     stage = in_status(status)
     row = TABLE[name]
     events = stage.give(row.actor, row.body)
@@ -111,7 +111,7 @@ def test_decision(status: Status, name: str) -> None:
 
 @pytest.mark.parametrize("status", ["dispatched", "accepted", "arrived", "planned", "answered"])
 @pytest.mark.parametrize("row", PENDING, ids=lambda row: f"{row.command} on {row.asked.__class__.__name__}")
-def test_a_word_from_above_on_what_was_asked(status: Status, row) -> None:
+def test_a_decision_on_a_request_has_the_outcome_of_the_table(status: Status, row) -> None:
     sign = row.signs.split()[STATUSES.index(status)]
     stage = in_status(status)
     asked = stage.give(COMPANY, row.asked)
@@ -177,7 +177,7 @@ def test_a_command_by_a_stranger_is_refused_as_not_his(situation: str) -> None:
 
 
 @pytest.mark.parametrize("situation", SEES)
-def test_who_may_see_it(situation: str) -> None:
+def test_each_actor_sees_an_issue_as_the_access_table_says(situation: str) -> None:
     issue = in_situation(situation)
     seen = [actor for actor in ORDER if may_see(issue, CASTING[actor])]
     assert seen == [actor for actor, sign in zip(ORDER, SEES[situation], strict=True) if sign != "."]
@@ -253,7 +253,7 @@ def test_who_may_report_where(where: str, is_before: bool) -> None:
 
 
 @pytest.mark.parametrize(("org", "is_before"), REACHES)
-def test_where_an_organisation_works(org: str, is_before: bool) -> None:
+def test_an_organisation_works_in_the_places_of_the_table(org: str, is_before: bool) -> None:
     at = BEFORE if is_before else FRIDAY
     assert TOWN.reach(org, at.astimezone(SHANGHAI).date()) == REACHES[org, is_before]
 

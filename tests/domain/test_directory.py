@@ -1,4 +1,4 @@
-"""The directory answers who is responsible for a place on a day, and under which policy its issues run."""
+"""The directory answers who is responsible for a place on a day, and which policy its issues follow."""
 
 from datetime import date
 
@@ -167,7 +167,9 @@ def test_the_first_binding_in_the_order_of_precedence_wins(first: int) -> None:
         ([], "garden", "leak", None),
     ],
 )
-def test_bindings_by_hand(rows: list[tuple[str, str]], compound: str, category: Category, policy: str | None) -> None:
+def test_policy_for_finds_the_expected_binding(
+    rows: list[tuple[str, str]], compound: str, category: Category, policy: str | None
+) -> None:
     assert bound(*rows).policy_for(compound, category, DAY) == policy
 
 

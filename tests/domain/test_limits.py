@@ -1,4 +1,4 @@
-"""What would stall an issue for ever is refused at the door: too heavy, too deep, not storable, beyond all calendars."""
+"""Commands that could stall an issue are refused: too heavy, too deep, not storable, beyond all calendars."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ def nested(depth: int) -> bytes:
     return b"[" * depth + b"]" * depth
 
 
-def test_weight() -> None:
+def test_a_value_over_the_maximum_bytes_is_refused() -> None:
     check_weight(b'"' + b"a" * (MOST_BYTES - 2) + b'"')
     with pytest.raises(WireError, match="too many"):
         check_weight(b"a" * (MOST_BYTES + 1))

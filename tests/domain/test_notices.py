@@ -1,4 +1,4 @@
-"""Who is told what: those who must act, those who answer for it, and the resident - and nobody of his own doing."""
+"""Who is notified of each event: the responsible, the lead and the resident, never the actor."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def last(stage: Stage) -> set[str | None]:
     return told(stage)[-1][1]
 
 
-def test_the_handler_hears_that_it_has_an_order_and_the_resident_what_becomes_of_it() -> None:
+def test_dispatch_notifies_the_handler_and_progress_notifies_the_resident() -> None:
     stage = arrived("minor")
     stage.give(COMPANY, c.Complete())
     assert told(stage) == [
@@ -65,7 +65,7 @@ def test_yellow_goes_to_whoever_must_act_and_red_to_those_who_answer_too() -> No
     assert told(stage)[-2:] == [("warned", {"elm"}), ("overdue", {"elm", "company-a"})]
 
 
-def test_a_decline_goes_to_those_who_rule_on_it() -> None:
+def test_a_decline_notifies_the_level_that_rules_on_it() -> None:
     stage = Stage()
     stage.give(COMPANY, c.Decline("not_our_duty"))
     assert last(stage) == {"elm"}
@@ -78,7 +78,7 @@ def test_a_decline_goes_to_those_who_rule_on_it() -> None:
     assert last(led) == {"elm"}
 
 
-def test_a_wish_for_more_time_goes_to_those_above_who_grant_it() -> None:
+def test_a_request_for_time_notifies_the_level_that_grants_it() -> None:
     stage = arrived()
     stage.give(COMPANY, c.Extend("要勘察"))
     assert last(stage) == {"elm"}
@@ -139,7 +139,7 @@ def test_a_refusal_a_comment_and_a_correction_tell_nobody() -> None:
     assert [heard for _, heard in told(stage)[-3:]] == [set(), set(), set()]
 
 
-def test_whoever_was_merged_is_told_by_a_command_of_its_own() -> None:
+def test_adopt_queues_a_merge_command_for_the_younger_issue() -> None:
     stage = Stage()
     event = stage.give(COMMUNITY, c.Adopt("issue-2"))[0]
     command = {

@@ -1,4 +1,4 @@
-"""No rule reads what is personal: other words lead to the same events, and words that cannot be read to no error."""
+"""The rules never read personal text: other texts lead to the same events, unreadable ones to no error."""
 
 import ast
 import json
@@ -117,7 +117,7 @@ def test_other_words_lead_to_the_same_events(pack_id: str, script: Script) -> No
 
 @LONG
 @given(pack_id=packs, script=scripts)
-def test_words_that_cannot_be_read_are_handed_on_unread(pack_id: str, script: Script) -> None:
+def test_the_rules_never_read_personal_text(pack_id: str, script: Script) -> None:
     issue, events = life(pack_id, script, lambda text: Unreadable(f"{MARK}{len(text)}"))
     assert MARK not in canonical(dump_issue(issue)).decode(), "the state holds nothing personal"
     for event in events:

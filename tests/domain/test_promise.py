@@ -1,4 +1,4 @@
-"""Where a clause's lights and climbs fall: yellow, red, landing at opening, urgent at once, provisional."""
+"""The moments of a clause: yellow, red, climbs at opening or at once, provisional."""
 
 from dataclasses import replace
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Random plays: whatever people do, in whatever order, and whenever a worker wakes, the record stays true."""
+"""Random plays keep the invariants, whatever the order of commands and wake-ups."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""How long what people wrote is kept: rules that can be read, and those that are refused by their place."""
+"""Retention of personal texts: valid rules are read, invalid ones are refused with their place."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

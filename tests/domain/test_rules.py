@@ -1,4 +1,4 @@
-"""Who leads, who handles and who is asked: one focused test for each rule of the ladder."""
+"""Who leads and who handles: one focused test for each rule of the ladder."""
 
 from dataclasses import replace
 
@@ -145,7 +145,7 @@ def test_the_third_transfer_climbs_whatever_its_kind() -> None:
     assert (fourth[-1].kind, fourth[-1].level) == ("escalated", "street")
 
 
-def test_the_third_return_goes_up_from_whoever_gave_it_back() -> None:
+def test_the_third_return_climbs_from_the_level_that_returned() -> None:
     stage = Stage()
     for _ in range(2):
         stage.give(COMPANY, c.Escalate("办不了"))

@@ -1,4 +1,4 @@
-"""The promise and the climb: when a light goes on, when the lead moves, and how far."""
+"""Limits and climbs: when a light goes on, when the lead moves, and how far."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""More time than was promised: extensions, dated plans, and days that nobody has published yet."""
+"""Extensions, dated plans, and days beyond the published calendars."""
 
 from dataclasses import replace
 from datetime import date
@@ -70,7 +70,7 @@ def test_an_extension_denied_changes_nothing_and_does_not_count() -> None:
     assert kinds(stage.give(COMPANY, c.Extend("下雨了"))) == ["requested"]
 
 
-def test_nobody_grants_time_to_himself_below_the_street() -> None:
+def test_a_community_cannot_grant_its_own_extension() -> None:
     stage = Stage(where=place(None))
     stage.give(COMMUNITY, c.Extend("要协调"))
     assert refused(stage.give(COMMUNITY, c.Grant())) == "not-yours"
@@ -203,7 +203,7 @@ def test_a_plan_over_sixty_days_is_for_the_street() -> None:
     assert kinds(stage.give(STREET, c.Grant("plan"))) == ["granted"]
 
 
-def test_who_may_grant_a_plan_need_not_ask_for_it() -> None:
+def test_a_planner_who_may_grant_the_plan_needs_no_grant() -> None:
     stage = Stage(where=place(None))
     stage.give(COMMUNITY, c.Accept())
     planned = stage.give(COMMUNITY, VOTE)[0]
@@ -315,7 +315,7 @@ def test_a_calendar_published_in_time_moves_the_deadline() -> None:
     assert stage.issue.level == "community"
 
 
-def test_a_red_light_goes_out_where_the_published_days_say_that_it_came_too_early() -> None:
+def test_a_published_calendar_withdraws_a_premature_red_light() -> None:
     stage = Stage(ONE_PROMISE, at=MONDAY)
     stage.let_pass(local("2027-01-05 10:00"))
     assert stage.clock("answer").overdue

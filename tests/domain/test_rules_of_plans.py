@@ -1,4 +1,4 @@
-"""Dated steps: each is missed once, climbs by day, and gives way to no longer plan until that is granted."""
+"""Dated plan steps: each is missed once, climbs by day, and stays in force until a longer plan is granted."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -276,7 +276,7 @@ def test_time_in_which_the_clock_stood_still_does_not_make_a_plan_longer() -> No
     assert again[0].body.needs is None  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_a_red_word_stays_red_through_a_pause() -> None:
+def test_an_overdue_plan_update_stays_overdue_through_a_pause() -> None:
     stage = planned("2026-12-04 18:00")
     stage.let_pass(local("2026-11-28 10:00"))
     assert stage.clock("plan-update").overdue

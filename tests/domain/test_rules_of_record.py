@@ -1,4 +1,4 @@
-"""What goes on the record and for whom it counts: reminders, minutes, repeats, stale and unreadable commands."""
+"""What is recorded and counted: reminders, minutes, repeats, stale and undecodable commands."""
 
 import json
 from dataclasses import replace
@@ -79,7 +79,7 @@ def test_reminders_end_with_what_they_were_about() -> None:
     assert stage.issue.reminder is None
 
 
-def test_what_was_given_back_after_its_last_climb_is_brought_up_to_whoever_has_it() -> None:
+def test_an_issue_returned_after_its_last_climb_reminds_the_new_lead() -> None:
     stage = Stage("dispute", category="dispute")
     stage.let_pass(local("2026-11-26 09:00"))
     assert stage.issue.level == "street"
@@ -111,7 +111,7 @@ def test_reminders_that_are_used_up_do_not_begin_again_after_a_pause() -> None:
 # ------------------------------------------------------------------------------------------------------ whose minutes
 
 
-def test_every_minute_belongs_to_whoever_held_it() -> None:
+def test_every_minute_is_counted_for_its_holder() -> None:
     stage = Stage("12345")
     stage.give(COMPANY, c.Accept(), after=10 * 60)  # 10 operator
     stage.give(COMPANY, c.Ask("几楼?"), after=5 * 60)  # 5 operator
@@ -148,7 +148,7 @@ def test_whoever_else_handles_it_holds_its_minutes() -> None:
     }  # fmt: skip
 
 
-def test_an_outage_is_nobody_s_and_no_minute_of_it_counts_twice() -> None:
+def test_minutes_of_an_outage_count_once_and_for_no_holder() -> None:
     """Two climbs are caught up with: both were due in hours in which nobody could see the issue."""
     stage = Stage("12345", urgent=True)
     events = stage.outage(local("2026-11-20 12:00"))
@@ -158,7 +158,7 @@ def test_an_outage_is_nobody_s_and_no_minute_of_it_counts_twice() -> None:
     assert stage.minutes() == {("operator", "company-a"): 30, ("nobody", None): 90}
 
 
-def test_what_people_did_in_an_outage_does_not_turn_its_hours_into_somebody_s() -> None:
+def test_a_command_given_during_an_outage_does_not_assign_its_minutes() -> None:
     stage = Stage()
     at = local("2026-11-20 11:00")
     stage.fold([stage.command(COMPANY, c.Comment("在路上"), at=at)], now=local("2026-11-20 12:00"))

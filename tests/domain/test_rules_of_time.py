@@ -1,4 +1,4 @@
-"""What time does to an issue: clocks that run on, stop, are shelved or counted anew."""
+"""Clocks of an issue: running, paused, shelved, restarted."""
 
 from dataclasses import replace
 
@@ -259,7 +259,7 @@ def test_a_question_stops_the_clock_until_it_is_answered_and_no_longer_than_allo
     assert refused(stage.give(COMPANY, c.Ask("还在吗?"))) == "limit"
 
 
-def test_what_is_done_in_a_pause_counts_when_it_ends() -> None:
+def test_an_answer_given_in_a_pause_sets_the_status_after_it() -> None:
     stage = arrived()
     stage.give(COMPANY, c.Wait("parts", local("2026-11-24 10:00")))
     stage.give(COMPANY, c.Answer("配件周二到"))

@@ -1,4 +1,4 @@
-"""Those who do the work: appointments, sizes, what they may not choose themselves, and what ends with their part."""
+"""The handler's work: appointments, sizes, what the handler may not choose, and what ends with its part."""
 
 from datetime import date
 
@@ -49,7 +49,7 @@ def test_whoever_finds_nobody_at_home_has_kept_the_appointment() -> None:
 
 
 @pytest.mark.parametrize("by", ["redispatch", "return"])
-def test_an_appointment_ends_with_the_work_it_was_made_for(by: str) -> None:
+def test_redispatch_or_return_ends_the_appointment(by: str) -> None:
     stage = visited()
     body = c.Redispatch("helpers", "志愿者快", "volunteers") if by == "redispatch" else c.Return("重来")
     stage.give(COMMUNITY, body)
@@ -67,7 +67,7 @@ def test_an_appointment_that_passed_while_the_clock_stood_still_is_nobodys_fault
 
 
 @pytest.mark.parametrize("body", [c.Correct("不是漏水", "noise"), c.Correct("不急", urgent=False)])
-def test_whoever_is_judged_by_a_limit_does_not_choose_it(body: c.Correct) -> None:
+def test_the_handler_cannot_correct_what_sets_its_own_limit(body: c.Correct) -> None:
     stage = Stage("12345", urgent=True)
     due = stage.clock("accept-urgent").due
     assert refused(stage.give(COMPANY, body)) == "not-yours"
@@ -75,7 +75,7 @@ def test_whoever_is_judged_by_a_limit_does_not_choose_it(body: c.Correct) -> Non
     assert kinds(stage.give(COMMUNITY, body)) == ["corrected"]
 
 
-def test_anybody_here_may_say_that_it_is_urgent() -> None:
+def test_the_handler_may_correct_an_issue_to_urgent() -> None:
     stage = Stage("12345")
     assert kinds(stage.give(COMPANY, c.Correct("水很大", urgent=True))) == ["corrected"]
     assert stage.issue.urgent
@@ -91,7 +91,7 @@ def test_another_size_needs_a_reason_on_site_too() -> None:
     assert arrival[1].body.reason == "只是接头松了"  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_more_time_is_asked_for_what_is_ones_own_to_keep() -> None:
+def test_an_extension_applies_to_a_clause_of_the_asking_level() -> None:
     stage = Stage("12345")
     stage.let_pass(local("2026-11-24 12:00"))
     assert stage.issue.level != "property"
@@ -142,13 +142,13 @@ def test_a_community_that_is_the_operator_does_not_decide_over_itself() -> None:
     assert stage.minutes()["street", "north"] == 10
 
 
-def test_a_ruling_gives_it_to_somebody_else() -> None:
+def test_an_upheld_ruling_must_name_another_handler() -> None:
     stage = Stage()
     stage.give(COMPANY, c.Decline("not_our_duty"))
     assert refused(stage.give(COMMUNITY, c.Rule(True, "company-a", "就是你们"))) == "not-now"
 
 
-def test_talk_has_an_end_and_the_work_goes_on() -> None:
+def test_comments_are_limited_but_work_commands_are_not() -> None:
     stage = Stage()
     for _ in range(MOST_COMMANDS):
         stage.give(REPORTER, c.Comment("还在漏"), after=0)
@@ -170,7 +170,7 @@ def test_whoever_goes_on_working_takes_the_decline_back() -> None:
     assert stage.minutes()["community", "elm"] == 60
 
 
-def test_made_safe_once_is_not_made_safe_when_it_leaks_again() -> None:
+def test_a_reopened_issue_needs_mitigate_again() -> None:
     stage = arrived(None, policy="3+3+5")
     stage.give(COMPANY, c.Mitigate("关了阀"))
     stage.give(COMPANY, c.Complete(answer="好了"))
@@ -272,7 +272,7 @@ def test_only_the_handlers_own_work_takes_its_decline_back() -> None:
     assert stage.issue.declined
 
 
-def test_more_time_for_the_whole_issue_stays_with_it() -> None:
+def test_an_extension_for_the_whole_issue_survives_a_redispatch() -> None:
     stage = arrived(policy="12345")
     stage.give(COMPANY, c.Contact())
     stage.give(COMPANY, c.Extend("要协调"))
@@ -284,7 +284,7 @@ def test_more_time_for_the_whole_issue_stays_with_it() -> None:
 
 
 @pytest.mark.parametrize("body", [c.Correct("门牌写错"), c.Answer("再说一遍")], ids=lambda body: type(body).__name__)
-def test_words_without_end_are_talk_too(body: c.Body) -> None:
+def test_corrections_and_repeated_answers_are_limited_like_comments(body: c.Body) -> None:
     stage = arrived()
     stage.give(COMPANY, c.Answer("周三换管"))
     for _ in range(MOST_COMMANDS):

@@ -1,4 +1,4 @@
-"""Values survive the wire, equal values have one form, and what does not fit says where."""
+"""Values survive the wire, equal values have one form, and a value that does not fit names its place."""
 
 import json
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ FULL = Outer("x", 1, 0.25, True, FRIDAY, date(2026, 11, 20), Limit(2, "nd"), Inn
 
 @settings(deadline=None)
 @given(outers)
-def test_what_is_written_is_read_back(value: Outer) -> None:
+def test_a_dumped_value_loads_to_the_same(value: Outer) -> None:
     sent = canonical(dump(value))
     assert load(Outer, json.loads(sent)) == value
     assert canonical(json.loads(sent)) == sent, "one form, however often it is read and written"

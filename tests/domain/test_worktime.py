@@ -232,7 +232,7 @@ def test_pauses_may_overlap_be_empty_lie_before_the_start_and_come_in_any_order(
         ("2026-12-31 23:59:59", "2027-01-01 08:00:00"),
     ],
 )
-def test_opening(moment: str, expected: str) -> None:
+def test_opening_is_the_next_start_of_service_hours(moment: str, expected: str) -> None:
     assert opening(at(moment), HOURS) == at(expected)
     assert opening(at(moment), ServiceHours.parse("00:00-24:00")) == at(moment)
 

@@ -1,4 +1,4 @@
-"""Laws of the four clocks over random starts, limits and pauses, each against a slow and plain way to count."""
+"""Laws of the four clocks over random starts, limits and pauses, each against a slow and simple count."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -51,7 +51,7 @@ def cases(draw: st.DrawFn) -> tuple[datetime, list[Pause]]:
 
 @LAW
 @given(case=cases(), limit=limits, hours=hours_of_service, known=known_years, end=ends, wall=st.booleans())
-def test_never_before_the_start(
+def test_a_deadline_is_always_after_its_start(
     *,
     case: tuple[datetime, list[Pause]],
     limit: Limit,

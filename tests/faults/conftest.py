@@ -1,4 +1,4 @@
-"""A system of its own on either database, for tests that take parts of it away."""
+"""A system of its own on either database, for tests that stop parts of it."""
 
 import contextlib
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""`jiesu up` under load, killed at any moment and at named places, and started again: nothing acknowledged is lost.
+"""`jiesu up` under load, killed at any moment and at named places, and restarted: nothing acknowledged is lost.
 
 Each run prints its seed and commit; `JIESU_TEST_SEED` runs it again.
 """
@@ -121,13 +121,13 @@ class Story:
 
 
 @LINUX_ONLY
-async def test_twenty_kills(tmp_path: Path) -> None:
+async def test_issues_survive_twenty_kills(tmp_path: Path) -> None:
     await crash(tmp_path, CHAPTERS)
 
 
 @LINUX_ONLY
 @pytest.mark.night
-async def test_a_hundred_kills(tmp_path: Path) -> None:
+async def test_issues_survive_a_hundred_kills(tmp_path: Path) -> None:
     rng = random.Random(f"{SEED}-chapters")
     names: tuple[Failpoint, ...] = get_args(Failpoint)
     chapters = [

@@ -1,4 +1,4 @@
-"""Code or database say something else than what was recorded: that is seen, nothing is lost, and what is mended heals."""
+"""Code or database contradict the record: an alarm is raised, nothing is lost, and the repair heals the issues."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -124,7 +124,7 @@ async def other_rules(shell: Shell, monkeypatch: pytest.MonkeyPatch, many: int) 
     assert not await shell.failing()
 
 
-async def test_a_database_that_gives_back_something_else_is_told_of_and_outlasted(shell: Shell) -> None:
+async def test_a_database_that_returns_altered_events_raises_an_alarm_and_the_issue_goes_on(shell: Shell) -> None:
     async with worker.build(shell.client, shell.database):
         await shell.start("odd")
         await shell.holds()

@@ -1,4 +1,4 @@
-"""Workers or the database are away for a while: commands are taken all the same, and deadlines keep their times."""
+"""Workers or the database are away for a while: commands are accepted, and deadlines keep their times."""
 
 import asyncio
 import random
@@ -131,7 +131,7 @@ async def test_with_sql_away_commands_are_taken_and_deadlines_kept(system: Syste
 
 
 @pytest.mark.night
-async def test_with_sql_away_for_a_minute(system: System) -> None:
+async def test_commands_are_taken_while_sql_is_away_for_a_minute(system: System) -> None:
     await without_sql(system, 60)
 
 

@@ -1,4 +1,4 @@
-"""Signals that nobody should send: each is refused by Temporal or put on record, and the issue goes on."""
+"""Malformed signals: each is refused by Temporal or recorded, and the issue goes on."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""`make fuzz`: a million inputs or more, on every core; ends with 1 if any was not taken as it should be."""
+"""`make fuzz`: a million inputs or more, on every core; exits with 1 if a target fails."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Makes hostile inputs of sound ones: JSON trees, lines of text and bytes, altered at random by a given generator."""
+"""Makes hostile inputs from valid ones: JSON trees, lines of text and bytes, altered at random by a given generator."""
 
 import copy
 import json

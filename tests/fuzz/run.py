@@ -1,4 +1,4 @@
-"""Runs one target: input after input, each from its own seed, with a watch for those that never end."""
+"""Runs one target: input after input, each from its own seed, with a watchdog for those that hang."""
 
 import faulthandler
 import signal

@@ -1,4 +1,4 @@
-"""What is fuzzed: the decoder of commands, the request's models, the loader of policies, the import of the
+"""The fuzz targets: the decoder of commands, the request's models, the loader of policies, the import of the
 directory, the codec of payloads."""
 
 import json

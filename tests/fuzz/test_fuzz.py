@@ -1,4 +1,4 @@
-"""A small part of `make fuzz` in every run, and a check that the fuzz would notice what it looks for."""
+"""A small part of `make fuzz` in every run, and checks that the fuzz finds planted faults."""
 
 from collections.abc import Callable, Sequence
 from random import Random
@@ -67,7 +67,7 @@ def raises(_: Any) -> str:
 
 
 @pytest.mark.parametrize(("take", "error"), [(ends_never, Hang), (is_caught, Hang), (raises, KeyError)])
-def test_what_hangs_or_crashes_is_a_failure(
+def test_the_fuzz_reports_hanging_and_crashing_targets(
     monkeypatch: pytest.MonkeyPatch, take: Callable[[Any], str], error: type[BaseException]
 ) -> None:
     monkeypatch.setattr("tests.fuzz.run.SECONDS", 0.05)

@@ -1,4 +1,4 @@
-"""What a policy promises in dates, beginning at one moment, for every level and the whole issue."""
+"""The dates that a policy promises from one moment, for every level and the whole issue."""
 
 from datetime import UTC, date, datetime
 
@@ -53,13 +53,13 @@ def test_the_two_holidays_that_must_come_out_right() -> None:
     assert sit.due == read_moment("2026-02-24T23:59:59")
 
 
-def test_a_clause_stays_out_only_if_it_names_categories_and_not_this_one() -> None:
+def test_a_clause_for_other_categories_is_left_out() -> None:
     everything = [clause.id for clause in load_pack("12345").clause]
     assert ids(lines("12345", "2026-09-28T10:00", "utilities")) == everything
     assert ids(lines("12345", "2026-09-28T10:00", "leak")) == [i for i in everything if i != "answer-utilities"]
 
 
-def test_urgency_and_size_narrow_it_to_what_applies() -> None:
+def test_urgency_and_size_select_the_explained_clauses() -> None:
     assert ids(lines("12345", "2026-09-28T10:00", urgent=True)) == ["accept-urgent", "contact-urgent", "answer-urgent"]
     assert ids(lines("12345", "2026-09-28T10:00", assessment="big")) == ["accept", "contact", "answer-complex"]
     assert ids(lines("12345", "2026-09-28T10:00", assessment="minor")) == ["accept", "contact", "answer"]

@@ -1,4 +1,4 @@
-"""The line of each key, whatever TOML allows between one key and the next."""
+"""The line of each key in any valid TOML."""
 
 import tomllib
 from typing import Any

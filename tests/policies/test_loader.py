@@ -1,4 +1,4 @@
-"""What is said about a policy pack that is wrong: every problem, each with file, line and reason."""
+"""Errors of an invalid policy pack: every problem with file, line and reason."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -167,7 +167,7 @@ def test_a_wrong_further_line_is_named(line: str, reason: str) -> None:
     assert found.startswith(reason)
 
 
-def test_what_is_missing_is_named() -> None:
+def test_every_missing_key_is_named() -> None:
     missing = {reason for _, reason in problems("")}
     required = "id version title source ladder service_hours silence reopen transfers extend ask plan top clause"
     assert missing == {f"{key}: is missing" for key in required.split()}
@@ -287,7 +287,7 @@ def test_what_no_person_writes_is_refused_all_the_same(text: str) -> None:
 
 @pytest.mark.parametrize("number", ["0x" + "f" * 5000, "9" * 400, "-9223372036854775809", "[[0b" + "1" * 64 + "]]"])
 @pytest.mark.parametrize("key", ["title", "version", "warn_at", "ladder"])
-def test_a_number_that_no_toml_needs_is_refused_where_it_stands(key: str, number: str) -> None:
+def test_a_number_beyond_64_bits_is_refused_with_its_line(key: str, number: str) -> None:
     text = f'id = "x"\n{key} = {number}\n'
     assert problems(text) == [(2, "a whole number beyond 64 bits")]
 

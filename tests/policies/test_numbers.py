@@ -91,7 +91,7 @@ def test_every_shipped_pack_is_here() -> None:
 
 
 @pytest.mark.parametrize("policy_id", CLAUSES)
-def test_clauses(policy_id: str) -> None:
+def test_each_pack_has_the_published_clauses(policy_id: str) -> None:
     found = [
         (
             clause.level,
@@ -107,7 +107,7 @@ def test_clauses(policy_id: str) -> None:
 
 
 @pytest.mark.parametrize("policy_id", HEADERS)
-def test_headers(policy_id: str) -> None:
+def test_each_pack_has_the_published_header(policy_id: str) -> None:
     policy = load_pack(policy_id)
     plan, top = policy.plan, policy.top
     assert HEADERS[policy_id] == (

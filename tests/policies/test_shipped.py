@@ -1,4 +1,4 @@
-"""A policy that was shipped stays loadable for ever: each body that ever was, and each that a golden history pins.
+"""A shipped policy stays loadable for ever: each committed body, and each that a golden history pins.
 
 ``python tests/policies/test_shipped.py`` commits the bodies of packs that are shipped for the first time.
 """

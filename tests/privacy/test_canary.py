@@ -1,6 +1,6 @@
-"""What is personal is found nowhere but under its key and in the rows that may hold it; once erased, nowhere at all.
+"""Personal text is only in sealed form and in the allowed rows; once erased, nowhere.
 
-A canary is in every personal field of every command, and every command has been taken.
+Every command has been accepted, with a canary in each of its personal fields.
 """
 
 import base64
@@ -125,7 +125,7 @@ def test_every_personal_field_is_planted(phases: Phases) -> None:
     assert {"subject", "picture, comment", "picture, EXIF", "phone"} <= set(places)
 
 
-def test_all_of_it_was_taken_and_can_be_read_by_those_who_may(phases: Phases) -> None:
+def test_every_planted_canary_is_shown_to_allowed_readers(phases: Phases) -> None:
     told = json.dumps(phases.told, ensure_ascii=False)
     taken = rf"(report|issue) [1-{len(parts())}]"  # the one after these had no effect, as it should
     hidden = [
@@ -135,7 +135,7 @@ def test_all_of_it_was_taken_and_can_be_read_by_those_who_may(phases: Phases) ->
     assert phases.found == 1
 
 
-def test_it_lies_only_where_it_may(phases: Phases) -> None:
+def test_canaries_are_only_in_allowed_rows_and_files(phases: Phases) -> None:
     assert phases.before.keys() <= ROWS | FILES
     assert phases.before.keys() >= ROWS, "or nothing was looked at"
     for where, hits in phases.before.items():
@@ -143,11 +143,11 @@ def test_it_lies_only_where_it_may(phases: Phases) -> None:
         assert [hit for hit in hits if not (WORDS.match(hit) or (where in FILES and hit.startswith("?")))] == []
 
 
-def test_once_erased_it_is_nowhere(phases: Phases) -> None:
+def test_no_canary_remains_after_erasure(phases: Phases) -> None:
     assert phases.after == {}
 
 
-async def test_once_erased_nothing_leads_to_it(phases: Phases) -> None:
+async def test_no_search_term_or_picture_remains_after_erasure(phases: Phases) -> None:
     assert phases.found_after == 0
     assert phases.pictures == [0] * len(phases.stage.issues)
     async with phases.stage.system.database.read() as session:
@@ -159,7 +159,7 @@ async def test_once_erased_nothing_leads_to_it(phases: Phases) -> None:
     assert not [path for path in shelf.rglob("*") if path.is_file()]
 
 
-def test_what_happened_when_stays_for_statistics(phases: Phases) -> None:
+def test_event_times_and_minutes_remain_after_erasure(phases: Phases) -> None:
     for before, after in zip(phases.told, phases.told_after, strict=True):
         assert before["minutes"] == after["minutes"]
         assert [[each[name] for name in LEFT] for each in before["events"]] == [

@@ -1,4 +1,4 @@
-"""The command protocol over a real database and workflows that are folded in memory: no server is started."""
+"""The command protocol over a real database and workflows that are folded in memory, without a server."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Ids, numbers and codes repeat for the same input for ever, differ for any other, and forgive how people type."""
+"""Ids, numbers and codes are the same for the same input for ever, and tolerate how people type."""
 
 import base64
 import re
@@ -28,7 +28,7 @@ def test_the_codes_of_today_are_those_of_ever() -> None:
     assert command_id(issue, "p1", "property", KEY) == "ce079d8f-94bc-5e14-ab12-57adec883c00"
 
 
-def test_shapes() -> None:
+def test_ids_numbers_and_codes_have_their_documented_form() -> None:
     issue = issue_id(SECRET, "anonymous", KEY)
     assert re.fullmatch(r"[a-z2-7]{26}", issue)
     assert re.fullmatch(r"JS(-[0-9A-HJKMNP-TV-Z]{5}){2}", number(issue))
@@ -95,7 +95,7 @@ def test_letters_that_look_like_one_are_one() -> None:
 
 
 @pytest.mark.parametrize("typed", ["", "-", CODE[:-1], CODE + "0", CODE.replace("2", "3"), "\ud800", "诉"])
-def test_anything_else_is_not(typed: str) -> None:
+def test_a_wrong_tracking_code_does_not_match(typed: str) -> None:
     assert not tracking_matches(typed, tracking_hash(CODE))
 
 

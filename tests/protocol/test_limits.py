@@ -1,4 +1,4 @@
-"""Quotas count in memory and behind it, go on without the database, and stay small."""
+"""Quotas count in memory and in the database, work without the database, and stay small."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ async def refused(quotas: Quotas, name: str, who: str) -> int:
     return found.value.retry_after
 
 
-def test_a_window_of_this_process_moves() -> None:
+def test_hits_leave_the_window_of_a_process_as_it_moves() -> None:
     windows, now = Windows(), 1_800_000_000.0
     for second in (0, 40):
         assert windows.room_at(Hit("a", 2, 60, now + second)) is None
@@ -51,7 +51,7 @@ def test_a_window_of_this_process_moves() -> None:
     assert windows.room_at(Hit("a", 2, 60, now + 60)) == now + 100
 
 
-def test_it_remembers_the_keys_used_last() -> None:
+def test_windows_keep_the_most_recent_keys() -> None:
     windows = Windows(most=100)
     for number in range(1000):
         windows.add(Hit(str(number), 1, 3600, 0.0))
@@ -76,7 +76,7 @@ async def test_without_the_database_each_process_counts_for_itself(tmp_path: Pat
     await database.close()
 
 
-async def test_what_all_have_used_up_comes_back_when_its_time_is_up(tmp_path: Path, clock: Clock) -> None:
+async def test_a_shared_quota_reopens_when_its_window_ends(tmp_path: Path, clock: Clock) -> None:
     url = f"sqlite:///{tmp_path / 'jiesu.db'}"
     upgrade(url)
     database = Database(url)
@@ -126,7 +126,7 @@ async def test_of_a_table_that_is_back_every_count_is_asked_again(
     await database.close()
 
 
-async def test_what_has_no_rate_has_no_limit_and_costs_nothing(tmp_path: Path) -> None:
+async def test_an_action_without_a_rate_is_unlimited_and_uses_no_database(tmp_path: Path) -> None:
     quotas = Quotas({}, HitStore(away(tmp_path), SECRET))
     for _ in range(100):
         await quotas.count("command", "p1")

@@ -1,4 +1,4 @@
-"""What is kept of a picture: what one sees, and nothing else."""
+"""A cleaned picture keeps what one sees and loses its metadata."""
 
 import io
 import os
@@ -53,7 +53,7 @@ def bomb(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_nothing_is_kept_of_what_is_said_about_it(kind: str):
+def test_clean_removes_metadata(kind: str):
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", CANARY.decode(), zip=False)
     text.add_itxt("XML:com.adobe.xmp", CANARY.decode())
@@ -70,7 +70,7 @@ def test_nothing_is_kept_of_what_is_said_about_it(kind: str):
 
 
 @pytest.mark.parametrize(("kind", "kept"), [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/jpeg")])
-def test_it_looks_as_before(kind: str, kept: str):
+def test_clean_keeps_size_and_colours(kind: str, kept: str):
     picture = clean(packed(halves(), kind))
     assert picture.kind == kept
     found = opened(picture.data)
@@ -79,7 +79,7 @@ def test_it_looks_as_before(kind: str, kept: str):
     assert (red > 200, green < 60, blue < 60) == (True, True, True)
 
 
-def test_it_is_the_content_that_says_what_it_is():
+def test_clean_recognises_the_format_by_content():
     assert clean(packed(halves(), "PNG")).kind == "image/png"
     for kind in ("GIF", "BMP", "TIFF", "PPM"):
         with pytest.raises(PictureError):
@@ -90,13 +90,13 @@ def test_it_is_the_content_that_says_what_it_is():
     ("orientation", "red_at"),
     [(1, (5, 10)), (2, (35, 10)), (3, (35, 10)), (4, (5, 10)), (5, (10, 5)), (6, (10, 5)), (7, (10, 35)), (8, (10, 35))],
 )  # fmt: skip
-def test_it_is_turned_upright(orientation: int, red_at: tuple[int, int]):
+def test_clean_applies_the_orientation(orientation: int, red_at: tuple[int, int]):
     found = opened(clean(packed(halves(), "PNG", exif=exif(orientation))).data)
     assert found.size == ((40, 20) if orientation < 5 else (20, 40))
     assert found.getpixel(red_at) == (255, 0, 0)
 
 
-def test_it_becomes_no_larger_than_people_need():
+def test_clean_scales_a_picture_to_the_longest_side():
     assert opened(clean(packed(halves((5200, 2600)), "JPEG")).data).size == (LONGEST, LONGEST // 2)
 
 
@@ -129,7 +129,7 @@ _GOOD = packed(halves(), "JPEG", exif=exif(6)), packed(halves(), "PNG"), packed(
 
 
 @given(st.sampled_from(_GOOD), st.data())
-def test_whatever_comes_it_is_a_picture_or_a_clear_error(good: bytes, data: st.DataObject):
+def test_any_altered_picture_is_cleaned_or_raises_picture_error(good: bytes, data: st.DataObject):
     broken = bytearray(good)
     for _ in range(data.draw(st.integers(1, 8))):
         broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))

@@ -1,4 +1,4 @@
-"""A breaker spares callers a service that is down, and finds out when it is back."""
+"""The circuit breaker spares callers a failing service, and tries when it is back."""
 
 from structlog.testing import capture_logs
 

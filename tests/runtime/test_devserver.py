@@ -1,4 +1,4 @@
-"""The dev server is set as designed, keeps what it acknowledged, and mends a first start that was cut short."""
+"""The dev server: its settings, its durability, and recovery from an interrupted first start."""
 
 import contextlib
 import os

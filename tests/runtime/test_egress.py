@@ -1,4 +1,4 @@
-"""Calls to the outside reach whom an operator has listed, at the address that was checked, and nobody else."""
+"""The egress guard calls only listed hosts, at the address that was checked."""
 
 import asyncio
 import ipaddress
@@ -25,12 +25,12 @@ from support.receiver import NAME, Names, certificate, receiver
         "2001::1", "3fff::1", "100::1", "5f00::1",
     ],
 )  # fmt: skip
-def test_what_is_not_of_the_public_internet(address: str):
+def test_private_and_reserved_addresses_are_not_public(address: str):
     assert not is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "114.114.114.114", "172.15.0.1", "2400:3200::1", "2606:4700::1111"])
-def test_what_is(address: str):
+def test_ordinary_addresses_are_public(address: str):
     assert is_public(ipaddress.ip_address(address))
 
 
@@ -81,7 +81,7 @@ async def test_a_name_that_does_not_resolve_is_said_to_have_no_address():
         await EgressGuard(["nowhere.invalid"]).post("https://nowhere.invalid/", b"", {})
 
 
-async def test_a_name_that_is_looked_up_for_too_long_has_surely_got_nothing():
+async def test_a_lookup_timeout_counts_as_not_sent():
     async def hangs(host: str, port: int) -> Sequence[str]:
         return await asyncio.get_running_loop().create_future()
 
@@ -176,7 +176,7 @@ async def test_no_more_is_read_of_an_answer_than_its_status():
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000])
-async def test_one_who_answers_nonsense_may_have_got_it(answer: bytes):
+async def test_a_malformed_answer_counts_as_possibly_sent(answer: bytes):
     async with receiver() as found:
         found.answer = answer
         with pytest.raises(EgressError) as caught:
@@ -184,7 +184,7 @@ async def test_one_who_answers_nonsense_may_have_got_it(answer: bytes):
         assert caught.value.sent
 
 
-async def test_a_closed_port_has_surely_got_nothing():
+async def test_a_refused_connection_counts_as_not_sent():
     async with receiver() as found:
         port = found.port
     with pytest.raises(EgressError, match="ConnectError") as caught:

@@ -1,4 +1,4 @@
-"""A failpoint kills the process that comes to it, at the count and once where it says so; unset, it does nothing."""
+"""A failpoint kills the process that reaches it at its count; unset, it does nothing."""
 
 import signal
 import subprocess
@@ -26,21 +26,21 @@ def passes(value: str | None) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.split()
 
 
-def test_unset_it_does_nothing() -> None:
+def test_an_unset_failpoint_does_nothing() -> None:
     hit("after-commit")
     assert passes(None) == (0, ["0", "1", "2", "3", "4"])
 
 
 @pytest.mark.parametrize(("value", "before"), [("before-signal", []), ("before-signal:3", ["0", "1"])])
-def test_it_kills_at_its_count(value: str, before: list[str]) -> None:
+def test_a_failpoint_kills_at_its_count(value: str, before: list[str]) -> None:
     assert passes(value) == (-signal.SIGKILL, before)
 
 
-def test_another_place_is_not_meant() -> None:
+def test_a_failpoint_does_not_fire_at_another_place() -> None:
     assert passes("after-signal")[0] == 0
 
 
-def test_with_a_file_it_fires_once(tmp_path: Path) -> None:
+def test_a_failpoint_with_a_file_fires_once(tmp_path: Path) -> None:
     file = tmp_path / "armed"
     file.touch()
     value = f"before-signal:2@{file}"
@@ -48,7 +48,7 @@ def test_with_a_file_it_fires_once(tmp_path: Path) -> None:
     assert passes(value)[0] == 0
 
 
-def test_a_misspelt_one_does_not_start() -> None:
+def test_a_misspelt_failpoint_stops_the_start() -> None:
     assert passes("before-singal")[0] == 1
     with pytest.raises(ValueError, match="before-singal"):
         Armed("before-singal")

@@ -1,4 +1,4 @@
-"""One process at a time holds a home; one that cannot be used is refused in one line."""
+"""One process at a time holds a home; an unusable home fails with one line."""
 
 import os
 from pathlib import Path

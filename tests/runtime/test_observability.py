@@ -1,4 +1,4 @@
-"""Attack 17: one event is one line whatever people typed; a replayed workflow says nothing a second time."""
+"""Attack 17: one event is one line whatever its text; a replayed workflow logs nothing again."""
 
 import io
 import json

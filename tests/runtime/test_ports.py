@@ -1,4 +1,4 @@
-"""A port that cannot be used is refused in one line that says what to set."""
+"""An unusable port fails with one line that names its variable."""
 
 import socket
 

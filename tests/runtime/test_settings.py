@@ -1,4 +1,4 @@
-"""The environment is checked whole, each fault is one line, and secrets are made once and shown nowhere."""
+"""Settings are checked whole, each fault is one line, and secrets are made once and never shown."""
 
 import os
 import stat
@@ -192,7 +192,7 @@ def test_a_way_to_sign_in_that_cannot_be_meant_is_refused(
     assert "canary" not in message
 
 
-def test_temporals_user_interface_is_known_where_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ui_origins_default_to_the_embedded_temporal_ui(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().ui_origins == ("http://127.0.0.1:8233",)
     monkeypatch.setenv("JIESU_TEMPORAL_ADDRESS", "temporal:7233")
     assert load_settings().ui_origins == ()

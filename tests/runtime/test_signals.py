@@ -1,4 +1,4 @@
-"""A signal that the server refuses for the moment is sent again: at once between two runs, less and less often else."""
+"""A signal that Temporal refuses is resent: at once between two runs, with growing pauses otherwise."""
 
 from typing import Any, cast
 
@@ -57,12 +57,12 @@ async def test_between_two_runs_it_is_sent_again_at_once(pauses: list[float]) ->
     assert pauses == [0.02] * 6
 
 
-async def test_a_server_that_has_too_much_to_do_is_left_in_peace(pauses: list[float]) -> None:
+async def test_a_signal_refused_by_a_busy_server_is_resent_with_growing_pauses(pauses: list[float]) -> None:
     await send(Server(4, TOO_MANY))
     assert pauses == [0.02, 0.04, 0.08, 0.16]
 
 
-async def test_it_is_given_up_before_the_time_is_over(pauses: list[float]) -> None:
+async def test_signal_retries_end_within_the_time_budget(pauses: list[float]) -> None:
     with pytest.raises(RPCError, match="refused"):
         await send(Server(9, TOO_MANY))
     assert sum(pauses) < 0.9

@@ -1,4 +1,4 @@
-"""A process is ended only when it is surely the one that was started; a child ends with its parent."""
+"""The supervisor ends only processes that it certainly started; a child ends with its parent."""
 
 import asyncio
 import json

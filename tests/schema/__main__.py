@@ -1,4 +1,4 @@
-"""`make schema`: every operation of the API's document in every role, 20,000 cases or more; ends with 1 if one fails."""
+"""`make schema`: every operation of the OpenAPI document in every role, 20,000 cases or more; exits with 1 on a failure."""
 
 import argparse
 import asyncio

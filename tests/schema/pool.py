@@ -1,4 +1,4 @@
-"""Asks as everybody, on every core: one source for the run of the suite and for the whole one."""
+"""Runs the schema cases of every caller on every core, for the suite and for `make schema`."""
 
 import asyncio
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Asks every operation of an OpenAPI document as one caller, and keeps what does not go as the document says."""
+"""Calls every operation of an OpenAPI document as one caller, and keeps the answers that contradict the document."""
 
 import functools
 import json

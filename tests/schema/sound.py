@@ -1,6 +1,6 @@
-"""Which failures of schemathesis's checks are none, since they ask of an API what this one promises not to do.
+"""Failures of schemathesis's checks that are none here, since this API does not promise what they check.
 
-Everything here is narrow: one check, and one answer that is meant.
+Each exception is narrow: one check and one answer.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A small part of `make schema` in every run, and a check that the run would notice what it looks for."""
+"""A small part of `make schema` in every run, and checks that the run finds planted faults."""
 
 import asyncio
 import copy

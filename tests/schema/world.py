@@ -1,4 +1,4 @@
-"""What a run asks: a whole system with issues in every state, and who asks it, in every role."""
+"""The system of a schema run: issues in every state, and callers in every role."""
 
 import contextlib
 import io

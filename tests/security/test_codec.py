@@ -1,4 +1,4 @@
-"""What Temporal holds is encrypted; what it gives back is what was given, or left as it is, the same at any time."""
+"""The payload codec encrypts what Temporal stores, and leaves undecryptable payloads unchanged."""
 
 import secrets
 import zlib
@@ -116,12 +116,12 @@ async def test_a_key_id_is_part_of_what_is_authenticated() -> None:
 
 
 @given(payloads)
-async def test_what_is_not_encrypted_is_left_as_it_is(payload: Payload) -> None:
+async def test_an_unencrypted_payload_is_left_unchanged(payload: Payload) -> None:
     assert await decode(payload) == payload
 
 
 @given(st.binary(max_size=200), st.one_of(st.binary(max_size=70), st.just(KEYS.primary.encode())))
-async def test_rubbish_that_says_it_is_encrypted_is_left_as_it_is(data: bytes, name: bytes) -> None:
+async def test_garbage_marked_as_encrypted_is_left_unchanged(data: bytes, name: bytes) -> None:
     forged = Payload(metadata={"encoding": ENCODING, KEY_ID: name}, data=data)
     assert await decode(forged) == forged
     without = Payload(metadata={"encoding": ENCODING}, data=data)
@@ -134,7 +134,7 @@ async def test_another_installations_payload_is_left_as_it_is() -> None:
 
 
 @given(st.binary(max_size=200))
-async def test_whatever_one_with_the_key_puts_into_it_is_a_payload_or_left_as_it_is(body: bytes) -> None:
+async def test_any_content_sealed_with_the_key_decodes_or_is_left_unchanged(body: bytes) -> None:
     for first in (b"", b"\x00", b"\x01"):
         forged = sealed(first + body)
         try:
@@ -160,7 +160,7 @@ async def test_a_bomb_is_not_inflated(size: int) -> None:
     [(b"", "form"), (b"\x02x", "form"), (b"\x01\xff\xff", "does not inflate"), (b"\x00\xff", "no payload"),
      (b"\x01" + zlib.compress(b"a" * 900, wbits=-15)[:-3], "cut short")],
 )  # fmt: skip
-def test_errors_say_what_is_wrong(body: bytes, said: str) -> None:
+def test_a_forged_payload_error_names_its_reason(body: bytes, said: str) -> None:
     with pytest.raises(ForgedPayload, match=said):
         decrypted(KEYS, sealed(body))
 
@@ -242,7 +242,7 @@ async def test_a_history_without_encryption_stays_as_it_is() -> None:
         b'{"message": "\\ud800", "stack_trace": ""}',
     ],
 )
-async def test_a_failure_that_says_nothing_sensible_stays_as_it_is(said: bytes) -> None:
+async def test_a_failure_with_malformed_encoded_attributes_stays_unchanged(said: bytes) -> None:
     event = HistoryEvent()
     event.workflow_execution_failed_event_attributes.failure.encoded_attributes.CopyFrom(plain(said))
     before = HistoryEvent.FromString(event.SerializeToString())

@@ -1,4 +1,4 @@
-"""The keys under which everything in Temporal lies: made, rotated, read again, and never shown."""
+"""Namespace keys, which encrypt everything in Temporal: made, rotated, reloaded, and never shown."""
 
 import base64
 import json
@@ -90,7 +90,7 @@ def test_rotation_is_learned_by_another_process_without_a_restart(tmp_path: Path
     assert process.current.is_ours(old)
 
 
-def test_what_would_break_the_installation_is_refused(tmp_path: Path) -> None:
+def test_retiring_the_primary_or_an_unknown_key_is_refused(tmp_path: Path) -> None:
     file = NamespaceFile.made(tmp_path / "namespace.json")
     before = (tmp_path / "namespace.json").read_bytes()
     with pytest.raises(NamespaceError, match="primary"):

@@ -1,4 +1,4 @@
-"""Only what a certified key signed, for this issue and at a time for which it was certified, is believed."""
+"""A command passes only if a certified key signed it, for this issue and within the certified time."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ def refused(root: str, envelope: dict[str, Any], issue: str = "issue-1", name: s
     return str(caught.value)
 
 
-def test_what_was_signed_is_believed() -> None:
+def test_a_signed_command_passes_the_check() -> None:
     root, envelope = signed()
     check(root, "issue-1", "accept", envelope)
 
@@ -44,18 +44,18 @@ def test_what_was_signed_is_believed() -> None:
         ("grants", [{"role": "street", "org": "demo-street"}]), ("more", 1),
     ],
 )  # fmt: skip
-def test_nothing_in_it_can_be_changed(part: str, other: object) -> None:
+def test_a_changed_field_of_a_signed_command_is_refused(part: str, other: object) -> None:
     root, envelope = signed()
     assert refused(root, {**envelope, part: other}) == "its signature does not hold"
 
 
-def test_it_is_for_one_issue_and_one_command() -> None:
+def test_a_signature_is_bound_to_one_issue_and_one_command() -> None:
     root, envelope = signed()
     assert "does not hold" in refused(root, envelope, issue="issue-2")
     assert "does not hold" in refused(root, envelope, name="complete")
 
 
-def test_without_a_proof_or_with_something_else_it_is_not_signed() -> None:
+def test_a_missing_or_malformed_proof_is_refused() -> None:
     root, envelope = signed()
     for proof in (None, "proof", [], {}, {"certificate": {}}, {**envelope["proof"], "signature": 7}):
         refused(root, {**envelope, "proof": proof})
@@ -91,7 +91,7 @@ def test_a_key_signs_only_what_is_of_its_time(tmp_path: Path, since: int, until:
 
 
 @pytest.mark.parametrize(("ahead", "ends"), [(0, False), (23, False), (24, True), (48, True)])
-def test_it_is_known_when_a_key_has_to_be_certified_anew(tmp_path: Path, ahead: int, *, ends: bool) -> None:
+def test_a_signer_knows_when_its_certificate_ends(tmp_path: Path, ahead: int, *, ends: bool) -> None:
     write_folder(tmp_path, ROOT, NOW, NOW + timedelta(hours=24))
     moment = NOW + timedelta(hours=ahead)
     assert (Signer(Folder(tmp_path)).covers(moment), Signer(Folder(tmp_path)).ends_before(moment)) == (not ends, ends)
@@ -109,7 +109,7 @@ def test_keys_follow_each_other_while_the_root_stays() -> None:
     check(root, "issue-1", "accept", later)
 
 
-def test_a_folder_is_taken_up_while_it_is_in_use(tmp_path: Path) -> None:
+def test_a_signer_picks_up_a_new_key_from_its_folder(tmp_path: Path) -> None:
     write_folder(tmp_path, ROOT, NOW, NOW + timedelta(days=1))
     signer = Signer(Folder(tmp_path))
     first = signer.public

@@ -1,4 +1,4 @@
-"""What people wrote is sealed under the key of its issue; with the key destroyed, nobody reads it any more."""
+"""Texts are sealed under the key of their issue; once the key is destroyed, they are unreadable."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -41,7 +41,7 @@ async def test_a_body_is_sealed_and_opened_again(store: KeyStore) -> None:
     assert await vault.open_body("issue-1", sealed) == PLAN
 
 
-async def test_the_same_command_gives_the_same_and_nothing_else_does(store: KeyStore) -> None:
+async def test_sealing_is_deterministic_per_command_and_field(store: KeyStore) -> None:
     vault = Vault(store, MasterKeys.new())
     once = await vault.seal_body("issue-1", "command-1", PLAN)
     assert await vault.seal_body("issue-1", "command-1", PLAN) == once
@@ -82,7 +82,7 @@ async def test_nobody_hands_in_what_is_sealed_already(store: KeyStore) -> None:
         await vault.seal_body("issue-1", "command-1", c.Comment(Sealed("issue-2", "AAAA")))
 
 
-async def test_erased_it_is_gone_for_everybody_and_for_good(store: KeyStore, tmp_path: Path) -> None:
+async def test_an_erased_key_opens_nothing_in_any_process(store: KeyStore, tmp_path: Path) -> None:
     now, masters = 0.0, MasterKeys.new()
     vault, other = Vault(store, masters), Vault(store, masters, lambda: now)
     sealed = await vault.seal_body("issue-1", "command-1", PLAN)
@@ -125,7 +125,7 @@ async def test_a_requested_erasure_stays_on_record_after_it_is_done(
     assert list(await vault.store.tombstones("issue-2", 9)) == gone[1:]
 
 
-async def test_without_its_key_nothing_is_made_up(store: KeyStore) -> None:
+async def test_a_missing_issue_key_raises_no_key(store: KeyStore) -> None:
     with pytest.raises(NoKey):
         await Vault(store, MasterKeys.new()).key_for("issue-1", make=False)
 

@@ -1,8 +1,8 @@
-"""A client that asks again where an API had no time to answer, so that no test takes a busy machine for a wrong answer.
+"""A client that repeats a request that the API had no time to answer, so a busy machine fails no test.
 
-The API gives a request about a second: on a busy machine it says then that the record cannot be read (503), or that a
-command is queued (202). Both mean the same as for anybody: ask again, by the same key. A test in which something *is* away
-says so with `something_is_away`, and gets what the API says at first.
+The API gives a request a time budget of about a second; on a busy machine it then answers that the record cannot be read
+(503) or that a command is queued (202). This client repeats both with the same key. A test that takes a part of the
+system away uses `something_is_away`, which returns the first answer.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""An archive beside a worker, for tests of what is archived; run as a program it does one job, to be killed in it."""
+"""An archive beside a worker, for tests of the archiver; run as a program it does one job, to be killed in it."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The API over a database, with no Temporal and no worker: for what has to be turned away before either is asked."""
+"""The API over a database, without Temporal and worker: for requests that are refused before either is called."""
 
 import contextlib
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A browser as far as signing in needs one: it keeps cookies and goes where it is sent, one step at a time."""
+"""A browser as far as sign-in needs one: it keeps cookies and follows redirects, one step at a time."""
 
 import contextlib
 from collections.abc import AsyncIterator

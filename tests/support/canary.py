@@ -1,4 +1,4 @@
-"""Canaries: texts that stand for what is personal or secret, and a search for them in whatever form they may come out."""
+"""Canaries: marker texts in personal and secret fields, and a search for them in every encoding."""
 
 import base64
 import secrets

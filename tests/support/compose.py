@@ -1,4 +1,4 @@
-"""docker-compose.yml as Compose would read it: variables put in, services with their commands and environments."""
+"""docker-compose.yml as Compose reads it: variables substituted, services with their commands and environments."""
 
 import os
 import re

@@ -1,7 +1,7 @@
 """Services of docker-compose.yml as processes of this machine: their command, their environment, their health check.
 
-What differs from a container is said in `Host`, and nothing else does: host names lead to servers of the tests,
-ports are free ones on loopback, volumes are folders.
+`Host` holds all differences from a container: host names resolve to servers of the tests, ports are free ones on
+loopback, volumes are folders.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""`jiesu up` on a home of its own, for tests that kill it in every way and start it again.
+"""`jiesu up` on a home of its own, for tests that kill it in every way and restart it.
 
-It ends only processes that it started or that the home's pid files name as the home's, each by its id.
+It ends only processes that it started or that the home's pid files name, each by its id.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""A crowd of random issues on real servers, for auditors to look at: whatever can happen happens in it.
+"""A crowd of random issues on real servers, for audit tests, with every kind of failure among them.
 
-``python -m support.crowd FOLDER [N [SEED]]`` leaves an installation in the folder. The same seed plays the same parts;
-who comes first on a busy machine is not in it.
+``python -m support.crowd FOLDER [N [SEED]]`` leaves an installation in the folder. The same seed plays the same
+commands; their order across issues depends on the machine.
 """
 
 import asyncio

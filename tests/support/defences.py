@@ -1,8 +1,8 @@
-"""Takes single defences out of copies of the tree, and runs the tests of the attacks against what is left.
+"""Removes single defences from copies of the tree, and runs the tests of the attacks on them.
 
 ``python -m support.defences`` tries all patches and writes LAST, which keeps for each a digest of the files concerned. A
-test run tries only those patches whose digest is another one since. A digest, and not a look at git's history, since a
-shallow clone has none and since it is exact; the commit in the file is for readers.
+test run tries only those patches whose digest has changed. It uses a digest instead of git's history because a shallow
+clone has none and a digest is exact; the commit in the file is for readers.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Parts of docker-compose.yml done on this machine: what a container would run, run here instead."""
+"""Parts of docker-compose.yml run as processes of this machine."""
 
 import os
 import shutil

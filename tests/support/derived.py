@@ -1,5 +1,5 @@
-"""What an issue's history leads to, derived by running the workflow's own code over it: beside `audit.refold` a second
-reading, for tests to compare.
+"""Derives the events of an issue's history by running the workflow's own code over it: a second reading beside
+`audit.refold`, for comparison in tests.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Trains the archive's dictionary: ``python -m support.dictionary NUMBER ARCHIVE...``, once for ever.
+"""Trains the archive's compression dictionary, once and for ever: ``python -m support.dictionary NUMBER ARCHIVE...``.
 
-The samples are the golden histories and those in folders of archives, such as those of homes in which a few hundred
-standard issues were played under each policy.
+The samples are the golden histories and the histories of archive folders, such as homes with a few hundred standard
+issues played under each policy.
 """
 
 import asyncio

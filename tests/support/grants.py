@@ -1,4 +1,4 @@
-"""What an actor holds, as the API says it beside a command: by default exactly what he needs to act as he does."""
+"""The grants that the API adds to a command: by default exactly those that its actor needs."""
 
 from domain.commands import Actor, Authority
 from domain.place import Place

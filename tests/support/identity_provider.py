@@ -1,4 +1,4 @@
-"""An identity provider on loopback for tests: keys of each kind, real HTTP, and every way to misbehave."""
+"""An identity provider on loopback for tests: keys of each kind, real HTTP, and every kind of fault."""
 
 import asyncio
 import base64

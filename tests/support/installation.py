@@ -1,4 +1,4 @@
-"""An installation as an auditor finds it: issues that were really played, archived and sealed, and heads published."""
+"""An installation for audit tests: issues really played, archived and sealed, with published heads."""
 
 import asyncio
 import contextlib

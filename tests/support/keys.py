@@ -1,4 +1,4 @@
-"""Keys that nobody else has and that end with the process."""
+"""Keys for tests, held in memory only."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime

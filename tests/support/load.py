@@ -1,7 +1,7 @@
-"""People who use Jiesu over HTTP while it is being killed: they repeat what got no answer and note what they were told.
+"""Callers who use Jiesu over HTTP while it is killed: they repeat unanswered requests and note the answers.
 
-A command counts as acknowledged with any 2xx. One whose outcome nobody learned is sent again with the same key until
-somebody answers, and now and then one that was answered is sent again as well: the answer must be the same.
+A command counts as acknowledged with any 2xx. One of unknown outcome is sent again with the same key until it is
+answered; some answered ones are repeated too, and must get the same answer.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Readers of OCEL 2.0 JSON and XES, written from what is published about them and from nothing of ours.
+"""Readers of OCEL 2.0 JSON and XES, written from the published standards and without our code.
 
 OCEL: the JSON schema ocel20-schema-json.json and the page on the JSON format at ocel-standard.org. XES: the schema
 xes-ieee-1849-2016-April-15-2020.xsd at xes-standard.org and the prose of IEEE 1849-2016. They are stricter than the
-schemas, which let unknown keys and undeclared attributes pass: whatever the text does not provide for is refused.
+schemas, which accept unknown keys and undeclared attributes: everything that the text does not define is refused.
 """
 
 import json

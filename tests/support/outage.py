@@ -1,4 +1,4 @@
-"""Takes the database away for a while, as disks, locks and networks do: it hangs, and nobody is told."""
+"""Makes the database unavailable for a while, as disks, locks and networks do: calls hang without an error."""
 
 import asyncio
 import contextlib

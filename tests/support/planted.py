@@ -1,4 +1,4 @@
-"""An installation with a canary in every personal field, and everything that it puts out, for those who look for them."""
+"""An installation with a canary in every personal field, and all its outputs, for tests that search them."""
 
 import asyncio
 import contextlib

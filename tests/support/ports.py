@@ -1,4 +1,4 @@
-"""Ports that nobody else gets: neither another process of tests, nor the kernel for a connection that begins meanwhile."""
+"""Ports for tests that no other test process gets, nor the kernel for a new connection."""
 
 import fcntl
 import os

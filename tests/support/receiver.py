@@ -1,4 +1,4 @@
-"""Those who are called from here: web servers on loopback, names that lead anywhere, and certificates."""
+"""Receivers of outgoing calls: web servers on loopback, names with any address, and certificates."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What is played to record golden histories: every command, a climb through all levels, a pause, an outage.
+"""Scenarios of the golden histories: every command, a climb through all levels, a pause, an outage.
 
 A step is (seconds to wait before it, command, who, body); the times in bodies are seconds after the start.
 """

@@ -1,4 +1,4 @@
-"""A signer for tests: the same in every process, certified for longer than any test lasts or skips."""
+"""A signer for tests: the same in every process, certified for longer than any test takes."""
 
 from datetime import UTC, datetime
 

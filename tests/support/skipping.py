@@ -1,4 +1,4 @@
-"""Issues under the real workflow and the real records, on a server whose time is skipped: months pass in a second."""
+"""Issues under the real workflow and records on a time-skipping server: months pass in a second."""
 
 import asyncio
 import contextlib

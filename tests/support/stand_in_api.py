@@ -1,4 +1,4 @@
-"""An API that is only ever ready, for tests of what `jiesu up` does around the real one."""
+"""A stand-in API that only reports ready, for tests of `jiesu up`."""
 
 from http.server import BaseHTTPRequestHandler, HTTPServer
 

@@ -1,4 +1,4 @@
-"""A worker with one workflow and one activity, for tests of what `jiesu up` does around the real one."""
+"""A stand-in worker with one workflow and one activity, for tests of `jiesu up`."""
 
 import asyncio
 

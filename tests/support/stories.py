@@ -1,4 +1,4 @@
-"""Issues that live as their workflows would make them: commands and time go in, plain events come out."""
+"""Issues folded without a server: commands and time go in, plain events come out."""
 
 import uuid
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What Jiesu is made of: writes NOTICE from the runtime lock, and asks whether anything in the locks is known to be vulnerable.
+"""Supply chain: writes NOTICE from the runtime lock, and looks up known vulnerabilities of the locked packages.
 
 ``python -m support.supply notice`` and ``python -m support.supply vulnerabilities``, by `make`.
 """

@@ -1,6 +1,6 @@
-"""A whole Jiesu in one process for tests: dev server, database, worker and API, any of which can be taken away.
+"""A whole Jiesu in one process for tests: dev server, database, worker and API, each of which can be stopped.
 
-Worker and API have a database connection of their own each, as two processes would.
+Worker and API each have their own database connections, as two processes would.
 """
 
 import asyncio

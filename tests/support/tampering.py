@@ -1,4 +1,4 @@
-"""Somebody who alters what an installation holds, by its files and its rows, with all the digests that he can reach."""
+"""Alters files and rows of an installation, and recomputes every digest within reach."""
 
 import hashlib
 import json

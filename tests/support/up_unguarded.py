@@ -1,4 +1,4 @@
-"""`jiesu` whose children outlive it, as where the kernel cannot be asked to end them with their parent."""
+"""`jiesu` whose children survive it, as on a kernel that cannot end them with their parent."""
 
 from runtime import supervisor
 

@@ -1,4 +1,4 @@
-"""What every fault test ends with: the system comes to rest, and the one checker finds nothing."""
+"""The end of every fault test: the system comes to rest, and the invariant checker finds nothing."""
 
 import asyncio
 from collections.abc import Iterable

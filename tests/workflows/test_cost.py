@@ -1,4 +1,4 @@
-"""What a standard issue costs in Temporal, counted exactly, and the table of it in docs/architecture.md."""
+"""The exact cost of a standard issue in Temporal, and its table in docs/architecture.md."""
 
 import sys
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Histories recorded from real runs: today's code must give the same commands and the same events, for ever."""
+"""Golden histories: today's code must give the same commands and the same events."""
 
 import json
 from dataclasses import replace
@@ -36,7 +36,7 @@ async def derived(name: str) -> Derived:
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_same_commands_and_events(name: str) -> None:
+async def test_golden_histories_replay_to_the_same_commands_and_events(name: str) -> None:
     now = expected(await derived(name))
     then = json.loads((HISTORIES / f"{name}.json").read_text("utf-8"))
     assert now["commands"] == then["commands"], RUNBOOK.format(what="commands")

@@ -1,4 +1,4 @@
-"""With which reports an issue begins: the workflow that takes one and the auditor who reads it years later judge alike."""
+"""Reports that may start an issue: the workflow and a later audit judge them alike."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +50,6 @@ def test_residents_and_staff_of_the_place_begin_issues() -> None:
         (COMMUNITY | {"role": "auditor", "org": "demo-street"}, {"role": "auditor", "org": "demo-street"}),
     ],
 )
-def test_nobody_begins_an_issue_where_he_may_not_report(actor: dict[str, Any], grant: dict[str, Any] | None) -> None:
+def test_a_report_without_a_sufficient_grant_is_rejected(actor: dict[str, Any], grant: dict[str, Any] | None) -> None:
     with pytest.raises(ForgedError, match="had given this person the role"):
         taken(started(actor, *([] if grant is None else [grant])))

@@ -1,4 +1,4 @@
-"""Each pack while nobody acts: every light, climb and reminder.
+"""Each pack on an issue that nobody handles: every light, climb and reminder.
 
 All are played by the rules alone, and one of each pack for real as well, on a server whose time is skipped.
 

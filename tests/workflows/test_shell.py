@@ -1,4 +1,4 @@
-"""The durable shell itself: its one lazy timer, its mailbox, its memory across runs."""
+"""The workflow itself: its one lazy timer, its mailbox, its state across runs."""
 
 import asyncio
 import contextlib

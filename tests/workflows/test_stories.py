@@ -1,7 +1,7 @@
 """The five reported cases, each under its district's own pack, in its own time: days and months, skipped.
 
 What is expected is written by hand from the districts' rules: which clause was met or missed, when that was due, who
-led, and whose minutes they were. A line is: day, time in Shanghai, event, lead after it, clause, when that was due.
+led, and who held the minutes. A line is: day, time in Shanghai, event, lead after it, clause, when that was due.
 """
 
 from collections.abc import AsyncIterator
