@@ -29,7 +29,7 @@ class Skew:
         self._found = timedelta()
 
     def compare(self, before: datetime, theirs: datetime, after: datetime) -> timedelta:
-        """Notes the difference, from our time just before and after their answer; the latency does not count as skew."""
+        """Records the difference to `theirs`, given our time before and after asking; latency does not count."""
         middle = before + (after - before) / 2
         uncertain = (after - before) / 2
         apart = abs(theirs - middle)
