@@ -83,14 +83,8 @@ def tell(
 
 def _put(session: Session, rows: Sequence[dict[str, Any]], now: datetime, fence: int = 0) -> None:
     """Inserts the rows as pending entries; a row's own values come first."""
-    head = {
-        "fence": fence,
-        "status": "pending",
-        "attempts": 0,
-        "created_at": now,
-        "ready_at": now,
-        "to_reporter": False,
-    }
+    timing = {"created_at": now, "ready_at": now}
+    head = {"fence": fence, "status": "pending", "attempts": 0, "to_reporter": False, **timing}
     if rows:
         session.connection().execute(_INSERT, [head | row for row in rows])
 
