@@ -83,8 +83,8 @@ def tell(
 
 def _put(session: Session, rows: Sequence[dict[str, Any]], now: datetime, fence: int = 0) -> None:
     """Inserts the rows as pending entries; a row's own values come first."""
-    head: dict[str, Any] = {"fence": fence, "status": "pending", "attempts": 0, "created_at": now, "ready_at": now}
-    head["to_reporter"] = False
+    timing = {"created_at": now, "ready_at": now}
+    head = {"fence": fence, "status": "pending", "attempts": 0, "to_reporter": False, **timing}
     if rows:
         session.connection().execute(_INSERT, [head | row for row in rows])
 
@@ -180,12 +180,12 @@ def _close(session: Session, entry: Entry, **values: Any) -> None:
 def _caused(event: Event, after: Issue, now: datetime) -> Iterator[dict[str, Any]]:
     """The rows of the notices and jobs that an event causes."""
     cause = {"issue": after.id, "seq": event.seq}
-    sent = notices(event, after)
-    for n, notice in enumerate(sent):
+    first = notices(event, after)
+    for n, notice in enumerate(first):
         to = {"to_org": notice.org, "to_reporter": notice.org is None}
         yield {**cause, "n": n, "kind": "notice", "template": notice.template, **to,
                "payload": _facts(event, after, notice)}  # fmt: skip
-    for n, job in enumerate(jobs(event, after), len(sent)):
+    for n, job in enumerate(jobs(event, after), len(first)):
         to = {"to_org": None, "to_reporter": False}
         yield {**cause, "n": n, "kind": "job", "template": job.name, **to,
                "payload": {"issue": job.issue, "body": job.body}, "ready_at": now + job.wait}  # fmt: skip

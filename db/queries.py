@@ -92,9 +92,9 @@ async def issue(session: AsyncSession, issue: str) -> Issue | None:
     return None if row is None else await session.run_sync(state_of, row)
 
 
-async def timeline(session: AsyncSession, issue: str, after: int = 0) -> tuple[Event, ...]:
-    """The issue's events in order, after number `after`."""
-    query = select(EventRow.body).where(EventRow.issue == issue, EventRow.seq > after).order_by(EventRow.seq)
+async def timeline(session: AsyncSession, issue: str) -> tuple[Event, ...]:
+    """The issue's events in order."""
+    query = select(EventRow.body).where(EventRow.issue == issue).order_by(EventRow.seq)
     return tuple(load_event(body) for body in (await session.scalars(query)).all())
 
 

@@ -12,13 +12,13 @@ from protocol.time_budget import TimeBudget
 
 @dataclass(frozen=True)
 class Admitted(VisibleIssue):
-    """An issue that the caller may act in, and the authorities that he holds there now."""
+    """An issue that the caller may act in, and the authorities that the caller has there now."""
 
     grants: tuple[Authority, ...]
 
 
 class Admission:
-    """See the module."""
+    """Admits callers to issues."""
 
     def __init__(self, reader: Reader, directory: DirectoryCache, now: Now) -> None:
         self._reader = reader

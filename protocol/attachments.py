@@ -38,7 +38,7 @@ AT_ONCE: Final = 2
 TURN: Final = 10.0
 """Seconds for which a picture, held in memory, waits to be decoded."""
 _WRITE_SECONDS: Final = 2.0
-"""For a write to the database."""
+"""Seconds for a write to the database."""
 _ADDED_BY: Final = "added_by"
 
 
@@ -56,7 +56,7 @@ class Attachment:
 
 
 class Attachments:
-    """See the module."""
+    """Adds, lists and opens pictures."""
 
     def __init__(self, *, blobs: DigestStore, vault: Vault, database: Database, model: ReadModel, now: Now) -> None:
         self._blobs = blobs

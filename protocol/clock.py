@@ -1,6 +1,5 @@
 """The clock that stamps commands, and how far it differs from the database's clock."""
 
-import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -28,21 +27,14 @@ class Skew:
 
     def __init__(self) -> None:
         self._found = timedelta()
-        self._compared: float | None = None
 
     def compare(self, before: datetime, theirs: datetime, after: datetime) -> timedelta:
-        """Notes the difference, from our time just before and after their answer; the latency does not count as skew."""
+        """Records the difference to `theirs`, given our time before and after asking; latency does not count."""
         middle = before + (after - before) / 2
         uncertain = (after - before) / 2
         apart = abs(theirs - middle)
         self._found = max(apart - uncertain, timedelta())
-        self._compared = time.monotonic()
         return self._found
-
-    @property
-    def age(self) -> float | None:
-        """Seconds since the clocks were compared; None if they never were."""
-        return None if self._compared is None else time.monotonic() - self._compared
 
     @property
     def is_bad(self) -> bool:

@@ -40,10 +40,10 @@ from security.vault import Erased, Vault
 log: Final = structlog.stdlib.get_logger(__name__)
 
 ROW_SECONDS: Final = 0.1
-"""For which the row of a receipt is waited for at least, even if the request's budget is spent."""
+"""Minimum seconds to wait for the row of a receipt, even if the request's time budget is spent."""
 TRIES: Final = 2
 SIGNAL_TIME: Final = timedelta(milliseconds=900)
-"""For one try to signal."""
+"""Seconds for one attempt to signal."""
 _SHARE_OF_GRACE: Final = 0.9
 """A try takes less than the grace, so that a command that was stamped in time arrives in time."""
 
@@ -65,7 +65,7 @@ class Applied:
 
 @dataclass(frozen=True)
 class RecordedCommand:
-    """A command that its issue has a receipt of. `tracking_code` only for a caller who may have lost a renewed one."""
+    """A command with a receipt. `tracking_code` only for a caller who may have lost a renewed one."""
 
     command_id: str
     issue: Issue
@@ -102,7 +102,7 @@ class MergePlan:
 
 
 class CommandService:
-    """See the module."""
+    """Gives commands and looks up their receipts."""
 
     def __init__(
         self, *, admission: Admission, reader: Reader, gateway: TemporalGateway, receipts: Receipts,
@@ -148,7 +148,7 @@ class CommandService:
         return done
 
     async def receipt(self, caller: Caller, command: str) -> RecordedCommand | Queued:
-        """What became of a command, for those who may see its issue. Raises NotFound."""
+        """The outcome of a command, for callers who may see its issue. Raises NotFound."""
         budget = TimeBudget()
         caller = replace(caller, renews=Renewal(command=command))
         queued, issues = await self._issues_of(command)
@@ -204,7 +204,7 @@ class CommandService:
         return await self._send(admitted.issue, envelope, budget)
 
     async def _merge(self, plan: MergePlan, budget: TimeBudget) -> Applied | Queued:
-        """The younger issue has to agree before the older one is asked, as far as can be told: after that it follows."""
+        """Gives both commands of a merge, once the rules let the younger issue follow."""
         if plan.adopt.id not in plan.older.issue.receipts:
             if (receipt := plan.younger.issue.receipts.get(plan.merge.id)) is not None:
                 _check_same(receipt, plan.merge)
@@ -229,7 +229,7 @@ class CommandService:
         return live or loaded
 
     async def _repeat(self, loaded: LoadedIssue, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
-        """The answer to a command that this state has a receipt of. Raises KeyReused if that was another one."""
+        """The answer from a receipt in this state. Raises KeyReused if it belongs to another command."""
         receipt = loaded.issue.receipts[envelope.id]
         _check_same(receipt, envelope)
         if loaded.origin == "row" or not self._model.is_up:

@@ -26,10 +26,9 @@ MAX_AGE: Final = 12 * 3600.0
 class DirectoryCache:
     """Loads and caches the directory."""
 
-    def __init__(self, model: ReadModel, fresh: float = FRESH, max_age: float = MAX_AGE) -> None:
+    def __init__(self, model: ReadModel, fresh: float = FRESH) -> None:
         self._model = model
         self._fresh = fresh
-        self._max_age = max_age
         self._directory: Directory | None = None
         self._digest: str | None = None
         self._checked = 0.0
@@ -43,7 +42,7 @@ class DirectoryCache:
             # With a directory in memory, no request waits long for a database that hangs.
             within = None if self._directory is None else _REFRESH_SECONDS
             await asyncio.wait({self._reading}, timeout=within)
-        if self._directory is None or self._age > self._max_age:
+        if self._directory is None or self._age > MAX_AGE:
             raise Unavailable("the directory of places cannot be read")
         return self._directory
 

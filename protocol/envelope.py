@@ -51,7 +51,7 @@ class Envelope:
 
     @cached_property
     def digest(self) -> str:
-        """That of the command: equal for a repeat, different for a reused key."""
+        """The digest of the command: equal for a repeat, different for a reused key."""
         return self.command.digest
 
     def stamped(self, at: datetime) -> Self:

@@ -1,4 +1,4 @@
-"""Why a request is not granted. `api/http/problems.py` says how each error is answered over HTTP."""
+"""The errors of the protocol; `api/http/problems.py` turns them into HTTP responses."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -83,5 +83,5 @@ class Unavailable(ProtocolError):
 
 
 def _printable(field: str) -> str:
-    """The field's name without control characters: where it is unknown, the caller made it up."""
+    """The field's name without control characters: an unknown name comes from the caller."""
     return "".join(sign if sign.isprintable() else "?" for sign in field[:_LONGEST_FIELD])

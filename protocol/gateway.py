@@ -68,7 +68,7 @@ class Pins:
 
 
 class TemporalGateway:
-    """See the module."""
+    """Starts, signals and queries the workflows of issues."""
 
     def __init__(self, client: Client, signer: Signer) -> None:
         self._client = client
@@ -122,7 +122,7 @@ class TemporalGateway:
         hit("after-signal")
 
     async def snapshot(self, issue: str, timeout: float = 0.9) -> Issue | None:
-        """The issue as its workflow has it, with every signal acknowledged so far; None without a workflow.
+        """The issue from its workflow, with every signal acknowledged so far; None without a workflow.
 
         Raises NoWorker or TemporalDown.
         """

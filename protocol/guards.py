@@ -35,9 +35,9 @@ from protocol.reader import VisibleIssue
 log: Final = structlog.stdlib.get_logger(__name__)
 
 AGAIN: Final = timedelta(minutes=10)
-"""For so long one line, and one use of the limit, covers all that a person sees of a phone number."""
+"""Seconds for which one log line, and one use of the limit, covers a person's views of a phone number."""
 _WRITE_SECONDS: Final = 1.0
-"""For a line that has to be written before something is shown."""
+"""Seconds for writing a line that must precede an answer."""
 _PAUSE: Final = 0.5
 _AFTER_FAILURE: Final = 2.0
 """Seconds between two batches of lines that are written behind, and after one that failed."""
@@ -58,7 +58,7 @@ class Glance:
 
 
 class AccessGuard:
-    """See the module."""
+    """Checks limits and writes the access log."""
 
     def __init__(
         self, *, database: Database, directory: DirectoryCache, quotas: Quotas, secret: bytes, now: Now
@@ -163,7 +163,7 @@ class AccessGuard:
             return  # this request keeps its answer, the next one is refused
 
     async def close(self) -> None:
-        """Writes the lines that wait; an error is logged if some cannot be written."""
+        """Writes the pending lines; logs an error if some cannot be written."""
         self._closing.set()
         if self._writing is not None:
             await self._writing

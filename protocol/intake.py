@@ -56,14 +56,14 @@ class ReportDraft:
 
 @dataclass(frozen=True)
 class ReportedIssue:
-    """An issue whose workflow has started, as it stands now."""
+    """An issue whose workflow has started, in its current state."""
 
     issue: Issue
     tracking_code: str
 
 
 class Intake:
-    """See the module."""
+    """Takes reports in."""
 
     def __init__(
         self, *, reader: Reader, gateway: TemporalGateway, receipts: Receipts, directory: DirectoryCache,
@@ -117,7 +117,7 @@ class Intake:
         return None if row is None else (await self._reader.find(issue, _anybody, budget)).issue
 
     async def _start(self, issue: str, report: Envelope, pins: Pins, budget: TimeBudget) -> Issue:
-        """Starts the workflow; the issue as it stands then. Raises Unavailable."""
+        """Starts the workflow and returns the issue's first state. Raises Unavailable."""
         command = report.command
         folded, _ = advance(Issue.new(issue, pins.policy, pins.calendars), [command], command.at)
         try:

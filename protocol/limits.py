@@ -84,15 +84,12 @@ class Windows:
 class Quotas:
     """Moving windows by limit name and user. A name without a rate has no limit; `who` is stored as a hash."""
 
-    def __init__(
-        self, rates: Mapping[str, str], store: HitStore, clock: Clock = time.time, most: int = _MOST_KEYS
-    ) -> None:
+    def __init__(self, rates: Mapping[str, str], store: HitStore, clock: Clock = time.time) -> None:
         """`rates` by name, such as ``60/hour``."""
         self._limits: Final = {name: _limit(rate) for name, rate in rates.items()}
         self._clock = clock
-        self._most = most
         self._store = store
-        self._here = Windows(most)
+        self._here = Windows()
         self._full: OrderedDict[str, float] = OrderedDict()
         """Keys that all processes together have used up, each with the time when it is free again."""
         self._pending: deque[Hit] = deque()
@@ -157,7 +154,7 @@ class Quotas:
             some = [self._pending.popleft() for _ in range(min(_AT_ONCE, len(self._pending)))]
             full = await self._ask_table(lambda some=some: self._store.add(some))
             for key, until in (full or {}).items():
-                _remember(self._full, key, until, self._most)
+                _remember(self._full, key, until, _MOST_KEYS)
 
     async def _ask_table(self, ask: Callable[[], Awaitable[T]]) -> T | None:
         """The result of a query of the table; None if it fails or the breaker is open."""

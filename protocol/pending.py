@@ -33,7 +33,7 @@ class Queued:
 
 
 class PendingCommands:
-    """See the module. While the database is away, this process knows its own only."""
+    """The pending commands; while the database is down, only those of this process."""
 
     def __init__(self, model: ReadModel, now: Now) -> None:
         self._model = model
@@ -67,7 +67,7 @@ class PendingCommands:
 
 
 async def stored(session: AsyncSession, command: str) -> Queued | None:
-    """The pending command of this id, as the database has it."""
+    """The pending command of this id, from the database."""
     row = await session.get(QueuedRow, command)
     return None if row is None else Queued(command, row.issue, row.digest)
 

@@ -67,7 +67,7 @@ class VisibleIssue:
 
 
 class Reader:
-    """See the module."""
+    """Loads issues and their events for callers."""
 
     def __init__(
         self, model: ReadModel, gateway: TemporalGateway, vault: Vault, now: Now,
@@ -79,11 +79,11 @@ class Reader:
         self._now = now
         self._sleep = sleep
         self._versions: OrderedDict[str, int] = OrderedDict()
-        """The newest version that a workflow has told, by issue: no older one is shown from then on."""
+        """The newest version that a workflow has returned, by issue; older rows are not shown after that."""
         self._has_no_worker = False
 
     async def row(self, issue: str, command_of: CommandOf = _no_command) -> LoadedIssue | None:
-        """The issue as the read model has it, with the pending command of that id. Raises SqlDown."""
+        """The issue from the read model, with the pending command of that id. Raises SqlDown."""
         async with self._model.read() as session:
             if (found := await queries.issue(session, issue)) is None:
                 return None
@@ -147,7 +147,7 @@ class Reader:
         return seen
 
     def is_outdated(self, loaded: LoadedIssue) -> bool:
-        """Whether its workflow has told a newer version."""
+        """Whether its workflow has returned a newer version."""
         return loaded.issue.version < self._versions.get(loaded.issue.id, 0)
 
     async def hold(self, budget: TimeBudget) -> None:
@@ -156,7 +156,7 @@ class Reader:
         await self._sleep(max(0.0, (REQUEST_SECONDS if self._has_no_worker else HOLD) - budget.spent))
 
     async def live(self, issue: str, budget: TimeBudget) -> LoadedIssue | None:
-        """The issue as its workflow has it; None if nothing answers for it, or Temporal has no such workflow."""
+        """The issue from its workflow; None if that does not exist, or neither worker nor Temporal answers."""
         try:
             return await self._ask(issue, budget)
         except (NoWorker, TemporalDown):

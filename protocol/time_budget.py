@@ -1,4 +1,4 @@
-"""How long one request may take in all, however many parts it asks."""
+"""The time budget of a request, shared by all parts that it calls."""
 
 import time
 from dataclasses import dataclass, field

@@ -42,7 +42,7 @@ from sqlalchemy.schema import CreateTable
 
 from domain.wire import format_time, parse_time
 
-USE_TIMEOUT: Final = 1.0
+_USE_TIMEOUT: Final = 1.0
 """Seconds that one use may take."""
 _UPKEEP_TIMEOUT: Final = 30.0
 """Seconds for maintenance, on which no request waits: making tables, destroying and rewrapping keys."""
@@ -136,14 +136,13 @@ class KeyStore:
     remaining copy is wrapped by a key that no longer exists.
     """
 
-    def __init__(self, url: str | URL, timeout: float = USE_TIMEOUT) -> None:
+    def __init__(self, url: str | URL) -> None:
         target = make_url(url)
         backend = target.get_backend_name()
         if backend not in _DRIVERS:
             raise ValueError(f"no key store of kind {backend!r}: use sqlite or postgresql")
         self._is_sqlite: Final = backend == "sqlite"
-        self._timeout = timeout
-        self._engine: Final = _engine(target.set(drivername=_DRIVERS[backend]), timeout)
+        self._engine: Final = _engine(target.set(drivername=_DRIVERS[backend]))
 
     async def prepare(self) -> None:
         """Creates the tables if missing."""
@@ -159,7 +158,7 @@ class KeyStore:
             except KeyStoreDown:  # one of two concurrent processes may fail
                 if not left:
                     raise
-                await asyncio.sleep(self._timeout / 10)
+                await asyncio.sleep(_USE_TIMEOUT / 10)
             else:
                 return
 
@@ -268,9 +267,9 @@ class KeyStore:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _connection(self, timeout: float = 0.0) -> AsyncGenerator[AsyncConnection]:
+    async def _connection(self, timeout: float = _USE_TIMEOUT) -> AsyncGenerator[AsyncConnection]:
         try:
-            async with asyncio.timeout(timeout or self._timeout), self._engine.connect() as connection:
+            async with asyncio.timeout(timeout), self._engine.connect() as connection:
                 yield connection
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise KeyStoreDown(type(error).__name__) from error
@@ -279,7 +278,7 @@ class KeyStore:
         return (sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)).values(rows)
 
 
-def _engine(url: URL, timeout: float) -> AsyncEngine:
+def _engine(url: URL) -> AsyncEngine:
     """The engine; its errors hide statement parameters, because they are logged."""
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}
     if url.get_backend_name() == "postgresql":
@@ -290,7 +289,7 @@ def _engine(url: URL, timeout: float) -> AsyncEngine:
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
         # Below the timeout of a use, so that SQLite gives up first and leaves no thread waiting.
-        cursor.execute(f"PRAGMA busy_timeout={int(timeout * 800)}")
+        cursor.execute(f"PRAGMA busy_timeout={int(_USE_TIMEOUT * 800)}")
         cursor.execute("PRAGMA synchronous=FULL")  # a key survives a power cut, as the texts sealed with it do
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute("PRAGMA temp_store=MEMORY")  # VACUUM writes no copy beside the file

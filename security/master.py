@@ -18,6 +18,7 @@ from security.keystore import KeyRow, KeyStore, Wrapped
 _NONCE: Final = 12
 _PURPOSE: Final = b"jiesu/1/master"
 _ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_BATCH: Final = 500
 
 
 class MasterError(RuntimeError):
@@ -120,13 +121,13 @@ class Rewrapped:
     stuck: tuple[str, ...]
 
 
-async def rewrap_all(masters: Kms, store: KeyStore, batch: int = 500) -> Rewrapped:
+async def rewrap_all(masters: Kms, store: KeyStore) -> Rewrapped:
     """Rewraps every key by the primary master, in batches; after an interruption it continues when called again.
 
     Raises KeyStoreDown and MasterDown. Every process must have the primary before.
     """
     moved, stuck, after = 0, list[str](), ""
-    while rows := await store.page(after, batch, without=masters.primary):
+    while rows := await store.page(after, _BATCH, without=masters.primary):
         after = rows[-1].issue
         new: list[tuple[KeyRow, Wrapped]] = []
         for row in rows:

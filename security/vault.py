@@ -134,7 +134,7 @@ class Vault:
         """Drops the cached key, so that the next use asks the store."""
         self._cache.pop(issue, None)
 
-    async def seal_body(self, issue: str, command: str, body: T, *, make: bool = True) -> T:
+    async def seal_body(self, issue: str, command: str, body: T) -> T:
         """The body with its personal texts sealed; blank ones become "". Raises as `key_for`.
 
         Raises ValueError for a text that is sealed already: it could be another issue's, to be opened here.
@@ -151,7 +151,7 @@ class Vault:
         body = change_personal(body, clean)
         if not written:
             return body
-        key = await self.key_for(issue, make=make)
+        key = await self.key_for(issue, make=True)
         return change_personal(body, lambda path, text: key.seal(str(text), command, path) if text else "")
 
     async def open_body(self, issue: str, value: T) -> T:

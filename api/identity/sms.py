@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from domain.wire import canonical, format_time
-from protocol.clock import Now, now
+from protocol.clock import now
 from runtime.egress import SIGNATURE, EgressError, EgressGuard, signature
 from runtime.settings import Settings, SettingsError
 
@@ -34,15 +34,14 @@ class Sms(Protocol):
 class SmsLog:
     """For trials: sends nothing and keeps the last texts in a file of mode 0600."""
 
-    def __init__(self, file: Path, now: Now = now) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
-        self._now = now
         self._turn = asyncio.Lock()
 
     async def send(self, phone: str, text: str) -> None:
         async with self._turn:
             try:
-                await asyncio.to_thread(self._add, {"at": format_time(self._now()), "phone": phone, "text": text})
+                await asyncio.to_thread(self._add, {"at": format_time(now()), "phone": phone, "text": text})
             except OSError as error:
                 raise SmsError(type(error).__name__) from None
 
