@@ -1,7 +1,7 @@
-"""Who may see an issue and who may give which command, from role, acting org, what was granted, lead and handler alone.
+"""Who may see an issue and who may give which command.
 
-An actor acts in one role at a time, which he must hold; the capacities of that role in this issue decide. Roles are never
-added up: whoever acted on the property side decides nothing from above in the same issue, in whichever role.
+An actor acts in one role at a time and must hold it; the capacities of that role in this issue decide. Roles are never
+combined: a person who acted on the property side of an issue may not take decisions from above in it, in any role.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,7 +18,7 @@ from domain.worktime import SHANGHAI
 
 Capacity = Literal["reporter", "handler", "lead", "senior", "chain", "street", "admin"]
 """senior: the community or street of the place, at or above the lead; chain: any org of the place;
-street: the place's street, whoever leads."""
+street: the place's street, at any lead."""
 
 HANDLER_ROLES: Final[Mapping[HandlerKind, tuple[Role, ...]]] = MappingProxyType(
     {
@@ -50,7 +50,7 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
         "attach": ("reporter", "handler", "lead", "chain"),
     }
 )  # fmt: skip
-"""Command, or attaching a picture -> the capacities in which it may be given."""
+"""Command, or `attach` for a picture -> the capacities in which it may be given."""
 
 
 PROPERTY_SIDE: Final[tuple[Role, ...]] = ("property", "volunteer")
@@ -59,7 +59,7 @@ DECISIONS: Final = frozenset(
         "return", "redispatch", "grant", "deny", "rule", "reject", "shelve", "supervise", "instruct", "adopt", "merge",
     }
 )  # fmt: skip
-"""Commands by which somebody above judges the work, or takes it from those who do it."""
+"""Commands by which a higher level judges the work or takes it away from the handler."""
 
 
 def holds(actor: Actor, grants: Iterable[Authority], place: Place, at: datetime) -> bool:
@@ -98,27 +98,27 @@ def _works_at(actor: Actor, grants: Iterable[Authority], place: Place) -> bool:
 
 
 def may_follow(place: Place, old: Issue) -> bool:
-    """Whether what is reported at this place may be a recurrence of the old issue; only its reporter may say so."""
+    """Whether a report at this place may name the old issue as the one that recurs: it is closed and of the same compound."""
     return old.is_closed and old.place.compound == place.compound
 
 
 def assignable(kind: HandlerKind, streets: Collection[str] | None, place: Place) -> bool:
     """Whether an organisation may be given an issue of this place: it must work in the street.
 
-    `streets` is None for an operator that never had a contract. Volunteers without one go wherever they are asked to.
+    `streets` is None for an operator that never had a contract. Volunteers without a contract may work anywhere.
     """
     return kind == "volunteers" if streets is None else place.street in streets
 
 
 def conflict(issue: Issue, actor: Actor, command: str) -> Role | None:
-    """The role in which this person acted on the property side, where that forbids a decision from above."""
+    """The role in which this person acted on the property side, if that forbids the command; else None."""
     if command not in DECISIONS or actor.role in PROPERTY_SIDE:
         return None
     return issue.acted.get(actor.person)
 
 
 def capacities(issue: Issue, actor: Actor) -> frozenset[Capacity]:
-    """What the actor, in the role in which he acts, is to this issue; empty for a stranger."""
+    """The capacities of the actor in this issue, in his acting role; empty for a stranger."""
     if actor.role == "resident":
         return _REPORTER if actor.person == issue.reporter else _STRANGER
     found: list[Capacity] = []
@@ -171,13 +171,13 @@ class Sight:
     """How much of the personal data in one issue a viewer sees."""
 
     text: bool
-    """What people wrote: those who answer for the place, those who work on it, and the reporter."""
+    """What people wrote: visible to the reporter, the handler and the organisations of the place."""
     phone: bool
-    """Whole phone numbers: only who has to call, and whose it is."""
+    """Whole phone numbers: visible to the reporter, the handler and the lead."""
 
 
 def sight(issue: Issue, viewer: Actor) -> Sight:
-    """Auditors and administrators prove and administer; for neither do they need to know who wrote what."""
+    """How much the viewer sees; auditors and administrators see no personal data, since their work needs none."""
     found = capacities(issue, viewer)
     return Sight(
         text=not found.isdisjoint({"reporter", "handler", "lead", "chain"}),
@@ -186,41 +186,41 @@ def sight(issue: Issue, viewer: Actor) -> Sight:
 
 
 def writes(role: Role) -> bool:
-    """Whether this role may change anything at all: whoever proves what happened takes no part in it."""
+    """Whether this role may change anything: auditors may not, since they judge the record."""
     return role != "auditor"
 
 
 def audits(role: Role) -> bool:
-    """Whether this role may have the record proved and read what the archive holds."""
+    """Whether this role may verify the record and read the archive."""
     return role == "auditor"
 
 
 def reads_access_log(role: Role) -> bool:
-    """Whether this role may read who saw or tried what in its street."""
+    """Whether this role may read the access log of its street."""
     return role in ("auditor", "admin")
 
 
 DECODERS: Final[tuple[Role, ...]] = ("auditor", "admin")
-"""The roles that `decodes` lets in. Temporal's page cannot say in which of several roles it asks: the first of these."""
+"""Roles that may decode payloads. Temporal's UI cannot name a role, so the first of these that a person holds is taken."""
 
 
 def decodes(role: Role) -> bool:
-    """Whether this role may read the payloads that Temporal holds."""
+    """Whether this role may read the decrypted payloads of Temporal."""
     return role in DECODERS
 
 
 def searches_texts(role: Role) -> bool:
-    """Whether this role may look for what people wrote: what is masked cannot be found out by searching either."""
+    """Whether this role may search personal texts: a search would reveal what is masked for auditors and administrators."""
     return role not in ("auditor", "admin")
 
 
 def may_give(issue: Issue, actor: Actor, command: str) -> bool:
-    """Whether the actor may give this command at all, at whatever moment."""
+    """Whether the actor may give this command in some status of the issue."""
     return not capacities(issue, actor).isdisjoint(MAY[command])
 
 
 def milestone_scopes(issue: Issue, actor: Actor) -> tuple[Level, ...]:
-    """The levels whose clauses this actor's milestones meet: only those of his own org."""
+    """The levels whose clauses this actor can meet: those for which his organisation answers or works."""
     level = _level(issue, actor)
     if not _handles(issue, actor):
         return () if level is None else (level,)

@@ -1,4 +1,4 @@
-"""The fold that everybody shares: commands in arrival order, and before each the deadlines that fell due."""
+"""The fold of workflow, auditor and simulator: commands in arrival order, and before each the deadlines that fell due."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,16 +12,16 @@ from domain.values import copy_with
 
 
 class StuckClock(RuntimeError):
-    """A deadline passed and the next one is the same: a bug in the rules, never in the input."""
+    """A deadline that passed is due again unchanged, so the fold would not end: a bug in the rules, never in the input."""
 
 
 def advance(issue: Issue, inbox: Iterable[c.Command], now: datetime) -> tuple[Issue, list[Event]]:
     """Folds commands in the order in which they arrived, firing first every deadline that fell due before each.
 
-    Who was late is decided by when things happened, not by when a worker woke up; only `recorded_at`, and the
-    clocks that start from it, depend on the wake-up. After the last command the deadlines up to `now` less the
-    policy's grace fire. A command id that is known already has no effect. `now` is UTC, in whole milliseconds.
-    Raises UnknownRulesError.
+    Lateness depends on when things happened, not on when a worker woke up; only `recorded_at`, and the clocks that
+    start from it, depend on the wake-up. After the last command the deadlines up to `now` minus the policy's grace
+    fire. A repeated command id has no effect. `now` is UTC, in whole milliseconds. Returns the state and the new
+    events. Raises UnknownRulesError.
     """
     happened: list[Event] = []
     for command in inbox:
@@ -29,7 +29,7 @@ def advance(issue: Issue, inbox: Iterable[c.Command], now: datetime) -> tuple[Is
             continue
         at = max(issue.since, min(command.at, now))
         issue = _fire(issue, at, now, happened)
-        at = max(issue.since, at)  # deadlines that fired may have moved it on
+        at = max(issue.since, at)  # deadlines that fired may have moved `since`
         fold = rules(issue.rules_version).act(issue, command if at is command.at else copy_with(command, at=at))
         happened += fold.events
         issue = fold.issue
@@ -50,7 +50,7 @@ def _fire(issue: Issue, until: datetime, now: datetime, happened: list[Event]) -
 
 
 def follows_from_commands(inbox: Iterable[c.Command], events: Iterable[Event], now: datetime) -> bool:
-    """Whether this batch would come out the same whenever it is folded: no clock, no clamping to `now`, no close."""
+    """Whether folding this inbox at any later time gives the same events: no deadline, no clamping to `now`, no close."""
     return all(command.at <= now and not isinstance(command.body, c.Undecodable) for command in inbox) and not any(
         event.recorded_at is not None or isinstance(event.body, Closed) for event in events
     )

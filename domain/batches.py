@@ -1,4 +1,4 @@
-"""How the events of one fold are parted into batches, each of which is stored in one transaction."""
+"""Splits the events of one fold into batches, each of which is stored in one transaction."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -10,17 +10,17 @@ MOST_BYTES: Final = 256 * 1024
 
 
 def batches(events: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The dumped events in order, at most 100 and 256 KiB together; a larger one is alone.
+    """The dumped events in order, at most 100 and 256 KiB a batch; an event larger than that has a batch of its own.
 
-    The shell records by it and the auditor compares by it: the digest of each batch is in the history.
+    Workflow and auditor must split alike: the digest of each batch is in the history.
     """
-    parted: list[list[dict[str, Any]]] = []
+    found: list[list[dict[str, Any]]] = []
     size = 0
     for event in events:
         weight = len(canonical(event))
         size += weight
-        if not parted or len(parted[-1]) >= MOST_EVENTS or size > MOST_BYTES:
-            parted.append([])
+        if not found or len(found[-1]) >= MOST_EVENTS or size > MOST_BYTES:
+            found.append([])
             size = weight
-        parted[-1].append(event)
-    return parted
+        found[-1].append(event)
+    return found

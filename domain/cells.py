@@ -1,4 +1,4 @@
-"""Text in the cells of a CSV file: a spreadsheet must not take what people typed for a formula and run it."""
+"""Protects CSV exports against formula injection: a spreadsheet must not run text that people typed."""
 
 import re
 from typing import Final
@@ -7,5 +7,5 @@ _FORMULA: Final = re.compile(r"[\s\ufeff\u200b]*[=+\-@\t\r\n＝＋－﹣−＠]"
 
 
 def neutral(cell: str) -> str:
-    """The text so that no spreadsheet takes it for a formula; full-width signs count as well."""
+    """The text, quoted with an apostrophe if a spreadsheet could read it as a formula; full-width signs count as well."""
     return f"'{cell}" if _FORMULA.match(cell) or cell[:1] in ("\t", "\r", "\n") else cell

@@ -1,4 +1,4 @@
-"""Which clauses run on an issue, and the earliest moment at which one of them acts by itself."""
+"""The running clocks of an issue, and its next deadline."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ from domain.worktime import Limit, at_opening
 from domain.worktime import due as due_after
 
 RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "appointment", "idle")
-"""Clocks that the rules start themselves; no clause of a policy may bear these names."""
+"""Clocks that the rules start themselves; a policy may not use these names for clauses."""
 REMIND: Final = "top"
-"""The clause that the record names for a reminder."""
+"""The clause name that reminders carry on the record."""
 ALWAYS: Final = ("reported", "dispatched")
-"""Event kinds that happen once, so every term holds them: from when the work that is under way was promised."""
+"""Event kinds that happen once: each new term takes them over, as the start of what was promised for the present work."""
 
 
 class Deadline(NamedTuple):
-    """At `at` the rules act by themselves: `what` is warn, limit, climb or remind, of clause `clause`."""
+    """A moment (UTC) at which the rules act without a command; `what` is warn, limit, climb or remind."""
 
     at: datetime
     order: int
-    """What comes first at one moment: warnings, limits, climbs, reminders; so ``overdue`` precedes ``escalated``."""
+    """Order within one moment: warn 0, limit 1, climb 2, remind 3; so ``overdue`` precedes ``escalated``."""
     clause: str
     what: str
     round: bool = False
-    """Many issues share the moment."""
+    """Many issues share this moment, so wake-ups are spread."""
     step: int = 0
-    """Which climb of the clause, counted from 0: two of them may land at the same moment."""
+    """Index of the climb, from 0: two climbs of a clause may take effect at the same moment."""
 
 
 _IN_ORDER: Final = itemgetter(0, 1)
@@ -41,7 +41,7 @@ _IN_ORDER: Final = itemgetter(0, 1)
 
 @dataclass(frozen=True)
 class NextStep:
-    """Who must do what by when."""
+    """What must be done next, by when (UTC), and by which organisation; `org` is None for the resident."""
 
     milestone: str
     due: datetime
@@ -50,10 +50,10 @@ class NextStep:
 
 
 def compute_clocks(issue: Issue, afresh: bool = False) -> tuple[Clock, ...]:
-    """The clocks that run on the issue in its present state.
+    """The running clocks of the issue in its present state.
 
-    A clock that runs already is kept as it is, unless `afresh`: then its times are worked out again from its
-    start (after a pause, an extension, another calendar or policy), and what it has already done stays done.
+    A running clock is kept unchanged, unless `afresh`: then its times are computed again from its start (after a
+    pause, an extension, another calendar or policy); lights and climbs that happened stay recorded.
     """
     clocks: list[Clock] = []
     for clause, start in _running(issue):
@@ -66,7 +66,7 @@ def compute_clocks(issue: Issue, afresh: bool = False) -> tuple[Clock, ...]:
 
 
 def find(clocks: Iterable[Clock], clause: str, start: Mark) -> Clock | None:
-    """The clock of that clause that runs from that start."""
+    """The clock of this clause with this start, or None."""
     for clock in clocks:
         if clock.clause == clause and clock.start == start:
             return clock
@@ -74,7 +74,7 @@ def find(clocks: Iterable[Clock], clause: str, start: Mark) -> Clock | None:
 
 
 def _running(issue: Issue) -> Iterator[tuple[Clause, Mark]]:
-    """The clauses whose clock has started and whose milestone is not reached, each with its start."""
+    """The clauses that have started and whose milestone has not been reached, each with its start."""
     assessment = issue.assessment
     for clause in issue.policy.applying(issue.level, assessment, issue.urgent, issue.category):
         kind = clause.starts
@@ -89,16 +89,16 @@ def _running(issue: Issue) -> Iterator[tuple[Clause, Mark]]:
 
 
 def _is_off(issue: Issue, clause: Clause) -> bool:
-    """Whether the clause asks for nothing at present, whatever was reached."""
-    if issue.status == "completed":  # only an answer can still be owed
+    """Whether the clause is suspended by the state of the work: it is completed, or a plan replaces the limit."""
+    if issue.status == "completed":  # only an answer can still be due
         return clause.level != "issue" or clause.milestone != "answer"
-    # The dated steps of a plan take the place of the limit, but only once the place is safe for `handle`.
+    # The dated steps of a plan replace the limit of `complete`; that of `handle` only once the place is safe.
     safe = clause.milestone == "handle" and "mitigated" in issue.marks
     return issue.plan is not None and (clause.milestone == "complete" or safe)
 
 
 def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Clock:
-    # Work that is done owes nothing while the resident looks at it, but for an answer that was not given.
+    # While the resident reviews completed work, every clock stands still except that of an answer.
     pauses = issue.pauses if clause.milestone == "answer" or not issue.looked else (*issue.pauses, *issue.looked)
     promise = promised(
         clause, issue.policy, issue.calendars, start.at, pauses=pauses, urgent=issue.urgent,
@@ -111,17 +111,17 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
         climbs_round=by_days or any(at_opening(climb, issue.policy.service_hours) for climb in promise.climbs),
     )  # fmt: skip
     if known is not None:
-        # A light that was on goes out only where its moment has moved beyond the present.
+        # A light that is on goes out only if its moment has moved into the future.
         warned = known.warned and (clock.warn is None or clock.warn <= issue.since)
-        clock = copy_with(clock, overdue=known.overdue and clock.due <= issue.since, warned=warned)
-        clock = copy_with(clock, climbed=known.climbed)
+        overdue = known.overdue and clock.due <= issue.since
+        clock = copy_with(clock, overdue=overdue, warned=warned, climbed=known.climbed)
     return clock
 
 
 def next_climb(issue: Issue, clock: Clock) -> tuple[int, Level] | None:
-    """Which of the clock's climbs is next and where it moves the lead; None if it has none left.
+    """The index of the clock's next climb and the level to which it moves the lead; None if none is left.
 
-    A climb to a level that has the lead already, or that the lead has passed, does nothing: it is passed over.
+    Climbs to the level of the lead or below it are skipped.
     """
     if clock.provisional:
         return None
@@ -147,25 +147,25 @@ def without_clock(issue: Issue, *names: str) -> Issue:
 
 
 def without(clocks: tuple[Clock, ...], *names: str) -> tuple[Clock, ...]:
-    """The clocks of other clauses."""
+    """The clocks without those of the named clauses."""
     return tuple([clock for clock in clocks if clock.clause not in names])
 
 
 def skip_climbs(clock: Clock, moment: datetime) -> Clock:
-    """The clock with every climb up to `moment` behind it: a lead that is given back is not taken away at once."""
+    """The clock with all climbs up to `moment` counted as done, so that a returned lead does not climb again at once."""
     return copy_with(clock, climbed=max(clock.climbed, sum(climb <= moment for climb in clock.climbs)))
 
 
 def next_deadline(issue: Issue, now: datetime | None = None) -> Deadline | None:
-    """The earliest moment at which the policy acts by itself, None if it never will.
+    """The earliest deadline, or None if there is none.
 
-    With `now`, warnings are left out whose limit has passed by then: nobody is warned of what is over.
+    With `now`, warnings are left out whose limit has passed by then.
     """
     return min(_deadlines(issue, now, _EVER), key=_IN_ORDER, default=None)
 
 
 def passed_deadline(issue: Issue, now: datetime, until: datetime) -> Deadline | None:
-    """The next deadline, if it has passed by `until`: on time means before it, what happens at the deadline is late."""
+    """The next deadline if it is at or before `until`, else None: a command at the very deadline is late."""
     return min(_deadlines(issue, now, until), key=_IN_ORDER, default=None)
 
 
@@ -173,7 +173,7 @@ _EVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Deadline]:
-    """The deadlines up to `until`, of those at one moment and of one kind that of the older clock first."""
+    """The deadlines up to `until`; of those with equal moment and kind, that of the older clock first."""
     found: list[Deadline] = []
     if issue.closed is not None:
         return found
@@ -199,14 +199,14 @@ def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Dead
 
 
 def _unsettled(clock: Clock) -> bool:
-    """Whether the limit would close the issue on working days that nobody has published yet."""
+    """Whether the limit would close the issue by a calendar that is not published yet."""
     return clock.clause == "silence" and clock.provisional
 
 
 def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
-    """How long after the deadline to wake: the grace, and on moments that many issues share a stable spread.
+    """How long after the deadline to wake: the grace, and a spread for moments that many issues share.
 
-    The spread is below 15 s, from the issue's id; it delays the record, never the deadline itself.
+    The spread is below 15 s and derived from the issue's id; it delays the record, never the deadline itself.
     """
     grace = issue.policy.grace.span
     spread = sum(issue.id.encode()) * 7919 % 15_000 if deadline.round else 0
@@ -214,10 +214,10 @@ def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
 
 
 def needs_reminder(issue: Issue) -> bool:
-    """Where nothing can climb, a passed deadline does not close the issue: it is brought up again.
+    """Whether a limit has passed and no clock can climb any more, so that reminders are sent.
 
-    That is so at the top of the ladder, where no clause runs, and where every climb has happened and the lead was
-    given back. A climb that waits for a calendar to be published is still to come.
+    That is so at the top of the ladder, and where every climb has happened and the lead was returned. A climb that
+    waits for a calendar to be published still counts as to come.
     """
     if issue.status in ("completed", "closed") or not any(clock.overdue for clock in issue.clocks):
         return False
@@ -225,7 +225,7 @@ def needs_reminder(issue: Issue) -> bool:
 
 
 def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
-    """When the reminder number `count` + 1 is due, counted from `moment`: the interval doubles each time."""
+    """When (UTC) reminder number `count` + 1 is due, counted from `moment`: the interval doubles each time."""
     top = issue.policy.top
     amount = min(top.remind.amount * 2**count, top.doubling_to.amount)
     limit = Limit(amount, top.remind.unit)
@@ -233,13 +233,13 @@ def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
 
 
 def next_step(issue: Issue) -> NextStep | None:
-    """Who must act next and by when; while the clock stands still, who must set it going."""
+    """Who must act next and by when; during a pause, who must end it. None for a closed issue or without a clock."""
     clock = next_clock(issue)
     return None if clock is None else NextStep(clock.milestone, clock.due, owner(issue, clock), clock.clause)
 
 
 def next_clock(issue: Issue) -> Clock | None:
-    """The clock of the next step."""
+    """The clock that runs out first; during a pause only those that end it count."""
     if issue.closed is not None:
         return None
     paused = issue.paused_at is not None
@@ -253,7 +253,7 @@ def next_clock(issue: Issue) -> Clock | None:
 def owner(issue: Issue, clock: Clock) -> str | None:
     """The organisation that must act before this clock runs out; None if it is the resident."""
     if clock.clause in ("silence", "ask"):
-        return None  # the resident
+        return None
     if clock.clause == "review":
         return issue.place.street if issue.shelved else lead_org(issue)
     if clock.clause in RULE_CLOCKS or clock.level == "property":

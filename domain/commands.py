@@ -1,11 +1,10 @@
-"""Everything that people, and the clock, may ask of an issue: one frozen dataclass per command.
+"""The commands to an issue, of people and of the clock: one frozen dataclass each.
 
 The class name in snake case is the name on the wire, in the route and of the Temporal signal. Fields marked
-PERSONAL may hold personal data: no rule reads them. Fields marked RESOLVED come from the API's directory
-look-up, never from the caller.
+PERSONAL may hold personal data: no rule reads them. Fields marked RESOLVED are filled in by the API, never by the
+caller.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
@@ -34,13 +33,13 @@ from domain.vocabulary import (
     Service,
     WaitReason,
 )
-from domain.wire import PERSONAL, RESOLVED, WireError, digest, dump, dump_fields, load
+from domain.wire import PERSONAL, RESOLVED, WireError, digest, dump, dump_fields, load, wire_name
 from domain.worktime import Limit, YearCalendar
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who gives a command, in the one role in which it is given, for which organisation."""
+    """The person who gives a command, with his acting role and organisation."""
 
     person: str
     role: Role
@@ -48,16 +47,16 @@ class Actor:
 
 
 AuthorityKind = Literal["appointment", "token", "code", "report", "order"]
-"""By what somebody may act: an appointment in the directory, the word of a token, a tracking code, being the one who
-reports, or another command that orders this one."""
+"""The source of an authority: an appointment in the directory, the claims of a token, a tracking code, being the
+reporter, or another command that orders this one."""
 
 
 @dataclass(frozen=True)
 class Authority:
     """A role that the giver of a command held when it was accepted, from `start`, inclusive, to `end`, exclusive.
 
-    Of what the organisation did then, two facts about the issue's place: `compound` if it had the contract there, as
-    property staff need it; `street` if it worked in that street, as departments and volunteers need it to report.
+    `compound` is the issue's compound if the organisation had its contract then; property staff need it. `street` is the
+    issue's street if the organisation worked there then; departments and volunteers need it to report.
     """
 
     role: Role
@@ -71,7 +70,7 @@ class Authority:
 
 @dataclass(frozen=True)
 class ContactDetails:
-    """How to reach the person who reports."""
+    """Name and phone number of the reporter."""
 
     name: Personal = ""
     phone: Personal = ""
@@ -79,7 +78,7 @@ class ContactDetails:
 
 @dataclass(frozen=True)
 class Step:
-    """One dated step of a plan. `due` is the moment by which it must be done; `owner` an org code or a role."""
+    """One dated step of a plan, to be done by `due`; `owner` is an organisation's code or a role."""
 
     title: Personal = field(metadata=PERSONAL)
     due: datetime
@@ -88,12 +87,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Body:
-    """What is special to one kind of command."""
+    """The fields of one kind of command."""
 
 
 @dataclass(frozen=True)
 class Report(Body):
-    """A resident issue is handed in; the API has resolved the place and the number."""
+    """A new issue is reported; the API has resolved the place and assigned the number."""
 
     number: str
     place: Place
@@ -107,9 +106,9 @@ class Report(Body):
     follows: str | None = None
     """The closed issue of which this one is a recurrence."""
     root: str = field(default="", metadata=RESOLVED)
-    """The public key, in base64url, from which the signatures of this issue's commands descend."""
+    """The public key, in base64url, that anchors the signatures of this issue's commands."""
     pins: str = field(default="", metadata=RESOLVED)
-    """`domain.pins.pins_digest` of what the issue begins under, so that the signature of the report covers it."""
+    """`domain.pins.pins_digest` of the issue's policy, calendars and rules, so that the report's signature covers them."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class Comment(Body):
 
 @dataclass(frozen=True)
 class Supply(Body):
-    """The resident answers a question; the clock goes on."""
+    """The resident answers a question; the clock runs again."""
 
     text: Personal = field(metadata=PERSONAL)
 
@@ -148,7 +147,7 @@ class Reopen(Body):
 
 @dataclass(frozen=True)
 class RenewCode(Body):
-    """Another tracking code; the one before opens nothing any more."""
+    """Issues a new tracking code and revokes the previous one."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class Accept(Body):
 
 @dataclass(frozen=True)
 class Decline(Body):
-    """The handler says "not ours"; the community rules on it, and until then the clock runs."""
+    """The handler says that the issue is not its own; a higher level rules on that, and the clock runs until then."""
 
     reason: DeclineReason
     note: Personal = field(default="", metadata=PERSONAL)
@@ -166,7 +165,7 @@ class Decline(Body):
 
 @dataclass(frozen=True)
 class Assign(Body):
-    """The handler names who goes."""
+    """The handler names the person who will go."""
 
     person: Personal = field(metadata=PERSONAL)
     note: Personal = field(default="", metadata=PERSONAL)
@@ -182,14 +181,14 @@ class Schedule(Body):
 
 @dataclass(frozen=True)
 class Attempt(Body):
-    """Somebody went or called and reached nobody."""
+    """A visit or a call that did not reach the resident."""
 
     note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Contact(Body):
-    """First contact with the resident, or with a side of a dispute."""
+    """First contact with the resident, or with a party of a dispute."""
 
     note: Personal = field(default="", metadata=PERSONAL)
 
@@ -210,14 +209,14 @@ class Assess(Body):
 
 @dataclass(frozen=True)
 class Mitigate(Body):
-    """Made safe: the valve is shut, the place fenced off."""
+    """The danger is removed, for example the valve shut or the place fenced off."""
 
     note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Plan(Body):
-    """Dated steps; the next one that is not done is the next deadline."""
+    """Dated steps of long work; the next open step is the next deadline."""
 
     steps: tuple[Step, ...]
     note: Personal = field(default="", metadata=PERSONAL)
@@ -238,7 +237,7 @@ class Answer(Body):
 
 @dataclass(frozen=True)
 class Ask(Body):
-    """A question to the resident; the clock stops until it is answered, within what the policy allows."""
+    """A question to the resident; the clock stops until it is answered, at most as long as the policy allows."""
 
     question: Personal = field(metadata=PERSONAL)
 
@@ -263,7 +262,7 @@ class Extend(Body):
 
     reason: Personal = field(metadata=PERSONAL)
     by: Limit | None = None
-    """None asks for as much as the policy allows at once."""
+    """None asks for the most that the policy allows at one time."""
 
 
 @dataclass(frozen=True)
@@ -271,13 +270,13 @@ class Complete(Body):
     kind: CompletionKind = "solved"
     answer: Personal = field(default="", metadata=PERSONAL)
     evidence: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
-    """Attachments by digest, or the names under which evidence lies elsewhere."""
+    """Digests of attachments, or references to evidence outside the system."""
     note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Refer(Body):
-    """Danger to life goes to an emergency service at once; the issue stays for the repair."""
+    """The danger was handed to an emergency service; the issue stays open for the repair."""
 
     service: Service
     receipt: Personal = field(default="", metadata=PERSONAL)
@@ -286,14 +285,14 @@ class Refer(Body):
 
 @dataclass(frozen=True)
 class Escalate(Body):
-    """By hand: the lead moves up one level, with a reason."""
+    """Moves the lead up one level by hand, with a reason."""
 
     reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Sit(Body):
-    """A sitting took place: consultation, mediation or joint meeting."""
+    """A meeting took place: consultation, mediation or joint meeting."""
 
     note: Personal = field(default="", metadata=PERSONAL)
     parties: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
@@ -301,22 +300,22 @@ class Sit(Body):
 
 @dataclass(frozen=True)
 class Redispatch(Body):
-    """Give it to another handler."""
+    """Gives the issue to another handler."""
 
     handler: str
     reason: Personal = field(metadata=PERSONAL)
     handler_kind: HandlerKind = field(default="company", metadata=RESOLVED)
     handler_streets: tuple[str, ...] | None = field(default=None, metadata=RESOLVED)
-    """The streets in which it worked on that day; None if it never had a contract that says where."""
+    """The streets in which it worked on that day; None if it never had a contract."""
 
 
 @dataclass(frozen=True)
 class Return(Body):
-    """Do it again: the handler must act anew; a lead above gives the lead back."""
+    """Sends the work back: the handler must do it again, and the lead may move down."""
 
     reason: Personal = field(metadata=PERSONAL)
     to: Level | None = None
-    """A level below the lead; None is the foot of the issue's ladder."""
+    """The level that leads from now on, not above the lead; None is the lowest of the issue's ladder."""
 
 
 @dataclass(frozen=True)
@@ -331,7 +330,7 @@ class Instruct(Body):
 
 @dataclass(frozen=True)
 class Grant(Body):
-    """Yes, from above, to what was asked for: an extension or a long plan."""
+    """A higher level grants an extension or a long plan that was requested."""
 
     what: Request = "extension"
     note: Personal = field(default="", metadata=PERSONAL)
@@ -339,7 +338,7 @@ class Grant(Body):
 
 @dataclass(frozen=True)
 class Deny(Body):
-    """No, from above, to what was asked for."""
+    """A higher level denies an extension or a long plan that was requested."""
 
     what: Request = "extension"
     reason: Personal = field(default="", metadata=PERSONAL)
@@ -347,7 +346,7 @@ class Deny(Body):
 
 @dataclass(frozen=True)
 class Rule(Body):
-    """The ruling on a decline: upheld, it goes to `handler` (None: the ruling org itself); else it stays."""
+    """The ruling on a decline: if upheld, the issue goes to `handler` (None: the ruling organisation); else it stays."""
 
     upheld: bool
     handler: str | None = None
@@ -359,20 +358,20 @@ class Rule(Body):
 
 @dataclass(frozen=True)
 class Adopt(Body):
-    """The older issue takes in a younger one; the younger is told by `Merge` afterwards."""
+    """The older issue takes in a younger one, which gets the command `Merge` afterwards."""
 
     issue: str
     opened: datetime | None = field(default=None, metadata=RESOLVED)
-    """When the other issue was opened, as far as it is known."""
+    """When the other issue was opened; None if unknown."""
 
 
 @dataclass(frozen=True)
 class Merge(Body):
-    """The issue goes on in `into`, which has adopted it."""
+    """Closes the issue, since `into` has adopted it."""
 
     into: str
     opened: datetime | None = field(default=None, metadata=RESOLVED)
-    """When the other issue was opened, as far as it is known."""
+    """When the other issue was opened; None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -382,14 +381,14 @@ class Reject(Body):
 
 @dataclass(frozen=True)
 class Shelve(Body):
-    """The street's long list: the clock stands still, reviewed monthly."""
+    """Puts the issue on the street's long list: its clock stops, and it is reviewed periodically."""
 
     reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Correct(Body):
-    """Something on the record was wrong; the correction is appended, nothing is overwritten."""
+    """Corrects the record by an appended note; nothing is overwritten."""
 
     note: Personal = field(metadata=PERSONAL)
     category: Category | None = None
@@ -405,16 +404,16 @@ class ChangePolicy(Body):
 
 @dataclass(frozen=True)
 class CalendarPublished(Body):
-    """Working days of a year are known now; provisional deadlines are settled by them."""
+    """The working days of a year are published; provisional deadlines become final."""
 
     calendar: YearCalendar
 
 
 @dataclass(frozen=True)
 class DeadlinePassed(Body):
-    """From inside only, never a signal: the clock reached `what` of clause `clause`.
+    """Internal, never a signal: the deadline `what` of clause `clause` has passed.
 
-    `recorded_at` is the moment of folding; `until` the moment up to which reminders are counted together.
+    `recorded_at` is the time of the fold; reminders that are due up to `until` are counted as one.
     """
 
     clause: str
@@ -425,7 +424,7 @@ class DeadlinePassed(Body):
 
 @dataclass(frozen=True)
 class Undecodable(Body):
-    """From inside only: a signal that could not be read; it is recorded, since Temporal acknowledged it."""
+    """Internal: a signal that could not be decoded. It is recorded, since Temporal has acknowledged it."""
 
     signal: str
     reason: str
@@ -433,16 +432,16 @@ class Undecodable(Body):
 
 @dataclass(frozen=True)
 class Command(Copyable):
-    """A command with its head: identity, time of receipt (UTC), actor, and the version the caller had seen."""
+    """A command with its envelope: id, time of receipt (UTC), actor, and the version that the caller had seen."""
 
     id: str
     at: datetime
     actor: Actor | None
-    """None only for commands from inside."""
+    """None only for internal commands."""
     body: Body
     expected_version: int | None = None
     grants: tuple[Authority, ...] = ()
-    """What the actor held when the command was accepted."""
+    """The authorities that the actor held when the command was accepted."""
 
     @property
     def name(self) -> str:
@@ -450,11 +449,11 @@ class Command(Copyable):
 
     @property
     def digest(self) -> str:
-        """Tells a repeat (same id, same digest) from a reused key (same id, other digest).
+        """Digest of name and body: a repeat has the same one, an idempotency key used for another command does not.
 
-        What the API looked up is left out: the directory may say something else when the same is sent again.
+        RESOLVED fields are left out, since the directory may have changed before a repeat.
         """
-        return digest([self.name, dump_fields(self.body, but=_resolved(type(self.body)))])
+        return digest([self.name, dump_fields(self.body, without=_resolved(type(self.body)))])
 
 
 @cache
@@ -462,13 +461,9 @@ def _resolved(body: type[Body]) -> frozenset[str]:
     return frozenset(each.name for each in fields(body) if each.metadata.get("resolved") is True)
 
 
-def _name(body: type[Body]) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", body.__name__).lower()
-
-
 SIGNALS: Final[Mapping[str, type[Body]]] = MappingProxyType(
     {
-        _name(body): body
+        wire_name(body): body
         for body in (
             Comment, Supply, Urge, Withdraw, Confirm, Reopen, RenewCode, Accept, Decline, Assign, Schedule, Attempt, Contact,
             Arrive, Assess, Mitigate, Plan, StepDone, Answer, Ask, Wait, Resume, Extend, Complete, Refer, Escalate,
@@ -477,28 +472,28 @@ SIGNALS: Final[Mapping[str, type[Body]]] = MappingProxyType(
         )
     }
 )  # fmt: skip
-"""Wire name -> body, for every command that may arrive as a signal."""
+"""Wire name -> class, for every command that may arrive as a signal."""
 
 NAMES: Final[Mapping[type[Body], str]] = MappingProxyType(
     {body: name for name, body in SIGNALS.items()}
-    | {body: _name(body) for body in (Report, DeadlinePassed, Undecodable)}
+    | {body: wire_name(body) for body in (Report, DeadlinePassed, Undecodable)}
 )
 
 
 def merge_command_id(issue: str, into: str) -> str:
-    """The id of the command that tells `issue` that it goes on in `into`: the same whoever tells it, however often."""
+    """The id of the command that merges `issue` into `into`: API and outbox use the same one, so it has effect once."""
     return str(uuid5(NAMESPACE_URL, f"jiesu:merge:{issue}:{into}"))
 
 
 def calendar_command_id(issue: str, calendar: YearCalendar) -> str:
-    """The id of the command that gives `issue` this calendar: publishing twice tells it once."""
+    """The id of the command that gives `issue` this calendar, so that publishing twice has effect once."""
     return str(uuid5(NAMESPACE_URL, f"jiesu:calendar:{issue}:{digest(dump(calendar))}"))
 
 
 def load_command(name: str, plain: Mapping[str, Any]) -> Command:
     """The command of wire name `name` from ``{id, at, actor, body, expected_version?, grants?, proof?}``.
 
-    Raises WireError if it does not fit. Whether the proof holds is not looked at here.
+    Raises WireError if it does not fit. The proof is not verified here.
     """
     check_text(plain)
     kind = Report if name == "report" else SIGNALS.get(name)
@@ -519,4 +514,4 @@ class _Envelope:
     expected_version: int | None = None
     grants: tuple[Authority, ...] = ()
     proof: Any = None
-    """Looked at before, by `security.signing`."""
+    """Verified earlier, by `security.signing`."""

@@ -1,10 +1,9 @@
-"""Everything that can have happened to an issue: one frozen dataclass per kind of event, and their envelope.
+"""The events of an issue: one frozen dataclass per kind, and their envelope.
 
 The class name in snake case is the event's kind on the wire. Fields marked PERSONAL may hold personal data.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,18 +31,18 @@ from domain.vocabulary import (
     Service,
     WaitReason,
 )
-from domain.wire import PERSONAL, WireError, canonical, digest, dump, load
+from domain.wire import PERSONAL, WireError, canonical, digest, dump, load, wire_name
 from domain.worktime import Limit, YearCalendar
 
 
 @dataclass(frozen=True)
 class EventBody:
-    """What is special to one kind of event."""
+    """The fields of one kind of event."""
 
 
 @dataclass(frozen=True)
 class PolicyRef:
-    """Names a policy exactly."""
+    """Identifies a policy by id, version and digest."""
 
     id: str
     version: int
@@ -57,7 +56,7 @@ class Reported(EventBody):
     category: Category
     policy: PolicyRef
     ladder: tuple[Level, ...]
-    """The levels this issue can have: the policy's ladder without those that the place lacks."""
+    """The levels that this issue can reach: the policy's ladder without those that the place lacks."""
     description: Personal = field(metadata=PERSONAL)
     urgent: bool = False
     about_operator: bool = False
@@ -76,7 +75,7 @@ class Dispatched(EventBody):
 
 @dataclass(frozen=True)
 class Led(EventBody):
-    """The lead's own acceptance (taking over); the handler's status stays."""
+    """The lead itself accepted the issue; the status, which is that of the handler's work, stays."""
 
     note: Personal = field(default="", metadata=PERSONAL)
 
@@ -120,14 +119,14 @@ class Reopened(EventBody):
 
 @dataclass(frozen=True)
 class CodeRenewed(EventBody):
-    """`generation` is that of the tracking code that is valid from now on."""
+    """Only tracking codes of `generation` are valid from now on."""
 
     generation: int
 
 
 @dataclass(frozen=True)
 class Declined(EventBody):
-    """Waits for a ruling; the clock runs on."""
+    """The handler says that the issue is not its own; a ruling is pending, and the clock runs on."""
 
     reason: DeclineReason
     note: Personal = field(default="", metadata=PERSONAL)
@@ -135,7 +134,7 @@ class Declined(EventBody):
 
 @dataclass(frozen=True)
 class Ruled(EventBody):
-    """On a decline; upheld, `handler` is who does the work from now on."""
+    """The ruling on a decline; if upheld, `handler` does the work from now on."""
 
     upheld: bool
     handler: Handler | None = None
@@ -183,7 +182,7 @@ class Mitigated(EventBody):
 
 @dataclass(frozen=True)
 class Planned(EventBody):
-    """`needs` is the level that must grant it (None: in force at once)."""
+    """A plan was made; `needs` is the level that must grant it (None: in force at once)."""
 
     steps: tuple[Step, ...]
     needs: Level | None = None
@@ -203,7 +202,7 @@ class Answered(EventBody):
 
 @dataclass(frozen=True)
 class Suspended(EventBody):
-    """The clock stands still for a question to the resident, until `until` at the latest."""
+    """The clock stops for a question to the resident, until `until` at the latest."""
 
     until: datetime
     provisional: bool = False
@@ -212,7 +211,7 @@ class Suspended(EventBody):
 
 @dataclass(frozen=True)
 class Waited(EventBody):
-    """The clock stands still for a coded reason, until the review date at the latest."""
+    """The clock stops for a coded reason, until the review date at the latest."""
 
     reason: WaitReason
     review: datetime
@@ -226,7 +225,7 @@ class Resumed(EventBody):
 
 @dataclass(frozen=True)
 class Requested(EventBody):
-    """Somebody asked for more time."""
+    """More time was requested for one clause."""
 
     clause: str
     by: Limit
@@ -260,11 +259,11 @@ class Denied(EventBody):
 class Completed(EventBody):
     kind: CompletionKind
     silent_until: datetime
-    """Without a word from the resident the issue closes then, as not rated."""
+    """If the resident does not respond, the issue closes at this moment as not rated."""
     provisional: bool = False
     answer: Personal = field(default="", metadata=PERSONAL)
     evidence: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
-    """Attachments by digest, or the names under which evidence lies elsewhere."""
+    """Digests of attachments, or references to evidence outside the system."""
     note: Personal = field(default="", metadata=PERSONAL)
 
 
@@ -277,7 +276,7 @@ class Referred(EventBody):
 
 @dataclass(frozen=True)
 class Escalated(EventBody):
-    """The lead moved up."""
+    """The lead moved up from `from_level`."""
 
     from_level: Level
     by: ClimbReason
@@ -358,14 +357,14 @@ class Warned(EventBody):
 
 @dataclass(frozen=True)
 class Overdue(EventBody):
-    """The red light; `ask` is what the clause asks for then."""
+    """The red light; `ask` is the measure that the clause demands then."""
 
     ask: str | None = None
 
 
 @dataclass(frozen=True)
 class Reminded(EventBody):
-    """`count` reminders that were due since the last event of this kind; `review` is the next review of a shelved one."""
+    """`count` reminders fell due since the last event of this kind; `review` is the next review of a shelved issue."""
 
     count: int
     review: datetime | None = None
@@ -373,7 +372,7 @@ class Reminded(EventBody):
 
 @dataclass(frozen=True)
 class Refused(EventBody):
-    """A command had no effect; the reason is for people, the code for programs."""
+    """A command had no effect; `reason` is for people, `code` for programs."""
 
     command: str
     code: str
@@ -382,11 +381,11 @@ class Refused(EventBody):
 
 @dataclass(frozen=True)
 class RejectedSignal(EventBody):
-    """A signal could not be read; without this record it would be lost in silence."""
+    """A signal could not be decoded; without this record it would be lost unnoticed."""
 
     signal: str
     reason: Personal = field(metadata=PERSONAL)
-    """It may quote what was sent."""
+    """Personal, since it may quote the signal."""
 
 
 @dataclass(frozen=True)
@@ -405,7 +404,7 @@ class CommandRef:
 
 @dataclass(frozen=True)
 class Held:
-    """Whose time had passed since the event before, in milliseconds."""
+    """Time since the previous event that counts for one holder, in milliseconds."""
 
     holder: Holder
     org: str | None
@@ -414,11 +413,11 @@ class Held:
 
 @dataclass(frozen=True)
 class Event(Copyable):
-    """One thing that happened. `seq` counts from 1 without gaps; `level` is the lead after it.
+    """One event. `seq` counts from 1 without gaps; `level` is the lead after it; times are UTC.
 
-    `at` is when it happened by the rules; `recorded_at`, on events that the clock caused, when they were
-    folded. `clause` is the clause that caused or was met by it, `was_due` the moment that clause had set,
-    `due` the moment by which the next step is due after it.
+    `at` is when it happened by the rules; `recorded_at`, only on events that the clock caused, when it was folded.
+    `clause` is the clause that caused the event or that it met, `was_due` that clause's due time, `due` the due time
+    of the next step after the event.
     """
 
     seq: int
@@ -438,14 +437,10 @@ class Event(Copyable):
         return KINDS[type(self.body)]
 
 
-def _kind(body: type[EventBody]) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", body.__name__).lower()
-
-
 EVENTS: Final[Mapping[str, type[EventBody]]] = MappingProxyType(
-    {_kind(body): body for body in EventBody.__subclasses__()}
+    {wire_name(body): body for body in EventBody.__subclasses__()}
 )
-"""Kind -> body."""
+"""Kind -> class."""
 
 KINDS: Final[Mapping[type[EventBody], str]] = MappingProxyType({body: kind for kind, body in EVENTS.items()})
 
@@ -459,7 +454,7 @@ def dump_event(event: Event) -> dict[str, Any]:
 
 
 def load_event(plain: Mapping[str, Any]) -> Event:
-    """The inverse of `dump_event`; WireError names the place where it does not fit."""
+    """The inverse of `dump_event`. Raises WireError, which names the place that does not fit."""
     rest = dict(plain)
     kind = rest.pop("kind", None)
     if not isinstance(kind, str) or kind not in EVENTS:
@@ -473,12 +468,12 @@ def load_event(plain: Mapping[str, Any]) -> Event:
 
 
 def event_digest(plain: Mapping[str, Any]) -> str:
-    """Identifies one event as it was dumped."""
+    """The digest of one dumped event."""
     return digest(plain)
 
 
 def chain(digests: Iterable[str]) -> str:
-    """One digest over a row of digests, in order."""
+    """One digest over a sequence of digests."""
     return hashlib.sha256(canonical(list(digests))).hexdigest()[:32]
 
 

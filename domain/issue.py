@@ -280,7 +280,7 @@ def next_rung(issue: Issue) -> Level | None:
 
 def dump_issue(issue: Issue) -> dict[str, Any]:
     """The plain state; policy and calendars only by reference."""
-    plain = dump_fields(issue, but=PINNED)
+    plain = dump_fields(issue, without=PINNED)
     plain["policy"] = dump(policy_ref(issue.policy))
     plain["calendars"] = calendars_digest(issue.calendars)
     return plain

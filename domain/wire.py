@@ -1,4 +1,4 @@
-"""How values of the domain become plain JSON values and back, in one canonical form that can be hashed.
+"""Converts values of the domain to plain JSON values and back; the canonical form can be hashed.
 
 Fields that hold their default are left out, so a field added later with a default changes no old digest.
 Times are RFC 3339 UTC with milliseconds and ``Z``; a time without a zone is refused.
@@ -6,6 +6,7 @@ Times are RFC 3339 UTC with milliseconds and ``Z``; a time without a zone is ref
 
 import hashlib
 import json
+import re
 import types
 import typing
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -18,28 +19,33 @@ from typing import Any, ClassVar, Final, Literal, Self, TypeVar, Union, cast, ge
 T = TypeVar("T")
 
 PERSONAL: Mapping[str, bool] = types.MappingProxyType({"personal": True})
-"""Field metadata: this field may hold personal data, so no rule may read it and readers may see it masked."""
+"""Field metadata: the field may hold personal data; no rule reads it, and some readers see it masked."""
 RESOLVED: Mapping[str, bool] = types.MappingProxyType({"resolved": True})
 """Field metadata: filled in by the API from the directory, never accepted from the wire."""
 
 
 class WireError(ValueError):
-    """A plain value that does not have the shape of its type; the message begins with the path to the place."""
+    """A plain value that does not fit its type; the message begins with the path to the mistake."""
 
 
 class Text:
-    """A value whose wire form is one string: ``str(value)`` writes it, `parse` reads it (ValueError if it cannot)."""
+    """A value whose wire form is one string: ``str(value)`` writes it, `parse` reads it. `parse` raises ValueError."""
 
     MARK: ClassVar[str] = ""
-    """With what it begins, where any other text may stand in its place."""
+    """The prefix of its wire form, by which it is told from ordinary text in ``SomeText | str``."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
         raise TypeError(f"{cls.__name__} cannot be read from {text!r}")
 
 
+def wire_name(kind: type[Any]) -> str:
+    """The class name in snake case: how commands and kinds of events are named on the wire."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
 def truncate(moment: datetime) -> datetime:
-    """The moment in UTC, cut to whole milliseconds, the precision of the record."""
+    """The moment in UTC, cut to whole milliseconds, the precision of the record. Raises WireError without a zone."""
     if moment.tzinfo is None:
         raise WireError("a time needs a zone")
     moment = moment.astimezone(UTC)
@@ -48,19 +54,19 @@ def truncate(moment: datetime) -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """RFC 3339 UTC with milliseconds and ``Z``."""
+    """RFC 3339 UTC with milliseconds and ``Z``. Raises WireError for a time without a zone."""
     zone = moment.tzinfo
     if zone is None:
         raise WireError("a time needs a zone")
     utc = moment if zone is UTC else moment.astimezone(UTC)
-    # Two or three times stand in every event, and this takes half as long as `isoformat` or an f-string.
+    # Every event has two or three times, and this takes half as long as `isoformat` or an f-string.
     return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (  # noqa: UP031
         utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond // 1000
     )  # fmt: skip
 
 
 def parse_time(text: str) -> datetime:
-    """The inverse of `format_time`; other offsets are converted, other precision is cut to milliseconds."""
+    """The inverse of `format_time`: converts other offsets to UTC and cuts to milliseconds. Raises WireError."""
     try:
         return truncate(datetime.fromisoformat(text))
     except (TypeError, ValueError, OverflowError) as error:
@@ -74,15 +80,14 @@ def dump(value: Any) -> Any:
 
 
 _SCALARS: Final = frozenset({str, int, bool, float, types.NoneType})
-"""What is plain already; most values are."""
+"""Types that need no conversion; most values have one of them."""
 
 
 @cache
 def _dumper(kind: type[Any]) -> Callable[[Any], Any]:
-    """How values of exactly this type are dumped.
+    """The function that dumps values of exactly this type.
 
-    Asked once a type: within Temporal's sandbox, where the same values are dumped for every command, each
-    ``isinstance`` costs some ten times what it costs elsewhere.
+    Cached by type, since in Temporal's sandbox each ``isinstance`` costs some ten times as much as elsewhere.
     """
     if issubclass(kind, (str, int, float)):
         return _same
@@ -117,13 +122,13 @@ def _dump_sorted(value: Iterable[Any]) -> list[Any]:
     return [dump(item) for item in sorted(value)]
 
 
-def dump_fields(value: Any, but: Container[str] = ()) -> dict[str, Any]:
-    """The plain values of a dataclass's fields, those left out that hold their default or are named in `but`."""
+def dump_fields(value: Any, without: Container[str] = ()) -> dict[str, Any]:
+    """The plain values of a dataclass's fields, without those that hold their default or are named in `without`."""
     held = value.__dict__
     plain: dict[str, Any] = {}
     for name, default in _defaults(value.__class__):
         item = held[name]
-        if item is default or (default is not None and item == default) or name in but:
+        if item is default or (default is not None and item == default) or name in without:
             continue
         kind = item.__class__
         plain[name] = item if kind in _SCALARS else _dumper(kind)(item)
@@ -131,9 +136,9 @@ def dump_fields(value: Any, but: Container[str] = ()) -> dict[str, Any]:
 
 
 def load(kind: type[T], plain: Any, where: str = "") -> T:
-    """The value of type `kind` that `plain` stands for; WireError names the place where it does not fit.
+    """Decodes `plain` as a value of type `kind`.
 
-    The place begins with `where`, or with the name of the type.
+    Raises WireError, whose path begins with `where` or the name of the type.
     """
     try:
         return cast("T", _decoder(kind)(plain))
@@ -142,7 +147,7 @@ def load(kind: type[T], plain: Any, where: str = "") -> T:
 
 
 def load_fields(kind: type[Any], plain: Mapping[str, Any]) -> dict[str, Any]:
-    """The decoded values of those fields of dataclass `kind` that `plain` names."""
+    """Decodes the fields of dataclass `kind` that `plain` holds. Raises WireError."""
     unknown = plain.keys() - _parts(kind).keys()
     if unknown:
         raise WireError(f"{kind.__name__}.{min(unknown)}: unknown field")
@@ -165,7 +170,7 @@ def digest(plain: Any) -> str:
 _canonical: Final = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
 ).encode
-"""Made once: every event and every command is hashed."""
+"""Built once, since every event and every command is hashed."""
 _NEVER = object()
 
 
@@ -181,8 +186,8 @@ def _defaults(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
 
 
 Decoder = Callable[[Any], Any]
-"""Reads a plain value. The WireError of one that does not fit begins with the place within it: ``.rows[1]: ...``;
-so a place is put together only where one has to be named."""
+"""Decodes a plain value. Its WireError begins with the path within the value, ``.rows[1]: ...``; each caller prepends
+its own part, so a path is built only for an error."""
 
 
 @cache
@@ -266,7 +271,7 @@ def _literal(allowed: tuple[Any, ...]) -> Decoder:
 
 
 def _text_or_str(kind: Any) -> Decoder | None:
-    """For ``SomeText | str`` the type says by which beginning its own form is known, so that nothing has to be tried."""
+    """The decoder of ``SomeText | str``, which decides by the prefix `Text.MARK`; None for other unions."""
     args = get_args(kind)
     if len(args) != 2 or args[1] is not str or not (isinstance(args[0], type) and issubclass(args[0], Text)):
         return None
@@ -343,7 +348,7 @@ def _mapping(args: tuple[Any, ...]) -> Decoder:
 
 
 def _key(kind: Any) -> Decoder:
-    """A key of several words is one text, with colons between."""
+    """The decoder of mapping keys; a tuple is one string with colons between its parts."""
     decode = _decoder(kind)
     return (lambda plain: decode(plain.split(":"))) if get_origin(kind) is tuple else decode
 
@@ -356,7 +361,7 @@ def _entries(plain: Any) -> Mapping[str, Any]:
 
 @cache
 def _parts(kind: type[Any]) -> dict[str, Decoder]:
-    """The decoders of a dataclass's fields: first asked for when a value is read, so types may refer to each other."""
+    """The decoders of a dataclass's fields, built when the first value is decoded, so types may refer to each other."""
     hints = typing.get_type_hints(kind)
     return {field.name: _decoder(hints[field.name]) for field in fields(kind)}
 
