@@ -212,7 +212,11 @@ class CommandService:
             await self._check_key(plan.younger, plan.queued)
         done = await self._submit(plan.older, plan.adopt, budget)
         if isinstance(done, Applied):
-            done = await self._submit(plan.younger, plan.follow, budget)
+            # The older issue has taken it in, so the rules are not asked again: an objection goes on record.
+            if plan.follow.id in plan.younger.issue.receipts:
+                done = await self._repeat(plan.younger.loaded, plan.follow, budget)
+            else:
+                done = await self._send(plan.younger.issue, plan.follow, budget)
         return plan.queued if isinstance(done, Queued) else replace(done, command_id=plan.merge.id)
 
     async def _judge(self, admitted: Admitted, envelope: Envelope, budget: TimeBudget) -> LoadedIssue:
