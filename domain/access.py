@@ -18,7 +18,7 @@ from domain.worktime import SHANGHAI
 
 Capacity = Literal["reporter", "handler", "lead", "senior", "chain", "street", "admin"]
 """senior: the community or street of the place, at or above the lead; chain: any org of the place;
-street: the place's street, at any lead."""
+street: the place's street, whichever level leads."""
 
 HANDLER_ROLES: Final[Mapping[HandlerKind, tuple[Role, ...]]] = MappingProxyType(
     {
