@@ -160,7 +160,7 @@ class Floor:
         return time.time() - began
 
     async def give(self, handle: WorkflowHandle[Bare, int], body: Body, actor: Actor, *, last: bool) -> float:
-        """Sends a signal and a query; after the last signal it awaits the result, since querying a closed workflow needs a replay."""
+        """Sends a signal and a query; after the last one awaits the result, since a closed workflow answers queries by replay."""
         began = time.time()
         await self.signal(handle, body, actor)
         await (handle.result() if last else handle.query(Bare.seen))

@@ -1,4 +1,4 @@
-"""Turns a command, or a deadline that passed, into events; a command that may not apply is an event too, not an exception."""
+"""Turns a command, or a deadline that passed, into events; a refusal is an event too, not an exception."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

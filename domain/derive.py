@@ -58,8 +58,8 @@ def _plan_update(issue: Issue, event: e.Event) -> Issue:
 
 
 def _idle_update(issue: Issue, event: e.Event) -> Issue:
-    """Starts the clock `idle` where no clause runs, so that no open issue is forgotten; an update is due as often as under
-    a plan (assumed).
+    """Starts the clock `idle` where no clause runs, so that no open issue is forgotten; an update is due as often as
+    under a plan (assumed).
     """
     running = [clock for clock in issue.clocks if clock.clause not in ("appointment", "idle")]
     if running or issue.is_paused or issue.status == "completed":

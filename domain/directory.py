@@ -150,7 +150,7 @@ class NotAppointed(ValueError):
 
 
 class SeveralRoles(ValueError):
-    """The request fits several roles, and roles are never combined: it must name one of `ways`, pairs of role and org."""
+    """The request fits several roles, which are never combined: it must name one of `ways`, pairs of role and org."""
 
     def __init__(self, ways: Iterable[tuple[str, str]]) -> None:
         super().__init__("one role has to be chosen")
@@ -162,8 +162,8 @@ def acting_by(
 ) -> tuple[Appointment, ...]:
     """The appointments under which a request is made: those of `held` to one role in one organisation.
 
-    `role` and `org` are those that the request names; among several ways the first role of `prefer` is chosen. Empty for a
-    resident, who needs no appointment. Raises NotAppointed if none fits, SeveralRoles if several do.
+    `role` and `org` are those that the request names; among several ways the first role of `prefer` is chosen. Empty
+    for a resident, who needs no appointment. Raises NotAppointed if none fits, SeveralRoles if several do.
     """
     if org is None and (role == "resident" or (role is None and not held)):
         return ()
@@ -210,8 +210,8 @@ class Directory:
     def policy_for(self, compound: str, category: Category, on: date) -> str | None:
         """The id of the policy for issues of this category that begin at the compound on that day; None if unbound.
 
-        Bindings in order of precedence: place and category, ``*`` and category, place and ``*``, ``*`` and ``*``. As place
-        count the compound, its grid, community and street, in this order. So a community's binding for the category
+        Bindings in order of precedence: place and category, ``*`` and category, place and ``*``, ``*`` and ``*``. As
+        place count the compound, its grid, community and street, in this order. So a community's binding for the category
         beats the compound's own for all categories.
         """
         found = self._compound.get(compound)

@@ -465,7 +465,7 @@ def _unpause(issue: Issue, at: datetime) -> Issue:
         issue, pauses=(*issue.pauses, (stopped, at)), paused_at=None, status=status, interrupted=None, shelved=False,
         waits_for=None,
     )  # fmt: skip
-    issue = plans.goes_on(without_clock(issue, "ask", "review"), stopped, at - stopped)
+    issue = plans.shift_after_pause(without_clock(issue, "ask", "review"), stopped, at - stopped)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed during the pause
     if issue.reminder is not None and issue.reminder.at is not None:

@@ -13,7 +13,7 @@ MOST_BYTES: Final = 256 * 1024
 DEEPEST: Final = 32
 """Levels of nesting; far below the recursion limit, since the depth left differs between first run and replay."""
 MOST_COMMANDS: Final = 500
-"""After so many commands an issue refuses those that do not advance it, since each stays in its state and history for ever."""
+"""After so many commands an issue refuses those that do not advance it: each stays in state and history for ever."""
 MOST_PICTURES: Final = 20
 """Pictures of one issue."""
 LONGEST_ID: Final = 200

@@ -13,7 +13,7 @@ from domain.personal import is_sealed
 from domain.wire import dump, format_time
 
 SETTLES: Final = timedelta(seconds=5)
-"""Delay of archiving: the workflow ends shortly after its last event is recorded, and only then its history is complete."""
+"""Delay of archiving: a workflow ends shortly after its last event is recorded, and its history is complete then."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def step_done(issue: Issue, number: int, mark: Mark) -> Issue:
     return restart_update_clock(_with_step_clock(copy_with(issue, plan=PlanState(steps)), mark), mark)
 
 
-def goes_on(issue: Issue, stopped: datetime, stood: timedelta) -> Issue:
+def shift_after_pause(issue: Issue, stopped: datetime, stood: timedelta) -> Issue:
     """Shifts open steps and update clocks after a pause that began at `stopped` and lasted `stood`."""
 
     def moved(steps: tuple[PlanStep, ...]) -> tuple[PlanStep, ...]:

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 
 class Copyable:
-    """Base of frozen dataclasses without ``__post_init__`` or cached properties, so that copying the fields is enough."""
+    """Base of frozen dataclasses without ``__post_init__`` or cached properties, so that it can be copied by fields."""
 
 
 T = TypeVar("T", bound=Copyable)
