@@ -1,1 +1,1 @@
-"""What Jiesu costs, each figure beside a floor that is measured in turn in the same run."""
+"""Benchmarks of Jiesu; each figure is measured in the same run as a floor to compare with."""

@@ -1,4 +1,4 @@
-"""What an auditor's replay costs, beside Temporal's own on the same histories, and what is stored for it."""
+"""The cost of an auditor's replay, compared with Temporal's own on the same histories, and the storage that it needs."""
 
 import asyncio
 import logging
@@ -57,7 +57,7 @@ Work = Callable[[], Awaitable[Any]]
 
 @dataclass
 class _Rates:
-    """Histories per second, a value for each round: of processor time, and of the clock on the wall."""
+    """Histories per second, one value for each round: of processor time and of wall time."""
 
     core: list[float] = field(default_factory=list[float])
     wall: list[float] = field(default_factory=list[float])
@@ -71,7 +71,7 @@ class _Rates:
 
 @dataclass(frozen=True)
 class _Set:
-    """What is replayed: the issues, as the archive and the database hold them."""
+    """The issues to replay, as archive and database hold them."""
 
     source: Source
     holdings: Holdings
@@ -87,7 +87,7 @@ class _Set:
 
 
 async def audit(scale: Scale) -> Result:
-    """Strict replay over the stock Replayer, folding alone, sizes, and what archiving takes."""
+    """Measures strict replay over the stock Replayer, folding alone, sizes, and archiving."""
     with tempfile.TemporaryDirectory(prefix="jiesu-bench-") as folder:
         async with bare_stage(Path(folder)) as stage:
             issues = await _played(stage, scale)
@@ -107,7 +107,7 @@ async def audit(scale: Scale) -> Result:
 
 
 async def _played(stage: Stage, scale: Scale) -> list[str]:
-    """The issues, lived and sealed; the worker is stopped, so that nothing runs beside what is measured."""
+    """Runs and archives the issues, then stops the worker, so that nothing else runs during the measurement."""
     worker = await stage.start("worker", "cli", "worker")
     await stage.until_polled(TASK_QUEUE, worker)
     issues: list[str] = []
@@ -144,15 +144,15 @@ async def _sealed(database: Database) -> int:
 
 
 async def _archive_job(stage: Stage, folder: Path, issues: Sequence[str]) -> Figure:
-    """Processor time of this process for one job of the worker's: fetch, store, replay, seal; into a new archive."""
-    # What it writes to the log at the end is no part of it here.
+    """Processor seconds of this process for one archive job (fetch, store, replay, seal) into a new archive."""
+    # The entry in the log at the end is not measured here.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     url = f"sqlite:///{folder / 'job.db'}"
     await upgrade_async(url)
     database = Database(url)
     try:
         archivist = Archiver(stage.protected, database, Archive((folder / "job").as_uri()))
-        await archivist.archive(_entry(issues[0]))  # what is loaded and opened once
+        await archivist.archive(_entry(issues[0]))  # loads modules and opens files once
         used = time.process_time()
         for issue in issues[1:]:
             await archivist.archive(_entry(issue))
@@ -168,7 +168,7 @@ def _entry(issue: str) -> Entry:
 
 
 async def _verified(held: _Set, scale: Scale) -> Result:
-    """All that runs in this process, in turn."""
+    """The measurements in this process, one after another."""
     count = len(held.cases)
     sandboxed, stock, strict, with_rows, folded = (_Rates() for _ in range(5))
     for _ in range(scale.rounds):
@@ -198,7 +198,7 @@ async def _verified(held: _Set, scale: Scale) -> Result:
 
 
 async def _replay(held: _Set, runner: WorkflowRunner) -> None:
-    """Temporal's own check, as everybody would run it."""
+    """Replays with Temporal's stock Replayer."""
     replayer = Replayer(workflows=[IssueWorkflow], workflow_runner=runner)
 
     async def histories() -> AsyncIterator[WorkflowHistory]:
@@ -226,7 +226,7 @@ def _nothing_found(findings: Sequence[object]) -> None:
 
 
 async def _spread(held: _Set) -> list[Figure]:
-    """Everything sealed, on one process and on two, with what it costs to start them."""
+    """Replays the whole archive in one process and in two, including their start."""
     seconds: list[float] = []
     for workers in (1, _CORES):
         report = AuditReport("bench", datetime.now(UTC))
@@ -243,7 +243,7 @@ async def _spread(held: _Set) -> list[Figure]:
 
 
 def _sizes(histories: Sequence[bytes], result: Result) -> Figure:
-    """Means; the dictionary has seen none of these histories."""
+    """Mean sizes in bytes; the dictionary was trained on other histories."""
     plain = zstandard.ZstdCompressor(level=_LEVEL)
     result.details += [
         Figure("history of an issue", (mean(map(len, histories)) / 1024,), "KiB"),

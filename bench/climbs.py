@@ -1,4 +1,4 @@
-"""Escalation: how late climbs are on record, and how fast many that fall due at one instant are dealt with."""
+"""Escalation: the delay of climbs on record, and the throughput when many fall due at one instant."""
 
 import asyncio
 import contextlib
@@ -33,8 +33,8 @@ ABOUT_LATENESS: Final = (
 )
 GRACE: Final = 1.0
 _STARTS: Final = 8
-"""Workflows that are started at the same time, issues until their row is there: the server counts a timer from the end
-of the task that sets it, so a task that has to wait makes a late timer, and it is not that which is measured."""
+"""Workflows that are started concurrently. The server counts a timer from the end of the task that sets it, so too many
+at once would make timers late by themselves."""
 _TRIAL: Final = 40
 _PATIENCE: Final = 180.0
 
@@ -42,7 +42,7 @@ Start = Callable[[int], Awaitable[Any]]
 
 
 async def mass(run: Run) -> Result:
-    """Climbs per second of many at one instant, over bare timers."""
+    """Measures climbs per second when many are due at one instant, over bare timers."""
     bare: list[float] = []
     ours: list[float] = []
     for _ in range(run.scale.mass_rounds):
@@ -71,7 +71,7 @@ async def mass(run: Run) -> Result:
 
 
 async def lateness(run: Run) -> Result:
-    """How late climbs are on record at a third of the drain rate, over the bare signal."""
+    """Measures the delay of climbs on record at a third of the drain rate, over the bare signal."""
     if "timers" not in run.rates:
         run.rates["timers"] = await _drain_timers(run)
     rate = run.rates["timers"] / 3
@@ -117,7 +117,7 @@ def _seen_late(climb: Climb) -> float:
 
 
 async def _lead(run: Run, number: int) -> int:
-    """Seconds in which so many issues are surely started, found by starting some."""
+    """Seconds that suffice to start so many issues, estimated by starting some."""
     async with run.stage.rows() as rows:
         issues = Issues.on(run.stage, rows, calm_policy())
         began = time.monotonic()
@@ -127,7 +127,7 @@ async def _lead(run: Run, number: int) -> int:
 
 
 async def _drain_timers(run: Run) -> float:
-    """Bare timers per second, all of which fire at one instant."""
+    """Bare timers per second when all fire at one instant."""
     bare = Floor(run.stage.client)
     names: list[str] = []
     instant = time.time() + await _lead(run, run.scale.mass)
@@ -144,7 +144,7 @@ async def _drain_timers(run: Run) -> float:
 
 
 async def _drain_climbs(run: Run) -> float:
-    """Climbs per second, all due at one instant, until the last one's row is seen."""
+    """Climbs per second when all are due at one instant, until the row of the last is visible."""
     lead = await _lead(run, run.scale.mass)
     async with run.stage.rows() as rows:
         issues = Issues.on(run.stage, rows, climbing_policy(lead))
@@ -156,7 +156,7 @@ async def _drain_climbs(run: Run) -> float:
 
 
 async def _drain_hanging(run: Run) -> tuple[float, float]:
-    """Climbs folded per second while nobody can write, and how long the rows took once the database was back."""
+    """Climbs folded per second while the database is locked, and the seconds until the rows were written after it."""
     lead = await _lead(run, run.scale.mass)
     names: list[str] = []
     async with run.stage.rows() as rows:
@@ -191,7 +191,7 @@ def _check(instant: float) -> None:
 
 @contextlib.asynccontextmanager
 async def _held(file: Path) -> AsyncIterator[None]:
-    """Within the block nobody else can write: for them the database hangs."""
+    """Locks the database within the block, so that other writers wait."""
     with contextlib.closing(sqlite3.connect(file, isolation_level=None, timeout=30)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield
@@ -199,7 +199,7 @@ async def _held(file: Path) -> AsyncIterator[None]:
 
 
 async def _folded_at(client: Client, issue: str) -> float:
-    """When the workflow task ended in which the issue climbed, by the server's clock."""
+    """When the workflow task of the climb ended, by the server's clock."""
     history: WorkflowHistory = await client.get_workflow_handle(f"issue-{issue}").fetch_history()
     fired = False
     for event in history.events:

@@ -1,4 +1,4 @@
-"""What a standard issue costs in Temporal: counted from its history, and kept as a table in docs/architecture.md."""
+"""The cost of a standard issue in Temporal, counted from its history and kept as a table in docs/architecture.md."""
 
 import asyncio
 import json
@@ -57,23 +57,22 @@ _ACTIONS: Final = {
     _E.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: "activities",
     _E.EVENT_TYPE_MARKER_RECORDED: "local activities",
 }
-"""What counts as an action: whatever makes Temporal do something on our behalf. That is the start, each signal, each
-timer and each activity, a local one (a marker in the history) included; upserts of search attributes would count too,
-and there are none. Workflow tasks and the closing are consequences, so they do not."""
+"""What counts as an action: the start, each signal, each timer and each activity, including local ones (markers in the
+history). Upserts of search attributes would count too, and there are none. Workflow tasks and the closing do not."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one history. Sizes are in bytes, of the protobuf and before any encryption."""
+    """Counts and sizes of one history; sizes in bytes of the protobuf before encryption."""
 
     kinds: tuple[tuple[str, int], ...]
-    """Event type -> how many, the most frequent first."""
+    """Event type -> count, the most frequent first."""
     actions: tuple[tuple[str, int], ...]
     size: int
     resolved: int
-    """Of that, what the API resolved into the input, so that nothing needs to be looked up inside."""
+    """The part of it that the API resolved into the input: policy, calendars and place."""
     content: int
-    """Of the rest, what is ours: bodies, search attributes, the summary; all else is Temporal's own."""
+    """The part of the rest that is our data: bodies, search attributes, the summary."""
 
     @property
     def events(self) -> int:
@@ -89,12 +88,12 @@ class Cost:
 
     @property
     def own(self) -> int:
-        """The size without what was resolved."""
+        """The size without resolved data."""
         return self.size - self.resolved
 
 
 def cost_of(history: WorkflowHistory) -> Cost:
-    """Counts one history."""
+    """The cost of one history."""
     events = history.events
     kinds = Counter(event.event_type for event in events)
     named = sorted(((_name(kind), number) for kind, number in kinds.items()), key=lambda each: (-each[1], each[0]))
@@ -120,7 +119,7 @@ def _resolved(payload: Payload) -> int:
 
 
 def _payloads(message: Message) -> int:
-    """Bytes of all payloads' data within a message."""
+    """Bytes of all payload data in a message."""
     if isinstance(message, Payload):
         return len(message.data)
     found = 0
@@ -138,24 +137,24 @@ def _payloads(message: Message) -> int:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the table says of sizes, in tenths of a KiB: ids, names and varints make them differ by some bytes."""
+    """Bounds of sizes in the table, in tenths of a KiB, since ids, names and varints make sizes differ by some bytes."""
 
     own: int
     content: int
 
     @classmethod
     def over(cls, cost: Cost) -> "Bounds":
-        """Bounds a little above what was measured."""
+        """Bounds slightly above the measured sizes."""
         return cls(math.ceil(cost.own * _SLACK / _TENTH), math.ceil(cost.content * _SLACK / _TENTH))
 
     @classmethod
     def in_table(cls, text: str) -> "Bounds":
-        """Those that stand in a table. ValueError if it has none."""
+        """Reads the bounds from a table. Raises ValueError if it has none."""
         own, content = (int(each.replace(".", "")) for each in re.findall(r"≤ (\d+\.\d) KiB", text))
         return cls(own, content)
 
     def hold(self, cost: Cost) -> bool:
-        """Whether they hold, and are not so wide that they say nothing."""
+        """Whether the sizes are within the bounds and not far below them."""
         pairs = ((self.own, cost.own), (self.content, cost.content))
         return all(size <= bound * _TENTH <= size * _WIDE + _TENTH for bound, size in pairs)
 
@@ -187,7 +186,7 @@ def _kib(tenths: int) -> str:
 
 
 def committed(document: Path = DOCUMENT) -> str | None:
-    """The table that stands in the document; None if there is none."""
+    """The table in the document; None if there is none."""
     text = document.read_text("utf-8") if document.exists() else ""
     _, begin, rest = text.partition(BEGIN)
     found, end, _ = rest.partition(END)
@@ -195,7 +194,7 @@ def committed(document: Path = DOCUMENT) -> str | None:
 
 
 def write(cost: Cost, document: Path = DOCUMENT) -> None:
-    """Puts the table into the document, in the place of the one that stands there."""
+    """Replaces the table in the document."""
     text = document.read_text("utf-8") if document.exists() else "# Architecture\n\n## What one issue costs\n"
     block = f"{BEGIN}\n{table(cost, Bounds.over(cost))}\n{END}"
     before, begin, rest = text.partition(BEGIN)
@@ -206,7 +205,7 @@ def write(cost: Cost, document: Path = DOCUMENT) -> None:
 
 
 async def history_of(client: Client, issue: str) -> WorkflowHistory:
-    """The only run of a closed issue. RuntimeError if it does not close soon or was continued."""
+    """The history of a closed issue with one run. Raises RuntimeError if it does not close soon or was continued."""
     await asyncio.wait_for(client.get_workflow_handle(f"issue-{issue}").result(), 30)
     runs = await runs_of(client, issue)
     if len(runs) != 1:
@@ -215,10 +214,9 @@ async def history_of(client: Client, issue: str) -> WorkflowHistory:
 
 
 async def measured(client: Client, api: Web) -> Cost:
-    """The cost of a standard issue that lives through the API.
+    """The cost of a standard issue that runs through the API.
 
-    Where the machine was so busy that a local activity gave up, an ordinary one did its work: that is another path,
-    and another issue is tried.
+    On a busy machine an ordinary activity may replace a local one that timed out; then another issue is tried.
     """
     for _ in range(_TRIES):
         issue, _ = await api.live(PAUSE)
@@ -253,7 +251,7 @@ async def cost(run: Run) -> Result:
 
 
 async def _stored(run: Run) -> float:
-    """Mean bytes of a history compressed with a dictionary that was made of other issues."""
+    """Mean bytes of a history compressed with a dictionary trained on other issues."""
     histories: list[bytes] = []
     async with web(run.stage.settings) as client:
         for _ in range(run.scale.stored):
@@ -265,7 +263,7 @@ async def _stored(run: Run) -> float:
 
 
 def compressed(histories: Sequence[bytes], dictionary: bytes) -> float:
-    """Mean bytes of the histories, each compressed by itself with the dictionary."""
+    """Mean bytes of the histories, each compressed separately with the dictionary."""
     sizes: list[int] = []
     for history in histories:
         packer = zlib.compressobj(9, zdict=dictionary)

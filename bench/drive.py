@@ -1,4 +1,4 @@
-"""Drives issues and bare workflows through the same life, command by command."""
+"""Drives issues and bare workflows through the same sequence of commands."""
 
 import asyncio
 import time
@@ -40,11 +40,11 @@ STEPS: Final[tuple[tuple[Body, Actor], ...]] = (
     (Complete(answer="换了阀门"), STAFF),
     (Confirm("solved", "satisfied", "很快"), RESIDENT),
 )
-"""What follows the report in the life of a standard issue."""
+"""The commands after the report of a standard issue."""
 _TIMEOUT: Final = timedelta(seconds=20)
 
 Timed = Callable[[str, float], None]
-"""Told of each command how long it took, in seconds."""
+"""Called with the duration of each command, in seconds."""
 
 
 def now() -> datetime:
@@ -52,21 +52,21 @@ def now() -> datetime:
 
 
 def grants(actor: Actor) -> tuple[Authority, ...]:
-    """What the actor holds at the place of these issues."""
+    """The authorities of the actor at the place of these issues."""
     return (Authority(actor.role, actor.org, compound=PLACE.compound if actor.role == "property" else None),)
 
 
 def calm_policy() -> Policy:
-    """The demo pack with a day for everything, so that no clock interferes."""
+    """The demo pack with limits of one day, so that no clock interferes."""
     demo, day = load_pack("demo"), Limit(86_400, "s")
     clauses = (replace(clause, limit=day, climb=tuple(day for _ in clause.climb)) for clause in demo.clause)
     return replace(demo, clause=tuple(clauses), silence=replace(demo.silence, within=day))
 
 
 def climbing_policy(seconds: int) -> Policy:
-    """As `calm_policy`, but who does not accept within so many seconds loses the lead.
+    """As `calm_policy`, but the clause `accept` climbs after so many seconds.
 
-    The warning falls on the limit, so that one moment brings one batch.
+    The warning is due together with the limit, so that both are in one batch.
     """
     calm = replace(calm_policy(), warn_at=1.0)
     soon = Limit(seconds, "s")
@@ -85,7 +85,7 @@ class Issues:
     pins: Pins
     keys: Keys
     is_sealed: bool = True
-    """Whether what people wrote is sealed and all of it encrypted, as the API and its client do it."""
+    """Whether personal texts are sealed and payloads encrypted, as the API and its client do."""
 
     @classmethod
     def on(cls, stage: Stage, rows: RowWatch, policy: Policy, *, is_sealed: bool = True) -> "Issues":
@@ -96,7 +96,7 @@ class Issues:
         )
 
     async def report(self, at: datetime | None = None) -> str:
-        """Starts an issue, reported at that moment or now, and returns once its row is there."""
+        """Starts an issue, reported at that moment or now, and returns once its row is visible."""
         issue = uuid.uuid4().hex[:26]
         report = Report(number(issue), PLACE, "leak", "厨房漏水", location="3幢2单元501")
         command = await self._sealed(issue, Command(str(uuid.uuid4()), at or now(), RESIDENT, report))
@@ -106,14 +106,14 @@ class Issues:
         return issue
 
     async def give(self, issue: str, body: Body, actor: Actor) -> float:
-        """Sends a command; how long it took until its receipt could be read."""
+        """Sends a command; returns the seconds until its receipt was visible."""
         began = time.time()
         command = await self._sealed(issue, Command(str(uuid.uuid4()), now(), actor, body))
         await self.gateway.signal(issue, self.keys.signer.root, Envelope.of(command), _TIMEOUT)
         return await self.rows.receipt(command.id) - began
 
     async def _sealed(self, issue: str, command: Command) -> Command:
-        """With what its actor holds, and its texts sealed."""
+        """The command with the authorities of its actor and with sealed texts."""
         body, actor = command.body, command.actor or RESIDENT
         if isinstance(body, Report):
             covers = pins_digest(self.pins.policy, self.pins.calendars, RULES_VERSION)
@@ -123,7 +123,7 @@ class Issues:
         return replace(command, body=body, grants=grants(actor))
 
     async def live(self, timed: Timed | None = None) -> None:
-        """The whole life of a standard issue."""
+        """Runs a standard issue from report to close."""
         told = timed or _untold
         began = time.time()
         issue = await self.report()
@@ -145,7 +145,7 @@ class Floor:
         return await self.client.start_workflow(Bare.run, plain, id=f"bare-{issue}", task_queue=QUEUE)
 
     async def signal(self, handle: WorkflowHandle[Bare, int], body: Body, actor: Actor) -> float:
-        """The raw signal, with a request id as ours has; how long it took."""
+        """Sends the raw signal with a request id as ours has; returns its seconds."""
         began = time.time()
         command = Command(str(uuid.uuid4()), now(), actor, body)
         request = SignalWorkflowExecutionRequest(
@@ -160,7 +160,7 @@ class Floor:
         return time.time() - began
 
     async def give(self, handle: WorkflowHandle[Bare, int], body: Body, actor: Actor, *, last: bool) -> float:
-        """A signal and a query; after the last signal the result, since a closed workflow answers only by a replay."""
+        """Sends a signal and a query; after the last one awaits the result, since a closed workflow answers queries by replay."""
         began = time.time()
         await self.signal(handle, body, actor)
         await (handle.result() if last else handle.query(Bare.seen))
@@ -176,7 +176,7 @@ class Floor:
             told(type(body).__name__.lower(), await self.give(handle, body, actor, last=isinstance(body, Confirm)))
 
     async def sleep_until(self, until: float) -> str:
-        """Starts a workflow that sleeps until then; its id."""
+        """Starts a workflow that sleeps until then; returns its id."""
         name = f"timer-{uuid.uuid4().hex[:26]}"
         await self.client.start_workflow(BareTimer.run, until, id=name, task_queue=QUEUE)
         return name
@@ -187,7 +187,7 @@ def _untold(_name: str, _seconds: float) -> None:
 
 
 async def every(number_of: int, at_once: int, work: Callable[[int], Awaitable[Any]]) -> None:
-    """Does the work for 0, 1, 2, ... with so many under way at a time."""
+    """Runs the work for 0, 1, 2, ... with so many tasks at a time."""
     numbers = iter(range(number_of))
 
     async def one() -> None:

@@ -1,4 +1,4 @@
-"""Figures and goals: many samples become a median and a range, and a goal says whether that is good enough."""
+"""Figures and goals: samples become a median and a range, and a goal bounds the median."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ Verdict = Literal["met", "missed", ""]
 
 
 def quantile(samples: Sequence[float], share: float) -> float:
-    """The smallest sample that at least this share of them do not exceed. ValueError without samples."""
+    """The smallest sample that at least this share of the samples do not exceed. Raises ValueError without samples."""
     if not samples:
         raise ValueError("no samples")
     if not 0 <= share <= 1:
@@ -19,13 +19,13 @@ def quantile(samples: Sequence[float], share: float) -> float:
 
 
 def ratios(measured: Sequence[float], floor: Sequence[float]) -> tuple[float, ...]:
-    """Round by round, what was measured over the floor that was measured beside it."""
+    """The ratio of measurement to floor for each round."""
     return tuple(ours / theirs for ours, theirs in zip(measured, floor, strict=True))
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound that the median of a figure has to keep."""
+    """A bound for the median of a figure."""
 
     sign: Literal["<=", ">=", "=="]
     bound: float
@@ -68,14 +68,14 @@ class Figure:
         return f"{number(self.median)} {self.unit}".strip()
 
     def spread(self) -> str:
-        """The range over the rounds; empty where there was one."""
+        """The range over the rounds; empty for a single round."""
         if len(self.values) == 1:
             return ""
         return f"{number(min(self.values))} - {number(max(self.values))}"
 
 
 def number(value: float) -> str:
-    """Three digits that matter, and thousands apart: 0.842, 12.7, 1,203."""
+    """The number with three significant digits and separated thousands: 0.842, 12.7, 1,203."""
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     if abs(value) >= 100:
@@ -86,7 +86,7 @@ def number(value: float) -> str:
 
 @dataclass
 class Result:
-    """What one measurement found.
+    """The result of one measurement.
 
     `figures` have goals and stand in the summary, `details` are the absolute figures behind them, `remarks` whole
     sentences.

@@ -1,4 +1,4 @@
-"""The floor: workflows that do nothing but what Temporal makes everybody do."""
+"""The floor: workflows that do only what Temporal requires."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
 
 QUEUE: Final = "bench-floor"
 SIGNALS: Final = 4
-"""How many signals a bare workflow takes until it ends: as many commands as follow the report of a standard issue."""
+"""The number of signals after which a bare workflow ends: that of the commands after the report of a standard issue."""
 
 
 @workflow.defn
@@ -40,7 +40,7 @@ class Bare:
 
 @workflow.defn
 class BareTimer:
-    """Sleeps until a moment, says so outside, and stays: as an issue does once it has climbed."""
+    """Sleeps until a moment, writes a mark, and stays open, as an issue does after a climb."""
 
     @workflow.run
     async def run(self, until: float) -> None:

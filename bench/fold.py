@@ -1,5 +1,5 @@
-"""`python -m bench.fold`: how many standard issues one core folds, by the rules alone and with all that is read,
-written and hashed around them when an audit derives an issue again.
+"""`python -m bench.fold`: standard issues folded per second on one core, by the rules alone and with the reading,
+writing and hashing of an audit that derives an issue again.
 """
 
 import time
@@ -18,7 +18,7 @@ from policies.loader import load_pack
 from protocol.envelope import plain_of
 
 PACK: Final = "52022"
-"""A real one, with service hours and working days."""
+"""A realistic pack, with service hours and working days."""
 EVENTS: Final = 8
 """Of a standard issue under it: reported, dispatched, accepted, arrived, assessed, completed, confirmed, closed."""
 GOAL: Final = Goal(">=", 5000)
@@ -30,11 +30,11 @@ _APART: Final = timedelta(seconds=150)
 _DELIVERY: Final = timedelta(milliseconds=40)
 
 Sent = tuple[str, dict[str, Any], datetime]
-"""A command's name, its envelope as it stands in a history, and the moment at which it is folded."""
+"""A command's name, its envelope as in a history, and the time of its fold."""
 
 
 def standard(issue: int) -> list[Sent]:
-    """The commands of one standard issue. No two issues share an id or a moment: nothing is known from another one."""
+    """The commands of one standard issue. Issues share no id or time, so that no cache helps."""
     report = Report(f"JS-{issue}", PLACE, "leak", "厨房漏水", location="3幢2单元501")
     given: list[tuple[Body, Actor]] = [(report, RESIDENT), *STEPS]
     sent: list[Sent] = []
@@ -50,7 +50,7 @@ def _moment(issue: int, step: int) -> datetime:
 
 
 def rates(issues: int = _ISSUES, rounds: int = _ROUNDS) -> tuple[Figure, Figure]:
-    """Issues per second of processor time, a value for each round: by `advance` alone, and the whole."""
+    """Issues per second of processor time, one value for each round: for `advance` alone, and for the whole."""
     policy, calendars = load_pack(PACK), load_all()
     alone: list[float] = []
     whole: list[float] = []

@@ -1,4 +1,4 @@
-"""How long one command takes: with nothing else going on, and while the system is half busy."""
+"""Latency of one command: on an idle system, and at half load."""
 
 import asyncio
 import itertools
@@ -25,7 +25,7 @@ ABOUT_ROW: Final = (
 
 @dataclass
 class Samples:
-    """Seconds, by round."""
+    """Durations in seconds, by round."""
 
     rounds: list[list[float]] = field(default_factory=list[list[float]])
 
@@ -111,7 +111,7 @@ async def row(run: Run) -> Result:
 
 
 async def bare_signals(run: Run) -> list[float]:
-    """How long raw signals to bare workflows take, in seconds: the floor of other measurements."""
+    """Durations in seconds of raw signals to bare workflows: the floor of other measurements."""
     bare = Floor(run.stage.client)
     return [took for _ in range(run.scale.lives) for took in await _bare_signals(bare)]
 
@@ -132,7 +132,7 @@ async def _life(issues: Issues) -> list[float]:
 
 
 async def _open_loop(run: Run, issues: Issues, rate: float) -> list[float]:
-    """Lives that begin at an even rate, whatever becomes of the earlier ones; how long their commands took."""
+    """Starts issues at an even rate regardless of earlier ones; returns the seconds of their commands."""
     loop = asyncio.get_running_loop()
     begin = loop.time()
     took: list[float] = []

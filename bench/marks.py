@@ -1,4 +1,4 @@
-"""Moments that a worker notes for the benchmark beside the workflows that it runs: one line each, `time id`."""
+"""Time marks that a worker writes for the benchmark: one line each, `time id`."""
 
 import contextlib
 import time
@@ -11,7 +11,7 @@ _file: TextIO | None = None
 
 @contextlib.contextmanager
 def into(path: Path) -> Generator[None]:
-    """Until the end of the block, marks go into this file."""
+    """Writes marks to this file until the end of the block."""
     global _file  # noqa: PLW0603  workflow code can be handed nothing, so this process has one place for them
     with path.open("a", buffering=1) as _file:
         yield
@@ -19,13 +19,13 @@ def into(path: Path) -> Generator[None]:
 
 
 def put(name: str) -> None:
-    """Notes that this happened now."""
+    """Writes a mark with the present time."""
     if _file is not None:
         _file.write(f"{time.time():.6f} {name}\n")
 
 
 def read(path: Path) -> dict[str, float]:
-    """What was noted so far: name -> when, the first time each."""
+    """The marks so far: name -> time of its first mark."""
     found: dict[str, float] = {}
     if path.exists():
         for line in path.read_text().splitlines():

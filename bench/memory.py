@@ -1,4 +1,4 @@
-"""What an open issue costs the worker's memory while it is cached."""
+"""Memory of the worker for each open issue in its cache."""
 
 import asyncio
 import tempfile
@@ -64,7 +64,7 @@ async def _issues(stage: Stage, scale: Scale, worker: Child) -> float:
 
 
 async def _at_rest(worker: Child) -> float:
-    """The worker's memory once it hardly changes."""
+    """The worker's memory in KiB once it hardly changes."""
     found = memory_kib(worker.pid)
     for _ in range(_MOST_LOOKS):
         await asyncio.sleep(1.0)

@@ -1,4 +1,4 @@
-"""What sealing and encryption cost: the same lives with them and without, on installations that differ in nothing else."""
+"""The cost of sealing and encryption: the same issues with and without them, on otherwise equal installations."""
 
 import asyncio
 import sqlite3
@@ -57,7 +57,7 @@ async def _lives(stage: Stage, scale: Scale, *, is_sealed: bool) -> Phase:
 
 
 async def _at_rest(stage: Stage) -> None:
-    """Until what follows from closed issues is done, so that it does not fall into the other's time."""
+    """Waits for the jobs of closed issues, so that they do not run during the other measurement."""
     connection = sqlite3.connect(f"file:{stage.file}?mode=ro", uri=True)
     try:
         async with asyncio.timeout(_PATIENCE):

@@ -1,4 +1,4 @@
-"""Shows what was measured: on the terminal, and as docs/performance.md, which nobody writes by hand."""
+"""Prints the results and writes docs/performance.md."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,7 +52,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def terminal(result: Result) -> str:
-    """A few lines for whoever waits."""
+    """A short report for the terminal."""
     lines = [f"{result.name} ({result.seconds:.0f} s)"]
     lines += [
         f"  {figure.name}: {figure.shown()}  [{figure.spread()}]  goal {figure.goal}: {figure.verdict}"

@@ -1,4 +1,4 @@
-"""How long `jiesu up` takes to be ready again, with issues open."""
+"""Duration of a restart of `jiesu up` with open issues."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ async def restart(scale: Scale) -> Result:
 
 @contextlib.asynccontextmanager
 async def _up(settings: Settings) -> AsyncIterator[float]:
-    """Runs it, and ends it with the block; how long it took to be ready."""
+    """Runs `jiesu up` within the block; yields the seconds until it was ready."""
     argv = guarded([sys.executable, "-P", "-m", "cli", "up"])
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Sees rows as a reader sees them: follows the ends of two tables on a connection of its own, and says when."""
+"""Observes when rows become visible to a reader, by polling the ends of two tables on a connection of its own."""
 
 import asyncio
 import contextlib
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final, Self
 
 LOOK: Final = 0.001
-"""Seconds between two looks, which cost some microseconds while nothing has changed."""
+"""Seconds between two polls, which take some microseconds while nothing has changed."""
 _ROUND: Final = 0.25
 
 
 @dataclass(frozen=True)
 class Climb:
-    """A climb on record: when a reader could see it, when it was due and when the workflow folded it."""
+    """A recorded climb: when it was visible, due, and folded by the workflow."""
 
     seen: float
     due: str
@@ -23,7 +23,7 @@ class Climb:
 
 
 class RowWatch:
-    """Tells when receipts and climbs become visible. Times are those of `time.time`."""
+    """Records when receipts and climbs become visible, by `time.time`."""
 
     def __init__(self, file: Path) -> None:
         self.climbs: dict[str, Climb] = {}
@@ -47,7 +47,7 @@ class RowWatch:
         self._connection.close()
 
     async def receipt(self, command: str, patience: float = 60.0) -> float:
-        """When the receipt of a command became visible. TimeoutError if it does not."""
+        """When the receipt of a command became visible. Raises TimeoutError if it does not."""
         if (seen := self._early.pop(command, None)) is not None:
             return seen
         future = self._waiting[command] = asyncio.get_running_loop().create_future()
@@ -58,7 +58,7 @@ class RowWatch:
             self._waiting.pop(command, None)
 
     async def until_climbed(self, number: int, patience: float) -> None:
-        """Waits until so many issues have climbed. TimeoutError if they do not."""
+        """Waits until so many issues have climbed. Raises TimeoutError if they do not."""
         async with asyncio.timeout(patience):
             while len(self.climbs) < number:  # noqa: ASYNC110  only the database can tell
                 await asyncio.sleep(_ROUND)

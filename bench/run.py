@@ -1,4 +1,4 @@
-"""What the measurements of one run share: the stage, how much to measure, and rates that others build on."""
+"""Shared data of one run: the stage, the scale, and rates that later measurements use."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ from bench.stage import Stage
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured. Figures of a small scale say that the harness works, and nothing else."""
+    """The amount to measure. A small scale only shows that the harness works."""
 
     rounds: int = 3
     seconds: float = 12.0
-    """Of each closed-loop or open-loop phase, after `warm` seconds that do not count."""
+    """Seconds of each closed-loop or open-loop phase, after `warm` seconds that do not count."""
     warm: float = 2.0
     at_once: int = 30
     lives: int = 25
-    """Lives of an issue in each phase that goes one at a time."""
+    """Issues in each sequential phase."""
     mass: int = 2000
     mass_rounds: int = 1
     spread_seconds: float = 20.0
@@ -37,7 +37,7 @@ QUICK = Scale(
 
 @dataclass
 class Run:
-    """See the module. `rates` is filled by those who measure them: lifecycles/s, timers/s."""
+    """The stage, the scale, and `rates` in lifecycles/s and timers/s, which earlier measurements fill."""
 
     stage: Stage
     scale: Scale

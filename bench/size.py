@@ -18,7 +18,7 @@ _NO_CODE: Final = frozenset(
 
 
 def code_lines(source: str) -> int:
-    """How many lines of a module hold code."""
+    """The number of lines of a module that hold code."""
     texts = {
         line
         for node in ast.walk(ast.parse(source))

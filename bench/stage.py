@@ -1,4 +1,4 @@
-"""The whole of Jiesu as `jiesu up` runs it, and the floor's worker beside it: each a process of its own."""
+"""Jiesu as `jiesu up` runs it, and the worker of the floor, each as a process."""
 
 import asyncio
 import contextlib
@@ -33,12 +33,12 @@ _PATIENCE: Final = 60.0
 
 
 class StageError(RuntimeError):
-    """What is to be measured does not run; the message says where its log is."""
+    """A measured process does not run; the message names its log."""
 
 
 @dataclass
 class Stage:
-    """See the module; made by `open_stage`."""
+    """The running processes and clients of a benchmark; made by `open_stage`."""
 
     settings: Settings
     client: Client
@@ -47,7 +47,7 @@ class Stage:
 
     @cached_property
     def protected(self) -> Client:
-        """The client as Jiesu's processes have it; the floor's encrypts nothing."""
+        """The client of Jiesu's processes; that of the floor does not encrypt."""
         return encrypting(self.client, open_converter(self.settings))
 
     @property

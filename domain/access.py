@@ -18,7 +18,7 @@ from domain.worktime import SHANGHAI
 
 Capacity = Literal["reporter", "handler", "lead", "senior", "chain", "street", "admin"]
 """senior: the community or street of the place, at or above the lead; chain: any org of the place;
-street: the place's street, at any lead."""
+street: the place's street, whichever level leads."""
 
 HANDLER_ROLES: Final[Mapping[HandlerKind, tuple[Role, ...]]] = MappingProxyType(
     {
@@ -98,7 +98,7 @@ def _works_at(actor: Actor, grants: Iterable[Authority], place: Place) -> bool:
 
 
 def may_follow(place: Place, old: Issue) -> bool:
-    """Whether a report at this place may name the old issue as the one that recurs: it is closed and of the same compound."""
+    """Whether a report at this place may name the old issue, closed and of the same compound, as recurring."""
     return old.is_closed and old.place.compound == place.compound
 
 
@@ -201,7 +201,7 @@ def reads_access_log(role: Role) -> bool:
 
 
 DECODERS: Final[tuple[Role, ...]] = ("auditor", "admin")
-"""Roles that may decode payloads. Temporal's UI cannot name a role, so the first of these that a person holds is taken."""
+"""Roles that may decode payloads. Temporal's UI cannot name a role, so the first that a person holds is taken."""
 
 
 def decodes(role: Role) -> bool:
@@ -210,7 +210,7 @@ def decodes(role: Role) -> bool:
 
 
 def searches_texts(role: Role) -> bool:
-    """Whether this role may search personal texts: a search would reveal what is masked for auditors and administrators."""
+    """Whether this role may search personal texts: not if they are masked, since a search would reveal them."""
     return role not in ("auditor", "admin")
 
 

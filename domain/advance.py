@@ -1,4 +1,4 @@
-"""The fold of workflow, auditor and simulator: commands in arrival order, and before each the deadlines that fell due."""
+"""The fold of workflow, auditor and simulator: commands in arrival order, each after the deadlines due by then."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ from domain.values import copy_with
 
 
 class StuckClock(RuntimeError):
-    """A deadline that passed is due again unchanged, so the fold would not end: a bug in the rules, never in the input."""
+    """A deadline that passed is due again, so the fold would not end: a bug in the rules, never in the input."""
 
 
 def advance(issue: Issue, inbox: Iterable[c.Command], now: datetime) -> tuple[Issue, list[Event]]:

@@ -19,7 +19,7 @@ RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "a
 REMIND: Final = "top"
 """The clause name that reminders carry on the record."""
 ALWAYS: Final = ("reported", "dispatched")
-"""Event kinds that happen once: each new term takes them over, as the start of what was promised for the present work."""
+"""Event kinds that happen once: each new term takes them over, as starts of clauses for the present work."""
 
 
 class Deadline(NamedTuple):

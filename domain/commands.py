@@ -108,7 +108,7 @@ class Report(Body):
     root: str = field(default="", metadata=RESOLVED)
     """The public key, in base64url, that anchors the signatures of this issue's commands."""
     pins: str = field(default="", metadata=RESOLVED)
-    """`domain.pins.pins_digest` of the issue's policy, calendars and rules, so that the report's signature covers them."""
+    """`domain.pins.pins_digest` of policy, calendars and rules, so that the report's signature covers them."""
 
 
 @dataclass(frozen=True)

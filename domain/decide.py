@@ -1,4 +1,4 @@
-"""What a command, or a deadline that passed, leads to: the events, never an exception for what people may ask."""
+"""Turns a command, or a deadline that passed, into events; a refusal is an event too, not an exception."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ _HANDLER_OF: Final[Mapping[Level, HandlerKind]] = MappingProxyType(
 
 @dataclass
 class Fold:
-    """The state while one command is taken in, and the events so far."""
+    """The state while one command is applied, and its events so far."""
 
     issue: Issue
     at: datetime
@@ -38,14 +38,14 @@ class Fold:
 
     @property
     def giver(self) -> c.Actor:
-        """Who gives the command; none is taken without one."""
+        """The actor of a command; internal commands have none (AssertionError)."""
         assert self.actor is not None
         return self.actor
 
     def add(
         self, body: e.EventBody, level: Level | None = None, clause: str | None = None, was_due: datetime | None = None
     ) -> None:
-        """One more event; `clause` and `was_due` are found out where the event meets a clock."""
+        """Adds one event; `clause` and `was_due` are filled in where the event meets a clock."""
         before = self.issue
         event = e.Event(
             before.version + 1, self.at, self.actor, level or before.level, body, self.recorded_at, clause,
@@ -60,12 +60,12 @@ class Fold:
 
 
 def decide(issue: Issue, command: c.Command) -> tuple[e.Event, ...]:
-    """What the command leads to; a command that does not apply yields one `Refused`, with a reason in words."""
+    """The events of the command; one that does not apply yields one `Refused`, with a reason in words."""
     return tuple(act(issue, command).events)
 
 
 def act(issue: Issue, command: c.Command) -> Fold:
-    """As `decide`, with the state after the events."""
+    """Applies the command: as `decide`, together with the state after the events."""
     match command.body:
         case c.DeadlinePassed():
             return _passed(Fold(issue, command.at, recorded_at=command.body.recorded_at), command.body)
@@ -105,7 +105,7 @@ TAKE: Final[dict[type[c.Body], Take]] = {}
 
 
 def on(kind: type[B]) -> Callable[[Callable[[Fold, B], None]], Callable[[Fold, B], None]]:
-    """Makes a function what takes this kind of command."""
+    """Registers a function as the one that applies this kind of command."""
 
     def register(take: Callable[[Fold, B], None]) -> Callable[[Fold, B], None]:
         TAKE[kind] = take
@@ -134,7 +134,7 @@ def report(fold: Fold, body: c.Report) -> None:
 
 
 def starting_ladder(ladder: tuple[Level, ...], report: c.Report) -> tuple[Level, ...]:
-    """The levels an issue can have at its place.
+    """The levels that an issue can reach at its place.
 
     Without a contract, or for a complaint about the operator, it starts at the community; where the operator is
     the community itself, there is no climb from one to the other.
@@ -208,7 +208,7 @@ def _after(issue: Issue, at: datetime, limit: Limit, pauses: Sequence[Pause] = (
 
 
 def _assess(fold: Fold, body: e.Assessed) -> None:
-    """Size counts as well as time: big goes to the community, hard to the street, at once."""
+    """Adds the assessment; a big issue climbs to the community at once, a hard one to the street."""
     fold.add(body)
     if body.assessment in ("big", "hard"):
         target: Level = "community" if body.assessment == "big" else "street"
@@ -217,7 +217,7 @@ def _assess(fold: Fold, body: e.Assessed) -> None:
 
 
 def _plan_needs(fold: Fold, end: datetime) -> Level | None:
-    """Who above the planner must grant a plan that lasts until `end`, counted from the first one of this work."""
+    """The level above the planner that must grant a plan until `end`; its length counts from the work's first plan."""
     issue, rule = fold.issue, fold.issue.policy.plan
 
     def lasts_over(limit: Limit) -> bool:
@@ -232,7 +232,7 @@ def _plan_needs(fold: Fold, end: datetime) -> Level | None:
 
 
 def rung_from(issue: Issue, level: Level) -> Level:
-    """The level itself where this issue has it, else the next one above."""
+    """The level itself if it is on the issue's ladder, else the next one above."""
     return lowest(issue.ladder, rank(level)) or issue.ladder[-1]
 
 
@@ -243,26 +243,26 @@ def rung_from(issue: Issue, level: Level) -> Level:
 def decline(fold: Fold, body: c.Decline) -> None:
     led_by = fold.issue.level
     fold.add(e.Declined(body.reason, body.note))
-    _third_transfer(fold, led_by)
+    _climb_by_transfers(fold, led_by)
 
 
 @on(c.Redispatch)
 def redispatch(fold: Fold, body: c.Redispatch) -> None:
     led_by = fold.issue.level
     fold.add(e.Redispatched(Handler(body.handler, body.handler_kind), body.reason))
-    _third_transfer(fold, led_by)
+    _climb_by_transfers(fold, led_by)
 
 
 @on(c.Return)
 def give_back(fold: Fold, body: c.Return) -> None:
     led_by = fold.issue.level
     fold.add(e.Returned(led_by, body.reason), level=body.to or fold.issue.ladder[0])
-    _third_transfer(fold, led_by)
+    _climb_by_transfers(fold, led_by)
 
 
 @on(c.Rule)
 def rule(fold: Fold, body: c.Rule) -> None:
-    """Upheld, the ruling level answers for it from now on: the first receiver leads until it has found the right one."""
+    """Rules on a decline; if it is upheld, the ruling level leads from now on, until it has found the right handler."""
     level, handler = level_of(fold.giver), None
     if body.upheld:
         handler = (
@@ -345,11 +345,11 @@ def merge(fold: Fold, body: c.Merge) -> None:
     fold.add(e.Closed("merged"))
 
 
-# What several of them do
+# Shared helpers
 
 
-def _third_transfer(fold: Fold, led_by: Level) -> None:
-    """The third decline, redispatch or return goes up, from whoever led before it."""
+def _climb_by_transfers(fold: Fold, led_by: Level) -> None:
+    """Climbs after the policy's number of declines, redispatches and returns, to the level above `led_by`."""
     issue = fold.issue
     if issue.transfers < issue.policy.transfers.climbs_from:
         return
@@ -363,7 +363,7 @@ def _climb(fold: Fold, by: ClimbReason, target: Level | None, reason: Personal =
 
 
 def _passed(fold: Fold, passed: c.DeadlinePassed) -> Fold:
-    """The clock acts."""
+    """Adds what follows from a deadline that passed."""
     issue = fold.issue
     if passed.what == "remind":
         _remind(fold, passed.until)
@@ -390,7 +390,7 @@ def _passed(fold: Fold, passed: c.DeadlinePassed) -> Fold:
 
 
 def _remind(fold: Fold, until: datetime) -> None:
-    """One reminder for all that fell due up to `until`: catching up never floods."""
+    """Adds one event for all reminders due up to `until`, so that catching up after an outage sends one message."""
     reminder = fold.issue.reminder
     assert reminder is not None
     assert reminder.at is not None

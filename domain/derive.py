@@ -1,4 +1,4 @@
-"""What follows from every event, whatever its kind: which clocks run on, reminders, whose minutes, the receipt."""
+"""The changes of state that follow every event, whatever its kind: clocks, reminders, held time, the receipt."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -14,15 +14,17 @@ from domain.values import copy_with
 
 
 def derive(issue: Issue, event: e.Event) -> Issue:
-    """The state with what follows from the event, step by step."""
+    """The state after the steps that follow every event."""
     for step in STEPS if issue.closed is None else STEPS_ONCE_CLOSED:
         issue = step(issue, event)
     return issue
 
 
 def update_clocks(issue: Issue, afresh: bool = False) -> Issue:
-    """With the clocks as they run now. One that has shown a light or climbed is kept at rest when it stops, in case it
-    runs again from the same start: what it has done, it has done once.
+    """The issue with its clocks computed anew.
+
+    A clock that stops after it showed a light or climbed is kept in `resting`: if it runs again from the same start,
+    that must not happen twice.
     """
     running = compute_clocks(issue, afresh)
     if running == issue.clocks:
@@ -43,7 +45,7 @@ def _clocks(issue: Issue, event: e.Event) -> Issue:
 
 
 def _request(issue: Issue, event: e.Event) -> Issue:
-    """A wish for more time lapses with its clock."""
+    """Drops a request for more time whose clock has stopped."""
     if issue.pending is None or any(clock.clause == issue.pending.clause for clock in issue.clocks):
         return issue
     return copy_with(issue, pending=None)
@@ -56,7 +58,9 @@ def _plan_update(issue: Issue, event: e.Event) -> Issue:
 
 
 def _idle_update(issue: Issue, event: e.Event) -> Issue:
-    """No open issue is forgotten: where no clause runs, the clock `idle` asks for an update as often as a plan (assumed)."""
+    """Starts the clock `idle` where no clause runs, so that no open issue is forgotten; an update is due as often as
+    under a plan (assumed).
+    """
     running = [clock for clock in issue.clocks if clock.clause not in ("appointment", "idle")]
     if running or issue.is_paused or issue.status == "completed":
         return without_clock(issue, "idle")
@@ -80,8 +84,8 @@ def _minutes(issue: Issue, event: e.Event) -> Issue:
     return copy_with(issue, holding=Holding(who, org, since))
 
 
-def _side(issue: Issue, event: e.Event) -> Issue:
-    """Notes who does something on the property side: he may not decide on it from above later."""
+def _acted(issue: Issue, event: e.Event) -> Issue:
+    """Records who acted on the property side: that person may not take decisions from above later."""
     actor = event.actor
     if actor is None or actor.role not in PROPERTY_SIDE or event.kind == "refused" or actor.person in issue.acted:
         return issue
@@ -103,27 +107,27 @@ def _receipt(issue: Issue, event: e.Event) -> Issue:
 Step = Callable[[Issue, e.Event], Issue]
 STEPS_ONCE_CLOSED: Final[tuple[Step, ...]] = (
     _minutes,
-    _side,
+    _acted,
     _receipt,
 )
 STEPS: Final[tuple[Step, ...]] = (
-    _clocks,  # first, since the others ask which clauses run
+    _clocks,  # first, since the others depend on the running clauses
     _request,
-    _plan_update,  # before `idle`: an update that a plan asks for is a clock that runs
+    _plan_update,  # before `idle`, which counts the update clock of a plan as running
     _idle_update,
-    _reminder,  # last of the clocks: it asks whether any of them can still climb
+    _reminder,  # after all clocks, since it depends on whether one can still climb
     *STEPS_ONCE_CLOSED,
 )
-"""In this order; of a closed issue no clock runs."""
+"""Applied in this order; a closed issue has no clocks."""
 
 
 def _is_update(event: e.Event) -> bool:
-    """Whether the event keeps the resident informed about a plan: any word or act of those who do the work."""
+    """Whether the event counts as a status update: any command of staff that was not refused."""
     return event.actor is not None and event.actor.role != "resident" and event.kind != "refused"
 
 
 def reminder_from(issue: Issue, moment: datetime, count: int) -> Reminder:
-    """The reminder after `count`; one that is used up stays in the state, so that reminders do not begin again."""
+    """The reminder after `count` sent ones; it stays in the state when used up, so that reminders do not start again."""
     if count >= issue.policy.top.times:
         return Reminder(None, count)
     return Reminder(reminder_after(issue, moment, count), count)

@@ -1,6 +1,6 @@
-"""The directory: places, the organisations that answer for them, who is appointed where, and which policy is bound.
+"""The directory: places, organisations, appointments, and which policy applies where.
 
-`domain.directory_csv` checks a directory when it is read from files; here its references are taken as sound.
+`domain.directory_csv` checks a directory when it is read from files; here its references are assumed to be valid.
 """
 
 from collections import defaultdict
@@ -72,7 +72,7 @@ class Compound:
 
 @dataclass(frozen=True)
 class Operator:
-    """Who runs compounds, or volunteers who may be given work."""
+    """A body that runs compounds, or a group of volunteers."""
 
     code: str
     name: str
@@ -123,13 +123,13 @@ class Org:
     kind: HandlerKind
     name: str
     street: str | None
-    """None for an operator: where it works depends on its contracts (`Directory.streets_of`)."""
+    """None for an operator, whose streets depend on its contracts (`Directory.streets_of`)."""
     operator: bool = False
-    """Tells an operator of kind ``community`` from the community itself."""
+    """Distinguishes an operator of kind ``community`` from the community itself."""
 
 
 def role_fits(role: Role, org: Org) -> bool:
-    """Whether people can act in this role for this organisation; residents act for nobody but themselves."""
+    """Whether people can act in this role for this organisation; never for residents, who act for none."""
     match role:
         case "resident":
             return False
@@ -150,7 +150,7 @@ class NotAppointed(ValueError):
 
 
 class SeveralRoles(ValueError):
-    """A request names none of the roles that the person holds. They never add up, so one has to be chosen of `ways`."""
+    """The request fits several roles, which are never combined: it must name one of `ways`, pairs of role and org."""
 
     def __init__(self, ways: Iterable[tuple[str, str]]) -> None:
         super().__init__("one role has to be chosen")
@@ -160,10 +160,10 @@ class SeveralRoles(ValueError):
 def acting_by(
     held: Sequence[Appointment], role: str | None, org: str | None, prefer: Sequence[Role] = ()
 ) -> tuple[Appointment, ...]:
-    """By which of the appointments that somebody holds a request is made: those to one role in one organisation.
+    """The appointments under which a request is made: those of `held` to one role in one organisation.
 
-    `role` and `org` are those that the request names; roles of `prefer` are chosen where it names none. The answer is
-    empty for a resident, who needs no appointment. Raises NotAppointed or SeveralRoles.
+    `role` and `org` are those that the request names; among several ways the first role of `prefer` is chosen. Empty
+    for a resident, who needs no appointment. Raises NotAppointed if none fits, SeveralRoles if several do.
     """
     if org is None and (role == "resident" or (role is None and not held)):
         return ()
@@ -179,7 +179,7 @@ def acting_by(
 
 @dataclass(frozen=True)
 class Directory:
-    """All rows, and the questions that are asked of them; every answer about a term depends on the day."""
+    """All rows and the queries over them; contracts, appointments and bindings apply by the day."""
 
     streets: tuple[Street, ...] = ()
     communities: tuple[Community, ...] = ()
@@ -192,7 +192,7 @@ class Directory:
     bindings: tuple[Binding, ...] = ()
 
     def place(self, compound: str, on: date) -> Place | None:
-        """The compound with whoever answers for it on that day; None if there is no such compound."""
+        """The compound with the organisations that answer for it on that day; None if there is no such compound."""
         found = self._compound.get(compound)
         if found is None:
             return None
@@ -208,11 +208,11 @@ class Directory:
         )
 
     def policy_for(self, compound: str, category: Category, on: date) -> str | None:
-        """The policy bound to issues of this category that begin there on that day.
+        """The id of the policy for issues of this category that begin at the compound on that day; None if unbound.
 
-        The first that exists wins: this place and category, any place and this category, this place, any place.
-        The nearest place up the tree counts as this place, so the category comes before the distance: a
-        community's binding for the category beats the compound's own for all categories.
+        Bindings in order of precedence: place and category, ``*`` and category, place and ``*``, ``*`` and ``*``. As
+        place count the compound, its grid, community and street, in this order. So a community's binding for the category
+        beats the compound's own for all categories.
         """
         found = self._compound.get(compound)
         if found is None:
@@ -235,7 +235,7 @@ class Directory:
         return self._orgs.get(code)
 
     def streets_of(self, org: str, on: date | None = None) -> frozenset[str]:
-        """The streets in which it works; for an operator those of its contracts on that day, or (None) of all."""
+        """The streets in which it works; for an operator those of its contracts on that day (None: of all contracts)."""
         found = self._orgs.get(org)
         if found is None:
             return frozenset()
@@ -265,9 +265,9 @@ class Directory:
                 return False
 
     def subtree(self, org: str, on: date) -> frozenset[str]:
-        """The compounds all of whose issues it may see on that day.
+        """The compounds whose issues the organisation may all see on that day.
 
-        Empty for departments, and for volunteers without a contract: they see what they handle and no more.
+        Empty for departments, and for volunteers without a contract: they see only the issues that they handle.
         """
         found = self._orgs.get(org)
         if found is None or found.kind == "department":
@@ -280,7 +280,7 @@ class Directory:
         return frozenset(c.code for c in self._compounds_of_community.get(org, ()))
 
     def appointments_of(self, person: str, on: date) -> tuple[Appointment, ...]:
-        """What the person is appointed to on that day; one person may hold several roles."""
+        """The person's appointments on that day; there may be several roles."""
         mine = self._appointments.get(person, ())
         return tuple(each for each in mine if each.period.covers(on) and self.has_role(each.role, each.org))
 
@@ -290,7 +290,7 @@ class Directory:
         return found is not None and role_fits(role, found)
 
     def grants_in(self, place: Place, held: Iterable[Authority], on: date) -> tuple[Authority, ...]:
-        """The authorities with what they say about this place, see `Authority`."""
+        """The authorities, with `compound` or `street` filled in where the organisation works at this place that day."""
         return tuple(self._grant_in(place, grant, on) for grant in held)
 
     def _grant_in(self, place: Place, grant: Authority, on: date) -> Authority:
@@ -308,7 +308,7 @@ class Directory:
         return None
 
     def _up_from(self, compound: Compound) -> tuple[str, ...]:
-        """The places that count as this one, the nearest first."""
+        """The codes of the compound, its grid, community and street, in this order."""
         street = self._street_of_community[compound.community]
         return tuple(code for code in (compound.code, compound.grid, compound.community, street) if code)
 

@@ -1,4 +1,4 @@
-"""Reads the directory from the texts of its nine CSV files, and names every mistake by file and line."""
+"""Parses the nine CSV files of the directory; reports every mistake by file and line."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -37,11 +37,11 @@ from domain.vocabulary import Category, OperatorKind, Role
 T = TypeVar("T")
 
 FILES: Final = tuple(f"{name}.csv" for name in COLUMNS)
-"""The files that together make a directory."""
+"""The names of the files of a directory."""
 
 
 class DirectoryError(ValueError):
-    """The files do not make a directory; `problems` holds all that is wrong with them, in order."""
+    """The files hold mistakes: all of them are in `problems`, by file and line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -50,21 +50,21 @@ class DirectoryError(ValueError):
 
 @dataclass(frozen=True)
 class _Item(Generic[T]):
-    """What a row without problems of its own says, and where it says so."""
+    """A valid row as a value, with its line."""
 
     line: int
     value: T
 
 
 _Sheets = Mapping[str, tuple[Row, ...]]
-"""The files that could be read to their end; a code whose file is not among them is not called unknown."""
+"""Rows of the files that could be read completely; references into the others are not checked."""
 
 
 def parse(files: Mapping[str, str | bytes], policies: Collection[str] | None = None) -> Directory:
-    """The directory that the files (name -> content) describe; DirectoryError with all problems otherwise.
+    """Parses the files (name -> content) as a directory. Raises DirectoryError with all mistakes.
 
-    With `policies`, the ids of the packs that exist, a binding to any other is a problem too. Files whose name
-    does not end in ``.csv`` are left alone.
+    With `policies`, the ids of the existing packs, a binding to another policy is a mistake too. Files whose name
+    does not end in ``.csv`` are ignored.
     """
     problems = [*_wrong_set(files)]
     sheets: dict[str, tuple[Row, ...]] = {}
@@ -94,7 +94,7 @@ def _wrong_set(files: Mapping[str, str | bytes]) -> Iterator[Problem]:
 
 
 def _assemble(sheets: _Sheets, policies: Collection[str] | None) -> tuple[Directory, list[Problem]]:
-    """The directory of all rows that are right by themselves, and what is wrong between rows."""
+    """The directory of all rows that are valid by themselves, and the mistakes between rows."""
     compounds = _items(sheets, "compounds", _compound)
     contracts = _items(
         sheets, "contracts", lambda cells: Contract(cells["operator"], cells["compound"], _period(cells))
@@ -157,7 +157,7 @@ def _binding(cells: Cells) -> Binding:
 
 
 def _duplicates(sheets: _Sheets) -> Iterator[Problem]:
-    """A code names one place and one organisation; only a compound and an operator may share theirs."""
+    """Codes that are taken: among places and among organisations, each code may occur once."""
     reported: set[tuple[str, int]] = set()
     for kin in (PLACES, ORGS):
         first: dict[str, tuple[str, int]] = {}
@@ -202,7 +202,7 @@ def _misfits(directory: Directory, appointments: list[_Item[Appointment]], sheet
 
 
 def _overlaps(name: str, rows: Iterable[tuple[int, tuple[str, ...], Period]]) -> Iterator[Problem]:
-    """Two rows that say different things of the same day, or the same thing twice."""
+    """Rows with the same key whose periods overlap."""
     groups: defaultdict[tuple[str, ...], list[tuple[int, Period]]] = defaultdict(list)
     for line, key, period in rows:
         groups[key].append((line, period))

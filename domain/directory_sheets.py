@@ -1,6 +1,6 @@
-"""One CSV file of the directory as rows whose cells have been checked one by one; mistakes keep their line.
+"""Parses one CSV file of the directory into rows and checks each cell.
 
-What must hold between rows is checked in `domain.directory_csv`.
+Conditions between rows are checked in `domain.directory_csv`.
 """
 
 import csv
@@ -17,7 +17,7 @@ from domain.vocabulary import CATEGORIES, ROLES, OperatorKind
 
 Cells = Mapping[str, str]
 Syntax = Callable[[str], str | None]
-"""What is wrong with a cell that is not empty; None: nothing."""
+"""Checks a cell that is not empty; returns the mistake, or None if it is valid."""
 
 LONGEST: Final = 200
 ORGS: Final = ("operators", "communities", "streets", "departments")
@@ -26,7 +26,7 @@ PLACES: Final = ("compounds", "grids", "communities", "streets")
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake; no line where it concerns a whole file."""
+    """One mistake; `line` is None if it concerns the whole file."""
 
     file: str
     line: int | None
@@ -47,7 +47,7 @@ def _one_of(allowed: Collection[str]) -> Syntax:
 
 
 def _text(_: str) -> None:
-    """Any text will do."""
+    """Accepts any text."""
 
 
 def _dated(cell: str) -> str | None:
@@ -60,20 +60,20 @@ def _place(cell: str) -> str | None:
 
 _code = _like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "is not a code (up to 64 ASCII letters, digits, dots, - and _)")
 _policy = _like(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,63}", "is not a policy id")
-# Spreadsheets turn long codes into 3.2E+11; a code cut short that way must not pass for the official one.
+# Spreadsheets turn long codes into 3.2E+11; such a truncated code must not be accepted.
 _division = _like(r"[0-9]{1,12}", "is not a division code (up to 12 digits)")
 _count = _like(r"[1-9][0-9]{0,4}", "is not a number from 1 to 99999")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of one file, and what its cells may hold."""
+    """A column of one file, and the check of its cells."""
 
     name: str
     syntax: Syntax = _text
     required: bool = True
     refers: tuple[str, ...] = ()
-    """The files of which one must define the code."""
+    """The cell's code must be defined in one of these files."""
 
 
 _CODE, _NAME = Column("code", _code), Column("name")
@@ -120,7 +120,7 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A row with its cells by column, and what is wrong with it by itself."""
+    """A row with its cells by column, and its own mistakes."""
 
     line: int
     cells: Cells
@@ -128,7 +128,7 @@ class Row:
 
 
 def read(name: str, content: str | bytes) -> tuple[tuple[Row, ...], Problem | None]:
-    """The rows of one file, and why it could not be read to its end."""
+    """The rows of one file, and the mistake that stopped reading, if any."""
     file = f"{name}.csv"
     try:
         text = content if isinstance(content, str) else content.decode()
@@ -168,7 +168,10 @@ def _row(name: str, line: int, cells: list[str]) -> Row:
     problems: list[str] = []
     if len(cells) != len(columns):
         problems.append(f"has {len(cells)} cells instead of {len(columns)}")
-        cells = [cells[0], *([""] * len(columns))]  # its code still counts as defined
+        cells = [
+            cells[0],
+            *([""] * len(columns)),
+        ]  # its code still counts as defined, so references to it are no mistakes
     stripped = {column.name: cell.strip(" \t\u3000") for column, cell in zip(columns, cells, strict=False)}
     if not problems:
         problems += (
@@ -184,7 +187,7 @@ def _wrong(column: Column, cell: str) -> str | None:
         return "is empty" if column.required else None
     if len(cell) > LONGEST:
         return f"is longer than {LONGEST} characters"
-    # Controls, surrogates, and the invisible characters that turn a line round or hide in a name.
+    # Control characters, surrogates, and invisible characters that reverse text or hide in a name.
     if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in cell):
         return f"{shown(cell)} holds a control character"
     reason = column.syntax(cell)
@@ -197,7 +200,7 @@ def _wrong_period(cells: Cells) -> str | None:
 
 
 def shown(cell: str) -> str:
-    """The cell in quotes, cut short, with everything escaped that could upset a terminal or a log."""
+    """The cell in quotes, truncated, with characters escaped that could corrupt a terminal or a log."""
     return repr(cell if len(cell) <= 40 else f"{cell[:40]}...")
 
 

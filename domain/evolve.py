@@ -1,7 +1,7 @@
 """How an event changes the state of an issue. Nothing else changes it.
 
-Each kind of event has one function here, named after it, which makes the change that is special to it; what follows from
-every event comes from `domain.derive`.
+Each kind of event has one function here, named after it, for its own change; `domain.derive` makes the changes that
+follow every event.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,14 +33,14 @@ MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
 }
 """Event kind -> the milestones it reaches."""
 PASSIVE: Final = frozenset({"commented", "refused", "rejected_signal", "urged"})
-"""Event kinds that are not an act of the lead, whoever gave the command."""
+"""Event kinds that never reach the milestone ``act``."""
 TAKES_BACK: Final = frozenset(
     {
         "accepted", "assigned", "scheduled", "attempted", "contacted", "arrived", "assessed", "mitigated", "planned",
         "step_done", "answered", "suspended", "waited", "completed",
     }
 )  # fmt: skip
-"""Event kinds with which a handler goes on with what it had declined."""
+"""Event kinds with which a handler takes back its decline, since it continues the work."""
 _ORDER: Final[tuple[Status, ...]] = ("dispatched", "accepted", "arrived", "planned", "answered")
 
 
@@ -60,14 +60,14 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
 
 
 def met_clock(before: Issue, event: e.Event, after: Issue) -> Clock | None:
-    """The clock that somebody met with the event: it waited for what the event reached and, in the same term, has stopped.
+    """The clock that the event met: its milestone was reached and it has stopped, within the same term.
 
-    Of several that one which would have run out first.
+    Of several the one with the earliest due time; None if the event met none, or came from the clock.
     """
     if event.actor is None or before.clocks is after.clocks or before.term.get("led") != after.term.get("led"):
         return None
     reached: tuple[str, ...] = _reached_by(event)
-    if event.kind in ("planned", "mitigated", "granted"):  # a place that is safe and a plan in force are `handle`
+    if event.kind in ("planned", "mitigated", "granted"):  # making safe and a plan in force count as `handle`
         reached = (*reached, "handle")
     running = [clock.clause for clock in after.clocks]
     met = [clock for clock in before.clocks if clock.milestone in reached and clock.clause not in running]
@@ -75,14 +75,14 @@ def met_clock(before: Issue, event: e.Event, after: Issue) -> Clock | None:
 
 
 def meets(event: e.Event, after: Issue, clock: Clock) -> bool:
-    """Whether somebody kept with this event the limit of the clock, which a climb may have taken away before.
+    """Whether the event met the clock, even if a climb had removed the clock before.
 
-    `met_clock` names one clock on the record; this is asked of any, and of those that the rules start themselves too.
+    `met_clock` names one clock for the record; this also covers the others and those that the rules start themselves.
     """
     if event.actor is None:
         return False
     match clock.clause:
-        case "silence" | "ask" | "review" | "plan-update" | "idle":  # the resident's, or any word will do
+        case "silence" | "ask" | "review" | "plan-update" | "idle":  # met by the resident, or by any update
             return False
         case "appointment":
             return isinstance(event.body, (e.Arrived, e.Attempted))
@@ -96,7 +96,7 @@ def meets(event: e.Event, after: Issue, clock: Clock) -> bool:
 
 
 def _counts_as(event: e.Event) -> str:
-    """What the event starts clocks as: a plan counts once it is in force, not when it is proposed."""
+    """The event kind for clauses that start with it: a plan counts when it is granted, not when it is proposed."""
     match event.body:
         case e.Planned(needs=needs) if needs is not None:
             return "proposed"
@@ -107,7 +107,7 @@ def _counts_as(event: e.Event) -> str:
 
 
 def _reached_by(event: e.Event) -> tuple[Milestone, ...]:
-    """The milestones that the event reaches, for those levels that its actor, or the plan's maker, speaks for."""
+    """The milestones that the event reaches."""
     if event.actor is None or event.actor.role == "resident":
         return ()
     reached = MEETS.get(_counts_as(event), ())
@@ -117,7 +117,7 @@ def _reached_by(event: e.Event) -> tuple[Milestone, ...]:
 
 
 def _met(issue: Issue, event: e.Event, mark: Mark) -> Mapping[Goal, Mark]:
-    """What has been reached when, with the milestones that the event reaches."""
+    """`Issue.met` after the event."""
     reached = _reached_by(event)
     if event.actor is None or not reached:
         return issue.met
@@ -126,7 +126,7 @@ def _met(issue: Issue, event: e.Event, mark: Mark) -> Mapping[Goal, Mark]:
     for milestone in reached:
         scopes = own
         if milestone == "plan" and isinstance(event.body, e.Granted) and issue.proposed is not None:
-            scopes = (*issue.proposed.scopes, "issue")  # the plan is its maker's, not that of who grants it
+            scopes = (*issue.proposed.scopes, "issue")  # a granted plan counts for its author's levels
         for scope in scopes:
             met[scope, milestone] = mark
     return met
@@ -138,11 +138,11 @@ def _met(issue: Issue, event: e.Event, mark: Mark) -> Mapping[Goal, Mark]:
 Change = Callable[[Issue, e.Event, Any], Issue]
 B = TypeVar("B", bound=e.EventBody)
 CHANGES: Final[dict[type[e.EventBody], Change]] = {}
-"""What is special to each kind of event; looked up, since matching it against fifty classes takes its time."""
+"""The change of each kind of event; a mapping, since matching against fifty classes is slow."""
 
 
 def on(*kinds: type[B]) -> Callable[[Callable[[Issue, e.Event, B], Issue]], Callable[[Issue, e.Event, B], Issue]]:
-    """Makes a function the change for these kinds of events."""
+    """Registers a function as the change for these kinds of events."""
 
     def register(change: Callable[[Issue, e.Event, B], Issue]) -> Callable[[Issue, e.Event, B], Issue]:
         CHANGES.update(dict.fromkeys(kinds, change))
@@ -156,7 +156,7 @@ def on(*kinds: type[B]) -> Callable[[Callable[[Issue, e.Event, B], Issue]], Call
     e.Supervised, e.Instructed, e.Merged, e.Rejected, e.Refused, e.RejectedSignal,
 )  # fmt: skip
 def noted(issue: Issue, event: e.Event, body: e.EventBody) -> Issue:
-    """It leaves its mark only."""
+    """Only the mark that every event leaves."""
     return issue
 
 
@@ -190,7 +190,7 @@ def scheduled(issue: Issue, event: e.Event, body: e.Scheduled) -> Issue:
 
 @on(e.Attempted)
 def attempted(issue: Issue, event: e.Event, body: e.Attempted) -> Issue:
-    return copy_with(without_clock(issue, "appointment"), attempts=body.count)  # it was kept, by one side
+    return copy_with(without_clock(issue, "appointment"), attempts=body.count)  # kept, by one side
 
 
 @on(e.Arrived)
@@ -241,7 +241,7 @@ def completed(issue: Issue, event: e.Event, body: e.Completed) -> Issue:
 
 @on(e.Reopened)
 def reopened(issue: Issue, event: e.Event, body: e.Reopened) -> Issue:
-    return _again(copy_with(issue, reopened=issue.reopened + 1), event)
+    return _restart_work(copy_with(issue, reopened=issue.reopened + 1), event)
 
 
 @on(e.CodeRenewed)
@@ -284,7 +284,7 @@ def ruled(issue: Issue, event: e.Event, body: e.Ruled) -> Issue:
 
 @on(e.Escalated)
 def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
-    # Nobody is late for hours in which they could not see the issue: their clock starts at the record.
+    # The new lead could not see the issue before the climb was recorded, so its clocks start then.
     led = Mark(event.recorded_at or event.at, event.seq)
     return _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
 
@@ -294,7 +294,7 @@ def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
     issue = copy_with(
         issue, level=event.level, transfers=issue.transfers + 1, reminder=None, declined=False, pending=None
     )
-    issue = _again(_unpause(issue, event.at), event)
+    issue = _restart_work(_unpause(issue, event.at), event)
     return copy_with(
         issue,
         clocks=tuple([skip_climbs(clock, event.at) for clock in issue.clocks]),
@@ -302,7 +302,7 @@ def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
     )
 
 
-# The clock stands still, or goes on
+# The clock stops, or runs again
 
 
 @on(e.Suspended)
@@ -328,7 +328,7 @@ def resumed(issue: Issue, event: e.Event, body: e.EventBody) -> Issue:
     return _unpause(issue, seen_at(event))
 
 
-# More time, other numbers, other days: every running clock is worked out again from its start
+# More time, other policy, other calendar: every running clock is computed again from its start
 
 
 @on(e.Requested)
@@ -345,7 +345,7 @@ def extended(issue: Issue, event: e.Event, body: e.Extended) -> Issue:
 
 @on(e.Denied)
 def denied(issue: Issue, event: e.Event, body: e.Denied) -> Issue:
-    return _unplanned(issue) if body.what == "plan" else copy_with(issue, pending=None)
+    return _deny_plan(issue) if body.what == "plan" else copy_with(issue, pending=None)
 
 
 @on(e.Corrected)
@@ -375,7 +375,7 @@ def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) 
     return issue
 
 
-# A light went on, or a reminder went out
+# Lights and reminders
 
 
 @on(e.Warned)
@@ -398,7 +398,7 @@ def reminded(issue: Issue, event: e.Event, body: e.Reminded) -> Issue:
     return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, sent))
 
 
-# What several of them do
+# Shared helpers
 
 
 def _mark(event: e.Event) -> Mark:
@@ -411,13 +411,13 @@ def _handed_over(issue: Issue, handler: Handler, event: e.Event) -> Issue:
 
 
 def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) -> Issue:
-    """The level has the lead from `led` on: its own clauses begin anew.
+    """Starts a new term of the lead at `led`: the clauses of its level start again. `changes` are further fields.
 
-    `renewed`: the work is to be done again or by somebody else, so what was promised from the report on is
-    promised again from now on, whoever leads later. `changes` are what else becomes of the issue.
+    With `renewed` the work is done again or by another handler, so clauses of a level that start with the report or
+    the dispatch count from `led` too, also for later leads.
     """
     resting = tuple([clock for clock in issue.resting if clock.level == "issue"])
-    if renewed:  # what was granted on top was granted to those who did the work then
+    if renewed:  # extensions of a level's clauses belonged to the earlier work
         whole = {clause.id for clause in issue.policy.clause if clause.level == "issue"}
         kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
         changes |= {"extensions": kept, "extended": sum(map(len, kept.values()))}
@@ -426,7 +426,7 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) ->
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
-    """Moves the status forward, or the status that a pause goes back to; never backward unless `force`."""
+    """Moves the status forward, during a pause the one to return to; backward only with `force`."""
     now, waiting = issue.stands, issue.proposed
     if waiting is not None and status != "planned" and _ORDER.index(status) > _ORDER.index(waiting.before):
         issue = copy_with(issue, proposed=copy_with(waiting, before=status))
@@ -438,7 +438,7 @@ def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
 
 
 def _moved_by_handler(issue: Issue, event: e.Event, status: Status) -> Issue:
-    """With the status moved forward if the event is the handler's; what the lead does leaves it where it is."""
+    """Moves the status forward if the event is the handler's; acts of the lead do not change it."""
     return _with_status(issue, status) if _is_by_handler(issue, event) else issue
 
 
@@ -447,16 +447,16 @@ def _is_by_handler(issue: Issue, event: e.Event) -> bool:
 
 
 def _pause(issue: Issue, status: Status, clock: Clock) -> Issue:
-    if issue.is_paused:  # a new review date, something shelved while it waits: the pause goes on
+    if issue.is_paused:  # a new review date, or shelved while waiting: one pause continues
         return with_clock(without_clock(copy_with(issue, status=status), "ask", "review"), clock)
-    # After an outage the pause before may have ended, on record, later than this one was asked for.
+    # After an outage the previous pause may have ended, by the record, after this one was requested.
     stopped = max((issue.since, *(end for _, end in issue.pauses)))
     issue = copy_with(issue, interrupted=issue.status, status=status, paused_at=stopped)
     return with_clock(issue, clock)
 
 
 def _unpause(issue: Issue, at: datetime) -> Issue:
-    """The clock goes on; what was left of every limit is left still."""
+    """Ends the pause; every limit has as much time left as when it began."""
     if issue.paused_at is None:
         return issue
     status = issue.stands if issue.status in ("suspended", "waiting") else issue.status
@@ -465,22 +465,22 @@ def _unpause(issue: Issue, at: datetime) -> Issue:
         issue, pauses=(*issue.pauses, (stopped, at)), paused_at=None, status=status, interrupted=None, shelved=False,
         waits_for=None,
     )  # fmt: skip
-    issue = plans.goes_on(without_clock(issue, "ask", "review"), stopped, at - stopped)
+    issue = plans.shift_after_pause(without_clock(issue, "ask", "review"), stopped, at - stopped)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
-        issue = without_clock(issue, "appointment")  # it passed while nobody had to act
+        issue = without_clock(issue, "appointment")  # it passed during the pause
     if issue.reminder is not None and issue.reminder.at is not None:
         issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stopped)))
     return update_clocks(issue, afresh=True)
 
 
 def _without_work(issue: Issue, **changes: Any) -> Issue:
-    """Without what belongs to the work that ends here: plan and appointment; with these changes."""
+    """The issue without plan and appointment, which belong to work that ends here, and with `changes`."""
     clocks = without(issue.clocks, "appointment", *plans.CLOCKS)
     return copy_with(issue, clocks=clocks, plan=None, proposed=None, planned_since=None, **changes)
 
 
-def _again(issue: Issue, event: e.Event) -> Issue:
-    """The handler must act anew; what passed while the resident was looking at finished work is nobody's delay."""
+def _restart_work(issue: Issue, event: e.Event) -> Issue:
+    """Starts the work again; the time in which the resident reviewed completed work counts as no delay."""
     if (done := issue.marks.get("completed")) is not None:
         issue = copy_with(issue, looked=(*issue.looked, (done.at, event.at)))
     met = {goal: mark for goal, mark in issue.met.items() if goal[1] not in ("complete", "handle")}
@@ -489,8 +489,8 @@ def _again(issue: Issue, event: e.Event) -> Issue:
     return update_clocks(_new_term(without_clock(issue, "silence"), _mark(event), renewed=True), afresh=True)
 
 
-def _unplanned(issue: Issue) -> Issue:
-    """The plan was denied: the work stands where it stood before, unless it went on meanwhile."""
+def _deny_plan(issue: Issue) -> Issue:
+    """Drops a denied plan; the status returns to the one before it, unless the work has advanced since."""
     assert issue.proposed is not None
     before = issue.proposed.before
     issue = copy_with(issue, proposed=None)
@@ -500,7 +500,7 @@ def _unplanned(issue: Issue) -> Issue:
 
 
 def _count_climb(issue: Issue, event: e.Event) -> Issue:
-    """Notes on the clock that caused it that its climb happened, so that it happens once."""
+    """Records on the clock that caused the climb that it happened, so that it happens once."""
     if event.recorded_at is None:
         return issue
     clock = next(clock for clock in issue.clocks if clock.clause == event.clause)

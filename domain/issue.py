@@ -1,6 +1,6 @@
-"""The state of one issue: a single frozen value that continue-as-new, the read model and the auditor can carry.
+"""The state of one issue: a single frozen value, used by continue-as-new, the read model and the auditor.
 
-Only `domain.evolve` makes a new one from an old one. The pinned policy and calendars are part of the value but
+Only `domain.evolve` derives a new state from an old one. The pinned policy and calendars are part of the value but
 not of its serialized form, which names them by digest.
 """
 
@@ -34,7 +34,7 @@ from domain.wire import digest, dump, dump_fields, load_fields
 from domain.worktime import Limit, Pause, YearCalendar
 
 RULES_VERSION: Final = 1
-"""The version of the rules that new issues get, of those in `domain.rules`."""
+"""The version of the rules, of those in `domain.rules`, for new issues."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PINNED: Final = ("policy", "calendars")
 """Fields that the serialized state names by digest only."""
@@ -42,7 +42,7 @@ PINNED: Final = ("policy", "calendars")
 
 @dataclass(frozen=True)
 class Mark:
-    """When something happened, and as which event."""
+    """The time (UTC) and seq of an event."""
 
     at: datetime
     seq: int
@@ -64,9 +64,9 @@ class Clock(Copyable):
     climbs: tuple[datetime, ...] = ()
     provisional: bool = False
     round: bool = False
-    """The limit falls on the end of a day, which many issues share, so wake-ups may be spread after it."""
+    """The limit is at the end of a day, which many issues share, so wake-ups are spread after it."""
     climbs_round: bool = False
-    """The climbs do so, or at opening."""
+    """The same for the climbs, which may also share the opening of service hours."""
     warned: bool = False
     overdue: bool = False
     climbed: int = 0
@@ -74,7 +74,7 @@ class Clock(Copyable):
 
 @dataclass(frozen=True)
 class Reminder(Copyable):
-    """The next reminder at the top of the ladder, after `count` that were sent."""
+    """The next reminder, after `count` sent ones, of an overdue issue that can climb no further."""
 
     at: datetime | None
     """None once the policy's number of reminders is used up."""
@@ -83,7 +83,7 @@ class Reminder(Copyable):
 
 @dataclass(frozen=True)
 class Holding:
-    """Whose minutes are running, and since when."""
+    """The holder to whom time counts now, since `since` (UTC)."""
 
     holder: Holder
     org: str | None
@@ -106,20 +106,20 @@ class PlanState:
 
 @dataclass(frozen=True)
 class Proposal(Copyable):
-    """A plan that waits to be granted: nothing of it counts until then."""
+    """A plan that waits to be granted and has no effect until then."""
 
     steps: tuple[PlanStep, ...]
     needs: Level
-    """The least level that may grant it."""
+    """The lowest level that may grant it."""
     scopes: tuple[Scope, ...]
-    """The levels for which its maker speaks, whose clauses it meets once it is granted."""
+    """The levels of its author, whose clauses it meets once it is granted."""
     before: Status
-    """Where the work stood, and stands again if it is denied."""
+    """The status before it, to which a denial returns."""
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A request for more time that nobody has decided yet; `level` is the rank from which it was made."""
+    """A request for more time that is not decided yet; `level` is the lead when it was made."""
 
     clause: str
     by: Limit
@@ -134,7 +134,7 @@ class Closed:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of a command: its digest, ``applied`` or ``refused``, and the seq of its last event."""
+    """The outcome of a command: its digest, ``applied`` or ``refused``, and the seq of its last event."""
 
     digest: str
     outcome: str
@@ -145,7 +145,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Issue(Copyable):
-    """See the module. `version` is the seq of the last event, `since` the moment of the last change (UTC)."""
+    """The state of one issue. `version` is the seq of the last event, `since` its time (UTC)."""
 
     id: str
     policy: Policy
@@ -160,13 +160,13 @@ class Issue(Copyable):
     reporter: str = ""
     follows: str | None = None
     root: str = ""
-    """The public key, in base64url, from which the signatures of its commands descend."""
+    """The public key, in base64url, that anchors the signatures of its commands."""
     generation: int = 0
-    """Of the tracking code that opens it: a higher one revokes those before."""
+    """The generation of its valid tracking code; codes of earlier generations are revoked."""
     ladder: tuple[Level, ...] = LEVELS
     status: Status = "dispatched"
     interrupted: Status | None = None
-    """What ``suspended`` and ``waiting`` go back to."""
+    """The status to which ``suspended`` and ``waiting`` return."""
     level: Level = "property"
     handler: Handler = field(default_factory=lambda: Handler("", "company"))
     assessment: Assessment | None = None
@@ -180,24 +180,24 @@ class Issue(Copyable):
     term: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
     """The first event of each kind since this level got the lead; ``led`` is when it got it."""
     met: Mapping[Goal, Mark] = field(default_factory=dict[Goal, Mark])
-    """When each milestone was last reached by whom it concerns."""
+    """When each milestone was last reached, by scope."""
     pauses: tuple[Pause, ...] = ()
     looked: tuple[Pause, ...] = ()
-    """While the resident was looking at work that was then done again; only an answer was still owed."""
+    """Periods in which the resident reviewed completed work that was then done again; only ``answer`` clauses ran."""
     paused_at: datetime | None = None
     clocks: tuple[Clock, ...] = ()
     resting: tuple[Clock, ...] = ()
-    """Clocks that stopped after they had shown a light or climbed, and may run on from the same start."""
+    """Clocks that stopped after they had shown a light or climbed, and may run again from the same start."""
     reminder: Reminder | None = None
     extensions: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict[str, tuple[Limit, ...]])
-    """Clause -> what was granted on top of its limit, each in turn."""
+    """Clause -> the extensions of its limit, in order."""
     extended: int = 0
     pending: Pending | None = None
     declined: bool = False
     """A decline awaits its ruling."""
     plan: PlanState | None = None
     planned_since: datetime | None = None
-    """When the first plan of the work that is under way came into force: later ones only prolong it."""
+    """When the first plan of the present work came into force; later plans prolong that one."""
     proposed: Proposal | None = None
     waits_for: WaitReason | None = None
     shelved: bool = False
@@ -207,7 +207,7 @@ class Issue(Copyable):
     attempts: int = 0
     adopted: tuple[str, ...] = ()
     acted: Mapping[str, Role] = field(default_factory=dict[str, Role])
-    """Who did something on the property side, and first in which role."""
+    """Person -> the first role in which that person acted on the property side."""
     receipts: Mapping[str, Receipt] = field(default_factory=dict[str, Receipt])
 
     @classmethod
@@ -223,12 +223,12 @@ class Issue(Copyable):
 
     @property
     def stands(self) -> Status:
-        """How far the work is, whether or not the clock stands still."""
+        """The status of the work, ignoring a pause."""
         return self.interrupted or self.status
 
     @property
     def is_overdue(self) -> bool:
-        """Whether a limit has passed that nobody has kept yet."""
+        """Whether the limit of a running clock has passed."""
         return not self.is_closed and any(clock.overdue for clock in self.clocks)
 
     @property
@@ -261,7 +261,7 @@ def rank(level: Level) -> int:
 
 
 def lowest(ladder: Sequence[Level], least: int) -> Level | None:
-    """The first level of a ladder whose rank is at least `least`."""
+    """The lowest level of a ladder whose rank is at least `least`; None if there is none."""
     for level in ladder:
         if rank(level) >= least:
             return level
@@ -269,7 +269,7 @@ def lowest(ladder: Sequence[Level], least: int) -> Level | None:
 
 
 def rung(issue: Issue, at_least: Level) -> Level | None:
-    """The lowest level of this issue's ladder that is above the lead and not below `at_least`."""
+    """The lowest level of the issue's ladder above the lead and not below `at_least`; None if there is none."""
     return lowest(issue.ladder, max(rank(issue.level) + 1, rank(at_least)))
 
 
@@ -287,7 +287,7 @@ def dump_issue(issue: Issue) -> dict[str, Any]:
 
 
 def load_issue(plain: Mapping[str, Any], policy: Policy, calendars: Sequence[YearCalendar]) -> Issue:
-    """The inverse of `dump_issue`; ValueError if policy or calendars are not those that the state names."""
+    """The inverse of `dump_issue`. Raises ValueError if the state names another policy or other calendars."""
     if plain["policy"]["digest"] != policy.digest:
         raise ValueError(f"state is under policy {plain['policy']}, not {policy.id} {policy.version} {policy.digest}")
     if plain["calendars"] != calendars_digest(calendars):

@@ -1,5 +1,5 @@
-"""What a signal may weigh and hold. Temporal takes anything, and the API is not the only one who can send:
-one text that no database takes, or one event that fits into no activity, would stall its issue for ever.
+"""Limits on the size and content of signals. Temporal accepts anything, and not only the API can send:
+a text that the database rejects, or an event too large for an activity, would block its issue for ever.
 """
 
 import re
@@ -11,19 +11,19 @@ from domain.wire import WireError
 MOST_BYTES: Final = 256 * 1024
 """A batch of events travels as one payload of at most 2 MB; the largest command is a change of policy, some 10 KB."""
 DEEPEST: Final = 32
-"""Far below what any interpreter reads: how deep it can go depends on where it stands, and replay stands elsewhere."""
+"""Levels of nesting; far below the recursion limit, since the depth left differs between first run and replay."""
 MOST_COMMANDS: Final = 500
-"""After so many commands an issue takes no more talk: each one stays in its state and its history for ever."""
+"""After so many commands an issue refuses those that do not advance it: each stays in state and history for ever."""
 MOST_PICTURES: Final = 20
-"""Of one issue."""
+"""Pictures of one issue."""
 LONGEST_ID: Final = 200
-"""Of a command; indexes have limits, too."""
+"""Characters in the id of a command; a database index has a limit too."""
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _UNSHOWABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def check_weight(data: bytes) -> None:
-    """Raises WireError for JSON that is too large, or too deep, to be looked at."""
+    """Raises WireError for JSON that is larger than `MOST_BYTES` or nested deeper than `DEEPEST`."""
     if len(data) > MOST_BYTES:
         raise WireError(f"{len(data)} bytes are too many: at most {MOST_BYTES}")
     if data.count(b"[") + data.count(b"{") > DEEPEST and _depth(data) > DEEPEST:
@@ -31,14 +31,14 @@ def check_weight(data: bytes) -> None:
 
 
 def check_text(plain: Any) -> None:
-    """Raises WireError for text, in names or values, that not every database can hold: NUL, half a surrogate pair."""
+    """Raises WireError for text, in names or values, that a database may reject: NUL or a lone surrogate."""
     if isinstance(plain, str):
         if _UNSTORABLE.search(plain):
             raise WireError("text with NUL or half a surrogate pair")
     elif isinstance(plain, (dict, Mapping)):
         for pair in cast("Mapping[Any, Any]", plain).items():
             for each in pair:
-                # What is printable holds neither, and `isprintable` is quicker than a call and a pattern.
+                # Printable text has neither, and `isprintable` is faster than a call and a pattern.
                 if not (isinstance(each, str) and each.isprintable()):
                     check_text(each)
     elif isinstance(plain, (list, tuple)):
@@ -47,13 +47,13 @@ def check_text(plain: Any) -> None:
 
 
 def check_id(command: str) -> None:
-    """Raises WireError for what cannot be a command's id: without one a repeat would act twice."""
+    """Raises WireError for an empty or too long id of a command: without an id a repeat would act twice."""
     if not 1 <= len(command) <= LONGEST_ID:
         raise WireError(f"an id has 1 to {LONGEST_ID} characters")
 
 
 def shown(text: str, most: int) -> str:
-    """The beginning of a text from outside, fit for a record."""
+    """The first `most` characters of a foreign text, control characters replaced, for the record."""
     return _UNSHOWABLE.sub("?", text[:most])
 
 

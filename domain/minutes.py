@@ -1,4 +1,4 @@
-"""Whose minutes they are: every minute of an issue belongs to whoever held it, and to nobody during an outage."""
+"""Held time: all time of an issue counts for the party that had to act, and for ``nobody`` during an outage."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def holder(issue: Issue) -> tuple[Holder, str | None]:
-    """Whose minutes run now, and the code of that organisation where it is one."""
+    """The party that has to act now, and the code of its organisation if it is one."""
     if issue.status in ("suspended", "completed", "closed"):
         return "resident", None
     if issue.status == "waiting":
@@ -38,17 +38,17 @@ def holder(issue: Issue) -> tuple[Holder, str | None]:
         return "street", issue.place.street
     if issue.level == "community":
         return "community", issue.place.community
-    if issue.declined:  # whoever rules on it holds it: the street, where the operator is the community itself
+    if issue.declined:  # the ruling level holds it: the street, if the operator is the community itself
         ruler = lowest(issue.ladder, rank("community"))
         return ("community", issue.place.community) if ruler == "community" else ("street", issue.place.street)
     return _HANDLERS[issue.handler.kind], issue.handler.code
 
 
 def held(issue: Issue, event: Event) -> tuple[Held, ...]:
-    """The time between the event before and this one, by holder.
+    """The time between the previous event and this one, by holder.
 
-    A climb counts up to its due time, and so does the end of a pause; from then until it was recorded nobody could see
-    it. No minute counts twice, and none after the close.
+    For a climb and the end of a pause it ends at the due time; the time until the record counts for ``nobody``, since it
+    could not be seen. No time counts twice, and none after the close.
     """
     holding = issue.holding
     if holding is None or issue.closed is not None:
@@ -61,7 +61,7 @@ def held(issue: Issue, event: Event) -> tuple[Held, ...]:
 
 
 def seen_at(event: Event) -> datetime:
-    """From when on others could act on the event: where the clock changed whose turn it is, once that was recorded."""
+    """When others could act on the event: for a climb or a resumption by the clock once it was recorded."""
     recorded = event.recorded_at
     return event.at if recorded is None or event.kind not in ("escalated", "resumed") else recorded
 

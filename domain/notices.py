@@ -1,4 +1,4 @@
-"""Who is told what after an event, and which jobs follow from it: rules, so that no activity has to know them."""
+"""The notifications and outbox jobs that follow an event."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from domain.personal import is_sealed
 from domain.wire import dump, format_time
 
 SETTLES: Final = timedelta(seconds=5)
-"""A workflow ends a moment after its last event is on record, and only then its history is whole."""
+"""Delay of archiving: a workflow ends shortly after its last event is recorded, and its history is complete then."""
 
 
 @dataclass(frozen=True)
 class Notice:
     """One message about an event: to an organisation, or to the reporter (`org` is None).
 
-    `template` is the event's kind or a word for it; channels turn it into text. `ring` asks for the duty phone.
+    `template` is the event's kind; channels turn it into text. `ring` calls the duty phone.
     """
 
     org: str | None
@@ -30,10 +30,10 @@ class Notice:
 
 @dataclass(frozen=True)
 class Job:
-    """Work that must follow the record, `wait` after it at the earliest.
+    """An outbox job that follows the record, after `wait` at the earliest.
 
-    ``tell_merged`` gives `issue` the merge command that `body` holds; ``archive`` puts its history into the archive;
-    ``index`` lets it be found by what was reported, where that is sealed.
+    ``tell_merged`` sends `issue` the merge command in `body`; ``archive`` copies its history into the archive;
+    ``index`` makes the sealed text of its report searchable.
     """
 
     name: str
@@ -48,7 +48,7 @@ _TO_REPORTER: Final = frozenset(
         "completed", "escalated", "referred", "redispatched", "shelved", "closed",
     }
 )  # fmt: skip
-"""Event kinds of which the resident hears, unless they are his own doing."""
+"""Event kinds of which the reporter is notified, unless a resident caused them."""
 _TO_HANDLER: Final = frozenset(
     {
         "dispatched", "redispatched", "returned", "reopened", "urged", "supplied", "supervised", "instructed", "ruled",
@@ -64,10 +64,10 @@ _TO_LEAD: Final = frozenset(
 
 
 def notices(event: e.Event, after: Issue) -> tuple[Notice, ...]:
-    """Who hears of the event, each once and nobody of his own doing; `after` is the state that the event led to."""
+    """The notices of an event, one for each recipient but not for its actor; `after` is the state after the event."""
     ring = after.urgent and event.kind in ("dispatched", "escalated")
-    told = dict.fromkeys(org for org in _orgs(event, after) if event.actor is None or org != event.actor.org)
-    found = [Notice(org, event.kind, ring) for org in told]
+    recipients = dict.fromkeys(org for org in _orgs(event, after) if event.actor is None or org != event.actor.org)
+    found = [Notice(org, event.kind, ring) for org in recipients]
     if event.kind in _TO_REPORTER and (event.actor is None or event.actor.role != "resident"):
         found.append(Notice(None, event.kind))
     return tuple(found)
@@ -83,7 +83,7 @@ def _orgs(event: e.Event, after: Issue) -> Iterator[str]:
             clock = next((clock for clock in after.clocks if clock.clause == event.clause), None)
             if clock is not None and (org := owner(after, clock)) is not None:
                 yield org
-        case e.Declined():  # the company does not rule on itself
+        case e.Declined():  # the operator does not rule on its own decline
             yield _above(after) if after.level == "property" else lead_org(after)
         case e.Requested():
             yield _above(after)
@@ -94,12 +94,12 @@ def _orgs(event: e.Event, after: Issue) -> Iterator[str]:
 
 
 def _above(issue: Issue) -> str:
-    """The organisation of the next rung; at the top it is the street itself that decides."""
+    """The organisation of the next level; at the top of the ladder that of the top itself."""
     return org_of(issue, next_rung(issue) or issue.ladder[-1])
 
 
 def jobs(event: e.Event, after: Issue) -> tuple[Job, ...]:
-    """What must be done elsewhere because of the event: an adopted issue is told so, a closed one is archived."""
+    """The outbox jobs of an event: an adopted issue is merged, a closed one archived, a sealed report indexed."""
     match event.body:
         case e.Adopted(issue=other):
             head = {"id": merge_command_id(other, after.id), "at": format_time(event.at), "actor": dump(event.actor)}

@@ -1,7 +1,7 @@
-"""Personal data as the rules carry it: sealed under a key that they do not hold, so that it can be taken back for good.
+"""Personal data in the domain: encrypted under a key that the rules do not hold, so that it can be erased.
 
-Which fields hold it is marked in the types (`domain.wire.PERSONAL`). What is sealed stays what it is through fold, history
-and archive; destroying its key erases it everywhere at once.
+`domain.wire.PERSONAL` marks the fields. Sealed texts pass unchanged through fold, history and archive; destroying
+their key erases them everywhere at once.
 """
 
 import re
@@ -17,7 +17,7 @@ _SEALED: Final = re.compile(r"sealed:([0-9A-Za-z_-]{1,64}):([0-9A-Za-z_-]{1,2400
 
 @dataclass(frozen=True)
 class Sealed(Text):
-    """A text that only the holder of key `key` can read; `text` is its ciphertext in base64url, without padding."""
+    """A text encrypted under the key with id `key`; `text` is the ciphertext in base64url, without padding."""
 
     MARK: ClassVar[str] = "sealed:"
 
@@ -36,20 +36,20 @@ class Sealed(Text):
 
 
 Personal = Sealed | str
-"""A text that may hold personal data: sealed, or as it was written before the API seals it, or empty."""
+"""A text that may hold personal data: sealed, or plain before the API seals it, or empty."""
 
 
 def is_sealed(value: object) -> bool:
-    """Whether the texts of a dataclass are sealed."""
+    """Whether a field of the dataclass is sealed."""
     return any(isinstance(part, Sealed) for part in vars(value).values())
 
 
 Change = Callable[[str, Personal], Personal]
-"""Makes another text of one, given the path of its field, as ``steps.0.title``."""
+"""Maps a text, given the path of its field such as ``steps.0.title``, to another."""
 
 
 def change_personal(value: T, change: Change) -> T:
-    """The value of a dataclass with each of its personal texts changed, empty ones too."""
+    """The dataclass with `change` applied to each of its personal texts, empty ones too."""
     return cast("T", _changed(value, "", change, personal=False))
 
 

@@ -1,4 +1,4 @@
-"""What is pinned to issues, as values that all issues of a process share: each is read once and never changes."""
+"""The policies and calendars pinned to issues; decoded once per process and shared, since they never change."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,22 @@ Calendars = tuple[YearCalendar, ...]
 
 
 def pinned(calendars: Sequence[YearCalendar], day: date) -> Calendars:
-    """The calendars that are pinned to an issue that begins on this day: days before it are never counted."""
+    """The calendars to pin to an issue that begins on this day: those of its year and later."""
     return tuple(calendar for calendar in calendars if calendar.year >= day.year)
 
 
 def pins_digest(policy: Policy, calendars: Calendars, rules_version: int) -> str:
-    """Identifies what an issue begins under: policy, calendars, and the version of the rules."""
+    """The digest of an issue's policy, calendars and rules version at its report."""
     return digest([policy.digest, calendars_digest(calendars), rules_version])
 
 
 def read_policy(plain: Mapping[str, Any]) -> Policy:
-    """The policy that a plain body stands for. Raises WireError."""
+    """Decodes a policy. Raises WireError."""
     return _policy(canonical(plain))
 
 
 def read_calendars(plain: Sequence[Mapping[str, Any]]) -> Calendars:
-    """The calendars that plain bodies stand for. Raises WireError."""
+    """Decodes calendars. Raises WireError."""
     return _calendars(canonical(plain))
 
 

@@ -1,4 +1,4 @@
-"""Where an issue is and which organisations answer for that place, as resolved when it was reported."""
+"""The place of an issue and the organisations that answer for it, as resolved when it was reported."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Handler:
 
 @dataclass(frozen=True)
 class Place:
-    """A compound with its community, street and, on that day, its operator (None: nobody under contract)."""
+    """A compound with its community, street and, on that day, its operator (None: no contract)."""
 
     compound: str
     community: str

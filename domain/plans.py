@@ -1,4 +1,4 @@
-"""Long work: the dated steps of a plan, of which the next open one is the next deadline, and plans not yet granted."""
+"""Plans for long work: dated steps, of which the next open one is the next deadline, and plans that need a grant."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,32 +17,32 @@ CLOCKS: Final = (STEP, UPDATE)
 
 
 def proposed(issue: Issue, body: e.Planned, needs: Level, scopes: tuple[Scope, ...], before: Status) -> Issue:
-    """A plan so long that it must be granted: until then the old clocks run, those of a plan in force too."""
-    if issue.proposed is not None and before == "planned":  # that is where the earlier proposal had moved it
+    """Stores a plan that needs a grant; until then the old clocks run, including those of a plan in force."""
+    if issue.proposed is not None and before == "planned":  # an earlier proposal had set that status
         before = issue.proposed.before
     return copy_with(issue, proposed=Proposal(_steps(body), needs, scopes, before))
 
 
 def planned(issue: Issue, body: e.Planned, mark: Mark) -> Issue:
-    """A plan that is in force at once."""
+    """Puts a plan in force that needs no grant."""
     return _in_force(issue, _steps(body), mark)
 
 
 def granted(issue: Issue, mark: Mark) -> Issue:
-    """The plan that was proposed is in force from now on."""
+    """Puts the proposed plan in force."""
     assert issue.proposed is not None
     return _in_force(issue, issue.proposed.steps, mark)
 
 
 def step_done(issue: Issue, number: int, mark: Mark) -> Issue:
-    """Step `number`, counted from 1, is done; the next open one is the next deadline."""
+    """Marks step `number`, counted from 1, as done; the next open one becomes the next deadline."""
     assert issue.plan is not None
     steps = tuple(copy_with(step, done=True) if n == number else step for n, step in enumerate(issue.plan.steps, 1))
     return restart_update_clock(_with_step_clock(copy_with(issue, plan=PlanState(steps)), mark), mark)
 
 
-def goes_on(issue: Issue, stopped: datetime, stood: timedelta) -> Issue:
-    """After a pause: what is still to be done under a plan has as much time left as when the clock stopped."""
+def shift_after_pause(issue: Issue, stopped: datetime, stood: timedelta) -> Issue:
+    """Shifts open steps and update clocks after a pause that began at `stopped` and lasted `stood`."""
 
     def moved(steps: tuple[PlanStep, ...]) -> tuple[PlanStep, ...]:
         return tuple(step if step.done else copy_with(step, due=later(step.due)) for step in steps)
@@ -66,12 +66,12 @@ def goes_on(issue: Issue, stopped: datetime, stood: timedelta) -> Issue:
 
 
 def restart_update_clock(issue: Issue, mark: Mark, clause: str = UPDATE) -> Issue:
-    """A status update is due again, counted from `mark`."""
+    """Starts the clock of status updates again at `mark`."""
     return with_clock(issue, update_due(issue, Clock(clause, "issue", "update", mark, mark.at)))
 
 
 def update_due(issue: Issue, clock: Clock) -> Clock:
-    """A clock that counts the interval of updates, by the pauses and calendars as they are."""
+    """The clock with its due time one update interval after its start, by the present pauses and calendars."""
     policy = issue.policy
     due = due_after(clock.start.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=issue.pauses)
     climbs = (_lands(issue, due.at),) if clock.clause == STEP else ()
@@ -88,10 +88,10 @@ def _in_force(issue: Issue, steps: tuple[PlanStep, ...], mark: Mark) -> Issue:
 
 
 def _with_step_clock(issue: Issue, mark: Mark) -> Issue:
-    """The clock of the next open step; after the last one, of saying that the work is completed (assumed).
+    """Starts the clock of the next open step; after the last step, that of completing the work (assumed).
 
-    A step that was next before keeps its clock, so that it is missed once. One that is late already when its turn
-    comes shows red and does not climb: it was missed together with the step before it.
+    If the next step is unchanged, it keeps its clock, so that it is missed only once. A step that is already late when
+    its turn comes shows red but does not climb, since the step before it did.
     """
     assert issue.plan is not None
     step = next((step for step in issue.plan.steps if not step.done), None)
@@ -100,7 +100,7 @@ def _with_step_clock(issue: Issue, mark: Mark) -> Issue:
     known = next((clock for clock in issue.clocks if clock.clause == STEP), None)
     if known is not None and known.milestone == "step_done" and known.due == step.due:
         return issue
-    # While the clock stands still, dates are still those from before.
+    # During a pause dates are not shifted yet, so they compare with its beginning.
     climbs = (_lands(issue, step.due),) if step.due > (issue.paused_at or mark.at) else ()
     return with_clock(issue, Clock(STEP, "issue", "step_done", mark, step.due, climbs=climbs))
 

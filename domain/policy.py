@@ -1,4 +1,4 @@
-"""What a district has promised, as data: limits, climbs and the other numbers of a policy pack.
+"""A policy pack: the promises of a district as data, with limits, climbs and other numbers.
 
 A policy is identified by id, version and digest, and is pinned to an issue when it starts; only a recorded
 command changes it. The TOML form and its validation are in `policies.loader`.
@@ -41,16 +41,16 @@ class Clause:
     ends: str = "day"
     """For day clocks: ``day`` is 23:59:59, ``service`` the close of service hours."""
     ask: str | None = None
-    """What the red light asks for, e.g. ``reassess``."""
+    """The measure that the red light demands, e.g. ``reassess``."""
     source: str = ""
 
     @cached_property
     def goal(self) -> Goal:
-        """Under which key an issue notes that the milestone was reached."""
+        """The key in `Issue.met` for this milestone."""
         return self.level, self.milestone
 
     def applies(self, assessment: Assessment | None, urgent: bool, category: Category) -> bool:
-        """Whether every kind of word in `when` (assessment, urgency, category) has one that fits the issue."""
+        """Whether the issue fits `when`: assessment, urgency and category each match where `when` names any."""
         sizes = [word for word in self.when if word in ASSESSMENTS]
         subjects = [word for word in self.when if word in CATEGORIES]
         return (
@@ -62,14 +62,14 @@ class Clause:
 
 @dataclass(frozen=True)
 class Silence:
-    """How long the resident may keep silent after completion before the issue closes as not rated."""
+    """How long after completion an issue closes as not rated if the resident does not respond."""
 
     within: Limit
 
 
 @dataclass(frozen=True)
 class Reopen:
-    """How often an issue may be reopened, and from which time on that climbs."""
+    """How often an issue may be reopened; from reopening number `climbs_from` on it also climbs."""
 
     times: int
     climbs_from: int
@@ -77,7 +77,7 @@ class Reopen:
 
 @dataclass(frozen=True)
 class Transfers:
-    """From which decline, redispatch or return on (counted together) the issue climbs."""
+    """The issue climbs from number `climbs_from` of its declines, redispatches and returns on, counted together."""
 
     climbs_from: int
 
@@ -92,7 +92,7 @@ class Extend:
 
 @dataclass(frozen=True)
 class Ask:
-    """How often the resident may be asked, and how long the clock may stand still for it."""
+    """How often the resident may be asked, and how long the clock may stop each time."""
 
     times: int
     max: Limit
@@ -173,7 +173,7 @@ class Policy:
 
     @cached_property
     def _applying(self) -> dict[tuple[Level, Assessment | None, bool, Category], tuple[Clause, ...]]:
-        """What `applying` has found: every event asks for it."""
+        """Cache of `applying`, which every event needs."""
         return {}
 
     @cached_property

@@ -1,6 +1,6 @@
-"""When a clause's lights go on and its climbs take effect, once its clock has started.
+"""The times of a clause's lights and climbs, counted from the start of its clock.
 
-One function for every caller: the clocks of an issue, the simulator and ``jiesu policy explain``.
+Shared by the clocks of an issue, the simulator and ``jiesu policy explain``.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from domain.worktime import Due, Limit, Pause, YearCalendar, due, opening, part_
 class Promise:
     """The moments (UTC) of one running clause. The k-th of `climbs` moves the lead k rungs up.
 
-    `provisional`: a year on the way has no published calendar, so nothing climbs until it is settled.
+    `provisional`: the calendar of a year in between is not published, so nothing climbs until it is.
     """
 
     due: datetime
@@ -35,9 +35,9 @@ def promised(
     urgent: bool = False,
     extended: Sequence[Limit] = (),
 ) -> Promise:
-    """What `clause` promises when its clock starts at `start` and stands still during `pauses`.
+    """The times of `clause` if its clock starts at `start` and stops during `pauses`.
 
-    `extended` is what was granted on top; it moves every moment, each before it lands.
+    Each limit of `extended` is added to every time, before `landing` moves a climb to the opening.
     """
 
     def reach(limit: Limit) -> Due:
@@ -58,7 +58,7 @@ def promised(
 
 
 def _warning(start: datetime, red: datetime, share: float, pauses: Sequence[Pause]) -> datetime:
-    """A fixed share of the way before the limit, on the wall clock, not counting the time in which it stood still."""
+    """The time at `share` of the way from `start` to the limit, in wall time without the pauses."""
     if not pauses:
         return part_way(start, red, share)
     stood = sum(
@@ -68,9 +68,9 @@ def _warning(start: datetime, red: datetime, share: float, pauses: Sequence[Paus
 
 
 def landing(moment: datetime, policy: Policy, *, urgent: bool = False, pauses: Sequence[Pause] = ()) -> datetime:
-    """When a climb due at `moment` takes effect: an ordinary one not at night, if the policy says so.
+    """When (UTC) a climb due at `moment` takes effect: if the policy says so, ordinary ones wait for service hours.
 
-    One that waits for the opening does not take effect inside a pause that has begun meanwhile.
+    A climb that waits for the opening does not take effect during a pause that has begun meanwhile.
     """
     if urgent or policy.climb_lands != "opening":
         return moment.astimezone(UTC)

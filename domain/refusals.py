@@ -1,4 +1,4 @@
-"""Why a command has no effect: identity, order, and the limits of the policy, each with a reason in words."""
+"""Reasons to refuse a command: authority, status, conflict of interest and the limits of the policy."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -62,11 +62,11 @@ TALK: Final = frozenset(
         "refer",
     }
 )
-"""Commands that never move the issue on."""
+"""Commands that never advance the issue."""
 
 
 def refusal(issue: Issue, command: c.Command) -> Refusal | None:
-    """None if the command applies; the first reason against it otherwise. A stale version comes before all."""
+    """The first reason to refuse the command, a stale version before all others; None if it applies."""
     if command.expected_version is not None and command.expected_version != issue.version:
         return Refusal("stale", f"the issue is at version {issue.version}, not {command.expected_version}")
     if isinstance(command.body, c.Report):
@@ -89,9 +89,9 @@ def refusal(issue: Issue, command: c.Command) -> Refusal | None:
 def against(
     issue: Issue, actor: c.Actor | None, name: str, grants: Iterable[c.Authority], at: datetime
 ) -> Refusal | None:
-    """Why this actor cannot give a command of this name, whatever it says, or `attach` a picture.
+    """The reason why this actor may not give any command of this name, or `attach` a picture; None if he may.
 
-    The issue is closed, or the command is not theirs to give; `grants` are what they hold in this issue at this time.
+    The issue is closed, or the actor lacks capacity or role; `grants` are his authorities, `at` is UTC.
     """
     if issue.closed is not None:
         return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
@@ -103,7 +103,7 @@ def against(
 
 
 def _is_talk(issue: Issue, command: c.Command, actor: c.Actor) -> bool:
-    """Whether the command may be given again and again without moving the issue on."""
+    """Whether the command could be repeated without end and never advance the issue."""
     match command.body:
         case c.Correct(category=None, urgent=None):
             return True
@@ -136,7 +136,7 @@ def _out_of_order(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal |
 
 @cache
 def _texts(kind: type[c.Body]) -> tuple[str, ...]:
-    """The fields that must say something: text without a default."""
+    """The fields that must not be blank: text without a default."""
     return tuple(each.name for each in fields(kind) if each.type in (str, Personal) and each.default is MISSING)
 
 
@@ -153,7 +153,7 @@ def _leads_above(issue: Issue, actor: c.Actor) -> bool:
 
 
 def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | None:
-    """What the body asks for, against the policy's numbers and the state."""
+    """Checks the content of the command against policy and state."""
     match command.body:
         case c.Accept():
             return _accept(issue, actor)
@@ -218,7 +218,7 @@ def _rule(issue: Issue, body: c.Rule, actor: c.Actor) -> Refusal | None:
 
 
 def _given_to(issue: Issue, body: c.Redispatch | c.Rule) -> Refusal | None:
-    """Whether the named organisation can be given the issue."""
+    """Checks that the named organisation can be given the issue."""
     if body.handler == issue.handler.code:
         return Refusal("not-now", f"{body.handler} handles it already")
     if body.handler is not None and not assignable(body.handler_kind, body.handler_streets, issue.place):
@@ -227,7 +227,7 @@ def _given_to(issue: Issue, body: c.Redispatch | c.Rule) -> Refusal | None:
 
 
 def _correct(issue: Issue, body: c.Correct, actor: c.Actor) -> Refusal | None:
-    """Whoever is judged by a limit does not choose it."""
+    """Checks that a correction that changes limits comes from above, not from those whom the limits bind."""
     if (body.category is None and body.urgent is not False) or "senior" in capacities(issue, actor):
         return None
     return Refusal("not-yours", "only the community or the street changes the category or lowers the urgency")
@@ -263,12 +263,12 @@ def sized(issue: Issue, assessment: Assessment) -> bool:
 
 
 def resized(issue: Issue, assessment: Assessment | None) -> bool:
-    """Whether that would be another size than the issue had so far."""
+    """Whether that differs from the issue's earlier assessment."""
     return None not in (issue.assessment, assessment) and issue.assessment != assessment
 
 
 def extendable(issue: Issue, actor: c.Actor) -> Clock | None:
-    """The limit that more time is asked for: the next that this actor can keep, one that is red already last."""
+    """The clock to which `extend` applies: the next one due that this actor can meet, overdue ones last."""
     scopes = (*milestone_scopes(issue, actor), "issue")
     own = (clock for clock in issue.clocks if clock.clause not in RULE_CLOCKS and clock.level in scopes)
     return min(own, key=lambda clock: (clock.overdue, clock.due), default=None)
@@ -297,7 +297,7 @@ def _plan(issue: Issue, command: c.Command) -> Refusal | None:
 
 
 FARTHEST: Final = timedelta(days=3660)
-"""As far ahead as any limit; beyond the year 9999 a pause could not be added, and the issue would stand still."""
+"""The longest distance of a date, as long as the longest limit: adding a pause must not overflow the year 9999."""
 
 
 def _wait(issue: Issue, ahead: timedelta) -> Refusal | None:
@@ -345,7 +345,7 @@ def _from_above(issue: Issue, what: str, actor: c.Actor) -> Refusal | None:
 
 
 def level_of(actor: c.Actor) -> Level:
-    """The rank from which an actor speaks: community, street, or else the property side."""
+    """The level of an actor's role: community, street, or else the property side."""
     return actor.role if actor.role in ("community", "street") else LEVELS[0]
 
 

@@ -1,4 +1,4 @@
-"""The versions of the rules. An issue is folded from beginning to end by those under which it was reported."""
+"""The versions of the rules. An issue is folded throughout by the version under which it was reported."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -12,11 +12,11 @@ from domain.issue import Issue
 
 
 class UnknownRulesError(RuntimeError):
-    """A newer version of Jiesu began this issue, under rules that this one does not have."""
+    """The issue began under a newer version of Jiesu, whose rules this one does not have."""
 
 
 class Rules(NamedTuple):
-    """`act`: a command leads to events. `evolve`: an event changes the state."""
+    """`act` applies a command to the state; `evolve` applies an event."""
 
     act: Callable[[Issue, Command], Fold]
     evolve: Callable[[Issue, Event], Issue]
@@ -36,7 +36,7 @@ def rules(version: int) -> Rules:
 def evolve(issue: Issue, event: Event) -> Issue:
     """The state after the event; events must come in order, without gaps (ValueError otherwise).
 
-    The report says by which rules the issue goes on. Raises UnknownRulesError.
+    The event `Reported` names the rules version of its issue. Raises UnknownRulesError.
     """
     body = event.body
     return rules(body.rules_version if isinstance(body, Reported) else issue.rules_version).evolve(issue, event)

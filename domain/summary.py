@@ -1,4 +1,4 @@
-"""What the Temporal UI shows of an issue: no personal data, and inert, since the UI renders Markdown."""
+"""Summary and details of an issue for the Temporal UI: without personal data, and escaped, since it renders Markdown."""
 
 import re
 
@@ -9,18 +9,18 @@ from domain.wire import format_time
 
 
 def escape(text: str) -> str:
-    """The text with every character that Markdown or HTML could read as more than itself made inert."""
+    """The text with all special characters of Markdown and HTML escaped."""
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~&:@])", r"\\\1", text.replace("\n", " "))
 
 
 def summary(issue: Issue) -> str:
-    """One line: what and where."""
+    """One line: category, place, number, urgency."""
     place = issue.place.name or issue.place.compound
     return escape(f"{LABELS[issue.category]} {place} {issue.number}{' 紧急' if issue.urgent else ''}")
 
 
 def details(issue: Issue) -> str:
-    """Who leads, who handles, and what is due next."""
+    """Status, lead, handler, and the next step."""
     lines = [
         f"status: {issue.status} {LABELS[issue.status]}",
         f"lead: {issue.level} {LABELS[issue.level]} ({lead_org(issue)})",

@@ -1,19 +1,19 @@
-"""Making a frozen value from another one, quickly."""
+"""Fast copies of frozen values."""
 
 from typing import Any, TypeVar
 
 
 class Copyable:
-    """A frozen dataclass that computes nothing from its fields, so that its fields are all there is to copy."""
+    """Base of frozen dataclasses without ``__post_init__`` or cached properties, so that it can be copied by fields."""
 
 
 T = TypeVar("T", bound=Copyable)
 
 
 def copy_with(value: T, **changes: Any) -> T:
-    """The value with other fields: as `dataclasses.replace`, some thirty times faster on a value of forty fields.
+    """The value with some fields changed, as by `dataclasses.replace` but some thirty times faster for forty fields.
 
-    It copies the fields instead of running ``__init__``. TypeError for a field that the value does not have.
+    It copies the fields instead of running ``__init__``. Raises TypeError for an unknown field.
     """
     fields = value.__dict__
     made_of = {**fields, **changes}

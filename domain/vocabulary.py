@@ -1,6 +1,6 @@
-"""The words of the product: the closed sets of values that commands, events and rows may hold.
+"""The closed sets of values that commands, events and rows may hold.
 
-One word per concept; the names are those of the public contract, the Chinese labels those that people read.
+The names are part of the public contract; people read the Chinese labels.
 """
 
 from typing import Final, Literal, get_args
@@ -19,11 +19,11 @@ Category = Literal[
 ]  # fmt: skip
 Milestone = Literal["accept", "contact", "arrive", "assess", "sit", "plan", "answer", "handle", "act", "complete"]
 Goal = tuple[Scope, str]
-"""A milestone, and where it is to be reached; on the wire with a colon between them."""
+"""A scope and a milestone to be reached in it; on the wire with a colon between them."""
 Assessment = Literal["minor", "complex", "big", "hard"]
 Outcome = Literal["solved", "partly", "explained", "not"]
 Rating = Literal["satisfied", "basically", "dissatisfied"]
-"""What the resident may say; *not rated* is what silence leaves."""
+"""The resident's rating; without one, `Satisfaction` is *not rated*."""
 Satisfaction = Literal["satisfied", "basically", "dissatisfied", "not_rated"]
 CompletionKind = Literal["solved", "partly", "explained", "referred", "settled", "not_settled"]
 CloseKind = Literal[
@@ -31,15 +31,15 @@ CloseKind = Literal[
 ]
 OperatorKind = Literal["company", "society", "community", "volunteers"]
 HandlerKind = Literal["company", "society", "community", "volunteers", "street", "department"]
-"""What kind of organisation does the work: an operator of some kind, a community, a street, or a department."""
+"""The kind of organisation that does the work: an operator of some kind, a community, a street or a department."""
 Holder = Literal["operator", "resident", "community", "street", "department", "third_party", "nobody"]
-"""Whose minutes they are."""
+"""The party for whom time counts."""
 DeclineReason = Literal["not_our_place", "not_our_duty", "duplicate", "needs_owners", "needs_authority", "unclear"]
 WaitReason = Literal["parts", "weather", "access", "third_party", "department", "funds", "vote", "procurement"]
 ClimbReason = Literal["deadline", "size", "hand", "transfers", "reopening", "recurrence", "ruling"]
-"""Why the lead moved up; where no deadline did it, this stands on the record in the place of a clause."""
+"""Why the lead moved up; except for ``deadline``, the event carries this as its clause."""
 Request = Literal["extension", "plan"]
-"""What may be granted or denied from above."""
+"""Requests that a higher level may grant or deny."""
 Service = Literal["110", "119", "120", "122"]
 """Emergency services: police, fire, ambulance, traffic police."""
 Channel = Literal["web", "phone", "wechat", "visit", "hotline", "staff", "device"]
@@ -48,9 +48,7 @@ LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 CATEGORIES: Final[tuple[Category, ...]] = get_args(Category)
-MILESTONES: Final[tuple[Milestone, ...]] = get_args(Milestone)
 ASSESSMENTS: Final[tuple[Assessment, ...]] = get_args(Assessment)
-CLOSE_KINDS: Final[tuple[CloseKind, ...]] = get_args(CloseKind)
 
 LABELS: Final[dict[str, str]] = {
     "property": "物业", "community": "社区", "street": "街道", "resident": "居民", "department": "部门",

@@ -32,7 +32,7 @@ class Text:
     """A value whose wire form is one string: ``str(value)`` writes it, `parse` reads it. `parse` raises ValueError."""
 
     MARK: ClassVar[str] = ""
-    """The prefix of its wire form, by which it is told from ordinary text in ``SomeText | str``."""
+    """The prefix of its wire form, which distinguishes it from ordinary text in ``SomeText | str``."""
 
     @classmethod
     def parse(cls, text: str) -> Self:

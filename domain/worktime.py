@@ -1,7 +1,7 @@
-"""How long things may take: limits, the four timescales they run on, service hours and working days.
+"""Limits, their four timescales, service hours and working days.
 
-Wall time (``s m h``), service time (``sm sh``), natural days (``nd``) and working days (``wd``), all reckoned in
-Asia/Shanghai. Nothing here knows what day it is: calendars come in as values, so a replay counts as the first run did.
+Wall time (``s m h``), service time (``sm sh``), natural days (``nd``) and working days (``wd``), all in Asia/Shanghai.
+Nothing here reads a clock, and calendars are arguments, so a replay computes the same as the first run.
 """
 
 import re
@@ -17,10 +17,10 @@ from domain.wire import Text, truncate
 Unit = Literal["s", "m", "h", "sm", "sh", "nd", "wd"]
 Timescale = Literal["wall", "service", "nd", "wd"]
 Pause = tuple[datetime, datetime]
-"""From, and up to but without: a stretch in which clocks stand still."""
+"""A period in which clocks stop: start, inclusive, and end, exclusive."""
 
 SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
-"""Built once, at import: the sandbox of a workflow may not read the zone's file (package tzdata)."""
+"""Built at import, since a workflow's sandbox may not read the zone file (package tzdata)."""
 
 UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 _TIMESCALE: Final[dict[Unit, Timescale]] = {
@@ -67,13 +67,13 @@ class Limit(Text):
 
     @cached_property
     def span(self) -> timedelta:
-        """The length on its own timescale; a nominal one for days, good for comparing."""
+        """The length on its own timescale; days count as 24 hours, for comparisons."""
         return timedelta(seconds=self.amount * _SECONDS[self.unit])
 
 
 @dataclass(frozen=True)
 class ServiceHours(Text):
-    """When people are at work, every day: from `opens` until just before `closes`, in minutes after midnight."""
+    """The daily working hours: from `opens`, inclusive, to `closes`, exclusive, in minutes after midnight."""
 
     opens: int
     closes: int
@@ -104,7 +104,7 @@ class YearCalendar:
     source: str = ""
 
     def problems(self) -> Iterator[str]:
-        """What cannot be true of a published year, each with its place."""
+        """Mistakes in the calendar, each with the path to its place."""
         if not 2000 <= self.year <= 2999:
             yield f"year: {self.year} is not a year from 2000 on"
         if self.version < 1:
@@ -135,7 +135,7 @@ class YearCalendar:
 
 @dataclass(frozen=True)
 class Due:
-    """A moment (UTC) that a clock reaches; provisional if the calendar of a year on the way is not published yet."""
+    """The due time (UTC) of a clock; provisional if the calendar of a year in between is not published yet."""
 
     at: datetime
     provisional: bool = False
@@ -151,14 +151,14 @@ def due(
     ends: str = "day",
     wall: bool = False,
 ) -> Due:
-    """When a clock that starts at `start` reaches `limit`.
+    """The time (UTC) at which a clock that starts at `start` reaches `limit`.
 
-    `wall` puts service time on the wall clock (urgent issues). Clocks stand still during `pauses`, which may
+    `wall` puts service time on the wall clock (urgent issues). Clocks stop during `pauses`, which may
     overlap, lie before the start or come in any order; a pause that begins at the due moment or later changes
     nothing, since that moment has passed. Day clocks do not count the start day nor any day that a pause touches,
     and end with the last day (23:59:59), or at the close of service hours where `ends` is ``service``.
     """
-    pauses = _stretches(start, pauses) if pauses else ()
+    pauses = _merged(start, pauses) if pauses else ()
     timescale = limit.timescale
     if timescale == "wall" or (wall and timescale == "service"):
         return Due(_by_wall(start, limit.span, pauses))
@@ -168,7 +168,7 @@ def due(
 
 
 def opening(moment: datetime, hours: ServiceHours) -> datetime:
-    """The moment itself if it lies inside service hours, else the next opening; at closing, service is over."""
+    """The moment (UTC) itself if it is within service hours, else the next opening; the closing time is outside."""
     local = moment.astimezone(SHANGHAI)
     minute = local.hour * 60 + local.minute
     if hours.opens <= minute < hours.closes:
@@ -178,7 +178,7 @@ def opening(moment: datetime, hours: ServiceHours) -> datetime:
 
 
 def at_opening(moment: datetime, hours: ServiceHours) -> bool:
-    """Whether service begins at that moment: then much of what fell due in the night takes effect."""
+    """Whether the moment is the opening of service hours, when climbs of the night take effect."""
     local = moment.astimezone(SHANGHAI)
     return local.hour * 60 + local.minute == hours.opens and local.second == 0
 
@@ -188,8 +188,8 @@ def part_way(start: datetime, due: datetime, share: float) -> datetime:
     return truncate(start + (due - start) * share)
 
 
-def _stretches(start: datetime, pauses: Sequence[Pause]) -> Sequence[Pause]:
-    """The pauses from `start` on, in order, none empty, none touching the next."""
+def _merged(start: datetime, pauses: Sequence[Pause]) -> Sequence[Pause]:
+    """The pauses from `start` on, sorted and merged."""
     merged: list[Pause] = []
     for begin, end in sorted((max(begin, start), end) for begin, end in pauses):
         if end <= begin:
@@ -211,7 +211,7 @@ def _by_wall(start: datetime, span: timedelta, pauses: Sequence[Pause]) -> datet
 
 
 def _by_service(start: datetime, span: timedelta, hours: ServiceHours, pauses: Sequence[Pause]) -> datetime:
-    """Reckons in service time elapsed since a fixed day, in microseconds: to it, along it, and back to the wall."""
+    """Converts `start` to service time since a fixed day, in microseconds, adds `span`, and converts back."""
     target = _served(start, hours) + span // _TICK
     at = _served_by(target, hours)
     for begin, end in pauses:
@@ -258,7 +258,7 @@ def _by_days(
 
 
 class _WorkingDays:
-    """Tells working days by the newest calendar of each year, and remembers whether it had to guess."""
+    """Working days by the newest calendar of each year; `guessed` if a year had none and weekdays counted instead."""
 
     def __init__(self, calendars: Sequence[YearCalendar]) -> None:
         self._calendars = calendars
