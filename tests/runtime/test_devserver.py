@@ -17,9 +17,10 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from runtime import devserver
-from runtime.devserver import DevServer, EmbeddedError, dev_server, find_temporal
+from runtime.devserver import DevServer, EmbeddedError, find_temporal
 from runtime.settings import Settings
 from support.ports import free_port
+from support.temporal import embedded_server
 from workflows.contract import TASK_QUEUE
 
 
@@ -62,7 +63,7 @@ async def test_what_was_acknowledged_outlives_a_kill(settings: Settings) -> None
 async def test_the_namespace_keeps_closed_issues_and_knows_our_attributes(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with dev_server(settings) as client:
+    async with embedded_server(settings) as client:
         described = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace="default"))
         assert described.config.workflow_execution_retention_ttl.ToTimedelta() == timedelta(days=30)
         assert await attributes(client) == {
@@ -70,7 +71,7 @@ async def test_the_namespace_keeps_closed_issues_and_knows_our_attributes(
         }  # fmt: skip
     # A later release brings another one to a database that exists.
     monkeypatch.setattr(devserver, "SEARCH_ATTRIBUTES", {**devserver.SEARCH_ATTRIBUTES, "JiesuLater": "Keyword"})
-    async with dev_server(settings) as client:
+    async with embedded_server(settings) as client:
         assert "JiesuLater" in await attributes(client)
 
 
@@ -127,10 +128,10 @@ async def test_a_first_start_cut_short_is_begun_anew(settings: Settings) -> None
     with contextlib.closing(sqlite3.connect(settings.home / "temporal.db")) as half:
         half.execute("CREATE TABLE namespaces_unfinished (id)")
         half.commit()
-    async with dev_server(settings) as client:
+    async with embedded_server(settings) as client:
         await client.start_workflow("Issue", id="issue-1", task_queue=TASK_QUEUE)
     # What has served is never removed.
-    async with dev_server(settings) as client:
+    async with embedded_server(settings) as client:
         assert (await client.get_workflow_handle("issue-1").describe()).id == "issue-1"
 
 
