@@ -68,8 +68,6 @@ _REPORTS: Final[Mapping[type[Exception], tuple[str, str]]] = {
     NoteError: ("head.not_signed", "log-rewritten"),
 }
 """Why no head was signed -> the name of the log line, and the alarm."""
-_NOT_PUBLISHED: Final = ("head.not_published", "head-not-published")
-"""The same for a signed head that could not be put into its folder."""
 
 
 class DailyHead:
@@ -106,12 +104,14 @@ class DailyHead:
             )
         except (LogKeysError, OSError) as error:
             with contextlib.suppress(SQLAlchemyError):  # no issue waits for it, and the next head raises it again
-                await self._report(error)
+                await self._report(error, "roots.not_told")
 
-    async def _report(self, error: Exception) -> None:
-        """Logs why nothing was published, and raises the alarm for it."""
+    async def _report(self, error: Exception, unwritten: str = "head.not_published") -> None:
+        """Logs why nothing was published, and raises the alarm for it; `unwritten` names the log line if the folder
+        could not be written.
+        """
         text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
-        event, alarm = _REPORTS.get(type(error), _NOT_PUBLISHED)
+        event, alarm = _REPORTS.get(type(error), (unwritten, "head-not-published"))
         log.error(event, error=text)
         await self._alarm(alarm, {"error": text})
 

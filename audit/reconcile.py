@@ -21,12 +21,14 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescri
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.notices import Now, now_utc
-from audit.runs import was_reset
+from audit.refold import RefoldError
+from audit.runs import LostRunError, fold_runs, run_of, was_reset
 from db import outbox
 from db.alarms import put_alarm_once
 from db.engine import Database
 from db.tables import ArchiveRow, EventRow, IssueRow, SealRow
 from domain.wire import format_time, truncate
+from security.namespace import NamespaceError
 from workflows.contract import PREFIX, RECONCILE
 
 BOUND: Final = timedelta(hours=1)
@@ -155,12 +157,14 @@ class Reconciler:
                 found.alarm("ended-from-outside", issue, run=each.run_id, status=each.status.name.lower())
 
     async def _was_forged(self, ended: WorkflowExecution) -> bool:
-        """Whether the workflow refused its start as forged, by its own result."""
+        """Whether the workflow refused its start as forged."""
         if ended.status is not WorkflowExecutionStatus.COMPLETED:
             return False
-        handle = self._client.get_workflow_handle(ended.id, run_id=ended.run_id)
-        result: Any = await handle.result(follow_runs=False)
-        return isinstance(result, dict) and "forged" in result
+        issue = _issue_of(ended)
+        try:
+            return fold_runs(issue, [await run_of(self._client, issue, ended.run_id)]) is None
+        except (LostRunError, NamespaceError, RefoldError):
+            return False
 
     async def _look_at_running(self, found: _Discrepancies, until: datetime) -> None:
         """Finds open issues that Temporal does not know, and closed ones that run again."""

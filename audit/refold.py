@@ -24,12 +24,11 @@ from domain.advance import advance
 from domain.commands import Command, Report
 from domain.events import Event, dump_event
 from domain.issue import Issue, dump_issue
-from domain.pins import read_calendars, read_policy
 from domain.policy import Policy
 from domain.wire import canonical, dump, truncate
 from domain.worktime import YearCalendar
 from workflows.contract import Start
-from workflows.mailbox import command_of, report_of
+from workflows.mailbox import ForgedError, beginning, command_of, report_of
 
 _CONVERTER: Final = PayloadConverter.default
 _JSON: Final = b"json/plain"
@@ -45,7 +44,7 @@ _TASK_STARTED: Final = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
 _TASK_COMPLETED: Final = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 
 
-_COMMANDS: Final = frozenset(
+COMMANDS: Final = frozenset(
     {
         EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
         EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED,
@@ -63,6 +62,10 @@ _COMMANDS: Final = frozenset(
 
 class RefoldError(ValueError):
     """A history cannot be folded; the message names the run, the history event and the reason."""
+
+
+class ForgedStartError(RefoldError):
+    """The first run's input is forged, so the workflow refuses it: only the API's signed reports start an issue."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ class Refolded:
 
 
 def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
-    """Folds the runs of one issue, the oldest first. Raises RefoldError."""
+    """Folds the runs of one issue, the oldest first. Raises RefoldError, ForgedStartError."""
     folded: Refolded | None = None
     for number, events in enumerate(runs):
         if not events or events[0].event_type != _STARTED:
@@ -165,14 +168,19 @@ def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
         try:
             start = read_start(events[0])
             if folded is None:
-                folded = _begin(start)
-            elif vars(start) != json.loads(json.dumps(vars(_continued(folded.state)))):
-                folded.carried.append(number)
-            report = _report(folded, number, events[0], start)
-            if report and isinstance(report[0].command.body, Report):
-                folded.root = report[0].command.body.root
+                folded, command = _begin(start, events[0])
+            else:
+                if vars(start) != json.loads(json.dumps(vars(_continued(folded.state)))):
+                    folded.carried.append(number)
+                command = report_of(start, folded.policy, folded.calendars)
+            report = (
+                () if command is None else (DeliveredCommand(number, events[0].event_id, moment(events[0]), command),)
+            )
+            if command and isinstance(command.body, Report):
+                folded.root = command.body.root
         except Exception as error:
-            raise RefoldError(f"run {number}, event 1: {type(error).__name__}: {error}") from error
+            kind = ForgedStartError if isinstance(error, ForgedError) and number == 0 else RefoldError
+            raise kind(f"run {number}, event 1: {type(error).__name__}: {error}") from error
         for n, task in enumerate(tasks(events)):
             if n == 0 or task.signals or task.woken:
                 _turn(folded, number, task, () if n else report)
@@ -200,22 +208,18 @@ def moment(event: HistoryEvent) -> datetime:
     return stamp.ToDatetime(UTC)  # raises for an invalid time; it takes five times as long
 
 
-def _begin(start: Start) -> Refolded:
-    policy, calendars = read_policy(start.policy), read_calendars(start.calendars)
-    if start.state is not None:
+def _begin(start: Start, started: HistoryEvent) -> tuple[Refolded, Command]:
+    """The issue as the workflow begins it, and its report. Raises ForgedError if the workflow refuses the input."""
+    continued = started.workflow_execution_started_event_attributes.continued_execution_run_id
+    state, report = beginning(start, is_continued=bool(continued))
+    if report is None:
         raise ValueError("the first run is not that of a new issue: earlier ones are missing")
-    state = Issue.new(start.issue, policy, calendars, start.rules_version)
-    return Refolded(start.issue, policy, calendars, start.rules_version, state)
+    return Refolded(start.issue, state.policy, state.calendars, start.rules_version, state), report
 
 
 def _continued(state: Issue) -> Start:
     """The input of a run that continues from this state."""
     return Start(state.id, dump(state.policy), dump(state.calendars), state.rules_version, state=dump_issue(state))
-
-
-def _report(folded: Refolded, run: int, started: HistoryEvent, start: Start) -> tuple[DeliveredCommand, ...]:
-    command = report_of(start, folded.policy, folded.calendars)
-    return () if command is None else (DeliveredCommand(run, started.event_id, moment(started), command),)
 
 
 def tasks(events: Sequence[HistoryEvent]) -> Iterator[Task]:
@@ -232,7 +236,7 @@ def tasks(events: Sequence[HistoryEvent]) -> Iterator[Task]:
             woken = True
         elif kind == _TASK_STARTED:
             started = event
-        elif kind in _COMMANDS:
+        elif kind in COMMANDS:
             commanded = True
         elif kind == _TASK_COMPLETED and started is not None and not _is_heartbeat(after, commanded):
             yield Task(started, signals, woken)

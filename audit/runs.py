@@ -1,6 +1,5 @@
 """The runs of an issue's workflow, as Temporal holds them or, once Temporal has forgotten them, as the archive does."""
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from audit.case import Finding
-from audit.refold import Refolded, moment, refold
+from audit.refold import COMMANDS, ForgedStartError, Refolded, moment, refold
 from security.codec import decode_events
 from workflows.contract import PREFIX
 
@@ -55,13 +54,6 @@ class WorkflowRun:
         return self.events[-1].event_type == _CONTINUED
 
     @property
-    def was_refused(self) -> bool:
-        """Whether the workflow refused its start as forged, and so recorded nothing of it."""
-        last = self.events[-1]
-        payloads = last.workflow_execution_completed_event_attributes.result.payloads
-        return any("forged" in json.loads(payload.data) for payload in payloads)
-
-    @property
     def ended_at(self) -> datetime:
         return moment(self.events[-1])
 
@@ -90,7 +82,7 @@ async def runs_of(client: Client, issue: str, fallback: Fallback = _no_fallback)
     return runs
 
 
-async def run_of(client: Client, issue: str, run_id: str, fallback: Fallback) -> WorkflowRun:
+async def run_of(client: Client, issue: str, run_id: str, fallback: Fallback = _no_fallback) -> WorkflowRun:
     """One run by its id. Raises LostRunError, RPCError, and NamespaceError if its key is not here."""
     try:
         history = await client.get_workflow_handle(PREFIX + issue, run_id=run_id).fetch_history()
@@ -115,8 +107,17 @@ async def issues_of(client: Client, among: str = "") -> AsyncIterator[str]:
 
 
 def fold_runs(issue: str, runs: Sequence[WorkflowRun]) -> Refolded | None:
-    """The issue folded from its runs; None if the workflow refused its start as forged. Raises RefoldError."""
-    return None if runs[-1].was_refused else refold(issue, [run.events for run in runs])
+    """The issue folded from its runs; None if the workflow refused its start as forged. Raises RefoldError.
+
+    The start itself decides this, and not the result, which nobody signs. A workflow that commanded anything did not
+    refuse its start, so if that is forged it was altered later.
+    """
+    try:
+        return refold(issue, [run.events for run in runs])
+    except ForgedStartError:
+        if any(event.event_type in COMMANDS for run in runs for event in run.events):
+            raise
+        return None
 
 
 def resets(issue: str, runs: Sequence[WorkflowRun]) -> list[Finding]:

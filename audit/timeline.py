@@ -7,9 +7,9 @@ from typing import Any
 
 from domain.clocks import next_deadline, next_step
 from domain.events import Event, dump_event
-from domain.evolve import evolve
 from domain.issue import Issue, lead_org
 from domain.minutes import holder
+from domain.rules import evolve
 from domain.wire import dump, format_time
 
 
@@ -26,7 +26,7 @@ class PastState:
 
 
 def states(start: Issue, events: Iterable[Event]) -> Iterator[tuple[Event, Issue]]:
-    """Each event with the state after it; `start` is the issue before its first event."""
+    """Each event with the state after it; `start` is the issue before its first event. Raises UnknownRulesError."""
     state = start
     for event in events:
         state = evolve(state, event)

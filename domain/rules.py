@@ -8,7 +8,7 @@ import domain.evolve as first
 from domain.commands import Command
 from domain.decide import Fold, act
 from domain.events import Event, Reported
-from domain.issue import Issue
+from domain.issue import Clock, Issue
 
 
 class UnknownRulesError(RuntimeError):
@@ -16,13 +16,14 @@ class UnknownRulesError(RuntimeError):
 
 
 class Rules(NamedTuple):
-    """`act` applies a command to the state; `evolve` applies an event."""
+    """`act` applies a command to the state; `evolve` applies an event; `meets` says whether an event met a clock."""
 
     act: Callable[[Issue, Command], Fold]
     evolve: Callable[[Issue, Event], Issue]
+    meets: Callable[[Event, Issue, Clock], bool]
 
 
-VERSIONS: Final[Mapping[int, Rules]] = MappingProxyType({1: Rules(act, first.evolve)})
+VERSIONS: Final[Mapping[int, Rules]] = MappingProxyType({1: Rules(act, first.evolve, first.meets)})
 """Changed rules get the next number; the old ones stay as they are, for the issues that began under them."""
 
 
@@ -40,3 +41,11 @@ def evolve(issue: Issue, event: Event) -> Issue:
     """
     body = event.body
     return rules(body.rules_version if isinstance(body, Reported) else issue.rules_version).evolve(issue, event)
+
+
+def meets(event: Event, after: Issue, clock: Clock) -> bool:
+    """Whether somebody kept with this event the limit of the clock; `after` is the issue after it.
+
+    Raises UnknownRulesError.
+    """
+    return rules(after.rules_version).meets(event, after, clock)

@@ -13,10 +13,9 @@ from math import ceil
 
 import domain.events as e
 from audit.whatif.engine import refused_as
-from domain.evolve import meets
 from domain.issue import Clock, Issue, rank
 from domain.plans import STEP
-from domain.rules import evolve
+from domain.rules import evolve, meets
 from domain.vocabulary import LEVELS, Holder, Level
 
 _MS = timedelta(milliseconds=1)

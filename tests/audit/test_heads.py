@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, select, update
+from structlog.testing import capture_logs
 
 from activities.notices import Deliverer, TableChannel
 from audit import log as merkle_log
@@ -240,6 +241,10 @@ async def test_a_folder_that_cannot_be_written_is_told_of(
     database: Database, tmp_path: Path, keys: Path, outlets: Destinations
 ) -> None:
     outlets.folder.write_text("no folder", "utf-8")
-    with pytest.raises(OSError):
-        await seal_day(database, keys, outlets, now())
+    with capture_logs() as lines:
+        with pytest.raises(OSError):
+            await seal_day(database, keys, outlets, now())
+        await DailyHead(database, keys, replace(outlets, roots=lambda: ["A" * 43])).check_key()
+    said = [line["event"] for line in lines if line["event"] != "alarm"]
+    assert said == ["head.not_published", "roots.not_told"]
     assert await alarms(database) == ["head-not-published"]

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from audit.refold import RefoldError, read_start, refold
+from audit.refold import ForgedStartError, RefoldError, read_start, refold
 from domain.batches import MOST_BYTES, MOST_EVENTS, batches
 from domain.events import dump_event
+from domain.pins import pins_digest, read_calendars, read_policy
 from domain.wire import canonical
-from support.golden import HISTORIES, load_runs
+from support.golden import HISTORIES, SIGNER, load_runs
 from support.scenarios import SCENARIOS
 
 TWO_RUNS = "nobody"
@@ -104,6 +105,21 @@ def test_what_cannot_be_folded_is_named_by_run_and_event(spoil: Any, said: str) 
     with pytest.raises(RefoldError) as caught:
         refold(f"golden-{TWO_RUNS}", runs)
     assert str(caught.value).startswith(said)
+
+
+def test_unknown_rules_are_named_as_such() -> None:
+    """A newer version of the API signs what it pins, so its starts are genuine."""
+    runs = runs_of(TWO_RUNS)
+    start = read_start(runs[0][0])
+    assert start.report is not None
+    pins = pins_digest(read_policy(start.policy), read_calendars(start.calendars), 99)
+    report = {name: value for name, value in start.report.items() if name != "proof"}
+    report["body"] = {**report["body"], "pins": pins}
+    signed = SIGNER.sign(SIGNER.root, start.issue, "report", report)
+    put_input(runs[0][0], rules_version=99, report=signed)
+    with pytest.raises(RefoldError, match="run 0, event 3: UnknownRulesError: this version has no rules 99") as caught:
+        refold(f"golden-{TWO_RUNS}", runs)
+    assert not isinstance(caught.value, ForgedStartError)
 
 
 def task(events: list[HistoryEvent]) -> HistoryEvent:

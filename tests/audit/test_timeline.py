@@ -1,16 +1,17 @@
 """The view of an issue at any event or moment is the fold of its events up to there."""
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from audit.timeline import MomentError, at_event, at_time, shown
+from audit.timeline import MomentError, at_event, at_time, shown, states
 from domain.clocks import next_deadline
 from domain.commands import Accept, Complete, Confirm
 from domain.events import Event
 from domain.issue import Issue
-from domain.rules import evolve
+from domain.rules import UnknownRulesError, evolve, meets
 from domain.wire import dump, format_time
 from tests.domain.casting import body, rightful, usual
 from tests.domain.play import CALENDARS, COMPANY, FRIDAY, REPORTER, Stage, arrived, pack
@@ -123,3 +124,15 @@ def test_it_says_who_was_responsible_and_what_was_due() -> None:
     plain = shown(at_event(states, closed.issue.version))
     assert plain["closed"] == {"kind": "solved", "satisfaction": "satisfied"}
     assert (plain["due"], plain["acts"], plain["running"]) == (None, None, [])
+
+
+def test_an_issue_of_a_newer_version_is_not_folded_by_these_rules() -> None:
+    stage = Watched("52022")
+    reported, dispatched = stage.events
+    newer = replace(reported, body=replace(reported.body, rules_version=99))
+    with pytest.raises(UnknownRulesError, match="no rules 99"):
+        list(states(stage.began, [newer]))
+    with pytest.raises(UnknownRulesError, match="no rules 99"):
+        list(states(replace(stage.issue, version=1, rules_version=99), [dispatched]))
+    with pytest.raises(UnknownRulesError, match="no rules 99"):
+        meets(dispatched, replace(stage.issue, rules_version=99), stage.issue.clocks[0])
