@@ -101,21 +101,22 @@ class Records:
 
     async def _local(self, batch: Batch) -> str:
         """Makes one attempt, which never rewrites: a late one, of a lost task, could overwrite newer events."""
-        if not self._breaker.allows():
-            raise ApplicationError("the database was away just now", type="BreakerOpen", non_retryable=True)
-        try:
-            stored = await self._within(self._local_seconds, self._store(batch, may_rewrite=False))
-        except asyncio.CancelledError as error:
-            self._breaker.trip(error)
-            raise
-        except _AWAY as error:
-            self._breaker.trip(error)
-            raise _away(error) from None
-        except (GapError, ConflictError, DifferentError) as error:
+        with self._breaker.attempt() as allowed:
+            if not allowed:
+                raise ApplicationError("the database was away just now", type="BreakerOpen", non_retryable=True)
+            try:
+                stored = await self._within(self._local_seconds, self._store(batch, may_rewrite=False))
+            except asyncio.CancelledError as error:
+                self._breaker.trip(error)
+                raise
+            except _AWAY as error:
+                self._breaker.trip(error)
+                raise _away(error) from None
+            except (GapError, ConflictError, DifferentError) as error:
+                self._breaker.close()
+                raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
             self._breaker.close()
-            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
-        self._breaker.close()
-        return stored
+            return stored
 
     async def _store(self, batch: Batch, *, may_rewrite: bool) -> str:
         def work(session: Session) -> str:

@@ -64,20 +64,21 @@ class WebhookChannel:
         receiver = self._receivers.get(notice.to_org or "")
         if receiver is None:
             return
-        breaker = self._breakers[receiver.url]
-        if not breaker.allows():
-            raise UndeliveredError("the receiver failed a moment ago")
         body = canonical(_content(notice))
         headers = {
             "Content-Type": "application/json", NOTICE_ID: str(notice.id), SIGNATURE: signature(receiver.secret, body)
         }  # fmt: skip
-        try:
-            await self._guard.post(receiver.url, body, headers)
-        except EgressError as error:
-            breaker.trip(error)
-            # A retry is safe even if it arrived: the receiver deduplicates by the id.
-            raise UndeliveredError(f"webhook: {error}") from None
-        breaker.close()
+        breaker = self._breakers[receiver.url]
+        with breaker.attempt() as allowed:
+            if not allowed:
+                raise UndeliveredError("the receiver failed a moment ago")
+            try:
+                await self._guard.post(receiver.url, body, headers)
+            except EgressError as error:
+                breaker.trip(error)
+                # A retry is safe even if it arrived: the receiver deduplicates by the id.
+                raise UndeliveredError(f"webhook: {error}") from None
+            breaker.close()
 
 
 def _content(notice: Entry) -> dict[str, Any]:

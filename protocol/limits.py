@@ -158,16 +158,17 @@ class Quotas:
 
     async def _ask_table(self, ask: Callable[[], Awaitable[T]]) -> T | None:
         """The result of a query of the table; None if it fails or the breaker is open."""
-        if not self._breaker.allows():
-            return None
-        try:
-            async with asyncio.timeout(_TABLE_TIMEOUT):
-                found = await ask()
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            self._breaker.trip(error)
-            return None
-        self._breaker.close()
-        return found
+        with self._breaker.attempt() as allowed:
+            if not allowed:
+                return None
+            try:
+                async with asyncio.timeout(_TABLE_TIMEOUT):
+                    found = await ask()
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                self._breaker.trip(error)
+                return None
+            self._breaker.close()
+            return found
 
 
 def _limit(rate: str) -> tuple[int, int]:

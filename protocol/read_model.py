@@ -45,16 +45,16 @@ class ReadModel:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
         """A read transaction. Raises SqlDown if the database does not answer, at once while the breaker is open."""
-        is_trial = self._breaker.is_open
-        if not self._breaker.allows():
-            raise SqlDown("resting")
-        try:
-            async with asyncio.timeout(_TRIAL_TIMEOUT if is_trial else self._timeout), self._database.read() as session:
-                yield session
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            self._breaker.trip(error)
-            raise SqlDown(type(error).__name__) from error
-        else:
+        timeout = _TRIAL_TIMEOUT if self._breaker.is_open else self._timeout
+        with self._breaker.attempt() as allowed:
+            if not allowed:
+                raise SqlDown("resting")
+            try:
+                async with asyncio.timeout(timeout), self._database.read() as session:
+                    yield session
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                self._breaker.trip(error)
+                raise SqlDown(type(error).__name__) from error
             self._breaker.close()
 
     async def write(self, work: Work[None]) -> None:

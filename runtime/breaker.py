@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -26,20 +27,33 @@ class Breaker:
         self._clock = clock
         self._busy = busy
         self._open_until: float | None = None
+        self._trial: object | None = None
+        """The latest trial, until a call has a result."""
         self._succeeded_at = -busy
 
     @property
     def is_open(self) -> bool:
         return self._open_until is not None
 
-    def allows(self) -> bool:
-        """Whether a call may be made now; while it is open, the caller that gets True makes the trial."""
+    @contextmanager
+    def attempt(self) -> Generator[bool]:
+        """Whether a call may be made now, which the caller makes within the context and ends by `trip` or `close`.
+
+        While it is open, one caller at a time is allowed a trial. A trial without a result, such as a cancelled one,
+        lets the next caller try at once.
+        """
         if self._open_until is None:
-            return True
-        if self._clock() < self._open_until:
-            return False
-        self._open_until = self._clock() + self._rest
-        return True
+            yield True
+        elif self._clock() < self._open_until:
+            yield False
+        else:
+            self._open_until = self._clock() + self._rest
+            trial = self._trial = object()
+            try:
+                yield True
+            finally:
+                if self._trial is trial:
+                    self._open_until = self._clock()
 
     def trip(self, error: BaseException) -> None:
         """Opens it after a failed call."""
@@ -48,11 +62,12 @@ class Breaker:
             return
         if self._open_until is None:
             log.warning(self._opened, error=type(error).__name__)
+        self._trial = None
         self._open_until = self._clock() + self._rest
 
     def close(self) -> None:
         """Closes it after a call that succeeded."""
         if self._open_until is not None:
             log.info(self._closed)
-        self._open_until = None
+        self._trial = self._open_until = None
         self._succeeded_at = self._clock()

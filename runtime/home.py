@@ -10,7 +10,7 @@ from runtime.settings import SettingsError
 
 
 class HomeBusy(RuntimeError):
-    """Another `jiesu up` uses this home."""
+    """Another `jiesu up`, or a process that it left, uses this home."""
 
 
 @contextlib.contextmanager

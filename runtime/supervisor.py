@@ -16,9 +16,11 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
+
+from runtime.home import HomeBusy
 
 _GUARD: Final = """
 import ctypes, os, signal, sys
@@ -30,13 +32,11 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 """Asks the kernel to kill this process when its parent dies (PR_SET_PDEATHSIG is 1; it survives exec), then becomes
 the command. A program of its own, because code between fork and exec may deadlock where the parent has threads."""
-_SAME_START_SECONDS: Final = 1.0
-"""Tolerance for start times, which are computed from a rounded boot time."""
 
 
 @dataclass(frozen=True)
 class PidFile:
-    """The content of a pid file: process id, start time in seconds since 1970, command and home."""
+    """The content of a pid file: process id, start time (see `_started`), command and home."""
 
     pid: int
     started: float
@@ -47,12 +47,22 @@ class PidFile:
         """The process that was started; None if it has ended."""
         try:
             found = psutil.Process(self.pid)
-            same_start = abs(found.create_time() - self.started) < _SAME_START_SECONDS
+            if _started(found) != self.started:
+                return None
             # It may still be the guard, whose last arguments are the command.
             same_command = " ".join(found.cmdline()).endswith(" ".join(self.command))
-        except psutil.Error:
+        except psutil.NoSuchProcess:
             return None
-        return found if same_start and same_command and is_alive(found) else None
+        return found if same_command and is_alive(found) else None
+
+
+def _started(process: psutil.Process) -> float:
+    """The start time as the kernel stores it: seconds since boot on Linux, since 1970 on macOS.
+
+    It never changes, and psutil recognises a process by it. The public `create_time` moves with the system clock.
+    """
+    system: Any = vars(process)["_proc"]  # psutil's part for this system, which is not public
+    return system.create_time(monotonic=True)
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -70,7 +80,7 @@ def _path(home: Path, name: str) -> Path:
 def write_pid_file(home: Path, name: str, pid: int, command: Sequence[str]) -> None:
     """Writes the pid file of a process that `home` started, unless it has ended already."""
     try:
-        started = psutil.Process(pid).create_time()
+        started = _started(psutil.Process(pid))
     except psutil.NoSuchProcess:
         return
     draft = _path(home, f".{name}")
@@ -93,14 +103,16 @@ def read_pid_file(path: Path) -> PidFile | None:
 def end_survivors(home: Path, timeout: float = 5.0) -> list[str]:
     """Ends processes left over from an earlier run of this home; returns their names.
 
-    Each is terminated, and killed after `timeout` seconds. A pid file of another home is ignored: it was
-    copied with that home's folder.
+    Each is terminated, and killed after `timeout` seconds; raises HomeBusy if it lives on. A pid file of another home
+    is ignored: it was copied with that home's folder.
     """
     ended: list[str] = []
     for path in sorted((home / "run").glob("*.pid")):
         file = read_pid_file(path)
         if file is not None and file.home == str(home) and (process := file.process()) is not None:
             _end(process, timeout)
+            if is_alive(process):
+                raise HomeBusy(f"{path.stem} of an earlier run cannot be ended (process {process.pid})")
             ended.append(path.stem)
         path.unlink(missing_ok=True)
     return ended
@@ -108,7 +120,7 @@ def end_survivors(home: Path, timeout: float = 5.0) -> list[str]:
 
 def _end(process: psutil.Process, timeout: float) -> None:
     for send in (process.terminate, process.kill):
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             send()
         deadline = time.monotonic() + timeout
         while is_alive(process):

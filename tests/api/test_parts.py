@@ -77,6 +77,20 @@ async def test_a_database_that_failed_is_left_alone_and_then_tried_by_one(databa
     assert model.is_up
 
 
+async def test_after_a_cancelled_trial_the_next_read_tries_the_database(database: Database, tmp_path: Path) -> None:
+    model = ReadModel(database, rest=1.0)
+    await break_down(database, tmp_path)
+    with pytest.raises(SqlDown):
+        await ask(model)
+    mend(tmp_path)
+    await asyncio.sleep(1.1)
+    with pytest.raises(asyncio.CancelledError):
+        async with model.read():
+            raise asyncio.CancelledError
+    assert await ask(model) == 1
+    assert model.is_up
+
+
 async def test_a_database_that_hangs_costs_no_more_than_the_patience(database: Database) -> None:
     model = ReadModel(database, timeout=0.05)
 

@@ -1,5 +1,6 @@
 """Quotas count in memory and in the database, work without the database, and stay small."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,25 @@ async def test_of_a_table_that_is_back_every_count_is_asked_again(
         await quotas.spend("reveal", f"p{number}")
     assert asked[1:] == ["reveal/p3", "reveal/p4", "reveal/p5"]
     await database.close()
+
+
+async def test_after_a_cancelled_trial_the_next_count_asks_the_table(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, answers = HitStore(away(tmp_path), SECRET), [OSError(), asyncio.CancelledError(), None]
+
+    async def take(_: Hit) -> None:
+        if (error := answers.pop(0)) is not None:
+            raise error
+
+    monkeypatch.setattr(store, "take", take)
+    quotas = Quotas({"reveal": "9/minute"}, store, clock)
+    await quotas.spend("reveal", "p0")
+    clock.seconds += 3
+    with pytest.raises(asyncio.CancelledError):
+        await quotas.spend("reveal", "p1")
+    await quotas.spend("reveal", "p2")
+    assert not answers
 
 
 async def test_an_action_without_a_rate_is_unlimited_and_uses_no_database(tmp_path: Path) -> None:

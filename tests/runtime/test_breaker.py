@@ -1,5 +1,8 @@
 """The circuit breaker spares callers a failing service, and tries when it is back."""
 
+import asyncio
+
+import pytest
 from structlog.testing import capture_logs
 
 from runtime.breaker import Breaker
@@ -16,30 +19,63 @@ def make(clock: Clock, busy: float = 0.0) -> Breaker:
     return Breaker(5, opened="down", closed="up", clock=clock, busy=busy)
 
 
+def allows(breaker: Breaker) -> bool:
+    with breaker.attempt() as allowed:
+        return allowed
+
+
 def test_while_it_is_open_one_caller_in_each_rest_makes_a_trial() -> None:
     breaker = make(clock := Clock())
-    assert breaker.allows()
-    breaker.trip(OSError())
-    assert not breaker.allows()
+    with breaker.attempt() as allowed:
+        assert allowed
+        breaker.trip(OSError())
+    assert not allows(breaker)
     clock.seconds = 5
-    assert [breaker.allows() for _ in range(3)] == [True, False, False]
-    clock.seconds = 10
-    assert breaker.allows()
-    breaker.close()
-    assert [breaker.allows() for _ in range(3)] == [True, True, True]
+    with breaker.attempt() as allowed:
+        assert allowed
+        assert [allows(breaker) for _ in range(2)] == [False, False]
+        clock.seconds = 10
+        with breaker.attempt() as later:
+            assert later, "the first trial takes longer than a rest"
+            breaker.close()
+    assert [allows(breaker) for _ in range(3)] == [True, True, True]
 
 
 def test_a_trial_that_fails_begins_another_rest() -> None:
     breaker = make(clock := Clock())
     breaker.trip(OSError())
     clock.seconds = 5
-    assert breaker.allows()
-    clock.seconds = 6
+    with breaker.attempt() as allowed:
+        assert allowed
+        breaker.trip(OSError())
+    clock.seconds = 9.9
+    assert not allows(breaker)
+    clock.seconds = 10
+    assert allows(breaker)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, KeyError])
+def test_after_a_trial_without_a_result_the_next_caller_may_try_at_once(error: type[BaseException]) -> None:
+    breaker = make(clock := Clock())
     breaker.trip(OSError())
-    clock.seconds = 10.9
-    assert not breaker.allows()
-    clock.seconds = 11
-    assert breaker.allows()
+    clock.seconds = 5
+    with pytest.raises(error), breaker.attempt():
+        raise error
+    assert breaker.is_open
+    assert allows(breaker)
+
+
+def test_a_late_end_of_a_trial_does_not_allow_a_second_one_beside_its_successor() -> None:
+    breaker = make(clock := Clock())
+    breaker.trip(OSError())
+    clock.seconds = 5
+    first = breaker.attempt()
+    assert first.__enter__()
+    clock.seconds = 10
+    with breaker.attempt() as second:
+        assert second
+        first.__exit__(None, None, None)
+        assert not allows(breaker)
 
 
 def test_a_slow_call_does_not_open_it_while_others_succeed() -> None:

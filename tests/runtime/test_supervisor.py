@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from runtime.home import HomeBusy
 from runtime.supervisor import Child, end_survivors, is_alive, read_pid_file, write_pid_file
 
 SLEEPER = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)")
@@ -65,6 +66,32 @@ def test_a_survivor_that_will_not_end_is_killed(tmp_path: Path, start: Start) ->
     write_pid_file(tmp_path, "worker", process.pid, STUBBORN)
     assert end_survivors(tmp_path, timeout=0.2) == ["worker"]
     assert process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("step", [-5, 5])
+def test_a_survivor_is_ended_after_the_system_clock_was_set(
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    process, booted = start(), psutil.boot_time()
+    write_pid_file(tmp_path, "worker", process.pid, SLEEPER)
+    monkeypatch.setattr("psutil._psplatform.boot_time", lambda: booted + step)
+    assert end_survivors(tmp_path) == ["worker"]
+    assert process.wait() == -signal.SIGTERM
+
+
+def test_a_survivor_that_cannot_be_ended_keeps_its_pid_file(
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(process: psutil.Process) -> None:
+        raise psutil.AccessDenied(process.pid)
+
+    process = start()
+    write_pid_file(tmp_path, "worker", process.pid, SLEEPER)
+    monkeypatch.setattr(psutil.Process, "terminate", refuse)
+    monkeypatch.setattr(psutil.Process, "kill", refuse)
+    with pytest.raises(HomeBusy, match=rf"^worker .* \(process {process.pid}\)$"):
+        end_survivors(tmp_path, timeout=0.05)
+    assert (tmp_path / "run" / "worker.pid").exists()
 
 
 @pytest.mark.parametrize(
@@ -140,6 +167,7 @@ ASLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 PARENT = """
 import asyncio, os, sys
 from pathlib import Path
+from runtime.home import HomeBusy
 from runtime.supervisor import Child
 
 async def main():
