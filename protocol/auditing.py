@@ -27,6 +27,7 @@ from audit.whatif.study import Study
 from db.tables import IssueRow
 from domain.commands import Actor
 from domain.policy import Policy
+from domain.rules import UnknownRulesError
 from policies.loader import PolicyError, load_text
 from protocol.clock import Now
 from protocol.errors import Invalid, NotFound, Unavailable
@@ -179,7 +180,7 @@ async def _answered(work: Awaitable[T]) -> T:
         raise Invalid(("at", str(error))) from None
     except (NotYetError, BundleError) as error:
         raise NotFound(str(error)) from None
-    except (ArchiveError, RefoldError, LogMismatchError) as error:
+    except (ArchiveError, RefoldError, LogMismatchError, UnknownRulesError) as error:
         log.warning("audit.archive_unreadable", error=str(error))
         raise Unavailable("the archive cannot be read: an operator must look") from None
     except (SQLAlchemyError, OSError) as error:

@@ -17,6 +17,7 @@ from domain.directory import Directory
 from domain.directory_csv import parse
 from domain.issue import Issue
 from policies.loader import shipped
+from protocol import directory_cache
 from protocol.clock import Skew, now
 from protocol.directory_cache import DirectoryCache
 from protocol.errors import NotFound, TooMany, Unavailable
@@ -193,14 +194,16 @@ async def test_an_import_is_in_force_soon(database: Database) -> None:
     assert (await cache.get()).org("demo-property") is not None
 
 
-async def test_the_directory_outlives_the_database_up_to_its_age(database: Database, tmp_path: Path) -> None:
+async def test_the_directory_outlives_the_database_up_to_its_age(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with database.write() as session:
         await store_directory(session, example(), START)
     cache = DirectoryCache(ReadModel(database), fresh=0)
     await cache.get()
     await break_down(database, tmp_path)
     assert (await cache.get()).org("demo-property") is not None
-    cache._max_age = 0.0
+    monkeypatch.setattr(directory_cache, "MAX_AGE", 0.0)
     with pytest.raises(Unavailable):
         await cache.get()
 
