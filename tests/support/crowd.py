@@ -64,7 +64,8 @@ SIDE_BY_SIDE: Final = 80
 """Issues that are open at once: as many as keep two cores busy without making anybody late for it."""
 COMING: Final = 20
 """How many come in a second at first."""
-SUGGESTED: Final = "limit.historyCount.suggestContinueAsNew=60"
+SUGGESTED_EVENTS: Final = 60
+SUGGESTED: Final = f"limit.historyCount.suggestContinueAsNew={SUGGESTED_EVENTS}"
 HICCUPS: Final = 0.03
 """How often a transaction of a record fails."""
 AWAY: Final = 5.0
@@ -115,8 +116,8 @@ MANY: Final = 18
 """Steps of a long one."""
 LONG: Final = 6
 """How many of the next go on until they are continued as new, whatever is drawn."""
-LONGEST: Final = 60
-"""Comments that are enough for that on any machine: each makes an event of the history at least."""
+LONGEST: Final = 200.0
+"""Seconds that this may take on any machine."""
 
 
 class Hiccup(ApplicationError):
@@ -417,11 +418,13 @@ class _Life:
         """Until it is continued as new: on a busy machine many commands at once make few events."""
         handle = self.town.client.get_workflow_handle(PREFIX + self.id)
         first = (await handle.describe()).raw_description.workflow_execution_info.first_run_id
-        until = time.monotonic() + 60
-        for sent in itertools.count():
-            if self.over or (await handle.describe()).run_id != first or time.monotonic() > until:
+        until = time.monotonic() + LONGEST
+        for number in itertools.count():
+            found = await handle.describe()
+            if self.over or found.run_id != first or time.monotonic() > until:
                 break
-            if sent < LONGEST:  # after them it takes as long as its worker needs to see them
+            # It is continued once its history is long enough and all its events are recorded: then it is left alone.
+            if found.history_length < SUGGESTED_EVENTS or number % 10 == 0:
                 await self._give(self._command(COMMUNITY, c.Comment("还在办")))
             await self._pause()
 
