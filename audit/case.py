@@ -88,7 +88,9 @@ class ArchivedCase:
 
     @property
     def is_bare(self) -> bool:
-        """Whether nothing of the issue is left but its leaf."""
+        """Whether the issue's leaf is all that is left of it: there are no histories, no seal in the archive and no
+        row.
+        """
         return not self.runs and not self.unread and self.kept is None and (self.rows is None or not self.rows.columns)
 
 

@@ -39,7 +39,7 @@ see "Changing what open issues replay" in CONTRIBUTING.md.
 
 
 class GateError(Exception):
-    """There is nothing to verify; the message names the place."""
+    """There is nothing to replay; the message names the folder or archive that is empty or missing."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ async def verify_golden(folder: Path = GOLDEN) -> AuditReport:
 async def verify_archive(url: str, *, but_known: bool = False, workers: int | None = None) -> tuple[AuditReport, int]:
     """Strict replay of every issue in the archive; returns the report, and how many of the issues are open.
 
-    With `but_known`, findings do not count that an issue's sealed record names already. Raises GateError if the archive
-    holds no issue, ArchiveError if it cannot be listed.
+    With `but_known`, a finding that the issue's sealed record names already does not count. Raises GateError if the
+    archive holds no issue, ArchiveError if it cannot be listed.
     """
     report, still_open = _report(f"archive {url}"), 0
     async for tried in map_in_processes(
@@ -107,8 +107,8 @@ async def _tried(url: str, but_known: bool, shelves: Sequence[IssueFiles]) -> li
 
 
 def _judged(case: ArchivedCase, verdict: Verdict, *, but_known: bool) -> GateResult:
-    """The verdict as it counts for an archive without a database: that an open issue has no end is no finding, but that
-    a closed issue has no seal is one.
+    """The verdict as it counts for an archive without a database. An open issue has no end yet, so its missing end is
+    no finding. A closed issue without a seal gets a finding.
     """
     findings = verdict.findings
     if case.leaf is None and _goes_on(case):

@@ -1,7 +1,8 @@
-"""The daily tree head: signs the state of the log, and publishes it out of reach of the database's administrators.
+"""The daily tree head: signs the state of the log, and publishes the signed head where the database's administrators
+cannot change it.
 
-A head is signed only if every head that was published before still holds: otherwise the new signature would hide the
-very change that heads are to reveal.
+A head is signed only if every head that was published before still holds. Otherwise the new signature would cover up a
+change of the log, which heads are there to reveal.
 """
 
 import asyncio
@@ -115,7 +116,7 @@ class DailyHead:
                 await self._report(error)
 
     async def _report(self, error: Exception) -> None:
-        """Logs why nothing was published, and raises the alarm for it."""
+        """Logs the error because of which no head was published, and raises the alarm for it."""
         text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
         event, alarm = _REPORTS.get(type(error), _NOT_PUBLISHED)
         log.error(event, error=text)

@@ -1,4 +1,4 @@
-"""Reads everything that an installation holds of its issues for the auditor: the log, the archive and the rows."""
+"""Reads everything that an installation holds of its issues for an auditor: the log, the archive and the SQL rows."""
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import datetime

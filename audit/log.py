@@ -82,7 +82,7 @@ def leaf_from(row: SealRow, digest: Callable[[str], bytes] = bytes.fromhex) -> L
 
 
 def digest_in(text: str) -> bytes:
-    """The 32 bytes of a hexadecimal text; for any other text zeros, which match no leaf."""
+    """The 32 bytes of a digest in hexadecimal. For any other text the result is 32 zero bytes, which equal no leaf."""
     try:
         found = bytes.fromhex(text)
     except ValueError:

@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"(?P<size>\d{1,18})-\d{8}T\d{6}Z\.txt")
 
 
 def published_heads(folder: Path) -> dict[str, str]:
-    """The notes in a folder of published heads, by file name."""
+    """The notes of the published heads in a folder, by file name."""
     files = sorted(file for file in folder.glob("*.txt") if _NAME.fullmatch(file.name))
     return {file.name: file.read_text("utf-8", "replace") for file in files}
 

@@ -1,7 +1,7 @@
 """Checks merges by order: if an issue was merged because another issue ordered it, the other issue must have adopted
 it.
 
-The check is needed because only the worker, not a signature of the other issue, vouches for the order.
+The check is needed because nobody but the worker vouches for the order.
 """
 
 from dataclasses import replace

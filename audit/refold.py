@@ -168,7 +168,7 @@ class Refolded:
 
 
 def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
-    """Folds the runs of one issue, the oldest first. Raises RefoldError."""
+    """The issue folded from its runs, which must be in order, the oldest first. Raises RefoldError."""
     folded: Refolded | None = None
     for number, events in enumerate(runs):
         if not events or events[0].event_type != _STARTED:
@@ -203,7 +203,7 @@ def read_start(started: HistoryEvent) -> Start:
 
 
 def moment(event: HistoryEvent) -> datetime:
-    """The server's time of a history event, cut to microseconds. Raises ValueError if it is no time."""
+    """The server's time of a history event, cut to microseconds. Raises ValueError if the event holds no valid time."""
     stamp = event.event_time
     seconds, nanos = stamp.seconds, stamp.nanos
     if 0 <= seconds <= _LATEST and 0 <= nanos < 1_000_000_000:

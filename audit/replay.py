@@ -263,8 +263,8 @@ _FAILED: Final = _Anything()
 
 
 def _stored(arguments: Sequence[Payload]) -> str | None:
-    """The digest that the activity `record` returns for these arguments; the arguments themselves are not in the
-    history.
+    """The digest that the activity ``record`` returns for these arguments. The digests are compared because a history
+    does not hold the arguments of a local activity.
     """
     (batch,) = (json.loads(argument.data) for argument in arguments)
     return chain(map(event_digest, batch["events"]))

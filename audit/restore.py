@@ -41,7 +41,7 @@ class RestoreError(RuntimeError):
 
 
 async def is_behind(database: Database, archive: Archive, heads: Path) -> bool:
-    """Whether the log in SQL is shorter than the published heads or the archive say."""
+    """Whether the log in SQL has fewer leaves than the largest published head covers, or than the archive has seals."""
     async with database.read() as session:
         known = await session.run_sync(size)
     if known < await asyncio.to_thread(largest_published, heads):

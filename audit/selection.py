@@ -1,4 +1,4 @@
-"""Selects issues by conditions in words, such as ``category=leak compound=demo since=2026-11-01``."""
+"""Selects issues by a text of conditions, such as ``category=leak compound=demo since=2026-11-01``."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -39,7 +39,7 @@ NAMES: Final = (*_COLUMNS, *_BOUNDS)
 
 
 class SelectionError(ValueError):
-    """A word of a selection has no meaning; the message names it."""
+    """A condition in the text of a selection cannot be understood; the message names it."""
 
 
 @dataclass(frozen=True)

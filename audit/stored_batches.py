@@ -60,7 +60,7 @@ def check_stored_batches(folded: Refolded, runs: Runs) -> Iterator[Finding]:
 
 
 def count_recorded(folded: Refolded, runs: Runs) -> int:
-    """How many of the folded events, from the first on, the history says were stored."""
+    """The number of folded events that the history says were stored; they are the first ones."""
     return sum(len(part) for part, _ in zip(*_batches(folded, runs), strict=False))
 
 

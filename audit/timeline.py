@@ -1,4 +1,6 @@
-"""An issue as it was at a moment: its state, the responsible organisations, the next deadline."""
+"""The past of an issue: its state at an earlier moment, with the organisations that were responsible and the next
+deadline.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ _WATCHED: Final = _TASKS | {_STARTED, _FIRED}
 _FROM_ANOTHER: Final = (Merge,)
 """Commands that one issue sends to another. Such a command carries the time of its cause, and may arrive much later."""
 _TO_BEGIN: Final = timedelta(seconds=3)
-"""How long an API waits for the server to start an issue; the server may start it at the end of that time."""
+"""How long an API process waits for the server to start an issue; the server may start it as late as that."""
 _LONGEST_GRACE: Final = timedelta(minutes=1)
 _UNSTAMPED: Final = (Undecodable,)
 

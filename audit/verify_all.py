@@ -322,7 +322,7 @@ def _verdict(line: str) -> Verdict:
 
 
 def lines(report: AuditReport) -> Iterator[str]:
-    """The report as text: a line for what was verified, and one for each finding."""
+    """The report as lines of text: what was verified, each finding, and whether everything holds."""
     yield f"{report.asked}: {report.issues} issues, {report.runs} runs, {report.commands} commands, {report.events} events"
     if report.erased:
         yield f"of these {report.erased} 已核验、内容已删除 verified, content erased: nobody can read their texts any more"

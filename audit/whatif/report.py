@@ -269,5 +269,5 @@ def width(text: str) -> int:
 
 
 def printable(text: str) -> str:
-    """The text without characters that would control a terminal."""
+    """The text with U+FFFD in place of each character that is not printable, since it could control a terminal."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)

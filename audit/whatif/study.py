@@ -22,7 +22,7 @@ Side = Literal["happened", "control", "whatif"]
 Dimension = Literal["total", "level", "company", "category"]
 SIDES: Final[tuple[Side, ...]] = get_args(Side)
 NOBODY: Final = ""
-"""The name of the group of issues without an operator under contract."""
+"""The name of one group by company: that of the issues without an operator under contract."""
 NAMED: Final = 20
 """How many issues a sample names; it counts all of them."""
 

@@ -44,7 +44,7 @@ def rules(study: Study) -> list[str]:
 
 
 def findings(study: Study) -> list[tuple[str, str]]:
-    """What readers must know about the cases before they read the figures."""
+    """What readers must know about the issues before the figures: pairs of a Chinese and an English sentence."""
     said = [
         (
             f"共 {study.issues} 件诉求,原先适用:{_listed(study.pinned)}。读取时间 {format_time(study.as_of)}。",
