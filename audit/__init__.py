@@ -1,1 +1,1 @@
-"""Deriving again what happened, from the histories alone."""
+"""The audit: derives what happened to an issue from the recorded histories alone, and compares what is stored."""

@@ -1,6 +1,7 @@
 """The archive: the compressed histories of ended runs and the seals of closed issues, in a folder or a bucket.
 
-Both have the same interface. Nothing in it is ever changed: a key that exists keeps its content.
+A folder and a bucket have the same interface (`BlobStore`). Nothing in the archive is ever changed: a key that exists
+keeps its content.
 """
 
 import hashlib
@@ -22,8 +23,8 @@ from runtime.blobs import BlobError, BlobStore, MissingBlob
 
 _DICTIONARIES: Final = Path(__file__).resolve().parent / "dictionaries"
 _NEWEST: Final = 1
-"""The number of the newest dictionary. Frames name theirs, so all dictionaries are kept; a new one gets the next
-number.
+"""The number of the newest compression dictionary. Each compressed file names the dictionary that it needs, so all
+dictionaries are kept; a new dictionary gets the next number.
 """
 _LEVEL: Final = 19
 _MOST: Final = 64 * 1024 * 1024
@@ -34,11 +35,11 @@ _FOLDERS: Final = 256
 
 
 class ArchiveError(Exception):
-    """The archive does not hold what it should; the message names the key."""
+    """The archive lacks something that it should hold, or holds it damaged; the message names the key."""
 
 
 class ContentConflictError(ArchiveError):
-    """The key exists with other content: one of the two was altered."""
+    """The key exists with other content than was to be stored: one of the two contents was altered."""
 
 
 class NotStoredError(ArchiveError):
@@ -57,10 +58,10 @@ class StoredHistory:
 
 @dataclass(frozen=True)
 class IssueFiles:
-    """The files of one issue in the archive: the key of each run by its number and Temporal's id, the seal's key or
-    None.
+    """The files of one issue in the archive: `runs` maps the number and Temporal's id of each run to the run's key,
+    `seal` is the seal's key (None if there is no seal).
 
-    `name` is the issue's id, or its SHA-256 if the id cannot be a file name.
+    `name` is the issue's id, or the SHA-256 of the id if the id cannot be a file name.
     """
 
     name: str
@@ -69,14 +70,14 @@ class IssueFiles:
 
 
 class Archive:
-    """See the module; opened with the URL of a `BlobStore`."""
+    """The archive of histories and seals at the URL of a `BlobStore`."""
 
     def __init__(self, url: str) -> None:
         self.url: Final = url
         self._blobs = BlobStore(url)
 
     async def put_run(self, issue: str, n: int, run: str, history: bytes) -> StoredHistory:
-        """Stores the bytes of one run. Raises ContentConflictError if the key has other content."""
+        """Stores the serialized history of one run. Raises ContentConflictError if the key has other content."""
         key = f"{_folder_of(issue)}/{n}-{run}.pb.zst"
         packed = pack(history)
         if not await self._put(key, packed):
@@ -84,27 +85,33 @@ class Archive:
         return StoredHistory(key, hashlib.sha256(history).hexdigest(), len(history), len(packed))
 
     async def get_run(self, key: str) -> bytes:
-        """The bytes of a run, decompressed. Raises ArchiveError."""
+        """The serialized history of a run, decompressed. Raises ArchiveError."""
         return unpack(key, await self._get(key))
 
     async def read_run(self, key: str) -> tuple[StoredHistory, bytes]:
-        """The bytes of a run, decompressed, and how they are stored. Raises ArchiveError."""
+        """The key, digest and sizes of a run's stored history, and its decompressed bytes. Raises ArchiveError."""
         packed = await self._get(key)
         history = unpack(key, packed)
         return StoredHistory(key, hashlib.sha256(history).hexdigest(), len(history), len(packed)), history
 
     async def put_seal(self, issue: str, seal: Mapping[str, Any]) -> None:
-        """Stores a seal beside the histories: the log can be restored from the seals."""
+        """Stores an issue's seal beside its histories, since the log can be restored from the seals. Raises
+        ContentConflictError if there is another seal.
+        """
         key = seal_key(issue)
         if not await self._put(key, pack(canonical(seal))):
             await self._compare(key, canonical(seal), "seal")
 
     async def get_seal(self, issue: str) -> dict[str, Any] | None:
-        """``{position, leaf, salt, record}``, None if there is none. Raises ArchiveError if it cannot be read."""
+        """The issue's seal ``{position, leaf, salt, record}``, None if there is none. Raises ArchiveError if it cannot
+        be read.
+        """
         return await self.seal_at(seal_key(issue))
 
     async def seal_at(self, key: str) -> dict[str, Any] | None:
-        """The seal under this key, as `get_seal`."""
+        """The seal ``{position, leaf, salt, record}`` under this key, None if there is none. Raises ArchiveError if it
+        cannot be read.
+        """
         try:
             packed = await self._get(key)
         except NotStoredError:
@@ -133,7 +140,7 @@ class Archive:
                 yield IssueFiles(name, dict(sorted(found[name].items())), seals.get(name))
 
     async def issues_in_chunks(self, size: int) -> AsyncIterator[list[IssueFiles]]:
-        """The same as `issues`, up to `size` issues at a time."""
+        """The files of every issue in the order of `issues`, in lists of up to `size` issues. Raises ArchiveError."""
         chunk: list[IssueFiles] = []
         async for each in self.issues():
             chunk.append(each)
@@ -157,7 +164,7 @@ class Archive:
             return await self._blobs.keys(prefix)
 
     async def _put(self, key: str, data: bytes) -> bool:
-        """Whether nothing was there before."""
+        """Stores the data unless the key exists; returns whether it was stored."""
         with _archive_errors():
             return await self._blobs.put_new(key, data)
 
@@ -191,12 +198,14 @@ def _hex(text: str) -> str:
 
 
 def history_bytes(events: list[HistoryEvent]) -> bytes:
-    """The one serialization of a history that is hashed: deterministic protobuf."""
+    """A history as bytes: deterministic protobuf, so that equal histories have equal digests. All digests of histories
+    are of these bytes.
+    """
     return History(events=events).SerializeToString(deterministic=True)
 
 
 def parse_history(where: str, history: bytes) -> list[HistoryEvent]:
-    """The events of a run. Raises ArchiveError."""
+    """The history events of a run from its serialized history; `where` names the run in errors. Raises ArchiveError."""
     parsed = History()
     try:
         parsed.ParseFromString(history)
@@ -206,12 +215,12 @@ def parse_history(where: str, history: bytes) -> list[HistoryEvent]:
 
 
 def pack(data: bytes) -> bytes:
-    """Compresses with the newest dictionary."""
+    """The data compressed with the newest dictionary."""
     return zstandard.ZstdCompressor(level=_LEVEL, dict_data=_dictionary(_NEWEST), write_checksum=False).compress(data)
 
 
 def unpack(key: str, packed: bytes) -> bytes:
-    """Decompresses. Raises ArchiveError."""
+    """The decompressed data; `key` names the file in errors. Raises ArchiveError."""
     try:
         frame = zstandard.get_frame_parameters(packed)
         if frame.content_size > _MOST:

@@ -1,12 +1,12 @@
-"""The archiver: the job ``archive`` puts an issue's histories into the archive and, once it is closed, a leaf into the
-log.
+"""The archiver handles the job ``archive``: it puts an issue's histories into the archive and, once the issue is
+closed, a leaf into the log.
 
 Temporal deletes histories after a while, so each run is archived as soon as it has ended, even if its issue goes on in
-another run. Every step can be repeated: a job that was killed between two of them runs again, and ends with the same
+another run. Every step can be repeated: a job that was killed between two steps runs again, and ends with the same
 leaf.
 
-Histories are archived without the encryption that Temporal sees, so that an audit years later needs no namespace key.
-The texts in them stay sealed by the key of the issue.
+Histories are archived without the encryption under which Temporal stores them, so that an audit years later needs no
+namespace key. The texts in the histories stay sealed by the key of the issue.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ from security.namespace import NamespaceError
 from workflows.contract import PREFIX
 
 _NAMED: Final = 5
-"""How many findings an alarm names; the record has all of them."""
+"""How many findings an alarm names; the sealed record names more."""
 _UNQUOTABLE: Final = frozenset("'\"\\`")
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -52,7 +52,9 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class _Archived:
-    """A run that is in the archive. `n` is its place in the chain, None for a run outside of it."""
+    """A run that is in the archive. `n` is the run's place in the chain (the runs that continue each other up to the
+    newest), None for a run outside of the chain.
+    """
 
     run: WorkflowRun
     stored: StoredHistory
@@ -60,8 +62,8 @@ class _Archived:
 
 
 class Archiver:
-    """The handler of the job. Use one a process: it replays one issue at a time, which blocks the event
-    loop meanwhile.
+    """The handler of the job ``archive``. Use one archiver in a process: it replays one issue at a time, and each
+    replay blocks the event loop until it is done.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Archiver:
         self._turn = asyncio.Lock()
 
     async def archive(self, entry: Entry) -> None:
-        """Handles the job. Raises UndeliveredError if it must be tried again."""
+        """Archives the issue that the outbox entry names. Raises UndeliveredError if the job must be tried again."""
         issue = entry.payload["issue"]
         try:
             await self._archive_issue(issue, is_asked=entry.seq == 0)
@@ -86,7 +88,10 @@ class Archiver:
             raise UndeliveredError(str(error)) from None
 
     async def _archive_issue(self, issue: str, *, is_asked: bool) -> None:
-        """With `is_asked`, a request of the reconciler, also looks for runs outside of the chain."""
+        """Archives what has ended of the issue, and seals the issue if it is closed.
+
+        `is_asked` says that the reconciler queued the job: then runs outside of the chain are archived too.
+        """
         leaf = await self._database.transact(lambda session: merkle_log.leaf_of(session, issue))
         if leaf is not None:
             await self._put_seal(issue, leaf)
@@ -112,7 +117,9 @@ class Archiver:
         await self._seal(issue, archived)
 
     async def _is_behind(self, issue: str) -> bool:
-        """Whether SQL lacks leaves, so that a new leaf would take the place of another."""
+        """Whether SQL lacks leaves that the archive or a published head has. A new leaf would then take the place of a
+        missing one.
+        """
         if await self._archive.get_seal(issue) is not None:
             return True
         if self._heads is None:
@@ -131,7 +138,9 @@ class Archiver:
         return _Archived(run, stored, n)
 
     def _index(self, session: Session, issue: str, archived: Sequence[_Archived]) -> None:
-        """Adds rows for archived runs. A run that a reset removed from the chain gets a number below 0."""
+        """Adds index rows for archived runs. A run outside of the chain, such as one that a reset cut off, gets a
+        number below 0.
+        """
         rows = {row.run: row for row in session.scalars(select(ArchiveRow).where(ArchiveRow.issue == issue))}
         chain = {each.run.id for each in archived if each.n is not None}
         aside = itertools.count(min([0, *(row.n for row in rows.values())]) - 1, -1)
@@ -162,7 +171,9 @@ class Archiver:
         log.info("issue.sealed", issue=issue, position=leaf.position, holds=verdict.holds)
 
     async def _verdict(self, issue: str, runs: Sequence[WorkflowRun]) -> Verdict:
-        """The verdict on the history alone: rows may be rebuilt later, but a sealed verdict cannot change."""
+        """The verdict on the histories alone, without the rows in SQL: rows may be rebuilt later, but a sealed verdict
+        cannot change.
+        """
         async with self._turn:
             (verdict,) = await verify([ArchivedCase(issue, tuple(history_bytes(run.events) for run in runs))])
         return replace(verdict, findings=(*resets(issue, runs), *verdict.findings))
@@ -175,7 +186,7 @@ class Archiver:
         return merkle_log.append(session, verdict.issue, record, secrets.token_bytes(HASH_BYTES), self._clock())
 
     async def _put_seal(self, issue: str, leaf: Leaf) -> None:
-        """Archives the leaf that SQL holds; nothing if its content is gone."""
+        """Archives the seal of a leaf in SQL; does nothing if the leaf's content is gone from SQL."""
         if leaf.record is None:
             return
         try:
@@ -185,8 +196,8 @@ class Archiver:
             raise
 
     async def _archive_strays(self, issue: str) -> None:
-        """Archives ended runs that the chain does not contain: a reset cut them off, or began after the issue was
-        sealed.
+        """Archives ended runs outside of the chain: a run that a reset cut off, or one that a reset began after the
+        issue was sealed.
         """
         if _UNQUOTABLE & set(issue):
             return

@@ -1,7 +1,7 @@
-"""Bundles: everything with which a person who trusts nobody can verify issues offline.
+"""Bundles: folders with everything that a person who trusts nobody needs to verify issues offline.
 
-`audit.verifier`, which is copied into each bundle, verifies seals, proofs and files without our other code; `check` in
-this module also replays and folds the histories.
+`audit.verifier`, which is copied into each bundle, verifies seals, proofs and files without any other code of Jiesu.
+`check` in this module replays and folds the histories in a bundle.
 """
 
 import asyncio
@@ -38,7 +38,9 @@ class BundleError(RuntimeError):
 
 @dataclass(frozen=True)
 class _Log:
-    """The log as the newest published head covers it."""
+    """The log up to its newest published head: the tree of the leaves that this head covers, the head with its note,
+    and the notes of all published heads by file name.
+    """
 
     tree: Tree
     head: TreeHead
@@ -47,10 +49,10 @@ class _Log:
 
 
 async def export(holdings: Holdings, issues: Sequence[str], heads: Path, target: Path) -> int:
-    """Writes a bundle of the issues into a new folder; the number of issues.
+    """Writes a bundle of the issues into a new folder; returns the number of issues.
 
-    The folder appears complete or not at all. Raises BundleError, also for an issue that was sealed after the newest
-    published head, LogMismatchError, ArchiveError.
+    The folder appears complete or not at all. Raises BundleError (also for an issue that was sealed after the newest
+    published head), LogMismatchError, ArchiveError.
     """
     log = await _log(holdings, await asyncio.to_thread(published_heads, heads))
     draft = _draft(target)
@@ -66,8 +68,8 @@ async def export(holdings: Holdings, issues: Sequence[str], heads: Path, target:
 
 
 async def check(bundle: Path) -> list[Verdict]:
-    """The verdicts of strict replay on the issues of a bundle; `audit.verifier` verifies seals and proofs. Raises
-    BundleError.
+    """The verdicts of strict replay on the issues of a bundle. Seals and proofs are not checked here but by
+    `audit.verifier`. Raises BundleError.
     """
     issues = _json(bundle, "bundle.json").get("issues")
     if not isinstance(issues, list):
@@ -141,7 +143,7 @@ def _put_issue(bundle: Path, case: ArchivedCase, log: _Log) -> None:
 
 
 def _put_log(bundle: Path, log: _Log, heads: Path) -> None:
-    """Writes the heads, the keys with their rotations, and the proofs that the log has only grown."""
+    """Writes the published heads, the log's first key, the rotations, and the proofs that the log has only grown."""
     (bundle / "heads").mkdir()
     sizes: set[int] = set()
     for note in log.notes.values():

@@ -1,4 +1,6 @@
-"""What an auditor verifies: everything that is held of one issue, and the verdict with its findings."""
+"""The case of one issue, which is everything that is held of it for an auditor to verify; and the verdict, with a
+finding for everything that does not hold.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,15 +10,16 @@ from typing import Any, Final, Literal, Self
 from temporalio.api.history.v1 import HistoryEvent
 
 Step = Literal["archive", "commands", "fold", "time", "rows", "seal", "head"]
-"""What was verified: the bytes in the archive, the commands that the workflow's code gives, the events folded from the
-signals, times against the server's, the rows in SQL, the leaf of the log, the log against its published heads.
+"""A step of verification. ``archive``: the bytes in the archive; ``commands``: the commands that the workflow's code
+gives; ``fold``: the events folded from the signals; ``time``: the times of commands against the server's; ``rows``: the
+rows in SQL; ``seal``: the issue's leaf in the log; ``head``: the log against its published heads.
 """
 STEPS: Final[tuple[Step, ...]] = ("archive", "commands", "fold", "time", "rows", "seal", "head")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that does not hold: in which step, of which issue (None: of the log itself), at which place, in words."""
+    """One thing that does not hold: in which step, of which issue (None: of the log), at which place, in words."""
 
     step: Step
     issue: str | None
@@ -31,8 +34,9 @@ class Finding:
 class Rows:
     """What SQL holds of one issue.
 
-    `columns` are the values of its row by column, `events` the plain bodies in order of `seq`, `beside` the columns
-    beside each body (digest, kind, `at`, `recorded_at`), `receipts` the plain receipts by command id.
+    `columns` are the values of the issue's row by column, `events` the plain bodies of its events in order of `seq`.
+    `beside` gives for each event the columns that repeat part of its body (digest, kind, `at`, `recorded_at`).
+    `receipts` are the plain receipts by command id.
     """
 
     columns: Mapping[str, Any]
@@ -43,7 +47,9 @@ class Rows:
 
 @dataclass(frozen=True)
 class Leaf:
-    """An issue's leaf in the log. `salt` and `record` are None if SQL does not hold them, or if they were not read."""
+    """An issue's leaf in the Merkle log. `salt` and `record` are None if SQL does not hold them, or if they were not
+    read.
+    """
 
     position: int
     leaf: bytes
@@ -52,21 +58,24 @@ class Leaf:
 
     @classmethod
     def of_seal(cls, seal: Mapping[str, Any]) -> Self:
-        """The leaf that a seal in the archive holds. Raises LookupError, TypeError, ValueError if it is malformed."""
+        """The leaf that a seal in the archive holds. Raises LookupError, TypeError, ValueError if the seal is
+        malformed.
+        """
         return cls(seal["position"], bytes.fromhex(seal["leaf"]), bytes.fromhex(seal["salt"]), seal["record"])
 
     def seal(self) -> dict[str, Any]:
-        """``{position, leaf, salt, record}`` as the archive holds it, digests in hexadecimal."""
+        """The leaf as the seal ``{position, leaf, salt, record}`` that the archive holds, digests in hexadecimal."""
         salt = self.salt.hex() if self.salt is not None else None
         return {"position": self.position, "leaf": self.leaf.hex(), "salt": salt, "record": self.record}
 
 
 @dataclass(frozen=True)
 class ArchivedCase:
-    """One issue: the serialized histories of its runs, the oldest first, with its leaf and its rows if there are any.
+    """One issue as the auditor reads it: the serialized histories of its runs, the oldest first, with its leaf and its
+    rows if there are any.
 
     `unread` gives the reason for each part that could not be read. `kept` is the seal in the archive. `erased` says
-    whether the erasure of its texts is on record.
+    whether SQL notes that the issue's texts were erased.
     """
 
     issue: str
@@ -79,7 +88,9 @@ class ArchivedCase:
 
     @property
     def is_bare(self) -> bool:
-        """Whether nothing of the issue is left but its leaf."""
+        """Whether the issue's leaf is all that is left of it: there are no histories, no seal in the archive and no
+        row.
+        """
         return not self.runs and not self.unread and self.kept is None and (self.rows is None or not self.rows.columns)
 
 
@@ -91,9 +102,10 @@ Runs = Sequence[Sequence[HistoryEvent]]
 class Verdict:
     """The result of verifying one issue: how much was compared, and what does not hold.
 
-    `root` is the signing root that the issue names, `begun_at` the server's time of its start (None if that cannot be
-    read). `erased` says that the key of its texts was destroyed; everything else is verified as usual. `merged_into` is
-    the issue on whose order it was merged.
+    `root` is the root of trust of signing keys that the issue's report names (not the root of the Merkle log).
+    `begun_at` is the server's time of the issue's start, None if that cannot be read. `erased` says that the key of the
+    issue's texts was destroyed; everything else is verified as usual. `merged_into` is the other issue that ordered
+    this issue to be merged into it, None if there is none.
     """
 
     issue: str
@@ -112,5 +124,5 @@ class Verdict:
         return not self.findings
 
     def plain(self) -> dict[str, Any]:
-        """The fields and `holds`, ready for JSON."""
+        """The fields of the verdict and `holds` as plain values, ready for JSON."""
         return {"holds": self.holds, **asdict(self)}

@@ -13,7 +13,9 @@ from domain.events import dump_event, event_digest
 
 @dataclass(frozen=True)
 class ComparedEvent:
-    """Event number `seq`: source -> the kind and digest of its event, None if the source lacks it."""
+    """The event number `seq` by source: `sources` gives the kind and digest of the event in each source, None if the
+    source lacks it.
+    """
 
     seq: int
     sources: Mapping[str, tuple[str, str] | None]
@@ -25,7 +27,9 @@ class ComparedEvent:
 
 @dataclass(frozen=True)
 class Diff:
-    """Each event by every source (`witnesses`), and what else in SQL does not follow from the history (`rows`)."""
+    """The comparison of one issue: `lines` has each event by every source, `witnesses` names the sources, `rows` tells
+    what else in SQL does not follow from the history.
+    """
 
     issue: str
     lines: tuple[ComparedEvent, ...]
@@ -43,7 +47,9 @@ class Diff:
 
 
 def compare(case: ArchivedCase, temporal: Refolded | None, archive: Refolded | None) -> Diff:
-    """Compares the case's rows with the folds of Temporal's history and of the archive; a fold may be missing."""
+    """Compares the rows of the case with the events folded from Temporal's history and from the archive; None stands
+    for a history that is missing.
+    """
     witnesses: dict[str, Sequence[tuple[str, str]]] = {}
     for name, folded in (("temporal", temporal), ("archive", archive)):
         if folded is not None:

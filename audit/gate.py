@@ -1,7 +1,8 @@
-"""The release gate: strict replay, with the code that is to be released, of what older code has recorded.
+"""The release gate: strict replay of recorded histories with the code that is to be released.
 
-``python -m audit.gate [ARCHIVE]`` replays the golden histories, and a production archive if one is given,
-as a folder or by URL. It needs no database. Exit code 0: everything holds; 1: not; 2: something could not be read.
+``python -m audit.gate [ARCHIVE]`` replays the golden histories, and a production archive if one is given, as a folder
+or by URL. It needs no database. Exit code 0: everything holds; 1: something does not hold; 2: something could not be
+read.
 """
 
 import argparse
@@ -38,21 +39,23 @@ see "Changing what open issues replay" in CONTRIBUTING.md.
 
 
 class GateError(Exception):
-    """There is nothing to verify; the message names the place."""
+    """There is nothing to replay; the message names the folder or archive that is empty or missing."""
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """The verdict on an issue; `goes_on` if it continues in a run that is not archived yet."""
+    """The verdict on an issue. `goes_on` says that the issue is open: its last archived run is continued by a run that
+    is not archived yet.
+    """
 
     verdict: Verdict
     goes_on: bool = False
 
 
 def golden(folder: Path = GOLDEN) -> list[ArchivedCase]:
-    """The golden issues in a folder: the file ``NAME.RUN.pb`` is a run of issue ``golden-NAME``.
+    """The golden issues in a folder: the file ``NAME.RUN.pb`` is run number ``RUN`` of the issue ``golden-NAME``.
 
-    Raises GateError if there is none.
+    Raises GateError if the folder holds no such file.
     """
     runs: dict[str, list[tuple[int, Path]]] = {}
     for file in sorted(folder.glob("*.pb")):
@@ -64,7 +67,7 @@ def golden(folder: Path = GOLDEN) -> list[ArchivedCase]:
 
 
 async def verify_golden(folder: Path = GOLDEN) -> AuditReport:
-    """Strict replay of the golden histories. GateError if there is none."""
+    """Strict replay of the golden histories in a folder. Raises GateError if there are none."""
     report = _report("golden histories")
     for verdict in await verify(golden(folder)):
         report.take(verdict)
@@ -72,10 +75,10 @@ async def verify_golden(folder: Path = GOLDEN) -> AuditReport:
 
 
 async def verify_archive(url: str, *, but_known: bool = False, workers: int | None = None) -> tuple[AuditReport, int]:
-    """Strict replay of every issue in the archive; the report, and how many issues are open.
+    """Strict replay of every issue in the archive; returns the report, and how many of the issues are open.
 
-    With `but_known`, findings that the sealed record names do not count. Raises GateError if there is no issue,
-    ArchiveError if the archive cannot be listed.
+    With `but_known`, a finding that the issue's sealed record names already does not count. Raises GateError if the
+    archive holds no issue, ArchiveError if it cannot be listed.
     """
     report, still_open = _report(f"archive {url}"), 0
     async for tried in map_in_processes(
@@ -104,8 +107,8 @@ async def _tried(url: str, but_known: bool, shelves: Sequence[IssueFiles]) -> li
 
 
 def _judged(case: ArchivedCase, verdict: Verdict, *, but_known: bool) -> GateResult:
-    """Adapts a verdict to an archive without a database: an open issue has no end, and a closed one must
-    have a seal.
+    """The verdict as it counts for an archive without a database. An open issue has no end yet, so its missing end is
+    no finding. A closed issue without a seal gets a finding.
     """
     findings = verdict.findings
     if case.leaf is None and _goes_on(case):
@@ -129,7 +132,7 @@ def _goes_on(case: ArchivedCase) -> bool:
 
 
 async def case_of(archive: Archive, shelf: IssueFiles) -> ArchivedCase:
-    """Everything that the archive holds of an issue, consistent or not."""
+    """The case of an issue with everything that the archive holds of it, consistent or not."""
     unread: list[str] = []
     kept, leaf = None, None
     if shelf.seal is not None:
@@ -148,9 +151,11 @@ async def case_of(archive: Archive, shelf: IssueFiles) -> ArchivedCase:
 
 
 def _chain(shelf: IssueFiles, leaf: Leaf | None, unread: list[str]) -> Iterable[str]:
-    """The keys of the chain's runs: those that were sealed, or else those with a number, in order.
+    """The keys of the runs in the issue's chain, in order: the sealed runs, or without a seal the runs with a number
+    from 0 on.
 
-    Runs that a reset cut off have a number below 0, or one that another run has as well.
+    A run that a reset cut off has a number below 0, or shares its number with another run. `unread` gets a reason if a
+    run is missing or a number occurs twice.
     """
     keys = {run: key for (_, run), key in shelf.runs.items()}
     sealed = [run for run, _ in sealed_runs(None if leaf is None else leaf.record)]
@@ -164,7 +169,7 @@ def _chain(shelf: IssueFiles, leaf: Leaf | None, unread: list[str]) -> Iterable[
 
 
 def _issue(shelf: IssueFiles, leaf: Leaf | None, runs: Sequence[bytes]) -> str:
-    """The issue's id, from the record or the start of the first run, since the folder's name may be a digest."""
+    """The issue's id, from the record or the start of the first run; the folder's name may be a digest of the id."""
     if leaf is not None and leaf.record is not None and "issue" in leaf.record:
         return str(leaf.record["issue"])
     try:
@@ -182,7 +187,7 @@ def _report(asked: str) -> AuditReport:
 
 
 async def run(archive: str | None, folder: Path, *, but_known: bool, workers: int | None) -> bool:
-    """Verifies everything and prints the results; whether it holds."""
+    """Verifies the golden histories and the archive, and prints the results; returns whether everything holds."""
     holds = _say(await verify_golden(folder))
     if archive is not None:
         report, still_open = await verify_archive(_url(archive), but_known=but_known, workers=workers)
@@ -193,7 +198,9 @@ async def run(archive: str | None, folder: Path, *, but_known: bool, workers: in
 
 
 def _url(archive: str) -> str:
-    """The archive's URL. Raises GateError if its folder does not exist, which would be created otherwise."""
+    """The archive's URL. Raises GateError if it names a folder that does not exist, since opening the archive would
+    create the folder.
+    """
     if "://" in archive and not archive.startswith("file:"):
         return archive
     folder = Path(url2pathname(urlsplit(archive).path) if archive.startswith("file:") else archive).resolve()

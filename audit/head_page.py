@@ -1,4 +1,6 @@
-"""A tree head on one sheet of paper: a printed head cannot be changed in a database."""
+"""The page that shows a tree head on one sheet of paper, for keeping: nobody can change a printed head by way of the
+database.
+"""
 
 import base64
 import hashlib
@@ -54,10 +56,11 @@ svg { width: 6cm; height: 6cm; }
 
 
 def page(note: str, vkey: str, first_vkey: str | None = None) -> str:
-    """The page of a head that `vkey` has signed, as one HTML file that loads nothing. Raises NoteError if it has not.
+    """The page of the head in `note` as one HTML file that loads nothing. Raises NoteError unless the key `vkey` has
+    signed the head.
 
-    The signature is verified because the printed page is kept for years unread. The page shows the log's first key, the
-    one to pin, which after a rotation is not the one that signed.
+    The signature is verified because the printed page may be kept for years before somebody checks it. The page shows
+    the log's first key (`first_vkey`), which auditors pin. After a rotation the key that signed is a later one.
     """
     key, signer = VerifierKey.parse(first_vkey or vkey), VerifierKey.parse(vkey)
     text, _ = split(note)
@@ -81,7 +84,7 @@ def page(note: str, vkey: str, first_vkey: str | None = None) -> str:
 
 
 def qr_code(text: str) -> str:
-    """An SVG element with a QR code of exactly this text in UTF-8."""
+    """A QR code of exactly this text, encoded as UTF-8, as an SVG element."""
     drawn = io.BytesIO()
     code = segno.make_qr(text, encoding="utf-8", error="m")
     code.save(drawn, kind="svg", xmldecl=False, svgns=False, omitsize=True, nl=False)

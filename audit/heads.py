@@ -1,7 +1,8 @@
-"""The daily tree head: signs the state of the log, and publishes it out of reach of the database's administrators.
+"""The daily tree head: signs the state of the log, and publishes the signed head where the database's administrators
+cannot change it.
 
-A head is signed only if every head that was published before still holds: otherwise the new signature would hide the
-very change that heads are to reveal.
+A head is signed only if every head that was published before still holds. Otherwise the new signature would cover up a
+change of the log, which heads are there to reveal.
 """
 
 import asyncio
@@ -35,21 +36,21 @@ from runtime.files import put_new
 from workflows.contract import SEAL_DAY
 
 EARLY: Final = timedelta(days=7)
-"""How long before a certificate ends an alarm is raised, once."""
+"""An alarm is raised if the certificate of the key that signs commands ends within this time."""
 TEMPLATE: Final = "head"
-"""The notice to the organisations that keep heads."""
+"""The template of the notice that brings a new head to the organisations that keep heads."""
 _NAMED: Final = 5
-"""How many findings an alarm names."""
+"""The most findings that the message of an alarm names."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Destinations:
-    """Where heads are published: a folder outside the database, and notices to organisations.
+    """Where heads are published: in a folder outside the database, and by notices to organisations (`recipients`).
 
-    `roots` gives the signing roots in use, which are published there too. `ends_before` says whether the key that signs
-    commands must be certified anew before a given time.
+    `roots` gives the signing roots of commands that are in use; they are published in the same folder. `ends_before`
+    says whether the certificate of the key that signs commands ends before a given time.
     """
 
     folder: Path
@@ -59,7 +60,9 @@ class Destinations:
 
 
 class LogAlteredError(RuntimeError):
-    """The log, or what was published of it, was altered; so nothing is signed. The message says what, in one line."""
+    """The log or its published heads were altered, so no head is signed. The message says what was altered, in one
+    line.
+    """
 
 
 _REPORTS: Final[Mapping[type[Exception], tuple[str, str]]] = {
@@ -67,12 +70,14 @@ _REPORTS: Final[Mapping[type[Exception], tuple[str, str]]] = {
     LogAlteredError: ("head.not_signed", "log-rewritten"),
     NoteError: ("head.not_signed", "log-rewritten"),
 }
-"""Why no head was signed -> the name of the log line, and the alarm."""
+"""The error because of which no head was signed -> the name of the log line, and the kind of the alarm."""
 
 
 class DailyHead:
-    """The activity ``seal_day``, with the keys in a folder. If no head can be signed it raises an alarm and
-    succeeds.
+    """The activity ``seal_day`` signs and publishes the head of the day. The log's keys are in the folder `keys`.
+
+    If no head can be signed, the activity raises an alarm and succeeds. If a file cannot be read or written (OSError),
+    it raises an alarm and fails.
     """
 
     def __init__(self, database: Database, keys: Path, destinations: Destinations, clock: Now = now_utc) -> None:
@@ -96,7 +101,9 @@ class DailyHead:
             raise
 
     async def check_key(self) -> None:
-        """At the start of a worker: publishes the signing roots, and raises an alarm if there is no key to sign with."""
+        """To be called when a worker starts: publishes the signing roots of commands, and raises an alarm if the log
+        has no key to sign heads with.
+        """
         try:
             keys = await asyncio.to_thread(LogKeys.open, self._keys)
             await asyncio.to_thread(
@@ -121,9 +128,11 @@ class DailyHead:
 
 
 async def publish(database: Database, keys: LogKeys, destinations: Destinations, now: datetime) -> SignedHead:
-    """Signs the current state of the log and publishes the head; returns the existing head if this second has one.
+    """Signs the current state of the log and publishes the head. If the log has a head of this size and second already,
+    returns that one.
 
-    A log that has not grown gets a head too, which says that nothing was added. Raises LogAlteredError, LogKeysError.
+    A log that has not grown gets a head too, which says that nothing was added. Raises LogAlteredError, LogKeysError,
+    NoteError, OSError.
     """
     async with database.read() as session:
         leaves = await session.run_sync(merkle_log.bare_leaves)
@@ -163,9 +172,9 @@ def _keep(
 
 
 def _export(keys: LogKeys, heads: Sequence[SignedHead], folder: Path) -> None:
-    """Writes the public keys and these heads into the folder if they are not there yet.
+    """Writes the log's public keys and the given heads into the folder, except for files that exist.
 
-    Raises LogAlteredError if a file has other content.
+    Raises LogAlteredError if an existing file has other content.
     """
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     _put_same(folder / FIRST, f"{keys.first_vkey}\n")
@@ -184,7 +193,9 @@ def _export(keys: LogKeys, heads: Sequence[SignedHead], folder: Path) -> None:
 
 
 def name_of(head: SignedHead) -> str:
-    """The name of a head's files, such as ``1204-20261124T160500Z``."""
+    """The name of a head's files without their ending, such as ``1204-20261124T160500Z``: the size of the log and the
+    time.
+    """
     return f"{head.size}-{head.at:%Y%m%dT%H%M%SZ}"
 
 

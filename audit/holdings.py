@@ -1,4 +1,4 @@
-"""Reads everything that an installation holds of its issues for the auditor: the log, the archive and the rows."""
+"""Reads everything that an installation holds of its issues for an auditor: the log, the archive and the SQL rows."""
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import datetime
@@ -22,11 +22,13 @@ _CHUNK: Final = 500
 
 
 class UnknownError(LookupError):
-    """There is no such issue here; the message names it."""
+    """Nothing is held here of the issue; the message names the issue."""
 
 
 class Holdings:
-    """What a database and an archive hold; with ``rows=False`` without the read model."""
+    """What a database and an archive hold. With ``rows=False`` the read model (rows, events and receipts in SQL) is not
+    read.
+    """
 
     def __init__(self, database: Database, archive: Archive, *, rows: bool = True) -> None:
         self.database: Final = database
@@ -34,11 +36,13 @@ class Holdings:
         self._rows = rows
 
     async def cases(self, issues: Sequence[str]) -> list[ArchivedCase]:
-        """The cases of the issues, in order. Raises UnknownError as `case`."""
+        """The cases of the issues, in the order of `issues`. Raises UnknownError if nothing is held of one of them."""
         return [await self.case(issue) for issue in issues]
 
     async def case(self, issue: str) -> ArchivedCase:
-        """Everything that is held of the issue, consistent or not. Raises UnknownError if nothing is."""
+        """The case of the issue with everything that is held of it, consistent or not. Raises UnknownError if nothing
+        is held of it.
+        """
         unread: list[str] = []
         async with self.database.read() as session:
             leaf = await _read("the leaf", self._leaf(session, issue), unread)
@@ -71,7 +75,9 @@ class Holdings:
         return histories
 
     async def sealed(self, since: datetime | None = None) -> AsyncIterator[tuple[int, str]]:
-        """``(position, issue)`` of every leaf in order, or of those sealed since a time; read in chunks."""
+        """``(position, issue)`` of every leaf in order of position; with `since` only of leaves sealed from that time
+        on. Read in chunks.
+        """
         last = -1
         while True:
             query: Select[int, str] = (
@@ -88,7 +94,9 @@ class Holdings:
                 return
 
     async def leaves(self, most: int | None = None) -> list[Leaf]:
-        """All leaves, or the first `most`, in order of position, without salt and record: what a tree is built from."""
+        """All leaves, or the first `most`, in order of position. Salt and record are left out, since a tree needs only
+        the hashes.
+        """
         async with self.database.read() as session:
             return await session.run_sync(bare_leaves, most)
 
@@ -115,7 +123,9 @@ class Holdings:
 
 
 async def _read(what: str, work: Awaitable[T], unread: list[str]) -> T | None:
-    """What was read from SQL, or None and a reason in `unread` if a column holds a value of another kind."""
+    """The result of `work`, which reads SQL. If a column holds a value that cannot be read, the result is None, and
+    `unread` gets the reason.
+    """
     try:
         return await work
     except ValueError as error:
@@ -124,7 +134,9 @@ async def _read(what: str, work: Awaitable[T], unread: list[str]) -> T | None:
 
 
 def _runs(issue: str) -> Select[ArchiveRow]:
-    """The runs of the chain; runs that a reset cut off have a number below 0."""
+    """The query for the index rows of the issue's chain of runs, in order. Runs that a reset cut off have a number
+    below 0 and are left out.
+    """
     return select(ArchiveRow).where(ArchiveRow.issue == issue, ArchiveRow.n >= 0).order_by(ArchiveRow.n)
 
 

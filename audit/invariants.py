@@ -1,7 +1,7 @@
-"""The one checker of the system's invariants, which every fault test, benchmark and audit calls.
+"""The checker of the system's invariants, the same for every fault test, benchmark and audit.
 
-It takes nothing from SQL as given: what SQL must hold is folded from Temporal's histories (`audit.refold`), which are
-themselves replayed strictly with the workflow's code (`audit.replay`).
+It takes nothing in SQL as given: what SQL must hold is folded from Temporal's histories (`audit.refold`). The histories
+themselves are replayed strictly with the workflow's code (`audit.replay`).
 """
 
 from collections import Counter, defaultdict
@@ -30,12 +30,12 @@ from workflows.contract import PREFIX
 
 QUERY_TIMEOUT: Final = timedelta(seconds=10)
 STOOD_STILL: Final = ("workflow-fails", "deadline-overlooked")
-"""Kinds of alarms about workflows that were stuck, and may have recovered."""
+"""The kinds of alarms about workflows that were stuck; such a workflow may have recovered since."""
 
 
 @dataclass(frozen=True)
 class Acknowledged:
-    """A command that the API acknowledged to its caller with any 2xx."""
+    """A command for which the API answered its caller with a status 2xx."""
 
     issue: str
     command: str
@@ -43,7 +43,7 @@ class Acknowledged:
 
 @dataclass(frozen=True)
 class Violation:
-    """An invariant that does not hold, and where."""
+    """An invariant that does not hold, the issue in which it does not (None: in no single issue), and the details."""
 
     invariant: str
     issue: str | None
@@ -55,7 +55,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class StoredIssue:
-    """What SQL holds of one issue."""
+    """What SQL holds of one issue: the version and state in its row, and its events."""
 
     version: int
     state: Mapping[str, Any]
@@ -71,11 +71,11 @@ async def check(
     bound: timedelta,
     workflow: bool = True,
 ) -> list[Violation]:
-    """All violations of I1-I5, I8 and I9; empty if all hold.
+    """All violations of the invariants I1-I5, I8 and I9; empty if all hold.
 
-    `bound` is how late, beyond the grace, a climb may be recorded and a deadline may be open: that of the system at
-    rest, or the longest outage of a fault test. With `workflow` each issue's own snapshot is compared too, which needs
-    a worker.
+    `bound` is how late (beyond the policy's grace) a climb may be recorded, and how long after its due time a deadline
+    may still be open. Give the bound of a system at rest, or the longest outage of a fault test. With `workflow` the
+    snapshot of each issue's workflow is compared with SQL, which needs a running worker.
     """
     expected: defaultdict[str, set[str]] = defaultdict(set)
     for each in acknowledged:
@@ -102,7 +102,9 @@ async def check(
 
 
 def check_events(issue: str, events: Sequence[Event], acknowledged: set[str], bound: timedelta) -> list[Violation]:
-    """I1, I2, I3 and I5 on the events of one issue."""
+    """Violations of I1, I2, I3 and I5 in the events of one issue. `acknowledged` are the ids of commands that must be
+    in effect.
+    """
     found: list[Violation] = []
     if [event.seq for event in events] != list(range(1, len(events) + 1)):
         found.append(Violation("I3", issue, f"event numbers are {[event.seq for event in events]}"))
@@ -139,7 +141,7 @@ async def _stored(database: Database, issue: str) -> StoredIssue | None:
 
 
 async def _check_replay(issue: str, runs: Sequence[WorkflowRun]) -> list[Violation]:
-    """I9: the workflow's code of today gives the commands that the history holds."""
+    """Checks I9: the workflow's code of today gives the commands that the histories hold."""
     found = [
         Violation("I9", issue, f"run {n} cannot be replayed: {reason}")
         for n, run in enumerate(runs)
@@ -152,7 +154,7 @@ async def _check_replay(issue: str, runs: Sequence[WorkflowRun]) -> list[Violati
 
 
 async def _check_stored(database: Database, issue: str, folded: Refolded | None) -> list[Violation]:
-    """I3 and I4: SQL holds the events that the history leads to, and a state that is the fold of its events."""
+    """Checks I3 and I4: SQL holds the events that the history leads to, and its state is the fold of its events."""
     stored = await _stored(database, issue)
     expected = [] if folded is None else folded.written
     if stored is None:
@@ -179,7 +181,7 @@ async def _check_stored(database: Database, issue: str, folded: Refolded | None)
 async def _check_snapshot(
     client: Client, database: Database, issue: str, now: datetime, bound: timedelta
 ) -> list[Violation]:
-    """I4 and I9: the workflow answers, agrees with SQL, and none of its deadlines is long past."""
+    """Checks I4 and I9: the workflow answers, its snapshot agrees with SQL, and none of its deadlines is long past."""
     try:
         handle = client.get_workflow_handle(PREFIX + issue)
         snapshot = await handle.query("snapshot", rpc_timeout=QUERY_TIMEOUT)
@@ -201,7 +203,9 @@ async def _check_snapshot(
 
 
 async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> list[Violation]:
-    """I8: each notice is delivered at most once, its failure is on record, and no entry waits for long."""
+    """Checks I8: each notice was delivered at most once, a notice that failed has a reason, and no outbox entry waits
+    for long.
+    """
     async with database.read() as session:
         entries = (await session.scalars(select(OutboxRow))).all()
         delivered = Counter((await session.scalars(select(NoticeRow.id))).all())
@@ -223,9 +227,9 @@ async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> 
 
 
 async def _check_alarms(client: Client, database: Database) -> list[Violation]:
-    """I9: no workflow reports problems, and no alarm waits to be seen.
+    """Checks I9: no workflow reports problems to Temporal, and there is no alarm that nobody has marked as seen.
 
-    Alarms about stuck workflows are not counted: `_check_snapshot` shows whether they still are.
+    Alarms about stuck workflows are not counted: `_check_snapshot` shows whether a workflow is still stuck.
     """
     found: list[Violation] = []
     waiting = select(AlarmRow).where(AlarmRow.seen_at.is_(None), AlarmRow.kind.not_in(STOOD_STILL))

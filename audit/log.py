@@ -1,4 +1,4 @@
-"""The append-only Merkle log in SQL: one leaf for each archived issue, without a gap, and the signed tree heads."""
+"""The append-only Merkle log in SQL: one leaf for each sealed issue, without a gap, and the signed tree heads."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,12 +16,16 @@ from db.upsert import is_sqlite
 from domain.wire import canonical
 
 _TURN: Final = 0x6A6C6F67
-"""PostgreSQL's advisory lock for appending: each leaf takes the position after the last."""
+"""The number of PostgreSQL's advisory lock for appending. Whoever holds it may append: each leaf takes the position
+after the last.
+"""
 
 
 @dataclass(frozen=True)
 class SignedHead:
-    """A tree head as it was signed, with its note byte for byte."""
+    """A tree head that was signed: the log's size, the time, the root over the leaves, and the signed note byte for
+    byte.
+    """
 
     size: int
     at: datetime
@@ -30,10 +34,11 @@ class SignedHead:
 
 
 def append(session: Session, issue: str, record: Mapping[str, Any], salt: bytes, now: datetime) -> Leaf:
-    """The issue's leaf, appended to the log unless the issue has one already, which then stays as it is.
+    """Appends a leaf for the issue to the log and returns it. An issue that has a leaf already keeps it, and that leaf
+    is returned.
 
-    Locks the log until the transaction ends. The salt must be 32 fresh random bytes: a person who knows it can guess at
-    the record.
+    Locks the log until the transaction ends. The salt must be 32 fresh random bytes: a person who knows the salt could
+    try out guesses at the record.
     """
     lock(session)
     if (known := leaf_of(session, issue)) is not None:
@@ -47,7 +52,7 @@ def append(session: Session, issue: str, record: Mapping[str, Any], salt: bytes,
 
 
 def leaf_row(issue: str, leaf: Leaf, sealed_at: datetime) -> SealRow:
-    """The row that holds a leaf with its content."""
+    """The row for a leaf with its salt and record."""
     assert leaf.salt is not None, "only a leaf that was read can lack its content"
     assert leaf.record is not None
     return SealRow(
@@ -57,25 +62,27 @@ def leaf_row(issue: str, leaf: Leaf, sealed_at: datetime) -> SealRow:
 
 
 def lock(session: Session) -> None:
-    """Prevents others from appending until the transaction ends."""
+    """Prevents other transactions from appending to the log until this transaction ends."""
     if not is_sqlite(session):  # SQLite has one writer at a time
         session.execute(select(func.pg_advisory_xact_lock(_TURN)))
 
 
 def leaf_of(session: Session, issue: str) -> Leaf | None:
-    """The issue's leaf, None if it has none. Raises ValueError if SQL holds no hexadecimal text."""
+    """The issue's leaf, None if it has none. Raises ValueError if a digest in its row is no hexadecimal text."""
     row = session.scalar(select(SealRow).where(SealRow.issue == issue))
     return None if row is None else leaf_from(row)
 
 
 def leaf_from(row: SealRow, digest: Callable[[str], bytes] = bytes.fromhex) -> Leaf:
-    """The leaf that a row holds. ValueError if one of its digests is no hexadecimal text, unless `digest` accepts it."""
+    """The leaf that a row holds; `digest` reads the hexadecimal texts of its digests. The default raises ValueError for
+    any other text.
+    """
     salt = digest(row.salt) if row.salt is not None else None
     return Leaf(row.position, digest(row.leaf), salt, row.record)
 
 
 def digest_in(text: str) -> bytes:
-    """The 32 bytes of a hexadecimal text; for any other text zeros, which match no leaf."""
+    """The 32 bytes of a digest in hexadecimal. For any other text the result is 32 zero bytes, which equal no leaf."""
     try:
         found = bytes.fromhex(text)
     except ValueError:
@@ -84,13 +91,15 @@ def digest_in(text: str) -> bytes:
 
 
 def bare_leaves(session: Session, most: int | None = None) -> list[Leaf]:
-    """All leaves, or the first `most`, in order of position, without salt and record: what a tree is built from."""
+    """All leaves, or the first `most`, in order of position. Salt and record are left out, since a tree needs only the
+    hashes.
+    """
     rows = session.execute(select(SealRow.position, SealRow.leaf).order_by(SealRow.position).limit(most))
     return [Leaf(position, digest_in(leaf), None, None) for position, leaf in rows]
 
 
 def size(session: Session) -> int:
-    """The number of leaves."""
+    """The number of leaves in the log."""
     return session.scalar(select(func.count()).select_from(SealRow)) or 0
 
 

@@ -19,17 +19,17 @@ UNPINNED: Final = "the key is the one beside the heads: whoever wrote them could
 
 
 _NAME: Final = re.compile(r"(?P<size>\d{1,18})-\d{8}T\d{6}Z\.txt")
-"""Other files in the folder of heads are ignored."""
+"""The name of a published head's file; other files in the folder of heads are ignored."""
 
 
 def published_heads(folder: Path) -> dict[str, str]:
-    """The notes in a folder of published heads, by file name."""
+    """The notes of the published heads in a folder, by file name."""
     files = sorted(file for file in folder.glob("*.txt") if _NAME.fullmatch(file.name))
     return {file.name: file.read_text("utf-8", "replace") for file in files}
 
 
 def largest_published(folder: Path) -> int:
-    """The size of the largest published head by the names of the files, 0 if there is none."""
+    """The largest size of the log that the file name of a published head gives, 0 if no head was published."""
     found = (_NAME.fullmatch(file.name) for file in folder.glob("*.txt"))
     return max((int(name["size"]) for name in found if name), default=0)
 
@@ -37,10 +37,10 @@ def largest_published(folder: Path) -> int:
 def check_log(
     leaves: Sequence[Leaf], stored: Sequence[str], outside: Mapping[str, str], trust: TrustedKeys | None
 ) -> Iterator[Finding]:
-    """Checks the leaves in order of position, and the notes in SQL (`stored`), against the published notes by name
-    (`outside`).
+    """Checks the log against its published heads.
 
-    Without `trust` no head can be verified, which is a finding for each.
+    `leaves` are in order of position, `stored` are the notes of heads in SQL, `outside` the published notes by file
+    name. Without `trust` (the log's public keys) no head can be verified, which gives a finding for each head.
     """
     yield from _positions(leaves)
     tree = Tree(leaf.leaf for leaf in leaves)
@@ -60,7 +60,9 @@ def check_log(
 
 
 def check_head(name: str, note: str, tree: Tree, trust: TrustedKeys) -> Iterator[Finding]:
-    """Checks one published head: its signature, and that the log still begins with the leaves that it covers."""
+    """Checks one published head: that the log's key of its time signed it, and that the log still begins with the
+    leaves that the head covers.
+    """
     where = f"head {name}"
     try:
         head, signatures = parse(note)
@@ -81,7 +83,9 @@ def check_head(name: str, note: str, tree: Tree, trust: TrustedKeys) -> Iterator
 
 
 def tree_of(leaves: Sequence[Leaf], head: TreeHead) -> Tree:
-    """The tree over the leaves that a head covers. Raises LogMismatchError if their root is not that of the head."""
+    """The tree over the leaves that a head covers. Raises LogMismatchError if there are too few leaves, or their root
+    differs from the head's.
+    """
     if len(leaves) < head.size:
         raise LogMismatchError(
             f"the log has {len(leaves)} issues, and a head of {head.size} was published: verify it first"
@@ -95,7 +99,9 @@ def tree_of(leaves: Sequence[Leaf], head: TreeHead) -> Tree:
 
 
 def newest_head(notes: Iterable[str]) -> tuple[TreeHead, str] | None:
-    """The head of the largest log, of several the latest, with its note. Skips notes that are no heads."""
+    """The newest of the heads in the notes, with its note: the head of the largest size, among several of that size the
+    latest. None without a head; notes that are no heads are skipped.
+    """
     heads: list[tuple[TreeHead, str]] = []
     for note in notes:
         try:

@@ -1,8 +1,10 @@
-"""The keys of the log: the one that signs tree heads, and the chain of statements by which one key follows another.
+"""The keys of the log: the key that signs tree heads, and the chain of rotation statements by which one key replaces
+another.
 
-The folder holds ``key.txt`` (the first public key, which auditors pin), ``rotations/0001.txt`` and so on, and the private
-key as ``<its hash>.pem``. A public file is written after the private key that it names, and is never replaced. So a killed
-process, or two at once, leave behind at most a private key that no public file names.
+The folder holds ``key.txt`` (the first public key, which auditors pin), the statements ``rotations/0001.txt`` and so
+on, and the private key as ``<its hash>.pem``. A public file is written after the private key to which it belongs, and
+is never replaced. So a process that is killed, or two processes at once, leave behind at most a private key that no
+public file names.
 """
 
 from collections.abc import Iterable
@@ -41,12 +43,14 @@ _SECRET: Final = 0o600
 
 
 class LogKeysError(RuntimeError):
-    """A log's keys cannot be used; the message names the file and never shows what a private one holds."""
+    """A log's keys cannot be used. The message names the file, and never shows the content of a private key."""
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """The statement that the log signs with `key` from `at` on; `text` is the note, signed by the old and the new key."""
+    """The statement that the log signs with the new `key` from the time `at` on; `text` is the note, signed by the old
+    key and the new key.
+    """
 
     key: VerifierKey
     at: datetime
@@ -70,14 +74,16 @@ class Rotation:
 
 @dataclass(frozen=True)
 class TrustedKeys:
-    """The public keys of a log: the first one, which an auditor got from elsewhere, and the rotations that follow from it."""
+    """The public keys of a log: the first key, which an auditor got from elsewhere, and the rotations that replaced it,
+    in order.
+    """
 
     first_vkey: VerifierKey
     rotations: tuple[Rotation, ...] = ()
 
     @staticmethod
     def of(first: str, statements: Iterable[str] = ()) -> "TrustedKeys":
-        """The keys from a vkey and the rotation statements in order. Raises NoteError."""
+        """The public keys by the first key's text (a vkey) and the rotation statements in order. Raises NoteError."""
         keys = TrustedKeys(VerifierKey.parse(first))
         for number, text in enumerate(statements, 1):
             try:
@@ -88,7 +94,8 @@ class TrustedKeys:
 
     @staticmethod
     def beside(folder: Path, first: str | None = None) -> "TrustedKeys":
-        """The keys by the files of a folder of published heads; `first` is the pinned vkey, if any.
+        """The public keys by the files in a folder of published heads; with `first`, this pinned vkey replaces the
+        first key in the folder.
 
         Raises NoteError, OSError.
         """
@@ -101,20 +108,22 @@ class TrustedKeys:
 
     @property
     def vkey(self) -> VerifierKey:
-        """The key that signs now."""
+        """The key that signs heads now."""
         return self.rotations[-1].key if self.rotations else self.first_vkey
 
     @property
     def since(self) -> datetime | None:
-        """The time from which `vkey` signs; None for the first key."""
+        """The time from which the present key signs; None for the first key, which has no such time."""
         return self.rotations[-1].at if self.rotations else None
 
     def key_at(self, moment: datetime) -> VerifierKey:
-        """The key that signed at that time."""
+        """The key that the log signed with at that time."""
         return next((each.key for each in reversed(self.rotations) if each.at <= moment), self.first_vkey)
 
     def follow(self, statement: str) -> Self:
-        """The keys with one more rotation. Raises NoteError if it does not follow from the key before it."""
+        """The keys with one more rotation, read from its statement. Raises NoteError unless the present key signed it,
+        and its time is after that of the last rotation.
+        """
         rotation = Rotation.parse(statement, self.vkey)
         if self.since is not None and rotation.at <= self.since:
             raise NoteError("its time is not after that of the rotation before it")
@@ -123,13 +132,17 @@ class TrustedKeys:
 
 @dataclass(frozen=True)
 class LogKeys(TrustedKeys):
-    """A log's keys as the folder held them when it was read. Another process may rotate them: open it anew for each head."""
+    """A log's keys as the folder held them when it was read. Another process may rotate the keys: open the folder anew
+    for each head.
+    """
 
     folder: Path = field(kw_only=True)
 
     @classmethod
     def create(cls, folder: Path, name: str) -> Self:
-        """Makes the first key. Raises LogKeysError if the folder has one, NoteError if `name` cannot name a log."""
+        """Makes the first key of a log. Raises LogKeysError if the folder has one already, NoteError if `name` cannot
+        name a log.
+        """
         check_name(name)
         first = folder / FIRST
         if first.exists():
@@ -143,7 +156,7 @@ class LogKeys(TrustedKeys):
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Reads the public files and follows the chain; does not read the private key. Raises LogKeysError."""
+        """The keys by the public files in the folder; the private key is not read. Raises LogKeysError."""
         path = folder / FIRST
         try:
             keys = cls(VerifierKey.parse(_read(path)), folder=folder)
@@ -157,11 +170,13 @@ class LogKeys(TrustedKeys):
 
     @property
     def signer(self) -> NoteSigner:
-        """The private key of `vkey`, read from its file. Raises LogKeysError."""
+        """The private key that belongs to the present key, read from its file. Raises LogKeysError."""
         return NoteSigner(self.name, _load(_private(self.folder, self.vkey), self.vkey))
 
     def sign(self, head: TreeHead) -> str:
-        """The head as a note. Raises LogKeysError for one that no auditor would take from this key."""
+        """The head as a note, signed with the present key. Raises LogKeysError for a head that no auditor would accept
+        from this key: one of another log, or from before the key's time.
+        """
         if head.origin != self.name:
             raise LogKeysError(f"{self.folder}: its key is for {self.name}, not for {head.origin}")
         if self.since is not None and head.at < self.since:
@@ -169,9 +184,10 @@ class LogKeys(TrustedKeys):
         return sign(head, [self.signer])
 
     def rotate(self, now: datetime) -> Self:
-        """Makes a new key that follows from `now` on, and deletes the old private key, which could only backdate.
+        """Makes a new key that signs from `now` on, and deletes the old private key, which could only be misused to
+        backdate heads.
 
-        Raises LogKeysError; then the old key is still the current one.
+        Raises LogKeysError; the old key then stays the present one.
         """
         now = truncate(now)
         if self.since is not None and now <= self.since:

@@ -1,5 +1,7 @@
-"""Checks that an issue that was merged on the order of another was adopted by it: only the worker vouches for the
-order.
+"""Checks merges by order: if an issue was merged because another issue ordered it, the other issue must have adopted
+it.
+
+The check is needed because nobody but the worker vouches for the order.
 """
 
 from dataclasses import replace
@@ -17,7 +19,7 @@ from domain.wire import WireError
 
 
 def ordered_merge(folded: Refolded) -> str | None:
-    """The issue into which this one was merged on that issue's order, None if that did not happen."""
+    """The issue that ordered this issue to be merged into it, None if no such order was applied."""
     for taken in folded.commands:
         command = taken.command
         by_order = any(grant.by == "order" for grant in command.grants)
@@ -27,8 +29,9 @@ def ordered_merge(folded: Refolded) -> str | None:
 
 
 async def check_merge(holdings: Holdings, verdict: Verdict) -> Verdict:
-    """The verdict, with a finding if the other issue never adopted this one, by its history or, if it is open, by its
-    rows.
+    """The verdict, with a finding added if the issue was merged by order of another issue that never adopted it.
+
+    The other issue is judged by its archived history or, if it is open, by its rows in SQL.
     """
     if verdict.merged_into is None or await _adopted(holdings, verdict.merged_into, verdict.issue):
         return verdict

@@ -1,7 +1,7 @@
 """The Merkle tree over the log of archived issues (RFC 9162): leaves, roots, inclusion and consistency proofs.
 
-Once its salt is erased, a leaf says nothing about its issue; so the log stays whole when content has to go.
-`audit.verifier`, which checks the proofs, shares no code with this module.
+A leaf says nothing about its issue once the salt is erased, so an issue's content can be erased while the log stays
+whole. `audit.verifier`, which checks the proofs, shares no code with this module.
 """
 
 import hashlib
@@ -9,19 +9,21 @@ from collections.abc import Iterable
 from typing import Final
 
 HASH_BYTES: Final = 32
-"""The length of a salt, a commitment, a leaf and a node."""
+"""The length in bytes of a salt, a commitment, a leaf and an inner node."""
 EMPTY_ROOT: Final = hashlib.sha256().digest()
 
 
 def commitment(salt: bytes, record: bytes) -> bytes:
-    """SHA-256 of salt and record. The salt's length is fixed, or bytes could move between the two."""
+    """SHA-256 of the salt followed by the record. The salt must have its fixed length, or bytes could be moved from the
+    salt to the record.
+    """
     if len(salt) != HASH_BYTES:
         raise ValueError(f"a salt has {HASH_BYTES} bytes, not {len(salt)}")
     return hashlib.sha256(salt + record).digest()
 
 
 def leaf_hash(committed: bytes) -> bytes:
-    """The leaf of a commitment; its prefix distinguishes it from a node."""
+    """The leaf hash of a commitment. Its prefix byte distinguishes a leaf from an inner node."""
     return hashlib.sha256(b"\x00" + committed).digest()
 
 
@@ -30,14 +32,17 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """A log's leaf hashes with every complete subtree over them, so that a proof costs a few hashes.
+    """The tree over a log's leaf hashes. It keeps every complete subtree, so that a proof costs a few hashes.
 
-    It answers for every size that the log ever had. A million leaves take a second or two and some 130 MB.
+    It gives roots and proofs for every size that the log ever had. A million leaves take a second or two and some 130
+    MB.
     """
 
     def __init__(self, leaves: Iterable[bytes] = ()) -> None:
         self._levels: list[list[bytes]] = [[]]
-        """By height: the subtree `i` at height `h` covers the leaves from ``i << h`` to before ``(i + 1) << h``."""
+        """The hashes of complete subtrees by height: subtree `i` at height `h` covers the leaves from ``i << h`` to
+        before ``(i + 1) << h``.
+        """
         for leaf in leaves:
             self.append(leaf)
 
@@ -45,7 +50,9 @@ class Tree:
         return len(self._levels[0])
 
     def append(self, leaf: bytes) -> None:
-        """Adds a leaf hash, and the subtrees that it completes. Raises ValueError for another length."""
+        """Adds a leaf hash, and the subtrees that it completes. Raises ValueError for a hash of another length than
+        HASH_BYTES.
+        """
         if len(leaf) != HASH_BYTES:
             raise ValueError(f"a leaf hash has {HASH_BYTES} bytes, not {len(leaf)}")
         levels = self._levels
@@ -58,12 +65,14 @@ class Tree:
             height += 1
 
     def root(self, size: int | None = None) -> bytes:
-        """The root over the first `size` leaves, by default over all."""
+        """The root over the first `size` leaves, by default over all leaves."""
         size = self._size(size)
         return self._subtree(0, size) if size else EMPTY_ROOT
 
     def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
-        """Proves that the leaf at `index` is in the tree of `size`: the siblings on its path, the lowest first."""
+        """The proof that the leaf at `index` is in the tree of the first `size` leaves: the siblings on its path, the
+        lowest first.
+        """
         size = self._size(size)
         if not 0 <= index < size:
             raise ValueError(f"no leaf {index} among {size}")
@@ -80,7 +89,9 @@ class Tree:
         return proof[::-1]
 
     def consistency_proof(self, old: int, new: int | None = None) -> list[bytes]:
-        """Proves that the tree of size `new` begins with the tree of size `old`; empty if one of them is empty."""
+        """The proof that the tree of size `new` begins with the tree of size `old`; empty if one of the two trees is
+        empty.
+        """
         new = self._size(new)
         if not 0 <= old <= new:
             raise ValueError(f"a tree of {old} leaves is no beginning of one of {new}")
@@ -107,8 +118,8 @@ class Tree:
         return size
 
     def _subtree(self, start: int, end: int) -> bytes:
-        """The hash over the leaves from `start` to before `end`, which is a complete subtree or reaches the tree's
-        edge.
+        """The hash over the leaves from `start` to before `end`; they must be a complete subtree or reach the tree's
+        right edge.
         """
         leaves = end - start
         half = _split(leaves)

@@ -1,8 +1,8 @@
 """Tree heads as signed notes: text that a person can print and read, and that any tool for such notes can verify.
 
-A note is a text, a blank line and signatures (c2sp.org/signed-note). A tree head has the three lines of
-c2sp.org/tlog-checkpoint and a fourth with its time. The log's name is both the origin of its heads and the name of its
-keys.
+A note is a text, a blank line and signatures (c2sp.org/signed-note). The text of a tree head has the three lines of
+c2sp.org/tlog-checkpoint and a fourth line with its time. The log's name is both the origin that its heads name and the
+name of its keys.
 """
 
 import base64
@@ -21,7 +21,7 @@ from audit.merkle import HASH_BYTES
 from domain.wire import WireError, format_time, parse_time
 
 MOST_BYTES: Final = 64 * 1024
-"""The most bytes of a note; ours have some 300."""
+"""The most bytes of a note; the note of a head has some 300."""
 _ED25519: Final = b"\x01"
 _LONGEST_NAME: Final = 200
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -35,7 +35,7 @@ class NoteError(ValueError):
 
 @dataclass(frozen=True)
 class VerifierKey:
-    """A public key under its name; its text is the "vkey" that auditors pin."""
+    """A public key with its name. Its text form is the vkey that auditors pin."""
 
     name: str
     public: bytes
@@ -48,12 +48,14 @@ class VerifierKey:
 
     @property
     def id(self) -> bytes:
-        """The four bytes by which a signature names its key: a hint, not a fingerprint."""
+        """The four bytes by which a signature names the key that made it. They are a hint for finding the key, not a
+        fingerprint.
+        """
         return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:4]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The inverse of `str`. Raises NoteError."""
+        """The key from its text form, a vkey such as ``name+hash+base64``. Raises NoteError."""
         name, _, rest = text.strip().partition("+")
         hint, _, encoded = rest.partition("+")
         known = _decode(encoded, "a key")
@@ -67,7 +69,7 @@ class VerifierKey:
 
 @dataclass(frozen=True)
 class Signature:
-    """One signature line; `key_id` and `name` say which key made it."""
+    """One signature line of a note; `key_id` and `name` say which key made the signature."""
 
     name: str
     key_id: bytes
@@ -77,7 +79,7 @@ class Signature:
         return f"— {self.name} {base64.b64encode(self.key_id + self.signature).decode()}"
 
     def holds(self, text: str, key: VerifierKey) -> bool:
-        """Whether this key made the signature, and it fits the text."""
+        """Whether this key made the signature, and the signature fits the text."""
         if (self.name, self.key_id) != (key.name, key.id):
             return False
         try:
@@ -89,7 +91,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class NoteSigner:
-    """A private key under its name. No `repr` shows it, and nothing in this module writes it to a file."""
+    """A private key with its name. No `repr` shows the private key, and nothing in this module writes it to a file."""
 
     name: str
     private: Ed25519PrivateKey = field(repr=False)
@@ -104,7 +106,7 @@ class NoteSigner:
 
 @dataclass(frozen=True)
 class TreeHead:
-    """The log at a moment: its number of issues, and the root over them."""
+    """The state of a log at the time `at`: its name (`origin`), its number of issues, and the root over them."""
 
     origin: str
     size: int
@@ -118,7 +120,7 @@ class TreeHead:
 
 
 def sign(head: TreeHead, signers: Iterable[NoteSigner]) -> str:
-    """The head as a note. Raises NoteError if `parse` would refuse it."""
+    """The head as a signed note. Raises NoteError if `parse` would refuse the note."""
     note = sign_text(head.text, signers)
     parse(note)
     return note
@@ -144,12 +146,12 @@ def parse(note: str) -> tuple[TreeHead, list[Signature]]:
 
 
 def sign_text(text: str, signers: Iterable[NoteSigner]) -> str:
-    """Any text as a note."""
+    """Any text as a note, signed by each of the signers."""
     return text + "\n" + "".join(f"{signer.sign(text)}\n" for signer in signers)
 
 
 def split(note: str) -> tuple[str, list[Signature]]:
-    """The signed text, its last newline included, and the signatures below it. Raises NoteError."""
+    """Splits a note into the signed text, its last newline included, and the signatures below it. Raises NoteError."""
     if len(note.encode(errors="replace")) > MOST_BYTES:
         raise NoteError(f"a note has at most {MOST_BYTES} bytes")
     if strange := _CONTROL.search(note):
@@ -163,7 +165,7 @@ def split(note: str) -> tuple[str, list[Signature]]:
 
 
 def signed_by(text: str, signatures: Sequence[Signature], key: VerifierKey) -> bool:
-    """Whether one of the signatures is by this key and fits the text."""
+    """Whether one of the signatures was made by this key and fits the text."""
     return any(signature.holds(text, key) for signature in signatures)
 
 

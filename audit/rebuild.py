@@ -1,4 +1,4 @@
-"""Refills the read model from the histories in Temporal, and reports every difference that it found."""
+"""Refills the read model in SQL from the histories in Temporal, and reports every difference that it found."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +22,8 @@ from security.namespace import NamespaceError
 
 @dataclass
 class Rebuilt:
-    """The number of issues, of those left alone because their histories could not be read (`unread`), and each difference
-    in words.
+    """The report of a rebuild: the number of issues; how many of them were left alone because their histories could not
+    be read (`unread`); and each difference in words.
     """
 
     issues: int = 0
@@ -33,10 +33,10 @@ class Rebuilt:
 
 @dataclass(frozen=True)
 class RecordedIssue:
-    """What SQL must hold of an issue: the plain events that its history says were stored, and what was pinned at its start.
+    """What SQL must hold of an issue: the plain events that its history says were stored, and the pins of its start.
 
-    `pins` are the arguments `policy` and `calendars` of `projector.record`. Once the last run
-    `has_ended` these are all events there will be.
+    `pins` are the arguments `policy` and `calendars` of `projector.record`. `has_ended` says that the issue's last run
+    has ended, so no further events will follow.
     """
 
     issue: str
@@ -46,10 +46,10 @@ class RecordedIssue:
 
 
 async def rebuild(client: Client, database: Database, now: datetime) -> Rebuilt:
-    """Folds every issue that Temporal still knows, and stores what was missing or different.
+    """Folds every issue that Temporal still knows, and stores in SQL what was missing or different.
 
-    Notices of what is restored are not sent again. An issue whose history cannot be read or folded is reported and left
-    as it is; so is, without a report, one that Temporal has forgotten.
+    Notices that belong to restored events are not sent again. An issue whose history cannot be read or folded is
+    reported and left as it is. An issue that Temporal has forgotten is left as it is without a report.
     """
     report = Rebuilt()
     async for issue in issues_of(client):
@@ -66,7 +66,7 @@ async def rebuild(client: Client, database: Database, now: datetime) -> Rebuilt:
 
 
 async def read_recorded(client: Client, issue: str) -> RecordedIssue:
-    """Reads and folds the issue's history. Raises LostRunError, NamespaceError, RefoldError."""
+    """What SQL must hold of the issue, by its history in Temporal. Raises LostRunError, NamespaceError, RefoldError."""
     runs = await runs_of(client, issue)
     folded = fold_runs(issue, runs)
     if folded is None:
@@ -80,7 +80,11 @@ async def read_recorded(client: Client, issue: str) -> RecordedIssue:
 
 
 def _restore(session: Session, recorded: RecordedIssue, now: datetime) -> list[str]:
-    """Stores the events that SQL lacks, and deletes those that the history does not have."""
+    """Stores the issue's events that SQL lacks, replaces those that differ from the history, and deletes those that the
+    history does not have. Returns the differences in words.
+
+    If they differ while the issue's workflow is recording further events, nothing is changed.
+    """
     issue, events = recorded.issue, recorded.events
     projector.lock(session, issue)  # before reading: its workflow may go on recording
     rows = session.execute(select(EventRow.seq, EventRow.body).where(EventRow.issue == issue))

@@ -1,10 +1,12 @@
-"""Compares what Temporal holds with what was recorded and archived: queues missing jobs, raises alarms about tampering.
+"""The reconciler compares what Temporal holds with what was recorded and archived. It queues missing archive jobs, and
+raises alarms about tampering.
 
 Nothing else would notice that an operator ended, reset or deleted an issue's workflow behind the API's back, or that
 Temporal will forget a history before it is archived. Stuck workflows are left to `activities.watch`.
 
-It keeps no mark of its progress, which could be lost or moved: each look covers the last hours again; the first of a
-process, and one a day, covers everything that Temporal still knows. Runs that are archived are skipped by their id.
+The reconciler stores no mark of its progress, since a mark could be lost or moved. Each look covers the last hours
+again; the first look of a process, and one look a day, cover everything that Temporal still knows. Runs that are
+archived are skipped by their id.
 """
 
 from collections.abc import Sequence
@@ -32,27 +34,29 @@ from security.namespace import NamespaceError
 from workflows.contract import PREFIX, RECONCILE
 
 BOUND: Final = timedelta(hours=1)
-"""How long after its end an unarchived run raises an alarm: archiving takes seconds."""
+"""A run that is still not archived this long after its end raises an alarm: archiving normally takes seconds."""
 MARGIN: Final = timedelta(days=7)
-"""An alarm is raised if Temporal will forget something unarchived sooner than this."""
+"""An alarm is raised if Temporal will forget an unarchived history sooner than this."""
 LAG: Final = timedelta(minutes=1)
-"""How long Temporal's lists may lag behind."""
+"""How long Temporal's lists of workflows may lag behind."""
 AGAIN: Final = timedelta(hours=2)
-"""How far each look goes back before the previous one."""
+"""How far before the previous look each look begins: it covers this time again."""
 WHOLE: Final = timedelta(days=1)
 MOST: Final = 1000
-"""The most jobs that one look queues, the oldest runs first: after a long outage notices must still get through."""
+"""The most archive jobs that one look queues, those of the oldest runs first: after a long outage the outbox must still
+deliver notices in between.
+"""
 _CHUNK: Final = 500
 _ISSUES: Final = "WorkflowType='Issue'"
 _BY_ITSELF: Final = frozenset({WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.CONTINUED_AS_NEW})
-"""How an issue's workflow ends without interference."""
+"""The statuses with which an issue's workflow ends without interference from outside."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class ReconcileResult:
-    """How many jobs one look queued, and how many alarms it raised."""
+    """How many archive jobs one look queued (`asked`), and how many alarms it raised (`raised`)."""
 
     asked: int
     raised: int
@@ -68,7 +72,7 @@ class _Alarm:
 
 @dataclass(frozen=True, order=True)
 class _Waiting:
-    """Something that is not archived: since when, and of which issue."""
+    """An issue of which something is not archived, and since when that could have been archived."""
 
     since: datetime
     issue: str
@@ -76,7 +80,7 @@ class _Waiting:
 
 @dataclass
 class _Discrepancies:
-    """What one look found: alarms to raise, and what waits to be archived."""
+    """What one look found: the alarms to raise, and the issues that wait to be archived."""
 
     alarms: list[_Alarm] = field(default_factory=list[_Alarm])
     waiting: list[_Waiting] = field(default_factory=list[_Waiting])
@@ -86,8 +90,8 @@ class _Discrepancies:
 
 
 class Reconciler:
-    """The activity ``reconcile``. Several may run at once: jobs that are queued and alarms that are raised are not
-    repeated.
+    """The activity ``reconcile``. Several workers may run it at once: a job that is queued already, or an alarm that is
+    raised already, is not repeated.
     """
 
     def __init__(self, client: Client, database: Database, clock: Now = now_utc) -> None:
@@ -99,12 +103,14 @@ class Reconciler:
 
     @activity.defn(name=RECONCILE)
     async def reconcile(self) -> None:
-        """The activity."""
+        """Takes one look at the present time, and logs how many jobs and alarms came of it."""
         look = await self.look(truncate(self._clock()))
         log.info("reconciled", asked=look.asked, raised=look.raised)
 
     async def look(self, now: datetime) -> ReconcileResult:
-        """One look. Raises RPCError or SQLAlchemyError; the next look makes up for it."""
+        """Takes one look: compares, queues jobs and raises alarms. Raises RPCError or SQLAlchemyError; then the next
+        look covers the same time.
+        """
         retention = await self._retention()
         found, since = _Discrepancies(), self._since(now, retention)
         await self._look_at_ended(found, since, now - LAG)
@@ -123,15 +129,15 @@ class Reconciler:
         return min(self._looked_at, now) - AGAIN
 
     async def _retention(self) -> timedelta:
-        """How long the namespace keeps ended workflows."""
+        """How long Temporal keeps ended workflows of this namespace."""
         described = await self._client.workflow_service.describe_namespace(
             DescribeNamespaceRequest(namespace=self._client.namespace)
         )
         return described.config.workflow_execution_retention_ttl.ToTimedelta()
 
     async def _look_at_ended(self, found: _Discrepancies, since: datetime, until: datetime) -> None:
-        """Finds ended runs that are not archived, also of issues that continue in another run, and runs that were ended
-        from outside.
+        """Finds ended runs that are not archived (also of issues that continue in another run), and runs that were
+        ended or reset from outside.
         """
         closed = f"CloseTime >= '{format_time(since)}' AND CloseTime <= '{format_time(until)}'"
         ended = [each async for each in self._client.list_workflows(f"{_ISSUES} AND {closed}")]
@@ -167,7 +173,9 @@ class Reconciler:
             return False
 
     async def _look_at_running(self, found: _Discrepancies, until: datetime) -> None:
-        """Finds open issues that Temporal does not know, and closed ones that run again."""
+        """Finds issues that are open in SQL but unknown to Temporal, and issues that are closed in SQL but run again
+        after a reset.
+        """
         async with self._database.read() as session:
             query = select(IssueRow.id).where(IssueRow.closed_at.is_(None), IssueRow.opened_at < until)
             open_ = list(await session.scalars(query))
@@ -186,7 +194,9 @@ class Reconciler:
                 found.alarm("reset-from-outside", issue, run=described.run_id)
 
     async def _look_at_unsealed(self, found: _Discrepancies, since: datetime, until: datetime) -> None:
-        """Finds issues that are recorded as closed, have no leaf, and that Temporal has not forgotten yet."""
+        """Finds issues that SQL holds as closed, that have no leaf in the log, and whose histories Temporal still
+        keeps.
+        """
         closed = (EventRow.kind == "closed", EventRow.at >= since, EventRow.at < until)
         unsealed = ~exists().where(SealRow.issue == EventRow.issue)
         async with self._database.read() as session:
@@ -198,7 +208,9 @@ class Reconciler:
         found.waiting += [each for each in waiting if each.since < until]
 
     async def _was_cut_off(self, issue: str, run_id: str) -> bool:
-        """Whether this run ended because the issue was reset to an earlier moment, of this run or another."""
+        """Whether a reset of the issue's workflow ended this run: the run itself was reset, or the newest run began
+        with a reset.
+        """
         run = await self._described(issue, run_id)
         if run is not None and run.raw_description.workflow_extended_info.reset_run_id:
             return True
@@ -206,7 +218,9 @@ class Reconciler:
         return newest is not None and newest.run_id != run_id and await was_reset(self._client, issue, newest.run_id)
 
     async def _described(self, issue: str, run_id: str | None = None) -> WorkflowExecutionDescription | None:
-        """What Temporal says of a run, by default the newest; None if it does not know it."""
+        """Temporal's description of a run, by default the newest run of the issue; None if Temporal does not know the
+        run.
+        """
         try:
             return await self._client.get_workflow_handle(PREFIX + issue, run_id=run_id).describe()
         except RPCError as error:
@@ -217,14 +231,16 @@ class Reconciler:
     async def _known(
         self, column: InstrumentedAttribute[str], values: Sequence[str], *where: ColumnElement[bool]
     ) -> set[str]:
-        """Those of the values that the column holds, in rows that meet the conditions."""
+        """Those of the values that the column holds, in rows that meet the conditions `where`."""
         async with self._database.read() as session:
             return await session.run_sync(_known, column, values, *where)
 
 
 def _backlog(waiting: Sequence[_Waiting], now: datetime, retention: timedelta) -> list[_Alarm]:
-    """One alarm for everything that waits too long, and one more if Temporal will forget it soon: an outage must not
-    raise thousands.
+    """The alarms about what waits too long to be archived: one alarm for all of it, and a second one if Temporal will
+    soon forget the oldest.
+
+    There is no alarm for each issue, since an outage would then raise thousands.
     """
     late = sorted(each for each in waiting if each.since < now - BOUND)
     if not late:
@@ -240,8 +256,8 @@ def _backlog(waiting: Sequence[_Waiting], now: datetime, retention: timedelta) -
 
 
 def _put(session: Session, found: _Discrepancies, now: datetime) -> ReconcileResult:
-    """Queues jobs, the oldest first, and raises the alarms. An issue without a row gets no job: rebuild the read model
-    first.
+    """Queues archive jobs, the oldest first, and raises the alarms. An issue without a row in SQL gets no job: its row
+    must be rebuilt first.
     """
     wanted = list(dict.fromkeys(each.issue for each in sorted(found.waiting)))
     known = _known(session, IssueRow.id, wanted)

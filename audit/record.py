@@ -1,7 +1,8 @@
-"""The sealed record of an issue: how it ended, under which rules and code, and the digests of the files that prove it.
+"""The sealed record of an issue: how the issue ended, under which rules and code, and the digests of the files that
+prove it.
 
-A record holds nothing personal. It names findings by their place only: in words they may quote what people wrote, and
-verifying the archived history gives them again at any time.
+A record holds nothing personal. It names findings by their place only, since the words of a finding may quote what
+people wrote. Verifying the archived history gives those words again at any time.
 """
 
 import hashlib
@@ -25,12 +26,14 @@ FORMAT: Final = 1
 MOST_FINDINGS: Final = 50
 _HERE: Final = Path(__file__).resolve().parent
 _LOCKS: Final = (_HERE.parent / "constraints.txt", _HERE / "constraints.txt")
-"""In a checkout, and in an installed package."""
+"""The places of the lock file: in a checkout, and in an installed package."""
 
 
 @dataclass(frozen=True)
 class SealedRun:
-    """One run of the workflow: Temporal's id of it, the SHA-256 of its serialized history, its number of events."""
+    """One run of the issue's workflow: Temporal's id of the run, the SHA-256 of its serialized history, its number of
+    history events.
+    """
 
     run: str
     sha256: str
@@ -39,8 +42,8 @@ class SealedRun:
 
 @dataclass(frozen=True)
 class CodeVersions:
-    """The code that replayed an issue: Jiesu's version, the digest of its lock file (None if there is none), SDK and
-    Python.
+    """The code that replayed an issue: Jiesu's version, the digest of its lock file (None if there is no lock file),
+    and the versions of Temporal's SDK and of Python.
     """
 
     version: str
@@ -51,7 +54,7 @@ class CodeVersions:
 
 @cache
 def code_versions() -> CodeVersions:
-    """The versions in this process."""
+    """The versions of the code that this process runs."""
     lock = next((hashlib.sha256(file.read_bytes()).hexdigest() for file in _LOCKS if file.is_file()), None)
     version, sdk = (importlib.metadata.version(name) for name in ("jiesu", "temporalio"))
     return CodeVersions(version, lock, sdk, platform.python_version())
@@ -60,7 +63,9 @@ def code_versions() -> CodeVersions:
 def build(
     runs: Sequence[SealedRun], folded: Refolded | None, verdict: Verdict, code: CodeVersions, now: datetime
 ) -> dict[str, Any]:
-    """The record of an issue; without `folded`, for a history that cannot be folded, all that follows from it is null."""
+    """The record of an issue. Without `folded`, if the history cannot be folded, the fields that follow from the fold
+    are empty or null.
+    """
     return {
         "format": FORMAT,
         "issue": verdict.issue,
@@ -73,14 +78,16 @@ def build(
 
 
 def places(findings: Sequence[Finding]) -> list[str]:
-    """The places of the findings, at most MOST_FINDINGS, then how many more there are."""
+    """The places of the first MOST_FINDINGS findings as ``step: where``; if there are more, one last text says how
+    many.
+    """
     shown = [f"{each.step}: {each.where}" for each in findings[:MOST_FINDINGS]]
     more = len(findings) - len(shown)
     return [*shown, f"{more} more"] if more else shown
 
 
 def digest_of(plain: Any) -> str:
-    """SHA-256 of the canonical JSON, the form in which a bundle holds the value."""
+    """SHA-256 of a plain value in canonical JSON, which is also the form of the value's file in a bundle."""
     return hashlib.sha256(canonical(plain)).hexdigest()
 
 
@@ -96,7 +103,9 @@ def _events(folded: Refolded) -> dict[str, Any]:
 
 
 def facts(folded: Refolded) -> dict[str, Any]:
-    """What follows from a history, apart from its events: for ever the same."""
+    """The fields of a record that follow from the history, apart from the events. Folding the same history gives the
+    same fields at any later time.
+    """
     state = folded.state
     closed = state.closed
     return {
@@ -118,7 +127,9 @@ def facts(folded: Refolded) -> dict[str, Any]:
 
 
 _FILES: Final[dict[str, str]] = {}
-"""A cache: the digest of a policy or of calendars -> that of their file. There are few, and every issue names them."""
+"""A cache: the digest of a policy or of calendars -> the digest of its file in a bundle. There are few of them, and
+every issue names some.
+"""
 
 
 def _file(digest: str, value: object) -> str:
@@ -135,7 +146,7 @@ def _policies(folded: Refolded) -> Iterator[Policy]:
 
 
 def _calendars(folded: Refolded) -> list[str]:
-    """The digest of the calendars at the start, and of each later set of calendars."""
+    """The digests of the issue's calendars: those at the start, then each later set of calendars."""
     found = [calendars_digest(folded.calendars)]
     if any(isinstance(event.body, CalendarPublished) for event in folded.events):
         for _, state in folded.states():

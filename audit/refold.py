@@ -1,7 +1,8 @@
-"""Folds an issue again from the signals in its histories, without Temporal's SDK, so that it works for ever.
+"""Folds an issue again from the signals in its histories. It does without the replay of Temporal's SDK, so that it
+works for ever.
 
-The workflow's code may change, but what it folds may not: first the report, then at each completed workflow task the
-signals that had arrived, at the server's time of that task.
+The workflow's code may change, but what the workflow folds may not: first the report, then at each completed workflow
+task the signals that had arrived. The time of each fold is the server's time of that task.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ _CONVERTER: Final = PayloadConverter.default
 _JSON: Final = b"json/plain"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = 253_402_300_799
-"""The last second of the year 9999."""
+"""The last second of the year 9999, counted from the year 1970."""
 # Looked up once: as attributes of their enumeration they cost more than the comparison.
 _STARTED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
 _SIGNALED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
@@ -57,7 +58,7 @@ COMMANDS: Final = frozenset(
         EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
     }
 )
-"""The history events by which a history keeps what a workflow commanded."""
+"""The kinds of history events that each stand for a command which the workflow gave to Temporal, such as a timer."""
 
 
 class RefoldError(ValueError):
@@ -70,7 +71,9 @@ class ForgedStartError(RefoldError):
 
 @dataclass(frozen=True)
 class DeliveredCommand:
-    """A command as the history holds it: event `event_id` of run `run` delivered it, at the server's time `at`."""
+    """A command as the history holds it: the history event `event_id` of run `run` delivered it, at the server's time
+    `at`.
+    """
 
     run: int
     event_id: int
@@ -80,7 +83,9 @@ class DeliveredCommand:
 
 @dataclass(frozen=True)
 class SerializedEvent:
-    """An event in its plain form, with the canonical JSON of that and the digest under which SQL stores it."""
+    """An event in its plain form, with the canonical JSON of the plain form and the digest under which SQL stores the
+    event.
+    """
 
     plain: dict[str, Any]
     text: bytes
@@ -97,7 +102,9 @@ class SerializedEvent:
 
 @dataclass(frozen=True)
 class Task:
-    """A completed workflow task: `event` started it; `signals` arrived and timers fired (`woken`) before it completed."""
+    """A completed workflow task. `event` is the history event that started it, `signals` are those that arrived before
+    it completed, `woken` says whether a timer fired before.
+    """
 
     event: HistoryEvent
     signals: Sequence[HistoryEvent]
@@ -106,9 +113,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Turn:
-    """One fold of the workflow: the commands, the time by which they were folded, and the events that followed.
+    """One fold by the workflow: the commands (`inbox`), the time `now` at which they were folded, and the events that
+    followed.
 
-    `event_id` is the history event, in run `run`, that started the workflow task.
+    `event_id` is the number of the history event, in run `run`, that started the workflow task.
     """
 
     run: int
@@ -119,7 +127,9 @@ class Turn:
 
     @cached_property
     def written(self) -> tuple[SerializedEvent, ...]:
-        """The events as they are stored. Several steps compare them, so each is serialized once."""
+        """The events of this turn as they are stored. Several steps of verification compare them, so each event is
+        serialized only once.
+        """
         return tuple(map(SerializedEvent.of, self.events))
 
 
@@ -127,8 +137,9 @@ class Turn:
 class Refolded:
     """One issue, folded from the histories of its runs.
 
-    `policy`, `calendars` and `rules_version` were pinned at the start. `root` is the signing root that the report
-    names. `carried` numbers each run whose input is not the state in which the run before it ended.
+    `policy`, `calendars` and `rules_version` are those that the issue pinned at its start. `root` is the root of trust
+    of signing keys that the report names. `carried` has the number of each run whose input differs from the state in
+    which the previous run ended; without tampering it is empty.
     """
 
     issue: str
@@ -146,21 +157,21 @@ class Refolded:
 
     @property
     def written(self) -> list[SerializedEvent]:
-        """All events as they are stored."""
+        """All events of the issue as they are stored."""
         return [written for turn in self.turns for written in turn.written]
 
     @property
     def commands(self) -> list[DeliveredCommand]:
-        """All commands in the order in which they were folded."""
+        """All commands of the issue in the order in which they were folded."""
         return [taken for turn in self.turns for taken in turn.inbox]
 
     def states(self) -> Iterator[tuple[Event, Issue]]:
-        """Each event with the state after it."""
+        """Each event of the issue with the state after it."""
         return states(Issue.new(self.issue, self.policy, self.calendars, self.rules_version), self.events)
 
 
 def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
-    """Folds the runs of one issue, the oldest first. Raises RefoldError, ForgedStartError."""
+    """The issue folded from its runs, which must be in order, the oldest first. Raises RefoldError, ForgedStartError."""
     folded: Refolded | None = None
     for number, events in enumerate(runs):
         if not events or events[0].event_type != _STARTED:
@@ -192,15 +203,15 @@ def refold(issue: str, runs: Sequence[Sequence[HistoryEvent]]) -> Refolded:
 
 
 def read_start(started: HistoryEvent) -> Start:
-    """The input of the run that this history event started. Raises TypeError, ValueError or what the SDK's converter
-    raises.
+    """The input of a run, read from the history event that started it. Raises TypeError, ValueError or what the SDK's
+    converter raises.
     """
     (payload,) = started.workflow_execution_started_event_attributes.input.payloads
     return Start(**_read(payload))
 
 
 def moment(event: HistoryEvent) -> datetime:
-    """The server's time of a history event, cut to microseconds. Raises ValueError if it is no time."""
+    """The server's time of a history event, cut to microseconds. Raises ValueError if the event holds no valid time."""
     stamp = event.event_time
     seconds, nanos = stamp.seconds, stamp.nanos
     if 0 <= seconds <= _LATEST and 0 <= nanos < 1_000_000_000:
@@ -218,12 +229,12 @@ def _begin(start: Start, started: HistoryEvent) -> tuple[Refolded, Command]:
 
 
 def _continued(state: Issue) -> Start:
-    """The input of a run that continues from this state."""
+    """The input of a run that continues an issue from this state."""
     return Start(state.id, dump(state.policy), dump(state.calendars), state.rules_version, state=dump_issue(state))
 
 
 def tasks(events: Sequence[HistoryEvent]) -> Iterator[Task]:
-    """The completed workflow tasks of one run, in order, each with what arrived since the one before it."""
+    """The completed workflow tasks of one run, in order, each with the signals and timers since the previous one."""
     signals: list[HistoryEvent] = []
     started: HistoryEvent | None = None
     woken = commanded = False
@@ -244,16 +255,18 @@ def tasks(events: Sequence[HistoryEvent]) -> Iterator[Task]:
 
 
 def _is_heartbeat(after: HistoryEvent | None, commanded: bool) -> bool:
-    """Whether a task was completed only to gain time for a slow local activity; the task after it then continues it.
+    """Whether a workflow task was completed only to gain time for a slow local activity; the next task then continues
+    the same work.
 
-    The server schedules the next task at once. A replay, and a worker that takes over between the two, handles both
-    as one task, unless the workflow gave commands before (`commanded`).
+    `after` is the history event after the completion: after a heartbeat the server schedules the next task at once. A
+    replay, or a worker that takes over between the two tasks, handles both as one task, unless the workflow gave
+    commands before (`commanded`).
     """
     return not commanded and after is not None and after.event_type == _TASK_SCHEDULED
 
 
 def _turn(folded: Refolded, run: int, task: Task, report: tuple[DeliveredCommand, ...]) -> None:
-    """Folds what arrived for one workflow task, as the workflow did."""
+    """Folds the commands that arrived for one workflow task, as the workflow did, and appends the turn to `folded`."""
     try:
         now = _workflow_time(task.event)
         inbox = (*report, *(_taken(folded, run, signal, now) for signal in task.signals))
@@ -270,14 +283,16 @@ def _taken(folded: Refolded, run: int, signal: HistoryEvent, now: datetime) -> D
 
 
 def _workflow_time(task: HistoryEvent) -> datetime:
-    """What ``workflow.now()`` returned in this task: converted through a float, as the SDK does, then cut to
-    milliseconds.
+    """The time that ``workflow.now()`` returned in this workflow task: converted through a float, as the SDK does, then
+    cut to milliseconds.
     """
     return truncate(datetime.fromtimestamp(task.event_time.ToNanoseconds() / 1e9, UTC))
 
 
 def _read(payload: Payload) -> dict[str, Any]:
-    """Reads a payload as the SDK's converter does, which takes ten times as long for a plain JSON object."""
+    """The plain value of a payload, as the SDK's converter gives it. Plain JSON objects are read directly, since the
+    converter takes ten times as long.
+    """
     if payload.metadata.get("encoding") == _JSON:
         with contextlib.suppress(ValueError):  # the failure is recorded in the words of the SDK, below
             plain = json.loads(payload.data)

@@ -1,8 +1,10 @@
-"""Strict replay: compares the commands that today's workflow code gives over a history with those in the history.
+"""Strict replay: runs today's workflow code over a history, and compares the commands that it gives with those in the
+history.
 
-Temporal's own Replayer compares only their kinds and order. This compares their content too: the duration of a timer,
-the input of an activity, the result of a workflow. Commands are matched by kind and sequence, since local activities
-may reach the history later than the code ordered them. Not compared are the task queue and what follows completion.
+Temporal's own Replayer compares only the kinds and the order of commands. Strict replay compares their content too: the
+duration of a timer, the input of an activity, the result of a workflow. Commands are matched by kind and sequence,
+since local activities may reach the history later than the code ordered them. The task queue is not compared, nor any
+command after the one that ends the run.
 """
 
 import json
@@ -41,16 +43,16 @@ _BARE: Final[Mapping[int, str]] = {
     EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: "start_child_workflow_execution",
     EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: "signal_external_workflow_execution",
 }
-"""Commands of which only kind and order are compared: history event -> kind."""
+"""The commands of which only kind and order are compared: kind of the history event -> kind of the command."""
 _UNKEPT: Final = frozenset({"update_response", "respond_to_query", "modify_workflow_properties"})
-"""Commands that leave no history event of their own."""
+"""The commands that leave no history event."""
 
 
 @dataclass(frozen=True)
 class PlainCommand:
-    """A command in the form that both sides share: its kind, and its fields as plain values.
+    """A command in one form for both sides, the code and the history: its kind, and its fields as plain values.
 
-    `where` names the history event; it is empty for a command of the code.
+    `where` names the history event; it is empty for a command that the code gave.
     """
 
     kind: str
@@ -111,7 +113,10 @@ async def replay(runs: Iterable[tuple[str, int, Sequence[HistoryEvent]]]) -> Asy
 
 
 def why_unreplayable(events: Sequence[HistoryEvent]) -> str | None:
-    """The reason why a history must not be replayed, None if it may be: the SDK's core would panic and wait for ever."""
+    """The reason why a history must not be replayed, None if it may be replayed.
+
+    The SDK's core would panic over such a history, and the replay would wait for ever.
+    """
     if not events or events[0].event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
         return "event 1 is not its start"
     for event, after in pairwise(events):
@@ -166,7 +171,7 @@ def _by_kind(said: Iterable[PlainCommand]) -> dict[str, list[PlainCommand]]:
 
 
 def _given(commands: Iterable[WorkflowCommand]) -> Iterator[PlainCommand]:
-    """The code's commands, up to the one that ends the run."""
+    """The commands that the code gave, up to the one that ends the run."""
     for command in commands:
         variant = command.WhichOneof("variant") or "none"
         if variant in _UNKEPT:
@@ -203,7 +208,7 @@ def _said(variant: str, command: WorkflowCommand) -> PlainCommand:
 
 
 def commands_in(events: Iterable[HistoryEvent]) -> Iterator[PlainCommand]:
-    """The commands that a history holds."""
+    """The commands that a history holds, in order."""
     for event in events:
         if (said := _held(event)) is not None:
             yield PlainCommand(said.kind, said.fields, f"event {event.event_id}")
@@ -244,7 +249,9 @@ def _marker(event: HistoryEvent) -> PlainCommand:
 
 
 class _Anything:
-    """Equals everything: a local activity that failed left no digest to compare."""
+    """A value that equals every other. It stands for the result of a local activity that failed, which left no digest
+    to compare.
+    """
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -256,8 +263,8 @@ _FAILED: Final = _Anything()
 
 
 def _stored(arguments: Sequence[Payload]) -> str | None:
-    """The digest that the activity `record` returns for these arguments; the arguments themselves are not in the
-    history.
+    """The digest that the activity ``record`` returns for these arguments. The digests are compared because a history
+    does not hold the arguments of a local activity.
     """
     (batch,) = (json.loads(argument.data) for argument in arguments)
     return chain(map(event_digest, batch["events"]))
@@ -279,7 +286,7 @@ def _activity(activity: Any, kind: str, arguments: Iterable[Payload]) -> dict[st
 
 
 def _plain(payload: Payload) -> Any:
-    """A payload's encoding and bytes, which are compared byte by byte."""
+    """The encoding and the bytes of a payload; payloads are compared byte by byte."""
     return (payload.metadata.get("encoding", b"").decode(), payload.data)
 
 

@@ -73,7 +73,7 @@ def _steps(report: AuditReport) -> str:
 
 
 def _passed(report: AuditReport, step: Step) -> str:
-    """What to print for a step without findings: that it agrees, or that it was not verified."""
+    """The words for a step without findings: that everything agrees, or that the step was not verified."""
     whole = report.runs > 0
     taken = {
         "commands": report.commands > 0, "rows": report.rows and whole, "seal": report.issues > 0,

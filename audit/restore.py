@@ -1,6 +1,7 @@
-"""Restores the log in SQL from the archive and the published heads, after a database was lost or put back.
+"""Restores the log in SQL from the archive and the published heads, after a database was lost or put back to an earlier
+state.
 
-The log must continue with the same leaves: with other leaves in their places no published head would hold any more.
+The log must continue with the same leaves: if other leaves took their places, no published head would hold any more.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ _CHUNK: Final = 200
 
 @dataclass
 class Restored:
-    """How many leaves, runs and heads were put back."""
+    """How many leaves, index rows of runs, and heads were put back into SQL."""
 
     leaves: int = 0
     runs: int = 0
@@ -40,7 +41,7 @@ class RestoreError(RuntimeError):
 
 
 async def is_behind(database: Database, archive: Archive, heads: Path) -> bool:
-    """Whether the log in SQL is shorter than the published heads or the archive say."""
+    """Whether the log in SQL has fewer leaves than the largest published head covers, or than the archive has seals."""
     async with database.read() as session:
         known = await session.run_sync(size)
     if known < await asyncio.to_thread(largest_published, heads):
@@ -52,9 +53,10 @@ async def is_behind(database: Database, archive: Archive, heads: Path) -> bool:
 
 
 async def restore(database: Database, archive: Archive, heads: Path, now: datetime) -> Restored:
-    """Adds what is missing, and changes nothing. Raises RestoreError, ArchiveError.
+    """Adds to SQL the leaves, runs and heads that it lacks, and changes no existing row. Raises RestoreError,
+    ArchiveError.
 
-    No worker should seal meanwhile: its leaf would take the place of one that is still to come back.
+    No worker may seal an issue meanwhile: the new leaf would take the place of a leaf that is still to be restored.
     """
     done = Restored()
     async for shelves in archive.issues_in_chunks(_CHUNK):
@@ -99,7 +101,7 @@ async def _put_back(
 
 
 async def _put_leaf(session: AsyncSession, seal: dict[str, Any]) -> bool:
-    """Adds the leaf; whether it was missing. Raises RestoreError."""
+    """Adds the leaf of a seal to SQL unless it is there; returns whether it was missing. Raises RestoreError."""
     issue = seal["record"]["issue"]
     row = await session.get(SealRow, seal["position"])
     if row is not None:
@@ -116,7 +118,9 @@ async def _put_leaf(session: AsyncSession, seal: dict[str, Any]) -> bool:
 
 
 async def _runs(archive: Archive, shelf: IssueFiles, record: dict[str, Any], now: datetime) -> list[ArchiveRow]:
-    """The index rows of an issue's runs: those that were sealed in their order, those that a reset cut off below 0."""
+    """The index rows of an issue's runs. Sealed runs are numbered from 0 in the order of the record; runs that a reset
+    cut off get numbers below 0.
+    """
     rows: list[ArchiveRow] = []
     sealed = {run: n for n, run in enumerate(each["run"] for each in record["runs"])}
     aside = itertools.count(-1, -1)

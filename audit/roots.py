@@ -1,5 +1,8 @@
-"""The signing roots of commands, published in statements that the log's key signs. The API did not start an issue that
-names a root without a statement.
+"""The signing roots: the roots of trust by which the keys that sign commands are certified (not the roots of the Merkle
+log).
+
+Each signing root is published in a statement that the log's key signs. If an issue names a signing root without a
+statement, then it was not the API that started the issue.
 """
 
 import re
@@ -20,7 +23,9 @@ _NAME: Final = re.compile(r"[0-9A-Za-z_-]{43}")
 
 
 def publish_roots(keys: LogKeys, folder: Path, roots: Iterable[str], now: datetime) -> None:
-    """Writes a statement for each root into the folder of heads, unless it has one. Raises LogKeysError, OSError."""
+    """Writes a signed statement for each signing root into the folder of heads, unless the root has one there. Raises
+    LogKeysError, OSError.
+    """
     signer, at = keys.signer, max(filter(None, [now, keys.since]))  # not before its key
     for root in roots:
         path = folder / FOLDER / f"{root}.txt"
@@ -31,13 +36,17 @@ def publish_roots(keys: LogKeys, folder: Path, roots: Iterable[str], now: dateti
 
 
 def statements(folder: Path, trust: TrustedKeys) -> list[str]:
-    """The signed statements in the folder, for organisations that keep them elsewhere. Raises OSError."""
+    """The signed statements in the folder as texts, to be sent to organisations that keep them elsewhere. Raises
+    OSError.
+    """
     published, _ = read_roots(folder, trust)
     return [(folder / FOLDER / f"{root}.txt").read_text("utf-8") for root in published]
 
 
 def read_roots(folder: Path, trust: TrustedKeys | None) -> tuple[Mapping[str, datetime], list[Finding]]:
-    """The published roots, each with the time of its statement, and findings for statements that cannot be used."""
+    """The published signing roots, each with the time of its statement; and a finding for each statement that cannot be
+    used.
+    """
     published: dict[str, datetime] = {}
     found: list[Finding] = []
     for path in sorted((folder / FOLDER).glob("*.txt")):
@@ -52,9 +61,10 @@ def read_roots(folder: Path, trust: TrustedKeys | None) -> tuple[Mapping[str, da
 
 
 def check_root(verdict: Verdict, published: Mapping[str, datetime] | None) -> Verdict:
-    """The verdict, with a finding if the API cannot have started the issue, by the signing root that it names.
+    """The verdict, with a finding added if the issue names a signing root that was never published: then the API did
+    not start it.
 
-    Without published roots (None) it stays as it is.
+    Without published signing roots (None) the verdict stays as it is.
     """
     if published is None or not verdict.root or verdict.root in published:
         return verdict

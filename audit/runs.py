@@ -1,4 +1,4 @@
-"""The runs of an issue's workflow, as Temporal holds them or, once Temporal has forgotten them, as the archive does."""
+"""The runs of an issue's workflow, read from Temporal or, for runs that Temporal has forgotten, from the archive."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,9 @@ _ENDS: Final = (
 _RESET: Final = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
 
 Fallback = Callable[[str], Awaitable[list[HistoryEvent] | None]]
-"""Reads the history of a run that Temporal has forgotten, by the run's id; None if it is not there either."""
+"""A function that reads the history of a run that Temporal has forgotten, by the run's id, say from the archive; it
+returns None if the run is not there.
+"""
 
 
 class LostRunError(Exception):
@@ -39,7 +41,7 @@ class LostRunError(Exception):
 
 @dataclass(frozen=True)
 class WorkflowRun:
-    """One run: Temporal's id of it, and its decrypted history."""
+    """One run of an issue's workflow: Temporal's id of the run, and its decrypted history."""
 
     id: str
     events: list[HistoryEvent]
@@ -50,7 +52,7 @@ class WorkflowRun:
 
     @property
     def is_continued(self) -> bool:
-        """Whether another run continues it."""
+        """Whether another run of the same issue continues this run."""
         return self.events[-1].event_type == _CONTINUED
 
     @property
@@ -63,9 +65,10 @@ async def _no_fallback(_: str) -> None:
 
 
 async def runs_of(client: Client, issue: str, fallback: Fallback = _no_fallback) -> list[WorkflowRun]:
-    """The runs that lead to the newest one, the oldest first. Raises as `run_of`.
+    """The issue's runs that continue each other up to the newest one, the oldest first. Runs that a reset cut off are
+    left out.
 
-    Runs that a reset from outside cut off are not among them.
+    Raises LostRunError, RPCError, and NamespaceError if the key that decrypts a run is not here.
     """
     handle = client.get_workflow_handle(PREFIX + issue)
     try:
@@ -83,7 +86,9 @@ async def runs_of(client: Client, issue: str, fallback: Fallback = _no_fallback)
 
 
 async def run_of(client: Client, issue: str, run_id: str, fallback: Fallback = _no_fallback) -> WorkflowRun:
-    """One run by its id. Raises LostRunError, RPCError, and NamespaceError if its key is not here."""
+    """One run of the issue by its id. Raises LostRunError, RPCError, and NamespaceError if the key that decrypts the
+    run is not here.
+    """
     try:
         history = await client.get_workflow_handle(PREFIX + issue, run_id=run_id).fetch_history()
     except RPCError as error:
@@ -97,7 +102,9 @@ async def run_of(client: Client, issue: str, run_id: str, fallback: Fallback = _
 
 
 async def issues_of(client: Client, among: str = "") -> AsyncIterator[str]:
-    """The ids of all issues that Temporal still knows, each once; `among` is a further visibility condition."""
+    """The ids of all issues that Temporal still knows, each once; `among` is a further condition for Temporal's list of
+    workflows.
+    """
     seen: set[str] = set()
     async for execution in client.list_workflows('WorkflowType="Issue"' + (f" AND {among}" if among else "")):
         issue = execution.id.removeprefix(PREFIX)
@@ -121,7 +128,9 @@ def fold_runs(issue: str, runs: Sequence[WorkflowRun]) -> Refolded | None:
 
 
 def resets(issue: str, runs: Sequence[WorkflowRun]) -> list[Finding]:
-    """Where an operator reset the workflow to an earlier moment: its history lacks what had happened since."""
+    """A finding for each place where an operator reset the workflow to an earlier moment. The history then lacks what
+    had happened after that moment.
+    """
     return [
         Finding("archive", issue, f"run {n}, event {event.event_id}", "the issue was put back to here from outside")
         for n, run in enumerate(runs)
@@ -132,7 +141,7 @@ def resets(issue: str, runs: Sequence[WorkflowRun]) -> list[Finding]:
 
 
 async def was_reset(client: Client, issue: str, run_id: str) -> bool:
-    """Whether this run began by a reset: then its first event names another run as the original one."""
+    """Whether this run began with a reset: its first history event then names another run as the original one."""
     execution = WorkflowExecution(workflow_id=PREFIX + issue, run_id=run_id)
     request = GetWorkflowExecutionHistoryRequest(
         namespace=client.namespace, execution=execution, maximum_page_size=1

@@ -1,4 +1,4 @@
-"""The Temporal schedules that start the upkeep workflows: created or updated whenever a worker starts."""
+"""The Temporal schedules that start the upkeep workflows. Each start of a worker creates or updates them."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -51,7 +51,9 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
 
 
 async def keep_schedules(client: Client) -> None:
-    """Creates missing schedules and updates the others; paused ones stay paused. Raises RPCError."""
+    """Creates the schedules that are missing and updates those that exist; paused schedules stay paused. Raises
+    RPCError.
+    """
     for name, schedule in SCHEDULES.items():
         try:
             await client.create_schedule(name, schedule)

@@ -1,4 +1,4 @@
-"""Selects issues by conditions in words, such as ``category=leak compound=demo since=2026-11-01``."""
+"""Selects issues by a text of conditions, such as ``category=leak compound=demo since=2026-11-01``."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -39,35 +39,38 @@ NAMES: Final = (*_COLUMNS, *_BOUNDS)
 
 
 class SelectionError(ValueError):
-    """A word of a selection has no meaning; the message names it."""
+    """A condition in the text of a selection cannot be understood; the message names it."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Conditions that must all hold; each may name several values between commas."""
+    """Conditions that an issue must all meet; a condition may name several values between commas, of which one must
+    match.
+    """
 
     text: str
     conditions: tuple[ColumnElement[bool], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> "Selection":
-        """Reads the conditions. Raises SelectionError."""
+        """The selection by its text, such as ``category=leak since=2026-11-01``. Raises SelectionError."""
         return cls(" ".join(text.split()), tuple(map(_condition, text.split())))
 
     def within(self, street: str) -> "Selection":
-        """The same, in one street only."""
+        """A selection with the same conditions, limited to the issues of one street."""
         return replace(self, conditions=(*self.conditions, IssueRow.street == street))
 
     @property
     def sealed(self) -> "Selection":
-        """The same, of issues whose content is sealed."""
+        """A selection with the same conditions, limited to sealed issues whose record was not erased."""
         whole = IssueRow.id.in_(select(SealRow.issue).where(SealRow.record.is_not(None)))
         return replace(self, conditions=(*self.conditions, whole))
 
     async def issues(self, database: Database, after: str | None = None, most: int | None = None) -> AsyncIterator[str]:
-        """The ids of the issues, the oldest first: those that follow the issue `after`, at most `most`.
+        """The ids of the selected issues, the oldest first. With `after`, only those that follow this issue; with
+        `most`, at most so many.
 
-        Raises SelectionError if there is no issue `after`: an empty answer would look like the end.
+        Raises SelectionError if there is no issue `after`: an empty answer would look like the end of the list.
         """
         begin, left = true(), most
         if after is not None:
@@ -106,7 +109,9 @@ def _condition(word: str) -> ColumnElement[bool]:
 
 
 def moment_of(text: str) -> datetime:
-    """A day in Shanghai, or a time with its zone, in UTC. Raises SelectionError."""
+    """The moment, in UTC, that the text names: the beginning of a day in Shanghai, or a time with its time zone. Raises
+    SelectionError.
+    """
     with contextlib.suppress(ValueError, OverflowError, WireError):
         if "T" not in text:
             return datetime.combine(date.fromisoformat(text), time(), SHANGHAI).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""The audit service: the questions that the command line and the API ask on an auditor's behalf."""
+"""The audit service: answers the questions of auditors, which they ask through the command line or the API."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -36,23 +36,27 @@ from security.namespace import NamespaceError
 
 T = TypeVar("T")
 _LONGEST_NUMBER: Final = 10
-"""The most digits of an event's number, plus one."""
+"""One more than the most digits of an event's number: a longer text is no number of an event."""
 
 
 class NotYetError(LookupError):
-    """What was asked for does not exist yet: the issue is open, or no head covers it. The message says which."""
+    """What was asked for does not exist yet: the issue is not sealed, or no head covers it. The message says which."""
 
 
 @dataclass(frozen=True)
 class AuditService:
-    """Answers from `holdings`; `heads` is the folder of published heads, `temporal` gives histories of open issues."""
+    """Answers from `holdings`. `heads` is the folder of published heads; `temporal` gives the histories of issues that
+    Temporal still knows (None: not connected).
+    """
 
     holdings: Holdings
     heads: Path
     temporal: Client | None = None
 
     async def verdict(self, issue: str, *, commands: bool = True) -> Verdict:
-        """Strict replay of one sealed issue. Raises UnknownError, NotYetError."""
+        """The verdict of strict replay on one sealed issue; without `commands` its history is only folded. Raises
+        UnknownError, NotYetError.
+        """
         case = await self.holdings.case(issue)
         if case.leaf is None:  # some runs of an open issue may be archived already
             raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
@@ -61,7 +65,8 @@ class AuditService:
         return check_root(await check_merge(self.holdings, verdict), await asyncio.to_thread(self._published_roots))
 
     async def view(self, issue: str, at: str) -> dict[str, Any]:
-        """The issue after event number `at`, or as it was known at the time `at`; see `timeline.shown`.
+        """The issue as it was after event number `at`, or as it was known at the time `at`, in the form that
+        `timeline.shown` gives.
 
         Raises UnknownError, ArchiveError, RefoldError, timeline.MomentError, selection.SelectionError.
         """
@@ -71,7 +76,8 @@ class AuditService:
         return timeline.shown(timeline.at_time(states, moment_of(at)))
 
     async def states(self, issue: str) -> list[tuple[Event, Issue]]:
-        """Each event with the state after it: from the archive, or from SQL while the issue is open.
+        """Each event of the issue with the state after it. They come from the archive once the issue is sealed, until
+        then from SQL.
 
         Raises UnknownError, ArchiveError, RefoldError.
         """
@@ -79,12 +85,15 @@ class AuditService:
         return list(folded.states()) if folded is not None else await self._states_in_sql(issue)
 
     async def difference(self, issue: str) -> Diff:
-        """Temporal's history, the archive and SQL side by side. Raises UnknownError, ArchiveError, RefoldError."""
+        """The issue's events in Temporal's history, in the archive and in SQL, compared side by side. Raises
+        UnknownError, ArchiveError, RefoldError.
+        """
         case = await self.holdings.case(issue)
         return compare(case, await self._in_temporal(issue), _folded(case))
 
     async def proof(self, issue: str) -> dict[str, Any]:
-        """The inclusion proof of the issue for the newest published head, as plain values with record, salt and head.
+        """The proof that the log of the newest published head includes the issue: plain values with the issue's record
+        and salt, the proof and the head.
 
         Raises UnknownError, NotYetError, LogMismatchError.
         """
@@ -104,7 +113,7 @@ class AuditService:
         }  # fmt: skip
 
     async def head(self) -> dict[str, Any]:
-        """``{size, root, at, note}`` of the newest published head. Raises NotYetError."""
+        """The newest published head as ``{size, root, at, note}``. Raises NotYetError if no head was published yet."""
         found = await self._newest()
         if found is None:
             raise NotYetError("no head was published yet: one is published each day")
@@ -112,7 +121,7 @@ class AuditService:
         return {"size": head.size, "root": head.root.hex(), "at": format_time(head.at), "note": note}
 
     async def export(self, issues: Sequence[str], target: Path) -> int:
-        """Writes a bundle into a new folder; the number of its issues.
+        """Writes a bundle of the issues into a new folder; returns the number of issues.
 
         Raises UnknownError, LogMismatchError, ArchiveError, bundle.BundleError.
         """
@@ -126,14 +135,16 @@ class AuditService:
                 yield folded
 
     async def traces(self, selection: Selection) -> AsyncIterator[IssueTrace]:
-        """Every issue of a selection, open or closed, by its events in SQL."""
+        """Every issue of a selection, open or closed, as a trace of its events in SQL."""
         async for issue in selection.issues(self.holdings.database):
             found = await self._in_sql(issue)
             if found is not None:
                 yield IssueTrace(issue, timeline.states(*found))
 
     def _published_roots(self) -> Mapping[str, datetime] | None:
-        """The published signing roots, verified with the key beside the heads; None before the first publication."""
+        """The published signing roots of commands, each with its time, verified with the key beside the heads; None if
+        nothing was published yet.
+        """
         try:
             return read_roots(self.heads, TrustedKeys.beside(self.heads))[0]
         except (NoteError, OSError):  # nothing was published yet
@@ -156,7 +167,7 @@ class AuditService:
             return Issue.new(issue, policy, calendars), [load_event(body) for body in bodies]
 
     async def _in_temporal(self, issue: str) -> Refolded | None:
-        """Folded from Temporal's history; None if Temporal has forgotten it or is not connected."""
+        """The issue folded from Temporal's history; None if Temporal has forgotten the issue or is not connected."""
         if self.temporal is None:
             return None
         try:
@@ -170,7 +181,9 @@ class AuditService:
 
 
 def _folded(case: ArchivedCase) -> Refolded | None:
-    """Folded from the archive; None unless the issue is sealed with its content. Raises ArchiveError, RefoldError."""
+    """The issue folded from the archive; None unless it is sealed and its record was not erased. Raises ArchiveError,
+    RefoldError.
+    """
     if case.leaf is None or case.leaf.record is None:
         return None
     if case.unread:
@@ -182,7 +195,9 @@ _END: Final = object()
 
 
 async def in_thread(work: Callable[[Iterator[T]], Any], items: AsyncIterator[T]) -> Any:
-    """Runs blocking work in a thread; reads the items one at a time from the event loop, never all at once."""
+    """The result of `work`, a blocking function, run in a thread. The event loop gives it the items one at a time,
+    never all at once.
+    """
     loop = asyncio.get_running_loop()
 
     async def following() -> Any:

@@ -1,5 +1,7 @@
-"""Compares the events folded from the signals with those that were stored: the history holds the digest of each batch
-that was stored, and for some batches the events themselves.
+"""Compares the events folded from the signals with the events that were stored in SQL.
+
+The history says what was stored: it holds the digest of each stored batch of events, and for some batches the events
+themselves.
 """
 
 import json
@@ -25,8 +27,8 @@ _COMPLETED: Final = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 
 @dataclass(frozen=True)
 class StoredBatch:
-    """A batch of events that was stored, by a history event of a run: its digest, and its events if the history has
-    them.
+    """A batch of events that was stored, by history event `event_id` of run `run`: its digest, and its events if the
+    history holds them (else None).
     """
 
     run: int
@@ -40,7 +42,7 @@ class StoredBatch:
 
 
 def check_stored_batches(folded: Refolded, runs: Runs) -> Iterator[Finding]:
-    """Compares each batch of the fold with what the history says was stored, in order."""
+    """A finding for each batch where what the history says was stored differs from what follows from the fold."""
     issue, (parts, stored) = folded.issue, _batches(folded, runs)
     for part, held in zip(parts, stored, strict=False):
         if held.events is not None and held.events != (plain := [each.plain for each in part]):
@@ -58,7 +60,7 @@ def check_stored_batches(folded: Refolded, runs: Runs) -> Iterator[Finding]:
 
 
 def count_recorded(folded: Refolded, runs: Runs) -> int:
-    """How many of the folded events, from the first on, the history says were stored."""
+    """The number of folded events that the history says were stored; they are the first ones."""
     return sum(len(part) for part, _ in zip(*_batches(folded, runs), strict=False))
 
 
@@ -69,7 +71,9 @@ def _batches(folded: Refolded, runs: Runs) -> tuple[list[Sequence[SerializedEven
 
 
 def _parts(turn: Turn) -> Iterator[Sequence[SerializedEvent]]:
-    """The batches of a turn. Nearly always it is one batch, whose size then need not be computed again."""
+    """The batches of events in which one turn was stored. Nearly always the turn is one batch, which is then not
+    measured event by event.
+    """
     written = turn.written
     if len(written) <= MOST_EVENTS and sum(len(each.text) for each in written) <= MOST_BYTES:
         if written:
@@ -108,7 +112,7 @@ def _digest(payloads: Sequence[Any]) -> str:
 
 
 def _first(part: Sequence[dict[str, Any]], held: StoredBatch) -> str:
-    """Names the first event that differs, and its differing fields."""
+    """The first event of the batch that differs from the stored one, with the names of the fields that differ."""
     theirs = list(held.events or ())
     for ours, other in zip(part, theirs, strict=False):
         if ours != other:

@@ -1,4 +1,6 @@
-"""An issue as it was at a moment: its state, the responsible organisations, the next deadline."""
+"""The past of an issue: its state at an earlier moment, with the organisations that were responsible and the next
+deadline.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,12 +16,12 @@ from domain.wire import dump, format_time
 
 
 class MomentError(ValueError):
-    """The issue has no such event, or was not known yet at that time; the message says which."""
+    """The issue has no event of this number, or nothing was known of it yet at that time; the message says which."""
 
 
 @dataclass(frozen=True)
 class PastState:
-    """An issue after an event, the last one up to the moment that was asked for."""
+    """The state of an issue after `event`, which is the last event up to the moment that was asked for."""
 
     event: Event
     state: Issue
@@ -44,8 +46,10 @@ def at_event(states: Iterable[tuple[Event, Issue]], seq: int) -> PastState:
 
 
 def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> PastState:
-    """The issue as it was known at the moment: an effect of a deadline is known once it is recorded. Raises
-    MomentError.
+    """The issue as it was known at the moment. What a deadline brought about, such as a climb, is known only from when
+    it was recorded.
+
+    Raises MomentError if nothing was known of the issue yet.
     """
     found: PastState | None = None
     for event, state in states:
@@ -58,7 +62,11 @@ def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> PastStat
 
 
 def shown(view: PastState) -> dict[str, Any]:
-    """``{event, status, level, responsible, due, acts, running, closed}`` as plain values."""
+    """The past state as plain values ``{event, status, level, responsible, due, acts, running, closed}``.
+
+    `due` says who must act next and by when, `acts` is the next deadline at which the workflow itself acts, `running`
+    are the clocks.
+    """
     issue = view.state
     step, deadline, held = next_step(issue), next_deadline(issue), holder(issue)
     return {

@@ -1,4 +1,6 @@
-"""Checks the times in a history: those of the commands against the server's, and the server's among each other."""
+"""Checks the times in a history: the times of commands against the server's times, and the server's times against each
+other.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +14,9 @@ from audit.refold import Refolded, moment
 from domain.commands import Merge, Report, Undecodable
 
 SKEW: Final = timedelta(seconds=1)
-"""By how much an API's clock may differ from the server's: beyond that the API refuses to serve."""
+"""By how much the system time of an API process may differ from the server's; if it differs more, the API refuses to
+serve.
+"""
 _TASKS: Final = frozenset({
     EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
     EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
@@ -22,15 +26,17 @@ _STARTED: Final = EventType.EVENT_TYPE_TIMER_STARTED
 _FIRED: Final = EventType.EVENT_TYPE_TIMER_FIRED
 _WATCHED: Final = _TASKS | {_STARTED, _FIRED}
 _FROM_ANOTHER: Final = (Merge,)
-"""Commands that one issue sends to another. They carry the time of their cause, and may arrive much later."""
+"""Commands that one issue sends to another. Such a command carries the time of its cause, and may arrive much later."""
 _TO_BEGIN: Final = timedelta(seconds=3)
-"""How long an API waits for the server to start an issue; the server may start it at the end of that time."""
+"""How long an API process waits for the server to start an issue; the server may start it as late as that."""
 _LONGEST_GRACE: Final = timedelta(minutes=1)
 _UNSTAMPED: Final = (Undecodable,)
 
 
 def check_times(folded: Refolded, runs: Runs) -> Iterator[Finding]:
-    """Finds commands older than a delivery may take, timers that fired early, and a server clock that went back."""
+    """Findings about times: commands that are older than a delivery may take or later than the server's time, timers
+    that fired early, and a server whose time went back.
+    """
     # An issue that is started around the API brings its own policy, whose grace must not excuse any time.
     issue, grace = folded.issue, min(folded.policy.grace.span, _LONGEST_GRACE)
     for taken in folded.commands:

@@ -82,7 +82,9 @@ class Report:
 
     @contextmanager
     def section(self) -> Generator[None]:
-        """What is unusable ends its section, not the report: it must not hide what comes after it."""
+        """A part of the report. If an input in it is unusable, only this part ends, so that the later parts are still
+        checked.
+        """
         try:
             yield
         except Unusable as error:
@@ -147,7 +149,7 @@ def consistent(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequ
 
 
 def read(root: Path, name: str) -> bytes:
-    """The bytes of a file within the folder; neither its name nor a link leads out."""
+    """The bytes of a file within the folder. Refuses names and links that lead out of the folder."""
     if not name.isprintable() or "\\" in name or {"", ".", ".."} & set(name.split("/")):
         raise Unusable(f"{name!r}: not the name of a file in the bundle")
     path = root / name
@@ -216,7 +218,7 @@ def parse_key(text: str, file: str, since: str = "") -> Key:
 
 
 def read_note(root: Path, name: str) -> Note:
-    """A text, a blank line, and signature lines (c2sp.org/signed-note)."""
+    """Reads a signed note from a file: a text, a blank line, and signature lines (c2sp.org/signed-note)."""
     try:  # around the signed text is what a scanner of codes, or an editor, may have changed
         whole = read(root, name).decode().replace("\r\n", "\n").rstrip()
     except UnicodeDecodeError:
@@ -232,7 +234,9 @@ def read_note(root: Path, name: str) -> Note:
 
 
 def follow(root: Path, count: int, keys: list[Key], report: Report) -> None:
-    """Adds the keys that followed the first, each introduced by a statement that the one before it has signed, too."""
+    """Adds to the first key the keys that replaced it. Each must have a statement that both the previous and the new
+    key signed.
+    """
     for number in range(1, count + 1):
         name, old = f"rotations/{number:04}.txt", keys[-1]
         note = read_note(root, name)
@@ -307,7 +311,9 @@ def check_issue(root: Path, issue: str, heads: dict[int, Head], report: Report) 
 
 
 def count_events(history: bytes) -> int:
-    """Of a serialized history: each event is a byte 0x0A, its length as a varint, and so many bytes. Else -1."""
+    """The number of events in a serialized history, -1 if it is malformed. Each event is a byte 0x0A, its length as a
+    varint, and so many bytes.
+    """
     at = count = 0
     while at < len(history):
         varint = re.compile(rb"\x0a([\x80-\xff]{0,4}[\x00-\x7f])", re.DOTALL).match(history, at)

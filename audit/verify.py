@@ -1,8 +1,9 @@
-"""Strict replay: checks that everything held of an issue follows from its history, and names everything that does not.
+"""Strict replay checks that everything that is held of an issue follows from its history, and names everything that
+does not.
 
-Four steps: the commands that today's code gives are those of the history; the signals, folded again through the rules,
-give the events that were recorded, and the rows; times agree with the server's; chain and seal are unbroken. It runs
-without Temporal, API and worker.
+It checks that today's code gives the commands that are in the history; that the signals, folded again through the
+rules, give the events that were recorded, and the rows; that times agree with the server's; and that the chain of runs
+and the seal are unbroken. It runs without Temporal, API and worker.
 """
 
 import hashlib
@@ -33,8 +34,10 @@ ENDLESS: Final = "the history ends here, without an end"
 
 
 async def verify(cases: Sequence[ArchivedCase], *, commands: bool = True) -> list[Verdict]:
-    """The verdicts on the cases, in order. Without `commands` histories are only folded, which works whatever the
-    workflow's code is by then.
+    """The verdicts on the cases, in order. Without `commands`, histories are folded but not replayed with the
+    workflow's code.
+
+    The fold alone works for old histories even when the workflow's code has changed since.
     """
     verdicts: list[Verdict] = []
     whole: list[tuple[int, int, Sequence[HistoryEvent]]] = []
@@ -62,7 +65,7 @@ async def verify(cases: Sequence[ArchivedCase], *, commands: bool = True) -> lis
 
 
 class _Reading:
-    """One case, parsed and folded; it collects a finding for everything that does not hold."""
+    """Reads one case: parses and folds its histories, and collects a finding for everything that does not hold."""
 
     def __init__(self, case: ArchivedCase) -> None:
         self.case = case
@@ -109,7 +112,7 @@ class _Reading:
         self.found.append(Finding(step, self.case.issue, where, what))
 
     def _take(self, step: Step, findings: Iterator[Finding]) -> None:
-        """Collects the findings of one step. Data that breaks a check gives a finding too, and the other
+        """Collects the findings of one step. If data makes the check itself fail, that becomes a finding, and the other
         steps go on.
         """
         try:
@@ -119,7 +122,7 @@ class _Reading:
             self._note(step, "data", f"it cannot be read: {type(error).__name__}: {str(error)[:200]}")
 
     def _parsed(self) -> list[list[HistoryEvent]]:
-        """Parses the runs, and compares the bytes of each with the digest in the record."""
+        """The parsed histories of the runs. The bytes of each run are compared with its digest in the record."""
         record = self.case.leaf.record if self.case.leaf else None
         sealed = [digest for _, digest in sealed_runs(record)]
         for why in self.case.unread:
@@ -137,8 +140,8 @@ class _Reading:
         return parsed
 
     def _check_chain(self) -> None:
-        """Checks that events are numbered without a gap, that each run continues the one before it, and that the last
-        has ended.
+        """Checks that the history events of each run are numbered without a gap, that each run continues the previous
+        one, and that the last run has ended.
         """
         for n, events in enumerate(self.runs):
             numbers = [event.event_id for event in events]
@@ -169,7 +172,7 @@ class _Reading:
 
 
 def sealed_runs(record: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """``(id, SHA-256)`` of each run that a record names; nothing if the record is malformed or None."""
+    """``(id, SHA-256)`` of each run that a record names; empty if the record is None or malformed."""
     try:
         return [] if record is None else [(str(run["run"]), str(run["sha256"])) for run in record["runs"]]
     except (LookupError, TypeError):
@@ -177,7 +180,7 @@ def sealed_runs(record: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def check_sealed_events(issue: str, record: Mapping[str, Any], written: Sequence[SerializedEvent]) -> Iterator[Finding]:
-    """Checks that the history leads to the events that were sealed, and that its replay held at that time."""
+    """Checks that the history leads to the sealed events, and that its strict replay held when it was sealed."""
     sealed = record["events"]
     whole = b"[%b]" % b",".join(each.text for each in written)  # as `canonical` serializes the list
     if sealed["count"] != len(written) or sealed["digest"] != hashlib.sha256(whole).hexdigest():
@@ -189,7 +192,7 @@ def check_sealed_events(issue: str, record: Mapping[str, Any], written: Sequence
 
 
 def check_facts(folded: Refolded, record: Mapping[str, Any]) -> Iterator[Finding]:
-    """Checks that the record says what follows from the history."""
+    """Checks that the fields of the record are those that follow from the history."""
     for name, value in facts(folded).items():
         if record.get(name) != value:
             what = f"{name} is {record.get(name)!r:.120}, the history leads to {value!r:.120}"
@@ -197,8 +200,8 @@ def check_facts(folded: Refolded, record: Mapping[str, Any]) -> Iterator[Finding
 
 
 def check_leaf(issue: str, leaf: Leaf, kept: Mapping[str, Any] | None) -> Iterator[Finding]:
-    """Checks the leaf against its record, the record against the issue, and the seal in SQL against the one in the
-    archive.
+    """Checks that the leaf belongs to its record, that the record is the issue's, and that SQL and the archive (`kept`)
+    hold the same seal.
     """
     where = f"leaf {leaf.position}"
     if leaf.salt is None or leaf.record is None:
@@ -216,7 +219,9 @@ def check_leaf(issue: str, leaf: Leaf, kept: Mapping[str, Any] | None) -> Iterat
 
 
 def check_rows(folded: Refolded, digests: Sequence[str], rows: Rows) -> Iterator[Finding]:
-    """Checks that SQL holds what the history leads to: events, row, receipts."""
+    """Checks that SQL holds the events, the row and the receipts that the history leads to; `digests` are those of the
+    expected events.
+    """
     issue = folded.issue
     expected = zip(digests, folded.events, rows.events, rows.beside, strict=False)
     for n, (ours, event, body, beside) in enumerate(expected, 1):

@@ -1,4 +1,6 @@
-"""Verifies everything that an installation has sealed: on all cores, with progress, and resumable."""
+"""Verifies everything that an installation has sealed. It uses all cores, reports its progress, and can resume after an
+interruption.
+"""
 
 import asyncio
 import atexit
@@ -36,26 +38,29 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CHUNK: Final = 40
-"""Issues that a process verifies at once: enough to pay for its start, few enough to lose in an interruption."""
+"""How many issues a process verifies at a time: enough to pay for its start, and few enough to lose in an interruption.
+"""
 _AHEAD: Final = 4
-"""Chunks that wait for each process."""
+"""How many chunks of issues are queued for each process."""
 SETTLED: Final = timedelta(hours=1)
-"""How long after its close an unsealed issue is a finding: archiving takes seconds."""
+"""A closed issue that is still not sealed this long after its close is a finding: archiving normally takes seconds."""
 
 COVERED: Final = timedelta(hours=26)
-"""How long after its sealing a leaf that no head covers is a finding: a head is published each day."""
+"""A leaf that no published head covers this long after its sealing is a finding: a head is published each day."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of issues that are done, and of all."""
+"""A function that is called with the number of issues that are done, and the number of all issues."""
 
 
 class ResumeError(ValueError):
-    """The file of an earlier run cannot be used; the message names it."""
+    """The file of an earlier verification cannot be used; the message names the file."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """An installation: database and archive by URL, and whether rows and commands are verified."""
+    """An installation: the URLs of its database and its archive, and whether rows in SQL and replayed commands are
+    verified.
+    """
 
     database: str
     archive: str
@@ -67,8 +72,8 @@ class Source:
 class AuditReport:
     """The result of verifying an installation; it holds if there is no finding.
 
-    `asked` says what was verified, `rows` whether that includes the read model, `pinned` whether the log's key came
-    from elsewhere than the folder of heads.
+    `asked` says what was to be verified, `rows` whether that included the read model. `pinned` says whether the auditor
+    gave the log's first key: without it, the key beside the heads is used.
     """
 
     asked: str
@@ -97,7 +102,7 @@ class AuditReport:
         self.findings += verdict.findings
 
     def plain(self) -> dict[str, Any]:
-        """The fields and `holds`, ready for JSON."""
+        """The fields of the report and `holds` as plain values, ready for JSON."""
         return {"holds": self.holds, **asdict(self), "at": format_time(self.at)}
 
 
@@ -111,10 +116,11 @@ async def verify_all(
     workers: int | None = None,
     roots: Mapping[str, datetime] | None = None,
 ) -> None:
-    """Adds every sealed issue, or those sealed since a time, to the report; `roots` are the published signing roots, if known.
+    """Verifies every sealed issue, or those sealed since a time, and adds the verdicts to the report. `roots` are the
+    published signing roots of commands, None if not known.
 
-    `done` is a file that notes each finished chunk, from which an interrupted run continues. Raises ResumeError if it
-    belongs to another question.
+    `done` is a file that notes each finished chunk, from which an interrupted verification continues. Raises
+    ResumeError if the file is of a verification with another question, of another installation, or finished.
     """
     async with open_holdings(source) as holdings:
         issues = [issue async for _, issue in holdings.sealed(since)]
@@ -137,7 +143,9 @@ async def verify_all(
 
 
 async def verify_log(source: Source, heads: Path, trust: TrustedKeys | None, report: AuditReport) -> None:
-    """Adds the log itself: its leaves against the published heads, and closed issues that were never sealed."""
+    """Verifies the log itself, and adds the findings to the report: leaves that disagree with the published heads, and
+    closed issues that were never sealed.
+    """
     async with open_holdings(source) as holdings:
         leaves = await holdings.leaves()
         async with holdings.database.read() as session:
@@ -165,7 +173,9 @@ async def verify_log(source: Source, heads: Path, trust: TrustedKeys | None, rep
 
 
 def _check_pinned(session: Session) -> list[Finding]:
-    """Policies and calendars are stored under the digest of their content, and none that an issue names is missing."""
+    """Checks that policies and calendars are stored under the digest of their content, and that none is missing that an
+    issue names.
+    """
     found: list[Finding] = []
     for table, name in ((PolicyRow, "policy"), (CalendarsRow, "calendars")):
         try:
@@ -187,7 +197,7 @@ def _check_pinned(session: Session) -> list[Finding]:
 
 
 def _check_heads(session: Session) -> Iterator[Finding]:
-    """The columns beside a head's note agree with the note."""
+    """Checks that the columns beside a head's note in SQL agree with the note."""
     for row in session.scalars(select(HeadRow).order_by(HeadRow.at)):
         try:
             head, _ = parse(row.note)
@@ -199,7 +209,7 @@ def _check_heads(session: Session) -> Iterator[Finding]:
 
 @contextlib.asynccontextmanager
 async def open_holdings(source: Source) -> AsyncGenerator[Holdings]:
-    """What the source holds, until the context ends."""
+    """Opens what the database and the archive of the source hold, until the context ends."""
     database = Database(source.database)
     try:
         yield Holdings(database, Archive(source.archive), rows=source.rows)
@@ -210,9 +220,10 @@ async def open_holdings(source: Source) -> AsyncGenerator[Holdings]:
 async def map_in_processes(
     work: Callable[[Sequence[T]], R], chunks: AsyncIterator[Sequence[T]], workers: int | None
 ) -> AsyncIterator[R]:
-    """The results of the work on the chunks, in order, from `workers` processes (None: one a core; 1: in this process).
+    """The results of `work` for each chunk, in the order of the chunks. `workers` is the number of processes (None: one
+    for each core; 1: no process but this one).
 
-    Reads chunks only a little ahead, so there may be any number of them.
+    Chunks are read only a little ahead, so there may be any number of them.
     """
     workers = workers or os.cpu_count() or 1
     if workers == 1:
@@ -236,7 +247,9 @@ async def map_in_processes(
 
 
 def _end_at_once() -> None:
-    """At exit, skips the interpreter's shutdown: Temporal's threads may still call into it, and abort the process."""
+    """Makes this process end without the interpreter's shutdown: Temporal's threads may still call into the
+    interpreter, and abort the process.
+    """
     atexit.register(os._exit, 0)
 
 
@@ -256,8 +269,8 @@ async def _verified(source: Source, issues: Sequence[str]) -> list[Verdict]:
 
 
 class _Notes:
-    """The file of a run: a line with the question and a digest of the installation, a line for each issue,
-    a last line.
+    """The file from which an interrupted verification continues: a line with the question and a digest of the
+    installation, a line with the verdict on each finished issue, and a last line once the verification is complete.
     """
 
     def __init__(self, file: Path | None, asked: str, source: Source) -> None:
@@ -284,7 +297,7 @@ class _Notes:
             raise ResumeError(f"{self._file} holds what no run of this version wrote") from None
 
     def finish(self) -> None:
-        """Marks the run as complete: the next run verifies everything again."""
+        """Marks the verification as complete: its file cannot be continued any more."""
         self.add(())
         if self._file is not None:
             with self._file.open("a", encoding="utf-8") as file:
@@ -309,7 +322,7 @@ def _verdict(line: str) -> Verdict:
 
 
 def lines(report: AuditReport) -> Iterator[str]:
-    """The report as text: a line for what was verified, and one for each finding."""
+    """The report as lines of text: what was verified, each finding, and whether everything holds."""
     yield f"{report.asked}: {report.issues} issues, {report.runs} runs, {report.commands} commands, {report.events} events"
     if report.erased:
         yield f"of these {report.erased} 已核验、内容已删除 verified, content erased: nobody can read their texts any more"

@@ -1,8 +1,9 @@
 """The flat attributes of an event for process mining, the same in every format.
 
-Those of an event's head keep their names, those of its body begin with ``data_``. They are derived from the types in
-`domain.events` alone, so that they can be declared before any event is read. Fields marked PERSONAL are left out. A
-field whose type has no flat form fails the import: its form must be defined here first.
+Attributes from an event's head keep their names; the names of attributes from its body begin with ``data_``. All
+attributes are derived from the types in `domain.events`, so that they can be declared before any event is read. Fields
+marked PERSONAL are left out. If a field has a type without a flat form, importing this module fails: define the form
+here first.
 """
 
 import re
@@ -25,12 +26,12 @@ from domain.worktime import Limit, YearCalendar
 
 Type = Literal["string", "integer", "boolean", "time"]
 Attribute = tuple[str, Type, str]
-"""Name, type, and the value as text."""
+"""An attribute: its name, its type, and its value as text."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One attribute that the body of an event may have; `read` returns None if a body lacks it."""
+    """One attribute that the body of an event may have; `read` takes its value from a body, None if there is none."""
 
     name: str
     type: Type
@@ -40,7 +41,9 @@ class Field:
 HELD: Final[Mapping[Holder, tuple[str, str]]] = MappingProxyType(
     {holder: (f"held_ms_{holder}", f"held_org_{holder}") for holder in cast("tuple[Holder, ...]", get_args(Holder))}
 )
-"""Holder -> the names of two attributes: the milliseconds it held the issue before the event, and its organisation."""
+"""Holder -> the names of two attributes: the milliseconds for which this holder had held the issue since the previous
+event, and the holder's organisation.
+"""
 HEAD: Final[Mapping[str, Type]] = MappingProxyType(
     {
         "seq": "integer", "level": "string", "resource": "string", "role": "string", "org": "string",
@@ -48,7 +51,9 @@ HEAD: Final[Mapping[str, Type]] = MappingProxyType(
         **{name: kind for names in HELD.values() for name, kind in zip(names, ("integer", "string"), strict=True)},
     }
 )  # fmt: skip
-"""The attributes that any event may have. `resource` is the pseudonym of the person who gave the command."""
+"""The attributes from the head of an event, which any event may have. `resource` is the pseudonym of the person who
+gave the command.
+"""
 FACTS: Final[Mapping[str, Type]] = MappingProxyType(
     {
         "number": "string", "category": "string", "urgent": "boolean", "about_operator": "boolean", "grid": "string",
@@ -56,25 +61,25 @@ FACTS: Final[Mapping[str, Type]] = MappingProxyType(
         "handler": "string", "assessment": "string", "outcome": "string", "satisfaction": "string",
     }
 )  # fmt: skip
-"""The attributes of an issue that can change or that tell issues apart."""
+"""The attributes of an issue that can change during its course, or that tell issues apart."""
 _LEFT_OUT: Final[frozenset[tuple[type[EventBody], str]]] = frozenset({(Refused, "reason")})
-"""Sentences for people, each beside a code that says the same."""
+"""The fields that are left out because they hold sentences for people, beside a code that says the same."""
 _UNWRITABLE: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML cannot hold in any form, and JSON only in part."""
+"""A pattern for characters that XML cannot hold in any form, and JSON only in part."""
 
 
 def clean(text: str) -> str:
-    """The text with U+FFFD for each character that cannot be written, the same in every format."""
+    """The text with U+FFFD in place of each character that cannot be written in every format."""
     return _UNWRITABLE.sub("\ufffd", text)
 
 
 def label(policy: Policy | PolicyRef) -> str:
-    """The name of a policy with its version."""
+    """The name of a policy with its version, as ``id/version``."""
     return f"{policy.id}/{policy.version}"
 
 
 def of_event(event: Event, people: Pseudonyms) -> Iterator[Attribute]:
-    """All attributes of the event but its kind and its time."""
+    """The attributes of the event, without its kind and its time, which each format writes in its own way."""
     yield "seq", "integer", str(event.seq)
     yield "level", "string", event.level
     if (actor := event.actor) is not None:
@@ -95,7 +100,9 @@ def of_event(event: Event, people: Pseudonyms) -> Iterator[Attribute]:
 
 
 def facts(issue: Issue, lead: str) -> tuple[str, ...]:
-    """The values of FACTS in that order, empty if there is none; `lead` is the organisation that leads."""
+    """The issue's values of FACTS in the same order, an empty text for a value that the issue lacks; `lead` is the
+    organisation that leads.
+    """
     closed = issue.closed
     return (
         clean(issue.number), issue.category, _truth(issue.urgent), _truth(issue.about_operator),
@@ -106,7 +113,9 @@ def facts(issue: Issue, lead: str) -> tuple[str, ...]:
 
 
 def _held(event: Event) -> Iterator[Attribute]:
-    """The time of each holder before the event, added up if an outage or a change of organisation split it."""
+    """The attributes for the time since the previous event, by holder. If an outage or a change of organisation split a
+    holder's time, the parts are added up.
+    """
     ms: defaultdict[Holder, int] = defaultdict(int)
     orgs: dict[Holder, dict[str, None]] = {}
     for part in event.held:

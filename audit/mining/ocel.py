@@ -1,12 +1,12 @@
 """OCEL 2.0 as JSON: events related to issues, organisations, places and policies.
 
 Values are text whatever their declared type: the published schema demands it, though the standard's own examples write
-numbers. Events are written straight to the file, the objects after them: those of issues wait in a temporary file,
-those that issues share, as many as the directory has, in memory.
+numbers. Events are written straight to the file, the objects after them. Until then the objects of issues wait in a
+temporary file; the objects that issues share (as many as the directory has) wait in memory.
 
-People are an attribute of events, `resource`, and no objects: each object must appear once in the file, so all
-reporters would have to be remembered, and a log that follows a person is not wanted. Other issues, too, are named by
-attributes (`follows`, `data_issue`, `data_into`): a relation to an issue that is not selected would lead nowhere.
+People are not objects but an attribute of events, `resource`. Each object must appear once in the file, so all
+reporters would have to be remembered, and a log that follows a person is not wanted. An event names other issues by
+attributes too (`follows`, `data_issue`, `data_into`): a relation to an issue that is not selected would lead nowhere.
 """
 
 import json
@@ -32,8 +32,8 @@ _OBJECTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "department": {}, "policy": {"id": "string", "version": "integer", "digest": "string"},
     }
 )  # fmt: skip
-"""Type -> its attributes and their types. An operator is the organisation that does the work for a compound, volunteers
-included.
+"""The type of an object -> its attributes and their types. An ``operator`` is the organisation that does the work for a
+compound, volunteers included.
 """
 _BY_KIND: Final[Mapping[HandlerKind, Org]] = MappingProxyType(
     {
@@ -48,7 +48,9 @@ _BY_ROLE: Final[Mapping[Role | Holder, Org]] = MappingProxyType(
         "operator": "operator", "third_party": "operator",
     }
 )  # fmt: skip
-"""The type of an organisation that is known only by the role of its people, or as a holder of minutes."""
+"""The type of object for an organisation of which only the role of its people is known, or that it held an issue: role
+or holder -> type.
+"""
 _LEAD: Final = tuple(FACTS).index("lead")
 _HANDLER: Final = tuple(FACTS).index("handler")
 _POLICY: Final = tuple(FACTS).index("policy")
@@ -57,10 +59,10 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).enc
 
 
 def write_ocel(issues: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
-    """Writes all issues, reading each once; the caller closes the file, and discards it after an error.
+    """Writes all issues, reading each once. The caller closes the file, and discards it after an error.
 
-    People are pseudonyms under the key, or with `names` their ids. No two issues may have the same id, which is not
-    checked: that would take remembering them all.
+    People are named by pseudonyms under the key, or with `names` by their ids. No two issues may have the same id. That
+    is not checked, since it would take remembering all ids.
     """
     people, shared = Pseudonyms(key, names=names), _Shared()
     file.write(f'{{"eventTypes":{_encode(_event_types())},\n"objectTypes":{_encode(_object_types())},\n'.encode())
@@ -99,7 +101,7 @@ def _type(name: str, attributes: Mapping[str, str]) -> dict[str, Any]:
 
 
 class _Items:
-    """The items of a JSON array, one a line, after `count` that are written already."""
+    """Writes the items of a JSON array, one a line; `count` is the number of items that are in the array already."""
 
     def __init__(self, file: Sink, count: int = 0) -> None:
         self._file = file
@@ -112,7 +114,9 @@ class _Items:
 
 @dataclass
 class _Object:
-    """An object that issues share: each value with the first moment at which an issue shows it."""
+    """An object that several issues share. `values` gives for each (attribute, value) the first moment at which an
+    issue shows it.
+    """
 
     type: str
     values: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
@@ -120,13 +124,15 @@ class _Object:
 
 
 class _Shared:
-    """The objects that issues share, each once."""
+    """Collects the objects that issues share, each once."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Object] = {}
 
     def id(self, kind: str, code: str, at: str = "", /, **values: str) -> str:
-        """The id of the object, which is remembered; `values` are those that it is known to have at that moment."""
+        """The id of an object, which is added if it is new. `values` are attributes that the object has at the moment
+        `at`.
+        """
         id_ = f"{kind}:{clean(code)}"
         known = self._known.setdefault(id_, _Object(kind))
         for item in values.items():
@@ -146,7 +152,9 @@ class _Shared:
 
 
 class _IssueExport:
-    """One issue while it is written. `values` holds its history: at each moment the last value only."""
+    """One issue while it is written. `values` holds the history of its attributes; of several values at one moment only
+    the last is kept.
+    """
 
     def __init__(self, issue: str, shared: _Shared) -> None:
         self._id = f"issue:{clean(issue)}"
@@ -156,7 +164,7 @@ class _IssueExport:
         self._relations: dict[tuple[str, str], None] = {}
 
     def event(self, event: Event, issue: Issue, people: Pseudonyms) -> str:
-        """The event as an item of the log; `issue` is the state after it."""
+        """The event as an item of the log; `issue` is the state after the event."""
         at, before = format_time(event.at), self._facts
         self._facts = facts(issue, lead_org(issue))
         for name, was, value in zip(FACTS, before, self._facts, strict=True):
@@ -172,7 +180,9 @@ class _IssueExport:
         return _object(self._id, "issue", timed, self._relations)
 
     def _related(self, event: Event, issue: Issue, before: tuple[str, ...], at: str) -> Iterator[tuple[str, str]]:
-        """The objects of the event: who gave the command, whose minutes had passed, and what it changed."""
+        """The objects related to the event: the issue, who gave the command, who had held the issue, and what the event
+        changed.
+        """
         yield self._id, "issue"
         if before is _NOTHING:
             yield from self._place(issue.place, at)
@@ -192,7 +202,7 @@ class _IssueExport:
             yield self._shared.id("policy", code, at, id=clean(policy.id), version=version, digest=digest), "policy"
 
     def _place(self, place: Place, at: str) -> Iterator[tuple[str, str]]:
-        """The place of the issue: objects related to the issue, and to each other."""
+        """The objects that make up the issue's place. They are related to the issue and to each other."""
         shared = self._shared
         named = {"name": clean(place.name)} if place.name else {}
         compound = shared.id("compound", place.compound, at, **named)
@@ -208,9 +218,11 @@ class _IssueExport:
         yield from where
 
     def _org(self, code: str, role: Role | Holder, issue: Issue, qualifier: str) -> Iterator[tuple[str, str]]:
-        """The organisation as an object: by the issue's handler and operator, else by the `role` or holder.
+        """The object of an organisation. Its type follows from the issue's handler or operator if it is one of them,
+        otherwise from `role`, the role or holder in which the organisation appears.
 
-        A community may run a compound itself; its people then act as ``property``, yet it is a community.
+        The handler and operator come first because a community may run a compound itself: its people then act as
+        ``property``, yet the organisation is a community.
         """
         kind = _BY_ROLE.get(role)
         if code == issue.handler.code:

@@ -1,4 +1,4 @@
-"""The input and output of the exports: issues as their events, and people as pseudonyms."""
+"""The input and output of the process-mining exports: issues as traces of their events, and people as pseudonyms."""
 
 import hmac
 from collections.abc import Iterable
@@ -9,12 +9,16 @@ from domain.events import Event
 from domain.issue import Issue
 
 SHORTEST_KEY: Final = 16
-"""Bytes. Ids of people can be guessed, so a key that could be guessed too would hide nobody."""
+"""The fewest bytes of a key for pseudonyms. The ids of people can be guessed, so a key that could be guessed would hide
+nobody.
+"""
 
 
 @dataclass(frozen=True)
 class IssueTrace:
-    """One issue, open or closed: each event, in order, with the state after it. The steps are read once."""
+    """One issue, open or closed: each event, in order, with the state after it. An export iterates over `steps` only
+    once.
+    """
 
     issue: str
     steps: Iterable[tuple[Event, Issue]]
@@ -22,7 +26,7 @@ class IssueTrace:
 
 @dataclass(frozen=True)
 class Exported:
-    """How much was exported. Issues without events are left out and not counted."""
+    """The number of issues and events that were exported. Issues without events are neither exported nor counted."""
 
     issues: int
     events: int
@@ -35,11 +39,11 @@ class Sink(Protocol):
 
 
 class Pseudonyms:
-    """Names people by a pseudonym that is the same throughout an export, and another one under another key.
+    """Names each person by a pseudonym, which is the same throughout an export and differs under another key.
 
-    Without the key nobody can name a person, or join two exports that were made under different keys. With `names` the
-    ids themselves are exported, for an auditor who may see them. A person may still be guessed from what he did and
-    when: an export under pseudonyms is safer, not anonymous.
+    Without the key nobody can tell from a pseudonym who the person is, nor join two exports that were made under
+    different keys. With `names` the ids themselves are exported, for an auditor who may see them. A person may still be
+    guessed from what he did and when: an export under pseudonyms is safer, not anonymous.
     """
 
     def __init__(self, key: bytes, *, names: bool = False) -> None:

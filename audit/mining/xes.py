@@ -2,8 +2,8 @@
 
 Every trace is valid by the published schema, whose elements are in no namespace. Our own keys begin with ``jiesu:`` and
 belong to no declared extension, since an extension must be published at its address. A trace's attributes give the
-issue's state after its last event, and come before the events; so one trace at a time is held back, beyond a megabyte
-on disk.
+issue's state after its last event, but stand before the events. So the events of one trace at a time are held back: in
+memory, or on disk beyond a megabyte.
 """
 
 import shutil
@@ -57,9 +57,9 @@ _HEAD: Final = b"""<?xml version="1.0" encoding="UTF-8"?>
 
 
 def write_xes(issues: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bool = False) -> Exported:
-    """Writes all issues, reading each once; the caller closes the file, and discards it after an error.
+    """Writes all issues, reading each once. The caller closes the file, and discards it after an error.
 
-    People are pseudonyms under the key, or with `names` their ids.
+    People are named by pseudonyms under the key, or with `names` by their ids.
     """
     people, traces, events = Pseudonyms(key, names=names), 0, 0
     file.write(_HEAD)
@@ -78,7 +78,9 @@ def write_xes(issues: Iterable[IssueTrace], file: Sink, key: bytes, *, names: bo
 
 
 def _hold(trace: IssueTrace, held_back: IO[bytes], people: Pseudonyms) -> tuple[Issue | None, int]:
-    """Holds back the events of one issue; the state after the last of them, and their number."""
+    """Writes the events of one issue into `held_back`; returns the state after the last event (None without events) and
+    the number of events.
+    """
     held_back.seek(0)
     held_back.truncate()
     last, count = None, 0

@@ -1,1 +1,1 @@
-"""What if: real issues folded again under another policy or calendar, side by side with what happened."""
+"""The what-if: folds real issues again under another policy or calendar, and sets the result beside what happened."""

@@ -15,12 +15,14 @@ _BAR: Final = 14
 _GAP: Final = 3
 _BETWEEN: Final = 14
 _MOST: Final = 16
-"""The most columns of a label."""
+"""The most terminal columns that a label may take."""
 
 
 @dataclass(frozen=True)
 class Bars:
-    """One group of bars: a value for each side, None if there is none."""
+    """One group of bars: its label, the English text below the label, and a value for each side (None if there is
+    none).
+    """
 
     label: str
     beside: str
@@ -28,7 +30,9 @@ class Bars:
 
 
 def chart(title: str, bars: Sequence[Bars], sides: Sequence[Side], shown: Callable[[float], str]) -> str:
-    """The groups from top to bottom, each with a bar for every side and its figure at the end."""
+    """A bar chart: the groups of bars from top to bottom, in each a bar for every side, with its figure at the bar's
+    end.
+    """
     most = max((value for group in bars for value in group.values if value is not None), default=0) or 1
     drawn: list[str] = []
     y = 4.0
@@ -47,7 +51,7 @@ def chart(title: str, bars: Sequence[Bars], sides: Sequence[Side], shown: Callab
 
 
 def _label(group: Bars, middle: float) -> str:
-    """The label to the left of the axis, shortened to fit, with the whole text as a tooltip."""
+    """The label of a group to the left of the axis, shortened to fit; its tooltip has the whole text."""
     whole = f"{group.label} {group.beside}".strip()
     y = middle if group.beside else middle + 5
     beside = (
@@ -71,7 +75,7 @@ def _bar(side: Side, value: float | None, most: float, y: float, shown: Callable
 
 
 def cut(text: str, most: int = _MOST) -> str:
-    """The text in at most so many terminal columns."""
+    """The text, cut so that it takes at most `most` terminal columns."""
     if width(text) <= most:
         return text
     while width(text) > most - 1:

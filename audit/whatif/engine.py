@@ -1,6 +1,7 @@
 """Folds one real issue again: its recorded commands, at their times, under other rules and without outages.
 
-Pure: no clock, no I/O. `texts.whatif` states its assumptions, which every report prints.
+The fold is pure: it reads no system time and does no I/O. `texts.whatif` states its assumptions, which every report
+prints.
 """
 
 from collections import Counter
@@ -21,19 +22,20 @@ from domain.wire import truncate
 from domain.worktime import YearCalendar
 
 STALE: Final = "stale"
-"""The code of a refusal of a command that was given without knowledge of the latest version."""
+"""The code with which a command is refused because its giver did not know the issue's latest version."""
 
 
 class WhatIfError(RuntimeError):
-    """An issue cannot be folded under these rules; the message names the issue and the reason."""
+    """An issue cannot be folded under the given rules; the message names the issue and the reason."""
 
 
 @dataclass
 class Course:
-    """The course of one issue under certain rules: from `start`, by `events`, to `state` at the moment `now`.
+    """The course of one issue under certain rules: from the state `start`, by `events`, to `state` at the moment `now`.
 
-    `left_out` counts the recorded commands that were not given again: ``change_policy`` and ``calendar_published`` if
-    the policy or the calendars are replaced, and ``stale`` ones.
+    `left_out` counts the recorded commands that were not given again, by reason: ``change_policy`` and
+    ``calendar_published`` if the policy or the calendars are replaced, and ``stale`` for commands that were refused
+    with this code.
     """
 
     start: Issue
@@ -48,7 +50,9 @@ class Course:
         self.events += events
 
     def let_pass(self, until: datetime) -> None:
-        """Wakes as the workflow does without delays: after each deadline, its grace and the issue's spread."""
+        """Folds what time brings about up to `until`, at the moments at which the workflow would wake without delays:
+        after each deadline, the policy's grace and the issue's spread.
+        """
         while (deadline := next_deadline(self.state, self.now)) is not None:
             wake = deadline.at + wake_after(self.state, deadline)
             if wake > until:
@@ -62,10 +66,10 @@ def refold_under(
     calendars: Sequence[YearCalendar] | None = None,
     end: datetime | None = None,
 ) -> Course:
-    """The issue under `policy` and `calendars`, each by default (None) the case's own. Raises WhatIfError.
+    """The course of the issue under `policy` and `calendars`; None stands for the case's own. Raises WhatIfError.
 
-    With neither it is the control: the same rules without outages. Time goes on until `end`, by default the last moment
-    at which the real issue was folded.
+    With neither of them the course is the control: the same rules without outages. The course lasts until `end`, by
+    default the last moment at which the real issue was folded.
     """
     end = end or ended(case)
     own = case.calendars if calendars is None else calendars
@@ -83,10 +87,11 @@ def refold_under(
 
 
 def ended(case: Refolded, as_of: datetime | None = None) -> datetime:
-    """The time until which the case is judged: its close, or `as_of`, when its history was read, if it is open.
+    """The time until which the case is judged: the close of a closed issue; for an open issue `as_of`, the time when
+    its history was read.
 
-    Without `as_of` an open issue ends with its last fold, and later effects of another policy are not seen. Raises
-    WhatIfError if it was never folded.
+    Without `as_of` an open issue is judged until its last fold, so what another policy would cause after that is not
+    seen. Raises WhatIfError if the issue was never folded.
     """
     if not case.turns:
         raise WhatIfError(f"issue {case.issue}: nothing of it was ever folded")
@@ -97,9 +102,11 @@ def ended(case: Refolded, as_of: datetime | None = None) -> datetime:
 def _given(
     case: Refolded, other_policy: bool, other_calendars: bool, left_out: Counter[str]
 ) -> Iterator[tuple[datetime, Command]]:
-    """Each command once, in the order in which it was folded, with the time at which the server received it.
+    """The commands to give again, each once and in the order in which they were folded, with the time at which the
+    server received each.
 
-    Without outages the workflow would have folded it at that time, not at that of the task that took it.
+    Without outages the workflow would have folded a command at that time, not at the later time of the workflow task
+    that took it.
     """
     stale = {event.command.id for event in case.events if event.command is not None and refused_as(event) == STALE}
     seen: set[str] = set()
@@ -119,10 +126,10 @@ def _given(
 
 
 def _left_out(command: Command, stale: set[str], other_policy: bool, other_calendars: bool) -> str | None:
-    """Why the command is not given again, None if it is.
+    """The reason why the command is not given again, None if it is given again.
 
-    A stale command had no effect because its giver had not seen the latest version; what was done afterwards instead is
-    on record too, and would otherwise count twice.
+    A stale command had no effect because its giver had not seen the latest version. What the giver did afterwards
+    instead is in the history too, and would otherwise count twice.
     """
     if command.id in stale:
         return STALE
@@ -134,7 +141,9 @@ def _left_out(command: Command, stale: set[str], other_policy: bool, other_calen
 
 
 def _reached(taken: DeliveredCommand, folded: datetime) -> datetime:
-    """When the server received the command; a time ahead of the server's counts as far as it counted then."""
+    """The time at which to fold the command: when the server received it, or the command's own time if that is later,
+    but not after the real fold.
+    """
     reached = truncate(taken.at)
     if isinstance(taken.command.body, Undecodable):  # it has no time of its own
         return reached
@@ -142,14 +151,14 @@ def _reached(taken: DeliveredCommand, folded: datetime) -> datetime:
 
 
 def _as_given(command: Command, delivered: datetime) -> Command:
-    """The command without the version that its giver had seen: under other rules events have other numbers."""
+    """The command without the version that its giver had seen: under other rules, events have other numbers."""
     if isinstance(command.body, Undecodable):
         return copy_with(command, at=delivered)
     return copy_with(command, expected_version=None)
 
 
 def refused_as(event: Event) -> str | None:
-    """The code of the refusal that this event is, None if it is none."""
+    """The code of the refusal if this event is one, otherwise None."""
     return event.body.code if isinstance(event.body, Refused) else None
 
 
@@ -157,8 +166,9 @@ def same_course(real: Iterable[Event], control: Iterable[Event]) -> bool:
     """Whether the control matches what happened: the same events, in the same order, by the same people at the same
     times.
 
-    Effects of deadlines may differ in time by as much as the worker woke late, since the clocks of the next level start
-    when they are recorded. Stale refusals are not in the control.
+    Events that a deadline caused may differ in time by as much as the worker woke late, since the clocks of the next
+    level start when a climb is recorded. Commands refused as stale are ignored, since the control does not give them
+    again.
     """
     happened = [_gist(event) for event in real if refused_as(event) != STALE]
     return happened == [_gist(event) for event in control]

@@ -1,7 +1,7 @@
-"""Measures a course: what was late and by how much, what climbed, and who held the issue for how long.
+"""Measures the course of an issue: what was late and by how much, what climbed, and who held the issue for how long.
 
-`follow` reads one course into facts; a `Tally` adds up the facts of many, in memory that grows only by one float for
-each late limit and each closed issue.
+`follow` turns one course into facts; a `Tally` adds up the facts of many courses. The memory of a tally grows only by
+one float for each late limit and each closed issue.
 """
 
 from array import array
@@ -21,12 +21,14 @@ from domain.vocabulary import LEVELS, Holder, Level
 _MS = timedelta(milliseconds=1)
 _MINUTE = timedelta(minutes=1)
 _DONE = (e.Completed, e.Closed, e.Returned, e.Reopened)
-"""Events that end the duty that was late, whatever level leads by then."""
+"""The events that end the duty of which a limit was late, whatever level leads by then."""
 
 
 @dataclass(frozen=True)
 class Late:
-    """A late limit: `minutes` on the wall clock from when it was due until it was met, or until the end (`unmet`)."""
+    """A late limit. `minutes` run from its due time until it was met or, if it never was (`unmet`), until the end of
+    the judged time.
+    """
 
     level: Level
     clause: str
@@ -36,10 +38,11 @@ class Late:
 
 @dataclass
 class Facts:
-    """The facts of one course of one issue; counters go by the level that led at the time.
+    """The facts of one course of one issue. Levels in them are those that led when the fact arose.
 
-    `closed_after` is in minutes from the report, None if it is open; `held` in milliseconds. `kept` counts limits whose
-    milestone was reached in time; `climbs` are (level that lost the lead, clause or reason).
+    `closed_after` is in minutes from the report, None if the issue is open; `held` is in milliseconds. `kept` counts
+    limits whose milestone was reached in time. `climbs` are (level that lost the lead, clause or reason). `led` are the
+    levels that ever led, `last` is the one that led at the end.
     """
 
     late: list[Late] = field(default_factory=list[Late])
@@ -60,7 +63,7 @@ class Facts:
 
 @dataclass
 class _Red:
-    """A late limit that is not met yet."""
+    """A late limit while it is not met. `climbed` says whether the lead moved up a level since."""
 
     level: Level
     clock: Clock
@@ -68,10 +71,10 @@ class _Red:
     climbed: bool = False
 
     def goes_out(self, before: Issue, event: e.Event, after: Issue) -> bool:
-        """Whether the event meets the limit, or ends the duty.
+        """Whether the event ends this delay, because it meets the limit or ends the duty.
 
-        A climb removes the clock but not the delay, which lasts until the milestone is reached after all, or the work
-        is completed, given to another handler or begun anew.
+        A climb removes the clock but does not end the delay. The delay lasts until the milestone is reached after all,
+        or the work is completed, given to another handler or begun anew.
         """
         if any(_same(clock, self.clock) and clock.overdue for clock in after.clocks):
             return False
@@ -82,7 +85,7 @@ class _Red:
 
 
 def follow(start: Issue, events: Iterable[e.Event], end: datetime) -> Facts:
-    """The facts of the course that begins in `start`, judged until `end`."""
+    """The facts of the course that begins in the state `start`, judged until `end`."""
     facts, state = Facts(), start
     reds: list[_Red] = []
     for event in events:
@@ -104,7 +107,9 @@ def follow(start: Issue, events: Iterable[e.Event], end: datetime) -> Facts:
 
 
 def _count(facts: Facts, before: Issue, event: e.Event, after: Issue) -> None:
-    """Counts what the event shows by itself."""
+    """Adds what one event shows without regard to late limits: time held, refusals, climbs, reminders, the close,
+    limits kept.
+    """
     led_by = before.level if before.version else event.level
     if after.level not in facts.led:
         facts.led.append(after.level)
@@ -127,7 +132,9 @@ def _count(facts: Facts, before: Issue, event: e.Event, after: Issue) -> None:
 
 
 def _same(one: Clock, other: Clock) -> bool:
-    """Whether it is the same limit. A limit of a plan's step has a due date and no start of its own."""
+    """Whether two clocks are the same limit. All limits of a plan's steps have one clause and start, and differ by
+    their due time.
+    """
     return one.clause == other.clause and one.start == other.start and (one.clause != STEP or one.due == other.due)
 
 
@@ -137,7 +144,7 @@ def _late(red: _Red, until: datetime, unmet: bool = False) -> Late:
 
 @dataclass
 class Tally:
-    """Facts added up. `lateness` and `closing` are in minutes, `held` in milliseconds."""
+    """The sums of the facts of many courses. `lateness` and `closing` are in minutes, `held` in milliseconds."""
 
     issues: int = 0
     kept: int = 0
@@ -160,14 +167,14 @@ class Tally:
 
     @property
     def due(self) -> int:
-        """The number of limits that were put to the test: kept or late."""
+        """The number of limits that came to a result: kept or late."""
         return self.kept + self.late
 
     def add(self, facts: Facts, at: Level | None = None, *, whole: bool = True) -> None:
-        """Adds one course; if `at` is given, only what happened while that level led.
+        """Adds the facts of one course; if `at` is given, only those of the time while that level led.
 
-        With `whole` the issue itself (its number, close and highest level) counts whatever level led; otherwise it
-        counts only at the levels that led it, and its close only at the last of them.
+        With `whole` the issue itself (its number, close and highest level) counts whatever level led. Otherwise it
+        counts only if the level `at` led it: its highest level only if that is `at`, its close only if `at` led last.
         """
         levels = LEVELS if at is None else (at,)
         late = [each for each in facts.late if each.level in levels]
@@ -200,8 +207,8 @@ class Tally:
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile: the least value that at least this share of the values do not exceed; None without
-    values.
+    """The percentile by nearest rank: the least value that at least the share `share` of the values do not exceed. None
+    without values.
     """
     if not values:
         return None

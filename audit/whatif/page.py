@@ -12,7 +12,7 @@ from domain.wire import format_time
 from texts.whatif import ASSUMPTIONS, DIMENSION_WORDS, SIDE_WORDS
 
 MOST_COMPANIES: Final = 12
-"""The most companies in a chart; the table has all of them."""
+"""The most companies in a chart; the table below it has all companies."""
 _BY_KEY: Final = {each.key: each for each in MEASURES}
 _TILES: Final = ("late", "escalated", "late_p90", "open")
 _CHARTS: Final[tuple[tuple[Dimension, str, str, str], ...]] = (
@@ -58,7 +58,7 @@ footer { margin-top: 32px; color: var(--soft); font-size: 12.5px; }
 
 
 def as_html(study: Study) -> str:
-    """The whole page; all text from files and histories is escaped."""
+    """The whole HTML page of a what-if. All text from files and histories is escaped."""
     title = "假如:真实诉求换一套规则"
     parts = [
         f"<h1>{title}<span class=en>What if: real issues under other rules</span></h1>",
@@ -85,7 +85,7 @@ def _both(chinese: str, english: str) -> str:
 
 
 def _tiles(study: Study) -> str:
-    """The four main figures."""
+    """The tiles at the top of the page, one for each of the main figures."""
     rows = {measure.key: (measure, row) for measure, row in totals(study)}
     return f"<div class=tiles>{''.join(_tile(*rows[key]) for key in _TILES)}</div>"
 
@@ -164,7 +164,7 @@ def _groups(study: Study) -> Iterable[str]:
 
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are escaped already."""
+    """A table of the given cells, whose text must be escaped already."""
     top = "".join(f"<th scope=col>{cell}</th>" for cell in head)
     rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in body)
     return f"<div class=wide><table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>"

@@ -1,4 +1,4 @@
-"""The figures of a what-if as rows, and these as a table for a terminal, as CSV and as JSON."""
+"""The figures of a what-if as rows, and reports made of these rows: a table for a terminal, CSV and JSON."""
 
 import csv
 import io
@@ -23,12 +23,16 @@ _BY_NAME: Final[tuple[tuple[str, str, Callable[[Tally], Mapping[Any, int]]], ...
     ("refused", "", lambda tally: tally.refused),
     ("held", "minutes", lambda tally: tally.held),
 )
-"""Measures that have a figure for each clause, level, code or holder."""
+"""The measures with a separate figure for each clause, level, code or holder: key, unit, and how to take the figures
+from a tally.
+"""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of a tally, with its names; `unit` is ``minutes``, ``percent`` or empty for a number."""
+    """One kind of figure, taken from a tally by `of`, with its names; `unit` is ``minutes``, ``percent`` or empty for a
+    number.
+    """
 
     key: str
     chinese: str
@@ -56,12 +60,14 @@ MEASURES: Final[tuple[Measure, ...]] = (
     Measure("refused", "被拒操作", "commands refused", "", lambda t: t.refused.total()),
 )
 BRIEF: Final = ("issues", "late", "late_p90", "escalations", "open")
-"""The measures in the tables by group."""
+"""The keys of the main measures, which are the ones shown in the tables by group."""
 
 
 @dataclass(frozen=True)
 class StudyFigure:
-    """One figure of one group on every side, in the order of SIDES; `change` is the what-if less the control."""
+    """One figure of one group, with its values on every side in the order of SIDES. `change` is the value of the
+    what-if less that of the control.
+    """
 
     dimension: Dimension
     group: str
@@ -77,7 +83,9 @@ class StudyFigure:
 
 
 def rows(study: Study) -> Iterator[StudyFigure]:
-    """Every figure; `name` is the clause, level, code or holder if there is one for each, otherwise empty."""
+    """Every figure of the study. `name` is the clause, level, code or holder if the measure has a figure for each of
+    them, otherwise empty.
+    """
     for dimension in get_args(Dimension):
         for group, sides in study.groups(dimension):
             yield from (figure for _, figure in measured(dimension, group, sides))
@@ -85,7 +93,7 @@ def rows(study: Study) -> Iterator[StudyFigure]:
 
 
 def measured(dimension: Dimension, group: str, sides: Sides) -> Iterator[tuple[Measure, StudyFigure]]:
-    """Every measure of a group, with its figure."""
+    """Every measure of MEASURES with its figure for one group."""
     for each in MEASURES:
         yield (
             each,
@@ -94,7 +102,7 @@ def measured(dimension: Dimension, group: str, sides: Sides) -> Iterator[tuple[M
 
 
 def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[StudyFigure]:
-    """The figures that exist for each clause, level, code or holder."""
+    """The figures of one group that exist separately for each clause, level, code or holder."""
     for key, unit, of in _BY_NAME:
         found: dict[Side, dict[str, int]] = {side: {str(k): n for k, n in of(sides[side]).items()} for side in SIDES}
         for name in sorted({name for each in found.values() for name in each}):
@@ -105,9 +113,10 @@ def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[StudyFigur
 
 
 def as_csv(study: Study) -> str:
-    """Every figure, one a line, after a byte order mark by which spreadsheets recognise UTF-8.
+    """Every figure as CSV, one a line. The assumptions come first, as lines of one cell.
 
-    Write it with ``newline=""``. Assumptions come first, as lines of one cell.
+    The text begins with a byte order mark, by which spreadsheets recognise UTF-8. Write it with ``newline=""``, since
+    it holds its own line ends.
     """
     out = io.StringIO()
     out.write("\ufeff")
@@ -128,10 +137,10 @@ def _figure(value: Number) -> int | float | str:
 
 
 def as_json(study: Study) -> dict[str, Any]:
-    """Everything as one plain value, ready for `json.dumps`.
+    """The whole report as one plain value, ready for `json.dumps`.
 
-    The figures are ``groups: {dimension: {group: {measure: {unit, happened, control, whatif, change, by?}}}}``, where
-    ``by`` holds the same for each clause, level, code or holder.
+    The figures are ``groups: {dimension: {group: {measure: {unit, happened, control, whatif, change, by?}}}}``. If a
+    measure has a figure for each clause, level, code or holder, ``by`` holds these figures by name.
     """
     groups: dict[str, dict[str, dict[str, Any]]] = {dimension: {} for dimension in get_args(Dimension)}
     for row in rows(study):
@@ -166,7 +175,7 @@ def _plain(value: Number) -> Number:
 
 
 def span(minutes: float) -> str:
-    """Minutes as people write them: ``45 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``."""
+    """A number of minutes as people write a span of time: ``45 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``."""
     sign, minutes = ("-" if round(minutes * 60) < 0 else ""), abs(minutes)
     if minutes < 1:
         return f"{sign}{round(minutes * 60)} s"
@@ -179,7 +188,7 @@ def span(minutes: float) -> str:
 
 
 def shown(value: Number, unit: str) -> str:
-    """The figure for people; a dash if there is none."""
+    """The figure with its unit as people read it; a dash if there is none."""
     if value is None:
         return "–"
     if unit == "minutes":
@@ -190,13 +199,15 @@ def shown(value: Number, unit: str) -> str:
 
 
 def signed(value: Number, unit: str) -> str:
-    """The figure as a change."""
+    """The figure as a change, with its sign."""
     text = shown(value, unit)
     return text if value is None or value <= 0 or text.startswith("0 ") else f"+{text}"
 
 
 def as_text(study: Study) -> str:
-    """For a terminal: findings, the total with every measure, the groups in brief, the assumptions."""
+    """The report as text for a terminal: findings, the total with every measure, the main measures by group, the
+    assumptions.
+    """
     parts = ["假如 What if: " + "; ".join(words.rules(study)), ""]
     parts += [f"  {line}" for pair in words.findings(study) for line in pair]
     if study.issues:
@@ -217,12 +228,14 @@ def as_text(study: Study) -> str:
 
 
 def totals(study: Study) -> Iterator[tuple[Measure, StudyFigure]]:
-    """Every measure of the total."""
+    """Every measure with its figure for the total over all issues."""
     return measured("total", "", study.total)
 
 
 def brief(study: Study, dimension: Dimension) -> list[list[str]]:
-    """The groups of a dimension, ``happened → what if`` for each of the main measures; the first row is the head."""
+    """A table of the groups of a dimension, with ``happened → what if`` for each of the main measures; its first row is
+    the head.
+    """
     measures = [each for each in MEASURES if each.key in BRIEF]
     found = [[" ".join(DIMENSION_WORDS[dimension]), *(f"{m.chinese} {m.english}" for m in measures)]]
     for group, sides in study.groups(dimension):
@@ -233,7 +246,9 @@ def brief(study: Study, dimension: Dimension) -> list[list[str]]:
 
 
 def table(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns as wide as their widest cell, figures right-aligned; wide characters count as two."""
+    """The rows as lines with aligned columns, the first to the left, the others to the right. Each column is as wide as
+    its widest cell; wide characters count as two.
+    """
     clean = [[printable(cell) for cell in line] for line in cells]
     widths = [max(map(width, column)) for column in zip(*clean, strict=True)]
     lines = ["  ".join(_padded(cell, widths[n], left=n == 0) for n, cell in enumerate(line)).rstrip() for line in clean]
@@ -247,12 +262,12 @@ def _padded(cell: str, to: int, *, left: bool) -> str:
 
 
 def width(text: str) -> int:
-    """How many columns of a terminal the text takes."""
+    """The number of terminal columns that the text takes."""
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )
 
 
 def printable(text: str) -> str:
-    """The text without characters that would control a terminal."""
+    """The text with U+FFFD in place of each character that is not printable, since it could control a terminal."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)

@@ -1,4 +1,4 @@
-"""Many real issues under other rules: what happened, the control and the what-if, added up by group."""
+"""Folds many real issues under other rules, and adds up what happened, the control and the what-if by group."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,20 +16,22 @@ from domain.vocabulary import CATEGORIES, LEVELS
 from domain.worktime import YearCalendar
 
 Side = Literal["happened", "control", "whatif"]
-"""What really happened; the same rules without outages; the other rules without outages."""
+"""A side of the comparison. ``happened``: what really happened; ``control``: the same rules without outages;
+``whatif``: the other rules without outages.
+"""
 Dimension = Literal["total", "level", "company", "category"]
 SIDES: Final[tuple[Side, ...]] = get_args(Side)
 NOBODY: Final = ""
-"""The name of the group of issues without an operator under contract."""
+"""The name of one group by company: that of the issues without an operator under contract."""
 NAMED: Final = 20
-"""How many issues of a sample are named; all are counted."""
+"""How many issues a sample names; it counts all of them."""
 
 Sides = dict[Side, Tally]
 
 
 @dataclass
 class Sample:
-    """How many there were, and the first of them."""
+    """A sample of texts: how many texts were added, and the first of them."""
 
     number: int = 0
     first: list[str] = field(default_factory=list[str])
@@ -42,9 +44,10 @@ class Sample:
 
 @dataclass
 class Study:
-    """Takes the real issues one by one by `add`; then `groups` and the counters hold the results.
+    """The comparison of many issues: takes the real issues one by one by `add`; afterwards `groups` and the counters
+    hold the results.
 
-    `as_of` is when the histories were read: an open issue is judged until then.
+    `as_of` is the time when the histories were read: an open issue is judged until then.
     """
 
     policy: Policy | None
@@ -52,20 +55,26 @@ class Study:
     as_of: datetime
     issues: int = 0
     agreeing: int = 0
-    """Issues of which the control matches what happened."""
+    """The number of issues whose control matches what happened."""
     differing: Sample = field(default_factory=Sample)
     failed: Sample = field(default_factory=Sample)
     pinned: Counter[str] = field(default_factory=Counter[str])
-    """The policies under which the issues began, as ``id version``."""
+    """The number of issues by the policy under which they began, as ``id version``."""
     left_out: Counter[str] = field(default_factory=Counter[str])
     newly_refused: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    """(command, code): taken in the control, refused under the other rules."""
+    """(command, code) -> how many commands took effect in the control, but are refused with this code under the other
+    rules.
+    """
     newly_taken: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    """(command, code): refused in the control with this code, taken under the other rules."""
+    """(command, code) -> how many commands are refused with this code in the control, but take effect under the other
+    rules.
+    """
     _tallies: dict[Dimension, dict[str, Sides]] = field(default_factory=dict[Dimension, dict[str, Sides]])
 
     def add(self, case: Refolded) -> None:
-        """Folds one issue again; one that cannot be folded is named in `failed` and counts on no side."""
+        """Folds one issue again and adds it to the figures. An issue that cannot be folded is named in `failed` and
+        counts on no side.
+        """
         try:
             end = ended(case, self.as_of)
             control = refold_under(case, end=end)
@@ -91,12 +100,14 @@ class Study:
         self._tally(case, facts)
 
     def add_all(self, cases: Iterable[Refolded]) -> None:
-        """Adds each in turn, keeping none in memory."""
+        """Adds each of the issues in turn, keeping none of them in memory."""
         for case in cases:
             self.add(case)
 
     def groups(self, dimension: Dimension) -> Iterator[tuple[str, Sides]]:
-        """The groups of the dimension: levels and categories in their own order, companies by name."""
+        """The groups of the dimension with their tallies: levels and categories in the order of the vocabulary,
+        companies by name.
+        """
         found = self._tallies.get(dimension, {})
         order = {name: place for place, name in enumerate((*LEVELS, *CATEGORIES))}
         yield from sorted(found.items(), key=lambda item: (order.get(item[0], 0), item[0]))
@@ -123,7 +134,7 @@ class Study:
         return found[name]
 
     def _compare(self, control: Course, whatif: Course) -> None:
-        """Counts the commands that are refused on one side and taken on the other."""
+        """Counts the commands that take effect in the control but are refused in the what-if, and the opposite."""
         before, now = _fates(control.events), _fates(whatif.events)
         for command in before.keys() & now.keys():
             was, became = before[command], now[command]
@@ -134,7 +145,7 @@ class Study:
 
 
 def _fates(events: Sequence[Event]) -> dict[str, Refused | None]:
-    """Command id -> its refusal, None if it was taken."""
+    """The id of each command -> its refusal, None if the command took effect."""
     found: dict[str, Refused | None] = {}
     for event in events:
         if event.command is not None:

@@ -1,4 +1,6 @@
-"""The texts of the what-if: its assumptions and the names of its figures, Chinese first, English beside."""
+"""The texts of the what-if for people: the rules that were put in, what to know about the cases, and the names of
+groups and figures, in Chinese and English.
+"""
 
 from audit.whatif.study import NOBODY, SIDES, Dimension, Side, Study
 from domain.vocabulary import LABELS
@@ -7,7 +9,7 @@ from texts.whatif import HOLDERS, NAMED_WORDS
 
 
 def label(dimension: Dimension, group: str) -> str:
-    """The group's name for people."""
+    """The group's name for people, in Chinese where there is a Chinese name."""
     if dimension == "total":
         return "合计"
     if dimension == "company":
@@ -16,14 +18,14 @@ def label(dimension: Dimension, group: str) -> str:
 
 
 def english(dimension: Dimension, group: str) -> str:
-    """The English beside `label`; empty if `label` is the same."""
+    """The English name to print beside `label`; empty if it would be the same."""
     if dimension == "company":
         return "no operator under contract" if group == NOBODY else ""
     return "total" if dimension == "total" else group
 
 
 def named_label(measure: str, name: str) -> tuple[str, str]:
-    """The name of a figure of one clause, level, code or holder."""
+    """The Chinese and the English name of a figure that belongs to one clause, level, code or holder."""
     chinese, english_words = NAMED_WORDS[measure]
     known = measure in ("highest", "held")
     shown = (HOLDERS.get(name) or LABELS.get(name, name)) if known else name
@@ -31,7 +33,7 @@ def named_label(measure: str, name: str) -> tuple[str, str]:
 
 
 def rules(study: Study) -> list[str]:
-    """The policy and the calendars that were put in, exactly."""
+    """The exact policy and calendars under which the issues were folded again."""
     said: list[str] = []
     if (policy := study.policy) is not None:
         said.append(f"{policy.title} {policy.id} version {policy.version} ({policy.digest})")
@@ -42,7 +44,7 @@ def rules(study: Study) -> list[str]:
 
 
 def findings(study: Study) -> list[tuple[str, str]]:
-    """What readers must know about the cases before they read the figures."""
+    """What readers must know about the issues before the figures: pairs of a Chinese and an English sentence."""
     said = [
         (
             f"共 {study.issues} 件诉求,原先适用:{_listed(study.pinned)}。读取时间 {format_time(study.as_of)}。",
@@ -73,7 +75,7 @@ def findings(study: Study) -> list[tuple[str, str]]:
 
 
 def sides_shown(study: Study) -> tuple[Side, ...]:
-    """The sides of the charts: the control only if it differs from what happened."""
+    """The sides that the charts show; the control is left out if it never differs from what happened."""
     return SIDES if study.differing.number else ("happened", "whatif")
 
 
