@@ -23,7 +23,7 @@ class Rules(NamedTuple):
 
 
 VERSIONS: Final[Mapping[int, Rules]] = MappingProxyType({1: Rules(act, first.evolve)})
-"""Changed rules get the next number; the old ones stay as they are, for the issues that began under them."""
+"""Version -> rules. Changed rules get the next number; old rules stay, for the issues that began under them."""
 
 
 def rules(version: int) -> Rules:

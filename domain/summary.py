@@ -1,4 +1,4 @@
-"""Summary and details of an issue for the Temporal UI: without personal data, and escaped, since it renders Markdown."""
+"""Summary and details of an issue for the Temporal UI: without personal data, and escaped, since the UI shows Markdown."""
 
 import re
 

@@ -32,7 +32,7 @@ class Text:
     """A value whose wire form is one string: ``str(value)`` writes it, `parse` reads it. `parse` raises ValueError."""
 
     MARK: ClassVar[str] = ""
-    """The prefix of its wire form, which distinguishes it from ordinary text in ``SomeText | str``."""
+    """The prefix of the wire form, which distinguishes such a value from ordinary text in ``SomeText | str``."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -45,7 +45,7 @@ def wire_name(kind: type[Any]) -> str:
 
 
 def truncate(moment: datetime) -> datetime:
-    """The moment in UTC, cut to whole milliseconds, the precision of the record. Raises WireError without a zone."""
+    """The moment in UTC, cut to whole milliseconds, as all times are stored. Raises WireError without a zone."""
     if moment.tzinfo is None:
         raise WireError("a time needs a zone")
     moment = moment.astimezone(UTC)
@@ -170,7 +170,7 @@ def digest(plain: Any) -> str:
 _canonical: Final = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
 ).encode
-"""Built once, since every event and every command is hashed."""
+"""Encodes a value in canonical form; built once, since every event and every command is hashed."""
 _NEVER = object()
 
 

@@ -77,7 +77,7 @@ def _may_apply(clause: Clause, policy: Policy, category: Category, urgent: bool,
 def _first(
     clause: Clause, policy: Policy, assessment: Assessment | None, urgent: bool, category: Category
 ) -> Clause | None:
-    """The first clause of the same level and milestone that applies to such an issue."""
+    """The first clause of the same level and milestone that applies to an issue of this size, urgency and category."""
     for other in policy.clause:
         same = (other.level, other.milestone) == (clause.level, clause.milestone)
         if same and other.applies(assessment, urgent, category):
