@@ -1,6 +1,7 @@
 """The working days of each year as data: one JSON file a year, read and checked here.
 
-Every autumn the State Council publishes the holidays of the next year. Until then deadlines in that year are provisional.
+Every autumn the State Council publishes the holidays of the next year. Until then deadlines in that year are
+provisional.
 """
 
 import json

@@ -18,10 +18,10 @@ from domain.vocabulary import HandlerKind, Level, Role
 from domain.worktime import SHANGHAI
 
 Capacity = Literal["reporter", "handler", "lead", "senior", "chain", "street", "admin"]
-"""What an actor is to one issue. reporter: the resident who reported it. handler: staff of the organisation that does the
-work. lead: staff of the organisation that answers for the issue now. senior: the community or the street of the place, if
-its level is that of the lead or above. chain: the operator, the community or the street of the place. street: the street
-of the place, whichever level leads. admin: an administrator of that street."""
+"""What an actor is to one issue. reporter: the resident who reported the issue. handler: staff of the organisation that
+does the work. lead: staff of the organisation that answers for the issue now. senior: the community or the street of
+the place, if its level is that of the lead or above. chain: the operator, the community or the street of the place.
+street: the street of the place, whichever level leads. admin: an administrator of that street."""
 
 HANDLER_ROLES: Final[Mapping[HandlerKind, tuple[Role, ...]]] = MappingProxyType(
     {
@@ -171,7 +171,7 @@ def may_see(issue: Issue, actor: Actor) -> bool:
 
 @dataclass(frozen=True)
 class Sight:
-    """How much of the personal data in one issue a viewer sees."""
+    """How much of the personal data in one issue a viewer may see."""
 
     text: bool
     """What people wrote: visible to the reporter, the handler and the organisations of the place."""
@@ -204,8 +204,8 @@ def reads_access_log(role: Role) -> bool:
 
 
 DECODERS: Final[tuple[Role, ...]] = ("auditor", "admin")
-"""Roles that may decode the encrypted payloads of Temporal. Temporal's UI cannot name the role in which a person asks, so
-the first of these that the person holds is taken."""
+"""Roles that may decode the encrypted payloads of Temporal. Temporal's UI cannot name the role in which a person asks,
+so the first of these that the person holds is taken."""
 
 
 def decodes(role: Role) -> bool:
@@ -214,7 +214,7 @@ def decodes(role: Role) -> bool:
 
 
 def searches_texts(role: Role) -> bool:
-    """Whether this role may search personal texts. Roles that see them masked may not: the hits would reveal the texts."""
+    """Whether this role may search personal texts. Roles that see them masked may not: hits would reveal the texts."""
     return role not in ("auditor", "admin")
 
 

@@ -15,7 +15,7 @@ from domain.values import copy_with
 
 
 class StuckClock(RuntimeError):
-    """A deadline is still due after it was applied, so the fold would not end: a bug in the rules, never in the input."""
+    """A deadline is still due after it was applied, so the fold would never end: a bug in the rules, not the input."""
 
 
 def advance(issue: Issue, inbox: Iterable[c.Command], now: datetime) -> tuple[Issue, list[Event]]:

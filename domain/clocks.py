@@ -19,8 +19,8 @@ RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "a
 REMIND: Final = "top"
 """What the events of reminders carry as their clause; no clause of a policy may have this name."""
 ALWAYS: Final = ("reported", "dispatched")
-"""Event kinds that happen once in an issue. Each new term of the lead takes over their marks, so that clauses of its level
-can start from them."""
+"""Event kinds that happen once in an issue. Each new term of the lead takes over their marks, so that clauses of its
+level can start from them."""
 
 
 class Deadline(NamedTuple):
@@ -154,7 +154,7 @@ def without(clocks: tuple[Clock, ...], *names: str) -> tuple[Clock, ...]:
 
 
 def skip_climbs(clock: Clock, moment: datetime) -> Clock:
-    """The clock with its climbs up to `moment` counted as done, so that a lead moved down does not climb again at once."""
+    """The clock with its climbs up to `moment` counted as done, so that a returned issue does not climb at once."""
     return copy_with(clock, climbed=max(clock.climbed, sum(climb <= moment for climb in clock.climbs)))
 
 
@@ -231,7 +231,10 @@ def needs_reminder(issue: Issue) -> bool:
 
 
 def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
-    """When (UTC) the next reminder after `count` earlier ones is due, counted from `moment`; each interval is twice the last."""
+    """When (UTC) the next reminder after `count` earlier ones is due, counted from `moment`.
+
+    Each interval is twice the last one, up to the longest that the policy names.
+    """
     top = issue.policy.top
     amount = min(top.remind.amount * 2**count, top.doubling_to.amount)
     limit = Limit(amount, top.remind.unit)

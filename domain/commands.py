@@ -1,8 +1,8 @@
 """The commands to an issue: those that people give, and those that the rules give themselves when a deadline passes.
 
-Each command is a frozen dataclass. Its name in snake case is the name on the wire, in the route and of the Temporal signal. Fields marked
-PERSONAL may hold personal data: no rule reads them. Fields marked RESOLVED are filled in by the API, never by the
-caller.
+Each command is a frozen dataclass. Its name in snake case is the name on the wire, in the route and of the Temporal
+signal. Fields marked PERSONAL may hold personal data: no rule reads them. Fields marked RESOLVED are filled in by the
+API, never by the caller.
 """
 
 from collections.abc import Mapping
@@ -47,16 +47,16 @@ class Actor:
 
 
 AuthorityKind = Literal["appointment", "token", "code", "report", "order"]
-"""Where an authority comes from: an appointment in the directory, the claims of a token, a tracking code, the report (its
-giver is the reporter), or another command that ordered this one."""
+"""Where an authority comes from: an appointment in the directory, the claims of a token, a tracking code, the report
+(its giver is the reporter), or another command that ordered this one."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A role that the giver of a command held when it was accepted, from `start`, inclusive, to `end`, exclusive.
+    """A role that the giver of a command held when the API accepted it, from `start`, inclusive, to `end`, exclusive.
 
-    `compound` is the issue's compound if the organisation had its contract then; property staff need it. `street` is the
-    issue's street if the organisation worked there then; departments and volunteers need it to report.
+    `compound` is the issue's compound if the organisation had its contract then; property staff need it. `street` is
+    the issue's street if the organisation worked there then; departments and volunteers need it to report.
     """
 
     role: Role
@@ -157,7 +157,7 @@ class Accept(Body):
 
 @dataclass(frozen=True)
 class Decline(Body):
-    """The handler says that the issue is not its task; a higher level rules on that, and all clocks run on meanwhile."""
+    """The handler says that the issue is not its task; a higher level rules on that, and the clocks run on."""
 
     reason: DeclineReason
     note: Personal = field(default="", metadata=PERSONAL)
@@ -346,7 +346,7 @@ class Deny(Body):
 
 @dataclass(frozen=True)
 class Rule(Body):
-    """The ruling on a decline: if upheld, the issue goes to `handler` (None: the ruling organisation); else it stays."""
+    """The ruling on a decline. If upheld, `handler` gets the issue (None: the ruling organisation); else it stays."""
 
     upheld: bool
     handler: str | None = None
@@ -424,7 +424,7 @@ class DeadlinePassed(Body):
 
 @dataclass(frozen=True)
 class Undecodable(Body):
-    """Internal: a signal that could not be decoded. The issue records it, since Temporal has acknowledged the signal."""
+    """Internal: a signal that could not be decoded. It is recorded, since Temporal has acknowledged the signal."""
 
     signal: str
     reason: str
@@ -481,7 +481,7 @@ NAMES: Final[Mapping[type[Body], str]] = MappingProxyType(
 
 
 def merge_command_id(issue: str, into: str) -> str:
-    """The id of the command that merges `issue` into `into`; API and outbox both use it, so the merge has effect once."""
+    """The id of the command that merges `issue` into `into`. API and outbox both use it, so the merge happens once."""
     return str(uuid5(NAMESPACE_URL, f"jiesu:merge:{issue}:{into}"))
 
 

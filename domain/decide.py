@@ -140,8 +140,8 @@ def starting_ladder(ladder: tuple[Level, ...], report: c.Report) -> tuple[Level,
     """The levels of `ladder` that the issue can reach at its place.
 
     The level of the property is left out where nobody has a contract, and for a complaint about the operator. The level
-    of the community is left out where the operator is of the kind `society` or `community`, so that the community does
-    not climb to itself.
+    of the community is left out where the operator is of the kind `society` or `community`, so that the
+    community does not climb to itself.
     """
     has_operator = report.place.operator is not None
     is_community = report.place.operator_kind in ("society", "community")
@@ -221,7 +221,10 @@ def _assess(fold: Fold, body: e.Assessed) -> None:
 
 
 def _plan_needs(fold: Fold, end: datetime) -> Level | None:
-    """The level that must grant a plan that lasts until `end`, None if none need; counted from the first plan of the work."""
+    """The level that must grant a plan that lasts until `end`; None if no level above the planner must.
+
+    The length of a plan counts from the first plan of the present work.
+    """
     issue, rule = fold.issue, fold.issue.policy.plan
 
     def lasts_over(limit: Limit) -> bool:

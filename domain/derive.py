@@ -14,7 +14,7 @@ from domain.values import copy_with
 
 
 def derive(issue: Issue, event: e.Event) -> Issue:
-    """The state after the steps that follow every event."""
+    """The state after the changes that follow every event, whatever its kind; `issue` has the event's own change."""
     for step in STEPS if issue.closed is None else STEPS_ONCE_CLOSED:
         issue = step(issue, event)
     return issue
@@ -23,8 +23,8 @@ def derive(issue: Issue, event: e.Event) -> Issue:
 def update_clocks(issue: Issue, afresh: bool = False) -> Issue:
     """The issue with its clocks computed anew.
 
-    A clock that stops after it showed a light or climbed is kept in `resting`. If it runs again from the same start, the
-    same light or climb must not happen twice.
+    A clock that stops after it showed a light or climbed is kept in `resting`. If it runs again from the same start,
+    the same light or climb must not happen twice.
     """
     running = compute_clocks(issue, afresh)
     if running == issue.clocks:
@@ -85,7 +85,7 @@ def _minutes(issue: Issue, event: e.Event) -> Issue:
 
 
 def _acted(issue: Issue, event: e.Event) -> Issue:
-    """Notes in the state who acted on the property side: such a person may not decide from above in this issue later."""
+    """Notes in the state who acted on the property side: such a person may not decide on the issue from above later."""
     actor = event.actor
     if actor is None or actor.role not in PROPERTY_SIDE or event.kind == "refused" or actor.person in issue.acted:
         return issue

@@ -123,7 +123,7 @@ class Org:
     kind: HandlerKind
     name: str
     street: str | None
-    """None for an operator, whose streets depend on its contracts (`Directory.streets_of`)."""
+    """The street in which it works; None for an operator, whose streets depend on its contracts (`streets_of`)."""
     operator: bool = False
     """Distinguishes an operator of kind ``community`` from the community itself."""
 
@@ -179,7 +179,7 @@ def acting_by(
 
 @dataclass(frozen=True)
 class Directory:
-    """The whole directory: its rows, and queries over them. Contracts, appointments and bindings hold for days."""
+    """The whole directory: its rows, and queries over them. Contracts, appointments and bindings hold by the day."""
 
     streets: tuple[Street, ...] = ()
     communities: tuple[Community, ...] = ()
@@ -208,11 +208,11 @@ class Directory:
         )
 
     def policy_for(self, compound: str, category: Category, on: date) -> str | None:
-        """The id of the policy for issues of this category that begin at the compound on that day; None without a binding.
+        """The id of the policy for issues of this category that begin at the compound on that day.
 
-        Bindings in order of precedence: place and category, ``*`` and category, place and ``*``, ``*`` and ``*``. As
-        place count the compound, its grid, community and street, in this order. So a community's binding for the category
-        beats the compound's own for all categories.
+        None if no binding fits or there is no such compound. Bindings in order of precedence: place and category, ``*``
+        and category, place and ``*``, ``*`` and ``*``. As place count the compound, its grid, community and street, in
+        this order. So a community's binding for the category beats the compound's own for all categories.
         """
         found = self._compound.get(compound)
         if found is None:
@@ -235,7 +235,7 @@ class Directory:
         return self._orgs.get(code)
 
     def streets_of(self, org: str, on: date | None = None) -> frozenset[str]:
-        """The streets where the organisation works; for an operator, by its contracts on that day (None: all contracts)."""
+        """The streets where the organisation works; for an operator by its contracts on that day (None: on any day)."""
         found = self._orgs.get(org)
         if found is None:
             return frozenset()
@@ -290,7 +290,7 @@ class Directory:
         return found is not None and role_fits(role, found)
 
     def grants_in(self, place: Place, held: Iterable[Authority], on: date) -> tuple[Authority, ...]:
-        """The authorities, with `compound` or `street` filled in where the organisation works at this place that day."""
+        """The authorities, with `compound` or `street` filled in where the organisation works here on that day."""
         return tuple(self._grant_in(place, grant, on) for grant in held)
 
     def _grant_in(self, place: Place, grant: Authority, on: date) -> Authority:

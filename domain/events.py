@@ -457,7 +457,7 @@ def dump_event(event: Event) -> dict[str, Any]:
 
 
 def load_event(plain: Mapping[str, Any]) -> Event:
-    """The inverse of `dump_event`. Raises WireError, which names the place that does not fit."""
+    """The inverse of `dump_event`. Raises WireError, which names the field that does not fit."""
     rest = dict(plain)
     kind = rest.pop("kind", None)
     if not isinstance(kind, str) or kind not in EVENTS:

@@ -77,9 +77,9 @@ def met_clock(before: Issue, event: e.Event, after: Issue) -> Clock | None:
 def meets(event: e.Event, after: Issue, clock: Clock) -> bool:
     """Whether the event met this clock, for comparing figures.
 
-    `met_clock` finds the one clock to record; `meets` judges any clock. So it also judges further clocks met by the same
-    event, clocks that a climb has already removed, and clocks without a clause in the policy (appointment, plan step).
-    Always False for `silence`, `ask`, `review`, `plan-update` and `idle`, and for events without an actor.
+    `met_clock` finds the one clock to record; `meets` judges any clock. So it also judges further clocks met by the
+    same event, clocks that a climb has already removed, and clocks without a clause in the policy (appointment, plan
+    step). Always False for `silence`, `ask`, `review`, `plan-update` and `idle`, and for events without an actor.
     """
     if event.actor is None:
         return False
@@ -487,7 +487,10 @@ def _without_work(issue: Issue, **changes: Any) -> Issue:
 
 
 def _restart_work(issue: Issue, event: e.Event) -> Issue:
-    """Starts the work again. The time in which the resident reviewed it counts towards no limit but that of an answer."""
+    """Starts the work again.
+
+    The time in which the resident reviewed the completed work counts only for clauses about an answer.
+    """
     if (done := issue.marks.get("completed")) is not None:
         issue = copy_with(issue, looked=(*issue.looked, (done.at, event.at)))
     met = {goal: mark for goal, mark in issue.met.items() if goal[1] not in ("complete", "handle")}

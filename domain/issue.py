@@ -52,7 +52,8 @@ class Mark:
 class Clock(Copyable):
     """One running clause of this issue, or one of the clocks that the rules themselves start.
 
-    The clocks of the rules are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update``, ``appointment`` and ``idle``.
+    The clocks of the rules are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update``, ``appointment`` and
+    ``idle``.
     """
 
     clause: str
@@ -64,7 +65,7 @@ class Clock(Copyable):
     climbs: tuple[datetime, ...] = ()
     provisional: bool = False
     round: bool = False
-    """Whether the limit is at the end of a day: many issues share that moment, so their wake-ups are spread after it."""
+    """Whether the limit is at the end of a day. Many issues share that moment, so their wake-ups are spread."""
     climbs_round: bool = False
     """Whether climbs are at a moment that many issues share: the end of a day, or the opening of service hours."""
     warned: bool = False
@@ -279,7 +280,7 @@ def next_rung(issue: Issue) -> Level | None:
 
 
 def dump_issue(issue: Issue) -> dict[str, Any]:
-    """The plain JSON value of the state, which names the policy and the calendars by digest only."""
+    """The plain JSON value of the state, without the content of policy and calendars, which it only identifies."""
     plain = dump_fields(issue, without=PINNED)
     plain["policy"] = dump(policy_ref(issue.policy))
     plain["calendars"] = calendars_digest(issue.calendars)

@@ -1,7 +1,7 @@
 """Limits on the size and content of signals.
 
-Temporal accepts any signal, and others than the API can send one. A text that the database rejects, or an event too large
-for an activity, would block its issue for ever.
+Temporal accepts any signal, and others than the API can send one. A text that the database rejects, or an event too
+large for an activity, would block its issue for ever.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 from domain.wire import WireError
 
 MOST_BYTES: Final = 256 * 1024
-"""The most bytes of one command. The largest honest one, a change of policy, has some 10 KB; a batch of events travels as
-one payload of at most 2 MB."""
+"""The most bytes of one command. The largest honest one, a change of policy, has some 10 KB; a batch of events travels
+as one payload of at most 2 MB."""
 DEEPEST: Final = 32
 """The most levels of nesting in a command. That is far below Python's recursion limit, since the depth that is left of
 the limit differs between first run and replay."""
@@ -58,7 +58,7 @@ def check_id(command: str) -> None:
 
 
 def shown(text: str, most: int) -> str:
-    """The first `most` characters of a foreign text, with control characters replaced, so that it can be stored and shown."""
+    """The first `most` characters of a foreign text, with control characters replaced, to be stored and shown."""
     return _UNSHOWABLE.sub("?", text[:most])
 
 

@@ -30,7 +30,10 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def holder(issue: Issue) -> tuple[Holder, str | None]:
-    """The party that has to act now, and its organisation's code; no code for a resident or a wait that is not shelved."""
+    """The party that has to act now, and the code of its organisation.
+
+    There is no code for the resident, and none during a wait, unless the issue is shelved.
+    """
     if issue.status in ("suspended", "completed", "closed"):
         return "resident", None
     if issue.status == "waiting":
@@ -65,9 +68,9 @@ def held(issue: Issue, event: Event) -> tuple[Held, ...]:
 
 
 def seen_at(event: Event) -> datetime:
-    """From when (UTC) people could know of the event.
+    """The moment (UTC) from which people could know of the event.
 
-    That is the event's own time, but for a climb or a resumption that time itself caused the moment of its recording.
+    For a climb or a resumption that time itself caused, it is when the event was recorded; else the event's own time.
     """
     recorded = event.recorded_at
     return event.at if recorded is None or event.kind not in ("escalated", "resumed") else recorded

@@ -13,8 +13,8 @@ from domain.personal import is_sealed
 from domain.wire import dump, format_time
 
 SETTLES: Final = timedelta(seconds=5)
-"""How long archiving waits after the close. The workflow ends shortly after its last event is recorded, and only then is
-its history complete."""
+"""How long archiving waits after the close. The workflow ends shortly after its last event is recorded, and only then
+is its history complete."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Notice:
 class Job:
     """An outbox job, done once its event is stored and `wait` has passed.
 
-    ``tell_merged`` sends `issue` the merge command in `body`; ``archive`` copies the history of `issue` into the archive;
-    ``index`` makes the sealed text of the report of `issue` searchable.
+    ``tell_merged`` sends `issue` the merge command in `body`; ``archive`` copies the history of `issue` into the
+    archive; ``index`` makes the sealed text of the report of `issue` searchable.
     """
 
     name: str

@@ -25,10 +25,10 @@ from domain.worktime import Limit, ServiceHours
 class Clause:
     """One promise: reach `milestone` within `limit` of the event `starts`; after `climb` the lead moves up.
 
-    `starts` is an event kind, or ``led``: the level got the lead (dispatched, climbed, returned), counted
-    from the moment at which that change was recorded. `when` holds assessments, ``urgent`` or categories, all optional: the
-    first clause of a scope and milestone that matches applies. The k-th entry of `climb` moves the lead k
-    rungs above the clause's level (for the whole issue: above the policy's first level).
+    `starts` is an event kind, or ``led``: the level got the lead (dispatched, climbed, returned), counted from the
+    moment at which that change was recorded. `when` holds assessments, ``urgent`` or categories, all optional: the
+    first clause of a scope and milestone that matches applies. The k-th entry of `climb` moves the lead k rungs above
+    the clause's level (for the whole issue: above the policy's first level).
     """
 
     id: str
@@ -46,7 +46,7 @@ class Clause:
 
     @cached_property
     def goal(self) -> Goal:
-        """The key in `Issue.met` for this milestone."""
+        """Scope and milestone of this clause: the key of `Issue.met` under which reaching it is noted."""
         return self.level, self.milestone
 
     def applies(self, assessment: Assessment | None, urgent: bool, category: Category) -> bool:
@@ -77,7 +77,7 @@ class Reopen:
 
 @dataclass(frozen=True)
 class Transfers:
-    """Declines, redispatches and returns are counted together; from number `climbs_from` on, each makes the issue climb."""
+    """Declines, redispatches and returns, counted together: from number `climbs_from` on each makes an issue climb."""
 
     climbs_from: int
 
@@ -92,7 +92,7 @@ class Extend:
 
 @dataclass(frozen=True)
 class Ask:
-    """How often the resident may be asked, and how long the clock may stop each time."""
+    """How often the resident may be asked, and how long the clocks may stop each time."""
 
     times: int
     max: Limit
@@ -114,7 +114,7 @@ class Shelve:
 
 @dataclass(frozen=True)
 class PlanRule:
-    """Rules for plans: an update is due every `update`; plans longer than `..._over` need a grant of that level."""
+    """Rules for plans: how often an update is due, and beyond which length community or street must grant a plan."""
 
     update: Limit
     community_over: Limit

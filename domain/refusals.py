@@ -300,8 +300,8 @@ def _plan(issue: Issue, command: c.Command) -> Refusal | None:
 
 
 FARTHEST: Final = timedelta(days=3660)
-"""How far ahead a date in a command may lie: as far as the longest limit. Adding pauses to such a date does not overflow
-the year 9999."""
+"""How far ahead a date in a command may lie: as far as the longest limit. Adding pauses to such a date does not
+overflow the year 9999."""
 
 
 def _wait(issue: Issue, ahead: timedelta) -> Refusal | None:

@@ -33,7 +33,7 @@ DEFAULT: Final = Retention(1095, {"illegal_building": 1825, "common_income": 182
 
 
 def read_retention(plain: Mapping[str, Any]) -> Retention:
-    """Decodes ``{days, categories: {leak: 1095}}``. Raises WireError, which names the place."""
+    """Decodes ``{days, categories: {leak: 1095}}``. Raises WireError, which names the wrong setting."""
     unknown = sorted(plain.keys() - {"days", "categories"})
     if unknown:
         raise WireError(f"{unknown[0]}: there is no such setting")

@@ -155,7 +155,7 @@ def due(
 
     With `wall` (urgent issues) a limit in service time runs in wall time. Clocks stop during `pauses`, which may
     overlap, lie before the start or come in any order; a pause that begins at the due moment or later changes
-    nothing, since that moment has passed. Day clocks do not count the start day nor any day that a pause touches,
+    nothing, since that moment has passed. Limits in days do not count the start day nor any day that a pause touches,
     and end with the last day (23:59:59), or at the close of service hours where `ends` is ``service``.
     """
     pauses = _merged(start, pauses) if pauses else ()
@@ -258,7 +258,7 @@ def _by_days(
 
 
 class _WorkingDays:
-    """Working days by the newest calendar of each year; `guessed` if weekdays had to do for a year without a calendar."""
+    """Working days by the newest calendar of each year; `guessed` if weekdays replaced a missing calendar."""
 
     def __init__(self, calendars: Sequence[YearCalendar]) -> None:
         self._calendars = calendars

@@ -107,7 +107,10 @@ def _beyond(plain: Table) -> Iterator[Where]:
 
 
 def _syntax(error: tomllib.TOMLDecodeError, text: str, file: str) -> Problem:
-    """The parser's error as a problem; its line is taken from its text, "... (at line 3, column 5)" or "end of document"."""
+    """The parser's error as a problem with a line.
+
+    The line stands only in the error's text: "... (at line 3, column 5)", or "end of document".
+    """
     message, _, place = str(error).rpartition(" (at ")
     found = re.match(r"line (\d+)", place)
     line = int(found[1]) if found else max(text.rstrip("\n").count("\n") + 1, 1)

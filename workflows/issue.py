@@ -94,13 +94,13 @@ class IssueWorkflow:
 
     @workflow.signal(dynamic=True)
     def take(self, name: str, args: Sequence[RawValue]) -> None:
-        """Receives every signal. Temporal has acknowledged it already, so an unreadable signal is recorded, not rejected."""
+        """Receives every signal. An unreadable one is recorded, not rejected, since Temporal has acknowledged it."""
         if not self._forged:
             self._inbox.append(self._decode(name, args))
 
     @workflow.query
     def snapshot(self) -> dict[str, Any]:
-        """The whole issue: ``{state, policy, calendars}``, with every signal that was acknowledged before the query.
+        """The whole issue: ``{state, policy, calendars}``, with the effects of all signals acknowledged before.
 
         `state` is None if the API did not start this workflow, so that there is no issue.
         """
@@ -111,7 +111,7 @@ class IssueWorkflow:
 
     @workflow.query
     def receipt(self, command: str) -> dict[str, Any] | None:
-        """The receipt of a command: ``{digest, outcome, seq, code?, reason?}``; None if the issue has none for this id."""
+        """The receipt of a command: ``{digest, outcome, seq, code?, reason?}``; None if the issue has none."""
         found = None if self._forged else self._issue.receipts.get(command)
         return None if found is None else dump(found)
 

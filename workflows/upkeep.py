@@ -29,7 +29,7 @@ class ReconcileWorkflow:
 
 @workflow.defn(name="SealDay")
 class SealDayWorkflow:
-    """Publishes the day's head of the log; retries until it succeeds."""
+    """Publishes the head of the log for the day; retries until it succeeds."""
 
     @workflow.run
     async def run(self) -> None:
