@@ -1,6 +1,7 @@
 """The working days of each year as data: one JSON file a year, read and checked here.
 
-The State Council publishes the next year every autumn. Until then the rules mark deadlines in it as provisional.
+Every autumn the State Council publishes the holidays of the next year. Until then deadlines in that year are
+provisional.
 """
 
 import json
@@ -26,7 +27,7 @@ class CalendarError(ValueError):
 def load_all(override: Path | None = None) -> tuple[YearCalendar, ...]:
     """The shipped calendars and those of `override` (a file or a folder), one for each year, in order of years.
 
-    For a year in both the higher version wins, and the override if versions are equal. Raises CalendarError.
+    Where both have a year, the higher version is taken, and of equal versions `override`. Raises CalendarError.
     """
     newest = {calendar.year: calendar for calendar in map(load_file, _files(SHIPPED))}
     for calendar in map(load_file, _files(override) if override else ()):

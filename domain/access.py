@@ -1,7 +1,8 @@
 """Who may see an issue and who may give which command.
 
-An actor acts in one role at a time and must hold it; the capacities of that role in this issue decide. Roles are never
-combined: a person who acted on the property side of an issue may not take decisions from above in it, in any role.
+An actor acts in one role at a time, which he must hold; what he may do follows from his capacities in the issue in that
+role. The roles of one person are never combined, and a person who acted on the property side of an issue may not take
+decisions on that issue from above, in whichever role.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -17,8 +18,10 @@ from domain.vocabulary import HandlerKind, Level, Role
 from domain.worktime import SHANGHAI
 
 Capacity = Literal["reporter", "handler", "lead", "senior", "chain", "street", "admin"]
-"""senior: the community or street of the place, at or above the lead; chain: any org of the place;
-street: the place's street, whichever level leads."""
+"""What an actor is to one issue. reporter: the resident who reported the issue. handler: staff of the organisation that
+does the work. lead: staff of the organisation that answers for the issue now. senior: the community or the street of
+the place, if its level is that of the lead or above. chain: the operator, the community or the street of the place.
+street: the street of the place, whichever level leads. admin: an administrator of that street."""
 
 HANDLER_ROLES: Final[Mapping[HandlerKind, tuple[Role, ...]]] = MappingProxyType(
     {
@@ -50,7 +53,7 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
         "attach": ("reporter", "handler", "lead", "chain"),
     }
 )  # fmt: skip
-"""Command, or `attach` for a picture -> the capacities in which it may be given."""
+"""Command (or `attach`, which adds a picture) -> the capacities in which an actor may give it."""
 
 
 PROPERTY_SIDE: Final[tuple[Role, ...]] = ("property", "volunteer")
@@ -63,9 +66,9 @@ DECISIONS: Final = frozenset(
 
 
 def holds(actor: Actor, grants: Iterable[Authority], place: Place, at: datetime) -> bool:
-    """Whether the actor held his acting role at that time, by one of the grants.
+    """Whether one of the grants gave the actor his acting role at the time `at`.
 
-    Staff of the company that runs the place need its contract there as well.
+    For property staff of the place's operator the grant must also name the compound, as proof of a contract there.
     """
     day = at.astimezone(SHANGHAI).date()
     return any(
@@ -98,7 +101,7 @@ def _works_at(actor: Actor, grants: Iterable[Authority], place: Place) -> bool:
 
 
 def may_follow(place: Place, old: Issue) -> bool:
-    """Whether a report at this place may name the old issue, closed and of the same compound, as recurring."""
+    """Whether a report here may say that the old issue recurs: it must be closed and of the same compound."""
     return old.is_closed and old.place.compound == place.compound
 
 
@@ -148,7 +151,7 @@ def _handles(issue: Issue, actor: Actor) -> bool:
 
 
 def _level(issue: Issue, actor: Actor) -> Level | None:
-    """The level for which the actor speaks at this place; the issue's ladder may lack it."""
+    """The level for which the actor speaks at this place, even if it is not on the issue's ladder; None for others."""
     place = issue.place
     match actor.role:
         case "property" if actor.org is not None and actor.org == place.operator and not issue.about_operator:
@@ -162,13 +165,13 @@ def _level(issue: Issue, actor: Actor) -> Level | None:
 
 
 def may_see(issue: Issue, actor: Actor) -> bool:
-    """Whether this actor may know that the issue exists; auditors see all of their street."""
+    """Whether this actor may know that the issue exists; auditors may know of every issue of their street."""
     return bool(capacities(issue, actor)) or (actor.role == "auditor" and actor.org == issue.place.street)
 
 
 @dataclass(frozen=True)
 class Sight:
-    """How much of the personal data in one issue a viewer sees."""
+    """How much of the personal data in one issue a viewer may see."""
 
     text: bool
     """What people wrote: visible to the reporter, the handler and the organisations of the place."""
@@ -201,7 +204,8 @@ def reads_access_log(role: Role) -> bool:
 
 
 DECODERS: Final[tuple[Role, ...]] = ("auditor", "admin")
-"""Roles that may decode payloads. Temporal's UI cannot name a role, so the first that a person holds is taken."""
+"""Roles that may decode the encrypted payloads of Temporal. Temporal's UI cannot name the role in which a person asks,
+so the first of these that the person holds is taken."""
 
 
 def decodes(role: Role) -> bool:
@@ -210,17 +214,17 @@ def decodes(role: Role) -> bool:
 
 
 def searches_texts(role: Role) -> bool:
-    """Whether this role may search personal texts: not if they are masked, since a search would reveal them."""
+    """Whether this role may search personal texts. Roles that see them masked may not: hits would reveal the texts."""
     return role not in ("auditor", "admin")
 
 
 def may_give(issue: Issue, actor: Actor, command: str) -> bool:
-    """Whether the actor may give this command in some status of the issue."""
+    """Whether the actor has a capacity in which this command may be given, leaving aside the status of the issue."""
     return not capacities(issue, actor).isdisjoint(MAY[command])
 
 
 def milestone_scopes(issue: Issue, actor: Actor) -> tuple[Level, ...]:
-    """The levels whose clauses this actor can meet: those for which his organisation answers or works."""
+    """The levels whose clauses the actor can meet: the level for which he speaks, and `property` for the handler."""
     level = _level(issue, actor)
     if not _handles(issue, actor):
         return () if level is None else (level,)

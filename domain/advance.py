@@ -1,4 +1,7 @@
-"""The fold of workflow, auditor and simulator: commands in arrival order, each after the deadlines due by then."""
+"""The fold that workflow, auditor and simulator share.
+
+Commands are applied in the order of their arrival, and before each command the deadlines that had passed by its time.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,16 +15,16 @@ from domain.values import copy_with
 
 
 class StuckClock(RuntimeError):
-    """A deadline that passed is due again, so the fold would not end: a bug in the rules, never in the input."""
+    """A deadline is still due after it was applied, so the fold would never end: a bug in the rules, not the input."""
 
 
 def advance(issue: Issue, inbox: Iterable[c.Command], now: datetime) -> tuple[Issue, list[Event]]:
     """Folds commands in the order in which they arrived, firing first every deadline that fell due before each.
 
-    Lateness depends on when things happened, not on when a worker woke up; only `recorded_at`, and the clocks that
-    start from it, depend on the wake-up. After the last command the deadlines up to `now` minus the policy's grace
-    fire. A repeated command id has no effect. `now` is UTC, in whole milliseconds. Returns the state and the new
-    events. Raises UnknownRulesError.
+    Whether something is late depends on when it happened, not on when a worker woke up. Only `recorded_at`, and the
+    clocks that start from it, depend on the time of the wake-up. After the last command, every deadline fires that
+    passed before `now` by at least the policy's grace. A command whose id the issue knows already has no effect.
+    `now` is UTC, in whole milliseconds. Returns the state and the new events. Raises UnknownRulesError.
     """
     happened: list[Event] = []
     for command in inbox:
@@ -50,7 +53,11 @@ def _fire(issue: Issue, until: datetime, now: datetime, happened: list[Event]) -
 
 
 def follows_from_commands(inbox: Iterable[c.Command], events: Iterable[Event], now: datetime) -> bool:
-    """Whether folding this inbox at any later time gives the same events: no deadline, no clamping to `now`, no close."""
+    """Whether folding this inbox at any later time would give the same events.
+
+    It would if every signal could be decoded, no command is later than `now`, and no event came from a deadline or
+    closed the issue.
+    """
     return all(command.at <= now and not isinstance(command.body, c.Undecodable) for command in inbox) and not any(
         event.recorded_at is not None or isinstance(event.body, Closed) for event in events
     )

@@ -10,9 +10,9 @@ MOST_BYTES: Final = 256 * 1024
 
 
 def batches(events: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The dumped events in order, at most 100 and 256 KiB a batch; an event larger than that has a batch of its own.
+    """The dumped events in order, at most 100 events and 256 KiB a batch; a larger event makes a batch alone.
 
-    Workflow and auditor must split alike: the digest of each batch is in the history.
+    Workflow and auditor must split the same events alike, since the digest of each batch is in the history.
     """
     found: list[list[dict[str, Any]]] = []
     size = 0

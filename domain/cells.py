@@ -7,5 +7,5 @@ _FORMULA: Final = re.compile(r"[\s\ufeff\u200b]*[=+\-@\t\r\n＝＋－﹣−＠]"
 
 
 def neutral(cell: str) -> str:
-    """The text, after an apostrophe if a spreadsheet could read it as a formula; full-width signs count as well."""
+    """The text, with an apostrophe before it if a spreadsheet could read it as a formula (full-width signs count)."""
     return f"'{cell}" if _FORMULA.match(cell) or cell[:1] in ("\t", "\r", "\n") else cell

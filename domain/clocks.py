@@ -15,11 +15,12 @@ from domain.worktime import Limit, at_opening
 from domain.worktime import due as due_after
 
 RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "appointment", "idle")
-"""Clocks that the rules start themselves; a policy may not use these names for clauses."""
+"""Names of the clocks that the rules start without a clause; a policy may not use these names for its clauses."""
 REMIND: Final = "top"
-"""The clause name that reminders carry on the record."""
+"""What the events of reminders carry as their clause; no clause of a policy may have this name."""
 ALWAYS: Final = ("reported", "dispatched")
-"""Event kinds that happen once: each new term takes them over, as starts of clauses for the present work."""
+"""Event kinds that happen once in an issue. Each new term of the lead takes over their marks, so that clauses of its
+level can start from them."""
 
 
 class Deadline(NamedTuple):
@@ -31,7 +32,7 @@ class Deadline(NamedTuple):
     clause: str
     what: str
     round: bool = False
-    """Many issues share this moment, so wake-ups are spread."""
+    """Whether many issues share this moment, so that their wake-ups are spread over some seconds."""
     step: int = 0
     """Index of the climb, from 0: two climbs of a clause may take effect at the same moment."""
 
@@ -52,8 +53,9 @@ class NextStep:
 def compute_clocks(issue: Issue, afresh: bool = False) -> tuple[Clock, ...]:
     """The running clocks of the issue in its present state.
 
-    A running clock is kept unchanged, unless `afresh`: then its times are computed again from its start (after a
-    pause, an extension, another calendar or policy); lights and climbs that happened stay recorded.
+    A clock that runs already is kept unchanged. With `afresh` its times are computed again from its start, as is due
+    after a pause, an extension, or a change of calendar or policy. Then the climbs that happened stay counted, and a
+    light that is on stays on unless its moment has moved into the future.
     """
     clocks: list[Clock] = []
     for clause, start in _running(issue):
@@ -74,7 +76,7 @@ def find(clocks: Iterable[Clock], clause: str, start: Mark) -> Clock | None:
 
 
 def _running(issue: Issue) -> Iterator[tuple[Clause, Mark]]:
-    """The clauses that have started and whose milestone has not been reached, each with its start."""
+    """The clauses that have started and whose milestone has not been reached, each with the mark of its start."""
     assessment = issue.assessment
     for clause in issue.policy.applying(issue.level, assessment, issue.urgent, issue.category):
         kind = clause.starts
@@ -89,7 +91,7 @@ def _running(issue: Issue) -> Iterator[tuple[Clause, Mark]]:
 
 
 def _is_off(issue: Issue, clause: Clause) -> bool:
-    """Whether the clause is suspended by the state of the work: it is completed, or a plan replaces the limit."""
+    """Whether the clause does not run, because the work is completed or because a plan replaces the limit."""
     if issue.status == "completed":  # only an answer can still be due
         return clause.level != "issue" or clause.milestone != "answer"
     # The dated steps of a plan replace the limit of `complete`; that of `handle` only once the place is safe.
@@ -152,20 +154,23 @@ def without(clocks: tuple[Clock, ...], *names: str) -> tuple[Clock, ...]:
 
 
 def skip_climbs(clock: Clock, moment: datetime) -> Clock:
-    """The clock with all climbs up to `moment` counted as done, so that a returned lead does not climb again at once."""
+    """The clock with its climbs up to `moment` counted as done, so that a returned issue does not climb at once."""
     return copy_with(clock, climbed=max(clock.climbed, sum(climb <= moment for climb in clock.climbs)))
 
 
 def next_deadline(issue: Issue, now: datetime | None = None) -> Deadline | None:
     """The earliest deadline, or None if there is none.
 
-    With `now`, warnings are left out whose limit has passed by then.
+    With `now`, a warning is left out if the limit of its clock has passed by `now`.
     """
     return min(_deadlines(issue, now, _EVER), key=_IN_ORDER, default=None)
 
 
 def passed_deadline(issue: Issue, now: datetime, until: datetime) -> Deadline | None:
-    """The next deadline if it is at or before `until`, else None: a command at the very deadline is late."""
+    """The earliest deadline at or before `until`, or None if there is none.
+
+    A deadline at `until` itself has passed, so a command at the very moment of a deadline is late.
+    """
     return min(_deadlines(issue, now, until), key=_IN_ORDER, default=None)
 
 
@@ -173,7 +178,7 @@ _EVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Deadline]:
-    """The deadlines up to `until`; of those with equal moment and kind, that of the older clock first."""
+    """The deadlines up to `until`; those of equal moment and kind stand in the order of `Issue.clocks`."""
     found: list[Deadline] = []
     if issue.closed is not None:
         return found
@@ -199,14 +204,15 @@ def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Dead
 
 
 def _unsettled(clock: Clock) -> bool:
-    """Whether the limit would close the issue by a calendar that is not published yet."""
+    """Whether the limit of this clock would close the issue, but depends on a calendar that is not published yet."""
     return clock.clause == "silence" and clock.provisional
 
 
 def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
-    """How long after the deadline to wake: the grace, and a spread for moments that many issues share.
+    """How long after the deadline the workflow wakes: the grace, and a spread for moments that many issues share.
 
-    The spread is below 15 s and derived from the issue's id; it delays the record, never the deadline itself.
+    The spread is below 15 s and derived from the issue's id. It delays when the deadline is recorded; the deadline
+    itself stays.
     """
     grace = issue.policy.grace.span
     spread = sum(issue.id.encode()) * 7919 % 15_000 if deadline.round else 0
@@ -216,8 +222,8 @@ def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
 def needs_reminder(issue: Issue) -> bool:
     """Whether a limit has passed and no clock can climb any more, so that reminders are sent.
 
-    That is so at the top of the ladder, and where every climb has happened and the lead was returned. A climb that
-    waits for a calendar to be published still counts as to come.
+    So it is at the top of the ladder, and where every climb has happened before the lead was moved down again. A climb
+    that waits for a calendar to be published still counts as possible.
     """
     if issue.status in ("completed", "closed") or not any(clock.overdue for clock in issue.clocks):
         return False
@@ -225,7 +231,10 @@ def needs_reminder(issue: Issue) -> bool:
 
 
 def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
-    """When (UTC) reminder number `count` + 1 is due, counted from `moment`: the interval doubles each time."""
+    """When (UTC) the next reminder after `count` earlier ones is due, counted from `moment`.
+
+    Each interval is twice the last one, up to the longest that the policy names.
+    """
     top = issue.policy.top
     amount = min(top.remind.amount * 2**count, top.doubling_to.amount)
     limit = Limit(amount, top.remind.unit)
@@ -233,13 +242,13 @@ def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
 
 
 def next_step(issue: Issue) -> NextStep | None:
-    """Who must act next and by when; during a pause, who must end it. None for a closed issue or without a clock."""
+    """Who must act next and by when; during a pause, who must end the pause. None if closed, or if no clock runs."""
     clock = next_clock(issue)
     return None if clock is None else NextStep(clock.milestone, clock.due, owner(issue, clock), clock.clause)
 
 
 def next_clock(issue: Issue) -> Clock | None:
-    """The clock that runs out first; during a pause only those that end it count."""
+    """The running clock that is due first; during a pause only `ask` and `review` count, which end the pause."""
     if issue.closed is not None:
         return None
     paused = issue.paused_at is not None
@@ -251,7 +260,7 @@ def next_clock(issue: Issue) -> Clock | None:
 
 
 def owner(issue: Issue, clock: Clock) -> str | None:
-    """The organisation that must act before this clock runs out; None if it is the resident."""
+    """The code of the organisation that must act before this clock runs out; None if the resident must act."""
     if clock.clause in ("silence", "ask"):
         return None
     if clock.clause == "review":

@@ -1,8 +1,8 @@
-"""The commands to an issue, of people and of the clock: one frozen dataclass each.
+"""The commands to an issue: those that people give, and those that the rules give themselves when a deadline passes.
 
-The class name in snake case is the name on the wire, in the route and of the Temporal signal. Fields marked
-PERSONAL may hold personal data: no rule reads them. Fields marked RESOLVED are filled in by the API, never by the
-caller.
+Each command is a frozen dataclass. Its name in snake case is the name on the wire, in the route and of the Temporal
+signal. Fields marked PERSONAL may hold personal data: no rule reads them. Fields marked RESOLVED are filled in by the
+API, never by the caller.
 """
 
 from collections.abc import Mapping
@@ -47,16 +47,16 @@ class Actor:
 
 
 AuthorityKind = Literal["appointment", "token", "code", "report", "order"]
-"""The source of an authority: an appointment in the directory, the claims of a token, a tracking code, being the
-reporter, or another command that orders this one."""
+"""Where an authority comes from: an appointment in the directory, the claims of a token, a tracking code, the report
+(its giver is the reporter), or another command that ordered this one."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A role that the giver of a command held when it was accepted, from `start`, inclusive, to `end`, exclusive.
+    """A role that the giver of a command held when the API accepted it, from `start`, inclusive, to `end`, exclusive.
 
-    `compound` is the issue's compound if the organisation had its contract then; property staff need it. `street` is the
-    issue's street if the organisation worked there then; departments and volunteers need it to report.
+    `compound` is the issue's compound if the organisation had its contract then; property staff need it. `street` is
+    the issue's street if the organisation worked there then; departments and volunteers need it to report.
     """
 
     role: Role
@@ -118,7 +118,7 @@ class Comment(Body):
 
 @dataclass(frozen=True)
 class Supply(Body):
-    """The resident answers a question; the clock runs again."""
+    """The resident answers a question; the clocks of the issue run again."""
 
     text: Personal = field(metadata=PERSONAL)
 
@@ -157,7 +157,7 @@ class Accept(Body):
 
 @dataclass(frozen=True)
 class Decline(Body):
-    """The handler says that the issue is not its own; a higher level rules on that, and the clock runs until then."""
+    """The handler says that the issue is not its task; a higher level rules on that, and the clocks run on."""
 
     reason: DeclineReason
     note: Personal = field(default="", metadata=PERSONAL)
@@ -201,7 +201,7 @@ class Arrive(Body):
 
 @dataclass(frozen=True)
 class Assess(Body):
-    """A second assessment needs a reason."""
+    """Says how serious the problem is; an assessment that differs from the previous one needs a reason."""
 
     assessment: Assessment
     reason: Personal = field(default="", metadata=PERSONAL)
@@ -224,7 +224,7 @@ class Plan(Body):
 
 @dataclass(frozen=True)
 class StepDone(Body):
-    """`step` counts from 1."""
+    """A step of the plan is done; `step` is its number in the plan, counted from 1."""
 
     step: int
     note: Personal = field(default="", metadata=PERSONAL)
@@ -237,14 +237,14 @@ class Answer(Body):
 
 @dataclass(frozen=True)
 class Ask(Body):
-    """A question to the resident; the clock stops until it is answered, at most as long as the policy allows."""
+    """A question to the resident; the clocks stop until it is answered, at most as long as the policy allows."""
 
     question: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Wait(Body):
-    """The clock stops for a coded reason, until the review date at the latest."""
+    """The work waits for a coded reason; the clocks stop until the review date at the latest."""
 
     reason: WaitReason
     review: datetime
@@ -258,11 +258,11 @@ class Resume(Body):
 
 @dataclass(frozen=True)
 class Extend(Body):
-    """A request for more time, granted or denied from above; until then the old clock runs."""
+    """A request for more time, which a higher level grants or denies; until it decides, the old limit holds."""
 
     reason: Personal = field(metadata=PERSONAL)
     by: Limit | None = None
-    """None asks for the most that the policy allows at one time."""
+    """How much more time; None asks for the most that the policy allows at one time."""
 
 
 @dataclass(frozen=True)
@@ -306,7 +306,7 @@ class Redispatch(Body):
     reason: Personal = field(metadata=PERSONAL)
     handler_kind: HandlerKind = field(default="company", metadata=RESOLVED)
     handler_streets: tuple[str, ...] | None = field(default=None, metadata=RESOLVED)
-    """The streets in which it worked on that day; None if it never had a contract."""
+    """The streets in which the new handler worked on the day of the command; None if it never had a contract."""
 
 
 @dataclass(frozen=True)
@@ -346,14 +346,14 @@ class Deny(Body):
 
 @dataclass(frozen=True)
 class Rule(Body):
-    """The ruling on a decline: if upheld, the issue goes to `handler` (None: the ruling organisation); else it stays."""
+    """The ruling on a decline. If upheld, `handler` gets the issue (None: the ruling organisation); else it stays."""
 
     upheld: bool
     handler: str | None = None
     reason: Personal = field(default="", metadata=PERSONAL)
     handler_kind: HandlerKind = field(default="company", metadata=RESOLVED)
     handler_streets: tuple[str, ...] | None = field(default=None, metadata=RESOLVED)
-    """As in `Redispatch`."""
+    """The streets in which the named handler worked on the day of the command; None if it never had a contract."""
 
 
 @dataclass(frozen=True)
@@ -362,16 +362,16 @@ class Adopt(Body):
 
     issue: str
     opened: datetime | None = field(default=None, metadata=RESOLVED)
-    """When the other issue was opened; None if unknown."""
+    """When the younger issue was opened; None if unknown."""
 
 
 @dataclass(frozen=True)
 class Merge(Body):
-    """Closes the issue, since `into` has adopted it."""
+    """Closes the issue, since the older issue `into` has taken it in."""
 
     into: str
     opened: datetime | None = field(default=None, metadata=RESOLVED)
-    """When the other issue was opened; None if unknown."""
+    """When the older issue was opened; None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -381,14 +381,14 @@ class Reject(Body):
 
 @dataclass(frozen=True)
 class Shelve(Body):
-    """Puts the issue on the street's long list: its clock stops, and it is reviewed periodically."""
+    """Puts the issue on the street's long list: its clocks stop, and the street reviews it periodically."""
 
     reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Correct(Body):
-    """Corrects the record by an appended note; nothing is overwritten."""
+    """Corrects what was recorded by an added note, which may change category and urgency; nothing is overwritten."""
 
     note: Personal = field(metadata=PERSONAL)
     category: Category | None = None
@@ -413,7 +413,7 @@ class CalendarPublished(Body):
 class DeadlinePassed(Body):
     """Internal, never a signal: the deadline `what` of clause `clause` has passed.
 
-    `recorded_at` is the time of the fold; reminders that are due up to `until` are counted as one.
+    `recorded_at` is the time of the fold. All reminders that are due up to `until` lead to one event.
     """
 
     clause: str
@@ -424,7 +424,7 @@ class DeadlinePassed(Body):
 
 @dataclass(frozen=True)
 class Undecodable(Body):
-    """Internal: a signal that could not be decoded. It is recorded, since Temporal has acknowledged it."""
+    """Internal: a signal that could not be decoded. It is recorded, since Temporal has acknowledged the signal."""
 
     signal: str
     reason: str
@@ -449,9 +449,9 @@ class Command(Copyable):
 
     @property
     def digest(self) -> str:
-        """Digest of name and body: a repeat has the same one, an idempotency key used for another command does not.
+        """Digest of name and body, which tells a repeat from another command under the same idempotency key.
 
-        RESOLVED fields are left out, since the directory may have changed before a repeat.
+        RESOLVED fields are left out, since the directory may have changed between a command and its repeat.
         """
         return digest([self.name, dump_fields(self.body, without=_resolved(type(self.body)))])
 
@@ -481,7 +481,7 @@ NAMES: Final[Mapping[type[Body], str]] = MappingProxyType(
 
 
 def merge_command_id(issue: str, into: str) -> str:
-    """The id of the command that merges `issue` into `into`: API and outbox use the same one, so it has effect once."""
+    """The id of the command that merges `issue` into `into`. API and outbox both use it, so the merge happens once."""
     return str(uuid5(NAMESPACE_URL, f"jiesu:merge:{issue}:{into}"))
 
 
@@ -493,7 +493,7 @@ def calendar_command_id(issue: str, calendar: YearCalendar) -> str:
 def load_command(name: str, plain: Mapping[str, Any]) -> Command:
     """The command of wire name `name` from ``{id, at, actor, body, expected_version?, grants?, proof?}``.
 
-    Raises WireError if it does not fit. The proof is not verified here.
+    Raises WireError if the value does not fit. The proof is not verified here.
     """
     check_text(plain)
     kind = Report if name == "report" else SIGNALS.get(name)
@@ -514,4 +514,4 @@ class _Envelope:
     expected_version: int | None = None
     grants: tuple[Authority, ...] = ()
     proof: Any = None
-    """Verified earlier, by `security.signing`."""
+    """The signature of the command, which `security.signing` has verified before."""

@@ -60,12 +60,15 @@ class Fold:
 
 
 def decide(issue: Issue, command: c.Command) -> tuple[e.Event, ...]:
-    """The events of the command; one that does not apply yields one `Refused`, with a reason in words."""
+    """The events to which the command leads; if it does not apply, a single `Refused` with the reason in words."""
     return tuple(act(issue, command).events)
 
 
 def act(issue: Issue, command: c.Command) -> Fold:
-    """Applies the command: as `decide`, together with the state after the events."""
+    """Applies the command to the issue. The result holds the new events and the state after them.
+
+    A command that does not apply leads to a single `Refused`.
+    """
     match command.body:
         case c.DeadlinePassed():
             return _passed(Fold(issue, command.at, recorded_at=command.body.recorded_at), command.body)
@@ -95,7 +98,7 @@ RECORDED: Final[Mapping[type[c.Body], type[e.EventBody]]] = MappingProxyType(
         c.Correct: e.Corrected, c.CalendarPublished: e.CalendarPublished, c.Wait: e.Waited, c.Deny: e.Denied,
     }
 )  # fmt: skip
-"""Commands that lead to one event with the same fields."""
+"""Class of command -> class of the one event to which it leads, which has the same fields."""
 
 # One function for each of the other commands
 
@@ -134,10 +137,11 @@ def report(fold: Fold, body: c.Report) -> None:
 
 
 def starting_ladder(ladder: tuple[Level, ...], report: c.Report) -> tuple[Level, ...]:
-    """The levels that an issue can reach at its place.
+    """The levels of `ladder` that the issue can reach at its place.
 
-    Without a contract, or for a complaint about the operator, it starts at the community; where the operator is
-    the community itself, there is no climb from one to the other.
+    The level of the property is left out where nobody has a contract, and for a complaint about the operator. The level
+    of the community is left out where the operator is of the kind `society` or `community`, so that the
+    community does not climb to itself.
     """
     has_operator = report.place.operator is not None
     is_community = report.place.operator_kind in ("society", "community")
@@ -217,7 +221,10 @@ def _assess(fold: Fold, body: e.Assessed) -> None:
 
 
 def _plan_needs(fold: Fold, end: datetime) -> Level | None:
-    """The level above the planner that must grant a plan until `end`; its length counts from the work's first plan."""
+    """The level that must grant a plan that lasts until `end`; None if no level above the planner must.
+
+    The length of a plan counts from the first plan of the present work.
+    """
     issue, rule = fold.issue, fold.issue.policy.plan
 
     def lasts_over(limit: Limit) -> bool:
@@ -232,7 +239,7 @@ def _plan_needs(fold: Fold, end: datetime) -> Level | None:
 
 
 def rung_from(issue: Issue, level: Level) -> Level:
-    """The level itself if it is on the issue's ladder, else the next one above."""
+    """The level itself if it is on the issue's ladder, else the next higher level of the ladder."""
     return lowest(issue.ladder, rank(level)) or issue.ladder[-1]
 
 

@@ -14,7 +14,7 @@ from domain.values import copy_with
 
 
 def derive(issue: Issue, event: e.Event) -> Issue:
-    """The state after the steps that follow every event."""
+    """The state after the changes that follow every event, whatever its kind; `issue` has the event's own change."""
     for step in STEPS if issue.closed is None else STEPS_ONCE_CLOSED:
         issue = step(issue, event)
     return issue
@@ -23,8 +23,8 @@ def derive(issue: Issue, event: e.Event) -> Issue:
 def update_clocks(issue: Issue, afresh: bool = False) -> Issue:
     """The issue with its clocks computed anew.
 
-    A clock that stops after it showed a light or climbed is kept in `resting`: if it runs again from the same start,
-    that must not happen twice.
+    A clock that stops after it showed a light or climbed is kept in `resting`. If it runs again from the same start,
+    the same light or climb must not happen twice.
     """
     running = compute_clocks(issue, afresh)
     if running == issue.clocks:
@@ -45,7 +45,7 @@ def _clocks(issue: Issue, event: e.Event) -> Issue:
 
 
 def _request(issue: Issue, event: e.Event) -> Issue:
-    """Drops a request for more time whose clock has stopped."""
+    """Drops a request for more time if the clock that it is about has stopped."""
     if issue.pending is None or any(clock.clause == issue.pending.clause for clock in issue.clocks):
         return issue
     return copy_with(issue, pending=None)
@@ -85,7 +85,7 @@ def _minutes(issue: Issue, event: e.Event) -> Issue:
 
 
 def _acted(issue: Issue, event: e.Event) -> Issue:
-    """Records who acted on the property side: that person may not take decisions from above later."""
+    """Notes in the state who acted on the property side: such a person may not decide on the issue from above later."""
     actor = event.actor
     if actor is None or actor.role not in PROPERTY_SIDE or event.kind == "refused" or actor.person in issue.acted:
         return issue
@@ -118,7 +118,7 @@ STEPS: Final[tuple[Step, ...]] = (
     _reminder,  # after all clocks, since it depends on whether one can still climb
     *STEPS_ONCE_CLOSED,
 )
-"""Applied in this order; a closed issue has no clocks."""
+"""The steps after an event of an open issue, in this order; those about clocks do not concern a closed issue."""
 
 
 def _is_update(event: e.Event) -> bool:
@@ -127,7 +127,11 @@ def _is_update(event: e.Event) -> bool:
 
 
 def reminder_from(issue: Issue, moment: datetime, count: int) -> Reminder:
-    """The reminder after `count` sent ones; it stays in the state when used up, so that reminders do not start again."""
+    """The next reminder after `count` sent ones.
+
+    After the last one that the policy allows, a reminder without a time stays in the state, so that reminders do not
+    start again.
+    """
     if count >= issue.policy.top.times:
         return Reminder(None, count)
     return Reminder(reminder_after(issue, moment, count), count)

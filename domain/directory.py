@@ -18,12 +18,12 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 ANY: Final = "*"
-"""In a binding: every place, or every category."""
+"""Stands for every place, or every category, in a binding."""
 
 
 @dataclass(frozen=True)
 class Period:
-    """Days from `start`, inclusive, to `end`, exclusive; None is open."""
+    """Days from `start`, inclusive, to `end`, exclusive; None is an open end or start."""
 
     start: date | None = None
     end: date | None = None
@@ -123,13 +123,13 @@ class Org:
     kind: HandlerKind
     name: str
     street: str | None
-    """None for an operator, whose streets depend on its contracts (`Directory.streets_of`)."""
+    """The street in which it works; None for an operator, whose streets depend on its contracts (`streets_of`)."""
     operator: bool = False
     """Distinguishes an operator of kind ``community`` from the community itself."""
 
 
 def role_fits(role: Role, org: Org) -> bool:
-    """Whether people can act in this role for this organisation; never for residents, who act for none."""
+    """Whether people can act in this role for this organisation; never for residents, who act for no organisation."""
     match role:
         case "resident":
             return False
@@ -179,7 +179,7 @@ def acting_by(
 
 @dataclass(frozen=True)
 class Directory:
-    """All rows and the queries over them; contracts, appointments and bindings apply by the day."""
+    """The whole directory: its rows, and queries over them. Contracts, appointments and bindings hold by the day."""
 
     streets: tuple[Street, ...] = ()
     communities: tuple[Community, ...] = ()
@@ -208,11 +208,11 @@ class Directory:
         )
 
     def policy_for(self, compound: str, category: Category, on: date) -> str | None:
-        """The id of the policy for issues of this category that begin at the compound on that day; None if unbound.
+        """The id of the policy for issues of this category that begin at the compound on that day.
 
-        Bindings in order of precedence: place and category, ``*`` and category, place and ``*``, ``*`` and ``*``. As
-        place count the compound, its grid, community and street, in this order. So a community's binding for the category
-        beats the compound's own for all categories.
+        None if no binding fits or there is no such compound. Bindings in order of precedence: place and category, ``*``
+        and category, place and ``*``, ``*`` and ``*``. As place count the compound, its grid, community and street, in
+        this order. So a community's binding for the category beats the compound's own for all categories.
         """
         found = self._compound.get(compound)
         if found is None:
@@ -235,7 +235,7 @@ class Directory:
         return self._orgs.get(code)
 
     def streets_of(self, org: str, on: date | None = None) -> frozenset[str]:
-        """The streets in which it works; for an operator those of its contracts on that day (None: of all contracts)."""
+        """The streets where the organisation works; for an operator by its contracts on that day (None: on any day)."""
         found = self._orgs.get(org)
         if found is None:
             return frozenset()
@@ -245,7 +245,7 @@ class Directory:
         return frozenset(self._street_of_community[self._compound[code].community] for code in compounds)
 
     def reach(self, org: str, on: date) -> tuple[str, ...] | None:
-        """The streets in which it works on that day; None for an operator that never had a contract."""
+        """The streets in which the organisation works on that day; None for an operator that never had a contract."""
         return tuple(sorted(self.streets_of(org, on))) if self.streets_of(org) else None
 
     def oversees(self, viewer: Actor, org: str, on: date) -> bool:
@@ -280,7 +280,7 @@ class Directory:
         return frozenset(c.code for c in self._compounds_of_community.get(org, ()))
 
     def appointments_of(self, person: str, on: date) -> tuple[Appointment, ...]:
-        """The person's appointments on that day; there may be several roles."""
+        """The person's appointments on that day, which may be to several roles."""
         mine = self._appointments.get(person, ())
         return tuple(each for each in mine if each.period.covers(on) and self.has_role(each.role, each.org))
 
@@ -290,7 +290,7 @@ class Directory:
         return found is not None and role_fits(role, found)
 
     def grants_in(self, place: Place, held: Iterable[Authority], on: date) -> tuple[Authority, ...]:
-        """The authorities, with `compound` or `street` filled in where the organisation works at this place that day."""
+        """The authorities, with `compound` or `street` filled in where the organisation works here on that day."""
         return tuple(self._grant_in(place, grant, on) for grant in held)
 
     def _grant_in(self, place: Place, grant: Authority, on: date) -> Authority:

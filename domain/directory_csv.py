@@ -37,7 +37,7 @@ from domain.vocabulary import Category, OperatorKind, Role
 T = TypeVar("T")
 
 FILES: Final = tuple(f"{name}.csv" for name in COLUMNS)
-"""The names of the files of a directory."""
+"""The names of the nine files that make up a directory."""
 
 
 class DirectoryError(ValueError):
@@ -57,7 +57,7 @@ class _Item(Generic[T]):
 
 
 _Sheets = Mapping[str, tuple[Row, ...]]
-"""Rows of the files that could be read completely; references into the others are not checked."""
+"""Rows of the files that could be read completely. References to codes of the other files are not checked."""
 
 
 def parse(files: Mapping[str, str | bytes], policies: Collection[str] | None = None) -> Directory:
@@ -157,7 +157,7 @@ def _binding(cells: Cells) -> Binding:
 
 
 def _duplicates(sheets: _Sheets) -> Iterator[Problem]:
-    """Codes that are taken: among places and among organisations, each code may occur once."""
+    """Mistakes where a code is taken already: among places and among organisations, each code may occur once."""
     reported: set[tuple[str, int]] = set()
     for kin in (PLACES, ORGS):
         first: dict[str, tuple[str, int]] = {}
@@ -202,7 +202,7 @@ def _misfits(directory: Directory, appointments: list[_Item[Appointment]], sheet
 
 
 def _overlaps(name: str, rows: Iterable[tuple[int, tuple[str, ...], Period]]) -> Iterator[Problem]:
-    """Rows with the same key whose periods overlap."""
+    """Mistakes where two rows with the same key have overlapping periods."""
     groups: defaultdict[tuple[str, ...], list[tuple[int, Period]]] = defaultdict(list)
     for line, key, period in rows:
         groups[key].append((line, period))

@@ -73,7 +73,7 @@ class Column:
     syntax: Syntax = _text
     required: bool = True
     refers: tuple[str, ...] = ()
-    """The cell's code must be defined in one of these files."""
+    """The files of which one must define the code in the cell; empty if the cell refers to nothing."""
 
 
 _CODE, _NAME = Column("code", _code), Column("name")
@@ -120,7 +120,7 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A row with its cells by column, and its own mistakes."""
+    """A row of a file: its cells by column, and the mistakes in them."""
 
     line: int
     cells: Cells

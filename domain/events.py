@@ -75,7 +75,7 @@ class Dispatched(EventBody):
 
 @dataclass(frozen=True)
 class Led(EventBody):
-    """The lead itself accepted the issue; the status, which is that of the handler's work, stays."""
+    """The lead, not the handler, accepted the issue. The status stays, since it tells how far the handler's work is."""
 
     note: Personal = field(default="", metadata=PERSONAL)
 
@@ -126,7 +126,7 @@ class CodeRenewed(EventBody):
 
 @dataclass(frozen=True)
 class Declined(EventBody):
-    """The handler says that the issue is not its own; a ruling is pending, and the clock runs on."""
+    """The handler says that the issue is not its task; a ruling is pending, and the clocks run on."""
 
     reason: DeclineReason
     note: Personal = field(default="", metadata=PERSONAL)
@@ -202,7 +202,7 @@ class Answered(EventBody):
 
 @dataclass(frozen=True)
 class Suspended(EventBody):
-    """The clock stops for a question to the resident, until `until` at the latest."""
+    """The clocks stop for a question to the resident, until `until` at the latest."""
 
     until: datetime
     provisional: bool = False
@@ -211,7 +211,7 @@ class Suspended(EventBody):
 
 @dataclass(frozen=True)
 class Waited(EventBody):
-    """The clock stops for a coded reason, until the review date at the latest."""
+    """The clocks stop for a coded reason, until the review date at the latest."""
 
     reason: WaitReason
     review: datetime
@@ -352,19 +352,22 @@ class CalendarPublished(EventBody):
 
 @dataclass(frozen=True)
 class Warned(EventBody):
-    """The yellow light."""
+    """The yellow light of a clock went on: its limit is near."""
 
 
 @dataclass(frozen=True)
 class Overdue(EventBody):
-    """The red light; `ask` is the measure that the clause demands then."""
+    """The red light of a clock went on: its limit has passed. `ask` is the measure that the clause then demands."""
 
     ask: str | None = None
 
 
 @dataclass(frozen=True)
 class Reminded(EventBody):
-    """`count` reminders fell due since the last event of this kind; `review` is the next review of a shelved issue."""
+    """Reminders fell due: `count` of them since the last event of this kind.
+
+    For a shelved issue the reminder is the review that fell due, and `review` is the date of the next one.
+    """
 
     count: int
     review: datetime | None = None
@@ -381,11 +384,11 @@ class Refused(EventBody):
 
 @dataclass(frozen=True)
 class RejectedSignal(EventBody):
-    """A signal could not be decoded; without this record it would be lost unnoticed."""
+    """A signal could not be decoded; this event tells so, since otherwise the signal would be lost unnoticed."""
 
     signal: str
     reason: Personal = field(metadata=PERSONAL)
-    """Personal, since it may quote the signal."""
+    """Why it could not be decoded; a personal text, since it may quote the signal."""
 
 
 @dataclass(frozen=True)
@@ -404,7 +407,7 @@ class CommandRef:
 
 @dataclass(frozen=True)
 class Held:
-    """Time since the previous event that counts for one holder, in milliseconds."""
+    """The part of the time since the previous event that counts for one holder, in milliseconds."""
 
     holder: Holder
     org: str | None
@@ -413,11 +416,11 @@ class Held:
 
 @dataclass(frozen=True)
 class Event(Copyable):
-    """One event. `seq` counts from 1 without gaps; `level` is the lead after it; times are UTC.
+    """One event. `seq` counts from 1 without gaps; `level` is the level that leads after the event; times are UTC.
 
-    `at` is when it happened by the rules; `recorded_at`, only on events that the clock caused, when it was folded.
-    `clause` is the clause that caused the event or that it met, `was_due` that clause's due time, `due` the due time
-    of the next step after the event.
+    `at` is the time of the event by the rules. `recorded_at` is the time at which it was folded; only events of a
+    deadline have it. `clause` is the clause that caused the event or that the event met, and `was_due` the due time of
+    that clause. `due` is the due time of the next step after the event.
     """
 
     seq: int
@@ -440,7 +443,7 @@ class Event(Copyable):
 EVENTS: Final[Mapping[str, type[EventBody]]] = MappingProxyType(
     {wire_name(body): body for body in EventBody.__subclasses__()}
 )
-"""Kind -> class."""
+"""Kind of event -> its class."""
 
 KINDS: Final[Mapping[type[EventBody], str]] = MappingProxyType({body: kind for kind, body in EVENTS.items()})
 
@@ -454,7 +457,7 @@ def dump_event(event: Event) -> dict[str, Any]:
 
 
 def load_event(plain: Mapping[str, Any]) -> Event:
-    """The inverse of `dump_event`. Raises WireError, which names the place that does not fit."""
+    """The inverse of `dump_event`. Raises WireError, which names the field that does not fit."""
     rest = dict(plain)
     kind = rest.pop("kind", None)
     if not isinstance(kind, str) or kind not in EVENTS:

@@ -60,9 +60,9 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
 
 
 def met_clock(before: Issue, event: e.Event, after: Issue) -> Clock | None:
-    """The clock that the event met: its milestone was reached and it has stopped, within the same term.
+    """The clock that the event met: the event reached its milestone and stopped it, without a new term of the lead.
 
-    Of several the one with the earliest due time; None if the event met none, or came from the clock.
+    Of several, the one due first. None if there is none, or if no actor caused the event (time did).
     """
     if event.actor is None or before.clocks is after.clocks or before.term.get("led") != after.term.get("led"):
         return None
@@ -75,9 +75,11 @@ def met_clock(before: Issue, event: e.Event, after: Issue) -> Clock | None:
 
 
 def meets(event: e.Event, after: Issue, clock: Clock) -> bool:
-    """Whether the event met the clock, even if a climb had removed the clock before.
+    """Whether the event met this clock, for comparing figures.
 
-    `met_clock` names one clock for the record; this also covers the others and those that the rules start themselves.
+    `met_clock` finds the one clock to record; `meets` judges any clock. So it also judges further clocks met by the
+    same event, clocks that a climb has already removed, and clocks without a clause in the policy (appointment, plan
+    step). Always False for `silence`, `ask`, `review`, `plan-update` and `idle`, and for events without an actor.
     """
     if event.actor is None:
         return False
@@ -96,7 +98,7 @@ def meets(event: e.Event, after: Issue, clock: Clock) -> bool:
 
 
 def _counts_as(event: e.Event) -> str:
-    """The event kind for clauses that start with it: a plan counts when it is granted, not when it is proposed."""
+    """The kind as which the event starts clauses: a plan that needs a grant counts as `planned` once it is granted."""
     match event.body:
         case e.Planned(needs=needs) if needs is not None:
             return "proposed"
@@ -117,7 +119,7 @@ def _reached_by(event: e.Event) -> tuple[Milestone, ...]:
 
 
 def _met(issue: Issue, event: e.Event, mark: Mark) -> Mapping[Goal, Mark]:
-    """`Issue.met` after the event."""
+    """When each milestone was last reached, by scope (`Issue.met`), with those that this event reaches."""
     reached = _reached_by(event)
     if event.actor is None or not reached:
         return issue.met
@@ -138,7 +140,7 @@ def _met(issue: Issue, event: e.Event, mark: Mark) -> Mapping[Goal, Mark]:
 Change = Callable[[Issue, e.Event, Any], Issue]
 B = TypeVar("B", bound=e.EventBody)
 CHANGES: Final[dict[type[e.EventBody], Change]] = {}
-"""The change of each kind of event; a mapping, since matching against fifty classes is slow."""
+"""Class of event -> the function that changes the state; a mapping, since matching against fifty classes is slow."""
 
 
 def on(*kinds: type[B]) -> Callable[[Callable[[Issue, e.Event, B], Issue]], Callable[[Issue, e.Event, B], Issue]]:
@@ -156,7 +158,7 @@ def on(*kinds: type[B]) -> Callable[[Callable[[Issue, e.Event, B], Issue]], Call
     e.Supervised, e.Instructed, e.Merged, e.Rejected, e.Refused, e.RejectedSignal,
 )  # fmt: skip
 def noted(issue: Issue, event: e.Event, body: e.EventBody) -> Issue:
-    """Only the mark that every event leaves."""
+    """Changes nothing: for events of these kinds, what `evolve` does for every event is all."""
     return issue
 
 
@@ -411,10 +413,11 @@ def _handed_over(issue: Issue, handler: Handler, event: e.Event) -> Issue:
 
 
 def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) -> Issue:
-    """Starts a new term of the lead at `led`: the clauses of its level start again. `changes` are further fields.
+    """Starts a new term of the lead at `led`, from which the clauses of its level run anew.
 
-    With `renewed` the work is done again or by another handler, so clauses of a level that start with the report or
-    the dispatch count from `led` too, also for later leads.
+    Clauses that start with the report or the dispatch keep counting from there. But with `renewed` (the work starts
+    over, or passes to another handler) they count from `led`, in later terms as well, and extensions of levels'
+    clauses lapse. `changes` are further fields to set.
     """
     resting = tuple([clock for clock in issue.resting if clock.level == "issue"])
     if renewed:  # extensions of a level's clauses belonged to the earlier work
@@ -426,7 +429,11 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) ->
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
-    """Moves the status forward, during a pause the one to return to; backward only with `force`."""
+    """Sets the status if it is further on than the present one.
+
+    During a pause this sets the status to which the issue will return. With `force` it sets the status itself in any
+    case, backward too.
+    """
     now, waiting = issue.stands, issue.proposed
     if waiting is not None and status != "planned" and _ORDER.index(status) > _ORDER.index(waiting.before):
         issue = copy_with(issue, proposed=copy_with(waiting, before=status))
@@ -438,7 +445,7 @@ def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
 
 
 def _moved_by_handler(issue: Issue, event: e.Event, status: Status) -> Issue:
-    """Moves the status forward if the event is the handler's; acts of the lead do not change it."""
+    """Moves the status forward if the handler caused the event; events of the lead leave the status as it is."""
     return _with_status(issue, status) if _is_by_handler(issue, event) else issue
 
 
@@ -456,7 +463,7 @@ def _pause(issue: Issue, status: Status, clock: Clock) -> Issue:
 
 
 def _unpause(issue: Issue, at: datetime) -> Issue:
-    """Ends the pause; every limit has as much time left as when it began."""
+    """Ends the pause; every limit has as much time left as it had when the pause began."""
     if issue.paused_at is None:
         return issue
     status = issue.stands if issue.status in ("suspended", "waiting") else issue.status
@@ -480,7 +487,10 @@ def _without_work(issue: Issue, **changes: Any) -> Issue:
 
 
 def _restart_work(issue: Issue, event: e.Event) -> Issue:
-    """Starts the work again; the time in which the resident reviewed completed work counts as no delay."""
+    """Starts the work again.
+
+    The time in which the resident reviewed the completed work counts only for clauses about an answer.
+    """
     if (done := issue.marks.get("completed")) is not None:
         issue = copy_with(issue, looked=(*issue.looked, (done.at, event.at)))
     met = {goal: mark for goal, mark in issue.met.items() if goal[1] not in ("complete", "handle")}
@@ -490,7 +500,7 @@ def _restart_work(issue: Issue, event: e.Event) -> Issue:
 
 
 def _deny_plan(issue: Issue) -> Issue:
-    """Drops a denied plan; the status returns to the one before it, unless the work has advanced since."""
+    """Drops a denied plan. The status returns to that before the plan, unless the work has advanced since."""
     assert issue.proposed is not None
     before = issue.proposed.before
     issue = copy_with(issue, proposed=None)
@@ -500,7 +510,7 @@ def _deny_plan(issue: Issue) -> Issue:
 
 
 def _count_climb(issue: Issue, event: e.Event) -> Issue:
-    """Records on the clock that caused the climb that it happened, so that it happens once."""
+    """Counts the climb on the clock that caused it, so that the same climb does not happen again."""
     if event.recorded_at is None:
         return issue
     clock = next(clock for clock in issue.clocks if clock.clause == event.clause)

@@ -34,7 +34,7 @@ from domain.wire import digest, dump, dump_fields, load_fields
 from domain.worktime import Limit, Pause, YearCalendar
 
 RULES_VERSION: Final = 1
-"""The version of the rules, of those in `domain.rules`, for new issues."""
+"""The version of the rules (a key of `domain.rules.VERSIONS`) under which new issues begin."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PINNED: Final = ("policy", "calendars")
 """Fields that the serialized state names by digest only."""
@@ -52,7 +52,8 @@ class Mark:
 class Clock(Copyable):
     """One running clause of this issue, or one of the clocks that the rules themselves start.
 
-    Those are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update``, ``appointment`` and ``idle``.
+    The clocks of the rules are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update``, ``appointment`` and
+    ``idle``.
     """
 
     clause: str
@@ -64,9 +65,9 @@ class Clock(Copyable):
     climbs: tuple[datetime, ...] = ()
     provisional: bool = False
     round: bool = False
-    """The limit is at the end of a day, which many issues share, so wake-ups are spread after it."""
+    """Whether the limit is at the end of a day. Many issues share that moment, so their wake-ups are spread."""
     climbs_round: bool = False
-    """The same for the climbs, which may also share the opening of service hours."""
+    """Whether climbs are at a moment that many issues share: the end of a day, or the opening of service hours."""
     warned: bool = False
     overdue: bool = False
     climbed: int = 0
@@ -77,13 +78,13 @@ class Reminder(Copyable):
     """The next reminder, after `count` sent ones, of an overdue issue that can climb no further."""
 
     at: datetime | None
-    """None once the policy's number of reminders is used up."""
+    """When (UTC) the reminder is due; None once the policy's number of reminders is used up."""
     count: int = 0
 
 
 @dataclass(frozen=True)
 class Holding:
-    """The holder to whom time counts now, since `since` (UTC)."""
+    """The party for which time counts now, and the time (UTC) since which it does."""
 
     holder: Holder
     org: str | None
@@ -110,16 +111,16 @@ class Proposal(Copyable):
 
     steps: tuple[PlanStep, ...]
     needs: Level
-    """The lowest level that may grant it."""
+    """The lowest level that may grant the plan."""
     scopes: tuple[Scope, ...]
-    """The levels of its author, whose clauses it meets once it is granted."""
+    """The levels of the plan's author: the plan meets clauses of these levels once it is granted."""
     before: Status
-    """The status before it, to which a denial returns."""
+    """The status before the plan was proposed, to which the issue returns if the plan is denied."""
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A request for more time that is not decided yet; `level` is the lead when it was made."""
+    """A request for more time that is not decided yet; `level` is the level that led when it was made."""
 
     clause: str
     by: Limit
@@ -160,13 +161,13 @@ class Issue(Copyable):
     reporter: str = ""
     follows: str | None = None
     root: str = ""
-    """The public key, in base64url, that anchors the signatures of its commands."""
+    """The public key, in base64url, that anchors the signatures of the issue's commands."""
     generation: int = 0
-    """The generation of its valid tracking code; codes of earlier generations are revoked."""
+    """The generation of the valid tracking code; codes of earlier generations are revoked."""
     ladder: tuple[Level, ...] = LEVELS
     status: Status = "dispatched"
     interrupted: Status | None = None
-    """The status to which ``suspended`` and ``waiting`` return."""
+    """During a pause (``suspended``, ``waiting``), the status to which the issue returns afterwards; else None."""
     level: Level = "property"
     handler: Handler = field(default_factory=lambda: Handler("", "company"))
     assessment: Assessment | None = None
@@ -176,11 +177,11 @@ class Issue(Copyable):
     since: datetime = EPOCH
     holding: Holding | None = None
     marks: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
-    """The first event of each kind."""
+    """Kind of event -> time and seq of the first event of that kind; work that starts over forgets some of them."""
     term: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
-    """The first event of each kind since this level got the lead; ``led`` is when it got it."""
+    """Kind of event -> the first of that kind since the present level got the lead; ``led`` -> when it got the lead."""
     met: Mapping[Goal, Mark] = field(default_factory=dict[Goal, Mark])
-    """When each milestone was last reached, by scope."""
+    """Scope and milestone -> when that milestone was last reached in that scope."""
     pauses: tuple[Pause, ...] = ()
     looked: tuple[Pause, ...] = ()
     """Periods in which the resident reviewed completed work that was then done again; only ``answer`` clauses ran."""
@@ -194,10 +195,10 @@ class Issue(Copyable):
     extended: int = 0
     pending: Pending | None = None
     declined: bool = False
-    """A decline awaits its ruling."""
+    """Whether a decline awaits its ruling."""
     plan: PlanState | None = None
     planned_since: datetime | None = None
-    """When the first plan of the present work came into force; later plans prolong that one."""
+    """When the first plan of the present work came into force; the length of later plans counts from then."""
     proposed: Proposal | None = None
     waits_for: WaitReason | None = None
     shelved: bool = False
@@ -223,7 +224,7 @@ class Issue(Copyable):
 
     @property
     def stands(self) -> Status:
-        """The status of the work, ignoring a pause."""
+        """The status of the work: during a pause, the status to which the issue returns."""
         return self.interrupted or self.status
 
     @property
@@ -274,12 +275,12 @@ def rung(issue: Issue, at_least: Level) -> Level | None:
 
 
 def next_rung(issue: Issue) -> Level | None:
-    """The level above the lead, None at the top."""
+    """The level above the lead on the issue's ladder; None if the lead is at the top."""
     return rung(issue, "property")
 
 
 def dump_issue(issue: Issue) -> dict[str, Any]:
-    """The plain state; policy and calendars only by reference."""
+    """The plain JSON value of the state, without the content of policy and calendars, which it only identifies."""
     plain = dump_fields(issue, without=PINNED)
     plain["policy"] = dump(policy_ref(issue.policy))
     plain["calendars"] = calendars_digest(issue.calendars)
@@ -297,7 +298,7 @@ def load_issue(plain: Mapping[str, Any], policy: Policy, calendars: Sequence[Yea
 
 
 def calendars_digest(calendars: Sequence[YearCalendar]) -> str:
-    """Identifies a set of calendars."""
+    """The digest that identifies a set of calendars."""
     return _calendars_digest(tuple(calendars))
 
 

@@ -1,5 +1,7 @@
-"""Limits on the size and content of signals. Temporal accepts anything, and not only the API can send:
-a text that the database rejects, or an event too large for an activity, would block its issue for ever.
+"""Limits on the size and content of signals.
+
+Temporal accepts any signal, and others than the API can send one. A text that the database rejects, or an event too
+large for an activity, would block its issue for ever.
 """
 
 import re
@@ -9,15 +11,18 @@ from typing import Any, Final, cast
 from domain.wire import WireError
 
 MOST_BYTES: Final = 256 * 1024
-"""A batch of events travels as one payload of at most 2 MB; the largest command is a change of policy, some 10 KB."""
+"""The most bytes of one command. The largest honest one, a change of policy, has some 10 KB; a batch of events travels
+as one payload of at most 2 MB."""
 DEEPEST: Final = 32
-"""Levels of nesting; far below the recursion limit, since the depth left differs between first run and replay."""
+"""The most levels of nesting in a command. That is far below Python's recursion limit, since the depth that is left of
+the limit differs between first run and replay."""
 MOST_COMMANDS: Final = 500
-"""After so many commands an issue refuses those that do not advance it: each stays in state and history for ever."""
+"""The number of commands after which an issue refuses those that do not advance it, since every command stays in its
+state and history for ever."""
 MOST_PICTURES: Final = 20
-"""Pictures of one issue."""
+"""The most pictures that one issue may have."""
 LONGEST_ID: Final = 200
-"""Characters in the id of a command; a database index has a limit too."""
+"""The most characters in the id of a command, since the keys of a database index are limited."""
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _UNSHOWABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -53,7 +58,7 @@ def check_id(command: str) -> None:
 
 
 def shown(text: str, most: int) -> str:
-    """The first `most` characters of a foreign text, control characters replaced, for the record."""
+    """The first `most` characters of a foreign text, with control characters replaced, to be stored and shown."""
     return _UNSHOWABLE.sub("?", text[:most])
 
 

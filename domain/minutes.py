@@ -1,4 +1,7 @@
-"""Held time: all time of an issue counts for the party that had to act, and for ``nobody`` during an outage."""
+"""Held time: the time for which each party had to act in an issue.
+
+Time in which no party could act, for example in an outage, counts for ``nobody``.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -27,7 +30,10 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def holder(issue: Issue) -> tuple[Holder, str | None]:
-    """The party that has to act now, and the code of its organisation if it is one."""
+    """The party that has to act now, and the code of its organisation.
+
+    There is no code for the resident, and none during a wait, unless the issue is shelved.
+    """
     if issue.status in ("suspended", "completed", "closed"):
         return "resident", None
     if issue.status == "waiting":
@@ -45,10 +51,11 @@ def holder(issue: Issue) -> tuple[Holder, str | None]:
 
 
 def held(issue: Issue, event: Event) -> tuple[Held, ...]:
-    """The time between the previous event and this one, by holder.
+    """The time since the previous event, by holder.
 
-    For a climb and the end of a pause it ends at the due time; the time until the record counts for ``nobody``, since it
-    could not be seen. No time counts twice, and none after the close.
+    A climb or the end of a pause happens at its due time but may be recorded later, say after an outage. The holder's
+    time then ends at the due time, and the rest, up to the recording, counts for ``nobody``, since nobody could know of
+    the change yet. No time counts twice, and none after the close.
     """
     holding = issue.holding
     if holding is None or issue.closed is not None:
@@ -61,7 +68,10 @@ def held(issue: Issue, event: Event) -> tuple[Held, ...]:
 
 
 def seen_at(event: Event) -> datetime:
-    """When others could act on the event: for a climb or a resumption by the clock once it was recorded."""
+    """The moment (UTC) from which people could know of the event.
+
+    For a climb or a resumption that time itself caused, it is when the event was recorded; else the event's own time.
+    """
     recorded = event.recorded_at
     return event.at if recorded is None or event.kind not in ("escalated", "resumed") else recorded
 

@@ -13,7 +13,8 @@ from domain.personal import is_sealed
 from domain.wire import dump, format_time
 
 SETTLES: Final = timedelta(seconds=5)
-"""Delay of archiving: a workflow ends shortly after its last event is recorded, and its history is complete then."""
+"""How long archiving waits after the close. The workflow ends shortly after its last event is recorded, and only then
+is its history complete."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class Notice:
 
 @dataclass(frozen=True)
 class Job:
-    """An outbox job that follows the record, after `wait` at the earliest.
+    """An outbox job, done once its event is stored and `wait` has passed.
 
-    ``tell_merged`` sends `issue` the merge command in `body`; ``archive`` copies its history into the archive;
-    ``index`` makes the sealed text of its report searchable.
+    ``tell_merged`` sends `issue` the merge command in `body`; ``archive`` copies the history of `issue` into the
+    archive; ``index`` makes the sealed text of the report of `issue` searchable.
     """
 
     name: str
@@ -64,7 +65,7 @@ _TO_LEAD: Final = frozenset(
 
 
 def notices(event: e.Event, after: Issue) -> tuple[Notice, ...]:
-    """The notices of an event, one for each recipient but not for its actor; `after` is the state after the event."""
+    """The notices of an event; the organisation that caused it gets none. `after` is the state after the event."""
     ring = after.urgent and event.kind in ("dispatched", "escalated")
     recipients = dict.fromkeys(org for org in _orgs(event, after) if event.actor is None or org != event.actor.org)
     found = [Notice(org, event.kind, ring) for org in recipients]
@@ -94,7 +95,7 @@ def _orgs(event: e.Event, after: Issue) -> Iterator[str]:
 
 
 def _above(issue: Issue) -> str:
-    """The organisation of the next level; at the top of the ladder that of the top itself."""
+    """The organisation of the level above the lead; for a lead at the top of the ladder, the lead's own."""
     return org_of(issue, next_rung(issue) or issue.ladder[-1])
 
 

@@ -40,12 +40,12 @@ Personal = Sealed | str
 
 
 def is_sealed(value: object) -> bool:
-    """Whether a field of the dataclass is sealed."""
+    """Whether any field of the dataclass holds a sealed text."""
     return any(isinstance(part, Sealed) for part in vars(value).values())
 
 
 Change = Callable[[str, Personal], Personal]
-"""Maps a text, given the path of its field such as ``steps.0.title``, to another."""
+"""Replaces a text: takes the path of its field, such as ``steps.0.title``, and the text, and gives the new text."""
 
 
 def change_personal(value: T, change: Change) -> T:

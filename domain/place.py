@@ -15,7 +15,7 @@ class Handler:
 
 @dataclass(frozen=True)
 class Place:
-    """A compound with its community, street and, on that day, its operator (None: no contract)."""
+    """A compound with its community, its street, and its operator on the day in question (None: no contract)."""
 
     compound: str
     community: str

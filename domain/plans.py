@@ -17,7 +17,7 @@ CLOCKS: Final = (STEP, UPDATE)
 
 
 def proposed(issue: Issue, body: e.Planned, needs: Level, scopes: tuple[Scope, ...], before: Status) -> Issue:
-    """Stores a plan that needs a grant; until then the old clocks run, including those of a plan in force."""
+    """Stores a plan that needs a grant. Until it is granted the clocks run as before, also those of a plan in force."""
     if issue.proposed is not None and before == "planned":  # an earlier proposal had set that status
         before = issue.proposed.before
     return copy_with(issue, proposed=Proposal(_steps(body), needs, scopes, before))
@@ -88,10 +88,10 @@ def _in_force(issue: Issue, steps: tuple[PlanStep, ...], mark: Mark) -> Issue:
 
 
 def _with_step_clock(issue: Issue, mark: Mark) -> Issue:
-    """Starts the clock of the next open step; after the last step, that of completing the work (assumed).
+    """Starts the clock of the next open step; after the last step, a clock for completing the work (assumed).
 
-    If the next step is unchanged, it keeps its clock, so that it is missed only once. A step that is already late when
-    its turn comes shows red but does not climb, since the step before it did.
+    If the next open step is the same as before, its clock stays, so that the step is missed only once. A step that is
+    late already when its turn comes shows a red light but does not climb, since the step before it did.
     """
     assert issue.plan is not None
     step = next((step for step in issue.plan.steps if not step.done), None)

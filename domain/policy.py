@@ -25,10 +25,10 @@ from domain.worktime import Limit, ServiceHours
 class Clause:
     """One promise: reach `milestone` within `limit` of the event `starts`; after `climb` the lead moves up.
 
-    `starts` is an event kind, or ``led``: the level got the lead (dispatched, climbed, returned), counted
-    from the moment that was recorded. `when` holds assessments, ``urgent`` or categories, all optional: the
-    first clause of a scope and milestone that matches applies. The k-th entry of `climb` moves the lead k
-    rungs above the clause's level (for the whole issue: above the policy's first level).
+    `starts` is an event kind, or ``led``: the level got the lead (dispatched, climbed, returned), counted from the
+    moment at which that change was recorded. `when` holds assessments, ``urgent`` or categories, all optional: the
+    first clause of a scope and milestone that matches applies. The k-th entry of `climb` moves the lead k rungs above
+    the clause's level (for the whole issue: above the policy's first level).
     """
 
     id: str
@@ -39,14 +39,14 @@ class Clause:
     climb: tuple[Limit, ...] = ()
     when: tuple[str, ...] = ()
     ends: str = "day"
-    """For day clocks: ``day`` is 23:59:59, ``service`` the close of service hours."""
+    """When a limit in days ends on its last day: ``day`` at 23:59:59, ``service`` at the close of service hours."""
     ask: str | None = None
     """The measure that the red light demands, e.g. ``reassess``."""
     source: str = ""
 
     @cached_property
     def goal(self) -> Goal:
-        """The key in `Issue.met` for this milestone."""
+        """Scope and milestone of this clause: the key of `Issue.met` under which reaching it is noted."""
         return self.level, self.milestone
 
     def applies(self, assessment: Assessment | None, urgent: bool, category: Category) -> bool:
@@ -77,7 +77,7 @@ class Reopen:
 
 @dataclass(frozen=True)
 class Transfers:
-    """The issue climbs from number `climbs_from` of its declines, redispatches and returns on, counted together."""
+    """Declines, redispatches and returns, counted together: from number `climbs_from` on each makes an issue climb."""
 
     climbs_from: int
 
@@ -92,7 +92,7 @@ class Extend:
 
 @dataclass(frozen=True)
 class Ask:
-    """How often the resident may be asked, and how long the clock may stop each time."""
+    """How often the resident may be asked, and how long the clocks may stop each time."""
 
     times: int
     max: Limit
@@ -114,7 +114,7 @@ class Shelve:
 
 @dataclass(frozen=True)
 class PlanRule:
-    """Dated steps: an update at least every `update`; a longer plan must be granted from above."""
+    """Rules for plans: how often an update is due, and beyond which length community or street must grant a plan."""
 
     update: Limit
     community_over: Limit
@@ -123,7 +123,10 @@ class PlanRule:
 
 @dataclass(frozen=True)
 class Top:
-    """At the top of the ladder: the first reminder after `remind`, doubling up to `doubling_to`, at most `times`."""
+    """Reminders for an overdue issue that can climb no further, at most `times` of them.
+
+    The first is due after `remind`; each later interval is twice the last, up to `doubling_to`.
+    """
 
     remind: Limit
     doubling_to: Limit
@@ -132,7 +135,7 @@ class Top:
 
 @dataclass(frozen=True)
 class Policy:
-    """A whole pack. `warn_at` is the share of the way to the limit (wall clock) at which the yellow light goes on."""
+    """A whole pack. `warn_at` is the share of the way to the limit (in wall time) at which the yellow light goes on."""
 
     id: str
     version: int
@@ -149,14 +152,14 @@ class Policy:
     top: Top
     clause: tuple[Clause, ...]
     climb_lands: str = "at once"
-    """``opening``: an ordinary climb outside service hours takes effect at opening; ``at once`` otherwise."""
+    """When an ordinary climb outside service hours takes effect: ``opening`` (at the next opening) or ``at once``."""
     warn_at: float = 0.8
     grace: Limit = field(default_factory=lambda: Limit(1, "s"))
     """How long a timer waits after a deadline for commands stamped in time but delivered late; wall time."""
     wait: Wait = field(default_factory=lambda: Wait(Limit(92, "nd")))
-    """Once a quarter (assumed)."""
+    """A wait is reviewed within a quarter of a year (assumed)."""
     shelve: Shelve = field(default_factory=lambda: Shelve(Limit(30, "nd")))
-    """Monthly."""
+    """The street reviews its long list monthly."""
 
     def applying(
         self, level: Level, assessment: Assessment | None, urgent: bool, category: Category
@@ -173,10 +176,10 @@ class Policy:
 
     @cached_property
     def _applying(self) -> dict[tuple[Level, Assessment | None, bool, Category], tuple[Clause, ...]]:
-        """Cache of `applying`, which every event needs."""
+        """Results of `applying` by its arguments, kept since every event asks for them."""
         return {}
 
     @cached_property
     def digest(self) -> str:
-        """Identifies the exact content, together with id and version."""
+        """The digest of the whole pack, which identifies its exact content."""
         return digest(dump(self))

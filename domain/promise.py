@@ -16,7 +16,7 @@ from domain.worktime import Due, Limit, Pause, YearCalendar, due, opening, part_
 class Promise:
     """The moments (UTC) of one running clause. The k-th of `climbs` moves the lead k rungs up.
 
-    `provisional`: the calendar of a year in between is not published, so nothing climbs until it is.
+    `provisional`: the moments depend on a year whose calendar is not published, so nothing climbs until it is.
     """
 
     due: datetime
@@ -68,9 +68,10 @@ def _warning(start: datetime, red: datetime, share: float, pauses: Sequence[Paus
 
 
 def landing(moment: datetime, policy: Policy, *, urgent: bool = False, pauses: Sequence[Pause] = ()) -> datetime:
-    """When (UTC) a climb due at `moment` takes effect: if the policy says so, ordinary ones wait for service hours.
+    """When (UTC) a climb due at `moment` takes effect: at once, or at the next opening of service hours.
 
-    A climb that waits for the opening does not take effect during a pause that has begun meanwhile.
+    Climbs of issues that are not urgent wait for the opening if the policy says so. If the opening falls into a pause,
+    such a climb waits for the first opening after the pause.
     """
     if urgent or policy.climb_lands != "opening":
         return moment.astimezone(UTC)

@@ -19,7 +19,10 @@ from domain.worktime import YearCalendar
 
 @dataclass(frozen=True)
 class Refusal:
-    """`code` is for programs: stale, closed, not-yours, conflict-of-interest, not-now, limit or invalid."""
+    """Why a command has no effect; `reason` is for people, `code` for programs.
+
+    The codes are stale, closed, not-yours, conflict-of-interest, not-now, limit and invalid.
+    """
 
     code: str
     reason: str
@@ -45,7 +48,7 @@ WHEN: Final[Mapping[str, tuple[Status, ...]]] = MappingProxyType(
         "shelve": _OPEN, "correct": _ALL, "change_policy": _ALL, "calendar_published": _ALL,
     }
 )  # fmt: skip
-"""Command -> the statuses in which it applies. A lead above the property company need not wait for its acceptance."""
+"""Command -> the statuses in which it applies. A lead above `property` need not wait until the handler has accepted."""
 TALK: Final = frozenset(
     {
         "comment",
@@ -66,7 +69,7 @@ TALK: Final = frozenset(
 
 
 def refusal(issue: Issue, command: c.Command) -> Refusal | None:
-    """The first reason to refuse the command, a stale version before all others; None if it applies."""
+    """The first reason to refuse the command, a stale version before all others; None if the command applies."""
     if command.expected_version is not None and command.expected_version != issue.version:
         return Refusal("stale", f"the issue is at version {issue.version}, not {command.expected_version}")
     if isinstance(command.body, c.Report):
@@ -91,7 +94,7 @@ def against(
 ) -> Refusal | None:
     """The reason why this actor may not give any command of this name, or `attach` a picture; None if he may.
 
-    The issue is closed, or the actor lacks capacity or role; `grants` are his authorities, `at` is UTC.
+    Reasons are a closed issue, and an actor who lacks the capacity or whose `grants` lack the role at `at` (UTC).
     """
     if issue.closed is not None:
         return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
@@ -153,7 +156,7 @@ def _leads_above(issue: Issue, actor: c.Actor) -> bool:
 
 
 def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | None:
-    """Checks the content of the command against policy and state."""
+    """The reason why the content of the command does not fit the policy or the state; None if it fits."""
     match command.body:
         case c.Accept():
             return _accept(issue, actor)
@@ -218,7 +221,7 @@ def _rule(issue: Issue, body: c.Rule, actor: c.Actor) -> Refusal | None:
 
 
 def _given_to(issue: Issue, body: c.Redispatch | c.Rule) -> Refusal | None:
-    """Checks that the named organisation can be given the issue."""
+    """The reason why the issue cannot be given to the named organisation; None if it can."""
     if body.handler == issue.handler.code:
         return Refusal("not-now", f"{body.handler} handles it already")
     if body.handler is not None and not assignable(body.handler_kind, body.handler_streets, issue.place):
@@ -227,7 +230,7 @@ def _given_to(issue: Issue, body: c.Redispatch | c.Rule) -> Refusal | None:
 
 
 def _correct(issue: Issue, body: c.Correct, actor: c.Actor) -> Refusal | None:
-    """Checks that a correction that changes limits comes from above, not from those whom the limits bind."""
+    """Refuses a correction that changes limits unless it comes from above: not from those whom the limits bind."""
     if (body.category is None and body.urgent is not False) or "senior" in capacities(issue, actor):
         return None
     return Refusal("not-yours", "only the community or the street changes the category or lowers the urgency")
@@ -252,23 +255,23 @@ def _accept(issue: Issue, actor: c.Actor) -> Refusal | None:
 
 
 def _taken(issue: Issue) -> bool:
-    """Whether the level that leads has accepted since it got the lead."""
+    """Whether the level that leads has accepted the issue since it got the lead."""
     met, led = issue.met.get((issue.level, "accept")), issue.term.get("led")
     return met is not None and (led is None or met.seq > led.seq)
 
 
 def sized(issue: Issue, assessment: Assessment) -> bool:
-    """Whether the issue is of that size by an assessment made since this level got the lead."""
+    """Whether the issue was assessed as `assessment` since the present level got the lead."""
     return issue.assessment == assessment and f"assessed:{assessment}" in issue.term
 
 
 def resized(issue: Issue, assessment: Assessment | None) -> bool:
-    """Whether that differs from the issue's earlier assessment."""
+    """Whether `assessment` differs from an assessment that the issue already has."""
     return None not in (issue.assessment, assessment) and issue.assessment != assessment
 
 
 def extendable(issue: Issue, actor: c.Actor) -> Clock | None:
-    """The clock to which `extend` applies: the next one due that this actor can meet, overdue ones last."""
+    """The clock to which `extend` applies: of those that this actor can meet, the one due next, overdue ones last."""
     scopes = (*milestone_scopes(issue, actor), "issue")
     own = (clock for clock in issue.clocks if clock.clause not in RULE_CLOCKS and clock.level in scopes)
     return min(own, key=lambda clock: (clock.overdue, clock.due), default=None)
@@ -297,7 +300,8 @@ def _plan(issue: Issue, command: c.Command) -> Refusal | None:
 
 
 FARTHEST: Final = timedelta(days=3660)
-"""The longest distance of a date, as long as the longest limit: adding a pause must not overflow the year 9999."""
+"""How far ahead a date in a command may lie: as far as the longest limit. Adding pauses to such a date does not
+overflow the year 9999."""
 
 
 def _wait(issue: Issue, ahead: timedelta) -> Refusal | None:

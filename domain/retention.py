@@ -9,13 +9,13 @@ from domain.vocabulary import CATEGORIES, Category
 from domain.wire import WireError
 
 SHORTEST: Final = 183
-"""Days; an audit, a complaint about the handling or a court may need the texts so long."""
+"""The fewest days allowed: an audit, a complaint about the handling or a court may need the texts so long."""
 LONGEST: Final = 36_500
 
 
 @dataclass(frozen=True)
 class Retention:
-    """Days after the close; `days` applies to categories without an entry of their own."""
+    """How many days after the close texts are kept; `days` is for categories without an entry in `categories`."""
 
     days: int
     categories: Mapping[Category, int] = field(default_factory=dict[Category, int])
@@ -24,16 +24,16 @@ class Retention:
         return self.categories.get(category, self.days)
 
     def closed_before(self, category: Category, now: datetime) -> datetime:
-        """The time before which issues of the category must have been closed to be erased now."""
+        """The time before which an issue of the category must have been closed for its texts to be erased now."""
         return now - timedelta(days=self.days_of(category))
 
 
 DEFAULT: Final = Retention(1095, {"illegal_building": 1825, "common_income": 1825, "falling_objects": 1825})
-"""Three years, the limitation period of claims; five for categories that reach a court late."""
+"""The default: three years, the limitation period of claims, and five for categories that reach a court late."""
 
 
 def read_retention(plain: Mapping[str, Any]) -> Retention:
-    """Decodes ``{days, categories: {leak: 1095}}``. Raises WireError, which names the place."""
+    """Decodes ``{days, categories: {leak: 1095}}``. Raises WireError, which names the wrong setting."""
     unknown = sorted(plain.keys() - {"days", "categories"})
     if unknown:
         raise WireError(f"{unknown[0]}: there is no such setting")

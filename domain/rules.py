@@ -12,7 +12,7 @@ from domain.issue import Clock, Issue
 
 
 class UnknownRulesError(RuntimeError):
-    """The issue began under a newer version of Jiesu, whose rules this one does not have."""
+    """The issue began under a newer version of Jiesu, whose rules this version lacks."""
 
 
 class Rules(NamedTuple):

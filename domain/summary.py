@@ -1,4 +1,7 @@
-"""Summary and details of an issue for the Temporal UI: without personal data, and escaped, since it renders Markdown."""
+"""Summary and details of an issue for the Temporal UI.
+
+They hold no personal data, and special characters are escaped, since the UI shows texts as Markdown.
+"""
 
 import re
 

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 
 class Copyable:
-    """Base of frozen dataclasses without ``__post_init__`` or cached properties, so that it can be copied by fields."""
+    """Base of frozen dataclasses without ``__post_init__`` or cached properties, which `copy_with` can copy."""
 
 
 T = TypeVar("T", bound=Copyable)

@@ -23,7 +23,7 @@ Goal = tuple[Scope, str]
 Assessment = Literal["minor", "complex", "big", "hard"]
 Outcome = Literal["solved", "partly", "explained", "not"]
 Rating = Literal["satisfied", "basically", "dissatisfied"]
-"""The resident's rating; without one, `Satisfaction` is *not rated*."""
+"""The ratings that a resident may give; `Satisfaction` has *not rated* as well, for issues without a rating."""
 Satisfaction = Literal["satisfied", "basically", "dissatisfied", "not_rated"]
 CompletionKind = Literal["solved", "partly", "explained", "referred", "settled", "not_settled"]
 CloseKind = Literal[
@@ -33,11 +33,12 @@ OperatorKind = Literal["company", "society", "community", "volunteers"]
 HandlerKind = Literal["company", "society", "community", "volunteers", "street", "department"]
 """The kind of organisation that does the work: an operator of some kind, a community, a street or a department."""
 Holder = Literal["operator", "resident", "community", "street", "department", "third_party", "nobody"]
-"""The party for whom time counts."""
+"""The party for which time counts, since it had to act."""
 DeclineReason = Literal["not_our_place", "not_our_duty", "duplicate", "needs_owners", "needs_authority", "unclear"]
 WaitReason = Literal["parts", "weather", "access", "third_party", "department", "funds", "vote", "procurement"]
 ClimbReason = Literal["deadline", "size", "hand", "transfers", "reopening", "recurrence", "ruling"]
-"""Why the lead moved up; except for ``deadline``, the event carries this as its clause."""
+"""Why the lead moved up. The event `escalated` carries this reason as its clause; only for ``deadline`` it carries the
+clause whose deadline passed."""
 Request = Literal["extension", "plan"]
 """Requests that a higher level may grant or deny."""
 Service = Literal["110", "119", "120", "122"]

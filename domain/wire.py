@@ -21,7 +21,7 @@ T = TypeVar("T")
 PERSONAL: Mapping[str, bool] = types.MappingProxyType({"personal": True})
 """Field metadata: the field may hold personal data; no rule reads it, and some readers see it masked."""
 RESOLVED: Mapping[str, bool] = types.MappingProxyType({"resolved": True})
-"""Field metadata: filled in by the API from the directory, never accepted from the wire."""
+"""Field metadata: the API fills the field in from the directory; the field is never accepted from the wire."""
 
 
 class WireError(ValueError):
@@ -32,7 +32,7 @@ class Text:
     """A value whose wire form is one string: ``str(value)`` writes it, `parse` reads it. `parse` raises ValueError."""
 
     MARK: ClassVar[str] = ""
-    """The prefix of its wire form, which distinguishes it from ordinary text in ``SomeText | str``."""
+    """The prefix of the wire form, which distinguishes such a value from ordinary text in ``SomeText | str``."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -45,7 +45,7 @@ def wire_name(kind: type[Any]) -> str:
 
 
 def truncate(moment: datetime) -> datetime:
-    """The moment in UTC, cut to whole milliseconds, the precision of the record. Raises WireError without a zone."""
+    """The moment in UTC, cut to whole milliseconds, as all times are stored. Raises WireError without a zone."""
     if moment.tzinfo is None:
         raise WireError("a time needs a zone")
     moment = moment.astimezone(UTC)
@@ -54,7 +54,7 @@ def truncate(moment: datetime) -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """RFC 3339 UTC with milliseconds and ``Z``. Raises WireError for a time without a zone."""
+    """The time as RFC 3339 text in UTC with milliseconds and ``Z``. Raises WireError for a time without a zone."""
     zone = moment.tzinfo
     if zone is None:
         raise WireError("a time needs a zone")
@@ -158,7 +158,7 @@ def load_fields(kind: type[Any], plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def canonical(plain: Any) -> bytes:
-    """UTF-8 JSON with sorted keys and no blanks."""
+    """The value as JSON in UTF-8, with sorted keys and no blanks."""
     return _canonical(plain).encode()
 
 
@@ -170,7 +170,7 @@ def digest(plain: Any) -> str:
 _canonical: Final = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
 ).encode
-"""Built once, since every event and every command is hashed."""
+"""Encodes a value in canonical form; built once, since every event and every command is hashed."""
 _NEVER = object()
 
 

@@ -1,7 +1,7 @@
 """Limits, their four timescales, service hours and working days.
 
 Wall time (``s m h``), service time (``sm sh``), natural days (``nd``) and working days (``wd``), all in Asia/Shanghai.
-Nothing here reads a clock, and calendars are arguments, so a replay computes the same as the first run.
+Nothing here asks for the present time, and calendars are arguments, so a replay computes the same as the first run.
 """
 
 import re
@@ -20,7 +20,7 @@ Pause = tuple[datetime, datetime]
 """A period in which clocks stop: start, inclusive, and end, exclusive."""
 
 SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
-"""Built at import, since a workflow's sandbox may not read the zone file (package tzdata)."""
+"""The zone of all dates; built at import, since a workflow's sandbox may not read the zone file (package tzdata)."""
 
 UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 _TIMESCALE: Final[dict[Unit, Timescale]] = {
@@ -67,7 +67,7 @@ class Limit(Text):
 
     @cached_property
     def span(self) -> timedelta:
-        """The length on its own timescale; days count as 24 hours, for comparisons."""
+        """The length, for comparing limits of one timescale; a day counts as 24 hours."""
         return timedelta(seconds=self.amount * _SECONDS[self.unit])
 
 
@@ -153,9 +153,9 @@ def due(
 ) -> Due:
     """The time (UTC) at which a clock that starts at `start` reaches `limit`.
 
-    `wall` puts service time on the wall clock (urgent issues). Clocks stop during `pauses`, which may
+    With `wall` (urgent issues) a limit in service time runs in wall time. Clocks stop during `pauses`, which may
     overlap, lie before the start or come in any order; a pause that begins at the due moment or later changes
-    nothing, since that moment has passed. Day clocks do not count the start day nor any day that a pause touches,
+    nothing, since that moment has passed. Limits in days do not count the start day nor any day that a pause touches,
     and end with the last day (23:59:59), or at the close of service hours where `ends` is ``service``.
     """
     pauses = _merged(start, pauses) if pauses else ()
@@ -184,7 +184,7 @@ def at_opening(moment: datetime, hours: ServiceHours) -> bool:
 
 
 def part_way(start: datetime, due: datetime, share: float) -> datetime:
-    """The moment at `share` of the way from `start` to `due` on the wall clock, where the yellow light goes on."""
+    """The moment at `share` of the way from `start` to `due` in wall time, when the yellow light goes on."""
     return truncate(start + (due - start) * share)
 
 
@@ -258,7 +258,7 @@ def _by_days(
 
 
 class _WorkingDays:
-    """Working days by the newest calendar of each year; `guessed` if a year had none and weekdays counted instead."""
+    """Working days by the newest calendar of each year; `guessed` if weekdays replaced a missing calendar."""
 
     def __init__(self, calendars: Sequence[YearCalendar]) -> None:
         self._calendars = calendars

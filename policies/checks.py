@@ -13,7 +13,7 @@ from domain.worktime import Limit
 
 Check = Callable[[Any], Iterator[str]]
 Found = tuple[tuple[str | int, ...], str]
-"""The path of the fault below the record, and the reason."""
+"""The path of the fault within the table that was checked, and the reason."""
 
 STARTS: Final = (
     "led", "reported", "dispatched", "accepted", "contacted", "arrived", "assessed", "mitigated", "planned",
@@ -140,7 +140,7 @@ FIELDS: Final[Mapping[tuple[type, str], Check]] = {
     (Clause, "ask"): _one_of("reassess"),
     (Clause, "source"): _source,
 }
-"""Checks of single values, by record and field."""
+"""The checks of single values, by dataclass and field."""
 
 
 def of_clause(clause: Clause) -> Iterator[Found]:

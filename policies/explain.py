@@ -13,7 +13,10 @@ from domain.worktime import SHANGHAI, YearCalendar
 
 @dataclass(frozen=True)
 class Line:
-    """One clause in dates: the light turns red at `due`; at the k-th time of `climb` the lead moves to the k-th level above."""
+    """One clause in dates: the light turns red at `due`, and at the times of `climb` the lead moves up.
+
+    At the k-th time it moves to the k-th level above that of the clause.
+    """
 
     level: Scope
     milestone: Milestone
@@ -35,8 +38,8 @@ def explain(
 ) -> tuple[Line, ...]:
     """Every clause that may apply to an issue of `category`, in the order of the pack.
 
-    `urgent` and `assessment` select the clauses that apply to such an issue. A clause for urgent issues always runs
-    on the wall clock and climbs at once, whether or not `urgent` is given.
+    With `urgent` or `assessment` the result holds only clauses that apply to such an issue. A clause for urgent issues
+    always runs in wall time and climbs at once, whether or not `urgent` is given.
     """
     return tuple(
         _line(clause, policy, calendars, start, urgent or "urgent" in clause.when)
@@ -77,7 +80,7 @@ def _may_apply(clause: Clause, policy: Policy, category: Category, urgent: bool,
 def _first(
     clause: Clause, policy: Policy, assessment: Assessment | None, urgent: bool, category: Category
 ) -> Clause | None:
-    """The first clause of the same level and milestone that applies to such an issue."""
+    """The first clause of the same level and milestone that applies to an issue of this size, urgency and category."""
     for other in policy.clause:
         same = (other.level, other.milestone) == (clause.level, clause.milestone)
         if same and other.applies(assessment, urgent, category):

@@ -28,7 +28,7 @@ _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 
 
 class Lines:
-    """The line of each key of a text that tomllib accepts; for another path, the line of its nearest parent."""
+    """The line of each key of a text that tomllib accepts. A path without a line has the line of its nearest parent."""
 
     def __init__(self, text: str) -> None:
         self._lines: Mapping[Path, int] = MappingProxyType(dict(_index(text)))
@@ -65,7 +65,10 @@ def _index(text: str) -> Iterator[tuple[Path, int]]:
 
 
 def _enter(keys: Path, appends: bool, counts: dict[Path, int]) -> Path:
-    """The path of the table that a header opens. An array of tables in it stands for its last element."""
+    """The path of the table that a header opens; counts each ``[[...]]`` in `counts`.
+
+    Wherever a key of the header names an array of tables, the index of its newest element follows in the path.
+    """
     path: Path = ()
     for depth, key in enumerate(keys, start=1):
         path += (key,)

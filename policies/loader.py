@@ -25,7 +25,7 @@ Table = dict[str, Any]
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One fault in a pack; `file` is empty if there is no such pack."""
+    """One fault in a pack; `file` is empty if no pack has the requested id."""
 
     file: str
     line: int
@@ -107,7 +107,10 @@ def _beyond(plain: Table) -> Iterator[Where]:
 
 
 def _syntax(error: tomllib.TOMLDecodeError, text: str, file: str) -> Problem:
-    """The parser's error with its line, which is only in its text: "... (at line 3, column 5)", or "end of document"."""
+    """The parser's error as a problem with a line.
+
+    The line stands only in the error's text: "... (at line 3, column 5)", or "end of document".
+    """
     message, _, place = str(error).rpartition(" (at ")
     found = re.match(r"line (\d+)", place)
     line = int(found[1]) if found else max(text.rstrip("\n").count("\n") + 1, 1)
@@ -192,7 +195,7 @@ class _Reader:
         return tuple(clause for _, clause in sound)
 
     def _ladder(self) -> tuple[Level, ...]:
-        """The pack's ladder; empty if it is invalid, so that no clause is reported for that."""
+        """The pack's ladder; empty if the ladder is invalid, so that clauses are not reported for its mistake."""
         try:
             ladder: tuple[Level, ...] = _load(get_type_hints(Policy)["ladder"], self._plain.get("ladder"))
         except WireError:

@@ -7,20 +7,21 @@ TASK_QUEUE: Final = "jiesu"
 PREFIX: Final = "issue-"
 """A workflow's id is this prefix and the issue's id."""
 RECORD: Final = "record"
-"""Stores a batch of events; returns ``chain`` over the digests of the stored events."""
+"""The activity that stores a batch of events; returns ``chain`` over the digests of the stored events."""
 RECONCILE: Final = "reconcile"
-"""Compares Temporal with database and archive once: workflows changed from outside, issues not archived."""
+"""The activity that compares Temporal with database and archive once, to find workflows changed from outside and issues
+not archived."""
 SEAL_DAY: Final = "seal_day"
-"""Signs the head of the log and publishes it outside the database."""
+"""The activity that signs the head of the log and publishes it outside the database."""
 RETAIN: Final = "retain"
-"""Erases personal texts past their retention period or on request."""
+"""The activity that erases personal texts past their retention period or on request."""
 
 
 @dataclass(frozen=True)
 class Start:
     """The input of an issue's workflow: the report, and the pins that the API resolved for it.
 
-    `policy` and `calendars` are plain bodies (`domain.wire`), `rules_version` names the rules of the fold. After
+    `policy` and `calendars` are plain bodies (`domain.wire`), `rules_version` names the rules of the issue. After
     continue-as-new `state` carries the whole issue and `report` is None.
     """
 

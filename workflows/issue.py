@@ -31,7 +31,7 @@ RETRY: Final = RetryPolicy(
 
 
 class LoopDied(RuntimeError):
-    """A background loop ended. Whatever its error, this fails the workflow's task and never the workflow."""
+    """A background loop ended by an error. That fails the workflow's task, which is tried again, never the workflow."""
 
 
 class DigestMismatch(RuntimeError):
@@ -94,13 +94,13 @@ class IssueWorkflow:
 
     @workflow.signal(dynamic=True)
     def take(self, name: str, args: Sequence[RawValue]) -> None:
-        """Receives every signal. Temporal has acknowledged it, so an unreadable one is recorded, not rejected."""
+        """Receives every signal. An unreadable one is recorded, not rejected, since Temporal has acknowledged it."""
         if not self._forged:
             self._inbox.append(self._decode(name, args))
 
     @workflow.query
     def snapshot(self) -> dict[str, Any]:
-        """The whole issue: ``{state, policy, calendars}``, after every signal acknowledged before.
+        """The whole issue: ``{state, policy, calendars}``, with the effects of all signals acknowledged before.
 
         `state` is None if the API did not start this workflow, so that there is no issue.
         """
@@ -111,7 +111,7 @@ class IssueWorkflow:
 
     @workflow.query
     def receipt(self, command: str) -> dict[str, Any] | None:
-        """The receipt of a command: ``{digest, outcome, seq, code?, reason?}``, None if it is not known."""
+        """The receipt of a command: ``{digest, outcome, seq, code?, reason?}``; None if the issue has none."""
         found = None if self._forged else self._issue.receipts.get(command)
         return None if found is None else dump(found)
 
@@ -147,7 +147,10 @@ class IssueWorkflow:
         workflow.set_current_details(f"{summary(self._issue)}\n\n{details(self._issue)}")
 
     def _arm(self, now: datetime) -> None:
-        """Arms one lazy timer, which recomputes the deadline when it fires. Only an earlier deadline arms another."""
+        """Starts a timer for the next deadline, unless a running timer fires before it.
+
+        A timer that fires lets the workflow fold, and compute its next deadline again.
+        """
         deadline = next_deadline(self._issue, now)
         if deadline is None:
             return
@@ -175,7 +178,10 @@ class IssueWorkflow:
             self._unrecorded.pop(0)
 
     async def _record(self, batch: Batch, repeatable: bool) -> str:
-        """Stores a batch. A local activity runs before its task is committed, so it may store repeatable events only."""
+        """Stores a batch of events, by a local activity if they are repeatable.
+
+        A local activity runs before its workflow task is committed, so a retried task must produce the same events.
+        """
         # The same JSON as for the dataclass, which Temporal would copy value by value: slower than the fold.
         plain = vars(batch)
         if repeatable:

@@ -1,7 +1,7 @@
 """Turns reports and signals into commands: for the workflow, and for an audit that folds its history again.
 
-Errors are recorded in our own words only: those of a library change with its version, and a later fold must give the
-same record.
+Errors are recorded in our own words only. The words of a library change with its version, and a later fold must give
+the same event.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ class ForgedError(ValueError):
 
 
 def beginning(start: Start, *, is_continued: bool) -> tuple[Issue, Command | None]:
-    """The state with which a run begins, and the report to fold onto it; None in a run that continues another.
+    """The state with which a run begins, and the report to fold; no report in a run that continues another run.
 
     `is_continued` comes from the server: a state in the input of any other run is forged. Raises ForgedError for an
     input that the API does not send.
@@ -49,7 +49,7 @@ def beginning(start: Start, *, is_continued: bool) -> tuple[Issue, Command | Non
 
 
 def report_of(start: Start, policy: Policy, calendars: Calendars) -> Command | None:
-    """The report of an issue, None in a run that continues another. `policy` and `calendars` are those of `start`.
+    """The report of an issue; None in a run that continues another run. `policy` and `calendars` are those of `start`.
 
     Raises ForgedError unless the report is signed, covers these pins, and its actor may report there; WireError if it
     cannot be decoded.
@@ -70,7 +70,7 @@ def report_of(start: Start, policy: Policy, calendars: Calendars) -> Command | N
 
 
 def command_of(name: str, payloads: Sequence[Payload], now: datetime, read: Reader, issue: str, root: str) -> Command:
-    """The command in a signal to an issue that pins this root key; an invalid signal becomes `Undecodable`."""
+    """The command in a signal to an issue whose signing root is `root`; an invalid signal becomes `Undecodable`."""
     if name not in SIGNALS:
         return Command("", now, None, Undecodable(shown(name, 100), "no command has this name"))
     try:

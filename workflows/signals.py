@@ -14,7 +14,7 @@ from workflows.contract import PREFIX
 async def signal(
     client: Client, issue: str, name: str, command: Mapping[str, Any], timeout: timedelta = SIGNAL_TIMEOUT
 ) -> None:
-    """Sends ``{id, at, actor, body, expected_version?}``, and returns once the signal is in the history.
+    """Sends the command ``{id, at, actor, body, expected_version?}``; returns once the signal is in the history.
 
     Raises RPCError, or RuntimeError if no server listens at the address.
     """

@@ -12,13 +12,13 @@ with workflow.unsafe.imports_passed_through():
 ATTEMPT: Final = timedelta(minutes=10)
 RETRY: Final = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=5))
 SOON_AGAIN: Final = timedelta(minutes=15)
-"""A reconciliation that fails for so long is given up, since the next scheduled run follows."""
+"""How long a reconciliation may fail before it is given up; the next scheduled run does the same work."""
 THE_DAY: Final = timedelta(hours=20)
 
 
 @workflow.defn(name="Reconcile")
 class ReconcileWorkflow:
-    """Compares Temporal with database and archive."""
+    """Compares the workflows in Temporal with the database and the archive."""
 
     @workflow.run
     async def run(self) -> None:
@@ -29,7 +29,7 @@ class ReconcileWorkflow:
 
 @workflow.defn(name="SealDay")
 class SealDayWorkflow:
-    """Publishes the day's head of the log; retries until it succeeds."""
+    """Publishes the head of the log for the day; retries until it succeeds."""
 
     @workflow.run
     async def run(self) -> None:
@@ -40,7 +40,7 @@ class SealDayWorkflow:
 
 @workflow.defn(name="Retain")
 class RetainWorkflow:
-    """Erases what is due. Its result is the report."""
+    """Erases the personal texts that are due for erasure, and returns a report on what it erased."""
 
     @workflow.run
     async def run(self) -> dict[str, Any]:
