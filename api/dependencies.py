@@ -26,7 +26,7 @@ Use = Annotated[Services, Depends(services)]
 
 
 async def anybody(request: Request, use: Use) -> Caller:
-    """The caller. A request without credentials is accepted as well; its `Caller` names nobody."""
+    """The caller. A request without credentials is accepted: its `Caller` has neither actor nor tracking code."""
     return await use.authenticator.caller_or_anybody(request)
 
 

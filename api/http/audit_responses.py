@@ -108,7 +108,7 @@ class ThenView(_Part):
 
 
 class LineView(_Part):
-    """One event as each witness (Temporal's history, the archive, SQL) holds it; `same` if all agree."""
+    """One event, as each witness (Temporal's history, the archive, SQL) holds it. `same` says whether all agree."""
 
     seq: int
     same: bool

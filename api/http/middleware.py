@@ -41,7 +41,7 @@ _HEADERS: Final = tuple(
 )
 """The headers of every answer. A header that an answer sets itself is left as it is."""
 _SECURE: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
-"""A further header of answers to requests by HTTPS, as this server, or the proxy that it trusts, tells."""
+"""A further header, for answers to requests that came by HTTPS to this server or to the proxy that it trusts."""
 
 MOST_BYTES: Final = 64 * 1024
 DEEPEST: Final = 12
@@ -110,7 +110,7 @@ def _route(scope: Scope) -> str:
 
 
 class BodyLimit:
-    """Middleware that reads the whole body, up to the limit, checks that it is JSON, and passes it on to the route."""
+    """Middleware that reads the body, at most `MOST_BYTES`, checks that it is JSON, and passes it on to the route."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -229,7 +229,7 @@ def _no_constant(name: str) -> Any:
 def _values(plain: Any) -> Iterator[tuple[str, Any, int]]:
     """Every value and every key in a JSON document, each with the name of its field and its depth.
 
-    It works without recursion, since a hostile document may be nested deeper than Python's stack.
+    The function works without recursion, and does not look below the depth `DEEPEST`.
     """
     left: list[tuple[str, Any, int]] = [("body", plain, 0)]
     while left:

@@ -1,4 +1,4 @@
-"""How each error is answered: problem+json (RFC 9457), through one table and one handler."""
+"""How each error is answered: as problem+json (RFC 9457), by the table `PROBLEMS`."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -81,7 +81,7 @@ def _retry(error: TooMany | Unavailable) -> dict[str, str]:
 class Problem:
     """How one class of error is answered.
 
-    Status and type stay the same in all versions of the API. `about` is the explanation that `GET` of the type's path
+    The status and the type of a class never change. `about` is the explanation that `GET` of the type's path
     gives.
     """
 

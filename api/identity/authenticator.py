@@ -82,7 +82,7 @@ class Authenticator:
     sessions: Sessions | None = None
 
     async def caller(self, request: Request, prefer: Sequence[Role] = ()) -> Caller:
-        """The caller of a request with credentials; `prefer` is explained at `acting`.
+        """The caller. If the person has several roles and the request names none, a role in `prefer` is taken.
 
         Raises Unauthenticated without credentials or with invalid ones, TooMany beyond the rate, and what `acting`
         raises.
@@ -93,7 +93,7 @@ class Authenticator:
         return found
 
     async def caller_or_anybody(self, request: Request, prefer: Sequence[Role] = ()) -> Caller:
-        """The caller; a request without credentials is accepted, and its `Caller` names nobody.
+        """The caller, even of a request without credentials: that `Caller` has neither an actor nor a tracking code.
 
         Raises Unauthenticated for an invalid token or session, TooMany beyond the rate, and what `acting` raises.
         """

@@ -1,4 +1,6 @@
-"""Sign-in by phone: a resident enters a code sent to the phone, and gets a token for all issues reported with it.
+"""Sign-in by phone: a resident enters a code that was sent to the phone, and gets a token.
+
+The token opens every issue that was reported with a token for the same phone.
 
 The number and the code are stored only as keyed hashes, the code for five minutes. The answers are the same for all
 numbers, so they do not tell whether a number is known.
