@@ -24,13 +24,16 @@ session is a cookie, and what changes something by it needs the `X-CSRF-Token` t
 
 
 class State(TypedDict):
-    """What the lifespan gives to every request."""
+    """The state that every request carries: the services."""
 
     services: Services
 
 
 def create_app(services: Services) -> FastAPI:
-    """The app over these services; it closes nothing that the composition root has handed over."""
+    """Makes the FastAPI app over these services.
+
+    At its end the app closes what the services began, but no connection that the composition root handed over.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State]:

@@ -1,4 +1,4 @@
-"""The services of a process, made of what the composition root hands over."""
+"""`Services`: all services of an API process, made from what the composition root (`api.server`) hands over."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,9 +41,10 @@ from security.keys import Keys
 
 @dataclass(frozen=True)
 class Services:
-    """The fields come from the composition root; each service is made of them once, when it is first asked for.
+    """All services of an API process.
 
-    Only the event loop asks for services, so none is made twice.
+    The fields come from the composition root (`api.server.serve`). Each property makes one service from the fields when
+    it is first used. Only code in the one event loop uses the properties, so no service is made twice.
     """
 
     temporal: Client
@@ -51,31 +52,34 @@ class Services:
     verifier: TokenVerifier
     secret: bytes = field(repr=False)
     policies: Mapping[str, Policy]
-    """The packs by id."""
+    """The loaded policies, by id."""
     calendars: Sequence[YearCalendar]
-    """Those in force."""
+    """The calendars in force, each for one year."""
     keys: Keys
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     needs_worker: bool = False
-    """Whether it is ready only while a worker polls."""
+    """Whether the API counts as ready only while a worker polls Temporal."""
     rate_per_subject: int = 0
     rate_per_address: int = 0
-    """Requests a minute; 0: no limit."""
+    """How many requests a minute one subject, and one network address, may send; 0 means no limit."""
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
-    """How often what is dear may be done, by name; see `settings.RATES`. What has no rate has no limit."""
+    """How often each costly action may be done, by its name in `settings.RATES`.
+
+    An action without a rate has no limit.
+    """
     audit_service: AuditService | None = None
-    """Where auditors ask; None where there is no archive to read."""
+    """The service that answers auditors; None where the process has no archive to read."""
     codec_origins: Sequence[str] = ()
-    """The origins of Temporal's user interface, whose pages may ask the codec server."""
+    """The origins of Temporal's user interface. Pages of these origins may call the codec server."""
     blobs: DigestStore | None = None
-    """Where pictures lie; None where there are none."""
+    """The store of pictures; None where the process keeps no pictures."""
     sms: Sms | None = None
     mint: Mint | None = None
-    """With which phones are verified; None where they are not."""
+    """`sms` sends codes to phones, `mint` makes the tokens of residents; None where phones are not verified."""
     session: SessionParts | None = None
-    """How browsers sign in; None where they cannot."""
+    """The configuration of browser sign-in; None where browsers cannot sign in."""
     embedded_provider: EmbeddedProvider | None = None
-    """The demo identity provider, where this app serves it."""
+    """The demo identity provider; None where this app does not serve it."""
     now: Now = now
 
     @cached_property

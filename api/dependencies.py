@@ -1,6 +1,6 @@
-"""What routes depend on: the services, who asks, and for which issue.
+"""The FastAPI dependencies of routes: the services, the caller, and the id of the issue.
 
-All are coroutines: FastAPI would run others in a thread of their own, for each request.
+All of them are coroutines, because FastAPI would run a plain function in a thread, for each request.
 """
 
 import re
@@ -26,12 +26,15 @@ Use = Annotated[Services, Depends(services)]
 
 
 async def anybody(request: Request, use: Use) -> Caller:
-    """The caller; a request without credentials comes from anybody."""
+    """The caller. A request without credentials is accepted: its `Caller` has neither actor nor tracking code."""
     return await use.authenticator.caller_or_anybody(request)
 
 
 async def no_guesser(request: Request, use: Use) -> AsyncGenerator[Caller]:
-    """The caller. Raises Unauthenticated without credentials, TooMany for an address that tried too many wrong tracking codes."""
+    """The caller. Raises Unauthenticated without credentials.
+
+    Raises TooMany for a network address that tried too many wrong tracking codes.
+    """
     found = await use.authenticator.caller(request)
     if found.actor is not None:
         yield found
@@ -45,7 +48,7 @@ async def no_guesser(request: Request, use: Use) -> AsyncGenerator[Caller]:
 
 
 async def issue_id(issue: str) -> str:
-    """The id in the path. Raises NotFound for one that no issue can have."""
+    """The id of the issue, from the path. Raises NotFound for a text that no issue can have as its id."""
     if not _ID.fullmatch(issue):
         raise NotFound
     return issue
@@ -57,7 +60,7 @@ Anybody = Annotated[Caller, Depends(anybody)]
 
 
 async def known_query(request: Request) -> None:
-    """Refuses a query parameter that the route does not know, as unknown fields of a body are refused."""
+    """Raises Invalid for a query parameter that the route does not have."""
     route: APIRoute = request.scope["route"]
     unknown = sorted(set(request.query_params) - _names(route.dependant))
     if unknown:
@@ -70,5 +73,8 @@ def _names(dependant: Dependant) -> set[str]:
 
 
 def router_of(tag: str, *dependencies: Callable[..., object]) -> APIRouter:
-    """A router of the API proper: its routes refuse unknown query parameters."""
+    """A router for routes below `/v1`.
+
+    Its routes refuse unknown query parameters, and all have these `dependencies`.
+    """
     return APIRouter(prefix="/v1", tags=[tag], dependencies=[Depends(each) for each in (known_query, *dependencies)])

@@ -1,4 +1,4 @@
-"""Readiness: Temporal answers, the database has this version's schema, and the clock is right."""
+"""Whether the API is ready: Temporal answers, the database has this version's schema, and this host's time is right."""
 
 import asyncio
 from contextlib import suppress
@@ -22,7 +22,10 @@ _EVERY: Final = 10.0
 
 
 class Readiness:
-    """Checks on request; compares this host's clock with the database's every ten seconds as well."""
+    """Checks whether this process can serve requests.
+
+    The checks run when `checks` is called. Every ten seconds this host's time is compared with the database's as well.
+    """
 
     def __init__(
         self, *, temporal: Client, gateway: TemporalGateway, model: ReadModel, signer: Signer, skew: Skew, now: Now,
@@ -38,7 +41,7 @@ class Readiness:
         self._task: asyncio.Task[None] | None = None
 
     def watch(self) -> None:
-        """Starts comparing the clocks."""
+        """Starts comparing this host's time with the database's, every ten seconds."""
         self._task = asyncio.create_task(self._compare())
 
     async def close(self) -> None:
@@ -48,7 +51,7 @@ class Readiness:
                 await self._task
 
     async def checks(self) -> dict[str, Any]:
-        """Each check by name: True, or what is wrong."""
+        """Runs every check. The result maps the name of a check to True, or to a text that says what is wrong."""
         temporal, database = await asyncio.gather(self._ask_temporal(), self._ask_database())
         found = {"temporal": temporal, **database, "signing": self._ask_signer()}
         return {**found, "worker": await self._ask_worker()} if self._needs_worker else found

@@ -38,9 +38,10 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 
 async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: Sequence[YearCalendar]) -> None:
-    """`jiesu api`: serves until SIGINT or SIGTERM. It starts without Temporal or SQL, and is ready once they answer.
+    """Runs `jiesu api` until SIGINT or SIGTERM.
 
-    Raises SettingsError, in one line, for a taken port.
+    The process starts even while Temporal or SQL is down, and is ready once both answer. Raises SettingsError, with a
+    message of one line, if another process has the port.
     """
     check_ports([(settings.api_host, settings.api_port, variable("api_port"))])
     registry, keys = metrics_registry(), open_keys(settings)
@@ -75,7 +76,7 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
 
 
 async def _look_for_temporal(client: Client) -> None:
-    """Logs at the start that Temporal is down. The process serves all the same, and is ready later."""
+    """Logs a warning if Temporal is down at the start. The process serves all the same, and is ready later."""
     try:
         await client.service_client.check_health(timeout=timedelta(seconds=2))
     except (RPCError, RuntimeError):
@@ -83,7 +84,11 @@ async def _look_for_temporal(client: Client) -> None:
 
 
 class SignIn(NamedTuple):
-    """What verifies tokens, how browsers sign in, and the demo provider where this app serves it."""
+    """How callers sign in.
+
+    `verifier` verifies bearer tokens, `session` configures browser sign-in (None: browsers cannot sign in), and
+    `embedded_provider` is the demo identity provider (None: this app does not serve it).
+    """
 
     verifier: TokenVerifier
     session: SessionParts | None = None
@@ -91,7 +96,7 @@ class SignIn(NamedTuple):
 
 
 def sign_in(settings: Settings) -> SignIn:
-    """How callers sign in by these settings. Raises SettingsError for a provider that may not be used."""
+    """How callers sign in, from the settings. Raises SettingsError for an identity provider that may not be used."""
     embedded = EmbeddedProvider.of(settings) if settings.offers_provider else None
     if settings.oidc_issuer is not None:
         try:
@@ -117,18 +122,18 @@ class Server(uvicorn.Server):
         yield
 
     def stop(self) -> None:
-        """Stops: the first call lets requests finish, the second does not."""
+        """Stops the server: the first call lets running requests finish, the second call cuts them off."""
         self.force_exit = self.should_exit
         self.should_exit = True
 
     @property
     def port(self) -> int:
-        """The port on which it listens, once `started`."""
+        """The port on which the server listens. It is known only once the server has `started`."""
         return self.servers[0].sockets[0].getsockname()[1]
 
 
 def server(app: FastAPI, host: str, port: int) -> Server:
-    """A server that does not reveal its software."""
+    """A web server for this app, whose answers have no `Server` header and so do not reveal its software."""
     config = uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on",
         timeout_graceful_shutdown=5, timeout_keep_alive=30,

@@ -1,4 +1,4 @@
-"""The shapes of answers to auditors, for the OpenAPI document; the plain values come from `audit`."""
+"""The shapes of answers to auditors, for the OpenAPI document. The routes return plain values that `audit` makes."""
 
 from typing import Any, ClassVar
 
@@ -9,13 +9,13 @@ from domain.vocabulary import Level, Status
 
 
 class _Part(BaseModel):
-    """A shape whose answer holds more than is described."""
+    """The base of shapes that describe only some fields of an answer; the answer holds further ones."""
 
     example: ClassVar[Any]
 
 
 class HeadView(Answer):
-    """A published head: the log's size and root, in hexadecimal digits, and the signed note that says so."""
+    """A published head of the Merkle log: size, root (in hexadecimal), time, and the signed note that states them."""
 
     size: int
     root: str
@@ -29,7 +29,7 @@ class HeadView(Answer):
 
 
 class FindingView(Answer):
-    """What does not hold."""
+    """One finding of an audit: what does not hold, and where."""
 
     step: str
     issue: str | None
@@ -43,7 +43,10 @@ class FindingView(Answer):
 
 
 class VerdictView(Answer):
-    """What a strict replay compared, and what does not hold."""
+    """The result of strict replay of one issue: how much was compared, and the findings, which say what does not hold.
+
+    `root` is the signing root that the issue names, not a root of the Merkle log.
+    """
 
     holds: bool
     issue: str
@@ -64,7 +67,7 @@ class VerdictView(Answer):
 
 
 class VerdictsView(Answer):
-    """A page of verdicts."""
+    """A page of verdicts. The next page begins after the issue `next_after`; null on the last page."""
 
     items: list[VerdictView]
     next_after: str | None
@@ -73,7 +76,10 @@ class VerdictsView(Answer):
 
 
 class ProofView(Answer):
-    """That a record is in the log: its leaf, its place and the siblings up to the head's root."""
+    """The proof that the record of an issue is in the Merkle log.
+
+    It holds the record, its leaf, the leaf's position, and the sibling digests up to the root of the published head.
+    """
 
     issue: str
     record: Any
@@ -92,7 +98,7 @@ class ProofView(Answer):
 
 
 class ThenView(_Part):
-    """The issue as it was."""
+    """The issue as it was at an earlier moment, or after an earlier event."""
 
     status: Status
     level: Level
@@ -102,14 +108,14 @@ class ThenView(_Part):
 
 
 class LineView(_Part):
-    """One event, as each witness tells it."""
+    """One event, as each witness (Temporal's history, the archive, SQL) holds it. `same` says whether all agree."""
 
     seq: int
     same: bool
 
 
 class DiffView(Answer):
-    """The witnesses beside each other."""
+    """What each witness (Temporal's history, the archive, SQL) holds of an issue, event by event."""
 
     issue: str
     same: bool
@@ -124,7 +130,11 @@ class DiffView(Answer):
 
 
 class ControlView(_Part):
-    """In how many issues the same policy leads to what happened."""
+    """The control of a what-if study: the issues folded again under the policy that really applied, without outages.
+
+    `agreeing` counts the issues in which the control matches what happened, `differing` the others, and `first` names
+    the first of those that differ.
+    """
 
     agreeing: int
     differing: int
@@ -132,7 +142,10 @@ class ControlView(_Part):
 
 
 class FiguresView(_Part):
-    """What would have been; the groups are those of `jiesu simulate --json`."""
+    """What would have happened under another policy.
+
+    Besides the described fields, the answer holds the groups of figures that `jiesu simulate --json` prints.
+    """
 
     issues: int
     control: ControlView

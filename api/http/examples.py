@@ -1,4 +1,7 @@
-"""The examples of request bodies in the OpenAPI document; a test reads each as the API does. Answers have theirs beside their shapes."""
+"""The examples of request bodies in the OpenAPI document; a test parses each one as the API does.
+
+The example of an answer is the attribute `example` of its class.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final

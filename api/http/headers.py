@@ -1,4 +1,4 @@
-"""The headers of the command protocol: the idempotency key, and the version that the caller has seen."""
+"""The request headers of the command protocol: the idempotency key, and the issue's version that the caller saw."""
 
 import re
 from typing import Annotated, Final
@@ -39,7 +39,10 @@ _VERSION: Final = re.compile(r'"([0-9]{1,9})"')
 
 
 def uuid_key(sent: str | None) -> str:
-    """The key of a report. It must be a UUID: issue id and tracking code derive from the key, so nobody may guess another's."""
+    """The idempotency key of a report. Raises KeyMissing without a key, Invalid for a key that is no UUID.
+
+    The issue's id and its tracking code derive from the key, so a key must not be guessable.
+    """
     if not sent or not sent.strip():
         raise KeyMissing("send a UUID of your own, and the same again when you repeat the request")
     key = sent.strip().lower()
@@ -49,7 +52,10 @@ def uuid_key(sent: str | None) -> str:
 
 
 def command_key(sent: str | None, caller: Caller) -> str:
-    """The key of a command: a UUID, or any word from a caller with a token."""
+    """The idempotency key of a command: a UUID; from a caller with a token, any word.
+
+    Raises KeyMissing without a key, Invalid for a key of another form.
+    """
     if caller.actor is None:
         return uuid_key(sent)
     if not sent or not sent.strip():
@@ -60,7 +66,10 @@ def command_key(sent: str | None, caller: Caller) -> str:
 
 
 def expected_version(sent: str | None) -> int | None:
-    """The version that the caller expects. Raises Stale for a header that no ETag of ours could be."""
+    """The version that the issue must still have, from `If-Match`; None without the header, and for `*`.
+
+    Raises Stale for a header that does not have the form of the API's ETags.
+    """
     if sent is None or sent.strip() == "*":
         return None
     found = _VERSION.fullmatch(sent.strip())

@@ -1,8 +1,8 @@
 """The middleware around every route: `Edge`, the outermost, and `BodyLimit`.
 
-`Edge` counts and logs each request by its route, never by its ids, answers unexpected errors with a bare 500, and
-sends security headers to browsers. `BodyLimit` refuses bodies that are not JSON, too large, too deep, or hold text
-that cannot be stored, before anything is parsed into meaning.
+`Edge` counts and logs each request under the template of its route, so without ids. It answers unexpected errors with a
+bare 500 and adds security headers to every answer. `BodyLimit` refuses a body that is too large, is not JSON, is nested
+too deeply or holds text that cannot be stored, before a route reads the body.
 """
 
 import json
@@ -39,19 +39,19 @@ _HEADERS: Final = tuple(
         (b"cache-control", "no-store"),
     )
 )
-"""Sent with every answer that does not say otherwise."""
+"""The headers of every answer. A header that an answer sets itself is left as it is."""
 _SECURE: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
-"""Sent as well where the browser came by HTTPS, as this server or the proxy that it trusts says."""
+"""A further header, for answers to requests that came by HTTPS to this server or to the proxy that it trusts."""
 
 MOST_BYTES: Final = 64 * 1024
 DEEPEST: Final = 12
 _UPLOADS: Final = re.compile(r"/v1/issues/[^/]+/attachments")
 _FORMS: Final = "/oidc/token"
-"""Where the protocol demands a form (RFC 6749)."""
+"""The path to which a form is sent, as RFC 6749 demands. Its body is not checked as JSON."""
 
 
 class Meters:
-    """What the API counts."""
+    """The metrics of the API: how long requests took, and what became of commands."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Histogram(
@@ -63,7 +63,7 @@ class Meters:
 
 
 class Edge:
-    """The outermost middleware; see the module."""
+    """The outermost middleware: counts and logs requests, answers unexpected errors, adds security headers."""
 
     def __init__(self, app: ASGIApp, meters: Meters) -> None:
         self._app = app
@@ -105,12 +105,12 @@ class Edge:
 
 
 def _route(scope: Scope) -> str:
-    """The path template of the route, so that no label and no log line holds an id."""
+    """The path template of the request's route. A template holds no id, so metrics and the log hold none either."""
     return getattr(scope.get("route"), "path", "unmatched")
 
 
 class BodyLimit:
-    """Reads the whole body up to the limit, checks it as plain JSON, then passes it on."""
+    """Middleware that reads the body, at most `MOST_BYTES`, checks that it is JSON, and passes it on to the route."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -132,17 +132,19 @@ class BodyLimit:
 
 
 def _is_upload(scope: Scope) -> bool:
-    """Whether the body may be a picture: its route reads it after authenticating the caller, with a limit of its own.
+    """Whether the request goes to the path to which pictures are uploaded.
 
-    Other methods of that path read no body.
+    `BodyLimit` does not read the body of such a request: the upload route reads it after authenticating the caller,
+    with a limit for pictures. The other methods of the path read no body.
     """
     return _UPLOADS.fullmatch(scope.get("path", "")) is not None
 
 
 async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> bytes | None:
-    """The body; None if the caller has disconnected.
+    """The request body; None if the caller has disconnected.
 
-    Raises TooLarge as early as possible: by the announced length, or while the chunks arrive.
+    Raises Invalid for a compressed body. Raises TooLarge as early as possible: by the announced length, or while the
+    chunks arrive.
     """
     if _header(scope, b"content-encoding") not in ("", "identity"):
         raise Invalid(("Content-Encoding", "send the body as it is"))
@@ -187,7 +189,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def check(body: bytes, content_type: str) -> None:
-    """Raises Invalid for a body that is not JSON, repeats a key, is nested too deeply, or holds text that cannot be stored."""
+    """Checks a request body; an empty one passes.
+
+    Raises Invalid for a body that is not JSON, repeats a key, is nested too deeply, or holds text that cannot be
+    stored.
+    """
     if not body.strip():
         return
     if content_type.partition(";")[0].strip() != "application/json":
@@ -204,7 +210,10 @@ def check(body: bytes, content_type: str) -> None:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object. Raises Invalid for a repeated key: JSON readers differ in which value they take."""
+    """A JSON object as a dict.
+
+    Raises Invalid for a repeated key: JSON readers differ in which of the values they take.
+    """
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
@@ -218,7 +227,10 @@ def _no_constant(name: str) -> Any:
 
 
 def _values(plain: Any) -> Iterator[tuple[str, Any, int]]:
-    """Every value and every key, with the name of its field and its depth; without recursion."""
+    """Every value and every key in a JSON document, each with the name of its field and its depth.
+
+    The function works without recursion, and does not look below the depth `DEEPEST`.
+    """
     left: list[tuple[str, Any, int]] = [("body", plain, 0)]
     while left:
         place, value, depth = left.pop()

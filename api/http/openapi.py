@@ -1,4 +1,4 @@
-"""The OpenAPI document: examples of answers, the problems of each route, and its security."""
+"""Makes the OpenAPI document, with examples of answers, and for each route its problems and accepted credentials."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -21,9 +21,12 @@ KNOWN: Final = {"security": [_BEARER, _CODE]}
 SIGNED_IN: Final[dict[str, list[dict[str, list[str]]]]] = {"security": [{"session": []}]}
 ANYBODY: Final[dict[str, Any]] = {"security": [{}, *KNOWN["security"]]}
 NOBODY: Final[dict[str, Any]] = {"security": [{}]}
-"""Who may ask, as `openapi_extra` of a route."""
+"""From `STAFF` to `NOBODY`: the credentials that a route accepts, to be passed as its `openapi_extra`.
+
+`ANYBODY` accepts requests without credentials as well; a route with `NOBODY` needs none.
+"""
 READING: Final = (e.Unauthenticated, e.NotFound, e.Invalid, e.TooMany, e.Unavailable)
-"""The errors of every route that reads something of an issue."""
+"""The errors that every route may raise that reads something of an issue."""
 BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _SCHEMES: Final = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
@@ -64,16 +67,17 @@ _OF_PROBLEMS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)
 }  # fmt: skip
 _FASTAPIS: Final = ("HTTPValidationError", "ValidationError")
-"""Schemas of an answer that is never sent."""
+"""Schemas of FastAPI's own validation errors. The API never answers in that form, so the document leaves them out."""
 
 
 def answers(
     status: int, example: Any, text: str, *errors: type[e.ProtocolError], model: Any = None, headers: tuple[str, ...] = (),
     files: Mapping[str, Any] | None = None,
 ) -> Answers:  # fmt: skip
-    """The `responses` of a route: its answer with example and headers, and the errors that it may raise.
+    """The argument `responses` of a route: its answer with example and headers, and the errors that it may raise.
 
-    `model` is the shape of an additional answer; `files` replaces JSON by these media types.
+    `model` is the shape of an answer that the route gives besides its usual one. `files` describes the answer by media
+    type where it is a file instead of JSON.
     """
     content = {"application/json": {"example": example}} if files is None else files
     described: Answers = {status: {"description": text, "content": content, "headers": sent(*headers)}}
@@ -93,7 +97,7 @@ def answers(
 
 
 def sent(*names: str) -> dict[str, Any]:
-    """The descriptions of headers that the answer always has."""
+    """The OpenAPI descriptions of these headers, as headers that the answer always has."""
     return {
         name: {"description": text, "required": True, "schema": schema}
         for name in names
@@ -102,7 +106,10 @@ def sent(*names: str) -> dict[str, Any]:
 
 
 def document(app: FastAPI, cookie: str | None = None) -> dict[str, Any]:
-    """The OpenAPI document of the app. `cookie` is the session cookie, which replaces a token, where browsers can sign in."""
+    """The OpenAPI document of the app.
+
+    `cookie` is the name of the session cookie, which routes accept instead of a token; None if browsers cannot sign in.
+    """
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = found["components"]
@@ -132,7 +139,7 @@ def document(app: FastAPI, cookie: str | None = None) -> dict[str, Any]:
 
 
 def _show(route: APIRoute, path: dict[str, Any]) -> None:
-    """Restores the examples of a route's answers: FastAPI removes every null in them."""
+    """Restores the examples of a route's answers, from which FastAPI has removed every null."""
     for method in route.methods or ():
         for status, described in route.responses.items():
             example = described.get("content", {}).get("application/json", {}).get("example")
@@ -141,9 +148,10 @@ def _show(route: APIRoute, path: dict[str, Any]) -> None:
 
 
 def _is_text(parameter: dict[str, Any]) -> None:
-    """Parameters in a path, query or header may be missing but never null.
+    """Corrects the schema of a parameter in a path, query or header: it may be missing, but is never null.
 
-    Only the idempotency key is required; without it the route raises KeyMissing.
+    Marks the idempotency key as required. FastAPI takes it for optional, because the route itself answers with
+    KeyMissing where the key is missing.
     """
     if parameter["name"] == KEY:
         parameter["required"] = True
@@ -155,7 +163,10 @@ def _is_text(parameter: dict[str, Any]) -> None:
 
 
 def _forbids(responses: Answers) -> None:
-    """Adds 403 to a route: every authenticated request may be of the wrong role, or forged by a foreign page."""
+    """Adds the answer 403 to a route.
+
+    Every authenticated request may be refused so: for its role, or because a foreign page may have forged it.
+    """
     known = responses.setdefault("403", {"description": PROBLEMS[e.Forbidden].title, "content": {}})
     shown = known["content"].setdefault(
         MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}

@@ -1,4 +1,4 @@
-"""How each error is answered: problem+json (RFC 9457), through one table and one handler."""
+"""How each error is answered: as problem+json (RFC 9457), by the table `PROBLEMS`."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -30,15 +30,15 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 PREFIX: Final = "/problems/"
-"""Types are relative references: `GET` of one says what it means."""
+"""The path under which the `type` of every problem lies: `GET` of such a path explains the problem."""
 
 
 class KeyMissing(ProtocolError):
-    """The header with the idempotency key is missing."""
+    """The request lacks the header `Idempotency-Key`."""
 
 
 class MethodNotAllowed(ProtocolError):
-    """The path has routes, but none of this method."""
+    """The path has routes, but none with the method of the request. `allowed` are the methods that it has."""
 
     def __init__(self, allowed: Iterable[str]) -> None:
         super().__init__()
@@ -46,7 +46,10 @@ class MethodNotAllowed(ProtocolError):
 
 
 class TooLarge(ProtocolError):
-    """The body is too large. Where the rest of it stays unread, the connection has to be closed."""
+    """The request body is too large.
+
+    `closes`: the rest of the body stays unread, so the connection has to be closed.
+    """
 
     def __init__(self, detail: str = "", *, closes: bool = False) -> None:
         super().__init__(detail)
@@ -54,7 +57,7 @@ class TooLarge(ProtocolError):
 
 
 class SessionEnded(Unauthenticated):
-    """The cookie belongs to no session that goes on; `clearing` tells the browser to forget it."""
+    """The session cookie is invalid or has expired. `clearing` is the `Set-Cookie` value that deletes the cookie."""
 
     def __init__(self, clearing: str) -> None:
         super().__init__("the session has ended: sign in again")
@@ -76,14 +79,18 @@ def _retry(error: TooMany | Unavailable) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Problem:
-    """The answer to one kind of error. Status and type never change; `about` is what `GET` of the type says."""
+    """How one class of error is answered.
+
+    The status and the type of a class never change. `about` is the explanation that `GET` of the type's path
+    gives.
+    """
 
     status: int
     type: str
     title: str
     about: str = ""
     members: tuple[str, ...] = ()
-    """Attributes of the error that the body holds as well, unless they are None."""
+    """Names of attributes of the error that the answer's body holds as well. An attribute that is None is left out."""
     headers: Callable[[Any], Mapping[str, str]] = _no_headers
 
     @property
@@ -150,17 +157,17 @@ PROBLEMS: Final[Mapping[type[ProtocolError], Problem]] = {
         headers=_retry,
     ),
 }  # fmt: skip
-"""Error -> how it is answered, for all that there are."""
+"""How each class of error is answered."""
 TYPES: Final[Mapping[str, Problem]] = {problem.type: problem for problem in PROBLEMS.values()}
 
 
 def problem_of(error: ProtocolError) -> Problem:
-    """How an error is answered; a subclass without a row of its own as its base."""
+    """The row of `PROBLEMS` for an error: its class's own, else that of its nearest base class."""
     return next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
 
 
 def response(error: ProtocolError) -> Response:
-    """The answer to an error."""
+    """The HTTP answer to an error, as problem+json."""
     problem = problem_of(error)
     # Escaped to ASCII: a detail may quote what came in, and that may be no Unicode text at all.
     content = json.dumps(problem.body(error), separators=(",", ":")).encode()
@@ -168,7 +175,10 @@ def response(error: ProtocolError) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of the app a problem; what is no `ProtocolError` and no fault of the request is a bare 500."""
+    """Registers the handlers that answer errors of routes, and faulty requests, with a problem.
+
+    Any other error passes through to the middleware `Edge`, which answers it with a bare 500.
+    """
 
     async def on_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, ProtocolError)
@@ -188,7 +198,10 @@ def install(app: FastAPI) -> None:
 
 
 def internal(error: Exception, method: str, path: str) -> Response:
-    """The answer to an error that nobody foresaw: it goes to the log, not to the caller. `path` is a template."""
+    """The answer to an unexpected error: a bare 500. What the error says goes to the log only.
+
+    `path` is the template of the route, so that no id gets into the log.
+    """
     log.error("unforeseen_error", method=method, route=path, error=type(error).__name__, exc_info=error)
     return response(ProtocolError())
 
@@ -206,7 +219,7 @@ def _from_http(request: Request, error: HTTPException) -> ProtocolError:
 
 
 def _allowed(request: Request) -> list[str]:
-    """The methods of all routes of this path; Starlette names those of the first one only."""
+    """The methods of all routes that match the request's path; Starlette names the methods of the first route only."""
     allowed: set[str] = set()
     for route in request.app.routes:
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
@@ -215,7 +228,7 @@ def _allowed(request: Request) -> list[str]:
 
 
 def _faults(errors: Iterable[Any]) -> list[tuple[str, str]]:
-    """What pydantic found, without the values that it found."""
+    """For each error of pydantic, the field and what is wrong with it. The value that was sent is left out."""
     faults: list[tuple[str, str]] = []
     for error in errors:
         where: tuple[str | int, ...] = error["loc"]

@@ -1,6 +1,7 @@
-"""The shapes of request bodies: the report written by hand, commands generated from the domain's dataclasses.
+"""The models of request bodies.
 
-So each field of the domain is a field here, except those that the API resolves itself.
+`ReportBody` is written by hand. The model of each command is generated from the command's dataclass in
+`domain.commands`: it has the same fields, except those that the API fills in itself (`RESOLVED`).
 """
 
 import functools
@@ -46,7 +47,7 @@ _NARROWER: Final[Mapping[tuple[type[Any], str], Any]] = {
 
 
 class Shape(BaseModel):
-    """What all bodies share: no coercion, no unknown field."""
+    """The base of the models of request bodies. Values are not converted between types, unknown fields are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -58,7 +59,7 @@ def _filled(text: str) -> str:
 
 
 def _unsealed(text: str) -> str:
-    """Refuses text that looks sealed: only the API seals texts."""
+    """Refuses a text that begins with the mark of sealed texts: only the API seals texts."""
     if text.startswith(Sealed.MARK):
         raise ValueError(f"it may not begin with `{Sealed.MARK}`")
     return text
@@ -96,7 +97,7 @@ def _day(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Described:
-    """Shows a pattern in the OpenAPI document; other code checks it, with a better message."""
+    """A pattern that the OpenAPI document shows for a field. Validators check the text, with a clearer message."""
 
     pattern: str
 
@@ -108,20 +109,20 @@ Long = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), Described(FIT)
 Word = Annotated[str, StringConstraints(max_length=LONGEST_WORD), Described(FIT)]
 Filled = AfterValidator(_filled)
 Fit = AfterValidator(_fit)
-"""For query parameters; `BodyLimit` checks the texts of bodies."""
+"""Refuses a query parameter that `unfit` refuses. The texts of bodies need no `Fit`: `BodyLimit` checks them."""
 NotBlank = Described(FILLED)
 Unsealed = AfterValidator(_unsealed)
 
 
 class Contact(Shape):
-    """How to reach whoever reports."""
+    """How to reach the person who reports an issue."""
 
     name: Annotated[Word, Unsealed] = ""
     phone: Annotated[str, StringConstraints(max_length=40), Unsealed, Described(FIT)] = ""
 
 
 class ReportBody(Shape):
-    """An issue as a resident hands it in."""
+    """The report of an issue, as a resident hands it in."""
 
     compound: Annotated[Word, Filled, NotBlank]
     category: Category
@@ -135,7 +136,7 @@ class ReportBody(Shape):
 
     @property
     def draft(self) -> ReportDraft:
-        """The report as the command protocol takes it."""
+        """The same report in the form that the command protocol takes."""
         return ReportDraft(
             compound=self.compound, category=self.category, description=self.description, urgent=self.urgent,
             about_operator=self.about_operator, location=self.location, channel=self.channel,
@@ -145,7 +146,7 @@ class ReportBody(Shape):
 
 @dataclass(frozen=True)
 class CommandShape:
-    """One command on the wire: its name, its body's model, and whether the body may be left out."""
+    """One command in the API: its name, the model of its request body, and the command's dataclass (`body`)."""
 
     name: str
     model: type[Shape]
@@ -156,13 +157,16 @@ class CommandShape:
         return not any(field.is_required() for field in self.model.model_fields.values())
 
     def read(self, shape: Shape) -> Body:
-        """The command's body as the rules know it; RESOLVED fields still hold their defaults."""
+        """The request body as the command's dataclass, which the rules take.
+
+        The fields that the API fills in (`RESOLVED`) still hold their defaults.
+        """
         return load(self.body, shape.model_dump(mode="json", exclude_unset=True))
 
 
 @functools.cache
 def _model(kind: type[Any]) -> type[Shape]:
-    """The model of a dataclass of the domain, without the fields that the API resolves."""
+    """The model generated from a dataclass of the domain, without the fields that the API fills in (`RESOLVED`)."""
     hints = get_type_hints(kind)
     parts: dict[str, Any] = {}
     for field in fields(kind):
@@ -191,7 +195,7 @@ def _plain(default: Any) -> Any:
 
 
 def _kind(hint: Any, personal: bool) -> Any:
-    """The type of a field in a model, from its type in the domain."""
+    """The type of a field in a generated model, from the type of the same field in the domain's dataclass."""
     origin = get_origin(hint)
     if origin is Literal:
         return hint
@@ -219,7 +223,7 @@ def _kind(hint: Any, personal: bool) -> Any:
 
 
 def _published(shape: Shape) -> Shape:
-    """Refuses a calendar that no year can have."""
+    """Refuses a calendar in which `YearCalendar.problems` finds a fault."""
     found = load(YearCalendar, shape.model_dump(mode="json", exclude_unset=True))
     if problems := "; ".join(found.problems()):
         raise ValueError(problems)
@@ -236,4 +240,4 @@ def _parsed(kind: type[Text], text: str) -> str:
 COMMANDS: Final[Mapping[str, CommandShape]] = types.MappingProxyType(
     {name: CommandShape(name, _model(body), body) for name, body in SIGNALS.items()}
 )
-"""Every command that may come over the wire."""
+"""The shape of every command that the API accepts, by the command's name."""

@@ -1,6 +1,7 @@
-"""The shapes of answers that several routes share, made from the domain's values; each other shape is beside its route.
+"""The shapes of answers that several routes share, made from the domain's values.
 
-`example` is for the OpenAPI document. A route returns the model: it is validated once and serialized once.
+A shape that only one route uses stands beside that route. The attribute `example` of a class is the example in the
+OpenAPI document. A route returns an instance, so each answer is validated once and serialized once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,7 @@ Moment = Annotated[
     PlainSerializer(format_time, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""A time, written as everywhere: RFC 3339 in UTC, with milliseconds."""
+"""A time in an answer, written as RFC 3339 in UTC, with milliseconds."""
 ISSUE_ID: Final = "yd3tqvzv5kq3oq6tbi3wq2jmsy"
 _COMMAND_ID: Final = "0d6f6a52-0f0e-5a0e-9a57-6f0f2f0f8b11"
 
@@ -37,7 +38,7 @@ class Answer(BaseModel):
 
     @classmethod
     def of(cls, value: object, **others: Any) -> Self:
-        """Takes each field from the attribute of that name, unless `others` gives it."""
+        """An answer made from `value`: each field is the attribute of the same name, unless it is in `others`."""
         return cls.model_validate(
             {name: getattr(value, name) for name in cls.model_fields if name not in others} | others
         )
@@ -48,7 +49,7 @@ def etag(version: int) -> str:
 
 
 class PolicyView(Answer):
-    """The policy that the issue is pinned to."""
+    """The policy that an issue has pinned."""
 
     id: str
     version: int
@@ -56,7 +57,7 @@ class PolicyView(Answer):
 
 
 class NextView(Answer):
-    """Who must do what by when."""
+    """The next step of an issue: which organisation must reach which milestone by when, under which clause."""
 
     milestone: str
     due: Moment
@@ -69,20 +70,20 @@ class NextView(Answer):
 
     @classmethod
     def from_issue(cls, issue: Issue) -> Self | None:
-        """None when nothing is due."""
+        """The next step of this issue; None when nothing is due."""
         step = next_step(issue)
         return step and cls.of(step)
 
 
 class ClosedView(Answer):
-    """How the issue ended."""
+    """How an issue was closed, and how satisfied its reporter was."""
 
     kind: CloseKind
     satisfaction: Satisfaction
 
 
 class IssueView(Answer):
-    """An issue as it stands; no personal data in it."""
+    """The present state of an issue, without personal data."""
 
     id: str
     number: str
@@ -118,7 +119,7 @@ class IssueView(Answer):
 
     @classmethod
     def from_row(cls, row: IssueRow) -> Self:
-        """The same view from a row of the read model."""
+        """The view of an issue, made from its row in the read model."""
         following = closed = None
         if row.due is not None:
             following = {
@@ -134,7 +135,7 @@ class IssueView(Answer):
 
 
 class TakenView(IssueView):
-    """An issue that was handed in, with the code that opens it to its reporter."""
+    """The answer to a report: the issue, and the tracking code with which its reporter can open it."""
 
     tracking_code: str
 
@@ -142,14 +143,14 @@ class TakenView(IssueView):
 
 
 class Page(Answer, Generic[T]):
-    """A part of a list; the rest begins where `next_cursor` says."""
+    """One page of a list. `next_cursor` asks for the next page; null on the last page."""
 
     items: list[T]
     next_cursor: str | None
 
 
 class AppliedView(Answer):
-    """What a command came to; with a new tracking code where that was asked for."""
+    """The answer to a command that took effect. `tracking_code` is the new code, if the command renewed it."""
 
     outcome: Literal["applied"]
     command_id: str
@@ -163,7 +164,7 @@ class AppliedView(Answer):
 
 
 class QueuedView(Answer):
-    """A command that is kept and not yet dealt with."""
+    """The answer to a command that is stored durably, but has not been dealt with yet."""
 
     outcome: Literal["queued"]
     command_id: str
@@ -172,7 +173,7 @@ class QueuedView(Answer):
 
 
 class ReceiptView(Answer):
-    """What became of a command; of a refused one, why."""
+    """What became of a command. If it was refused, `code` and `reason` say why."""
 
     outcome: Literal["queued", "applied", "refused"]
     command_id: str
@@ -181,13 +182,13 @@ class ReceiptView(Answer):
     code: str = ""
     reason: str = ""
     tracking_code: str = ""
-    """The new one, of a renewal that is asked after by the code before."""
+    """The new tracking code, if the command renewed it and the caller sent the code that it replaced; else empty."""
 
     example: ClassVar[Any] = {"outcome": "applied", "command_id": _COMMAND_ID, "issue_id": ISSUE_ID, "version": 3}
 
     @classmethod
     def from_issue(cls, command: str, issue: Issue) -> Self:
-        """The receipt of a command that this issue has recorded."""
+        """The receipt of a command, from the receipts in the issue's state."""
         receipt = issue.receipts[command]
         plain = {"outcome": receipt.outcome, "command_id": command, "issue_id": issue.id, "version": receipt.seq}
         why = {"code": receipt.code, "reason": receipt.reason} if receipt.outcome == "refused" else {}
@@ -195,7 +196,7 @@ class ReceiptView(Answer):
 
 
 class ActorView(Answer):
-    """Who did something; a resident is shown to those who may know."""
+    """Who did something, and in which role. A resident's name is masked for those who may not read personal texts."""
 
     person: str
     role: Role
@@ -209,7 +210,7 @@ class ActorView(Answer):
 
 
 class HeldView(Answer):
-    """For how long somebody held the issue."""
+    """How many milliseconds one holder held an issue."""
 
     holder: Holder
     org: str | None
@@ -217,13 +218,13 @@ class HeldView(Answer):
 
 
 class MinutesView(HeldView):
-    """The same of the whole issue, in minutes as well."""
+    """How long one holder held an issue in all, in milliseconds and in minutes."""
 
     minutes: float
 
 
 class EventView(Answer):
-    """One thing that happened; `data` is as the kind of event needs it."""
+    """One event of an issue. Which fields `data` has depends on the kind of event."""
 
     seq: int
     kind: str
@@ -246,7 +247,7 @@ class EventView(Answer):
 
 
 class TimelineView(Answer):
-    """Everything that happened, and whose minutes they were."""
+    """All events of an issue, and how long each holder held it."""
 
     events: list[EventView]
     minutes: list[MinutesView]
@@ -270,6 +271,6 @@ class TimelineView(Answer):
 
 
 def minutes(events: Iterable[Event]) -> list[MinutesView]:
-    """How long each held the issue, the longest first."""
+    """How long each holder held the issue, the longest time first."""
     found = sorted(totals(events).items(), key=lambda item: -item[1])
     return [MinutesView(holder=who, org=org, ms=ms, minutes=round(ms / 60_000, 2)) for (who, org), ms in found]

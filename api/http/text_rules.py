@@ -5,11 +5,14 @@ from typing import Final
 
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _SIGNS: Final = r"\u0000\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-"""NUL, and the characters that reorder what is read around them: the text would look like another one."""
+"""The characters that no text may hold, as part of a pattern: NUL, and bidirectional controls.
+
+Bidirectional controls change the order in which characters are shown, so a text could look like another one.
+"""
 _FORBIDDEN: Final = re.compile(f"[{_SIGNS}]")
 FIT: Final = f"^[^{_SIGNS}]*$"
 FILLED: Final = rf"^[^{_SIGNS}]*[^\s{_SIGNS}][^{_SIGNS}]*$"
-"""The patterns of accepted texts, and of those that are not blank, for the OpenAPI document."""
+"""For the OpenAPI document: the patterns of accepted texts (`FIT`), and of accepted texts that are not blank."""
 
 
 def unfit(text: str) -> str | None:

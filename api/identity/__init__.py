@@ -1,1 +1,1 @@
-"""Authentication: tokens, browser sessions, phones."""
+"""Finds out who calls: by bearer tokens, browser sessions and phones."""

@@ -1,6 +1,6 @@
 """Authenticates callers by bearer token, session cookie or tracking code, never by anything in a body.
 
-Another kind of token needs only another `TokenVerifier`; the rest of the API uses the `Caller`.
+To accept another kind of token, write another `TokenVerifier`: the rest of the API sees only the `Caller`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from protocol.limits import TokenBuckets
 
 ACTING_ROLE: Final = "x-acting-role"
 ACTING_ORG: Final = "x-acting-org"
-"""The headers that choose one of several roles."""
+"""`ACTING_ROLE`, `ACTING_ORG`: the headers by which a person with several roles chooses one for a request."""
 _LONGEST_CODE: Final = 64
 
 
@@ -35,7 +35,7 @@ class TokenVerifier(Protocol):
 
 
 class LocalVerifier:
-    """Verifies tokens signed with this installation's own key."""
+    """Verifies local tokens, which are signed with this installation's own key."""
 
     def __init__(self, tokens: LocalTokens) -> None:
         self._tokens = tokens
@@ -45,7 +45,7 @@ class LocalVerifier:
 
 
 class WithResidents:
-    """Verifies the tokens of residents who proved a phone here, and passes all other tokens on."""
+    """Verifies the tokens of residents who proved a phone here. Passes other tokens to the verifier `others`."""
 
     def __init__(self, residents: ResidentTokens, others: TokenVerifier) -> None:
         self._residents = residents
@@ -66,9 +66,11 @@ class NoTokens:
 
 @dataclass(frozen=True)
 class Authenticator:
-    """Authenticates a request and counts it for its token's subject, else for its address and tracking code.
+    """Authenticates requests, and limits how many requests a minute each caller may send.
 
-    The token is verified before it is counted, so a forged one does not use up another person's rate.
+    A request with a token or session counts for the person whom it names, any other request for its network address and
+    its tracking code. The token is verified before the request is counted, so a forged token does not use up the rate
+    of the person whom it names.
     """
 
     verifier: TokenVerifier
@@ -80,14 +82,21 @@ class Authenticator:
     sessions: Sessions | None = None
 
     async def caller(self, request: Request, prefer: Sequence[Role] = ()) -> Caller:
-        """The caller. Raises Unauthenticated without credentials or with an invalid token, and TooMany."""
+        """The caller. If the person has several roles and the request names none, a role in `prefer` is taken.
+
+        Raises Unauthenticated without credentials or with invalid ones, TooMany beyond the rate, and what `acting`
+        raises.
+        """
         found = await self.caller_or_anybody(request, prefer)
         if found.actor is None and found.tracking_code is None:
             raise Unauthenticated
         return found
 
     async def caller_or_anybody(self, request: Request, prefer: Sequence[Role] = ()) -> Caller:
-        """As `caller`, but also accepts a request without credentials. An invalid token still raises."""
+        """The caller, even of a request without credentials: that `Caller` has neither an actor nor a tracking code.
+
+        Raises Unauthenticated for an invalid token or session, TooMany beyond the rate, and what `acting` raises.
+        """
         code = request.headers.get("x-tracking-code")
         if code is not None and len(code) > _LONGEST_CODE:
             code = ""
@@ -109,11 +118,15 @@ class Authenticator:
         return Caller(None, code, self.secret)
 
     def count_address(self, request: Request) -> None:
-        """Counts a request without valid credentials, by its address. Raises TooMany."""
+        """Counts a request without valid credentials for its network address. Raises TooMany beyond the rate."""
         self.addresses.take(request.client.host if request.client else "")
 
     async def _claims(self, request: Request) -> Claims | None:
-        """The claims of the token, else of the session: a token is sent on purpose, a cookie with every request."""
+        """The claims of the bearer token; without a token, those of the session cookie; None without both.
+
+        The token goes first, because it is sent on purpose, but the cookie with every request. For the same reason the
+        cookie is ignored in a request with a tracking code.
+        """
         header = request.headers.get("authorization")
         if header is None:
             if self.sessions is None or "x-tracking-code" in request.headers:
@@ -132,10 +145,12 @@ def acting(
     claims: Claims, headers: Mapping[str, str], directory: Directory, day: date, secret: bytes,
     prefer: Sequence[Role] = (),
 ) -> tuple[Actor, tuple[Authority, ...]]:  # fmt: skip
-    """The one role in which a signed-in person acts in this request, and the grants for it: appointments or the token.
+    """The actor, in the one role in which a signed-in person acts in this request, and the grants for that role.
 
-    Raises Unauthenticated for a token with an unknown organisation, Forbidden for a role that the person does not have
-    on this day, ChooseRole if the person has several, the request names none, and none is in `prefer`.
+    The grants are the person's appointments in the role, or the token itself. `prefer` lists roles to be taken if the
+    person has several roles and the request names none. Raises Unauthenticated for a token with an unknown
+    organisation, Forbidden for a role that the person does not have on this day, ChooseRole if the role is left open
+    even so.
     """
     role, org = headers.get(ACTING_ROLE), headers.get(ACTING_ORG)
     if claims.own_grant:
@@ -162,7 +177,10 @@ def appointments(person: str, directory: Directory, day: date) -> tuple[tuple[Ro
 def _by_token(
     claims: Claims, role: str | None, org: str | None, directory: Directory, secret: bytes
 ) -> tuple[Actor, tuple[Authority, ...]]:
-    """The role of a token that grants it by itself."""
+    """The actor and the grant of a token that grants its role itself, without an appointment.
+
+    Raises Forbidden if the request names another role or organisation, Unauthenticated if the organisation is unknown.
+    """
     if role not in (None, claims.role) or org not in (None, claims.org) or claims.role is None:
         raise Forbidden("the token is for another role, or for another organisation")
     if claims.role == "resident":

@@ -1,7 +1,7 @@
 """The demo identity provider: an OpenID provider that signs in anybody as anybody, for trials on one machine.
 
-It signs with the key of the local tokens and stores only authorization codes in use. `EmbeddedProvider.of` refuses to
-run it in production. `api/routes/embedded_provider.py` serves it.
+The provider signs with the key of the local tokens, and stores only the authorization codes that are in use.
+`EmbeddedProvider.of` refuses to run the provider in production. `api/routes/embedded_provider.py` serves it.
 """
 
 import hmac
@@ -28,7 +28,10 @@ from runtime.settings import Settings, SettingsError
 
 PATH: Final = "/oidc"
 CLIENT: Final = "jiesu-pages"
-"""The only client: Jiesu's pages. Not the audience of bearer tokens, so an ID token is not accepted as one."""
+"""The id of the provider's only client, Jiesu's pages.
+
+It differs from the audience of bearer tokens, so an ID token is not accepted as a bearer token.
+"""
 CODE_SECONDS: Final = 60.0
 ID_LIFETIME: Final = timedelta(minutes=5)
 _MOST_CODES: Final = 1000
@@ -38,7 +41,10 @@ _Text = Annotated[str, Field(max_length=256)]
 
 @dataclass(frozen=True)
 class _Code:
-    """The person whom a code signs in. It is valid once, with the verifier of the challenge."""
+    """What an authorization code stands for: the person whom it signs in, with role and organisation.
+
+    The code is valid once, before `until`, together with the PKCE verifier of `challenge`.
+    """
 
     person: str
     role: Role
@@ -63,7 +69,7 @@ class Asked(BaseModel):
 
 
 class EmbeddedProvider:
-    """Gives out authorization codes and exchanges them for tokens. `origin` is the app's: scheme, host and port."""
+    """Issues authorization codes, and exchanges them for tokens. `origin` is the app's own scheme, host and port."""
 
     def __init__(self, home: Path, origin: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises ValueError for an origin that is not on this machine."""
@@ -119,7 +125,7 @@ class EmbeddedProvider:
             raise Invalid(*faults)
 
     def code(self, person: str, role: Role, org: str | None, nonce: str, code_challenge: str) -> str:
-        """A new authorization code; drops the oldest codes beyond a limit."""
+        """Makes a new authorization code for this person. Beyond `_MOST_CODES` codes the oldest one is dropped."""
         code = secrets.token_urlsafe(32)
         self._codes[code] = _Code(person, role, org, nonce, code_challenge, self._clock() + CODE_SECONDS)
         if len(self._codes) > _MOST_CODES:
@@ -127,7 +133,10 @@ class EmbeddedProvider:
         return code
 
     def redeem(self, form: Mapping[str, str]) -> dict[str, Any] | None:
-        """The tokens for a code; None if anything in the form is wrong. Each code can be tried only once."""
+        """The tokens for the authorization code in a form that the token endpoint received.
+
+        None if the code or anything else in the form is wrong. Each code can be tried only once.
+        """
         code = self._codes.pop(form.get("code", ""), None)
         fits = (
             code is not None
@@ -153,7 +162,10 @@ class EmbeddedProvider:
 
 
 def chosen(person: str, role: str, org: str, directory: Directory) -> tuple[str, Role, str | None]:
-    """Checks a chosen identity as `jiesu token` does. Raises Invalid for a role that does not fit the organisation."""
+    """The identity that was chosen in the form, once checked: person, role and organisation (None for a resident).
+
+    Raises Invalid for an unknown role, an organisation without that role, or a name that no token may hold.
+    """
     if role not in ROLES:
         raise Invalid(("role", "there is no such role"))
     chosen, found = role, directory.org(org)
@@ -165,7 +177,10 @@ def chosen(person: str, role: str, org: str, directory: Directory) -> tuple[str,
 
 
 def page(asked: Asked, people: Sequence[Appointment]) -> str:
-    """The HTML form, without script and style, since the CSP allows only those from files."""
+    """The HTML form in which one chooses who to be; `people` get a button each.
+
+    The page has no script and no style, since the content security policy (CSP) forbids both inside a page.
+    """
     hidden = "".join(
         f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in asked.model_dump().items()
     )

@@ -1,7 +1,7 @@
 """The client of an OIDC provider: fetches its discovery document and keys, and verifies its tokens.
 
-All URLs come from the discovery document, none from a token. Unknown kids cause at most one fetch per cool-down. While
-the provider is down, the cached keys are used up to MOST_STALE.
+All URLs come from the discovery document, none from a token. Tokens with an unknown key id (kid) cause at most one
+fetch of the keys per cool-down. While the provider is down, the cached keys are used for at most MOST_STALE seconds.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ ALGORITHMS: Final[Mapping[tuple[str, str | None], tuple[str, ...]]] = {
 }
 """(key type, curve) -> the accepted algorithms; never ``none`` or one with a shared secret."""
 COOL_DOWN: Final = 30.0
-"""Seconds after a fetch, successful or not, in which an unknown kid causes no other one."""
+"""Seconds after a fetch of the keys, successful or not, in which an unknown kid causes no further fetch."""
 _RETRY: Final = 2.0
 """The cool-down in seconds while there are no usable keys."""
 FRESH: Final = 3600.0
-"""Seconds after which the keys are fetched again in any case, which drops withdrawn ones."""
+"""Seconds after which the keys are fetched again in any case, so that keys which the provider withdrew are dropped."""
 MOST_STALE: Final = 24 * 3600.0
-"""Seconds for which the keys are used while the provider is down."""
+"""Seconds for which the fetched keys are used while the provider is down."""
 MOST_BYTES: Final = 256 * 1024
 SECONDS: Final = 5.0
 """Seconds for one complete response of the provider."""
@@ -45,24 +45,27 @@ LEEWAY: Final = 30.0
 """Seconds by which the provider's clock may differ from ours."""
 _MOST_KEYS: Final = 64
 _LONGEST: Final = 16 * 1024
-"""Characters of a token; some providers list all groups in it."""
+"""How many characters a token may have. It is a generous limit, as some providers list all groups of a person."""
 _LONGEST_KID: Final = 256
 _SHORTEST_RSA: Final = 2048
 _REQUIRED: Final = ("iss", "aud", "sub", "iat", "exp")
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _NOT_FOR_BEARERS: Final = ("nonce", "at_hash", "c_hash", "events")
-"""Claims of ID tokens and logout tokens, which are not access tokens."""
+"""Claims that only ID tokens and logout tokens have. A bearer token with one of them is refused."""
 
 Key = Any
 """A public key, as PyJWT takes it."""
 
 
 class ProviderDown(RuntimeError):
-    """The provider does not answer, or answers incorrectly; the message names the document, never its content."""
+    """The provider does not answer, or answers incorrectly.
+
+    The message names the URL's path, never the answer's content.
+    """
 
 
 class Declined(ProviderDown):
-    """The provider refuses the request."""
+    """The provider answered that it refuses the request (status 400, 401 or 403)."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Endpoints:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether the host is this machine, without a name lookup."""
+    """Whether the host name or address means this machine. No name is looked up."""
     try:
         return host == "localhost" or (host is not None and ipaddress.ip_address(host).is_loopback)
     except ValueError:
@@ -83,7 +86,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_safe(address: object, *, plain_loopback: bool) -> bool:
-    """Whether it is an https URL or, with `plain_loopback`, an http URL of this machine."""
+    """Whether the address is an https URL or, with `plain_loopback`, an http URL of this machine."""
     if not isinstance(address, str) or not address.isascii() or not address.isprintable() or " " in address:
         return False
     try:
@@ -128,7 +131,7 @@ class Provider:
     async def verify(self, token: str, audience: str) -> Mapping[str, Any]:
         """The claims of a token for this audience. Raises InvalidToken for any fault, Unavailable without keys.
 
-        The caller must check whether it is an access token or an ID token.
+        Whoever calls this must check whether the token is an access token or an ID token.
         """
         try:
             kid, algorithm = _header(token)
@@ -144,7 +147,9 @@ class Provider:
             raise InvalidToken from None
 
     async def exchange(self, form: Mapping[str, str], client_id: str, client_secret: str) -> Mapping[str, Any]:
-        """The token endpoint's response to a form; sends the client's secret, if any (RFC 6749, 2.3.1).
+        """Sends a form to the token endpoint, with the client's secret if there is one (RFC 6749, 2.3.1).
+
+        Returns the endpoint's response.
 
         Raises Declined, ProviderDown, Unavailable.
         """
@@ -171,7 +176,7 @@ class Provider:
         return self._age <= MOST_STALE
 
     async def _refresh(self) -> None:
-        """Waits for a running or new fetch; returns at once within the cool-down."""
+        """Waits for the running fetch of the keys, or for a new one. Within the cool-down it returns at once."""
         self._begin()
         if self._fetching is not None:
             await asyncio.wait({self._fetching})
@@ -198,7 +203,10 @@ class Provider:
         log.info("oidc_keys_read", issuer=self.issuer, keys=len(found))
 
     def _read(self, document: Mapping[str, Any]) -> Endpoints:
-        """The URLs in a discovery document. Raises ProviderDown for another issuer or unsafe URLs."""
+        """The URLs in a discovery document.
+
+        Raises ProviderDown if it names another issuer, or a URL is missing or unsafe.
+        """
         if document.get("issuer") != self.issuer:
             raise ProviderDown("the discovery document is of another issuer")
         found = [document.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
@@ -215,7 +223,7 @@ class Provider:
 
 
 class OidcVerifier:
-    """Verifies a provider's bearer tokens, which name a person; the roles come from the directory."""
+    """Verifies a provider's bearer tokens. A token names a person; the directory says which roles the person has."""
 
     def __init__(self, provider: Provider, audience: str) -> None:
         self._provider = provider
@@ -231,7 +239,10 @@ class OidcVerifier:
 
 
 def appointed(payload: Mapping[str, Any]) -> Claims | None:
-    """The claims of a provider's token, which choose an appointment but grant none; None without a valid person."""
+    """The claims of a provider's token; None for an invalid person, role or organisation.
+
+    Role and organisation only choose among the person's appointments: the token itself grants no role.
+    """
     person: object = payload.get("sub")
     role: object = payload.get("role")
     org: object = payload.get("org")
@@ -245,7 +256,7 @@ def _unavailable() -> Unavailable:
 
 
 def _header(token: str) -> tuple[str, str]:
-    """The kid and the algorithm of a token. Raises InvalidToken, or what PyJWT raises."""
+    """The key id (kid) and the algorithm in a token's header. Raises InvalidToken, or what PyJWT raises."""
     if len(token) > _LONGEST:
         raise InvalidToken
     header: Mapping[str, object] = jwt.get_unverified_header(token)
@@ -262,7 +273,10 @@ def _header(token: str) -> tuple[str, str]:
 async def _object(
     client: httpx.AsyncClient, request: httpx.Request, auth: httpx.BasicAuth | None = None
 ) -> Mapping[str, Any]:
-    """The JSON object of a response, within MOST_BYTES and SECONDS. Raises ProviderDown, Declined."""
+    """Sends a request: the JSON object that the provider answers.
+
+    Raises ProviderDown, also for an answer beyond MOST_BYTES or SECONDS, and Declined.
+    """
     try:
         async with asyncio.timeout(SECONDS):
             answer = await client.send(request, stream=True, auth=auth)
@@ -294,7 +308,7 @@ async def _body(answer: httpx.Response) -> bytes:
 
 
 def _keys(document: Mapping[str, Any]) -> Mapping[tuple[str, str], Key]:
-    """The signing keys by kid and algorithm; skips unusable ones. Raises ProviderDown if none is left."""
+    """The signing keys in a key set, by kid and algorithm. Raises ProviderDown if the set holds no usable key."""
     listed: object = document.get("keys")
     found: dict[tuple[str, str], Key] = {}
     for each in cast("list[object]", listed)[:_MOST_KEYS] if isinstance(listed, list) else ():
@@ -306,7 +320,10 @@ def _keys(document: Mapping[str, Any]) -> Mapping[tuple[str, str], Key]:
 
 
 def _key(jwk: Mapping[str, Any]) -> Mapping[tuple[str, str], Key]:
-    """One key under each of its algorithms: those of its type, or only the one that it names."""
+    """The key in a JWK, once under each algorithm that it may be used with; empty if it is not usable.
+
+    These are all accepted algorithms of the key's type, or, if the JWK names an algorithm, only that one.
+    """
     kid: object = jwk.get("kid")
     operations: object = jwk.get("key_ops", ["verify"])
     if not isinstance(kid, str) or len(kid) > _LONGEST_KID or jwk.get("use", "sig") != "sig" or "d" in jwk:

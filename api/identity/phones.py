@@ -1,6 +1,9 @@
-"""Sign-in by phone: a resident enters a code sent to the phone, and gets a token for all issues reported with it.
+"""Sign-in by phone: a resident enters a code that was sent to the phone, and gets a token.
 
-Number and code are stored as keyed hashes only, the code for five minutes. Responses are the same for all numbers.
+The token opens every issue that was reported with a token for the same phone.
+
+The number and the code are stored only as keyed hashes, the code for five minutes. The answers are the same for all
+numbers, so they do not tell whether a number is known.
 """
 
 import asyncio
@@ -27,16 +30,19 @@ log: Final = structlog.stdlib.get_logger(__name__)
 VALID: Final = timedelta(minutes=5)
 TEXT: Final = "【接诉】验证码 {code}，五分钟内有效。请勿告诉他人。"
 _DATABASE_TIMEOUT: Final = 2.0
-"""Seconds that one use of the database may take."""
+"""How many seconds one use of the database may take."""
 _SEPARATORS: Final = re.compile(r"[ \-()]")
 _MOBILE: Final = re.compile(r"(?:\+?86)?(1[3-9][0-9]{9})", re.ASCII)
 
 Mint = Callable[[str], str]
-"""Makes a resident's token for a subject."""
+"""A function that makes a resident's token for a subject."""
 
 
 def normalised(phone: str) -> str:
-    """A Chinese mobile number as ``+8613800000000``. Raises Invalid for others: toll fraud uses texts abroad."""
+    """A Chinese mobile number in the form ``+8613800000000``. Raises Invalid for any other number.
+
+    Foreign numbers are refused, because fraudsters earn money by having texts sent to numbers abroad.
+    """
     found = _MOBILE.fullmatch(_SEPARATORS.sub("", phone))
     if found is None:
         raise Invalid(("phone", "it is no Chinese mobile number"))
@@ -44,7 +50,7 @@ def normalised(phone: str) -> str:
 
 
 class Phones:
-    """Sends and checks the codes."""
+    """Sends codes to phones, and checks the codes that residents enter."""
 
     def __init__(
         self, *, sms: Sms, mint: Mint, database: Database, quotas: Quotas, secret: bytes, now: Now
@@ -57,11 +63,14 @@ class Phones:
         self._now = now
 
     async def admit(self) -> None:
-        """Counts a request of the current address. Raises TooMany."""
+        """Counts a request for a code for the caller's network address. Raises TooMany beyond the rate."""
         await self._quotas.spend("code", f"phones {ADDRESS.get()}")
 
     async def send(self, phone: str) -> None:
-        """Sends a code to a `normalised` number. Failures go to the log only, so that callers learn nothing."""
+        """Sends a code to a `normalised` number.
+
+        Failures go to the log only, so that callers learn nothing about the number.
+        """
         who = self._hash("phone", phone)
         try:
             await self._quotas.spend("phone", who)
@@ -81,7 +90,7 @@ class Phones:
     async def verify(self, phone: str, code: str) -> str | None:
         """A token for the owner of this number; None for a code that is wrong, used or expired.
 
-        Raises Unavailable, and TooMany after too many attempts for a number.
+        Raises TooMany after too many attempts for this number, Unavailable if the database does not answer.
         """
         who, hashed = self._hash("phone", phone), self._hash("code", phone, code)
         await self._quotas.spend("phone", f"try {who}")

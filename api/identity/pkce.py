@@ -1,4 +1,4 @@
-"""Parts of the redirect sign-in: the PKCE challenge (RFC 7636), the callback's path, and the page to return to."""
+"""Parts of browser sign-in: the PKCE challenge (RFC 7636), the path of the callback, and the page shown afterwards."""
 
 import hashlib
 from typing import Final
@@ -15,9 +15,10 @@ def challenge(verifier: str) -> str:
 
 
 def local_path(wanted: str) -> str:
-    """The page to return to after sign-in if it is a path of this origin, else ``/``.
+    """The page to show after sign-in: `wanted` if it is a path of this origin, else ``/``.
 
-    Browsers read a backslash as a slash, ignore tabs and line ends, and take two slashes as the start of a host.
+    A path with two slashes at its start, a backslash, a tab or a line end is refused as well: browsers take two slashes
+    for the start of a host, read a backslash as a slash, and ignore tabs and line ends.
     """
     is_local = (
         wanted.startswith("/")

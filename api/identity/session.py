@@ -1,7 +1,8 @@
 """Browser sign-in: authorization code with PKCE, and a session that is encrypted in its cookie.
 
-The server stores no sessions: the cookie is valid until it expires. So scripts cannot read it, and requests that change
-something need a CSRF token that only our own pages can read. The person's role is determined anew for every request.
+The server stores no sessions: a session cookie is valid until it expires. Two things protect the cookie: scripts cannot
+read it, and requests that change something also need a CSRF token, which only our own pages can read. The person's role
+is determined anew for every request.
 """
 
 import hmac
@@ -33,7 +34,7 @@ LIFETIME: Final = timedelta(hours=8)
 LOGIN_LIFETIME: Final = timedelta(minutes=10)
 CSRF_HEADER: Final = "x-csrf-token"
 _READING: Final = frozenset({"/codec/decode"})
-"""Paths whose POST changes nothing."""
+"""Paths to which a POST changes nothing, so that it needs no CSRF token."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NONCE: Final = 12
 _LONGEST_COOKIE: Final = 4096
@@ -43,15 +44,15 @@ _Kind = TypeVar("_Kind")
 
 @dataclass(frozen=True)
 class SessionParts:
-    """The configuration of browser sign-in: the provider, our client id there, and our public origin."""
+    """The configuration of browser sign-in: the identity provider, our client there, and our public origin."""
 
     provider: Provider
     client_id: str
     public_url: str
-    """Scheme, host and port, without a trailing slash; http on loopback only."""
+    """Our public origin: scheme, host and port, without a trailing slash. The scheme is http on loopback only."""
     client_secret: str = field(default="", repr=False)
     trusts_roles: bool = False
-    """Whether the provider's role claim needs no appointment, as with the demo provider."""
+    """Whether the role in the provider's token is valid without an appointment, as with the demo provider."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Session:
 
 @dataclass(frozen=True)
 class _Login:
-    """The content of the login cookie, set while the browser is at the provider."""
+    """The content of the login cookie, which the browser keeps while it is at the identity provider."""
 
     state: str
     nonce: str
@@ -77,7 +78,7 @@ class _Login:
 
 
 class Sessions:
-    """Signs browsers in, and reads and writes their cookies."""
+    """Signs browsers in, and reads and writes the session cookie and the login cookie."""
 
     def __init__(self, parts: SessionParts, secret: bytes, clock: Now = now) -> None:
         self.parts: Final = parts
@@ -99,7 +100,7 @@ class Sessions:
         return self._name
 
     def of(self, request: Request) -> Session | None:
-        """The session of a browser; None without a cookie. Raises SessionEnded for an invalid or expired one."""
+        """The session of a browser; None without a cookie. Raises SessionEnded for an invalid or expired cookie."""
         cookie = request.cookies.get(self._name)
         if cookie is None:
             return None
@@ -110,7 +111,10 @@ class Sessions:
         return session
 
     def claims(self, request: Request) -> Claims | None:
-        """The claims of a browser's session. Raises SessionEnded, and Forbidden for a request from a foreign page."""
+        """The claims of a browser's session; None without a session cookie.
+
+        Raises SessionEnded for an invalid or expired cookie, Forbidden for a change that a foreign page may have sent.
+        """
         session = self.of(request)
         if session is None:
             return None
@@ -118,7 +122,7 @@ class Sessions:
         return Claims(session.person, session.role, session.org, own_grant=self.parts.trusts_roles)
 
     def check_csrf(self, request: Request, session: Session) -> None:
-        """Raises Forbidden for a request that may change something unless it comes from our own page."""
+        """Raises Forbidden for a request that may change something, unless it comes from one of our own pages."""
         # Decoding changes nothing, and only Temporal's user interface may read the response (CORS).
         if request.method in _SAFE or request.url.path in _READING:
             return
@@ -132,7 +136,10 @@ class Sessions:
             raise Forbidden("a request by cookie needs the X-CSRF-Token of its session, from a page of this origin")
 
     async def begin(self, onwards: str, answer: Response) -> str:
-        """Sets the login cookie and returns the provider's sign-in URL; `onwards` is the page to return to."""
+        """Sets the login cookie in `answer`, and returns the provider's sign-in URL.
+
+        `onwards` is the page to show after sign-in.
+        """
         endpoints = await self.parts.provider.endpoints()
         login = _Login(
             state=secrets.token_urlsafe(32), nonce=secrets.token_urlsafe(32), verifier=secrets.token_urlsafe(48),
@@ -147,9 +154,9 @@ class Sessions:
         return endpoints.authorization + ("&" if "?" in endpoints.authorization else "?") + urlencode(asked)
 
     async def finish(self, request: Request) -> tuple[Session, str]:
-        """The new session of a browser that returns from the provider, and the page to return to.
+        """The new session of a browser that comes back from the identity provider, and the page to show it.
 
-        Raises Unauthenticated if the sign-in did not begin here or failed, and Unavailable.
+        Raises Unauthenticated if the sign-in failed or was not begun by this browser, Unavailable without the provider.
         """
         cookie, query = request.cookies.get(self._login), request.query_params
         found = None if cookie is None else self._open(self._login, cookie)
@@ -168,13 +175,13 @@ class Sessions:
         return Session(claims.person, claims.role, claims.org, secrets.token_urlsafe(32), self._until(LIFETIME))
 
     def keep(self, answer: Response, session: Session) -> None:
-        """Sets the session cookie and deletes the login cookie."""
+        """Sets the session cookie in `answer`, and deletes the login cookie."""
         left = timedelta(seconds=session.expires - int(self._clock().timestamp()))
         self._set(answer, self._name, asdict(session), left)
         answer.headers.append("set-cookie", self._clearing(self._login))
 
     def end(self, answer: Response) -> None:
-        """Deletes the session cookie."""
+        """Has the browser delete the session cookie."""
         answer.headers.append("set-cookie", self._clearing(self._name))
 
     @property
@@ -219,7 +226,7 @@ class Sessions:
         return base64url.encode(nonce + sealed)
 
     def _open(self, name: str, cookie: str) -> dict[str, Any] | None:
-        """The content of a cookie of this name; None if it is invalid or has expired."""
+        """The decrypted content of the cookie of this name; None if the cookie is invalid or has expired."""
         if len(cookie) > _LONGEST_COOKIE or not cookie.isascii():
             return None
         try:
@@ -232,7 +239,7 @@ class Sessions:
 
 
 def _made(kind: type[_Kind], content: Mapping[str, Any]) -> _Kind | None:
-    """The content as a dataclass; None for a cookie of another version of Jiesu."""
+    """A cookie's content as this dataclass; None if the fields differ, as in a cookie of another version of Jiesu."""
     try:
         return kind(**content)
     except TypeError:

@@ -1,4 +1,4 @@
-"""The SMS gateway, and a file that replaces it in trials. Texts are never logged."""
+"""Sends texts (SMS) to phones: by a gateway, or in trials into a file. The log never holds a text."""
 
 import asyncio
 import contextlib
@@ -16,18 +16,18 @@ from runtime.egress import SIGNATURE, EgressError, EgressGuard, signature
 from runtime.settings import Settings, SettingsError
 
 KEPT: Final = 20
-"""Texts that `SmsLog` keeps."""
+"""How many texts `SmsLog` keeps."""
 
 
 class SmsError(Exception):
-    """The text was probably not sent; the message holds neither number nor text."""
+    """The text was probably not sent. The error's message holds neither the number nor the text."""
 
 
 class Sms(Protocol):
     """Sends texts to phones; numbers are in the form ``+8613800000000``."""
 
     async def send(self, phone: str, text: str) -> None:
-        """Raises SmsError."""
+        """Sends a text to one phone. Raises SmsError if it was probably not sent."""
         ...
 
 
@@ -58,7 +58,10 @@ class SmsLog:
 
 
 class SmsWebhook:
-    """A gateway, or an adapter to one, that accepts ``{"id", "phone", "text"}`` as JSON, signed as webhooks are."""
+    """Sends texts by an SMS gateway, or an adapter to one, that accepts ``{"id", "phone", "text"}`` as JSON.
+
+    Each request carries the signature header that Jiesu's webhooks carry, made with `secret`.
+    """
 
     def __init__(self, url: str, secret: bytes, outgoing: EgressGuard) -> None:
         """Raises EgressError for a URL that may not be called."""
@@ -77,7 +80,10 @@ class SmsWebhook:
 
 
 def open_sms(settings: Settings) -> Sms | None:
-    """The configured gateway, else in the embedded default a file, else None. Raises SettingsError."""
+    """The means to send texts: the configured gateway; without one, a file in the embedded default, else None.
+
+    Raises SettingsError for a gateway without a secret, or with a URL that may not be called.
+    """
     url = settings.sms_url.get_secret_value()
     secret = settings.sms_secret.get_secret_value()
     if not url:

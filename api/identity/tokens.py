@@ -1,7 +1,8 @@
-"""Our own bearer tokens, EdDSA JWTs: local tokens, signed by a key in the home, and tokens of residents with a phone.
+"""The bearer tokens that Jiesu issues, as JWTs signed with EdDSA.
 
-A token names a person (`sub`), one role, and its org. Every fault raises the same `InvalidToken`, so that the caller
-learns nothing about the reason.
+Local tokens are signed with a key in the installation's home folder. Residents who proved a phone get tokens signed
+with a key derived from the server secret. A token names a person (`sub`), one role, and the organisation of that role.
+Every fault of a token raises the same `InvalidToken`, so that whoever sent the token learns nothing about the reason.
 """
 
 import hashlib
@@ -36,18 +37,18 @@ _LONGEST_NAME: Final = 128
 
 
 class InvalidToken(Exception):
-    """The token is not accepted; deliberately without a reason."""
+    """The token is not accepted. The error deliberately gives no reason."""
 
 
 @dataclass(frozen=True)
 class Claims:
-    """The person whom a token names, and the role and organisation, if any."""
+    """The person whom a token or session names, and the role and organisation, if it names these too."""
 
     person: str
     role: Role | None
     org: str | None
     own_grant: bool = True
-    """Whether the token itself grants the role, as a local one does; otherwise the directory's appointments do."""
+    """Whether the token itself grants the role, as local tokens do; otherwise an appointment in the directory must."""
 
 
 def _key_path(home: Path) -> Path:
@@ -61,7 +62,10 @@ def _new_key() -> bytes:
 
 
 def _signing_key(home: Path) -> Ed25519PrivateKey:
-    """The home's key, created if missing. Raises OSError, or ValueError for a file without an Ed25519 key."""
+    """The signing key in the home folder, created if missing.
+
+    Raises OSError, or ValueError if the file is no Ed25519 key.
+    """
     try:
         key = serialization.load_pem_private_key(read_or_create(_key_path(home), _new_key), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # invalid, encrypted, or of another type
@@ -77,7 +81,7 @@ def _key_id(key: Ed25519PublicKey) -> str:
 
 
 def issue_token(home: Path, person: str, role: Role, org: str | None, now: datetime | None = None) -> str:
-    """A token for 12 hours, signed with the home's key, which is created if missing.
+    """A local token for 12 hours, signed with the home's key, which is created if missing.
 
     Raises ValueError for a person, role or org that `verify` would refuse. The caller checks that the org exists.
     """
@@ -97,7 +101,7 @@ def sign(home: Path, payload: dict[str, Any]) -> str:
 
 
 def public_jwk(home: Path) -> dict[str, Any]:
-    """The public half of the home's key as a JWK, for the demo provider."""
+    """The public half of the home's key as a JWK, which the demo provider publishes."""
     public = _signing_key(home).public_key()
     return {
         **OKPAlgorithm.to_jwk(public, as_dict=True), "kid": _key_id(public), "use": "sig", "alg": _ALGORITHM,
@@ -105,7 +109,7 @@ def public_jwk(home: Path) -> dict[str, Any]:
 
 
 class LocalTokens:
-    """Verifies local tokens by the key of one home, which may be created or replaced meanwhile."""
+    """Verifies local tokens by the key of one home. The key may be created or replaced while the process runs."""
 
     def __init__(self, home: Path) -> None:
         self._path = _key_path(home)
@@ -116,12 +120,15 @@ class LocalTokens:
     def verify(self, token: str) -> Claims:
         """The token's claims. Raises InvalidToken for any fault of the token.
 
-        Raises OSError or ValueError if the home's key cannot be read, which is not the caller's fault.
+        Raises OSError or ValueError if the home's key cannot be read, which is no fault of the token.
         """
         return _verified(token, self._current(), ISSUER)
 
     def _current(self) -> Mapping[str, Ed25519PublicKey]:
-        """The keys by id, reloaded when the file is replaced."""
+        """The home's public key, by its id.
+
+        It is read again when the key's file was replaced; empty without the file.
+        """
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -135,7 +142,10 @@ class LocalTokens:
 
 
 class ResidentTokens:
-    """Tokens of residents who proved a phone; their key derives from the secret that all API processes share."""
+    """Issues and verifies the tokens of residents who proved a phone.
+
+    The signing key derives from the secret that all API processes share, so each process accepts the tokens of all.
+    """
 
     def __init__(self, secret: bytes) -> None:
         raw = HKDF(SHA256(), 32, None, b"jiesu/1/resident-tokens").derive(secret)
@@ -143,7 +153,7 @@ class ResidentTokens:
         self._keys = {_key_id(self._key.public_key()): self._key.public_key()}
 
     def issue(self, subject: str) -> str:
-        """A token for 12 hours. Raises ValueError for a subject that no token may name."""
+        """A resident's token for 12 hours. Raises ValueError for a subject that no token may name."""
         if not is_person(subject):
             raise ValueError("nobody has such a name")
         issued = datetime.now(UTC)
@@ -168,7 +178,7 @@ def issuer_of(token: str) -> object:
 
 
 def _verified(token: str, keys: Mapping[str, Ed25519PublicKey], issuer: str) -> Claims:
-    """The claims of a token by this issuer under one of these keys. Raises InvalidToken for any fault."""
+    """The claims of a token that this issuer signed with one of these keys. Raises InvalidToken for any fault."""
     try:
         claims = _decoded(token, keys, issuer)
     # A hostile token reaches base64, JSON and UTF-8 decoders before any signature is checked.
@@ -216,5 +226,5 @@ def is_person(value: object) -> TypeGuard[str]:
 
 
 def is_name(value: object) -> TypeGuard[str]:
-    """Whether it has the form of a person's or organisation's name: short and printable."""
+    """Whether the value has the form of a name of a person or organisation: a short, printable text."""
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable() and value == value.strip()

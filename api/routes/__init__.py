@@ -1,1 +1,1 @@
-"""The routes: each turns a request into one call and its result into an answer."""
+"""The routes. Each route turns a request into one call of a service, and the call's result into an answer."""

@@ -1,4 +1,4 @@
-"""Pictures of an issue: adding one, listing them, looking at one."""
+"""The routes for pictures of an issue: to add a picture, to list all, and to read one."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ router: Final = router_of("attachments")
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _SECONDS: Final = 60.0
-"""For a picture to arrive."""
+"""How many seconds the body with a picture may take to arrive."""
 _MOST_DROPPED: Final = 4 * MOST_BYTES
 _SHUT: Final = {
     # Opened by itself, a picture is a page of ours: one that can do nothing.
@@ -37,7 +37,7 @@ _ENDINGS: Final = {"image/jpeg": "jpg", "image/png": "png"}
 
 
 class KeptView(Answer):
-    """The name of a picture."""
+    """The name under which a picture is kept."""
 
     attachment: str
 
@@ -45,7 +45,7 @@ class KeptView(Answer):
 
 
 class PictureView(KeptView):
-    """A picture of an issue."""
+    """What is known of a picture of an issue: its name, type and size in bytes, who added it and when."""
 
     kind: Literal["image/jpeg", "image/png"]
     size: int
@@ -69,14 +69,14 @@ class PicturesView(Answer):
 
 
 async def pictures(use: Use) -> Attachments:
-    """Raises Unavailable where the process has no store for pictures."""
+    """The service for pictures. Raises Unavailable where the process has no store for pictures."""
     if use.attachments is None:
         raise Unavailable("this process keeps no pictures")
     return use.attachments
 
 
 async def digest_of(digest: str) -> str:
-    """The digest in the path. Raises NotFound for anything else."""
+    """The digest of a picture, from the path. Raises NotFound for a text that is no digest."""
     if not _DIGEST.fullmatch(digest):
         raise NotFound
     return digest
@@ -95,10 +95,11 @@ Digest = Annotated[str, Depends(digest_of)]
     ),
 )  # fmt: skip
 async def add(issue: IssueId, who: Known, use: Use, kept: Pictures, request: Request, answer: Response) -> KeptView:
-    """Add a picture: a JPEG, PNG or WebP of at most 8 MB as the body. Whoever may comment may; 20 an issue.
+    """Add a picture: a JPEG, PNG or WebP of at most 8 MB as the body.
 
-    It is kept without what cameras write into it, such as where it was taken, and no larger than 2560 pixels. The
-    answer is the name under which it is kept, for `evidence`; the same picture has the same name.
+    Whoever may comment on the issue may add pictures, at most 20 to an issue. A picture is kept without what cameras
+    write into it, such as where it was taken, and is made no larger than 2560 pixels. The answer is the name under
+    which the picture is kept; commands take this name in `evidence`. The same picture always has the same name.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in KINDS:
         raise Invalid(("Content-Type", "send " + ", ".join(KINDS)))
@@ -127,7 +128,7 @@ async def listed(issue: IssueId, who: Known, use: Use, kept: Pictures) -> Pictur
     responses=answers(200, None, "The picture", *READING, files=dict.fromkeys(_ENDINGS, BINARY)),
 )  # fmt: skip
 async def read(issue: IssueId, digest: Digest, who: Known, use: Use, kept: Pictures) -> Response:
-    """The picture itself, for those who may read what people wrote."""
+    """The picture itself. Only for those who may read what people wrote in the issue."""
     seen = await use.reader.readable(who, issue)
     picture = await kept.open(seen, digest)
     name = f"{digest[:16]}.{_ENDINGS[picture.kind]}"

@@ -1,4 +1,7 @@
-"""For auditors: what `jiesu audit` says, over HTTP. They see the issues of their street, and write nothing."""
+"""Routes for auditors, with the results of `jiesu audit`.
+
+Auditors see the issues of their street, and write nothing.
+"""
 
 import asyncio
 import shutil
@@ -33,11 +36,14 @@ _MEDIA: Final = {"ocel": "application/json", "xes": "application/xml"}
 
 Words = Annotated[str, Fit, Query(alias="query", max_length=_LONGEST, json_schema_extra={"pattern": FIT})]
 Many = Annotated[int, Query(ge=1, le=50)]
-"""Strict replays take tens of milliseconds each."""
+"""How many verdicts a page may have; at most 50, since each strict replay takes tens of milliseconds."""
 
 
 class WhatIfBody(BaseModel):
-    """`policy` is the id of a pack of this installation, or the text of one in TOML."""
+    """A what-if question: under which policy to fold which issues.
+
+    `policy` is the id of a pack of this installation, or the text of a pack in TOML. `query` selects the issues.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,14 +52,14 @@ class WhatIfBody(BaseModel):
 
 
 async def auditor(who: Known) -> Actor:
-    """The auditor. Raises NotFound for everybody else."""
+    """The caller, who must be an auditor. Raises NotFound for everybody else."""
     if not access.audits(who.staff.role):
         raise NotFound
     return who.staff
 
 
 async def auditing(use: Use) -> Auditing:
-    """Raises Unavailable where the process has no archive."""
+    """The service that answers auditors. Raises Unavailable where the process has no archive to read."""
     if use.auditing is None:
         raise Unavailable("this process has no archive to read")
     return use.auditing
@@ -68,7 +74,7 @@ Audits = Annotated[Auditing, Depends(auditing)]
     responses=answers(200, HeadView.example, "The head", *READING), dependencies=[Depends(auditor)],
 )  # fmt: skip
 async def head(audits: Audits) -> Response:
-    """The newest published head of the log: a signed note, and what it says."""
+    """The newest published head of the Merkle log: the signed note, and the size, root and time that it states."""
     return JSONResponse(await audits.head())
 
 
@@ -77,7 +83,7 @@ async def head(audits: Audits) -> Response:
     responses=answers(200, VerdictView.example, "The verdict", *READING),
 )  # fmt: skip
 async def verdict(issue: IssueId, who: Auditor, audits: Audits, fold_only: bool = False) -> Response:
-    """Strict replay of one archived issue: what was compared, and everything that does not hold."""
+    """The verdict of strict replay on one archived issue: how much was compared, and everything that does not hold."""
     found = await audits.verdict(who, issue, commands=not fold_only)
     return JSONResponse(found.plain())
 
@@ -90,7 +96,10 @@ async def verdicts(
     who: Auditor, audits: Audits, words: Words = "",
     after: Annotated[str | None, Query(pattern="^[0-9a-z-]{1,64}$")] = None, limit: Many = 20, fold_only: bool = False,
 ) -> Response:  # fmt: skip
-    """The same of all sealed issues that `query` means, page by page: go on with `next_after`."""
+    """The verdicts of strict replay on all sealed issues that match `query`, page by page.
+
+    Pass `next_after` as `after` for the next page.
+    """
     found, next_after = await audits.verdicts(who, words, after, limit, commands=not fold_only)
     return JSONResponse({"items": [each.plain() for each in found], "next_after": next_after})
 
@@ -100,7 +109,7 @@ async def verdicts(
     responses=answers(200, ProofView.example, "The proof", *READING),
 )  # fmt: skip
 async def proof(issue: IssueId, who: Auditor, audits: Audits) -> Response:
-    """That the issue is in the log of the newest published head."""
+    """The proof that the issue's record is in the Merkle log, under the newest published head."""
     return JSONResponse(await audits.proof(who, issue))
 
 
@@ -111,7 +120,10 @@ async def proof(issue: IssueId, who: Auditor, audits: Audits) -> Response:
 async def as_it_was(
     issue: IssueId, who: Auditor, audits: Audits, at: Annotated[str, Query(min_length=1, max_length=40)]
 ) -> Response:
-    """The issue after event number `at`, or as it was known at the time `at`: state, who was responsible, what was due."""
+    """The issue as it was at `at`: its state, who was responsible, and what was due.
+
+    `at` is the number of an event, for the issue after that event, or a time, for the issue as it was known then.
+    """
     return JSONResponse(await audits.view(who, issue, at))
 
 
@@ -120,7 +132,7 @@ async def as_it_was(
     responses=answers(200, DiffView.example, "The witnesses", *READING),
 )  # fmt: skip
 async def difference(issue: IssueId, who: Auditor, audits: Audits) -> Response:
-    """Temporal's history, the archive and SQL beside each other, event by event."""
+    """What Temporal's history, the archive and SQL each hold of the issue, compared event by event."""
     return JSONResponse((await audits.difference(who, issue)).plain())
 
 
@@ -129,7 +141,7 @@ async def difference(issue: IssueId, who: Auditor, audits: Audits) -> Response:
     responses=answers(200, None, "A file", *READING, files={"application/zip": BINARY}),
 )  # fmt: skip
 async def bundle(who: Auditor, audits: Audits, words: Words) -> Response:
-    """A ZIP file with which a stranger can verify the issues offline; read its README.md."""
+    """A ZIP file with which a stranger can verify the matching issues offline. The README.md in the file says how."""
     async with _scratch() as (folder, gone):
         packed = await audits.bundle(who, words, folder)
         return FileResponse(packed, media_type="application/zip", filename="bundle.zip", background=gone)
@@ -143,7 +155,10 @@ async def whatif(
     body: Annotated[WhatIfBody, Body(openapi_examples={"pack": {"value": examples.WHAT_IF}})],
     who: Auditor, audits: Audits,
 ) -> Response:  # fmt: skip
-    """What people really did, folded again under another policy: what would have been late, and would have climbed."""
+    """What would have happened to past issues under another policy: what would have been late, what would have climbed.
+
+    The commands that people really gave are folded again under that policy.
+    """
     return JSONResponse(as_json(await audits.whatif(who, body.policy, body.query)))
 
 
@@ -158,7 +173,7 @@ async def mining(
     who: Auditor, audits: Audits, words: Words = "",
     form: Annotated[Literal["ocel", "xes"], Query(alias="format")] = "ocel",
 ) -> Response:  # fmt: skip
-    """Events for process mining, as OCEL 2.0 JSON or XES; people appear under pseudonyms."""
+    """A file of the issues' events for process mining, as OCEL 2.0 JSON or XES. People appear under pseudonyms."""
     async with _scratch() as (folder, gone):
         file = await audits.mining(who, form, words, folder)
         return FileResponse(file, media_type=_MEDIA[form], filename=file.name, background=gone)
@@ -166,7 +181,10 @@ async def mining(
 
 @asynccontextmanager
 async def _scratch() -> AsyncGenerator[tuple[Path, BackgroundTask]]:
-    """A folder for a file to send, and the task that removes it afterwards. An error removes it at once."""
+    """A temporary folder for a file to be sent, and the background task that removes the folder after the answer.
+
+    An error removes the folder at once.
+    """
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="jiesu-audit-"))
     gone = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     try:

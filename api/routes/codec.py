@@ -1,7 +1,7 @@
-"""The codec server: Temporal's user interface shows in plain text what it holds, to those who may see it.
+"""The codec server, by which Temporal's user interface shows the encrypted payloads to auditors and administrators.
 
-It speaks Temporal's remote codec protocol and takes off the encryption of Temporal's payloads only: what people wrote
-stays sealed in them by the key of its issue.
+It speaks Temporal's remote codec protocol. It decrypts the payloads only: the personal texts inside a payload stay
+sealed under the key of their issue.
 """
 
 import base64
@@ -34,11 +34,11 @@ _EXAMPLE: Final = {"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "
 
 
 Encoded = Annotated[str, Field(pattern=r"^([0-9A-Za-z+/]{4})*([0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?$")]
-"""Bytes in base64."""
+"""Bytes, written in base64."""
 
 
 class PayloadBody(BaseModel):
-    """A payload in protobuf's JSON form. Servers add fields to it with time, so others are passed over."""
+    """A payload in protobuf's JSON form. Unknown fields are ignored, since later versions of Temporal may add some."""
 
     metadata: dict[str, Encoded] = {}
     data: Encoded = ""
@@ -62,9 +62,10 @@ _Payloads = Annotated[PayloadsBody, Body(openapi_examples={"one": {"value": _EXA
 
 
 async def permitted(request: Request, use: Use) -> Actor:
-    """The auditor or administrator. Raises Forbidden for everybody else.
+    """The caller, who must be an auditor or an administrator. Raises Forbidden for everybody else.
 
-    Temporal's page cannot choose among several roles, so a role that may decode is preferred.
+    Temporal's page cannot say in which role a person acts. So for a person with several roles, a role that may decode
+    is taken.
     """
     who = (await use.authenticator.caller(request, prefer=DECODERS)).staff
     if not decodes(who.role):
@@ -79,9 +80,9 @@ async def permitted(request: Request, use: Use) -> Actor:
     ),
 )  # fmt: skip
 async def decode(body: _Payloads, who: Annotated[Actor, Depends(permitted)], use: Use) -> PayloadsBody:
-    """The payloads, those decrypted for which this process has a key; the others come back as they are.
+    """Decrypts the payloads for which this process has a key. The other payloads come back as they are.
 
-    That is on record before it is answered, and limited.
+    The request is in the access log before it is answered. How often one person may decode is limited.
     """
     await use.access.decode(who)
     given = [each.payload for each in body.payloads]
@@ -92,7 +93,10 @@ async def decode(body: _Payloads, who: Annotated[Actor, Depends(permitted)], use
 
 @router.options(PATH, include_in_schema=False)
 async def preflight(request: Request, use: Use) -> Response:
-    """What a browser asks before a page of another origin may send its token here."""
+    """Answers the browser's question (CORS preflight) whether a page of another origin may send a token here.
+
+    Only pages of `codec_origins`, which are those of Temporal's user interface, may.
+    """
     if request.headers.get("origin") not in use.codec_origins:
         return Response(status_code=204)
     headers = {
@@ -114,7 +118,7 @@ async def _decoded(payload: Payload, codec: Decoder | None) -> Payload:
 
 
 class Cors:
-    """Middleware: lets pages of these origins read every answer of the codec server, errors included."""
+    """Middleware that lets pages of the given origins read every answer of the codec server, errors included."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Commands: one route for each, made from the domain's own list, and the receipts that say what became of them."""
+"""One route for each command, made from the domain's list of commands, and the route for receipts."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ Route = Callable[..., Awaitable[AppliedView | Response]]
 
 
 async def writer(request: Request, issue: IssueId, who: Known, use: Use) -> Caller:
-    """The caller. Raises Forbidden for roles that never give this command, before the body is read."""
+    """The caller. Raises Forbidden, before the body is validated, for a role that writes nothing."""
     await use.access.may_write(who, _name(request), issue)
     return who
 
@@ -46,7 +46,7 @@ def _name(request: Request) -> str:
 
 @dataclass(frozen=True)
 class _Sent:
-    """What every command has beside its body."""
+    """What every request with a command has besides its body: issue, caller, idempotency key and expected version."""
 
     issue: IssueId
     who: Annotated[Caller, Depends(writer)]
@@ -58,7 +58,7 @@ Sent = Annotated[_Sent, Depends()]
 
 
 def _route(shape: CommandShape) -> Route:
-    """The route of one command, with its body's model in its signature."""
+    """The function of one command's route. Its signature names the model of the body, from which FastAPI works."""
     example = Body(openapi_examples={shape.name: {"value": examples.COMMANDS[shape.name]}})
 
     async def give(sent: Sent, use: Use, answer: Response, body: Any) -> AppliedView | Response:
@@ -118,7 +118,7 @@ for _shape in COMMANDS.values():
 
 
 async def command_id(command: str) -> str:
-    """The id in the path. Raises NotFound for one that no command can have."""
+    """The id of the command, from the path. Raises NotFound for a text that no command can have as its id."""
     if not _UUID.fullmatch(command):
         raise e.NotFound
     return command
@@ -129,7 +129,7 @@ async def command_id(command: str) -> str:
     responses=answers(200, ReceiptView.example, "The receipt", *READING),
 )  # fmt: skip
 async def receipt(command: Annotated[str, Depends(command_id)], who: Known, use: Use) -> ReceiptView:
-    """What became of a command: queued, applied or refused. Only for those who may see its issue."""
+    """What became of a command: queued, applied or refused. Only for those who may see the command's issue."""
     found = await use.commands.receipt(who, command)
     if isinstance(found, Queued):
         return ReceiptView(outcome="queued", command_id=command, issue_id=found.issue)

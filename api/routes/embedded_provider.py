@@ -1,6 +1,6 @@
-"""Routes of the demo identity provider: discovery, keys, the page that asks who one wants to be, and tokens.
+"""Routes of the demo identity provider: discovery, keys, the page on which one chooses who to be, and tokens.
 
-They are no part of the API's description.
+The OpenAPI document leaves these routes out.
 """
 
 from typing import Annotated, Final
@@ -21,7 +21,10 @@ _MOST_FIELDS: Final = 20
 
 
 async def own(request: Request, use: Use) -> EmbeddedProvider:
-    """The provider. Raises NotFound for another host name than its own: a foreign page may have rebound it to this machine."""
+    """The demo identity provider. Raises NotFound for a request under another host name than the provider's own.
+
+    A foreign page may have made such a host name point to this machine (DNS rebinding).
+    """
     found = use.embedded_provider
     if found is None or request.headers.get("host", "") != urlsplit(found.origin).netloc:
         raise NotFound
@@ -29,7 +32,10 @@ async def own(request: Request, use: Use) -> EmbeddedProvider:
 
 
 async def agreed(provider: Annotated[EmbeddedProvider, Depends(own)], asked: Annotated[Asked, Query()]) -> Asked:
-    """The parameters. Raises Invalid for an unknown redirect URI, so that nobody is sent to a foreign page."""
+    """The parameters of an authorization request. Raises Invalid unless they are those that Jiesu's own pages send.
+
+    So nobody is sent on to the redirect URI of a foreign page.
+    """
     provider.check(asked)
     return asked
 
@@ -40,19 +46,19 @@ _Agreed = Annotated[Asked, Depends(agreed)]
 
 @router.get("/.well-known/openid-configuration")
 async def discovery(provider: _Own) -> Response:
-    """The discovery document."""
+    """The provider's discovery document."""
     return JSONResponse(provider.discovery)
 
 
 @router.get("/jwks")
 async def jwks(provider: _Own) -> Response:
-    """The key with which local tokens are signed."""
+    """The public key of the provider, which is the key of local tokens."""
     return JSONResponse({"keys": [public_jwk(provider.home)]})
 
 
 @router.get("/authorize")
 async def authorize(use: Use, asked: _Agreed) -> Response:
-    """Asks who one wants to be."""
+    """The page on which one chooses who to be."""
     day, directory = today(use.now()), await use.directory.get()
     return HTMLResponse(page(asked, [each for each in directory.appointments if each.period.covers(day)]))
 
@@ -61,7 +67,7 @@ async def authorize(use: Use, asked: _Agreed) -> Response:
 async def authorize_as(
     provider: _Own, use: Use, asked: _Agreed, person: str = "", role: str = "", org: str = ""
 ) -> Response:
-    """Sends the browser back with a code for the person that was chosen."""
+    """Sends the browser back to the callback, with an authorization code for the person who was chosen."""
     who = chosen(person, role, org, await use.directory.get())
     code = provider.code(*who, asked.nonce, asked.code_challenge)
     answer = {"code": code, "state": asked.state, "iss": provider.issuer}
@@ -70,7 +76,7 @@ async def authorize_as(
 
 @router.post("/token")
 async def token(request: Request, provider: _Own) -> Response:
-    """The tokens for a code."""
+    """The tokens for an authorization code."""
     try:
         pairs = parse_qsl((await request.body()).decode(), strict_parsing=True, max_num_fields=_MOST_FIELDS)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Issues: handing one in, and reading how it stands, what comes next and what happened."""
+"""The routes of issues: to hand in an issue, and to read its present state, its next step and its events."""
 
 from typing import Annotated, Final
 
@@ -27,10 +27,11 @@ async def report(
     body: Annotated[ReportBody, Body(openapi_examples={"leak": {"value": examples.REPORT}})], who: Anybody, use: Use,
     answer: Response, key: KeyHeader = None,
 ) -> TakenView:  # fmt: skip
-    """Hand in an issue. Anybody may; the same `Idempotency-Key` gives the same issue and tracking code for ever.
+    """Hand in an issue. Anybody may.
 
-    The tracking code is the resident's way back in: keep it. `follows` names a closed issue of the same compound that
-    has come back; its reporter proves himself by token or by `X-Tracking-Code`.
+    A request with the same `Idempotency-Key` gives the same issue and the same tracking code for ever. Keep the
+    tracking code: it opens the issue to its reporter. `follows` names a closed issue of the same compound whose problem
+    has come back. Only the reporter of that closed issue may name it, by a token or by its code in `X-Tracking-Code`.
     """
     await use.access.may_report(who)
     taken = await use.intake.take(who, body.draft, uuid_key(key))
@@ -49,7 +50,7 @@ async def report(
 async def read(
     issue: IssueId, who: Known, use: Use, answer: Response, known: NoneMatchHeader = None
 ) -> IssueView | Response:
-    """How the issue stands. The ETag is its version."""
+    """The present state of the issue. The ETag is the issue's version."""
     seen = await use.reader.readable(who, issue)
     headers = {"ETag": etag(seen.issue.version), "Cache-Control": "private, no-cache"}
     if known is not None and headers["ETag"] in {tag.strip().removeprefix("W/") for tag in known.split(",")}:
@@ -74,10 +75,12 @@ async def following(issue: IssueId, who: Known, use: Use, answer: Response) -> N
     responses=answers(200, TimelineView.example, "The events", *READING, headers=("ETag",)),
 )  # fmt: skip
 async def timeline(issue: IssueId, who: Known, use: Use, answer: Response) -> TimelineView:
-    """Everything that happened, who did it in which role, under which clause, and whose minutes they were.
+    """All events of the issue, and how long each holder held it.
 
-    Personal data is masked for those who may not see it. What staff see of a phone number is on record and limited: beyond
-    that it is masked, and the header `Jiesu-Masked` says why.
+    An event says what happened, who did it in which role, and under which clause.
+
+    Personal data is masked for those who may not see it. That staff saw a phone number goes into the access log, and
+    how often they may is limited. Beyond the limit the number is masked, and the header `Jiesu-Masked` says why.
     """
     seen = await use.reader.readable(who, issue)
     events = await use.reader.timeline(seen.issue)

@@ -1,4 +1,7 @@
-"""Lists and worklists, page by page, of what the caller's organisation may see and nothing else; who saw what, too."""
+"""The routes of lists, page by page: issues, worklists and the access log.
+
+Each list holds only what the caller may see.
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -32,12 +35,18 @@ _PROBLEMS: Final = (Unauthenticated, Invalid, TooMany, Unavailable)
 _PAGE: Final = {"items": [IssueView.example], "next_cursor": None}
 Word = Annotated[str | None, Query(max_length=_LONGEST, json_schema_extra={"pattern": FIT})]
 FitWord = Annotated[Annotated[str, Fit] | None, Query(max_length=_LONGEST, json_schema_extra={"pattern": FIT})]
-"""Text that a database can hold."""
+"""An optional query parameter that goes into a query of the database.
+
+Text that `unfit` refuses (NUL, lone surrogates, bidirectional controls) is answered as invalid.
+"""
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 def _time(text: Any) -> datetime:
-    """A time with its zone: pydantic would accept a number as seconds since 1970, and a day without a zone."""
+    """Parses a time with its zone. Raises ValueError for anything else.
+
+    Pydantic alone would also accept a number, as seconds since 1970, and a day without a zone.
+    """
     try:
         return parse_time(text)
     except WireError:
@@ -52,7 +61,7 @@ async def filters(
     level: Level | None = None, status: Status | None = None, org: FitWord = None, compound: FitWord = None,
     category: Category | None = None, overdue: bool | None = None, q: FitWord = None,
 ) -> Filters:  # fmt: skip
-    """The filters of a list."""
+    """The filters of a list of issues, from the query parameters."""
     return Filters(level, status, org, compound, category, overdue, q)
 
 
@@ -65,7 +74,8 @@ async def listed(
 ) -> Page[IssueView]:
     """Issues that the caller may see, newest first.
 
-    `q` is the beginning of a number, or words; for those who may not read what people wrote, a number only.
+    `q` is the beginning of an issue's number, or words of its text. Callers who may not read what people wrote can
+    search by number only.
     """
     viewer = who.staff
     async with _reading(use) as session:
@@ -79,7 +89,10 @@ async def listed(
 async def worklist(
     who: Known, use: Use, org: Word = None, cursor: Word = None, limit: Limit = queries.PAGE
 ) -> Page[IssueView]:
-    """Open issues that the organisation leads or handles, least time left first: its own, or one below the caller's."""
+    """Open issues that an organisation leads or handles, least time left first.
+
+    `org` is the caller's organisation (the default) or one below it.
+    """
     viewer = who.staff
     wanted = await _org(use, viewer, org)
     async with _reading(use) as session:
@@ -87,7 +100,10 @@ async def worklist(
 
 
 async def _org(use: Services, viewer: Actor, org: str | None) -> str:
-    """The organisation whose worklist is read. Raises NotFound for one outside the caller's subtree."""
+    """The organisation whose worklist is read.
+
+    Raises NotFound unless it is the caller's organisation or one below it.
+    """
     wanted = org or viewer.org
     if wanted is None or unfit(wanted):
         raise NotFound
@@ -97,7 +113,7 @@ async def _org(use: Services, viewer: Actor, org: str | None) -> str:
 
 
 class AccessView(Answer):
-    """Who saw or tried what."""
+    """A line of the access log: who saw or tried what."""
 
     at: Moment
     person: str
@@ -124,9 +140,9 @@ async def access(
     who: Known, use: Use, issue: Annotated[str | None, Query(pattern="^[0-9a-z-]{1,64}$")] = None, person: FitWord = None,
     since: Since = None, until: Until = None, cursor: Word = None, limit: Limit = access_log.PAGE,
 ) -> Page[AccessView]:  # fmt: skip
-    """Who saw or tried what in the street of this auditor or administrator, the newest first.
+    """The access log of the caller's street, newest first: who saw or tried what. For auditors and administrators only.
 
-    Times need a zone. `result` is shown, masked, forbidden or not-found.
+    Times in `from` and `until` need a zone. The `result` of a line is shown, masked, forbidden or not-found.
     """
     viewer = who.staff
     if not reads_access_log(viewer.role) or viewer.org is None:
@@ -139,7 +155,11 @@ async def access(
 
 @asynccontextmanager
 async def _reading(use: Services) -> AsyncGenerator[AsyncSession]:
-    """A session of the read model. Turns errors into Invalid for a foreign cursor, and Unavailable."""
+    """A database session of the read model.
+
+    Errors inside it become Invalid, for a cursor that no list has given out, or Unavailable, while the database is
+    down.
+    """
     try:
         async with use.model.read() as session:
             yield session

@@ -1,4 +1,7 @@
-"""Residents prove a phone: a code is sent to it, and buys a token. Optional: a tracking code opens an issue as well."""
+"""The routes by which residents prove a phone: a code is sent to the phone, and whoever enters it gets a token.
+
+Proving a phone is optional, since a tracking code opens an issue as well.
+"""
 
 from typing import Annotated, Any, ClassVar, Final
 
@@ -28,13 +31,13 @@ class PhoneBody(BaseModel):
 
 
 class ProofBody(PhoneBody):
-    """The number, and the code that was sent to it."""
+    """A phone number, and the code that was sent to that number."""
 
     code: Annotated[str, Field(pattern="^[0-9]{6}$")]
 
 
 class CodeSentView(Answer):
-    """For how many seconds the code is good."""
+    """For how many seconds a code is valid."""
 
     valid_for: int
 
@@ -42,7 +45,7 @@ class CodeSentView(Answer):
 
 
 class ProvenView(Answer):
-    """A resident's token, and for how many seconds it is good."""
+    """A resident's token, and for how many seconds it is valid."""
 
     token: str
     expires_in: int
@@ -58,7 +61,7 @@ _Proof = Annotated[ProofBody, Body(openapi_examples={"proof": {"value": examples
 
 
 async def phones(use: Use) -> Phones:
-    """Raises Unavailable where no SMS gateway is configured."""
+    """The service that verifies phones. Raises Unavailable where no SMS gateway is configured."""
     if use.phones is None:
         raise Unavailable("phones cannot be verified here")
     return use.phones
@@ -85,7 +88,10 @@ async def send(body: _Phone, proving: Proving, afterwards: BackgroundTasks) -> C
     responses=answers(200, ProvenView.example, "The token", *_PROBLEMS),
 )  # fmt: skip
 async def verify(body: _Proof, use: Use, proving: Proving) -> ProvenView:
-    """Give the code: the answer is a resident's token, with which all that is reported belongs to whoever has the phone."""
+    """Give the code that was sent to a phone: the answer is a resident's token.
+
+    Every issue that is reported with this token belongs to the owner of the phone.
+    """
     phone = normalised(body.phone)
     await use.access.may_guess()
     token = await proving.verify(phone, body.code)

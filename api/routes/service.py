@@ -1,4 +1,4 @@
-"""Routes for operators and programs: is it alive, is it ready, what does it count, what does a problem mean."""
+"""Routes for operators and programs: whether the process is alive or ready, its metrics, and types of problems."""
 
 from typing import Any, Final, Literal
 
@@ -17,13 +17,13 @@ _CHECKS: Final = {"temporal": True, "database": True, "clock": True}
 
 
 class AliveView(Answer):
-    """The process answers."""
+    """The answer of a process that is alive."""
 
     status: Literal["ok"]
 
 
 class ReadyView(Answer):
-    """Each check with true, or with what is wrong."""
+    """Whether the process is ready; `checks` maps the name of each check to true, or to what is wrong."""
 
     ready: bool
     checks: dict[str, Literal[True] | str]
@@ -44,7 +44,7 @@ def _about(kind: Problem) -> dict[str, Any]:
 
 @router.get("/healthz", responses=answers(200, {"status": "ok"}, "It lives"))
 async def healthz() -> AliveView:
-    """The process answers; that is all it says."""
+    """Answers ok as long as the process is alive. It does not say whether Temporal and the database answer."""
     return AliveView(status="ok")
 
 
@@ -59,7 +59,7 @@ async def healthz() -> AliveView:
     },
 )  # fmt: skip
 async def readyz(use: Use, answer: Response) -> ReadyView:
-    """Whether to send requests here: 200, or 503 with what is missing."""
+    """Whether this process can serve requests: 200 if it can, else 503 with what is wrong."""
     checks = await use.readiness.checks()
     ready = all(found is True for found in checks.values())
     answer.status_code = 200 if ready else 503
@@ -68,7 +68,10 @@ async def readyz(use: Use, answer: Response) -> ReadyView:
 
 @router.get("/metrics", response_class=Response)
 def metrics(use: Use) -> Response:
-    """Prometheus metrics. Not async: some are fetched from the SDK's own port."""
+    """Prometheus metrics.
+
+    The function is not async, so it runs in a thread: it waits for metrics that come from the port of Temporal's SDK.
+    """
     return Response(generate_latest(use.registry), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -1,4 +1,4 @@
-"""Routes by which a browser signs in and out, and learns who it is signed in as."""
+"""Routes by which a browser signs in and out, and learns as whom it is signed in."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -24,21 +24,21 @@ from protocol.clock import today
 from protocol.errors import ChooseRole, Forbidden, Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 
 router: Final = APIRouter(tags=["session"])
-"""Those routes to which a browser is sent are no part of the API's description."""
+"""The OpenAPI document leaves out sign-in, callback and sign-out, which browsers call rather than programs."""
 
 _ACTING: Final = {"role": "community", "org": "demo-community"}
 _PROBLEMS: Final = (Unauthenticated, TooMany, Unavailable)
 
 
 class RoleView(Answer):
-    """One of a person's roles."""
+    """One of a person's roles, with the organisation in which the person has it."""
 
     role: Role
     org: str | None
 
 
 class SessionView(Answer):
-    """As whom a browser is signed in."""
+    """As whom a browser is signed in, from which roles the person may choose, and the CSRF token of the session."""
 
     person: str
     role: Role | None
@@ -54,7 +54,7 @@ class SessionView(Answer):
 
 
 class ActingBody(BaseModel):
-    """In which of the caller's roles the session goes on; a resident has no organisation."""
+    """The role, out of the caller's roles, that the session takes from now on. A resident has no organisation."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -75,7 +75,7 @@ Signing = Annotated[Sessions, Depends(_sessions)]
 async def login(
     request: Request, use: Use, sessions: Signing, next: str = "/"  # noqa: A002 - its name in the address
 ) -> Response:  # fmt: skip
-    """Sends the browser to where it signs in; `next` is a path of ours."""
+    """Sends the browser to the identity provider to sign in. `next` is the path on our site to show afterwards."""
     use.authenticator.count_address(request)
     public = urlsplit(sessions.parts.public_url)
     # `localhost` and 127.0.0.1 are two hosts to a browser: the cookie has to be where it comes back.
@@ -88,7 +88,10 @@ async def login(
 
 @router.get("/session/callback", include_in_schema=False)
 async def callback(request: Request, use: Use, sessions: Signing) -> Response:
-    """Where the browser comes back to, with a code that is worth a session to it alone."""
+    """Where the identity provider sends the browser back to.
+
+    Exchanges the provider's code for a session; only the browser that began the sign-in can do that.
+    """
     use.authenticator.count_address(request)
     session, onwards = await sessions.finish(request)
     answer = RedirectResponse(onwards, 303)
@@ -98,7 +101,7 @@ async def callback(request: Request, use: Use, sessions: Signing) -> Response:
 
 @router.post("/session/logout", include_in_schema=False)
 async def logout(request: Request, sessions: Signing) -> Response:
-    """Ends the session of this browser."""
+    """Signs this browser out: it deletes its session cookie."""
     session = sessions.of(request)
     if session is not None:
         sessions.check_csrf(request, session)
@@ -108,7 +111,10 @@ async def logout(request: Request, sessions: Signing) -> Response:
 
 
 async def signed_in(request: Request, use: Use, sessions: Signing) -> Session:
-    """The session of this browser. Raises Forbidden for a change that a foreign page may have sent."""
+    """The session of this browser.
+
+    Raises Unauthenticated without a valid session, Forbidden for a change that a foreign page may have sent.
+    """
     use.authenticator.count_address(request)
     session = sessions.of(request)
     if session is None:
@@ -125,9 +131,10 @@ SignedIn = Annotated[Session, Depends(signed_in)]
     responses=answers(200, SessionView.example, "Signed in", *_PROBLEMS),
 )  # fmt: skip
 async def who(session: SignedIn, use: Use, sessions: Signing) -> SessionView:
-    """As whom this browser is signed in, among which roles the person may choose, and the token for what changes things.
+    """As whom this browser is signed in, and from which roles the person may choose.
 
-    `role` and `org` are those in which requests are meant that name none; null as long as one has to be chosen.
+    `csrf_token` is the CSRF token that every changing request must send. `role` and `org` apply to requests that name
+    none themselves; both are null while there is no role to act in, for example until one of several has been chosen.
     """
     return await _view(session, use, sessions)
 
@@ -140,7 +147,7 @@ async def act(
     session: SignedIn, use: Use, sessions: Signing, answer: Response,
     body: Annotated[ActingBody, Body(openapi_examples={"community": {"value": _ACTING}})],
 ) -> SessionView:  # fmt: skip
-    """Goes on in another of the person's roles: the session has one at a time."""
+    """Changes the role of this session to another of the person's roles. A session has one role at a time."""
     chosen = replace(session, role=body.role, org=body.org)
     if sessions.parts.trusts_roles:
         raise Forbidden("here a session is for the role with which it began")
@@ -150,7 +157,10 @@ async def act(
 
 
 async def _acting(session: Session, use: Services, sessions: Sessions) -> tuple[Role, str | None]:
-    """The role of the session's requests. Raises Forbidden, and ChooseRole while none of several is chosen."""
+    """The role and organisation for requests of this session that name none themselves.
+
+    Raises Forbidden if the person does not have the session's role, ChooseRole while none of several is chosen.
+    """
     claims = Claims(session.person, session.role, session.org, own_grant=sessions.parts.trusts_roles)
     actor, _ = acting(claims, {}, await use.directory.get(), today(use.now()), use.secret)
     return actor.role, actor.org
