@@ -1,4 +1,4 @@
-"""Removes the stored pictures of erased issues. They are unreadable already, since their key is destroyed."""
+"""Removes the stored pictures of erased issues. The pictures are unreadable already, without the key of the issue."""
 
 from sqlalchemy.orm import Session
 
