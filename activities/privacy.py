@@ -75,7 +75,7 @@ class Privacy:
     async def retain(self) -> dict[str, Any]:
         """Requests the erasure of issues past their retention, then does all requested erasures that can be done.
 
-        Also removes old lines of the access log. Returns the report: `Erased.plain`.
+        Also removes old lines of the access log. Returns the numbers of the run as a report.
         """
         now = self._now()
         try:
@@ -121,8 +121,8 @@ class Privacy:
         That concerns requests to erase an issue, and finished erasures.
 
         A read model that was restored from a backup lacks later requests, or holds erased texts; a restored key store
-        holds keys that were destroyed. If neither was restored, somebody has altered one of the two, so any difference
-        raises an alarm. Raises KeyStoreDown.
+        holds keys that were destroyed. Each raises an alarm, since without a restore somebody has altered one of the
+        two. Raises KeyStoreDown.
         """
         learned = again = 0
         async for rows in self._asked():

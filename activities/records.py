@@ -140,7 +140,7 @@ class Records:
         return stored
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, str]) -> str:
-        """The result of the work. After so many seconds raises TimeoutError and cancels the work.
+        """The result of the work. After `seconds` cancels the work and raises TimeoutError.
 
         It does not wait for the end of cancelled work, whose connection may hang.
         """

@@ -1,8 +1,8 @@
 """Alters the rules in one place at a time and counts how many alterations the tests of the domain notice.
 
-`python -m bench.mutants [COUNT] [SEED] [ROOT]`: draws COUNT mutants of ROOT/domain by SEED, runs `tests/domain` in a copy
-of the tree against each mutant, and prints those that pass all tests. A mutant is the code with one comparison, boolean
-operator, number or truth value altered.
+`python -m bench.mutants [COUNT] [SEED] [ROOT]`: draws COUNT mutants of ROOT/domain by SEED, runs `tests/domain` in a
+copy of the tree against each mutant, and prints the mutants that pass all tests. A mutant is the code with one
+comparison, boolean operator, number or truth value altered.
 """
 
 import ast

@@ -304,9 +304,9 @@ async def _log(chosen: Settings, source: Source, done: AuditReport, heads: Path 
 
 
 def _trust(folder: Path, key: str | None) -> TrustedKeys | None:
-    """The public keys by which heads are checked. The first is `key`, else that in the folder of heads.
+    """The public keys by which heads are checked: the first key, and those that replaced it by rotation.
 
-    None if there is neither `key` nor a first key in the folder.
+    The first key is `key`, or else the one in the folder of heads. None if there is no such key.
     """
     return TrustedKeys.beside(folder, key) if key is not None or (folder / FIRST).exists() else None
 

@@ -1,4 +1,4 @@
-"""The export of a person's data: everything stored about their issues, decrypted."""
+"""The export of a person's data: all that is stored about the person's issues, decrypted."""
 
 import contextlib
 from collections.abc import Sequence

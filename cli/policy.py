@@ -71,7 +71,7 @@ def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="policy packs in TOML")],
     as_json: AsJson = False,
 ) -> None:
-    """Check policy files; prints file, line and reason of every mistake, and exits with 1 if there is one."""
+    """Check policy files. Prints file, line and reason of every mistake, and exits with 1 if there is any."""
     sound: list[tuple[Path, Policy]] = []
     problems: list[PolicyError] = []
     for file in files:

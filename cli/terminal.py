@@ -32,7 +32,7 @@ def write_file(file: Path, text: str) -> None:
 
 
 def plain_line(text: object) -> str:
-    """The text on one line without control characters, since people's texts must not control the terminal."""
+    """The text on one line, without control characters: a text that somebody wrote must not control the terminal."""
     return "".join(sign if sign.isprintable() else " " for sign in str(text)).strip()
 
 

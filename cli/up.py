@@ -45,7 +45,7 @@ _MOST_FALSE_STARTS: Final = 3
 class Commands:
     """The command lines of worker and API; tests replace these by others.
 
-    Python's option `-P`: a folder named `cli` in the operator's working directory must not be imported.
+    Both use Python's option `-P`, since a folder named `cli` in the operator's working directory must not be imported.
     """
 
     worker: Sequence[str] = (sys.executable, "-P", "-m", "cli", "worker")

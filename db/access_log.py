@@ -18,7 +18,7 @@ from db.tables import AccessRow, IssueRow
 from db.types import UTCDateTime
 
 SHORTEST_DAYS: Final = 183
-"""Half a year: the law requires at least six months."""
+"""Days for which a line is kept at least: half a year, since the law requires six months."""
 PAGE: Final = 50
 _MOST_REMOVED: Final = 5_000
 _CURSOR: Final = re.compile(r"([0-9]{1,14})-([0-9]{1,18})")
@@ -67,7 +67,7 @@ class Page:
 def put(session: Session, entries: Sequence[Entry]) -> None:
     """Adds lines to the transaction.
 
-    The street of a line is that of its issue; if this has no row, that of the entry.
+    A line gets the street of its issue, or, if the issue has no row, the street of the entry.
     """
     if not entries:
         return

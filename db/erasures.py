@@ -20,7 +20,7 @@ UNKNOWN: Final = "unknown"
 def ask(session: Session, wanted: Sequence[tuple[str, str, datetime]]) -> int:
     """Stores requests to erase: (issue, reason, time). Returns the number of new requests.
 
-    A request for an issue that has one already is ignored.
+    If an issue has a request already, the new request is ignored.
     """
     query = select(ErasureRow.issue).where(ErasureRow.issue.in_([issue for issue, _, _ in wanted]))
     known = set(session.scalars(query))
@@ -87,7 +87,7 @@ async def page(session: AsyncSession, after: str, most: int) -> Sequence[Erasure
 
 
 async def outlived(session: AsyncSession, limits: Mapping[str, datetime], most: int) -> Sequence[str]:
-    """Ids of issues past their retention whose erasure was not requested yet, the one closed first in front.
+    """Ids of issues past their retention whose erasure was not requested yet, in the order of their closing.
 
     `limits`: for each category the time before which such an issue must have been closed.
     """

@@ -30,9 +30,9 @@ _WHAT: Final = ("seq", "kind", "template", "to_org", "to_reporter", "payload")
 
 @dataclass(frozen=True)
 class Entry:
-    """A claimed entry of the outbox. `attempt` counts the claims of this entry from 1, and so tells one from another.
+    """A claimed entry of the outbox. `attempt` counts the claims of this entry, from 1.
 
-    `lease` is the time until which the claim holds.
+    `attempt` distinguishes this claim from later ones. `lease` is the time until which the claim holds.
     """
 
     id: int

@@ -17,7 +17,7 @@ TRIES: Final = 5
 
 
 def put(session: Session, phone: str, code: str, now: datetime, until: datetime) -> None:
-    """Stores the code that was sent to a phone; it replaces an earlier code.
+    """Stores the code that was sent to a phone, in place of an earlier code.
 
     Phone and code are given as keyed hashes.
     """

@@ -1,9 +1,9 @@
 """Turns the events of an issue into rows, in one transaction that may be repeated at will.
 
 An event is stored under (issue, seq). If an event comes under a number that is stored already, the digests of the two
-are compared. If they are equal, it is a repeat. If they differ, the stored events came from a workflow task that
-Temporal never committed: they are replaced from that number on, the row's `fence` (the number of rewrites) goes up by
-one, pending outbox entries of the replaced events are withdrawn, and an alarm is raised.
+are compared. If the digests are equal, the event is a repeat. If they differ, the stored events came from a workflow
+task that Temporal never committed: they are replaced from that number on, the row's `fence` (the number of rewrites)
+goes up by one, pending outbox entries of the replaced events are withdrawn, and an alarm is raised.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -220,7 +220,7 @@ class NoticeRow(Base):
     __table_args__ = (Index(None, "to_org", "delivered_at"),)
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=False)
-    """The id of the outbox entry: a second delivery of the same entry so adds no second row."""
+    """The id of the outbox entry: delivering one entry twice so adds one row only."""
     issue: Mapped[str | None] = mapped_column(index=True)
     seq: Mapped[int]
     template: Mapped[str]

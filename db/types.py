@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeDecorator
 from domain.wire import canonical, format_time, parse_time, truncate
 
 FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
-"""Later than every deadline; not `datetime.max`, which a session's time zone could move beyond the year 9999."""
+"""A time later than every deadline. Not `datetime.max`: a session's time zone could move that beyond the year 9999."""
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 """An id that the database generates. On SQLite the type is INTEGER, since SQLite generates ids for no other type."""
