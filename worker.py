@@ -1,4 +1,4 @@
-"""Composition root of the worker: workflows and activities on one task queue, and the delivery of notices."""
+"""Puts the worker together and runs it: workflows and activities on one task queue, and the delivery of notices."""
 
 import asyncio
 import contextlib
@@ -50,18 +50,22 @@ from workflows.upkeep import ReconcileWorkflow, RetainWorkflow, SealDayWorkflow
 log = structlog.get_logger("worker")
 
 RECOVERY: Final = timedelta(seconds=1)
-"""How long a task waits for the worker that has its workflow in memory; so long a killed worker delays its issues."""
+"""How long a task waits for the worker that has its workflow in memory before any worker may take it. A worker that is
+killed delays its issues by this time."""
 CACHED: Final = 500
-"""Workflows kept in memory; the others sleep on the server and are replayed when something happens to them."""
+"""How many workflows a worker keeps in memory. Any other workflow is replayed when something happens to it."""
 BUILD: Final = importlib.metadata.version("jiesu")
-"""Names the code in the history of each task. Temporal's default, a hash of all modules, takes 0.4 s at the start and
-430 bytes of every history."""
+"""The version of Jiesu, which names the code of each task in a history. Temporal's default, a hash of all modules,
+would take 0.4 s at the start and 430 bytes of every history."""
 _RETRY_SECONDS: Final = 5.0
 """Pause between two attempts to write the schedules."""
 
 
 class ContextFreeRunner(SandboxedWorkflowRunner):
-    """The sandbox without its call per payload for a serialization context, which none of our converters uses."""
+    """Temporal's workflow sandbox, without the serialization context that it makes for each payload.
+
+    None of our converters uses this context.
+    """
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = super().create_instance(det)
@@ -94,7 +98,7 @@ def build(client: Client, database: Database, upkeep: Sequence[Activity] = (), *
 def handlers(
     client: Client, database: Database, archive: Archive, keys: Keys, heads: Path | None = None
 ) -> Mapping[str, Handler]:
-    """Job name -> its handler."""
+    """The handlers of outbox jobs, by the name of the job."""
     return {
         "tell_merged": SignalJobs(client, database, keys.signer).tell_merged,
         "index": SearchJobs(database, keys.vault).index,
@@ -103,7 +107,10 @@ def handlers(
 
 
 def open_privacy(settings: Settings, database: Database, keys: Keys) -> Privacy:
-    """Raises SettingsError if the retention rules or the store of pictures cannot be opened."""
+    """The activities that erase personal texts, as the settings say.
+
+    Raises SettingsError if the retention rules or the store of pictures cannot be opened.
+    """
     pictures = StoredPictures(database, open_store(DigestStore, settings.attachments_url, "attachments"))
     return Privacy(database, keys.vault, pictures, open_retention(settings), settings.access_days)
 
@@ -119,12 +126,15 @@ def open_retention(settings: Settings) -> Retention:
 
 
 def open_archive(settings: Settings) -> Archive:
-    """Raises SettingsError if it cannot be opened."""
+    """The archive of this installation. Raises SettingsError if it cannot be opened."""
     return open_store(Archive, settings.archive_url, "archive")
 
 
 def prepare_seal_keys(settings: Settings) -> None:
-    """Makes the missing key that signs heads, in the embedded default only: a deployment's is made by hand and pinned."""
+    """Makes the key that signs heads if it is missing, in the embedded default only.
+
+    In a deployment people make this key by `jiesu audit keygen`, and auditors pin it.
+    """
     folder = settings.seal_keys_folder
     if settings.embedded and not (folder / FIRST).exists():
         with contextlib.suppress(LogKeysError):  # another process has just made it
@@ -132,7 +142,7 @@ def prepare_seal_keys(settings: Settings) -> None:
 
 
 async def _schedule(client: Client, stop: asyncio.Event) -> None:
-    """Writes the schedules; tries until Temporal has accepted them or `stop` is set."""
+    """Writes the schedules into Temporal. Retries until Temporal has accepted them, or `stop` is set."""
     while not stop.is_set():
         try:
             await keep_schedules(client)

@@ -1,7 +1,7 @@
 """Empties the outbox: delivers notices, and does the jobs that follow from events.
 
-It runs beside the workflows, so a failure here delays no issue. Unless the channel drops repeats, a notice is sent at
-most once: the attempt is recorded before it is made, and one with an unknown outcome is recorded as failed.
+Delivery runs beside the workflows, so a failed delivery delays no issue. Unless the channel drops repeats, a notice is
+sent at most once: each attempt is stored before it is made, and a notice whose attempt has an unknown outcome fails.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ from runtime.failpoints import hit
 from runtime.pause import pause
 
 TIMEOUT: Final = timedelta(seconds=10)
-"""Of one attempt at a notice or job."""
+"""How long one attempt at a notice or job may take."""
 LEASE: Final = timedelta(seconds=60)
-"""How long claimed entries belong to one deliverer; then another may claim them."""
+"""How long claimed entries belong to one deliverer; after that another deliverer may claim them."""
 MOST: Final = 100
 """Entries claimed at once."""
 MOST_TRIES: Final = 8
-"""After so many attempts a notice has failed; a job raises an alarm once and is still retried."""
+"""After so many failed attempts a notice fails for good; a job raises one alarm, and is still retried."""
 FIRST_WAIT: Final = timedelta(seconds=5)
 LONGEST_WAIT: Final = timedelta(hours=1)
 PAUSE_SECONDS: Final = 0.25
-"""Between two polls: entries that arrive meanwhile share a few transactions."""
+"""Seconds between two polls of the outbox. Entries that arrive between polls share a few transactions."""
 PAUSE_AFTER_FAILURE_SECONDS: Final = 2.0
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -51,7 +51,10 @@ def now_utc() -> datetime:
 
 
 class UndeliveredError(Exception):
-    """The notice was certainly not delivered, so it may be retried. The message is stored: no names in it."""
+    """The notice or job was certainly not done, so it may be retried.
+
+    The message is stored, so it must hold no names.
+    """
 
 
 class Channel(Protocol):
@@ -59,7 +62,7 @@ class Channel(Protocol):
 
     @property
     def repeatable(self) -> bool:
-        """Whether the channel deduplicates by `notice.id`, so that a retry is safe."""
+        """Whether the channel drops a notice whose `id` it has delivered before, so that a retry is safe."""
         ...
 
     async def deliver(self, notice: Entry) -> None: ...
@@ -67,7 +70,10 @@ class Channel(Protocol):
 
 @dataclass(frozen=True)
 class _Outcome:
-    """The outcome of one attempt. `error` is None on success; `until` is the time of the retry, None: no retry."""
+    """The outcome of one attempt. `error` is None on success. `until` is the time of the retry, None if there is none.
+
+    `begun` is False if there was no time left to begin the attempt.
+    """
 
     entry: Entry
     error: str | None = None
@@ -76,9 +82,9 @@ class _Outcome:
 
 
 class TableChannel:
-    """The embedded default: a row in `notices`, which the API lists for its addressee, and a line in the log.
+    """The channel of the embedded default: stores a notice as a row of `notices`, and writes a line to the log.
 
-    Concurrent calls share a transaction.
+    The API lists these rows for the addressee. Concurrent deliveries share a transaction.
     """
 
     def __init__(self, database: Database, clock: Now = now_utc) -> None:
@@ -140,7 +146,7 @@ class Deliverer:
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Runs until `stop` is set, and finishes the batch under way first."""
+        """Empties the outbox again and again until `stop` is set; then finishes the batch under way."""
         while not stop.is_set():
             seconds = PAUSE_SECONDS
             try:
@@ -215,11 +221,11 @@ class Deliverer:
 
 
 def wait(attempt: int) -> timedelta:
-    """The backoff after the attempt with this number, from 1: four times longer each time, up to LONGEST_WAIT."""
+    """How long to wait after failed attempt number `attempt` (from 1): times four each time, up to LONGEST_WAIT."""
     return min(FIRST_WAIT * 4 ** min(attempt - 1, 10), LONGEST_WAIT)
 
 
 def _by_issue(entries: Iterable[Entry]) -> list[list[Entry]]:
-    """The entries by issue: those of one issue are handled in order, different issues concurrently."""
+    """The entries in one group for each issue: a group is handled in order, different groups concurrently."""
     ordered = sorted(entries, key=lambda entry: (entry.issue or "", entry.id))
     return [list(group) for _, group in itertools.groupby(ordered, key=lambda entry: entry.issue)]

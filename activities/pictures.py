@@ -1,4 +1,4 @@
-"""Removes the stored pictures of erased issues. They are unreadable already, since their key is destroyed."""
+"""Removes the stored pictures of erased issues. They are unreadable already: the key of the issue is destroyed."""
 
 from sqlalchemy.orm import Session
 

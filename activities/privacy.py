@@ -1,7 +1,7 @@
 """Erases personal texts: destroys the keys of issues, on request or when their retention period is over.
 
 An open issue is erased once it is closed, since its texts are needed until then. Each request is stored in the read
-model and in the key store, so that it survives the loss of one of them or its restore from a backup.
+model and in the key store, so that the request survives if one of the two is lost or restored from a backup.
 """
 
 import re
@@ -29,24 +29,24 @@ from workflows.contract import RETAIN
 REQUEST: Final = "request"
 RETENTION: Final = "retention"
 WHY: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
-"""The form of a reason. It is kept for ever, so it is one word and nothing personal."""
+"""The form of the reason for an erasure: one word, nothing personal, since the reason is kept for ever."""
 UNNAMED: Final = "unnamed"
-"""Replaces a reason of another form."""
+"""Stored in place of a reason that does not have the form `WHY`."""
 BATCH: Final = 500
-"""Issues erased together. Each batch is noted as done before the next one begins."""
+"""Issues that are erased together. Each such batch is marked as done before the next one begins."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass
 class Erased:
-    """The result of one run: erased issues, their number by category, and the number of failures to retry."""
+    """The result of one run: the erased issues, their number by category, and how many could not be erased yet."""
 
     erased: list[str] = field(default_factory=list[str])
     by_category: Counter[str] = field(default_factory=Counter[str])
     failed: int = 0
     accesses: int = 0
-    """Lines of the access log that were removed."""
+    """The number of lines of the access log that were removed."""
 
     def plain(self) -> dict[str, Any]:
         return {
@@ -58,7 +58,7 @@ class Erased:
 
 
 class Privacy:
-    """Requests and carries out erasures in read model, key store and blob store."""
+    """Stores requests to erase issues, and carries them out in read model, key store and blob store."""
 
     def __init__(
         self, database: Database, vault: Vault, pictures: StoredPictures, rules: Retention, access_days: int,
@@ -73,7 +73,10 @@ class Privacy:
 
     @activity.defn(name=RETAIN)
     async def retain(self) -> dict[str, Any]:
-        """Requests erasure of issues past their retention, then erases all that can be erased. Returns the report."""
+        """Requests the erasure of issues past their retention, then does all requested erasures that can be done.
+
+        Also removes old lines of the access log. Returns the numbers of the run as a report.
+        """
         now = self._now()
         try:
             await self._compare()
@@ -103,7 +106,7 @@ class Privacy:
             count += removed
 
     async def ask(self, issues: Sequence[str], why: str) -> None:
-        """Records requests to erase these issues; `carry_out` erases them."""
+        """Stores requests to erase these issues, in the read model and the key store; `carry_out` erases them."""
         now = self._now()
         wanted = [Erasure(issue, why, now) for issue in issues]
         await self._note_asked(wanted)
@@ -113,10 +116,13 @@ class Privacy:
             log.warning("not_requested", issues=len(issues), error=type(error).__name__)
 
     async def _compare(self) -> None:
-        """Copies requests and erasures that only one of read model and key store holds to the other. Raises KeyStoreDown.
+        """Makes read model and key store agree: what one of the two lacks is copied from the other.
 
-        A read model restored from a backup lacks later requests, or holds erased texts; a restored key store holds
-        destroyed keys. Without a restore, somebody has altered one of them: hence the alarm.
+        That concerns requests to erase an issue, and finished erasures.
+
+        A read model that was restored from a backup lacks later requests, or holds erased texts; a restored key store
+        holds keys that were destroyed. Each raises an alarm, since without a restore somebody has altered one of the
+        two. Raises KeyStoreDown.
         """
         learned = again = 0
         async for rows in self._asked():
@@ -160,9 +166,10 @@ class Privacy:
             _beat()
 
     async def carry_out(self, only: Sequence[str] | None = None) -> Erased:
-        """Erases the requested issues that are closed; `only` limits them.
+        """Erases the closed issues whose erasure was requested; with `only`, no others than these.
 
-        It may be interrupted anywhere: an issue counts as erased once that is noted, and erasing twice does no harm.
+        It may be interrupted anywhere: an issue counts as erased once its request is marked as done, and erasing an
+        issue twice does no harm.
         """
         done = Erased()
         last: ErasureRow | None = None

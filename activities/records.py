@@ -1,7 +1,8 @@
 """The activity that stores an issue's events. It gives up quickly when the database is down.
 
-A local activity holds the workflow's task, and queries and signals wait behind it. So it has a short timeout, and one
-failure opens a circuit breaker for all local attempts of the process until an attempt of either kind succeeds.
+The workflow first runs it as a local activity, which holds the workflow's task, so that queries and signals wait behind
+it. Therefore a local attempt has a short timeout, and one failure opens a circuit breaker: all local attempts of the
+process are then refused for a while, or until an attempt, local or ordinary, succeeds.
 """
 
 import asyncio
@@ -24,9 +25,11 @@ from runtime.failpoints import hit
 from workflows.contract import RECORD, Batch
 
 LOCAL_SECONDS: Final = 0.25
-"""Shorter than the workflow's 300 ms, so that this code sees the timeout and trips the breaker."""
+"""Timeout of a local attempt. Shorter than the workflow's own (300 ms), so that this code sees it and trips the
+breaker."""
 ORDINARY_SECONDS: Final = 8.0
-"""Shorter than the workflow's 10 s, for the same reason."""
+"""Timeout of an ordinary attempt. Shorter than the workflow's own (10 s), so that this code sees it and trips the
+breaker."""
 ALERT_FROM_ATTEMPT: Final = 5
 """From this attempt on, a failure other than an outage of the database raises an alarm."""
 _REST_SECONDS: Final = 5.0
@@ -37,16 +40,17 @@ _AWAY: Final = (OperationalError, InterfaceError, OSError)  # a TimeoutError is 
 
 
 class DifferentError(Exception):
-    """The database returned other events than were given to it: the transaction is rolled back and retried.
+    """The database holds other events than were given to it. The transaction is rolled back, and the activity retried.
 
-    Returned as a result, the wrong digest would enter the workflow's history, where it could not be repaired.
+    It is an error because a wrong digest, returned as a result, would enter the workflow's history for ever.
     """
 
 
 def make_breaker(clock: Callable[[], float] = time.monotonic) -> Breaker:
-    """The breaker for local attempts.
+    """The circuit breaker for local attempts.
 
-    A refused local attempt becomes an ordinary one, which is more work for a busy database: hence `busy`.
+    A refused local attempt becomes an ordinary one, which is more work for the database. So a timeout of a database
+    that is merely busy does not open the breaker (`busy`).
     """
     return Breaker(
         _REST_SECONDS, opened="records.breaker_opened", closed="records.breaker_closed", clock=clock, busy=_BUSY_SECONDS
@@ -54,17 +58,17 @@ def make_breaker(clock: Callable[[], float] = time.monotonic) -> Breaker:
 
 
 _BREAKER: Final = make_breaker()
-"""Shared by all attempts of the process."""
+"""The breaker that all attempts of the process share."""
 
 
 def _away(error: BaseException) -> ApplicationError:
-    """The error of an attempt during an outage: benign and without its cause, to keep log and history small."""
+    """The error to raise when the database is away. It is benign and has no cause, to keep log and history small."""
     name, category = type(error).__name__, ApplicationErrorCategory.BENIGN
     return ApplicationError("the database is away, or has too much to do", type=name, category=category)
 
 
 class Records:
-    """The activity ``record`` on a database."""
+    """The activity ``record``, which stores events in a database."""
 
     def __init__(self, database: Database, breaker: Breaker = _BREAKER, local_seconds: float = LOCAL_SECONDS) -> None:
         self._database = database
@@ -100,7 +104,10 @@ class Records:
         await self._database.transact(lambda session: put_alarm_once(session, kind, issue, detail, now))
 
     async def _local(self, batch: Batch) -> str:
-        """Makes one attempt, which never rewrites: a late one, of a lost task, could overwrite newer events."""
+        """Makes one local attempt. It never replaces stored events.
+
+        Otherwise a late attempt, of a workflow task that was lost, could replace newer events.
+        """
         with self._breaker.attempt() as allowed:
             if not allowed:
                 raise ApplicationError("the database was away just now", type="BreakerOpen", non_retryable=True)
@@ -134,7 +141,10 @@ class Records:
         return stored
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, str]) -> str:
-        """The result of the work. Raises TimeoutError without waiting for the cancelled work, whose connection may hang."""
+        """The result of the work. After `seconds` cancels the work and raises TimeoutError.
+
+        It does not wait for the end of cancelled work, whose connection may hang.
+        """
         task = asyncio.create_task(work)
         try:
             done, _ = await asyncio.wait({task}, timeout=seconds)

@@ -1,4 +1,4 @@
-"""The job that indexes the text of a report for search; it decrypts the text for this purpose only."""
+"""The job that adds the words of a sealed report to the search index. It decrypts the report for this purpose only."""
 
 from typing import Final
 
@@ -14,14 +14,14 @@ _UNREADABLE: Final = (ERASED, UNREADABLE)
 
 
 class SearchJobs:
-    """The job is retried until the key store answers."""
+    """The job ``index``, which is retried until the key store answers."""
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
 
     async def index(self, job: Entry) -> None:
-        """Writes the search text of an issue, unless its content was erased meanwhile."""
+        """Adds the words of the issue's report to the search index, unless the erasure of the issue was requested."""
         issue = job.payload["issue"]
         async with self._database.read() as session:
             first = await queries.event(session, issue, 1)

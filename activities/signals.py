@@ -1,4 +1,4 @@
-"""Outbox jobs that send a command to another issue."""
+"""Outbox jobs of one issue that send a command to another issue."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ TELL_MERGED = "tell_merged"
 
 
 class SignalJobs:
-    """A job is retried until Temporal has accepted the signal."""
+    """Jobs that send a signal; each is retried until Temporal has accepted the signal."""
 
     def __init__(self, client: Client, database: Database, signer: Signer, clock: Now = now_utc) -> None:
         self._client = client
@@ -29,9 +29,10 @@ class SignalJobs:
         self._clock = clock
 
     async def tell_merged(self, job: Entry) -> None:
-        """Sends `merge` to the younger issue, which the older one has taken in, unless it is closed by now.
+        """Sends the command `merge` to the younger issue, which the older issue has taken in.
 
-        The command follows from the recorded event of the older issue, never from the outbox row.
+        Nothing is sent if the younger issue is closed by now. The command is made from the stored event of the older
+        issue, never from the outbox row.
         """
         issue, plain, younger = await self._command_of(job)
         try:
@@ -41,7 +42,10 @@ class SignalJobs:
                 raise
 
     async def _command_of(self, job: Entry) -> tuple[str, dict[str, Any], Issue]:
-        """The younger issue's id, its command and its state. Raises UndeliveredError until all are recorded."""
+        """The id of the younger issue, the command for it, and its state.
+
+        Raises UndeliveredError until the read model holds the older issue's event and the younger issue.
+        """
         async with self._database.read() as session:
             older = await queries.issue(session, job.issue or "")
             event = await queries.event(session, job.issue or "", job.seq)

@@ -1,4 +1,4 @@
-"""Raises alarms for stuck issues: the workflow fails, or has missed a deadline."""
+"""Raises alarms for stuck issues: those whose workflow fails or has missed a deadline."""
 
 import asyncio
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ from runtime.pause import pause
 from workflows.contract import PREFIX
 
 PERIOD_SECONDS: Final = 30.0
-"""Between two checks."""
+"""Seconds between two checks for stuck issues."""
 BOUND: Final = timedelta(minutes=5)
-"""A deadline this long past without a recorded event counts as missed."""
+"""How long after a deadline an issue may go without an event for it; then the deadline counts as missed."""
 _FAILING: Final = 'WorkflowType="Issue" AND ExecutionStatus="Running" AND TemporalReportedProblems IS NOT NULL'
 
 _LOCK: Final = 0x6A69657375
@@ -34,7 +34,10 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class Watch:
-    """Raises an alarm for each stuck issue, and no second one until the first is marked as seen."""
+    """Raises an alarm for each stuck issue.
+
+    An issue gets no second alarm of a kind until the first is marked as seen.
+    """
 
     def __init__(self, client: Client, database: Database, registry: CollectorRegistry) -> None:
         self._client = client

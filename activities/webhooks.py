@@ -24,7 +24,7 @@ from runtime.settings import SettingsError
 
 NOTICE_ID: Final = "X-Jiesu-Notice"
 REST_SECONDS: Final = 30.0
-"""How long the breaker of a failed receiver stays open, so that a hanging one does not delay the others' notices."""
+"""How long no call is made to a receiver that failed, so that one that hangs does not delay notices to others."""
 _SHORTEST_SECRET: Final = 32
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -39,7 +39,7 @@ class Receiver:
 
 
 class WebhookChannel:
-    """Delivers every notice by `others`, and by webhook to the organisations that have one as well."""
+    """Delivers every notice by the channel `others`, and by webhook as well if the addressee has a webhook."""
 
     def __init__(
         self, others: Channel, receivers: Mapping[str, Receiver], guard: EgressGuard,
@@ -97,7 +97,10 @@ def open_channel(database: Database, file: Path | None, guard: EgressGuard) -> C
 
 
 def read_receivers(file: Path, guard: EgressGuard) -> Mapping[str, Receiver]:
-    """Organisation -> its receiver. Raises SettingsError, with one line and no secret, if the file is invalid."""
+    """The receivers in the file, by the code of their organisation.
+
+    Raises SettingsError if the file is invalid; its message is one line and shows no secret.
+    """
     try:
         found: object = json.loads(file.read_bytes())
     except OSError as error:

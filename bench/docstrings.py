@@ -17,7 +17,7 @@ _APART: Final = ("tests", "bench", "deploy", "migrations")
 
 
 def drawn(seed: int) -> list[Path]:
-    """Modules of production code that hold a docstring, the same ones for the same seed and tree."""
+    """FILES modules of production code that hold a docstring, drawn by the seed: equal seed and tree, equal modules."""
     modules = [
         path
         for path in sorted(ROOT.rglob("*.py"))

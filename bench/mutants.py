@@ -1,7 +1,8 @@
 """Alters the rules in one place at a time and counts how many alterations the tests of the domain notice.
 
-`python -m bench.mutants [COUNT] [SEED] [ROOT]`: draws COUNT mutants of ROOT/domain by SEED, runs `tests/domain` in a copy of
-the tree against each, and prints the survivors. A mutant is one comparison, boolean operator, number or truth value.
+`python -m bench.mutants [COUNT] [SEED] [ROOT]`: draws COUNT mutants of ROOT/domain by SEED, runs `tests/domain` in a
+copy of the tree against each mutant, and prints the mutants that pass all tests. A mutant is the code with one
+comparison, boolean operator, number or truth value altered.
 """
 
 import ast
@@ -28,7 +29,7 @@ _APART: Final = frozenset({".venv", ".git", ".jiesu", "__pycache__", ".hypothesi
 
 
 def mutants(source: str) -> Iterator[tuple[int, str, str]]:
-    """``(line, what was altered, altered source)`` for each place in the functions of a module."""
+    """``(line, what was altered, altered source)`` for each alteration in the functions of a module."""
     tree = ast.parse(source)
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef):
@@ -59,7 +60,7 @@ def drawn(root: Path, count: int, seed: int) -> list[tuple[Path, int, str, str]]
 
 
 def survives(root: Path, path: Path, altered: str) -> bool:
-    """Whether the tests of the domain pass with the altered module in place."""
+    """Whether the tests of the domain still pass when the module `path` holds the altered source."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         shutil.copytree(root, tree, ignore=lambda _, names: _APART.intersection(names))

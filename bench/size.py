@@ -1,7 +1,7 @@
 """Counts the lines of production code: `python -m bench.size [FOLDER]`.
 
-A line counts if it holds code: no blank line, no comment, no docstring. The tests, `bench` and the migrations, which never
-change, do not count.
+A line counts if it holds code. Blank lines, comments and docstrings do not count, nor do the files of the tests, of
+`bench`, and of the migrations, which never change.
 """
 
 import ast
@@ -33,7 +33,7 @@ def code_lines(source: str) -> int:
 
 
 def by_room(root: Path) -> dict[str, int]:
-    """Lines of code by top level folder, or module."""
+    """The number of lines of code by folder or module at the top of the tree."""
     found: dict[str, int] = {}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).parts

@@ -1,4 +1,4 @@
-"""``python -m cli`` is ``jiesu``."""
+"""Lets ``python -m cli`` run the command ``jiesu``."""
 
 from cli.main import run
 

@@ -1,6 +1,8 @@
-"""``jiesu audit``: verify, export, check, head, prove, timeline, diff, restore and keygen; the rest is in `cli.studies`.
+"""``jiesu audit``: verify, export, check, head, prove, timeline, diff, restore, keygen.
 
-Needs the database and the archive, never a running Temporal, API or worker; `check` needs a bundle only.
+`cli.studies` adds `whatif` and `mining`.
+
+The subcommands need the database and the archive, never a running Temporal, API or worker. `check` needs a bundle only.
 """
 
 import contextlib
@@ -68,7 +70,7 @@ def verify(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Strict replay: exit code 0 only if everything holds."""
+    """Verify sealed issues and the log by strict replay; the exit code is 0 only if everything holds."""
     if sum((issue is not None, everything, since is not None)) != 1:
         raise Failure("say one of ISSUE, --all and --since DAY")
     chosen = settings()
@@ -98,7 +100,7 @@ def export(
     query: Annotated[str | None, typer.Option("--query", help="e.g. 'category=leak since=2026-11-01'")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="A new folder for the bundle.")],
 ) -> None:
-    """Write a bundle that a stranger can verify offline."""
+    """Write sealed issues into a folder (a bundle) that anyone can verify offline."""
     if (issue is None) == (query is None):
         raise Failure("say either ISSUE or --query")
 
@@ -122,7 +124,7 @@ def check(
     head: Annotated[list[Path] | None, typer.Option("--head", help="A published head that you kept.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify a bundle offline: seals and proofs by its verifier, then strict replay with the rules of this version."""
+    """Verify a bundle offline: its seals and proofs, then strict replay of its issues by the rules of this version."""
     from audit import verifier
 
     kept = [word for file in head or () for word in ("--head", str(file))]
@@ -152,7 +154,7 @@ def head(
     publish: Annotated[bool, typer.Option("--publish", help="Sign a new one now, as is done each day.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The newest published head of the log."""
+    """Print the newest published head of the log."""
     if publish:
         run(_publish(logging_settings()))  # without logging settings the log would go to stdout, before the note
     found = with_service(lambda service: service.head())
@@ -164,7 +166,7 @@ def head(
 
 @app.command()
 def prove(issue: IssueId) -> None:
-    """The proof, as JSON, that an issue is in the log of the newest published head."""
+    """Print the proof, as JSON, that an issue is in the log of the newest published head."""
 
     async def work(service: AuditService) -> dict[str, Any]:
         return await service.proof(await id_of(service, issue))
@@ -179,7 +181,7 @@ def timeline(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """The issue as it was: its state, who was responsible, what was due."""
+    """Print the issue as it was at a moment: its state, who was responsible, what was due."""
 
     async def work(service: AuditService) -> dict[str, Any]:
         return await service.view(await id_of(service, issue), at)
@@ -194,7 +196,7 @@ def timeline(
 
 @app.command()
 def diff(issue: IssueId, *, as_json: AsJson = False) -> None:
-    """Temporal's history, the archive and SQL beside each other; exit code 0 only if they agree."""
+    """Compare an issue in Temporal's history, the archive and SQL; the exit code is 0 only if they agree."""
 
     async def work(service: AuditService) -> Any:
         return await service.difference(await id_of(service, issue))
@@ -219,7 +221,10 @@ def diff(issue: IssueId, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def restore() -> None:
-    """Refill the log in SQL from the archive and the published heads, after a backup was put back. Stop the workers first."""
+    """Refill the log in SQL from the archive and the published heads, after the database was restored from a backup.
+
+    Stop the workers first.
+    """
 
     async def work(service: AuditService) -> Restored:
         return await restore_log(
@@ -236,7 +241,10 @@ def keygen(
     name: Annotated[str, typer.Option(help="The log's name, e.g. city.example/jiesu: part of every head.")] = "jiesu",
     rotate: Annotated[bool, typer.Option("--rotate", help="Let a new key follow the one that is there.")] = False,
 ) -> None:
-    """Make the key that signs heads, or let another one follow it; prints the public key that auditors pin."""
+    """Make the key that signs heads, or with --rotate a new key that replaces it.
+
+    Prints the first public key: auditors pin this one, and keep it after every rotation.
+    """
     folder = settings().seal_keys_folder
     with one_line():
         ring = LogKeys.open(folder).rotate(truncate(datetime.now(UTC))) if rotate else LogKeys.create(folder, name)
@@ -279,7 +287,10 @@ async def _all(
 
 
 async def _log(chosen: Settings, source: Source, done: AuditReport, heads: Path | None, key: str | None) -> None:
-    """Verifies the log itself, whose leaves are the issues."""
+    """Checks the Merkle log against the published heads, and for closed issues without a leaf; adds findings to `done`.
+
+    Raises Failure if `heads` is no folder.
+    """
     if heads is not None and not heads.is_dir():  # noqa: ASYNC240 - one look
         raise Failure(f"{heads} is no folder")
     folder = heads or chosen.heads_folder
@@ -293,7 +304,10 @@ async def _log(chosen: Settings, source: Source, done: AuditReport, heads: Path 
 
 
 def _trust(folder: Path, key: str | None) -> TrustedKeys | None:
-    """The keys that heads are checked by: from `key`, else from the folder's own; None if there is neither."""
+    """The public keys by which heads are checked: the first key, and those that replaced it by rotation.
+
+    The first key is `key`, or else the one in the folder of heads. None if there is no such key.
+    """
     return TrustedKeys.beside(folder, key) if key is not None or (folder / FIRST).exists() else None
 
 

@@ -18,7 +18,7 @@ from security.opening import open_converter
 
 @asynccontextmanager
 async def open_service(chosen: Settings, *, rows: bool = True, temporal: bool = False) -> AsyncGenerator[AuditService]:
-    """The audit service; `temporal`: with a client, if Temporal answers within two seconds."""
+    """A context with the audit service. With `temporal` the service has a client, if Temporal answers."""
     from runtime.temporal import connect
 
     async with opened(chosen) as database:
@@ -28,7 +28,7 @@ async def open_service(chosen: Settings, *, rows: bool = True, temporal: bool = 
 
 
 def with_service(work: Callable[[AuditService], Coroutine[Any, Any, Any]], *, temporal: bool = False) -> Any:
-    """The result of `work` over the audit service of this process's settings."""
+    """Opens the audit service by this process's settings, runs `work` on the service, and returns the result."""
 
     async def opened_work() -> Any:
         async with open_service(settings(), temporal=temporal) as service:
@@ -38,7 +38,7 @@ def with_service(work: Callable[[AuditService], Coroutine[Any, Any, Any]], *, te
 
 
 async def id_of(service: AuditService, issue: str) -> str:
-    """The id of an issue that is named by its id or number. Raises UnknownError."""
+    """The id of an issue, given its id or its number. Raises UnknownError if no issue has this number."""
     if not issue.startswith("JS-"):
         return issue
     found = [each async for each in Selection.parse(f"number={issue}").issues(service.holdings.database)]

@@ -1,4 +1,4 @@
-"""The HTTP client of the command line: requests that may be retried safely, and errors of one line."""
+"""The HTTP client of the command line: requests that may be retried safely, and error messages of one line."""
 
 import json
 import time
@@ -17,7 +17,7 @@ from runtime.settings import Settings
 
 TIMEOUT: Final = 10.0
 _PAUSES: Final = (0.1, 0.3, 1.0, 2.0)
-"""Seconds before each retry. A retry is safe, since it has the same idempotency key."""
+"""Seconds before each retry. A retry is safe, since it repeats the idempotency key of the first attempt."""
 _LONGEST_PAUSE: Final = 5.0
 _BUSY: Final = (429, 503)
 
@@ -43,7 +43,7 @@ def new_key() -> str:
 
 
 class Client:
-    """The API for one person with a token, or without one. A context manager."""
+    """Calls the API for one caller, with a bearer token or without any. It is a context manager."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url: Final = url
@@ -80,7 +80,7 @@ class Client:
         return self._send("GET", f"/v1/issues/{_part(issue)}", code=code)
 
     def timeline(self, issue: str, code: str | None = None) -> dict[str, Any]:
-        """``{events, ...}``, oldest first."""
+        """The issue's timeline: ``{events, ...}``, with the oldest event first."""
         return self._send("GET", f"/v1/issues/{_part(issue)}/timeline", code=code)
 
     def worklist(self, org: str) -> Iterator[dict[str, Any]]:
@@ -141,7 +141,7 @@ class Client:
 
 
 def _part(text: str) -> str:
-    """A path segment without characters that could lead to another path. Raises Failure."""
+    """The text, for use as one segment of a path. Raises Failure if a character of it could change the path."""
     if not text or not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
         raise Failure(f"not the name of anything: {plain_line(text)[:60]!r}")
     return text
@@ -164,7 +164,7 @@ def _read(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _line(status: int, problem: Mapping[str, Any]) -> str:
-    """``title: detail (refused, 409)``; the reason replaces a missing detail."""
+    """The message of an error: ``title: detail (refused, 409)``. If `detail` is missing, `reason` replaces it."""
     title = plain_line(problem.get("title") or "The request failed")
     detail = plain_line(problem.get("detail") or problem.get("reason") or "")
     kind = str(problem.get("type", "")).rpartition("/")[2] or "error"

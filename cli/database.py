@@ -14,7 +14,10 @@ from runtime.settings import Settings
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[Database]:
-    """The database of this installation. Raises Failure, and creates no file, if it has no schema yet."""
+    """A context with the database of this installation. If the database has no schema yet, raises Failure.
+
+    It never creates a database file.
+    """
     url = make_url(settings.database)
     where = url.database or "" if settings.embedded_database else url.render_as_string()
     missing = Failure(f"no database at {where} yet: run `jiesu up` or `jiesu db upgrade` first")

@@ -1,4 +1,4 @@
-"""``jiesu demo``: the five reported cases on a running system, in seconds, and one issue that nobody acts on.
+"""``jiesu demo``: plays five published cases on a running system, in seconds, and one issue on which nobody acts.
 
 The demo is an ordinary HTTP client: it sends the steps of `cli.stories`, and shows what the API returns.
 """
@@ -33,7 +33,7 @@ from runtime.settings import LOOPBACK, Settings
 _TIMEOUT: Final = 120.0
 """Seconds after which the demo stops waiting for the expected events."""
 _POLL_SECONDS: Final = 0.4
-"""Between two polls of the issues."""
+"""Seconds between two polls of the issues."""
 _COLUMNS: Final = {"case": 20, "lead": 4, "status": 8, "next": 8, "left": 5, "what happened last": 22}
 """Fixed widths, so that columns stay in place when the table is redrawn; together they fit 80 columns."""
 _COLOURS: Final = {"overdue": "red", "escalated": "bold red", "warned": "yellow", "closed": "green", "reminded": "red"}
@@ -60,7 +60,7 @@ class ShownIssue:
 
 @dataclass
 class Run:
-    """The progress of one story. `began` is None until its first report."""
+    """The progress of one story. `began` is the monotonic time of the story's first report, None before it."""
 
     story: Story
     began: float | None = None
@@ -123,7 +123,7 @@ class Clients:
         self._known: dict[str, Client] = {}
 
     def client(self, who: Who, stage: Stage) -> Client:
-        """The client of this role. Residents have no token, but a tracking code."""
+        """The client of the organisation with this role in the compound; residents share one without a token."""
         org = None if who == "resident" else stage.orgs[who]
         if (found := self._known.get(org or "")) is None:
             found = Client(base_url(self._settings), self._token(who, org) if org else None)
@@ -138,7 +138,7 @@ class Clients:
 
 
 def _play_all(clients: Clients, runs: Sequence[Run], show: Show, refresh: Callable[[], None]) -> None:
-    """Takes every step at its time and polls the issues in between, until all stories are over."""
+    """Takes every step when it is due, and polls the issues between the steps, until all stories are over."""
     began = time.monotonic()
     polled = began - _POLL_SECONDS
     while not all(run.is_over for run in runs):
@@ -182,7 +182,7 @@ def _step(clients: Clients, run: Run) -> None:
 
 
 def _report(client: Client, story: Story, body: Mapping[str, Any]) -> ShownIssue:
-    """Reports the story's issue. The text names the real place, since the compound is another."""
+    """Reports the story's issue in the demo compound. The real place is put before the description."""
     text = f"【{story.place}】{body['description']}"
     answer = client.report({**body, "description": text, "compound": story.demo.compound, "category": story.category})
     return ShownIssue(story, answer["id"], answer["number"], answer["tracking_code"], answer)
@@ -224,7 +224,7 @@ def _happened(event: Mapping[str, Any]) -> str:
 
 
 def _print_event(console: Console, at: float, issue: ShownIssue, event: Mapping[str, Any]) -> None:
-    """Prints an event as one line, where the output is no terminal."""
+    """Prints an event as one line; used where the output is no terminal, so that no table can be redrawn."""
     actor = event.get("actor")
     who = f"{actor['role']} {actor.get('org') or ''}".strip() if actor else "the clock"
     line = f"{issue.number}  {issue.story.place}  {_happened(event)}  [{who}]"
@@ -289,7 +289,7 @@ def _what_next(console: Console, settings: Settings, runs: Sequence[Run]) -> Non
 
 
 def called(program: str) -> str:
-    """The shell command that runs this program again, from its ``sys.argv[0]``."""
+    """The shell command that runs this program again. `program` is the ``sys.argv[0]`` of this process."""
     if Path(program).name == "__main__.py":
         return f"{shlex.quote(sys.executable)} -m cli"
     return "jiesu" if shutil.which("jiesu") == program else shlex.quote(program)

@@ -1,4 +1,4 @@
-"""Errors of subcommands: one line for people."""
+"""Errors of subcommands, printed as one line for people."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -34,16 +34,16 @@ _EXPECTED = (
     UnknownError, NotYetError, BundleError, ArchiveError, RefoldError, LogKeysError, NoteError, ResumeError,
     SelectionError, MomentError, LogAlteredError, RestoreError, LogMismatchError,
 )  # fmt: skip
-"""Errors that an operator or an auditor can repair."""
+"""Classes of errors whose cause an operator or an auditor can repair; `one_line` turns these into a Failure."""
 
 
 class Failure(Exception):
-    """An error that the user can repair; the message is one line."""
+    """An error whose cause the user can repair; the message is one line."""
 
 
 @contextmanager
 def one_line() -> Generator[None]:
-    """Turns expected errors into a Failure."""
+    """A context in which errors of the classes `_EXPECTED`, and a key store that is down, become a Failure."""
     try:
         yield
     except KeyStoreDown as error:

@@ -1,4 +1,4 @@
-"""The export of a person's data: everything stored about their issues, decrypted."""
+"""The export of a person's data: all that is stored about the person's issues, decrypted."""
 
 import contextlib
 from collections.abc import Sequence
@@ -18,7 +18,10 @@ _WHOLE: Final = Sight(text=True, phone=True)
 
 
 async def export(session: AsyncSession, vault: Vault, issues: Sequence[str], now: datetime) -> dict[str, Any]:
-    """``{at, issues: [{issue, timeline, pictures}]}``. Raises KeyStoreDown and SQLAlchemyError."""
+    """All data of these issues, decrypted: ``{at, issues: [{issue, timeline, pictures}]}``. `at` is `now`.
+
+    Raises KeyStoreDown and SQLAlchemyError.
+    """
     return {"at": format_time(now), "issues": [await _issue(session, vault, issue) for issue in issues]}
 
 

@@ -32,7 +32,7 @@ EXAMPLE: Final = Path(__file__).resolve().parent.parent / "examples" / "director
 
 
 async def prepare(settings: Settings) -> None:
-    """Creates schema and keys, and imports the example directory if there is none yet."""
+    """Creates schema and keys, and imports the example directory if no directory was imported yet."""
     await asyncio.to_thread(upgrade, settings.database)
     async with opened(settings) as database:
         await prepare_keys(settings, has_issues=await _has_issues(database))
@@ -57,9 +57,11 @@ async def _has_issues(database: Database) -> bool:
 
 
 async def prepare_home(settings: Settings, announce: Callable[[str], None], temporal: Connect) -> None:
-    """Does the same for `jiesu up`, then rebuilds a lost read model before the worker starts.
+    """Creates schema, keys and example directory for `jiesu up`, then repairs the database, before the worker starts.
 
-    It rebuilds only with the home's own dev server: another Temporal may have other workers that write.
+    Refills the log if the archive or the published heads show more of it, and the read model if it is empty while
+    Temporal holds issues. With a Temporal that `jiesu up` does not run, nothing is repaired: workers of other hosts may
+    be writing.
     """
     settings.home.chmod(0o700)  # it may have existed before
     await prepare(settings)
@@ -96,7 +98,7 @@ def read_directory(folder: Path) -> Directory:
 
 
 async def import_directory(settings: Settings, folder: Path) -> dict[str, int]:
-    """Replaces the directory in one transaction. Returns its new size by kind."""
+    """Replaces the directory in one transaction. Returns the number of its items by part (streets, compounds, ...)."""
     directory = read_directory(folder)
     async with opened(settings) as database, database.write() as session:
         await store_directory(session, directory, truncate(datetime.now(UTC)))

@@ -26,7 +26,7 @@ Key = Annotated[str | None, typer.Option(help="Idempotency key: the same one aga
 
 _ME: Final = "cli"
 _WRAPS: Final = {"what": 18, "who": 14, "next": None, "place": None, "about": None, "said": None}
-"""The columns that wrap, with their least widths."""
+"""Columns of tables whose text wraps, each with its least width (None: no least width)."""
 
 _SAID: Final = (
     "description", "text", "note", "answer", "reason", "question", "comment", "kind", "handler", "issue", "into",
@@ -63,7 +63,7 @@ def report(
     org: Org = None,
     as_json: AsJson = False,
 ) -> None:
-    """Report an issue. Without a token it is anonymous: keep the tracking code, it is not shown again."""
+    """Report an issue. Without a token you stay anonymous: keep the tracking code, which is not shown again."""
     body = {
         "compound": compound, "category": category, "description": description, "urgent": urgent,
         "about_operator": about_operator, "location": location, "channel": channel,
@@ -128,7 +128,7 @@ def show(
     org: Org = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show an issue: how it stands, who must act next and by when, and all that happened."""
+    """Show an issue: its state, who must act next and by when, and all that happened."""
     with _client(token, person, role, org, code, needs=True) as client:
         found = _id_of(client, issue, code)
         state, timeline = client.issue(found, code), _timeline(client, found, code)
@@ -157,7 +157,7 @@ def worklist(
     org: Org = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the open issues that an organisation leads or handles, the one with the least time left first."""
+    """List the open issues that an organisation leads or handles, least time left first."""
     whose = of or org
     if whose is None:
         raise Failure("whose worklist? Name an organisation, e.g. `jiesu worklist --role property --org demo-property`")
@@ -179,7 +179,7 @@ def demo(
         list[int] | None, typer.Option("--story", min=1, max=6, help="Play only this one (may be repeated).")
     ] = None,
 ) -> None:
-    """Play the five reported cases on the running system, in about a minute, and one issue that nobody acts on."""
+    """Play five published cases on the running system, in about a minute, and one issue on which nobody acts."""
     from cli.demo import play
 
     play(settings(), story or ())
@@ -189,9 +189,10 @@ def _client(
     token: str | None, person: str, role: str | None, org: str | None, code: str | None = None, key: str | None = None,
     *, needs: bool = False,
 ) -> Client:  # fmt: skip
-    """The API for a caller: with a token, a role for which a local token is made, or a tracking code.
+    """The client of the API for a caller who gives a token, a role (a local token is made for it), or a tracking code.
 
-    Raises Failure if the command `needs` one of them and none is given, or if one is malformed.
+    Raises Failure if a token, code or key is malformed. With `needs`, raises it also if the caller gives none of token,
+    role and code.
     """
     chosen = settings()
     if token is None and role is not None:
@@ -211,7 +212,7 @@ def _client(
 
 
 def _id_of(client: Client, issue: str, code: str | None) -> str:
-    """The id of an issue that is named by its id or number. Raises Failure."""
+    """The id of an issue, given its id or its number. Raises Failure if the caller sees none with this number."""
     if not issue.upper().startswith("JS-"):
         return issue
     if code is not None:
@@ -223,7 +224,7 @@ def _id_of(client: Client, issue: str, code: str | None) -> str:
 
 
 def _timeline(client: Client, issue: str, code: str | None) -> dict[str, Any]:
-    """The timeline; its events are None while the read model is unavailable."""
+    """The issue's timeline, ``{events, ...}``. `events` is None while the read model does not hold the issue (503)."""
     try:
         return client.timeline(issue, code)
     except Refusal as refusal:
@@ -233,7 +234,10 @@ def _timeline(client: Client, issue: str, code: str | None) -> dict[str, Any]:
 
 
 def read_fields(body: type[Body], fields: Iterable[str]) -> dict[str, Any]:
-    """The JSON body of ``name=value`` fields: text fields as they are, others parsed as JSON. Raises Failure."""
+    """The JSON body of a command, from fields ``name=value``. Texts are taken as they are, other values parsed as JSON.
+
+    Raises Failure for an unknown field or a value that is no JSON.
+    """
     hints = get_type_hints(body)
     plain: dict[str, Any] = {}
     for item in fields:
@@ -295,12 +299,12 @@ def _timeline_table(events: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _who(actor: Mapping[str, Any]) -> str:
-    """Staff by person and organisation, others by role."""
+    """The name of an actor: person and organisation for staff, the role for anybody else."""
     return f"{actor['person']} {actor['org']}" if actor.get("org") else str(actor["role"])
 
 
 def said(event: Mapping[str, Any]) -> str:
-    """The text of the event, or the value that summarises it best."""
+    """What the timeline shows as said: the event's text, or the field that summarises the event best, or nothing."""
     data = event.get("data") or {}
     for name in _SAID:
         value = data.get(name)

@@ -1,6 +1,7 @@
 """``jiesu keys``: creates and rotates the keys of an installation while it runs. No key is ever printed.
 
-The root that certifies signing keys stays on a machine without a network; processes read the other files.
+The signing root, a key that certifies the signing keys of processes, stays on a machine without a network. Processes
+read the files of all other keys.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ app.add_typer(_master, name="master")
 
 MOST_DAYS: Final = 400
 _EARLY: Final = timedelta(minutes=1)
-"""Certificates begin this long before now, for hosts whose clocks are behind."""
+"""How long before now a certificate begins, so that hosts whose time of day is behind accept it."""
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The file that processes read.")]
 KeyId = Annotated[str, typer.Argument(metavar="KEY", help="The id of a key in it, as `add` prints it.")]
@@ -38,7 +39,7 @@ KeyId = Annotated[str, typer.Argument(metavar="KEY", help="The id of a key in it
 
 @_root.command("new")
 def root_new(folder: Annotated[Path, typer.Argument(help="A folder on a machine without a network.")]) -> None:
-    """Make a root and print its name, which is public and which new issues pin."""
+    """Make a signing root and print its public name, which new issues pin."""
     path = folder / PRIVATE
     with one_line():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -56,7 +57,7 @@ def certify(
         Path | None, typer.Option(help="While roots change: the folder of a key to certify by this root, too.")
     ] = None,
 ) -> None:
-    """Make a signing key for a process, certified by the root; processes take it up while they run."""
+    """Make a signing key for a process, certified by the root. A running process takes it up without a restart."""
     now = truncate(datetime.now(UTC))
     with one_line():
         private: Ed25519PrivateKey = load_private(root / PRIVATE)
@@ -70,7 +71,7 @@ def certify(
 
 @_namespace.command("new")
 def namespace_new(file: File) -> None:
-    """Make the file with a first key. All processes of an installation share one file, for ever."""
+    """Make a key file with its first key. All processes of an installation share this file, for ever."""
     with one_line():
         _refuse_existing(file)
         typer.echo(f"{file}: encrypts with {NamespaceFile.made(file).current.primary}")
@@ -78,14 +79,14 @@ def namespace_new(file: File) -> None:
 
 @_namespace.command("add")
 def namespace_add(file: File) -> None:
-    """Add a key that encrypts nothing yet, and print its id. Give the file to every host, then promote it."""
+    """Add a key that encrypts nothing yet, and print its id. Give the file to every host, then promote the key."""
     with one_line():
         typer.echo(NamespaceFile(file).add())
 
 
 @_namespace.command("promote")
 def namespace_promote(file: File, key: KeyId) -> None:
-    """Encrypt with this key from now on. Every process has to have it before."""
+    """Encrypt with this key from now on. Every process must have the key before."""
     with one_line():
         NamespaceFile(file).promote(key)
     typer.echo(f"{file}: encrypts with {key}")
@@ -95,7 +96,10 @@ def namespace_promote(file: File, key: KeyId) -> None:
 def namespace_retire(
     file: File, key: KeyId, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 ) -> None:
-    """Take a key away for good, once Temporal has forgotten every history that began before another was promoted."""
+    """Take a key away for good.
+
+    Wait until Temporal has forgotten every history that began before another key was promoted in its place.
+    """
     if not yes:
         typer.confirm("Open issues that began under it would stand still for ever. Take it away?", abort=True)
     with one_line():
@@ -105,7 +109,7 @@ def namespace_retire(
 
 @_master.command("new")
 def master_new(file: File) -> None:
-    """Make the file with a first key."""
+    """Make a key file with its first key."""
     with one_line():
         _refuse_existing(file)
         typer.echo(f"{file}: wraps with {MasterFile.made(file).primary}")
@@ -113,14 +117,14 @@ def master_new(file: File) -> None:
 
 @_master.command("add")
 def master_add(file: File) -> None:
-    """Add a key that wraps nothing yet, and print its id. Give the file to every host, then rotate to it."""
+    """Add a key that wraps nothing yet, and print its id. Give the file to every host, then rotate to the key."""
     with one_line():
         typer.echo(MasterFile(file).add())
 
 
 @_master.command("rotate")
 def master_rotate(file: File, key: KeyId) -> None:
-    """Wrap with this key from now on, and the keys of all issues anew. Cut short, it is run again."""
+    """Wrap the keys of issues with this key from now on, and all present ones anew. If cut short, run it again."""
     chosen = settings()
     with one_line():
         MasterFile(file).promote(key)
@@ -132,7 +136,7 @@ def master_rotate(file: File, key: KeyId) -> None:
 
 @_master.command("remove")
 def master_remove(file: File, key: KeyId) -> None:
-    """Take a key away for good. It is refused while a key of an issue is wrapped by it."""
+    """Take a key away for good. The command is refused while this key still wraps the key of an issue."""
     chosen = settings()
     with one_line():
         run(_remove(file, key, chosen.key_store_url))

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 def main() -> None:
-    """Prints an error as one line, never a traceback; the exit code is then 1 (2 for wrong usage)."""
+    """Runs ``jiesu``. Prints an error as one line, never a traceback; the exit code is then 1 (2 for wrong usage)."""
     try:
         # Imported here, so that Ctrl-C while it loads prints no traceback either.
         from cli.app import app

@@ -1,6 +1,6 @@
-"""``jiesu policy``: lists, shows and checks packs, and prints their promises in dates.
+"""``jiesu policy``: lists, shows and checks packs, and prints the dates of their clauses.
 
-Reads files only: no home, database or server.
+The subcommands read files only: no home, database or server.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="Policy packs: what districts have 
 
 _WRAPS: Final = {"title": 10, "source": 18, "ladder": 10, "when": 9, "due": 11}
 ASSUMED: Final = "assumed"
-"""The source of a number that is not published."""
+"""The value of a clause's `source` where its numbers are assumed, since no publication gives them."""
 
 Pack = Annotated[str, typer.Argument(metavar="ID", help="id of a shipped pack, or the path of a .toml file")]
 
@@ -71,7 +71,7 @@ def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="policy packs in TOML")],
     as_json: AsJson = False,
 ) -> None:
-    """Check policy files; exit 1 with file, line and reason of everything that is wrong."""
+    """Check policy files. Prints file, line and reason of every mistake, and exits with 1 if there is any."""
     sound: list[tuple[Path, Policy]] = []
     problems: list[PolicyError] = []
     for file in files:
@@ -110,7 +110,7 @@ def explain_pack(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print every clause in dates, as if its own clock started at --from."""
+    """Print the dates of every clause, as if each clause began to run at --from."""
     with _plainly():
         policy, moment = load_pack_or_file(pack), read_moment(start)
         lines = explain(policy, calendars.load_all(published), category, moment, urgent=urgent, assessment=assessment)
@@ -122,7 +122,7 @@ def explain_pack(
 
 @contextmanager
 def _plainly() -> Iterator[None]:
-    """Prints errors in the input as plain lines on standard error and exits with 1."""
+    """A context: errors in the user's input are printed as plain lines on standard error, and the exit code is 1."""
     try:
         yield
     except OverflowError:

@@ -1,4 +1,4 @@
-"""``jiesu privacy``: erases personal texts, exports a person's data, and shows the retention."""
+"""``jiesu privacy``: erases personal texts, exports a person's data, and shows how long texts are kept."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ from security.keystore import KeyStoreDown
 from security.opening import open_keys
 
 OPERATOR: Final = "operator"
-"""The actor in the access log for commands of this program."""
+"""The name that the access log gives to the actor of these subcommands."""
 _PERSON: Final = typer.Option(help="The subject of a resident's token, or the number of a phone that was proved.")
 _ISSUE: Final = typer.Option(help="An issue, by id or number; may be given again and again.")
 
@@ -52,7 +52,10 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: nothing that is erased comes back.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Destroy the keys of what a person wrote, or of single issues. Open issues are erased once they are closed."""
+    """Erase what was written in a person's issues, or in single issues, by destroying the keys of these issues.
+
+    Open issues are erased once they are closed.
+    """
     if not WHY.fullmatch(why):
         raise Failure("--why wants one word in small letters: it stays on record, so nothing personal")
     chosen = settings()
@@ -73,7 +76,7 @@ def hand_out(
     person: Annotated[str | None, _PERSON] = None,
     issue: Annotated[list[str] | None, _ISSUE] = None,
 ) -> None:
-    """Write all that is held of a resident's issues into a folder, readable, for him to be given."""
+    """Write all data held about a resident's issues into a folder, decrypted, to be given to the resident."""
     chosen = settings()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Failure(f"{folder} is not an empty folder")
@@ -88,7 +91,7 @@ def hand_out(
 
 
 def retention(as_json: AsJson = False) -> None:
-    """Show for how long what people wrote is kept, what was erased and what waits."""
+    """Show how long texts of people are kept, how many issues were erased, and how many wait for erasure."""
     from worker import open_retention
 
     chosen = settings()
@@ -126,7 +129,10 @@ async def _found(chosen: Settings, person: str | None, named: Sequence[str]) -> 
 
 
 def _names(secret: bytes, person: str) -> list[str]:
-    """The pseudonyms of a person as reporter: of `person` as a token's subject, and as a phone number if it is one."""
+    """The pseudonyms under which a person reports: one for `person` as the subject of a token.
+
+    If `person` is a phone number, a second one is for the resident who proved this number.
+    """
     subjects = [person]
     with contextlib.suppress(Invalid):
         subjects.append(phones.subject_of(secret, phones.normalised(person)))
@@ -151,7 +157,7 @@ async def _erase(chosen: Settings, issues: Sequence[str], why: str) -> tuple[lis
 
 
 async def _note(database: Database, issues: Sequence[str], what: str, result: str) -> None:
-    """Adds lines to the access log."""
+    """Adds a line to the access log for each issue: what the operator did (`what`), and how far it is (`result`)."""
     now = truncate(datetime.now(UTC))
     lines = [access_log.Entry(now, OPERATOR, "admin", None, None, what, issue, result) for issue in issues]
     await database.transact(lambda session: access_log.put(session, lines))

@@ -22,9 +22,10 @@ log = structlog.get_logger("calendar")
 
 
 async def publish(settings: Settings, file: Path) -> int:
-    """Sends `calendar_published` to every open issue without this calendar. Returns the number of issues.
+    """Sends the command `calendar_published` to every open issue without this calendar. Returns how many were sent.
 
-    The command's id is derived from issue and calendar, so that publishing again after a failure has no second effect.
+    The id of each command is derived from issue and calendar, so publishing again after a failure has no second effect.
+    Raises Failure if the file is no calendar, or Temporal does not answer.
     """
     try:
         calendar = calendars.load_file(file)

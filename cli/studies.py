@@ -37,7 +37,10 @@ def whatif(
     html: Annotated[Path | None, typer.Option(help="Write a page with charts.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fold what people really did again under other rules: what would have been late, and what would have climbed."""
+    """Fold what people really did again under another policy or other calendars.
+
+    Shows what would have been late, and what would have climbed.
+    """
     from audit.whatif import page
     from audit.whatif import report as figures
     from audit.whatif.study import Study
@@ -75,7 +78,7 @@ def mining(
     query: Query = "",
     names: Annotated[bool, typer.Option("--names", help="Real ids of people instead of pseudonyms.")] = False,
 ) -> None:
-    """Export events for process mining."""
+    """Export the events of issues into a file for process mining."""
     from audit.mining.ocel import write_ocel
     from audit.mining.xes import write_xes
 
@@ -97,7 +100,10 @@ def mining(
 
 @contextmanager
 def _replaced(output: Path) -> Generator[IO[bytes]]:
-    """Opens the file for an atomic write. A link is followed; a device or pipe is written to directly."""
+    """Opens the file to be replaced as a whole once all is written. A link is followed.
+
+    A device or a pipe cannot be replaced, so it is written to directly.
+    """
     target = output.resolve()
     if target.exists() and not target.is_file():
         with target.open("wb") as file:

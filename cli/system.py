@@ -17,20 +17,20 @@ from runtime.settings import Settings, load_settings
 
 
 def settings() -> Settings:
-    """The settings of this process. Raises Failure."""
+    """The settings of this process. Raises Failure if they are invalid."""
     with one_line():
         return load_settings()
 
 
 def logging_settings() -> Settings:
-    """The settings of this process, with its logging configured. Raises Failure."""
+    """Configures logging by the settings of this process and returns these. Raises Failure if they are invalid."""
     found = settings()
     configure_logging(found.log_level, found.log_format)
     return found
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine. Turns expected errors into a Failure."""
+    """Runs a coroutine and returns its result. Errors that `cli.errors` expects become a Failure."""
     with one_line():
         return asyncio.run(work)
 
@@ -87,7 +87,10 @@ def token(
     role: Annotated[str, typer.Option(help="resident, property, community, street, department, volunteer, ...")],
     org: Annotated[str | None, typer.Option(help="The organisation for which the person acts.")] = None,
 ) -> None:
-    """Print a token for 12 hours, on one line. For the embedded default: it is its own grant."""
+    """Print a bearer token, valid for 12 hours, on one line.
+
+    For the embedded default only, where a token alone grants what its role may do.
+    """
     from cli.tokens import make
 
     typer.echo(run(make(settings(), person, role, org)))
@@ -96,7 +99,7 @@ def token(
 def directory_import(
     folder: Annotated[Path, typer.Argument(help="The folder with the nine CSV files.")],
 ) -> None:
-    """Replace the directory by the files of a folder: all or nothing."""
+    """Replace the whole directory by the CSV files of a folder; if one file has a mistake, nothing changes."""
     from cli.install import import_directory
 
     counts = run(import_directory(settings(), folder))
@@ -117,7 +120,7 @@ def db_upgrade() -> None:
 
 
 def calendar_publish(file: Annotated[Path, typer.Argument(help="A year's calendar, as in calendars/.")]) -> None:
-    """Send `calendar_published` to every open issue, so that provisional deadlines of that year are settled."""
+    """Send a year's calendar to every open issue, so that provisional deadlines in that year become final."""
     from cli.publish import publish
 
     count = run(publish(settings(), file))

@@ -24,7 +24,7 @@ def print_json(plain: object) -> None:
 
 
 def write_file(file: Path, text: str) -> None:
-    """Writes a text file. Raises Failure."""
+    """Writes a text file. Raises Failure if the file cannot be written."""
     try:
         file.write_text(text, "utf-8", newline="")
     except OSError as error:
@@ -32,12 +32,12 @@ def write_file(file: Path, text: str) -> None:
 
 
 def plain_line(text: object) -> str:
-    """The text on one line without control characters, since people's texts must not control the terminal."""
+    """The text on one line, without control characters: a text that somebody wrote must not control the terminal."""
     return "".join(sign if sign.isprintable() else " " for sign in str(text)).strip()
 
 
 def add_row(table: Table, *cells: object, style: str | None = None) -> None:
-    """Adds a row of untrusted texts."""
+    """Adds a row to the table; cells may hold any text, since control characters and markup lose their effect."""
     table.add_row(*(escape(plain_line(cell)) for cell in cells), style=style)
 
 

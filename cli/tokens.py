@@ -12,7 +12,11 @@ from runtime.settings import Settings
 
 
 async def make(settings: Settings, person: str, role: str, org: str | None) -> str:
-    """A bearer token. Raises Failure if the role is unknown or does not fit the organisation."""
+    """A bearer token for a person in a role, and for an organisation unless the role is `resident`.
+
+    Raises Failure if this installation accepts no local tokens, if person or role is unknown, or if the role does not
+    fit the organisation.
+    """
     if role not in ROLES:
         raise Failure(f"unknown role {role}: one of {', '.join(ROLES)}")
     chosen = cast("Role", role)

@@ -1,7 +1,7 @@
-"""`jiesu up`: supervises the embedded default: a dev server, a worker and the API.
+"""`jiesu up`: supervises the processes of the embedded default: Temporal's dev server, a worker and the API.
 
-They are three child processes, so that they use two cores and each may be killed and restarted. They start
-concurrently and retry until they reach each other; they stop in order, the API first.
+These are three child processes, so that they use more than one core, and each can be killed and restarted. Worker and
+API start concurrently and retry until Temporal and the database answer. All stop in order: API, worker, dev server.
 """
 
 import asyncio
@@ -34,18 +34,18 @@ Connect = Callable[[], Awaitable[Client]]
 log = structlog.get_logger("embedded")
 
 _START_TIMEOUT: Final = 90.0
-"""Seconds until everything serves."""
+"""Seconds after which `up` gives up waiting for worker and API to be ready."""
 _STEADY_SECONDS: Final = 60.0
-"""After this run time a child's earlier exits no longer count."""
+"""Seconds. Once a child process has run this long, its earlier exits no longer count against it."""
 _MOST_RESTARTS: Final = 5
 _MOST_FALSE_STARTS: Final = 3
 
 
 @dataclass(frozen=True)
 class Commands:
-    """The command lines of worker and API; tests replace them.
+    """The command lines of worker and API; tests replace these by others.
 
-    `-P`: a folder named `cli` in the operator's working directory must not be imported.
+    Both use Python's option `-P`, since a folder named `cli` in the operator's working directory must not be imported.
     """
 
     worker: Sequence[str] = (sys.executable, "-P", "-m", "cli", "worker")
@@ -59,11 +59,12 @@ async def up(
     commands: Commands | None = None,
     prepare: Callable[[Connect], Awaitable[None]] | None = None,
 ) -> None:
-    """Runs dev server, worker and API until SIGINT, SIGTERM or SIGHUP, and leaves no process.
+    """Runs dev server, worker and API until SIGINT, SIGTERM or SIGHUP, then ends every child process.
 
-    `prepare` (migrations) is awaited before worker and API start, with the dev server running. Announces the addresses
-    once the API is ready and the worker polls, and at the end that all has stopped. If the settings name another
-    Temporal, no dev server is started. Raises HomeBusy, SettingsError or EmbeddedError, each of one line.
+    `prepare` (migrations and repairs) is awaited after the start of the dev server, before that of worker and API.
+    `announce` is called with the addresses once the API is ready and the worker polls, and with "stopped" at the end.
+    If the settings name the address of a Temporal, no dev server is started. Raises HomeBusy, SettingsError or
+    EmbeddedError, each with a message of one line.
     """
     supervisor = _Supervisor(settings, worker, commands or Commands())
     stop = asyncio.Event()
@@ -89,7 +90,7 @@ def _ports(settings: Settings) -> list[tuple[str, int, str]]:
 
 @contextlib.contextmanager
 def _on_signals(supervisor: "_Supervisor", stop: asyncio.Event) -> Generator[None]:
-    """Stops everything in order on the first signal, kills it at once on the second."""
+    """A context: the first signal sets `stop`, so that all children stop in order; the second kills all at once."""
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -106,7 +107,7 @@ def _on_signals(supervisor: "_Supervisor", stop: asyncio.Event) -> Generator[Non
 
 
 async def _run_until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
-    """Runs the work until it fails or `stop` is set."""
+    """Runs the work until it ends, or until `stop` is set, which cancels the work. Raises the error of the work."""
     tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -154,7 +155,7 @@ class _Supervisor:
             await asyncio.gather(*restarters, announcing, return_exceptions=True)
 
     async def _announce_ready(self, began: datetime, announce: Callable[[str], None]) -> None:
-        """Announces the addresses once everything serves."""
+        """Announces the addresses once the API is ready and the worker polls. Raises EmbeddedError after a timeout."""
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 client = await self._connect()
@@ -234,7 +235,7 @@ async def _run_prepare(prepare: Callable[[Connect], Awaitable[None]], temporal: 
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """The environment of a child: that of this process, with its JIESU settings replaced by these."""
+    """The environment of a child process: that of this process, but with the JIESU variables taken from `settings`."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -1,6 +1,6 @@
-"""The access log: one line for each read or attempt, kept for at least half a year; only the actor's name is personal.
+"""The access log: one line for each read, or attempt to read. Only the name of the actor is personal.
 
-Lines are never changed; they are deleted when they are old enough.
+Lines are never changed. They are kept for at least half a year, then deleted.
 """
 
 import re
@@ -18,17 +18,21 @@ from db.tables import AccessRow, IssueRow
 from db.types import UTCDateTime
 
 SHORTEST_DAYS: Final = 183
-"""Half a year: the law requires at least six months."""
+"""Days for which a line is kept at least: half a year, since the law requires six months."""
 PAGE: Final = 50
 _MOST_REMOVED: Final = 5_000
 _CURSOR: Final = re.compile(r"([0-9]{1,14})-([0-9]{1,18})")
-"""Milliseconds since 1970, and the id of the line."""
+"""The form of a cursor: the time of a line in milliseconds since 1970, and the id of this line."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `street` is the actor's, replaced by the issue's in `put`; `address` is a keyed hash of theirs."""
+    """One line to add. `street` is the street of the actor; `put` replaces it by the issue's street if the issue has a
+    row.
+
+    `address` is a keyed hash of the actor's network address.
+    """
 
     at: datetime
     person: str
@@ -43,7 +47,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class LineFilter:
-    """Which lines to list; `street` is always the reader's."""
+    """Which lines to list. `street` is the street of the person who asks for the list."""
 
     street: str
     issue: str | None = None
@@ -54,14 +58,17 @@ class LineFilter:
 
 @dataclass(frozen=True)
 class Page:
-    """Lines, newest first, and the cursor of the next page; None on the last page."""
+    """Lines, newest first, and the cursor of the next page (None on the last page)."""
 
     items: tuple[AccessRow, ...]
     next_cursor: str | None
 
 
 def put(session: Session, entries: Sequence[Entry]) -> None:
-    """Adds lines to the transaction, each under its issue's street where the issue has a row."""
+    """Adds lines to the transaction.
+
+    A line gets the street of its issue, or, if the issue has no row, the street of the entry.
+    """
     if not entries:
         return
     issues = {entry.issue for entry in entries if entry.issue is not None}
@@ -93,9 +100,9 @@ async def listed(session: AsyncSession, wanted: LineFilter, *, cursor: str | Non
 
 
 async def purge(session: AsyncSession, before: datetime, now: datetime | None = None) -> int:
-    """Deletes the oldest lines before that time, a few thousand at most, and returns their number.
+    """Deletes the oldest lines from before that time, a few thousand at most. Returns the number of deleted lines.
 
-    Call it until it returns 0. Raises ValueError for a time less than half a year ago.
+    Call this function until it returns 0. Raises ValueError if `before` is less than half a year ago.
     """
     if before > (now or datetime.now(UTC)) - timedelta(days=SHORTEST_DAYS):
         raise ValueError(f"the access log is kept for at least {SHORTEST_DAYS} days")

@@ -1,4 +1,4 @@
-"""Alarms: rows and log lines about what must never happen, for the operator."""
+"""Alarms: each is a row and a line of the log that tell the operator of something that must never happen."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 
 def put_alarm(session: Session, kind: str, issue: str | None, detail: Mapping[str, Any], at: datetime) -> None:
-    """Adds an alarm to the transaction. `detail` goes to the log as well, so it holds no personal data."""
+    """Adds an alarm to the transaction. `detail` is written to the log as well, so it must hold no personal data."""
     session.execute(insert(AlarmRow).values(at=at, issue=issue, kind=kind, detail=dict(detail)))
 
     def log_it(_: Session) -> None:
@@ -26,9 +26,10 @@ def put_alarm(session: Session, kind: str, issue: str | None, detail: Mapping[st
 def put_alarm_once(
     session: Session, kind: str, issue: str | None, detail: Mapping[str, Any], at: datetime, *, ever: bool = False
 ) -> bool:
-    """As `put_alarm`, unless the issue has an unseen alarm of this kind; returns whether one was added.
+    """Adds an alarm, unless the issue has an unseen alarm of this kind. Returns whether one was added.
 
-    With `ever`, for facts that never change: unless there is an alarm with the same detail, seen or not.
+    With `ever`, for facts that never change: adds it unless the issue has any alarm of this kind and detail, seen or
+    not.
     """
     query = select(AlarmRow.detail, AlarmRow.seen_at).where(AlarmRow.kind == kind, AlarmRow.issue == issue)
     known = session.execute(query).all()

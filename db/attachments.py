@@ -1,4 +1,4 @@
-"""The list of an issue's pictures; the blob store holds their sealed bytes."""
+"""The list of an issue's pictures in SQL; the blob store holds the sealed bytes of the pictures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -11,11 +11,15 @@ from db.tables import AttachmentRow, IssueRow
 from domain.limits import MOST_PICTURES
 
 Added = Literal["added", "known", "full", "unknown"]
-"""`known`: it was listed already; `full`: the issue has MOST_PICTURES others; `unknown`: the issue has no row (yet)."""
+"""What `add` did. ``known``: the picture was listed already; ``full``: not added, the issue has MOST_PICTURES others;
+``unknown``: not added, the issue has no row (yet)."""
 
 
 def add(session: Session, row: Mapping[str, Any]) -> Added:
-    """Adds a picture, given its columns; locks the issue's row, so that concurrent calls keep to the limit."""
+    """Adds a picture, given its columns.
+
+    Locks the issue's row, so that concurrent calls do not exceed MOST_PICTURES.
+    """
     issue: str = row["issue"]
     if session.scalar(select(IssueRow.id).where(IssueRow.id == issue).with_for_update()) is None:
         return "unknown"

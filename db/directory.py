@@ -37,13 +37,13 @@ _TABLES: Final[Mapping[str, tuple[type[Base], type[Any]]]] = {
     "appointments": (places.AppointmentRow, Appointment),
     "bindings": (places.BindingRow, Binding),
 }
-"""Part of the directory -> its table, and the class of one item."""
+"""Part of the directory -> the table of the part, and the class of one item."""
 _THE_ONE: Final = 1
 
 
 @dataclass(frozen=True)
 class Version:
-    """The import in force. `number` counts the imports that changed something."""
+    """The directory import in force. `number` counts the imports that changed something, up to this one."""
 
     number: int
     digest: str
@@ -51,13 +51,13 @@ class Version:
 
 
 async def version(session: AsyncSession) -> Version | None:
-    """The import in force; None before the first."""
+    """The directory import in force; None before the first import."""
     row = await session.get(places.DirectoryVersion, _THE_ONE, populate_existing=True)
     return None if row is None else Version(row.version, row.digest, row.imported_at)
 
 
 async def store_directory(session: AsyncSession, directory: Directory, now: datetime) -> Version:
-    """Replaces the stored directory; an equal one changes only the time of import."""
+    """Replaces the stored directory. If the new directory equals the stored one, only the time of import changes."""
     before = await version(session)
     found = digest(dump(directory))
     same = before is not None and before.digest == found

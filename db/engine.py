@@ -27,11 +27,12 @@ WRITE: Final[dict[str, Any]] = {_BEGIN: "BEGIN IMMEDIATE"}
 _LOCK_TIMEOUT: Final = 10.0
 """Seconds that an SQLite connection waits for another process that writes."""
 _WRITER_LOCK_TIMEOUT: Final = 2.0
-"""The same in the writer thread: shorter, because records are retried anyway and other works queue behind them."""
+"""Seconds that the writer thread waits for another process that writes. Shorter, since other works queue behind this
+one, and a failed record is retried anyway."""
 _LONGEST_SCRUB: Final = 60.0
-"""Seconds for rewriting the file, during which other writers wait."""
+"""Seconds that rewriting an SQLite file may take; other writers wait meanwhile."""
 _STEPS: Final = 100_000
-"""Instructions of SQLite's virtual machine between two checks of that limit."""
+"""Instructions of SQLite's virtual machine between two checks whether `_LONGEST_SCRUB` is over."""
 _PRAGMAS: Final = (
     "PRAGMA synchronous=FULL",  # an acknowledged row survives a power cut
     "PRAGMA foreign_keys=ON",
@@ -46,7 +47,10 @@ _POSTGRES: Final[dict[str, Any]] = {
 
 
 def normalised(url: str | URL) -> URL:
-    """The URL with Jiesu's driver, from ``sqlite:///x`` or ``postgresql://x``. Raises ValueError for any other."""
+    """The URL of a database with Jiesu's driver in it, from ``sqlite:///x`` or ``postgresql://x``.
+
+    Raises ValueError for any other kind of database.
+    """
     found = make_url(url)
     match found.get_backend_name():
         case "sqlite":
@@ -60,7 +64,8 @@ def normalised(url: str | URL) -> URL:
 def make_engine(url: str | URL) -> AsyncEngine:
     """The engine for a database, with SQLite's settings made on each connection.
 
-    Errors hide the parameters of their statement: they end up in logs and histories, which must hold nothing personal.
+    Errors hide the parameters of their statement, since errors end up in logs and workflow histories, which must hold
+    nothing personal.
     """
     target = normalised(url)
     if target.get_backend_name() == "sqlite":
@@ -82,7 +87,10 @@ def make_writer(url: URL) -> Engine:
 
 
 def prepare_sqlite(engine: Engine, timeout: float = _LOCK_TIMEOUT) -> None:
-    """Makes an SQLite engine begin its transactions itself, instead of its driver."""
+    """Sets up an SQLite engine: the engine, not the driver, begins transactions, and each connection gets our settings.
+
+    `timeout`: seconds that a connection waits for another process that writes.
+    """
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
@@ -108,7 +116,10 @@ def prepare_sqlite(engine: Engine, timeout: float = _LOCK_TIMEOUT) -> None:
 
 
 def _use_wal(cursor: DBAPICursor, timeout: float) -> None:
-    """Retries, because SQLite ignores its timeout when two connections switch a new file to WAL at once."""
+    """Switches the file to write-ahead logging (WAL). Retries for `timeout` seconds.
+
+    Without retries this would fail when two connections switch a new file at once: SQLite ignores its own timeout then.
+    """
     end = time.monotonic() + timeout
     while True:
         try:
@@ -122,7 +133,7 @@ def _use_wal(cursor: DBAPICursor, timeout: float) -> None:
 
 
 class Database:
-    """The database of a process: read and write transactions."""
+    """The database as one process uses it: gives read and write transactions."""
 
     def __init__(self, url: str | URL) -> None:
         self.url: Final = normalised(url)
@@ -138,7 +149,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
-        """A read-only transaction over one snapshot."""
+        """A read-only transaction: all its queries see the database as it was at one moment."""
         async with self._read() as session:
             yield session
 
@@ -150,10 +161,10 @@ class Database:
             yield session
 
     async def transact(self, work: Work[T]) -> T:
-        """Runs `work` in a write transaction and returns its result once that is committed.
+        """Runs `work` in a write transaction and returns the result of `work` once the transaction is committed.
 
-        On SQLite concurrent works share a transaction, and a failed one is run again alone: so a work has no effect
-        outside its session.
+        `work` may run twice, so it must have no effect outside its session: on SQLite concurrent works share one
+        transaction, and if the database fails for one of them, each is run again alone.
         """
         if self._writer is not None:
             return await self._writer.do(work)
@@ -161,11 +172,14 @@ class Database:
             return await session.run_sync(work)
 
     async def scrub(self) -> bool:
-        """Removes deleted data from the database's files; False where it is locked or takes too long: try again later.
+        """Removes deleted data from the files of an SQLite database. Returns False if the caller must try again later.
+
+        That is so if the database is locked, its disk is full, or rewriting takes too long.
 
         SQLite keeps deleted data in free pages and in its WAL until the whole file is rewritten, which blocks other
-        writers. PostgreSQL overwrites it some time after VACUUM, so nothing is done here; until then, and in WAL and
-        backups until they expire, it can be read from the server's files.
+        writers. On PostgreSQL this method does nothing and returns True: the server overwrites deleted data some time
+        after VACUUM. Until then the data can be read from the server's files, and from its WAL and backups until these
+        expire.
         """
         if not self.is_sqlite:
             return True
@@ -175,7 +189,8 @@ class Database:
     async def close(self) -> None:
         """Closes all connections.
 
-        No ``PRAGMA optimize``: statistics of a small table would make SQLite scan it when it is large.
+        It does not run ``PRAGMA optimize``: statistics of a table that is small today would make SQLite scan that table
+        later, when it is large.
         """
         await self.disconnect()
         if self._writer is not None:

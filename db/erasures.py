@@ -14,11 +14,14 @@ from db.types import UTCDateTime, Words
 from db.upsert import insert_missing
 
 UNKNOWN: Final = "unknown"
-"""The category of an issue without a row."""
+"""Stands for the category of an issue that has no row."""
 
 
 def ask(session: Session, wanted: Sequence[tuple[str, str, datetime]]) -> int:
-    """Records requests (issue, reason, time), returns how many were new; earlier ones stay as they are."""
+    """Stores requests to erase: (issue, reason, time). Returns the number of new requests.
+
+    If an issue has a request already, the new request is ignored.
+    """
     query = select(ErasureRow.issue).where(ErasureRow.issue.in_([issue for issue, _, _ in wanted]))
     known = set(session.scalars(query))
     new = [
@@ -29,7 +32,7 @@ def ask(session: Session, wanted: Sequence[tuple[str, str, datetime]]) -> int:
 
 
 def forget(session: Session, issue: str) -> None:
-    """Removes the words by which the issue is found."""
+    """Removes the search words of an issue from its row and from the search index."""
     row = session.scalar(select(IssueRow).where(IssueRow.id == issue).with_for_update())
     if row is not None and row.words:
         for term in search.terms(row.words):
@@ -57,9 +60,10 @@ def is_asked(session: Session, issue: str) -> bool:
 async def waiting(
     session: AsyncSession, most: int, after: ErasureRow | None = None, only: Sequence[str] | None = None
 ) -> Sequence[tuple[ErasureRow, str]]:
-    """The erasures that can be done now, each with its issue's category: of closed issues, oldest request first.
+    """The erasures that can be done now, since their issues are closed, each with the issue's category.
 
-    An issue with a seal counts as closed even if its row was lost.
+    Oldest request first, those after the request `after`; `only` limits them to these issues. An issue whose row was
+    lost counts as closed if it has a seal.
     """
     query = select(ErasureRow, func.coalesce(IssueRow.category, UNKNOWN))
     query = query.outerjoin(IssueRow, IssueRow.id == ErasureRow.issue)
@@ -77,13 +81,16 @@ async def waiting(
 
 
 async def page(session: AsyncSession, after: str, most: int) -> Sequence[ErasureRow]:
-    """Requests by issue id, done or not, that follow the issue `after`."""
+    """A page of all requests, done or not, in the order of issue ids: those whose id follows `after`."""
     query = select(ErasureRow).where(ErasureRow.issue > literal(after, Words())).order_by(ErasureRow.issue)
     return (await session.scalars(query.limit(most))).all()
 
 
 async def outlived(session: AsyncSession, limits: Mapping[str, datetime], most: int) -> Sequence[str]:
-    """Issues closed before their category's limit whose erasure was not requested yet, oldest first."""
+    """Ids of issues past their retention whose erasure was not requested yet, in the order of their closing.
+
+    `limits`: for each category the time before which such an issue must have been closed.
+    """
     old = or_(*(and_(IssueRow.category == name, IssueRow.closed_at < limit) for name, limit in limits.items()))
     asked = exists().where(ErasureRow.issue == IssueRow.id)
     query = select(IssueRow.id).where(old, ~asked).order_by(IssueRow.closed_at).limit(most)

@@ -1,6 +1,7 @@
-"""Rate limits over all processes: moving windows, with one row for each hit.
+"""Rate limits that all processes share: the uses of each key in a moving window of time are counted.
 
-A row counts until `until` and is deleted soon after. Keys are hashed with a secret, so they reveal no address or name.
+Each use (hit) is a row, which counts until its time `until` and is deleted soon after. Keys are hashed with a secret,
+so rows reveal no address or name.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from db.upsert import is_sqlite
 _SWEEP_SECONDS: Final = 60.0
 """Seconds between two deletions of expired rows."""
 _MOST_SWEPT: Final = 5_000
-"""Rows in one deletion, so that none takes long; the next one deletes the rest."""
+"""Rows that one deletion removes at most, so that it takes little time; later deletions remove the rest."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,10 @@ class HitStore:
         self._swept_at = 0.0
 
     async def take(self, hit: Hit) -> float | None:
-        """Counts the hit and returns None, or, if its key is used up, when it is free again, in seconds since 1970."""
+        """Counts the hit and returns None. If the key is used up, counts nothing and returns when it is free again.
+
+        That time is in seconds since 1970.
+        """
         hashed = self._hashed(hit)
 
         def work(session: Session) -> float | None:
@@ -115,5 +119,5 @@ def _moment(seconds: float) -> datetime:
 
 
 def _lock(hashed: str) -> int:
-    """The key of PostgreSQL's advisory lock."""
+    """The number of the PostgreSQL advisory lock that stands for a hashed key: its first 64 bits."""
     return int.from_bytes(bytes.fromhex(hashed[:16]), "big", signed=True)

@@ -1,7 +1,8 @@
 """The outbox: notices and jobs, written in one transaction with the event that causes them, then claimed and settled.
 
-A claim is stored before anything is sent, so two deliverers never send the same entry. If a deliverer dies in between,
-the lease expires with an unknown outcome: `claim` decides what happens then.
+A claim is stored before anything is sent, so two deliverers never send the same entry. If a deliverer dies while it
+sends, the lease of the claim expires, and nobody knows whether the entry was sent: `claim` then decides whether another
+deliverer sends it again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,12 +25,15 @@ from domain.wire import canonical, dump
 _INSERT: Final = insert(table_of(OutboxRow))
 UNKNOWN: Final = "outcome unknown: the deliverer died while sending"
 _WHAT: Final = ("seq", "kind", "template", "to_org", "to_reporter", "payload")
-"""The columns that identify an entry after its issue's events were rewritten."""
+"""The columns by which an entry is recognised after its issue's events were rewritten: equal in these, equal entry."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A claimed entry of the outbox. `attempt` counts from 1 and distinguishes this claim from later ones."""
+    """A claimed entry of the outbox. `attempt` counts the claims of this entry, from 1.
+
+    `attempt` distinguishes this claim from later ones. `lease` is the time until which the claim holds.
+    """
 
     id: int
     issue: str | None
@@ -44,9 +48,9 @@ class Entry:
 
 
 def add(session: Session, fence: int, changes: Iterable[tuple[Event, Issue]], now: datetime) -> None:
-    """Queues the notices and jobs that the events cause, each event given with the state after it.
+    """Queues the notices and jobs that the events cause. `changes` gives each event with the state after the event.
 
-    After a rewrite (`fence` > 0), entries that equal one sent already are left out.
+    If the issue's events were ever rewritten (`fence` > 0), entries whose equals were sent already are left out.
     """
     rows = [row for change in changes for row in _caused(*change, now)]
     if rows and fence:
@@ -56,7 +60,10 @@ def add(session: Session, fence: int, changes: Iterable[tuple[Event, Issue]], no
 
 
 def request(session: Session, issue: str, job: str, now: datetime) -> bool:
-    """Queues a job without an event, unless it is queued already; returns whether it was. The issue must have a row."""
+    """Queues a job that no event causes, unless the job is queued already. Returns whether this call queued it.
+
+    The issue must have a row.
+    """
     same = and_(OutboxRow.issue == issue, OutboxRow.kind == "job", OutboxRow.template == job)
     if session.scalar(select(exists().where(same, OutboxRow.ready_at.is_not(None)))):
         return False
@@ -76,13 +83,13 @@ def request(session: Session, issue: str, job: str, now: datetime) -> bool:
 def tell(
     session: Session, orgs: Iterable[str], template: str, number: int, facts: dict[str, Any], now: datetime
 ) -> None:
-    """Queues a notice about no issue for each organisation; `number` is stored as its seq."""
+    """Queues a notice that concerns no issue, one for each organisation; `number` is stored as `seq`."""
     head = {"issue": None, "seq": number, "kind": "notice", "template": template, "payload": facts}
     _put(session, [{**head, "n": n, "to_org": org} for n, org in enumerate(orgs)], now)
 
 
 def _put(session: Session, rows: Sequence[dict[str, Any]], now: datetime, fence: int = 0) -> None:
-    """Inserts the rows as pending entries; a row's own values come first."""
+    """Inserts the rows as pending entries. Values that a row itself gives replace the general ones."""
     timing = {"created_at": now, "ready_at": now}
     head = {"fence": fence, "status": "pending", "attempts": 0, "to_reporter": False, **timing}
     if rows:
@@ -90,7 +97,7 @@ def _put(session: Session, rows: Sequence[dict[str, Any]], now: datetime, fence:
 
 
 def withdraw(session: Session, issue: str, first: int, now: datetime) -> None:
-    """Withdraws the pending entries of event `first` and later ones."""
+    """Withdraws the pending entries that event number `first` and later events caused."""
     session.execute(
         update(OutboxRow)
         .where(OutboxRow.issue == issue, OutboxRow.seq >= first, OutboxRow.status == "pending")
@@ -99,7 +106,7 @@ def withdraw(session: Session, issue: str, first: int, now: datetime) -> None:
 
 
 async def is_due(session: AsyncSession, now: datetime) -> bool:
-    """Whether `claim` would find an entry; a cheap read."""
+    """Whether an entry is due, so that `claim` would find one. This read is cheap."""
     return bool(await session.scalar(select(exists().where(OutboxRow.ready_at <= now))))
 
 
@@ -108,8 +115,9 @@ def claim(
 ) -> tuple[Entry, ...]:
     """Claims due entries, oldest first, until `lease`.
 
-    Entries whose lease has expired are claimed again only if a repeat is harmless: jobs, which must be idempotent, and
-    notices if the gateway drops repeats (`repeatable`). Other notices fail for good.
+    An entry whose lease has expired may have been sent. It is claimed again only where sending twice is harmless: a
+    job, which must be idempotent, or a notice whose channel drops repeats (`repeatable`). Any other notice fails for
+    good.
     """
     if not repeatable:
         session.execute(
@@ -126,7 +134,7 @@ def claim(
 
 
 def settle(session: Session, entry: Entry, now: datetime, error: str | None = None) -> None:
-    """Ends the entry: sent, or failed with an error."""
+    """Ends the entry for good: as failed if there is an error, else as sent."""
     status = "failed" if error else "sent"
     _close(session, entry, status=status, last_error=error, ready_at=None, finished_at=now)
 
@@ -137,7 +145,7 @@ def postpone(session: Session, entry: Entry, now: datetime, until: datetime, err
 
 
 def release(session: Session, entries: Sequence[Entry], now: datetime) -> None:
-    """Gives back entries that were claimed but not begun; the attempt does not count."""
+    """Gives back entries that were claimed but not attempted; the claim is not counted as an attempt."""
     for entry in entries:
         _give_back(session, entry, now, ready_at=now, attempts=entry.attempt - 1)
 
@@ -149,7 +157,7 @@ async def tally(session: AsyncSession) -> dict[tuple[str, str], int]:
 
 
 def _give_back(session: Session, entry: Entry, now: datetime, **values: Any) -> None:
-    """Makes the entry pending again, or withdraws it if a rewrite has removed its cause."""
+    """Makes the entry pending again, or withdraws it if, after a rewrite, no event causes the entry any more."""
     if _is_caused(session, entry):
         _close(session, entry, **values, status="pending")
     else:
@@ -157,7 +165,7 @@ def _give_back(session: Session, entry: Entry, now: datetime, **values: Any) -> 
 
 
 def _is_caused(session: Session, entry: Entry) -> bool:
-    """Whether the stored event still causes an equal entry; True for entries without an event."""
+    """Whether the stored event still causes an equal entry. True for an entry that no event caused."""
     if entry.issue is None or entry.seq == 0:
         return True
     issue = session.get_one(IssueRow, entry.issue, with_for_update=True)
@@ -172,13 +180,13 @@ def _is_caused(session: Session, entry: Entry) -> bool:
 
 
 def _close(session: Session, entry: Entry, **values: Any) -> None:
-    """Updates the entry unless a later claim owns it."""
+    """Sets columns of the entry, unless somebody else has claimed the entry since."""
     holds = and_(OutboxRow.id == entry.id, OutboxRow.status == "sending", OutboxRow.attempts == entry.attempt)
     session.execute(update(OutboxRow).where(holds).values(**values))
 
 
 def _caused(event: Event, after: Issue, now: datetime) -> Iterator[dict[str, Any]]:
-    """The rows of the notices and jobs that an event causes."""
+    """The rows of the notices and jobs that an event causes; `after` is the state after the event."""
     cause = {"issue": after.id, "seq": event.seq}
     first = notices(event, after)
     for n, notice in enumerate(first):
@@ -192,7 +200,7 @@ def _caused(event: Event, after: Issue, now: datetime) -> Iterator[dict[str, Any
 
 
 def _facts(event: Event, after: Issue, notice: Notice) -> dict[str, Any]:
-    """The facts from which a channel words the notice; nothing that people wrote."""
+    """The facts from which a channel writes the text of the notice; none is a text that people wrote."""
     facts = {
         "number": after.number, "place": after.place.name, "category": after.category, "level": after.level,
         "clause": event.clause, "due": dump(event.due), "ring": notice.ring,
@@ -201,7 +209,7 @@ def _facts(event: Event, after: Issue, notice: Notice) -> dict[str, Any]:
 
 
 def _sent(session: Session, issue: str, first: int) -> set[bytes]:
-    """The keys of the entries of event `first` and later ones whose sending has begun."""
+    """The keys (`_key`) of entries whose sending has begun, of event number `first` and later events."""
     query = select(OutboxRow).where(
         OutboxRow.issue == issue, OutboxRow.seq >= first, OutboxRow.status.in_(("sent", "sending", "failed"))
     )

@@ -1,4 +1,7 @@
-"""Codes sent to phones: one per number, valid for a while, for TRIES attempts and one use."""
+"""Codes sent to phones, by which people prove their numbers.
+
+A number has one code at a time. A code is valid for a while, for TRIES attempts, and for one use.
+"""
 
 import hmac
 from datetime import datetime
@@ -14,13 +17,16 @@ TRIES: Final = 5
 
 
 def put(session: Session, phone: str, code: str, now: datetime, until: datetime) -> None:
-    """Stores the code sent to a phone, both as keyed hashes, in the place of an earlier code."""
+    """Stores the code that was sent to a phone, in place of an earlier code.
+
+    Phone and code are given as keyed hashes.
+    """
     session.execute(delete(PhoneCodeRow).where(PhoneCodeRow.until <= now))
     upsert(session, PhoneCodeRow, [{"phone": phone, "code": code, "tries": TRIES, "until": until}])
 
 
 def use(session: Session, phone: str, code: str, now: datetime) -> bool:
-    """Whether the code is right. A right one is deleted, as is one after TRIES attempts."""
+    """Whether this is the code of the phone. The stored code is deleted once it was given, or after TRIES attempts."""
     row = session.scalar(select(PhoneCodeRow).where(PhoneCodeRow.phone == phone).with_for_update())
     if row is None or row.until <= now:
         return False

@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 _POLICIES: Final[dict[str, Policy]] = {}
 _CALENDARS: Final[dict[str, Calendars]] = {}
-"""Caches by digest of the content, so an entry never becomes stale, in any database."""
+"""Caches of policies and calendars. The key is the digest of the content, so an entry never becomes stale, whichever
+database it came from."""
 _MOST: Final = 1000
 
 
@@ -26,19 +27,22 @@ class MissingError(LookupError):
 
 
 def keep(session: Session, policy: Policy, calendars: Calendars) -> None:
-    """Stores both, unless they are stored already."""
+    """Stores the policy and the calendars, each unless it is stored already."""
     found = {"digest": policy.digest, "id": policy.id, "version": policy.version, "body": dump(policy)}
     insert_missing(session, PolicyRow, [found])
     insert_missing(session, CalendarsRow, [{"digest": calendars_digest(calendars), "body": dump(calendars)}])
 
 
 def policy_of(session: Session, digest: str) -> Policy:
-    """The policy with this digest, verified. Raises MissingError, and ValueError if it was altered."""
+    """The policy with this digest. Raises MissingError if none is stored, ValueError if its content was altered."""
     return _read(session, PolicyRow, digest, _POLICIES, read_policy, lambda policy: policy.digest)
 
 
 def calendars_of(session: Session, digest: str) -> Calendars:
-    """The set of calendars with this digest, verified. Raises MissingError, and ValueError if it was altered."""
+    """The calendars with this digest.
+
+    Raises MissingError if none are stored, ValueError if their content was altered.
+    """
     return _read(session, CalendarsRow, digest, _CALENDARS, read_calendars, calendars_digest)
 
 

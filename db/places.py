@@ -87,7 +87,7 @@ class BindingRow(_Dated, Base):
 
 
 class DirectoryVersion(Base):
-    """The import in force, in a single row; caches compare its digest with theirs."""
+    """The directory import in force, as the table's single row. A cache is fresh while its digest equals this one."""
 
     __tablename__ = "directory_version"
 

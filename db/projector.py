@@ -1,8 +1,9 @@
 """Turns the events of an issue into rows, in one transaction that may be repeated at will.
 
-An event is stored under (issue, seq) and compared by digest. The same digest is a repeat; another means that a local
-activity wrote events of a workflow task that was never committed: the record is rewritten from there under a new fence,
-pending outbox entries are withdrawn, and an alarm is raised.
+An event is stored under (issue, seq). If an event comes under a number that is stored already, the digests of the two
+are compared. If the digests are equal, the event is a repeat. If they differ, the stored events came from a workflow
+task that Temporal never committed: they are replaced from that number on, the row's `fence` (the number of rewrites)
+goes up by one, pending outbox entries of the replaced events are withdrawn, and an alarm is raised.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,15 +45,15 @@ _TERMS: Final = insert(table_of(SearchTerm))
 
 
 class GapError(Exception):
-    """The batch begins after a gap: an earlier batch is not stored yet, so the caller must retry."""
+    """Events before the batch are missing: an earlier batch is not stored yet, so the caller must retry later."""
 
 
 class ConflictError(Exception):
-    """Another event is stored under one of these numbers, and the caller may not rewrite the record."""
+    """A different event is stored under one of the batch's numbers, and the caller may not replace stored events."""
 
 
 class ClosedError(Exception):
-    """A closed issue is stored under this id; it is not overwritten."""
+    """The batch would begin an issue under the id of a closed one, which is not overwritten."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,10 @@ def record(
 ) -> str:
     """Stores the new events of the batch and returns the digest over the stored form of the whole batch.
 
-    `policy` and `calendars`, as pinned at the start, are needed with the first event. Raises GapError, ClosedError and,
-    without `may_rewrite`, ConflictError; the caller rolls back. With `restoring`, the events are those of the issue's
-    whole history: any other stored event is deleted, and no notice is queued, since all were sent long ago.
+    `policy` and `calendars` are those that the issue pinned at its start; the batch with the first event needs them.
+    Raises GapError, ClosedError and, without `may_rewrite`, ConflictError; the caller then rolls back. With
+    `restoring`, the batch is the issue's whole history: stored events that differ are replaced, events beyond the batch
+    are deleted, and no notice is queued, since all notices were sent long ago.
     """
     batch = [Recorded(plain, event_digest(plain), load_event(plain)) for plain in events]
     if not batch:
@@ -111,7 +113,7 @@ def record(
 
 
 def rebuild(session: Session, issue: str) -> bool:
-    """Recomputes the row and the receipts from the stored events; returns whether anything changed."""
+    """Recomputes the row and the receipts of an issue from its stored events. Returns whether anything changed."""
     row = lock(session, issue)
     if row is None:
         raise LookupError(f"no issue {issue}")
@@ -129,7 +131,7 @@ def rebuild(session: Session, issue: str) -> bool:
 
 
 def index(session: Session, issue: str, text: str) -> None:
-    """Adds the text to the search index, unless the issue has words there already."""
+    """Adds the text of an issue to the search index, unless the index holds words of this issue already."""
     row = lock(session, issue)
     if row is not None and not row.words:
         _set(session, row, {"words": search.fold(text)})
@@ -137,9 +139,9 @@ def index(session: Session, issue: str, text: str) -> None:
 
 
 def lock(session: Session, issue: str, first: int = 1) -> IssueRow | None:
-    """The issue's row, locked until this transaction ends.
+    """The issue's row, locked until this transaction ends; None if there is none.
 
-    With `first` = 1 the id is locked as well, while it has no row yet.
+    In that case, if `first` is 1, the id is locked instead, so that no two transactions insert the row.
     """
     row = session.scalar(_ROW, {"issue": issue})
     if row is None and first == 1 and not is_sqlite(session):  # which has a single writer
@@ -149,7 +151,10 @@ def lock(session: Session, issue: str, first: int = 1) -> IssueRow | None:
 
 
 def _fresh(session: Session, row: IssueRow | None, issue: str, batch: list[Recorded]) -> list[Recorded]:
-    """The events of the batch from the first that is not stored in the same form. Raises GapError."""
+    """The end of the batch that is not stored yet: from the first event that is missing or stored with another digest.
+
+    Raises GapError.
+    """
     first = batch[0].seq
     version = row.version if row else 0
     if first > version + 1:
@@ -181,7 +186,7 @@ def _stored(session: Session, issue: str, batch: Sequence[Recorded]) -> str:
 
 @dataclass(frozen=True)
 class _Projection:
-    """Writes one batch of an issue."""
+    """Writes one batch of an issue's events, and the rows that follow from them."""
 
     session: Session
     issue: str
@@ -191,7 +196,7 @@ class _Projection:
     notify: bool
 
     def go_on(self, row: IssueRow | None, start: Issue, fresh: Sequence[Recorded]) -> None:
-        """Folds the events onto the state and writes the resulting rows; without a row, inserts it."""
+        """Folds the events onto the state `start` and writes the resulting rows; inserts a missing row."""
         changes = _changes(start, fresh)
         state = changes[-1][1]
         if state.policy is not start.policy or state.calendars is not start.calendars:
@@ -235,7 +240,10 @@ class _Projection:
             _set(self.session, row, columns(start))
 
     def start(self) -> Issue:
-        """The empty issue, with its policy and calendars stored. Raises ValueError without them."""
+        """Stores the policy and the calendars of the batch, and returns the issue without any event.
+
+        Raises ValueError if the batch brings no policy or no calendars.
+        """
         if self.policy is None or self.calendars is None:
             raise ValueError(f"issue {self.issue}: the first batch must bring policy and calendars")
         policy, calendars = read_policy(self.policy), read_calendars(self.calendars)

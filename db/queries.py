@@ -61,12 +61,15 @@ _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 
 
 class CursorError(ValueError):
-    """A cursor that no page returned."""
+    """The cursor is malformed: no page has returned it."""
 
 
 @dataclass(frozen=True)
 class Filters:
-    """The filters of a list; `org` leads or handles the issue, `q` is a prefix of its number or words of its text."""
+    """Which issues a list holds. None: any. `org` is the organisation that leads or handles the issue.
+
+    `q` is a prefix of the issue's number, or words of its text.
+    """
 
     level: Level | None = None
     status: Status | None = None
@@ -79,14 +82,14 @@ class Filters:
 
 @dataclass(frozen=True)
 class Page:
-    """Issues without their state, and the cursor of the next page; None on the last page."""
+    """Rows of issues, whose column `state` is not loaded, and the cursor of the next page (None on the last page)."""
 
     items: tuple[IssueRow, ...]
     next_cursor: str | None
 
 
 async def issue(session: AsyncSession, issue: str) -> Issue | None:
-    """The issue as the rules see it."""
+    """The issue in the form that the rules fold, from the `state` of its row; None if the issue has no row."""
     query = select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state))
     row = await session.scalar(query.execution_options(populate_existing=True))
     return None if row is None else await session.run_sync(state_of, row)
@@ -99,13 +102,13 @@ async def timeline(session: AsyncSession, issue: str) -> tuple[Event, ...]:
 
 
 async def event(session: AsyncSession, issue: str, seq: int) -> Event | None:
-    """One event of the issue."""
+    """The event of the issue with the number `seq`; None if it is not stored."""
     body = await session.scalar(select(EventRow.body).where(EventRow.issue == issue, EventRow.seq == seq))
     return None if body is None else load_event(body)
 
 
 async def server_time(session: AsyncSession) -> datetime:
-    """The database's time, with which hosts compare their clocks; SQLite's is its own host's."""
+    """The time of day at the database's host, for comparison with that of this host; with SQLite they are one host."""
     if is_sqlite(session):
         return parse_time(await session.scalar(select(func.strftime("%Y-%m-%dT%H:%M:%fZ", "now"))) or "")
     found = await session.scalar(select(func.clock_timestamp()))
@@ -114,7 +117,7 @@ async def server_time(session: AsyncSession) -> datetime:
 
 
 def visible(viewer: Actor) -> tuple[Condition, ...]:
-    """The alternative conditions under which the actor may see an issue: `domain.access.may_see` in SQL."""
+    """The conditions under which the actor may see an issue, of which one suffices: `domain.access.may_see` in SQL."""
     if viewer.role == "resident":
         return (IssueRow.reporter == viewer.person,)
     org = viewer.org
@@ -144,7 +147,7 @@ async def list_issues(
     cursor: str | None = None,
     limit: int = PAGE,
 ) -> Page:
-    """A page of issues that the viewer may see, newest first; without a viewer, of all. Raises CursorError."""
+    """A page of issues that the viewer may see, newest first. Without a viewer: of all issues. Raises CursorError."""
     filters = filters or Filters()
     after = _read(cursor)
     seen: Sequence[Condition] = (true(),) if viewer is None else visible(viewer)
@@ -168,7 +171,8 @@ async def worklist(
 ) -> Page:
     """A page of open issues that the organisation leads or handles and the viewer may see, least time left first.
 
-    Without a viewer, of all: an operator may work under several communities, each of which sees only its own issues.
+    The viewer matters because an operator may work under several communities, and each community sees only its own
+    issues. Without a viewer, the page holds all issues that the organisation leads or handles. Raises CursorError.
     """
     after = _read(cursor)
     seen = or_(false(), *(visible(viewer) if viewer is not None else (true(),)))
@@ -201,7 +205,10 @@ async def _worded(
     session: AsyncSession, q: str, ways: Sequence[Condition], narrowed: Sequence[Condition], after: _Key | None,
     limit: int,
 ) -> list[_Keys]:  # fmt: skip
-    """The queries of a word search, which scan the issues of the rarest term or those in view, whichever are fewer."""
+    """The queries of a word search. Each scans either the issues with the rarest term or those the viewer may see.
+
+    Of the two it takes the issues in view if these are few and those with the term are not.
+    """
     words = search.fold(q)
     found = search.terms(words)
     if not found or not ways:
@@ -225,7 +232,7 @@ def _newest(conditions: Sequence[Condition], after: _Key | None, limit: int) -> 
 
 
 def _found(term: str, conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
-    """As `_newest`, among the issues of a search term."""
+    """The keys of the newest issues that contain a search term and meet the conditions."""
     keys = select(SearchTerm.opened_at.label("at"), SearchTerm.issue.label("id"))
     keys = keys.join(IssueRow, IssueRow.id == SearchTerm.issue).where(SearchTerm.term == term, *conditions)
     return _descending(keys, (SearchTerm.opened_at, SearchTerm.issue), after, limit)
@@ -256,7 +263,7 @@ async def _page(
     sort: InstrumentedAttribute[datetime],
     newest: bool = True,
 ) -> Page:
-    """Merges the branches into one page, each issue once."""
+    """Merges the branches (queries for keys of issues) into one page that holds each issue once."""
     if not branches:
         return Page((), None)
     heads = [branch.subquery() for branch in branches]

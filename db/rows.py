@@ -17,21 +17,24 @@ from domain.policy import Policy
 from domain.rules import evolve
 
 UNSEEN: Final[dict[str, str]] = {"words": ""}
-"""The columns of `words` for a sealed report."""
+"""What `words` returns for a sealed report, whose text is not readable here."""
 
 
 def columns(issue: Issue) -> dict[str, Any]:
-    """The columns that follow from the state: all but those of `first_columns` and `words`."""
+    """The columns of the row that follow from the issue's state. `first_columns` and `words` give the other columns."""
     return _parties(issue) | _current(issue) | _next(issue) | {"state": dump_issue(issue)}
 
 
 def first_columns(policy: Policy, calendars: Calendars) -> dict[str, str]:
-    """The columns with which a refold begins: the policy and calendars of the start."""
+    """The columns for the policy and calendars that the issue pinned at its start, with which a refold begins."""
     return {"first_policy": policy.digest, "first_calendars": calendars_digest(calendars)}
 
 
 def words(event: Event) -> dict[str, str]:
-    """The search words, from a report only; those of a sealed report are added later, by a job."""
+    """The column with the search words, from the event of a report; no column for any other event.
+
+    The words of a sealed report are empty at first; a job adds them later.
+    """
     body = event.body
     if not isinstance(body, Reported):
         return {}
@@ -41,13 +44,13 @@ def words(event: Event) -> dict[str, str]:
 
 
 def state_of(session: Session, row: IssueRow) -> Issue:
-    """The issue of a row that was loaded with its state."""
+    """The issue that a row describes. The row must have been loaded with its column `state`."""
     policy = pinned.policy_of(session, row.policy_digest)
     return load_issue(row.state, policy, pinned.calendars_of(session, row.calendars_digest))
 
 
 def refold(session: Session, row: IssueRow, before: int | None = None) -> Issue:
-    """The issue folded from its stored events: all, or those before number `before`."""
+    """The issue, folded from its stored events: from all, or from those with a number below `before`."""
     query = select(EventRow.body).where(EventRow.issue == row.id).order_by(EventRow.seq)
     if before is not None:
         query = query.where(EventRow.seq < before)

@@ -1,7 +1,7 @@
 """Finds issues by number or by their texts, at a cost that does not grow with the number of issues.
 
-Words are folded (width, case, blanks and punctuation) and cut into pairs of neighbouring characters. A search scans the
-issues of its rarest pair, newest first, and keeps those whose words contain the whole query.
+Words are normalised (width and case, without blanks and punctuation) and cut into pairs of neighbouring characters. A
+search scans the issues of its rarest pair, newest first, and keeps those whose words contain the whole query.
 """
 
 import re
@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.tables import IssueRow, SearchTerm
 
 LONGEST: Final = 400
-"""Characters of an issue's words that are indexed; each adds a row."""
+"""Characters of an issue's words that are indexed at most; each one adds a row to the index."""
 RARE: Final = 1000
-"""Fewer issues than this count as few; counting stops there."""
+"""Fewer issues than this count as few. Counting stops at this number."""
 _FEW: Final = 200
-"""Up to so many matching issues a condition lists their ids; beyond, it is a range of numbers."""
+"""How many ids a condition on numbers lists at most. If more issues match, the condition is a range of numbers."""
 _LAST: Final = "\U0010ffff"
 _NUMBER: Final = re.compile(r"JS([0-9A-Z]{2,10})")
 _LOOKALIKES: Final = str.maketrans("OIL", "011")
@@ -33,12 +33,12 @@ def fold(text: str) -> str:
 
 
 def terms(words: str) -> tuple[str, ...]:
-    """The pairs of neighbouring characters in folded words, each once; a single character has none."""
+    """The pairs of neighbouring characters in normalised words, each pair once; none for a single character."""
     return tuple(dict.fromkeys(words[at : at + 2] for at in range(len(words) - 1)))
 
 
 def number_like(query: str) -> str | None:
-    """The prefix of an issue's number that a query may mean; None if it cannot be one.
+    """The prefix of an issue's number that a query may mean; None if the query cannot mean a number.
 
     Corrects lower case, missing hyphens and letters that look like digits.
     """
@@ -51,12 +51,12 @@ def number_like(query: str) -> str | None:
 
 
 def begins_with(number: str) -> ColumnElement[bool]:
-    """A condition for issues whose number has this prefix; a range, so that an index serves it."""
+    """A condition for issues whose number has this prefix, written as a range, so that the database uses its index."""
     return and_(IssueRow.number >= number, IssueRow.number < number + _LAST)
 
 
 async def numbered(session: AsyncSession, q: str) -> ColumnElement[bool] | None:
-    """A condition for the issues whose number the query may mean; None if there are none."""
+    """A condition for the issues whose number the query may mean; None if there are no such issues."""
     number = number_like(q)
     if number is None:
         return None
@@ -68,12 +68,12 @@ async def numbered(session: AsyncSession, q: str) -> ColumnElement[bool] | None:
 
 
 def holds(words: str) -> ColumnElement[bool]:
-    """A condition for issues whose words contain these folded words."""
+    """A condition for issues whose words contain these normalised words."""
     return IssueRow.words.contains(words, autoescape=True)
 
 
 async def rarest(session: AsyncSession, found: Sequence[str]) -> tuple[str, bool]:
-    """The term that the fewest issues contain, and whether those are fewer than RARE."""
+    """The term that the fewest issues contain, and whether these issues are fewer than RARE."""
     samples = [
         select(literal(at).label("at")).select_from(SearchTerm).where(SearchTerm.term == term).limit(RARE).subquery()
         for at, term in enumerate(found)

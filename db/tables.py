@@ -1,6 +1,6 @@
-"""The tables of the read model, and the data that only SQL holds, such as outbox and alarms.
+"""The tables of the read model, and of data that only SQL holds, such as outbox and alarms.
 
-Columns marked *personal* hold what people wrote or who they are; an erasure must reach each of them.
+Columns marked *personal* hold what people wrote, or who these people are; an erasure must reach each such column.
 """
 
 from datetime import datetime
@@ -13,7 +13,10 @@ from db.types import Plain, Serial, UTCDateTime, Words
 
 
 class Base(DeclarativeBase):
-    """The base of all tables: types by annotation, and stable names of constraints for migrations."""
+    """The base class of all tables.
+
+    It maps annotations to column types, and gives constraints stable names, which migrations need.
+    """
 
     metadata = MetaData(
         naming_convention={
@@ -36,7 +39,7 @@ _UNFINISHED = text("status <> 'closed'")
 
 
 class IssueRow(Base):
-    """One issue: its current state, and the columns by which it is found and listed."""
+    """One issue: its current state, and the columns by which queries find and sort the issue."""
 
     __tablename__ = "issues"
     __table_args__ = (
@@ -89,7 +92,8 @@ class IssueRow(Base):
     overdue: Mapped[bool]
     version: Mapped[int]
     fence: Mapped[int]
-    """How often the record was rewritten; a version that was read under another fence is stale."""
+    """How often stored events of the issue were replaced, because Temporal never committed their workflow task. A
+    version of the issue that was read when `fence` was lower is stale."""
     policy_id: Mapped[str]
     policy_version: Mapped[int]
     policy_digest: Mapped[str]
@@ -101,9 +105,9 @@ class IssueRow(Base):
     changed_at: Mapped[datetime]
     due: Mapped[datetime | None]
     left_by: Mapped[datetime]
-    """`due`, or `FAR` where nothing is due; worklists are sorted by it."""
+    """The value of `due`, or `FAR` where nothing is due; worklists are sorted by this column."""
     acts_at: Mapped[datetime]
-    """When the workflow next acts by itself, or `FAR`; an issue that is open long after it is stuck."""
+    """When the workflow next acts by itself, or `FAR`. An issue that is still open long after this time is stuck."""
     next_milestone: Mapped[str | None]
     next_clause: Mapped[str | None]
     next_org: Mapped[str | None]
@@ -126,7 +130,7 @@ class SearchTerm(Base):
 
 
 class EventRow(Base):
-    """One event, byte for byte as the workflow sent it, and the columns by which events are found."""
+    """One event: its `body`, byte for byte as the workflow sent it, and columns by which queries find events."""
 
     __tablename__ = "events"
     __table_args__ = (Index(None, "kind", "at"),)
@@ -142,9 +146,9 @@ class EventRow(Base):
 
 
 class ReceiptRow(Base):
-    """The recorded outcome of a command.
+    """A receipt: the recorded outcome of one command.
 
-    The issue is part of the key, so that a forged signal with another issue's command id blocks nothing.
+    The issue is part of the key. So a forged signal that uses the command id of another issue blocks no receipt there.
     """
 
     __tablename__ = "receipts"
@@ -157,11 +161,15 @@ class ReceiptRow(Base):
     code: Mapped[str]
     reason: Mapped[str]
     seq: Mapped[int]
-    """The version with the command's effect: the seq of its last event."""
+    """The version of the issue with the command's effect: the `seq` of the last event that the command caused."""
 
 
 class QueuedRow(Base):
-    """A command that was answered with 202, until its receipt was read; its issue may have no row yet."""
+    """A command that the API answered with 202 (queued).
+
+    The row is removed once the command's receipt was read, or when the row is old and the receipt is stored. `issue` is
+    no foreign key, since the issue may have no row yet.
+    """
 
     __tablename__ = "queued"
 
@@ -172,7 +180,7 @@ class QueuedRow(Base):
 
 
 class OutboxRow(Base):
-    """A notice or a job to be done once, because of an event."""
+    """An entry of the outbox: a notice to send or a job to do once, in most cases because of an event."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -183,7 +191,7 @@ class OutboxRow(Base):
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     issue: Mapped[str | None] = mapped_column(ForeignKey("issues.id"))
-    """None for a notice about the log; `seq` is then the size of the head."""
+    """The id of the issue; None for a notice about the audit log, whose `seq` is the size of the log at its head."""
     seq: Mapped[int]
     fence: Mapped[int]
     n: Mapped[int]
@@ -199,7 +207,8 @@ class OutboxRow(Base):
     attempts: Mapped[int]
     created_at: Mapped[datetime]
     ready_at: Mapped[datetime | None]
-    """When it may be claimed: the next attempt if pending, the end of the lease if sending, never if None."""
+    """From when the entry may be claimed: the time of the next attempt if pending, the end of the lease if sending.
+    None: never again."""
     last_error: Mapped[str | None]
     finished_at: Mapped[datetime | None]
 
@@ -211,7 +220,7 @@ class NoticeRow(Base):
     __table_args__ = (Index(None, "to_org", "delivered_at"),)
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=False)
-    """The id of the outbox entry, so that a second delivery changes nothing."""
+    """The id of the outbox entry: delivering one entry twice so adds one row only."""
     issue: Mapped[str | None] = mapped_column(index=True)
     seq: Mapped[int]
     template: Mapped[str]
@@ -242,7 +251,7 @@ class CalendarsRow(Base):
 
 
 class AlarmRow(Base):
-    """An alarm: something that must never happen, for the operator to look at."""
+    """An alarm: it tells the operator of something that must never happen."""
 
     __tablename__ = "alarms"
 
@@ -266,19 +275,22 @@ class ArchiveRow(Base):
     n: Mapped[int]
     """0 for the first run, then one more for each continue-as-new."""
     key: Mapped[str]
-    """Its key in the archive."""
+    """The key under which the archive holds the history of the run."""
     sha256: Mapped[str]
-    """Of the history's bytes before compression."""
+    """SHA-256 of the history's bytes before compression."""
     events: Mapped[int]
     size: Mapped[int]
     stored: Mapped[int]
-    """Bytes after compression; `size` is before."""
+    """The number of the history's bytes after compression; `size` is their number before compression."""
     ended_at: Mapped[datetime]
     archived_at: Mapped[datetime]
 
 
 class SealRow(Base):
-    """One leaf of the append-only log: an archived issue. `salt` and `record` are None once its content is erased."""
+    """One leaf of the append-only log: an archived issue.
+
+    `salt` and `record` are None once the content of the issue is erased.
+    """
 
     __tablename__ = "seals"
 
@@ -304,7 +316,7 @@ class HeadRow(Base):
 
 
 class HitRow(Base):
-    """One use of something with a rate limit; it counts until `until`."""
+    """One use of something that has a rate limit. The use counts until the time `until`."""
 
     __tablename__ = "hits"
     __table_args__ = (Index(None, "key", "at"), Index(None, "until"))
@@ -317,7 +329,7 @@ class HitRow(Base):
 
 
 class AccessRow(Base):
-    """One line of the access log: who read, or tried, what. Only the actor's name is personal."""
+    """One line of the access log: who read what, or tried to. Only the actor's name is personal."""
 
     __tablename__ = "access_log"
     __table_args__ = (
@@ -336,11 +348,11 @@ class AccessRow(Base):
     issue: Mapped[str | None]
     result: Mapped[str]
     address: Mapped[str | None]
-    """A keyed hash of the caller's address: lines can be compared, but reveal no address."""
+    """A keyed hash of the caller's network address. It tells whether two lines have one address, but not which."""
 
 
 class AttachmentRow(Base):
-    """A picture of an issue; the blob store holds its sealed bytes under their digest."""
+    """A picture of an issue. The blob store holds the sealed bytes of the picture, under the digest of these bytes."""
 
     __tablename__ = "attachments"
 
@@ -352,29 +364,29 @@ class AttachmentRow(Base):
     size: Mapped[int]
     """Bytes of the picture before sealing."""
     added_by: Mapped[str]
-    """The person, sealed under the issue's key."""
+    """The person who added the picture, sealed under the issue's key."""
     role: Mapped[str]
     org: Mapped[str | None]
     added_at: Mapped[datetime]
 
 
 class PhoneCodeRow(Base):
-    """A code that was sent to a phone and not used yet; both are stored as keyed hashes."""
+    """A code that was sent to a phone and not used yet. Number and code are stored as keyed hashes."""
 
     __tablename__ = "phone_codes"
     __table_args__ = (Index(None, "until"),)
 
     phone: Mapped[str] = mapped_column(primary_key=True)
-    """A keyed hash of the number."""
+    """A keyed hash of the phone number."""
     code: Mapped[str]
-    """A keyed hash of number and code."""
+    """A keyed hash of the phone number and the code together."""
     tries: Mapped[int]
-    """Attempts left."""
+    """How many attempts to give the code are left."""
     until: Mapped[datetime]
 
 
 class ErasureRow(Base):
-    """The requested or finished erasure of an issue's texts: its key is destroyed, the rest of the issue stays."""
+    """The requested or finished erasure of an issue's texts: the key of the issue is destroyed, its other data stay."""
 
     __tablename__ = "erasures"
     __table_args__ = (Index(None, "done_at", "asked_at", "issue"),)

@@ -11,14 +11,14 @@ from sqlalchemy.types import TypeDecorator
 from domain.wire import canonical, format_time, parse_time, truncate
 
 FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
-"""Later than every deadline; not `datetime.max`, which a session's time zone could move beyond the year 9999."""
+"""A time later than every deadline. Not `datetime.max`: a session's time zone could move that beyond the year 9999."""
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
-"""An id that the database generates; SQLite does so for INTEGER only."""
+"""An id that the database generates. On SQLite the type is INTEGER, since SQLite generates ids for no other type."""
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A time in UTC with millisecond precision; refuses one without a time zone, which SQLite would accept."""
+    """A time in UTC with millisecond precision. A time without a time zone is refused; SQLite alone would accept it."""
 
     impl = String(24).with_variant(TIMESTAMP(timezone=True, precision=3), "postgresql")
     cache_ok = True
@@ -36,9 +36,9 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 class Words(TypeDecorator[str]):
-    """Text compared by its bytes on both databases, so that cursors and prefixes work the same.
+    """Text that SQLite and PostgreSQL both compare by its bytes, so that cursors and prefixes work alike on both.
 
-    NUL, which PostgreSQL refuses, becomes U+FFFD: a forged signal must not be able to stop the projector.
+    The character NUL is stored as U+FFFD: PostgreSQL refuses NUL, so a forged signal could stop the projector with it.
     """
 
     impl = Text().with_variant(Text(collation="C"), "postgresql")
@@ -51,8 +51,8 @@ class Words(TypeDecorator[str]):
 class Plain(TypeDecorator[Any]):
     """A plain JSON value as the exact text that was hashed.
 
-    Not JSONB, which rewrites numbers and refuses an escaped NUL, so that stored values would not always keep their
-    digests. No query looks inside these values.
+    It is a text column. The type JSONB would rewrite numbers and refuse an escaped NUL, so a stored value would not
+    always keep its digest. No query looks inside these values.
     """
 
     impl = Text

@@ -1,4 +1,4 @@
-"""Upgrades the schema of a database, and checks whether it is current; needs no alembic.ini and no checkout.
+"""Upgrades the schema of a database, and checks whether the schema is current. It needs no alembic.ini and no checkout.
 
 All steps run in one transaction, on SQLite as well; of two concurrent upgrades the second waits for the first.
 """
@@ -22,7 +22,7 @@ _LOCK: Final = 0x6A69657375  # one upgrade at a time
 
 
 class SchemaError(SQLAlchemyError):
-    """The database has a schema that this version does not know: that of a newer version."""
+    """The schema of the database is that of a newer version of Jiesu, which this version does not know."""
 
 
 def config(connection: Connection | None = None) -> Config:
@@ -53,7 +53,10 @@ def upgrade(url: str | URL) -> None:
 
 
 async def upgrade_async(url: str | URL) -> None:
-    """As `upgrade`, without blocking the event loop."""
+    """Upgrades the database to the newest revision, or creates its schema, without blocking the event loop.
+
+    Raises SchemaError.
+    """
     await asyncio.to_thread(upgrade, url)
 
 
@@ -64,7 +67,7 @@ async def is_current(session: AsyncSession) -> bool:
 
 
 def make_sync_engine(url: str | URL) -> Engine:
-    """A blocking engine whose transactions write, for code without an event loop."""
+    """A blocking engine, for code without an event loop. Its transactions may write."""
     target = normalised(url)
     if target.get_backend_name() == "postgresql":
         return create_engine(target, hide_parameters=True)

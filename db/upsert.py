@@ -1,4 +1,4 @@
-"""Inserts of rows that may exist already, in the dialect of the session's database."""
+"""Inserts rows of which some may exist already, in the SQL of the session's database."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -17,7 +17,7 @@ def is_sqlite(session: AsyncSession | Session) -> bool:
 
 
 def insert_missing(session: Session, row: type[Base], values: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts the rows whose key is new; leaves the others as they are."""
+    """Inserts the rows that do not exist yet. A row whose key exists stays as it is."""
     if values:
         session.connection().execute(_missing(row, sqlite_=is_sqlite(session)), list(values))
 

@@ -1,7 +1,8 @@
-"""SQLite's single writer: a thread that runs concurrent works in one transaction, each in a savepoint.
+"""SQLite's single writer: a thread that runs concurrent works together in one transaction, each in a savepoint.
 
-A transaction costs a flush and, on the asynchronous driver, some thirty thread switches; here up to MOST works share
-them. They are independent: if the database fails for one, all are rolled back and each is run alone.
+A transaction costs a flush of the disk and, on the asynchronous driver, some thirty switches of threads. Here up to
+MOST works share one transaction. Works stay independent: if the database fails for one work, the whole transaction is
+rolled back, and each work is run alone.
 """
 
 import asyncio
@@ -18,10 +19,10 @@ from sqlalchemy.orm import Session
 
 T = TypeVar("T")
 Work = Callable[[Session], T]
-"""The body of a transaction; it has no effect outside its session."""
+"""The body of a transaction. It must have no effect outside its session, since it may be run twice."""
 
 MOST: Final = 64
-"""Works in one transaction; the others wait until it ends."""
+"""Works that share one transaction at most; further works wait until the transaction ends."""
 
 
 @dataclass(eq=False)
@@ -41,7 +42,10 @@ class _Item:
 
 
 class GroupWriter:
-    """Runs works in groups. The engine must begin write transactions; `turn` excludes this process's other writers."""
+    """Runs works in groups, one transaction for each group.
+
+    The engine must begin write transactions; the lock `turn` keeps out other writers of this process.
+    """
 
     def __init__(self, engine: Engine, turn: asyncio.Lock) -> None:
         self._engine = engine
@@ -51,7 +55,10 @@ class GroupWriter:
         self._writing: asyncio.Task[None] | None = None
 
     async def do(self, work: Work[T]) -> T:
-        """Runs `work` and returns its result once it is committed. Cancelled before its turn, it is not run."""
+        """Runs `work` and returns its result once the transaction is committed.
+
+        If the caller is cancelled before `work` begins, `work` is not run.
+        """
         loop = asyncio.get_running_loop()
         item = _Item(work, loop.create_future())
         self._waiting.append(item)
@@ -60,7 +67,7 @@ class GroupWriter:
         return await item.outcome
 
     def disconnect(self) -> None:
-        """Closes the connection, unless it is in use."""
+        """Closes the connection, unless the connection is in use."""
         self._engine.dispose()
 
     async def close(self) -> None:
@@ -84,7 +91,10 @@ class GroupWriter:
                 item.settle()
 
     def _write(self, group: Sequence[_Item]) -> None:
-        """Runs the works in the writer thread, together or else one by one. Raises nothing."""
+        """Runs the works in one transaction, or, if the database fails for one, each in its own. For the writer thread.
+
+        Raises nothing: each item gets its result or error.
+        """
         wanted = [item for item in group if not item.outcome.cancelled()]
         try:
             if len(wanted) == 1 or not self._together(wanted):
@@ -94,7 +104,7 @@ class GroupWriter:
                 item.error = error
 
     def _together(self, group: Sequence[_Item]) -> bool:
-        """Runs the works in one transaction; False if the database failed for one: then none is stored."""
+        """Runs the works in one transaction. Returns False, with nothing stored, if the database failed for one."""
         culprit: _Item | None = None
         try:
             with self._engine.begin() as connection:

@@ -1,8 +1,9 @@
-"""Five published cases as data: timed commands that the demo replays in seconds and the tests in real durations.
+"""Five published cases, and one issue on which nobody acts, as data: commands with the times at which they are given.
 
-Each step has two times after the first report: `at` (``1d5h``) under the district's own pack, and `demo`, in seconds,
-under the pack `demo`. Bodies are those of the API, with placeholders for values known only at run time: ``{at, demo}``
-is a time, ``{org}`` the organisation in this role, ``{report}`` the id of the story's n-th report, from 0.
+The demo replays them in seconds, the tests in real durations. So each step has two times, counted from the first
+report: `at` (``1d5h``) under the pack of the case's district, and `demo`, in seconds, under the pack `demo`. A body is
+a request body of the API with placeholders for values known only at run time: ``{at, demo}`` is a time, ``{org}`` the
+organisation that has this role, ``{report}`` the id of the issue that the story's n-th report opened, counted from 0.
 """
 
 import re
@@ -21,7 +22,7 @@ _MINUTES: Final = {"d": 24 * 60, "h": 60, "m": 1}
 
 @dataclass(frozen=True)
 class Moment:
-    """A time in a body, after the first report: `at` in minutes, `demo` in seconds."""
+    """A time in the body of a step, counted from the story's first report: `at` in minutes, `demo` in seconds."""
 
     at: int
     demo: float
@@ -29,7 +30,10 @@ class Moment:
 
 @dataclass(frozen=True)
 class Step:
-    """One command to the issue of the story's report number `to`; ``report`` makes that report. `at` is in minutes."""
+    """One command. `to` names its issue, by the number of the story's report that opened it, counted from 0.
+
+    The command ``report`` opens an issue. `at` is in minutes and `demo` in seconds after the story's first report.
+    """
 
     at: int
     demo: float
@@ -41,7 +45,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Stage:
-    """The compound of a story, and the code of the organisation in each role."""
+    """Where a story plays: the compound, and the code of the organisation that has each role there."""
 
     compound: str
     orgs: Mapping[Who, str]
@@ -49,7 +53,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Story:
-    """One case. `starts` is the weekday (Monday is 0) and the time in Shanghai of its first report."""
+    """One case. `starts` is the weekday (Monday is 0) and the time in Shanghai of the first report.
+
+    `own` is the stage under the real pack, `demo` the stage of the demo.
+    """
 
     id: int
     title: str
@@ -71,7 +78,7 @@ DEMO: Final = Stage(
         "volunteer": "demo-volunteers",
     },
 )
-"""The compound for trying things out."""
+"""The compound of the example directory in which the demo plays, with its organisations."""
 _STAGES: Final = {
     "demo": DEMO,
     # The same community and street, but the operator of this compound is the community itself.
@@ -82,7 +89,7 @@ _STAGES: Final = {
 def filled(
     body: Mapping[str, Any], stage: Stage, reported: Sequence[str], tell: Callable[[Moment], str]
 ) -> dict[str, Any]:
-    """The body with its placeholders filled in: `reported` holds the issues' ids, `tell` formats a time."""
+    """The body with its placeholders filled in. `reported`: the ids of the story's issues; `tell` formats a time."""
 
     def fill(value: Any) -> Any:
         match value:

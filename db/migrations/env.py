@@ -1,4 +1,4 @@
-"""Alembic's entry point: runs on the connection of `db.upgrade`, inside its transaction."""
+"""Alembic's entry point: runs the migrations on the connection that `db.upgrade` opened, inside its transaction."""
 
 from alembic import context
 
