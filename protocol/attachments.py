@@ -134,7 +134,7 @@ class Attachments:
 
     @contextlib.asynccontextmanager
     async def _decoding(self) -> AsyncGenerator[None]:
-        """Waits until fewer than AT_ONCE pictures are being decoded. Raises Unavailable after TURN seconds."""
+        """A context for decoding a picture; AT_ONCE may be entered at a time. Raises Unavailable after TURN seconds."""
         try:
             async with asyncio.timeout(TURN):
                 await self._turn.acquire()

@@ -84,12 +84,12 @@ class Auditing:
         return found, issues[-1] if len(issues) == limit else None
 
     async def proof(self, who: Actor, issue: str) -> dict[str, Any]:
-        """The proof that the newest published head of the Merkle log covers the issue."""
+        """The proof that the Merkle log contains the issue's record, against the newest published head."""
         await self._permit(who, issue, "proof")
         return await _answered(self.audit_service.proof(issue))
 
     async def view(self, who: Actor, issue: str, at: str) -> dict[str, Any]:
-        """The issue after event number `at`, or as it was known at the time `at`."""
+        """The state of the issue after its event number `at`, or as it was known at the time `at`."""
         await self._permit(who, issue, "timeline")
         return await _answered(self.audit_service.view(issue, at))
 

@@ -46,7 +46,7 @@ class Caller:
     renews: Renewal | None = None
 
     def holds_code_of(self, issue: Issue) -> bool:
-        """Whether the tracking code that was sent is valid for this issue and this request."""
+        """Whether the caller sent a tracking code of this issue that is valid for this request."""
         return self._sent_code_of(issue, issue.generation) or self.lost_code_of(issue)
 
     def lost_code_of(self, issue: Issue) -> bool:
@@ -60,7 +60,7 @@ class Caller:
         return ids.tracking_matches(sent, ids.tracking_hash(valid))
 
     def in_issue(self, issue: Issue) -> Actor | None:
-        """The actor as whom the caller acts in this issue; None without a token or this issue's tracking code."""
+        """The actor as whom the caller acts in this issue; None with neither a token nor this issue's tracking code."""
         if self.actor is not None:
             return self.actor
         return Actor(issue.reporter, "resident") if self.holds_code_of(issue) else None

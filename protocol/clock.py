@@ -18,7 +18,7 @@ def now() -> datetime:
 
 
 def today(moment: datetime) -> date:
-    """The date at that moment in Shanghai, where the residents live."""
+    """The date in Shanghai, where the residents live, at the given moment."""
     return moment.astimezone(SHANGHAI).date()
 
 

@@ -40,7 +40,7 @@ from security.vault import Erased, Vault
 log: Final = structlog.stdlib.get_logger(__name__)
 
 ROW_SECONDS: Final = 0.1
-"""Minimum seconds to wait for the row of a receipt, even if the request's time budget is spent."""
+"""The least number of seconds to wait for the row of a receipt, even if the request's time budget is spent."""
 TRIES: Final = 2
 SIGNAL_TIME: Final = timedelta(milliseconds=900)
 """How long one attempt to signal may take at most."""
@@ -77,7 +77,7 @@ class RecordedCommand:
 
 @dataclass(frozen=True)
 class MergePlan:
-    """The two commands of a merge: the older issue adopts the younger one (`adopt`), then that one ends (`follow`).
+    """The two commands of a merge: the older issue adopts the younger one (`adopt`), then that is closed (`follow`).
 
     `merge` is the command that the caller gave. `adopt` has the id of `merge`, by which the caller asks for the
     receipt. `follow` has an id that derives from both issues. The outbox sends it under this id, too: whether the API
@@ -106,7 +106,7 @@ class MergePlan:
 
 
 class CommandService:
-    """Gives commands and looks up their receipts."""
+    """Gives commands to issues on behalf of callers, and looks up the receipts."""
 
     def __init__(
         self, *, admission: Admission, reader: Reader, gateway: TemporalGateway, receipts: Receipts,
@@ -192,7 +192,7 @@ class CommandService:
     ) -> Command | Applied:
         """The command with its fields resolved and its texts sealed.
 
-        If the texts cannot be sealed (any more) but the issue has a receipt of this command: the answer of the receipt.
+        If the texts cannot be sealed, but the issue has a receipt of this command, it is the answer of that receipt.
         """
         body = await self._resolver.resolve(draft.body, caller, budget)
         command_id = caller.command_id(admitted.issue, draft.key)
@@ -236,9 +236,9 @@ class CommandService:
     async def _judge(self, admitted: Admitted, envelope: Envelope, budget: TimeBudget) -> LoadedIssue:
         """The state of the issue by which a command is judged.
 
-        It is the state that the caller was admitted to, unless that is a row by which the rules refuse a new command.
-        A row may lag: then it is the state of the workflow, if the workflow answers. Raises NotFound if the caller
-        may not see the issue in that state.
+        Usually that is the state that was loaded at admission. But if that is a row, which may lag, and the rules
+        refuse a new command by it, the state of the workflow is used, if the workflow answers. Raises NotFound if the
+        caller may not see the issue in that state.
         """
         loaded, command = admitted.loaded, envelope.command
         if command.id in loaded.issue.receipts or loaded.origin == "live" or _objection(loaded.issue, command) is None:

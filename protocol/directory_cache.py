@@ -24,7 +24,7 @@ MAX_AGE: Final = 12 * 3600.0
 
 
 class DirectoryCache:
-    """Loads and caches the directory."""
+    """Loads the directory from the database and keeps it in memory."""
 
     def __init__(self, model: ReadModel, fresh: float = FRESH) -> None:
         self._model = model

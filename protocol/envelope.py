@@ -14,7 +14,7 @@ Plain = dict[str, Any]
 
 
 def plain_of(command: Command) -> Plain:
-    """The command as ``{id, at, actor, body, expected_version?, grants}``."""
+    """The plain form of a command: ``{id, at, actor, body, expected_version?, grants}``."""
     plain: Plain = {
         "id": command.id,
         "at": format_time(command.at),

@@ -32,7 +32,7 @@ class ChooseRole(ProtocolError):
 
 
 class NotFound(ProtocolError):
-    """The thing does not exist, or the caller may not know that it does."""
+    """What the caller asked for does not exist, or the caller may not know that it exists."""
 
 
 class Refused(ProtocolError):
@@ -66,7 +66,7 @@ class Invalid(ProtocolError):
 
 
 class KeyReused(ProtocolError):
-    """The idempotency key belongs to another request."""
+    """The idempotency key was used before, for another request."""
 
 
 class TooMany(ProtocolError):
@@ -86,5 +86,5 @@ class Unavailable(ProtocolError):
 
 
 def _printable(field: str) -> str:
-    """The field's name without control characters: an unknown name comes from the caller."""
+    """The name of a field, shortened and without control characters, since the caller may have made it up."""
     return "".join(sign if sign.isprintable() else "?" for sign in field[:_LONGEST_FIELD])

@@ -166,7 +166,7 @@ class TemporalGateway:
         return start, bool(started.continued_execution_run_id)
 
     async def is_healthy(self, timeout: float = 1.0) -> bool:
-        """Whether Temporal answers at all."""
+        """Whether Temporal answers a health check."""
         try:
             return await self._client.service_client.check_health(timeout=timedelta(seconds=timeout))
         except (RPCError, RuntimeError):

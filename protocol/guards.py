@@ -130,17 +130,17 @@ class AccessGuard:
             raise Forbidden
 
     async def may_report(self, caller: Caller) -> None:
-        """Counts a report. Raises Forbidden or TooMany."""
+        """Counts a report towards the caller's limit. Raises TooMany; Forbidden if the role may never write."""
         await self.may_write(caller, "report")
         who = f"address {ADDRESS.get()}" if caller.actor is None else _subject(caller.actor)
         await self.quotas.count("report", who)
 
     async def may_give(self, caller: Caller) -> None:
-        """Counts a command. Raises TooMany."""
+        """Counts a command towards the caller's limit. Raises TooMany."""
         await self.quotas.count("command", _whose(caller))
 
     async def may_upload(self, caller: Caller) -> None:
-        """Counts a picture. Raises TooMany."""
+        """Counts an uploaded picture towards the caller's limit. Raises TooMany."""
         await self.quotas.spend("upload", _whose(caller))
 
     async def given(self, issue: str) -> None:
@@ -238,7 +238,7 @@ def _subject(actor: Actor) -> str:
 def _whose(caller: Caller) -> str:
     """The name under which the caller's uses of a limit are counted: the person, or without a token the tracking code.
 
-    All callers without a token share one subject, so it cannot tell them apart.
+    All callers without a token have one and the same subject, so the subject cannot tell them apart.
     """
     return f"code {tracking_hash(caller.tracking_code or '')}" if caller.actor is None else _subject(caller.actor)
 

@@ -12,7 +12,7 @@ import uuid
 from typing import Final
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Crockford's base 32: without I, L, O and U, which are misread easily."""
+"""The digits of Crockford's base 32. It has no I, L, O and U, which are misread easily."""
 _MISREAD: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None})
 _PSEUDONYM: Final = "r-"
 _PSEUDONYM_FORM: Final = re.compile(r"r-[a-z2-7]{26}", re.IGNORECASE)
@@ -84,7 +84,7 @@ def _mac(secret: bytes, *parts: str) -> bytes:
 
 
 def _join(*parts: str) -> bytes:
-    """The parts with their lengths, so that different lists of parts never give the same bytes."""
+    """The parts joined, each after its length, so that different lists of parts never give the same bytes."""
     encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
     return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
 

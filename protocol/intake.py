@@ -1,7 +1,7 @@
 """Takes reports in: derives the ids, resolves and seals the report, folds it, and starts the workflow of the issue.
 
-The ids derive from the idempotency key alone. So a repeated report leads to the same issue, whichever process died in
-between.
+The ids derive from the subject of the caller and the idempotency key. So a repeated report leads to the same issue,
+whichever process died in between.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ class ReportedIssue:
 
 
 class Intake:
-    """Takes reports in."""
+    """Takes reports in and starts the workflows of their issues."""
 
     def __init__(
         self, *, reader: Reader, gateway: TemporalGateway, receipts: Receipts, directory: DirectoryCache,
@@ -121,7 +121,7 @@ class Intake:
         return None if row is None else (await self._reader.find(issue, _anybody, budget)).issue
 
     async def _start(self, issue: str, report: Envelope, pins: Pins, budget: TimeBudget) -> Issue:
-        """Starts the workflow and returns the issue's first state. Raises Unavailable."""
+        """Starts the workflow of the issue, unless it has one, and returns the issue. Raises Unavailable, KeyReused."""
         command = report.command
         folded, _ = advance(Issue.new(issue, pins.policy, pins.calendars), [command], command.at)
         try:

@@ -180,7 +180,7 @@ class Quotas:
 
 
 def _limit(rate: str) -> tuple[int, int]:
-    """``60/hour`` -> (60, 3600)."""
+    """The amount and the seconds of a rate: (60, 3600) for ``60/hour``."""
     amount, _, unit = rate.partition("/")
     return int(amount), _SECONDS[unit]
 

@@ -60,7 +60,7 @@ class PendingCommands:
         return self._recent.get(command)
 
     async def drop(self, command: str) -> None:
-        """Forgets a command that has a receipt."""
+        """Removes a command, which has a receipt now, from the pending ones."""
         self._recent.pop(command, None)
         with suppress(SqlDown):
             await self._model.write(lambda session: _delete(session, command))

@@ -20,7 +20,7 @@ READ_TIMEOUT: Final = 2.0
 _TRIAL_TIMEOUT: Final = 0.5
 """How many seconds the trial request, while the breaker is open, may take."""
 REST_SECONDS: Final = 1.0
-"""Seconds between a failure and the next trial request."""
+"""Seconds between a failed read and the next trial request."""
 _WRITE_TIMEOUT: Final = 0.3
 """How many seconds one write may take."""
 
@@ -58,9 +58,9 @@ class ReadModel:
             self._breaker.close()
 
     async def write(self, work: Work[None]) -> None:
-        """Runs a small write that may be lost. Raises SqlDown if it was not done in time.
+        """Runs a small write that may be lost. Raises SqlDown if the write was not done in time.
 
-        A failure does not open the breaker, because a database with blocked writers can still be read.
+        A failed write does not open the breaker, because a database with blocked writers can still be read.
         """
         if not self.is_up:
             raise SqlDown("resting")

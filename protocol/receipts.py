@@ -16,7 +16,10 @@ from protocol.read_model import ReadModel, SqlDown
 _Key = tuple[str, str]
 
 FIRST: Final = 0.008
-"""Seconds until the first query: a row usually takes 12 ms, and each query costs a millisecond or more of work."""
+"""Seconds until the first query.
+
+The row of a receipt usually appears after 12 ms, and each query costs a millisecond or more of work.
+"""
 OFTEN: Final = 0.005
 _SELDOM: Final = 0.05
 _SHARE: Final = 0.25

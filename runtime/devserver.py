@@ -143,7 +143,7 @@ class DevServer:
         await self.child.start()
 
     async def connect(self, timeout: float = 30.0) -> Client:
-        """A client, once the server serves the namespace. Raises EmbeddedError after `timeout` seconds."""
+        """A client of the server, once it serves the namespace. Raises EmbeddedError after `timeout` seconds."""
         client = await connect(self._settings, timeout, lambda: self.child.running)
         if client is None:
             raise EmbeddedError(f"Temporal's dev server does not serve: {self._last_line()}")

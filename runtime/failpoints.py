@@ -1,8 +1,8 @@
 """Failpoints: named places in the code at which a fault test can kill the process.
 
 The environment variable `JIESU_TEST_FAILPOINT=name[:nth][@file]` kills the process when it reaches that place for the
-nth time (by default the first). If a file is named, the process is killed only if the file exists; the file is deleted
-before, so that a restarted process is not killed again. Without the variable failpoints do nothing.
+nth time (by default the first). If a file is named, the process is killed only if the file exists; the file is
+deleted first, so that a restarted process is not killed again. Without the variable failpoints do nothing.
 """
 
 import os

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def put_new(path: Path, data: bytes, mode: int = 0o644) -> bool:
-    """Creates a file, atomically and durably; False if it exists already."""
+    """Creates a file with these bytes, atomically and durably; False if the file exists already."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     draft = Path(name)
     try:
@@ -41,7 +41,7 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Replaces or creates a file with mode 0600, atomically and durably."""
+    """Writes the text to a file of mode 0600, which is created or replaced, atomically and durably."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
     draft = Path(name)
     try:

@@ -135,10 +135,10 @@ def _public_url(value: str) -> str:
 Port = Annotated[int, Field(ge=1, le=65535)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 Place = Annotated[Path, AfterValidator(_absolute)]
-"""A file or folder, made absolute."""
+"""The path of a file or folder, which is made absolute."""
 Host = Annotated[str, AfterValidator(_host)]
 Address = Annotated[str, AfterValidator(_address)]
-"""``host:port``."""
+"""A host and a port, as ``host:port``."""
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 """A database URL, to which the driver is added; empty if not set."""
 Secret = Annotated[SecretStr, AfterValidator(_secret)]

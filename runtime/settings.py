@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     temporal_port: Port = 7233
     temporal_ui_port: Port = 8233
     temporal_address: Address | None = None
-    """`host:port` of a Temporal server; without it the embedded dev server is used."""
+    """`host:port` of a Temporal server; if not set, the embedded dev server is used."""
     temporal_namespace: str = "default"
     database_url: DatabaseUrl = SecretStr("")
     """The URL of the read model's database; if not set, a SQLite file in the home."""
@@ -170,7 +170,7 @@ class Settings(BaseSettings):
 
     @property
     def address(self) -> str:
-        """`host:port` of Temporal."""
+        """`host:port` of the Temporal server in use."""
         return self.temporal_address or f"{LOOPBACK}:{self.temporal_port}"
 
     @property

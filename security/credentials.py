@@ -47,11 +47,11 @@ class Signer:
 
     @property
     def root(self) -> str:
-        """The root that new issues pin."""
+        """The root that new issues pin, as the text of its public key."""
         return self._source().root
 
     def ends_before(self, moment: datetime) -> bool:
-        """Whether the operator must certify a key before `moment`, which the certificate for new issues does not cover.
+        """Whether the operator must certify a key before `moment`, which its present certificate does not cover.
 
         Always False in the embedded default, which certifies its keys itself. Raises CredentialsError.
         """
@@ -81,7 +81,7 @@ class Signer:
         return sign(current, root, issue, name, envelope)
 
     def covers(self, moment: datetime) -> bool:
-        """Whether the certificate for new issues covers that time. Raises CredentialsError."""
+        """Whether the certificate by the root of new issues covers `moment`. Raises CredentialsError."""
         current = self._source()
         certificate = current.certificates[current.root]
         return certificate["from"] <= format_time(moment) < certificate["until"]

@@ -96,7 +96,7 @@ class KeyRow:
 
 @dataclass(frozen=True)
 class Erasure:
-    """A request to destroy the key of an issue, or a key that was destroyed: with the reason and the time of it."""
+    """A request to destroy the key of an issue, or the fact that it was destroyed: `why`, and when (`at`)."""
 
     issue: str
     why: str
@@ -129,11 +129,11 @@ class KeyStore:
     How long a destroyed key can be recovered by somebody who also has the master key:
 
     SQLite: from its files not any more, once `destroy` returns; perhaps from free blocks of the disk, and from backups.
-    PostgreSQL: from its page until VACUUM and later rows overwrite it (``VACUUM FULL issue_keys`` does at once), from
-    the WAL until its segments are recycled or their archive expires, and from base backups. So a destroyed key
-    is certainly gone after the longest retention of backups and archived WAL.
-    On both it is gone at once if all keys are rewrapped by a new master key (`security.master.rewrap_all`) and the old
-    master key is removed: every copy left is wrapped by a master key that no longer exists.
+    PostgreSQL: from the table's page until VACUUM and later rows overwrite it (``VACUUM FULL issue_keys`` does that at
+    once), from the WAL until its segments are recycled or their archive expires, and from base backups. So the time to
+    state to people is the longest retention of backups and archived WAL.
+    On both the key is gone at once if all keys are rewrapped by a new master key (`security.master.rewrap_all`) and the
+    old master key is removed: every copy left is wrapped by a master key that no longer exists.
     """
 
     def __init__(self, url: str | URL) -> None:

@@ -27,7 +27,7 @@ def open_keys(settings: Settings) -> Keys:
 
 
 def open_signer(settings: Settings) -> Signer:
-    """The signer of commands. Raises SettingsError."""
+    """The signer of commands. Raises SettingsError if its keys are missing or unusable."""
     _check(settings, "signing_keys")
     try:
         if settings.signing_keys is not None:
@@ -41,7 +41,7 @@ def open_signer(settings: Settings) -> Signer:
 
 
 def open_converter(settings: Settings) -> DataConverter:
-    """The data converter that encrypts payloads for Temporal. Raises SettingsError."""
+    """The data converter that encrypts payloads for Temporal. Raises SettingsError if its keys are unusable."""
     _check(settings, "namespace_keys")
     keys = NamespaceFile(settings.namespace_keys_file)
     try:
@@ -52,7 +52,7 @@ def open_converter(settings: Settings) -> DataConverter:
 
 
 def open_masters(settings: Settings) -> MasterFile:
-    """The master keys. Raises SettingsError."""
+    """The file with the master keys. Raises SettingsError if it is missing or unusable."""
     _check(settings, "master_keys")
     masters = MasterFile(settings.master_keys_file)
     try:
@@ -63,7 +63,7 @@ def open_masters(settings: Settings) -> MasterFile:
 
 
 def open_key_store(settings: Settings) -> KeyStore:
-    """The key store. Raises SettingsError."""
+    """The key store. Raises SettingsError if it is neither set nor made yet."""
     _check(settings, "key_store")
     return KeyStore(settings.key_store_url)
 

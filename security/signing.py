@@ -22,7 +22,7 @@ from runtime import base64url
 
 _CERTIFICATE: Final = "jiesu certificate 1"
 _COMMAND: Final = "jiesu command 1"
-"""The two words are signed as well, so that no signature is valid both for a certificate and for a command."""
+"""One of these two texts is part of what is signed, so no signature holds both for a certificate and for a command."""
 
 
 class UnsignedError(ValueError):
@@ -39,7 +39,7 @@ class Credentials:
 
 
 def certify(root: Ed25519PrivateKey, key: Ed25519PublicKey, since: datetime, until: datetime) -> dict[str, str]:
-    """The root's certificate for `key`, ``{key, from, until, signature}``: `key` signs commands of that time."""
+    """The root's certificate for `key`, ``{key, from, until, signature}``, for commands of that time."""
     stated = {"key": name_of(key), "from": format_time(since), "until": format_time(until)}
     return {**stated, "signature": base64url.encode(root.sign(_certified(stated)))}
 

@@ -27,12 +27,12 @@ from security.master import Kms, MasterError
 T = TypeVar("T")
 
 ERASED: Final = "[erased]"
-"""Shown in the place of a text whose key was destroyed."""
+"""What readers see in the place of a text whose key was destroyed."""
 UNREADABLE: Final = "[unreadable]"
-"""Shown in the place of a text whose key was lost, or that does not open."""
+"""What readers see in the place of a text whose key was lost, or that does not open."""
 MOST_KEYS: Final = 4096
 FRESH: Final = 60.0
-"""How many seconds an opened key is used without asking the key store. Then every process has noticed an erasure."""
+"""How many seconds an opened key is used without asking the key store. By then, every process notices an erasure."""
 MOST_STALE: Final = 3600.0
 """While the key store is down, an opened key is used until so many seconds after the store last confirmed it."""
 _RETRY: Final = 5.0
@@ -55,7 +55,7 @@ class UnsealError(ValueError):
 
 
 class IssueKey:
-    """The opened key of one issue."""
+    """The unwrapped key of one issue, which seals and opens texts and bytes."""
 
     __slots__ = ("_cipher", "_of_bytes", "_of_texts", "issue")
 
