@@ -1,1 +1,1 @@
-"""A command from admission to receipt, without HTTP."""
+"""Takes reports and commands from admission to receipt, and reads issues for callers. HTTP is left to `api/`."""

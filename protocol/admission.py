@@ -1,4 +1,7 @@
-"""Admits a caller to an issue: as whom, and with which authorities. The rules judge every command by it."""
+"""Admits a caller to an issue: finds as which actor the caller acts there, and with which authorities.
+
+The rules judge every command by this actor and these authorities.
+"""
 
 from dataclasses import dataclass
 
@@ -26,7 +29,11 @@ class Admission:
         self._now = now
 
     async def admit(self, caller: Caller, issue: str, budget: TimeBudget, key: str | None = None) -> Admitted:
-        """As `Reader.visible`; Unavailable as well if the directory cannot be read."""
+        """The issue as the caller sees it, with the authorities that the caller has in it now.
+
+        With `key`, a row brings the pending command of this idempotency key along. Raises NotFound if the issue does
+        not exist or the caller may not see it, Unavailable if the issue or the directory cannot be read.
+        """
         seen = await self._reader.visible(caller, issue, budget, key)
         if caller.actor is None:
             grants = (Authority("resident", None, "code"),)

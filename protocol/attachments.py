@@ -1,6 +1,6 @@
 """Pictures of an issue: cleaned, sealed under the issue's key, and stored under the digest of the sealed bytes.
 
-The blob store never sees a picture, and once the key is destroyed nobody can.
+The blob store holds only sealed bytes. Once the key of the issue is destroyed, nobody can see its pictures any more.
 """
 
 import asyncio
@@ -34,17 +34,17 @@ from security.vault import ERASED, Erased, NoKey, UnsealError, Vault
 log: Final = structlog.stdlib.get_logger(__name__)
 
 AT_ONCE: Final = 2
-"""Pictures decoded at a time: each takes a core and up to 200 MB."""
+"""How many pictures are decoded at a time. Decoding one takes a core and up to 200 MB."""
 TURN: Final = 10.0
-"""Seconds for which a picture, held in memory, waits to be decoded."""
+"""How many seconds an uploaded picture waits in memory for its turn to be decoded."""
 _WRITE_SECONDS: Final = 2.0
-"""Seconds for a write to the database."""
+"""How many seconds one write to the database may take."""
 _ADDED_BY: Final = "added_by"
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """What is known of a picture. `person` is opened, or ERASED."""
+    """What is known of a picture. `person` is the name of who added it, or ERASED if it cannot be opened any more."""
 
     digest: str
     kind: str
@@ -73,7 +73,10 @@ class Attachments:
             raise Refused(found.code, found.reason)
 
     async def add(self, admitted: Admitted, data: bytes) -> str:
-        """Stores a picture, and gives its digest: the same for the same picture. Raises Invalid, Refused, Unavailable."""
+        """Stores a picture and returns the digest of its sealed bytes; adding it again returns that digest again.
+
+        Raises Invalid if the bytes are no accepted picture, Refused, Unavailable.
+        """
         issue, actor = admitted.issue.id, admitted.actor
         try:
             async with self._decoding():
@@ -114,7 +117,7 @@ class Attachments:
             raise _away(error) from None
 
     async def open(self, seen: VisibleIssue, digest: str) -> Picture:
-        """The picture. Raises NotFound if it does not exist, was erased or may not be seen, and Unavailable."""
+        """The opened picture. Raises NotFound if it does not exist, was erased or may not be seen; Unavailable."""
         if not sight(seen.issue, seen.actor).text:
             raise NotFound
         try:
@@ -131,7 +134,7 @@ class Attachments:
 
     @contextlib.asynccontextmanager
     async def _decoding(self) -> AsyncGenerator[None]:
-        """Waits for a turn to decode. Raises Unavailable if none comes in time."""
+        """A context for decoding a picture; AT_ONCE may be entered at a time. Raises Unavailable after TURN seconds."""
         try:
             async with asyncio.timeout(TURN):
                 await self._turn.acquire()

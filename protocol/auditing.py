@@ -1,4 +1,4 @@
-"""The reads of auditors, for issues of their own street; each is in the access log before it is answered."""
+"""What auditors read, of the issues of their own street. Each read is in the access log before it is answered."""
 
 import asyncio
 import shutil
@@ -43,7 +43,7 @@ _WRITERS: Final[Mapping[str, Callable[..., Any]]] = {"ocel": write_ocel, "xes": 
 
 @dataclass(frozen=True)
 class Auditing:
-    """The auditors' reads. One replay or export runs at a time, since each uses a whole core.
+    """What auditors read. One replay or export runs at a time, since each uses a whole core.
 
     Methods raise NotFound, Invalid and Unavailable.
     """
@@ -57,11 +57,11 @@ class Auditing:
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1), init=False)
 
     async def head(self) -> dict[str, Any]:
-        """The newest published head."""
+        """The newest published head of the Merkle log."""
         return await _answered(self.audit_service.head())
 
     async def verdict(self, who: Actor, issue: str, *, commands: bool) -> Verdict:
-        """The result of a strict replay of one archived issue."""
+        """The verdict of strict replay on one archived issue."""
         await self._permit(who, issue, "verdict")
         async with self._turn:
             return await _answered(self.audit_service.verdict(issue, commands=commands))
@@ -69,7 +69,11 @@ class Auditing:
     async def verdicts(
         self, who: Actor, words: str, after: str | None, limit: int, *, commands: bool
     ) -> tuple[list[Verdict], str | None]:
-        """A page of verdicts on the sealed issues that `words` select, and its last issue if there may be more."""
+        """The verdicts of strict replay on at most `limit` sealed issues that match the query `words`.
+
+        The page begins after the issue `after`. The second value is the last issue of the page if more may follow,
+        else None.
+        """
         selection = _selection(words, who).sealed
         if after is not None:
             await self._find(who, after)
@@ -81,22 +85,25 @@ class Auditing:
         return found, issues[-1] if len(issues) == limit else None
 
     async def proof(self, who: Actor, issue: str) -> dict[str, Any]:
-        """The inclusion proof of the issue in the log of the newest published head."""
+        """The proof that the Merkle log contains the issue's record, against the newest published head."""
         await self._permit(who, issue, "proof")
         return await _answered(self.audit_service.proof(issue))
 
     async def view(self, who: Actor, issue: str, at: str) -> dict[str, Any]:
-        """The issue after event number `at`, or as it was known at the time `at`."""
+        """The state of the issue after its event number `at`, or as it was known at the time `at`."""
         await self._permit(who, issue, "timeline")
         return await _answered(self.audit_service.view(issue, at))
 
     async def difference(self, who: Actor, issue: str) -> Diff:
-        """The differences between Temporal's history, the archive and SQL."""
+        """The differences between what Temporal's history, the archive and SQL say of the issue."""
         await self._permit(who, issue, "diff")
         return await _answered(self.audit_service.difference(issue))
 
     async def bundle(self, who: Actor, words: str, folder: Path) -> Path:
-        """Writes a ZIP file into this folder, with which anybody can verify the issues offline; returns its path."""
+        """Writes a ZIP file into `folder` and returns its path.
+
+        With the file, anybody can verify offline the sealed issues that match the query `words`.
+        """
         selection = _selection(words, who).sealed
         issues = await _answered(
             _list(selection.issues(self.audit_service.holdings.database, None, _MOST_IN_BUNDLE + 1))
@@ -112,7 +119,10 @@ class Auditing:
             return Path(await asyncio.to_thread(shutil.make_archive, str(folder / "bundle"), "zip", folder, "bundle"))
 
     async def whatif(self, who: Actor, pack: str, words: str) -> Study:
-        """Folds the recorded commands under another policy: `pack` is the id of a shipped one, or a TOML text."""
+        """Folds the recorded commands of the closed issues that match the query `words` under another policy.
+
+        `pack` is the id of a shipped policy, or the TOML text of a policy.
+        """
         policy = self.policies.get(pack)
         try:
             policy = policy or await asyncio.to_thread(load_text, pack, "policy")
@@ -126,7 +136,10 @@ class Auditing:
         return study
 
     async def mining(self, who: Actor, form: str, words: str, folder: Path) -> Path:
-        """Writes a file of events for process mining into this folder, with pseudonyms for people; returns its path."""
+        """Writes a file of events for process mining into `folder`, with pseudonyms for people, and returns its path.
+
+        `form` is `ocel` or `xes`; the query `words` selects the issues.
+        """
         file = folder / f"issues.{form}"
 
         def export(traces: Iterator[IssueTrace]) -> None:
@@ -140,7 +153,7 @@ class Auditing:
         return file
 
     async def _permit(self, who: Actor, issue: str, what: str) -> None:
-        """Records the read in the access log. Raises NotFound for an issue of another street."""
+        """Writes the read of an issue into the access log. Raises NotFound for an issue of another street."""
         await self._find(who, issue)
         _note(who, what, issue, "")
         await self.access.read(who, what, [issue])
@@ -171,7 +184,7 @@ async def _list(ids: AsyncIterator[str]) -> list[str]:
 
 
 async def _answered(work: Awaitable[T]) -> T:
-    """The result of `work`; errors of the audit become errors of the protocol."""
+    """The result of `work`. Errors of `audit/` and of the database become those of `protocol/errors.py`."""
     try:
         return await work
     except UnknownError:

@@ -1,4 +1,4 @@
-"""The clock that stamps commands, and how far it differs from the database's clock."""
+"""The clock of this host, which stamps commands, and its difference from the clock of the database."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -13,23 +13,27 @@ MOST_SKEW: Final = timedelta(seconds=1)
 
 
 def now() -> datetime:
-    """The present in UTC, in whole milliseconds, as in commands."""
+    """The present time in UTC, in whole milliseconds, as commands are stamped with it."""
     return truncate(datetime.now(UTC))
 
 
 def today(moment: datetime) -> date:
-    """The date at that moment in Shanghai, where the residents live."""
+    """The date in Shanghai, where the residents live, at the given moment."""
     return moment.astimezone(SHANGHAI).date()
 
 
 class Skew:
-    """The difference between this host's clock and the database's; beyond a second no commands are stamped."""
+    """The difference between the clocks of this host and of the database. Beyond MOST_SKEW no command is stamped."""
 
     def __init__(self) -> None:
         self._found = timedelta()
 
     def compare(self, before: datetime, theirs: datetime, after: datetime) -> timedelta:
-        """Records the difference to `theirs`, given our time before and after asking; latency does not count."""
+        """Remembers and returns the difference of this host's clock from `theirs`, the time that the database answered.
+
+        `before` and `after` are this host's times around the question. A difference that the latency between them
+        may explain does not count.
+        """
         middle = before + (after - before) / 2
         uncertain = (after - before) / 2
         apart = abs(theirs - middle)

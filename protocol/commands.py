@@ -1,8 +1,8 @@
-"""The command protocol: receipt, dry run, signal, receipt.
+"""The command protocol: look for a receipt of the command, judge it in a dry run, signal it, wait for its receipt.
 
 The idempotency key determines the command's id. Nothing is written before the signal, and a command that the rules
 refuse is not signalled. So whichever process dies at whichever moment, a command takes effect once or not at all, and a
-repeat with the same key says which.
+repeat with the same key tells whether it took effect.
 """
 
 from collections.abc import Sequence
@@ -40,12 +40,12 @@ from security.vault import Erased, Vault
 log: Final = structlog.stdlib.get_logger(__name__)
 
 ROW_SECONDS: Final = 0.1
-"""Minimum seconds to wait for the row of a receipt, even if the request's time budget is spent."""
+"""The least number of seconds to wait for the row of a receipt, even if the request's time budget is spent."""
 TRIES: Final = 2
 SIGNAL_TIME: Final = timedelta(milliseconds=900)
-"""Seconds for one attempt to signal."""
+"""How long one attempt to signal may take at most."""
 _SHARE_OF_GRACE: Final = 0.9
-"""A try takes less than the grace, so that a command that was stamped in time arrives in time."""
+"""The share of the policy's grace that one attempt to signal may take: a command stamped in time arrives in time."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,10 @@ class Applied:
 
 @dataclass(frozen=True)
 class RecordedCommand:
-    """A command with a receipt. `tracking_code` only for a caller who may have lost a renewed one."""
+    """A command that has a receipt in `issue`.
+
+    `tracking_code` is the issue's new code, for a caller who asked with the code that it replaced; else None.
+    """
 
     command_id: str
     issue: Issue
@@ -74,10 +77,11 @@ class RecordedCommand:
 
 @dataclass(frozen=True)
 class MergePlan:
-    """A merge is two commands: the older issue adopts the younger one, then the younger one follows.
+    """The two commands of a merge: the older issue adopts the younger one (`adopt`), then that is closed (`follow`).
 
-    `adopt` has the id of the merge, by which the caller asks for its receipt. `follow` has the id that the outbox uses as
-    well: whether the API or the outbox sends it first, it takes effect once.
+    `merge` is the command that the caller gave. `adopt` has the id of `merge`, by which the caller asks for the
+    receipt. `follow` has an id that derives from both issues. The outbox sends it under this id, too: whether the API
+    or the outbox sends it first, it takes effect once.
     """
 
     younger: Admitted
@@ -102,7 +106,7 @@ class MergePlan:
 
 
 class CommandService:
-    """Gives commands and looks up their receipts."""
+    """Gives commands to issues on behalf of callers, and looks up the receipts."""
 
     def __init__(
         self, *, admission: Admission, reader: Reader, gateway: TemporalGateway, receipts: Receipts,
@@ -121,7 +125,11 @@ class CommandService:
         self._now = now
 
     async def give(self, caller: Caller, issue: str, draft: CommandDraft) -> Applied | Queued:
-        """Gives a command. Raises Refused or Stale if the rules object, NotFound where the caller may not see the issue."""
+        """Gives a command; Queued if its receipt does not come in time.
+
+        Raises Refused or Stale if the rules object, NotFound if the caller may not see the issue, Invalid, KeyReused
+        or Unavailable.
+        """
         if self._skew.is_bad:
             raise Unavailable("this host's clock is wrong, so it stamps no commands")
         received, budget = self._now(), TimeBudget()
@@ -148,7 +156,10 @@ class CommandService:
         return done
 
     async def receipt(self, caller: Caller, command: str) -> RecordedCommand | Queued:
-        """The outcome of a command, for callers who may see its issue. Raises NotFound."""
+        """The command with its issue; Queued if it has no receipt yet.
+
+        Raises NotFound if there is no such command or the caller may not see its issue.
+        """
         budget = TimeBudget()
         caller = replace(caller, renews=Renewal(command=command))
         queued, issues = await self._issues_of(command)
@@ -170,7 +181,7 @@ class CommandService:
         raise NotFound
 
     async def _older(self, caller: Caller, issue: str, budget: TimeBudget) -> Admitted:
-        """The issue into which another one is merged. Raises Invalid where the caller may not see it."""
+        """The older issue of a merge, into which the younger one goes. Raises Invalid if the caller may not see it."""
         try:
             return await self._admission.admit(caller, issue, budget)
         except NotFound:
@@ -179,7 +190,10 @@ class CommandService:
     async def _command(
         self, caller: Caller, admitted: Admitted, draft: CommandDraft, received: datetime, budget: TimeBudget
     ) -> Command | Applied:
-        """The command, resolved and sealed; the recorded answer where it can be sealed no more."""
+        """The command with its fields resolved and its texts sealed.
+
+        If the texts cannot be sealed, but the issue has a receipt of this command, it is the answer of that receipt.
+        """
         body = await self._resolver.resolve(draft.body, caller, budget)
         command_id = caller.command_id(admitted.issue, draft.key)
         assert command_id is not None
@@ -193,7 +207,7 @@ class CommandService:
         return Command(command_id, received, admitted.actor, body, draft.expected_version, admitted.grants)
 
     async def _submit(self, admitted: Admitted, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
-        """The protocol for one command to one issue: a repeat is answered from its receipt."""
+        """Takes one command to one issue through the protocol. A repeated command is answered from its receipt."""
         loaded = await self._judge(admitted, envelope, budget)
         if envelope.id in loaded.issue.receipts:
             return await self._repeat(loaded, envelope, budget)
@@ -204,7 +218,7 @@ class CommandService:
         return await self._send(admitted.issue, envelope, budget)
 
     async def _merge(self, plan: MergePlan, budget: TimeBudget) -> Applied | Queued:
-        """Gives both commands of a merge, once the rules let the younger issue follow."""
+        """Gives both commands of a merge, if the rules allow the merge in the younger issue."""
         if plan.adopt.id not in plan.older.issue.receipts:
             if (receipt := plan.younger.issue.receipts.get(plan.merge.id)) is not None:
                 _check_same(receipt, plan.merge)
@@ -220,9 +234,11 @@ class CommandService:
         return plan.queued if isinstance(done, Queued) else replace(done, command_id=plan.merge.id)
 
     async def _judge(self, admitted: Admitted, envelope: Envelope, budget: TimeBudget) -> LoadedIssue:
-        """The state that has the last word on a command.
+        """The state of the issue by which a command is judged.
 
-        The read model may lag: where it objects to a new command, that is the workflow's own state, if it answers.
+        Usually that is the state that was loaded at admission. But if that is a row, which may lag, and the rules
+        refuse a new command by it, the state of the workflow is used, if the workflow answers. Raises NotFound if the
+        caller may not see the issue in that state.
         """
         loaded, command = admitted.loaded, envelope.command
         if command.id in loaded.issue.receipts or loaded.origin == "live" or _objection(loaded.issue, command) is None:
@@ -233,7 +249,10 @@ class CommandService:
         return live or loaded
 
     async def _repeat(self, loaded: LoadedIssue, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
-        """The answer from a receipt in this state. Raises KeyReused if it belongs to another command."""
+        """The answer to a repeated command, from its receipt in the loaded state.
+
+        Raises KeyReused if the receipt is of another command under this key.
+        """
         receipt = loaded.issue.receipts[envelope.id]
         _check_same(receipt, envelope)
         if loaded.origin == "row" or not self._model.is_up:
@@ -241,7 +260,7 @@ class CommandService:
         return await self._outcome(loaded.issue.id, envelope, budget)
 
     async def _check_key(self, admitted: Admitted, expected: Queued) -> None:
-        """Raises KeyReused if another command is pending under this id."""
+        """Raises KeyReused if a command other than `expected` is pending under its id."""
         if expected.command_id in admitted.issue.receipts:
             return
         found = self._pending.recent(expected.command_id) or admitted.loaded.pending
@@ -252,7 +271,7 @@ class CommandService:
             raise KeyReused("the key was used for another command")
 
     async def _send(self, issue: Issue, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
-        """Signals, then waits for the receipt as long as the budget lasts."""
+        """Signals the command, then waits for its receipt until the time budget is spent."""
         within = min(SIGNAL_TIME, timedelta(seconds=issue.policy.grace.amount) * _SHARE_OF_GRACE)
         for _ in range(TRIES):
             try:
@@ -272,7 +291,7 @@ class CommandService:
         raise Unavailable("Temporal does not answer; send the same again, with the same key")
 
     async def _outcome(self, issue: str, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
-        """What the receipt of a signalled command says; Queued if there is none in time."""
+        """The answer to a signalled command, from its receipt; Queued if no receipt comes in time."""
         delivered = await self._receipts.wait(issue, envelope.id, max(ROW_SECONDS, budget.left))
         if delivered is not None:
             found, receipt = delivered.issue, delivered.receipt
@@ -285,7 +304,10 @@ class CommandService:
         return _recorded(found, envelope.id, receipt)
 
     async def _after_the_end(self, issue: str, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
-        """The workflow has ended in the meantime: its receipt of the command, or what the rules object to it now."""
+        """The answer to a command whose workflow has ended: from its receipt, if there is one.
+
+        Otherwise raises what the rules object to the command now, or Unavailable if they do not object.
+        """
         live = await self._reader.live(issue, budget)
         row = None
         with suppress(SqlDown):
@@ -297,9 +319,9 @@ class CommandService:
         raise Unavailable("the issue is being closed; send the same again, with the same key")
 
     async def _issues_of(self, command: str) -> tuple[Queued | None, Sequence[str]]:
-        """Whether the command is pending, and the issues that have a receipt of it or may get one.
+        """The pending command of this id, if any, and the issues that have a receipt of the command or may get one.
 
-        That is one issue, unless somebody forged signals. Raises Unavailable.
+        There is at most one such issue, unless somebody forged signals. Raises Unavailable.
         """
         queued = None
         try:
@@ -314,13 +336,13 @@ class CommandService:
 
 
 def _objection(issue: Issue, command: Command) -> Refused | Stale | None:
-    """The dry run: why the rules would refuse the command in this state, None if it would apply."""
+    """Dry run of a command: the refusal that the rules would give in this state; None if the command would apply."""
     receipt = advance(issue, [command], command.at)[0].receipts[command.id]
     return _refusal(receipt) if receipt.outcome == "refused" else None
 
 
 def _check_rules(issue: Issue, command: Command) -> None:
-    """Raises Refused or Stale if the rules object."""
+    """Raises Refused or Stale if the rules would refuse the command in this state."""
     if (objection := _objection(issue, command)) is not None:
         raise objection
 
@@ -331,14 +353,14 @@ def _check_same(receipt: Receipt, envelope: Envelope) -> None:
 
 
 def _recorded(issue: Issue, command: str, receipt: Receipt) -> Applied:
-    """The answer of a receipt. Raises Refused or Stale."""
+    """The answer that a receipt stands for. Raises Refused or Stale if its outcome is a refusal."""
     if receipt.outcome == "refused":
         raise _refusal(receipt, command)
     return Applied(command, issue)
 
 
 def _refusal(receipt: Receipt, command: str | None = None) -> Refused | Stale:
-    """`command` only where the refusal is on record."""
+    """The error for the refusal in a receipt. `command` is the command's id if the issue holds that receipt."""
     if receipt.code == "stale":
         return Stale(receipt.reason, command)
     return Refused(receipt.code, receipt.reason, command)

@@ -1,4 +1,4 @@
-"""What holds for the request that is being answered, wherever it is needed."""
+"""Facts about the request that is being answered, readable in every function that takes part in the answer."""
 
 from contextvars import ContextVar
 from typing import Final

@@ -1,6 +1,6 @@
 """The directory in memory, reloaded after an import.
 
-While the database is down, intake and sign-in use the last one, up to MAX_AGE.
+While the database is down, intake and sign-in use the directory that was read last, for up to MAX_AGE seconds.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from protocol.read_model import ReadModel, SqlDown
 log: Final = structlog.stdlib.get_logger(__name__)
 
 FRESH: Final = 2.0
-"""Seconds between two checks for an import, after which it is in force in every process."""
+"""Seconds between two checks for an import. So long after an import, every process uses the new directory."""
 _REFRESH_SECONDS: Final = 0.2
 MAX_AGE: Final = 12 * 3600.0
-"""Seconds for which it is used while the database is down: the lifetime of a token, about a shift."""
+"""Seconds for which the last directory is used while the database is down: as long as a token lives, about a shift."""
 
 
 class DirectoryCache:
-    """Loads and caches the directory."""
+    """Loads the directory from the database and keeps it in memory."""
 
     def __init__(self, model: ReadModel, fresh: float = FRESH) -> None:
         self._model = model
@@ -35,7 +35,7 @@ class DirectoryCache:
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self) -> Directory:
-        """The directory in force. Raises Unavailable if it cannot be read and the last one is too old."""
+        """The directory in force. Raises Unavailable if it cannot be read and the directory in memory is too old."""
         if self._directory is None or self._age > self._fresh:
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._refresh())

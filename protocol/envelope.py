@@ -1,4 +1,4 @@
-"""A command as it travels to its workflow: plain, checked, not signed yet."""
+"""A command in the plain form in which it travels to its workflow: checked, but not signed yet."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +14,7 @@ Plain = dict[str, Any]
 
 
 def plain_of(command: Command) -> Plain:
-    """The command as ``{id, at, actor, body, expected_version?, grants}``."""
+    """The plain form of a command: ``{id, at, actor, body, expected_version?, grants}``."""
     plain: Plain = {
         "id": command.id,
         "at": format_time(command.at),
@@ -29,14 +29,14 @@ def plain_of(command: Command) -> Plain:
 
 @dataclass(frozen=True)
 class Envelope:
-    """A command beside its plain form, which is made and checked once."""
+    """A command and its plain form, which is made and checked once, by `of`."""
 
     command: Command
     plain: Plain
 
     @classmethod
     def of(cls, command: Command) -> Self:
-        """Raises Invalid for a command that the workflow could not read: it would be lost there."""
+        """The envelope of a command. Raises Invalid for a command that the workflow could not read."""
         plain = plain_of(command)
         try:
             check_weight(canonical(plain))
@@ -51,9 +51,9 @@ class Envelope:
 
     @cached_property
     def digest(self) -> str:
-        """The digest of the command: equal for a repeat, different for a reused key."""
+        """The digest of the command: equal for a repeat, different for another command under the same key."""
         return self.command.digest
 
     def stamped(self, at: datetime) -> Self:
-        """The same command, given at another time."""
+        """The envelope of the same command, stamped with the time `at`."""
         return replace(self, command=replace(self.command, at=at), plain={**self.plain, "at": format_time(at)})

@@ -8,7 +8,7 @@ _LONGEST_FIELD: Final = 80
 
 
 class ProtocolError(Exception):
-    """The base. `detail` is for people; the caller may read it."""
+    """The base class of the protocol's errors. `detail` says to people what is wrong; it is shown to the caller."""
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail)
@@ -16,15 +16,15 @@ class ProtocolError(Exception):
 
 
 class Unauthenticated(ProtocolError):
-    """There are no credentials, or none that are accepted."""
+    """The request bears no credentials, or none that are accepted."""
 
 
 class Forbidden(ProtocolError):
-    """The caller is known and may never do this."""
+    """The caller is known but may not do what was asked for, whatever the state of the issue."""
 
 
 class ChooseRole(ProtocolError):
-    """The caller holds several roles and named none; `roles` lists them."""
+    """The caller holds several roles and named none in the request; `roles` lists them."""
 
     def __init__(self, ways: Iterable[tuple[str, str]]) -> None:
         super().__init__("send X-Acting-Role and X-Acting-Org")
@@ -32,11 +32,11 @@ class ChooseRole(ProtocolError):
 
 
 class NotFound(ProtocolError):
-    """The thing does not exist, or the caller may not know that it does."""
+    """What the caller asked for does not exist, or the caller may not know that it exists."""
 
 
 class Refused(ProtocolError):
-    """The rules refuse a command. `command_id` is set where that is recorded."""
+    """The rules refuse a command. `command_id` is the command's id if its receipt records the refusal, else None."""
 
     def __init__(self, code: str, reason: str, command_id: str | None = None) -> None:
         super().__init__(reason)
@@ -46,7 +46,10 @@ class Refused(ProtocolError):
 
 
 class Stale(ProtocolError):
-    """The issue is not at the version that the caller expects. `command_id` as in Refused."""
+    """The issue is not at the version that the caller expects.
+
+    `command_id` is the command's id if its receipt records the refusal, else None.
+    """
 
     def __init__(self, detail: str = "", command_id: str | None = None) -> None:
         super().__init__(detail)
@@ -54,7 +57,7 @@ class Stale(ProtocolError):
 
 
 class Invalid(ProtocolError):
-    """The request makes no sense. `errors` name each field and its fault, never its value."""
+    """The request is not valid. `errors` names each faulty field and what is wrong with it, never the field's value."""
 
     def __init__(self, *errors: tuple[str, str]) -> None:
         found = [(_printable(field), reason) for field, reason in errors[:_MOST_ERRORS]]
@@ -63,11 +66,11 @@ class Invalid(ProtocolError):
 
 
 class KeyReused(ProtocolError):
-    """The idempotency key belongs to another request."""
+    """The idempotency key was used before, for another request."""
 
 
 class TooMany(ProtocolError):
-    """A limit is used up. `retry_after` in seconds."""
+    """The caller has used up a limit. `retry_after` is the number of seconds after which to try again."""
 
     def __init__(self, detail: str = "", retry_after: int = 1) -> None:
         super().__init__(detail)
@@ -75,7 +78,7 @@ class TooMany(ProtocolError):
 
 
 class Unavailable(ProtocolError):
-    """A part that is needed does not answer; the same request may be sent again, with the same key."""
+    """A server that the answer needs is not available. The request may be sent again, with the same idempotency key."""
 
     def __init__(self, detail: str = "", retry_after: int = 1) -> None:
         super().__init__(detail)
@@ -83,5 +86,5 @@ class Unavailable(ProtocolError):
 
 
 def _printable(field: str) -> str:
-    """The field's name without control characters: an unknown name comes from the caller."""
+    """The name of a field, shortened and without control characters, since the caller may have made it up."""
     return "".join(sign if sign.isprintable() else "?" for sign in field[:_LONGEST_FIELD])

@@ -1,4 +1,4 @@
-"""Calls Temporal: starts the workflows of issues, signals and queries them. It holds no rules.
+"""Calls Temporal to start, signal and query the workflows of issues. No rules are applied here.
 
 Every call has a time limit. Errors of the SDK become `NoWorker`, `WorkflowClosed` or `TemporalDown`.
 """
@@ -48,7 +48,7 @@ _MOST_PINS: Final = 256
 
 
 class NoWorker(Exception):
-    """Temporal knows the workflow, but no worker has answered in time."""
+    """No worker answered a query of the workflow in time, though Temporal itself answers."""
 
 
 class WorkflowClosed(Exception):
@@ -76,9 +76,10 @@ class TemporalGateway:
         self._pins: dict[str, Pins] = {}
 
     async def start(self, report: Envelope, folded: Issue, pins: Pins) -> bool:
-        """Starts the workflow of an issue, unless it runs already; False if it has run and ended.
+        """Starts the workflow of an issue, unless it runs already; False if the workflow has run and ended before.
 
-        `folded` is the state to which its report leads. Raises TemporalDown.
+        `folded` is the state of the issue after its report. Raises TemporalDown, and CredentialsError if the report
+        cannot be signed.
         """
         hit("before-start")
         signed = self._signer.sign(folded.root, folded.id, report.command.name, report.plain)
@@ -106,9 +107,10 @@ class TemporalGateway:
         return True
 
     async def signal(self, issue: str, root: str, envelope: Envelope, timeout: timedelta) -> None:
-        """Signs a command for the root that the issue pins, and signals it; once this returns it is durable.
+        """Signs a command and signals it to the workflow of the issue; once this returns, the command is durable.
 
-        Raises WorkflowClosed or TemporalDown, CredentialsError where this process cannot sign for the root.
+        `root` is the root of trust (a public key) that the issue pinned at its report: the key that signs must have a
+        certificate by it. Raises WorkflowClosed or TemporalDown, CredentialsError without such a certificate.
         """
         hit("before-signal")
         name = envelope.command.name
@@ -122,7 +124,7 @@ class TemporalGateway:
         hit("after-signal")
 
     async def snapshot(self, issue: str, timeout: float = 0.9) -> Issue | None:
-        """The issue from its workflow, with every signal acknowledged so far; None without a workflow.
+        """The issue as its workflow knows it, after all signals that Temporal took so far; None without a workflow.
 
         Raises NoWorker or TemporalDown.
         """
@@ -133,9 +135,9 @@ class TemporalGateway:
         return load_issue(found["state"], pins.policy, pins.calendars)
 
     async def beginning(self, issue: str, timeout: float = 0.9) -> tuple[Start, bool] | None:
-        """The input of the current run of a workflow, and whether that run continues another; None without a workflow.
+        """The input of the current run of a workflow, and whether that run continues an earlier run.
 
-        It needs no worker. Raises TemporalDown.
+        None if there is no such workflow. No worker is needed. Raises TemporalDown.
         """
         request = GetWorkflowExecutionHistoryRequest(
             namespace=self._client.namespace,
@@ -164,7 +166,7 @@ class TemporalGateway:
         return start, bool(started.continued_execution_run_id)
 
     async def is_healthy(self, timeout: float = 1.0) -> bool:
-        """Whether Temporal answers at all."""
+        """Whether Temporal answers a health check."""
         try:
             return await self._client.service_client.check_health(timeout=timedelta(seconds=timeout))
         except (RPCError, RuntimeError):
@@ -200,7 +202,10 @@ class TemporalGateway:
     def _pinned(
         self, state: Mapping[str, Any], policy: Mapping[str, Any], calendars: Sequence[Mapping[str, Any]]
     ) -> Pins:
-        """The pins as values, kept by the digests that the state holds; the state is checked against them when it is loaded."""
+        """Decodes the policy and calendars of a snapshot; cached under the digests that its state names.
+
+        Whether the policy and calendars have these digests is checked afterwards, by `load_issue`.
+        """
         key = f"{state['policy']['digest']} {state['calendars']}"
         if key not in self._pins:
             if len(self._pins) >= _MOST_PINS:
@@ -219,7 +224,10 @@ def _unreachable(call: str, error: Exception) -> TemporalDown:
 
 
 def _attributes(issue: Issue) -> TypedSearchAttributes:
-    """What operators search workflows by. It is never encrypted, so it holds places and codes only."""
+    """The search attributes of an issue's workflow, by which operators find it in Temporal.
+
+    Search attributes are never encrypted, so they hold places and codes only.
+    """
     words = {
         "JiesuCompound": issue.place.compound,
         "JiesuCommunity": issue.place.community,
@@ -235,7 +243,7 @@ def _attributes(issue: Issue) -> TypedSearchAttributes:
 
 
 def _details(issue: Issue) -> str:
-    """What never changes about an issue, for Temporal's UI."""
+    """The text about an issue that Temporal's user interface shows: only facts that never change."""
     place = issue.place
     lines = (
         f"category: {issue.category} {LABELS[issue.category]}",

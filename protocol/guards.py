@@ -1,8 +1,8 @@
-"""The access log and the limits of what callers do: who saw or tried what, and how often.
+"""Writes the access log (who saw or tried what), and applies the limits on how often callers do something.
 
-Before an auditor reads an issue, or staff see a whole phone number, a line is written; if that fails nothing is shown.
-Lines of requests that were refused are written behind, so that no answer waits for them; they are in the process's log
-as well.
+Before an auditor reads an issue, or staff see a whole phone number, a line is written into the access log. If it cannot
+be written, the auditor is shown nothing, and staff see the number masked. Lines about refused requests are written soon
+after the answer, so that no answer waits for them; the log of the process has them as well.
 """
 
 import asyncio
@@ -35,12 +35,12 @@ from protocol.reader import VisibleIssue
 log: Final = structlog.stdlib.get_logger(__name__)
 
 AGAIN: Final = timedelta(minutes=10)
-"""Seconds for which one log line, and one use of the limit, covers a person's views of a phone number."""
+"""How long one line of the access log, and one use of the limit, cover a person's views of an issue's phone number."""
 _WRITE_SECONDS: Final = 1.0
-"""Seconds for writing a line that must precede an answer."""
+"""How many seconds it may take to write lines to the access log."""
 _PAUSE: Final = 0.5
 _AFTER_FAILURE: Final = 2.0
-"""Seconds between two batches of lines that are written behind, and after one that failed."""
+"""Seconds between two batches of lines that are written after the answer (_PAUSE), and after a batch that failed."""
 _MOST_WAITING: Final = 10_000
 _AT_ONCE: Final = 200
 _MOST_SHOWN: Final = 10_000
@@ -51,14 +51,14 @@ Masked = Literal["limit", "unlogged"]
 
 @dataclass(frozen=True)
 class Glance:
-    """What may be shown now; `masked` says why that is less than the viewer's rights."""
+    """How much the viewer is shown now. `masked` says why, if that is less than the rules allow."""
 
     sight: Sight
     masked: Masked | None = None
 
 
 class AccessGuard:
-    """Checks limits and writes the access log."""
+    """Applies the limits on what callers do, and writes the access log."""
 
     def __init__(
         self, *, database: Database, directory: DirectoryCache, quotas: Quotas, secret: bytes, now: Now
@@ -76,9 +76,10 @@ class AccessGuard:
     # What is shown
 
     async def sight(self, seen: VisibleIssue, events: Iterable[Event]) -> Glance:
-        """How much of these events the viewer is shown. Staff who see a whole phone number are logged and limited.
+        """How much of these events the viewer is shown.
 
-        Raises Unavailable where an auditor's read cannot be logged.
+        If staff see a whole phone number, that is written to the access log and counts towards a limit. Raises
+        Unavailable if the viewer is an auditor and the access log cannot be written.
         """
         looks, actor, issue = sight(seen.issue, seen.actor), seen.actor, seen.issue.id
         if actor.role == "auditor":
@@ -103,40 +104,43 @@ class AccessGuard:
         return Glance(looks)
 
     async def read(self, who: Actor, what: str, issues: Sequence[str | None] = (None,)) -> None:
-        """Logs that somebody reads these issues. Raises Unavailable if that fails: then show nothing."""
+        """Writes to the access log that `who` reads these issues. Raises Unavailable if it cannot be written."""
         if not await self._written([await self._entry(who, what, issue, "shown") for issue in issues]):
             raise Unavailable("the access log cannot be written at the moment")
 
     async def export(self, who: Actor, what: str, issues: Sequence[str | None] = (None,)) -> None:
-        """As `read`, for exports. Raises TooMany as well."""
+        """Counts an export and writes it to the access log. Raises TooMany; Unavailable if it cannot be written."""
         await self.quotas.spend("export", _subject(who))
         await self.read(who, what, issues)
 
     async def decode(self, who: Actor) -> None:
-        """As `read`, for payloads of Temporal, which do not tell their issues. Raises TooMany as well."""
+        """Counts a decryption of Temporal's payloads and writes it to the access log, without issues.
+
+        A payload does not tell to which issue it belongs. Raises TooMany, or Unavailable if the log cannot be written.
+        """
         await self.quotas.count("decode", _subject(who))
         await self.read(who, "payloads")
 
     # What is done
 
     async def may_write(self, caller: Caller, what: str, issue: str | None = None) -> None:
-        """Raises Forbidden, and logs it, for a role that writes nothing."""
+        """Raises Forbidden if the caller's role may never write, and writes the attempt to the access log."""
         if caller.actor is not None and not writes(caller.actor.role):
             await self._note(caller.actor, what, issue, "forbidden")
             raise Forbidden
 
     async def may_report(self, caller: Caller) -> None:
-        """Counts a report. Raises Forbidden or TooMany."""
+        """Counts a report towards the caller's limit. Raises TooMany; Forbidden if the role may never write."""
         await self.may_write(caller, "report")
         who = f"address {ADDRESS.get()}" if caller.actor is None else _subject(caller.actor)
         await self.quotas.count("report", who)
 
     async def may_give(self, caller: Caller) -> None:
-        """Counts a command. Raises TooMany."""
+        """Counts a command towards the caller's limit. Raises TooMany."""
         await self.quotas.count("command", _whose(caller))
 
     async def may_upload(self, caller: Caller) -> None:
-        """Counts a picture. Raises TooMany."""
+        """Counts an uploaded picture towards the caller's limit. Raises TooMany."""
         await self.quotas.spend("upload", _whose(caller))
 
     async def given(self, issue: str) -> None:
@@ -147,23 +151,23 @@ class AccessGuard:
             return  # the next request is refused
 
     async def turned_away(self, caller: Caller, what: str, issue: str) -> None:
-        """Logs that staff tried an issue that they may not see; residents are not logged."""
+        """Writes to the access log that staff tried an issue that they may not see; for residents does nothing."""
         if caller.actor is not None and caller.actor.role != "resident":
             await self._note(caller.actor, what, issue, "not-found")
 
     async def may_guess(self) -> None:
-        """Raises TooMany for an address that sent too many wrong tracking codes."""
+        """Raises TooMany if the request's network address has sent too many wrong tracking codes."""
         await self.quotas.check("code", ADDRESS.get())
 
     async def guessed(self) -> None:
-        """Counts a tracking code that opened nothing."""
+        """Counts a wrong tracking code against the request's network address."""
         try:
             await self.quotas.count("code", ADDRESS.get())
         except TooMany:
             return  # this request keeps its answer, the next one is refused
 
     async def close(self) -> None:
-        """Writes the pending lines; logs an error if some cannot be written."""
+        """Writes the lines that still wait. Logs an error if some cannot be written to the access log."""
         self._closing.set()
         if self._writing is not None:
             await self._writing
@@ -179,7 +183,7 @@ class AccessGuard:
         return Entry(self._now(), who.person, who.role, who.org, street, what, issue, result, address)
 
     async def _street(self, who: Actor) -> str | None:
-        """The street of the actor; of an operator that works in several, the first."""
+        """The street of the actor's organisation; the first by code if it works in several, None if not known."""
         if who.role in _OWN_STREET or who.org is None:
             return who.org
         try:
@@ -188,7 +192,10 @@ class AccessGuard:
             return None
 
     async def _written(self, entries: Sequence[Entry]) -> bool:
-        """Whether the lines are stored. A write that succeeds too late logs more than was shown, never less."""
+        """Writes the lines, and returns whether they were stored in time.
+
+        Lines stored too late count as not stored: the access log may name more than was shown, never less.
+        """
         try:
             async with asyncio.timeout(_WRITE_SECONDS):
                 await self._database.transact(lambda session: put(session, entries))
@@ -198,7 +205,7 @@ class AccessGuard:
         return True
 
     async def _note(self, who: Actor, what: str, issue: str | None, result: str) -> None:
-        """Queues a line to be written behind."""
+        """Puts a line into the queue of lines that are written after the answer."""
         entry = await self._entry(who, what, issue, result)
         log.info("access", person=who.person, role=who.role, org=who.org, what=what, issue=issue, result=result)
         if len(self._waiting) >= _MOST_WAITING:
@@ -229,7 +236,10 @@ def _subject(actor: Actor) -> str:
 
 
 def _whose(caller: Caller) -> str:
-    """The subject of the limit: a person, or a tracking code, as all holders of codes share one name."""
+    """The name under which the caller's uses of a limit are counted: the person, or without a token the tracking code.
+
+    All callers without a token have one and the same subject, so the subject cannot tell them apart.
+    """
     return f"code {tracking_hash(caller.tracking_code or '')}" if caller.actor is None else _subject(caller.actor)
 
 

@@ -1,4 +1,4 @@
-"""Derives the ids, numbers and codes of an issue from secrets and keys, so that a repeated report gets the same ones.
+"""Derives the ids, numbers and codes of issues, so that a repeated report gets equal ones.
 
 The id addresses the issue in URLs and in Temporal, the number is for people, and the tracking code gives an anonymous
 reporter access.
@@ -12,18 +12,18 @@ import uuid
 from typing import Final
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Crockford's base 32: without I, L, O and U, which are misread easily."""
+"""The digits of Crockford's base 32. It has no I, L, O and U, which are misread easily."""
 _MISREAD: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None})
 _PSEUDONYM: Final = "r-"
 _PSEUDONYM_FORM: Final = re.compile(r"r-[a-z2-7]{26}", re.IGNORECASE)
 _COMMANDS: Final = uuid.UUID("6f0b6a0e-6c3b-5a52-9d0e-2f6a4c1d7e85")
-"""The name space of command ids. It may never change, or an old idempotency key would act a second time."""
+"""The name space of command ids. It may never change, or a repeated command would get another id and act again."""
 
 
 def issue_id(secret: bytes, scope: str, key: str) -> str:
     """The id of the issue reported under an idempotency key: 128 bits in 26 lower-case base32 characters.
 
-    `scope` is the token's subject, or `anonymous`: the same key from two people means two issues.
+    `scope` is the subject of the token, or `anonymous` without one. So two people who use one key get two issues.
     """
     return base64.b32encode(_mac(secret, "issue", scope, key)[:16]).decode().rstrip("=").lower()
 
@@ -32,7 +32,7 @@ def number(issue: str) -> str:
     """The short number of an issue for people, `JS-XXXXX-XXXXX`.
 
     It has 50 bits: among a million issues, two share a number with a probability of 1 in 2,000 (with 40 bits, 1 in 3).
-    So it is for search, never a key.
+    So the number is for searching, and never identifies an issue.
     """
     symbols = _crockford(hashlib.sha256(_join("number", issue)).digest(), 10)
     return f"JS-{symbols[:5]}-{symbols[5:]}"
@@ -41,7 +41,7 @@ def number(issue: str) -> str:
 def tracking_code(secret: bytes, issue: str, generation: int) -> str:
     """The tracking code, which gives access to one issue: 100 bits in four groups of five characters.
 
-    A code is revoked by raising `generation`, which gives another one.
+    Raising `generation` gives the issue another code and so revokes the former one.
     """
     symbols = _crockford(_mac(secret, "tracking", issue, str(generation)), 20)
     return "-".join(symbols[start : start + 5] for start in range(0, 20, 5))
@@ -50,19 +50,19 @@ def tracking_code(secret: bytes, issue: str, generation: int) -> str:
 def tracking_hash(code: str) -> str:
     """SHA-256 in hex of a tracking code as typed: ignores case, blanks and dashes, reads O as 0, I and L as 1.
 
-    Any text has a hash.
+    A text that is no tracking code gets a hash, too.
     """
     plain = "".join(code.split()).upper().translate(_MISREAD)
     return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def tracking_matches(code: str, stored: str) -> bool:
-    """Whether a code as typed has this hash, compared in constant time."""
+    """Whether a tracking code as typed has the hash `stored`, compared in constant time."""
     return hmac.compare_digest(tracking_hash(code), stored)
 
 
 def command_id(issue: str, subject: str, role: str, key: str) -> str:
-    """The id of the command given under an idempotency key: UUIDv5 over who gives it, as what, and to which issue."""
+    """The id of the command given under an idempotency key: a UUIDv5 over issue, giver (`subject`), role and key."""
     return str(uuid.uuid5(_COMMANDS, _join("command", issue, subject, role, key).hex()))
 
 
@@ -75,7 +75,7 @@ def pseudonym(secret: bytes, subject: str) -> str:
 
 
 def is_pseudonym(name: str) -> bool:
-    """Whether a name has the form of a pseudonym; no token may claim such a name."""
+    """Whether a name has the form of a pseudonym. No token may have such a name as its subject."""
     return _PSEUDONYM_FORM.fullmatch(name) is not None
 
 
@@ -84,12 +84,12 @@ def _mac(secret: bytes, *parts: str) -> bytes:
 
 
 def _join(*parts: str) -> bytes:
-    """The parts with their lengths, so that different lists of parts never give the same bytes."""
+    """The parts joined, each after its length, so that different lists of parts never give the same bytes."""
     encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
     return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
 
 
 def _crockford(raw: bytes, length: int) -> str:
-    """The first `length` * 5 bits in base 32."""
+    """The first `length` * 5 bits of `raw`, as `length` characters in base 32."""
     bits = int.from_bytes(raw, "big") >> (len(raw) * 8 - length * 5)
     return "".join(_ALPHABET[bits >> 5 * place & 31] for place in reversed(range(length)))

@@ -1,6 +1,7 @@
-"""Takes reports in: ids from the idempotency key, a resolved report, a dry run, the start of the issue's workflow.
+"""Takes reports in: derives the ids, resolves and seals the report, folds it, and starts the workflow of the issue.
 
-The answer follows from the key alone, so a repeat gets the same answer, whichever process died in between.
+The ids derive from the subject of the caller and the idempotency key. So a repeated report leads to the same issue,
+whichever process died in between.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class ReportDraft:
-    """What a resident hands in; number, place and policy are resolved here."""
+    """A report as the caller sends it. `Intake` adds the number, the place and the policy."""
 
     compound: str
     category: Category
@@ -56,14 +57,14 @@ class ReportDraft:
 
 @dataclass(frozen=True)
 class ReportedIssue:
-    """An issue whose workflow has started, in its current state."""
+    """A reported issue, in its current state, and its current tracking code."""
 
     issue: Issue
     tracking_code: str
 
 
 class Intake:
-    """Takes reports in."""
+    """Takes reports in and starts the workflows of their issues."""
 
     def __init__(
         self, *, reader: Reader, gateway: TemporalGateway, receipts: Receipts, directory: DirectoryCache,
@@ -82,7 +83,10 @@ class Intake:
         self._now = now
 
     async def take(self, caller: Caller, body: ReportDraft, key: str) -> ReportedIssue:
-        """Takes a report in. The same key gives the same answer again; Invalid, KeyReused or Unavailable otherwise."""
+        """Takes a report in; repeated with the same key, it returns the same issue again.
+
+        Raises Invalid, KeyReused or Unavailable.
+        """
         if self._skew.is_bad:
             raise Unavailable("this host's clock is wrong, so it stamps no commands")
         received, budget = self._now(), TimeBudget()
@@ -117,7 +121,7 @@ class Intake:
         return None if row is None else (await self._reader.find(issue, _anybody, budget)).issue
 
     async def _start(self, issue: str, report: Envelope, pins: Pins, budget: TimeBudget) -> Issue:
-        """Starts the workflow and returns the issue's first state. Raises Unavailable."""
+        """Starts the workflow of the issue, unless it has one, and returns the issue. Raises Unavailable, KeyReused."""
         command = report.command
         folded, _ = advance(Issue.new(issue, pins.policy, pins.calendars), [command], command.at)
         try:
@@ -145,7 +149,7 @@ class Intake:
         return began.issue
 
     async def _ended(self, issue: str, budget: TimeBudget) -> Issue:
-        """The issue of a workflow that has ended. Raises KeyReused if it recorded nothing: then there is no issue."""
+        """The issue of a workflow that has ended. Raises KeyReused if that workflow left no issue behind."""
         try:
             return (await self._reader.find(issue, _anybody, budget)).issue
         except NotFound:
@@ -157,9 +161,10 @@ class Intake:
     async def _resolve(
         self, caller: Caller, actor: Actor, body: ReportDraft, at: datetime
     ) -> tuple[Place, tuple[Authority, ...], Pins]:
-        """The place, what the caller holds there, and the policy and calendars for it.
+        """The place of a report, the caller's authorities there, and the policy and calendars for the issue.
 
-        Raises Invalid for a place or category without, and where the caller may not report.
+        Raises Invalid if there is no such place, the caller may not report there, or no policy is in force for the
+        category there.
         """
         directory = await self._directory.get()
         day = today(at)
@@ -174,7 +179,10 @@ class Intake:
         return place, grants, Pins(policy, pinned(self._calendars, day))
 
     async def _followed(self, caller: Caller, body: ReportDraft, place: Place, budget: TimeBudget) -> str | None:
-        """The id of the closed issue that has come back; only its reporter may name it. Raises Invalid."""
+        """The id of the closed issue that the report says has come back; None if it names none.
+
+        Raises Invalid unless the caller reported that issue, in the same compound.
+        """
         if body.follows is None:
             return None
         try:
@@ -186,9 +194,9 @@ class Intake:
         return old.id
 
     async def _check_same(self, issue: Issue, command: str, body: ReportDraft) -> None:
-        """Raises KeyReused if the issue of this key was reported with another body.
+        """Raises KeyReused if the issue under this key was reported with another body.
 
-        It compares with the place that was resolved then: the compound's operator may have changed since.
+        The place for the comparison is that of the issue, not of today: the compound's operator may have changed since.
         """
         report = _report(issue.number, issue.place, body, body.follows)
         try:
@@ -203,7 +211,7 @@ class Intake:
 
 
 def _anybody(_: Issue) -> bool:
-    """The id derives from the key, so the issue is the caller's own."""
+    """Shows the issue in any case: its id derives from the caller's key, so it is the caller's own."""
     return True
 
 

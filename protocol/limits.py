@@ -2,8 +2,8 @@
 
 Windows are counted in memory and, over all processes, in one table. Frequent actions (commands, reports, wrong tracking
 codes) are checked in memory and written to the table later, many hits in one transaction, so that no request waits for
-SQL; a process learns within FLUSH_SECONDS what the others have used up. Rare and expensive actions are counted in the
-table first, exactly. While the database is down, each process applies its own count.
+SQL; each process learns within FLUSH_SECONDS which limits all processes together have used up. Rare and expensive
+actions are counted in the table first, exactly. While the database is down, each process applies its own count.
 """
 
 import asyncio
@@ -22,26 +22,29 @@ from runtime.breaker import Breaker
 T = TypeVar("T")
 
 FLUSH_SECONDS: Final = 0.25
-"""Seconds between two writes of hits to the table."""
+"""Seconds between two writes of hits (counted uses of limits) to the table."""
 _TABLE_TIMEOUT: Final = 0.5
-"""Seconds for a query of the table; after that this process's own count decides."""
+"""How many seconds a query of the table may take. After that the count of this process alone decides."""
 _REST_SECONDS: Final = 2.0
-"""Seconds between a failure of the table and the next trial."""
+"""Seconds between a failed query of the table and the next attempt."""
 _MOST_KEYS: Final = 50_000
-"""Windows kept in memory, the last used ones."""
+"""How many windows are kept in memory: those that were used last."""
 _MOST_PENDING: Final = 5_000
 _AT_ONCE: Final = 500
-"""Hits that may wait to be written, and hits written in one transaction."""
+"""The most hits that may wait to be written (_MOST_PENDING), and that one transaction writes (_AT_ONCE)."""
 _SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _BUCKET_SECONDS: Final = 60.0
 _MOST_BUCKETS: Final = 100_000
 
 Clock = Callable[[], float]
-"""Returns the time in seconds."""
+"""A function that returns the time in seconds."""
 
 
 class TokenBuckets:
-    """Limits the requests of each subject: a bucket holds one minute's requests and refills evenly; 0 is no limit."""
+    """Limits the requests of each subject to `per_minute`; 0 means no limit.
+
+    Each subject has a bucket that holds the requests of one minute and refills evenly.
+    """
 
     def __init__(self, per_minute: int, clock: Clock = time.monotonic) -> None:
         self._pause = _BUCKET_SECONDS / per_minute if per_minute else 0.0
@@ -49,7 +52,7 @@ class TokenBuckets:
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def take(self, subject: str) -> None:
-        """Counts a request. Raises TooMany, with the seconds until the next one is allowed."""
+        """Counts a request. Raises TooMany, with the seconds until the next request is allowed."""
         now = self._clock()
         full_at = max(now, self._full_at.get(subject, now)) + self._pause
         if (wait := full_at - now - _BUCKET_SECONDS) > 0:
@@ -58,15 +61,15 @@ class TokenBuckets:
 
 
 class Windows:
-    """Moving windows of this process, in bounded memory."""
+    """The moving windows of this process, in bounded memory: which hits under each key still count."""
 
     def __init__(self, most: int = _MOST_KEYS) -> None:
         self._most = most
         self._ends: OrderedDict[str, deque[float]] = OrderedDict()
-        """When each hit stops counting, in order."""
+        """By key, the times at which its hits stop counting, earliest first."""
 
     def room_at(self, hit: Hit) -> float | None:
-        """None if the hit is within its limit, else when it would be, in seconds since 1970."""
+        """None if the hit is within its limit, else the time at which there is room for it, in seconds since 1970."""
         ends = self._ends.get(hit.key)
         if ends is None:
             return None
@@ -82,16 +85,19 @@ class Windows:
 
 
 class Quotas:
-    """Moving windows by limit name and user. A name without a rate has no limit; `who` is stored as a hash."""
+    """The limits on expensive or sensitive actions: a moving window for each name of a limit and each user (`who`).
+
+    A name without a rate has no limit. The table holds a hash of `who`.
+    """
 
     def __init__(self, rates: Mapping[str, str], store: HitStore, clock: Clock = time.time) -> None:
-        """`rates` by name, such as ``60/hour``."""
+        """`rates`: the rate of each limit, such as ``60/hour``, by the name of the limit."""
         self._limits: Final = {name: _limit(rate) for name, rate in rates.items()}
         self._clock = clock
         self._store = store
         self._here = Windows()
         self._full: OrderedDict[str, float] = OrderedDict()
-        """Keys that all processes together have used up, each with the time when it is free again."""
+        """Keys whose limit all processes together have used up, each with the time at which there is room again."""
         self._pending: deque[Hit] = deque()
         self._flushing: asyncio.Task[None] | None = None
         self._breaker = Breaker(
@@ -104,7 +110,10 @@ class Quotas:
             self._check(hit)
 
     async def count(self, name: str, who: str) -> None:
-        """Counts one use in memory, and soon in the table. Raises TooMany as `check` does."""
+        """Counts one use in memory, and soon in the table.
+
+        Raises TooMany if the limit is used up, as far as this process knows.
+        """
         if (hit := self._hit(name, who)) is None:
             return
         self._check(hit)
@@ -125,7 +134,7 @@ class Quotas:
             raise _too_many(until, hit)
 
     async def close(self) -> None:
-        """Writes the pending hits."""
+        """Writes the hits that wait to be written."""
         if self._flushing is not None:
             self._flushing.cancel()
             await asyncio.wait({self._flushing})
@@ -149,7 +158,7 @@ class Quotas:
             await self._flush()
 
     async def _flush(self) -> None:
-        """Writes the pending hits; drops those that cannot be written, since they would soon expire."""
+        """Writes the hits that wait to be written. Drops those that cannot be written, since they would soon expire."""
         while self._pending:
             some = [self._pending.popleft() for _ in range(min(_AT_ONCE, len(self._pending)))]
             full = await self._ask_table(lambda some=some: self._store.add(some))
@@ -172,7 +181,7 @@ class Quotas:
 
 
 def _limit(rate: str) -> tuple[int, int]:
-    """``60/hour`` -> (60, 3600)."""
+    """The amount and the seconds of a rate: (60, 3600) for ``60/hour``."""
     amount, _, unit = rate.partition("/")
     return int(amount), _SECONDS[unit]
 

@@ -1,4 +1,4 @@
-"""Plain values of what the domain holds, with personal data masked for those who may not see it."""
+"""Turns values of the domain into plain values for answers, with personal data masked if the viewer may not see it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -13,7 +13,10 @@ MASK: Final = "***"
 
 
 def masked(value: Any, sight: Sight) -> Any:
-    """The plain value of a dataclass with all its fields; those marked personal as far as the viewer may see them."""
+    """The plain value of `value`, a dataclass with all its fields.
+
+    Fields that are marked personal are masked unless `sight` lets the viewer see them.
+    """
     if isinstance(value, ContactDetails):
         return {"name": mask(value.name, sight), "phone": mask_phone(value.phone, sight)}
     if is_dataclass(value) and hasattr(type(value), "parse"):  # a `Text`: its wire form is one string
@@ -39,12 +42,15 @@ def _personal(value: Any, sight: Sight) -> Any:
 
 
 def mask(text: Personal, sight: Sight) -> str:
-    """The text to those who may read it, else the mask; an empty text stays empty, so that everybody sees that."""
+    """The text if the viewer may read it, else the mask. An empty text stays empty, so all see that it is empty."""
     return MASK if isinstance(text, Sealed) or (text and not sight.text) else text
 
 
 def mask_phone(phone: Personal, sight: Sight) -> str:
-    """The number to those who may call, 138****8000 to those who may only read, else the mask."""
+    """The phone number, as far as the viewer may see it.
+
+    The whole number if `sight` allows phones, 138****8000 if it allows texts only, else the mask.
+    """
     if isinstance(phone, Sealed):
         return MASK
     if sight.phone or not phone:
@@ -55,5 +61,5 @@ def mask_phone(phone: Personal, sight: Sight) -> str:
 
 
 def mask_person(person: str, role: str, sight: Sight) -> str:
-    """Staff answer for what they do by name; a resident is a private person."""
+    """The name; for a resident the mask, unless the viewer may read texts. Staff answer by name for what they do."""
     return person if sight.text or role != "resident" else MASK

@@ -1,7 +1,7 @@
-"""Commands that were answered with 202, so that every API process can find the issue of one of them.
+"""Keeps the pending commands, those that were answered with 202, so that every API process can find their issues.
 
-They are noted after the signal, never before: a crash in between loses only an answer that nobody got. What became of a
-command is said by its receipt, never here.
+A command is noted here after its signal, never before: a crash in between loses only an answer that nobody got. What
+became of a command is told by its receipt, never here.
 """
 
 from collections import OrderedDict
@@ -25,7 +25,7 @@ _KEPT: Final = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Queued:
-    """A command that is durable and has no receipt yet. `digest` is that of the command."""
+    """A command that is durable and has no receipt yet, its issue and its digest."""
 
     command_id: str
     issue: str
@@ -33,7 +33,7 @@ class Queued:
 
 
 class PendingCommands:
-    """The pending commands; while the database is down, only those of this process."""
+    """Adds, finds and drops pending commands. While the database is down, it knows only those of this process."""
 
     def __init__(self, model: ReadModel, now: Now) -> None:
         self._model = model
@@ -49,18 +49,18 @@ class PendingCommands:
             await self._model.write(lambda session: _insert(session, queued, at))
 
     async def find(self, command: str) -> Queued | None:
-        """The pending command of this id. Raises SqlDown where only the database could know."""
+        """The pending command of this id. Raises SqlDown if this process does not know it and the database is down."""
         if (recent := self.recent(command)) is not None:
             return recent
         async with self._model.read() as session:
             return await stored(session, command)
 
     def recent(self, command: str) -> Queued | None:
-        """The pending command of this id, if this process answered it."""
+        """The pending command of this id, if it was this process that answered the command with 202."""
         return self._recent.get(command)
 
     async def drop(self, command: str) -> None:
-        """Forgets a command that has a receipt."""
+        """Removes a command, which has a receipt now, from the pending ones."""
         self._recent.pop(command, None)
         with suppress(SqlDown):
             await self._model.write(lambda session: _delete(session, command))

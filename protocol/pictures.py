@@ -12,16 +12,16 @@ from PIL import Image
 from PIL.Image import Transpose
 
 MOST_BYTES: Final = 8 * 1024 * 1024
-"""Bytes of an uploaded picture."""
+"""The most bytes that an uploaded picture may have."""
 MOST_PIXELS: Final = 40_000_000
 LONGEST: Final = 2560
-"""Pixels of the longer side of a stored picture."""
+"""The most pixels that the longer side of a stored picture has."""
 KINDS: Final = ("image/jpeg", "image/png", "image/webp")
 """The media types that may be uploaded."""
 _FORMATS: Final = ("JPEG", "PNG", "WEBP")
 _QUALITY: Final = 85
 _MOST_AS_PNG: Final = 2 * 1024 * 1024
-"""Bytes of a stored PNG, enough for a drawing or screenshot; a larger one is a photo and stored as JPEG."""
+"""The most bytes of a stored PNG: enough for a drawing or screenshot. A larger PNG is a photo and becomes a JPEG."""
 _ORIENTATION: Final = 0x0112
 _UPRIGHT: Final = {
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
@@ -49,7 +49,7 @@ class Picture:
 def clean(data: bytes) -> Picture:
     """The picture without metadata, at most LONGEST pixels on each side. Raises PictureError.
 
-    Takes a few tenths of a second of CPU, and up to 200 MB for the largest pictures.
+    The largest pictures take a few tenths of a second of CPU, and up to 200 MB of memory.
     """
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as found:
@@ -64,7 +64,7 @@ def clean(data: bytes) -> Picture:
 
 
 def _check_size(found: Image.Image) -> None:
-    """Raises DecompressionBombError for too many pixels, before decoding."""
+    """Raises DecompressionBombError, before decoding, if the picture has more than MOST_PIXELS pixels."""
     if found.width * found.height > MOST_PIXELS:
         raise Image.DecompressionBombError
 
@@ -77,7 +77,7 @@ def _orientation(found: Image.Image) -> int:
 
 
 def _upright(found: Image.Image, orientation: int) -> Image.Image:
-    """The visible pixels on white, in a new image without the metadata of the old one."""
+    """A new image, turned upright, with the visible pixels of `found` on white and without its metadata."""
     if found.mode.startswith("I"):  # 16-bit greyscale
         found = found.point(lambda value: value / 256).convert("L")  # pyright: ignore[reportUnknownMemberType]
     elif found.mode == "P" or "transparency" in found.info:

@@ -1,6 +1,6 @@
-"""The read model behind timeouts and a circuit breaker.
+"""Access to the read model, with time limits and a circuit breaker.
 
-While the database hangs, one request at a time tries it; the others ask the workflow at once.
+While the database hangs, one request at a time tries it. The other requests ask the workflow at once.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from db.writer import Work
 from runtime.breaker import Breaker
 
 READ_TIMEOUT: Final = 2.0
-"""Seconds that one read transaction may take."""
+"""How many seconds one read transaction may take."""
 _TRIAL_TIMEOUT: Final = 0.5
-"""Seconds for the trial request while the breaker is open."""
+"""How many seconds the trial request, while the breaker is open, may take."""
 REST_SECONDS: Final = 1.0
-"""Seconds between a failure and the next trial request."""
+"""Seconds between a failed read and the next trial request."""
 _WRITE_TIMEOUT: Final = 0.3
-"""Seconds that one write may take."""
+"""How many seconds one write may take."""
 
 
 class SqlDown(Exception):
@@ -39,7 +39,7 @@ class ReadModel:
 
     @property
     def is_up(self) -> bool:
-        """Whether the breaker is closed, so the last read succeeded."""
+        """Whether the breaker is closed: no read has failed since the last success."""
         return not self._breaker.is_open
 
     @asynccontextmanager
@@ -58,9 +58,9 @@ class ReadModel:
             self._breaker.close()
 
     async def write(self, work: Work[None]) -> None:
-        """Runs a small write that may be lost. Raises SqlDown if it was not done in time.
+        """Runs a small write that may be lost. Raises SqlDown if the write was not done in time.
 
-        A failure does not open the breaker, because a database with blocked writers can still be read.
+        A failed write does not open the breaker, because a database with blocked writers can still be read.
         """
         if not self.is_up:
             raise SqlDown("resting")

@@ -1,4 +1,7 @@
-"""Loads issues for callers who may see them: from the read model, else from the workflow, else from its input."""
+"""Loads issues for callers who may see them.
+
+An issue comes from the read model, else from its workflow, else from the input of the workflow's current run.
+"""
 
 import asyncio
 from collections import OrderedDict
@@ -25,15 +28,15 @@ from workflows.contract import Start
 from workflows.mailbox import ForgedError, beginning
 
 HOLD: Final = 0.05
-"""Seconds that a 404 takes at least: more than it takes to find an issue."""
+"""The least number of seconds that a 404 takes: more than it takes to find an issue."""
 _QUERY: Final = 0.9
 _SHORTEST: Final = 0.01
 _MOST_VERSIONS: Final = 10_000
 
 Shows = Callable[[Issue], bool]
-"""Whether the caller may see an issue in this state."""
+"""A function that tells whether the caller may see an issue in this state."""
 CommandOf = Callable[[Issue], str | None]
-"""The id of the command that the caller gives to an issue; None if there is none."""
+"""A function that gives the id of the caller's command to an issue; None if the caller gives none."""
 
 
 def _no_command(_: Issue) -> None:
@@ -42,11 +45,11 @@ def _no_command(_: Issue) -> None:
 
 @dataclass(frozen=True)
 class LoadedIssue:
-    """An issue and where it is from.
+    """An issue, and where its state comes from (`origin`).
 
-    A row may lag a little; `live` is the workflow's own state; `beginning`, where nothing else answers, is the state
-    from the input of the workflow's current run. `pending` is the command that was asked for together with a row, if it
-    waits for its receipt.
+    `row`: from the read model, which may lag a little. `live`: from the workflow itself. `beginning`: from the input of
+    the workflow's current run, if nothing else answers. `pending` is the command that was looked up together with a
+    row, if that command waits for its receipt.
     """
 
     issue: Issue
@@ -56,7 +59,7 @@ class LoadedIssue:
 
 @dataclass(frozen=True)
 class VisibleIssue:
-    """An issue that the caller may see, and as whom."""
+    """An issue that the caller may see, and the actor as whom the caller sees it."""
 
     loaded: LoadedIssue
     actor: Actor
@@ -79,11 +82,14 @@ class Reader:
         self._now = now
         self._sleep = sleep
         self._versions: OrderedDict[str, int] = OrderedDict()
-        """The newest version that a workflow has returned, by issue; older rows are not shown after that."""
+        """By issue, the newest version that its workflow has returned. Older rows are not shown any more."""
         self._has_no_worker = False
 
     async def row(self, issue: str, command_of: CommandOf = _no_command) -> LoadedIssue | None:
-        """The issue from the read model, with the pending command of that id. Raises SqlDown."""
+        """The issue from the read model; None if it has no row. Raises SqlDown.
+
+        If `command_of` gives the id of a pending command, that command comes with the row.
+        """
         async with self._model.read() as session:
             if (found := await queries.issue(session, issue)) is None:
                 return None
@@ -93,7 +99,7 @@ class Reader:
     async def find(
         self, issue: str, shows: Shows, budget: TimeBudget, command_of: CommandOf = _no_command
     ) -> LoadedIssue:
-        """The issue, if the caller may see it. Raises NotFound or Unavailable.
+        """The issue, if `shows` says that the caller may see it. Raises NotFound or Unavailable.
 
         An issue that the caller may not see raises the same error as one that does not exist, after the same time.
         """
@@ -116,9 +122,10 @@ class Reader:
         raise NotFound if is_sure else Unavailable("the record cannot be read")
 
     async def visible(self, caller: Caller, issue: str, budget: TimeBudget, key: str | None = None) -> VisibleIssue:
-        """The issue as this caller sees it; a row together with the pending command of this idempotency key.
+        """The issue, and the actor as whom the caller sees it.
 
-        Raises as `find`.
+        With `key`, a row brings the pending command of this idempotency key along.
+        Raises NotFound if the issue does not exist or the caller may not see it, Unavailable if it cannot be read.
         """
 
         def shows(found: Issue) -> bool:
@@ -133,7 +140,11 @@ class Reader:
         return VisibleIssue(loaded, actor)
 
     async def readable(self, caller: Caller, issue: str) -> VisibleIssue:
-        """As `visible`, but Unavailable rather than a state that may be long past."""
+        """The issue, and the actor as whom the caller sees it.
+
+        Raises NotFound if the issue does not exist or the caller may not see it, Unavailable if it cannot be read or
+        only a state is known that may be long past.
+        """
         seen = await self.visible(caller, issue, TimeBudget())
         match seen.loaded.origin:
             case "live":
@@ -147,27 +158,34 @@ class Reader:
         return seen
 
     def is_outdated(self, loaded: LoadedIssue) -> bool:
-        """Whether its workflow has returned a newer version."""
+        """Whether the workflow of the issue has returned a newer version than the loaded one."""
         return loaded.issue.version < self._versions.get(loaded.issue.id, 0)
 
     async def hold(self, budget: TimeBudget) -> None:
-        """Pads a 404 to the time that a hit takes, so that it does not reveal whether the issue exists."""
+        """Delays a 404 until it has taken as long as a hit, so its time does not reveal whether the issue exists."""
         # Without a worker a hit takes the whole budget, while Temporal says at once that there is no such workflow.
         await self._sleep(max(0.0, (REQUEST_SECONDS if self._has_no_worker else HOLD) - budget.spent))
 
     async def live(self, issue: str, budget: TimeBudget) -> LoadedIssue | None:
-        """The issue from its workflow; None if that does not exist, or neither worker nor Temporal answers."""
+        """The issue from its workflow; None if there is no such workflow, or Temporal or its worker does not answer."""
         try:
             return await self._ask(issue, budget)
         except (NoWorker, TemporalDown):
             return None
 
     async def without_row(self, issue: str, budget: TimeBudget) -> LoadedIssue | None:
-        """As `live`, but only while the database is away: else other processes would go on showing an older row."""
+        """The issue from its workflow, but only while the database is down; None otherwise, and if nothing answers.
+
+        While the database is up, other processes show the row, so this process shows nothing newer than the row.
+        """
         return None if self._model.is_up else await self.live(issue, budget)
 
     async def timeline(self, issue: Issue) -> Sequence[Event]:
-        """The events of the issue, at least up to this version, their texts sealed. Raises Unavailable."""
+        """The events of the issue, with their texts still sealed.
+
+        They reach at least to the version of `issue`. Raises Unavailable if they cannot be read or
+        some are missing yet.
+        """
         try:
             async with self._model.read() as session:
                 events = await queries.timeline(session, issue.id)
@@ -178,16 +196,17 @@ class Reader:
         return events
 
     async def opened(self, issue: str, events: Sequence[Event]) -> Sequence[Event]:
-        """The events with their texts opened, or with what replaces erased ones. Raises Unavailable."""
+        """The events with their texts opened; a placeholder replaces an erased text. Raises Unavailable."""
         try:
             return await self._vault.open_body(issue, tuple(events))
         except KeyStoreDown:
             raise Unavailable("the key store does not answer, so nothing that was written can be read") from None
 
     def began(self, start: Start, *, is_continued: bool) -> LoadedIssue | None:
-        """The state at the beginning of a run: the one that it continues, or the one that its report leads to.
+        """The state of the issue at the beginning of a workflow's run, from the input of the run.
 
-        None for a run that was not started by the API.
+        For the first run that is the state after the report; for a later run, the state that it took over from the run
+        before. None if the API did not start the workflow.
         """
         try:
             issue, report = beginning(start, is_continued=is_continued)
@@ -196,7 +215,7 @@ class Reader:
         return LoadedIssue(issue if report is None else advance(issue, [report], self._now())[0], "beginning")
 
     async def _from_workflow(self, issue: str, budget: TimeBudget) -> LoadedIssue | None:
-        """From the workflow; without a worker, from the input of its run. Raises TemporalDown."""
+        """The issue from its workflow; if no worker answers, from the input of the current run. Raises TemporalDown."""
         try:
             return await self._ask(issue, budget)
         except NoWorker:
@@ -204,7 +223,7 @@ class Reader:
             return None if first is None else self.began(first[0], is_continued=first[1])
 
     async def _ask(self, issue: str, budget: TimeBudget) -> LoadedIssue | None:
-        """Queries the workflow, and notes its version. Raises NoWorker or TemporalDown."""
+        """Queries the workflow for the issue, and remembers the version. Raises NoWorker or TemporalDown."""
         if budget.left < _SHORTEST:
             raise NoWorker
         try:

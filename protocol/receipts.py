@@ -1,4 +1,4 @@
-"""Waits for receipts: one query at a time serves all waiting requests of this process."""
+"""Waits for receipts to appear in the database. One query at a time looks for all waiting requests of this process."""
 
 import asyncio
 from collections import defaultdict
@@ -16,16 +16,22 @@ from protocol.read_model import ReadModel, SqlDown
 _Key = tuple[str, str]
 
 FIRST: Final = 0.008
-"""Seconds until the first query: a row usually takes 12 ms, and each query costs a millisecond or more of work."""
+"""Seconds until the first query.
+
+The row of a receipt usually appears after 12 ms, and each query costs a millisecond or more of work.
+"""
 OFTEN: Final = 0.005
 _SELDOM: Final = 0.05
 _SHARE: Final = 0.25
-"""The pause before a query is this share of the time waited so far, but at least OFTEN and at most _SELDOM seconds."""
+"""The pause before a query, as a share of the time since the newest request began to wait.
+
+The pause is at least OFTEN and at most _SELDOM seconds.
+"""
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """The receipt of a command, and its issue, at the receipt's version or a later one."""
+    """The receipt of a command, and the issue as it was when the receipt was read, with the command's effect."""
 
     receipt: Receipt
     issue: Issue
@@ -44,7 +50,7 @@ class Receipts:
         self._looking: asyncio.Task[None] | None = None
 
     async def wait(self, issue: str, command: str, seconds: float) -> Delivered | None:
-        """The receipt, once its row exists; None after `seconds`, or as soon as the database is down."""
+        """The receipt of the command, once its row exists; None after `seconds`, or as soon as the database is down."""
         loop = asyncio.get_running_loop()
         future: _Waiting = loop.create_future()
         key = (command, issue)

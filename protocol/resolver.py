@@ -1,4 +1,7 @@
-"""Fills in the fields of a command that its rules need and its caller cannot know: handlers, policies, the other issue."""
+"""Fills in the fields of a command that the rules need and the caller does not send.
+
+They are about the handler or the policy that the command names, or about another issue that it names.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +18,7 @@ from protocol.time_budget import TimeBudget
 
 
 class Resolver:
-    """Looks everything up before the command is sent: the workflow looks up nothing."""
+    """Looks up what a command needs from outside its issue, before it is sent. The workflow itself looks up nothing."""
 
     def __init__(self, directory: DirectoryCache, reader: Reader, policies: Mapping[str, Policy], now: Now) -> None:
         self._directory = directory
@@ -24,7 +27,10 @@ class Resolver:
         self._now = now
 
     async def resolve(self, body: c.Body, caller: Caller, budget: TimeBudget) -> c.Body:
-        """The body with its RESOLVED fields. Raises Invalid for what does not exist, as for what is foreign."""
+        """The body with its RESOLVED fields filled in. Raises Invalid if something that it names does not exist.
+
+        An issue that the caller may not see counts as one that does not exist.
+        """
         match body:
             case c.Redispatch(handler=str(handler)) | c.Rule(handler=str(handler)):
                 return await self._handler(body, handler)
@@ -39,7 +45,10 @@ class Resolver:
         return body
 
     async def _handler(self, body: c.Redispatch | c.Rule, code: str) -> c.Body:
-        """The kind of organisation, and where it works: the rules say whether it can be given the issue."""
+        """The body with the kind of the organisation `code` and the streets in which it works.
+
+        By them the rules judge whether the organisation can become the handler.
+        """
         directory = await self._directory.get()
         org = directory.org(code)
         if org is None:
@@ -47,7 +56,7 @@ class Resolver:
         return replace(body, handler_kind=org.kind, handler_streets=directory.reach(code, today(self._now())))
 
     async def _opened(self, caller: Caller, other: str, budget: TimeBudget) -> datetime:
-        """When another issue of this caller's was opened."""
+        """When the issue `other` was opened. Raises Invalid if the caller may not see that issue."""
         try:
             return (await self._reader.visible(caller, other, budget)).issue.opened_at
         except NotFound:

@@ -1,4 +1,4 @@
-"""What errors of the vault mean to a caller whose texts are sealed."""
+"""Turns errors that occur while a caller's texts are sealed into errors of the protocol."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,7 +9,10 @@ from security.keystore import KeyStoreDown
 
 @contextmanager
 def sealing() -> Generator[None]:
-    """Raises Unavailable for KeyStoreDown, Invalid for a text that is sealed already."""
+    """A context in which the vault's errors become errors of the protocol.
+
+    KeyStoreDown becomes Unavailable; the ValueError for a text that is sealed already becomes Invalid.
+    """
     try:
         yield
     except KeyStoreDown:
@@ -20,5 +23,5 @@ def sealing() -> Generator[None]:
 
 
 def content_erased() -> Refused:
-    """The refusal of anything that would be sealed with a destroyed key."""
+    """The refusal of a command or picture that cannot be sealed, since the key of its issue was destroyed."""
     return Refused("closed", "the content of this issue was erased; nothing can be added to it")

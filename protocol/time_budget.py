@@ -1,16 +1,16 @@
-"""The time budget of a request, shared by all parts that it calls."""
+"""The time budget of a request: the seconds that it may still spend, shared by all functions that serve it."""
 
 import time
 from dataclasses import dataclass, field
 from typing import Final
 
 REQUEST_SECONDS: Final = 1.0
-"""After so long a request is answered with what is known by then."""
+"""The time budget of each request. When it is spent, the request is answered with what is known by then."""
 
 
 @dataclass(frozen=True)
 class TimeBudget:
-    """The seconds of one request, from where it begins."""
+    """The time budget of one request, which begins when this object is made."""
 
     began: float = field(default_factory=time.monotonic)
 

@@ -1,1 +1,1 @@
-"""The infrastructure of every process, independent of issues."""
+"""What every process needs to run: settings, files, logging, child processes. Nothing here knows of issues."""

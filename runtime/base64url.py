@@ -8,5 +8,5 @@ def encode(raw: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """Raises ValueError for invalid text."""
+    """The bytes that `text` encodes. Raises ValueError if the text is not valid base64url."""
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -1,4 +1,4 @@
-"""The blob store: bytes under keys, in a folder or a bucket. Blobs are never overwritten."""
+"""The blob store: keeps bytes (blobs) under names (keys), in a folder or an S3 bucket. A blob is never overwritten."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,10 @@ class MissingBlob(BlobError):
 
 
 class BlobStore:
-    """A store at a URL: ``file:///folder`` or ``s3://bucket/prefix`` (credentials from S3's usual environment)."""
+    """The blobs at a URL, ``file:///folder`` or ``s3://bucket/prefix``.
+
+    Credentials for S3 come from its usual environment variables.
+    """
 
     def __init__(self, url: str) -> None:
         self.url: Final = url
@@ -37,7 +40,7 @@ class BlobStore:
         self._store: ObjectStore = from_url(url)
 
     async def put_new(self, key: str, data: bytes) -> bool:
-        """Stores the bytes durably; False if the key is taken already. Raises BlobError."""
+        """Stores the bytes durably under a new key; False if the key exists already. Raises BlobError."""
         try:
             await obstore.put_async(self._store, key, data, mode="create")
         except AlreadyExistsError:
@@ -70,7 +73,7 @@ class BlobStore:
             raise BlobError(f"{key} cannot be removed: {_line(error)}") from None
 
     async def keys(self, prefix: str) -> list[str]:
-        """The keys below this prefix. Raises BlobError."""
+        """The keys of all blobs below this prefix. Raises BlobError."""
         try:
             found = obstore.list(self._store, prefix)  # pyright: ignore[reportUnknownMemberType]
             return [each["path"] for each in await found.collect_async()]
@@ -81,7 +84,7 @@ class BlobStore:
 
 
 def open_store(kind: Callable[[str], T], url: str, setting: str) -> T:
-    """The store at the URL of a setting. Raises SettingsError, which names the variable, if it cannot be opened."""
+    """A store of class `kind` at the URL of a setting. Raises SettingsError, which names the setting's variable."""
     try:
         return kind(url)
     except Exception as error:  # noqa: BLE001 - OSError, or any error of the S3 library
@@ -101,14 +104,14 @@ class DigestStore:
         return digest
 
     async def get(self, digest: str) -> bytes:
-        """The bytes with this digest. Raises BlobError, also for altered bytes."""
+        """The bytes with this digest. Raises BlobError, also if the stored bytes were altered."""
         found = await self._blobs.get(_key(digest))
         if hashlib.sha256(found).hexdigest() != digest:
             raise BlobError(f"{_key(digest)}: altered")
         return found
 
     async def remove(self, digest: str) -> None:
-        """Removes the bytes, if they exist. Raises BlobError."""
+        """Removes the bytes with this digest, if they exist. Raises BlobError."""
         await self._blobs.remove(_key(digest))
 
 

@@ -1,4 +1,4 @@
-"""A circuit breaker: while a service is down, callers are refused at once instead of waiting for it."""
+"""A circuit breaker: while a service is down, calls to the service are refused at once instead of waiting for it."""
 
 import asyncio
 import time
@@ -12,10 +12,11 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class Breaker:
-    """Opens at a failure, then allows one trial every `rest` seconds; the first success closes it.
+    """The circuit breaker of one service: closed while calls are allowed, open after a call failed.
 
-    A timeout does not open it within `busy` seconds of a success: then the service is busy, not down. `opened` and
-    `closed` name the log events.
+    While it is open, it allows one trial call every `rest` seconds; the first call that succeeds closes it. A timeout
+    within `busy` seconds of a success does not open it: then the service is busy, not down. `opened` and `closed` are
+    the names of the log events.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Breaker:
                     self._open_until = self._clock()
 
     def trip(self, error: BaseException) -> None:
-        """Opens it after a failed call."""
+        """Opens the breaker, after a call that failed with `error`."""
         too_slow = isinstance(error, TimeoutError | asyncio.CancelledError)
         if too_slow and self._clock() - self._succeeded_at < self._busy:
             return
@@ -66,7 +67,7 @@ class Breaker:
         self._open_until = self._clock() + self._rest
 
     def close(self) -> None:
-        """Closes it after a call that succeeded."""
+        """Closes the breaker, after a call that succeeded."""
         if self._open_until is not None:
             log.info(self._closed)
         self._trial = self._open_until = None

@@ -1,7 +1,7 @@
-"""The egress guard: allows calls only to hosts that the operator has listed, at addresses of the public internet.
+"""The egress guard: allows outgoing calls only to hosts that the operator has listed, on the public internet.
 
-The name is resolved once, the address is checked, and the connection goes to that address, so DNS rebinding has no
-effect. The certificate must be that of the name. Redirects are not followed.
+The name of the host is resolved once, the address is checked, and the connection goes to that address, so DNS rebinding
+has no effect. The server's certificate must be for the name of the host. Redirects are not followed.
 """
 
 import asyncio
@@ -21,18 +21,18 @@ import httpx
 from runtime.settings import Settings
 
 CALL_TIMEOUT: Final = 8.0
-"""Seconds for a call, from the name lookup to the status of the response."""
+"""How many seconds a call may take, from the name lookup to the status of the response."""
 LOOKUP_TIMEOUT: Final = 3.0
-"""Seconds of these for the name lookup."""
+"""How many of the seconds of a call the name lookup may take."""
 SIGNATURE: Final = "X-Jiesu-Signature"
 _PORTS: Final = {"https": 443, "http": 80}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Returns the addresses of a host, in order of preference. Raises OSError."""
+"""A function that returns the addresses of a host and port, in order of preference. Raises OSError."""
 
 _LOOKUPS: Final = ThreadPoolExecutor(4, "lookup")
-"""Separate threads, because a hanging resolver blocks its thread and would exhaust the shared pool."""
+"""Threads for name lookups only: a lookup that hangs blocks its thread, and would use up the shared threads."""
 
 # From IANA's registries of special-purpose addresses.
 _SPECIAL_4: Final = tuple(
@@ -45,7 +45,7 @@ _SPECIAL_4: Final = tuple(
     )
 )  # fmt: skip
 _GLOBAL_6: Final = ipaddress.ip_network("2000::/3")
-"""Excludes loopback, link-local, unique local, multicast, IPv4-mapped and NAT64 addresses."""
+"""The IPv6 addresses of the internet, without loopback, link-local, unique local, multicast, IPv4-mapped and NAT64."""
 _SPECIAL_6: Final = tuple(
     ipaddress.ip_network(each) for each in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 )
@@ -60,7 +60,7 @@ class EgressError(Exception):
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is an address of the public internet, not of a private or special-purpose network."""
+    """Whether the address is on the public internet, not in a private or special-purpose network."""
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in _SPECIAL_4)
     return address in _GLOBAL_6 and not any(address in network for network in _SPECIAL_6)
@@ -74,9 +74,10 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 
 
 class EgressGuard:
-    """Allows POST requests to `hosts`: names, with the port if it is not 443. Without hosts no call is allowed.
+    """Sends POST requests to the given `hosts` and to no other host.
 
-    `local` also allows loopback addresses, with or without TLS, for trials and tests.
+    A host is a name, with the port if that is not 443. `local` also allows hosts on loopback, with or without TLS, for
+    trials and tests.
     """
 
     def __init__(
@@ -94,11 +95,14 @@ class EgressGuard:
         return cls(settings.outgoing, local=settings.outgoing_local)
 
     def check(self, url: str) -> None:
-        """Raises EgressError for a URL that is not allowed, before any name lookup."""
+        """Raises EgressError if calls to this URL are not allowed. Looks up no name."""
         self._parse(url)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        """Sends the body and returns the status, below 300; reads nothing else of the response. Raises EgressError."""
+        """Sends the body and returns the status of the response, whose body is not read.
+
+        Raises EgressError if the call is not allowed or fails, or the status is 300 or more.
+        """
         target = self._parse(url)
         end = asyncio.get_running_loop().time() + CALL_TIMEOUT
         address = await self._address(target)
@@ -123,7 +127,7 @@ class EgressGuard:
         return target
 
     async def _address(self, target: httpx.URL) -> Address:
-        """The address to connect to. A single forbidden address among several refuses the host."""
+        """The address to connect to. Raises EgressError if the host has none, or one that is not allowed."""
         host = target.raw_host.decode("ascii")
         try:
             async with asyncio.timeout(self._lookup):

@@ -1,7 +1,8 @@
-"""Failpoints: named places in the code at which a fault test kills the process; without the variable they do nothing.
+"""Failpoints: named places in the code at which a fault test can kill the process.
 
-`JIESU_TEST_FAILPOINT=name[:nth][@file]` kills a process when it reaches that place for the nth time (by default the
-first). With a file, only while the file exists; it is deleted first, so that a restarted process is not killed again.
+The environment variable `JIESU_TEST_FAILPOINT=name[:nth][@file]` kills the process when it reaches that place for the
+nth time (by default the first). If a file is named, the process is killed only if the file exists; the file is
+deleted first, so that a restarted process is not killed again. Without the variable failpoints do nothing.
 """
 
 import os
@@ -17,12 +18,16 @@ Failpoint = Literal[
     "before-delivery", "after-delivery",
     "archive-after-run", "archive-after-rows", "archive-after-leaf",
 ]  # fmt: skip
-"""In the API around its calls to Temporal. In the worker around the commit of events, by a local activity (with the
-workflow task still open) or an ordinary one, around the delivery of a notice, and between steps of the archive job."""
+"""The names of all failpoints.
+
+In the API they are before and after its calls to Temporal. In the worker they are before and after a commit of events
+(``local-...`` in a local activity, while the workflow task is still open), before and after the delivery of a notice,
+and between the steps of the archive job.
+"""
 
 
 class Armed:
-    """The failpoint of this process. Raises ValueError for an unknown name, which would never fire."""
+    """The failpoint at which this process is to be killed. Raises ValueError if there is no failpoint of that name."""
 
     def __init__(self, value: str) -> None:
         point, _, file = value.partition("@")
@@ -50,6 +55,6 @@ _ARMED: Final = Armed(os.environ[VARIABLE]) if VARIABLE in os.environ else None
 
 
 def hit(name: Failpoint) -> None:
-    """Marks the place `name`: kills this process if its failpoint is due here."""
+    """Marks a place in the code as the failpoint `name`: kills this process if it is to be killed here now."""
     if _ARMED is not None and _ARMED.name == name:
         _ARMED.pass_by()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def put_new(path: Path, data: bytes, mode: int = 0o644) -> bool:
-    """Creates a file, atomically and durably; False if it exists already."""
+    """Creates a file with these bytes, atomically and durably; False if the file exists already."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     draft = Path(name)
     try:
@@ -29,9 +29,9 @@ def put_new(path: Path, data: bytes, mode: int = 0o644) -> bool:
 
 
 def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The bytes of a secret file, which is created if missing, durably and with mode 0600.
+    """The bytes of a secret file. A missing file is created with the bytes of `make`, durably and with mode 0600.
 
-    If several processes create it at once, one succeeds and all return its bytes.
+    If several processes create the file at once, one of them succeeds and all return the bytes of that one.
     """
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Replaces or creates a file with mode 0600, atomically and durably."""
+    """Writes the text to a file of mode 0600, which is created or replaced, atomically and durably."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
     draft = Path(name)
     try:
@@ -57,7 +57,10 @@ def replace_file(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Generator[None]:
-    """Locks the folder of `path` against other processes; the lock ends with the process."""
+    """A context in which no other process can lock the folder of `path`.
+
+    The lock also ends if the process ends.
+    """
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The home: the folder of an installation, used by one `jiesu up` at a time."""
+"""The home is the folder in which an installation keeps its files. One `jiesu up` at a time uses a home."""
 
 import contextlib
 import fcntl
@@ -15,9 +15,9 @@ class HomeBusy(RuntimeError):
 
 @contextlib.contextmanager
 def hold_home(home: Path) -> Generator[None]:
-    """Locks the home for this process; creates the folder if missing.
+    """A context in which this process alone uses the home. The folder is created if missing.
 
-    Raises HomeBusy if another process uses the home, SettingsError if it is unusable; each message is one line.
+    Raises HomeBusy if another process uses the home, SettingsError if the folder is unusable; each message is one line.
     """
     run = home / "run"
     try:

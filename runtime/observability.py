@@ -1,7 +1,7 @@
-"""Logging, one structured line per event, and Prometheus metrics.
+"""Logging, one structured line per log event, and Prometheus metrics.
 
-User input must not start a new log line, control a terminal or imitate a field. A workflow logs nothing while it is
-replayed.
+User input in a line must not begin a new line, control a terminal or look like another field. A workflow logs nothing
+while it is replayed.
 """
 
 import http.client
@@ -36,7 +36,7 @@ SECRET_FIELDS: Final = frozenset(
         "text", "token", "tracking_code", "x-tracking-code",
     }
 )  # fmt: skip
-"""Fields that hold secrets or personal data; if one is logged by mistake, its value is masked."""
+"""The names of fields that hold secrets or personal data. If one is logged by mistake, its value is masked."""
 MASK: Final = "[withheld]"
 
 Event = MutableMapping[str, Any]
@@ -50,7 +50,7 @@ def escape(text: str) -> str:
 
 
 def _is_unsafe(char: str) -> bool:
-    """Whether it can break a line, control a terminal or reorder text; a blank of any width cannot."""
+    """Whether the character can end a line, control a terminal or reorder text. A blank of any width cannot."""
     return not char.isprintable() and unicodedata.category(char) != "Zs"
 
 
@@ -60,7 +60,7 @@ def _escaped(char: str) -> str:
 
 
 def drop_replays(_logger: object, _method: str, event: Event) -> Event:
-    """Drops the lines of a workflow that is being replayed: they were logged before."""
+    """Drops the log lines of a workflow that is being replayed: they were logged when it first ran."""
     if _is_replaying():
         raise structlog.DropEvent
     return event
@@ -71,7 +71,7 @@ def _is_replaying() -> bool:
 
 
 def bind_workflow(_logger: object, _method: str, event: Event) -> Event:
-    """Adds the ids of the workflow that logs the line."""
+    """Adds to a log line the ids of the workflow and run that log it, if a workflow does."""
     if workflow.in_workflow():
         info = workflow.info()
         event.setdefault("workflow_id", info.workflow_id)
@@ -80,7 +80,7 @@ def bind_workflow(_logger: object, _method: str, event: Event) -> Event:
 
 
 def withhold(_logger: object, _method: str, event: Event) -> Event:
-    """Masks the fields that hold secrets or personal data, at any depth."""
+    """Masks the values of SECRET_FIELDS in a log line, at any depth."""
     return {key: MASK if key.lower() in SECRET_FIELDS else _withheld(value) for key, value in event.items()}
 
 
@@ -96,7 +96,7 @@ def _withheld(value: Any) -> Any:
 
 
 def render_json(_logger: object, _method: str, event: Event) -> str:
-    """One line of JSON; Chinese stays readable, unsafe characters are escaped."""
+    """The log line as one line of JSON. Chinese stays readable, unsafe characters are escaped."""
     text = json.dumps(event, ensure_ascii=False, default=repr, separators=(",", ":"))
     # JSON has already escaped C0 controls; what is left can only stand inside strings, where \uXXXX means the same.
     if text.isprintable():
@@ -105,7 +105,7 @@ def render_json(_logger: object, _method: str, event: Event) -> str:
 
 
 def render_console(_logger: object, _method: str, event: Event) -> str:
-    """One line for people, then the traceback, whose lines are marked so that none looks like an event."""
+    """The log line for people, then its traceback, each line of which is marked so that it looks like no log line."""
     trace = event.pop("exception", None)
     head = [str(event.pop("timestamp", "")), f"{event.pop('level', ''):<7}", escape(str(event.pop("event", "")))]
     fields = [f"{escape(str(key))}={_quoted(value)}" for key, value in sorted(event.items())]
@@ -124,7 +124,7 @@ def _quoted(value: object) -> str:
 def configure_logging(
     level: str = "info", style: Literal["auto", "json", "console"] = "auto", stream: TextIO | None = None
 ) -> None:
-    """Sends structlog and standard logging through the same processors to one stream, by default stderr."""
+    """Makes structlog and standard logging write to one stream, by default stderr, in one form and with one masking."""
     target = stream or sys.stderr
     console = style == "console" or (style == "auto" and target.isatty())
     shared: list[structlog.typing.Processor] = [
@@ -180,13 +180,16 @@ def metrics_registry() -> CollectorRegistry:
 
 
 class SdkMetrics(Collector):
-    """Adds the metrics of Temporal's SDK, which serves them on a port of its own, to those of the process."""
+    """Adds the metrics of Temporal's SDK to those of the process.
+
+    The SDK serves its metrics over HTTP, on a port of loopback, from which they are read.
+    """
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     def describe(self) -> Iterable[Metric]:
-        """Empty, because registering would otherwise call `collect`, before the port is open."""
+        """No metrics. Without this method, registering the collector would call `collect` before the port is open."""
         return []
 
     def collect(self) -> Iterable[Metric]:
@@ -203,7 +206,7 @@ class SdkMetrics(Collector):
 
 
 def temporal_runtime(registry: CollectorRegistry) -> Runtime:
-    """The SDK's runtime, one per process: its metrics go to the registry, its warnings to the log."""
+    """The runtime of Temporal's SDK, one per process. Its metrics go to the registry, its warnings to the log."""
     port = free_port()
     runtime = Runtime(
         telemetry=TelemetryConfig(
@@ -219,7 +222,7 @@ def temporal_runtime(registry: CollectorRegistry) -> Runtime:
 
 
 def serve_metrics(settings: Settings, registry: CollectorRegistry) -> int:
-    """Serves the registry over HTTP, for a process without another server; returns the port.
+    """Serves the metrics in the registry over HTTP, for a process that has no HTTP server; returns the port.
 
     Raises SettingsError if the port is taken.
     """

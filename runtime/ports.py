@@ -1,4 +1,4 @@
-"""Finds free ports of this machine and checks given ones."""
+"""Finds free ports of this machine, and checks whether given ports can be used."""
 
 import errno
 import socket
@@ -9,14 +9,17 @@ from runtime.settings import LOOPBACK, SettingsError
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """A port that is free at the moment."""
+    """The number of a port of `host` that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return cast(int, probe.getsockname()[1])
 
 
 def check_ports(wanted: Iterable[tuple[str, int, str]]) -> None:
-    """Raises SettingsError, which names the variable to set, for the first unusable (host, port, variable)."""
+    """Raises SettingsError for the first of the ports that cannot be used.
+
+    `wanted` holds a host, a port and the variable that sets the port; the message names the variable to change.
+    """
     for host, port, variable in wanted:
         try:
             family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -34,5 +37,5 @@ def check_ports(wanted: Iterable[tuple[str, int, str]]) -> None:
 
 
 def reachable(host: str) -> str:
-    """The host at which this machine reaches a server that listens on `host`."""
+    """The host to connect to, on this machine, for a server that listens on `host`."""
     return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - this is where such a host is avoided

@@ -1,4 +1,4 @@
-"""Types of settings with their validation; the errors never show the value."""
+"""Types of settings, with the checks of their values. The message of a failed check never shows the value."""
 
 import re
 from pathlib import Path
@@ -18,10 +18,13 @@ RATES: Final = {
     "export": "60/hour",
     "decode": "1200/hour",
 }
-"""The default rate limits. ``report``: issues per person, or per address without a token; ``command``: commands per
-person; ``issue``: commands per issue; ``code``: wrong tracking codes per address; ``phone``, ``sms``: codes sent to one
-phone, to all phones; ``upload``, ``reveal``, ``export``, ``decode``: pictures, full phone numbers, exports and codec
-requests per person."""
+"""The default rate limits, by name.
+
+``report``: reports per person, or per network address without a token. ``command``: commands per person. ``issue``:
+commands per issue. ``code``: wrong tracking codes per network address. ``phone`` and ``sms``: verification codes sent
+to one phone, and to all phones together. ``upload``, ``reveal``, ``export`` and ``decode``: pictures added, whole phone
+numbers seen, exports, and requests to decrypt Temporal's payloads, per person.
+"""
 
 _DRIVERS: Final = {
     "postgres": "postgresql+psycopg",
@@ -39,12 +42,12 @@ _LOCAL: Final = re.compile(r"http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?(/.*)?
 
 
 def codes(text: str | None) -> tuple[str, ...]:
-    """The comma-separated parts, each once."""
+    """The comma-separated parts of the text, without blanks around them and without repeats."""
     return tuple(dict.fromkeys(code.strip() for code in (text or "").split(",") if code.strip()))
 
 
 def is_local(address: str) -> bool:
-    """Whether it is a plain http URL of this machine."""
+    """Whether the URL is an http URL (without TLS) of this machine."""
     return _LOCAL.fullmatch(address) is not None
 
 
@@ -111,7 +114,7 @@ def _store(value: str) -> str:
 
 
 def _listed(each: re.Pattern[str], what: str) -> AfterValidator:
-    """A validator of comma-separated values, each of this form."""
+    """A check that each of the comma-separated values has the form `each`; `what` names the form in the message."""
 
     def check(value: str) -> str:
         if not all(map(each.fullmatch, codes(value))):
@@ -132,15 +135,15 @@ def _public_url(value: str) -> str:
 Port = Annotated[int, Field(ge=1, le=65535)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 Place = Annotated[Path, AfterValidator(_absolute)]
-"""A file or folder, made absolute."""
+"""The path of a file or folder, which is made absolute."""
 Host = Annotated[str, AfterValidator(_host)]
 Address = Annotated[str, AfterValidator(_address)]
-"""``host:port``."""
+"""A host and a port, as ``host:port``."""
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
-"""A database URL with its driver; empty for none."""
+"""A database URL, to which the driver is added; empty if not set."""
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 ObjectStore = Annotated[str, AfterValidator(_store)]
-"""A folder's URL, or ``s3://bucket/prefix``."""
+"""The URL of a blob store: ``file:///folder`` (a folder's path becomes that), or ``s3://bucket/prefix``."""
 Rates = Annotated[str, AfterValidator(_rates)]
 Hosts = Annotated[str, _listed(_HOST, "names of hosts")]
 Organisations = Annotated[str, _listed(_CODE, "codes of organisations")]

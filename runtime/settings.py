@@ -1,6 +1,6 @@
 """Settings: the `JIESU_*` environment variables, read and checked once.
 
-An unknown variable stops the start and is named, since a mistyped one would otherwise be ignored silently.
+A process with an unknown `JIESU_*` variable does not start, and names it: a mistyped name would be ignored silently.
 """
 
 import difflib
@@ -49,7 +49,7 @@ def _default_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """One field per variable: `api_port` is `JIESU_API_PORT`. Made by `load_settings`."""
+    """The settings: one field per variable, such as `api_port` for `JIESU_API_PORT`. `load_settings` makes them."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
@@ -59,73 +59,73 @@ class Settings(BaseSettings):
     temporal_port: Port = 7233
     temporal_ui_port: Port = 8233
     temporal_address: Address | None = None
-    """`host:port` of a Temporal server; without it the embedded dev server is used."""
+    """`host:port` of a Temporal server; if not set, the embedded dev server is used."""
     temporal_namespace: str = "default"
     database_url: DatabaseUrl = SecretStr("")
-    """The read model; without it, SQLite under the home."""
+    """The URL of the read model's database; if not set, a SQLite file in the home."""
     archive: ObjectStore | None = None
     """Where the histories of closed issues are kept for ever: a folder, or ``s3://bucket/prefix``."""
     attachments: ObjectStore | None = None
     """Where sealed pictures are kept: a folder, or ``s3://bucket/prefix``."""
     heads: Place | None = None
-    """The folder in which the log's signed heads are published."""
+    """The folder in which the signed heads of the Merkle log are published."""
     head_recipients: Organisations | None = None
     """The organisations that receive each head: codes, comma-separated."""
     seal_keys: Place | None = None
-    """The folder of the key that signs heads."""
+    """The folder with the key that signs heads."""
     signing_keys: Place | None = None
-    """The folder of the key that signs commands, and of its certificates."""
+    """The folder with the key that signs commands, and with the certificates of this key."""
     namespace_keys: Place | None = None
-    """The file of the keys that encrypt payloads in Temporal."""
+    """The file with the namespace keys, which encrypt all payloads in Temporal."""
     master_keys: Place | None = None
-    """The file of the master keys that wrap issue keys."""
+    """The file with the master keys, which encrypt (wrap) the keys of issues."""
     key_store: DatabaseUrl = SecretStr("")
-    """The database of the issue keys; never the read model's."""
+    """The URL of the key store, the database with the keys of issues. It must not be the database of the read model."""
     codec_origins: Origins | None = None
     """The origins of Temporal's user interface that may use the codec server, comma-separated."""
     webhooks: Place | None = None
-    """The file of the webhooks that receive organisations' notices."""
+    """The file that lists the webhooks to which the notices of organisations are sent."""
     sms_url: SecretStr = SecretStr("")
-    """The URL of the SMS gateway; without it phones are verified in the embedded default only, through a file."""
+    """The URL of the SMS gateway. Without it only the embedded default verifies phones: it writes codes to a file."""
     sms_secret: SecretStr = SecretStr("")
     """The secret that signs requests to the SMS gateway."""
     outgoing_hosts: Hosts | None = None
-    """The hosts that may be called by webhooks and for SMS, comma-separated; with the port if it is not 443."""
+    """The hosts that webhooks and the SMS gateway may be on, comma-separated; with the port if it is not 443."""
     outgoing_local: bool = False
-    """Whether they may be on loopback, also without TLS; in the embedded default only."""
+    """Whether the outgoing hosts may be on loopback, also without TLS; in the embedded default only."""
     retention: Place | None = None
-    """The TOML file of retention periods for people's texts; without it the built-in ones."""
+    """The TOML file that says how long people's texts are kept; if not set, the built-in periods hold."""
     log_level: LogLevel = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
-    """`auto`: `console` on a terminal, `json` elsewhere."""
+    """The form of log lines. `auto` means `console` on a terminal and `json` elsewhere."""
     secret: Secret | None = None
-    """The secret from which issue ids and tracking codes derive; the same for all API processes, for ever."""
+    """The secret from which issue ids and tracking codes derive. All API processes share it; it may never change."""
     local_tokens: bool | None = None
-    """Whether tokens signed with the home's key are accepted; by default, in the embedded default without OIDC only."""
+    """Whether tokens signed with the home's key are accepted; if not set, only in the embedded default without OIDC."""
     oidc_issuer: str | None = None
     """The issuer URL of the identity provider, as in its discovery document."""
     oidc_audience: str = "jiesu"
-    """The audience that its bearer tokens must have."""
+    """The audience that bearer tokens of the identity provider must have."""
     oidc_client_id: str | None = None
-    """The client id for signing in with a browser; without it browsers cannot sign in."""
+    """The client id with which browsers sign in at the identity provider; if not set, browsers cannot sign in."""
     oidc_client_secret: SecretStr = SecretStr("")
     public_url: PublicUrl | None = None
     """The origin of this installation for browsers, such as ``https://jiesu.example.org``."""
     embedded_provider: bool | None = None
-    """Whether the demo identity provider runs; by default, in the embedded default on loopback only."""
+    """Whether the demo identity provider runs; if not set, only in the embedded default on loopback."""
     metrics_host: str = LOOPBACK
     metrics_port: Port | None = None
-    """The worker's port for metrics; by default an ephemeral one."""
+    """The port on which the worker serves its metrics; if not set, any free port."""
     rate_per_subject: Annotated[int, Field(ge=0)] = 3000
     """Requests per minute to one API process by one token subject or tracking code; 0: no limit."""
     rate_per_address: Annotated[int, Field(ge=0)] = 6000
-    """The same by one address without a token."""
+    """Requests per minute to one API process by one network address without a token; 0: no limit."""
     rates: Rates | None = None
-    """Changes to `RATES`, such as ``reveal=30/hour,command=off``; ``off`` removes all limits."""
+    """Rate limits other than in `RATES`, such as ``reveal=30/hour,command=off``; ``off`` alone removes all limits."""
     access_days: Annotated[int, Field(ge=183)] = 400
-    """Days for which the access log is kept, at least half a year."""
+    """How many days lines of the access log are kept: at least half a year."""
     ready_needs_worker: bool = False
-    """Whether `/readyz` of the API requires a polling worker, as under `jiesu up`."""
+    """Whether `/readyz` of the API says ready only while a worker polls, as under `jiesu up`."""
 
     @model_validator(mode="after")
     def _check_local(self) -> Self:
@@ -165,17 +165,17 @@ class Settings(BaseSettings):
 
     @property
     def embedded_temporal(self) -> bool:
-        """Whether Temporal is the dev server of this home."""
+        """Whether Temporal is the dev server that runs in this home."""
         return self.temporal_address is None
 
     @property
     def address(self) -> str:
-        """`host:port` of Temporal."""
+        """`host:port` of the Temporal server in use."""
         return self.temporal_address or f"{LOOPBACK}:{self.temporal_port}"
 
     @property
     def database(self) -> str:
-        """The SQLAlchemy URL with driver and perhaps a password: never log it."""
+        """The SQLAlchemy URL of the read model, with driver and perhaps a password: never log it."""
         return self.database_url.get_secret_value() or f"sqlite+aiosqlite:///{self.home / 'jiesu.db'}"
 
     @property
@@ -193,7 +193,10 @@ class Settings(BaseSettings):
 
     @property
     def offers_provider(self) -> bool:
-        """Whether the demo identity provider should run; `EmbeddedProvider.of` refuses it where it is not allowed."""
+        """Whether the settings want the demo identity provider to run.
+
+        Where it is not allowed, `EmbeddedProvider.of` refuses to make it.
+        """
         if self.embedded_provider is not None:
             return self.embedded_provider
         stays_here = is_local(f"http://{self.api_host}") and is_local(self.origin)
@@ -206,7 +209,7 @@ class Settings(BaseSettings):
 
     @property
     def rates_by_name(self) -> dict[str, str]:
-        """The rates in force by name, without those that are off."""
+        """The rate limits in force, by name, without the limits that are off."""
         changed = dict(part.split("=") for part in codes(self.rates) if "=" in part)
         rates = {} if self.rates == "off" else {**RATES, **changed}
         return {name: rate for name, rate in rates.items() if rate != "off"}
@@ -225,19 +228,19 @@ class Settings(BaseSettings):
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """The organisations that receive heads, each once."""
+        """The codes of the organisations that receive each head, without repeats."""
         return codes(self.head_recipients)
 
     @property
     def ui_origins(self) -> tuple[str, ...]:
-        """The origins of Temporal's user interface."""
+        """The origins of Temporal's user interface that may use the codec server."""
         if self.codec_origins is not None:
             return codes(self.codec_origins)
         return (f"http://{LOOPBACK}:{self.temporal_ui_port}",) if self.embedded_temporal else ()
 
     @property
     def outgoing(self) -> tuple[str, ...]:
-        """The hosts that may be called, each once."""
+        """The hosts that webhooks and the SMS gateway may be on, without repeats."""
         return codes(self.outgoing_hosts)
 
     @property
@@ -246,12 +249,12 @@ class Settings(BaseSettings):
 
     @property
     def makes_keys(self) -> bool:
-        """Whether missing keys are generated; in a deployment the operator gives all hosts the same keys."""
+        """Whether missing keys are generated. Not in a deployment: there the operator gives all hosts the same keys."""
         return self.embedded_temporal or self.embedded_database
 
     @property
     def signing_root(self) -> Path:
-        """The key file of the embedded default's own root."""
+        """The file with the private key of the embedded default's root, which certifies the keys that sign commands."""
         return self.home / "keys" / "signing.pem"
 
     @property
@@ -264,7 +267,7 @@ class Settings(BaseSettings):
 
     @property
     def key_store_url(self) -> str:
-        """The SQLAlchemy URL, perhaps with a password: never log it."""
+        """The SQLAlchemy URL of the key store, perhaps with a password: never log it."""
         return self.key_store.get_secret_value() or f"sqlite+aiosqlite:///{self.home / 'keys' / 'issues.db'}"
 
     def environment(self) -> dict[str, str]:
@@ -279,10 +282,10 @@ class Settings(BaseSettings):
         return plain
 
     def server_secret(self) -> bytes:
-        """The secret behind ids and tracking codes; created under the home if not set.
+        """The secret from which issue ids and tracking codes derive. If not set, it is created in a file in the home.
 
-        Raises SettingsError with a shared database and no `JIESU_SECRET`: two API hosts with different secrets would
-        take one repeated report for two.
+        Raises SettingsError if `JIESU_SECRET` is not set though the database is shared: two API hosts with different
+        secrets would take one repeated report for two reports.
         """
         if self.secret is not None:
             return self.secret.get_secret_value().encode()
@@ -296,7 +299,7 @@ class Settings(BaseSettings):
 
 
 def variable(field: str) -> str:
-    """The environment variable of a field."""
+    """The name of the environment variable for a field of `Settings`."""
     return PREFIX + field.upper()
 
 
@@ -319,7 +322,7 @@ _FAULTS: Final = {
     "literal_error": "must be {expected}",
     "bool_parsing": "must be true or false",
 }
-"""Pydantic's error types -> messages for operators."""
+"""The messages for operators, by the type of Pydantic's error."""
 
 
 def _one_line(error: ValidationError) -> str:
@@ -332,7 +335,7 @@ def _one_line(error: ValidationError) -> str:
 
 
 def load_settings() -> Settings:
-    """The settings of this process. Raises SettingsError, in one line, for an unknown or unusable variable."""
+    """The settings of this process, from its environment. Raises SettingsError if a variable is unknown or unusable."""
     if unknown := _unknown():
         raise SettingsError("unknown environment variable: " + ", ".join(unknown))
     try:

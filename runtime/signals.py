@@ -1,4 +1,4 @@
-"""Sends signals by raw gRPC calls with a request id, so that the server drops repeats."""
+"""Sends signals to workflows by raw gRPC calls, with a request id by which Temporal drops repeated signals."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 SIGNAL_TIMEOUT: Final = timedelta(milliseconds=900)
-"""Below the usual grace: a signal that takes longer is stamped anew and sent again."""
+"""How long sending one signal may take: less than the usual grace of a policy."""
 _sleep = asyncio.sleep
 _PAUSE: Final = 0.02
-"""Seconds before the first retry."""
+"""Seconds between the first attempt and the second."""
 
 
 async def send(
@@ -27,9 +27,10 @@ async def send(
     request_id: str,
     timeout: timedelta = SIGNAL_TIMEOUT,
 ) -> None:
-    """Sends a signal, which is in the history when this returns. Within one run the server drops repeated request ids.
+    """Sends a signal. When this returns, the signal is in the history of the workflow.
 
-    Retries until `timeout` while the server is overloaded. Raises RPCError, or RuntimeError if no server listens.
+    Within one run of the workflow, Temporal drops a signal with a `request_id` that it has seen. While Temporal is
+    overloaded, it tries again until `timeout`. Raises RPCError, or RuntimeError if no server listens.
     """
     request = SignalWorkflowExecutionRequest(
         namespace=client.namespace,
@@ -56,7 +57,7 @@ async def send(
 
 
 def _is_between_runs(error: RPCError) -> bool:
-    """Whether the cause is the short moment between two runs of a continue-as-new."""
+    """Whether Temporal refused the signal only because the workflow was just continuing as a new run."""
     failure = ResourceExhaustedFailure()
     return any(
         detail.Unpack(failure) and failure.cause == ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW

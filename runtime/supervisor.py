@@ -1,7 +1,7 @@
-"""Supervises child processes: each has a pid file, ends with its parent, and can be restarted.
+"""Supervises child processes: each has a pid file, ends when its parent ends, and can be restarted.
 
-A process is killed only if its id, start time, command and home match the pid file, because the system may have given
-the id to another process.
+A process left over from an earlier run is ended only if its id, start time, command and home match its pid file,
+because the system may have given the id to another process since.
 """
 
 import asyncio
@@ -30,8 +30,11 @@ if os.getppid() != int(sys.argv[1]):
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 os.execv(sys.argv[2], sys.argv[2:])
 """
-"""Asks the kernel to kill this process when its parent dies (PR_SET_PDEATHSIG is 1; it survives exec), then becomes
-the command. A program of its own, because code between fork and exec may deadlock where the parent has threads."""
+"""The guard, a small program: asks the kernel to kill it when its parent dies, then becomes the command by exec.
+
+The request (PR_SET_PDEATHSIG, which is 1) stays in force after exec. It is made by a separate program, because code
+that runs between fork and exec may deadlock if the parent has threads.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class PidFile:
     home: str
 
     def process(self) -> psutil.Process | None:
-        """The process that was started; None if it has ended."""
+        """The process that this pid file is about; None if it has ended."""
         try:
             found = psutil.Process(self.pid)
             if _started(found) != self.started:
@@ -66,7 +69,7 @@ def _started(process: psutil.Process) -> float:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether the process runs; a zombie does not."""
+    """Whether the process runs. A zombie, which has ended but still has an id, does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -78,7 +81,7 @@ def _path(home: Path, name: str) -> Path:
 
 
 def write_pid_file(home: Path, name: str, pid: int, command: Sequence[str]) -> None:
-    """Writes the pid file of a process that `home` started, unless it has ended already."""
+    """Writes the pid file of a process that was started for `home`, unless the process has ended already."""
     try:
         started = _started(psutil.Process(pid))
     except psutil.NoSuchProcess:
@@ -90,7 +93,7 @@ def write_pid_file(home: Path, name: str, pid: int, command: Sequence[str]) -> N
 
 
 def read_pid_file(path: Path) -> PidFile | None:
-    """The content of a pid file; None if it is not readable as one."""
+    """The content of a pid file; None if the file cannot be read or is no pid file."""
     try:
         plain = json.loads(path.read_bytes())
         return PidFile(
@@ -103,8 +106,8 @@ def read_pid_file(path: Path) -> PidFile | None:
 def end_survivors(home: Path, timeout: float = 5.0) -> list[str]:
     """Ends processes left over from an earlier run of this home; returns their names.
 
-    Each is terminated, and killed after `timeout` seconds; raises HomeBusy if it lives on. A pid file of another home
-    is ignored: it was copied with that home's folder.
+    Each is terminated, and killed after `timeout` seconds; raises HomeBusy if it lives on. A process in the pid file of
+    another home is not ended: the pid file was copied here with the folder of that home.
     """
     ended: list[str] = []
     for path in sorted((home / "run").glob("*.pid")):
@@ -132,9 +135,10 @@ def _end(process: psutil.Process, timeout: float) -> None:
 
 
 def guarded(argv: Sequence[str]) -> list[str]:
-    """The command, wrapped so that on Linux the kernel kills it when this process dies.
+    """The command line that runs the command under the guard: on Linux, the kernel kills it when this process dies.
 
-    Not off the main thread: the kernel watches the *thread* that started the child, and would kill the child with it.
+    Outside the main thread the command is not guarded: the kernel watches the *thread* that started a child, and would
+    kill the child when that thread ends.
     """
     if not sys.platform.startswith("linux") or threading.current_thread() is not threading.main_thread():
         return list(argv)
@@ -142,7 +146,7 @@ def guarded(argv: Sequence[str]) -> list[str]:
 
 
 class Child:
-    """A child process of this home: it has a pid file, ends with this process, and can be restarted."""
+    """A child process: it has a pid file in the home, ends when this process ends, and can be restarted."""
 
     def __init__(
         self, home: Path, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path | None = None
@@ -156,7 +160,7 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """None before the first start."""
+        """The process id of the child; None before its first start."""
         return self._process.pid if self._process else None
 
     @property
@@ -164,7 +168,10 @@ class Child:
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Starts it in its own session, so that Ctrl-C reaches only the parent, which stops its children in order."""
+        """Starts the child in a session of its own.
+
+        So Ctrl-C reaches only the parent, which then stops its children in order.
+        """
         with contextlib.ExitStack() as stack:
             out = stack.enter_context(self._log.open("ab")) if self._log else None
             self._process = await asyncio.create_subprocess_exec(
@@ -173,7 +180,7 @@ class Child:
         write_pid_file(self._home, self.name, self._process.pid, self._argv)
 
     async def wait(self) -> int:
-        """Waits for its end and returns the exit code, negative after a signal."""
+        """Waits until the child ends and returns its exit code, which is negative if a signal ended it."""
         if self._process is None:
             raise RuntimeError(f"{self.name} was never started")
         code = await self._process.wait()
@@ -186,7 +193,7 @@ class Child:
         self._send(signal.SIGKILL)
 
     async def stop(self, timeout: float = 10.0) -> None:
-        """Terminates it, kills it after `timeout` seconds, and waits for its end."""
+        """Terminates the child, kills it if it still runs after `timeout` seconds, and waits until it has ended."""
         if self._process is None:
             return
         self._send(signal.SIGTERM)

@@ -17,7 +17,10 @@ from temporalio.service import RPCError
 from runtime.settings import Settings
 
 _FRESH: Final = timedelta(seconds=75)
-"""A worker polls at least once a minute; the server still lists a dead one for five minutes."""
+"""A worker that polled within this time counts as alive.
+
+A worker polls at least once a minute, and Temporal goes on listing a dead worker for five minutes.
+"""
 
 
 async def connect(
@@ -29,7 +32,10 @@ async def connect(
     runtime: Runtime | None = None,
     converter: DataConverter = DataConverter.default,
 ) -> Client | None:
-    """A client, once Temporal serves the namespace; None after `timeout` seconds, or as soon as `alive` is False."""
+    """A client of Temporal, as soon as Temporal serves the namespace.
+
+    None after `timeout` seconds, or as soon as `alive` returns False.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     while alive() and loop.time() < deadline:
@@ -49,13 +55,13 @@ async def connect(
 
 
 def encrypting(client: Client, converter: DataConverter) -> Client:
-    """A client on the same connection whose payloads pass through this converter."""
+    """A client on the connection of `client`, whose payloads pass through the converter."""
     config: dict[str, Any] = {**client.config(), "data_converter": converter}
     return Client(**config)
 
 
 async def worker_polls(client: Client, task_queue: str, since: datetime | None = None) -> bool:
-    """Whether workers have polled for workflows and activities since `since`, by default in the last 75 seconds.
+    """Whether workers have polled for workflows and for activities after `since`, by default 75 seconds ago.
 
     Raises RPCError if Temporal does not answer.
     """

@@ -1,7 +1,8 @@
-"""The payload codec: encrypts all payloads that this installation gives to Temporal, and decrypts them again.
+"""The payload codec: encrypts all payloads that this installation gives to Temporal, and decrypts what comes back.
 
 Payloads are compressed and encrypted with AES-256-GCM under the primary namespace key. A payload that this installation
-did not encrypt is returned unchanged; docs/adr/0018-payloads-are-encrypted.md says why the outcome may never change.
+did not encrypt is returned unchanged; Whether a payload is
+decrypted or returned unchanged may never change; docs/adr/0018-payloads-are-encrypted.md says why.
 """
 
 import json
@@ -24,36 +25,42 @@ from security.namespace import NamespaceKeys, NamespaceKeySource, UnknownKey
 
 ENCODING: Final = b"binary/encrypted"
 KEY_ID: Final = "encryption-key-id"
-"""The metadata field with the key's id, which is authenticated as associated data."""
+"""The metadata field that holds the id of the key. The id is authenticated as associated data of the cipher."""
 MOST_INFLATED: Final = 4 * 1024 * 1024
-"""Bytes of a payload before compression. It may never change, or a larger payload would decode differently."""
+"""The most bytes of a payload before compression. It may never change, or old payloads could decode differently."""
 _PURPOSE: Final = b"jiesu/1/payload"
 _NONCE: Final = 12
 _TAG: Final = 16
 _SMALL: Final = 256
-"""Smaller payloads, in bytes, are not compressed."""
+"""Payloads of fewer bytes are not compressed."""
 _PLAIN: Final = b"\x00"
 _DEFLATED: Final = b"\x01"
 _LEVEL: Final = 1
 _SHORT: Final = 8192
-"""Bytes up to which a small window compresses as well in a sixth of the time: zlib clears the window each time."""
+"""Up to so many bytes a payload is compressed with a small window (_WINDOW).
+
+That takes a sixth of the time and compresses as well, since zlib clears the window for each payload.
+"""
 _WINDOW, _MEMORY = -12, 5
 _WIDEST: Final = -15
-"""Negative: no header and checksum, since the cipher's tag authenticates the data."""
+"""The largest window. It is negative for data without header and checksum: the cipher's tag authenticates them."""
 _NEVER: Final = frozenset({SearchAttributes.DESCRIPTOR.full_name, Header.DESCRIPTOR.full_name})
 _NOTHING: Final = frozenset[str]()
 
 
 class TooLargePayload(ValueError):
-    """A payload is larger than the limit for decoding."""
+    """A payload is too large to be encoded: it has more than MOST_INFLATED bytes."""
 
 
 class ForgedPayload(ValueError):
-    """An encrypted payload is under a foreign key, altered, or inflates beyond MOST_INFLATED."""
+    """An encrypted payload is under a foreign key, altered, or larger than MOST_INFLATED when decompressed."""
 
 
 class PayloadCodec(TemporalCodec):
-    """Temporal's codec interface. `encode` raises TooLargePayload, `decode` UnknownKey, both NamespaceError."""
+    """The codec as Temporal's SDK wants it.
+
+    `encode` raises TooLargePayload, `decode` raises UnknownKey, and both raise NamespaceError.
+    """
 
     def __init__(self, keys: NamespaceKeySource) -> None:
         self._keys = keys
@@ -75,7 +82,7 @@ def converter(keys: NamespaceKeySource) -> DataConverter:
 
 
 def encrypted(keys: NamespaceKeys, payload: Payload) -> Payload:
-    """Encrypts a payload under the primary key; a random nonce is safe for 2**32 of them. Raises TooLargePayload."""
+    """Encrypts a payload under the primary key. Its random nonce is safe for 2**32 payloads. Raises TooLargePayload."""
     plain = payload.SerializeToString()
     if len(plain) > MOST_INFLATED:
         raise TooLargePayload(f"a payload of {len(plain)} bytes: {MOST_INFLATED} is the most")
@@ -90,7 +97,7 @@ def encrypted(keys: NamespaceKeys, payload: Payload) -> Payload:
 
 
 def decrypted(keys: NamespaceKeys, payload: Payload) -> Payload:
-    """The inverse of `encrypted`. Raises ForgedPayload, or UnknownKey as long as this process lacks the key."""
+    """Decrypts a payload. Raises ForgedPayload, or UnknownKey if only this process does not have its key yet."""
     raw = payload.metadata.get(KEY_ID, b"")
     name = raw.decode("ascii", "replace")
     cipher = keys.ciphers.get(name)
@@ -126,7 +133,7 @@ def _deflated(plain: bytes) -> bytes:
 
 
 def _inflated(body: bytes) -> bytes:
-    """Decompresses to at most MOST_INFLATED bytes. Raises ForgedPayload."""
+    """Decompresses a decrypted body. Raises ForgedPayload if that gives more than MOST_INFLATED bytes or fails."""
     kind, rest = body[:1], body[1:]
     if kind == _PLAIN:
         return rest
@@ -145,15 +152,16 @@ def _inflated(body: bytes) -> bytes:
 
 
 class Decoder(Protocol):
-    """Decodes payloads, one for one."""
+    """Decodes payloads: returns one payload for each, in the same order."""
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]: ...
 
 
 async def decode_events(events: Iterable[HistoryEvent], codec: Decoder | None) -> list[HistoryEvent]:
-    """Decrypts a history in place, to what it would be without encryption; without a codec it stays unchanged.
+    """Decrypts the events of a history in place, and returns them. Without a codec they stay as they are.
 
-    Search attributes and headers are never encrypted. Raises UnknownKey, NamespaceError.
+    Afterwards the history is as it would be without encryption. Search attributes and headers are
+    never encrypted. Raises UnknownKey, NamespaceError.
     """
     found = list(events)
     if codec is None:
@@ -171,7 +179,7 @@ async def decode_events(events: Iterable[HistoryEvent], codec: Decoder | None) -
 
 
 def _collect(message: Message, payloads: list[Payload], failures: list[Failure]) -> None:
-    """Collects every payload in the message, and every failure with encoded attributes."""
+    """Appends to the two lists every payload in the message and every failure with encoded attributes."""
     if isinstance(message, Payload):
         payloads.append(message)
         return
@@ -195,7 +203,7 @@ def _parts(field: FieldDescriptor, value: Any) -> Iterator[Message]:
 
 @cache
 def _fields(descriptor: Descriptor) -> frozenset[str]:
-    """The fields of a message type under which a payload may occur."""
+    """The names of those fields of a message type in which a payload may occur, at any depth."""
     return frozenset(field.name for field in descriptor.fields if _leads(field.message_type))
 
 
@@ -209,7 +217,7 @@ def _leads(descriptor: Descriptor | None, above: frozenset[str] = _NOTHING) -> b
 
 
 def _restore(failure: Failure) -> None:
-    """Restores a failure's message and stack trace from its decoded attributes."""
+    """Puts message and stack trace of a failure back in their fields, from its decrypted attributes."""
     encoded = failure.encoded_attributes
     if encoded.metadata.get("encoding") != b"json/plain":
         return

@@ -1,7 +1,9 @@
-"""Loads a process's signing credentials: from its own root in the embedded default, else from a folder.
+"""Loads the credentials with which a process signs commands.
 
-In a deployment the root's private key is offline. The operator certifies a key for some days (`jiesu keys certify`) and
-replaces the folder's files; running processes reload them.
+The embedded default has its own root, a key that certifies the keys that sign commands. A deployment has a folder.
+
+In a deployment the private key of the root is offline. The operator certifies a key for some days (`jiesu keys
+certify`) and replaces the files in the folder; running processes reload them.
 """
 
 import json
@@ -23,46 +25,52 @@ Source = Callable[[], Credentials]
 
 PRIVATE: Final = "key.pem"
 CERTIFICATES: Final = "certificates.json"
-"""``{"root": <the root that new issues pin>, "certificates": {<root>: <certificate of the key by it>}}``."""
+"""The file ``{"root": <root>, "certificates": {<root>: <certificate>}}``.
+
+`root` is the root that new issues pin. `certificates` holds, by root, that root's certificate of the key.
+"""
 LIFETIME: Final = timedelta(hours=24)
-"""The lifetime of a key of the embedded default; it is replaced after half of it."""
+"""How long a key of the embedded default is valid. After half that time a new key replaces it."""
 _EARLY: Final = timedelta(minutes=1)
-"""How long before its creation a key is certified, to cover a command stamped a moment earlier."""
+"""So long before the creation of a key its certificate begins, to cover a command stamped a moment earlier."""
 
 
 class CredentialsError(RuntimeError):
-    """A process cannot sign; the message names the file and never shows its content."""
+    """A process cannot sign commands. The message may name a file, and never shows what is in it."""
 
 
 class Signer:
-    """Signs for one process, with the current credentials of its source."""
+    """Signs commands for one process, with the credentials that its source gives at that moment."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     @property
     def root(self) -> str:
-        """The root that new issues pin."""
+        """The root that new issues pin, as the text of its public key."""
         return self._source().root
 
     def ends_before(self, moment: datetime) -> bool:
-        """Whether the operator must certify a key before that time. Raises CredentialsError."""
+        """Whether the operator must certify a key before `moment`, which its present certificate does not cover.
+
+        Always False in the embedded default, which certifies its keys itself. Raises CredentialsError.
+        """
         return not isinstance(self._source, OwnRoot) and not self.covers(moment)
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """The roots that certify the current key."""
+        """The roots that have certified the current key."""
         return tuple(sorted(self._source().certificates))
 
     @property
     def public(self) -> str:
-        """The current public key, as text."""
+        """The public part of the current key, as text (`name_of`)."""
         return name_of(self._source().private.public_key())
 
     def sign(self, root: str, issue: str, name: str, envelope: dict[str, Any]) -> dict[str, Any]:
-        """The envelope with its proof.
+        """The envelope of command `name` to `issue`, with its proof: a signature, and a certificate by `root`.
 
-        Raises CredentialsError unless a certificate by this root covers the envelope's time.
+        Raises CredentialsError unless the current key has a certificate by `root` that covers the envelope's time.
         """
         current = self._source()
         certificate = current.certificates.get(root)
@@ -73,14 +81,17 @@ class Signer:
         return sign(current, root, issue, name, envelope)
 
     def covers(self, moment: datetime) -> bool:
-        """Whether the certificate for new issues covers that time. Raises CredentialsError."""
+        """Whether the certificate by the root of new issues covers `moment`. Raises CredentialsError."""
         current = self._source()
         certificate = current.certificates[current.root]
         return certificate["from"] <= format_time(moment) < certificate["until"]
 
 
 class OwnRoot:
-    """The embedded default: the home's root certifies keys that this process generates and renews in memory."""
+    """The source of credentials in the embedded default.
+
+    This process generates keys in memory, renews them, and certifies them with the root in the home.
+    """
 
     def __init__(self, root: Ed25519PrivateKey, clock: Now = lambda: datetime.now(UTC)) -> None:
         self._root = root
@@ -97,7 +108,10 @@ class OwnRoot:
 
 
 class Folder:
-    """A deployment: ``key.pem`` and ``certificates.json``, reloaded when either file is replaced."""
+    """The source of credentials in a deployment: a folder with ``key.pem`` and ``certificates.json``.
+
+    They are reloaded when one of them is replaced.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -159,9 +173,10 @@ def new_private() -> bytes:
 def write_folder(
     folder: Path, root: Ed25519PrivateKey, since: datetime, until: datetime, kept: Path | None = None
 ) -> None:
-    """Writes a new key and its certificate by `root`, in the form that `Folder` reads.
+    """Writes a key and its certificate by `root` into `folder`, as `Folder` reads them.
 
-    With `kept`, a folder of that form, the key is that one's, and its certificates by other roots are kept.
+    The key is new. With `kept`, another such folder, the key is copied from there, together with its certificates by
+    other roots.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pem = (kept / PRIVATE).read_bytes() if kept else new_private()

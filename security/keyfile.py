@@ -1,4 +1,4 @@
-"""Sets of keys and their files, which have mode 0600 and may change while processes use them."""
+"""Sets of keys, and the files that hold them. A file has mode 0600 and may be replaced while processes use its keys."""
 
 import base64
 import binascii
@@ -20,15 +20,15 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class KeySet(ABC):
-    """Keys by id in memory; the primary one encrypts. `parse` and `dump` convert them from and to JSON.
+    """Keys in memory, by id. The primary key encrypts; every key decrypts. `parse` reads the set from JSON.
 
-    Raises ERROR, whose message never shows a key.
+    Methods raise ERROR, whose message never shows a key.
     """
 
     NOUN: ClassVar[str]
     ERROR: ClassVar[type[RuntimeError]]
     SECRETS: ClassVar[tuple[str, ...]] = ()
-    """Further secret fields, of 32 bytes like the keys."""
+    """The names of further fields that hold a secret, of 32 bytes like a key."""
 
     primary: str
     keys: Mapping[str, bytes] = field(repr=False)
@@ -36,22 +36,22 @@ class KeySet(ABC):
     @classmethod
     @abstractmethod
     def new(cls) -> Self:
-        """A set with one new random key."""
+        """A set with one key, which is random and new."""
         ...
 
     @abstractmethod
     def new_key(self) -> tuple[str, bytes]:
-        """A new key and its id."""
+        """The id of a new key, and the key."""
         ...
 
     @abstractmethod
     def check_id(self, name: str, key: bytes) -> None:
-        """Raises ERROR if the id is not one of this key."""
+        """Raises ERROR if `name` cannot be the id of this key."""
         ...
 
     @classmethod
     def parse(cls, text: str | bytes) -> Self:
-        """The inverse of `dump`."""
+        """The set from the JSON that `dump` writes. Raises ERROR."""
         try:
             plain = cast("dict[str, Any]", json.loads(text))
             keys = {name: _decoded(key) for name, key in dict(plain["keys"]).items()}
@@ -69,13 +69,13 @@ class KeySet(ABC):
         return found
 
     def dump(self) -> str:
-        """The keys in clear, as JSON."""
+        """The set as JSON, with its keys not encrypted."""
         secrets = {name: _encoded(getattr(self, name)) for name in self.SECRETS}
         keys = {name: _encoded(key) for name, key in self.keys.items()}
         return json.dumps({"primary": self.primary, **secrets, "keys": keys}, indent=1)
 
     def added(self) -> tuple[str, Self]:
-        """A new key's id, and the set with that key, which encrypts nothing yet."""
+        """The id of a new key, and the set with that key added. The primary stays: the new key encrypts nothing."""
         name, key = self.new_key()
         return name, self.with_key(name, key)
 
@@ -83,12 +83,12 @@ class KeySet(ABC):
         return replace(self, keys={**self.keys, name: key})
 
     def promoted(self, name: str) -> Self:
-        """The set with this key as the primary."""
+        """The set with the key `name` as its primary."""
         self._check(name)
         return replace(self, primary=name)
 
     def without(self, name: str) -> Self:
-        """The set without this key, which must not be the primary."""
+        """The set without the key `name`. Raises ERROR if that is the primary."""
         self._check(name)
         if name == self.primary:
             raise self.ERROR(f"{self.NOUN} key {name} is the primary: another is promoted first")
@@ -103,9 +103,10 @@ K = TypeVar("K", bound=KeySet)
 
 
 class KeyFile(Generic[K]):
-    """A set of keys in a file, reloaded when the file is replaced.
+    """A set of keys in a file, which is read again when it is replaced.
 
-    The last keys stay in use while the file is missing or unreadable. Raises the set's ERROR, with the file's name.
+    While the file is missing or unreadable, the keys that were read last stay in use. Methods raise the ERROR of the
+    set, with the name of the file.
     """
 
     kind: type[K]
@@ -118,13 +119,13 @@ class KeyFile(Generic[K]):
 
     @classmethod
     def made(cls, path: Path) -> Self:
-        """The file at this path, created with a new set if missing."""
+        """The key file at this path. If there is no file yet, one with a new set is created."""
         read_or_create(path, lambda: cls.kind.new().dump().encode())
         return cls(path)
 
     @property
     def current(self) -> K:
-        """The keys in the file, or the last ones read while it is unreadable."""
+        """The keys in the file; while it cannot be read, the keys that were read last."""
         try:
             found = self._path.stat()
             stamp = (found.st_ino, found.st_mtime_ns, found.st_mode)
@@ -141,13 +142,13 @@ class KeyFile(Generic[K]):
         return self._last
 
     def add(self) -> str:
-        """Adds a key that encrypts nothing yet and returns its id. The file must then be copied to all hosts."""
+        """Adds a new key, which encrypts nothing yet, and returns its id. The file must then be copied to all hosts."""
         name, key = self.current.new_key()
         self._change(lambda keys: keys.with_key(name, key))
         return name
 
     def promote(self, name: str) -> None:
-        """Makes this key the primary. Every process must have it before."""
+        """Makes the key `name` the primary. Every process must have this key before."""
         self._change(lambda keys: keys.promoted(name))
 
     def _change(self, change: Callable[[K], K]) -> None:
@@ -172,7 +173,7 @@ def _encoded(key: bytes) -> str:
 
 
 def _decoded(text: str) -> bytes:
-    """Raises ValueError unless it is a key in base64."""
+    """The key from base64. Raises ValueError if the text is no key of KEY_BYTES bytes."""
     try:
         key = base64.b64decode(text, validate=True)
     except binascii.Error:

@@ -1,4 +1,4 @@
-"""The keys of a process: signer, vault and codec."""
+"""The keys of a process, each behind the object that uses it: signer, vault and data converter."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from security.vault import Vault
 
 @dataclass(frozen=True)
 class Keys:
-    """Made by `security.opening`."""
+    """Signer, vault and data converter of a process; `security.opening.open_keys` makes them from the settings."""
 
     signer: Signer
     vault: Vault
     converter: DataConverter
-    """Encrypts all payloads for Temporal."""
+    """The data converter, which encrypts all payloads for Temporal."""
 
     async def close(self) -> None:
         await self.vault.close()

@@ -1,7 +1,7 @@
-"""The key store: the issue keys, wrapped by a master key, in a database separate from the read model.
+"""The key store: the keys of issues, wrapped (encrypted) by a master key, in a database of their own.
 
-A key is created once and never changes. A destroyed key leaves a tombstone, so that its issue never gets another one.
-Requested erasures are recorded here as well, so that they survive the loss of the read model.
+The key of an issue is created once and never changes. A destroyed key leaves a tombstone, so that its issue never gets
+another key. Requests to erase an issue are kept here, too, so that they survive the loss of the read model.
 Every use has a timeout, and every statement is its own transaction, so a timeout leaves no lock.
 """
 
@@ -43,9 +43,9 @@ from sqlalchemy.schema import CreateTable
 from domain.wire import format_time, parse_time
 
 _USE_TIMEOUT: Final = 1.0
-"""Seconds that one use may take."""
+"""How many seconds one use for a request may take."""
 _UPKEEP_TIMEOUT: Final = 30.0
-"""Seconds for maintenance, on which no request waits: making tables, destroying and rewrapping keys."""
+"""How many seconds maintenance may take, for which no request waits: making tables, destroying and rewrapping keys."""
 _TRIES: Final = 3
 _CHUNK: Final = 500
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
@@ -77,7 +77,7 @@ class KeyStoreDown(Exception):
 
 @dataclass(frozen=True)
 class Wrapped:
-    """An issue's key, encrypted by a master key."""
+    """The key of an issue, encrypted by the master key with the id `master`."""
 
     master: str
     data: bytes
@@ -85,7 +85,7 @@ class Wrapped:
 
 @dataclass(frozen=True)
 class KeyRow:
-    """An issue's key, or its tombstone: without `wrapped`, with `destroyed_at` and `why`."""
+    """The key of an issue, or the tombstone of a destroyed key: no `wrapped`, but `destroyed_at` and `why`."""
 
     issue: str
     wrapped: Wrapped | None
@@ -96,7 +96,7 @@ class KeyRow:
 
 @dataclass(frozen=True)
 class Erasure:
-    """An issue whose key is to be destroyed or was, the reason, and the time."""
+    """A request to destroy the key of an issue, or the fact that it was destroyed: `why`, and when (`at`)."""
 
     issue: str
     why: str
@@ -104,7 +104,7 @@ class Erasure:
 
 
 class Store(Protocol):
-    """The part of a key store that a vault uses. Each method raises KeyStoreDown."""
+    """The methods of a key store that a vault uses. Each method raises KeyStoreDown."""
 
     async def create(self, issue: str, wrapped: Wrapped, now: datetime) -> KeyRow: ...
 
@@ -124,16 +124,16 @@ class Store(Protocol):
 
 
 class KeyStore:
-    """The store in SQLite or PostgreSQL, for any number of processes; call `prepare` once before use.
+    """The key store in SQLite or PostgreSQL, for any number of processes. Call `prepare` once before use.
 
     How long a destroyed key can be recovered by somebody who also has the master key:
 
-    SQLite: not from its files, once `destroy` returns; perhaps from free blocks of the file system, and from backups.
-    PostgreSQL: from its page until VACUUM and later rows overwrite it (``VACUUM FULL issue_keys`` does at once), from
-    the WAL until its segments are recycled or their archive expires, and from base backups. So the stated window is the
-    longest retention of backups and archived WAL.
-    On both, `security.master.rewrap_all` to a new master key and removal of the old one close the window at once: every
-    remaining copy is wrapped by a key that no longer exists.
+    SQLite: from its files not any more, once `destroy` returns; perhaps from free blocks of the disk, and from backups.
+    PostgreSQL: from the table's page until VACUUM and later rows overwrite it (``VACUUM FULL issue_keys`` does that at
+    once), from the WAL until its segments are recycled or their archive expires, and from base backups. So the time to
+    state to people is the longest retention of backups and archived WAL.
+    On both the key is gone at once if all keys are rewrapped by a new master key (`security.master.rewrap_all`) and the
+    old master key is removed: every copy left is wrapped by a master key that no longer exists.
     """
 
     def __init__(self, url: str | URL) -> None:
@@ -145,7 +145,7 @@ class KeyStore:
         self._engine: Final = _engine(target.set(drivername=_DRIVERS[backend]))
 
     async def prepare(self) -> None:
-        """Creates the tables if missing."""
+        """Creates the tables that are missing."""
         for left in reversed(range(_TRIES)):
             try:
                 if self._is_sqlite:
@@ -176,9 +176,9 @@ class KeyStore:
         return None if found is None else _row(found)
 
     async def destroy(self, issue: str, why: str, now: datetime) -> bool:
-        """Replaces the key, or its absence, by a tombstone; False if there is one already.
+        """Puts a tombstone in the place of the key, even if the issue has no key; False if it has a tombstone already.
 
-        `why` holds nothing personal. Raises KeyStoreDown unless the key is certainly gone; the caller repeats it.
+        `why` must hold nothing personal. Raises KeyStoreDown unless the key is certainly gone: then call it again.
         """
         stamp = format_time(now)
         tombstone = {"wrapped": None, "master": None, "destroyed_at": stamp, "why": why}
@@ -194,7 +194,10 @@ class KeyStore:
         return result.rowcount == 1
 
     async def request_erasures(self, wanted: Sequence[Erasure]) -> None:
-        """Records requests for keys that are not destroyed yet; earlier requests stay as they are."""
+        """Stores requests to destroy keys.
+
+        Left out are issues whose key is destroyed already, and those with an earlier request, which stays as it is.
+        """
         gone = await self.destroyed([each.issue for each in wanted])
         rest = (
             {"issue": each.issue, "why": each.why, "asked_at": format_time(each.at)}
@@ -206,18 +209,18 @@ class KeyStore:
                 await connection.execute(self._insert(_REQUESTED, chunk).on_conflict_do_nothing())
 
     async def requested_erasures(self, after: str, limit: int) -> Sequence[Erasure]:
-        """The open requests, by issue id, that follow the issue `after`."""
+        """The first `limit` open requests for issues with an id greater than `after`, in the order of ids."""
         query = select(_REQUESTED.c.issue, _REQUESTED.c.why, _REQUESTED.c.asked_at).where(_REQUESTED.c.issue > after)
         return await self._erasures(query.order_by(_REQUESTED.c.issue).limit(limit))
 
     async def tombstones(self, after: str, limit: int) -> Sequence[Erasure]:
-        """The destroyed keys, by issue id, that follow the issue `after`."""
+        """The first `limit` destroyed keys of issues with an id greater than `after`, in the order of ids."""
         query = select(_KEYS.c.issue, _KEYS.c.why, _KEYS.c.destroyed_at)
         query = query.where(_KEYS.c.issue > after, _KEYS.c.destroyed_at.is_not(None))
         return await self._erasures(query.order_by(_KEYS.c.issue).limit(limit))
 
     async def destroyed(self, issues: Collection[str]) -> set[str]:
-        """The issues among these whose keys are destroyed."""
+        """Those of the given issues whose keys are destroyed."""
         found: set[str] = set()
         rest = iter(issues)
         async with self._connection(_UPKEEP_TIMEOUT) as connection:
@@ -231,14 +234,17 @@ class KeyStore:
             return [Erasure(issue, why, parse_time(at)) for issue, why, at in await connection.execute(query)]
 
     async def page(self, after: str, limit: int, without: str = "") -> Sequence[KeyRow]:
-        """The keys, by issue id, that follow the issue `after`, without those wrapped by master `without`."""
+        """The first `limit` keys of issues with an id greater than `after`, in the order of ids.
+
+        Keys that the master key `without` wraps are left out.
+        """
         query = select(_KEYS).where(_KEYS.c.issue > after, _KEYS.c.wrapped.is_not(None), _KEYS.c.master != without)
         async with self._connection(_UPKEEP_TIMEOUT) as connection:
             rows = await connection.execute(query.order_by(_KEYS.c.issue).limit(limit))
             return [_row(row) for row in rows]
 
     async def replace(self, moved: Sequence[tuple[KeyRow, Wrapped]]) -> int:
-        """Replaces the wrapped keys of these rows in one transaction, and returns how many were replaced.
+        """Stores each of these keys as wrapped anew, in one transaction, and returns how many were replaced.
 
         A key that has changed or was destroyed meanwhile is left as it is.
         """
@@ -257,7 +263,7 @@ class KeyStore:
             return len((await connection.execute(statement)).all())
 
     async def masters(self) -> dict[str, int]:
-        """The number of keys by master id."""
+        """The number of issue keys that each master key wraps, by the id of the master key."""
         query = select(_KEYS.c.master, func.count()).where(_KEYS.c.wrapped.is_not(None)).group_by(_KEYS.c.master)
         async with self._connection(_UPKEEP_TIMEOUT) as connection:
             return {row[0]: row[1] for row in await connection.execute(query)}
@@ -279,7 +285,7 @@ class KeyStore:
 
 
 def _engine(url: URL) -> AsyncEngine:
-    """The engine; its errors hide statement parameters, because they are logged."""
+    """The database engine. Its errors do not show the parameters of statements, because errors are logged."""
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}
     if url.get_backend_name() == "postgresql":
         server = {"connect_timeout": 5, "keepalives_idle": 10, "application_name": "jiesu keys"}
@@ -310,10 +316,10 @@ def _only_for_its_owner(file: str | None) -> None:
 
 
 async def _scrub(connection: AsyncConnection) -> None:
-    """Removes deleted data from the files.
+    """Removes what was deleted from SQLite's files for good, by rewriting the whole file.
 
-    `secure_delete` is not enough: SQLite leaves copies of rows that it moved to another page until the whole file is
-    rewritten. With a hundred thousand keys that takes a tenth of a second.
+    The option `secure_delete` is not enough: SQLite leaves copies of rows that it moved to another page. With a hundred
+    thousand keys rewriting takes a tenth of a second.
     """
     await connection.exec_driver_sql("VACUUM")
     busy, *_ = (await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).one()

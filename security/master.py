@@ -1,7 +1,7 @@
-"""Master keys wrap the issue keys, so that the key store alone reveals nothing.
+"""Master keys wrap (encrypt) the keys of issues, so that the key store alone reveals nothing.
 
-Rotation: a new master is added, promoted once every process has it, and `rewrap_all` moves all keys to it during normal
-operation; then the old one can be removed.
+Rotation: a new master key is added, and promoted to the primary once every process has it. Then `rewrap_all` wraps all
+issue keys by it, during normal operation. After that the old master key can be removed.
 """
 
 import re
@@ -22,42 +22,42 @@ _BATCH: Final = 500
 
 
 class MasterError(RuntimeError):
-    """A master key is unusable, or does not unwrap a key; the message never shows a key."""
+    """A master key is unusable, or does not unwrap the key of an issue. The message never shows a key."""
 
 
 class MasterDown(MasterError):
-    """The KMS does not answer for now."""
+    """The key management service does not answer at the moment."""
 
 
 class Kms(Protocol):
     """The holder of the master keys: this process, or a key management service that never reveals them.
 
     A service uses `context` as associated data (``EncryptionContext``, ``additionalAuthenticatedData``) and refuses to
-    unwrap under another one. Its client raises MasterDown, in bounded time, if it does not answer, MasterError if it
-    refuses, and runs blocking calls off the event loop. Each process unwraps a key once, and again after it was
-    rewrapped.
+    unwrap with another context. The client of a service raises MasterDown, in bounded time, if the service does not
+    answer, MasterError if it refuses, and runs blocking calls off the event loop. Each process unwraps a key once, and
+    again after that key was rewrapped.
     """
 
     @property
     def primary(self) -> str:
-        """The id of the master that wraps new keys."""
+        """The id of the master key that wraps new issue keys."""
         ...
 
     async def wrap(self, key: bytes, context: bytes) -> Wrapped:
-        """The key, encrypted by the primary master."""
+        """The issue key, encrypted by the primary master key."""
         ...
 
     async def unwrap(self, wrapped: Wrapped, context: bytes) -> bytes:
-        """The key, unwrapped by the master that wrapped it."""
+        """The issue key, decrypted by the master key that wrapped it."""
         ...
 
 
 @dataclass(frozen=True)
 class MasterKeys(KeySet):
-    """Masters in the memory of this process, which wrap with AES-256-GCM.
+    """Master keys in the memory of this process, which wrap with AES-256-GCM; a random nonce is safe for 2**32 keys.
 
-    AES key wrap (RFC 5649) has no associated data, so a writer to the key store could swap the keys of two issues. A
-    random nonce is safe for 2**32 keys.
+    AES key wrap (RFC 5649) is not used, since it has no associated data: a writer to the key store could swap the keys
+    of two issues.
     """
 
     NOUN: ClassVar = "master"
@@ -92,7 +92,7 @@ class MasterKeys(KeySet):
 
 
 class MasterFile(KeyFile[MasterKeys]):
-    """Masters in a key file."""
+    """Master keys in a key file."""
 
     kind = MasterKeys
 
@@ -107,7 +107,7 @@ class MasterFile(KeyFile[MasterKeys]):
         return await self.current.unwrap(wrapped, context)
 
     async def remove(self, master: str, store: KeyStore) -> None:
-        """Removes a master for good. Raises MasterError while it is the primary or wraps a key."""
+        """Removes a master key for good. Raises MasterError while it is the primary or wraps an issue key."""
         if count := (await store.masters()).get(master):
             raise MasterError(f"master key {master} still wraps {count} keys: they are rewrapped first")
         self._change(lambda keys: keys.without(master))
@@ -115,16 +115,16 @@ class MasterFile(KeyFile[MasterKeys]):
 
 @dataclass(frozen=True)
 class Rewrapped:
-    """The number of keys moved to the primary master, and the issues whose keys no master can unwrap."""
+    """How many issue keys were rewrapped by the primary master key, and the issues whose keys cannot be unwrapped."""
 
     moved: int
     stuck: tuple[str, ...]
 
 
 async def rewrap_all(masters: Kms, store: KeyStore) -> Rewrapped:
-    """Rewraps every key by the primary master, in batches; after an interruption it continues when called again.
+    """Rewraps the key of every issue by the primary master key, in batches. Called again, it goes on where it ended.
 
-    Raises KeyStoreDown and MasterDown. Every process must have the primary before.
+    Every process must have the primary master key before. Raises KeyStoreDown and MasterDown.
     """
     moved, stuck, after = 0, list[str](), ""
     while rows := await store.page(after, _BATCH, without=masters.primary):

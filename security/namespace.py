@@ -1,7 +1,7 @@
-"""Namespace keys encrypt all payloads of an installation for Temporal (`security.codec`).
+"""Namespace keys, with which `security.codec` encrypts all payloads that an installation gives to Temporal.
 
-Rotation: a new key is added, promoted once every process has it, and the old one is retired when Temporal has deleted
-all that it encrypted.
+Rotation: a new key is added, and promoted to the primary once every process has it. The old key is retired when
+Temporal has deleted all payloads that it encrypted.
 """
 
 import hmac
@@ -19,9 +19,9 @@ from security.keyfile import KEY_BYTES, KeyFile, KeySet
 _NAME: Final = b"jiesu/1/namespace name"
 _TAG: Final = b"jiesu/1/namespace tag"
 _PART: Final = 32
-"""Hex digits of a name or a tag: 128 bits."""
+"""The number of hex digits of a name or a tag, which have 128 bits each."""
 _ID: Final = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}")
-"""Matched exactly: a variant of an id, such as in upper case, must not count as ours."""
+"""The form of an id. An id in another spelling, such as upper case, must not count as made by this installation."""
 
 
 class NamespaceError(RuntimeError):
@@ -29,16 +29,16 @@ class NamespaceError(RuntimeError):
 
 
 class UnknownKey(NamespaceError):
-    """A payload was encrypted with a key of this installation that this process does not have yet."""
+    """A payload was encrypted with a namespace key of this installation that this process does not have yet."""
 
 
 @dataclass(frozen=True)
 class NamespaceKeys(KeySet):
-    """The keys in the memory of this process.
+    """Namespace keys in the memory of this process.
 
     `mark` is a secret that the installation keeps for ever. A key's id is ``<name>.<tag>``. The name is a MAC of the
-    key, so an id belongs to one key only. The tag is a MAC of the name, so a process recognises an id of this
-    installation without having the key.
+    key, so an id belongs to one key only. The tag is a MAC of the name, so a process recognises an id that
+    this installation made, even without having the key.
     """
 
     NOUN: ClassVar = "namespace"
@@ -65,14 +65,14 @@ class NamespaceKeys(KeySet):
             raise NamespaceError("a key stands under an id that was made for another one, or for another installation")
 
     def is_ours(self, name: str) -> bool:
-        """Whether this installation made the id, even if its key is not here. The answer never changes."""
+        """Whether this installation made the key id `name`. The answer never changes; it needs no key."""
         if name in self.keys:
             return True
         return bool(_ID.fullmatch(name)) and hmac.compare_digest(_tag(self.mark, name[:_PART]), name[_PART + 1 :])
 
     @cached_property
     def ciphers(self) -> Mapping[str, AESGCM]:
-        """The ciphers by key id."""
+        """The cipher of each key, by the id of the key."""
         return {name: AESGCM(key) for name, key in self.keys.items()}
 
 
@@ -81,7 +81,7 @@ class NamespaceKeySource(Protocol):
 
     @property
     def current(self) -> NamespaceKeys:
-        """The current keys. Raises NamespaceError."""
+        """The namespace keys to use now. Raises NamespaceError."""
         ...
 
 
@@ -91,7 +91,10 @@ class NamespaceFile(KeyFile[NamespaceKeys]):
     kind = NamespaceKeys
 
     def retire(self, name: str) -> None:
-        """Removes a key for good, once Temporal has deleted all that it encrypted. Raises NamespaceError."""
+        """Removes a key for good. Raises NamespaceError.
+
+        Call it only when Temporal has deleted all payloads that the key encrypted.
+        """
         self._change(lambda keys: keys.without(name))
 
 

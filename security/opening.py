@@ -1,4 +1,4 @@
-"""Builds signer, vault and codec from the settings; generates missing keys in the embedded default."""
+"""Builds signer, vault and data converter from the settings; generates missing keys in the embedded default."""
 
 from pathlib import Path
 from typing import Final
@@ -16,18 +16,18 @@ from security.namespace import NamespaceError, NamespaceFile
 from security.vault import Vault
 
 _GIVEN: Final = ("signing_keys", "namespace_keys", "master_keys", "key_store")
-"""Settings that a deployment must have: its hosts share these keys, so no process may generate them."""
+"""Settings that name keys. A deployment must have them: its hosts share the keys, so no process may generate them."""
 
 
 def open_keys(settings: Settings) -> Keys:
-    """The keys of this process. Raises SettingsError, in one line, if any are missing."""
+    """Signer, vault and data converter of this process. Raises SettingsError, in one line, if a key is missing."""
     _check(settings, *_GIVEN)
     vault = Vault(open_key_store(settings), open_masters(settings))
     return Keys(open_signer(settings), vault, open_converter(settings))
 
 
 def open_signer(settings: Settings) -> Signer:
-    """The signer of commands. Raises SettingsError."""
+    """The signer of commands. Raises SettingsError if its keys are missing or unusable."""
     _check(settings, "signing_keys")
     try:
         if settings.signing_keys is not None:
@@ -41,7 +41,7 @@ def open_signer(settings: Settings) -> Signer:
 
 
 def open_converter(settings: Settings) -> DataConverter:
-    """The data converter that encrypts payloads for Temporal. Raises SettingsError."""
+    """The data converter that encrypts payloads for Temporal. Raises SettingsError if its keys are unusable."""
     _check(settings, "namespace_keys")
     keys = NamespaceFile(settings.namespace_keys_file)
     try:
@@ -52,7 +52,7 @@ def open_converter(settings: Settings) -> DataConverter:
 
 
 def open_masters(settings: Settings) -> MasterFile:
-    """The master keys. Raises SettingsError."""
+    """The file with the master keys. Raises SettingsError if it is missing or unusable."""
     _check(settings, "master_keys")
     masters = MasterFile(settings.master_keys_file)
     try:
@@ -63,16 +63,16 @@ def open_masters(settings: Settings) -> MasterFile:
 
 
 def open_key_store(settings: Settings) -> KeyStore:
-    """The key store. Raises SettingsError."""
+    """The key store. Raises SettingsError if it is neither set nor made yet."""
     _check(settings, "key_store")
     return KeyStore(settings.key_store_url)
 
 
 async def prepare_keys(settings: Settings, *, has_issues: bool) -> None:
-    """Creates the key store's tables, and generates missing keys that the settings do not name.
+    """Creates the tables of the key store, and generates keys that are missing and that the settings do not name.
 
-    A lost key is not replaced: if only some are missing and the installation `has_issues`, SettingsError is raised.
-    Raises KeyStoreDown.
+    A lost key is not replaced: if the installation `has_issues` and only some of its keys are missing, it raises
+    SettingsError. Raises KeyStoreDown.
     """
     own = _own(settings)
     missing = [path for path in own.values() if not path.exists()]
@@ -94,7 +94,7 @@ async def prepare_keys(settings: Settings, *, has_issues: bool) -> None:
 
 
 def _own(settings: Settings) -> dict[str, Path]:
-    """The files of the keys that this installation generates, by the setting that would name them."""
+    """The files of the keys that this installation generates, each under the setting that could name another file."""
     if not settings.makes_keys:
         return {}
     files = {
@@ -105,7 +105,7 @@ def _own(settings: Settings) -> dict[str, Path]:
 
 
 def _check(settings: Settings, *names: str) -> None:
-    """Raises SettingsError if one of these keys is neither named by a setting nor generated."""
+    """Raises SettingsError if one of these settings names no keys and no keys were generated in its place."""
     missing = [name for name in names if not getattr(settings, name)]
     if missing and not settings.makes_keys:
         raise SettingsError("must be set in a deployment: " + ", ".join(map(variable, missing)))

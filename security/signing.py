@@ -1,8 +1,9 @@
-"""Signatures of commands: the process that accepts a command signs it, under the root that its issue pins.
+"""Signatures of commands: the process that accepts a command signs it.
 
-A process has a short-lived Ed25519 key and, for each root in use, a certificate by that root. The certificate travels
-with the command, so keys rotate without changes to open issues, and an auditor needs only the root. Workflows verify
-signatures too: a signal that did not come through the API has no effect.
+A root is a key that certifies the keys that sign; each issue pins the public key of one root. A process has a
+short-lived Ed25519 key and, for each root in use, a certificate by that root. The certificate travels with the command,
+so keys can be replaced while issues are open, and an auditor needs only the root. Workflows verify signatures, too: a
+signal that did not come through the API has no effect.
 """
 
 import contextlib
@@ -21,16 +22,16 @@ from runtime import base64url
 
 _CERTIFICATE: Final = "jiesu certificate 1"
 _COMMAND: Final = "jiesu command 1"
-"""Domain separation: the signature of a certificate is never valid for a command, nor the reverse."""
+"""One of these two texts is part of what is signed, so no signature holds both for a certificate and for a command."""
 
 
 class UnsignedError(ValueError):
-    """A command has no valid signature; the message quotes nothing from it."""
+    """A command has no valid signature. The message quotes nothing from the command."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """A process's signing key, its certificates by root, and the root that new issues pin."""
+    """The signing key of a process, the key's certificates by root, and the root that new issues pin."""
 
     private: Ed25519PrivateKey
     certificates: Mapping[str, Mapping[str, str]]
@@ -38,15 +39,15 @@ class Credentials:
 
 
 def certify(root: Ed25519PrivateKey, key: Ed25519PublicKey, since: datetime, until: datetime) -> dict[str, str]:
-    """The root's certificate ``{key, from, until, signature}`` for signatures by `key` in that time."""
+    """The root's certificate for `key`, ``{key, from, until, signature}``, for commands of that time."""
     stated = {"key": name_of(key), "from": format_time(since), "until": format_time(until)}
     return {**stated, "signature": base64url.encode(root.sign(_certified(stated)))}
 
 
 def sign(credentials: Credentials, root: str, issue: str, name: str, envelope: Mapping[str, Any]) -> dict[str, Any]:
-    """The envelope of command `name` with its proof, under the `root` that the issue pins.
+    """The envelope of command `name` with its proof: a signature, and the key's certificate by `root`.
 
-    Raises LookupError without a certificate by that root.
+    `root` is the root that the issue pins. Raises LookupError without a certificate by this root.
     """
     certificate = credentials.certificates.get(root)
     if certificate is None:
@@ -56,7 +57,10 @@ def sign(credentials: Credentials, root: str, issue: str, name: str, envelope: M
 
 
 def check(root: str, issue: str, name: str, envelope: Mapping[str, Any]) -> None:
-    """Raises UnsignedError unless a key that the root certified for that time signed the envelope for this issue."""
+    """Raises UnsignedError unless the envelope is signed as command `name` to `issue`.
+
+    The key that signed it must be certified by `root` for the time of the envelope.
+    """
     proof = envelope.get("proof")
     if not isinstance(proof, dict):
         raise UnsignedError("it is not signed")
@@ -90,7 +94,10 @@ def _certified_key(root: str, certificate: object) -> tuple[Ed25519PublicKey, da
 def _verified(
     root: str, key: str, since: str, until: str, signature: str
 ) -> tuple[Ed25519PublicKey, datetime, datetime]:
-    """The key and period of a certificate. Cached, because thousands of commands share one."""
+    """The key of a certificate, and the period for which it certifies the key. Raises UnsignedError if it is not valid.
+
+    Cached, because thousands of commands bear the same certificate.
+    """
     stated = _certified({"key": key, "from": since, "until": until})
     try:
         Ed25519PublicKey.from_public_bytes(_bytes(root)).verify(_bytes(signature), stated)
@@ -104,14 +111,14 @@ def _certified(stated: Mapping[str, str]) -> bytes:
 
 
 def _signed(issue: str, name: str, envelope: Mapping[str, Any]) -> bytes:
-    """The signed bytes: the envelope without the proof, with the body replaced by its digest."""
+    """The bytes that are signed: issue, command name, and the envelope without proof, its body replaced by a digest."""
     head = {key: value for key, value in envelope.items() if key not in ("proof", "body")}
     body = hashlib.sha256(canonical(envelope.get("body"))).hexdigest()
     return canonical([_COMMAND, issue, name, head, body])
 
 
 def _bytes(text: object) -> bytes:
-    """Raises UnsignedError for invalid base64url."""
+    """The bytes from base64url. Raises UnsignedError if the text is not valid."""
     try:
         return base64url.decode(cast("str", text))
     except (TypeError, ValueError):
@@ -119,8 +126,10 @@ def _bytes(text: object) -> bytes:
 
 
 def _prime() -> None:
-    """Makes the library import its exception now, as it does at the first invalid signature. In a workflow's sandbox
-    that import aborts the process, so one forged signal would end every worker.
+    """Checks an invalid signature once, so that the library imports its exception InvalidSignature now.
+
+    Otherwise it would do so at the first forged signal, inside the sandbox of a workflow. There that import aborts the
+    process, so one forged signal would end every worker.
     """
     with contextlib.suppress(InvalidSignature):
         Ed25519PrivateKey.generate().public_key().verify(bytes(64), b"")

@@ -1,8 +1,8 @@
 """The vault: seals personal texts and pictures under the key of their issue, and opens them for authorised readers.
 
-AES-256-GCM-SIV with a derived nonce, so that a repeated command gives the same bytes and is recognised. With SIV, two
-texts under one nonce reveal only whether they are equal. Texts are padded to steps of 32 bytes, which hides the length
-of short ones (yes, no, a name).
+It uses AES-256-GCM-SIV with a nonce derived from the command, so that a repeated command gives the same bytes and is
+recognised. With SIV, two texts under one nonce reveal only whether they are equal. Texts are padded to a multiple of
+32 bytes, which hides how long a short text (yes, no, a name) is.
 """
 
 import hashlib
@@ -27,16 +27,16 @@ from security.master import Kms, MasterError
 T = TypeVar("T")
 
 ERASED: Final = "[erased]"
-"""Shown in the place of a text whose key was destroyed."""
+"""What readers see in the place of a text whose key was destroyed."""
 UNREADABLE: Final = "[unreadable]"
-"""Shown in the place of a text whose key was lost, or that does not open."""
+"""What readers see in the place of a text whose key was lost, or that does not open."""
 MOST_KEYS: Final = 4096
 FRESH: Final = 60.0
-"""Seconds for which an opened key is used without asking the store; then an erasure is effective everywhere."""
+"""How many seconds an opened key is used without asking the key store. By then, every process notices an erasure."""
 MOST_STALE: Final = 3600.0
-"""Seconds since the store's last answer for which a key is used while the store is down."""
+"""While the key store is down, an opened key is used until so many seconds after the store last confirmed it."""
 _RETRY: Final = 5.0
-"""Seconds before the next attempt while the store is down, so that not every use waits for it."""
+"""While the key store is down, it is asked for a key only every so many seconds, so that not every use waits."""
 _NONCE: Final = 12
 _PAD: Final = 32
 _LENGTH: Final = 4
@@ -47,15 +47,15 @@ class Erased(LookupError):
 
 
 class NoKey(LookupError):
-    """The issue has no key."""
+    """The issue has no key, and none was destroyed."""
 
 
 class UnsealError(ValueError):
-    """A sealed value does not open: it is under another key, or altered."""
+    """A sealed value does not open: it was sealed under another key, or altered."""
 
 
 class IssueKey:
-    """The opened key of one issue."""
+    """The unwrapped key of one issue, which seals and opens texts and bytes."""
 
     __slots__ = ("_cipher", "_of_bytes", "_of_texts", "issue")
 
@@ -66,7 +66,7 @@ class IssueKey:
         self._of_bytes = b"jiesu/1/bytes/" + issue.encode()  # an issue id has no slash
 
     def seal(self, text: str, *context: str) -> Sealed:
-        """Seals the text for one place: `context` is a command's id and the path of a field."""
+        """Seals a text. The nonce derives from `context`: where the text stands, such as a command's id and a field."""
         plain = text.encode()
         plain = len(plain).to_bytes(_LENGTH, "big") + plain
         nonce = _nonce(context)
@@ -74,7 +74,7 @@ class IssueKey:
         return Sealed(self.issue, base64url.encode(sealed))
 
     def open(self, sealed: Sealed) -> str:
-        """The text. Raises UnsealError."""
+        """The text that was sealed. Raises UnsealError."""
         try:
             data = base64url.decode(sealed.text)
             plain = self._cipher.decrypt(data[:_NONCE], data[_NONCE:], self._of_texts)
@@ -90,7 +90,7 @@ class IssueKey:
         return nonce + self._cipher.encrypt(nonce, data, self._of_bytes)
 
     def open_bytes(self, sealed: bytes) -> bytes:
-        """The bytes. Raises UnsealError."""
+        """The bytes that were sealed. Raises UnsealError."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], self._of_bytes)
         except (InvalidTag, ValueError):
@@ -99,7 +99,10 @@ class IssueKey:
 
 @dataclass
 class _Cached:
-    """A key as of the store's last answer, at `confirmed`; valid until `until`. Without a key, the issue is erased."""
+    """The key of an issue as the store last answered; None if the key was destroyed.
+
+    The store answered at `confirmed`, and is not asked again before `until`.
+    """
 
     key: IssueKey | None
     wrapped: Wrapped | None
@@ -108,7 +111,10 @@ class _Cached:
 
 
 class Vault:
-    """Opens the keys of issues and caches them. Raises KeyStoreDown if an existing key is unavailable."""
+    """Seals and opens values under the keys of their issues, and caches these keys.
+
+    Raises KeyStoreDown if a key cannot be had at the moment.
+    """
 
     def __init__(self, store: Store, masters: Kms, clock: Callable[[], float] = time.monotonic) -> None:
         self.store = store
@@ -117,7 +123,10 @@ class Vault:
         self._cache: OrderedDict[str, _Cached] = OrderedDict()
 
     async def key_for(self, issue: str, *, make: bool) -> IssueKey:
-        """The key, created if missing and `make`. Raises Erased, NoKey, KeyStoreDown; ValueError for a bad id."""
+        """The key of the issue. If it has none, with `make` one is created, otherwise NoKey is raised.
+
+        Raises Erased if the key was destroyed, KeyStoreDown, and ValueError for an unusable issue id.
+        """
         now = self._clock()
         cached = self._cache.get(issue)
         if cached is None or now >= cached.until:
@@ -131,13 +140,14 @@ class Vault:
         return cached.key
 
     def forget(self, issue: str) -> None:
-        """Drops the cached key, so that the next use asks the store."""
+        """Drops the cached key of the issue, so that the next use asks the store."""
         self._cache.pop(issue, None)
 
     async def seal_body(self, issue: str, command: str, body: T) -> T:
-        """The body with its personal texts sealed; blank ones become "". Raises as `key_for`.
+        """The body with its personal texts sealed; blank texts become "".
 
-        Raises ValueError for a text that is sealed already: it could be another issue's, to be opened here.
+        Raises Erased, KeyStoreDown, and ValueError for a text that is sealed already: somebody could give the sealed
+        text of another issue here, to have it opened.
         """
         written = False
 
@@ -155,10 +165,10 @@ class Vault:
         return change_personal(body, lambda path, text: key.seal(str(text), command, path) if text else "")
 
     async def open_body(self, issue: str, value: T) -> T:
-        """A body, an event or a tuple of them with sealed texts opened, or replaced by ERASED or UNREADABLE.
+        """The value (a body, an event or a tuple of events) with its sealed texts opened.
 
-        UNREADABLE also replaces texts of another issue, which the reader may not see. Asks the store once. Raises
-        KeyStoreDown.
+        ERASED replaces texts whose key was destroyed. UNREADABLE replaces texts that do not open, also because they are
+        of another issue, which the reader may not see. Asks the store at most once. Raises KeyStoreDown.
         """
         some = False
 
@@ -189,18 +199,22 @@ class Vault:
         return change_personal(value, opened)
 
     async def seal_bytes(self, issue: str, data: bytes) -> bytes:
-        """Seals bytes, equal ones to the same result; creates the issue's key if missing. Raises as `key_for`."""
+        """Seals bytes; equal bytes give an equal result. Creates the issue's key if it has none.
+
+        Raises Erased, KeyStoreDown.
+        """
         # One nonce for all: a nonce derived from the data would let anybody who has the data recognise it.
         return (await self.key_for(issue, make=True)).seal_bytes(data)
 
     async def open_bytes(self, issue: str, sealed: bytes) -> bytes:
-        """The bytes. Raises as `key_for`, and UnsealError."""
+        """The bytes that `seal_bytes` sealed. Raises UnsealError, Erased, NoKey, KeyStoreDown."""
         return (await self.key_for(issue, make=False)).open_bytes(sealed)
 
     async def erase(self, issue: str, why: str, now: datetime) -> bool:
-        """Destroys the key for ever; False if that was done before. Raises KeyStoreDown if uncertain: repeat it.
+        """Destroys the key of the issue for ever; False if that was done before.
 
-        Effective here at once, in other processes within FRESH seconds while they reach the store.
+        Raises KeyStoreDown if it is not certain that the key is destroyed: then call it again. This process stops using
+        the key at once; others do within FRESH seconds, if they can reach the store.
         """
         try:
             return await self.store.destroy(issue, why, now)
@@ -208,7 +222,7 @@ class Vault:
             self.forget(issue)
 
     async def close(self) -> None:
-        """Closes the connections to the store."""
+        """Closes the connections to the key store."""
         await self.store.close()
 
     async def _ask(self, issue: str, cached: _Cached | None, now: float, *, make: bool) -> _Cached:
@@ -227,7 +241,7 @@ class Vault:
             return cached
 
     async def _make(self, issue: str) -> KeyRow:
-        """Creates a key; returns the stored row, which another process may have created first."""
+        """Creates a key for the issue and returns the stored row, which may be that of a process that was first."""
         Sealed.parse(str(Sealed(issue, "-")))
         try:
             wrapped = await self._masters.wrap(secrets.token_bytes(KEY_BYTES), issue.encode())
@@ -248,6 +262,6 @@ class Vault:
 
 
 def _nonce(context: tuple[str, ...]) -> bytes:
-    """A digest of the parts with their lengths, so that different lists of parts never collide."""
+    """The nonce for a context: a digest of its parts and their lengths, so that different contexts never collide."""
     parts = [part.encode() for part in context]
     return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()[:_NONCE]
