@@ -231,7 +231,7 @@ class Reconciler:
     async def _known(
         self, column: InstrumentedAttribute[str], values: Sequence[str], *where: ColumnElement[bool]
     ) -> set[str]:
-        """Those of the values that the column holds, in rows that meet the conditions `where`."""
+        """Which of `values` occur in this column, in rows that meet the conditions `where`."""
         async with self._database.read() as session:
             return await session.run_sync(_known, column, values, *where)
 

@@ -60,9 +60,10 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
 
 
 def met_clock(before: Issue, event: e.Event, after: Issue) -> Clock | None:
-    """The clock that the event met: the event reached its milestone and stopped it, without a new term of the lead.
+    """The clock that the event met: the event reached its milestone, and its clause no longer runs afterwards.
 
-    Of several, the one due first. None if there is none, or if no actor caused the event (time did).
+    Of several, the one due first. None if there is none, if no actor caused the event (time did), or if the event gave
+    the lead to another level, which starts other clocks anyway.
     """
     if event.actor is None or before.clocks is after.clocks or before.term.get("led") != after.term.get("led"):
         return None
@@ -75,7 +76,7 @@ def met_clock(before: Issue, event: e.Event, after: Issue) -> Clock | None:
 
 
 def meets(event: e.Event, after: Issue, clock: Clock) -> bool:
-    """Whether the event met this clock, for comparing figures.
+    """Whether the event met this clock. The what-if counts by it which limits were kept, and when a delay ended.
 
     `met_clock` finds the one clock to record; `meets` judges any clock. So it also judges further clocks met by the
     same event, clocks that a climb has already removed, and clocks without a clause in the policy (appointment, plan
@@ -119,7 +120,10 @@ def _reached_by(event: e.Event) -> tuple[Milestone, ...]:
 
 
 def _met(issue: Issue, event: e.Event, mark: Mark) -> Mapping[Goal, Mark]:
-    """When each milestone was last reached, by scope (`Issue.met`), with those that this event reaches."""
+    """The new value of `Issue.met`: the old marks, and this event's mark for each milestone that it reaches.
+
+    A milestone is reached for the levels for which the actor's work counts, and for the issue as a whole.
+    """
     reached = _reached_by(event)
     if event.actor is None or not reached:
         return issue.met
@@ -416,8 +420,8 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) ->
     """Starts a new term of the lead at `led`, from which the clauses of its level run anew.
 
     Clauses that start with the report or the dispatch keep counting from there. But with `renewed` (the work starts
-    over, or passes to another handler) they count from `led`, in later terms as well, and extensions of levels'
-    clauses lapse. `changes` are further fields to set.
+    over, or passes to another handler) they count from `led`, in later terms as well, and extensions granted
+    to clauses of a level lapse; those of clauses of the whole issue stay. `changes` are further fields to set.
     """
     resting = tuple([clock for clock in issue.resting if clock.level == "issue"])
     if renewed:  # extensions of a level's clauses belonged to the earlier work

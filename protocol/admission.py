@@ -31,8 +31,9 @@ class Admission:
     async def admit(self, caller: Caller, issue: str, budget: TimeBudget, key: str | None = None) -> Admitted:
         """The issue as the caller sees it, with the authorities that the caller has in it now.
 
-        With `key`, a row brings the pending command of this idempotency key along. Raises NotFound if the issue does
-        not exist or the caller may not see it, Unavailable if the issue or the directory cannot be read.
+        With `key`, an issue that is read from SQL comes with the caller's command under this idempotency key, as long
+        as that command waits for its receipt (`loaded.pending`). Raises NotFound if the issue does not exist or the
+        caller may not see it, Unavailable if the issue or the directory cannot be read.
         """
         seen = await self._reader.visible(caller, issue, budget, key)
         if caller.actor is None:
