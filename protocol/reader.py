@@ -124,7 +124,8 @@ class Reader:
     async def visible(self, caller: Caller, issue: str, budget: TimeBudget, key: str | None = None) -> VisibleIssue:
         """The issue, and the actor as whom the caller sees it.
 
-        With `key`, a row brings the pending command of this idempotency key along.
+        With `key`, an issue that is read from SQL comes with the caller's command under this idempotency key, as long
+        as that command waits for its receipt.
         Raises NotFound if the issue does not exist or the caller may not see it, Unavailable if it cannot be read.
         """
 
