@@ -156,7 +156,7 @@ async def _erase(chosen: Settings, issues: Sequence[str], why: str) -> tuple[lis
     return sorted(issue for each in done for issue in each.erased), later, sum(each.failed for each in done)
 
 
-async def _note(database: Database, issues: Sequence[str], what: str, result: str) -> None:
+async def _note(database: Database, issues: Sequence[str], what: str, result: access_log.Result) -> None:
     """Adds a line to the access log for each issue: what the operator did (`what`), and how far it is (`result`)."""
     now = truncate(datetime.now(UTC))
     lines = [access_log.Entry(now, OPERATOR, "admin", None, None, what, issue, result) for issue in issues]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import Tuple, and_, delete, func, insert, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,6 +17,8 @@ from db.queries import CursorError
 from db.tables import AccessRow, IssueRow
 from db.types import UTCDateTime
 
+Result = Literal["shown", "masked", "forbidden", "not-found", "asked", "done"]
+"""What came of it; an operator's export or erasure is `asked` before it begins and `done` after it."""
 SHORTEST_DAYS: Final = 183
 """Days for which a line is kept at least: half a year, since the law requires six months."""
 PAGE: Final = 50
@@ -41,7 +43,7 @@ class Entry:
     street: str | None
     what: str
     issue: str | None
-    result: str
+    result: Result
     address: str | None = None
 
 

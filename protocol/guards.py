@@ -18,7 +18,7 @@ from typing import Final, Literal
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.access_log import Entry, put
+from db.access_log import Entry, Result, put
 from db.engine import Database
 from domain.access import Sight, sight, writes
 from domain.commands import Actor, ContactDetails
@@ -177,7 +177,7 @@ class AccessGuard:
             log.error("access_lines_in_this_log_only", count=len(self._waiting))
         await self.quotas.close()
 
-    async def _entry(self, who: Actor, what: str, issue: str | None, result: str) -> Entry:
+    async def _entry(self, who: Actor, what: str, issue: str | None, result: Result) -> Entry:
         address = hmac.digest(self._secret, b"address:" + ADDRESS.get().encode(), hashlib.sha256).hex()[:16]
         street = await self._street(who)
         return Entry(self._now(), who.person, who.role, who.org, street, what, issue, result, address)
@@ -204,7 +204,7 @@ class AccessGuard:
             return False
         return True
 
-    async def _note(self, who: Actor, what: str, issue: str | None, result: str) -> None:
+    async def _note(self, who: Actor, what: str, issue: str | None, result: Result) -> None:
         """Puts a line into the queue of lines that are written after the answer."""
         entry = await self._entry(who, what, issue, result)
         log.info("access", person=who.person, role=who.role, org=who.org, what=what, issue=issue, result=result)

@@ -144,7 +144,7 @@ class ControlView(_Part):
 class FiguresView(_Part):
     """What would have happened under another policy.
 
-    Besides the described fields, the answer holds the groups of figures that `jiesu simulate --json` prints.
+    Besides the described fields, the answer holds the groups of figures that `jiesu audit whatif --json` prints.
     """
 
     issues: int

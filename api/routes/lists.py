@@ -6,10 +6,10 @@ Each list holds only what the caller may see.
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final
 
 from fastapi import Depends, Query
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.container import Services
@@ -34,7 +34,9 @@ _LONGEST: Final = 200
 _PROBLEMS: Final = (Unauthenticated, Invalid, TooMany, Unavailable)
 _PAGE: Final = {"items": [IssueView.example], "next_cursor": None}
 Word = Annotated[str | None, Query(max_length=_LONGEST, json_schema_extra={"pattern": FIT})]
-FitWord = Annotated[Annotated[str, Fit] | None, Query(max_length=_LONGEST, json_schema_extra={"pattern": FIT})]
+FitWord = Annotated[
+    Annotated[str, StringConstraints(max_length=_LONGEST), Fit] | None, Query(json_schema_extra={"pattern": FIT})
+]
 """An optional query parameter that goes into a query of the database.
 
 Text that `unfit` refuses (NUL, lone surrogates, bidirectional controls) is answered as invalid.
@@ -121,7 +123,7 @@ class AccessView(Answer):
     org: str | None
     what: str
     issue: str | None
-    result: Literal["shown", "masked", "forbidden", "not-found"]
+    result: access_log.Result
     address: str | None
 
     example: ClassVar[Any] = {
@@ -142,7 +144,8 @@ async def access(
 ) -> Page[AccessView]:  # fmt: skip
     """The access log of the caller's street, newest first: who saw or tried what. For auditors and administrators only.
 
-    Times in `from` and `until` need a zone. The `result` of a line is shown, masked, forbidden or not-found.
+    Times in `from` and `until` need a zone. The `result` of a line is shown, masked, forbidden or not-found; an
+    operator's export or erasure has two lines, asked and done.
     """
     viewer = who.staff
     if not reads_access_log(viewer.role) or viewer.org is None:

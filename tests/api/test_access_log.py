@@ -1,8 +1,12 @@
 """The access log: which accesses it records, and how auditors and administrators of a street read it."""
 
+from datetime import UTC, datetime
+from typing import get_args
+
 import pytest
 from sqlalchemy import select
 
+from db.access_log import Entry, Result, put
 from db.tables import AccessRow
 from support.system import Answer, System
 
@@ -46,6 +50,20 @@ async def test_what_staff_see_is_found_by_issue_person_and_time(system: System, 
     page = await system.get(LOG, auditor, issue=taken["id"], limit=1)
     rest = await system.get(LOG, auditor, issue=taken["id"], limit=1, cursor=page["next_cursor"])
     assert lines(page) + lines(rest) == lines(await system.get(LOG, auditor, issue=taken["id"], limit=2))
+
+
+@pytest.mark.parametrize("result", get_args(Result))
+async def test_a_line_of_every_result_is_listed(system: System, auditor: dict[str, str], result: Result) -> None:
+    issue = (await reported(system))["id"]
+    line = Entry(datetime.now(UTC), "operator", "admin", None, None, "export", issue, result)
+    await system.database.transact(lambda session: put(session, [line]))
+    assert lines(await system.get(LOG, auditor, issue=issue))[0] == ("operator", "admin", "export", result)
+
+
+async def test_a_word_that_is_too_long_is_counted_in_characters(system: System, auditor: dict[str, str]) -> None:
+    answer = await system.get(LOG, auditor, person="x" * 201)
+    assert (answer.status, answer["errors"][0]["field"]) == (422, "person")
+    assert "200 characters" in str(answer["errors"][0])
 
 
 async def test_it_is_for_auditors_and_administrators_of_the_street(system: System, auditor: dict[str, str]) -> None:

@@ -174,7 +174,7 @@ class Crowd:
 
 
 @cache
-def hurried(seconds: int) -> Policy:
+def hurried(seconds: int, **other: Any) -> Policy:
     """The demo pack with limits of a second or two, so that every light goes on and every silence ends."""
     plain: dict[str, Any] = dump(load_pack("demo"))
     for clause in plain["clause"]:
@@ -186,7 +186,7 @@ def hurried(seconds: int) -> Policy:
         "extend": {"times": 2, "max": "3s"}, "plan": {"update": "2s", "community_over": "4s", "street_over": "1h"},
         "top": {"remind": "1s", "doubling_to": "4s", "times": 4}, "shelve": {"review": "2s"},
     }  # fmt: skip
-    return read_policy(plain)
+    return read_policy(plain | other)
 
 
 async def gather(folder: Path, size: int, seed: int) -> Crowd:
@@ -305,8 +305,11 @@ class _Life:
         rng = self.rng
         is_cast, goes_on = self.number < len(PARTS), 0 <= self.number - len(PARTS) < LONG
         is_long = goes_on or rng.random() < 0.05
+        if self.number == len(PARTS) + LONG:
+            await self._see_a_warning()
+            return
         part = PARTS[self.number] if is_cast else rng.choice(PARTS) if rng.random() < 0.1 else ()
-        await self._report(at_leisure=is_cast or is_long)
+        await self._report(load_pack("12345") if is_cast or is_long else None)
         for make in part:
             await self._pause()
             body = make(_now())
@@ -322,11 +325,16 @@ class _Life:
 
     # What is given
 
-    async def _report(self, *, at_leisure: bool) -> None:
-        rng = self.rng
-        if at_leisure:
-            policy = load_pack("12345")
-        else:
+    async def _see_a_warning(self) -> None:
+        """Lets a warning fall due long before its limit: a worker that is late gives none for moments past."""
+        await self._report(hurried(40, warn_at=0.25))
+        await asyncio.sleep(25)
+        await self._end()
+
+    async def _report(self, policy: Policy | None) -> None:
+        """Reports the issue, under any policy if none is given."""
+        rng, at_leisure = self.rng, policy is not None
+        if policy is None:
             policy = load_pack(rng.choice(OTHER_PACKS)) if rng.random() < 0.15 else hurried(rng.randint(1, 2))
         kinds: tuple[OperatorKind | None, ...] = ("company",) * 8 + ("society", "community", None)
         kind = "company" if at_leisure else rng.choice(kinds)
