@@ -8,7 +8,6 @@ from prometheus_client import CollectorRegistry
 from temporalio.client import Client
 from temporalio.converter import PayloadCodec
 
-from api.health import Readiness
 from api.http.middleware import Meters
 from api.identity.authenticator import Authenticator, TokenVerifier
 from api.identity.embedded_provider import EmbeddedProvider
@@ -33,6 +32,7 @@ from protocol.limits import Quotas, TokenBuckets
 from protocol.pending import PendingCommands
 from protocol.read_model import ReadModel
 from protocol.reader import Reader
+from protocol.readiness import Readiness
 from protocol.receipts import Receipts
 from protocol.resolver import Resolver
 from runtime.blobs import DigestStore

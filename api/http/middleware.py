@@ -16,9 +16,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import TooLarge, internal, response
-from api.http.text_rules import unfit
 from protocol.context import ADDRESS
 from protocol.errors import Invalid, ProtocolError
+from protocol.text_rules import unfit
 
 log: Final = structlog.stdlib.get_logger(__name__)
 

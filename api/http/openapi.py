@@ -21,10 +21,7 @@ KNOWN: Final = {"security": [_BEARER, _CODE]}
 SIGNED_IN: Final[dict[str, list[dict[str, list[str]]]]] = {"security": [{"session": []}]}
 ANYBODY: Final[dict[str, Any]] = {"security": [{}, *KNOWN["security"]]}
 NOBODY: Final[dict[str, Any]] = {"security": [{}]}
-"""From `STAFF` to `NOBODY`: the credentials that a route accepts, to be passed as its `openapi_extra`.
-
-`ANYBODY` accepts requests without credentials as well; a route with `NOBODY` needs none.
-"""
+"""From `STAFF` to `NOBODY`: the credentials that a route accepts, passed as its `openapi_extra`. `ANYBODY` may have none."""
 READING: Final = (e.Unauthenticated, e.NotFound, e.Invalid, e.TooMany, e.Unavailable)
 """The errors that every route may raise that reads something of an issue."""
 BINARY: Final = {"schema": {"type": "string", "format": "binary"}}

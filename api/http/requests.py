@@ -24,13 +24,13 @@ from pydantic import (
 from pydantic import Field as Part
 
 import domain.commands as c
-from api.http.text_rules import FILLED, FIT, unfit
 from domain.commands import SIGNALS, Body
 from domain.personal import Personal, Sealed
 from domain.vocabulary import Category, Channel
 from domain.wire import Text, WireError, load, parse_time
 from domain.worktime import YearCalendar
 from protocol.intake import ReportDraft
+from protocol.text_rules import FILLED, FIT, unfit
 
 LONGEST_TEXT: Final = 4000
 LONGEST_WORD: Final = 200

@@ -22,12 +22,12 @@ from api.http.audit_responses import DiffView, FiguresView, HeadView, ProofView,
 from api.http.openapi import BINARY, READING, STAFF, answers
 from api.http.problems import TooLarge
 from api.http.requests import Fit
-from api.http.text_rules import FIT
 from audit.whatif.report import as_json
 from domain import access
 from domain.commands import Actor
 from protocol.auditing import Auditing
 from protocol.errors import NotFound, Unavailable
+from protocol.text_rules import FIT
 
 router: Final = router_of("audit")
 
@@ -40,10 +40,7 @@ Many = Annotated[int, Query(ge=1, le=50)]
 
 
 class WhatIfBody(BaseModel):
-    """A what-if question: under which policy to fold which issues.
-
-    `policy` is the id of a pack of this installation, or the text of a pack in TOML. `query` selects the issues.
-    """
+    """`policy`: the id of a pack of this installation, or a pack in TOML. `query` selects the issues to fold under it."""
 
     model_config = ConfigDict(extra="forbid")
 

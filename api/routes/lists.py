@@ -17,7 +17,6 @@ from api.dependencies import Known, Use, router_of
 from api.http.openapi import STAFF, answers
 from api.http.requests import Fit
 from api.http.responses import ISSUE_ID, Answer, IssueView, Moment, Page
-from api.http.text_rules import FIT, unfit
 from db import access_log, queries
 from db.queries import CursorError, Filters
 from domain.access import reads_access_log
@@ -27,6 +26,7 @@ from domain.wire import WireError, parse_time
 from protocol.clock import today
 from protocol.errors import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from protocol.read_model import SqlDown
+from protocol.text_rules import FIT, unfit
 
 router: Final = router_of("lists")
 

@@ -14,7 +14,6 @@ from api.dependencies import Use
 from api.http.openapi import SIGNED_IN, answers
 from api.http.problems import TooLarge
 from api.http.responses import Answer
-from api.http.text_rules import FIT
 from api.identity.authenticator import acting, appointments
 from api.identity.oidc import is_loopback
 from api.identity.session import Session, Sessions, expiry
@@ -22,6 +21,7 @@ from api.identity.tokens import Claims
 from domain.vocabulary import Role
 from protocol.clock import today
 from protocol.errors import ChooseRole, Forbidden, Invalid, NotFound, TooMany, Unauthenticated, Unavailable
+from protocol.text_rules import FIT
 
 router: Final = APIRouter(tags=["session"])
 """The OpenAPI document leaves out sign-in, callback and sign-out, which browsers call rather than programs."""

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from api.http.middleware import DEEPEST, MOST_BYTES, BodyLimit, Edge, Meters, check
-from api.http.text_rules import unfit
 from protocol.errors import Invalid
+from protocol.text_rules import unfit
 
 JSON = {"content-type": "application/json"}
 app = FastAPI()

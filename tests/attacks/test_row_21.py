@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.http.text_rules import unfit
 from db.engine import Database
+from protocol.text_rules import unfit
 from support.bare import Bare, bare_api
 from support.stories import Story, store
 

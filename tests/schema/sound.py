@@ -11,7 +11,7 @@ from schemathesis import Case, HookContext, Response
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import IgnoredAuth, RejectedPositiveData
 
-from api.http.text_rules import unfit
+from protocol.text_rules import unfit
 
 ACCEPTED: Final = ("2xx", "3xx", "401", "403", "404", "409", "412", "413", "429", "5xx")
 """What may come of a valid request. Beside what schemathesis takes: 412, since `If-Match` may name a version that is past,
