@@ -109,7 +109,7 @@ def test_documented_sql_names_existing_tables_and_columns():
 def test_log_events_are_those_of_the_code():
     code = "\n".join(
         path.read_text("utf-8")
-        for folder in ("api", "db", "activities", "audit")
+        for folder in ("api", "db", "activities", "audit", "protocol", "runtime")
         for path in (compose.ROOT / folder).glob("*.py")
     )
     for event in ("alarm", "schedule.paused", "outbox.attempt_failed", "records.breaker_opened", "clock_is_wrong"):

@@ -7,8 +7,7 @@ import pytest
 import domain.commands as c
 from domain.advance import StuckClock
 from domain.decide import Fold
-from domain.evolve import evolve
-from domain.rules import Rules
+from domain.rules import rules
 from tests.domain.play import (
     COMMUNITY,
     COMPANY,
@@ -118,7 +117,7 @@ def test_nobody_is_warned_of_what_is_over() -> None:
 
 def test_a_clock_that_does_not_move_is_a_bug_and_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage("demo")
-    still = Rules(lambda issue, command: Fold(issue, command.at), evolve)
+    still = rules(1)._replace(act=lambda issue, command: Fold(issue, command.at))
     monkeypatch.setattr("domain.rules.VERSIONS", {stage.issue.rules_version: still})
     with pytest.raises(StuckClock, match="does not move"):
         stage.outage(3600)
