@@ -6,6 +6,7 @@ command changes it. The TOML form and its validation are in `policies.loader`.
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from domain.vocabulary import (
     ASSESSMENTS,
@@ -123,14 +124,38 @@ class PlanRule:
 
 @dataclass(frozen=True)
 class Top:
-    """Reminders for an overdue issue that can climb no further, at most `times` of them.
+    """Reminders for an overdue issue that can climb no further; they never end.
 
-    The first is due after `remind`; each later interval is twice the last, up to `doubling_to`.
+    The first is due after `remind`; each later interval is twice the last, up to `doubling_to`. After `times` of them
+    one is due every `then`.
     """
 
     remind: Limit
     doubling_to: Limit
     times: int
+    then: Limit = field(default_factory=lambda: Limit(30, "nd"))
+
+
+@dataclass(frozen=True)
+class PauseRule:
+    """What a judged party may take off the clocks of an issue by itself, in sum; more is a wish."""
+
+    own: Limit
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The clock that runs wherever no clause with a climb does: its limit, its climb, and both for urgent issues."""
+
+    within: Limit
+    climb: Limit
+    urgent: Limit
+
+
+PROGRESS: Final = Progress(Limit(7, "nd"), Limit(7, "nd"), Limit(24, "h"))
+"""The progress clock of a pack that has none of its own."""
+RULE_URGENT: Final = Limit(30, "m")
+"""By when somebody rules on a wish of an urgent issue, unless the pack's `rule` is shorter (assumed)."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +185,29 @@ class Policy:
     """A wait is reviewed within a quarter of a year (assumed)."""
     shelve: Shelve = field(default_factory=lambda: Shelve(Limit(30, "nd")))
     """The street reviews its long list monthly."""
+    pause: PauseRule = field(default_factory=lambda: PauseRule(Limit(2, "nd")))
+    rule: Limit = field(default_factory=lambda: Limit(1, "wd"))
+    """By when somebody rules on a wish (assumed); on one of an urgent issue within `RULE_URGENT`."""
+    evidence: tuple[Category, ...] = ()
+    """Categories in which work that is completed as solved, wholly or partly, needs a picture."""
+    progress: Progress | None = None
+    """The pack's own numbers of the progress clock; None takes `PROGRESS`."""
+    day_off: str = "keep"
+    """What a limit in natural days does that ends on a day off: ``keep``, or ``next_working_day`` (Civil Code 203)."""
+    provisional: Limit = field(default_factory=lambda: Limit(15, "nd"))
+    """How much later a climb, or the silence that closes, acts at the latest while the calendar of a year is missing
+    (assumed): no calendar that could be published gives a later moment."""
+
+    @cached_property
+    def progressing(self) -> Progress:
+        """The numbers of the progress clock: the pack's own, or those built in."""
+        return self.progress or PROGRESS
+
+    def ruled_within(self, urgent: bool) -> Limit:
+        """By when somebody rules on a wish."""
+        if urgent and (self.rule.timescale != "wall" or self.rule.span > RULE_URGENT.span):
+            return RULE_URGENT
+        return self.rule
 
     def applying(
         self, level: Level, assessment: Assessment | None, urgent: bool, category: Category

@@ -7,8 +7,8 @@ from itertools import pairwise, product
 from typing import Any, Final, get_args
 
 from domain.clocks import REMIND, RULE_CLOCKS
-from domain.policy import Ask, Clause, Extend, PlanRule, Policy, Reopen, Top, Transfers
-from domain.vocabulary import ASSESSMENTS, CATEGORIES, LEVELS, ClimbReason, Level
+from domain.policy import Ask, Clause, Extend, PlanRule, Policy, Progress, Reopen, Top, Transfers
+from domain.vocabulary import ASSESSMENTS, CATEGORIES, LEVELS, Category, ClimbReason, Level
 from domain.worktime import Limit
 
 Check = Callable[[Any], Iterator[str]]
@@ -99,6 +99,17 @@ def _grace(value: Limit) -> Iterator[str]:
         yield f"{value} is not wall time (s, m) of at most a minute"
 
 
+def _days(value: Limit) -> Iterator[str]:
+    if value.timescale != "nd":
+        yield f"{value} is not a number of natural days (nd)"
+
+
+def _categories(value: tuple[Category, ...]) -> Iterator[str]:
+    for index, category in enumerate(value):
+        if category in value[:index]:
+            yield f"{category!r} is there twice"
+
+
 def _when(value: tuple[str, ...]) -> Iterator[str]:
     for index, word in enumerate(value):
         if word not in WORDS:
@@ -126,6 +137,9 @@ FIELDS: Final[Mapping[tuple[type, str], Check]] = {
     (Policy, "climb_lands"): _one_of("opening", "at once"),
     (Policy, "warn_at"): _share,
     (Policy, "grace"): _grace,
+    (Policy, "evidence"): _categories,
+    (Policy, "day_off"): _one_of("keep", "next_working_day"),
+    (Policy, "provisional"): _days,
     (Reopen, "times"): _between(0, 100),
     (Reopen, "climbs_from"): _between(1, 100),
     (Transfers, "climbs_from"): _between(1, 100),
@@ -161,6 +175,11 @@ def of_plan(plan: PlanRule) -> Iterator[Found]:
 def of_top(top: Top) -> Iterator[Found]:
     """Contradictions between the fields of ``top``."""
     yield from _ordered("doubling_to", top.remind, top.doubling_to)
+
+
+def of_progress(progress: Progress) -> Iterator[Found]:
+    """Contradictions between the fields of ``progress``."""
+    yield from _ordered("climb", progress.within, progress.climb)
 
 
 def _ordered(key: str, low: Limit, high: Limit) -> Iterator[Found]:

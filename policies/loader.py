@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from domain.policy import Clause, PlanRule, Policy, Top
+from domain.policy import Clause, PlanRule, Policy, Progress, Top
 from domain.vocabulary import Level
 from domain.wire import Text, WireError, load
 from policies import checks
@@ -121,7 +121,7 @@ class _Found(Protocol):
     def __call__(self, value: Any, /) -> Iterator[checks.Found]: ...
 
 
-_RECORDS: Final[dict[type, _Found]] = {Clause: checks.of_clause, PlanRule: checks.of_plan, Top: checks.of_top}
+_RECORDS: Final[dict[type, _Found]] = {Clause: checks.of_clause, PlanRule: checks.of_plan, Progress: checks.of_progress, Top: checks.of_top}
 
 
 class _Reader:
