@@ -183,6 +183,20 @@ def at_opening(moment: datetime, hours: ServiceHours) -> bool:
     return local.hour * 60 + local.minute == hours.opens and local.second == 0
 
 
+def service_time(begin: datetime, end: datetime, hours: ServiceHours) -> timedelta:
+    """The service time between two moments."""
+    return timedelta(microseconds=_served(end, hours) - _served(begin, hours))
+
+
+def whole_days(begin: datetime, end: datetime, hours: ServiceHours) -> int:
+    """The number of days whose whole service time lies within the period."""
+    first, last = begin.astimezone(SHANGHAI), end.astimezone(SHANGHAI)
+    opens, closes = hours.opens * _MINUTE, hours.closes * _MINUTE
+    day = first.date() if begin <= _shanghai(first.date(), opens) else first.date() + _DAY
+    until = last.date() if end >= _shanghai(last.date(), closes) else last.date() - _DAY
+    return max(0, (until - day).days + 1)
+
+
 def part_way(start: datetime, due: datetime, share: float) -> datetime:
     """The moment at `share` of the way from `start` to `due` in wall time, when the yellow light goes on."""
     return truncate(start + (due - start) * share)

@@ -55,6 +55,7 @@ TABLE: Final[dict[str, Row]] = {
     "comment": Row(REPORTER, c.Comment("还在漏"),                    "1 1 1 1 1 1 1 1 C", ("commented",)),
     "supply": Row(REPORTER, c.Supply("三楼"),                        "N N N N N N 1 N C", ("supplied",)),
     "urge": Row(REPORTER, c.Urge(),                                  "1 1 1 1 1 N 1 1 C", ("urged",)),
+    "object": Row(REPORTER, c.Object("没修好"),                      "1 1 1 1 1 1 1 1 C", ("objected",)),
     "withdraw": Row(REPORTER, c.Withdraw(),                          "1 1 1 1 1 1 1 1 C", ("withdrawn closed",)),
     "confirm": Row(REPORTER, c.Confirm("solved", "satisfied"),       "N N N N N 1 N N C", ("confirmed closed",)),
     "reopen": Row(REPORTER, c.Reopen("又漏了"),                      "N N N N N 1 N N C", ("reopened",)),
@@ -120,8 +121,8 @@ LONG: Final = c.Plan((c.Step("业主表决", local("2026-12-31 18:00")),))
 """Over 15 days: the community must grant it."""
 PENDING: Final = (
     # ------------------------------------------------------------------------------- dis acc arr pla ans
-    Pending(c.Extend("要等材料"), "grant", c.Grant("extension"),                     "1 1 1 1 .", "extended"),
-    Pending(c.Extend("要等材料"), "deny", c.Deny("extension", "材料本地就有"),       "1 1 1 1 .", "denied"),
+    Pending(c.Extend("要等材料"), "grant", c.Grant("extend"),                     "1 1 1 1 .", "extended"),
+    Pending(c.Extend("要等材料"), "deny", c.Deny("extend", "材料本地就有"),       "1 1 1 1 .", "denied"),
     Pending(LONG, "grant", c.Grant("plan"),                                          ". 1 1 1 1", "granted"),
     Pending(LONG, "deny", c.Deny("plan", "太久"),                                    ". 1 1 1 1", "denied"),
     Pending(c.Decline("not_our_duty"), "rule", c.Rule(upheld=False),                 "1 1 1 . .", "ruled"),

@@ -65,7 +65,7 @@ def test_less_time_may_be_asked_for() -> None:
 def test_an_extension_denied_changes_nothing_and_does_not_count() -> None:
     stage = arrived()
     stage.give(COMPANY, c.Extend("要勘察"))
-    stage.give(COMMUNITY, c.Deny("extension", "昨天就看过"))
+    stage.give(COMMUNITY, c.Deny("extend", "昨天就看过"))
     assert stage.clock("plan").due == local("2026-11-22 23:59:59")
     assert kinds(stage.give(COMPANY, c.Extend("下雨了"))) == ["requested"]
 
@@ -90,7 +90,7 @@ def test_a_wish_for_time_and_a_long_plan_are_decided_apart() -> None:
     stage = arrived("minor")
     stage.give(COMPANY, FUND)
     stage.give(COMPANY, c.Extend("答复要时间"))
-    assert kinds(stage.give(COMMUNITY, c.Grant("extension"))) == ["extended"]
+    assert kinds(stage.give(COMMUNITY, c.Grant("extend"))) == ["extended"]
     assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-yours"
 
 
