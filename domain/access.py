@@ -229,8 +229,12 @@ def level_of(actor: Actor) -> Level:
 
 
 def above(issue: Issue, actor: Actor) -> Level | None:
-    """The lowest level above both the actor and the lead, which rules on the actor's wishes; None at the top."""
-    return lowest(issue.ladder, max(rank(issue.level), rank(level_of(actor))) + 1)
+    """The level that rules on the actor's wishes: the lowest above both the actor and the lead.
+
+    Where the top of the ladder leads, it rules on the wishes of those below it, and nobody on its own (None).
+    """
+    own, lead = rank(level_of(actor)), rank(issue.level)
+    return lowest(issue.ladder, max(own, lead) + 1) or lowest(issue.ladder, max(own + 1, lead))
 
 
 def milestone_scopes(issue: Issue, actor: Actor) -> tuple[Level, ...]:
