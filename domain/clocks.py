@@ -26,6 +26,8 @@ RULE_CLOCKS: Final = (
 """Names of the clocks that the rules start without a clause; a policy may not use these names for its clauses."""
 _MOVED: Final = ("plan-step", "plan-update", "appointment")
 """Clocks that do not act in a pause, after which their dates are moved. All others count the pause by themselves."""
+PROMPT: Final = timedelta(minutes=1)
+"""Up to this long after its deadline a record counts as made at the deadline, where days are counted from it."""
 REMIND: Final = "top"
 """What the events of reminders carry as their clause; no clause of a policy may have this name."""
 ALWAYS: Final = ("reported", "dispatched")
