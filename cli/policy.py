@@ -158,6 +158,7 @@ def _ladder(policy: Policy) -> str:
 
 def _rules(policy: Policy) -> dict[str, str]:
     """The rules of a pack other than its clauses, in words."""
+    progress, moves = policy.progressing, policy.day_off == "next_working_day"
     return {
         "id": f"{policy.id}, version {policy.version}, digest {policy.digest}",
         "title": policy.title,
@@ -172,7 +173,14 @@ def _rules(policy: Policy) -> dict[str, str]:
         "ask": f"{policy.ask.times} times for at most {policy.ask.max}",
         "plan": f"an update every {policy.plan.update}; over {policy.plan.community_over} the community grants it, "
         f"over {policy.plan.street_over} the street",
-        "top": f"reminders after {policy.top.remind}, doubling to {policy.top.doubling_to}, {policy.top.times} times",
+        "own pauses": f"{policy.pause.own} in sum, none longer than the limit that it stops, none when urgent",
+        "rulings": f"on a wish within {policy.rule}, urgent {policy.ruled_within(urgent=True)}",
+        "progress": f"within {progress.within}, climbs after {progress.climb}, urgent {progress.urgent}",
+        "evidence": ", ".join(policy.evidence) or "none",
+        "days off": "limits in natural days move to the next working day" if moves else "limits in natural days stay",
+        "year without a calendar": f"acts {policy.provisional} later at the latest",
+        "top": f"reminders after {policy.top.remind}, doubling to {policy.top.doubling_to}, {policy.top.times} times, "
+        f"then every {policy.top.then}",
     }
 
 
