@@ -165,7 +165,7 @@ def _rules(policy: Policy) -> dict[str, str]:
         "source": policy.source,
         "ladder": _ladder(policy),
         "service hours": f"{policy.service_hours}, climbs land {'at opening' if policy.climb_lands == 'opening' else 'at once'}",
-        "lights": f"yellow at {policy.warn_at:g} of the way, grace {policy.grace}",
+        "lights": f"yellow at {policy.warn_at:g} of the limit, grace {policy.grace}",
         "silence": f"closes after {policy.silence.within}",
         "reopen": f"{policy.reopen.times} times, climbs from {policy.reopen.climbs_from}",
         "transfers": f"climb from {policy.transfers.climbs_from}",
@@ -211,5 +211,9 @@ def _print_lines(lines: Sequence[Line]) -> None:
     console = Console()
     console.print(table)
     provisional = any(line.provisional for line in lines)
-    said = " Provisional: a year on the way has no published calendar." if provisional else ""
+    said = (
+        " Provisional: a year on the way has no published calendar; climbs come as late as any could make them."
+        if provisional
+        else ""
+    )
     console.print(f"Times in Asia/Shanghai.{said}", highlight=False)

@@ -154,7 +154,7 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
         pauses = (*pauses, *issue.looked)
     promise = promised(
         clause, issue.policy, issue.calendars, start.at, pauses=pauses, urgent=issue.urgent,
-        extended=issue.extensions.get(clause.id, ()),
+        extended=issue.extensions.get(clause.id, ()), moves=clause.id not in RULE_CLOCKS,
     )  # fmt: skip
     by_days = clause.limit.unit in ("nd", "wd")
     clock = Clock(
