@@ -197,7 +197,10 @@ class StepDone(EventBody):
 
 @dataclass(frozen=True)
 class Answered(EventBody):
+    """An answer; an `interim` one meets no milestone and stops no clock."""
+
     text: Personal = field(metadata=PERSONAL)
+    interim: bool = False
 
 
 @dataclass(frozen=True)
@@ -276,11 +279,12 @@ class Referred(EventBody):
 
 @dataclass(frozen=True)
 class Escalated(EventBody):
-    """The lead moved up from `from_level`."""
+    """The lead moved up from `from_level`. `wish_open`: while a wish of the handler waited for its ruling."""
 
     from_level: Level
     by: ClimbReason
     reason: Personal = field(default="", metadata=PERSONAL)
+    wish_open: bool = False
 
 
 @dataclass(frozen=True)
