@@ -323,7 +323,8 @@ def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
     return due_after(moment, limit, issue.policy.service_hours, issue.calendars).at
 
 
-def _level_of(clock: Clock) -> Level:
+def ruling_level(clock: Clock) -> Level:
+    """The level that must rule, of the clock of a ruling."""
     assert clock.level != "issue"
     return clock.level
 
@@ -353,7 +354,7 @@ def owner(issue: Issue, clock: Clock) -> str | None:
     if clock.clause == "review":
         return issue.place.street if issue.shelved else lead_org(issue)
     if clock.clause in RULING:
-        return org_of(issue, _level_of(clock))
+        return org_of(issue, ruling_level(clock))
     if clock.clause == PROGRESS:
         return issue.handler.code if issue.level == "property" else lead_org(issue)
     if clock.clause in RULE_CLOCKS or clock.level == "property":
