@@ -26,6 +26,8 @@ RULE_CLOCKS: Final = (
 """Names of the clocks that the rules start without a clause; a policy may not use these names for its clauses."""
 _MOVED: Final = ("plan-step", "plan-update", "appointment")
 """Clocks that do not act in a pause, after which their dates are moved. All others count the pause by themselves."""
+PROMPT: Final = timedelta(minutes=1)
+"""Up to this long after its deadline a record counts as made at the deadline, where days are counted from it."""
 REMIND: Final = "top"
 """What the events of reminders carry as their clause; no clause of a policy may have this name."""
 ALWAYS: Final = ("reported", "dispatched")
@@ -152,7 +154,7 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
         pauses = (*pauses, *issue.looked)
     promise = promised(
         clause, issue.policy, issue.calendars, start.at, pauses=pauses, urgent=issue.urgent,
-        extended=issue.extensions.get(clause.id, ()),
+        extended=issue.extensions.get(clause.id, ()), moves=clause.id not in RULE_CLOCKS,
     )  # fmt: skip
     by_days = clause.limit.unit in ("nd", "wd")
     clock = Clock(
@@ -321,7 +323,8 @@ def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
     return due_after(moment, limit, issue.policy.service_hours, issue.calendars).at
 
 
-def _level_of(clock: Clock) -> Level:
+def ruling_level(clock: Clock) -> Level:
+    """The level that must rule, of the clock of a ruling."""
     assert clock.level != "issue"
     return clock.level
 
@@ -351,7 +354,7 @@ def owner(issue: Issue, clock: Clock) -> str | None:
     if clock.clause == "review":
         return issue.place.street if issue.shelved else lead_org(issue)
     if clock.clause in RULING:
-        return org_of(issue, _level_of(clock))
+        return org_of(issue, ruling_level(clock))
     if clock.clause == PROGRESS:
         return issue.handler.code if issue.level == "property" else lead_org(issue)
     if clock.clause in RULE_CLOCKS or clock.level == "property":

@@ -296,13 +296,14 @@ class Referred(EventBody):
 
 @dataclass(frozen=True)
 class Escalated(EventBody):
-    """The lead moved up from `from_level`."""
+    """The lead moved up from `from_level`. `wish_open`: while a wish of the handler waited for its ruling."""
 
     from_level: Level
     by: ClimbReason
     wish_open: bool = False
     """Whether somebody above still had to rule on a request when time moved the lead."""
     reason: Personal = field(default="", metadata=PERSONAL)
+    wish_open: bool = False
 
 
 @dataclass(frozen=True)

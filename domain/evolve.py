@@ -13,6 +13,7 @@ from domain import plans
 from domain.access import above, milestone_scopes
 from domain.clocks import (
     ALWAYS,
+    PROMPT,
     RULING,
     climb_moment,
     kept_until,
@@ -347,7 +348,10 @@ def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
     if event.actor is not None and event.actor.org in (issue.handler.code, org_of(issue, body.from_level)):
         left = issue.left or Left(body.from_level, issue.term)  # its own act moved the lead: its clauses run on
     issue = _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
-    keeps = kept_until(issue, event.recorded_at or event.at) if body.by == "deadline" else None
+    # The level keeps the lead from the deadline on, or from the record if that came much later.
+    seen = event.recorded_at or event.at
+    since = event.at if seen - event.at <= PROMPT else seen
+    keeps = kept_until(issue, since) if body.by == "deadline" else None
     return copy_with(issue, left=left, keeps_until=keeps)
 
 
