@@ -229,8 +229,12 @@ def level_of(actor: Actor) -> Level:
 
 
 def above(issue: Issue, actor: Actor) -> Level | None:
-    """The lowest level above both the actor and the lead, which rules on the actor's wishes; None at the top."""
-    return lowest(issue.ladder, max(rank(issue.level), rank(level_of(actor))) + 1)
+    """The level that rules on the actor's wishes; None if the actor is at the top of the ladder.
+
+    It is the lowest one above both the actor and the lead, and the top for an actor below it where the top leads.
+    """
+    own, top = rank(level_of(actor)), issue.ladder[-1]
+    return lowest(issue.ladder, max(rank(issue.level), own) + 1) or (top if rank(top) > own else None)
 
 
 def milestone_scopes(issue: Issue, actor: Actor) -> tuple[Level, ...]:

@@ -303,7 +303,6 @@ class Escalated(EventBody):
     wish_open: bool = False
     """Whether somebody above still had to rule on a request when time moved the lead."""
     reason: Personal = field(default="", metadata=PERSONAL)
-    wish_open: bool = False
 
 
 @dataclass(frozen=True)

@@ -497,7 +497,7 @@ def _mark(event: e.Event) -> Mark:
 
 
 def _handed_over(issue: Issue, handler: Handler, event: e.Event) -> Issue:
-    issue = _without_work(issue, handler=handler, wishes=(), left=None)
+    issue = _without_work(issue, handler=handler, wishes=())
     return _new_term(_unpause(_with_status(issue, "dispatched", force=True), event.at), _mark(event), renewed=True)
 
 
@@ -514,7 +514,8 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) ->
         kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
         changes |= {"extensions": kept, "extended": sum(map(len, kept.values()))}
     begun = {kind: led if renewed else issue.term[kind] for kind in ALWAYS if renewed or kind in issue.term}
-    return copy_with(issue, term={"led": led, **begun}, resting=resting, **changes)
+    fresh = {"keeps_until": None, "left": None, **changes}
+    return copy_with(issue, term={"led": led, **begun}, resting=resting, **fresh)
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
