@@ -229,12 +229,12 @@ def level_of(actor: Actor) -> Level:
 
 
 def above(issue: Issue, actor: Actor) -> Level | None:
-    """The level that rules on the actor's wishes; None if the actor is at the top of the ladder.
+    """The level that rules on the actor's wishes: the lowest above both the actor and the lead.
 
-    It is the lowest one above both the actor and the lead, and the top for an actor below it where the top leads.
+    Where the top of the ladder leads, it rules on the wishes of those below it, and nobody on its own (None).
     """
-    own, top = rank(level_of(actor)), issue.ladder[-1]
-    return lowest(issue.ladder, max(rank(issue.level), own) + 1) or (top if rank(top) > own else None)
+    own, lead = rank(level_of(actor)), rank(issue.level)
+    return lowest(issue.ladder, max(own, lead) + 1) or lowest(issue.ladder, max(own + 1, lead))
 
 
 def milestone_scopes(issue: Issue, actor: Actor) -> tuple[Level, ...]:

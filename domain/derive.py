@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from operator import attrgetter
 from typing import Final
 
 import domain.events as e
@@ -21,7 +22,7 @@ from domain.clocks import (
     with_clock,
     without_clock,
 )
-from domain.issue import Holding, Issue, Mark, Receipt, Reminder
+from domain.issue import Holding, Issue, Mark, Receipt, Reminder, rank
 from domain.minutes import holder, seen_at
 from domain.values import copy_with
 from domain.vocabulary import Level
@@ -70,7 +71,12 @@ def _rulings(issue: Issue, event: e.Event) -> Issue:
     """Each open wish has a clock of whoever must rule on it; so has a lead that its predecessor's own act moved up, until
     the new lead accepts, unless the policy has a clause for that.
     """
-    due: dict[str, tuple[Level, Mark]] = {f"rule-{wish.what}": (wish.ruler, wish.asked) for wish in issue.wishes}
+    due: dict[str, tuple[Level, Mark]] = {}
+    for wish in issue.wishes:
+        due[f"rule-{wish.what}"] = wish.ruler, wish.asked
+        led = issue.term["led"]
+        if rank(wish.ruler) < rank(issue.level):  # below the lead nobody rules: the wish has come to the lead with it
+            due[f"rule-{wish.what}"] = issue.level, max(wish.asked, led, key=attrgetter("seq"))
     if issue.left is not None and not accept_clause(issue):
         due["rule-size"] = (issue.level, issue.term["led"])
     running = {clock.clause: clock for clock in issue.clocks if clock.clause in RULING}

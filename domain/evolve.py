@@ -381,13 +381,13 @@ def suspended(issue: Issue, event: e.Event, body: e.Suspended) -> Issue:
 @on(e.Waited)
 def waited(issue: Issue, event: e.Event, body: e.Waited) -> Issue:
     clock = Clock("review", "issue", "resume", _mark(event), body.review)
-    return _pause(copy_with(issue, waits_for=body.reason), event, "waiting", clock, own=True)
+    return copy_with(_pause(issue, event, "waiting", clock, own=True), waits_for=body.reason)
 
 
 @on(e.Shelved)
 def shelved(issue: Issue, event: e.Event, body: e.Shelved) -> Issue:
     clock = Clock("review", "issue", "resume", _mark(event), body.review)
-    return _pause(copy_with(issue, shelved=True), event, "waiting", clock)
+    return copy_with(_pause(issue, event, "waiting", clock), shelved=True)
 
 
 @on(e.Supplied)
@@ -564,9 +564,8 @@ def _pause(
     issue = _unpause(issue, event.at)
     # After an outage the previous pause may have ended, by the record, after this one was requested.
     begin = max((since or issue.since, *(stop.end for stop in issue.pauses)))
-    waits_for = issue.waits_for if status == "waiting" else None
     issue = copy_with(
-        issue, interrupted=issue.status, status=status, waits_for=waits_for,
+        issue, interrupted=issue.status, status=status,
         paused=Stop(begin, max(begin, clock.due), stops, by, own),
     )  # fmt: skip
     return update_clocks(with_clock(issue, clock), afresh=True)
