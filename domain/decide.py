@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import domain.commands as c
 import domain.events as e
-from domain.clocks import REMIND, next_climb, next_clock, reminder_after
+from domain.clocks import REMIND, next_climb, next_clock, reminder_after, silence_from
 from domain.evolve import evolve, met_clock
 from domain.issue import Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
@@ -189,8 +189,8 @@ def plan(fold: Fold, body: c.Plan) -> None:
 
 @on(c.Complete)
 def complete(fold: Fold, body: c.Complete) -> None:
-    silent_until, provisional = _after(fold.issue, fold.at, fold.issue.policy.silence.within)
-    fold.add(e.Completed(body.kind, silent_until, provisional, body.answer, body.evidence, body.note))
+    silence = silence_from(fold.issue, fold.at)
+    fold.add(e.Completed(body.kind, silence.at, silence.provisional, body.answer, body.evidence, body.note))
 
 
 @on(c.Ask)

@@ -11,13 +11,14 @@ from typing import Any, Final, TypeVar
 import domain.events as e
 from domain import plans
 from domain.access import milestone_scopes
-from domain.clocks import ALWAYS, next_climb, skip_climbs, with_clock, without, without_clock
+from domain.clocks import ALWAYS, next_climb, silence_from, skip_climbs, with_clock, without, without_clock
 from domain.derive import derive, reminder_from, update_clocks
 from domain.issue import Clock, Closed, Issue, Mark, Pending
 from domain.minutes import seen_at
 from domain.place import Handler
 from domain.values import copy_with
 from domain.vocabulary import Goal, Milestone, Scope, Status
+from domain.worktime import Due
 from domain.worktime import due as due_after
 
 MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
@@ -370,15 +371,22 @@ def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) 
     others = tuple(known for known in issue.calendars if known.year != body.calendar.year)
     calendars = tuple(sorted((*others, body.calendar), key=lambda known: known.year))
     issue = update_clocks(copy_with(issue, calendars=calendars), afresh=True)
-    policy = issue.policy
-    limits = {"silence": policy.silence.within, "ask": policy.ask.max}
     for clock in issue.clocks:
-        if clock.clause in limits:
-            due = due_after(clock.start.at, limits[clock.clause], policy.service_hours, issue.calendars)
-            issue = with_clock(issue, copy_with(clock, due=due.at, provisional=due.provisional))
-        elif clock.clause in ("plan-update", "idle") or (clock.clause, clock.milestone) == ("plan-step", "complete"):
-            issue = with_clock(issue, plans.update_due(issue, clock))
+        match clock.clause, clock.milestone:
+            case "silence", _:
+                issue = with_clock(issue, _due(clock, silence_from(issue, clock.start.at)))
+            case "ask", _:
+                longest, hours = issue.policy.ask.max, issue.policy.service_hours
+                issue = with_clock(issue, _due(clock, due_after(clock.start.at, longest, hours, issue.calendars)))
+            case ("plan-update" | "idle", _) | ("plan-step", "complete"):
+                issue = with_clock(issue, plans.update_due(issue, clock))
+            case _:
+                pass
     return issue
+
+
+def _due(clock: Clock, due: Due) -> Clock:
+    return copy_with(clock, due=due.at, provisional=due.provisional)
 
 
 # Lights and reminders

@@ -6,7 +6,7 @@ from typing import Final
 import domain.events as e
 from domain.clocks import with_clock
 from domain.issue import Clock, Issue, Level, Mark, PlanState, PlanStep, Proposal
-from domain.promise import landing
+from domain.promise import landing, latest
 from domain.values import copy_with
 from domain.vocabulary import Scope, Status
 from domain.worktime import due as due_after
@@ -74,7 +74,8 @@ def update_due(issue: Issue, clock: Clock) -> Clock:
     """The clock with its due time one update interval after its start, by the present pauses and calendars."""
     policy = issue.policy
     due = due_after(clock.start.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=issue.pauses)
-    climbs = (_lands(issue, due.at),) if clock.clause == STEP else ()
+    acts = latest(due, policy, issue.calendars, pauses=issue.pauses)
+    climbs = (_lands(issue, acts),) if clock.clause == STEP else ()
     return copy_with(clock, due=due.at, climbs=climbs, provisional=due.provisional)
 
 
