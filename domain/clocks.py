@@ -10,10 +10,10 @@ from typing import Final, NamedTuple, get_args
 from domain.issue import Clock, Issue, Mark, lead_org, lowest, org_of, rank, rung
 from domain.pauses import is_granted, stopped
 from domain.policy import Clause
-from domain.promise import promised
+from domain.promise import latest, promised
 from domain.values import copy_with
 from domain.vocabulary import Level, Matter, Scope
-from domain.worktime import Limit, at_opening
+from domain.worktime import Due, Limit, at_opening
 from domain.worktime import due as due_after
 
 PROGRESS: Final = "progress"
@@ -175,8 +175,6 @@ def next_climb(issue: Issue, clock: Clock) -> tuple[int, Level] | None:
 
     Climbs to the level of the lead or below it are skipped.
     """
-    if clock.provisional:
-        return None
     ladder = issue.policy.ladder
     base = ladder.index(clock.level) if clock.level in ladder else 0
     for step in range(clock.climbed, len(clock.climbs)):
@@ -217,6 +215,13 @@ def climb_moment(issue: Issue, clock: Clock, step: int) -> datetime:
 def can_climb(issue: Issue) -> bool:
     """Whether a clock other than the progress clock will still move the lead."""
     return any(next_climb(issue, clock) is not None for clock in issue.clocks if clock.clause != PROGRESS)
+
+
+def silence_from(issue: Issue, completed: datetime) -> Due:
+    """When (UTC) an issue whose work was completed at `completed` closes by the resident's silence."""
+    policy = issue.policy
+    reached = due_after(completed, policy.silence.within, policy.service_hours, issue.calendars)
+    return Due(latest(reached, policy, issue.calendars), reached.provisional)
 
 
 def with_clock(issue: Issue, clock: Clock) -> Issue:
@@ -271,7 +276,7 @@ def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Dead
             over = now is not None and due <= now
             if warn is not None and warn <= until and not clock.warned and not over:
                 found.append(Deadline(warn, 0, clock.clause, "warn", clock.round))
-            if due <= until and not _unsettled(clock):
+            if due <= until:
                 found.append(Deadline(due, 1, clock.clause, "limit", clock.round))
         climbs = clock.climbs
         if climbs and min(climbs) <= until and (climb := next_climb(issue, clock)):
@@ -283,11 +288,6 @@ def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Dead
     if reminder is not None and reminder.at is not None and not stands and reminder.at <= until:
         found.append(Deadline(reminder.at, 3, REMIND, "remind"))
     return found
-
-
-def _unsettled(clock: Clock) -> bool:
-    """Whether the limit of this clock would close the issue, but depends on a calendar that is not published yet."""
-    return clock.clause == "silence" and clock.provisional
 
 
 def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
@@ -304,12 +304,11 @@ def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
 def needs_reminder(issue: Issue) -> bool:
     """Whether a limit has passed and no clock can climb any more, so that reminders are sent.
 
-    So it is at the top of the ladder, and where every climb has happened before the lead was moved down again. A climb
-    that waits for a calendar to be published still counts as possible.
+    So it is at the top of the ladder, and where every climb has happened before the lead was moved down again.
     """
     if issue.status in ("completed", "closed") or not any(clock.overdue for clock in issue.clocks):
         return False
-    return all(next_climb(issue, copy_with(clock, provisional=False)) is None for clock in issue.clocks)
+    return all(next_climb(issue, clock) is None for clock in issue.clocks)
 
 
 def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:

@@ -10,7 +10,7 @@ import domain.commands as c
 import domain.events as e
 from domain import plans
 from domain.access import above, capacities, level_of
-from domain.clocks import REMIND, next_climb, next_clock, reminder_after
+from domain.clocks import REMIND, next_climb, next_clock, reminder_after, silence_from
 from domain.evolve import evolve, met_clock
 from domain.issue import Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
@@ -198,8 +198,8 @@ def answer(fold: Fold, body: c.Answer) -> None:
 
 @on(c.Complete)
 def complete(fold: Fold, body: c.Complete) -> None:
-    silent_until, provisional = _after(fold.issue, fold.at, fold.issue.policy.silence.within)
-    fold.add(e.Completed(body.kind, silent_until, provisional, body.answer, body.evidence, body.note))
+    silence = silence_from(fold.issue, fold.at)
+    fold.add(e.Completed(body.kind, silence.at, silence.provisional, body.answer, body.evidence, body.note))
 
 
 @on(c.Ask)

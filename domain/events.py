@@ -281,6 +281,7 @@ class Completed(EventBody):
     silent_until: datetime
     """If the resident does not respond, the issue closes at this moment as not rated."""
     provisional: bool = False
+    """Whether the moment depends on a year without a calendar: then it is the latest that any calendar could give."""
     answer: Personal = field(default="", metadata=PERSONAL)
     evidence: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
     """Digests of attachments, or references to evidence outside the system."""
@@ -303,7 +304,6 @@ class Escalated(EventBody):
     wish_open: bool = False
     """Whether somebody above still had to rule on a request when time moved the lead."""
     reason: Personal = field(default="", metadata=PERSONAL)
-    wish_open: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from domain.clocks import (
     climb_moment,
     kept_until,
     next_climb,
+    silence_from,
     skip_climbs,
     with_clock,
     without,
@@ -30,6 +31,7 @@ from domain.pauses import is_granted, with_taken
 from domain.place import Handler
 from domain.values import copy_with
 from domain.vocabulary import Goal, Matter, Milestone, Scope, Status, Stops
+from domain.worktime import Due
 from domain.worktime import due as due_after
 
 MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
@@ -455,15 +457,25 @@ def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) 
     others = tuple(known for known in issue.calendars if known.year != body.calendar.year)
     calendars = tuple(sorted((*others, body.calendar), key=lambda known: known.year))
     issue = update_clocks(copy_with(issue, calendars=calendars), afresh=True)
-    policy = issue.policy
-    limits = {"silence": policy.silence.within, "ask": policy.ask.max}
     for clock in issue.clocks:
-        if clock.clause in limits:
-            due = due_after(clock.start.at, limits[clock.clause], policy.service_hours, issue.calendars)
-            issue = with_clock(issue, copy_with(clock, due=due.at, provisional=due.provisional))
-        elif clock.clause == "plan-update" or (clock.clause, clock.milestone) == ("plan-step", "complete"):
-            issue = with_clock(issue, plans.update_due(issue, clock))
+        match clock.clause, clock.milestone:
+            case "silence", _:
+                issue = with_clock(issue, _due(clock, silence_from(issue, clock.start.at)))
+            case "ask", _:
+                longest, hours = issue.policy.ask.max, issue.policy.service_hours
+                clock = _due(clock, due_after(clock.start.at, longest, hours, issue.calendars))
+                if issue.paused is not None:
+                    issue = copy_with(issue, paused=copy_with(issue.paused, end=clock.due))
+                issue = update_clocks(with_clock(issue, clock), afresh=True)
+            case ("plan-update", _) | ("plan-step", "complete"):
+                issue = with_clock(issue, plans.update_due(issue, clock))
+            case _:
+                pass
     return issue
+
+
+def _due(clock: Clock, due: Due) -> Clock:
+    return copy_with(clock, due=due.at, provisional=due.provisional)
 
 
 # Lights and reminders
@@ -497,7 +509,7 @@ def _mark(event: e.Event) -> Mark:
 
 
 def _handed_over(issue: Issue, handler: Handler, event: e.Event) -> Issue:
-    issue = _without_work(issue, handler=handler, wishes=(), left=None)
+    issue = _without_work(issue, handler=handler, wishes=())
     return _new_term(_unpause(_with_status(issue, "dispatched", force=True), event.at), _mark(event), renewed=True)
 
 
@@ -514,7 +526,8 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) ->
         kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
         changes |= {"extensions": kept, "extended": sum(map(len, kept.values()))}
     begun = {kind: led if renewed else issue.term[kind] for kind in ALWAYS if renewed or kind in issue.term}
-    return copy_with(issue, term={"led": led, **begun}, resting=resting, **changes)
+    fresh = {"keeps_until": None, "left": None, **changes}
+    return copy_with(issue, term={"led": led, **begun}, resting=resting, **fresh)
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:

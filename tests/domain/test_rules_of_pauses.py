@@ -267,3 +267,12 @@ def test_a_question_that_is_answered_took_off_the_days_of_the_resident() -> None
     stage.let_pass(local("2026-06-04 21:00"))
     stage.give(REPORTER, c.Supply("三楼"))
     assert stage.clock("answer").due == due + timedelta(days=3)
+
+
+def test_the_street_that_leads_rules_on_the_wish_of_the_company_below_it() -> None:
+    stage = working()
+    stage.let_pass(local("2026-06-20 08:01"))
+    assert stage.issue.level == "street"
+    assert wait(stage, "2026-07-20 10:00") == ["requested"]
+    assert stage.clock("rule-pause").level == "street"
+    assert kinds(stage.give(STREET, c.Grant("pause"))) == ["granted"]

@@ -238,3 +238,15 @@ def test_a_limit_moves_off_a_day_off_to_the_first_working_day_after_it(
         assert off(day) or stood(midnight + HOURS.opens * MINUTE, midnight + HOURS.closes * MINUTE, pauses)
         day += DAY
     assert not off(moved.astimezone(ZONE))
+
+
+@LAW
+@given(start=moments, amount=st.integers(1, 40), end=ends)
+def test_fifteen_days_after_what_weekdays_give_no_year_gave_a_later_moment(
+    start: datetime, amount: int, end: str
+) -> None:
+    limit = Limit(amount, "wd")
+    guessed = due(start, limit, HOURS, (), ends=end).at
+    latest = due(guessed, Limit(15, "nd"), HOURS, ()).at
+    known = due(start, limit, HOURS, SHIPPED, ends=end)
+    assert known.provisional or known.at <= latest
