@@ -17,7 +17,7 @@ from domain.minutes import held
 from domain.pauses import may_stop, stopped
 from domain.personal import Personal
 from domain.place import Handler
-from domain.refusals import extendable, refusal, resized, sized
+from domain.refusals import extendable, is_interim, refusal, resized, sized
 from domain.values import copy_with
 from domain.vocabulary import ClimbReason, HandlerKind, Level, Stops
 from domain.worktime import Limit, Pause
@@ -193,7 +193,7 @@ def plan(fold: Fold, body: c.Plan) -> None:
 @on(c.Answer)
 def answer(fold: Fold, body: c.Answer) -> None:
     """An answer while the work is neither completed nor planned is an interim one."""
-    fold.add(e.Answered(body.text, interim=fold.issue.status != "completed" and fold.issue.plan is None))
+    fold.add(e.Answered(body.text, interim=is_interim(fold.issue)))
 
 
 @on(c.Complete)

@@ -494,9 +494,10 @@ def overdue(issue: Issue, event: e.Event, body: e.Overdue) -> Issue:
 @on(e.Reminded)
 def reminded(issue: Issue, event: e.Event, body: e.Reminded) -> Issue:
     if body.review is not None:
-        return copy_with(
-            issue, clocks=tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
-        )
+        assert issue.paused is not None  # it is shelved, and stays so until the next review
+        clocks = tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
+        stop = copy_with(issue.paused, end=max(issue.paused.begin, body.review))
+        return update_clocks(copy_with(issue, clocks=clocks, paused=stop), afresh=True)
     sent = body.count + (issue.reminder.count if issue.reminder else 0)
     return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, sent))
 

@@ -112,7 +112,9 @@ def _is_talk(issue: Issue, command: c.Command, actor: c.Actor) -> bool:
         case c.Correct(category=None, urgent=None):
             return True
         case c.Answer():
-            return all((scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue"))
+            return is_interim(issue) or all(
+                (scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue")
+            )
         case c.Wait():
             return issue.status == "waiting"
         case _:
@@ -264,6 +266,11 @@ def _taken(issue: Issue) -> bool:
 def sized(issue: Issue, assessment: Assessment) -> bool:
     """Whether the issue was assessed as `assessment` since the present level got the lead."""
     return issue.assessment == assessment and f"assessed:{assessment}" in issue.term
+
+
+def is_interim(issue: Issue) -> bool:
+    """Whether an answer given now is an interim one: the work is not completed, nor does a plan stand for it."""
+    return issue.status != "completed" and issue.plan is None
 
 
 def resized(issue: Issue, assessment: Assessment | None) -> bool:
