@@ -463,10 +463,10 @@ def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) 
                 issue = with_clock(issue, _due(clock, silence_from(issue, clock.start.at)))
             case "ask", _:
                 longest, hours = issue.policy.ask.max, issue.policy.service_hours
-                clock = _due(clock, due_after(clock.start.at, longest, hours, issue.calendars))
+                until = _due(clock, due_after(clock.start.at, longest, hours, issue.calendars))
                 if issue.paused is not None:
-                    issue = copy_with(issue, paused=copy_with(issue.paused, end=clock.due))
-                issue = update_clocks(with_clock(issue, clock), afresh=True)
+                    issue = copy_with(issue, paused=copy_with(issue.paused, end=until.due))
+                issue = update_clocks(with_clock(issue, until), afresh=True)
             case ("plan-update", _) | ("plan-step", "complete"):
                 issue = with_clock(issue, plans.update_due(issue, clock))
             case _:
