@@ -26,7 +26,9 @@ from tests.domain.play import (
     refused,
 )
 
-TWO_STEPS = c.Plan((c.Step("关阀", local("2026-11-25 18:00")), c.Step("换管", local("2026-11-30 18:00"))))
+TWO_STEPS = c.Plan((c.Step("关阀", local("2026-11-22 18:00")), c.Step("换管", local("2026-11-28 18:00"))))
+WEEKLY = c.Plan(tuple(c.Step("一层层换", local(f"2026-{day} 18:00")) for day in ("11-22", "11-29", "12-06", "12-13")))
+"""It begins in time and goes on every week, but lasts more than 15 days."""
 VOTE = c.Plan((c.Step("业主表决", local("2026-12-31 18:00")),))
 FUND = c.Plan((c.Step("动用维修资金", local("2027-03-01 18:00")),))
 
@@ -81,9 +83,7 @@ def test_above_the_street_there_is_nobody() -> None:
     stage = Stage()
     stage.give(STREET, c.Escalate("要社区"))
     stage.give(STREET, c.Escalate("要街道"))
-    stage.give(STREET, c.Extend("要协调"))
-    assert refused(stage.give(COMMUNITY, c.Grant())) == "not-yours"
-    assert kinds(stage.give(STREET, c.Grant())) == ["extended"]
+    assert refused(stage.give(STREET, c.Extend("要协调"))) == "not-now"
 
 
 def test_a_wish_for_time_and_a_long_plan_are_decided_apart() -> None:
@@ -103,11 +103,11 @@ def test_a_wish_for_time_lapses_with_its_clock() -> None:
 
 
 def test_only_a_promise_can_be_extended() -> None:
-    stage = Stage()
-    stage.give(COMPANY, c.Accept())
-    stage.give(COMPANY, c.Arrive())
+    stage = arrived()
+    stage.give(COMPANY, TWO_STEPS)
+    stage.give(COMPANY, c.Answer("周六换管"))
     stage.give(COMPANY, c.Schedule(local("2026-11-24 10:00")))
-    assert stage.running() == {"appointment", "idle"}
+    assert stage.running() == {"appointment", "plan-step", "plan-update"}
     assert refused(stage.give(COMPANY, c.Extend("改天"))) == "not-now"
 
 
@@ -123,6 +123,7 @@ def test_extensions_add_up_survive_reassessment_and_stand_still_in_a_pause() -> 
     assert stage.clock("plan").due == local("2026-11-26 23:59:59")
     stage.let_pass(local("2026-11-25 10:00"))
     stage.give(COMPANY, c.Wait("parts", local("2026-12-20 10:00")), after=0)
+    stage.give(COMMUNITY, c.Grant("pause"))
     stage.let_pass(local("2026-11-27 10:00"))
     stage.give(COMPANY, c.Resume(), after=0)
     assert stage.clock("plan").due == local("2026-11-27 23:59:59"), "only of the 26th no service time is left"
@@ -135,10 +136,10 @@ def test_the_dated_steps_of_a_plan_take_the_place_of_the_limit() -> None:
     stage = arrived("minor")
     stage.give(COMPANY, TWO_STEPS)
     assert stage.running() == {"answer", "plan-step", "plan-update"}, "the twenty minutes are gone"
-    assert stage.clock("plan-step").due == local("2026-11-25 18:00")
+    assert stage.clock("plan-step").due == local("2026-11-22 18:00")
     assert stage.clock("plan-update").due == local("2026-11-27 23:59:59")
     stage.give(COMPANY, c.StepDone(1))
-    assert stage.clock("plan-step").due == local("2026-11-30 18:00")
+    assert stage.clock("plan-step").due == local("2026-11-28 18:00")
     for number, code in ((0, "invalid"), (3, "invalid"), (1, "not-now")):
         assert refused(stage.give(COMPANY, c.StepDone(number))) == code
 
@@ -146,23 +147,26 @@ def test_the_dated_steps_of_a_plan_take_the_place_of_the_limit() -> None:
 def test_a_missed_step_shows_red_and_climbs_each_step_once() -> None:
     stage = arrived("minor")
     stage.give(COMPANY, TWO_STEPS)
-    stage.give(COMPANY, c.Answer("周三换管"))
-    stage.let_pass(local("2026-11-26 10:00"))
+    stage.give(COMPANY, c.Answer("周六换管"))
+    stage.let_pass(local("2026-11-23 10:00"))
     missed = [(event.kind, event.at, event.level) for event in stage.events if event.clause == "plan-step"]
-    at = local("2026-11-25 18:00")
+    at = local("2026-11-22 18:00")
     assert missed == [("overdue", at, "property"), ("escalated", at, "community")]
-    stage.let_pass(local("2026-11-26 12:00"))
+    stage.let_pass(local("2026-11-23 12:00"))
     assert stage.issue.level == "community"
     for body in (c.Accept(), c.Answer("社区盯着")):
         stage.give(COMMUNITY, body)
     stage.give(COMPANY, c.StepDone(1))
-    stage.let_pass(local("2026-12-01 10:00"))
+    stage.let_pass(local("2026-11-28 17:59"))
+    assert stage.issue.level == "community"
+    stage.let_pass(local("2026-11-29 10:00"))
     assert stage.issue.level == "street"
 
 
 def test_a_plan_is_told_about_at_least_every_week() -> None:
     stage = arrived("minor")
     stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-12-04 18:00")),)))
+    stage.give(COMMUNITY, c.Grant("plan"))
     stage.give(COMPANY, c.Answer("管子要订"))
     stage.let_pass(local("2026-11-24 10:00"))
     stage.give(REPORTER, c.Comment("怎么样了"))
@@ -190,7 +194,7 @@ def test_a_long_plan_is_granted_by_the_community_and_until_then_the_old_clock_ru
     planned = stage.give(COMPANY, VOTE)[0]
     assert isinstance(planned.body, e.Planned)
     assert planned.body.needs == "community"
-    assert stage.running() == {"minor"}
+    assert stage.running() == {"minor", "rule-plan"}
     assert kinds(stage.give(COMMUNITY, c.Grant("plan"))) == ["granted"]
     assert stage.running() == {"answer", "plan-step", "plan-update"}
 
@@ -204,17 +208,20 @@ def test_a_plan_over_sixty_days_is_for_the_street() -> None:
 
 
 def test_a_planner_who_may_grant_the_plan_needs_no_grant() -> None:
-    stage = Stage(where=place(None))
-    stage.give(COMMUNITY, c.Accept())
-    planned = stage.give(COMMUNITY, VOTE)[0]
-    assert isinstance(planned.body, e.Planned)
-    assert planned.body.needs is None
+    community = Stage(where=place(None))
+    community.give(COMMUNITY, c.Accept())
+    for stage, planner, needs in ((arrived(), COMPANY, "community"), (community, COMMUNITY, None)):
+        planned = stage.give(planner, WEEKLY)[0]
+        assert isinstance(planned.body, e.Planned)
+        assert planned.body.needs == needs
 
 
 def test_a_plan_denied_leaves_the_work_where_it_stood() -> None:
     stage = arrived()
     stage.give(COMPANY, VOTE)
-    assert (stage.issue.status, stage.running()) == ("planned", {"plan"}), "until it is granted the old clock runs"
+    assert (stage.issue.status, stage.running()) == ("planned", {"plan", "rule-plan"}), (
+        "until it is granted the old clock runs"
+    )
     stage.give(COMMUNITY, c.Deny("plan", "太久"))
     assert (stage.issue.status, stage.running()) == ("arrived", {"plan"})
     assert stage.clock("plan").due == local("2026-11-22 23:59:59")
@@ -241,7 +248,7 @@ def test_a_plan_of_the_lead_that_is_denied_leaves_the_handler_where_it_stood() -
 def test_a_plan_denied_in_a_pause_leaves_the_pause() -> None:
     stage = arrived()
     stage.give(COMPANY, VOTE)
-    stage.give(COMPANY, c.Wait("vote", local("2026-11-30 10:00")))
+    stage.give(COMPANY, c.Wait("vote", local("2026-11-22 10:00")))
     stage.give(COMMUNITY, c.Deny("plan", "太久"))
     assert (stage.issue.status, stage.issue.interrupted) == ("waiting", "arrived")
     stage.give(COMPANY, c.Resume())
@@ -251,16 +258,14 @@ def test_a_plan_denied_in_a_pause_leaves_the_pause() -> None:
 def test_a_plan_stands_still_with_the_clock() -> None:
     stage = arrived("minor")
     stage.give(COMPANY, TWO_STEPS)
-    stage.let_pass(local("2026-11-24 18:00"))
-    stage.give(COMPANY, c.Wait("weather", local("2026-12-10 10:00")), after=0)
-    stage.let_pass(local("2026-11-27 18:00"))
-    events = stage.give(COMPANY, c.Resume(), after=0)
-    assert kinds(events) == ["resumed", "warned"], (
-        "of the community's answer: the 25th and 26th were paused, the 27th ends"
-    )
-    assert stage.clock("plan-step").due == local("2026-11-28 18:00"), "a day was left, a day is left"
+    stage.give(COMPANY, c.Answer("周六换管"))
+    stage.let_pass(local("2026-11-21 18:00"))
+    stage.give(COMPANY, c.Wait("weather", local("2026-11-23 10:00")), after=0)
+    stage.let_pass(local("2026-11-22 18:00"))
+    assert kinds(stage.give(COMPANY, c.Resume(), after=0)) == ["resumed"]
+    assert stage.clock("plan-step").due == local("2026-11-23 18:00"), "a day was left, a day is left"
     stage.give(COMPANY, c.StepDone(1))
-    assert stage.clock("plan-step").due == local("2026-12-03 18:00")
+    assert stage.clock("plan-step").due == local("2026-11-29 18:00")
 
 
 def test_made_safe_with_a_plan_is_handled() -> None:
