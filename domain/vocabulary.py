@@ -63,5 +63,5 @@ LABELS: Final[dict[str, str]] = {
     "dispute": "纠纷", "other": "其他",
     "accept": "签收", "contact": "联系", "arrive": "到场", "assess": "研判", "sit": "会商", "plan": "方案",
     "confirm": "确认", "update": "通报进展", "step_done": "完成一步", "supply": "补充", "resume": "恢复",
-    "answer": "答复", "handle": "处置", "act": "办理", "complete": "办结",
+    "answer": "答复", "handle": "处置", "act": "办理", "complete": "办结", "progress": "推进", "rule": "裁定",
 }  # fmt: skip

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 import pytest_asyncio
@@ -23,8 +23,9 @@ from cli.demo import called
 from cli.errors import Failure
 from cli.issues import _account, _timeline_table, _what, left, read_fields, said
 from cli.main import main
-from cli.terminal import plain_line
+from cli.terminal import label, plain_line
 from domain.commands import Arrive, Complete, Plan, Refer, Rule, Schedule, StepDone
+from domain.vocabulary import Milestone
 from runtime.settings import Settings
 from support.again import SECONDS
 from support.ports import free_port
@@ -345,6 +346,13 @@ def test_the_timeline_tells_an_interim_answer_from_an_answer_and_marks_a_climb_w
         ({"kind": "commented", "clause": None, "data": {}}, "commented"),
     ):
         assert _what(event) == printed
+
+
+def test_what_a_clock_waits_for_is_named_in_chinese_whether_it_is_of_the_pack_or_of_the_rules() -> None:
+    of_the_rules = ("confirm", "supply", "resume", "step_done", "update", "progress", "rule")
+    words = {word: label(word) for word in (*get_args(Milestone), *of_the_rules)}
+    assert [word for word, shown in words.items() if shown == word] == []
+    assert (words["progress"], words["rule"]) == ("推进", "裁定")
 
 
 def test_a_climb_on_an_account_is_one_line() -> None:
