@@ -24,10 +24,12 @@ from domain.vocabulary import (
     Goal,
     Holder,
     Level,
+    Matter,
     Role,
     Satisfaction,
     Scope,
     Status,
+    Stops,
     WaitReason,
 )
 from domain.wire import digest, dump, dump_fields, load_fields
@@ -52,8 +54,8 @@ class Mark:
 class Clock(Copyable):
     """One running clause of this issue, or one of the clocks that the rules themselves start.
 
-    The clocks of the rules are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update``, ``appointment`` and
-    ``idle``.
+    The clocks of the rules are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update``, ``appointment``,
+    ``progress`` and, for each open wish, ``rule-`` with its matter.
     """
 
     clause: str
@@ -119,12 +121,44 @@ class Proposal(Copyable):
 
 
 @dataclass(frozen=True)
-class Pending:
-    """A request for more time that is not decided yet; `level` is the level that led when it was made."""
+class Wish:
+    """A matter on which somebody above must rule, and the time and organisation that asked.
 
-    clause: str
-    by: Limit
+    `ruler` is the lowest level that may rule. More time has `clause` and `by`; a pause has `waits_for` and `review`.
+    The steps of a plan stand in `Issue.proposed`.
+    """
+
+    what: Matter
+    asked: Mark
+    org: str
+    ruler: Level
+    clause: str | None = None
+    by: Limit | None = None
+    waits_for: WaitReason | None = None
+    review: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Stop(Copyable):
+    """A period in which clocks stand still: from `begin`, inclusive, to `end`, exclusive (UTC).
+
+    While it lasts, `end` is the latest moment at which it ends. `by` is the organisation that paused the work; with
+    `own` it did so by itself, without a grant.
+    """
+
+    begin: datetime
+    end: datetime
+    stops: Stops = "all"
+    by: str | None = None
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class Left:
+    """The level from which its own act moved the lead, and what had started its clauses, which run on."""
+
     level: Level
+    term: Mapping[str, Mark]
 
 
 @dataclass(frozen=True)
@@ -182,10 +216,23 @@ class Issue(Copyable):
     """Kind of event -> the first of that kind since the present level got the lead; ``led`` -> when it got the lead."""
     met: Mapping[Goal, Mark] = field(default_factory=dict[Goal, Mark])
     """Scope and milestone -> when that milestone was last reached in that scope."""
-    pauses: tuple[Pause, ...] = ()
+    progressed: Mark | None = None
+    """The last step forward: the lead moved, work began anew, a milestone was reached for the first time, or a step of
+    the plan was done. The progress clock counts from it."""
+    reachable: bool = True
+    """Whether somebody can answer a question to the resident."""
+    pauses: tuple[Stop, ...] = ()
     looked: tuple[Pause, ...] = ()
     """Periods in which the resident reviewed completed work that was then done again; only ``answer`` clauses ran."""
-    paused_at: datetime | None = None
+    paused: Stop | None = None
+    """The present pause."""
+    own: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Organisation -> milliseconds that it took off the clocks by itself, where a day taken off counts as 24 hours."""
+    keeps_until: datetime | None = None
+    """Until when (UTC) the level that got the lead by a deadline keeps it: time moves the lead on no sooner."""
+    floors: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    """Clause -> the earliest moment (UTC) of its climbs, after a correction by the handler."""
+    left: Left | None = None
     clocks: tuple[Clock, ...] = ()
     resting: tuple[Clock, ...] = ()
     """Clocks that stopped after they had shown a light or climbed, and may run again from the same start."""
@@ -193,9 +240,8 @@ class Issue(Copyable):
     extensions: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict[str, tuple[Limit, ...]])
     """Clause -> the extensions of its limit, in order."""
     extended: int = 0
-    pending: Pending | None = None
-    declined: bool = False
-    """Whether a decline awaits its ruling."""
+    wishes: tuple[Wish, ...] = ()
+    """Matters on which somebody above must rule, at most one of each kind."""
     plan: PlanState | None = None
     planned_since: datetime | None = None
     """When the first plan of the present work came into force; the length of later plans counts from then."""
@@ -234,7 +280,16 @@ class Issue(Copyable):
 
     @property
     def is_paused(self) -> bool:
-        return self.paused_at is not None
+        return self.paused is not None
+
+    @property
+    def declined(self) -> bool:
+        """Whether a decline awaits its ruling."""
+        return self.wish("decline") is not None
+
+    def wish(self, what: Matter) -> Wish | None:
+        """The open wish of this kind, or None."""
+        return next((wish for wish in self.wishes if wish.what == what), None)
 
 
 def policy_ref(policy: Policy) -> PolicyRef:

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import domain.events as e
-from domain.clocks import owner
+from domain.clocks import RULING, owner, ruling_level
 from domain.commands import merge_command_id
-from domain.issue import Issue, lead_org, next_rung, org_of
+from domain.issue import Issue, lead_org, lowest, next_rung, org_of, rank
 from domain.personal import is_sealed
 from domain.wire import dump, format_time
 from domain.worktime import opening
@@ -65,9 +65,9 @@ _TO_LEAD: Final = frozenset(
         "rejected_signal",
     }
 )  # fmt: skip
-_TO_LEAD_AND_ABOVE: Final = frozenset({"suspended", "waited", "requested", "declined"})
-"""Event kinds by which a party that is judged stops its clocks, or wishes for more time or another handler: the lead and
-the level above it hear of each. `_is_told_above` tells which events of other kinds they hear of, too."""
+_TO_LEAD_AND_ABOVE: Final = frozenset({"suspended", "waited", "requested", "declined", "objected"})
+"""Event kinds by which a party that is judged stops its clocks, or wishes for more time or another handler, or by which
+the resident objects: the lead and the level above it hear of each. `_is_told_above` tells which events of other kinds they hear of, too."""
 _AT_OPENING: Final = frozenset({"warned", "overdue", "reminded"})
 """Event kinds of which people hear at the next opening, unless the issue is urgent."""
 
@@ -105,6 +105,10 @@ def _orgs(event: e.Event, after: Issue) -> Iterator[str]:
             clock = next((clock for clock in after.clocks if clock.clause == event.clause), None)
             if clock is not None and (org := owner(after, clock)) is not None:
                 yield org
+                if (
+                    event.kind == "overdue" and clock.clause in RULING
+                ):  # a wish not ruled on goes to the next above as well
+                    yield org_of(after, lowest(after.ladder, rank(ruling_level(clock)) + 1) or after.ladder[-1])
         case e.Reminded(review=None):  # at the top: also whoever does the work, and the street, which supervises
             yield after.handler.code
             yield after.place.street

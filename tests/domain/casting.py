@@ -24,6 +24,7 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
     "comment": (lambda now: c.Comment("说一句"), lambda now: c.Comment()),
     "supply": (lambda now: c.Supply("三楼东户"),),
     "urge": (lambda now: c.Urge("快点"),),
+    "object": (lambda now: c.Object("没修好"),),
     "withdraw": (lambda now: c.Withdraw("不用了"),),
     "confirm": (
         lambda now: c.Confirm("solved", "satisfied", "很快"),
@@ -98,8 +99,8 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
     ),
     "supervise": (lambda now: c.Supervise("盯着"),),
     "instruct": (lambda now: c.Instruct("今天办完"),),
-    "grant": (lambda now: c.Grant("extension", "行"), lambda now: c.Grant("plan")),
-    "deny": (lambda now: c.Deny("extension", "不行"), lambda now: c.Deny("plan", "太久")),
+    "grant": (lambda now: c.Grant("extend", "行"), lambda now: c.Grant("plan"), lambda now: c.Grant("pause")),
+    "deny": (lambda now: c.Deny("extend", "不行"), lambda now: c.Deny("plan", "太久"), lambda now: c.Deny("pause")),
     "rule": (
         lambda now: c.Rule(upheld=False, reason="合同里写了"),
         lambda now: c.Rule(upheld=True, reason="确实不归"),
@@ -127,7 +128,7 @@ ENDING: Final = ("withdraw", "merge", "reject")
 
 FORWARD: Final = (
     "accept", "arrive", "plan", "answer", "complete", "supply", "grant", "rule", "reopen", "step_done", "extend",
-    "assess", "ask", "resume", "complete", "return",
+    "assess", "ask", "wait", "resume", "complete", "return",
 )  # fmt: skip
 """Commands that lead on; they are drawn more often, or a random play would never get far."""
 ORDER: Final = (*FORWARD, *FORWARD, *sorted(name for name in BODIES if name not in ENDING))

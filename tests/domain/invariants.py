@@ -83,7 +83,6 @@ class Watcher:
             self._once(self._lit, (event.kind, *_identity(clock)))
         if event.kind == "escalated":
             assert rank(event.level) > rank(before.level)
-            assert not clock.provisional
             assert clock.overdue or clock.due > deadline.at, "at a tie overdue comes first"
             self._once(self._climbed, (*_identity(clock), deadline.step))
 
@@ -135,13 +134,6 @@ def _identity(clock: Clock) -> tuple[str, int | datetime]:
     return clock.clause, clock.due if clock.clause == "plan-step" else clock.start.seq
 
 
-def _told_often_enough(issue: Issue) -> bool:
-    """All reminders went out, or the deadline waits for days that nobody has published."""
-    return (issue.reminder is not None and issue.reminder.at is None) or any(
-        clock.provisional for clock in issue.clocks
-    )
-
-
 def check_shape(issue: Issue) -> None:
     """What one state must be like by itself."""
     assert issue.level in issue.ladder
@@ -164,7 +156,7 @@ def check_shape(issue: Issue) -> None:
         assert running == []
         assert next_deadline(issue) is None
         assert (issue.resting, issue.reminder, issue.pending, issue.declined) == ((), None, None, False)
-    assert issue.is_closed or next_deadline(issue) is not None or _told_often_enough(issue), "forgotten"
+    assert issue.is_closed or next_deadline(issue) is not None, "forgotten"
     assert all(begin <= end for begin, end in (*issue.pauses, *issue.looked))
     for clock in (*issue.clocks, *issue.resting):
         assert clock.climbed <= len(clock.climbs)

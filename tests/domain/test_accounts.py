@@ -63,7 +63,7 @@ def test_a_climb_is_made_good_before_the_next_level_had_to_accept() -> None:
 
 
 def test_a_plan_in_force_makes_a_climb_good_one_that_waits_does_not() -> None:
-    for end, made_good in (("2026-11-24 18:00", True), ("2027-03-01 18:00", False)):
+    for end, made_good in (("2026-11-22 18:00", True), ("2027-03-01 18:00", False)):
         stage = climbed()
         stage.give(COMPANY, c.Accept())
         stage.give(COMPANY, c.Plan((c.Step("换管", local(end)),)))

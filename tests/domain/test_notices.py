@@ -161,11 +161,11 @@ def test_a_pause_of_whoever_is_judged_is_told_to_the_lead_and_to_the_level_above
     led = arrived()
     led.give(COMPANY, c.Escalate("办不了"))
     led.give(COMPANY, PAUSE)
-    assert last(led) == {"elm", "north", None}
+    assert last(led) == {"elm", "north"}, "more than two hours of the community's limit: it is asked for"
     top = arrived(where=place("society"))
     top.give(COMPANY, c.Escalate("办不了"))
     top.give(COMPANY, PAUSE)
-    assert last(top) == {"north", None}, "nobody is above the street"
+    assert last(top) == {"north"}, "the street leads, and is above the society"
 
 
 def test_each_wish_of_the_handler_is_told_to_the_lead_and_to_the_level_above_it() -> None:

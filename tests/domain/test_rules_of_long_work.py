@@ -65,7 +65,7 @@ def test_less_time_may_be_asked_for() -> None:
 def test_an_extension_denied_changes_nothing_and_does_not_count() -> None:
     stage = arrived()
     stage.give(COMPANY, c.Extend("要勘察"))
-    stage.give(COMMUNITY, c.Deny("extension", "昨天就看过"))
+    stage.give(COMMUNITY, c.Deny("extend", "昨天就看过"))
     assert stage.clock("plan").due == local("2026-11-22 23:59:59")
     assert kinds(stage.give(COMPANY, c.Extend("下雨了"))) == ["requested"]
 
@@ -90,7 +90,7 @@ def test_a_wish_for_time_and_a_long_plan_are_decided_apart() -> None:
     stage = arrived("minor")
     stage.give(COMPANY, FUND)
     stage.give(COMPANY, c.Extend("答复要时间"))
-    assert kinds(stage.give(COMMUNITY, c.Grant("extension"))) == ["extended"]
+    assert kinds(stage.give(COMMUNITY, c.Grant("extend"))) == ["extended"]
     assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-yours"
 
 
@@ -125,7 +125,7 @@ def test_extensions_add_up_survive_reassessment_and_stand_still_in_a_pause() -> 
     stage.give(COMPANY, c.Wait("parts", local("2026-12-20 10:00")), after=0)
     stage.let_pass(local("2026-11-27 10:00"))
     stage.give(COMPANY, c.Resume(), after=0)
-    assert stage.clock("plan").due == local("2026-11-29 23:59:59"), "25, 26 and 27 were touched: 28 and 29 are left"
+    assert stage.clock("plan").due == local("2026-11-27 23:59:59"), "only of the 26th no service time is left"
 
 
 # ------------------------------------------------------------------------------------------------- plans, long work
@@ -255,7 +255,9 @@ def test_a_plan_stands_still_with_the_clock() -> None:
     stage.give(COMPANY, c.Wait("weather", local("2026-12-10 10:00")), after=0)
     stage.let_pass(local("2026-11-27 18:00"))
     events = stage.give(COMPANY, c.Resume(), after=0)
-    assert kinds(events) == ["resumed"]
+    assert kinds(events) == ["resumed", "warned"], (
+        "of the community's answer: the 25th and 26th were paused, the 27th ends"
+    )
     assert stage.clock("plan-step").due == local("2026-11-28 18:00"), "a day was left, a day is left"
     stage.give(COMPANY, c.StepDone(1))
     assert stage.clock("plan-step").due == local("2026-12-03 18:00")
@@ -294,14 +296,42 @@ def calendar_2027(*off: int) -> YearCalendar:
     return YearCalendar(2027, 1, off=tuple(date(2027, 1, day) for day in off), on=())
 
 
-def test_a_provisional_deadline_warns_and_turns_red_but_climbs_only_once_it_is_settled() -> None:
+def test_a_provisional_deadline_turns_red_and_climbs_as_late_as_any_calendar_could_have_it() -> None:
     stage = Stage(ONE_PROMISE, at=MONDAY)
-    stage.let_pass(local("2027-01-20 10:00"))
-    assert kinds(stage.events[2:]) == ["warned", "overdue"]
-    assert stage.events[-1].at == local("2027-01-04 23:59:59")
-    published_at = local("2027-01-20 10:01")
+    stage.let_pass(local("2027-01-21 10:00"))
+    assert [(event.kind, event.at) for event in stage.events if event.clause == "answer"] == [
+        ("warned", local("2027-01-01 23:59:59")),
+        ("overdue", local("2027-01-04 23:59:59")),
+        ("escalated", local("2027-01-19 23:59:59")),
+    ]
+    assert stage.issue.level == "community"
+
+
+def test_once_the_calendar_is_published_it_climbs_at_once_if_it_should_have_climbed_before() -> None:
+    stage = Stage(ONE_PROMISE, at=MONDAY)
+    stage.let_pass(local("2027-01-12 10:00"))
+    published_at = local("2027-01-12 10:01")
     assert kinds(stage.give(ADMIN, c.CalendarPublished(calendar_2027(1)))) == ["calendar_published", "escalated"]
     assert (stage.events[-1].at, stage.events[-1].was_due) == (published_at, local("2027-01-05 23:59:59"))
+
+
+def test_in_a_year_that_stays_without_a_calendar_a_dispute_reaches_the_top_and_is_brought_up_for_ever() -> None:
+    monday = local("2027-01-11 10:00")
+    stage = Stage("dispute", at=monday, category="dispute", calendars=())
+    stage.let_pass(local("2027-06-30 10:00"))
+    settle = [(event.kind, event.at) for event in stage.events if event.clause == "settle"]
+    assert ("overdue", local("2027-01-14 23:59:59")) in settle, "three working days"
+    assert ("escalated", local("2027-01-30 08:00")) in settle, "15 days later, at opening"
+    assert stage.issue.level == "street"
+    assert stage.events[-1].kind == "reminded"
+    assert stage.issue.reminder is not None
+
+
+def test_a_limit_in_hours_climbs_at_its_time_in_a_year_without_a_calendar() -> None:
+    stage = Stage("3+3+5", at=local("2027-01-11 10:00"), calendars=())
+    stage.let_pass(local("2027-01-11 14:00"))
+    assert stage.clock("answer").provisional
+    assert (stage.events[-1].clause, stage.events[-1].kind, stage.issue.level) == ("arrive", "escalated", "community")
 
 
 def test_a_calendar_published_in_time_moves_the_deadline() -> None:
@@ -326,15 +356,25 @@ def test_a_published_calendar_withdraws_a_premature_red_light() -> None:
     assert kinds(stage.events[-2:]) == ["overdue", "escalated"]
 
 
-def test_nothing_closes_in_silence_on_days_that_may_be_holidays() -> None:
+def test_silence_closes_as_late_as_any_calendar_could_have_it() -> None:
+    """Completed on Tuesday 29 December: five working days on is 5 January at the earliest."""
+    stage = Stage(ONE_PROMISE, at=local("2026-12-29 10:00"))
+    stage.give(COMPANY, c.Accept())
+    (completed,) = stage.give(COMPANY, c.Complete(answer="已换管"))
+    assert (completed.body.silent_until, completed.body.provisional) == (local("2027-01-20 23:59:59"), True)  # pyright: ignore[reportAttributeAccessIssue]
+    stage.let_pass(local("2027-01-20 23:59:58"))
+    assert stage.issue.status == "completed"
+    stage.let_pass(60)
+    assert stage.issue.closed == Closed("solved", "not_rated")
+
+
+def test_a_published_calendar_says_when_silence_closes() -> None:
     stage = Stage(ONE_PROMISE, at=local("2026-12-29 10:00"))
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Complete(answer="已换管"))
-    stage.let_pass(local("2027-02-01 10:00"))
-    assert stage.issue.status == "completed"
-    stage.give(ADMIN, c.CalendarPublished(SETTLED_2027))
-    stage.let_pass(10)
-    assert stage.issue.closed == Closed("solved", "not_rated")
+    stage.give(ADMIN, c.CalendarPublished(calendar_2027(1)))
+    clock = stage.clock("silence")
+    assert (clock.due, clock.provisional) == (local("2027-01-06 23:59:59"), False)
 
 
 def test_an_older_calendar_does_not_displace_a_newer_one() -> None:

@@ -88,7 +88,7 @@ def test_reassessment_keeps_the_time_that_has_passed() -> None:
     assert general.clock("answer").due == local("2026-11-27 23:59:59")
     general.give(COMPANY, c.Accept())
     general.give(COMPANY, c.Assess("complex"))
-    assert general.clock("answer-complex").due == local("2026-12-05 23:59:59")
+    assert general.clock("answer-complex").due == local("2026-12-07 23:59:59"), "the 5th is a Saturday"
 
 
 def test_a_change_of_policy_keeps_the_time_that_has_passed() -> None:
@@ -212,13 +212,15 @@ def test_a_pause_that_is_over_does_not_touch_a_clock_that_starts_later() -> None
     assert (clock.due, clock.warn) == (local("2026-11-20 11:24"), local("2026-11-20 11:20"))
 
 
-def test_days_that_a_pause_touches_do_not_count() -> None:
+def test_days_whose_service_time_a_pause_covers_do_not_count() -> None:
     stage = arrived()
     assert stage.clock("plan").due == local("2026-11-22 23:59:59")
     stage.give(COMPANY, c.Wait("weather", local("2026-12-01 10:00")))
     stage.let_pass(local("2026-11-23 09:00"))
     stage.give(COMPANY, c.Resume(), after=0)
-    assert stage.clock("plan").due == local("2026-11-25 23:59:59")
+    assert stage.clock("plan").due == local("2026-11-24 23:59:59"), (
+        "the 21st and 22nd; of the 23rd service time is left"
+    )
 
 
 def test_a_wait_ends_at_its_review_date() -> None:
@@ -281,7 +283,7 @@ def test_the_time_in_which_the_resident_looked_at_finished_work_is_nobody_s_dela
     stage.give(COMMUNITY, c.Complete("settled"))
     stage.let_pass(local("2026-11-24 09:00"))
     stage.give(REPORTER, c.Reopen("又吵了"), after=0)
-    assert stage.clock("settle").due == local("2026-11-27 23:59:59"), "the days from 20 to 24 do not count"
+    assert stage.clock("settle").due == local("2026-11-26 23:59:59"), "Monday the 23rd does not count; the 24th does"
 
 
 def test_what_showed_red_or_climbed_does_so_once_across_a_reopening() -> None:
