@@ -14,6 +14,7 @@ from tests.domain.play import (
     CALENDARS,
     COMMUNITY,
     COMPANY,
+    DONE,
     REPORTER,
     SETTLED_2027,
     STREET,
@@ -329,7 +330,7 @@ def test_a_published_calendar_withdraws_a_premature_red_light() -> None:
 def test_nothing_closes_in_silence_on_days_that_may_be_holidays() -> None:
     stage = Stage(ONE_PROMISE, at=local("2026-12-29 10:00"))
     stage.give(COMPANY, c.Accept())
-    stage.give(COMPANY, c.Complete(answer="已换管"))
+    stage.give(COMPANY, DONE)
     stage.let_pass(local("2027-02-01 10:00"))
     assert stage.issue.status == "completed"
     stage.give(ADMIN, c.CalendarPublished(SETTLED_2027))

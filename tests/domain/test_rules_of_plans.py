@@ -11,6 +11,7 @@ from tests.domain.play import (
     ADMIN,
     COMMUNITY,
     COMPANY,
+    DONE,
     REPORTER,
     STREET,
     VOLUNTEERS,
@@ -143,7 +144,7 @@ def test_plans_that_follow_each_other_count_from_the_first() -> None:
 def test_work_that_is_redone_begins_its_own_count() -> None:
     stage = planned("2026-12-03 18:00", size="complex")
     stage.let_pass(local("2026-11-27 10:00"))
-    stage.give(COMPANY, c.Complete(answer="好了"))
+    stage.give(COMPANY, DONE)
     stage.give(REPORTER, c.Reopen("没好"))
     stage.give(COMPANY, c.Accept())
     fresh = c.Plan((c.Step("重做", local("2026-12-10 18:00")),))
