@@ -59,7 +59,7 @@ class Fold:
             clause, was_due = met.clause, met.due
         step = next_clock(after)
         due = None if step is None else step.due
-        self.events.append(copy_with(event, clause=clause, was_due=was_due, due=due, held=held(before, event)))
+        self.events.append(copy_with(event, clause=clause, was_due=was_due, due=due, held=held(before, event, after)))
 
 
 def decide(issue: Issue, command: c.Command) -> tuple[e.Event, ...]:
@@ -334,6 +334,9 @@ def grant(fold: Fold, body: c.Grant) -> None:
 
 @on(c.Reopen)
 def reopen(fold: Fold, body: c.Reopen) -> None:
+    if fold.giver.role != "resident":
+        fold.add(e.TakenBack(body.reason))
+        return
     fold.add(e.Reopened(body.reason))
     if fold.issue.reopened >= fold.issue.policy.reopen.climbs_from:
         _climb(fold, "reopening", next_rung(fold.issue))

@@ -123,6 +123,8 @@ def _reminder(issue: Issue, event: e.Event) -> Issue:
 
 
 def _minutes(issue: Issue, event: e.Event) -> Issue:
+    if issue.status == "completed" and not isinstance(event.body, e.Completed):
+        return issue  # whose time it is shows in the answer to the completion
     who, org = holder(issue)
     since = max(seen_at(event), issue.holding.since) if issue.holding else event.at
     return copy_with(issue, holding=Holding(who, org, since))
@@ -167,8 +169,8 @@ STEPS: Final[tuple[Step, ...]] = (
 
 
 def _is_update(event: e.Event) -> bool:
-    """Whether the event counts as a status update: any command of staff that was not refused."""
-    return event.actor is not None and event.actor.role != "resident" and event.kind != "refused"
+    """Whether the event counts as a status update: any command of staff that was not refused or took one back."""
+    return event.actor is not None and event.actor.role != "resident" and event.kind not in ("refused", "taken_back")
 
 
 def reminder_from(issue: Issue, moment: datetime, count: int) -> Reminder:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import domain.events as e
-from domain import plans
+from domain import completion, plans
 from domain.access import above, milestone_scopes
 from domain.clocks import (
     ALWAYS,
@@ -46,7 +46,7 @@ MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
     "completed": ("complete", "handle"),
 }
 """Event kind -> the milestones it reaches."""
-PASSIVE: Final = frozenset({"commented", "refused", "rejected_signal", "urged"})
+PASSIVE: Final = frozenset({"commented", "refused", "rejected_signal", "urged", "taken_back"})
 """Event kinds that never reach the milestone ``act``."""
 TAKES_BACK: Final = frozenset(
     {
@@ -62,6 +62,8 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
     """The state after the event; events must come in order, without gaps (ValueError otherwise)."""
     if event.seq != issue.version + 1:
         raise ValueError(f"event {event.seq} does not follow version {issue.version} of issue {issue.id}")
+    if isinstance(event.body, e.Completed):
+        issue = completion.kept(issue, event)  # first, since the marks of the completion are no part of it
     mark = Mark(event.at, event.seq)
     marks, term = issue.marks, issue.term
     kind = _counts_as(event)
@@ -301,6 +303,15 @@ def reopened(issue: Issue, event: e.Event, body: e.Reopened) -> Issue:
     return _restart_work(copy_with(issue, reopened=issue.reopened + 1), event)
 
 
+@on(e.TakenBack)
+def taken_back(issue: Issue, event: e.Event, body: e.TakenBack) -> Issue:
+    issue = completion.taken_back(issue)
+    over = next((clock.due for clock in issue.clocks if clock.clause in ("ask", "review")), None)
+    if over is not None and over <= event.at and not issue.shelved:
+        issue = _unpause(issue, over)  # without the completion the pause had ended then
+    return _recalculated(issue)
+
+
 @on(e.CodeRenewed)
 def code_renewed(issue: Issue, event: e.Event, body: e.CodeRenewed) -> Issue:
     return copy_with(issue, generation=body.generation)
@@ -314,7 +325,7 @@ def adopted(issue: Issue, event: e.Event, body: e.Adopted) -> Issue:
 @on(e.Closed)
 def closed(issue: Issue, event: e.Event, body: e.Closed) -> Issue:
     return copy_with(
-        issue, status="closed", interrupted=None, closed=Closed(body.kind, body.satisfaction),
+        issue, status="closed", interrupted=None, closed=Closed(body.kind, body.satisfaction), work=None,
         clocks=(), resting=(), reminder=None, wishes=(), paused=None, shelved=False, left=None,
     )  # fmt: skip
 
@@ -456,7 +467,12 @@ def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue
 def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) -> Issue:
     others = tuple(known for known in issue.calendars if known.year != body.calendar.year)
     calendars = tuple(sorted((*others, body.calendar), key=lambda known: known.year))
-    issue = update_clocks(copy_with(issue, calendars=calendars), afresh=True)
+    return _recalculated(copy_with(issue, calendars=calendars))
+
+
+def _recalculated(issue: Issue) -> Issue:
+    """The issue with every clock computed again from its start, by the present policy, calendars and pauses."""
+    issue = update_clocks(issue, afresh=True)
     for clock in issue.clocks:
         match clock.clause, clock.milestone:
             case "silence", _:
@@ -509,7 +525,8 @@ def _mark(event: e.Event) -> Mark:
 
 
 def _handed_over(issue: Issue, handler: Handler, event: e.Event) -> Issue:
-    issue = _without_work(issue, handler=handler, wishes=())
+    marks = {kind: mark for kind, mark in issue.marks.items() if kind != "arrived"}  # nobody has come for this handler
+    issue = _without_work(issue, handler=handler, marks=marks, wishes=())
     return _new_term(_unpause(_with_status(issue, "dispatched", force=True), event.at), _mark(event), renewed=True)
 
 
@@ -652,7 +669,9 @@ def _restart_work(issue: Issue, event: e.Event) -> Issue:
         issue = copy_with(issue, looked=(*issue.looked, (done.at, event.at)))
     met = {goal: mark for goal, mark in issue.met.items() if goal[1] not in ("complete", "handle")}
     marks = {kind: first for kind, first in issue.marks.items() if kind not in ("completed", "mitigated")}
-    issue = _without_work(issue, status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
+    issue = _without_work(
+        issue, status="dispatched", interrupted=None, completion=None, work=None, met=met, marks=marks
+    )
     return update_clocks(_new_term(without_clock(issue, "silence"), _mark(event), renewed=True), afresh=True)
 
 

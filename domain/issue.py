@@ -162,6 +162,32 @@ class Left:
 
 
 @dataclass(frozen=True)
+class Work:
+    """The work as it stood before `by` completed it. The other fields are those of `Issue` that a completion changes."""
+
+    by: str | None
+    """The organisation that completed it, which may take that back."""
+    status: Status
+    interrupted: Status | None
+    met: Mapping[Goal, Mark]
+    progressed: Mark | None
+    pauses: tuple[Stop, ...]
+    paused: Stop | None
+    own: Mapping[str, int]
+    waits_for: WaitReason | None
+    shelved: bool
+    clocks: tuple[Clock, ...]
+    resting: tuple[Clock, ...]
+    reminder: Reminder | None
+    left: Left | None
+    wishes: tuple[Wish, ...]
+    transfers: int
+    plan: PlanState | None
+    planned_since: datetime | None
+    proposed: Proposal | None
+
+
+@dataclass(frozen=True)
 class Closed:
     kind: CloseKind
     satisfaction: Satisfaction = "not_rated"
@@ -206,6 +232,8 @@ class Issue(Copyable):
     handler: Handler = field(default_factory=lambda: Handler("", "company"))
     assessment: Assessment | None = None
     completion: CompletionKind | None = None
+    work: Work | None = None
+    """The work as it stood before it was completed, until somebody answers the completion."""
     closed: Closed | None = None
     opened_at: datetime = EPOCH
     since: datetime = EPOCH

@@ -17,10 +17,12 @@ from domain.wire import WireError, canonical
 from domain.worktime import Limit
 from support.grants import granted
 from tests.domain.play import (
+    ANSWER,
     CALENDARS,
     COMMUNITY,
     COMPANY,
     DEPARTMENT,
+    DONE,
     FRIDAY,
     NEIGHBOUR,
     REPORTER,
@@ -128,7 +130,7 @@ def test_every_minute_is_counted_for_its_holder() -> None:
     stage.give(STREET, c.Shelve("等资金"), after=60)  # 1 operator
     stage.give(STREET, c.Resume(), after=19 * 60)  # 19 street
     stage.give(COMPANY, c.Accept(), after=60)  # 1 operator
-    stage.give(COMPANY, c.Complete(answer="好了"), after=60)  # 1 operator
+    stage.give(COMPANY, DONE, after=60)  # 1 operator
     stage.give(REPORTER, c.Confirm("solved", "satisfied"), after=23 * 60)  # 23 resident
     assert stage.minutes() == {
         ("operator", "company-a"): 22, ("resident", None): 30, ("third_party", None): 20, ("nobody", None): 30,
@@ -199,11 +201,12 @@ def test_a_refusal_says_in_words_what_is_in_the_way() -> None:
     stage = Stage()
     stage.give(COMPANY, c.Accept())
     for actor, body, words in (
+        (COMPANY, DONE, "solved comes after arrive: nobody has been on site for the present handler"),
         (REPORTER, c.Supply("三楼"), "supply does not apply while the issue is accepted"),
         (NEIGHBOUR, c.Urge(), "urge is not for this role and organisation to give here"),
         (COMPANY, c.Wait("parts", local("2026-11-24 10:00")), None),
         (COMPANY, c.Arrive(), "the clock stands still (waiting): resume first, then arrive"),
-        (COMPANY, c.Complete(), None),
+        (COMPANY, c.Complete("explained", ANSWER), None),
         (REPORTER, c.Urge(), "the work is completed; urge does not apply unless the issue is reopened"),
         (REPORTER, c.Confirm("solved", "satisfied"), None),
         (REPORTER, c.Urge(), "the issue is closed as solved"),
