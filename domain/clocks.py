@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from domain.issue import Clock, Issue, Mark, lead_org, lowest, org_of, rank, rung
+from domain.issue import Clock, Issue, Mark, Reminder, lead_org, lowest, org_of, rank, rung
 from domain.policy import Clause
 from domain.promise import latest, promised
 from domain.values import copy_with
@@ -103,10 +103,10 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
     # While the resident reviews completed work, every clock stands still except that of an answer.
     pauses = issue.pauses if clause.milestone == "answer" or not issue.looked else (*issue.pauses, *issue.looked)
     promise = promised(
-        clause, issue.policy, issue.calendars, start.at, pauses=pauses, urgent=issue.urgent,
+        clause, issue.policy, issue.calendars, start.at, day=start.due, pauses=pauses, urgent=issue.urgent,
         extended=issue.extensions.get(clause.id, ()),
     )  # fmt: skip
-    by_days = clause.limit.unit in ("nd", "wd")
+    by_days = clause.limit.in_days
     clock = Clock(
         clause.id, clause.level, clause.milestone, start, promise.due, promise.warn, promise.climbs,
         provisional=promise.provisional, round=by_days,
@@ -203,7 +203,7 @@ def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Dead
             step, _ = climb
             found.append(Deadline(climbs[step], 2, clock.clause, "climb", clock.climbs_round, step))
     reminder = issue.reminder
-    if reminder is not None and reminder.at is not None and not paused and reminder.at <= until:
+    if reminder is not None and not paused and reminder.at <= until:
         found.append(Deadline(reminder.at, 3, REMIND, "remind"))
     return found
 
@@ -229,15 +229,25 @@ def needs_reminder(issue: Issue) -> bool:
     return all(next_climb(issue, clock) is None for clock in issue.clocks)
 
 
-def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
-    """When (UTC) the next reminder after `count` earlier ones is due, counted from `moment`.
+def reminder_after(issue: Issue, moment: datetime, count: int = 0) -> Reminder:
+    """The next reminder after `count` earlier ones, the last of which was due at `moment` (UTC).
 
-    Each interval is twice the last one, up to the longest that the policy names.
+    Intervals count from deadline to deadline, whenever a reminder is recorded. Each is twice the last one, up to the
+    longest that the policy names; after its number of reminders all are the same, and they never end.
     """
     top = issue.policy.top
-    amount = min(top.remind.amount * 2**count, top.doubling_to.amount)
-    limit = Limit(amount, top.remind.unit)
-    return due_after(moment, limit, issue.policy.service_hours, issue.calendars).at
+    limit = top.then
+    if count < top.times:
+        limit = Limit(min(top.remind.amount * 2**count, top.doubling_to.amount), top.remind.unit)
+    return Reminder(due_after(moment, limit, issue.policy.service_hours, issue.calendars).at, count)
+
+
+def reminders_until(issue: Issue, reminder: Reminder, until: datetime) -> int:
+    """How many reminders are due up to `until` (UTC), `reminder` included."""
+    count = 1
+    while (reminder := reminder_after(issue, reminder.at, reminder.count + 1)).at <= until:
+        count += 1
+    return count
 
 
 def next_step(issue: Issue) -> NextStep | None:

@@ -1,14 +1,13 @@
 """The changes of state that follow every event, whatever its kind: clocks, reminders, held time, the receipt."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Final
 
 import domain.events as e
 from domain import plans
 from domain.access import PROPERTY_SIDE
 from domain.clocks import RULE_CLOCKS, compute_clocks, find, needs_reminder, reminder_after, without_clock
-from domain.issue import Holding, Issue, Mark, Receipt, Reminder
+from domain.issue import Holding, Issue, Mark, Receipt
 from domain.minutes import holder, seen_at
 from domain.values import copy_with
 
@@ -67,7 +66,7 @@ def _idle_update(issue: Issue, event: e.Event) -> Issue:
     runs = any(clock.clause == "idle" for clock in issue.clocks)
     if runs and not _is_update(event) and not isinstance(event.body, e.Escalated):
         return issue
-    return plans.restart_update_clock(issue, Mark(event.recorded_at or event.at, event.seq), "idle")
+    return plans.restart_update_clock(issue, Mark.recorded(event), "idle")
 
 
 def _reminder(issue: Issue, event: e.Event) -> Issue:
@@ -75,7 +74,7 @@ def _reminder(issue: Issue, event: e.Event) -> Issue:
         return issue if issue.reminder is None else copy_with(issue, reminder=None)
     if issue.reminder is not None:
         return issue
-    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, 0))
+    return copy_with(issue, reminder=reminder_after(issue, event.at))
 
 
 def _minutes(issue: Issue, event: e.Event) -> Issue:
@@ -124,14 +123,3 @@ STEPS: Final[tuple[Step, ...]] = (
 def _is_update(event: e.Event) -> bool:
     """Whether the event counts as a status update: any command of staff that was not refused."""
     return event.actor is not None and event.actor.role != "resident" and event.kind != "refused"
-
-
-def reminder_from(issue: Issue, moment: datetime, count: int) -> Reminder:
-    """The next reminder after `count` sent ones.
-
-    After the last one that the policy allows, a reminder without a time stays in the state, so that reminders do not
-    start again.
-    """
-    if count >= issue.policy.top.times:
-        return Reminder(None, count)
-    return Reminder(reminder_after(issue, moment, count), count)

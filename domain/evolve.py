@@ -11,8 +11,17 @@ from typing import Any, Final, TypeVar
 import domain.events as e
 from domain import plans
 from domain.access import milestone_scopes
-from domain.clocks import ALWAYS, next_climb, silence_from, skip_climbs, with_clock, without, without_clock
-from domain.derive import derive, reminder_from, update_clocks
+from domain.clocks import (
+    ALWAYS,
+    next_climb,
+    reminder_after,
+    silence_from,
+    skip_climbs,
+    with_clock,
+    without,
+    without_clock,
+)
+from domain.derive import derive, update_clocks
 from domain.issue import Clock, Closed, Issue, Mark, Pending
 from domain.minutes import seen_at
 from domain.place import Handler
@@ -292,8 +301,7 @@ def ruled(issue: Issue, event: e.Event, body: e.Ruled) -> Issue:
 @on(e.Escalated)
 def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
     # The new lead could not see the issue before the climb was recorded, so its clocks start then.
-    led = Mark(event.recorded_at or event.at, event.seq)
-    return _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
+    return _new_term(_count_climb(issue, event), Mark.recorded(event), level=event.level, reminder=None)
 
 
 @on(e.Returned)
@@ -408,8 +416,11 @@ def reminded(issue: Issue, event: e.Event, body: e.Reminded) -> Issue:
         return copy_with(
             issue, clocks=tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
         )
-    sent = body.count + (issue.reminder.count if issue.reminder else 0)
-    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, sent))
+    reminder = issue.reminder
+    assert reminder is not None
+    for _ in range(body.count):
+        reminder = reminder_after(issue, reminder.at, reminder.count + 1)
+    return copy_with(issue, reminder=reminder)
 
 
 # Shared helpers
@@ -487,7 +498,7 @@ def _unpause(issue: Issue, at: datetime) -> Issue:
     issue = plans.shift_after_pause(without_clock(issue, "ask", "review"), stopped, at - stopped)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed during the pause
-    if issue.reminder is not None and issue.reminder.at is not None:
+    if issue.reminder is not None:
         issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stopped)))
     return update_clocks(issue, afresh=True)
 
