@@ -10,7 +10,7 @@ import domain.commands as c
 import domain.events as e
 from domain import plans
 from domain.access import above, capacities, level_of
-from domain.clocks import REMIND, next_climb, next_clock, reminder_after, silence_from
+from domain.clocks import REMIND, next_climb, next_clock, reminders_until, silence_from
 from domain.evolve import evolve, met_clock
 from domain.issue import Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
@@ -444,9 +444,4 @@ def _remind(fold: Fold, until: datetime) -> None:
     """Adds one event for all reminders due up to `until`, so that catching up after an outage sends one message."""
     reminder = fold.issue.reminder
     assert reminder is not None
-    assert reminder.at is not None
-    left = fold.issue.policy.top.times - reminder.count
-    count, moment = 1, reminder.at
-    while count < left and (moment := reminder_after(fold.issue, moment, reminder.count + count)) <= until:
-        count += 1
-    fold.add(e.Reminded(count), clause=REMIND)
+    fold.add(e.Reminded(reminders_until(fold.issue, reminder, until)), clause=REMIND)

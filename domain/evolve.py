@@ -13,18 +13,18 @@ from domain import completion, plans
 from domain.access import above, milestone_scopes
 from domain.clocks import (
     ALWAYS,
-    PROMPT,
     RULING,
     climb_moment,
     kept_until,
     next_climb,
+    reminder_after,
     silence_from,
     skip_climbs,
     with_clock,
     without,
     without_clock,
 )
-from domain.derive import derive, reminder_from, update_clocks
+from domain.derive import derive, update_clocks
 from domain.issue import Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
 from domain.minutes import seen_at
 from domain.pauses import is_granted, with_taken
@@ -356,15 +356,13 @@ def ruled(issue: Issue, event: e.Event, body: e.Ruled) -> Issue:
 @on(e.Escalated)
 def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
     # The new lead could not see the issue before the climb was recorded, so its clocks start then.
-    led = Mark(event.recorded_at or event.at, event.seq)
+    led = Mark.recorded(event)
     left = None
     if event.actor is not None and event.actor.org in (issue.handler.code, org_of(issue, body.from_level)):
         left = issue.left or Left(body.from_level, issue.term)  # its own act moved the lead: its clauses run on
     issue = _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
     # The level keeps the lead from the deadline on, or from the record if that came much later.
-    seen = event.recorded_at or event.at
-    since = event.at if seen - event.at <= PROMPT else seen
-    keeps = kept_until(issue, since) if body.by == "deadline" else None
+    keeps = kept_until(issue, led.due or led.at) if body.by == "deadline" else None
     return copy_with(issue, left=left, keeps_until=keeps)
 
 
@@ -513,8 +511,11 @@ def reminded(issue: Issue, event: e.Event, body: e.Reminded) -> Issue:
         return copy_with(
             issue, clocks=tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
         )
-    sent = body.count + (issue.reminder.count if issue.reminder else 0)
-    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, sent))
+    reminder = issue.reminder
+    assert reminder is not None
+    for _ in range(body.count):
+        reminder = reminder_after(issue, reminder.at, reminder.count + 1)
+    return copy_with(issue, reminder=reminder)
 
 
 # Shared helpers
@@ -630,7 +631,7 @@ def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
         issue = plans.shift_after_pause(issue, stop.begin, at - stop.begin)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed during the pause
-    if counts and is_granted(stop) and issue.reminder is not None and issue.reminder.at is not None:
+    if counts and is_granted(stop) and issue.reminder is not None:
         issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stop.begin)))
     return update_clocks(issue, afresh=True)
 

@@ -112,6 +112,8 @@ def _is_talk(issue: Issue, command: c.Command, actor: c.Actor) -> bool:
     match command.body:
         case c.Correct(category=None, urgent=None):
             return True
+        case c.Answer() if issue.plan is None and issue.status != "completed":
+            return True  # an interim one
         case c.Answer():
             return all((scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue"))
         case c.Wait():
