@@ -39,7 +39,7 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
     {
         "comment": ("reporter", "handler", "lead", "chain"),
         "supply": ("reporter",), "urge": ("reporter",), "withdraw": ("reporter",),
-        "confirm": ("reporter",), "object": ("reporter",), "reopen": ("reporter",), "renew_code": ("reporter",),
+        "confirm": ("reporter",), "object": ("reporter",), "reopen": ("reporter", *_WORK), "renew_code": ("reporter",),
         "accept": _WORK, "decline": ("handler",), "assign": _WORK, "schedule": _WORK, "attempt": _WORK,
         "contact": _WORK, "arrive": _WORK, "assess": (*_WORK, "senior"), "mitigate": _WORK, "plan": _WORK, "step_done": _WORK,
         "answer": _WORK, "ask": _WORK, "wait": _WORK, "resume": (*_WORK, "senior"), "extend": _WORK, "complete": _WORK,

@@ -4,7 +4,6 @@ After a climb the minutes of `domain.minutes` count for the level that leads. Th
 it takes from there stands here, beside the minutes of the lead.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,10 +38,8 @@ class Climb:
     ms: int
 
 
-def accounts(
-    events: Iterable[e.Event], policy: Policy, calendars: Sequence[YearCalendar] = ()
-) -> dict[str, tuple[Climb, ...]]:
-    """The climbs on the account of each organisation that handled the issue, from all its events, in order.
+def accounts(events: Iterable[e.Event], policy: Policy, calendars: Sequence[YearCalendar] = ()) -> tuple[Climb, ...]:
+    """The climbs on the accounts of the organisations that handled the issue, from all its events, in order.
 
     `policy` and `calendars` are those that the issue pinned at its start. A climb is on the account of the handler if
     it took the lead from the handler, or missed a step of its plan. One during which a wish of the handler waited for
@@ -51,7 +48,7 @@ def accounts(
     ledger = _Ledger(policy, tuple(calendars))
     for event in events:
         ledger.enter(event)
-    return ledger.closed()
+    return ledger.climbs()
 
 
 @dataclass
@@ -127,15 +124,14 @@ class _Ledger:
             case _:
                 pass
 
-    def closed(self) -> dict[str, tuple[Climb, ...]]:
+    def climbs(self) -> tuple[Climb, ...]:
         if self.last is not None:
             self._end(self.last)
-        found: defaultdict[str, tuple[Climb, ...]] = defaultdict(tuple)
-        for entry in self.entries:
-            if entry.on_account:
-                good = entry.completed or entry.planned
-                found[entry.org] += (Climb(entry.seq, entry.clause, entry.at, entry.org, good, entry.ms),)
-        return dict(found)
+        return tuple(
+            Climb(entry.seq, entry.clause, entry.at, entry.org, entry.completed or entry.planned, entry.ms)
+            for entry in self.entries
+            if entry.on_account
+        )
 
     def _note(self, event: e.Event) -> None:
         """Notes what decides which accept clause the next level has."""

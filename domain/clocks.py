@@ -7,7 +7,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple, get_args
 
-from domain.issue import Clock, Issue, Mark, lead_org, lowest, org_of, rank, rung
+from domain.issue import Clock, Issue, Mark, Reminder, lead_org, lowest, org_of, rank, rung
 from domain.pauses import is_granted, stopped
 from domain.policy import Clause
 from domain.promise import latest, promised
@@ -26,8 +26,6 @@ RULE_CLOCKS: Final = (
 """Names of the clocks that the rules start without a clause; a policy may not use these names for its clauses."""
 _MOVED: Final = ("plan-step", "plan-update", "appointment")
 """Clocks that do not act in a pause, after which their dates are moved. All others count the pause by themselves."""
-PROMPT: Final = timedelta(minutes=1)
-"""Up to this long after its deadline a record counts as made at the deadline, where days are counted from it."""
 REMIND: Final = "top"
 """What the events of reminders carry as their clause; no clause of a policy may have this name."""
 ALWAYS: Final = ("reported", "dispatched")
@@ -153,10 +151,10 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
     if issue.looked and clause.milestone != "answer":
         pauses = (*pauses, *issue.looked)
     promise = promised(
-        clause, issue.policy, issue.calendars, start.at, pauses=pauses, urgent=issue.urgent,
+        clause, issue.policy, issue.calendars, start.at, day=start.due, pauses=pauses, urgent=issue.urgent,
         extended=issue.extensions.get(clause.id, ()), moves=clause.id not in RULE_CLOCKS,
     )  # fmt: skip
-    by_days = clause.limit.unit in ("nd", "wd")
+    by_days = clause.limit.in_days
     clock = Clock(
         clause.id, clause.level, milestone, start, promise.due, promise.warn, promise.climbs,
         provisional=promise.provisional, round=by_days,
@@ -285,7 +283,7 @@ def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Dead
                 found.append(Deadline(moment, 2, clock.clause, "climb", clock.climbs_round, step))
     reminder = issue.reminder
     stands = issue.paused is not None and is_granted(issue.paused)
-    if reminder is not None and reminder.at is not None and not stands and reminder.at <= until:
+    if reminder is not None and not stands and reminder.at <= until:
         found.append(Deadline(reminder.at, 3, REMIND, "remind"))
     return found
 
@@ -311,15 +309,25 @@ def needs_reminder(issue: Issue) -> bool:
     return all(next_climb(issue, clock) is None for clock in issue.clocks)
 
 
-def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
-    """When (UTC) the next reminder after `count` earlier ones is due, counted from `moment`.
+def reminder_after(issue: Issue, moment: datetime, count: int = 0) -> Reminder:
+    """The next reminder after `count` earlier ones, the last of which was due at `moment` (UTC).
 
-    Each interval is twice the last one, up to the longest that the policy names.
+    Intervals count from deadline to deadline, whenever a reminder is recorded. Each is twice the last one, up to the
+    longest that the policy names; after its number of reminders all are the same, and they never end.
     """
     top = issue.policy.top
-    amount = min(top.remind.amount * 2**count, top.doubling_to.amount)
-    limit = Limit(amount, top.remind.unit)
-    return due_after(moment, limit, issue.policy.service_hours, issue.calendars).at
+    limit = top.then
+    if count < top.times:
+        limit = Limit(min(top.remind.amount * 2**count, top.doubling_to.amount), top.remind.unit)
+    return Reminder(due_after(moment, limit, issue.policy.service_hours, issue.calendars).at, count)
+
+
+def reminders_until(issue: Issue, reminder: Reminder, until: datetime) -> int:
+    """How many reminders are due up to `until` (UTC), `reminder` included."""
+    count = 1
+    while (reminder := reminder_after(issue, reminder.at, reminder.count + 1)).at <= until:
+        count += 1
+    return count
 
 
 def ruling_level(clock: Clock) -> Level:

@@ -10,7 +10,7 @@ import domain.commands as c
 import domain.events as e
 from domain import plans
 from domain.access import above, capacities, level_of
-from domain.clocks import REMIND, next_climb, next_clock, reminder_after, silence_from
+from domain.clocks import REMIND, next_climb, next_clock, reminders_until, silence_from
 from domain.evolve import evolve, met_clock
 from domain.issue import Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
@@ -59,7 +59,7 @@ class Fold:
             clause, was_due = met.clause, met.due
         step = next_clock(after)
         due = None if step is None else step.due
-        self.events.append(copy_with(event, clause=clause, was_due=was_due, due=due, held=held(before, event)))
+        self.events.append(copy_with(event, clause=clause, was_due=was_due, due=due, held=held(before, event, after)))
 
 
 def decide(issue: Issue, command: c.Command) -> tuple[e.Event, ...]:
@@ -334,6 +334,9 @@ def grant(fold: Fold, body: c.Grant) -> None:
 
 @on(c.Reopen)
 def reopen(fold: Fold, body: c.Reopen) -> None:
+    if fold.giver.role != "resident":
+        fold.add(e.TakenBack(body.reason))
+        return
     fold.add(e.Reopened(body.reason))
     if fold.issue.reopened >= fold.issue.policy.reopen.climbs_from:
         _climb(fold, "reopening", next_rung(fold.issue))
@@ -441,9 +444,4 @@ def _remind(fold: Fold, until: datetime) -> None:
     """Adds one event for all reminders due up to `until`, so that catching up after an outage sends one message."""
     reminder = fold.issue.reminder
     assert reminder is not None
-    assert reminder.at is not None
-    left = fold.issue.policy.top.times - reminder.count
-    count, moment = 1, reminder.at
-    while count < left and (moment := reminder_after(fold.issue, moment, reminder.count + count)) <= until:
-        count += 1
-    fold.add(e.Reminded(count), clause=REMIND)
+    fold.add(e.Reminded(reminders_until(fold.issue, reminder, until)), clause=REMIND)

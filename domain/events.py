@@ -125,6 +125,13 @@ class Reopened(EventBody):
 
 
 @dataclass(frozen=True)
+class TakenBack(EventBody):
+    """Whoever completed the work took the completion back: it goes on as if it had never been completed."""
+
+    reason: Personal = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
 class CodeRenewed(EventBody):
     """Only tracking codes of `generation` are valid from now on."""
 

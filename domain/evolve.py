@@ -9,22 +9,22 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import domain.events as e
-from domain import plans
+from domain import completion, plans
 from domain.access import above, milestone_scopes
 from domain.clocks import (
     ALWAYS,
-    PROMPT,
     RULING,
     climb_moment,
     kept_until,
     next_climb,
+    reminder_after,
     silence_from,
     skip_climbs,
     with_clock,
     without,
     without_clock,
 )
-from domain.derive import derive, reminder_from, update_clocks
+from domain.derive import derive, update_clocks
 from domain.issue import Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
 from domain.minutes import seen_at
 from domain.pauses import is_granted, with_taken
@@ -46,7 +46,7 @@ MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
     "completed": ("complete", "handle"),
 }
 """Event kind -> the milestones it reaches."""
-PASSIVE: Final = frozenset({"commented", "refused", "rejected_signal", "urged"})
+PASSIVE: Final = frozenset({"commented", "refused", "rejected_signal", "urged", "taken_back"})
 """Event kinds that never reach the milestone ``act``."""
 TAKES_BACK: Final = frozenset(
     {
@@ -62,6 +62,8 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
     """The state after the event; events must come in order, without gaps (ValueError otherwise)."""
     if event.seq != issue.version + 1:
         raise ValueError(f"event {event.seq} does not follow version {issue.version} of issue {issue.id}")
+    if isinstance(event.body, e.Completed):
+        issue = completion.kept(issue, event)  # first, since the marks of the completion are no part of it
     mark = Mark(event.at, event.seq)
     marks, term = issue.marks, issue.term
     kind = _counts_as(event)
@@ -301,6 +303,15 @@ def reopened(issue: Issue, event: e.Event, body: e.Reopened) -> Issue:
     return _restart_work(copy_with(issue, reopened=issue.reopened + 1), event)
 
 
+@on(e.TakenBack)
+def taken_back(issue: Issue, event: e.Event, body: e.TakenBack) -> Issue:
+    issue = completion.taken_back(issue)
+    over = next((clock.due for clock in issue.clocks if clock.clause in ("ask", "review")), None)
+    if over is not None and over <= event.at and not issue.shelved:
+        issue = _unpause(issue, over)  # without the completion the pause had ended then
+    return _recalculated(issue)
+
+
 @on(e.CodeRenewed)
 def code_renewed(issue: Issue, event: e.Event, body: e.CodeRenewed) -> Issue:
     return copy_with(issue, generation=body.generation)
@@ -314,7 +325,7 @@ def adopted(issue: Issue, event: e.Event, body: e.Adopted) -> Issue:
 @on(e.Closed)
 def closed(issue: Issue, event: e.Event, body: e.Closed) -> Issue:
     return copy_with(
-        issue, status="closed", interrupted=None, closed=Closed(body.kind, body.satisfaction),
+        issue, status="closed", interrupted=None, closed=Closed(body.kind, body.satisfaction), work=None,
         clocks=(), resting=(), reminder=None, wishes=(), paused=None, shelved=False, left=None,
     )  # fmt: skip
 
@@ -345,15 +356,13 @@ def ruled(issue: Issue, event: e.Event, body: e.Ruled) -> Issue:
 @on(e.Escalated)
 def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
     # The new lead could not see the issue before the climb was recorded, so its clocks start then.
-    led = Mark(event.recorded_at or event.at, event.seq)
+    led = Mark.recorded(event)
     left = None
     if event.actor is not None and event.actor.org in (issue.handler.code, org_of(issue, body.from_level)):
         left = issue.left or Left(body.from_level, issue.term)  # its own act moved the lead: its clauses run on
     issue = _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
     # The level keeps the lead from the deadline on, or from the record if that came much later.
-    seen = event.recorded_at or event.at
-    since = event.at if seen - event.at <= PROMPT else seen
-    keeps = kept_until(issue, since) if body.by == "deadline" else None
+    keeps = kept_until(issue, led.due or led.at) if body.by == "deadline" else None
     return copy_with(issue, left=left, keeps_until=keeps)
 
 
@@ -456,17 +465,22 @@ def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue
 def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) -> Issue:
     others = tuple(known for known in issue.calendars if known.year != body.calendar.year)
     calendars = tuple(sorted((*others, body.calendar), key=lambda known: known.year))
-    issue = update_clocks(copy_with(issue, calendars=calendars), afresh=True)
+    return _recalculated(copy_with(issue, calendars=calendars))
+
+
+def _recalculated(issue: Issue) -> Issue:
+    """The issue with every clock computed again from its start, by the present policy, calendars and pauses."""
+    issue = update_clocks(issue, afresh=True)
     for clock in issue.clocks:
         match clock.clause, clock.milestone:
             case "silence", _:
                 issue = with_clock(issue, _due(clock, silence_from(issue, clock.start.at)))
             case "ask", _:
                 longest, hours = issue.policy.ask.max, issue.policy.service_hours
-                clock = _due(clock, due_after(clock.start.at, longest, hours, issue.calendars))
+                until = _due(clock, due_after(clock.start.at, longest, hours, issue.calendars))
                 if issue.paused is not None:
-                    issue = copy_with(issue, paused=copy_with(issue.paused, end=clock.due))
-                issue = update_clocks(with_clock(issue, clock), afresh=True)
+                    issue = copy_with(issue, paused=copy_with(issue.paused, end=until.due))
+                issue = update_clocks(with_clock(issue, until), afresh=True)
             case ("plan-update", _) | ("plan-step", "complete"):
                 issue = with_clock(issue, plans.update_due(issue, clock))
             case _:
@@ -498,8 +512,11 @@ def reminded(issue: Issue, event: e.Event, body: e.Reminded) -> Issue:
         clocks = tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
         stop = copy_with(issue.paused, end=max(issue.paused.begin, body.review))
         return update_clocks(copy_with(issue, clocks=clocks, paused=stop), afresh=True)
-    sent = body.count + (issue.reminder.count if issue.reminder else 0)
-    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, sent))
+    reminder = issue.reminder
+    assert reminder is not None
+    for _ in range(body.count):
+        reminder = reminder_after(issue, reminder.at, reminder.count + 1)
+    return copy_with(issue, reminder=reminder)
 
 
 # Shared helpers
@@ -510,7 +527,8 @@ def _mark(event: e.Event) -> Mark:
 
 
 def _handed_over(issue: Issue, handler: Handler, event: e.Event) -> Issue:
-    issue = _without_work(issue, handler=handler, wishes=())
+    marks = {kind: mark for kind, mark in issue.marks.items() if kind != "arrived"}  # nobody has come for this handler
+    issue = _without_work(issue, handler=handler, marks=marks, wishes=())
     return _new_term(_unpause(_with_status(issue, "dispatched", force=True), event.at), _mark(event), renewed=True)
 
 
@@ -614,7 +632,7 @@ def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
         issue = plans.shift_after_pause(issue, stop.begin, at - stop.begin)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed during the pause
-    if counts and is_granted(stop) and issue.reminder is not None and issue.reminder.at is not None:
+    if counts and is_granted(stop) and issue.reminder is not None:
         issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stop.begin)))
     return update_clocks(issue, afresh=True)
 
@@ -653,7 +671,9 @@ def _restart_work(issue: Issue, event: e.Event) -> Issue:
         issue = copy_with(issue, looked=(*issue.looked, (done.at, event.at)))
     met = {goal: mark for goal, mark in issue.met.items() if goal[1] not in ("complete", "handle")}
     marks = {kind: first for kind, first in issue.marks.items() if kind not in ("completed", "mitigated")}
-    issue = _without_work(issue, status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
+    issue = _without_work(
+        issue, status="dispatched", interrupted=None, completion=None, work=None, met=met, marks=marks
+    )
     return update_clocks(_new_term(without_clock(issue, "silence"), _mark(event), renewed=True), afresh=True)
 
 

@@ -49,20 +49,20 @@ class Job:
 _TO_REPORTER: Final = frozenset(
     {
         "accepted", "assigned", "scheduled", "attempted", "arrived", "planned", "answered", "suspended", "waited",
-        "completed", "escalated", "referred", "redispatched", "shelved", "closed",
+        "completed", "escalated", "referred", "redispatched", "shelved", "taken_back", "closed",
     }
 )  # fmt: skip
 """Event kinds of which the reporter is notified, unless a resident caused them."""
 _TO_HANDLER: Final = frozenset(
     {
         "dispatched", "redispatched", "returned", "reopened", "urged", "supplied", "supervised", "instructed", "ruled",
-        "extended", "denied", "granted", "overdue", "withdrawn", "escalated", "resumed", "closed",
+        "extended", "denied", "granted", "overdue", "withdrawn", "escalated", "resumed", "taken_back", "closed",
     }
 )  # fmt: skip
 _TO_LEAD: Final = frozenset(
     {
         "escalated", "overdue", "reminded", "completed", "urged", "returned", "referred", "reopened", "resumed",
-        "rejected_signal",
+        "rejected_signal", "taken_back",
     }
 )  # fmt: skip
 _TO_LEAD_AND_ABOVE: Final = frozenset({"suspended", "waited", "requested", "declined", "objected"})

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 import domain.commands as c
+from domain import completion
 from domain.access import above, assignable, capacities, conflict, holds, level_of, may_give, milestone_scopes
 from domain.clocks import RULE_CLOCKS
 from domain.issue import Clock, Issue, Wish, next_rung, rank
@@ -111,12 +112,16 @@ def _is_talk(issue: Issue, command: c.Command, actor: c.Actor) -> bool:
     match command.body:
         case c.Correct(category=None, urgent=None):
             return True
+        case c.Answer() if issue.plan is None and issue.status != "completed":
+            return True  # an interim one
         case c.Answer():
             return is_interim(issue) or all(
                 (scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue")
             )
         case c.Wait():
             return issue.status == "waiting"
+        case c.Reopen():
+            return actor.role != "resident"
         case _:
             return command.name in TALK
 
@@ -189,8 +194,10 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return Refusal("invalid", f"an appointment lies within {FARTHEST.days} days")
         case c.Extend() | c.Grant() | c.Deny():
             return _more_time(issue, command, actor)
-        case c.Reopen() if issue.reopened >= issue.policy.reopen.times:
-            return Refusal("limit", f"an issue may be reopened {issue.policy.reopen.times} times; report it anew")
+        case c.Complete() as body:
+            return _complete(issue, body, actor)
+        case c.Reopen():
+            return _reopen(issue, actor)
         case c.Escalate() if next_rung(issue) is None:
             return Refusal("not-now", f"{issue.level} is the top of the ladder")
         case c.Redispatch() as body:
@@ -207,6 +214,28 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return _calendar(issue, calendar)
         case _:
             return None
+
+
+def _complete(issue: Issue, body: c.Complete, actor: c.Actor) -> Refusal | None:
+    if completion.answer_length(body) < completion.SHORTEST_ANSWER:
+        said = f"tell the resident in `answer`, in at least {completion.SHORTEST_ANSWER} characters, what was done"
+        return Refusal("invalid", said)
+    if completion.lacks_arrival(issue, body):
+        return Refusal("not-now", f"{body.kind} comes after arrive: nobody has been on site for the present handler")
+    if completion.lacks_picture(issue, body, actor):
+        said = f"{body.kind} needs a picture in {issue.category}: {actor.org} accepts, then uploads one to this issue"
+        return Refusal("invalid", f"{said} (POST .../attachments), then names its digest in `evidence`")
+    return None
+
+
+def _reopen(issue: Issue, actor: c.Actor) -> Refusal | None:
+    if actor.role == "resident":
+        if issue.reopened < (times := issue.policy.reopen.times):
+            return None
+        return Refusal("limit", f"an issue may be reopened {times} times; report it anew")
+    if issue.work is None or issue.work.by != actor.org:
+        return Refusal("not-yours", "a completion is taken back by the organisation that completed")
+    return None
 
 
 def _shelved(issue: Issue, actor: c.Actor) -> Refusal | None:

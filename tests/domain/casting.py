@@ -11,6 +11,7 @@ from domain.issue import Issue
 from domain.refusals import WHEN
 from domain.vocabulary import DeclineReason, Status, WaitReason
 from domain.worktime import Limit
+from support.completions import completed
 from tests.domain.play import CASTING, SETTLED_2027, pack
 
 Maker = Callable[[datetime], Body]
@@ -78,9 +79,11 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
         lambda now: c.Extend("要勘察", Limit(3, "s")),
     ),
     "complete": (
-        lambda now: c.Complete("solved", "好了", ("照片",), "收拾干净"),
+        lambda now: completed("company-a", now),
         lambda now: c.Complete(),
-        lambda now: c.Complete("settled"),
+        lambda now: completed("company-a", now, "settled"),
+        lambda now: completed("elm", now, "partly"),
+        lambda now: completed("helpers", now),
     ),
     "refer": (lambda now: c.Refer("110", "回执1", "已报警"),),
     "escalate": (lambda now: c.Escalate("要上级管"),),

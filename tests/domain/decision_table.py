@@ -22,7 +22,7 @@ from domain.directory import (
     Street,
 )
 from domain.vocabulary import STATUSES, HandlerKind, Role, Status
-from tests.domain.play import ADMIN, COMMUNITY, COMPANY, REPORTER, SETTLED_2027, STREET, local, pack
+from tests.domain.play import ADMIN, COMMUNITY, COMPANY, DONE, REPORTER, SETTLED_2027, STREET, local, pack
 
 COLUMNS: Final[tuple[Status, ...]] = STATUSES
 """dispatched accepted arrived planned answered completed suspended waiting closed"""
@@ -83,7 +83,8 @@ TABLE: Final[dict[str, Row]] = {
     "resume": Row(COMPANY, c.Resume(),                               "N N N N N N 1 1 C", ("resumed",)),
     # more time needs a limit that runs: once it is answered only the plan's own dates are left
     "extend": Row(COMPANY, c.Extend("要等材料"),                     "1 1 1 1 N N N N C", ("requested",)),
-    "complete": Row(COMPANY, c.Complete(),                           "N 1 1 1 1 N 1 1 C", ("completed",)),
+    # as solved only by somebody who has been there
+    "complete": Row(COMPANY, DONE,                                   "N N 1 1 1 N 1 1 C", ("completed",)),
     "refer": Row(COMPANY, c.Refer("119"),                            "1 1 1 1 1 1 1 1 C", ("referred",)),
     # from above
     "escalate": Row(COMMUNITY, c.Escalate("物业推诿"),               "1 1 1 1 1 N 1 1 C", ("escalated",)),
@@ -109,6 +110,8 @@ TABLE: Final[dict[str, Row]] = {
     "calendar_published": Row(ADMIN, c.CalendarPublished(SETTLED_2027),
                                                                      "1 1 1 1 1 1 1 1 C", ("calendar_published",)),
 }  # fmt: skip
+TAKEN_BACK: Final = Row(COMPANY, c.Reopen("还有一处在漏"),           "N N N N N 1 N N C", ("taken_back",))  # fmt: skip
+"""Whoever completed gives the resident's command, and takes the completion back by it."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,8 @@ ANSWERS: Final = {
 
 GROUPS: Final[dict[str, str]] = {
     "word": "comment",
-    "resident": "supply urge object withdraw confirm reopen renew_code",
+    "resident": "supply urge object withdraw confirm renew_code",
+    "again": "reopen",
     "work": "accept assign schedule attempt contact arrive mitigate plan step_done answer ask wait extend complete",
     "set right": "assess resume",
     "not ours": "decline",
@@ -187,6 +191,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "company handles, property leads": {
         "word":         "R.C.M.S.....",
         "resident":     "R...........",
+        "again":        "R.C.........",
         "work":         "..C.........",
         "set right":    "..C.M.S.....",
         "not ours":     "..C.........",
@@ -200,6 +205,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "company handles, community leads": {
         "word":         "R.C.M.S.....",
         "resident":     "R...........",
+        "again":        "R.C.M.......",
         "work":         "..C.M.......",
         "set right":    "..C.M.S.....",
         "not ours":     "..C.........",
@@ -213,6 +219,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "company handles, street leads": {
         "word":         "R.C.M.S.....",
         "resident":     "R...........",
+        "again":        "R.C...S.....",
         "work":         "..C...S.....",
         "set right":    "..C...S.....",
         "not ours":     "..C.........",
@@ -227,6 +234,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "volunteers handle, property leads": {
         "word":         "R.C.M.S..V..",
         "resident":     "R...........",
+        "again":        "R.C......V..",
         "work":         "..C......V..",
         "set right":    "..C.M.S..V..",
         "not ours":     ".........V..",
@@ -240,6 +248,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "department handles, street leads": {
         "word":         "R.C.M.S.D...",
         "resident":     "R...........",
+        "again":        "R.....S.D...",
         "work":         "......S.D...",
         "set right":    "......S.D...",
         "not ours":     "........D...",
@@ -254,6 +263,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "no contract": {
         "word":         "R...M.S.....",
         "resident":     "R...........",
+        "again":        "R...M.......",
         "work":         "....M.......",
         "set right":    "....M.S.....",
         "not ours":     "....M.......",
@@ -268,6 +278,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "about the operator": {
         "word":         "R...M.S.....",
         "resident":     "R...........",
+        "again":        "R...M.......",
         "work":         "....M.......",
         "set right":    "....M.S.....",
         "not ours":     "....M.......",
@@ -282,6 +293,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "society handles, property leads": {
         "word":         "R.C.M.S.....",
         "resident":     "R...........",
+        "again":        "R.C.........",
         "work":         "..C.........",
         "set right":    "..C.M.S.....",
         "not ours":     "..C.........",
@@ -395,14 +407,14 @@ MEETS: Final[tuple[tuple[Status, tuple[tuple[Actor, Body], ...], str], ...]] = (
     ("accepted", (_VISIT, (COMPANY, c.Assign("张工"))), ""),
     ("arrived", ((COMPANY, PLAN),), "plan"),
     # completed instead, what was still to be planned is not owed any more, and nobody has kept it
-    ("arrived", ((COMPANY, c.Complete()),), ""),
+    ("arrived", ((COMPANY, DONE),), ""),
     # without a plan it is an interim answer
     ("arrived", ((COMPANY, c.Answer("我们在办")),), ""),
     ("planned", ((COMPANY, c.Answer("周六换管")),), "answer"),
     # of a plan's steps the one that is next is waited for; any word will do for its update
     ("planned", ((COMPANY, c.StepDone(1)),), "plan-step"),
     ("planned", ((COMPANY, c.StepDone(2)),), ""),
-    ("planned", ((COMPANY, c.StepDone(1)), (COMPANY, c.StepDone(2)), (COMPANY, c.Complete())), "plan-step"),
+    ("planned", ((COMPANY, c.StepDone(1)), (COMPANY, c.StepDone(2)), (COMPANY, DONE)), "answer plan-step"),
     # the resident's limits, and those of a pause, are nobody's to keep
     ("completed", ((REPORTER, c.Confirm("solved", "satisfied")),), ""),
     ("suspended", ((REPORTER, c.Supply("三楼")),), ""),

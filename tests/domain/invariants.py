@@ -1,6 +1,7 @@
 """Invariants of an issue and its events, checked event by event on a second fold."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from domain.clocks import RULE_CLOCKS, next_deadline, next_step
@@ -106,10 +107,13 @@ class Watcher:
         seen.add(key)
 
     def _minutes(self, before: Issue, event: Event) -> None:
-        """Held milliseconds add up to the time since the report: no minute counts twice or is lost."""
+        """Held milliseconds add up to the time since the report: no minute counts twice or is lost.
+
+        While the resident looks at completed work it is open whose time that is.
+        """
         self._held_ms += sum(part.ms for part in event.held)
         assert all(part.ms > 0 for part in event.held)
-        if before.is_closed:
+        if before.is_closed or before.status == self.state.status == "completed":
             assert event.held == ()
             return
         seen = event.kind in ("escalated", "resumed") and event.recorded_at is not None
@@ -132,6 +136,14 @@ class Watcher:
 def _identity(clock: Clock) -> tuple[str, int | datetime]:
     """What makes two clocks the same promise: a step of a plan is due once, whatever happened to other steps."""
     return clock.clause, clock.due if clock.clause == "plan-step" else clock.start.seq
+
+
+def work_of(issue: Issue) -> Issue:
+    """The issue without what every event changes: who gave commands, when, and as the how manieth event."""
+    marks, term = (
+        {kind: mark for kind, mark in each.items() if kind != "taken_back"} for each in (issue.marks, issue.term)
+    )
+    return replace(issue, version=0, since=issue.opened_at, holding=None, receipts={}, acted={}, marks=marks, term=term)
 
 
 def check_shape(issue: Issue) -> None:

@@ -46,14 +46,17 @@ from tests.domain.decision_table import (
     SEES,
     SIGNS,
     TABLE,
+    TAKEN_BACK,
     TOWN,
     WISHES,
     ActingRow,
+    Row,
 )
 from tests.domain.play import (
     CASTING,
     COMMUNITY,
     COMPANY,
+    DONE,
     FRIDAY,
     REPORTER,
     STREET,
@@ -72,7 +75,7 @@ _PATH: dict[Status, tuple[tuple[c.Actor, c.Body], ...]] = {
 }
 _PATH["planned"] = (*_PATH["arrived"], (COMPANY, PLAN))
 _PATH["answered"] = (*_PATH["planned"], (COMPANY, c.Answer("周三换管")))
-_PATH["completed"] = (*_PATH["answered"], (COMPANY, c.Complete()))
+_PATH["completed"] = (*_PATH["answered"], (COMPANY, DONE))
 _PATH["suspended"] = (*_PATH["arrived"], (COMPANY, c.Ask("几楼?")))
 _PATH["waiting"] = (*_PATH["arrived"], (COMPANY, c.Wait("parts", REVIEW)))
 _PATH["closed"] = (*_PATH["completed"], (REPORTER, c.Confirm("solved", "satisfied")))
@@ -106,11 +109,10 @@ def test_every_outcome_of_the_table_is_used() -> None:
         assert used == set(range(1, len(row.outcomes) + 1)), name
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("row", [*TABLE.values(), TAKEN_BACK], ids=[*TABLE, "taken_back"])
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_command_in_a_status_has_the_outcome_of_the_table(status: Status, name: str) -> None:
+def test_a_command_in_a_status_has_the_outcome_of_the_table(status: Status, row: Row) -> None:
     stage = in_status(status)
-    row = TABLE[name]
     events = stage.give(row.actor, row.body)
     refusal = f" {events[0].body.code}" if events[0].kind == "refused" else ""  # pyright: ignore[reportAttributeAccessIssue]
     assert " ".join(kinds(events)) + refusal == row.cell(status)

@@ -15,6 +15,7 @@ from tests.domain.play import (
     CALENDARS,
     COMMUNITY,
     COMPANY,
+    DONE,
     REPORTER,
     STREET,
     Stage,
@@ -56,7 +57,7 @@ def last(stage: Stage) -> set[str | None]:
 
 def test_dispatch_notifies_the_handler_and_progress_notifies_the_resident() -> None:
     stage = arrived("minor")
-    stage.give(COMPANY, c.Complete())
+    stage.give(COMPANY, DONE)
     assert told(stage) == [
         ("reported", set()), ("dispatched", {"company-a"}), ("accepted", {None}), ("arrived", {None}),
         ("assessed", set()), ("completed", {None}),
@@ -121,10 +122,20 @@ def test_what_was_reopened_or_urged_reaches_the_lead_as_well() -> None:
     stage.give(REPORTER, c.Urge())
     assert last(stage) == {"company-a", "elm"}
     stage.give(COMPANY, c.Accept())
-    stage.give(COMPANY, c.Complete())
+    stage.give(COMPANY, c.Arrive())
+    stage.give(COMPANY, DONE)
     assert last(stage) == {"elm", None}
     stage.give(REPORTER, c.Reopen("又漏了"))
     assert last(stage) == {"company-a", "elm"}
+
+
+def test_of_a_completion_taken_back_everybody_is_told_who_was_told_of_it() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Escalate("办不了"))
+    stage.give(COMPANY, DONE)
+    completed = last(stage)
+    stage.give(COMPANY, c.Reopen("还有一处在漏"))
+    assert last(stage) == completed == {"elm", None}
 
 
 def test_reviews_of_the_long_list_go_to_the_street() -> None:

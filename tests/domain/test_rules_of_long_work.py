@@ -14,6 +14,7 @@ from tests.domain.play import (
     CALENDARS,
     COMMUNITY,
     COMPANY,
+    DONE,
     REPORTER,
     SETTLED_2027,
     STREET,
@@ -365,7 +366,7 @@ def test_silence_closes_as_late_as_any_calendar_could_have_it() -> None:
     """Completed on Tuesday 29 December: five working days on is 5 January at the earliest."""
     stage = Stage(ONE_PROMISE, at=local("2026-12-29 10:00"))
     stage.give(COMPANY, c.Accept())
-    (completed,) = stage.give(COMPANY, c.Complete(answer="已换管"))
+    (completed,) = stage.give(COMPANY, DONE)
     assert (completed.body.silent_until, completed.body.provisional) == (local("2027-01-20 23:59:59"), True)  # pyright: ignore[reportAttributeAccessIssue]
     stage.let_pass(local("2027-01-20 23:59:58"))
     assert stage.issue.status == "completed"
@@ -376,7 +377,7 @@ def test_silence_closes_as_late_as_any_calendar_could_have_it() -> None:
 def test_a_published_calendar_says_when_silence_closes() -> None:
     stage = Stage(ONE_PROMISE, at=local("2026-12-29 10:00"))
     stage.give(COMPANY, c.Accept())
-    stage.give(COMPANY, c.Complete(answer="已换管"))
+    stage.give(COMPANY, DONE)
     stage.give(ADMIN, c.CalendarPublished(calendar_2027(1)))
     clock = stage.clock("silence")
     assert (clock.due, clock.provisional) == (local("2027-01-06 23:59:59"), False)

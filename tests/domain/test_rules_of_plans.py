@@ -12,6 +12,7 @@ from tests.domain.play import (
     ADMIN,
     COMMUNITY,
     COMPANY,
+    DONE,
     REPORTER,
     STREET,
     VOLUNTEERS,
@@ -164,7 +165,7 @@ def test_work_that_is_redone_begins_its_own_count() -> None:
     stage = planned("2026-11-22 18:00", "2026-11-28 18:00", size="complex")
     stage.give(COMPANY, c.StepDone(1))
     stage.let_pass(local("2026-11-27 10:00"))
-    stage.give(COMPANY, c.Complete(answer="漏的那一段管子已经换了"))
+    stage.give(COMPANY, DONE)
     stage.give(REPORTER, c.Reopen("没好"))
     stage.give(COMPANY, c.Accept())
     fresh = steps("2026-11-29 18:00", "2026-12-05 18:00", "2026-12-10 18:00")

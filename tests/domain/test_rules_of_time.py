@@ -8,8 +8,10 @@ from domain.clocks import next_step
 from domain.worktime import Limit
 from tests.domain.play import (
     ADMIN,
+    ANSWER,
     COMMUNITY,
     COMPANY,
+    DONE,
     FRIDAY,
     NEIGHBOUR,
     REPORTER,
@@ -117,22 +119,18 @@ def test_a_correction_of_urgency_counts_from_the_start() -> None:
     assert (stage.issue.category, "answer-utilities" in stage.running()) == ("utilities", True)
 
 
-def test_complete_with_an_answer_meets_answer() -> None:
-    for body, left in ((c.Complete(answer="已换管"), {"silence"}), (c.Complete(), {"silence", "answer"})):
-        stage = Stage("12345")
-        stage.give(COMPANY, c.Accept())
-        stage.give(COMPANY, c.Contact())
-        event = stage.give(COMPANY, body)[0]
-        assert stage.running() == left
-        assert event.clause == ("answer" if body.answer else None)
-    answered = stage.give(COMPANY, c.Answer("已换管"))[0]
-    assert (answered.clause, stage.running(), stage.issue.status) == ("answer", {"silence"}, "completed")
+def test_complete_meets_answer() -> None:
+    stage = Stage("12345")
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Contact())
+    assert stage.give(COMPANY, DONE)[0].clause == "answer"
+    assert stage.running() == {"silence"}
 
 
 def test_completing_without_having_arrived_does_not_count_as_arriving() -> None:
     stage = Stage()
     stage.give(COMPANY, c.Accept())
-    assert stage.give(COMPANY, c.Complete())[0].clause is None
+    assert stage.give(COMPANY, c.Complete("explained", ANSWER))[0].clause is None
     assert stage.running() == {"silence"}
 
 
@@ -155,24 +153,25 @@ def test_what_counts_from_the_report_is_promised_anew_when_work_is_done_again() 
     assert stage.clock("arrive").due == local("2026-11-20 13:03")
     stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
     assert stage.clock("arrive").due == local("2026-11-20 13:04")
-    stage.give(VOLUNTEERS, c.Accept())
-    stage.give(VOLUNTEERS, c.Complete())
-    stage.give(REPORTER, c.Reopen("又漏了"))
-    assert stage.clock("arrive").due == local("2026-11-20 13:07")
     assert stage.clock("answer").start.at == FRIDAY, "but never what is promised for the issue as a whole"
+    stage.give(VOLUNTEERS, c.Accept())
+    stage.give(VOLUNTEERS, c.Arrive())
+    stage.give(VOLUNTEERS, DONE)
+    stage.give(REPORTER, c.Reopen("又漏了"))
+    assert stage.clock("arrive").due == local("2026-11-20 13:08")
 
 
-def test_when_the_work_is_completed_only_the_issue_s_answer_can_still_be_owed() -> None:
+def test_when_the_work_is_completed_only_the_resident_has_something_to_do() -> None:
     stage = arrived("minor")
     stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-22 18:00")),)))
     assert "answer" in stage.running()
-    stage.give(COMPANY, c.Complete())
+    stage.give(COMPANY, DONE)
     assert stage.running() == {"silence"}
     visit = replace(pack("12345").clause[-1], id="visit", milestone="arrive")
     owed = Stage(replace(pack("12345"), clause=(*pack("12345").clause, visit)))
     owed.give(COMPANY, c.Accept())
-    owed.give(COMPANY, c.Complete())
-    assert owed.running() == {"answer", "silence"}
+    owed.give(COMPANY, c.Complete("explained", ANSWER))
+    assert owed.running() == {"silence"}
 
 
 # ------------------------------------------------------------------------------------------------------------- pauses
@@ -274,14 +273,14 @@ def test_an_answer_given_in_a_pause_sets_the_status_after_it() -> None:
 def test_completing_ends_a_pause() -> None:
     stage = arrived()
     stage.give(COMPANY, c.Ask("几楼?"))
-    stage.give(COMPANY, c.Complete())
+    stage.give(COMPANY, DONE)
     assert (stage.issue.status, stage.issue.is_paused, stage.running()) == ("completed", False, {"silence"})
 
 
 def test_the_time_in_which_the_resident_looked_at_finished_work_is_nobody_s_delay() -> None:
     stage = Stage("dispute", category="dispute")
     stage.give(COMMUNITY, c.Accept())
-    stage.give(COMMUNITY, c.Complete("settled"))
+    stage.give(COMMUNITY, c.Complete("settled", ANSWER))
     stage.let_pass(local("2026-11-24 09:00"))
     stage.give(REPORTER, c.Reopen("又吵了"), after=0)
     assert stage.clock("settle").due == local("2026-11-26 23:59:59"), "Monday the 23rd does not count; the 24th does"
@@ -293,7 +292,7 @@ def test_what_showed_red_or_climbed_does_so_once_across_a_reopening() -> None:
     stage.let_pass(local("2026-11-26 09:00"))
     stage.give(STREET, c.Return("社区再调"))
     stage.give(COMMUNITY, c.Accept())
-    stage.give(COMMUNITY, c.Complete("settled"))
+    stage.give(COMMUNITY, c.Complete("settled", ANSWER))
     stage.give(REPORTER, c.Reopen("又吵了"), after=60)
     stage.let_pass(3600)
     settle = [event.kind for event in stage.events if event.clause == "settle"]
@@ -335,7 +334,7 @@ def test_what_is_shelved_while_the_resident_is_asked_stays_shelved_when_he_is_si
 def test_an_issue_on_which_no_clause_can_climb_is_not_forgotten() -> None:
     """Reopened, a general issue under 12345 has been answered, and nothing else of the pack climbs once it is accepted."""
     stage = Stage("12345")
-    for body in (c.Accept(), c.Contact(), c.Complete(answer="漏的那一段管子已经换了")):
+    for body in (c.Accept(), c.Contact(), DONE):
         stage.give(COMPANY, body)
     stage.give(REPORTER, c.Reopen("又漏了"))
     for body in (c.Accept(), c.Contact()):
@@ -351,5 +350,5 @@ def test_an_issue_on_which_no_clause_can_climb_is_not_forgotten() -> None:
         ("warned", "progress"), ("overdue", "progress"), ("escalated", "progress"),
     ]  # fmt: skip
     assert stage.issue.level == "community"
-    stage.give(COMPANY, c.Complete(answer="漏的那一段管子又换了"))
+    stage.give(COMPANY, DONE)
     assert stage.running() == {"silence"}

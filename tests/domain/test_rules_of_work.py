@@ -12,6 +12,7 @@ from tests.domain.play import (
     ADMIN,
     COMMUNITY,
     COMPANY,
+    DONE,
     REPORTER,
     STREET,
     VOLUNTEERS,
@@ -168,7 +169,7 @@ def test_whoever_goes_on_working_takes_the_decline_back() -> None:
     stage.give(COMPANY, c.Decline("not_our_duty"))
     stage.give(COMPANY, c.Arrive(), after=3600)
     assert stage.issue.transfers == 0, "without a ruling it was no transfer"
-    stage.give(COMPANY, c.Complete(answer="漏的那一段管子已经换了"), after=3600)
+    stage.give(COMPANY, DONE, after=3600)
     assert stage.minutes()["operator", "company-a"] == 2 + 20 + 60
     assert stage.minutes()["community", "elm"] == 40, "from the moment at which the ruling was late"
 
@@ -176,7 +177,7 @@ def test_whoever_goes_on_working_takes_the_decline_back() -> None:
 def test_a_reopened_issue_needs_mitigate_again() -> None:
     stage = arrived(None, policy="3+3+5")
     stage.give(COMPANY, c.Mitigate("关了阀"))
-    stage.give(COMPANY, c.Complete(answer="好了"))
+    stage.give(COMPANY, DONE)
     stage.give(REPORTER, c.Reopen("又漏了"))
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive())
@@ -193,20 +194,6 @@ def test_more_time_is_not_handed_on_with_the_work() -> None:
     stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"), after=0)
     assert stage.clock("accept").due == local("2026-11-20 10:12")
     assert kinds(stage.give(VOLUNTEERS, c.Extend("等人"))) == ["requested"]
-
-
-def test_an_answer_that_was_owed_all_along_gets_no_time_back() -> None:
-    stage = Stage("12345", category="utilities")
-    for body in (c.Accept(), c.Contact(), c.Complete()):
-        stage.give(COMPANY, body)
-    due = stage.clock("answer-utilities").due
-    stage.let_pass(due)
-    stage.let_pass(60)
-    stage.give(REPORTER, c.Reopen("又停水"), after=0)
-    clock = stage.clock("answer-utilities")
-    assert (clock.due, clock.overdue) == (due, True)
-    stage.let_pass(86_400)
-    assert [event.kind for event in stage.events if event.clause == "answer-utilities"].count("overdue") == 1
 
 
 def test_reminders_that_are_used_up_do_not_begin_again_when_it_is_shelved() -> None:
