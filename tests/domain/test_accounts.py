@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 import domain.commands as c
 from domain.accounts import Climb, accounts
 from domain.events import Denied, Escalated, Event, Granted
-from tests.domain.play import CALENDARS, COMMUNITY, COMPANY, REPORTER, STREET, Stage, arrived, local, place
+from tests.domain.play import CALENDARS, COMMUNITY, COMPANY, DONE, REPORTER, STREET, Stage, arrived, local, place
 
 HOUR = 3_600_000
-DONE = c.Complete(answer="换了阀门,不再滴水。")
 
 
 def account(stage: Stage, events: Sequence[Event] | None = None) -> tuple[Climb, ...]:
@@ -33,7 +32,7 @@ def complete(stage: Stage, at: datetime) -> None:
     stage.let_pass(at - timedelta(minutes=2))
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive("complex"))
-    stage.give(COMPANY, DONE, after=0)
+    stage.give(COMPANY, replace(DONE, evidence=(f"照片 {at}",)), after=0)
     assert (stage.now, stage.issue.status) == (at, "completed")
 
 

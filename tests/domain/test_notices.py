@@ -211,7 +211,7 @@ def test_another_size_is_told_to_the_lead_and_above_and_the_first_to_nobody() ->
 
 def test_the_same_size_found_again_after_the_work_was_reopened_is_told_to_nobody() -> None:
     stage = arrived("minor")
-    stage.give(COMPANY, c.Complete(answer="换了垫圈,不漏了。"))
+    stage.give(COMPANY, DONE)
     stage.give(REPORTER, c.Reopen("又漏了"))
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive("minor"))

@@ -350,5 +350,5 @@ def test_an_issue_on_which_no_clause_can_climb_is_not_forgotten() -> None:
         ("warned", "progress"), ("overdue", "progress"), ("escalated", "progress"),
     ]  # fmt: skip
     assert stage.issue.level == "community"
-    stage.give(COMPANY, DONE)
+    stage.give(COMPANY, replace(DONE, evidence=("又一张照片",)))
     assert stage.running() == {"silence"}
