@@ -18,11 +18,12 @@ from domain.clocks import (
     silence_from,
     skip_climbs,
     with_clock,
+    with_year,
     without,
     without_clock,
 )
 from domain.derive import derive, update_clocks
-from domain.issue import Clock, Closed, Issue, Mark, Pending
+from domain.issue import Climb, Clock, Closed, Issue, Mark, Pending
 from domain.minutes import seen_at
 from domain.place import Handler
 from domain.values import copy_with
@@ -301,14 +302,15 @@ def ruled(issue: Issue, event: e.Event, body: e.Ruled) -> Issue:
 @on(e.Escalated)
 def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
     # The new lead could not see the issue before the climb was recorded, so its clocks start then.
-    return _new_term(_count_climb(issue, event), Mark.recorded(event), level=event.level, reminder=None)
+    return _new_term(
+        _count_climb(copy_with(issue, last_climb=None), event), Mark.recorded(event), level=event.level, reminder=None
+    )
 
 
 @on(e.Returned)
 def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
-    issue = copy_with(
-        issue, level=event.level, transfers=issue.transfers + 1, reminder=None, declined=False, pending=None
-    )
+    issue = _back_to_time(issue, body.undoes) if body.undoes else copy_with(issue, transfers=issue.transfers + 1)
+    issue = copy_with(issue, level=event.level, last_climb=None, reminder=None, declined=False, pending=None)
     issue = _restart_work(_unpause(issue, event.at), event)
     return copy_with(
         issue,
@@ -376,9 +378,9 @@ def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue
 
 @on(e.CalendarPublished)
 def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) -> Issue:
-    others = tuple(known for known in issue.calendars if known.year != body.calendar.year)
-    calendars = tuple(sorted((*others, body.calendar), key=lambda known: known.year))
-    issue = update_clocks(copy_with(issue, calendars=calendars), afresh=True)
+    if issue.last_climb is not None:
+        issue = copy_with(issue, last_climb=copy_with(issue.last_climb, wrong=body.wrong is not None))
+    issue = update_clocks(copy_with(issue, calendars=with_year(issue.calendars, body.calendar)), afresh=True)
     for clock in issue.clocks:
         match clock.clause, clock.milestone:
             case "silence", _:
@@ -538,9 +540,22 @@ def _count_climb(issue: Issue, event: e.Event) -> Issue:
         return issue
     clock = next(clock for clock in issue.clocks if clock.clause == event.clause)
     climb = next_climb(issue, clock)
-    climbed = climb[0] + 1 if climb else len(clock.climbs)
-    clocks = tuple(copy_with(each, climbed=climbed) if each is clock else each for each in issue.clocks)
-    return copy_with(issue, clocks=clocks)
+    step = climb[0] if climb else len(clock.climbs) - 1
+    clocks = tuple(copy_with(each, climbed=step + 1) if each is clock else each for each in issue.clocks)
+    last = Climb(clock.clause, clock.start, step, event.at, issue.level)
+    return copy_with(issue, clocks=clocks, last_climb=last)
+
+
+def _back_to_time(issue: Issue, clause: str) -> Issue:
+    """The issue with a wrong climb of this clause not counted on its clock, so that it happens when it is due."""
+    last = issue.last_climb
+    assert last is not None
+
+    def back(clock: Clock) -> Clock:
+        is_it = (clock.clause, clock.start) == (clause, last.start)
+        return copy_with(clock, climbed=min(clock.climbed, last.step)) if is_it else clock
+
+    return copy_with(issue, clocks=tuple(map(back, issue.clocks)), resting=tuple(map(back, issue.resting)))
 
 
 def _with_light(issue: Issue, clause: str | None, **lit: bool) -> Issue:

@@ -84,6 +84,9 @@ def _orgs(event: e.Event, after: Issue) -> Iterator[str]:
             clock = next((clock for clock in after.clocks if clock.clause == event.clause), None)
             if clock is not None and (org := owner(after, clock)) is not None:
                 yield org
+        case e.CalendarPublished(wrong=str()) if after.last_climb is not None:  # the lead may return it
+            yield lead_org(after)
+            yield org_of(after, after.last_climb.from_level)
         case e.Declined():  # the operator does not rule on its own decline
             yield _above(after) if after.level == "property" else lead_org(after)
         case e.Requested():

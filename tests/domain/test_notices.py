@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import domain.commands as c
 from domain.commands import merge_command_id
+from domain.events import Event
 from domain.issue import Issue
 from domain.notices import Job, Notice, jobs, notices
 from domain.personal import Sealed
@@ -32,6 +33,11 @@ def told(stage: Stage) -> list[tuple[str, set[str | None]]]:
         assert len(heard) == len(set(heard)), "each once"
         found.append((event.kind, set(heard)))
     return found
+
+
+def heard(stage: Stage, event: Event) -> set[str | None]:
+    """Who hears of an event that has just happened."""
+    return {notice.org for notice in notices(event, stage.issue)}
 
 
 def last(stage: Stage) -> set[str | None]:
