@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 import domain.commands as c
 from domain.accounts import Climb, accounts
 from domain.events import Denied, Escalated, Event, Granted
-from tests.domain.play import CALENDARS, COMMUNITY, COMPANY, REPORTER, STREET, Stage, arrived, local, place
+from tests.domain.play import CALENDARS, COMMUNITY, COMPANY, DONE, REPORTER, STREET, Stage, arrived, local, place
 
 HOUR = 3_600_000
-DONE = c.Complete(answer="换了阀门,不再滴水。")
 
 
 def account(stage: Stage, events: Sequence[Event] | None = None) -> tuple[Climb, ...]:
