@@ -13,7 +13,7 @@ from domain.policy import Clause
 from domain.promise import latest, promised
 from domain.values import copy_with
 from domain.vocabulary import Level, Matter, Scope
-from domain.worktime import Due, Limit, at_opening
+from domain.worktime import Due, Limit, YearCalendar, at_opening
 from domain.worktime import due as due_after
 
 PROGRESS: Final = "progress"
@@ -220,6 +220,29 @@ def silence_from(issue: Issue, completed: datetime) -> Due:
     policy = issue.policy
     reached = due_after(completed, policy.silence.within, policy.service_hours, issue.calendars)
     return Due(latest(reached, policy, issue.calendars), reached.provisional)
+
+
+def with_year(calendars: Iterable[YearCalendar], year: YearCalendar) -> tuple[YearCalendar, ...]:
+    """The calendars with this one in place of any other of its year."""
+    others = [known for known in calendars if known.year != year.year]
+    return tuple(sorted((*others, year), key=lambda known: known.year))
+
+
+def climbed_too_early(issue: Issue, calendars: tuple[YearCalendar, ...]) -> bool:
+    """Whether by these calendars the climb by which the lead got the issue was not due yet when it happened.
+
+    It is compared with the calendars that the issue has, since extensions, corrections and pauses after the climb move
+    its moment as well.
+    """
+    last = issue.last_climb
+    clause = next((clause for clause in issue.policy.clause if last is not None and clause.id == last.clause), None)
+    if last is None or clause is None or last.step >= len(clause.climb):
+        return False
+    known, then = (
+        _clock(copy_with(issue, calendars=years), clause, last.start, None).climbs[last.step]
+        for years in (issue.calendars, calendars)
+    )
+    return then > last.at and (last.wrong or then > known)
 
 
 def with_clock(issue: Issue, clock: Clock) -> Issue:

@@ -21,11 +21,12 @@ from domain.clocks import (
     silence_from,
     skip_climbs,
     with_clock,
+    with_year,
     without,
     without_clock,
 )
 from domain.derive import derive, update_clocks
-from domain.issue import Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
+from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
 from domain.minutes import seen_at
 from domain.pauses import is_granted, with_taken
 from domain.place import Handler
@@ -360,7 +361,7 @@ def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
     left = None
     if event.actor is not None and event.actor.org in (issue.handler.code, org_of(issue, body.from_level)):
         left = issue.left or Left(body.from_level, issue.term)  # its own act moved the lead: its clauses run on
-    issue = _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
+    issue = _new_term(_count_climb(copy_with(issue, last_climb=None), event), led, level=event.level, reminder=None)
     # The level keeps the lead from the deadline on, or from the record if that came much later.
     keeps = kept_until(issue, led.due or led.at) if body.by == "deadline" else None
     return copy_with(issue, left=left, keeps_until=keeps)
@@ -369,7 +370,8 @@ def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
 @on(e.Returned)
 def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
     left = issue.left
-    issue = copy_with(issue, level=event.level, transfers=issue.transfers + 1, reminder=None, wishes=(), left=None)
+    issue = _back_to_time(issue, body.undoes) if body.undoes else copy_with(issue, transfers=issue.transfers + 1)
+    issue = copy_with(issue, level=event.level, last_climb=None, reminder=None, wishes=(), left=None)
     if left is not None and left.level == event.level:  # what moved the lead is undone: no limit begins anew
         return copy_with(issue, term=left.term)
     issue = _restart_work(_unpause(issue, event.at), event)
@@ -463,9 +465,9 @@ def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue
 
 @on(e.CalendarPublished)
 def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) -> Issue:
-    others = tuple(known for known in issue.calendars if known.year != body.calendar.year)
-    calendars = tuple(sorted((*others, body.calendar), key=lambda known: known.year))
-    return _recalculated(copy_with(issue, calendars=calendars))
+    if issue.last_climb is not None:
+        issue = copy_with(issue, last_climb=copy_with(issue.last_climb, wrong=body.wrong is not None))
+    return _recalculated(copy_with(issue, calendars=with_year(issue.calendars, body.calendar)))
 
 
 def _recalculated(issue: Issue) -> Issue:
@@ -693,9 +695,22 @@ def _count_climb(issue: Issue, event: e.Event) -> Issue:
         return issue
     clock = next(clock for clock in issue.clocks if clock.clause == event.clause)
     climb = next_climb(issue, clock)
-    climbed = climb[0] + 1 if climb else len(clock.climbs)
-    clocks = tuple(copy_with(each, climbed=climbed) if each is clock else each for each in issue.clocks)
-    return copy_with(issue, clocks=clocks)
+    step = climb[0] if climb else len(clock.climbs) - 1
+    clocks = tuple(copy_with(each, climbed=step + 1) if each is clock else each for each in issue.clocks)
+    last = Climb(clock.clause, clock.start, step, event.at, issue.level)
+    return copy_with(issue, clocks=clocks, last_climb=last)
+
+
+def _back_to_time(issue: Issue, clause: str) -> Issue:
+    """The issue with a wrong climb of this clause not counted on its clock, so that it happens when it is due."""
+    last = issue.last_climb
+    assert last is not None
+
+    def back(clock: Clock) -> Clock:
+        is_it = (clock.clause, clock.start) == (clause, last.start)
+        return copy_with(clock, climbed=min(clock.climbed, last.step)) if is_it else clock
+
+    return copy_with(issue, clocks=tuple(map(back, issue.clocks)), resting=tuple(map(back, issue.resting)))
 
 
 def _with_light(issue: Issue, clause: str | None, **lit: bool) -> Issue:

@@ -101,6 +101,22 @@ class Reminder(Copyable):
 
 
 @dataclass(frozen=True)
+class Climb(Copyable):
+    """The climb by which the lead got the issue, if a deadline caused it: its clause, the start of that clause's clock,
+    the index of the climb in the clause, and when it happened (UTC).
+    """
+
+    clause: str
+    start: Mark
+    step: int
+    at: datetime
+    from_level: Level
+    wrong: bool = False
+    """Whether, by a calendar published since, it was not due yet: it stays on record, but the lead may undo it by
+    returning the issue to `from_level`, which counts as no transfer."""
+
+
+@dataclass(frozen=True)
 class Holding:
     """The party for which time counts now, and the time (UTC) since which it does."""
 
@@ -281,6 +297,7 @@ class Issue(Copyable):
     resting: tuple[Clock, ...] = ()
     """Clocks that stopped after they had shown a light or climbed, and may run again from the same start."""
     reminder: Reminder | None = None
+    last_climb: Climb | None = None
     extensions: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict[str, tuple[Limit, ...]])
     """Clause -> the extensions of its limit, in order."""
     extended: int = 0

@@ -105,13 +105,14 @@ def _orgs(event: e.Event, after: Issue) -> Iterator[str]:
             clock = next((clock for clock in after.clocks if clock.clause == event.clause), None)
             if clock is not None and (org := owner(after, clock)) is not None:
                 yield org
-                if (
-                    event.kind == "overdue" and clock.clause in RULING
-                ):  # a wish not ruled on goes to the next above as well
+                if event.kind == "overdue" and clock.clause in RULING:  # goes to the next level above as well
                     yield org_of(after, lowest(after.ladder, rank(ruling_level(clock)) + 1) or after.ladder[-1])
         case e.Reminded(review=None):  # at the top: also whoever does the work, and the street, which supervises
             yield after.handler.code
             yield after.place.street
+        case e.CalendarPublished(wrong=str()) if after.last_climb is not None:  # the lead may return it
+            yield lead_org(after)
+            yield org_of(after, after.last_climb.from_level)
         case e.Planned(needs=needs) if needs is not None:
             yield org_of(after, needs)
         case _:

@@ -387,8 +387,14 @@ def _from_above(issue: Issue, wish: Wish, actor: c.Actor) -> Refusal | None:
     return None
 
 
+def returns_to(issue: Issue, to: Level | None) -> Level:
+    """The level that leads after a return: the one named, or that of which a wrong climb took it, or the lowest."""
+    last = issue.last_climb
+    return to or (last.from_level if last is not None and last.wrong else issue.ladder[0])
+
+
 def _return(issue: Issue, to: Level | None) -> Refusal | None:
-    target = to or issue.ladder[0]
+    target = returns_to(issue, to)
     if target not in issue.ladder or rank(target) > rank(issue.level):
         return Refusal("invalid", f"{target} is not a level of this issue below its lead")
     if target == issue.level and issue.status == "dispatched":
