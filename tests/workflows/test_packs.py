@@ -4,7 +4,8 @@ All are played by the rules alone, and one of each pack for real as well, on a s
 
 The lines are written by hand from the districts' rules: day (0 is the first), time in Shanghai, event, lead after it,
 clause, and when that was due. Service is from 08:00 to 20:00; what falls outside of it lands at opening unless it is
-urgent. Yellow is at four fifths of the limit, on its own clock. Each run names the days that are a holiday, or made up for at a weekend.
+urgent. Yellow is at four fifths of the limit, on its own clock. Each run names the days that are a holiday, or made up
+for at a weekend.
 """
 
 from collections.abc import AsyncIterator
