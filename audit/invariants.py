@@ -98,7 +98,7 @@ async def check(
         if workflow:
             found += await _check_snapshot(client, database, issue, now, bound)
     found += [Violation("I1", issue, "acknowledged, and unknown to Temporal") for issue in expected.keys() - known]
-    found += await _check_outbox(database, now, bound)
+    found += await check_outbox(database, now, bound)
     found += await _check_alarms(client, database)
     return found
 
@@ -204,7 +204,7 @@ async def _check_snapshot(
     return found
 
 
-async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> list[Violation]:
+async def check_outbox(database: Database, now: datetime, bound: timedelta) -> list[Violation]:
     """Checks I8: each notice was delivered at most once, a notice that failed has a reason, and no outbox entry waits
     for long.
     """
@@ -216,7 +216,10 @@ async def _check_outbox(database: Database, now: datetime, bound: timedelta) -> 
         name = f"{entry.kind} {entry.template} of event {entry.seq}"
         if entry.status == "failed" and not entry.last_error:
             found.append(Violation("I8", entry.issue, f"{name} failed without a reason on record"))
-        if entry.status in ("pending", "sending") and entry.created_at + bound + timedelta(seconds=60) < now:
+        since = (
+            entry.ready_at if entry.ready_at and not entry.attempts else entry.created_at
+        )  # some wait for the opening
+        if entry.status in ("pending", "sending") and since + bound + timedelta(seconds=60) < now:
             found.append(Violation("I8", entry.issue, f"{name} still {entry.status}"))
         if entry.kind == "notice" and entry.status == "sent" and delivered.get(entry.id, 0) != 1:
             found.append(Violation("I8", entry.issue, f"{name} sent, and delivered {delivered.get(entry.id, 0)} times"))
