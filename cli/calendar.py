@@ -85,7 +85,7 @@ def publish(
     done = run(work(chosen, calendars, calendars_in_files(chosen), by))
     for calendar in calendars:
         typer.echo(_described(calendar, done.known))
-    again = "" if done.stored else ", as before"
+    again = "" if done.is_new else ", as before"
     typer.echo(f"new issues get it{again}; sent to {done.told} open issues")
     if done.unreached:
         raise Failure(f"{done.unreached} open issues were not reached: run the same again")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -30,16 +30,16 @@ from workflows.signals import signal
 
 log = structlog.get_logger("calendar")
 
-_SETTLED: Final = 2 * FRESH
-"""Seconds after which every API process pins a stored calendar, so that no new issue falls between both."""
+_SETTLED: Final = timedelta(seconds=2 * FRESH)
+"""After which every API process pins a stored calendar: open issues are listed then, so that none falls between."""
 
 
 @dataclass
 class Publication:
-    """What came of it: the calendars known before, how many were stored, how many issues told, and how many not reached."""
+    """What came of it: the calendars known before, whether one is new, how many issues were told, and how many not reached."""
 
     known: Calendars
-    stored: int
+    is_new: bool
     told: int = 0
     unreached: int = 0
 
@@ -60,14 +60,14 @@ async def publish(
         at = truncate(datetime.now(UTC))
         try:
             stored = await database.transact(lambda session: published.publish(session, calendars, files, at, by))
+            since = max(each.at for each in stored)
         except published.NotNewError as error:
             raise Failure(f"nothing was published\n{error}") from None
         client = await connect(settings, timeout=10.0, converter=open_converter(settings))
         if client is None:
             raise Failure(f"new issues get it, but no Temporal at {settings.address}: run the same again for open ones")
-        if stored:
-            await asyncio.sleep(_SETTLED)
-        done = Publication(known, stored)
+        await asyncio.sleep((since + _SETTLED - datetime.now(UTC)).total_seconds())
+        done = Publication(known, since == at)
         async for issue in issues_of(client, "ExecutionStatus='Running'"):
             await _tell(client, database, signer, issue, calendars, done)
     return done
