@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import domain.events as e
+from domain.evolve import TAKES_BACK
 from domain.minutes import seen_at
-from domain.place import Place
+from domain.place import Handler, Place
 from domain.plans import STEP
 from domain.policy import Policy
 from domain.promise import promised
-from domain.vocabulary import Assessment, Category, Level
+from domain.vocabulary import Assessment, Category, Level, Matter
 from domain.worktime import YearCalendar
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -42,8 +43,8 @@ def accounts(events: Iterable[e.Event], policy: Policy, calendars: Sequence[Year
     """The climbs on the accounts of the organisations that handled the issue, from all its events, in order.
 
     `policy` and `calendars` are those that the issue pinned at its start. A climb is on the account of the handler if
-    it took the lead from the handler, or missed a step of its plan. One during which a wish of the handler waited for
-    its ruling is so only once a wish has been denied.
+    it took the lead from the handler, or missed a step of its plan. One during which somebody above still had to rule
+    on a wish is so only once that was denied, or the handler itself let go of it, and never once it was granted.
     """
     ledger = _Ledger(policy, tuple(calendars))
     for event in events:
@@ -59,17 +60,29 @@ class _Entry:
     at: datetime
     limit: datetime | None
     """Until when (UTC) the climb can be made good; None if the next level has no accept clause."""
-    on_account: bool
     since: datetime | None
     """Since when (UTC) the handler's time runs; None while it does not."""
+    wishes: set[Matter]
+    """What somebody above had to rule on at the climb, and still has to."""
+    denied: bool = False
+    granted: bool = False
     ms: int = 0
+    stopped: datetime | None = None
     completed: bool = False
     planned: bool = False
+
+    @property
+    def is_on_account(self) -> bool:
+        return not self.granted and (self.denied or not self.wishes)
 
     def stop(self, at: datetime) -> None:
         if self.since is not None:
             self.ms += max(at - self.since, timedelta()) // _MILLISECOND
-            self.since = None
+            self.since, self.stopped = None, at
+
+    def go_on(self, at: datetime | None) -> None:
+        """Counts on from `at`, since the work was not done after all."""
+        self.completed, self.since = False, at
 
     def is_before_limit(self, at: datetime) -> bool:
         return self.limit is not None and self.at <= at < self.limit
@@ -85,6 +98,8 @@ class _Ledger:
     assessment: Assessment | None = None
     handler: str = ""
     proposed_at: datetime | None = None
+    """When the handler proposed the plan that waits for its grant."""
+    wishes: set[Matter] = field(default_factory=set[Matter])
     entries: list[_Entry] = field(default_factory=list[_Entry])
     open: list[_Entry] = field(default_factory=list[_Entry])
     """Entries of the handler's present work; its time stands still while the work is completed."""
@@ -92,33 +107,31 @@ class _Ledger:
 
     def enter(self, event: e.Event) -> None:
         self.last = event.at
-        self._note(event)
+        self._note_facts(event)
+        self._note_wishes(event)
         match event.body:
-            case e.Dispatched(handler=handler) | e.Redispatched(handler=handler):
-                self._hand_over(handler.code, event.at)
-            case e.Ruled(upheld=upheld, handler=handler):
-                self._rule(granted=upheld)
-                if handler is not None:
-                    self._hand_over(handler.code, event.at)
+            case (
+                e.Dispatched(handler=handler) | e.Redispatched(handler=handler) | e.Ruled(handler=Handler() as handler)
+            ):
+                self._end(event.at)
+                self.handler, self.proposed_at = handler.code, None
+                self.wishes.clear()
             case e.Escalated(by="deadline") as body:
                 self._climb(event, body)
             case e.Returned() if self._is_own(event.level):
                 self._end(event.at)
             case e.Completed():
-                self._complete(event)
-            case e.Reopened():  # so the work had not been completed
                 for entry in self.open:
-                    entry.completed, entry.since = False, event.at
-            case e.Planned(needs=needs) if _org(event) == self.handler:
-                self.proposed_at = event.at
-                if needs is None:
-                    self._plan(event.at)
-            case e.Extended() | e.Granted():
-                self._rule(granted=True)
-                if isinstance(event.body, e.Granted) and event.body.what == "plan" and self.proposed_at is not None:
-                    self._plan(self.proposed_at)  # a grant counts from the moment of asking
-            case e.Denied():
-                self._rule(granted=False)
+                    entry.completed = _org(event) == self.handler and entry.is_before_limit(event.at)
+                    entry.stop(event.at)
+            case e.Reopened():
+                for entry in self.open:
+                    entry.go_on(event.at)
+            case e.TakenBack():
+                for entry in self.open:
+                    entry.go_on(entry.stopped)
+            case e.Planned() | e.Granted(what="plan"):
+                self._plan(event)
             case e.Closed():
                 self._end(event.at)
             case _:
@@ -130,10 +143,10 @@ class _Ledger:
         return tuple(
             Climb(entry.seq, entry.clause, entry.at, entry.org, entry.completed or entry.planned, entry.ms)
             for entry in self.entries
-            if entry.on_account
+            if entry.is_on_account
         )
 
-    def _note(self, event: e.Event) -> None:
+    def _note_facts(self, event: e.Event) -> None:
         """Notes what decides which accept clause the next level has."""
         match event.body:
             case e.Reported() as body:
@@ -150,13 +163,50 @@ class _Ledger:
             case _:
                 pass
 
+    def _note_wishes(self, event: e.Event) -> None:
+        """Notes what waits for a ruling, and each ruling on the climbs that happened meanwhile."""
+        if "decline" in self.wishes and event.kind in TAKES_BACK and _org(event) == self.handler:
+            self._rule("decline", granted=False)
+        match event.body:
+            case e.Requested(what=what):
+                self._ask(what)
+            case e.Planned(needs=needs):
+                self._rule("plan", granted=False)  # another plan takes the place of the one that waited
+                if needs is not None:
+                    self._ask("plan")
+            case e.Declined():
+                self._ask("decline")
+            case e.Ruled(upheld=upheld):
+                self._rule("decline", granted=upheld)
+            case e.Extended():
+                self._rule("extend", granted=True)
+            case e.Granted(what=what):
+                self._rule(what, granted=True)
+            case e.Denied(what=what):
+                self._rule(what, granted=False)
+            case e.Returned() | e.Reopened():
+                self.wishes.clear()
+            case _:
+                pass
+
+    def _ask(self, what: Matter) -> None:
+        self._rule(what, granted=False)  # what was asked before is asked no more
+        self.wishes.add(what)
+
+    def _rule(self, what: Matter, *, granted: bool) -> None:
+        self.wishes.discard(what)
+        for entry in self.open:
+            if what in entry.wishes:
+                entry.wishes.discard(what)
+                entry.granted, entry.denied = entry.granted or granted, entry.denied or not granted
+
     def _climb(self, event: e.Event, body: e.Escalated) -> None:
         if not (self._is_own(body.from_level) or event.clause == STEP):
             return
         seen = seen_at(event)
         entry = _Entry(
-            self.handler, event.seq, event.clause or "", event.at, self._accept_limit(event.level, seen),
-            on_account=not body.wish_open, since=seen,
+            self.handler, event.seq, event.clause or "", event.at, self._accept_limit(event.level, seen), seen,
+            set(self.wishes) if body.wish_open else set(),
         )  # fmt: skip
         self.entries.append(entry)
         self.open.append(entry)
@@ -171,27 +221,15 @@ class _Ledger:
                 return promised(clause, self.policy, self.calendars, start, urgent=self.urgent).due
         return None
 
-    def _complete(self, event: e.Event) -> None:
-        by_handler = _org(event) == self.handler
+    def _plan(self, event: e.Event) -> None:
+        """A plan in force makes climbs good; a grant counts from the moment of asking."""
+        since = event.at if _org(event) == self.handler else None
+        if isinstance(event.body, e.Granted):
+            since = self.proposed_at
+        elif isinstance(event.body, e.Planned) and event.body.needs is not None:
+            self.proposed_at, since = since, None
         for entry in self.open:
-            entry.completed = by_handler and entry.is_before_limit(event.at)
-            entry.stop(event.at)
-
-    def _plan(self, at: datetime) -> None:
-        for entry in self.open:
-            entry.planned = entry.planned or entry.is_before_limit(at)
-
-    def _rule(self, *, granted: bool) -> None:
-        """The first ruling after a climb that a wish marked decides: a grant takes it off the account for good."""
-        waiting = [entry for entry in self.open if not entry.on_account]
-        if granted:
-            self.open = [entry for entry in self.open if entry.on_account]
-        for entry in waiting:
-            entry.on_account = not granted
-
-    def _hand_over(self, handler: str, at: datetime) -> None:
-        self._end(at)
-        self.handler, self.proposed_at = handler, None
+            entry.planned = entry.planned or (since is not None and entry.is_before_limit(since))
 
     def _end(self, at: datetime) -> None:
         for entry in self.open:

@@ -49,25 +49,27 @@ class Job:
 _TO_REPORTER: Final = frozenset(
     {
         "accepted", "assigned", "scheduled", "attempted", "arrived", "planned", "answered", "suspended", "waited",
-        "completed", "escalated", "referred", "redispatched", "shelved", "taken_back", "closed",
+        "granted", "completed", "escalated", "referred", "redispatched", "shelved", "taken_back", "closed",
     }
 )  # fmt: skip
 """Event kinds of which the reporter is notified, unless a resident caused them."""
 _TO_HANDLER: Final = frozenset(
     {
-        "dispatched", "redispatched", "returned", "reopened", "urged", "supplied", "supervised", "instructed", "ruled",
-        "extended", "denied", "granted", "overdue", "withdrawn", "escalated", "resumed", "taken_back", "closed",
+        "dispatched", "redispatched", "returned", "reopened", "urged", "objected", "supplied", "supervised",
+        "instructed", "ruled", "extended", "denied", "granted", "overdue", "withdrawn", "escalated", "resumed",
+        "taken_back", "closed",
     }
 )  # fmt: skip
 _TO_LEAD: Final = frozenset(
     {
         "escalated", "overdue", "reminded", "completed", "urged", "returned", "referred", "reopened", "resumed",
-        "rejected_signal", "taken_back",
+        "rejected_signal", "taken_back", "ruled", "extended", "granted", "denied",
     }
 )  # fmt: skip
 _TO_LEAD_AND_ABOVE: Final = frozenset({"suspended", "waited", "requested", "declined", "objected"})
 """Event kinds by which a party that is judged stops its clocks, or wishes for more time or another handler, or by which
-the resident objects: the lead and the level above it hear of each. `_is_told_above` tells which events of other kinds they hear of, too."""
+the resident objects: the lead and the level above it hear of each. `_is_told_above` tells which events of other kinds
+they hear of, too."""
 _AT_OPENING: Final = frozenset({"warned", "overdue", "reminded"})
 """Event kinds of which people hear at the next opening, unless the issue is urgent."""
 
@@ -105,7 +107,7 @@ def _orgs(event: e.Event, after: Issue) -> Iterator[str]:
             clock = next((clock for clock in after.clocks if clock.clause == event.clause), None)
             if clock is not None and (org := owner(after, clock)) is not None:
                 yield org
-                if event.kind == "overdue" and clock.clause in RULING:  # goes to the next level above as well
+                if event.kind == "overdue" and clock.clause in RULING:  # not ruled on in time: the next above as well
                     yield org_of(after, lowest(after.ladder, rank(ruling_level(clock)) + 1) or after.ladder[-1])
         case e.Reminded(review=None):  # at the top: also whoever does the work, and the street, which supervises
             yield after.handler.code

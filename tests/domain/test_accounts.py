@@ -1,20 +1,19 @@
 """What a climb by the clock leaves on the account of whoever does the work."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import domain.commands as c
 from domain.accounts import Climb, accounts
-from domain.events import Denied, Escalated, Event, Granted
-from tests.domain.play import CALENDARS, COMMUNITY, COMPANY, DONE, REPORTER, STREET, Stage, arrived, local, place
+from domain.events import Escalated
+from tests.domain.play import CALENDARS, COMMUNITY, COMPANY, REPORTER, STREET, Stage, arrived, local, place, refused
 
 HOUR = 3_600_000
+DONE = c.Complete(kind="explained", answer="阀门是业主自己的,已经说明怎么换。")
 
 
-def account(stage: Stage, events: Sequence[Event] | None = None) -> tuple[Climb, ...]:
+def account(stage: Stage) -> tuple[Climb, ...]:
     """The climbs on the account of the company, which alone has any."""
-    found = accounts(stage.events if events is None else events, stage.issue.policy, CALENDARS)
+    found = accounts(stage.events, stage.issue.policy, CALENDARS)
     assert {climb.org for climb in found} <= {"company-a"}
     return found
 
@@ -81,6 +80,13 @@ def test_a_completion_that_the_resident_did_not_take_makes_nothing_good_and_the_
     assert [(climb.made_good, climb.ms) for climb in account(stage)] == [(False, 2 * HOUR)]
 
 
+def test_a_completion_that_was_taken_back_was_none() -> None:
+    stage = climbed()
+    complete(stage, local("2026-11-20 11:30:01"))
+    stage.give(COMPANY, c.Reopen("点错了"), after=1800)
+    assert [(climb.made_good, climb.ms) for climb in account(stage)] == [(False, HOUR + HOUR // 2)]
+
+
 def test_what_the_lead_completes_makes_no_climb_of_the_handlers_good() -> None:
     stage = climbed()
     stage.give(COMMUNITY, c.Accept())
@@ -128,26 +134,52 @@ def test_a_missed_step_of_the_plan_is_the_handlers_whoever_leads() -> None:
     assert [(climb.clause, climb.at) for climb in account(stage)] == [("plan-step", local("2026-11-21 18:00"))]
 
 
-def wishing(stage: Stage, *after: Granted | Denied) -> list[Event]:
-    """The events of the play with its climb marked as one during which a wish waited, and rulings on wishes after."""
-    events = [
-        replace(event, body=replace(event.body, wish_open=True)) if isinstance(event.body, Escalated) else event
-        for event in stage.events
-    ]
-    last = events[-1]
-    for body in after:
-        last = replace(last, seq=last.seq + 1, at=last.at + timedelta(minutes=1), body=body, recorded_at=None)
-        events.append(last)
-    return events
+def wished(*wishes: c.Body) -> Stage:
+    """An issue that climbed at 10:31 while somebody above still had to rule on these wishes of the company."""
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    for wish in wishes:
+        assert not refused(stage.give(COMPANY, wish))
+    stage.let_pass(local("2026-11-20 10:32"))
+    (climb,) = (event.body for event in stage.events if isinstance(event.body, Escalated))
+    assert climb.wish_open == bool(wishes)
+    return stage
 
 
-def test_a_climb_while_a_wish_waits_is_on_the_account_only_once_it_was_denied() -> None:
-    stage = climbed()
+DECLINE, PAUSE = c.Decline("not_our_duty"), c.Wait("parts", local("2026-11-24 10:00"))
+
+
+def test_a_climb_while_a_wish_waits_is_on_the_account_only_once_the_wish_was_denied() -> None:
+    assert len(account(wished())) == 1
+    stage = wished(DECLINE)
+    assert account(stage) == ()
+    stage.give(COMMUNITY, c.Rule(upheld=False, reason="是物业的事"))
+    assert [climb.clause for climb in account(stage)] == ["arrive"]
+    granted = wished(DECLINE)
+    granted.give(COMMUNITY, c.Rule(upheld=True, reason="确属城管"))
+    assert account(granted) == ()
+
+
+def test_of_two_wishes_one_that_is_granted_is_enough() -> None:
+    stage = wished(PAUSE, DECLINE)
+    stage.give(COMMUNITY, c.Deny("pause", "配件本地就有"))
     assert len(account(stage)) == 1
-    assert account(stage, wishing(stage)) == ()
-    assert len(account(stage, wishing(stage, Denied("plan", "太久")))) == 1
-    assert account(stage, wishing(stage, Granted("plan"))) == ()
-    assert account(stage, wishing(stage, Granted("plan"), Denied("plan", "又来"))) == (), "the first ruling decides"
+    stage.give(COMMUNITY, c.Rule(upheld=True, reason="确属城管"))
+    assert account(stage) == ()
+
+
+def test_a_wish_that_the_handler_lets_go_of_keeps_no_climb_off_its_account() -> None:
+    stage = wished(DECLINE)
+    stage.give(COMPANY, c.Arrive())
+    assert not stage.issue.declined
+    assert len(account(stage)) == 1, "else a decline a minute before each climb would cost nothing"
+
+
+def test_a_wish_that_was_asked_after_the_climb_decides_nothing_about_it() -> None:
+    stage = climbed()
+    stage.give(COMPANY, DECLINE)
+    stage.give(COMMUNITY, c.Rule(upheld=True, reason="确属城管"))
+    assert len(account(stage)) == 1
 
 
 def test_an_outage_is_nobodys_time_and_the_next_level_has_its_whole_limit_from_the_record() -> None:

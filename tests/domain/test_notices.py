@@ -198,6 +198,35 @@ def test_each_wish_of_the_handler_is_told_to_the_lead_and_to_the_level_above_it(
         assert of_kind(led, kind) - {None} == {"elm", "north"}, kind
 
 
+def test_the_ruling_on_a_wish_is_told_to_the_handler_and_to_the_lead_and_a_granted_pause_to_the_resident() -> None:
+    for ruling, heard in (
+        (c.Grant("pause"), {"company-a", "elm", None}),
+        (c.Deny("pause", "配件本地就有"), {"company-a", "elm"}),
+    ):
+        stage = arrived()
+        stage.give(COMPANY, c.Escalate("办不了"))
+        stage.give(COMPANY, PAUSE)
+        assert last(stage) == {"elm", "north"}
+        stage.give(STREET, ruling)
+        assert last(stage) == heard
+
+
+def test_a_wish_on_which_nobody_ruled_in_time_is_told_to_the_next_level_above_as_well() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Wait("parts", local("2026-12-04 10:00")))
+    stage.let_pass(local("2026-11-24 09:00"))
+    (heard,) = (heard for event, heard in sent(stage) if (event.kind, event.clause) == ("overdue", "rule-pause"))
+    assert {notice.org for notice in heard} == {"company-a", "elm", "north"}
+
+
+def test_an_objection_is_told_to_the_handler_to_the_lead_and_above() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Answer("正在办"))
+    stage.give(COMPANY, c.Escalate("办不了"))
+    stage.give(REPORTER, c.Object("没人来过"))
+    assert told(stage)[-1] == ("objected", {"company-a", "elm", "north"})
+
+
 def test_a_plan_that_needs_no_grant_is_told_to_the_resident_only() -> None:
     stage = arrived()
     stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-22 18:00")),)))
@@ -216,7 +245,7 @@ def test_another_size_is_told_to_the_lead_and_above_and_the_first_to_nobody() ->
 
 def test_the_same_size_found_again_after_the_work_was_reopened_is_told_to_nobody() -> None:
     stage = arrived("minor")
-    stage.give(COMPANY, DONE)
+    stage.give(COMPANY, c.Complete(kind="explained", answer="垫圈老化,要等业主来换。"))
     stage.give(REPORTER, c.Reopen("又漏了"))
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive("minor"))
