@@ -217,14 +217,16 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
 
 
 def _complete(issue: Issue, body: c.Complete, actor: c.Actor) -> Refusal | None:
-    if completion.answer_length(body) < completion.SHORTEST_ANSWER:
+    if not completion.answers(body):
         said = f"tell the resident in `answer`, in at least {completion.SHORTEST_ANSWER} characters, what was done"
         return Refusal("invalid", said)
     if completion.lacks_arrival(issue, body):
         return Refusal("not-now", f"{body.kind} comes after arrive: nobody has been on site for the present handler")
     if completion.lacks_picture(issue, body, actor):
-        said = f"{body.kind} needs a picture in {issue.category}: {actor.org} accepts, then uploads one to this issue"
-        return Refusal("invalid", f"{said} (POST .../attachments), then names its digest in `evidence`")
+        said = f"to complete {issue.category} as {body.kind} takes a picture that {actor.org} uploads to this issue"
+        return Refusal(
+            "invalid", f"{said} after it accepted (POST .../attachments) and names by its digest in `evidence`"
+        )
     return None
 
 
