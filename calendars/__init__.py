@@ -42,8 +42,13 @@ def load_all(override: Path | None = None) -> tuple[YearCalendar, ...]:
 
     Where both have a year, the higher version is taken, and of equal versions `override`. Raises CalendarError.
     """
-    paths = [path for place in (SHIPPED, override) if place is not None for path in _files(place)]
-    return newest(calendar for path in paths for calendar in load_file(path))
+    return newest([*load_place(SHIPPED), *(load_place(override) if override is not None else ())])
+
+
+def load_place(place: Path) -> list[YearCalendar]:
+    """All calendars of a file, or of the .json files of a folder in order of their names. Raises CalendarError."""
+    files = sorted(place.glob("*.json")) if place.is_dir() else [place]
+    return [calendar for file in files for calendar in load_file(file)]
 
 
 def load_file(path: Path) -> tuple[YearCalendar, ...]:
@@ -75,10 +80,6 @@ def load_file(path: Path) -> tuple[YearCalendar, ...]:
         strays = any(day.year != each.year for each in found.values() for day in (*each.off, *each.on))
         raise CalendarError(problems, SEVERAL if strays else "")
     return tuple(_sorted(found[year]) for year in sorted(found))
-
-
-def _files(place: Path) -> list[Path]:
-    return sorted(place.glob("*.json")) if place.is_dir() else [place]
 
 
 def _calendars(plain: Any) -> Iterator[tuple[str, Any]]:

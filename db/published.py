@@ -34,16 +34,16 @@ class Published:
 
 def publish(
     session: Session, calendars: Sequence[YearCalendar], files: Iterable[YearCalendar], at: datetime, by: str | None
-) -> int:
-    """Stores the calendars, all or none. Returns how many of them were not stored before.
+) -> list[Published]:
+    """Stores the calendars, all or none. Returns them as they are stored: one that was before, with its time of then.
 
     `files` are the calendars of this installation's files. Raises NotNewError for a calendar that is older than what is
     known of its year, or bears the version of what is known with another content.
     """
     if not is_sqlite(session):  # SQLite has one writer at a time
         session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    stored = [each.calendar for each in read(session)]
-    known = {calendar.year: calendar for calendar in newest([*files, *stored])}
+    before = {each.calendar: each for each in read(session)}
+    known = {calendar.year: calendar for calendar in newest([*files, *before])}
     problems = [problem for each in calendars if (problem := _problem(each, known.get(each.year)))]
     if problems:
         raise NotNewError("\n".join(problems))
@@ -52,10 +52,10 @@ def publish(
             "year": each.year, "version": each.version, "body": dump(each), "source": each.source,
             "published_at": at, "published_by": by,
         }
-        for each in calendars if each not in stored
+        for each in calendars if each not in before
     ]  # fmt: skip
     insert_missing(session, PublishedCalendarRow, rows)
-    return len(rows)
+    return [before.get(each, Published(each, at, by)) for each in calendars]
 
 
 def _problem(calendar: YearCalendar, known: YearCalendar | None) -> str | None:

@@ -7,13 +7,13 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple, get_args
 
-from domain.issue import Clock, Issue, Mark, lead_org, lowest, org_of, rank, rung
+from domain.issue import Clock, Issue, Mark, Reminder, lead_org, lowest, org_of, rank, rung
 from domain.pauses import is_granted, stopped
 from domain.policy import Clause
 from domain.promise import latest, promised
 from domain.values import copy_with
 from domain.vocabulary import Level, Matter, Scope
-from domain.worktime import Due, Limit, at_opening
+from domain.worktime import Due, Limit, YearCalendar, at_opening
 from domain.worktime import due as due_after
 
 PROGRESS: Final = "progress"
@@ -26,8 +26,6 @@ RULE_CLOCKS: Final = (
 """Names of the clocks that the rules start without a clause; a policy may not use these names for its clauses."""
 _MOVED: Final = ("plan-step", "plan-update", "appointment")
 """Clocks that do not act in a pause, after which their dates are moved. All others count the pause by themselves."""
-PROMPT: Final = timedelta(minutes=1)
-"""Up to this long after its deadline a record counts as made at the deadline, where days are counted from it."""
 REMIND: Final = "top"
 """What the events of reminders carry as their clause; no clause of a policy may have this name."""
 ALWAYS: Final = ("reported", "dispatched")
@@ -153,10 +151,10 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
     if issue.looked and clause.milestone != "answer":
         pauses = (*pauses, *issue.looked)
     promise = promised(
-        clause, issue.policy, issue.calendars, start.at, pauses=pauses, urgent=issue.urgent,
+        clause, issue.policy, issue.calendars, start.at, day=start.due, pauses=pauses, urgent=issue.urgent,
         extended=issue.extensions.get(clause.id, ()), moves=clause.id not in RULE_CLOCKS,
     )  # fmt: skip
-    by_days = clause.limit.unit in ("nd", "wd")
+    by_days = clause.limit.in_days
     clock = Clock(
         clause.id, clause.level, milestone, start, promise.due, promise.warn, promise.climbs,
         provisional=promise.provisional, round=by_days,
@@ -224,6 +222,29 @@ def silence_from(issue: Issue, completed: datetime) -> Due:
     return Due(latest(reached, policy, issue.calendars), reached.provisional)
 
 
+def with_year(calendars: Iterable[YearCalendar], year: YearCalendar) -> tuple[YearCalendar, ...]:
+    """The calendars with this one in place of any other of its year."""
+    others = [known for known in calendars if known.year != year.year]
+    return tuple(sorted((*others, year), key=lambda known: known.year))
+
+
+def climbed_too_early(issue: Issue, calendars: tuple[YearCalendar, ...]) -> bool:
+    """Whether by these calendars the climb by which the lead got the issue was not due yet when it happened.
+
+    It is compared with the calendars that the issue has, since extensions, corrections and pauses after the climb move
+    its moment as well.
+    """
+    last = issue.last_climb
+    clause = next((clause for clause in issue.policy.clause if last is not None and clause.id == last.clause), None)
+    if last is None or clause is None or last.step >= len(clause.climb):
+        return False
+    known, then = (
+        _clock(copy_with(issue, calendars=years), clause, last.start, None).climbs[last.step]
+        for years in (issue.calendars, calendars)
+    )
+    return then > last.at and (last.wrong or then > known)
+
+
 def with_clock(issue: Issue, clock: Clock) -> Issue:
     return copy_with(issue, clocks=(*without(issue.clocks, clock.clause), clock))
 
@@ -285,7 +306,7 @@ def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Dead
                 found.append(Deadline(moment, 2, clock.clause, "climb", clock.climbs_round, step))
     reminder = issue.reminder
     stands = issue.paused is not None and is_granted(issue.paused)
-    if reminder is not None and reminder.at is not None and not stands and reminder.at <= until:
+    if reminder is not None and not stands and reminder.at <= until:
         found.append(Deadline(reminder.at, 3, REMIND, "remind"))
     return found
 
@@ -311,15 +332,25 @@ def needs_reminder(issue: Issue) -> bool:
     return all(next_climb(issue, clock) is None for clock in issue.clocks)
 
 
-def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
-    """When (UTC) the next reminder after `count` earlier ones is due, counted from `moment`.
+def reminder_after(issue: Issue, moment: datetime, count: int = 0) -> Reminder:
+    """The next reminder after `count` earlier ones, the last of which was due at `moment` (UTC).
 
-    Each interval is twice the last one, up to the longest that the policy names.
+    Intervals count from deadline to deadline, whenever a reminder is recorded. Each is twice the last one, up to the
+    longest that the policy names; after its number of reminders all are the same, and they never end.
     """
     top = issue.policy.top
-    amount = min(top.remind.amount * 2**count, top.doubling_to.amount)
-    limit = Limit(amount, top.remind.unit)
-    return due_after(moment, limit, issue.policy.service_hours, issue.calendars).at
+    limit = top.then
+    if count < top.times:
+        limit = Limit(min(top.remind.amount * 2**count, top.doubling_to.amount), top.remind.unit)
+    return Reminder(due_after(moment, limit, issue.policy.service_hours, issue.calendars).at, count)
+
+
+def reminders_until(issue: Issue, reminder: Reminder, until: datetime) -> int:
+    """How many reminders are due up to `until` (UTC), `reminder` included."""
+    count = 1
+    while (reminder := reminder_after(issue, reminder.at, reminder.count + 1)).at <= until:
+        count += 1
+    return count
 
 
 def ruling_level(clock: Clock) -> Level:

@@ -298,8 +298,8 @@ class Complete(Body):
     evidence: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
     """Digests of attachments, or references to evidence outside the system."""
     note: Personal = field(default="", metadata=PERSONAL)
-    answer_length: int = field(default=0, metadata=RESOLVED)
-    """How many characters the answer has, without space around it: no rule can count them once it is sealed."""
+    answers: bool = field(default=False, metadata=RESOLVED)
+    """Whether `answer` is long enough: once it is sealed, no rule can count its characters."""
     pictures: tuple[Upload, ...] = field(default=(), metadata=RESOLVED)
     """What is known of the pictures of this issue that `evidence` names."""
 

@@ -18,9 +18,9 @@ _DONE: Final = ("solved", "partly")
 _KEPT: Final = tuple(each.name for each in fields(Work) if each.name != "by")
 
 
-def answer_length(body: Complete) -> int:
-    """How many characters the answer has, without space around it."""
-    return len(body.answer.strip()) if isinstance(body.answer, str) else body.answer_length
+def answers(body: Complete) -> bool:
+    """Whether the answer is long enough, without space around it."""
+    return len(body.answer.strip()) >= SHORTEST_ANSWER if isinstance(body.answer, str) else body.answers
 
 
 def lacks_arrival(issue: Issue, body: Complete) -> bool:

@@ -1,7 +1,6 @@
 """The changes of state that follow every event, whatever its kind: clocks, reminders, held time, the receipt."""
 
 from collections.abc import Callable
-from datetime import datetime
 from operator import attrgetter
 from typing import Final
 
@@ -22,7 +21,7 @@ from domain.clocks import (
     with_clock,
     without_clock,
 )
-from domain.issue import Holding, Issue, Mark, Receipt, Reminder, rank
+from domain.issue import Holding, Issue, Mark, Receipt, rank
 from domain.minutes import holder, seen_at
 from domain.values import copy_with
 from domain.vocabulary import Level
@@ -107,10 +106,10 @@ def _progress(issue: Issue, event: e.Event) -> Issue:
     known = next((clock for clock in issue.clocks if clock.clause == PROGRESS), None)
     if known is not None and known.start.seq >= since.seq:
         return issue
-    seen = event.recorded_at or event.at
+    begun = Mark.recorded(event)
     clock = rule_clock(issue, PROGRESS, "issue", "progress", since)
-    if clock.due <= seen:
-        clock = rule_clock(issue, PROGRESS, "issue", "progress", Mark(seen, event.seq))
+    if clock.due <= begun.at:
+        clock = rule_clock(issue, PROGRESS, "issue", "progress", begun)
     return with_clock(issue, clock)
 
 
@@ -119,7 +118,7 @@ def _reminder(issue: Issue, event: e.Event) -> Issue:
         return issue if issue.reminder is None else copy_with(issue, reminder=None)
     if issue.reminder is not None:
         return issue
-    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, 0))
+    return copy_with(issue, reminder=reminder_after(issue, event.at))
 
 
 def _minutes(issue: Issue, event: e.Event) -> Issue:
@@ -171,14 +170,3 @@ STEPS: Final[tuple[Step, ...]] = (
 def _is_update(event: e.Event) -> bool:
     """Whether the event counts as a status update: any command of staff that was not refused or took one back."""
     return event.actor is not None and event.actor.role != "resident" and event.kind not in ("refused", "taken_back")
-
-
-def reminder_from(issue: Issue, moment: datetime, count: int) -> Reminder:
-    """The next reminder after `count` sent ones.
-
-    After the last one that the policy allows, a reminder without a time stays in the state, so that reminders do not
-    start again.
-    """
-    if count >= issue.policy.top.times:
-        return Reminder(None, count)
-    return Reminder(reminder_after(issue, moment, count), count)

@@ -329,6 +329,8 @@ class Redispatched(EventBody):
 class Returned(EventBody):
     from_level: Level
     reason: Personal = field(metadata=PERSONAL)
+    undoes: str | None = None
+    """The clause whose climb this takes back, since by a calendar published later it was not due: no transfer."""
 
 
 @dataclass(frozen=True)
@@ -377,7 +379,11 @@ class PolicyChanged(EventBody):
 
 @dataclass(frozen=True)
 class CalendarPublished(EventBody):
+    """The working days of a year became known, or other ones than before."""
+
     calendar: YearCalendar
+    wrong: str | None = None
+    """The clause by which the lead got the issue, if by this calendar that climb was not due yet."""
 
 
 @dataclass(frozen=True)

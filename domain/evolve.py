@@ -13,19 +13,20 @@ from domain import completion, plans
 from domain.access import above, milestone_scopes
 from domain.clocks import (
     ALWAYS,
-    PROMPT,
     RULING,
     climb_moment,
     kept_until,
     next_climb,
+    reminder_after,
     silence_from,
     skip_climbs,
     with_clock,
+    with_year,
     without,
     without_clock,
 )
-from domain.derive import derive, reminder_from, update_clocks
-from domain.issue import Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
+from domain.derive import derive, update_clocks
+from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
 from domain.minutes import seen_at
 from domain.pauses import is_granted, with_taken
 from domain.place import Handler
@@ -356,22 +357,21 @@ def ruled(issue: Issue, event: e.Event, body: e.Ruled) -> Issue:
 @on(e.Escalated)
 def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
     # The new lead could not see the issue before the climb was recorded, so its clocks start then.
-    led = Mark(event.recorded_at or event.at, event.seq)
+    led = Mark.recorded(event)
     left = None
     if event.actor is not None and event.actor.org in (issue.handler.code, org_of(issue, body.from_level)):
         left = issue.left or Left(body.from_level, issue.term)  # its own act moved the lead: its clauses run on
-    issue = _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
+    issue = _new_term(_count_climb(copy_with(issue, last_climb=None), event), led, level=event.level, reminder=None)
     # The level keeps the lead from the deadline on, or from the record if that came much later.
-    seen = event.recorded_at or event.at
-    since = event.at if seen - event.at <= PROMPT else seen
-    keeps = kept_until(issue, since) if body.by == "deadline" else None
+    keeps = kept_until(issue, led.due or led.at) if body.by == "deadline" else None
     return copy_with(issue, left=left, keeps_until=keeps)
 
 
 @on(e.Returned)
 def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
     left = issue.left
-    issue = copy_with(issue, level=event.level, transfers=issue.transfers + 1, reminder=None, wishes=(), left=None)
+    issue = _back_to_time(issue, body.undoes) if body.undoes else copy_with(issue, transfers=issue.transfers + 1)
+    issue = copy_with(issue, level=event.level, last_climb=None, reminder=None, wishes=(), left=None)
     if left is not None and left.level == event.level:  # what moved the lead is undone: no limit begins anew
         return copy_with(issue, term=left.term)
     issue = _restart_work(_unpause(issue, event.at), event)
@@ -465,9 +465,9 @@ def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue
 
 @on(e.CalendarPublished)
 def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) -> Issue:
-    others = tuple(known for known in issue.calendars if known.year != body.calendar.year)
-    calendars = tuple(sorted((*others, body.calendar), key=lambda known: known.year))
-    return _recalculated(copy_with(issue, calendars=calendars))
+    if issue.last_climb is not None:
+        issue = copy_with(issue, last_climb=copy_with(issue.last_climb, wrong=body.wrong is not None))
+    return _recalculated(copy_with(issue, calendars=with_year(issue.calendars, body.calendar)))
 
 
 def _recalculated(issue: Issue) -> Issue:
@@ -510,11 +510,15 @@ def overdue(issue: Issue, event: e.Event, body: e.Overdue) -> Issue:
 @on(e.Reminded)
 def reminded(issue: Issue, event: e.Event, body: e.Reminded) -> Issue:
     if body.review is not None:
-        return copy_with(
-            issue, clocks=tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
-        )
-    sent = body.count + (issue.reminder.count if issue.reminder else 0)
-    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, sent))
+        assert issue.paused is not None  # it is shelved, and stays so until the next review
+        clocks = tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
+        stop = copy_with(issue.paused, end=max(issue.paused.begin, body.review))
+        return update_clocks(copy_with(issue, clocks=clocks, paused=stop), afresh=True)
+    reminder = issue.reminder
+    assert reminder is not None
+    for _ in range(body.count):
+        reminder = reminder_after(issue, reminder.at, reminder.count + 1)
+    return copy_with(issue, reminder=reminder)
 
 
 # Shared helpers
@@ -630,7 +634,7 @@ def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
         issue = plans.shift_after_pause(issue, stop.begin, at - stop.begin)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed during the pause
-    if counts and is_granted(stop) and issue.reminder is not None and issue.reminder.at is not None:
+    if counts and is_granted(stop) and issue.reminder is not None:
         issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stop.begin)))
     return update_clocks(issue, afresh=True)
 
@@ -691,9 +695,22 @@ def _count_climb(issue: Issue, event: e.Event) -> Issue:
         return issue
     clock = next(clock for clock in issue.clocks if clock.clause == event.clause)
     climb = next_climb(issue, clock)
-    climbed = climb[0] + 1 if climb else len(clock.climbs)
-    clocks = tuple(copy_with(each, climbed=climbed) if each is clock else each for each in issue.clocks)
-    return copy_with(issue, clocks=clocks)
+    step = climb[0] if climb else len(clock.climbs) - 1
+    clocks = tuple(copy_with(each, climbed=step + 1) if each is clock else each for each in issue.clocks)
+    last = Climb(clock.clause, clock.start, step, event.at, issue.level)
+    return copy_with(issue, clocks=clocks, last_climb=last)
+
+
+def _back_to_time(issue: Issue, clause: str) -> Issue:
+    """The issue with a wrong climb of this clause not counted on its clock, so that it happens when it is due."""
+    last = issue.last_climb
+    assert last is not None
+
+    def back(clock: Clock) -> Clock:
+        is_it = (clock.clause, clock.start) == (clause, last.start)
+        return copy_with(clock, climbed=min(clock.climbed, last.step)) if is_it else clock
+
+    return copy_with(issue, clocks=tuple(map(back, issue.clocks)), resting=tuple(map(back, issue.resting)))
 
 
 def _with_light(issue: Issue, clause: str | None, **lit: bool) -> Issue:

@@ -112,6 +112,9 @@ def _orgs(event: e.Event, after: Issue) -> Iterator[str]:
         case e.Reminded(review=None):  # at the top: also whoever does the work, and the street, which supervises
             yield after.handler.code
             yield after.place.street
+        case e.CalendarPublished(wrong=str()) if after.last_climb is not None:  # the lead may return it
+            yield lead_org(after)
+            yield org_of(after, after.last_climb.from_level)
         case e.Planned(needs=needs) if needs is not None:
             yield org_of(after, needs)
         case _:

@@ -114,7 +114,8 @@ def update_due(issue: Issue, clock: Clock) -> Clock:
     """The clock with its due time one update interval after its start, by the present pauses and calendars."""
     policy = issue.policy
     pauses = stopped(issue, UPDATE)
-    due = due_after(clock.start.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=pauses)
+    start = clock.start.counts(policy.plan.update)
+    due = due_after(start, policy.plan.update, policy.service_hours, issue.calendars, pauses=pauses)
     acts = latest(due, policy, issue.calendars, pauses=pauses)
     climbs = (_lands(issue, acts),) if clock.clause == STEP else ()
     return copy_with(clock, due=due.at, climbs=climbs, provisional=due.provisional)

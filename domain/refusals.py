@@ -112,8 +112,12 @@ def _is_talk(issue: Issue, command: c.Command, actor: c.Actor) -> bool:
     match command.body:
         case c.Correct(category=None, urgent=None):
             return True
+        case c.Answer() if issue.plan is None and issue.status != "completed":
+            return True  # an interim one
         case c.Answer():
-            return all((scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue"))
+            return is_interim(issue) or all(
+                (scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue")
+            )
         case c.Wait():
             return issue.status == "waiting"
         case c.Reopen():
@@ -213,14 +217,16 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
 
 
 def _complete(issue: Issue, body: c.Complete, actor: c.Actor) -> Refusal | None:
-    if completion.answer_length(body) < completion.SHORTEST_ANSWER:
+    if not completion.answers(body):
         said = f"tell the resident in `answer`, in at least {completion.SHORTEST_ANSWER} characters, what was done"
         return Refusal("invalid", said)
     if completion.lacks_arrival(issue, body):
         return Refusal("not-now", f"{body.kind} comes after arrive: nobody has been on site for the present handler")
     if completion.lacks_picture(issue, body, actor):
-        said = f"{body.kind} needs a picture in {issue.category}: {actor.org} accepts, then uploads one to this issue"
-        return Refusal("invalid", f"{said} (POST .../attachments), then names its digest in `evidence`")
+        said = f"to complete {issue.category} as {body.kind} takes a picture that {actor.org} uploads to this issue"
+        return Refusal(
+            "invalid", f"{said} after it accepted (POST .../attachments) and names by its digest in `evidence`"
+        )
     return None
 
 
@@ -291,6 +297,11 @@ def _taken(issue: Issue) -> bool:
 def sized(issue: Issue, assessment: Assessment) -> bool:
     """Whether the issue was assessed as `assessment` since the present level got the lead."""
     return issue.assessment == assessment and f"assessed:{assessment}" in issue.term
+
+
+def is_interim(issue: Issue) -> bool:
+    """Whether an answer given now is an interim one: the work is not completed, nor does a plan stand for it."""
+    return issue.status != "completed" and issue.plan is None
 
 
 def resized(issue: Issue, assessment: Assessment | None) -> bool:
@@ -378,8 +389,14 @@ def _from_above(issue: Issue, wish: Wish, actor: c.Actor) -> Refusal | None:
     return None
 
 
+def returns_to(issue: Issue, to: Level | None) -> Level:
+    """The level that leads after a return: the one named, or that of which a wrong climb took it, or the lowest."""
+    last = issue.last_climb
+    return to or (last.from_level if last is not None and last.wrong else issue.ladder[0])
+
+
 def _return(issue: Issue, to: Level | None) -> Refusal | None:
-    target = to or issue.ladder[0]
+    target = returns_to(issue, to)
     if target not in issue.ladder or rank(target) > rank(issue.level):
         return Refusal("invalid", f"{target} is not a level of this issue below its lead")
     if target == issue.level and issue.status == "dispatched":

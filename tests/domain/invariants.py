@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from domain.clocks import RULE_CLOCKS, next_deadline, next_step
 from domain.commands import Command
-from domain.events import Event, dump_event, load_event
+from domain.events import Event, Returned, dump_event, load_event
 from domain.issue import Clock, Issue, rank
 from domain.rules import evolve
 
@@ -54,6 +54,11 @@ class Watcher:
             self._fired(before, event, now)
         else:
             assert event.actor is not None or event.kind == "rejected_signal"
+        if isinstance(event.body, Returned) and event.body.undoes is not None:
+            undone = before.last_climb
+            assert undone is not None
+            assert undone.wrong
+            self._climbed.discard((undone.clause, undone.start.seq, undone.step))  # it is still to come
         self.state = after = evolve(before, event)
         self._lights(after)
         step = next_step(after)

@@ -13,6 +13,7 @@ from calendars import load_all
 from domain.advance import advance
 from domain.clocks import next_deadline, wake_after
 from domain.commands import Actor, Body, Command
+from domain.completion import answers
 from domain.events import Event, dump_event, load_event
 from domain.issue import Clock, Issue, dump_issue, load_issue
 from domain.minutes import totals
@@ -119,7 +120,7 @@ class Stage:
             if picture not in self.uploads:
                 self.upload(actor, picture)
         pictures = tuple(self.uploads[str(each)] for each in body.evidence)
-        return replace(body, answer_length=len(str(body.answer).strip()), pictures=pictures)
+        return replace(body, answers=answers(body), pictures=pictures)
 
     def fold(self, inbox: Sequence[Command] = (), now: datetime | None = None) -> list[Event]:
         """What the inbox leads to when it is folded at `now`."""

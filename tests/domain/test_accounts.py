@@ -31,7 +31,7 @@ def complete(stage: Stage, at: datetime) -> None:
     stage.let_pass(at - timedelta(minutes=2))
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive("complex"))
-    stage.give(COMPANY, DONE, after=0)
+    stage.give(COMPANY, replace(DONE, evidence=(f"照片 {at}",)), after=0)
     assert (stage.now, stage.issue.status) == (at, "completed")
 
 

@@ -51,6 +51,11 @@ def of_kind(stage: Stage, kind: str) -> set[str | None]:
     return [heard for each, heard in told(stage) if each == kind][-1]
 
 
+def heard(stage: Stage, event: Event) -> set[str | None]:
+    """Who hears of an event that has just happened."""
+    return {notice.org for notice in notices(event, stage.issue)}
+
+
 def last(stage: Stage) -> set[str | None]:
     return told(stage)[-1][1]
 

@@ -56,11 +56,11 @@ def test_whoever_completes_tells_the_resident_what_was_done(kind: CompletionKind
     assert why(arrived(), c.Complete(kind, "十个字就已经是够了的", ("照片",))) == ""
 
 
-def test_of_a_sealed_answer_the_rules_know_the_length() -> None:
+def test_of_a_sealed_answer_the_rules_know_whether_it_is_long_enough() -> None:
     stage = arrived()
     command = stage.command(COMPANY, DONE)
-    for length, code in ((9, "invalid"), (10, None)):
-        sealed = replace(command.body, answer=Sealed("k", "AAAA"), answer_length=length)
+    for answers, code in ((False, "invalid"), (True, None)):
+        sealed = replace(command.body, answer=Sealed("k", "AAAA"), answers=answers)
         found = refusal(stage.issue, replace(command, body=sealed))
         assert (found.code if found else None) == code
 
@@ -118,9 +118,10 @@ def test_work_that_is_done_again_needs_no_second_arrival() -> None:
 def test_solved_work_is_shown_in_a_picture(kind: CompletionKind) -> None:
     stage = arrived()
     reason = why(stage, replace(UNPROVEN, kind=kind))
-    assert reason.startswith("invalid: ")
-    assert "company-a accepts, then uploads one to this issue" in reason
-    assert "names its digest in `evidence`" in reason
+    assert reason == (
+        f"invalid: to complete leak as {kind} takes a picture that company-a uploads to this issue after it accepted "
+        "(POST .../attachments) and names by its digest in `evidence`"
+    )
     assert kinds(stage.give(COMPANY, replace(DONE, kind=kind))) == ["completed"]
 
 
@@ -200,7 +201,7 @@ def test_a_lead_shows_what_it_did_after_it_took_over() -> None:
 
 def planned() -> Stage:
     stage = arrived()
-    due = stage.now + timedelta(days=3)
+    due = stage.now + timedelta(days=2)
     stage.give(COMPANY, c.Plan((c.Step("关阀", due), c.Step("换管", due + timedelta(days=2)))))
     stage.give(COMPANY, c.StepDone(1))
     return stage

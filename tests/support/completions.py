@@ -13,4 +13,4 @@ ANSWER: Final = "已经修好,试过几次,不再漏水"
 def completed(org: str, now: datetime, kind: CompletionKind = "solved", answer: str = ANSWER) -> Complete:
     """A completion as the protocol sends it, with a picture that somebody of the organisation has just uploaded."""
     picture = Upload("0" * 64, f"{org}-staff", org, now)
-    return Complete(kind, answer, (picture.digest,), "收拾干净", len(answer), (picture,))
+    return Complete(kind, answer, (picture.digest,), "收拾干净", True, (picture,))
