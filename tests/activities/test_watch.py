@@ -20,6 +20,7 @@ from db.upgrade import upgrade
 from domain.clocks import next_deadline
 from domain.commands import Accept, Complete
 from policies.loader import load_pack
+from support.completions import ANSWER
 from support.golden import start_issue
 from support.stories import PROPERTY, START, Story, store
 from support.temporal import dev_server
@@ -96,7 +97,7 @@ async def test_a_climb_that_is_missed_after_the_red_light_is_told_of(database: D
 async def test_a_clock_that_waits_for_a_calendar_is_not_overlooked(database: Database) -> None:
     story = Story(policy=load_pack("52022"), now=datetime(2026, 12, 29, 2, tzinfo=UTC))
     await store(database, story, story.reported() + story.give(Accept(), PROPERTY))
-    await store(database, story, story.give(Complete(answer="换了垫圈"), PROPERTY))
+    await store(database, story, story.give(Complete("explained", ANSWER), PROPERTY))
     (clock,) = story.issue.clocks
     assert (clock.clause, clock.provisional, next_deadline(story.issue)) == ("silence", True, None)
     assert await on(database).look(clock.due + timedelta(days=90)) == 0
