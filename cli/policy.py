@@ -172,7 +172,11 @@ def _rules(policy: Policy) -> dict[str, str]:
         "ask": f"{policy.ask.times} times for at most {policy.ask.max}",
         "plan": f"an update every {policy.plan.update}; over {policy.plan.community_over} the community grants it, "
         f"over {policy.plan.street_over} the street",
-        "top": f"reminders after {policy.top.remind}, doubling to {policy.top.doubling_to}, {policy.top.times} times",
+        "top": f"reminders after {policy.top.remind}, doubling to {policy.top.doubling_to}, {policy.top.times} times, "
+        f"then one every {policy.top.then}",
+        "days off": "a limit in natural days that ends on one "
+        + ("ends on it" if policy.day_off == "keep" else "ends on the next working day"),
+        "years without a calendar": f"climbs and silence come {policy.provisional} later",
     }
 
 

@@ -14,6 +14,7 @@ from domain.access import milestone_scopes
 from domain.clocks import (
     ALWAYS,
     next_climb,
+    recount_reminder,
     reminder_after,
     silence_from,
     skip_climbs,
@@ -373,7 +374,7 @@ def corrected(issue: Issue, event: e.Event, body: e.Corrected) -> Issue:
 
 @on(e.PolicyChanged)
 def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue:
-    return update_clocks(copy_with(issue, policy=body.policy), afresh=True)
+    return update_clocks(recount_reminder(copy_with(issue, policy=body.policy)), afresh=True)
 
 
 @on(e.CalendarPublished)
@@ -381,6 +382,7 @@ def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) 
     if issue.last_climb is not None:
         issue = copy_with(issue, last_climb=copy_with(issue.last_climb, wrong=body.wrong is not None))
     issue = update_clocks(copy_with(issue, calendars=with_year(issue.calendars, body.calendar)), afresh=True)
+    issue = recount_reminder(issue)
     for clock in issue.clocks:
         match clock.clause, clock.milestone:
             case "silence", _:
@@ -500,9 +502,7 @@ def _unpause(issue: Issue, at: datetime) -> Issue:
     issue = plans.shift_after_pause(without_clock(issue, "ask", "review"), stopped, at - stopped)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed during the pause
-    if issue.reminder is not None:
-        issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stopped)))
-    return update_clocks(issue, afresh=True)
+    return update_clocks(recount_reminder(issue), afresh=True)
 
 
 def _without_work(issue: Issue, **changes: Any) -> Issue:
