@@ -269,8 +269,8 @@ def answered(issue: Issue, event: e.Event, body: e.Answered) -> Issue:
 def planned(issue: Issue, event: e.Event, body: e.Planned) -> Issue:
     before = issue.stands
     issue = _moved_by_handler(issue, event, "planned")
-    if body.needs is None:
-        return plans.planned(issue, body, _mark(event))
+    if body.needs is None:  # it takes the place of one that still waits
+        return plans.planned(copy_with(issue, wishes=_without_wish(issue, "plan")), body, _mark(event))
     assert event.actor is not None
     issue = _wished(issue, Wish("plan", _mark(event), event.actor.org or "", body.needs))
     return plans.proposed(issue, body, body.needs, milestone_scopes(issue, event.actor), before)
@@ -371,10 +371,10 @@ def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
 def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
     left = issue.left
     issue = _back_to_time(issue, body.undoes) if body.undoes else copy_with(issue, transfers=issue.transfers + 1)
-    issue = copy_with(issue, level=event.level, last_climb=None, reminder=None, wishes=(), left=None)
+    issue = copy_with(issue, level=event.level, last_climb=None, reminder=None, left=None)
     if left is not None and left.level == event.level:  # what moved the lead is undone: no limit begins anew
         return copy_with(issue, term=left.term)
-    issue = _restart_work(_unpause(issue, event.at), event)
+    issue = _restart_work(copy_with(_unpause(issue, event.at), wishes=()), event)
     return copy_with(
         issue,
         clocks=tuple([skip_climbs(clock, event.at) for clock in issue.clocks]),

@@ -100,7 +100,7 @@ async def test_an_issue_from_report_to_confirmation(terminal: Terminal) -> None:
     done = await terminal.read("do", "accept", reported["number"], "note=马上到", *STAFF)
     assert done["outcome"] == "applied"
     await terminal.run("do", "arrive", issue, "assessment=minor", *STAFF)
-    out = await terminal.run("do", "complete", issue, "answer=换了垫圈", 'evidence=["photo-1"]', *STAFF)
+    out = await terminal.run("do", "complete", issue, "answer=换了垫圈,试水一小时不漏", 'evidence=["photo-1"]', *STAFF)
     assert "completed" in out
     confirmed = await terminal.read("do", "confirm", issue, "outcome=solved", "satisfaction=satisfied", "--code", code)
     assert confirmed["issue"]["closed"] == {"kind": "solved", "satisfaction": "satisfied"}

@@ -105,6 +105,15 @@ def test_a_plan_in_force_runs_on_until_a_longer_one_is_granted() -> None:
     assert climbs(stage) == [("plan-step", "community")]
 
 
+def test_a_plan_that_needs_no_grant_takes_the_place_of_one_that_waits() -> None:
+    stage = arrived()
+    stage.give(COMPANY, VOTE)
+    stage.give(COMPANY, TWO_STEPS)
+    assert "rule-plan" not in stage.running()
+    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-now"
+    assert stage.clock("plan-step").due == local("2026-11-22 18:00")
+
+
 def test_denied_a_longer_plan_leaves_the_one_in_force() -> None:
     stage = planned("2026-11-22 18:00")
     stage.give(COMPANY, VOTE)
