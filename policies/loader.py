@@ -121,7 +121,12 @@ class _Found(Protocol):
     def __call__(self, value: Any, /) -> Iterator[checks.Found]: ...
 
 
-_RECORDS: Final[dict[type, _Found]] = {Clause: checks.of_clause, PlanRule: checks.of_plan, Progress: checks.of_progress, Top: checks.of_top}
+_RECORDS: Final[dict[type, _Found]] = {
+    Clause: checks.of_clause,
+    PlanRule: checks.of_plan,
+    Progress: checks.of_progress,
+    Top: checks.of_top,
+}
 
 
 class _Reader:
