@@ -39,7 +39,7 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
     {
         "comment": ("reporter", "handler", "lead", "chain"),
         "supply": ("reporter",), "urge": ("reporter",), "withdraw": ("reporter",),
-        "confirm": ("reporter",), "object": ("reporter",), "reopen": ("reporter",), "renew_code": ("reporter",),
+        "confirm": ("reporter",), "object": ("reporter",), "reopen": ("reporter", *_WORK), "renew_code": ("reporter",),
         "accept": _WORK, "decline": ("handler",), "assign": _WORK, "schedule": _WORK, "attempt": _WORK,
         "contact": _WORK, "arrive": _WORK, "assess": (*_WORK, "senior"), "mitigate": _WORK, "plan": _WORK, "step_done": _WORK,
         "answer": _WORK, "ask": _WORK, "wait": _WORK, "resume": (*_WORK, "senior"), "extend": _WORK, "complete": _WORK,
@@ -229,8 +229,12 @@ def level_of(actor: Actor) -> Level:
 
 
 def above(issue: Issue, actor: Actor) -> Level | None:
-    """The lowest level above both the actor and the lead, which rules on the actor's wishes; None at the top."""
-    return lowest(issue.ladder, max(rank(issue.level), rank(level_of(actor))) + 1)
+    """The level that rules on the actor's wishes: the lowest above both the actor and the lead.
+
+    Where the top of the ladder leads, it rules on the wishes of those below it, and nobody on its own (None).
+    """
+    own, lead = rank(level_of(actor)), rank(issue.level)
+    return lowest(issue.ladder, max(own, lead) + 1) or lowest(issue.ladder, max(own + 1, lead))
 
 
 def milestone_scopes(issue: Issue, actor: Actor) -> tuple[Level, ...]:

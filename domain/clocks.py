@@ -7,13 +7,13 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple, get_args
 
-from domain.issue import Clock, Issue, Mark, lead_org, lowest, org_of, rank, rung
+from domain.issue import Clock, Issue, Mark, Reminder, lead_org, lowest, org_of, rank, rung
 from domain.pauses import is_granted, stopped
 from domain.policy import Clause
-from domain.promise import promised
+from domain.promise import latest, promised
 from domain.values import copy_with
 from domain.vocabulary import Level, Matter, Scope
-from domain.worktime import Limit, at_opening
+from domain.worktime import Due, Limit, YearCalendar, at_opening
 from domain.worktime import due as due_after
 
 PROGRESS: Final = "progress"
@@ -151,10 +151,10 @@ def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Cl
     if issue.looked and clause.milestone != "answer":
         pauses = (*pauses, *issue.looked)
     promise = promised(
-        clause, issue.policy, issue.calendars, start.at, pauses=pauses, urgent=issue.urgent,
-        extended=issue.extensions.get(clause.id, ()),
+        clause, issue.policy, issue.calendars, start.at, day=start.due, pauses=pauses, urgent=issue.urgent,
+        extended=issue.extensions.get(clause.id, ()), moves=clause.id not in RULE_CLOCKS,
     )  # fmt: skip
-    by_days = clause.limit.unit in ("nd", "wd")
+    by_days = clause.limit.in_days
     clock = Clock(
         clause.id, clause.level, milestone, start, promise.due, promise.warn, promise.climbs,
         provisional=promise.provisional, round=by_days,
@@ -173,8 +173,6 @@ def next_climb(issue: Issue, clock: Clock) -> tuple[int, Level] | None:
 
     Climbs to the level of the lead or below it are skipped.
     """
-    if clock.provisional:
-        return None
     ladder = issue.policy.ladder
     base = ladder.index(clock.level) if clock.level in ladder else 0
     for step in range(clock.climbed, len(clock.climbs)):
@@ -215,6 +213,36 @@ def climb_moment(issue: Issue, clock: Clock, step: int) -> datetime:
 def can_climb(issue: Issue) -> bool:
     """Whether a clock other than the progress clock will still move the lead."""
     return any(next_climb(issue, clock) is not None for clock in issue.clocks if clock.clause != PROGRESS)
+
+
+def silence_from(issue: Issue, completed: datetime) -> Due:
+    """When (UTC) an issue whose work was completed at `completed` closes by the resident's silence."""
+    policy = issue.policy
+    reached = due_after(completed, policy.silence.within, policy.service_hours, issue.calendars)
+    return Due(latest(reached, policy, issue.calendars), reached.provisional)
+
+
+def with_year(calendars: Iterable[YearCalendar], year: YearCalendar) -> tuple[YearCalendar, ...]:
+    """The calendars with this one in place of any other of its year."""
+    others = [known for known in calendars if known.year != year.year]
+    return tuple(sorted((*others, year), key=lambda known: known.year))
+
+
+def climbed_too_early(issue: Issue, calendars: tuple[YearCalendar, ...]) -> bool:
+    """Whether by these calendars the climb by which the lead got the issue was not due yet when it happened.
+
+    It is compared with the calendars that the issue has, since extensions, corrections and pauses after the climb move
+    its moment as well.
+    """
+    last = issue.last_climb
+    clause = next((clause for clause in issue.policy.clause if last is not None and clause.id == last.clause), None)
+    if last is None or clause is None or last.step >= len(clause.climb):
+        return False
+    known, then = (
+        _clock(copy_with(issue, calendars=years), clause, last.start, None).climbs[last.step]
+        for years in (issue.calendars, calendars)
+    )
+    return then > last.at and (last.wrong or then > known)
 
 
 def with_clock(issue: Issue, clock: Clock) -> Issue:
@@ -269,7 +297,7 @@ def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Dead
             over = now is not None and due <= now
             if warn is not None and warn <= until and not clock.warned and not over:
                 found.append(Deadline(warn, 0, clock.clause, "warn", clock.round))
-            if due <= until and not _unsettled(clock):
+            if due <= until:
                 found.append(Deadline(due, 1, clock.clause, "limit", clock.round))
         climbs = clock.climbs
         if climbs and min(climbs) <= until and (climb := next_climb(issue, clock)):
@@ -278,14 +306,9 @@ def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Dead
                 found.append(Deadline(moment, 2, clock.clause, "climb", clock.climbs_round, step))
     reminder = issue.reminder
     stands = issue.paused is not None and is_granted(issue.paused)
-    if reminder is not None and reminder.at is not None and not stands and reminder.at <= until:
+    if reminder is not None and not stands and reminder.at <= until:
         found.append(Deadline(reminder.at, 3, REMIND, "remind"))
     return found
-
-
-def _unsettled(clock: Clock) -> bool:
-    """Whether the limit of this clock would close the issue, but depends on a calendar that is not published yet."""
-    return clock.clause == "silence" and clock.provisional
 
 
 def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
@@ -302,26 +325,36 @@ def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
 def needs_reminder(issue: Issue) -> bool:
     """Whether a limit has passed and no clock can climb any more, so that reminders are sent.
 
-    So it is at the top of the ladder, and where every climb has happened before the lead was moved down again. A climb
-    that waits for a calendar to be published still counts as possible.
+    So it is at the top of the ladder, and where every climb has happened before the lead was moved down again.
     """
     if issue.status in ("completed", "closed") or not any(clock.overdue for clock in issue.clocks):
         return False
-    return all(next_climb(issue, copy_with(clock, provisional=False)) is None for clock in issue.clocks)
+    return all(next_climb(issue, clock) is None for clock in issue.clocks)
 
 
-def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
-    """When (UTC) the next reminder after `count` earlier ones is due, counted from `moment`.
+def reminder_after(issue: Issue, moment: datetime, count: int = 0) -> Reminder:
+    """The next reminder after `count` earlier ones, the last of which was due at `moment` (UTC).
 
-    Each interval is twice the last one, up to the longest that the policy names.
+    Intervals count from deadline to deadline, whenever a reminder is recorded. Each is twice the last one, up to the
+    longest that the policy names; after its number of reminders all are the same, and they never end.
     """
     top = issue.policy.top
-    amount = min(top.remind.amount * 2**count, top.doubling_to.amount)
-    limit = Limit(amount, top.remind.unit)
-    return due_after(moment, limit, issue.policy.service_hours, issue.calendars).at
+    limit = top.then
+    if count < top.times:
+        limit = Limit(min(top.remind.amount * 2**count, top.doubling_to.amount), top.remind.unit)
+    return Reminder(due_after(moment, limit, issue.policy.service_hours, issue.calendars).at, count)
 
 
-def _level_of(clock: Clock) -> Level:
+def reminders_until(issue: Issue, reminder: Reminder, until: datetime) -> int:
+    """How many reminders are due up to `until` (UTC), `reminder` included."""
+    count = 1
+    while (reminder := reminder_after(issue, reminder.at, reminder.count + 1)).at <= until:
+        count += 1
+    return count
+
+
+def ruling_level(clock: Clock) -> Level:
+    """The level that must rule, of the clock of a ruling."""
     assert clock.level != "issue"
     return clock.level
 
@@ -351,7 +384,7 @@ def owner(issue: Issue, clock: Clock) -> str | None:
     if clock.clause == "review":
         return issue.place.street if issue.shelved else lead_org(issue)
     if clock.clause in RULING:
-        return org_of(issue, _level_of(clock))
+        return org_of(issue, ruling_level(clock))
     if clock.clause == PROGRESS:
         return issue.handler.code if issue.level == "property" else lead_org(issue)
     if clock.clause in RULE_CLOCKS or clock.level == "property":

@@ -86,6 +86,16 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """A picture that was uploaded to the issue: its digest, by whom, and when (UTC)."""
+
+    digest: str
+    person: str
+    org: str | None
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Body:
     """The fields of one kind of command."""
 
@@ -151,6 +161,8 @@ class Confirm(Body):
 
 @dataclass(frozen=True)
 class Reopen(Body):
+    """The resident says that completed work is not done; or whoever completed it takes the completion back."""
+
     reason: Personal = field(metadata=PERSONAL)
 
 
@@ -279,11 +291,17 @@ class Extend(Body):
 
 @dataclass(frozen=True)
 class Complete(Body):
+    """The work is done: the answer tells the resident what was done or why nothing more can be."""
+
     kind: CompletionKind = "solved"
     answer: Personal = field(default="", metadata=PERSONAL)
     evidence: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
     """Digests of attachments, or references to evidence outside the system."""
     note: Personal = field(default="", metadata=PERSONAL)
+    answers: bool = field(default=False, metadata=RESOLVED)
+    """Whether `answer` is long enough: once it is sealed, no rule can count its characters."""
+    pictures: tuple[Upload, ...] = field(default=(), metadata=RESOLVED)
+    """What is known of the pictures of this issue that `evidence` names."""
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,22 @@ import domain.commands as c
 import domain.events as e
 from domain import plans
 from domain.access import above, capacities, level_of
-from domain.clocks import REMIND, next_climb, next_clock, reminder_after
+from domain.clocks import (
+    REMIND,
+    climbed_too_early,
+    next_climb,
+    next_clock,
+    reminders_until,
+    silence_from,
+    with_year,
+)
 from domain.evolve import evolve, met_clock
 from domain.issue import Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
 from domain.pauses import may_stop, stopped
 from domain.personal import Personal
 from domain.place import Handler
-from domain.refusals import extendable, refusal, resized, sized
+from domain.refusals import extendable, is_interim, refusal, resized, returns_to, sized
 from domain.values import copy_with
 from domain.vocabulary import ClimbReason, HandlerKind, Level, Stops
 from domain.worktime import Limit, Pause
@@ -59,7 +67,7 @@ class Fold:
             clause, was_due = met.clause, met.due
         step = next_clock(after)
         due = None if step is None else step.due
-        self.events.append(copy_with(event, clause=clause, was_due=was_due, due=due, held=held(before, event)))
+        self.events.append(copy_with(event, clause=clause, was_due=was_due, due=due, held=held(before, event, after)))
 
 
 def decide(issue: Issue, command: c.Command) -> tuple[e.Event, ...]:
@@ -97,7 +105,7 @@ RECORDED: Final[Mapping[type[c.Body], type[e.EventBody]]] = MappingProxyType(
     {
         c.Comment: e.Commented, c.Supply: e.Supplied, c.Urge: e.Urged, c.Object: e.Objected, c.Assign: e.Assigned, c.Schedule: e.Scheduled,
         c.Contact: e.Contacted, c.Mitigate: e.Mitigated, c.StepDone: e.StepDone, c.Refer: e.Referred, c.Sit: e.Sat, c.Supervise: e.Supervised, c.Instruct: e.Instructed,
-        c.Correct: e.Corrected, c.CalendarPublished: e.CalendarPublished, c.Deny: e.Denied,
+        c.Correct: e.Corrected, c.Deny: e.Denied,
     }
 )  # fmt: skip
 """Class of command -> class of the one event to which it leads, which has the same fields."""
@@ -193,13 +201,13 @@ def plan(fold: Fold, body: c.Plan) -> None:
 @on(c.Answer)
 def answer(fold: Fold, body: c.Answer) -> None:
     """An answer while the work is neither completed nor planned is an interim one."""
-    fold.add(e.Answered(body.text, interim=fold.issue.status != "completed" and fold.issue.plan is None))
+    fold.add(e.Answered(body.text, interim=is_interim(fold.issue)))
 
 
 @on(c.Complete)
 def complete(fold: Fold, body: c.Complete) -> None:
-    silent_until, provisional = _after(fold.issue, fold.at, fold.issue.policy.silence.within)
-    fold.add(e.Completed(body.kind, silent_until, provisional, body.answer, body.evidence, body.note))
+    silence = silence_from(fold.issue, fold.at)
+    fold.add(e.Completed(body.kind, silence.at, silence.provisional, body.answer, body.evidence, body.note))
 
 
 @on(c.Ask)
@@ -298,9 +306,12 @@ def redispatch(fold: Fold, body: c.Redispatch) -> None:
 
 @on(c.Return)
 def give_back(fold: Fold, body: c.Return) -> None:
-    led_by = fold.issue.level
-    fold.add(e.Returned(led_by, body.reason), level=body.to or fold.issue.ladder[0])
-    _climb_by_transfers(fold, led_by)
+    issue, last = fold.issue, fold.issue.last_climb
+    to = returns_to(issue, body.to)
+    undoes = last.clause if last is not None and last.wrong and to == last.from_level else None
+    fold.add(e.Returned(issue.level, body.reason, undoes), level=to)
+    if undoes is None:
+        _climb_by_transfers(fold, issue.level)
 
 
 @on(c.Rule)
@@ -334,6 +345,9 @@ def grant(fold: Fold, body: c.Grant) -> None:
 
 @on(c.Reopen)
 def reopen(fold: Fold, body: c.Reopen) -> None:
+    if fold.giver.role != "resident":
+        fold.add(e.TakenBack(body.reason))
+        return
     fold.add(e.Reopened(body.reason))
     if fold.issue.reopened >= fold.issue.policy.reopen.climbs_from:
         _climb(fold, "reopening", next_rung(fold.issue))
@@ -351,6 +365,13 @@ def shelve(fold: Fold, body: c.Shelve) -> None:
 def change_policy(fold: Fold, body: c.ChangePolicy) -> None:
     assert body.body is not None
     fold.add(e.PolicyChanged(body.body, body.reason))
+
+
+@on(c.CalendarPublished)
+def publish_calendar(fold: Fold, body: c.CalendarPublished) -> None:
+    issue, year = fold.issue, body.calendar
+    early = climbed_too_early(issue, with_year(issue.calendars, year))
+    fold.add(e.CalendarPublished(year, issue.last_climb.clause if early and issue.last_climb is not None else None))
 
 
 @on(c.RenewCode)
@@ -441,9 +462,4 @@ def _remind(fold: Fold, until: datetime) -> None:
     """Adds one event for all reminders due up to `until`, so that catching up after an outage sends one message."""
     reminder = fold.issue.reminder
     assert reminder is not None
-    assert reminder.at is not None
-    left = fold.issue.policy.top.times - reminder.count
-    count, moment = 1, reminder.at
-    while count < left and (moment := reminder_after(fold.issue, moment, reminder.count + count)) <= until:
-        count += 1
-    fold.add(e.Reminded(count), clause=REMIND)
+    fold.add(e.Reminded(reminders_until(fold.issue, reminder, until)), clause=REMIND)

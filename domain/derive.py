@@ -1,7 +1,7 @@
 """The changes of state that follow every event, whatever its kind: clocks, reminders, held time, the receipt."""
 
 from collections.abc import Callable
-from datetime import datetime
+from operator import attrgetter
 from typing import Final
 
 import domain.events as e
@@ -21,7 +21,7 @@ from domain.clocks import (
     with_clock,
     without_clock,
 )
-from domain.issue import Holding, Issue, Mark, Receipt, Reminder
+from domain.issue import Holding, Issue, Mark, Receipt, rank
 from domain.minutes import holder, seen_at
 from domain.values import copy_with
 from domain.vocabulary import Level
@@ -70,7 +70,12 @@ def _rulings(issue: Issue, event: e.Event) -> Issue:
     """Each open wish has a clock of whoever must rule on it; so has a lead that its predecessor's own act moved up, until
     the new lead accepts, unless the policy has a clause for that.
     """
-    due: dict[str, tuple[Level, Mark]] = {f"rule-{wish.what}": (wish.ruler, wish.asked) for wish in issue.wishes}
+    due: dict[str, tuple[Level, Mark]] = {}
+    for wish in issue.wishes:
+        due[f"rule-{wish.what}"] = wish.ruler, wish.asked
+        led = issue.term["led"]
+        if rank(wish.ruler) < rank(issue.level):  # below the lead nobody rules: the wish has come to the lead with it
+            due[f"rule-{wish.what}"] = issue.level, max(wish.asked, led, key=attrgetter("seq"))
     if issue.left is not None and not accept_clause(issue):
         due["rule-size"] = (issue.level, issue.term["led"])
     running = {clock.clause: clock for clock in issue.clocks if clock.clause in RULING}
@@ -101,10 +106,10 @@ def _progress(issue: Issue, event: e.Event) -> Issue:
     known = next((clock for clock in issue.clocks if clock.clause == PROGRESS), None)
     if known is not None and known.start.seq >= since.seq:
         return issue
-    seen = event.recorded_at or event.at
+    begun = Mark.recorded(event)
     clock = rule_clock(issue, PROGRESS, "issue", "progress", since)
-    if clock.due <= seen:
-        clock = rule_clock(issue, PROGRESS, "issue", "progress", Mark(seen, event.seq))
+    if clock.due <= begun.at:
+        clock = rule_clock(issue, PROGRESS, "issue", "progress", begun)
     return with_clock(issue, clock)
 
 
@@ -113,10 +118,12 @@ def _reminder(issue: Issue, event: e.Event) -> Issue:
         return issue if issue.reminder is None else copy_with(issue, reminder=None)
     if issue.reminder is not None:
         return issue
-    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, 0))
+    return copy_with(issue, reminder=reminder_after(issue, event.at))
 
 
 def _minutes(issue: Issue, event: e.Event) -> Issue:
+    if issue.status == "completed" and not isinstance(event.body, e.Completed):
+        return issue  # whose time it is shows in the answer to the completion
     who, org = holder(issue)
     since = max(seen_at(event), issue.holding.since) if issue.holding else event.at
     return copy_with(issue, holding=Holding(who, org, since))
@@ -161,16 +168,5 @@ STEPS: Final[tuple[Step, ...]] = (
 
 
 def _is_update(event: e.Event) -> bool:
-    """Whether the event counts as a status update: any command of staff that was not refused."""
-    return event.actor is not None and event.actor.role != "resident" and event.kind != "refused"
-
-
-def reminder_from(issue: Issue, moment: datetime, count: int) -> Reminder:
-    """The next reminder after `count` sent ones.
-
-    After the last one that the policy allows, a reminder without a time stays in the state, so that reminders do not
-    start again.
-    """
-    if count >= issue.policy.top.times:
-        return Reminder(None, count)
-    return Reminder(reminder_after(issue, moment, count), count)
+    """Whether the event counts as a status update: any command of staff that was not refused or took one back."""
+    return event.actor is not None and event.actor.role != "resident" and event.kind not in ("refused", "taken_back")

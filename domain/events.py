@@ -125,6 +125,13 @@ class Reopened(EventBody):
 
 
 @dataclass(frozen=True)
+class TakenBack(EventBody):
+    """Whoever completed the work took the completion back: it goes on as if it had never been completed."""
+
+    reason: Personal = field(metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
 class CodeRenewed(EventBody):
     """Only tracking codes of `generation` are valid from now on."""
 
@@ -281,6 +288,7 @@ class Completed(EventBody):
     silent_until: datetime
     """If the resident does not respond, the issue closes at this moment as not rated."""
     provisional: bool = False
+    """Whether the moment depends on a year without a calendar: then it is the latest that any calendar could give."""
     answer: Personal = field(default="", metadata=PERSONAL)
     evidence: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
     """Digests of attachments, or references to evidence outside the system."""
@@ -296,7 +304,7 @@ class Referred(EventBody):
 
 @dataclass(frozen=True)
 class Escalated(EventBody):
-    """The lead moved up from `from_level`."""
+    """The lead moved up from `from_level`. `wish_open`: while a wish of the handler waited for its ruling."""
 
     from_level: Level
     by: ClimbReason
@@ -321,6 +329,8 @@ class Redispatched(EventBody):
 class Returned(EventBody):
     from_level: Level
     reason: Personal = field(metadata=PERSONAL)
+    undoes: str | None = None
+    """The clause whose climb this takes back, since by a calendar published later it was not due: no transfer."""
 
 
 @dataclass(frozen=True)
@@ -369,7 +379,11 @@ class PolicyChanged(EventBody):
 
 @dataclass(frozen=True)
 class CalendarPublished(EventBody):
+    """The working days of a year became known, or other ones than before."""
+
     calendar: YearCalendar
+    wrong: str | None = None
+    """The clause by which the lead got the issue, if by this calendar that climb was not due yet."""
 
 
 @dataclass(frozen=True)

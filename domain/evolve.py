@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import domain.events as e
-from domain import plans
+from domain import completion, plans
 from domain.access import above, milestone_scopes
 from domain.clocks import (
     ALWAYS,
@@ -17,18 +17,22 @@ from domain.clocks import (
     climb_moment,
     kept_until,
     next_climb,
+    reminder_after,
+    silence_from,
     skip_climbs,
     with_clock,
+    with_year,
     without,
     without_clock,
 )
-from domain.derive import derive, reminder_from, update_clocks
-from domain.issue import Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
+from domain.derive import derive, update_clocks
+from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
 from domain.minutes import seen_at
 from domain.pauses import is_granted, with_taken
 from domain.place import Handler
 from domain.values import copy_with
 from domain.vocabulary import Goal, Matter, Milestone, Scope, Status, Stops
+from domain.worktime import Due
 from domain.worktime import due as due_after
 
 MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
@@ -43,7 +47,7 @@ MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
     "completed": ("complete", "handle"),
 }
 """Event kind -> the milestones it reaches."""
-PASSIVE: Final = frozenset({"commented", "refused", "rejected_signal", "urged"})
+PASSIVE: Final = frozenset({"commented", "refused", "rejected_signal", "urged", "taken_back"})
 """Event kinds that never reach the milestone ``act``."""
 TAKES_BACK: Final = frozenset(
     {
@@ -59,6 +63,8 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
     """The state after the event; events must come in order, without gaps (ValueError otherwise)."""
     if event.seq != issue.version + 1:
         raise ValueError(f"event {event.seq} does not follow version {issue.version} of issue {issue.id}")
+    if isinstance(event.body, e.Completed):
+        issue = completion.kept(issue, event)  # first, since the marks of the completion are no part of it
     mark = Mark(event.at, event.seq)
     marks, term = issue.marks, issue.term
     kind = _counts_as(event)
@@ -298,6 +304,15 @@ def reopened(issue: Issue, event: e.Event, body: e.Reopened) -> Issue:
     return _restart_work(copy_with(issue, reopened=issue.reopened + 1), event)
 
 
+@on(e.TakenBack)
+def taken_back(issue: Issue, event: e.Event, body: e.TakenBack) -> Issue:
+    issue = completion.taken_back(issue)
+    over = next((clock.due for clock in issue.clocks if clock.clause in ("ask", "review")), None)
+    if over is not None and over <= event.at and not issue.shelved:
+        issue = _unpause(issue, over)  # without the completion the pause had ended then
+    return _recalculated(issue)
+
+
 @on(e.CodeRenewed)
 def code_renewed(issue: Issue, event: e.Event, body: e.CodeRenewed) -> Issue:
     return copy_with(issue, generation=body.generation)
@@ -311,7 +326,7 @@ def adopted(issue: Issue, event: e.Event, body: e.Adopted) -> Issue:
 @on(e.Closed)
 def closed(issue: Issue, event: e.Event, body: e.Closed) -> Issue:
     return copy_with(
-        issue, status="closed", interrupted=None, closed=Closed(body.kind, body.satisfaction),
+        issue, status="closed", interrupted=None, closed=Closed(body.kind, body.satisfaction), work=None,
         clocks=(), resting=(), reminder=None, wishes=(), paused=None, shelved=False, left=None,
     )  # fmt: skip
 
@@ -342,19 +357,21 @@ def ruled(issue: Issue, event: e.Event, body: e.Ruled) -> Issue:
 @on(e.Escalated)
 def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
     # The new lead could not see the issue before the climb was recorded, so its clocks start then.
-    led = Mark(event.recorded_at or event.at, event.seq)
+    led = Mark.recorded(event)
     left = None
     if event.actor is not None and event.actor.org in (issue.handler.code, org_of(issue, body.from_level)):
         left = issue.left or Left(body.from_level, issue.term)  # its own act moved the lead: its clauses run on
-    issue = _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
-    keeps = kept_until(issue, event.recorded_at or event.at) if body.by == "deadline" else None
+    issue = _new_term(_count_climb(copy_with(issue, last_climb=None), event), led, level=event.level, reminder=None)
+    # The level keeps the lead from the deadline on, or from the record if that came much later.
+    keeps = kept_until(issue, led.due or led.at) if body.by == "deadline" else None
     return copy_with(issue, left=left, keeps_until=keeps)
 
 
 @on(e.Returned)
 def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
     left = issue.left
-    issue = copy_with(issue, level=event.level, transfers=issue.transfers + 1, reminder=None, wishes=(), left=None)
+    issue = _back_to_time(issue, body.undoes) if body.undoes else copy_with(issue, transfers=issue.transfers + 1)
+    issue = copy_with(issue, level=event.level, last_climb=None, reminder=None, wishes=(), left=None)
     if left is not None and left.level == event.level:  # what moved the lead is undone: no limit begins anew
         return copy_with(issue, term=left.term)
     issue = _restart_work(_unpause(issue, event.at), event)
@@ -377,13 +394,13 @@ def suspended(issue: Issue, event: e.Event, body: e.Suspended) -> Issue:
 @on(e.Waited)
 def waited(issue: Issue, event: e.Event, body: e.Waited) -> Issue:
     clock = Clock("review", "issue", "resume", _mark(event), body.review)
-    return _pause(copy_with(issue, waits_for=body.reason), event, "waiting", clock, own=True)
+    return copy_with(_pause(issue, event, "waiting", clock, own=True), waits_for=body.reason)
 
 
 @on(e.Shelved)
 def shelved(issue: Issue, event: e.Event, body: e.Shelved) -> Issue:
     clock = Clock("review", "issue", "resume", _mark(event), body.review)
-    return _pause(copy_with(issue, shelved=True), event, "waiting", clock)
+    return copy_with(_pause(issue, event, "waiting", clock), shelved=True)
 
 
 @on(e.Supplied)
@@ -448,18 +465,33 @@ def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue
 
 @on(e.CalendarPublished)
 def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) -> Issue:
-    others = tuple(known for known in issue.calendars if known.year != body.calendar.year)
-    calendars = tuple(sorted((*others, body.calendar), key=lambda known: known.year))
-    issue = update_clocks(copy_with(issue, calendars=calendars), afresh=True)
-    policy = issue.policy
-    limits = {"silence": policy.silence.within, "ask": policy.ask.max}
+    if issue.last_climb is not None:
+        issue = copy_with(issue, last_climb=copy_with(issue.last_climb, wrong=body.wrong is not None))
+    return _recalculated(copy_with(issue, calendars=with_year(issue.calendars, body.calendar)))
+
+
+def _recalculated(issue: Issue) -> Issue:
+    """The issue with every clock computed again from its start, by the present policy, calendars and pauses."""
+    issue = update_clocks(issue, afresh=True)
     for clock in issue.clocks:
-        if clock.clause in limits:
-            due = due_after(clock.start.at, limits[clock.clause], policy.service_hours, issue.calendars)
-            issue = with_clock(issue, copy_with(clock, due=due.at, provisional=due.provisional))
-        elif clock.clause == "plan-update" or (clock.clause, clock.milestone) == ("plan-step", "complete"):
-            issue = with_clock(issue, plans.update_due(issue, clock))
+        match clock.clause, clock.milestone:
+            case "silence", _:
+                issue = with_clock(issue, _due(clock, silence_from(issue, clock.start.at)))
+            case "ask", _:
+                longest, hours = issue.policy.ask.max, issue.policy.service_hours
+                until = _due(clock, due_after(clock.start.at, longest, hours, issue.calendars))
+                if issue.paused is not None:
+                    issue = copy_with(issue, paused=copy_with(issue.paused, end=until.due))
+                issue = update_clocks(with_clock(issue, until), afresh=True)
+            case ("plan-update", _) | ("plan-step", "complete"):
+                issue = with_clock(issue, plans.update_due(issue, clock))
+            case _:
+                pass
     return issue
+
+
+def _due(clock: Clock, due: Due) -> Clock:
+    return copy_with(clock, due=due.at, provisional=due.provisional)
 
 
 # Lights and reminders
@@ -478,11 +510,15 @@ def overdue(issue: Issue, event: e.Event, body: e.Overdue) -> Issue:
 @on(e.Reminded)
 def reminded(issue: Issue, event: e.Event, body: e.Reminded) -> Issue:
     if body.review is not None:
-        return copy_with(
-            issue, clocks=tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
-        )
-    sent = body.count + (issue.reminder.count if issue.reminder else 0)
-    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, sent))
+        assert issue.paused is not None  # it is shelved, and stays so until the next review
+        clocks = tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
+        stop = copy_with(issue.paused, end=max(issue.paused.begin, body.review))
+        return update_clocks(copy_with(issue, clocks=clocks, paused=stop), afresh=True)
+    reminder = issue.reminder
+    assert reminder is not None
+    for _ in range(body.count):
+        reminder = reminder_after(issue, reminder.at, reminder.count + 1)
+    return copy_with(issue, reminder=reminder)
 
 
 # Shared helpers
@@ -493,7 +529,8 @@ def _mark(event: e.Event) -> Mark:
 
 
 def _handed_over(issue: Issue, handler: Handler, event: e.Event) -> Issue:
-    issue = _without_work(issue, handler=handler, wishes=(), left=None)
+    marks = {kind: mark for kind, mark in issue.marks.items() if kind != "arrived"}  # nobody has come for this handler
+    issue = _without_work(issue, handler=handler, marks=marks, wishes=())
     return _new_term(_unpause(_with_status(issue, "dispatched", force=True), event.at), _mark(event), renewed=True)
 
 
@@ -510,7 +547,8 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) ->
         kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
         changes |= {"extensions": kept, "extended": sum(map(len, kept.values()))}
     begun = {kind: led if renewed else issue.term[kind] for kind in ALWAYS if renewed or kind in issue.term}
-    return copy_with(issue, term={"led": led, **begun}, resting=resting, **changes)
+    fresh = {"keeps_until": None, "left": None, **changes}
+    return copy_with(issue, term={"led": led, **begun}, resting=resting, **fresh)
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
@@ -559,9 +597,8 @@ def _pause(
     issue = _unpause(issue, event.at)
     # After an outage the previous pause may have ended, by the record, after this one was requested.
     begin = max((since or issue.since, *(stop.end for stop in issue.pauses)))
-    waits_for = issue.waits_for if status == "waiting" else None
     issue = copy_with(
-        issue, interrupted=issue.status, status=status, waits_for=waits_for,
+        issue, interrupted=issue.status, status=status,
         paused=Stop(begin, max(begin, clock.due), stops, by, own),
     )  # fmt: skip
     return update_clocks(with_clock(issue, clock), afresh=True)
@@ -597,7 +634,7 @@ def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
         issue = plans.shift_after_pause(issue, stop.begin, at - stop.begin)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed during the pause
-    if counts and is_granted(stop) and issue.reminder is not None and issue.reminder.at is not None:
+    if counts and is_granted(stop) and issue.reminder is not None:
         issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stop.begin)))
     return update_clocks(issue, afresh=True)
 
@@ -636,7 +673,9 @@ def _restart_work(issue: Issue, event: e.Event) -> Issue:
         issue = copy_with(issue, looked=(*issue.looked, (done.at, event.at)))
     met = {goal: mark for goal, mark in issue.met.items() if goal[1] not in ("complete", "handle")}
     marks = {kind: first for kind, first in issue.marks.items() if kind not in ("completed", "mitigated")}
-    issue = _without_work(issue, status="dispatched", interrupted=None, completion=None, met=met, marks=marks)
+    issue = _without_work(
+        issue, status="dispatched", interrupted=None, completion=None, work=None, met=met, marks=marks
+    )
     return update_clocks(_new_term(without_clock(issue, "silence"), _mark(event), renewed=True), afresh=True)
 
 
@@ -656,9 +695,22 @@ def _count_climb(issue: Issue, event: e.Event) -> Issue:
         return issue
     clock = next(clock for clock in issue.clocks if clock.clause == event.clause)
     climb = next_climb(issue, clock)
-    climbed = climb[0] + 1 if climb else len(clock.climbs)
-    clocks = tuple(copy_with(each, climbed=climbed) if each is clock else each for each in issue.clocks)
-    return copy_with(issue, clocks=clocks)
+    step = climb[0] if climb else len(clock.climbs) - 1
+    clocks = tuple(copy_with(each, climbed=step + 1) if each is clock else each for each in issue.clocks)
+    last = Climb(clock.clause, clock.start, step, event.at, issue.level)
+    return copy_with(issue, clocks=clocks, last_climb=last)
+
+
+def _back_to_time(issue: Issue, clause: str) -> Issue:
+    """The issue with a wrong climb of this clause not counted on its clock, so that it happens when it is due."""
+    last = issue.last_climb
+    assert last is not None
+
+    def back(clock: Clock) -> Clock:
+        is_it = (clock.clause, clock.start) == (clause, last.start)
+        return copy_with(clock, climbed=min(clock.climbed, last.step)) if is_it else clock
+
+    return copy_with(issue, clocks=tuple(map(back, issue.clocks)), resting=tuple(map(back, issue.resting)))
 
 
 def _with_light(issue: Issue, clause: str | None, **lit: bool) -> Issue:

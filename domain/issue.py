@@ -6,11 +6,11 @@ not of its serialized form, which names them by digest.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from domain.events import PolicyRef
+from domain.events import Event, PolicyRef
 from domain.personal import Personal
 from domain.place import Handler, Place
 from domain.policy import Policy
@@ -42,12 +42,29 @@ PINNED: Final = ("policy", "calendars")
 """Fields that the serialized state names by digest only."""
 
 
+PROMPT: Final = timedelta(minutes=1)
+"""What is recorded so soon after its deadline counts days from the day of the deadline: a climb at the end of a day is
+recorded a second after midnight, which takes no day off the next limit."""
+
+
 @dataclass(frozen=True)
 class Mark:
-    """The time (UTC) and seq of an event."""
+    """The time (UTC) and seq of an event; `due` is the deadline that caused it, if it was recorded promptly."""
 
     at: datetime
     seq: int
+    due: datetime | None = None
+
+    @classmethod
+    def recorded(cls, event: Event) -> "Mark":
+        """The mark of an event that nobody could know of before it was recorded."""
+        if event.recorded_at is None:
+            return cls(event.at, event.seq)
+        return cls(event.recorded_at, event.seq, event.at if event.recorded_at - event.at <= PROMPT else None)
+
+    def counts(self, limit: Limit) -> datetime:
+        """The moment (UTC) from which a limit counts that starts here."""
+        return self.due or self.at if limit.in_days else self.at
 
 
 @dataclass(frozen=True)
@@ -77,11 +94,26 @@ class Clock(Copyable):
 
 @dataclass(frozen=True)
 class Reminder(Copyable):
-    """The next reminder, after `count` sent ones, of an overdue issue that can climb no further."""
+    """The next reminder, due at `at` (UTC) after `count` sent ones, of an overdue issue that can climb no further."""
 
-    at: datetime | None
-    """When (UTC) the reminder is due; None once the policy's number of reminders is used up."""
+    at: datetime
     count: int = 0
+
+
+@dataclass(frozen=True)
+class Climb(Copyable):
+    """The climb by which the lead got the issue, if a deadline caused it: its clause, the start of that clause's clock,
+    the index of the climb in the clause, and when it happened (UTC).
+    """
+
+    clause: str
+    start: Mark
+    step: int
+    at: datetime
+    from_level: Level
+    wrong: bool = False
+    """Whether, by a calendar published since, it was not due yet: it stays on record, but the lead may undo it by
+    returning the issue to `from_level`, which counts as no transfer."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +194,32 @@ class Left:
 
 
 @dataclass(frozen=True)
+class Work:
+    """The work as it stood before `by` completed it. The other fields are those of `Issue` that a completion changes."""
+
+    by: str | None
+    """The organisation that completed it, which may take that back."""
+    status: Status
+    interrupted: Status | None
+    met: Mapping[Goal, Mark]
+    progressed: Mark | None
+    pauses: tuple[Stop, ...]
+    paused: Stop | None
+    own: Mapping[str, int]
+    waits_for: WaitReason | None
+    shelved: bool
+    clocks: tuple[Clock, ...]
+    resting: tuple[Clock, ...]
+    reminder: Reminder | None
+    left: Left | None
+    wishes: tuple[Wish, ...]
+    transfers: int
+    plan: PlanState | None
+    planned_since: datetime | None
+    proposed: Proposal | None
+
+
+@dataclass(frozen=True)
 class Closed:
     kind: CloseKind
     satisfaction: Satisfaction = "not_rated"
@@ -206,6 +264,8 @@ class Issue(Copyable):
     handler: Handler = field(default_factory=lambda: Handler("", "company"))
     assessment: Assessment | None = None
     completion: CompletionKind | None = None
+    work: Work | None = None
+    """The work as it stood before it was completed, until somebody answers the completion."""
     closed: Closed | None = None
     opened_at: datetime = EPOCH
     since: datetime = EPOCH
@@ -237,6 +297,7 @@ class Issue(Copyable):
     resting: tuple[Clock, ...] = ()
     """Clocks that stopped after they had shown a light or climbed, and may run again from the same start."""
     reminder: Reminder | None = None
+    last_climb: Climb | None = None
     extensions: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict[str, tuple[Limit, ...]])
     """Clause -> the extensions of its limit, in order."""
     extended: int = 0

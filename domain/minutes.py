@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from domain.clocks import RULING
-from domain.events import Event, Held
+from domain.events import Event, Held, TakenBack
 from domain.issue import Issue, rank
 from domain.vocabulary import HandlerKind, Holder, Level, WaitReason
 
@@ -59,21 +59,33 @@ def holder(issue: Issue) -> tuple[Holder, str | None]:
             return _HANDLERS[issue.handler.kind], issue.handler.code
 
 
-def held(issue: Issue, event: Event) -> tuple[Held, ...]:
-    """The time since the previous event, by holder.
+def held(issue: Issue, event: Event, after: Issue) -> tuple[Held, ...]:
+    """The time since it was last counted, by holder: at each event, but from completion on at the answer to it.
+
+    Whoever takes a completion back holds the time since then.
 
     A climb or the end of a pause happens at its due time but may be recorded later, say after an outage. The holder's
     time then ends at the due time, and the rest, up to the recording, counts for ``nobody``, since nobody could know of
     the change yet. No time counts twice, and none after the close.
     """
     holding = issue.holding
-    if holding is None or issue.closed is not None:
+    if holding is None or issue.closed is not None or after.holding is holding:
         return ()
     at, since = event.at, holding.since
-    parts = (Held(holding.holder, holding.org, _ms(at - since)),) if at > since else ()
+    who = _party(issue, event) if isinstance(event.body, TakenBack) else (holding.holder, holding.org)
+    parts = (Held(*who, _ms(at - since)),) if at > since else ()
     if event.recorded_at is not None and (seen := seen_at(event)) > max(at, since):
         parts = (*parts, Held("nobody", None, _ms(seen - max(at, since))))
     return parts
+
+
+def _party(issue: Issue, event: Event) -> tuple[Holder, str | None]:
+    """As whom the organisation of the event's actor holds time: by its kind as the handler, else by its level."""
+    assert event.actor is not None
+    role, org = event.actor.role, event.actor.org
+    if org == issue.handler.code:
+        return _HANDLERS[issue.handler.kind], org
+    return (role if role in ("community", "street") else "operator"), org
 
 
 def seen_at(event: Event) -> datetime:

@@ -9,7 +9,7 @@ import domain.events as e
 from domain.clocks import with_clock
 from domain.issue import Clock, Issue, Level, Mark, PlanState, PlanStep, Proposal
 from domain.pauses import stopped
-from domain.promise import landing
+from domain.promise import landing, latest
 from domain.values import copy_with
 from domain.vocabulary import Scope, Status
 from domain.worktime import due as due_after
@@ -113,10 +113,11 @@ def restart_update_clock(issue: Issue, mark: Mark) -> Issue:
 def update_due(issue: Issue, clock: Clock) -> Clock:
     """The clock with its due time one update interval after its start, by the present pauses and calendars."""
     policy = issue.policy
-    due = due_after(
-        clock.start.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=stopped(issue, UPDATE)
-    )
-    climbs = (_lands(issue, due.at),) if clock.clause == STEP else ()
+    pauses = stopped(issue, UPDATE)
+    start = clock.start.counts(policy.plan.update)
+    due = due_after(start, policy.plan.update, policy.service_hours, issue.calendars, pauses=pauses)
+    acts = latest(due, policy, issue.calendars, pauses=pauses)
+    climbs = (_lands(issue, acts),) if clock.clause == STEP else ()
     return copy_with(clock, due=due.at, climbs=climbs, provisional=due.provisional)
 
 

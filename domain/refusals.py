@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 import domain.commands as c
+from domain import completion
 from domain.access import above, assignable, capacities, conflict, holds, level_of, may_give, milestone_scopes
 from domain.clocks import RULE_CLOCKS
 from domain.issue import Clock, Issue, Wish, next_rung, rank
@@ -111,10 +112,16 @@ def _is_talk(issue: Issue, command: c.Command, actor: c.Actor) -> bool:
     match command.body:
         case c.Correct(category=None, urgent=None):
             return True
+        case c.Answer() if issue.plan is None and issue.status != "completed":
+            return True  # an interim one
         case c.Answer():
-            return all((scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue"))
+            return is_interim(issue) or all(
+                (scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue")
+            )
         case c.Wait():
             return issue.status == "waiting"
+        case c.Reopen():
+            return actor.role != "resident"
         case _:
             return command.name in TALK
 
@@ -187,8 +194,10 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return Refusal("invalid", f"an appointment lies within {FARTHEST.days} days")
         case c.Extend() | c.Grant() | c.Deny():
             return _more_time(issue, command, actor)
-        case c.Reopen() if issue.reopened >= issue.policy.reopen.times:
-            return Refusal("limit", f"an issue may be reopened {issue.policy.reopen.times} times; report it anew")
+        case c.Complete() as body:
+            return _complete(issue, body, actor)
+        case c.Reopen():
+            return _reopen(issue, actor)
         case c.Escalate() if next_rung(issue) is None:
             return Refusal("not-now", f"{issue.level} is the top of the ladder")
         case c.Redispatch() as body:
@@ -205,6 +214,30 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
             return _calendar(issue, calendar)
         case _:
             return None
+
+
+def _complete(issue: Issue, body: c.Complete, actor: c.Actor) -> Refusal | None:
+    if not completion.answers(body):
+        said = f"tell the resident in `answer`, in at least {completion.SHORTEST_ANSWER} characters, what was done"
+        return Refusal("invalid", said)
+    if completion.lacks_arrival(issue, body):
+        return Refusal("not-now", f"{body.kind} comes after arrive: nobody has been on site for the present handler")
+    if completion.lacks_picture(issue, body, actor):
+        said = f"to complete {issue.category} as {body.kind} takes a picture that {actor.org} uploads to this issue"
+        return Refusal(
+            "invalid", f"{said} after it accepted (POST .../attachments) and names by its digest in `evidence`"
+        )
+    return None
+
+
+def _reopen(issue: Issue, actor: c.Actor) -> Refusal | None:
+    if actor.role == "resident":
+        if issue.reopened < (times := issue.policy.reopen.times):
+            return None
+        return Refusal("limit", f"an issue may be reopened {times} times; report it anew")
+    if issue.work is None or issue.work.by != actor.org:
+        return Refusal("not-yours", "a completion is taken back by the organisation that completed")
+    return None
 
 
 def _shelved(issue: Issue, actor: c.Actor) -> Refusal | None:
@@ -264,6 +297,11 @@ def _taken(issue: Issue) -> bool:
 def sized(issue: Issue, assessment: Assessment) -> bool:
     """Whether the issue was assessed as `assessment` since the present level got the lead."""
     return issue.assessment == assessment and f"assessed:{assessment}" in issue.term
+
+
+def is_interim(issue: Issue) -> bool:
+    """Whether an answer given now is an interim one: the work is not completed, nor does a plan stand for it."""
+    return issue.status != "completed" and issue.plan is None
 
 
 def resized(issue: Issue, assessment: Assessment | None) -> bool:
@@ -351,8 +389,14 @@ def _from_above(issue: Issue, wish: Wish, actor: c.Actor) -> Refusal | None:
     return None
 
 
+def returns_to(issue: Issue, to: Level | None) -> Level:
+    """The level that leads after a return: the one named, or that of which a wrong climb took it, or the lowest."""
+    last = issue.last_climb
+    return to or (last.from_level if last is not None and last.wrong else issue.ladder[0])
+
+
 def _return(issue: Issue, to: Level | None) -> Refusal | None:
-    target = to or issue.ladder[0]
+    target = returns_to(issue, to)
     if target not in issue.ladder or rank(target) > rank(issue.level):
         return Refusal("invalid", f"{target} is not a level of this issue below its lead")
     if target == issue.level and issue.status == "dispatched":

@@ -18,7 +18,6 @@ from db.engine import Database
 from db.tables import AttachmentRow
 from domain.access import sight
 from domain.limits import MOST_PICTURES
-from domain.personal import Sealed
 from domain.refusals import against
 from protocol.admission import Admitted
 from protocol.clock import Now
@@ -27,9 +26,10 @@ from protocol.pictures import Picture, PictureError, clean
 from protocol.read_model import ReadModel, SqlDown
 from protocol.reader import VisibleIssue
 from protocol.sealing import content_erased
+from protocol.uploads import uploader
 from runtime.blobs import BlobError, DigestStore
 from security.keystore import KeyStoreDown
-from security.vault import ERASED, Erased, NoKey, UnsealError, Vault
+from security.vault import Erased, NoKey, UnsealError, Vault
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -44,7 +44,7 @@ _ADDED_BY: Final = "added_by"
 
 @dataclass(frozen=True)
 class Attachment:
-    """What is known of a picture. `person` is the name of who added it, or ERASED if it cannot be opened any more."""
+    """What is known of a picture. `person` is the name of who added it, or `security.vault.ERASED` if it cannot be opened any more."""
 
     digest: str
     kind: str
@@ -112,7 +112,7 @@ class Attachments:
         try:
             async with self._model.read() as session:
                 rows = await attachments.of_issue(session, issue)
-            return [_attachment(row, await self._person(row)) for row in rows]
+            return [_attachment(row, await uploader(self._vault, row)) for row in rows]
         except (SqlDown, KeyStoreDown) as error:
             raise _away(error) from None
 
@@ -155,12 +155,6 @@ class Attachments:
     async def _discard(self, digest: str) -> None:
         with contextlib.suppress(BlobError):  # it is sealed, and nothing refers to it
             await self._blobs.remove(digest)
-
-    async def _person(self, row: AttachmentRow) -> str:
-        try:
-            return (await self._vault.key_for(row.issue, make=False)).open(Sealed.parse(row.added_by))
-        except (Erased, NoKey, UnsealError, ValueError):
-            return ERASED
 
 
 def _attachment(row: AttachmentRow, person: str) -> Attachment:

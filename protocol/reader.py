@@ -5,14 +5,15 @@ An issue comes from the read model, else from its workflow, else from the input 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from db import queries
 from domain.access import may_see
+from domain.accounts import Climb, accounts
 from domain.advance import advance
-from domain.commands import Actor
+from domain.commands import Actor, Upload
 from domain.events import Event
 from domain.issue import Issue
 from protocol.caller import Caller
@@ -22,6 +23,7 @@ from protocol.gateway import NoWorker, TemporalDown, TemporalGateway
 from protocol.pending import Queued, stored
 from protocol.read_model import ReadModel, SqlDown
 from protocol.time_budget import REQUEST_SECONDS, TimeBudget
+from protocol.uploads import uploads
 from security.keystore import KeyStoreDown
 from security.vault import Vault
 from workflows.contract import Start
@@ -181,20 +183,25 @@ class Reader:
         """
         return None if self._model.is_up else await self.live(issue, budget)
 
-    async def timeline(self, issue: Issue) -> Sequence[Event]:
-        """The events of the issue, with their texts still sealed.
+    async def timeline(self, issue: Issue) -> tuple[Sequence[Event], Sequence[Climb]]:
+        """The events of the issue, with their texts still sealed, and the climbs on the accounts of its handlers.
 
-        They reach at least to the version of `issue`. Raises Unavailable if they cannot be read or
+        The events reach at least to the version of `issue`. Raises Unavailable if they cannot be read or
         some are missing yet.
         """
         try:
             async with self._model.read() as session:
                 events = await queries.timeline(session, issue.id)
+                pins = await queries.pins(session, issue.id) if events else (issue.policy, issue.calendars)
         except SqlDown:
             raise Unavailable("the timeline cannot be read") from None
         if len(events) < issue.version:
             raise Unavailable("the timeline is being written")
-        return events
+        return events, accounts(events, *pins)
+
+    async def uploads(self, issue: str, digests: Collection[str]) -> tuple[Upload, ...]:
+        """The pictures of the issue with one of these digests, and who uploaded them. Raises Unavailable."""
+        return await uploads(self._model, self._vault, issue, digests)
 
     async def opened(self, issue: str, events: Sequence[Event]) -> Sequence[Event]:
         """The events with their texts opened; a placeholder replaces an erased text. Raises Unavailable."""

@@ -1,6 +1,6 @@
 """Fills in the fields of a command that the rules need and the caller does not send.
 
-They are about the handler or the policy that the command names, or about another issue that it names.
+They are about what the command names: a handler, a policy, another issue, or pictures of its own issue.
 """
 
 from collections.abc import Mapping
@@ -8,11 +8,13 @@ from dataclasses import replace
 from datetime import datetime
 
 import domain.commands as c
+from domain import completion
+from domain.issue import Issue
 from domain.policy import Policy
 from protocol.caller import Caller
 from protocol.clock import Now, today
 from protocol.directory_cache import DirectoryCache
-from protocol.errors import Invalid, NotFound
+from protocol.errors import Invalid, NotFound, Unavailable
 from protocol.reader import Reader
 from protocol.time_budget import TimeBudget
 
@@ -26,12 +28,15 @@ class Resolver:
         self._policies = policies
         self._now = now
 
-    async def resolve(self, body: c.Body, caller: Caller, budget: TimeBudget) -> c.Body:
-        """The body with its RESOLVED fields filled in. Raises Invalid if something that it names does not exist.
+    async def resolve(self, body: c.Body, issue: Issue, caller: Caller, budget: TimeBudget) -> c.Body:
+        """The body of a command to `issue` with its RESOLVED fields filled in. Its texts are not sealed yet.
 
-        An issue that the caller may not see counts as one that does not exist.
+        Raises Invalid if something that it names does not exist, and Unavailable if that cannot be known. An issue that
+        the caller may not see counts as one that does not exist.
         """
         match body:
+            case c.Complete():
+                return await self._completion(body, issue)
             case c.Redispatch(handler=str(handler)) | c.Rule(handler=str(handler)):
                 return await self._handler(body, handler)
             case c.ChangePolicy(policy=policy):
@@ -43,6 +48,21 @@ class Resolver:
             case _:
                 pass
         return body
+
+    async def _completion(self, body: c.Complete, issue: Issue) -> c.Body:
+        """The body with whether it answers, and with what is known of the pictures that it names.
+
+        Where no picture is needed, work can be completed although pictures cannot be looked up.
+        """
+        body = replace(body, answers=completion.answers(body))
+        if not body.evidence:
+            return body
+        try:
+            return replace(body, pictures=await self._reader.uploads(issue.id, set(map(str, body.evidence))))
+        except Unavailable:
+            if completion.needs_picture(issue, body):
+                raise
+            return body
 
     async def _handler(self, body: c.Redispatch | c.Rule, code: str) -> c.Body:
         """The body with the kind of the organisation `code` and the streets in which it works.

@@ -14,6 +14,7 @@ COMMANDS: Final[Mapping[str, dict[str, Any]]] = {
     "comment": {"text": "已在路上"},
     "supply": {"text": "五楼501"},
     "urge": {"text": "还没有人来"},
+    "object": {"reason": "没有人来过"},
     "withdraw": {"reason": "自己修好了"},
     "confirm": {"outcome": "solved", "satisfaction": "satisfied", "comment": "很快"},
     "renew_code": {},

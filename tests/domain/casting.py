@@ -1,6 +1,7 @@
 """Every command with a few sensible bodies, for tests that play at random; times are relative to the moment."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, get_args
 
@@ -10,14 +11,24 @@ from domain.commands import Actor, Body
 from domain.issue import Issue
 from domain.refusals import WHEN
 from domain.vocabulary import DeclineReason, Status, WaitReason
-from domain.worktime import Limit
-from tests.domain.play import CASTING, SETTLED_2027, pack
+from domain.worktime import SHANGHAI, Limit, YearCalendar
+from support.completions import completed
+from tests.domain.play import CALENDARS, CASTING, SETTLED_2027, pack
 
 Maker = Callable[[datetime], Body]
 
 
 def _in(now: datetime, *days: float) -> c.Plan:
     return c.Plan(tuple(c.Step(f"第{n}步", now + timedelta(days=each)) for n, each in enumerate(days, 1)), "方案")
+
+
+def _holidays(now: datetime, days: Iterable[int]) -> YearCalendar:
+    """A late calendar of this year, in which so many days before or after today are off as well."""
+    today = now.astimezone(SHANGHAI).date()
+    known = next((each for each in CALENDARS if each.year == today.year), YearCalendar(today.year, 1, (), ()))
+    late = {today + timedelta(days=each) for each in days}
+    off = {day for day in late if day.year == today.year} - set(known.on)
+    return replace(known, version=9, off=tuple(sorted({*known.off, *off})))
 
 
 BODIES: Final[dict[str, tuple[Maker, ...]]] = {
@@ -78,9 +89,11 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
         lambda now: c.Extend("要勘察", Limit(3, "s")),
     ),
     "complete": (
-        lambda now: c.Complete("solved", "好了", ("照片",), "收拾干净"),
+        lambda now: completed("company-a", now),
         lambda now: c.Complete(),
-        lambda now: c.Complete("settled"),
+        lambda now: completed("company-a", now, "settled"),
+        lambda now: completed("elm", now, "partly"),
+        lambda now: completed("helpers", now),
     ),
     "refer": (lambda now: c.Refer("110", "回执1", "已报警"),),
     "escalate": (lambda now: c.Escalate("要上级管"),),
@@ -119,7 +132,12 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
         lambda now, policy=policy: c.ChangePolicy(policy, "错绑", pack(policy))
         for policy in ("12345", "52022", "demo", "dispute")
     ),
-    "calendar_published": (lambda now: c.CalendarPublished(SETTLED_2027),),
+    "calendar_published": (
+        lambda now: c.CalendarPublished(SETTLED_2027),
+        lambda now: c.CalendarPublished(_holidays(now, range(-4, 2))),
+        lambda now: c.CalendarPublished(_holidays(now, range(2, 6))),
+        lambda now: c.CalendarPublished(_holidays(now, ())),
+    ),
 }
 """Command -> bodies, some of which are never allowed."""
 ENDING: Final = ("withdraw", "merge", "reject")

@@ -13,6 +13,7 @@ from calendars import load_all
 from domain.advance import advance
 from domain.clocks import next_deadline, wake_after
 from domain.commands import Actor, Body, Command
+from domain.completion import answers
 from domain.events import Event, dump_event, load_event
 from domain.issue import Clock, Issue, dump_issue, load_issue
 from domain.minutes import totals
@@ -23,6 +24,7 @@ from domain.vocabulary import Assessment, OperatorKind
 from domain.wire import canonical
 from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
+from support.completions import ANSWER
 from support.grants import granted
 
 REPORTER: Final = Actor("resident-1", "resident")
@@ -65,6 +67,9 @@ def local(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).astimezone(UTC)
 
 
+DONE: Final = c.Complete(answer=ANSWER, evidence=("照片",))
+"""A completion with all that one may need, given by somebody who has been on site."""
+
 FRIDAY: Final = local("2026-11-20 10:00")
 """A working day, inside service hours."""
 
@@ -87,6 +92,7 @@ class Stage:
         self.now = at
         self.issue = Issue.new("issue-1", pack(policy) if isinstance(policy, str) else policy, calendars)
         self.events: list[Event] = []
+        self.uploads: dict[str, c.Upload] = {}
         if report:
             body = c.Report("JS-1", where or place(), category, "厨房漏水", **details)  # pyright: ignore[reportAttributeAccessIssue]
             self.give(REPORTER, body, after=0)
@@ -96,10 +102,25 @@ class Stage:
         self.now += timedelta(seconds=after)
         return self.fold([self.command(actor, body, **head)])
 
+    def upload(self, actor: Actor, picture: str = "照片", after: float = 0) -> None:
+        """The actor adds a picture to the issue."""
+        self.now += timedelta(seconds=after)
+        self.uploads[picture] = c.Upload(picture, actor.person, actor.org, self.now)
+
     def command(self, actor: Actor, body: Body, **head: Any) -> Command:
+        if isinstance(body, c.Complete):
+            body = self._resolved(actor, body)
         grants = granted(actor, self.issue.place)
         plain = Command(f"command-{next(self._ids)}", self.now, actor, body, grants=grants)
         return replace(plain, **head)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _resolved(self, actor: Actor, body: c.Complete) -> c.Complete:
+        """What the protocol fills in. Whoever completes has just uploaded what nobody else did."""
+        for picture in map(str, body.evidence):
+            if picture not in self.uploads:
+                self.upload(actor, picture)
+        pictures = tuple(self.uploads[str(each)] for each in body.evidence)
+        return replace(body, answers=answers(body), pictures=pictures)
 
     def fold(self, inbox: Sequence[Command] = (), now: datetime | None = None) -> list[Event]:
         """What the inbox leads to when it is folded at `now`."""

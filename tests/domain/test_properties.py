@@ -14,11 +14,12 @@ from domain.clocks import next_deadline, wake_after
 from domain.commands import SIGNALS, Actor, Command, load_command
 from domain.events import Event
 from domain.issue import Issue
+from domain.values import copy_with
 from domain.wire import truncate
 from protocol.envelope import plain_of
 from support.grants import granted
 from tests.domain.casting import body, rightful, usual
-from tests.domain.invariants import Watcher
+from tests.domain.invariants import Watcher, work_of
 from tests.domain.play import CALENDARS, CASTING, REPORTER, local, pack, place, reloaded
 
 PACKS = ("demo", "52022", "12345", "3+3+5", "dispute")
@@ -100,6 +101,15 @@ class Plays(RuleBasedStateMachine):
     @rule(actor=st.sampled_from(ACTORS), name=st.sampled_from(NAMES), variant=st.integers(0, 9))
     def anybody_tries_anything(self, actor, name, variant) -> None:
         self.fold([self.command(actor, name, variant)])
+
+    @rule(choice=st.integers(0, 20), variant=st.integers(0, 9))
+    def somebody_completes_by_mistake(self, choice, variant) -> None:
+        actor, _ = usual(copy_with(self.issue, status="answered"), choice * 3)
+        before = work_of(self.issue)
+        done = self.fold([self.command(actor, "complete", variant)])
+        if done[-1].kind == "completed":
+            self.fold([self.command(actor, "reopen", 0)])
+            assert work_of(self.issue) == before
 
     @rule(jump=st.sampled_from(JUMPS))
     def nobody_wakes_for_a_while(self, jump) -> None:

@@ -11,12 +11,15 @@ from domain.issue import Closed
 from domain.place import Handler
 from tests.domain.play import (
     ADMIN,
+    ANSWER,
     COMMUNITY,
     COMPANY,
+    DONE,
     REPORTER,
     STREET,
     VOLUNTEERS,
     Stage,
+    arrived,
     climbs,
     kinds,
     local,
@@ -37,7 +40,7 @@ def test_a_climb_moves_the_lead_and_leaves_the_handler() -> None:
     assert (stage.issue.level, stage.issue.handler.code) == ("community", "company-a")
     assert kinds(stage.give(COMPANY, c.Accept())) == ["accepted"], "a plumber a minute late is not locked out"
     assert kinds(stage.give(COMPANY, c.Arrive("minor"))) == ["arrived", "assessed"]
-    assert kinds(stage.give(COMPANY, c.Complete())) == ["completed"]
+    assert kinds(stage.give(COMPANY, DONE)) == ["completed"]
 
 
 def test_property_clauses_end_when_the_lead_climbs() -> None:
@@ -52,6 +55,7 @@ def test_a_clause_of_a_level_is_met_only_by_that_level() -> None:
     stage = Stage()
     stage.let_pass(31 * 60)
     stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-21 18:00")),)))
     stage.give(COMPANY, c.Answer("明天换"))
     assert "community-accept" in stage.running()
     assert "community-answer" in stage.running()
@@ -70,7 +74,7 @@ def test_the_lead_above_need_not_wait_for_the_company() -> None:
     assert stage.issue.status == "dispatched", "the handler's status stays"
     assert refused(stage.give(COMPANY, c.Arrive())) == "not-now", "the company accepts first"
     assert refused(stage.give(COMMUNITY, c.Resume())) == "not-now", "what cannot be is not allowed to it either"
-    assert kinds(stage.give(COMMUNITY, c.Complete("explained"))) == ["completed"]
+    assert kinds(stage.give(COMMUNITY, c.Complete("explained", ANSWER))) == ["completed"]
 
 
 def test_a_handler_at_work_to_whom_the_lead_climbs_can_still_take_over() -> None:
@@ -203,9 +207,8 @@ def test_a_return_gives_the_lead_back_and_the_clocks_begin_anew() -> None:
 
 
 def test_completed_work_is_done_again_on_return() -> None:
-    stage = Stage()
-    stage.give(COMPANY, c.Accept())
-    stage.give(COMPANY, c.Complete())
+    stage = arrived()
+    stage.give(COMPANY, DONE)
     assert stage.running() == {"silence"}
     stage.give(COMMUNITY, c.Return("地面没恢复"))
     assert stage.issue.status == "dispatched"
@@ -238,7 +241,9 @@ def test_whoever_leads_may_take_over_beside_another_handler() -> None:
 def complete(stage: Stage) -> None:
     if stage.issue.status == "dispatched":
         stage.give(COMPANY, c.Accept())
-    assert kinds(stage.give(COMPANY, c.Complete())) == ["completed"]
+    stage.give(COMPANY, c.Arrive())
+    stage.upload(COMPANY)
+    assert kinds(stage.give(COMPANY, DONE)) == ["completed"]
 
 
 def test_the_third_reopening_climbs_and_a_fourth_is_a_new_report() -> None:
@@ -267,9 +272,8 @@ def test_a_recurrence_climbs_one_level_from_the_start() -> None:
     [("solved", "partly", "partly"), ("referred", "not", "not_settled"), ("explained", "solved", "solved")],
 )
 def test_the_residents_outcome_overrides_the_handlers(kind, outcome, closed) -> None:
-    stage = Stage()
-    stage.give(COMPANY, c.Accept())
-    stage.give(COMPANY, c.Complete(kind))
+    stage = arrived()
+    stage.give(COMPANY, replace(DONE, kind=kind))
     stage.give(REPORTER, c.Confirm(outcome, "basically", "还行"))
     assert stage.issue.closed == Closed(closed, "basically")
 
@@ -277,7 +281,7 @@ def test_the_residents_outcome_overrides_the_handlers(kind, outcome, closed) -> 
 def test_silence_closes_as_not_rated_with_the_handlers_kind() -> None:
     stage = Stage()
     stage.give(COMPANY, c.Accept())
-    completed = stage.give(COMPANY, c.Complete("explained"))[0]
+    completed = stage.give(COMPANY, c.Complete("explained", ANSWER))[0]
     assert isinstance(completed.body, e.Completed)
     assert completed.body.silent_until == local("2026-11-27 23:59:59")
     stage.let_pass(local("2026-11-28 00:01"))
@@ -344,7 +348,7 @@ def test_a_complaint_about_the_community_s_own_society_starts_at_the_street() ->
 def test_a_dispute_starts_at_the_community_and_is_settled_within_three_working_days() -> None:
     stage = Stage("dispute", category="dispute")
     assert (stage.issue.level, stage.issue.handler.code) == ("community", "elm")
-    assert stage.running() == {"contact", "sit", "settle"}
+    assert stage.running() == {"community-accept", "contact", "sit", "settle"}
     assert stage.clock("contact").due == local("2026-11-23 23:59:59")
     assert stage.clock("sit").due == local("2026-11-24 23:59:59")
     assert stage.clock("settle").due == local("2026-11-25 23:59:59")
@@ -356,7 +360,7 @@ def test_a_dispute_starts_at_the_community_and_is_settled_within_three_working_d
     assert climbs(stage) == [("settle", "street")]
     assert stage.events[-1].at == local("2026-11-26 08:00"), "an ordinary climb lands at opening"
     assert "street-settle" in stage.running()
-    stage.give(STREET, c.Complete("settled"))
+    stage.give(STREET, c.Complete("settled", ANSWER))
     assert stage.issue.status == "completed"
 
 

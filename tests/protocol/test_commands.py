@@ -60,6 +60,7 @@ class Workflows:
     lost: int = 0
     """So many signals are not delivered."""
     has_worker: bool = True
+    stores: bool = True
     is_closed: bool = False
 
     async def signal(self, issue: str, root: str, envelope: Envelope, timeout: timedelta) -> None:
@@ -70,7 +71,7 @@ class Workflows:
         if self.is_closed:
             raise WorkflowClosed
         if self.has_worker:
-            await self.take(issue, envelope.command)
+            await self.take(issue, envelope.command, stores=self.stores)
 
     async def take(self, issue: str, command: Command, *, stores: bool = True) -> None:
         story = self.stories[issue]
@@ -132,13 +133,18 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     url = f"sqlite:///{tmp_path / 'jiesu.db'}"
     await upgrade_async(url)
     found = Database(url)
-    async with found.write() as session:
-        await store_directory(session, Directory(), datetime.now(UTC))
+    await prepared(found)
     yield found
     await found.close()
 
 
-def service(database: Database, workflows: Workflows, letters: Letters, receipts: Receipts) -> CommandService:
+async def prepared(database: Database) -> None:
+    """Gives the database a directory, though an empty one."""
+    async with database.write() as session:
+        await store_directory(session, Directory(), datetime.now(UTC))
+
+
+def service(database: Database, workflows: Workflows, letters: Letters | Vault, receipts: Receipts) -> CommandService:
     model, now = ReadModel(database), Clock()
     gateway, vault = cast("TemporalGateway", workflows), cast("Vault", letters)
     reader = Reader(model, gateway, vault, now)
