@@ -59,9 +59,14 @@ def _clocks(issue: Issue, event: e.Event) -> Issue:
 
 
 def _request(issue: Issue, event: e.Event) -> Issue:
-    """Drops a request for more time if the clock that it is about has stopped."""
+    """Drops a request for more time if the clock that it is about has stopped.
+
+    If a climb took the clock away, the ruling still decides on whose account the climb is.
+    """
     wish = issue.wish("extend")
     if wish is None or any(clock.clause == wish.clause for clock in issue.clocks):
+        return issue
+    if wish.asked.seq < issue.term["led"].seq:
         return issue
     return copy_with(issue, wishes=tuple([each for each in issue.wishes if each is not wish]))
 

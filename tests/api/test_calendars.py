@@ -10,6 +10,7 @@ from sqlalchemy import delete
 
 from audit.holdings import Holdings
 from audit.service import AuditService
+from cli.publish import Publication, _tell
 from db.published import publish
 from db.tables import PublishedCalendarRow
 from domain.wire import dump
@@ -55,3 +56,26 @@ async def test_without_sql_reports_get_it_all_the_same(system: System) -> None:
         taken = await system.report()
         assert taken.status == 201
         assert dump(CALENDAR) in await pins(system, taken["id"])
+
+
+async def test_an_issue_that_is_not_on_record_yet_is_counted_and_told_by_the_next_run(system: System) -> None:
+    async def tell() -> tuple[int, int]:
+        done = Publication((), is_new=True)
+        await _tell(system.temporal, system.database, system.keys.signer, taken["id"], [CALENDAR], done)
+        return done.told, done.unreached
+
+    await system.stop_worker()
+    try:
+        taken = await system.report()
+        assert await tell() == (0, 1)
+    finally:
+        await system.start_worker()
+    await system.until(f"/v1/issues/{taken['id']}/timeline", system.staff, lambda body: body["events"])
+    assert await tell() == (1, 0)
+    kinds = await system.until(
+        f"/v1/issues/{taken['id']}/timeline", system.staff,
+        lambda body: "calendar_published" in [event["kind"] for event in body["events"]],
+    )  # fmt: skip
+    assert await tell() == (0, 0)
+    assert dump(CALENDAR) in await pins(system, taken["id"])
+    assert [event["kind"] for event in kinds["events"]].count("calendar_published") == 1

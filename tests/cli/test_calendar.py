@@ -11,9 +11,12 @@ from typer.testing import CliRunner, Result
 
 from cli.app import app
 from cli.errors import Failure
+from cli.publish import _lacks
 from db.engine import Database
 from db.published import publish
+from domain.issue import Issue
 from domain.worktime import YearCalendar
+from policies.loader import load_pack
 from support.ports import free_port
 
 AT = datetime(2026, 11, 5, 8, tzinfo=UTC)
@@ -140,3 +143,22 @@ def test_publish_stores_all_of_a_file_or_nothing(home: Path) -> None:
         "2026: version 1 is known with another content: a changed calendar gets version 2",
     ]
     assert read("list") == known
+
+
+@pytest.mark.parametrize(
+    ("began", "known", "lacks"),
+    [
+        (datetime(2026, 12, 31, 15, tzinfo=UTC), (), True),
+        (datetime(2026, 12, 31, 15, tzinfo=UTC), (YearCalendar(2026, 9, (), ()),), True),
+        (datetime(2027, 12, 31, 15, tzinfo=UTC), (YearCalendar(2027, 1, (), ()),), True),
+        (datetime(2027, 12, 31, 15, tzinfo=UTC), (YearCalendar(2027, 2, (), ()),), True),
+        (datetime(2027, 12, 31, 15, tzinfo=UTC), (YearCalendar(2027, 2, (date(2027, 1, 1),), ()),), False),
+        (datetime(2027, 12, 31, 15, tzinfo=UTC), (YearCalendar(2027, 3, (), ()),), False),
+        (datetime(2027, 12, 31, 16, tzinfo=UTC), (), False),  # in Shanghai it is 2028
+    ],
+)
+def test_a_calendar_concerns_issues_that_may_run_in_its_year_and_know_none_as_new(
+    began: datetime, known: tuple[YearCalendar, ...], lacks: bool
+) -> None:
+    issue = Issue(id="i", policy=load_pack("demo"), calendars=known, opened_at=began)
+    assert _lacks(issue, YearCalendar(2027, 2, (date(2027, 1, 1),), ())) is lacks

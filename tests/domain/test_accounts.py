@@ -1,5 +1,6 @@
 """What a climb by the clock leaves on the account of whoever does the work."""
 
+from copy import deepcopy
 from datetime import datetime, timedelta
 
 import domain.commands as c
@@ -158,6 +159,21 @@ def test_a_climb_while_a_wish_waits_is_on_the_account_only_once_the_wish_was_den
     granted = wished(DECLINE)
     granted.give(COMMUNITY, c.Rule(upheld=True, reason="确属城管"))
     assert account(granted) == ()
+
+
+def test_a_wish_for_more_time_waits_for_its_ruling_though_the_clause_went_with_the_climb() -> None:
+    stage = Stage()
+    stage.let_pass(local("2026-11-20 10:28"))
+    stage.give(COMPANY, c.Extend("忙不过来"))
+    stage.let_pass(local("2026-11-20 10:31"))
+    assert stage.issue.level == "community"
+    assert account(stage) == ()
+    assert "rule-extend" in stage.running(), "else asking a minute before each climb would cost nothing"
+    granted = deepcopy(stage)
+    granted.give(COMMUNITY, c.Grant("extend"))
+    assert account(granted) == ()
+    stage.give(COMMUNITY, c.Deny("extend", "昨天就知道"))
+    assert len(account(stage)) == 1
 
 
 def test_of_two_wishes_one_that_is_granted_is_enough() -> None:
