@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.missing_calendar import MissingCalendar
 from activities.notices import Deliverer, Handler
 from activities.pictures import StoredPictures
 from activities.privacy import Privacy
@@ -35,6 +36,7 @@ from audit.schedules import keep_schedules
 from db.engine import Database
 from domain.retention import DEFAULT, Retention, read_retention
 from domain.wire import WireError
+from domain.worktime import YearCalendar
 from runtime.blobs import DigestStore, open_store
 from runtime.egress import EgressGuard
 from runtime.observability import metrics_registry, serve_metrics, temporal_runtime
@@ -153,8 +155,11 @@ async def _schedule(client: Client, stop: asyncio.Event) -> None:
         await pause(stop, _RETRY_SECONDS)
 
 
-async def serve(settings: Settings) -> None:
-    """Runs the worker until SIGINT or SIGTERM, then finishes the tasks under way. Raises SettingsError."""
+async def serve(settings: Settings, calendars: Sequence[YearCalendar]) -> None:
+    """Runs the worker until SIGINT or SIGTERM, then finishes the tasks under way. Raises SettingsError.
+
+    `calendars`: those of this installation's files.
+    """
     archive = open_archive(settings)
     prepare_seal_keys(settings)
     registry = metrics_registry()
@@ -171,7 +176,7 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    watch = Watch(client, database, registry)
+    watch, missing = Watch(client, database, registry), MissingCalendar(database, calendars)
     jobs = handlers(client, database, archive, keys, settings.heads_folder)
     deliverer = Deliverer(database, open_channel(database, settings.webhooks, EgressGuard.of(settings)), jobs)
     daily = DailyHead(
@@ -183,7 +188,9 @@ async def serve(settings: Settings) -> None:
         upkeep = [Reconciler(client, database).reconcile, daily.seal_day, open_privacy(settings, database, keys).retain]
         async with build(client, database, upkeep):
             log.info("worker_ready", address=settings.address, metrics_port=port)
-            await asyncio.gather(deliverer.run(stop), watch.run(stop), _schedule(client, stop), daily.check_key())
+            await asyncio.gather(
+                deliverer.run(stop), watch.run(stop), missing.run(stop), _schedule(client, stop), daily.check_key()
+            )
     finally:
         await database.close()
         await keys.close()

@@ -22,6 +22,7 @@ from domain.worktime import YearCalendar
 from protocol.admission import Admission
 from protocol.attachments import Attachments
 from protocol.auditing import Auditing
+from protocol.calendar_cache import CalendarCache
 from protocol.clock import Now, Skew, now
 from protocol.commands import CommandService
 from protocol.directory_cache import DirectoryCache
@@ -54,7 +55,7 @@ class Services:
     policies: Mapping[str, Policy]
     """The loaded policies, by id."""
     calendars: Sequence[YearCalendar]
-    """The calendars in force, each for one year."""
+    """The calendars of this process's files, each for one year; `CalendarCache` adds the published ones."""
     keys: Keys
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     needs_worker: bool = False
@@ -130,8 +131,8 @@ class Services:
     def intake(self) -> Intake:
         return Intake(
             reader=self.reader, gateway=self.gateway, receipts=self.receipts, directory=self.directory,
-            policies=self.policies, calendars=self.calendars, vault=self.keys.vault, signer=self.keys.signer,
-            secret=self.secret, skew=self.skew, now=self.now,
+            policies=self.policies, calendars=CalendarCache(self.model, self.calendars), vault=self.keys.vault,
+            signer=self.keys.signer, secret=self.secret, skew=self.skew, now=self.now,
         )  # fmt: skip
 
     @cached_property

@@ -66,14 +66,16 @@ class AuditService:
 
     async def view(self, issue: str, at: str) -> dict[str, Any]:
         """The issue as it was after event number `at`, or as it was known at the time `at`, in the form that
-        `timeline.shown` gives.
+        `timeline.shown` gives, with the climbs on the accounts of its handlers.
 
         Raises UnknownError, ArchiveError, RefoldError, timeline.MomentError, selection.SelectionError.
         """
         states = await self.states(issue)
         if at.isascii() and at.isdigit() and len(at) < _LONGEST_NUMBER:
-            return timeline.shown(timeline.at_event(states, int(at)))
-        return timeline.shown(timeline.at_time(states, moment_of(at)))
+            view = timeline.at_event(states, int(at))
+        else:
+            view = timeline.at_time(states, moment_of(at))
+        return {**timeline.shown(view), "accounts": timeline.accounted(states, view)}
 
     async def states(self, issue: str) -> list[tuple[Event, Issue]]:
         """Each event of the issue with the state after it. They come from the archive once the issue is sealed, until

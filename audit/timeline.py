@@ -2,11 +2,12 @@
 deadline.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from domain.accounts import accounts
 from domain.clocks import next_deadline, next_step
 from domain.events import Event, dump_event
 from domain.issue import Issue, lead_org
@@ -59,6 +60,13 @@ def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> PastStat
     if found is None:
         raise MomentError(f"nothing was known of it yet at {format_time(moment)}")
     return found
+
+
+def accounted(states: Sequence[tuple[Event, Issue]], view: PastState) -> list[dict[str, Any]]:
+    """The climbs that stood on the accounts of handlers at that moment, as plain values (`domain.accounts.Climb`)."""
+    first = states[0][1]
+    past = (event for event, _ in states if event.seq <= view.event.seq)
+    return dump(accounts(past, first.policy, first.calendars))
 
 
 def shown(view: PastState) -> dict[str, Any]:

@@ -12,6 +12,11 @@ from db.tables import IssueRow
 from runtime.settings import Settings
 
 
+def exists(settings: Settings) -> bool:
+    """Whether there is a database file; True for a database on a server."""
+    return not settings.embedded_database or Path(make_url(settings.database).database or "").exists()
+
+
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[Database]:
     """A context with the database of this installation. If the database has no schema yet, raises Failure.
@@ -22,7 +27,7 @@ async def opened(settings: Settings) -> AsyncGenerator[Database]:
     where = url.database or "" if settings.embedded_database else url.render_as_string()
     missing = Failure(f"no database at {where} yet: run `jiesu up` or `jiesu db upgrade` first")
     # SQLite would create the file on connecting.
-    if settings.embedded_database and not Path(where).exists():  # noqa: ASYNC240 - one look
+    if not exists(settings):
         raise missing
     database = Database(url)
     try:

@@ -19,6 +19,7 @@ from audit.selection import SelectionError
 from audit.service import NotYetError
 from audit.timeline import MomentError
 from audit.verify_all import ResumeError
+from calendars import CalendarError
 from db.pinned import MissingError
 from runtime.devserver import EmbeddedError
 from runtime.home import HomeBusy
@@ -30,7 +31,7 @@ from security.namespace import NamespaceError
 
 _EXPECTED = (
     SettingsError, EmbeddedError, HomeBusy, RPCError, SQLAlchemyError, MissingError, OSError,
-    CredentialsError, MasterError, NamespaceError,
+    CredentialsError, MasterError, NamespaceError, CalendarError,
     UnknownError, NotYetError, BundleError, ArchiveError, RefoldError, LogKeysError, NoteError, ResumeError,
     SelectionError, MomentError, LogAlteredError, RestoreError, LogMismatchError,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.http.responses import IssueView, TimelineView
 from db import attachments, queries
 from domain.access import Sight
+from domain.accounts import accounts
 from domain.wire import format_time
 from runtime.blobs import DigestStore
 from security.vault import Erased, NoKey, Vault
@@ -42,9 +43,10 @@ async def pictures(session: AsyncSession, vault: Vault, blobs: DigestStore, issu
 async def _issue(session: AsyncSession, vault: Vault, issue: str) -> dict[str, Any]:
     state = await queries.issue(session, issue)
     events = await vault.open_body(issue, await queries.timeline(session, issue))
+    climbs = () if state is None else accounts(events, *await queries.pins(session, issue))
     pictures = await attachments.of_issue(session, issue)
     return {
         "issue": None if state is None else IssueView.from_issue(state).model_dump(mode="json"),
-        "timeline": TimelineView.from_events(events, _WHOLE).model_dump(mode="json"),
+        "timeline": TimelineView.from_events(events, climbs, _WHOLE).model_dump(mode="json"),
         "pictures": [{"digest": row.digest, "kind": row.kind, "size": row.size} for row in pictures],
     }

@@ -146,6 +146,8 @@ def show(
         _print_field(
             console, "held", "  ".join(filter(None, (span(part["ms"] / 1000), _labelled(part["holder"]), part["org"])))
         )
+    for climb in timeline.get("accounts") or ():
+        _print_field(console, "account", _account(climb))
 
 
 def worklist(
@@ -286,16 +288,33 @@ def _print_state(console: Console, issue: Mapping[str, Any]) -> None:
     _print_field(console, "policy", f"{policy['id']} version {policy['version']}, at version {issue['version']}")
 
 
+def _account(climb: Mapping[str, Any]) -> str:
+    """One climb on the account of a handler, with the handler's own time since then."""
+    good = "made good" if climb["made_good"] else "not made good"
+    return f"{climb['org']}  climb {climb['seq']} ({climb['clause']}) {good}, {span(climb['ms'] / 1000)} since then"
+
+
 def _timeline_table(events: Sequence[Mapping[str, Any]]) -> Table:
     table = make_table("at", "what", "lead", "who", "said", wraps=_WRAPS)
     for event in events:
         actor = event.get("actor")
         who = _who(actor) if actor else "the clock"
-        what = f"{event['kind']} ({event['clause']})" if event.get("clause") else event["kind"]
-        cells = (local(event["at"])[5:], what, LABELS[event["level"]], who, said(event))
+        cells = (local(event["at"])[5:], _what(event), LABELS[event["level"]], who, said(event))
         style = {"overdue": "red", "escalated": "red", "warned": "yellow", "refused": "dim"}.get(str(event["kind"]))
         add_row(table, *cells, style=style)
     return table
+
+
+def _what(event: Mapping[str, Any]) -> str:
+    """The kind of an event, with its clause and what sets it apart from others of its kind."""
+    data = event.get("data") or {}
+    words = (
+        event.get("clause"),
+        "interim" if data.get("interim") else "",
+        "wish open" if data.get("wish_open") else "",
+    )
+    apart = ", ".join(filter(None, words))
+    return f"{event['kind']} ({apart})" if apart else str(event["kind"])
 
 
 def _who(actor: Mapping[str, Any]) -> str:

@@ -158,13 +158,14 @@ def _ladder(policy: Policy) -> str:
 
 def _rules(policy: Policy) -> dict[str, str]:
     """The rules of a pack other than its clauses, in words."""
+    progress, moves = policy.progressing, policy.day_off == "next_working_day"
     return {
         "id": f"{policy.id}, version {policy.version}, digest {policy.digest}",
         "title": policy.title,
         "source": policy.source,
         "ladder": _ladder(policy),
         "service hours": f"{policy.service_hours}, climbs land {'at opening' if policy.climb_lands == 'opening' else 'at once'}",
-        "lights": f"yellow at {policy.warn_at:g} of the way, grace {policy.grace}",
+        "lights": f"yellow at {policy.warn_at:g} of the limit, grace {policy.grace}",
         "silence": f"closes after {policy.silence.within}",
         "reopen": f"{policy.reopen.times} times, climbs from {policy.reopen.climbs_from}",
         "transfers": f"climb from {policy.transfers.climbs_from}",
@@ -172,7 +173,14 @@ def _rules(policy: Policy) -> dict[str, str]:
         "ask": f"{policy.ask.times} times for at most {policy.ask.max}",
         "plan": f"an update every {policy.plan.update}; over {policy.plan.community_over} the community grants it, "
         f"over {policy.plan.street_over} the street",
-        "top": f"reminders after {policy.top.remind}, doubling to {policy.top.doubling_to}, {policy.top.times} times",
+        "own pauses": f"{policy.pause.own} in sum, none longer than the limit that it stops, none when urgent",
+        "rulings": f"on a wish within {policy.rule}, urgent {policy.ruled_within(urgent=True)}",
+        "progress": f"within {progress.within}, climbs after {progress.climb}, urgent {progress.urgent}",
+        "evidence": ", ".join(policy.evidence) or "none",
+        "days off": "limits in natural days move to the next working day" if moves else "limits in natural days stay",
+        "year without a calendar": f"acts {policy.provisional} later at the latest",
+        "top": f"reminders after {policy.top.remind}, doubling to {policy.top.doubling_to}, {policy.top.times} times, "
+        f"then every {policy.top.then}",
     }
 
 
@@ -203,5 +211,9 @@ def _print_lines(lines: Sequence[Line]) -> None:
     console = Console()
     console.print(table)
     provisional = any(line.provisional for line in lines)
-    said = " Provisional: a year on the way has no published calendar." if provisional else ""
+    said = (
+        " Provisional: a year on the way has no published calendar; climbs come as late as any could make them."
+        if provisional
+        else ""
+    )
     console.print(f"Times in Asia/Shanghai.{said}", highlight=False)

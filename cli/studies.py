@@ -13,8 +13,10 @@ from audit.selection import Selection
 from audit.service import AuditService, in_thread
 from cli.audit_service import with_service
 from cli.errors import Failure
-from cli.system import settings
+from cli.system import calendars_in_files, settings
 from cli.terminal import AsJson, write_file
+from db.published import published
+from domain.pins import Calendars, newest
 from domain.wire import truncate
 
 Query = Annotated[str, typer.Option("--query", help="e.g. 'category=leak compound=demo since=2026-11-01'; empty: all.")]
@@ -30,7 +32,7 @@ def whatif(
     *,
     policy: Annotated[str | None, typer.Option(help="id of a shipped pack, or the path of a .toml file.")] = None,
     calendar: Annotated[
-        Path | None, typer.Option(help="A calendar, or a folder of them, over the shipped ones.")
+        Path | None, typer.Option(help="A file or folder of calendars, in place of those known here of their years.")
     ] = None,
     query: Query = "",
     csv: Annotated[Path | None, typer.Option(help="Write the figures as CSV.")] = None,
@@ -44,7 +46,7 @@ def whatif(
     from audit.whatif import page
     from audit.whatif import report as figures
     from audit.whatif.study import Study
-    from calendars import CalendarError, load_all
+    from calendars import CalendarError, load_place
     from cli.policy import load_pack_or_file as load_policy
     from policies.loader import PolicyError
 
@@ -52,13 +54,14 @@ def whatif(
         raise Failure("say --policy, --calendar or both")
     try:
         rules = load_policy(policy) if policy is not None else None
-        years = load_all(calendar) if calendar is not None else None
+        given = newest(load_place(calendar)) if calendar is not None else None
     except PolicyError as error:
         raise Failure(str(error.problems[0])) from None
     except CalendarError as error:
         raise Failure(str(error)) from None
 
     async def work(service: AuditService) -> Study:
+        years = None if given is None else await _years(service, given)
         study = Study(rules, years, truncate(datetime.now(UTC)))
         await in_thread(study.add_all, service.closed(Selection.parse(query)))
         return study
@@ -69,6 +72,13 @@ def whatif(
     if html is not None:
         write_file(html, page.as_html(study))
     typer.echo(figures.json_text(study) if as_json else figures.as_text(study))
+
+
+async def _years(service: AuditService, given: Calendars) -> Calendars:
+    """The given calendars, and of other years those that new issues get here."""
+    async with service.holdings.database.read() as session:
+        known = [*calendars_in_files(settings()), *await published(session)]
+    return newest([*(each for each in known if each.year not in {calendar.year for calendar in given}), *given])
 
 
 def mining(

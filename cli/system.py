@@ -1,4 +1,4 @@
-"""Subcommands that run and maintain an installation: up, worker, api, token, directory, db, calendar, rebuild."""
+"""Subcommands that run and maintain an installation: up, worker, api, token, directory, db, rebuild."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ import typer
 
 from cli.errors import Failure, one_line
 from cli.terminal import AsJson
+from domain.pins import Calendars
 from runtime.observability import configure_logging
 from runtime.settings import Settings, load_settings
 
@@ -35,6 +36,14 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run(work)
 
 
+def calendars_in_files(chosen: Settings) -> Calendars:
+    """The shipped calendars and those that `JIESU_CALENDARS` names. Raises Failure if one cannot be used."""
+    from calendars import load_all
+
+    with one_line():
+        return load_all(chosen.calendars)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the subcommands to the main command."""
     app.command()(up)
@@ -45,7 +54,6 @@ def register(app: typer.Typer) -> None:
     for name, commands, text in (
         ("directory", {"import": directory_import}, "Places, operators, appointments and bindings."),
         ("db", {"upgrade": db_upgrade}, "The read model."),
-        ("calendar", {"publish": calendar_publish}, "Working days."),
     ):
         group = typer.Typer(help=text, no_args_is_help=True)
         for command, function in commands.items():
@@ -69,17 +77,16 @@ def worker() -> None:
     from worker import serve
 
     chosen = logging_settings()
-    run(serve(chosen))
+    run(serve(chosen, calendars_in_files(chosen)))
 
 
 def api() -> None:
     """Run one API process."""
     from api.server import serve
-    from calendars import load_all
     from policies.loader import shipped
 
     chosen = logging_settings()
-    run(serve(chosen, {policy.id: policy for policy in shipped()}, load_all()))
+    run(serve(chosen, {policy.id: policy for policy in shipped()}, calendars_in_files(chosen)))
 
 
 def token(
@@ -117,14 +124,6 @@ def db_upgrade() -> None:
         upgrade(chosen.database)
     run(prepare_key_store(chosen))
     typer.echo("the database is at this version's schema")
-
-
-def calendar_publish(file: Annotated[Path, typer.Argument(help="A year's calendar, as in calendars/.")]) -> None:
-    """Send a year's calendar to every open issue, so that provisional deadlines in that year become final."""
-    from cli.publish import publish
-
-    count = run(publish(settings(), file))
-    typer.echo(f"published to {count} open issues")
 
 
 def rebuild(as_json: AsJson = False) -> None:

@@ -192,7 +192,7 @@ def _caused(event: Event, after: Issue, now: datetime) -> Iterator[dict[str, Any
     for n, notice in enumerate(first):
         to = {"to_org": notice.org, "to_reporter": notice.org is None}
         yield {**cause, "n": n, "kind": "notice", "template": notice.template, **to,
-               "payload": _facts(event, after, notice)}  # fmt: skip
+               "payload": _facts(event, after, notice), "ready_at": max(now, notice.earliest or now)}  # fmt: skip
     for n, job in enumerate(jobs(event, after), len(first)):
         to = {"to_org": None, "to_reporter": False}
         yield {**cause, "n": n, "kind": "job", "template": job.name, **to,

@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, undefer
 
 from db import search
+from db.pinned import calendars_of, policy_of
 from db.rows import state_of
 from db.tables import EventRow, IssueRow, SearchTerm
 from db.types import UTCDateTime, Words
@@ -39,6 +40,8 @@ from domain.access import HANDLER_ROLES, searches_texts
 from domain.commands import Actor
 from domain.events import Event, load_event
 from domain.issue import Issue
+from domain.pins import Calendars
+from domain.policy import Policy
 from domain.vocabulary import Category, Level, Status
 from domain.wire import WireError, format_time, parse_time
 from runtime import base64url
@@ -99,6 +102,13 @@ async def timeline(session: AsyncSession, issue: str) -> tuple[Event, ...]:
     """The issue's events in order."""
     query = select(EventRow.body).where(EventRow.issue == issue).order_by(EventRow.seq)
     return tuple(load_event(body) for body in (await session.scalars(query)).all())
+
+
+async def pins(session: AsyncSession, issue: str) -> tuple[Policy, Calendars]:
+    """The policy and the calendars that the issue pinned at its start. Raises NoResultFound, MissingError, ValueError."""
+    found = await session.execute(select(IssueRow.first_policy, IssueRow.first_calendars).where(IssueRow.id == issue))
+    policy, calendars = found.one()
+    return await session.run_sync(policy_of, policy), await session.run_sync(calendars_of, calendars)
 
 
 async def event(session: AsyncSession, issue: str, seq: int) -> Event | None:

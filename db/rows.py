@@ -49,6 +49,16 @@ def state_of(session: Session, row: IssueRow) -> Issue:
     return load_issue(row.state, policy, pinned.calendars_of(session, row.calendars_digest))
 
 
+def nested(row: IssueRow) -> dict[str, Any]:
+    """Policy, next step and close of a row, each as ``{field: value}``; None where nothing is due, or the issue is open."""
+    step = {"milestone": row.next_milestone, "due": row.due, "org": row.next_org, "clause": row.next_clause}
+    return {
+        "policy": {"id": row.policy_id, "version": row.policy_version, "digest": row.policy_digest},
+        "next": step if row.due is not None else None,
+        "closed": {"kind": row.closed_kind, "satisfaction": row.satisfaction} if row.closed_kind is not None else None,
+    }
+
+
 def refold(session: Session, row: IssueRow, before: int | None = None) -> Issue:
     """The issue, folded from its stored events: from all, or from those with a number below `before`."""
     query = select(EventRow.body).where(EventRow.issue == row.id).order_by(EventRow.seq)

@@ -250,6 +250,20 @@ class CalendarsRow(Base):
     body: Mapped[list[dict[str, Any]]]
 
 
+class PublishedCalendarRow(Base):
+    """One version of a year's calendar, as it was published; never changed afterwards."""
+
+    __tablename__ = "published_calendars"
+
+    year: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    body: Mapped[dict[str, Any]]
+    source: Mapped[str]
+    published_at: Mapped[datetime]
+    published_by: Mapped[str | None]
+    """Who published it, in the operator's words; None where nobody was named."""
+
+
 class AlarmRow(Base):
     """An alarm: it tells the operator of something that must never happen."""
 

@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from domain.commands import Actor, Authority
-from domain.issue import Issue, lead_org, rank
+from domain.issue import Issue, lead_org, lowest, rank
 from domain.place import Place
-from domain.vocabulary import HandlerKind, Level, Role
+from domain.vocabulary import LEVELS, HandlerKind, Level, Role
 from domain.worktime import SHANGHAI
 
 Capacity = Literal["reporter", "handler", "lead", "senior", "chain", "street", "admin"]
@@ -39,9 +39,9 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
     {
         "comment": ("reporter", "handler", "lead", "chain"),
         "supply": ("reporter",), "urge": ("reporter",), "withdraw": ("reporter",),
-        "confirm": ("reporter",), "reopen": ("reporter", *_WORK), "renew_code": ("reporter",),
+        "confirm": ("reporter",), "object": ("reporter",), "reopen": ("reporter", *_WORK), "renew_code": ("reporter",),
         "accept": _WORK, "decline": ("handler",), "assign": _WORK, "schedule": _WORK, "attempt": _WORK,
-        "contact": _WORK, "arrive": _WORK, "assess": _WORK, "mitigate": _WORK, "plan": _WORK, "step_done": _WORK,
+        "contact": _WORK, "arrive": _WORK, "assess": (*_WORK, "senior"), "mitigate": _WORK, "plan": _WORK, "step_done": _WORK,
         "answer": _WORK, "ask": _WORK, "wait": _WORK, "resume": (*_WORK, "senior"), "extend": _WORK, "complete": _WORK,
         "refer": ("handler", "lead", "chain"),
         "escalate": ("handler", "lead", "senior"),
@@ -221,6 +221,20 @@ def searches_texts(role: Role) -> bool:
 def may_give(issue: Issue, actor: Actor, command: str) -> bool:
     """Whether the actor has a capacity in which this command may be given, leaving aside the status of the issue."""
     return not capacities(issue, actor).isdisjoint(MAY[command])
+
+
+def level_of(actor: Actor) -> Level:
+    """The level of an actor's role: community, street, or else the property side."""
+    return actor.role if actor.role in ("community", "street") else LEVELS[0]
+
+
+def above(issue: Issue, actor: Actor) -> Level | None:
+    """The level that rules on the actor's wishes: the lowest above both the actor and the lead.
+
+    Where the top of the ladder leads, it rules on the wishes of those below it, and nobody on its own (None).
+    """
+    own, lead = rank(level_of(actor)), rank(issue.level)
+    return lowest(issue.ladder, max(own, lead) + 1) or lowest(issue.ladder, max(own + 1, lead))
 
 
 def milestone_scopes(issue: Issue, actor: Actor) -> tuple[Level, ...]:

@@ -1,21 +1,31 @@
 """The running clocks of an issue, and its next deadline."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
-from typing import Final, NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple, get_args
 
-from domain.issue import Clock, Issue, Mark, lead_org, lowest, org_of, rank, rung
+from domain.issue import Clock, Issue, Mark, Reminder, lead_org, lowest, org_of, rank, rung
+from domain.pauses import is_granted, stopped
 from domain.policy import Clause
-from domain.promise import promised
+from domain.promise import latest, promised
 from domain.values import copy_with
-from domain.vocabulary import Level
-from domain.worktime import Limit, at_opening
+from domain.vocabulary import Level, Matter, Scope
+from domain.worktime import Due, Limit, YearCalendar, at_opening
 from domain.worktime import due as due_after
 
-RULE_CLOCKS: Final = ("silence", "ask", "review", "plan-step", "plan-update", "appointment", "idle")
+PROGRESS: Final = "progress"
+"""The clock that runs wherever no clause with a climb does."""
+RULING: Final[Mapping[str, Matter]] = MappingProxyType({f"rule-{what}": what for what in get_args(Matter)})
+"""The clock of whoever must rule on an open wish -> the matter."""
+RULE_CLOCKS: Final = (
+    "silence", "ask", "review", "plan-step", "plan-update", "appointment", PROGRESS, *RULING,
+)  # fmt: skip
 """Names of the clocks that the rules start without a clause; a policy may not use these names for its clauses."""
+_MOVED: Final = ("plan-step", "plan-update", "appointment")
+"""Clocks that do not act in a pause, after which their dates are moved. All others count the pause by themselves."""
 REMIND: Final = "top"
 """What the events of reminders carry as their clause; no clause of a policy may have this name."""
 ALWAYS: Final = ("reported", "dispatched")
@@ -58,13 +68,36 @@ def compute_clocks(issue: Issue, afresh: bool = False) -> tuple[Clock, ...]:
     light that is on stays on unless its moment has moved into the future.
     """
     clocks: list[Clock] = []
-    for clause, start in _running(issue):
+    for clause, start in _started(issue):
         known = find(issue.clocks, clause.id, start)
         if known is None or afresh:
             known = _clock(issue, clause, start, known or find(issue.resting, clause.id, start))
         clocks.append(known)
-    clocks += [clock for clock in issue.clocks if clock.clause in RULE_CLOCKS]
+    for clock in issue.clocks:
+        if clock.clause in RULE_CLOCKS:
+            again = rule_clause(issue, clock) if afresh else None
+            clocks.append(clock if again is None else _clock(issue, again, clock.start, clock))
     return tuple(clocks)
+
+
+def rule_clause(issue: Issue, clock: Clock) -> Clause | None:
+    """The clause by which the rules reckon a progress clock or the clock of a ruling; None for their other clocks."""
+    policy, urgent = issue.policy, issue.urgent
+    if clock.clause == PROGRESS:
+        rule = policy.progressing
+        within, climb = (rule.urgent, rule.urgent) if urgent else (rule.within, rule.climb)
+        return Clause(PROGRESS, "issue", "act", "led", within, (climb,))
+    if clock.clause in RULING:
+        return Clause(clock.clause, clock.level, "act", "led", policy.ruled_within(urgent))
+    return None
+
+
+def rule_clock(issue: Issue, name: str, level: Scope, milestone: str, start: Mark) -> Clock:
+    """A progress clock, or the clock of a ruling, that starts at `start`."""
+    bare = Clock(name, level, milestone, start, start.at)
+    clause = rule_clause(issue, bare)
+    assert clause is not None
+    return _clock(issue, clause, start, bare)
 
 
 def find(clocks: Iterable[Clock], clause: str, start: Mark) -> Clock | None:
@@ -75,14 +108,26 @@ def find(clocks: Iterable[Clock], clause: str, start: Mark) -> Clock | None:
     return None
 
 
-def _running(issue: Issue) -> Iterator[tuple[Clause, Mark]]:
+def _started(issue: Issue) -> Iterator[tuple[Clause, Mark]]:
+    """The clauses that run, of the lead's level, of the whole issue, and of the level that the lead left by its own act.
+
+    Each comes with the mark of its start.
+    """
+    yield from _running(issue, issue.level, issue.term)
+    if issue.left is not None:
+        for clause, start in _running(issue, issue.left.level, issue.left.term):
+            if clause.level != "issue":
+                yield clause, start
+
+
+def _running(issue: Issue, level: Level, term: Mapping[str, Mark]) -> Iterator[tuple[Clause, Mark]]:
     """The clauses that have started and whose milestone has not been reached, each with the mark of its start."""
     assessment = issue.assessment
-    for clause in issue.policy.applying(issue.level, assessment, issue.urgent, issue.category):
+    for clause in issue.policy.applying(level, assessment, issue.urgent, issue.category):
         kind = clause.starts
         if kind == "assessed" and assessment is not None:
             kind = f"assessed:{assessment}"  # a reassessment to the same size gives no more time
-        start = (issue.marks if clause.level == "issue" else issue.term).get(kind)
+        start = (issue.marks if clause.level == "issue" else term).get(kind)
         if start is None or _is_off(issue, clause):
             continue
         met = issue.met.get(clause.goal)
@@ -101,14 +146,17 @@ def _is_off(issue: Issue, clause: Clause) -> bool:
 
 def _clock(issue: Issue, clause: Clause, start: Mark, known: Clock | None) -> Clock:
     # While the resident reviews completed work, every clock stands still except that of an answer.
-    pauses = issue.pauses if clause.milestone == "answer" or not issue.looked else (*issue.pauses, *issue.looked)
+    milestone = clause.milestone if known is None else known.milestone
+    pauses = stopped(issue, milestone)
+    if issue.looked and clause.milestone != "answer":
+        pauses = (*pauses, *issue.looked)
     promise = promised(
-        clause, issue.policy, issue.calendars, start.at, pauses=pauses, urgent=issue.urgent,
-        extended=issue.extensions.get(clause.id, ()),
+        clause, issue.policy, issue.calendars, start.at, day=start.due, pauses=pauses, urgent=issue.urgent,
+        extended=issue.extensions.get(clause.id, ()), moves=clause.id not in RULE_CLOCKS,
     )  # fmt: skip
-    by_days = clause.limit.unit in ("nd", "wd")
+    by_days = clause.limit.in_days
     clock = Clock(
-        clause.id, clause.level, clause.milestone, start, promise.due, promise.warn, promise.climbs,
+        clause.id, clause.level, milestone, start, promise.due, promise.warn, promise.climbs,
         provisional=promise.provisional, round=by_days,
         climbs_round=by_days or any(at_opening(climb, issue.policy.service_hours) for climb in promise.climbs),
     )  # fmt: skip
@@ -125,8 +173,6 @@ def next_climb(issue: Issue, clock: Clock) -> tuple[int, Level] | None:
 
     Climbs to the level of the lead or below it are skipped.
     """
-    if clock.provisional:
-        return None
     ladder = issue.policy.ladder
     base = ladder.index(clock.level) if clock.level in ladder else 0
     for step in range(clock.climbed, len(clock.climbs)):
@@ -137,6 +183,66 @@ def next_climb(issue: Issue, clock: Clock) -> tuple[int, Level] | None:
         if target is not None and rank(target) > rank(issue.level):
             return step, target
     return None
+
+
+def accept_clause(issue: Issue) -> Clause | None:
+    """The clause by which the lead must accept; None if the policy has none for this level."""
+    applying = issue.policy.applying(issue.level, issue.assessment, issue.urgent, issue.category)
+    return next((clause for clause in applying if clause.goal == (issue.level, "accept")), None)
+
+
+def kept_until(issue: Issue, since: datetime) -> datetime:
+    """Until when (UTC) the level that got the lead by a deadline keeps it: for as long as it has to accept."""
+    clause, policy = accept_clause(issue), issue.policy
+    limit = policy.ruled_within(issue.urgent) if clause is None else clause.limit
+    return due_after(since, limit, policy.service_hours, issue.calendars, wall=issue.urgent).at
+
+
+def climb_moment(issue: Issue, clock: Clock, step: int) -> datetime:
+    """When (UTC) the climb takes effect: not while the level that got the lead by a deadline keeps it, nor before the
+    earliest moment after a correction by the handler.
+    """
+    moments = [clock.climbs[step]]
+    if issue.keeps_until is not None:
+        moments.append(issue.keeps_until)
+    if clock.clause in issue.floors:
+        moments.append(issue.floors[clock.clause])
+    return max(moments)
+
+
+def can_climb(issue: Issue) -> bool:
+    """Whether a clock other than the progress clock will still move the lead."""
+    return any(next_climb(issue, clock) is not None for clock in issue.clocks if clock.clause != PROGRESS)
+
+
+def silence_from(issue: Issue, completed: datetime) -> Due:
+    """When (UTC) an issue whose work was completed at `completed` closes by the resident's silence."""
+    policy = issue.policy
+    reached = due_after(completed, policy.silence.within, policy.service_hours, issue.calendars)
+    return Due(latest(reached, policy, issue.calendars), reached.provisional)
+
+
+def with_year(calendars: Iterable[YearCalendar], year: YearCalendar) -> tuple[YearCalendar, ...]:
+    """The calendars with this one in place of any other of its year."""
+    others = [known for known in calendars if known.year != year.year]
+    return tuple(sorted((*others, year), key=lambda known: known.year))
+
+
+def climbed_too_early(issue: Issue, calendars: tuple[YearCalendar, ...]) -> bool:
+    """Whether by these calendars the climb by which the lead got the issue was not due yet when it happened.
+
+    It is compared with the calendars that the issue has, since extensions, corrections and pauses after the climb move
+    its moment as well.
+    """
+    last = issue.last_climb
+    clause = next((clause for clause in issue.policy.clause if last is not None and clause.id == last.clause), None)
+    if last is None or clause is None or last.step >= len(clause.climb):
+        return False
+    known, then = (
+        _clock(copy_with(issue, calendars=years), clause, last.start, None).climbs[last.step]
+        for years in (issue.calendars, calendars)
+    )
+    return then > last.at and (last.wrong or then > known)
 
 
 def with_clock(issue: Issue, clock: Clock) -> Issue:
@@ -182,30 +288,27 @@ def _deadlines(issue: Issue, now: datetime | None, until: datetime) -> list[Dead
     found: list[Deadline] = []
     if issue.closed is not None:
         return found
-    paused = issue.paused_at is not None
+    paused = issue.paused is not None and issue.paused.stops != "nothing"
     for clock in issue.clocks:
-        if paused and clock.clause not in ("ask", "review"):
+        if paused and clock.clause in _MOVED:
             continue
         due, warn = clock.due, clock.warn
         if not clock.overdue:
             over = now is not None and due <= now
             if warn is not None and warn <= until and not clock.warned and not over:
                 found.append(Deadline(warn, 0, clock.clause, "warn", clock.round))
-            if due <= until and not _unsettled(clock):
+            if due <= until:
                 found.append(Deadline(due, 1, clock.clause, "limit", clock.round))
         climbs = clock.climbs
-        if climbs and min(climbs) <= until and (climb := next_climb(issue, clock)) and climbs[climb[0]] <= until:
+        if climbs and min(climbs) <= until and (climb := next_climb(issue, clock)):
             step, _ = climb
-            found.append(Deadline(climbs[step], 2, clock.clause, "climb", clock.climbs_round, step))
+            if (moment := climb_moment(issue, clock, step)) <= until:
+                found.append(Deadline(moment, 2, clock.clause, "climb", clock.climbs_round, step))
     reminder = issue.reminder
-    if reminder is not None and reminder.at is not None and not paused and reminder.at <= until:
+    stands = issue.paused is not None and is_granted(issue.paused)
+    if reminder is not None and not stands and reminder.at <= until:
         found.append(Deadline(reminder.at, 3, REMIND, "remind"))
     return found
-
-
-def _unsettled(clock: Clock) -> bool:
-    """Whether the limit of this clock would close the issue, but depends on a calendar that is not published yet."""
-    return clock.clause == "silence" and clock.provisional
 
 
 def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
@@ -222,23 +325,38 @@ def wake_after(issue: Issue, deadline: Deadline) -> timedelta:
 def needs_reminder(issue: Issue) -> bool:
     """Whether a limit has passed and no clock can climb any more, so that reminders are sent.
 
-    So it is at the top of the ladder, and where every climb has happened before the lead was moved down again. A climb
-    that waits for a calendar to be published still counts as possible.
+    So it is at the top of the ladder, and where every climb has happened before the lead was moved down again.
     """
     if issue.status in ("completed", "closed") or not any(clock.overdue for clock in issue.clocks):
         return False
-    return all(next_climb(issue, copy_with(clock, provisional=False)) is None for clock in issue.clocks)
+    return all(next_climb(issue, clock) is None for clock in issue.clocks)
 
 
-def reminder_after(issue: Issue, moment: datetime, count: int) -> datetime:
-    """When (UTC) the next reminder after `count` earlier ones is due, counted from `moment`.
+def reminder_after(issue: Issue, moment: datetime, count: int = 0) -> Reminder:
+    """The next reminder after `count` earlier ones, the last of which was due at `moment` (UTC).
 
-    Each interval is twice the last one, up to the longest that the policy names.
+    Intervals count from deadline to deadline, whenever a reminder is recorded. Each is twice the last one, up to the
+    longest that the policy names; after its number of reminders all are the same, and they never end.
     """
     top = issue.policy.top
-    amount = min(top.remind.amount * 2**count, top.doubling_to.amount)
-    limit = Limit(amount, top.remind.unit)
-    return due_after(moment, limit, issue.policy.service_hours, issue.calendars).at
+    limit = top.then
+    if count < top.times:
+        limit = Limit(min(top.remind.amount * 2**count, top.doubling_to.amount), top.remind.unit)
+    return Reminder(due_after(moment, limit, issue.policy.service_hours, issue.calendars).at, count)
+
+
+def reminders_until(issue: Issue, reminder: Reminder, until: datetime) -> int:
+    """How many reminders are due up to `until` (UTC), `reminder` included."""
+    count = 1
+    while (reminder := reminder_after(issue, reminder.at, reminder.count + 1)).at <= until:
+        count += 1
+    return count
+
+
+def ruling_level(clock: Clock) -> Level:
+    """The level that must rule, of the clock of a ruling."""
+    assert clock.level != "issue"
+    return clock.level
 
 
 def next_step(issue: Issue) -> NextStep | None:
@@ -248,13 +366,13 @@ def next_step(issue: Issue) -> NextStep | None:
 
 
 def next_clock(issue: Issue) -> Clock | None:
-    """The running clock that is due first; during a pause only `ask` and `review` count, which end the pause."""
+    """The running clock that is due first; during a pause those do not count whose dates are moved after it."""
     if issue.closed is not None:
         return None
-    paused = issue.paused_at is not None
+    paused = issue.paused is not None and issue.paused.stops != "nothing"
     first: Clock | None = None
     for clock in issue.clocks:
-        if (not paused or clock.clause in ("ask", "review")) and (first is None or clock.due < first.due):
+        if not (paused and clock.clause in _MOVED) and (first is None or clock.due < first.due):
             first = clock
     return first
 
@@ -265,6 +383,10 @@ def owner(issue: Issue, clock: Clock) -> str | None:
         return None
     if clock.clause == "review":
         return issue.place.street if issue.shelved else lead_org(issue)
+    if clock.clause in RULING:
+        return org_of(issue, ruling_level(clock))
+    if clock.clause == PROGRESS:
+        return issue.handler.code if issue.level == "property" else lead_org(issue)
     if clock.clause in RULE_CLOCKS or clock.level == "property":
         return issue.handler.code
     return lead_org(issue) if clock.level == "issue" else org_of(issue, clock.level)

@@ -117,6 +117,8 @@ class Report(Body):
     """The closed issue of which this one is a recurrence."""
     root: str = field(default="", metadata=RESOLVED)
     """The public key, in base64url, that anchors the signatures of this issue's commands."""
+    reachable: bool = field(default=True, metadata=RESOLVED)
+    """Whether somebody can answer a question: a tracking code was given out, or a phone number."""
     pins: str = field(default="", metadata=RESOLVED)
     """`domain.pins.pins_digest` of policy, calendars and rules, so that the report's signature covers them."""
 
@@ -136,6 +138,13 @@ class Supply(Body):
 @dataclass(frozen=True)
 class Urge(Body):
     text: Personal = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Object(Body):
+    """The resident objects to what was done or said; a question that stopped the clocks ends as needless."""
+
+    reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -256,7 +265,10 @@ class Ask(Body):
 
 @dataclass(frozen=True)
 class Wait(Body):
-    """The work waits for a coded reason; the clocks stop until the review date at the latest."""
+    """The work is to wait for a coded reason, until the review date at the latest.
+
+    The clocks stop at once as far as the policy lets a party stop them by itself; beyond that it is a request.
+    """
 
     reason: WaitReason
     review: datetime
@@ -348,17 +360,17 @@ class Instruct(Body):
 
 @dataclass(frozen=True)
 class Grant(Body):
-    """A higher level grants an extension or a long plan that was requested."""
+    """A higher level grants what was requested: more time, a plan or a pause. It counts from the request."""
 
-    what: Request = "extension"
+    what: Request = "extend"
     note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Deny(Body):
-    """A higher level denies an extension or a long plan that was requested."""
+    """A higher level denies what was requested."""
 
-    what: Request = "extension"
+    what: Request = "extend"
     reason: Personal = field(default="", metadata=PERSONAL)
 
 
@@ -483,7 +495,7 @@ SIGNALS: Final[Mapping[str, type[Body]]] = MappingProxyType(
     {
         wire_name(body): body
         for body in (
-            Comment, Supply, Urge, Withdraw, Confirm, Reopen, RenewCode, Accept, Decline, Assign, Schedule, Attempt, Contact,
+            Comment, Supply, Urge, Object, Withdraw, Confirm, Reopen, RenewCode, Accept, Decline, Assign, Schedule, Attempt, Contact,
             Arrive, Assess, Mitigate, Plan, StepDone, Answer, Ask, Wait, Resume, Extend, Complete, Refer, Escalate,
             Sit, Redispatch, Return, Supervise, Instruct, Grant, Deny, Rule, Adopt, Merge, Reject, Shelve, Correct,
             ChangePolicy, CalendarPublished,

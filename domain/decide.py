@@ -8,15 +8,26 @@ from typing import Any, Final, TypeVar
 
 import domain.commands as c
 import domain.events as e
-from domain.clocks import REMIND, next_climb, next_clock, reminder_after
+from domain import plans
+from domain.access import above, capacities, level_of
+from domain.clocks import (
+    REMIND,
+    climbed_too_early,
+    next_climb,
+    next_clock,
+    reminders_until,
+    silence_from,
+    with_year,
+)
 from domain.evolve import evolve, met_clock
 from domain.issue import Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
 from domain.minutes import held
+from domain.pauses import may_stop, stopped
 from domain.personal import Personal
 from domain.place import Handler
-from domain.refusals import extendable, level_of, refusal, resized, sized
+from domain.refusals import extendable, is_interim, refusal, resized, returns_to, sized
 from domain.values import copy_with
-from domain.vocabulary import ClimbReason, HandlerKind, Level
+from domain.vocabulary import ClimbReason, HandlerKind, Level, Stops
 from domain.worktime import Limit, Pause
 from domain.worktime import due as due_after
 
@@ -92,10 +103,9 @@ def act(issue: Issue, command: c.Command) -> Fold:
 
 RECORDED: Final[Mapping[type[c.Body], type[e.EventBody]]] = MappingProxyType(
     {
-        c.Comment: e.Commented, c.Supply: e.Supplied, c.Urge: e.Urged, c.Assign: e.Assigned, c.Schedule: e.Scheduled,
-        c.Contact: e.Contacted, c.Mitigate: e.Mitigated, c.StepDone: e.StepDone, c.Answer: e.Answered,
-        c.Resume: e.Resumed, c.Refer: e.Referred, c.Sit: e.Sat, c.Supervise: e.Supervised, c.Instruct: e.Instructed,
-        c.Correct: e.Corrected, c.CalendarPublished: e.CalendarPublished, c.Wait: e.Waited, c.Deny: e.Denied,
+        c.Comment: e.Commented, c.Supply: e.Supplied, c.Urge: e.Urged, c.Object: e.Objected, c.Assign: e.Assigned, c.Schedule: e.Scheduled,
+        c.Contact: e.Contacted, c.Mitigate: e.Mitigated, c.StepDone: e.StepDone, c.Refer: e.Referred, c.Sit: e.Sat, c.Supervise: e.Supervised, c.Instruct: e.Instructed,
+        c.Correct: e.Corrected, c.Deny: e.Denied,
     }
 )  # fmt: skip
 """Class of command -> class of the one event to which it leads, which has the same fields."""
@@ -125,6 +135,7 @@ def report(fold: Fold, body: c.Report) -> None:
         number=body.number, place=place, category=body.category, policy=policy_ref(policy), ladder=ladder,
         description=body.description, urgent=body.urgent, about_operator=body.about_operator, location=body.location,
         channel=body.channel, contact=body.contact, follows=body.follows, rules_version=fold.issue.rules_version, root=body.root,
+        reachable=body.reachable,
     )  # fmt: skip
     fold.add(reported, level=ladder[0])
     if ladder[0] == "property" and place.operator and place.operator_kind:
@@ -184,26 +195,55 @@ def assess(fold: Fold, body: c.Assess) -> None:
 
 @on(c.Plan)
 def plan(fold: Fold, body: c.Plan) -> None:
-    fold.add(e.Planned(body.steps, _plan_needs(fold, body.steps[-1].due), body.note))
+    fold.add(e.Planned(body.steps, _plan_needs(fold, body.steps), body.note))
+
+
+@on(c.Answer)
+def answer(fold: Fold, body: c.Answer) -> None:
+    """An answer while the work is neither completed nor planned is an interim one."""
+    fold.add(e.Answered(body.text, interim=is_interim(fold.issue)))
 
 
 @on(c.Complete)
 def complete(fold: Fold, body: c.Complete) -> None:
-    silent_until, provisional = _after(fold.issue, fold.at, fold.issue.policy.silence.within)
-    fold.add(e.Completed(body.kind, silent_until, provisional, body.answer, body.evidence, body.note))
+    silence = silence_from(fold.issue, fold.at)
+    fold.add(e.Completed(body.kind, silence.at, silence.provisional, body.answer, body.evidence, body.note))
 
 
 @on(c.Ask)
 def ask(fold: Fold, body: c.Ask) -> None:
-    until, provisional = _after(fold.issue, fold.at, fold.issue.policy.ask.max)
-    fold.add(e.Suspended(until, provisional, body.question))
+    issue = fold.issue
+    until, provisional = _after(issue, fold.at, issue.policy.ask.max)
+    stops: Stops = "nothing" if issue.urgent or not issue.reachable else "work"
+    fold.add(e.Suspended(until, provisional, stops, body.question))
+
+
+@on(c.Wait)
+def wait(fold: Fold, body: c.Wait) -> None:
+    """Pauses by itself what the party may pause by itself; more is a request, unless nobody is above to grant it."""
+    issue, giver = fold.issue, fold.giver
+    stop = issue.paused
+    begin = stop.begin if stop is not None and stop.own and stop.by == giver.org else fold.at
+    if above(issue, giver) is None or may_stop(issue, giver.org or "", begin, body.review):
+        fold.add(e.Waited(body.reason, body.review, body.note))
+    else:
+        fold.add(e.Requested("pause", waits_for=body.reason, review=body.review, reason=body.note))
+
+
+@on(c.Resume)
+def resume(fold: Fold, body: c.Resume) -> None:
+    """Ends a pause. Somebody above who ends a question of another organisation calls it needless."""
+    issue, giver = fold.issue, fold.giver
+    asker = issue.paused.by if issue.paused is not None else None
+    needless = issue.status == "suspended" and giver.org != asker and "senior" in capacities(issue, giver)
+    fold.add(e.Resumed(needless, body.note))
 
 
 @on(c.Extend)
 def extend(fold: Fold, body: c.Extend) -> None:
     clock = extendable(fold.issue, fold.giver)
     assert clock is not None
-    fold.add(e.Requested(clock.clause, body.by or fold.issue.policy.extend.max, body.reason))
+    fold.add(e.Requested("extend", clock.clause, body.by or fold.issue.policy.extend.max, reason=body.reason))
 
 
 def _after(issue: Issue, at: datetime, limit: Limit, pauses: Sequence[Pause] = ()) -> tuple[datetime, bool]:
@@ -220,21 +260,25 @@ def _assess(fold: Fold, body: e.Assessed) -> None:
             _climb(fold, "size", rung(fold.issue, target))
 
 
-def _plan_needs(fold: Fold, end: datetime) -> Level | None:
-    """The level that must grant a plan that lasts until `end`; None if no level above the planner must.
+def _plan_needs(fold: Fold, steps: tuple[c.Step, ...]) -> Level | None:
+    """The level that must grant a plan; None if no level above the planner must.
 
-    The length of a plan counts from the first plan of the present work.
+    A long plan needs a grant, and so does one that does not stand for an answer. The length of a plan counts from the
+    first plan of the present work.
     """
-    issue, rule = fold.issue, fold.issue.policy.plan
+    issue, rule, end = fold.issue, fold.issue.policy.plan, steps[-1].due
 
     def lasts_over(limit: Limit) -> bool:
-        return end > _after(issue, issue.planned_since or fold.at, limit, issue.pauses)[0]
+        return end > _after(issue, issue.planned_since or fold.at, limit, stopped(issue, plans.STEP))[0]
 
     needs: Level | None = None
     if lasts_over(rule.street_over):
         needs = "street"
     elif lasts_over(rule.community_over):
         needs = rung_from(issue, "community")
+    if not plans.stands(issue, [step.due for step in steps], fold.at):
+        higher = lowest(issue.ladder, rank(level_of(fold.giver)) + 1)
+        needs = higher if needs is None or (higher is not None and rank(higher) > rank(needs)) else needs
     return needs if needs is not None and rank(level_of(fold.giver)) < rank(needs) else None
 
 
@@ -262,9 +306,12 @@ def redispatch(fold: Fold, body: c.Redispatch) -> None:
 
 @on(c.Return)
 def give_back(fold: Fold, body: c.Return) -> None:
-    led_by = fold.issue.level
-    fold.add(e.Returned(led_by, body.reason), level=body.to or fold.issue.ladder[0])
-    _climb_by_transfers(fold, led_by)
+    issue, last = fold.issue, fold.issue.last_climb
+    to = returns_to(issue, body.to)
+    undoes = last.clause if last is not None and last.wrong and to == last.from_level else None
+    fold.add(e.Returned(issue.level, body.reason, undoes), level=to)
+    if undoes is None:
+        _climb_by_transfers(fold, issue.level)
 
 
 @on(c.Rule)
@@ -289,9 +336,9 @@ def escalate(fold: Fold, body: c.Escalate) -> None:
 
 @on(c.Grant)
 def grant(fold: Fold, body: c.Grant) -> None:
-    pending = fold.issue.pending
-    if body.what == "extension" and pending is not None:
-        fold.add(e.Extended(pending.clause, pending.by, body.note), clause=pending.clause)
+    wish = fold.issue.wish(body.what)
+    if wish is not None and wish.clause is not None and wish.by is not None:
+        fold.add(e.Extended(wish.clause, wish.by, body.note), clause=wish.clause)
     else:
         fold.add(e.Granted(body.what, body.note))
 
@@ -310,12 +357,21 @@ def reopen(fold: Fold, body: c.Reopen) -> None:
 def shelve(fold: Fold, body: c.Shelve) -> None:
     review, _ = _after(fold.issue, fold.at, fold.issue.policy.shelve.review)
     fold.add(e.Shelved(review, body.reason))
+    top = fold.issue.ladder[-1]
+    _climb(fold, "shelving", top if rank(top) > rank(fold.issue.level) else None)
 
 
 @on(c.ChangePolicy)
 def change_policy(fold: Fold, body: c.ChangePolicy) -> None:
     assert body.body is not None
     fold.add(e.PolicyChanged(body.body, body.reason))
+
+
+@on(c.CalendarPublished)
+def publish_calendar(fold: Fold, body: c.CalendarPublished) -> None:
+    issue, year = fold.issue, body.calendar
+    early = climbed_too_early(issue, with_year(issue.calendars, year))
+    fold.add(e.CalendarPublished(year, issue.last_climb.clause if early and issue.last_climb is not None else None))
 
 
 @on(c.RenewCode)
@@ -369,7 +425,7 @@ def _climb_by_transfers(fold: Fold, led_by: Level) -> None:
 
 def _climb(fold: Fold, by: ClimbReason, target: Level | None, reason: Personal = "") -> None:
     if target is not None:
-        fold.add(e.Escalated(fold.issue.level, by, reason), level=target, clause=by)
+        fold.add(e.Escalated(fold.issue.level, by, reason=reason), level=target, clause=by)
 
 
 def _passed(fold: Fold, passed: c.DeadlinePassed) -> Fold:
@@ -385,7 +441,10 @@ def _passed(fold: Fold, passed: c.DeadlinePassed) -> Fold:
         case "climb", _:
             climb = next_climb(issue, clock)
             assert climb is not None
-            fold.add(e.Escalated(issue.level, "deadline"), level=climb[1], clause=clock.clause, was_due=clock.due)
+            wish_open = bool(issue.wishes)
+            fold.add(
+                e.Escalated(issue.level, "deadline", wish_open), level=climb[1], clause=clock.clause, was_due=clock.due
+            )
         case "limit", "silence":
             fold.add(e.Closed(issue.completion or "solved"), clause="silence", was_due=clock.due)
         case "limit", "review" if issue.shelved:
@@ -403,9 +462,4 @@ def _remind(fold: Fold, until: datetime) -> None:
     """Adds one event for all reminders due up to `until`, so that catching up after an outage sends one message."""
     reminder = fold.issue.reminder
     assert reminder is not None
-    assert reminder.at is not None
-    left = fold.issue.policy.top.times - reminder.count
-    count, moment = 1, reminder.at
-    while count < left and (moment := reminder_after(fold.issue, moment, reminder.count + count)) <= until:
-        count += 1
-    fold.add(e.Reminded(count), clause=REMIND)
+    fold.add(e.Reminded(reminders_until(fold.issue, reminder, until)), clause=REMIND)

@@ -1,16 +1,30 @@
 """The changes of state that follow every event, whatever its kind: clocks, reminders, held time, the receipt."""
 
 from collections.abc import Callable
-from datetime import datetime
+from operator import attrgetter
 from typing import Final
 
 import domain.events as e
 from domain import plans
 from domain.access import PROPERTY_SIDE
-from domain.clocks import RULE_CLOCKS, compute_clocks, find, needs_reminder, reminder_after, without_clock
-from domain.issue import Holding, Issue, Mark, Receipt, Reminder
+from domain.clocks import (
+    PROGRESS,
+    RULE_CLOCKS,
+    RULING,
+    accept_clause,
+    can_climb,
+    compute_clocks,
+    find,
+    needs_reminder,
+    reminder_after,
+    rule_clock,
+    with_clock,
+    without_clock,
+)
+from domain.issue import Holding, Issue, Mark, Receipt, rank
 from domain.minutes import holder, seen_at
 from domain.values import copy_with
+from domain.vocabulary import Level
 
 
 def derive(issue: Issue, event: e.Event) -> Issue:
@@ -33,7 +47,7 @@ def update_clocks(issue: Issue, afresh: bool = False) -> Issue:
         clock
         for clock in (*issue.resting, *issue.clocks)
         if (clock.warned or clock.overdue or clock.climbed)
-        and clock.level in ("issue", issue.level)
+        and clock.level in ("issue", issue.level, issue.left.level if issue.left else issue.level)
         and clock.clause not in RULE_CLOCKS
         and find(running, clock.clause, clock.start) is None
     ])  # fmt: skip
@@ -45,10 +59,38 @@ def _clocks(issue: Issue, event: e.Event) -> Issue:
 
 
 def _request(issue: Issue, event: e.Event) -> Issue:
-    """Drops a request for more time if the clock that it is about has stopped."""
-    if issue.pending is None or any(clock.clause == issue.pending.clause for clock in issue.clocks):
+    """Drops a request for more time if the clock that it is about has stopped.
+
+    If a climb took the clock away, the ruling still decides on whose account the climb is.
+    """
+    wish = issue.wish("extend")
+    if wish is None or any(clock.clause == wish.clause for clock in issue.clocks):
         return issue
-    return copy_with(issue, pending=None)
+    if wish.asked.seq < issue.term["led"].seq:
+        return issue
+    return copy_with(issue, wishes=tuple([each for each in issue.wishes if each is not wish]))
+
+
+def _rulings(issue: Issue, event: e.Event) -> Issue:
+    """Each open wish has a clock of whoever must rule on it; so has a lead that its predecessor's own act moved up, until
+    the new lead accepts, unless the policy has a clause for that.
+    """
+    due: dict[str, tuple[Level, Mark]] = {}
+    for wish in issue.wishes:
+        due[f"rule-{wish.what}"] = wish.ruler, wish.asked
+        led = issue.term["led"]
+        if rank(wish.ruler) < rank(issue.level):  # below the lead nobody rules: the wish has come to the lead with it
+            due[f"rule-{wish.what}"] = issue.level, max(wish.asked, led, key=attrgetter("seq"))
+    if issue.left is not None and not accept_clause(issue):
+        due["rule-size"] = (issue.level, issue.term["led"])
+    running = {clock.clause: clock for clock in issue.clocks if clock.clause in RULING}
+    for name in running:
+        if name not in due:
+            issue = without_clock(issue, name)
+    for name, (level, start) in due.items():
+        if name not in running or running[name].start != start:
+            issue = with_clock(issue, rule_clock(issue, name, level, "rule", start))
+    return issue
 
 
 def _plan_update(issue: Issue, event: e.Event) -> Issue:
@@ -57,17 +99,23 @@ def _plan_update(issue: Issue, event: e.Event) -> Issue:
     return plans.restart_update_clock(issue, Mark(event.at, event.seq))
 
 
-def _idle_update(issue: Issue, event: e.Event) -> Issue:
-    """Starts the clock `idle` where no clause runs, so that no open issue is forgotten; an update is due as often as
-    under a plan (assumed).
+def _progress(issue: Issue, event: e.Event) -> Issue:
+    """The progress clock runs wherever no clause with a climb does, so that no open issue is forgotten.
+
+    It counts from the last step forward. Where its climb would have passed already when it begins to run, it counts
+    from then.
     """
-    running = [clock for clock in issue.clocks if clock.clause not in ("appointment", "idle")]
-    if running or issue.is_paused or issue.status == "completed":
-        return without_clock(issue, "idle")
-    runs = any(clock.clause == "idle" for clock in issue.clocks)
-    if runs and not _is_update(event) and not isinstance(event.body, e.Escalated):
+    since = issue.progressed
+    if since is None or issue.status == "completed" or can_climb(issue):
+        return without_clock(issue, PROGRESS)
+    known = next((clock for clock in issue.clocks if clock.clause == PROGRESS), None)
+    if known is not None and known.start.seq >= since.seq:
         return issue
-    return plans.restart_update_clock(issue, Mark(event.recorded_at or event.at, event.seq), "idle")
+    begun = Mark.recorded(event)
+    clock = rule_clock(issue, PROGRESS, "issue", "progress", since)
+    if clock.due <= begun.at:
+        clock = rule_clock(issue, PROGRESS, "issue", "progress", begun)
+    return with_clock(issue, clock)
 
 
 def _reminder(issue: Issue, event: e.Event) -> Issue:
@@ -75,7 +123,7 @@ def _reminder(issue: Issue, event: e.Event) -> Issue:
         return issue if issue.reminder is None else copy_with(issue, reminder=None)
     if issue.reminder is not None:
         return issue
-    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, 0))
+    return copy_with(issue, reminder=reminder_after(issue, event.at))
 
 
 def _minutes(issue: Issue, event: e.Event) -> Issue:
@@ -115,8 +163,9 @@ STEPS_ONCE_CLOSED: Final[tuple[Step, ...]] = (
 STEPS: Final[tuple[Step, ...]] = (
     _clocks,  # first, since the others depend on the running clauses
     _request,
-    _plan_update,  # before `idle`, which counts the update clock of a plan as running
-    _idle_update,
+    _plan_update,
+    _rulings,
+    _progress,  # after all clocks that can climb
     _reminder,  # after all clocks, since it depends on whether one can still climb
     *STEPS_ONCE_CLOSED,
 )
@@ -126,14 +175,3 @@ STEPS: Final[tuple[Step, ...]] = (
 def _is_update(event: e.Event) -> bool:
     """Whether the event counts as a status update: any command of staff that was not refused or took one back."""
     return event.actor is not None and event.actor.role != "resident" and event.kind not in ("refused", "taken_back")
-
-
-def reminder_from(issue: Issue, moment: datetime, count: int) -> Reminder:
-    """The next reminder after `count` sent ones.
-
-    After the last one that the policy allows, a reminder without a time stays in the state, so that reminders do not
-    start again.
-    """
-    if count >= issue.policy.top.times:
-        return Reminder(None, count)
-    return Reminder(reminder_after(issue, moment, count), count)

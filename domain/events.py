@@ -29,6 +29,7 @@ from domain.vocabulary import (
     Request,
     Satisfaction,
     Service,
+    Stops,
     WaitReason,
 )
 from domain.wire import PERSONAL, WireError, canonical, digest, dump, load, wire_name
@@ -66,6 +67,7 @@ class Reported(EventBody):
     follows: str | None = None
     rules_version: int = 1
     root: str = ""
+    reachable: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,11 @@ class Supplied(EventBody):
 @dataclass(frozen=True)
 class Urged(EventBody):
     text: Personal = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Objected(EventBody):
+    reason: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -204,21 +211,25 @@ class StepDone(EventBody):
 
 @dataclass(frozen=True)
 class Answered(EventBody):
+    """`interim`: the work is neither completed nor planned, so this meets no limit."""
+
     text: Personal = field(metadata=PERSONAL)
+    interim: bool = False
 
 
 @dataclass(frozen=True)
 class Suspended(EventBody):
-    """The clocks stop for a question to the resident, until `until` at the latest."""
+    """A question was put to the resident; the clocks that it stops stand still until `until` at the latest."""
 
     until: datetime
     provisional: bool = False
+    stops: Stops = "work"
     question: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Waited(EventBody):
-    """The clocks stop for a coded reason, until the review date at the latest."""
+    """A party stopped the clocks by itself for a coded reason, until the review date at the latest."""
 
     reason: WaitReason
     review: datetime
@@ -227,15 +238,24 @@ class Waited(EventBody):
 
 @dataclass(frozen=True)
 class Resumed(EventBody):
+    """The clocks run again. `needless`: the question was not needed, and took nothing off any clock."""
+
+    needless: bool = False
     note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Requested(EventBody):
-    """More time was requested for one clause."""
+    """Somebody above is asked for more time for one clause, or for a pause until the review date.
 
-    clause: str
-    by: Limit
+    A plan that needs a grant is requested by `Planned`. Until the ruling the clocks run as before.
+    """
+
+    what: Request = "extend"
+    clause: str | None = None
+    by: Limit | None = None
+    waits_for: WaitReason | None = None
+    review: datetime | None = None
     reason: Personal = field(default="", metadata=PERSONAL)
 
 
@@ -250,7 +270,7 @@ class Extended(EventBody):
 
 @dataclass(frozen=True)
 class Granted(EventBody):
-    """A long plan was granted."""
+    """A plan or a pause was granted; it counts from the request."""
 
     what: Request
     note: Personal = field(default="", metadata=PERSONAL)
@@ -268,6 +288,7 @@ class Completed(EventBody):
     silent_until: datetime
     """If the resident does not respond, the issue closes at this moment as not rated."""
     provisional: bool = False
+    """Whether the moment depends on a year without a calendar: then it is the latest that any calendar could give."""
     answer: Personal = field(default="", metadata=PERSONAL)
     evidence: tuple[Personal, ...] = field(default=(), metadata=PERSONAL)
     """Digests of attachments, or references to evidence outside the system."""
@@ -283,10 +304,12 @@ class Referred(EventBody):
 
 @dataclass(frozen=True)
 class Escalated(EventBody):
-    """The lead moved up from `from_level`."""
+    """The lead moved up from `from_level`. `wish_open`: while a wish of the handler waited for its ruling."""
 
     from_level: Level
     by: ClimbReason
+    wish_open: bool = False
+    """Whether somebody above still had to rule on a request when time moved the lead."""
     reason: Personal = field(default="", metadata=PERSONAL)
 
 
@@ -306,6 +329,8 @@ class Redispatched(EventBody):
 class Returned(EventBody):
     from_level: Level
     reason: Personal = field(metadata=PERSONAL)
+    undoes: str | None = None
+    """The clause whose climb this takes back, since by a calendar published later it was not due: no transfer."""
 
 
 @dataclass(frozen=True)
@@ -354,7 +379,11 @@ class PolicyChanged(EventBody):
 
 @dataclass(frozen=True)
 class CalendarPublished(EventBody):
+    """The working days of a year became known, or other ones than before."""
+
     calendar: YearCalendar
+    wrong: str | None = None
+    """The clause by which the lead got the issue, if by this calendar that climb was not due yet."""
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,29 @@ from typing import Any, Final, TypeVar
 
 import domain.events as e
 from domain import completion, plans
-from domain.access import milestone_scopes
-from domain.clocks import ALWAYS, next_climb, skip_climbs, with_clock, without, without_clock
-from domain.derive import derive, reminder_from, update_clocks
-from domain.issue import Clock, Closed, Issue, Mark, Pending
+from domain.access import above, milestone_scopes
+from domain.clocks import (
+    ALWAYS,
+    RULING,
+    climb_moment,
+    kept_until,
+    next_climb,
+    reminder_after,
+    silence_from,
+    skip_climbs,
+    with_clock,
+    with_year,
+    without,
+    without_clock,
+)
+from domain.derive import derive, update_clocks
+from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
 from domain.minutes import seen_at
+from domain.pauses import is_granted, with_taken
 from domain.place import Handler
 from domain.values import copy_with
-from domain.vocabulary import Goal, Milestone, Scope, Status
+from domain.vocabulary import Goal, Matter, Milestone, Scope, Status, Stops
+from domain.worktime import Due
 from domain.worktime import due as due_after
 
 MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
@@ -55,10 +70,14 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
     kind = _counts_as(event)
     if kind not in marks or kind not in term:
         marks, term = {kind: mark, **marks}, {kind: mark, **term}
-    declined = issue.declined and not (event.kind in TAKES_BACK and _is_by_handler(issue, event))
+    before = issue
+    if event.kind in TAKES_BACK and issue.declined and _is_by_handler(issue, event):
+        # Taken back without a ruling, so it was no transfer.
+        issue = copy_with(issue, wishes=_without_wish(issue, "decline"), transfers=issue.transfers - 1)
     met = _met(issue, event, mark)
-    issue = copy_with(issue, version=event.seq, since=event.at, marks=marks, term=term, declined=declined, met=met)
-    return derive(CHANGES[type(event.body)](issue, event, event.body), event)
+    issue = copy_with(issue, version=event.seq, since=event.at, marks=marks, term=term, met=met)
+    issue = CHANGES[type(event.body)](issue, event, event.body)
+    return derive(_with_progress(before, issue, event, mark), event)
 
 
 def met_clock(before: Issue, event: e.Event, after: Issue) -> Clock | None:
@@ -82,13 +101,15 @@ def meets(event: e.Event, after: Issue, clock: Clock) -> bool:
 
     `met_clock` finds the one clock to record; `meets` judges any clock. So it also judges further clocks met by the
     same event, clocks that a climb has already removed, and clocks without a clause in the policy (appointment, plan
-    step). Always False for `silence`, `ask`, `review`, `plan-update` and `idle`, and for events without an actor.
+    step). Always False for `silence`, `ask`, `review`, `plan-update` and `progress`, and for events without an actor.
     """
     if event.actor is None:
         return False
     match clock.clause:
-        case "silence" | "ask" | "review" | "plan-update" | "idle":  # met by the resident, or by any update
+        case "silence" | "ask" | "review" | "plan-update" | "progress":  # met by the resident, or by any step forward
             return False
+        case name if name in RULING:
+            return after.wish(RULING[name]) is None
         case "appointment":
             return isinstance(event.body, (e.Arrived, e.Attempted))
         case "plan-step" if clock.milestone == "step_done":
@@ -105,8 +126,10 @@ def _counts_as(event: e.Event) -> str:
     match event.body:
         case e.Planned(needs=needs) if needs is not None:
             return "proposed"
-        case e.Granted():
+        case e.Granted(what="plan"):
             return "planned"
+        case e.Answered(interim=True):
+            return "interim"
         case _:
             return event.kind
 
@@ -137,7 +160,26 @@ def _met(issue: Issue, event: e.Event, mark: Mark) -> Mapping[Goal, Mark]:
             scopes = (*issue.proposed.scopes, "issue")  # a granted plan counts for its author's levels
         for scope in scopes:
             met[scope, milestone] = mark
+    if isinstance(event.body, e.Assessed):  # whoever says how serious it is, nobody need say it again
+        met["property", "assess"] = mark
     return met
+
+
+_FORWARD: Final = ("accept", "arrive", "sit", "answer", "handle", "complete")
+"""Milestones that are a step forward when they are reached for the first time."""
+
+
+def _with_progress(before: Issue, after: Issue, event: e.Event, mark: Mark) -> Issue:
+    """The issue with the last step forward noted, if the event was one."""
+    led = after.term.get("led")
+    if led is not None and led != before.term.get("led"):
+        return copy_with(after, progressed=led)
+    new = (
+        any(goal[1] in _FORWARD and goal not in before.met for goal in after.met)
+        if after.met is not before.met
+        else False
+    )
+    return copy_with(after, progressed=mark) if new or isinstance(event.body, e.StepDone) else after
 
 
 # One function for each kind of event
@@ -160,7 +202,7 @@ def on(*kinds: type[B]) -> Callable[[Callable[[Issue, e.Event, B], Issue]], Call
 
 
 @on(
-    e.Led, e.Commented, e.Urged, e.Withdrawn, e.Confirmed, e.Assigned, e.Contacted, e.Mitigated, e.Referred, e.Sat,
+    e.Commented, e.Urged, e.Withdrawn, e.Confirmed, e.Assigned, e.Contacted, e.Mitigated, e.Referred, e.Sat,
     e.Supervised, e.Instructed, e.Merged, e.Rejected, e.Refused, e.RejectedSignal,
 )  # fmt: skip
 def noted(issue: Issue, event: e.Event, body: e.EventBody) -> Issue:
@@ -175,7 +217,13 @@ def reported(issue: Issue, event: e.Event, body: e.Reported) -> Issue:
         issue, _mark(event), number=body.number, place=body.place, category=body.category, urgent=body.urgent,
         about_operator=body.about_operator, reporter=event.actor.person, follows=body.follows, ladder=body.ladder,
         level=event.level, rules_version=body.rules_version, root=body.root, opened_at=event.at,
+        reachable=body.reachable,
     )  # fmt: skip
+
+
+@on(e.Led)
+def led(issue: Issue, event: e.Event, body: e.Led) -> Issue:
+    return copy_with(issue, left=None)  # from now on the lead answers for what its predecessor left
 
 
 @on(e.Dispatched)
@@ -214,7 +262,7 @@ def assessed(issue: Issue, event: e.Event, body: e.Assessed) -> Issue:
 
 @on(e.Answered)
 def answered(issue: Issue, event: e.Event, body: e.Answered) -> Issue:
-    return _moved_by_handler(issue, event, "answered")
+    return issue if body.interim else _moved_by_handler(issue, event, "answered")
 
 
 @on(e.Planned)
@@ -224,12 +272,16 @@ def planned(issue: Issue, event: e.Event, body: e.Planned) -> Issue:
     if body.needs is None:
         return plans.planned(issue, body, _mark(event))
     assert event.actor is not None
+    issue = _wished(issue, Wish("plan", _mark(event), event.actor.org or "", body.needs))
     return plans.proposed(issue, body, body.needs, milestone_scopes(issue, event.actor), before)
 
 
 @on(e.Granted)
 def granted(issue: Issue, event: e.Event, body: e.Granted) -> Issue:
-    return plans.granted(issue, _mark(event))
+    wish = issue.wish(body.what)
+    assert wish is not None
+    issue = copy_with(issue, wishes=_without_wish(issue, body.what))
+    return plans.granted(issue, _mark(event)) if body.what == "plan" else _pause_since(issue, event, wish)
 
 
 @on(e.StepDone)
@@ -243,7 +295,7 @@ def completed(issue: Issue, event: e.Event, body: e.Completed) -> Issue:
     clock = Clock("silence", "issue", "confirm", _mark(event), body.silent_until, provisional=body.provisional)
     return _without_work(
         with_clock(issue, clock), status="completed", interrupted=None, completion=body.kind,
-        pending=None, declined=False, reminder=None,
+        wishes=(), left=None, reminder=None,
     )  # fmt: skip
 
 
@@ -275,7 +327,7 @@ def adopted(issue: Issue, event: e.Event, body: e.Adopted) -> Issue:
 def closed(issue: Issue, event: e.Event, body: e.Closed) -> Issue:
     return copy_with(
         issue, status="closed", interrupted=None, closed=Closed(body.kind, body.satisfaction), work=None,
-        clocks=(), resting=(), reminder=None, pending=None, paused_at=None, shelved=False, declined=False,
+        clocks=(), resting=(), reminder=None, wishes=(), paused=None, shelved=False, left=None,
     )  # fmt: skip
 
 
@@ -289,28 +341,39 @@ def redispatched(issue: Issue, event: e.Event, body: e.Redispatched) -> Issue:
 
 @on(e.Declined)
 def declined(issue: Issue, event: e.Event, body: e.Declined) -> Issue:
-    return copy_with(issue, declined=True, transfers=issue.transfers + 1)
+    assert event.actor is not None
+    ruler = lowest(issue.ladder, rank("community")) or issue.ladder[-1]
+    wish = Wish("decline", _mark(event), event.actor.org or "", ruler)
+    return copy_with(_wished(issue, wish), transfers=issue.transfers + 1)
 
 
 @on(e.Ruled)
 def ruled(issue: Issue, event: e.Event, body: e.Ruled) -> Issue:
     if body.upheld and body.handler is not None:
         return _handed_over(issue, body.handler, event)
-    return copy_with(issue, declined=False)
+    return copy_with(issue, wishes=_without_wish(issue, "decline"))
 
 
 @on(e.Escalated)
 def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
     # The new lead could not see the issue before the climb was recorded, so its clocks start then.
-    led = Mark(event.recorded_at or event.at, event.seq)
-    return _new_term(_count_climb(issue, event), led, level=event.level, reminder=None)
+    led = Mark.recorded(event)
+    left = None
+    if event.actor is not None and event.actor.org in (issue.handler.code, org_of(issue, body.from_level)):
+        left = issue.left or Left(body.from_level, issue.term)  # its own act moved the lead: its clauses run on
+    issue = _new_term(_count_climb(copy_with(issue, last_climb=None), event), led, level=event.level, reminder=None)
+    # The level keeps the lead from the deadline on, or from the record if that came much later.
+    keeps = kept_until(issue, led.due or led.at) if body.by == "deadline" else None
+    return copy_with(issue, left=left, keeps_until=keeps)
 
 
 @on(e.Returned)
 def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
-    issue = copy_with(
-        issue, level=event.level, transfers=issue.transfers + 1, reminder=None, declined=False, pending=None
-    )
+    left = issue.left
+    issue = _back_to_time(issue, body.undoes) if body.undoes else copy_with(issue, transfers=issue.transfers + 1)
+    issue = copy_with(issue, level=event.level, last_climb=None, reminder=None, wishes=(), left=None)
+    if left is not None and left.level == event.level:  # what moved the lead is undone: no limit begins anew
+        return copy_with(issue, term=left.term)
     issue = _restart_work(_unpause(issue, event.at), event)
     return copy_with(
         issue,
@@ -325,24 +388,34 @@ def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
 @on(e.Suspended)
 def suspended(issue: Issue, event: e.Event, body: e.Suspended) -> Issue:
     clock = Clock("ask", "issue", "supply", _mark(event), body.until, provisional=body.provisional)
-    return _pause(copy_with(issue, asked=issue.asked + 1), "suspended", clock)
+    return _pause(copy_with(issue, asked=issue.asked + 1), event, "suspended", clock, body.stops)
 
 
 @on(e.Waited)
 def waited(issue: Issue, event: e.Event, body: e.Waited) -> Issue:
     clock = Clock("review", "issue", "resume", _mark(event), body.review)
-    return _pause(copy_with(issue, waits_for=body.reason), "waiting", clock)
+    return copy_with(_pause(issue, event, "waiting", clock, own=True), waits_for=body.reason)
 
 
 @on(e.Shelved)
 def shelved(issue: Issue, event: e.Event, body: e.Shelved) -> Issue:
     clock = Clock("review", "issue", "resume", _mark(event), body.review)
-    return _pause(copy_with(issue, shelved=True), "waiting", clock)
+    return copy_with(_pause(issue, event, "waiting", clock), shelved=True)
 
 
-@on(e.Supplied, e.Resumed)
-def resumed(issue: Issue, event: e.Event, body: e.EventBody) -> Issue:
-    return _unpause(issue, seen_at(event))
+@on(e.Supplied)
+def supplied(issue: Issue, event: e.Event, body: e.Supplied) -> Issue:
+    return _unpause(issue, event.at)
+
+
+@on(e.Resumed)
+def resumed(issue: Issue, event: e.Event, body: e.Resumed) -> Issue:
+    return _unpause(issue, seen_at(event), needless=body.needless)
+
+
+@on(e.Objected)
+def objected(issue: Issue, event: e.Event, body: e.Objected) -> Issue:
+    return _unpause(issue, event.at, needless=True) if issue.status == "suspended" else issue
 
 
 # More time, other policy, other calendar: every running clock is computed again from its start
@@ -350,25 +423,39 @@ def resumed(issue: Issue, event: e.Event, body: e.EventBody) -> Issue:
 
 @on(e.Requested)
 def requested(issue: Issue, event: e.Event, body: e.Requested) -> Issue:
-    return copy_with(issue, pending=Pending(body.clause, body.by, event.level))
+    assert event.actor is not None
+    ruler = above(issue, event.actor)
+    assert ruler is not None
+    wish = Wish(
+        body.what, _mark(event), event.actor.org or "", ruler, body.clause, body.by, body.waits_for, body.review
+    )
+    return _wished(issue, wish)
 
 
 @on(e.Extended)
 def extended(issue: Issue, event: e.Event, body: e.Extended) -> Issue:
     extensions = {**issue.extensions, body.clause: (*issue.extensions.get(body.clause, ()), body.by)}
-    issue = copy_with(issue, extensions=extensions, extended=issue.extended + 1, pending=None)
+    issue = copy_with(issue, extensions=extensions, extended=issue.extended + 1, wishes=_without_wish(issue, "extend"))
     return update_clocks(issue, afresh=True)
 
 
 @on(e.Denied)
 def denied(issue: Issue, event: e.Event, body: e.Denied) -> Issue:
-    return _deny_plan(issue) if body.what == "plan" else copy_with(issue, pending=None)
+    issue = copy_with(issue, wishes=_without_wish(issue, body.what))
+    return _deny_plan(issue) if body.what == "plan" else issue
 
 
 @on(e.Corrected)
 def corrected(issue: Issue, event: e.Event, body: e.Corrected) -> Issue:
     urgent = issue.urgent if body.urgent is None else body.urgent
-    return update_clocks(copy_with(issue, category=body.category or issue.category, urgent=urgent), afresh=True)
+    before = issue
+    if urgent and issue.paused is not None and (issue.paused.own or issue.status == "suspended"):
+        # What is urgent stands still by grant only: from now on this pause stops nothing.
+        stop = issue.paused
+        issue = copy_with(with_taken(issue, stop, event.at), pauses=(*issue.pauses, copy_with(stop, end=event.at)))
+        issue = copy_with(issue, paused=copy_with(stop, begin=event.at, stops="nothing"))
+    issue = update_clocks(copy_with(issue, category=body.category or issue.category, urgent=urgent), afresh=True)
+    return _with_floors(before, issue, event) if _is_by_handler(issue, event) else issue
 
 
 @on(e.PolicyChanged)
@@ -378,23 +465,33 @@ def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue
 
 @on(e.CalendarPublished)
 def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) -> Issue:
-    others = tuple(known for known in issue.calendars if known.year != body.calendar.year)
-    calendars = tuple(sorted((*others, body.calendar), key=lambda known: known.year))
-    return _recalculated(copy_with(issue, calendars=calendars))
+    if issue.last_climb is not None:
+        issue = copy_with(issue, last_climb=copy_with(issue.last_climb, wrong=body.wrong is not None))
+    return _recalculated(copy_with(issue, calendars=with_year(issue.calendars, body.calendar)))
 
 
 def _recalculated(issue: Issue) -> Issue:
     """The issue with every clock computed again from its start, by the present policy, calendars and pauses."""
     issue = update_clocks(issue, afresh=True)
-    policy = issue.policy
-    limits = {"silence": policy.silence.within, "ask": policy.ask.max}
     for clock in issue.clocks:
-        if clock.clause in limits:
-            due = due_after(clock.start.at, limits[clock.clause], policy.service_hours, issue.calendars)
-            issue = with_clock(issue, copy_with(clock, due=due.at, provisional=due.provisional))
-        elif clock.clause in ("plan-update", "idle") or (clock.clause, clock.milestone) == ("plan-step", "complete"):
-            issue = with_clock(issue, plans.update_due(issue, clock))
+        match clock.clause, clock.milestone:
+            case "silence", _:
+                issue = with_clock(issue, _due(clock, silence_from(issue, clock.start.at)))
+            case "ask", _:
+                longest, hours = issue.policy.ask.max, issue.policy.service_hours
+                until = _due(clock, due_after(clock.start.at, longest, hours, issue.calendars))
+                if issue.paused is not None:
+                    issue = copy_with(issue, paused=copy_with(issue.paused, end=until.due))
+                issue = update_clocks(with_clock(issue, until), afresh=True)
+            case ("plan-update", _) | ("plan-step", "complete"):
+                issue = with_clock(issue, plans.update_due(issue, clock))
+            case _:
+                pass
     return issue
+
+
+def _due(clock: Clock, due: Due) -> Clock:
+    return copy_with(clock, due=due.at, provisional=due.provisional)
 
 
 # Lights and reminders
@@ -413,11 +510,15 @@ def overdue(issue: Issue, event: e.Event, body: e.Overdue) -> Issue:
 @on(e.Reminded)
 def reminded(issue: Issue, event: e.Event, body: e.Reminded) -> Issue:
     if body.review is not None:
-        return copy_with(
-            issue, clocks=tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
-        )
-    sent = body.count + (issue.reminder.count if issue.reminder else 0)
-    return copy_with(issue, reminder=reminder_from(issue, event.recorded_at or event.at, sent))
+        assert issue.paused is not None  # it is shelved, and stays so until the next review
+        clocks = tuple(copy_with(c, due=body.review) if c.clause == "review" else c for c in issue.clocks)
+        stop = copy_with(issue.paused, end=max(issue.paused.begin, body.review))
+        return update_clocks(copy_with(issue, clocks=clocks, paused=stop), afresh=True)
+    reminder = issue.reminder
+    assert reminder is not None
+    for _ in range(body.count):
+        reminder = reminder_after(issue, reminder.at, reminder.count + 1)
+    return copy_with(issue, reminder=reminder)
 
 
 # Shared helpers
@@ -429,7 +530,7 @@ def _mark(event: e.Event) -> Mark:
 
 def _handed_over(issue: Issue, handler: Handler, event: e.Event) -> Issue:
     marks = {kind: mark for kind, mark in issue.marks.items() if kind != "arrived"}  # nobody has come for this handler
-    issue = _without_work(issue, handler=handler, marks=marks, declined=False, pending=None)
+    issue = _without_work(issue, handler=handler, marks=marks, wishes=())
     return _new_term(_unpause(_with_status(issue, "dispatched", force=True), event.at), _mark(event), renewed=True)
 
 
@@ -446,7 +547,8 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) ->
         kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
         changes |= {"extensions": kept, "extended": sum(map(len, kept.values()))}
     begun = {kind: led if renewed else issue.term[kind] for kind in ALWAYS if renewed or kind in issue.term}
-    return copy_with(issue, term={"led": led, **begun}, resting=resting, **changes)
+    fresh = {"keeps_until": None, "left": None, **changes}
+    return copy_with(issue, term={"led": led, **begun}, resting=resting, **fresh)
 
 
 def _with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
@@ -474,31 +576,86 @@ def _is_by_handler(issue: Issue, event: e.Event) -> bool:
     return event.actor is not None and event.actor.org == issue.handler.code
 
 
-def _pause(issue: Issue, status: Status, clock: Clock) -> Issue:
-    if issue.is_paused:  # a new review date, or shelved while waiting: one pause continues
-        return with_clock(without_clock(copy_with(issue, status=status), "ask", "review"), clock)
+def _wished(issue: Issue, wish: Wish) -> Issue:
+    return copy_with(issue, wishes=(*_without_wish(issue, wish.what), wish))
+
+
+def _without_wish(issue: Issue, what: Matter) -> tuple[Wish, ...]:
+    return tuple([wish for wish in issue.wishes if wish.what != what])
+
+
+def _pause(
+    issue: Issue, event: e.Event, status: Status, clock: Clock, stops: Stops = "all", *, own: bool = False,
+    since: datetime | None = None,
+) -> Issue:  # fmt: skip
+    """Pauses the work from `since`, or from the event, until the limit of `clock`, which ends the pause."""
+    by = event.actor.org if event.actor is not None else None
+    stop = issue.paused
+    if stop is not None and stop.own and own and stop.by == by and stop.stops == stops:  # a new review date
+        issue = copy_with(issue, paused=copy_with(stop, end=clock.due))
+        return update_clocks(with_clock(without_clock(issue, "review"), clock), afresh=True)
+    issue = _unpause(issue, event.at)
     # After an outage the previous pause may have ended, by the record, after this one was requested.
-    stopped = max((issue.since, *(end for _, end in issue.pauses)))
-    issue = copy_with(issue, interrupted=issue.status, status=status, paused_at=stopped)
-    return with_clock(issue, clock)
+    begin = max((since or issue.since, *(stop.end for stop in issue.pauses)))
+    issue = copy_with(
+        issue, interrupted=issue.status, status=status,
+        paused=Stop(begin, max(begin, clock.due), stops, by, own),
+    )  # fmt: skip
+    return update_clocks(with_clock(issue, clock), afresh=True)
 
 
-def _unpause(issue: Issue, at: datetime) -> Issue:
-    """Ends the pause; every limit has as much time left as it had when the pause began."""
-    if issue.paused_at is None:
+def _pause_since(issue: Issue, event: e.Event, wish: Wish) -> Issue:
+    """The pause that was granted, which counts from the request; it may be over already."""
+    assert wish.review is not None
+    if wish.review <= event.at:
+        begin = max((wish.asked.at, *(stop.end for stop in issue.pauses)))
+        over = Stop(begin, max(begin, wish.review), "all", wish.org)
+        issue = plans.shift_after_pause(copy_with(issue, pauses=(*issue.pauses, over)), begin, over.end - begin)
+        return update_clocks(issue, afresh=True)
+    clock = Clock("review", "issue", "resume", _mark(event), wish.review)
+    issue = _pause(issue, event, "waiting", clock, since=wish.asked.at)
+    return copy_with(issue, waits_for=wish.waits_for)
+
+
+def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
+    """Ends the pause; every limit that it stopped has as much time left as it had. A needless one stopped none."""
+    if issue.paused is None:
         return issue
     status = issue.stands if issue.status in ("suspended", "waiting") else issue.status
-    stopped, at = issue.paused_at, max(issue.paused_at, at)
+    stop, at = issue.paused, max(issue.paused.begin, at)
+    counts = stop.stops != "nothing" and not needless
+    pauses = (*issue.pauses, copy_with(stop, end=at)) if counts else issue.pauses
     issue = copy_with(
-        issue, pauses=(*issue.pauses, (stopped, at)), paused_at=None, status=status, interrupted=None, shelved=False,
-        waits_for=None,
+        with_taken(issue, stop, at) if counts else issue, pauses=pauses, paused=None, status=status, interrupted=None,
+        shelved=False, waits_for=None,
     )  # fmt: skip
-    issue = plans.shift_after_pause(without_clock(issue, "ask", "review"), stopped, at - stopped)
+    issue = without_clock(issue, "ask", "review")
+    if counts:
+        issue = plans.shift_after_pause(issue, stop.begin, at - stop.begin)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed during the pause
-    if issue.reminder is not None and issue.reminder.at is not None:
-        issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stopped)))
+    if counts and is_granted(stop) and issue.reminder is not None:
+        issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stop.begin)))
     return update_clocks(issue, afresh=True)
+
+
+def _with_floors(before: Issue, after: Issue, event: e.Event) -> Issue:
+    """The issue after a correction by its handler: no climb lands sooner than one whole limit after it.
+
+    A climb that was due sooner before the correction keeps its moment.
+    """
+    limits = {clause.id: clause.limit for clause in after.policy.clause}
+    floors = dict(after.floors)
+    for clock in after.clocks:
+        if not clock.climbs or clock.clause not in limits:
+            continue
+        whole = due_after(
+            event.at, limits[clock.clause], after.policy.service_hours, after.calendars, wall=after.urgent
+        ).at
+        known = [old for old in before.clocks if (old.level, old.milestone) == (clock.level, clock.milestone)]
+        moments = [climb_moment(before, old, climb[0]) for old in known if (climb := next_climb(before, old))]
+        floors[clock.clause] = min([whole, *moments])
+    return copy_with(after, floors=floors)
 
 
 def _without_work(issue: Issue, **changes: Any) -> Issue:
@@ -538,9 +695,22 @@ def _count_climb(issue: Issue, event: e.Event) -> Issue:
         return issue
     clock = next(clock for clock in issue.clocks if clock.clause == event.clause)
     climb = next_climb(issue, clock)
-    climbed = climb[0] + 1 if climb else len(clock.climbs)
-    clocks = tuple(copy_with(each, climbed=climbed) if each is clock else each for each in issue.clocks)
-    return copy_with(issue, clocks=clocks)
+    step = climb[0] if climb else len(clock.climbs) - 1
+    clocks = tuple(copy_with(each, climbed=step + 1) if each is clock else each for each in issue.clocks)
+    last = Climb(clock.clause, clock.start, step, event.at, issue.level)
+    return copy_with(issue, clocks=clocks, last_climb=last)
+
+
+def _back_to_time(issue: Issue, clause: str) -> Issue:
+    """The issue with a wrong climb of this clause not counted on its clock, so that it happens when it is due."""
+    last = issue.last_climb
+    assert last is not None
+
+    def back(clock: Clock) -> Clock:
+        is_it = (clock.clause, clock.start) == (clause, last.start)
+        return copy_with(clock, climbed=min(clock.climbed, last.step)) if is_it else clock
+
+    return copy_with(issue, clocks=tuple(map(back, issue.clocks)), resting=tuple(map(back, issue.resting)))
 
 
 def _with_light(issue: Issue, clause: str | None, **lit: bool) -> Issue:

@@ -6,11 +6,11 @@ not of its serialized form, which names them by digest.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from domain.events import PolicyRef
+from domain.events import Event, PolicyRef
 from domain.personal import Personal
 from domain.place import Handler, Place
 from domain.policy import Policy
@@ -24,10 +24,12 @@ from domain.vocabulary import (
     Goal,
     Holder,
     Level,
+    Matter,
     Role,
     Satisfaction,
     Scope,
     Status,
+    Stops,
     WaitReason,
 )
 from domain.wire import digest, dump, dump_fields, load_fields
@@ -40,20 +42,37 @@ PINNED: Final = ("policy", "calendars")
 """Fields that the serialized state names by digest only."""
 
 
+PROMPT: Final = timedelta(minutes=1)
+"""What is recorded so soon after its deadline counts days from the day of the deadline: a climb at the end of a day is
+recorded a second after midnight, which takes no day off the next limit."""
+
+
 @dataclass(frozen=True)
 class Mark:
-    """The time (UTC) and seq of an event."""
+    """The time (UTC) and seq of an event; `due` is the deadline that caused it, if it was recorded promptly."""
 
     at: datetime
     seq: int
+    due: datetime | None = None
+
+    @classmethod
+    def recorded(cls, event: Event) -> "Mark":
+        """The mark of an event that nobody could know of before it was recorded."""
+        if event.recorded_at is None:
+            return cls(event.at, event.seq)
+        return cls(event.recorded_at, event.seq, event.at if event.recorded_at - event.at <= PROMPT else None)
+
+    def counts(self, limit: Limit) -> datetime:
+        """The moment (UTC) from which a limit counts that starts here."""
+        return self.due or self.at if limit.in_days else self.at
 
 
 @dataclass(frozen=True)
 class Clock(Copyable):
     """One running clause of this issue, or one of the clocks that the rules themselves start.
 
-    The clocks of the rules are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update``, ``appointment`` and
-    ``idle``.
+    The clocks of the rules are ``silence``, ``ask``, ``review``, ``plan-step``, ``plan-update``, ``appointment``,
+    ``progress`` and, for each open wish, ``rule-`` with its matter.
     """
 
     clause: str
@@ -75,11 +94,26 @@ class Clock(Copyable):
 
 @dataclass(frozen=True)
 class Reminder(Copyable):
-    """The next reminder, after `count` sent ones, of an overdue issue that can climb no further."""
+    """The next reminder, due at `at` (UTC) after `count` sent ones, of an overdue issue that can climb no further."""
 
-    at: datetime | None
-    """When (UTC) the reminder is due; None once the policy's number of reminders is used up."""
+    at: datetime
     count: int = 0
+
+
+@dataclass(frozen=True)
+class Climb(Copyable):
+    """The climb by which the lead got the issue, if a deadline caused it: its clause, the start of that clause's clock,
+    the index of the climb in the clause, and when it happened (UTC).
+    """
+
+    clause: str
+    start: Mark
+    step: int
+    at: datetime
+    from_level: Level
+    wrong: bool = False
+    """Whether, by a calendar published since, it was not due yet: it stays on record, but the lead may undo it by
+    returning the issue to `from_level`, which counts as no transfer."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +153,44 @@ class Proposal(Copyable):
 
 
 @dataclass(frozen=True)
-class Pending:
-    """A request for more time that is not decided yet; `level` is the level that led when it was made."""
+class Wish:
+    """A matter on which somebody above must rule, and the time and organisation that asked.
 
-    clause: str
-    by: Limit
+    `ruler` is the lowest level that may rule. More time has `clause` and `by`; a pause has `waits_for` and `review`.
+    The steps of a plan stand in `Issue.proposed`.
+    """
+
+    what: Matter
+    asked: Mark
+    org: str
+    ruler: Level
+    clause: str | None = None
+    by: Limit | None = None
+    waits_for: WaitReason | None = None
+    review: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Stop(Copyable):
+    """A period in which clocks stand still: from `begin`, inclusive, to `end`, exclusive (UTC).
+
+    While it lasts, `end` is the latest moment at which it ends. `by` is the organisation that paused the work; with
+    `own` it did so by itself, without a grant.
+    """
+
+    begin: datetime
+    end: datetime
+    stops: Stops = "all"
+    by: str | None = None
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class Left:
+    """The level from which its own act moved the lead, and what had started its clauses, which run on."""
+
     level: Level
+    term: Mapping[str, Mark]
 
 
 @dataclass(frozen=True)
@@ -136,15 +202,18 @@ class Work:
     status: Status
     interrupted: Status | None
     met: Mapping[Goal, Mark]
-    pauses: tuple[Pause, ...]
-    paused_at: datetime | None
+    progressed: Mark | None
+    pauses: tuple[Stop, ...]
+    paused: Stop | None
+    own: Mapping[str, int]
     waits_for: WaitReason | None
     shelved: bool
     clocks: tuple[Clock, ...]
     resting: tuple[Clock, ...]
     reminder: Reminder | None
-    pending: Pending | None
-    declined: bool
+    left: Left | None
+    wishes: tuple[Wish, ...]
+    transfers: int
     plan: PlanState | None
     planned_since: datetime | None
     proposed: Proposal | None
@@ -207,20 +276,33 @@ class Issue(Copyable):
     """Kind of event -> the first of that kind since the present level got the lead; ``led`` -> when it got the lead."""
     met: Mapping[Goal, Mark] = field(default_factory=dict[Goal, Mark])
     """Scope and milestone -> when that milestone was last reached in that scope."""
-    pauses: tuple[Pause, ...] = ()
+    progressed: Mark | None = None
+    """The last step forward: the lead moved, work began anew, a milestone was reached for the first time, or a step of
+    the plan was done. The progress clock counts from it."""
+    reachable: bool = True
+    """Whether somebody can answer a question to the resident."""
+    pauses: tuple[Stop, ...] = ()
     looked: tuple[Pause, ...] = ()
     """Periods in which the resident reviewed completed work that was then done again; only ``answer`` clauses ran."""
-    paused_at: datetime | None = None
+    paused: Stop | None = None
+    """The present pause."""
+    own: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Organisation -> milliseconds that it took off the clocks by itself, where a day taken off counts as 24 hours."""
+    keeps_until: datetime | None = None
+    """Until when (UTC) the level that got the lead by a deadline keeps it: time moves the lead on no sooner."""
+    floors: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    """Clause -> the earliest moment (UTC) of its climbs, after a correction by the handler."""
+    left: Left | None = None
     clocks: tuple[Clock, ...] = ()
     resting: tuple[Clock, ...] = ()
     """Clocks that stopped after they had shown a light or climbed, and may run again from the same start."""
     reminder: Reminder | None = None
+    last_climb: Climb | None = None
     extensions: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict[str, tuple[Limit, ...]])
     """Clause -> the extensions of its limit, in order."""
     extended: int = 0
-    pending: Pending | None = None
-    declined: bool = False
-    """Whether a decline awaits its ruling."""
+    wishes: tuple[Wish, ...] = ()
+    """Matters on which somebody above must rule, at most one of each kind."""
     plan: PlanState | None = None
     planned_since: datetime | None = None
     """When the first plan of the present work came into force; the length of later plans counts from then."""
@@ -259,7 +341,16 @@ class Issue(Copyable):
 
     @property
     def is_paused(self) -> bool:
-        return self.paused_at is not None
+        return self.paused is not None
+
+    @property
+    def declined(self) -> bool:
+        """Whether a decline awaits its ruling."""
+        return self.wish("decline") is not None
+
+    def wish(self, what: Matter) -> Wish | None:
+        """The open wish of this kind, or None."""
+        return next((wish for wish in self.wishes if wish.what == what), None)
 
 
 def policy_ref(policy: Policy) -> PolicyRef:

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
+from domain.clocks import RULING
 from domain.events import Event, Held, TakenBack
-from domain.issue import Issue, lowest, rank
-from domain.vocabulary import HandlerKind, Holder, WaitReason
+from domain.issue import Issue, rank
+from domain.vocabulary import HandlerKind, Holder, Level, WaitReason
 
 _HANDLERS: Final[Mapping[HandlerKind, Holder]] = MappingProxyType(
     {
@@ -32,22 +33,30 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 def holder(issue: Issue) -> tuple[Holder, str | None]:
     """The party that has to act now, and the code of its organisation.
 
-    There is no code for the resident, and none during a wait, unless the issue is shelved.
+    There is no code for the resident, and none during a granted wait, unless the issue is shelved. A pause that a party
+    took by itself is that party's own time, whatever its reason. Once a wish has not been ruled on in time, the time
+    is that of the level that must rule.
     """
-    if issue.status in ("suspended", "completed", "closed"):
+    if issue.status in ("completed", "closed"):
         return "resident", None
-    if issue.status == "waiting":
+    stop = issue.paused
+    if stop is not None and stop.own and stop.by == issue.handler.code:
+        return _HANDLERS[issue.handler.kind], issue.handler.code
+    if stop is not None and not stop.own and stop.stops != "nothing":
         if issue.shelved:
             return "street", issue.place.street
-        return _WAITS[issue.waits_for or "third_party"], None
-    if issue.level == "street":
-        return "street", issue.place.street
-    if issue.level == "community":
-        return "community", issue.place.community
-    if issue.declined:  # the ruling level holds it: the street, if the operator is the community itself
-        ruler = lowest(issue.ladder, rank("community"))
-        return ("community", issue.place.community) if ruler == "community" else ("street", issue.place.street)
-    return _HANDLERS[issue.handler.kind], issue.handler.code
+        return ("resident", None) if issue.status == "suspended" else (_WAITS[issue.waits_for or "third_party"], None)
+    late: list[Level] = [
+        clock.level for clock in issue.clocks if clock.clause in RULING and clock.overdue and clock.level != "issue"
+    ]
+    holding: Level = max([issue.level, *late], key=rank)
+    match holding:
+        case "street":
+            return "street", issue.place.street
+        case "community":
+            return "community", issue.place.community
+        case "property":
+            return _HANDLERS[issue.handler.kind], issue.handler.code
 
 
 def held(issue: Issue, event: Event, after: Issue) -> tuple[Held, ...]:

@@ -1,7 +1,7 @@
 """The policies and calendars pinned to issues; decoded once per process and shared, since they never change."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -12,6 +12,16 @@ from domain.wire import canonical, digest, load
 from domain.worktime import YearCalendar
 
 Calendars = tuple[YearCalendar, ...]
+
+
+def newest(calendars: Iterable[YearCalendar]) -> Calendars:
+    """One calendar for each year, in order of years: the one of the highest version, of equal ones the last."""
+    found: dict[int, YearCalendar] = {}
+    for calendar in calendars:
+        known = found.get(calendar.year)
+        if known is None or calendar.version >= known.version:
+            found[calendar.year] = calendar
+    return tuple(found[year] for year in sorted(found))
 
 
 def pinned(calendars: Sequence[YearCalendar], day: date) -> Calendars:

@@ -1,12 +1,15 @@
 """Plans for long work: dated steps, of which the next open one is the next deadline, and plans that need a grant."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 import domain.events as e
 from domain.clocks import with_clock
 from domain.issue import Clock, Issue, Level, Mark, PlanState, PlanStep, Proposal
-from domain.promise import landing
+from domain.pauses import stopped
+from domain.promise import landing, latest
 from domain.values import copy_with
 from domain.vocabulary import Scope, Status
 from domain.worktime import due as due_after
@@ -14,6 +17,8 @@ from domain.worktime import due as due_after
 STEP: Final = "plan-step"
 UPDATE: Final = "plan-update"
 CLOCKS: Final = (STEP, UPDATE)
+MET: Final = ("plan", "answer", "handle", "complete")
+"""Milestones for which a plan may stand."""
 
 
 def proposed(issue: Issue, body: e.Planned, needs: Level, scopes: tuple[Scope, ...], before: Status) -> Issue:
@@ -65,16 +70,54 @@ def shift_after_pause(issue: Issue, stopped: datetime, stood: timedelta) -> Issu
     return issue
 
 
-def restart_update_clock(issue: Issue, mark: Mark, clause: str = UPDATE) -> Issue:
+def stands(issue: Issue, dues: Sequence[datetime], at: datetime) -> bool:
+    """Whether a plan with these dates of steps, made at `at`, stands for an answer without a grant.
+
+    Its first step must be due within the limit that the plan meets, each further one within the interval of updates
+    after the one before. No open step of a plan in force moves later. What is urgent must be safe first.
+    """
+    policy = issue.policy
+    if issue.urgent and "mitigated" not in issue.marks:
+        return False
+    known = [step.due for step in issue.plan.steps if not step.done] if issue.plan else []
+    if any(new > old for new, old in zip(dues, known, strict=False)):
+        return False
+    if not known and dues[0] > _must_begin_by(issue, at):
+        return False
+    return all(
+        later <= due_after(earlier, policy.plan.update, policy.service_hours, issue.calendars).at
+        for earlier, later in pairwise(dues)
+    )
+
+
+def _must_begin_by(issue: Issue, at: datetime) -> datetime:
+    """The latest limit of those that a plan meets, or that start with it; the progress clock's where there is none."""
+    policy = issue.policy
+    limits = [clock.due for clock in issue.clocks if clock.milestone in MET]
+    limits += [
+        due_after(at, clause.limit, policy.service_hours, issue.calendars, wall=issue.urgent).at
+        for clause in policy.applying(issue.level, issue.assessment, issue.urgent, issue.category)
+        if clause.starts == "planned" and clause.milestone in MET and "planned" not in issue.term
+    ]
+    if not limits:
+        within = policy.progressing.urgent if issue.urgent else policy.progressing.within
+        limits.append(due_after(at, within, policy.service_hours, issue.calendars).at)
+    return max(limits)
+
+
+def restart_update_clock(issue: Issue, mark: Mark) -> Issue:
     """Starts the clock of status updates again at `mark`."""
-    return with_clock(issue, update_due(issue, Clock(clause, "issue", "update", mark, mark.at)))
+    return with_clock(issue, update_due(issue, Clock(UPDATE, "issue", "update", mark, mark.at)))
 
 
 def update_due(issue: Issue, clock: Clock) -> Clock:
     """The clock with its due time one update interval after its start, by the present pauses and calendars."""
     policy = issue.policy
-    due = due_after(clock.start.at, policy.plan.update, policy.service_hours, issue.calendars, pauses=issue.pauses)
-    climbs = (_lands(issue, due.at),) if clock.clause == STEP else ()
+    pauses = stopped(issue, UPDATE)
+    start = clock.start.counts(policy.plan.update)
+    due = due_after(start, policy.plan.update, policy.service_hours, issue.calendars, pauses=pauses)
+    acts = latest(due, policy, issue.calendars, pauses=pauses)
+    climbs = (_lands(issue, acts),) if clock.clause == STEP else ()
     return copy_with(clock, due=due.at, climbs=climbs, provisional=due.provisional)
 
 
@@ -101,9 +144,9 @@ def _with_step_clock(issue: Issue, mark: Mark) -> Issue:
     if known is not None and known.milestone == "step_done" and known.due == step.due:
         return issue
     # During a pause dates are not shifted yet, so they compare with its beginning.
-    climbs = (_lands(issue, step.due),) if step.due > (issue.paused_at or mark.at) else ()
+    climbs = (_lands(issue, step.due),) if step.due > (issue.paused.begin if issue.paused else mark.at) else ()
     return with_clock(issue, Clock(STEP, "issue", "step_done", mark, step.due, climbs=climbs))
 
 
 def _lands(issue: Issue, due: datetime) -> datetime:
-    return landing(due, issue.policy, urgent=issue.urgent, pauses=issue.pauses)
+    return landing(due, issue.policy, urgent=issue.urgent, pauses=stopped(issue, STEP))

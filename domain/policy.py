@@ -160,7 +160,7 @@ RULE_URGENT: Final = Limit(30, "m")
 
 @dataclass(frozen=True)
 class Policy:
-    """A whole pack. `warn_at` is the share of the way to the limit (in wall time) at which the yellow light goes on."""
+    """A whole pack. `warn_at` is the share of a limit, on its own clock, at which the yellow light goes on."""
 
     id: str
     version: int

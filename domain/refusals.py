@@ -9,12 +9,12 @@ from typing import Final
 
 import domain.commands as c
 from domain import completion
-from domain.access import assignable, capacities, conflict, holds, may_give, milestone_scopes
+from domain.access import above, assignable, capacities, conflict, holds, level_of, may_give, milestone_scopes
 from domain.clocks import RULE_CLOCKS
-from domain.issue import Clock, Issue, next_rung, rank
+from domain.issue import Clock, Issue, Wish, next_rung, rank
 from domain.limits import MOST_COMMANDS
 from domain.personal import Personal
-from domain.vocabulary import LEVELS, Assessment, Level, Status
+from domain.vocabulary import Assessment, Level, Status
 from domain.worktime import YearCalendar
 
 
@@ -35,7 +35,7 @@ _OPEN: Final[tuple[Status, ...]] = ("dispatched", *_WORKING, *_PAUSED)
 _ALL: Final[tuple[Status, ...]] = (*_OPEN, "completed")
 WHEN: Final[Mapping[str, tuple[Status, ...]]] = MappingProxyType(
     {
-        "comment": _ALL, "supply": ("suspended",), "urge": _OPEN, "withdraw": _ALL, "confirm": ("completed",),
+        "comment": _ALL, "object": _ALL, "supply": ("suspended",), "urge": _OPEN, "withdraw": _ALL, "confirm": ("completed",),
         "renew_code": _ALL,
         "reopen": ("completed",), "accept": _OPEN, "decline": ("dispatched", "accepted", "arrived"),
         "assign": _OPEN, "schedule": (*_WORKING, *_PAUSED),
@@ -54,6 +54,7 @@ TALK: Final = frozenset(
     {
         "comment",
         "urge",
+        "object",
         "renew_code",
         "assign",
         "schedule",
@@ -111,8 +112,12 @@ def _is_talk(issue: Issue, command: c.Command, actor: c.Actor) -> bool:
     match command.body:
         case c.Correct(category=None, urgent=None):
             return True
+        case c.Answer() if issue.plan is None and issue.status != "completed":
+            return True  # an interim one
         case c.Answer():
-            return all((scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue"))
+            return is_interim(issue) or all(
+                (scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue")
+            )
         case c.Wait():
             return issue.status == "waiting"
         case c.Reopen():
@@ -294,6 +299,11 @@ def sized(issue: Issue, assessment: Assessment) -> bool:
     return issue.assessment == assessment and f"assessed:{assessment}" in issue.term
 
 
+def is_interim(issue: Issue) -> bool:
+    """Whether an answer given now is an interim one: the work is not completed, nor does a plan stand for it."""
+    return issue.status != "completed" and issue.plan is None
+
+
 def resized(issue: Issue, assessment: Assessment | None) -> bool:
     """Whether `assessment` differs from an assessment that the issue already has."""
     return None not in (issue.assessment, assessment) and issue.assessment != assessment
@@ -336,6 +346,8 @@ overflow the year 9999."""
 def _wait(issue: Issue, ahead: timedelta) -> Refusal | None:
     if issue.shelved:
         return Refusal("not-now", "the issue is shelved: the street reviews it monthly")
+    if issue.wish("pause") is not None:
+        return Refusal("not-now", "a pause has been asked for already")
     longest = issue.policy.wait.max
     if ahead <= timedelta() or ahead > longest.span:
         return Refusal("invalid", f"the review date lies ahead, by {longest} at most")
@@ -346,8 +358,10 @@ def _more_time(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | No
     rule = issue.policy.extend
     match command.body:
         case c.Extend(by=by):
-            if issue.pending is not None:
-                return Refusal("not-now", "an extension has been asked for already")
+            if issue.wish("extend") is not None:
+                return Refusal("not-now", "more time has been asked for already")
+            if above(issue, actor) is None:
+                return Refusal("not-now", f"nobody is above the {issue.level} who could grant more time")
             if issue.extended >= rule.times:
                 return Refusal("limit", f"the policy extends {rule.times} times, and has")
             if extendable(issue, actor) is None:
@@ -355,35 +369,34 @@ def _more_time(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | No
             if by is not None and (by.unit != rule.max.unit or by.amount > rule.max.amount):
                 return Refusal("limit", f"the policy extends by {rule.max} at most")
         case c.Grant(what=what) | c.Deny(what=what):
-            if what == "extension" and issue.pending is None:
-                return Refusal("not-now", "nobody has asked for an extension")
-            if what == "plan" and issue.proposed is None:
-                return Refusal("not-now", "no plan waits to be granted")
-            return _from_above(issue, what, actor)
+            wish = issue.wish(what)
+            if wish is None:
+                return Refusal("not-now", f"nobody has asked for this ({what})")
+            return _from_above(issue, wish, actor)
         case _:
             pass
     return None
 
 
-def _from_above(issue: Issue, what: str, actor: c.Actor) -> Refusal | None:
+def _from_above(issue: Issue, wish: Wish, actor: c.Actor) -> Refusal | None:
     level = level_of(actor)
-    if what == "plan" and issue.proposed is not None:
-        if rank(level) < rank(issue.proposed.needs):
-            return Refusal("not-yours", f"a plan of this length is for the {issue.proposed.needs} to grant")
-    elif level not in issue.ladder:
-        return Refusal("not-yours", "here the community is the operator itself; the street grants it more time")
-    elif issue.pending is not None and rank(level) <= rank(issue.pending.level) and level != "street":
-        return Refusal("not-yours", "more time is granted from above the level that asked")
+    if level not in issue.ladder:
+        return Refusal(
+            "not-yours", f"here the community is the operator itself; the {wish.ruler} rules on its requests"
+        )
+    if rank(level) < rank(wish.ruler):
+        return Refusal("not-yours", f"this is for the {wish.ruler} to rule on, above whoever asked")
     return None
 
 
-def level_of(actor: c.Actor) -> Level:
-    """The level of an actor's role: community, street, or else the property side."""
-    return actor.role if actor.role in ("community", "street") else LEVELS[0]
+def returns_to(issue: Issue, to: Level | None) -> Level:
+    """The level that leads after a return: the one named, or that of which a wrong climb took it, or the lowest."""
+    last = issue.last_climb
+    return to or (last.from_level if last is not None and last.wrong else issue.ladder[0])
 
 
 def _return(issue: Issue, to: Level | None) -> Refusal | None:
-    target = to or issue.ladder[0]
+    target = returns_to(issue, to)
     if target not in issue.ladder or rank(target) > rank(issue.level):
         return Refusal("invalid", f"{target} is not a level of this issue below its lead")
     if target == issue.level and issue.status == "dispatched":

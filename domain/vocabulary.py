@@ -36,11 +36,15 @@ Holder = Literal["operator", "resident", "community", "street", "department", "t
 """The party for which time counts, since it had to act."""
 DeclineReason = Literal["not_our_place", "not_our_duty", "duplicate", "needs_owners", "needs_authority", "unclear"]
 WaitReason = Literal["parts", "weather", "access", "third_party", "department", "funds", "vote", "procurement"]
-ClimbReason = Literal["deadline", "size", "hand", "transfers", "reopening", "recurrence", "ruling"]
+ClimbReason = Literal["deadline", "size", "hand", "transfers", "reopening", "recurrence", "ruling", "shelving"]
 """Why the lead moved up. The event `escalated` carries this reason as its clause; only for ``deadline`` it carries the
 clause whose deadline passed."""
-Request = Literal["extension", "plan"]
+Request = Literal["extend", "plan", "pause"]
 """Requests that a higher level may grant or deny."""
+Matter = Literal["extend", "plan", "pause", "decline", "size"]
+"""Matters on which somebody above must rule: the requests, a decline, and a lead that the handler's own act moved."""
+Stops = Literal["all", "work", "nothing"]
+"""Which clocks a pause stops: all; those of the work, which are all but accept, contact and arrive; or none."""
 Service = Literal["110", "119", "120", "122"]
 """Emergency services: police, fire, ambulance, traffic police."""
 Channel = Literal["web", "phone", "wechat", "visit", "hotline", "staff", "device"]
@@ -62,6 +66,6 @@ LABELS: Final[dict[str, str]] = {
     "ebike_charging": "电动车充电", "common_income": "公共收益", "care": "关爱", "owners_affairs": "业主事务",
     "dispute": "纠纷", "other": "其他",
     "accept": "签收", "contact": "联系", "arrive": "到场", "assess": "研判", "sit": "会商", "plan": "方案",
-    "confirm": "确认", "update": "通报进展", "step_done": "完成一步", "supply": "补充", "resume": "恢复",
+    "confirm": "确认", "update": "通报进展", "progress": "推进", "rule": "裁定", "step_done": "完成一步", "supply": "补充", "resume": "恢复",
     "answer": "答复", "handle": "处置", "act": "办理", "complete": "办结",
 }  # fmt: skip

@@ -34,6 +34,8 @@ _DAY: Final = timedelta(days=1)
 _LAST_SECOND: Final = timedelta(hours=23, minutes=59, seconds=59)
 _TICK: Final = timedelta(microseconds=1)
 _TICKS_A_MINUTE: Final = 60_000_000
+_PARTS: Final = 1_000_000
+"""Into so many parts a limit is divided when a share of it is taken."""
 _FIRST_DAY: Final = datetime(1, 1, 1, tzinfo=SHANGHAI)
 
 _LIMIT = re.compile(r"([1-9][0-9]{0,8})(s|m|h|sm|sh|nd|wd)", re.ASCII)
@@ -64,6 +66,11 @@ class Limit(Text):
     @cached_property
     def timescale(self) -> Timescale:
         return _TIMESCALE[self.unit]
+
+    @cached_property
+    def in_days(self) -> bool:
+        """Whether the limit counts days, and not hours."""
+        return self.unit in ("nd", "wd")
 
     @cached_property
     def span(self) -> timedelta:
@@ -150,21 +157,30 @@ def due(
     pauses: Sequence[Pause] = (),
     ends: str = "day",
     wall: bool = False,
+    day_off: str = "keep",
+    share: float = 1.0,
 ) -> Due:
     """The time (UTC) at which a clock that starts at `start` reaches `limit`.
 
     With `wall` (urgent issues) a limit in service time runs in wall time. Clocks stop during `pauses`, which may
     overlap, lie before the start or come in any order; a pause that begins at the due moment or later changes
-    nothing, since that moment has passed. Limits in days do not count the start day nor any day that a pause touches,
-    and end with the last day (23:59:59), or at the close of service hours where `ends` is ``service``.
+    nothing, since that moment has passed. Limits in days count neither the start day nor a day whose whole service
+    time was paused, and end with the last day (23:59:59), or at the close of service hours where `ends` is
+    ``service``. Where `day_off` is ``next_working_day``, a limit in natural days that ends on a day off ends on the
+    next working day that counts.
+
+    With `share` (above 0, at most 1) it is the time, in whole milliseconds, at which that share of the limit is
+    reached on the same clock. Of days that is so many whole ones, and the rest as a share of the next one that
+    counts, from its midnight to its end.
     """
     pauses = _merged(start, pauses) if pauses else ()
     timescale = limit.timescale
-    if timescale == "wall" or (wall and timescale == "service"):
-        return Due(_by_wall(start, limit.span, pauses))
-    if timescale == "service":
-        return Due(_by_service(start, limit.span, hours, pauses))
-    return _by_days(start, limit, calendars, pauses, hours.closes * _MINUTE if ends == "service" else _LAST_SECOND)
+    if limit.in_days:
+        return _by_days(start, limit, hours, calendars, pauses, ends, day_off == "next_working_day", share)
+    span = limit.span if share == 1 else limit.span * share
+    by_wall = wall or timescale == "wall"
+    at = _by_wall(start, span, pauses) if by_wall else _by_service(start, span, hours, pauses)
+    return Due(at if share == 1 else truncate(at))
 
 
 def opening(moment: datetime, hours: ServiceHours) -> datetime:
@@ -183,9 +199,18 @@ def at_opening(moment: datetime, hours: ServiceHours) -> bool:
     return local.hour * 60 + local.minute == hours.opens and local.second == 0
 
 
-def part_way(start: datetime, due: datetime, share: float) -> datetime:
-    """The moment at `share` of the way from `start` to `due` in wall time, when the yellow light goes on."""
-    return truncate(start + (due - start) * share)
+def service_time(begin: datetime, end: datetime, hours: ServiceHours) -> timedelta:
+    """The service time between two moments."""
+    return timedelta(microseconds=_served(end, hours) - _served(begin, hours))
+
+
+def whole_days(begin: datetime, end: datetime, hours: ServiceHours) -> int:
+    """The number of days whose whole service time lies within the period."""
+    first, last = begin.astimezone(SHANGHAI), end.astimezone(SHANGHAI)
+    opens, closes = hours.opens * _MINUTE, hours.closes * _MINUTE
+    day = first.date() if begin <= _shanghai(first.date(), opens) else first.date() + _DAY
+    until = last.date() if end >= _shanghai(last.date(), closes) else last.date() - _DAY
+    return max(0, (until - day).days + 1)
 
 
 def _merged(start: datetime, pauses: Sequence[Pause]) -> Sequence[Pause]:
@@ -237,24 +262,42 @@ def _served_by(target: int, hours: ServiceHours) -> datetime:
 
 
 def _by_days(
-    start: datetime, limit: Limit, calendars: Sequence[YearCalendar], pauses: Sequence[Pause], last: timedelta
+    start: datetime,
+    limit: Limit,
+    hours: ServiceHours,
+    calendars: Sequence[YearCalendar],
+    pauses: Sequence[Pause],
+    ends: str,
+    works: bool,
+    share: float,
 ) -> Due:
+    """Counts days after the day of `start`; with `works` a limit in natural days ends on a working day."""
+    left, last = limit.amount, hours.closes * _MINUTE if ends == "service" else _LAST_SECOND
+    if share < 1:
+        whole, rest = divmod(max(1, round(limit.amount * share * _PARTS)), _PARTS)
+        left, last = (whole + 1, last * (rest / _PARTS)) if rest else (whole, last)
+    natural = limit.timescale == "nd"
+    works = works and natural and share == 1
     day = start.astimezone(SHANGHAI).date()
-    if limit.timescale == "nd" and not pauses:
-        return Due(_shanghai(day + limit.amount * _DAY, last))
-    days = _WorkingDays(calendars) if limit.timescale == "wd" else None
-    waiting = [(begin, *_dates(begin, end)) for begin, end in pauses]
-    left = limit.amount
-    while True:
+    if natural and not pauses and not works:
+        return Due(truncate(_shanghai(day + left * _DAY, last)))
+    days = _WorkingDays(calendars)
+    served = (hours.closes - hours.opens) * _MINUTE
+    pauses = [pause for pause in pauses if pause[1] - pause[0] >= served]  # only these cover the service of a day
+    while left > 0 or (works and not days.count(day)):
         day += _DAY
-        while waiting and waiting[0][2] < day:
-            waiting.pop(0)
-        if waiting and waiting[0][1] <= day and not (left == 1 and waiting[0][0] >= _shanghai(day, last)):
-            day = waiting[0][2]
-            continue
-        left -= 1 if days is None or days.count(day) else 0
-        if not left:
-            return Due(_shanghai(day, last), days is not None and days.guessed)
+        while _stood(day, hours, pauses):
+            day += _DAY
+        left -= 1 if natural or days.count(day) else 0
+    return Due(truncate(_shanghai(day, last)), days.guessed)
+
+
+def _stood(day: date, hours: ServiceHours, pauses: Sequence[Pause]) -> bool:
+    """Whether the whole service time of the day lies in one of the merged pauses."""
+    if not pauses:
+        return False
+    opens, closes = _shanghai(day, hours.opens * _MINUTE), _shanghai(day, hours.closes * _MINUTE)
+    return any(begin <= opens and closes <= end for begin, end in pauses)
 
 
 class _WorkingDays:
@@ -275,11 +318,6 @@ class _WorkingDays:
             self.guessed = True
             return day.weekday() < 5
         return self._calendar.is_working(day)
-
-
-def _dates(begin: datetime, end: datetime) -> tuple[date, date]:
-    """The first and the last day that a pause touches."""
-    return begin.astimezone(SHANGHAI).date(), (end - _TICK).astimezone(SHANGHAI).date()
 
 
 def _shanghai(day: date, since_midnight: timedelta) -> datetime:

@@ -104,6 +104,11 @@ def _days(value: Limit) -> Iterator[str]:
         yield f"{value} is not a number of natural days (nd)"
 
 
+def _in_days(value: Limit) -> Iterator[str]:
+    if not value.in_days:
+        yield f"{value} is not a number of days (nd, wd): these reminders never end"
+
+
 def _categories(value: tuple[Category, ...]) -> Iterator[str]:
     for index, category in enumerate(value):
         if category in value[:index]:
@@ -146,6 +151,7 @@ FIELDS: Final[Mapping[tuple[type, str], Check]] = {
     (Extend, "times"): _between(0, 100),
     (Ask, "times"): _between(0, 100),
     (Top, "times"): _between(0, 1000),
+    (Top, "then"): _in_days,
     (Clause, "id"): _clause_id,
     (Clause, "starts"): _one_of(*STARTS),
     (Clause, "when"): _when,

@@ -4,7 +4,7 @@ The ids derive from the subject of the caller and the idempotency key. So a repe
 whichever process died in between.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -19,8 +19,8 @@ from domain.pins import pinned, pins_digest
 from domain.place import Place
 from domain.policy import Policy
 from domain.vocabulary import Category, Channel
-from domain.worktime import YearCalendar
 from protocol import ids
+from protocol.calendar_cache import CalendarCache
 from protocol.caller import ANONYMOUS, Caller
 from protocol.clock import Now, Skew, today
 from protocol.directory_cache import DirectoryCache
@@ -68,7 +68,7 @@ class Intake:
 
     def __init__(
         self, *, reader: Reader, gateway: TemporalGateway, receipts: Receipts, directory: DirectoryCache,
-        policies: Mapping[str, Policy], calendars: Sequence[YearCalendar], vault: Vault, signer: Signer, secret: bytes, skew: Skew, now: Now,
+        policies: Mapping[str, Policy], calendars: CalendarCache, vault: Vault, signer: Signer, secret: bytes, skew: Skew, now: Now,
     ) -> None:  # fmt: skip
         self._reader = reader
         self._gateway = gateway
@@ -101,6 +101,7 @@ class Intake:
             plain = replace(
                 _report(ids.number(issue), place, body, follows),
                 root=self._signer.root,
+                reachable=actor.role == "resident" or bool(body.contact.phone),  # whoever reports himself gets a code
                 pins=pins_digest(pins.policy, pins.calendars, RULES_VERSION),
             )
             try:
@@ -176,7 +177,7 @@ class Intake:
         policy = self._policies.get(directory.policy_for(body.compound, body.category, day) or "")
         if policy is None:
             raise Invalid(("category", "no policy is in force for this category in this compound"))
-        return place, grants, Pins(policy, pinned(self._calendars, day))
+        return place, grants, Pins(policy, pinned(await self._calendars.get(), day))
 
     async def _followed(self, caller: Caller, body: ReportDraft, place: Place, budget: TimeBudget) -> str | None:
         """The id of the closed issue that the report says has come back; None if it names none.

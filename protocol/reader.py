@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from db import queries
 from domain.access import may_see
+from domain.accounts import Climb, accounts
 from domain.advance import advance
 from domain.commands import Actor, Upload
 from domain.events import Event
@@ -182,20 +183,21 @@ class Reader:
         """
         return None if self._model.is_up else await self.live(issue, budget)
 
-    async def timeline(self, issue: Issue) -> Sequence[Event]:
-        """The events of the issue, with their texts still sealed.
+    async def timeline(self, issue: Issue) -> tuple[Sequence[Event], Sequence[Climb]]:
+        """The events of the issue, with their texts still sealed, and the climbs on the accounts of its handlers.
 
-        They reach at least to the version of `issue`. Raises Unavailable if they cannot be read or
+        The events reach at least to the version of `issue`. Raises Unavailable if they cannot be read or
         some are missing yet.
         """
         try:
             async with self._model.read() as session:
                 events = await queries.timeline(session, issue.id)
+                pins = await queries.pins(session, issue.id) if events else (issue.policy, issue.calendars)
         except SqlDown:
             raise Unavailable("the timeline cannot be read") from None
         if len(events) < issue.version:
             raise Unavailable("the timeline is being written")
-        return events
+        return events, accounts(events, *pins)
 
     async def uploads(self, issue: str, digests: Collection[str]) -> tuple[Upload, ...]:
         """The pictures of the issue with one of these digests, and who uploaded them. Raises Unavailable."""

@@ -95,6 +95,8 @@ class Settings(BaseSettings):
     """Whether the outgoing hosts may be on loopback, also without TLS; in the embedded default only."""
     retention: Place | None = None
     """The TOML file that says how long people's texts are kept; if not set, the built-in periods hold."""
+    calendars: Place | None = None
+    """The file or folder with calendars beside the shipped ones; each process reads it when it starts."""
     log_level: LogLevel = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     """The form of log lines. `auto` means `console` on a terminal and `json` elsewhere."""

@@ -4,14 +4,16 @@ A shape that only one route uses stands beside that route. The attribute `exampl
 OpenAPI document. A route returns an instance, so each answer is validated once and serialized once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
+from db.rows import nested
 from db.tables import IssueRow
 from domain.access import Sight
+from domain.accounts import Climb
 from domain.clocks import next_step
 from domain.commands import Actor
 from domain.events import Event
@@ -23,9 +25,7 @@ from protocol.masking import mask_person, masked
 
 T = TypeVar("T")
 Moment = Annotated[
-    datetime,
-    PlainSerializer(format_time, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
+    datetime, PlainSerializer(format_time, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 """A time in an answer, written as RFC 3339 in UTC, with milliseconds."""
 ISSUE_ID: Final = "yd3tqvzv5kq3oq6tbi3wq2jmsy"
@@ -120,18 +120,7 @@ class IssueView(Answer):
     @classmethod
     def from_row(cls, row: IssueRow) -> Self:
         """The view of an issue, made from its row in the read model."""
-        following = closed = None
-        if row.due is not None:
-            following = {
-                "milestone": row.next_milestone,
-                "due": row.due,
-                "org": row.next_org,
-                "clause": row.next_clause,
-            }
-        if row.closed_kind is not None:
-            closed = {"kind": row.closed_kind, "satisfaction": row.satisfaction}
-        policy = {"id": row.policy_id, "version": row.policy_version, "digest": row.policy_digest}
-        return cls.of(row, policy=policy, next=following, closed=closed, lead=row.lead_org)
+        return cls.of(row, **nested(row), lead=row.lead_org)
 
 
 class TakenView(IssueView):
@@ -246,11 +235,23 @@ class EventView(Answer):
         return cls.of(event, actor=actor, command_id=command, data=masked(event.body, sight))
 
 
+class ClimbView(Answer):
+    """A climb on the account of a handler, whether it was made good, and the handler's milliseconds since then."""
+
+    seq: int
+    clause: str
+    at: Moment
+    org: str
+    made_good: bool
+    ms: int
+
+
 class TimelineView(Answer):
-    """All events of an issue, and how long each holder held it."""
+    """All events of an issue, how long each holder held it, and the climbs on the accounts of its handlers."""
 
     events: list[EventView]
     minutes: list[MinutesView]
+    accounts: list[ClimbView]
 
     example: ClassVar[Any] = {
         "events": [
@@ -262,15 +263,12 @@ class TimelineView(Answer):
                 "data": {"note": "马上到"},
             }
         ],
-        "minutes": [{"holder": "operator", "org": "demo-property", "ms": 4120, "minutes": 0.07}],
+        "minutes": [{"holder": "operator", "org": "demo-property", "ms": 4120, "minutes": 0.07}], "accounts": [],
     }  # fmt: skip
 
     @classmethod
-    def from_events(cls, events: Sequence[Event], sight: Sight) -> Self:
-        return cls(events=[EventView.from_event(event, sight) for event in events], minutes=minutes(events))
-
-
-def minutes(events: Iterable[Event]) -> list[MinutesView]:
-    """How long each holder held the issue, the longest time first."""
-    found = sorted(totals(events).items(), key=lambda item: -item[1])
-    return [MinutesView(holder=who, org=org, ms=ms, minutes=round(ms / 60_000, 2)) for (who, org), ms in found]
+    def from_events(cls, events: Sequence[Event], climbs: Sequence[Climb], sight: Sight) -> Self:
+        held = sorted(totals(events).items(), key=lambda item: -item[1])  # the longest time first
+        minutes = [MinutesView(holder=who, org=org, ms=ms, minutes=round(ms / 60_000, 2)) for (who, org), ms in held]
+        shown, accounts = [EventView.from_event(event, sight) for event in events], list(map(ClimbView.of, climbs))
+        return cls(events=shown, minutes=minutes, accounts=accounts)

@@ -75,7 +75,7 @@ async def following(issue: IssueId, who: Known, use: Use, answer: Response) -> N
     responses=answers(200, TimelineView.example, "The events", *READING, headers=("ETag",)),
 )  # fmt: skip
 async def timeline(issue: IssueId, who: Known, use: Use, answer: Response) -> TimelineView:
-    """All events of the issue, and how long each holder held it.
+    """All events of the issue, how long each holder held it, and the climbs on the accounts of its handlers.
 
     An event says what happened, who did it in which role, and under which clause.
 
@@ -83,10 +83,10 @@ async def timeline(issue: IssueId, who: Known, use: Use, answer: Response) -> Ti
     how often they may is limited. Beyond the limit the number is masked, and the header `Jiesu-Masked` says why.
     """
     seen = await use.reader.readable(who, issue)
-    events = await use.reader.timeline(seen.issue)
+    events, climbs = await use.reader.timeline(seen.issue)
     glance = await use.access.sight(seen, events)
     answer.headers["ETag"] = etag(events[-1].seq)
     if glance.masked is not None:
         answer.headers["Jiesu-Masked"] = glance.masked
     readable = await use.reader.opened(seen.issue.id, events) if glance.sight.text else events
-    return TimelineView.from_events(readable, glance.sight)
+    return TimelineView.from_events(readable, climbs, glance.sight)

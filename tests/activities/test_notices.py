@@ -22,7 +22,7 @@ from db.engine import Database
 from db.outbox import Entry
 from db.tables import AlarmRow, NoticeRow, OutboxRow
 from domain.commands import Accept, Adopt
-from support.stories import PROPERTY, START, STREET, Story, store
+from support.stories import PROPERTY, START, STREET, Story, lit_at_night, store
 
 
 class Clock:
@@ -185,6 +185,25 @@ async def test_a_slow_channel_does_not_outlast_its_lease(database: Database):
     first, second = await entries(database)
     assert (first.status, second.status, second.attempts) == ("sent", "pending", 0)
     assert channel.got == [first.id]
+
+
+async def test_a_light_of_the_night_is_delivered_at_the_opening_after_a_restart_too(database: Database):
+    story, events, opening = lit_at_night()
+    await store(database, story, events)
+    channel, clock = Channel(), Clock()
+    clock.now = story.now
+    await Deliverer(database, channel, clock=clock).deliver_pending()
+    (light,) = [each for each in await entries(database) if each.template == "overdue"]
+    assert light.id not in channel.got
+    assert (light.status, light.attempts) == ("pending", 0)
+    restarted = Database(database.url)
+    deliverer = Deliverer(restarted, channel, clock=clock)
+    clock.now = opening - timedelta(seconds=1)
+    assert await deliverer.deliver_pending() == 0
+    clock.now = opening
+    assert await deliverer.deliver_pending() == 1
+    assert channel.got.count(light.id) == 1
+    await restarted.close()
 
 
 async def adopted(database: Database) -> Story:

@@ -94,13 +94,18 @@ async def test_a_climb_that_is_missed_after_the_red_light_is_told_of(database: D
     assert await _alarms(database) == [("deadline-overlooked", story.id)]
 
 
-async def test_a_clock_that_waits_for_a_calendar_is_not_overlooked(database: Database) -> None:
+async def test_a_clock_of_a_year_without_a_calendar_is_overlooked_only_after_its_latest_moment(
+    database: Database,
+) -> None:
     story = Story(policy=load_pack("52022"), now=datetime(2026, 12, 29, 2, tzinfo=UTC))
     await store(database, story, story.reported() + story.give(Accept(), PROPERTY))
     await store(database, story, story.give(Complete("explained", ANSWER), PROPERTY))
     (clock,) = story.issue.clocks
-    assert (clock.clause, clock.provisional, next_deadline(story.issue)) == ("silence", True, None)
-    assert await on(database).look(clock.due + timedelta(days=90)) == 0
+    latest = datetime(2027, 1, 20, 15, 59, 59, tzinfo=UTC)
+    assert (clock.clause, clock.provisional, clock.due) == ("silence", True, latest)
+    watch = on(database)
+    assert await watch.look(latest) == 0
+    assert await watch.look(latest + BOUND + timedelta(minutes=1)) == 1
 
 
 async def test_two_that_look_at_once_raise_one_alarm_each(database: Database) -> None:

@@ -18,7 +18,7 @@ from domain.commands import Accept
 from runtime.egress import EgressGuard
 from runtime.settings import SettingsError
 from support.receiver import receiver
-from support.stories import PROPERTY, START, Story, store
+from support.stories import PROPERTY, START, Story, lit_at_night, store
 
 SECRET = "a secret of this receiver, long enough for anybody"
 
@@ -56,6 +56,20 @@ async def rows(database: Database) -> list[OutboxRow]:
 def split(request: bytes) -> tuple[dict[str, str], bytes]:
     head, _, body = request.partition(b"\r\n\r\n")
     return dict(line.split(": ", 1) for line in head.decode().lower().split("\r\n")[1:]), body
+
+
+async def test_a_light_of_the_night_reaches_a_webhook_at_the_opening(database: Database):
+    story, events, opening = lit_at_night()
+    await store(database, story, events)
+    clock = Clock()
+    async with receiver() as found:
+        deliverer = hooked(database, found.port, clock)
+        told: list[list[str]] = []
+        for clock.now in (story.now, opening - timedelta(seconds=1), opening):
+            before = len(found.got)
+            await deliverer.deliver_pending()
+            told.append([json.loads(split(request)[1])["kind"] for request in found.got[before:]])
+    assert told == [["dispatched", "warned"], [], ["overdue"]]
 
 
 async def test_a_webhook_delivers_the_notices_of_its_organisation(database: Database):

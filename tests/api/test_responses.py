@@ -11,12 +11,13 @@ from pydantic import BaseModel
 import api.app  # every route's shapes are loaded
 from api.http.responses import EventView, IssueView, ReceiptView, TimelineView
 from domain.access import Sight, sight
+from domain.accounts import Climb
 from domain.advance import advance
 from domain.commands import Accept, Actor, Arrive, Assign, Body, Command, Complete, Confirm, ContactDetails, Report, Sit
 from domain.events import Event
 from domain.issue import Issue
 from domain.place import Place
-from domain.wire import WireError, parse_time
+from domain.wire import WireError, format_time, parse_time
 from policies.loader import load_pack
 from protocol.masking import MASK, mask_phone
 from support.completions import ANSWER
@@ -170,9 +171,25 @@ def test_a_phone_number_keeps_its_ends(phone: str, shown: str) -> None:
 
 def test_the_timeline_says_whose_minutes_they_were() -> None:
     issue, events = play((STAFF, Accept()), (STAFF, Arrive("minor")))
-    view = wire(TimelineView.from_events(events, sight(issue, STAFF)))
+    view = wire(TimelineView.from_events(events, (), sight(issue, STAFF)))
     assert [event["seq"] for event in view["events"]] == list(range(1, issue.version + 1))
     assert view["minutes"] == [{"holder": "operator", "org": "demo-property", "ms": 2000, "minutes": 0.03}]
+
+
+def test_the_timeline_shows_the_climbs_on_the_account_of_the_handler() -> None:
+    issue, events = play((STAFF, Accept()))
+    climb = Climb(5, "accept", START, "demo-property", made_good=False, ms=90_000)
+    view = wire(TimelineView.from_events(events, (climb,), sight(issue, STAFF)))
+    assert view["accounts"] == [
+        {
+            "seq": 5,
+            "clause": "accept",
+            "at": format_time(START),
+            "org": "demo-property",
+            "made_good": False,
+            "ms": 90_000,
+        }
+    ]
 
 
 def test_a_refused_command_keeps_its_reason_in_the_receipt() -> None:

@@ -67,14 +67,18 @@ async def test_an_issue_nobody_works_on_climbs_to_the_street(system: System) -> 
         listed = await system.get("/v1/worklist", viewer, org=org, limit=200)
         assert issue in [item["id"] for item in listed["items"]]
 
-    events = (await system.get(f"/v1/issues/{issue}/timeline", system.street))["events"]
-    climbs = [event for event in events if event["kind"] == "escalated"]
+    timeline = await system.get(f"/v1/issues/{issue}/timeline", system.street)
+    climbs = [event for event in timeline["events"] if event["kind"] == "escalated"]
     assert [event["level"] for event in climbs] == ["community", "street"]
     for climb in climbs:
         assert climb["clause"] is not None
         assert climb["actor"] is None
         assert climb["data"]["by"] == "deadline"
         assert parse_time(climb["recorded_at"]) >= parse_time(climb["at"])
+    (account,) = timeline["accounts"]  # the second climb is the community's
+    assert (account["seq"], account["at"]) == (climbs[0]["seq"], climbs[0]["at"])
+    assert (account["org"], account["clause"], account["made_good"]) == ("demo-property", "accept", False)
+    assert account["ms"] >= 9000, "to the end of the community's ten seconds"
 
     late = await system.give(issue, "accept", system.staff)
     assert (late.status, late["issue"]["status"]) == (200, "accepted")

@@ -4,13 +4,16 @@ import json
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
-from audit.invariants import check_events
+from audit.invariants import check_events, check_outbox
+from db.engine import Database
+from db.tables import OutboxRow
 from domain.commands import Accept, Comment
 from domain.events import Event, load_event
 from support.golden import HISTORIES
 from support.scenarios import SCENARIOS
-from support.stories import PROPERTY, Plain, Story
+from support.stories import PROPERTY, Plain, Story, lit_at_night, store
 
 
 def told(*batches: Plain) -> list[Event]:
@@ -30,6 +33,29 @@ def test_a_command_that_took_effect_twice_is_found(between: bool) -> None:
     rest = story.give(Comment("x"), PROPERTY) if between else []
     assert found(told(first, accepted, rest)) == []
     assert found(told(first, accepted, rest, accepted)) == ["I2 i: command twice in effect more than once"]
+
+
+async def test_a_notice_may_wait_for_the_opening_and_no_longer(database: Database) -> None:
+    story, events, opening = lit_at_night()
+    await store(database, story, events[:-1])
+    async with database.write() as session:
+        await session.execute(update(OutboxRow).values(status="failed", last_error="gone", ready_at=None))
+    await store(database, story, events[-1:])
+    waits = timedelta(seconds=30)
+    assert await check_outbox(database, opening, waits) == []
+    late = await check_outbox(database, opening + timedelta(minutes=2), waits)
+    assert [(each.invariant, each.detail) for each in late] == [
+        ("I8", f"notice overdue of event {len(events)} still pending")
+    ]
+
+
+async def test_a_notice_that_was_tried_may_not_wait_however_often_it_is_put_off(database: Database) -> None:
+    story = Story()
+    await store(database, story, story.reported())
+    later = story.now + timedelta(hours=1)
+    async with database.write() as session:
+        await session.execute(update(OutboxRow).values(attempts=3, ready_at=later + timedelta(hours=1)))
+    assert [each.invariant for each in await check_outbox(database, later, timedelta(seconds=30))] == ["I8"]
 
 
 @pytest.mark.parametrize("name", sorted(SCENARIOS))

@@ -46,7 +46,10 @@ async def test_an_open_issue_has_no_verdict_and_no_proof_yet(installation: Insta
                 await ask
         states = await service.states(OPEN)
         assert [event.seq for event, _ in states] == list(range(1, 63))
-        assert (await service.view(OPEN, "62"))["status"] == "dispatched"
+        view = await service.view(OPEN, "62")
+        assert view["status"] == "dispatched"
+        climbs = [event.seq for event, _ in states if event.kind == "escalated" and event.clause == "accept"]
+        assert [(climb["org"], climb["seq"]) for climb in view["accounts"]] == [("demo-property", climbs[0])]
         found = await service.difference(OPEN)
         assert found.same
         assert len(found.lines) == 62

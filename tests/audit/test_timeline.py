@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from audit.timeline import MomentError, at_event, at_time, shown, states
+from audit.timeline import MomentError, accounted, at_event, at_time, shown, states
 from domain.clocks import next_deadline
 from domain.commands import Accept, Confirm
 from domain.events import Event
@@ -124,6 +124,20 @@ def test_it_says_who_was_responsible_and_what_was_due() -> None:
     plain = shown(at_event(states, closed.issue.version))
     assert plain["closed"] == {"kind": "solved", "satisfaction": "satisfied"}
     assert (plain["due"], plain["acts"], plain["running"]) == (None, None, [])
+
+
+def test_it_says_what_stood_on_the_account_of_the_handler_at_that_moment() -> None:
+    stage = Watched("52022")
+    stage.let_pass(30 * 60 + 2)
+    climb = next(event for event in stage.events if event.kind == "escalated")
+    stage.let_pass(3600)
+    stage.give(COMPANY, Accept(), after=0)
+    states = stage.states
+    assert accounted(states, at_event(states, climb.seq - 1)) == []
+    (then,) = accounted(states, at_event(states, climb.seq))
+    (now,) = accounted(states, at_event(states, stage.issue.version))
+    assert (then["seq"], then["org"], then["made_good"], then["ms"]) == (climb.seq, "company-a", False, 0)
+    assert now["ms"] == (stage.now - climb.recorded_at) // TICK
 
 
 def test_an_issue_of_a_newer_version_is_not_folded_by_these_rules() -> None:

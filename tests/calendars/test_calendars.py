@@ -71,13 +71,13 @@ def test_an_override_adds_years_and_replaces_those_it_is_not_older_than(tmp_path
 
 def test_an_override_older_than_what_is_shipped_does_not_count(tmp_path: Path) -> None:
     newer, older = write(tmp_path / "a.json", version=2, on=[]), write(tmp_path / "b.json", version=1)
-    assert load_file(older).on
+    assert load_file(older)[0].on
     assert {calendar.year: calendar for calendar in load_all(newer.parent)}[2027].on == ()
 
 
 def test_the_order_in_a_file_does_not_matter(tmp_path: Path) -> None:
     mixed = write(tmp_path / "a.json", off=["2027-05-01", "2027-01-01"])
-    assert load_file(mixed).off == (date(2027, 1, 1), date(2027, 5, 1))
+    assert load_file(mixed)[0].off == (date(2027, 1, 1), date(2027, 5, 1))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,12 @@ def test_what_is_wrong_is_named_with_file_and_place(changes: dict[str, object], 
     ("content", "reason"),
     [
         (b'{"year": 2027,\n "version" 1}', ":2: not JSON"),
-        (b"[]", ": expected an object"),
+        (b"[]", ": holds no calendar"),
+        (b'{"calendars": []}', ": holds no calendar"),
+        (b"2027", ": expected an object, got 2027"),
+        (b"[2027]", ": [0]: expected an object, got 2027"),
+        (b'{"calendars": 2027}', ": calendars: expected an object, got 2027"),
+        (b'{"year": ' + b"1" * 5000 + b"}", ": not JSON"),
         (b"{}", ": year: missing"),
         (b"\xff\xfe", ": not JSON in UTF-8"),
         (b"[" * 100_000, ": not JSON"),
@@ -127,6 +132,54 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 3
 
 
+def test_what_cannot_be_read_is_named_at_once_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "2027.json"
+    path.write_text(json.dumps({"year": "2027", "off": ["2027-01-01", 5, "1 May"], "on": 6, "of": []}))
+    with pytest.raises(CalendarError) as caught:
+        load_file(path)
+    assert [problem.removeprefix(f"{path}: ").split(":")[0] for problem in caught.value.problems] == [
+        "version", "year", "off[1]", "off[2]", "on", "of",
+    ]  # fmt: skip
+
+
+FREES_NEW_YEARS_EVE = [
+    {"year": 2026, "version": 2, "off": ["2026-12-31"], "on": []},
+    {"year": 2027, "version": 1, "off": ["2027-01-01"], "on": ["2027-01-03"]},
+]
+
+
+@pytest.mark.parametrize("plain", [FREES_NEW_YEARS_EVE, {"calendars": FREES_NEW_YEARS_EVE[::-1]}])
+def test_one_file_may_hold_the_calendars_of_several_years(plain: object, tmp_path: Path) -> None:
+    path = tmp_path / "notice.json"
+    path.write_text(json.dumps(plain), encoding="utf-8")
+    assert [(each.year, each.version) for each in load_file(path)] == [(2026, 2), (2027, 1)]
+    assert load_all(path)[-2].off == (date(2026, 12, 31),)
+
+
+def test_faults_in_one_of_several_calendars_are_named_with_their_place(tmp_path: Path) -> None:
+    path = tmp_path / "notice.json"
+    one, other = FREES_NEW_YEARS_EVE
+    path.write_text(json.dumps({"calendars": [one | {"version": 0}, other | {"off": ["x"]}, one]}), encoding="utf-8")
+    with pytest.raises(CalendarError) as caught:
+        load_file(path)
+    assert caught.value.problems == (
+        f"{path}: calendars[0].version: counts from 1",
+        f"{path}: calendars[1].off[0]: not a date: 'x'",
+        f"{path}: calendars[2].year: 2026 is there already",
+    )
+
+
+def test_who_names_a_day_of_another_year_learns_how_to_write_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "2027.json", off=["2026-12-31", "2027-01-01"])
+    with pytest.raises(CalendarError) as caught:
+        load_file(path)
+    assert caught.value.problems == (f"{path}: off[0]: 2026-12-31 is not in 2027",)
+    assert str(caught.value).splitlines()[1].startswith("a file may hold one calendar for each year")
+    with pytest.raises(CalendarError) as caught:
+        load_file(write(path, version=0))
+    assert "a file may hold" not in str(caught.value)
+
+
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(CalendarError, match=r"2027\.json: cannot be read: No such file"):
         load_all(tmp_path / "2027.json")
@@ -134,4 +187,4 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
 
 def test_every_shipped_file_bears_its_year() -> None:
     for path in SHIPPED.glob("*.json"):
-        assert load_file(path).year == int(path.stem)
+        assert [calendar.year for calendar in load_file(path)] == [int(path.stem)]

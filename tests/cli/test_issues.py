@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 import pytest_asyncio
@@ -21,10 +21,11 @@ from cli.app import app
 from cli.client import Refusal, base_url
 from cli.demo import called
 from cli.errors import Failure
-from cli.issues import _timeline_table, left, read_fields, said
+from cli.issues import _account, _timeline_table, _what, left, read_fields, said
 from cli.main import main
-from cli.terminal import plain_line
+from cli.terminal import label, plain_line
 from domain.commands import Arrive, Complete, Plan, Refer, Rule, Schedule, StepDone
+from domain.vocabulary import Milestone
 from runtime.settings import Settings
 from support.again import SECONDS
 from support.ports import free_port
@@ -226,6 +227,11 @@ async def test_the_demo_plays_twice_in_a_row(terminal: Terminal) -> None:
         "社区→街道 (community-accept) [the clock]",
     ]
     assert float(climbs[-1].partition(" s ")[0]) < 60
+    number = climbs[0].split()[2]
+    shown = await terminal.run("show", number, "--role", "street", "--org", "demo-street")
+    accounts = [" ".join(line.split()) for line in shown.splitlines() if line.startswith("account")]
+    assert len(accounts) == 1
+    assert accounts[0].startswith("account demo-property climb ")
     assert "Try" in lines
     assert any(line.startswith("OpenAPI http") and line.endswith("/openapi.json") for line in lines)
     assert not any(line.startswith("pages ") for line in lines)
@@ -330,6 +336,29 @@ def test_a_timeline_fits_eighty_columns() -> None:
     out = cast("io.StringIO", console.file).getvalue()
     assert {"redispatched", "(community-accept)", "demo-community"} <= set(out.split())
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_timeline_tells_an_interim_answer_from_an_answer_and_marks_a_climb_while_a_wish_waited() -> None:
+    for event, printed in (
+        ({"kind": "answered", "clause": "answer", "data": {"text": "修好了"}}, "answered (answer)"),
+        ({"kind": "answered", "clause": None, "data": {"text": "在办", "interim": True}}, "answered (interim)"),
+        ({"kind": "escalated", "clause": "accept", "data": {"wish_open": True}}, "escalated (accept, wish open)"),
+        ({"kind": "commented", "clause": None, "data": {}}, "commented"),
+    ):
+        assert _what(event) == printed
+
+
+def test_what_a_clock_waits_for_is_named_in_chinese_whether_it_is_of_the_pack_or_of_the_rules() -> None:
+    of_the_rules = ("confirm", "supply", "resume", "step_done", "update", "progress", "rule")
+    words = {word: label(word) for word in (*get_args(Milestone), *of_the_rules)}
+    assert [word for word, shown in words.items() if shown == word] == []
+    assert (words["progress"], words["rule"]) == ("推进", "裁定")
+
+
+def test_a_climb_on_an_account_is_one_line() -> None:
+    climb = {"org": "demo-property", "seq": 5, "clause": "accept", "made_good": False, "ms": 6 * 3_600_000}
+    assert _account(climb) == "demo-property  climb 5 (accept) not made good, 6 h since then"
+    assert "5 (accept) made good" in _account(climb | {"made_good": True})
 
 
 def test_time_left_and_event_details_are_printed() -> None:

@@ -16,7 +16,7 @@ from domain.commands import Accept, Adopt, Complete
 from domain.events import load_event
 from domain.notices import jobs
 from support.completions import ANSWER
-from support.stories import COMMUNITY, PROPERTY, START, STREET, Story, store
+from support.stories import COMMUNITY, PROPERTY, START, STREET, Story, lit_at_night, store
 
 SOON = timedelta(seconds=1)
 LEASE = timedelta(minutes=1)
@@ -50,6 +50,33 @@ async def test_what_an_event_asks_for_is_queued_with_it(database: Database):
     assert facts["number"] == story.issue.number
     assert facts["place"] == "体验小区"
     assert "漏水" not in str(facts)
+
+
+async def test_a_light_of_the_night_is_queued_for_the_opening(database: Database):
+    story, events, opening = lit_at_night()
+    assert events[-1]["kind"] == "overdue"
+    await store(database, story, events)
+    ready = {each.template: each.ready_at for each in await entries(database)}
+    assert ready["overdue"] == opening
+    assert ready["accepted"] == story.now
+    before = await claim(database, opening - NOW - SOON)
+    assert "overdue" not in {each.template for each in before}
+    assert {each.template for each in await claim(database, opening - NOW)} == {"overdue"}
+
+
+async def test_a_light_that_is_stored_after_the_opening_is_due_at_once(database: Database):
+    story, events, opening = lit_at_night()
+    story.now = opening + timedelta(hours=1)  # storing had to wait for the database
+    await store(database, story, events)
+    assert {each.ready_at for each in await entries(database)} == {story.now}
+
+
+async def test_a_light_that_was_withdrawn_in_the_night_is_not_told(database: Database):
+    story, events, opening = lit_at_night()
+    await store(database, story, events)
+    async with database.write() as session:
+        await session.run_sync(outbox.withdraw, story.id, story.issue.version, story.now)
+    assert "overdue" not in {each.template for each in await claim(database, opening - NOW)}
 
 
 async def test_a_job_is_queued_beside_the_notices(database: Database):

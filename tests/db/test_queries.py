@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import queries, search
@@ -14,13 +15,15 @@ from db.engine import Database
 from db.queries import CursorError, Filters, Page, visible
 from db.tables import IssueRow
 from domain.access import may_see
-from domain.commands import Accept, Actor, Arrive, Redispatch
+from domain.commands import Accept, Actor, Arrive, ChangePolicy, Redispatch
 from domain.place import Place
+from policies.loader import load_pack
 from support.stories import COMMUNITY, PLACE, PROPERTY, RESIDENT, START, STREET, Story, store
 
 ELSEWHERE = Place("other", "other-community", "other-street", "other-property", "society", name="别处")
 NOBODYS = Place("loose", "demo-community", "demo-street")
 AUDITOR = Actor("auditor-1", "auditor", "demo-street")
+ADMIN = Actor("admin-1", "admin", "demo-street")
 
 
 async def stored(database: Database, story: Story) -> Story:
@@ -366,3 +369,15 @@ async def test_an_unknown_issue_has_no_row_and_no_timeline(database: Database):
     async with database.read() as session:
         assert await queries.issue(session, "none") is None
         assert await queries.timeline(session, "none") == ()
+        with pytest.raises(NoResultFound):
+            await queries.pins(session, "none")
+
+
+async def test_the_pins_of_the_start_stay_when_the_policy_is_changed(database: Database):
+    story = Story()
+    changed = ChangePolicy("52022", "转为夜间不派", load_pack("52022"))
+    await store(database, story, story.reported() + story.give(changed, ADMIN))
+    assert story.issue.policy.id == "52022"
+    async with database.read() as session:
+        policy, calendars = await queries.pins(session, story.id)
+    assert (policy, calendars) == (story.first.policy, story.first.calendars)

@@ -1,6 +1,7 @@
 """Every command with a few sensible bodies, for tests that play at random; times are relative to the moment."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, get_args
 
@@ -10,9 +11,9 @@ from domain.commands import Actor, Body
 from domain.issue import Issue
 from domain.refusals import WHEN
 from domain.vocabulary import DeclineReason, Status, WaitReason
-from domain.worktime import Limit
+from domain.worktime import SHANGHAI, Limit, YearCalendar
 from support.completions import completed
-from tests.domain.play import CASTING, SETTLED_2027, pack
+from tests.domain.play import CALENDARS, CASTING, SETTLED_2027, pack
 
 Maker = Callable[[datetime], Body]
 
@@ -21,10 +22,20 @@ def _in(now: datetime, *days: float) -> c.Plan:
     return c.Plan(tuple(c.Step(f"第{n}步", now + timedelta(days=each)) for n, each in enumerate(days, 1)), "方案")
 
 
+def _holidays(now: datetime, days: Iterable[int]) -> YearCalendar:
+    """A late calendar of this year, in which so many days before or after today are off as well."""
+    today = now.astimezone(SHANGHAI).date()
+    known = next((each for each in CALENDARS if each.year == today.year), YearCalendar(today.year, 1, (), ()))
+    late = {today + timedelta(days=each) for each in days}
+    off = {day for day in late if day.year == today.year} - set(known.on)
+    return replace(known, version=9, off=tuple(sorted({*known.off, *off})))
+
+
 BODIES: Final[dict[str, tuple[Maker, ...]]] = {
     "comment": (lambda now: c.Comment("说一句"), lambda now: c.Comment()),
     "supply": (lambda now: c.Supply("三楼东户"),),
     "urge": (lambda now: c.Urge("快点"),),
+    "object": (lambda now: c.Object("没修好"),),
     "withdraw": (lambda now: c.Withdraw("不用了"),),
     "confirm": (
         lambda now: c.Confirm("solved", "satisfied", "很快"),
@@ -101,8 +112,8 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
     ),
     "supervise": (lambda now: c.Supervise("盯着"),),
     "instruct": (lambda now: c.Instruct("今天办完"),),
-    "grant": (lambda now: c.Grant("extension", "行"), lambda now: c.Grant("plan")),
-    "deny": (lambda now: c.Deny("extension", "不行"), lambda now: c.Deny("plan", "太久")),
+    "grant": (lambda now: c.Grant("extend", "行"), lambda now: c.Grant("plan"), lambda now: c.Grant("pause")),
+    "deny": (lambda now: c.Deny("extend", "不行"), lambda now: c.Deny("plan", "太久"), lambda now: c.Deny("pause")),
     "rule": (
         lambda now: c.Rule(upheld=False, reason="合同里写了"),
         lambda now: c.Rule(upheld=True, reason="确实不归"),
@@ -121,7 +132,12 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
         lambda now, policy=policy: c.ChangePolicy(policy, "错绑", pack(policy))
         for policy in ("12345", "52022", "demo", "dispute")
     ),
-    "calendar_published": (lambda now: c.CalendarPublished(SETTLED_2027),),
+    "calendar_published": (
+        lambda now: c.CalendarPublished(SETTLED_2027),
+        lambda now: c.CalendarPublished(_holidays(now, range(-4, 2))),
+        lambda now: c.CalendarPublished(_holidays(now, range(2, 6))),
+        lambda now: c.CalendarPublished(_holidays(now, ())),
+    ),
 }
 """Command -> bodies, some of which are never allowed."""
 ENDING: Final = ("withdraw", "merge", "reject")
@@ -130,7 +146,7 @@ ENDING: Final = ("withdraw", "merge", "reject")
 
 FORWARD: Final = (
     "accept", "arrive", "plan", "answer", "complete", "supply", "grant", "rule", "reopen", "step_done", "extend",
-    "assess", "ask", "resume", "complete", "return",
+    "assess", "ask", "wait", "resume", "complete", "return",
 )  # fmt: skip
 """Commands that lead on; they are drawn more often, or a random play would never get far."""
 ORDER: Final = (*FORWARD, *FORWARD, *sorted(name for name in BODIES if name not in ENDING))

@@ -29,9 +29,12 @@ COLUMNS: Final[tuple[Status, ...]] = STATUSES
 SIGNS: Final = {"N": "not-now", "C": "closed", "L": "limit", "I": "invalid", "Y": "not-yours"}
 """Refusal codes. The other signs are digits: which of the row's outcomes, counted from 1."""
 PLAN: Final = c.Plan(
-    (c.Step("关阀", local("2026-11-25 18:00"), "company-a"), c.Step("换管", local("2026-11-30 18:00")))
+    (c.Step("关阀", local("2026-11-22 18:00"), "company-a"), c.Step("换管", local("2026-11-28 18:00")))
 )
-REVIEW: Final = local("2026-11-24 10:00")
+"""Needs no grant: it begins within the 2 days for a plan, and no step is more than a week after the one before."""
+REVIEW: Final = local("2026-11-22 10:00")
+"""Takes one day off limits in days, which is within the 2 days of own pauses, but far more than all of the 5 minutes in
+which the company must arrive."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ TABLE: Final[dict[str, Row]] = {
     "comment": Row(REPORTER, c.Comment("还在漏"),                    "1 1 1 1 1 1 1 1 C", ("commented",)),
     "supply": Row(REPORTER, c.Supply("三楼"),                        "N N N N N N 1 N C", ("supplied",)),
     "urge": Row(REPORTER, c.Urge(),                                  "1 1 1 1 1 N 1 1 C", ("urged",)),
+    "object": Row(REPORTER, c.Object("已经说过了"),                  "1 1 1 1 1 1 1 1 C", ("objected",)),
     "withdraw": Row(REPORTER, c.Withdraw(),                          "1 1 1 1 1 1 1 1 C", ("withdrawn closed",)),
     "confirm": Row(REPORTER, c.Confirm("solved", "satisfied"),       "N N N N N 1 N N C", ("confirmed closed",)),
     "reopen": Row(REPORTER, c.Reopen("又漏了"),                      "N N N N N 1 N N C", ("reopened",)),
@@ -71,10 +75,11 @@ TABLE: Final[dict[str, Row]] = {
     "mitigate": Row(COMPANY, c.Mitigate(),                           "N 1 1 1 1 N 1 1 C", ("mitigated",)),
     "plan": Row(COMPANY, PLAN,                                       "N 1 1 1 1 N N N C", ("planned",)),
     "step_done": Row(COMPANY, c.StepDone(1),                         "N N N 1 1 N N N C", ("step_done",)),
-    # an answer may still be owed when the work is done
+    # an answer may still be owed when the work is done; without a plan it is an interim one, see ANSWERS
     "answer": Row(COMPANY, c.Answer("已换管"),                       "N 1 1 1 1 1 1 1 C", ("answered",)),
     "ask": Row(COMPANY, c.Ask("几楼?"),                             "N 1 1 1 1 N N N C", ("suspended",)),
-    "wait": Row(COMPANY, c.Wait("parts", REVIEW),                    "N 1 1 1 1 N N 1 C", ("waited",)),
+    # once accepted the arrival is waited for, and of its 5 minutes nobody takes off two days by himself
+    "wait": Row(COMPANY, c.Wait("parts", REVIEW),                    "N 2 1 1 1 N N 1 C", ("waited", "requested")),
     "resume": Row(COMPANY, c.Resume(),                               "N N N N N N 1 1 C", ("resumed",)),
     # more time needs a limit that runs: once it is answered only the plan's own dates are left
     "extend": Row(COMPANY, c.Extend("要等材料"),                     "1 1 1 1 N N N N C", ("requested",)),
@@ -97,7 +102,8 @@ TABLE: Final[dict[str, Row]] = {
     "adopt": Row(COMMUNITY, c.Adopt("issue-2"),                      "1 1 1 1 1 1 1 1 C", ("adopted",)),
     "merge": Row(COMMUNITY, c.Merge("issue-2"),                      "1 1 1 1 1 1 1 1 C", ("merged closed",)),
     "reject": Row(COMMUNITY, c.Reject("不在本小区"),                 "1 1 1 1 1 N 1 1 C", ("rejected closed",)),
-    "shelve": Row(STREET, c.Shelve("等专项资金"),                    "1 1 1 1 1 N 1 1 C", ("shelved",)),
+    # who shelves it answers for it
+    "shelve": Row(STREET, c.Shelve("等专项资金"),                    "1 1 1 1 1 N 1 1 C", ("shelved escalated",)),
     "correct": Row(COMMUNITY, c.Correct("不是漏水", "drain"),        "1 1 1 1 1 1 1 1 C", ("corrected",)),
     "change_policy": Row(ADMIN, c.ChangePolicy("12345", "错绑", pack("12345")),
                                                                      "1 1 1 1 1 1 1 1 C", ("policy_changed",)),
@@ -121,26 +127,50 @@ class Pending:
 
 LONG: Final = c.Plan((c.Step("业主表决", local("2026-12-31 18:00")),))
 """Over 15 days: the community must grant it."""
+PAUSE: Final = c.Wait("parts", local("2026-12-10 10:00"))
+"""More than the 2 days of own pauses."""
 PENDING: Final = (
     # ------------------------------------------------------------------------------- dis acc arr pla ans
-    Pending(c.Extend("要等材料"), "grant", c.Grant("extension"),                     "1 1 1 1 .", "extended"),
-    Pending(c.Extend("要等材料"), "deny", c.Deny("extension", "材料本地就有"),       "1 1 1 1 .", "denied"),
+    Pending(c.Extend("要等材料"), "grant", c.Grant("extend"),                        "1 1 1 1 .", "extended"),
+    Pending(c.Extend("要等材料"), "deny", c.Deny("extend", "材料本地就有"),          "1 1 1 1 .", "denied"),
     Pending(LONG, "grant", c.Grant("plan"),                                          ". 1 1 1 1", "granted"),
     Pending(LONG, "deny", c.Deny("plan", "太久"),                                    ". 1 1 1 1", "denied"),
+    Pending(PAUSE, "grant", c.Grant("pause"),                                        ". 1 1 1 1", "granted"),
+    Pending(PAUSE, "deny", c.Deny("pause", "材料本地就有"),                          ". 1 1 1 1", "denied"),
     Pending(c.Decline("not_our_duty"), "rule", c.Rule(upheld=False),                 "1 1 1 . .", "ruled"),
     Pending(c.Decline("not_our_duty"), "rule", c.Rule(upheld=True),                  "1 1 1 . .", "ruled escalated"),
 )  # fmt: skip
 """Upheld, the community that ruled handles it and answers for it from then on."""
+WISHES: Final = {
+    "rule-extend": c.Extend("要等材料"),
+    "rule-plan": LONG,
+    "rule-pause": PAUSE,
+    "rule-decline": c.Decline("not_our_duty"),
+}
+"""The clock of whoever must rule, and what the company wished for."""
+AT_THE_TOP: Final = {
+    # where the street leads, what the street gives and what the company gives
+    "extend": (c.Extend("要协调"), "refused not-now", "requested"),
+    "wait": (PAUSE, "waited", "requested"),
+    "plan": (LONG, "planned", "planned"),
+}
+"""Nobody is above the street, so it can wish for nothing; it pauses and plans on its own account."""
+NEEDLESS: Final = {"reporter": True, "company": False, "community": True, "street": True}
+"""Who ends a question to the resident, and whether it was needless then and stopped no clock."""
+ANSWERS: Final = {
+    "accepted": True, "arrived": True, "planned": False, "answered": False, "completed": False, "suspended": True,
+    "waiting": True,
+}  # fmt: skip
+"""Status -> whether an answer is an interim one, because neither is the work completed nor does a plan stand for it."""
 
 # ---------------------------------------------------------------------------------------------- who may give what
 
 GROUPS: Final[dict[str, str]] = {
     "word": "comment",
-    "resident": "supply urge withdraw confirm renew_code",
+    "resident": "supply urge object withdraw confirm renew_code",
     "again": "reopen",
-    "work": "accept assign schedule attempt contact arrive assess mitigate plan step_done answer ask wait extend "
-    "complete",
-    "going on": "resume",
+    "work": "accept assign schedule attempt contact arrive mitigate plan step_done answer ask wait extend complete",
+    "set right": "assess resume",
     "not ours": "decline",
     "anybody here": "refer correct",
     "up": "escalate",
@@ -163,7 +193,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "resident":     "R...........",
         "again":        "R.C.........",
         "work":         "..C.........",
-        "going on":     "..C.M.S.....",
+        "set right":    "..C.M.S.....",
         "not ours":     "..C.........",
         "anybody here": "..C.M.S.....",
         "up":           "..C.M.S.....",
@@ -177,7 +207,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "resident":     "R...........",
         "again":        "R.C.M.......",
         "work":         "..C.M.......",
-        "going on":     "..C.M.S.....",
+        "set right":    "..C.M.S.....",
         "not ours":     "..C.........",
         "anybody here": "..C.M.S.....",
         "up":           "..C.M.S.....",
@@ -191,7 +221,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "resident":     "R...........",
         "again":        "R.C...S.....",
         "work":         "..C...S.....",
-        "going on":     "..C...S.....",
+        "set right":    "..C...S.....",
         "not ours":     "..C.........",
         "anybody here": "..C.M.S.....",
         "up":           "..C...S.....",
@@ -206,7 +236,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "resident":     "R...........",
         "again":        "R.C......V..",
         "work":         "..C......V..",
-        "going on":     "..C.M.S..V..",
+        "set right":    "..C.M.S..V..",
         "not ours":     ".........V..",
         "anybody here": "..C.M.S..V..",
         "up":           "..C.M.S..V..",
@@ -220,7 +250,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "resident":     "R...........",
         "again":        "R.....S.D...",
         "work":         "......S.D...",
-        "going on":     "......S.D...",
+        "set right":    "......S.D...",
         "not ours":     "........D...",
         "anybody here": "..C.M.S.D...",
         "up":           "......S.D...",
@@ -235,7 +265,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "resident":     "R...........",
         "again":        "R...M.......",
         "work":         "....M.......",
-        "going on":     "....M.S.....",
+        "set right":    "....M.S.....",
         "not ours":     "....M.......",
         "anybody here": "....M.S.....",
         "up":           "....M.S.....",
@@ -250,7 +280,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "resident":     "R...........",
         "again":        "R...M.......",
         "work":         "....M.......",
-        "going on":     "....M.S.....",
+        "set right":    "....M.S.....",
         "not ours":     "....M.......",
         "anybody here": "....M.S.....",
         "up":           "....M.S.....",
@@ -265,7 +295,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "resident":     "R...........",
         "again":        "R.C.........",
         "work":         "..C.........",
-        "going on":     "..C.M.S.....",
+        "set right":    "..C.M.S.....",
         "not ours":     "..C.........",
         "anybody here": "..C.M.S.....",
         "up":           "..C.M.S.....",
@@ -369,15 +399,18 @@ MEETS: Final[tuple[tuple[Status, tuple[tuple[Actor, Body], ...], str], ...]] = (
     ("dispatched", ((COMMUNITY, c.Comment("在看")),), ""),
     ("dispatched", ((COMMUNITY, c.Escalate("物业推诿")),), ""),
     ("dispatched", ((COMMUNITY, c.Escalate("物业推诿")), (COMMUNITY, c.Accept())), "community-accept"),
-    ("accepted", ((COMPANY, c.Arrive("complex")),), "arrive"),
+    ("accepted", ((COMPANY, c.Arrive()),), "arrive"),
+    ("accepted", ((COMPANY, c.Arrive("complex")),), "arrive assess"),
     # an appointment is kept by coming, even if nobody is in
-    ("accepted", (_VISIT, (COMPANY, c.Arrive("complex"))), "arrive appointment"),
+    ("accepted", (_VISIT, (COMPANY, c.Arrive())), "arrive appointment"),
     ("accepted", (_VISIT, (COMPANY, c.Attempt())), "appointment"),
     ("accepted", (_VISIT, (COMPANY, c.Assign("张工"))), ""),
     ("arrived", ((COMPANY, PLAN),), "plan"),
     # completed instead, what was still to be planned is not owed any more, and nobody has kept it
     ("arrived", ((COMPANY, DONE),), ""),
-    ("planned", ((COMPANY, c.Answer("周三换管")),), "answer"),
+    # without a plan it is an interim answer
+    ("arrived", ((COMPANY, c.Answer("我们在办")),), ""),
+    ("planned", ((COMPANY, c.Answer("周六换管")),), "answer"),
     # of a plan's steps the one that is next is waited for; any word will do for its update
     ("planned", ((COMPANY, c.StepDone(1)),), "plan-step"),
     ("planned", ((COMPANY, c.StepDone(2)),), ""),
@@ -386,6 +419,10 @@ MEETS: Final[tuple[tuple[Status, tuple[tuple[Actor, Body], ...], str], ...]] = (
     ("completed", ((REPORTER, c.Confirm("solved", "satisfied")),), ""),
     ("suspended", ((REPORTER, c.Supply("三楼")),), ""),
     ("waiting", ((COMPANY, c.Resume()),), ""),
+    # whoever must rule keeps the limit with the ruling
+    ("arrived", ((COMPANY, c.Extend("要等材料")), (COMMUNITY, c.Grant())), "rule-extend"),
+    ("arrived", ((COMPANY, c.Extend("要等材料")), (COMMUNITY, c.Comment("在看"))), ""),
+    ("arrived", ((COMPANY, c.Decline("not_our_duty")), (COMMUNITY, c.Rule(upheld=False))), "rule-decline"),
 )
 """A status, what is given in it, and the clauses whose limits the last command keeps."""
 

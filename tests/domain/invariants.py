@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from domain.clocks import RULE_CLOCKS, next_deadline, next_step
 from domain.commands import Command
-from domain.events import Event, dump_event, load_event
+from domain.events import Event, Returned, dump_event, load_event
 from domain.issue import Clock, Issue, rank
 from domain.rules import evolve
 
@@ -54,6 +54,11 @@ class Watcher:
             self._fired(before, event, now)
         else:
             assert event.actor is not None or event.kind == "rejected_signal"
+        if isinstance(event.body, Returned) and event.body.undoes is not None:
+            undone = before.last_climb
+            assert undone is not None
+            assert undone.wrong
+            self._climbed.discard((undone.clause, undone.start.seq, undone.step))  # it is still to come
         self.state = after = evolve(before, event)
         self._lights(after)
         step = next_step(after)
@@ -84,7 +89,6 @@ class Watcher:
             self._once(self._lit, (event.kind, *_identity(clock)))
         if event.kind == "escalated":
             assert rank(event.level) > rank(before.level)
-            assert not clock.provisional
             assert clock.overdue or clock.due > deadline.at, "at a tie overdue comes first"
             self._once(self._climbed, (*_identity(clock), deadline.step))
 
@@ -139,13 +143,6 @@ def _identity(clock: Clock) -> tuple[str, int | datetime]:
     return clock.clause, clock.due if clock.clause == "plan-step" else clock.start.seq
 
 
-def _told_often_enough(issue: Issue) -> bool:
-    """All reminders went out, or the deadline waits for days that nobody has published."""
-    return (issue.reminder is not None and issue.reminder.at is None) or any(
-        clock.provisional for clock in issue.clocks
-    )
-
-
 def work_of(issue: Issue) -> Issue:
     """The issue without what every event changes: who gave commands, when, and as the how manieth event."""
     marks, term = (
@@ -176,7 +173,7 @@ def check_shape(issue: Issue) -> None:
         assert running == []
         assert next_deadline(issue) is None
         assert (issue.resting, issue.reminder, issue.pending, issue.declined) == ((), None, None, False)
-    assert issue.is_closed or next_deadline(issue) is not None or _told_often_enough(issue), "forgotten"
+    assert issue.is_closed or next_deadline(issue) is not None, "forgotten"
     assert all(begin <= end for begin, end in (*issue.pauses, *issue.looked))
     for clock in (*issue.clocks, *issue.resting):
         assert clock.climbed <= len(clock.climbs)

@@ -7,9 +7,11 @@ from itertools import product
 import pytest
 
 import domain.commands as c
+import domain.events as e
 from calendars import load_all
 from domain import access, directory
 from domain.access import may_follow, may_give, may_report, may_see
+from domain.clocks import owner
 from domain.commands import SIGNALS, Authority
 from domain.decide import decide
 from domain.directory import acting_by
@@ -23,13 +25,16 @@ from domain.worktime import SHANGHAI
 from support.grants import granted
 from tests.domain.decision_table import (
     ACTING,
+    ANSWERS,
     ASSIGNED,
+    AT_THE_TOP,
     BEFORE,
     FOLLOWS,
     GATES,
     GROUPS,
     MAY,
     MEETS,
+    NEEDLESS,
     ORDER,
     OVERSEES,
     PENDING,
@@ -43,6 +48,7 @@ from tests.domain.decision_table import (
     TABLE,
     TAKEN_BACK,
     TOWN,
+    WISHES,
     ActingRow,
     Row,
 )
@@ -53,8 +59,11 @@ from tests.domain.play import (
     DONE,
     FRIDAY,
     REPORTER,
+    STREET,
     Stage,
+    arrived,
     kinds,
+    local,
     place,
     refused,
 )
@@ -82,7 +91,7 @@ def in_status(status: Status) -> Stage:
 
 def test_the_decision_table_has_every_command_and_status() -> None:
     assert TABLE.keys() == SIGNALS.keys()
-    assert len(SIGNALS) == 41
+    assert len(SIGNALS) == 42
     assert len(STATUSES) == 9
     for name, row in TABLE.items():
         assert type(row.body) is SIGNALS[name]
@@ -124,6 +133,60 @@ def test_a_decision_on_a_request_has_the_outcome_of_the_table(status: Status, ro
     assert " ".join(kinds(stage.give(COMMUNITY, row.body))) == row.outcome
     again = stage.give(CASTING["street"], row.body)
     assert kinds(again) == ["refused"], "what was decided waits no longer"
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+@pytest.mark.parametrize("clause", WISHES)
+def test_a_wish_is_a_clause_of_whoever_must_rule_on_it(clause: str, urgent: bool) -> None:
+    stage = arrived(urgent=urgent)
+    stage.give(COMPANY, WISHES[clause])
+    clock = stage.clock(clause)
+    assert (clock.level, clock.milestone, owner(stage.issue, clock)) == ("community", "rule", COMMUNITY.org)
+    assert clock.due == local("2026-11-20 10:33" if urgent else "2026-11-23 23:59:59")
+    assert clock.climbs == ()
+
+
+@pytest.mark.parametrize("clause", ["rule-plan", "rule-pause", "rule-decline"])
+def test_a_wish_passes_to_the_lead_where_that_is_above_whoever_had_to_rule(clause: str) -> None:
+    stage = arrived()
+    stage.give(COMPANY, WISHES[clause])
+    stage.give(STREET, c.Escalate("要社区"))
+    assert (stage.clock(clause).level, stage.clock(clause).due) == ("community", local("2026-11-23 23:59:59"))
+    stage.let_pass(local("2026-11-23 10:00"))
+    stage.give(STREET, c.Escalate("要街道"), after=0)
+    assert (stage.clock(clause).level, stage.clock(clause).due) == ("street", local("2026-11-24 23:59:59"))
+
+
+@pytest.mark.parametrize("name", AT_THE_TOP)
+def test_where_the_street_leads_only_those_below_it_wish(name: str) -> None:
+    body, by_street, by_company = AT_THE_TOP[name]
+    for actor, expected in ((STREET, by_street), (COMPANY, by_company)):
+        stage = arrived(policy="12345")
+        for reason in ("要社区", "要街道"):
+            stage.give(STREET, c.Escalate(reason))
+        events = stage.give(actor, body)
+        refusal = f" {events[0].body.code}" if events[0].kind == "refused" else ""  # pyright: ignore[reportAttributeAccessIssue]
+        assert " ".join(kinds(events)) + refusal == expected
+        rulers = [clock.level for clock in stage.issue.clocks if clock.milestone == "rule"]
+        assert rulers == (["street"] if actor is COMPANY else [])
+
+
+@pytest.mark.parametrize("name", NEEDLESS)
+def test_a_question_that_is_ended_as_needless_stopped_no_clock(name: str) -> None:
+    stage = in_status("arrived")
+    due = stage.clock("plan").due
+    stage.give(COMPANY, c.Ask("几楼?"))
+    stage.let_pass(local("2026-11-22 10:00"))
+    stage.give(CASTING[name], c.Object("已经说过了") if name == "reporter" else c.Resume(), after=0)
+    assert stage.issue.status == "arrived"
+    assert (stage.clock("plan").due == due) is NEEDLESS[name]
+
+
+@pytest.mark.parametrize("status", ANSWERS)
+def test_an_answer_for_which_no_plan_stands_is_an_interim_one(status: Status) -> None:
+    answered = in_status(status).give(COMPANY, c.Answer("我们在办"))[-1]
+    assert isinstance(answered.body, e.Answered)
+    assert answered.body.interim is ANSWERS[status]
 
 
 def in_situation(name: str) -> Issue:

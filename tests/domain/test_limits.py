@@ -71,6 +71,7 @@ def test_a_plan_beyond_all_calendars_is_refused() -> None:
     story.give(c.Plan((c.Step("砌墙", story.now + timedelta(days=3659)),)), PROPERTY)
     story.give(c.Grant("plan"), STREET)
     story.give(c.Wait("parts", story.now + timedelta(days=90)), PROPERTY)
+    story.give(c.Grant("pause"), STREET)
     (resumed,) = story.give(c.Resume(), PROPERTY)
     assert resumed["kind"] == "resumed"
     deadline = next_deadline(story.issue, story.now)

@@ -1,13 +1,16 @@
 """Who is notified of each event: the responsible, the lead and the resident, never the actor."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import domain.commands as c
 from domain.commands import merge_command_id
+from domain.events import Answered, Event
 from domain.issue import Issue
 from domain.notices import Job, Notice, jobs, notices
 from domain.personal import Sealed
 from domain.rules import evolve
+from domain.worktime import SHANGHAI
 from tests.domain.play import (
     CALENDARS,
     COMMUNITY,
@@ -17,22 +20,40 @@ from tests.domain.play import (
     STREET,
     Stage,
     arrived,
+    kinds,
     local,
-    pack,
     place,
 )
 
 
-def told(stage: Stage) -> list[tuple[str, set[str | None]]]:
-    """Kind of event -> who heard of it, for every event of the play."""
-    issue = Issue.new("issue-1", pack("52022"), CALENDARS)
-    found: list[tuple[str, set[str | None]]] = []
+def sent(stage: Stage) -> list[tuple[Event, tuple[Notice, ...]]]:
+    """Every event of the play with its notices."""
+    issue = Issue.new("issue-1", stage.issue.policy, CALENDARS)
+    found: list[tuple[Event, tuple[Notice, ...]]] = []
     for event in stage.events:
         issue = evolve(issue, event)
-        heard = [notice.org for notice in notices(event, issue)]
-        assert len(heard) == len(set(heard)), "each once"
-        found.append((event.kind, set(heard)))
+        found.append((event, notices(event, issue)))
     return found
+
+
+def told(stage: Stage) -> list[tuple[str, set[str | None]]]:
+    """Kind of event -> who heard of it, for every event of the play."""
+    found: list[tuple[str, set[str | None]]] = []
+    for event, heard in sent(stage):
+        orgs = [notice.org for notice in heard]
+        assert len(orgs) == len(set(orgs)), "each once"
+        found.append((event.kind, set(orgs)))
+    return found
+
+
+def of_kind(stage: Stage, kind: str) -> set[str | None]:
+    """Who heard of the last event of this kind."""
+    return [heard for each, heard in told(stage) if each == kind][-1]
+
+
+def heard(stage: Stage, event: Event) -> set[str | None]:
+    """Who hears of an event that has just happened."""
+    return {notice.org for notice in notices(event, stage.issue)}
 
 
 def last(stage: Stage) -> set[str | None]:
@@ -76,7 +97,7 @@ def test_a_decline_notifies_the_level_that_rules_on_it() -> None:
     led = Stage()
     led.give(COMPANY, c.Escalate("办不了"))
     led.give(COMPANY, c.Decline("not_our_duty"))
-    assert last(led) == {"elm"}
+    assert last(led) == {"elm", "north"}, "whoever leads rules, and the level above knows"
 
 
 def test_a_request_for_time_notifies_the_level_that_grants_it() -> None:
@@ -86,13 +107,13 @@ def test_a_request_for_time_notifies_the_level_that_grants_it() -> None:
     stage.give(COMMUNITY, c.Grant())
     assert last(stage) == {"company-a"}
     stage.give(COMPANY, c.Plan((c.Step("动用维修资金", local("2027-03-01 18:00")),)))
-    assert last(stage) == {"north", None}
+    assert last(stage) == {"elm", "north", None}, "the street grants it, the community knows"
 
 
 def test_a_question_goes_to_the_resident_and_his_answer_or_silence_to_the_handler() -> None:
     stage = arrived()
     stage.give(COMPANY, c.Ask("几楼?"))
-    assert last(stage) == {None}
+    assert last(stage) == {"elm", None}, "a question stops the clock, so the level above hears of it"
     stage.give(REPORTER, c.Supply("三楼"))
     assert last(stage) == {"company-a"}
     stage.give(COMPANY, c.Ask("哪天在家?"))
@@ -133,11 +154,7 @@ def test_an_urgent_dispatch_or_climb_rings_the_duty_phone_of_organisations_only(
     for urgent in (True, False):
         stage = Stage(urgent=urgent)
         stage.let_pass(31 * 60)
-        issue = Issue.new("issue-1", pack("52022"), CALENDARS)
-        rang: list[Notice] = []
-        for event in stage.events:
-            issue = evolve(issue, event)
-            rang += [notice for notice in notices(event, issue) if notice.ring]
+        rang = [notice for _, heard in sent(stage) for notice in heard if notice.ring]
         expected = [("dispatched", "company-a"), ("escalated", "company-a"), ("escalated", "elm")]
         assert [(notice.template, notice.org) for notice in rang] == (expected if urgent else [])
 
@@ -148,6 +165,184 @@ def test_a_refusal_a_comment_and_a_correction_tell_nobody() -> None:
     stage.give(COMPANY, c.Comment("在路上"))
     stage.give(COMPANY, c.Correct("门牌写错"))
     assert [heard for _, heard in told(stage)[-3:]] == [set(), set(), set()]
+
+
+PAUSE = c.Wait("parts", local("2026-11-23 10:00"))
+
+
+def test_a_pause_of_whoever_is_judged_is_told_to_the_lead_and_to_the_level_above_it() -> None:
+    stage = arrived()
+    stage.give(COMPANY, PAUSE)
+    assert last(stage) == {"elm", None}, "the company leads; the community is above it"
+    led = arrived()
+    led.give(COMPANY, c.Escalate("办不了"))
+    led.give(COMPANY, PAUSE)
+    assert last(led) == {"elm", "north"}, "more than two hours of the community's limit: it is asked for"
+    top = arrived(where=place("society"))
+    top.give(COMPANY, c.Escalate("办不了"))
+    top.give(COMPANY, PAUSE)
+    assert last(top) == {"north"}, "the street leads, and is above the society"
+
+
+def test_each_wish_of_the_handler_is_told_to_the_lead_and_to_the_level_above_it() -> None:
+    wishes: tuple[tuple[str, c.Body], ...] = (
+        ("declined", c.Decline("not_our_duty")),
+        ("requested", c.Extend("要勘察")),
+        ("suspended", c.Ask("几楼?")),
+        ("planned", c.Plan((c.Step("动用维修资金", local("2027-03-01 18:00")),))),
+    )
+    for kind, wish in wishes:
+        led = arrived(policy="12345")
+        led.give(COMPANY, c.Escalate("办不了"))
+        led.give(COMPANY, wish)
+        assert of_kind(led, kind) - {None} == {"elm", "north"}, kind
+
+
+def test_the_ruling_on_a_wish_is_told_to_the_handler_and_to_the_lead_and_a_granted_pause_to_the_resident() -> None:
+    for ruling, heard in (
+        (c.Grant("pause"), {"company-a", "elm", None}),
+        (c.Deny("pause", "配件本地就有"), {"company-a", "elm"}),
+    ):
+        stage = arrived()
+        stage.give(COMPANY, c.Escalate("办不了"))
+        stage.give(COMPANY, PAUSE)
+        assert last(stage) == {"elm", "north"}
+        stage.give(STREET, ruling)
+        assert last(stage) == heard
+
+
+def test_a_wish_on_which_nobody_ruled_in_time_is_told_to_the_next_level_above_as_well() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Wait("parts", local("2026-12-04 10:00")))
+    stage.let_pass(local("2026-11-24 09:00"))
+    (heard,) = (heard for event, heard in sent(stage) if (event.kind, event.clause) == ("overdue", "rule-pause"))
+    assert {notice.org for notice in heard} == {"company-a", "elm", "north"}
+
+
+def test_an_objection_is_told_to_the_handler_to_the_lead_and_above() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Answer("正在办"))
+    stage.give(COMPANY, c.Escalate("办不了"))
+    stage.give(REPORTER, c.Object("没人来过"))
+    assert told(stage)[-1] == ("objected", {"company-a", "elm", "north"})
+
+
+def test_a_plan_that_needs_no_grant_is_told_to_the_resident_only() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-22 18:00")),)))
+    assert last(stage) == {None}
+
+
+def test_another_size_is_told_to_the_lead_and_above_and_the_first_to_nobody() -> None:
+    stage = arrived("minor")
+    assert of_kind(stage, "assessed") == set()
+    stage.give(COMPANY, c.Assess("complex", "墙里漏"))
+    assert last(stage) == {"elm"}
+    stage.give(COMPANY, c.Escalate("办不了"))
+    stage.give(COMPANY, c.Assess("minor", "只是接头"))
+    assert last(stage) == {"elm", "north"}, "back to the first size is another size, too"
+
+
+def test_the_same_size_found_again_after_the_work_was_reopened_is_told_to_nobody() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, c.Complete(kind="explained", answer="垫圈老化,要等业主来换。"))
+    stage.give(REPORTER, c.Reopen("又漏了"))
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Arrive("minor"))
+    assert told(stage)[-1] == ("assessed", set())
+
+
+def test_an_interim_answer_is_told_to_the_level_above_the_lead() -> None:
+    stage = arrived()
+    event = stage.give(COMPANY, c.Answer("正在办"))[0]
+    for interim, above in ((True, {"elm"}), (False, set[str]())):
+        answer = replace(event, body=Answered("正在办", interim=interim))
+        assert {notice.org for notice in notices(answer, stage.issue)} == {*above, None}
+
+
+def test_reminders_at_the_top_go_to_the_level_that_answers_the_handler_and_the_street() -> None:
+    stage = Stage("3+3+5")
+    stage.let_pass(local("2026-12-31 00:00"))
+    reminded = [heard for kind, heard in told(stage) if kind == "reminded"]
+    assert reminded
+    assert reminded[-1] == {"company-a", "north"}
+    returned = Stage("3+3+5")
+    returned.let_pass(local("2026-12-31 00:00"))
+    returned.give(STREET, c.Return("再查", to="community"))
+    answers = {"company-a", "elm", "north"}
+    (event,) = [event for event in reversed(stage.events) if event.kind == "reminded"][:1]
+    assert {notice.org for notice in notices(event, returned.issue)} == answers, (
+        "the community answers, the street supervises"
+    )
+
+
+def lights(stage: Stage, clause: str) -> dict[str, set[datetime | None]]:
+    """Kind of event of this clause or of a reminder -> from when its notices may be delivered."""
+    found: dict[str, set[datetime | None]] = {}
+    for event, heard in sent(stage):
+        if event.clause in (clause, "top"):
+            found.setdefault(event.kind, set()).update(notice.earliest for notice in heard)
+    return found
+
+
+def test_a_light_of_the_night_is_told_at_the_next_opening() -> None:
+    stage = arrived("complex")  # a plan is due on Sunday, 23:59:59
+    stage.let_pass(local("2026-11-23 12:00"))
+    red = next(event for event in stage.events if (event.kind, event.clause) == ("overdue", "plan"))
+    assert red.at == local("2026-11-22 23:59:59")
+    assert lights(stage, "plan")["overdue"] == {local("2026-11-23 08:00")}
+
+
+def test_a_light_within_service_hours_is_told_at_once() -> None:
+    stage = Stage()
+    stage.let_pass(local("2026-11-20 10:11"))
+    assert lights(stage, "accept") == {"warned": {None}, "overdue": {None}}
+
+
+def test_a_light_that_an_outage_delayed_into_the_day_is_told_when_it_is_recorded() -> None:
+    stage = arrived("complex")
+    stage.outage(local("2026-11-23 10:30"))
+    assert lights(stage, "plan")["overdue"] == {None}
+    late = arrived("complex")
+    late.outage(local("2026-11-23 20:00"))
+    assert lights(late, "plan")["overdue"] == {local("2026-11-24 08:00")}, "closing time is no service"
+
+
+def test_a_light_of_an_urgent_issue_is_told_at_once() -> None:
+    stage = Stage(at=local("2026-11-20 23:00"), urgent=True)
+    stage.let_pass(local("2026-11-20 23:20"))
+    assert lights(stage, "accept") == {"warned": {None}, "overdue": {None}}
+
+
+def test_a_pack_that_serves_day_and_night_tells_at_once() -> None:
+    stage = Stage("demo", at=local("2026-11-20 23:59"))
+    stage.let_pass(local("2026-11-21 03:00"))
+    assert {notice.earliest for _, heard in sent(stage) for notice in heard} == {None}
+    assert "reminded" in kinds(stage.events)
+
+
+def test_a_reminder_of_the_night_is_told_at_the_next_opening() -> None:
+    stage = Stage("3+3+5")
+    stage.let_pass(local("2026-12-31 00:00"))
+    found = {
+        (event.recorded_at, notice.earliest)
+        for event, heard in sent(stage)
+        if event.kind == "reminded"
+        for notice in heard
+    }
+    assert found
+    assert {(local_time(earliest), earliest > at) for at, earliest in found if at and earliest} == {("08:00:00", True)}
+
+
+def local_time(moment: datetime) -> str:
+    return format(moment.astimezone(SHANGHAI), "%H:%M:%S")
+
+
+def test_only_lights_warnings_and_reminders_wait_for_the_opening() -> None:
+    stage = Stage(at=local("2026-11-20 22:00"))
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Escalate("办不了"))
+    assert {notice.earliest for _, heard in sent(stage) for notice in heard} == {None}
 
 
 def test_adopt_queues_a_merge_command_for_the_younger_issue() -> None:

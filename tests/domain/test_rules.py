@@ -55,6 +55,7 @@ def test_a_clause_of_a_level_is_met_only_by_that_level() -> None:
     stage = Stage()
     stage.let_pass(31 * 60)
     stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-21 18:00")),)))
     stage.give(COMPANY, c.Answer("明天换"))
     assert "community-accept" in stage.running()
     assert "community-answer" in stage.running()
@@ -347,7 +348,7 @@ def test_a_complaint_about_the_community_s_own_society_starts_at_the_street() ->
 def test_a_dispute_starts_at_the_community_and_is_settled_within_three_working_days() -> None:
     stage = Stage("dispute", category="dispute")
     assert (stage.issue.level, stage.issue.handler.code) == ("community", "elm")
-    assert stage.running() == {"contact", "sit", "settle"}
+    assert stage.running() == {"community-accept", "contact", "sit", "settle"}
     assert stage.clock("contact").due == local("2026-11-23 23:59:59")
     assert stage.clock("sit").due == local("2026-11-24 23:59:59")
     assert stage.clock("settle").due == local("2026-11-25 23:59:59")

@@ -139,7 +139,8 @@ def test_work_that_begins_anew_is_promised_anew_at_the_levels_above_too() -> Non
     contact = pack("dispute").clause[0]
     stage = Stage(replace(pack("52022"), clause=(*pack("52022").clause, contact)))
     stage.let_pass(local("2026-11-20 11:00"))
-    for body in (c.Accept(), c.Answer("社区盯着")):
+    plan = c.Plan((c.Step("关阀", local("2026-11-22 18:00")), c.Step("换管", local("2026-11-28 18:00"))))
+    for body in (c.Accept(), plan, c.Answer("社区盯着"), c.StepDone(1)):
         stage.give(COMMUNITY, body)
     stage.let_pass(local("2026-11-24 10:00"))
     assert stage.clock("contact").overdue

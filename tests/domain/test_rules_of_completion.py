@@ -201,7 +201,7 @@ def test_a_lead_shows_what_it_did_after_it_took_over() -> None:
 
 def planned() -> Stage:
     stage = arrived()
-    due = stage.now + timedelta(days=3)
+    due = stage.now + timedelta(days=2)
     stage.give(COMPANY, c.Plan((c.Step("关阀", due), c.Step("换管", due + timedelta(days=2)))))
     stage.give(COMPANY, c.StepDone(1))
     return stage

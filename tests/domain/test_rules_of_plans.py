@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 import domain.commands as c
+from domain.vocabulary import WaitReason
 from domain.worktime import Limit, YearCalendar
 from tests.domain.play import (
     ADMIN,
@@ -27,12 +28,25 @@ from tests.domain.play import (
 from tests.domain.test_rules_of_long_work import TWO_STEPS, VOTE
 
 
+def steps(*dues: str) -> c.Plan:
+    """A plan with a step for each of these times."""
+    return c.Plan(tuple(c.Step(f"第{n}步", local(due)) for n, due in enumerate(dues, 1)))
+
+
 def planned(*dues: str, size: str = "minor") -> Stage:
-    """A plan with these steps is in force, and the resident knows it."""
+    """A plan with these steps is in force, and the resident knows it; it needs no grant, or the community gave it."""
     stage = arrived(size)  # pyright: ignore[reportArgumentType]
-    stage.give(COMPANY, c.Plan(tuple(c.Step(f"第{n}步", local(due)) for n, due in enumerate(dues, 1))))
+    stage.give(COMPANY, steps(*dues))
+    if stage.issue.proposed is not None:
+        stage.give(COMMUNITY, c.Grant("plan"), after=0)
     stage.give(COMPANY, c.Answer("按计划办"))
     return stage
+
+
+def waits(stage: Stage, reason: WaitReason, review: str) -> None:
+    """The company pauses for longer than it may by itself, and the community grants it at once."""
+    assert kinds(stage.give(COMPANY, c.Wait(reason, local(review)), after=0)) == ["requested"]
+    assert kinds(stage.give(COMMUNITY, c.Grant("pause"), after=0)) == ["granted"]
 
 
 def taken_over(stage: Stage) -> Stage:
@@ -47,8 +61,8 @@ def missed(stage: Stage) -> list[tuple[str, str]]:
 
 
 def test_a_step_done_out_of_order_does_not_let_the_missed_one_climb_again() -> None:
-    stage = planned("2026-11-25 18:00", "2026-11-30 18:00", "2026-12-02 18:00")
-    stage.let_pass(local("2026-11-26 09:00"))
+    stage = planned("2026-11-22 18:00", "2026-11-28 18:00", "2026-12-02 18:00")
+    stage.let_pass(local("2026-11-23 09:00"))
     taken_over(stage)
     for step in (3, 2):
         stage.give(COMPANY, c.StepDone(step))
@@ -57,55 +71,59 @@ def test_a_step_done_out_of_order_does_not_let_the_missed_one_climb_again() -> N
 
 
 def test_steps_missed_together_climb_once() -> None:
-    stage = planned("2026-11-25 18:00", "2026-11-26 18:00", "2026-11-27 18:00")
-    stage.let_pass(local("2026-11-26 09:00"))
+    stage = planned("2026-11-22 18:00", "2026-11-23 18:00", "2026-11-24 18:00")
+    stage.let_pass(local("2026-11-23 09:00"))
     taken_over(stage)
-    stage.let_pass(local("2026-11-29 09:00"))
+    stage.let_pass(local("2026-11-26 09:00"))
     stage.give(COMPANY, c.StepDone(1))
     stage.let_pass(3600)
     assert missed(stage) == [("overdue", "property"), ("escalated", "community"), ("overdue", "community")]
 
 
 def test_a_missed_step_climbs_by_day() -> None:
-    stage = planned("2026-11-25 23:59:59")
-    stage.let_pass(local("2026-11-26 09:00"))
+    stage = planned("2026-11-22 23:59:59")
+    stage.let_pass(local("2026-11-23 09:00"))
     late = [(event.kind, event.at) for event in stage.events if event.clause == "plan-step"]
-    assert late == [("overdue", local("2026-11-25 23:59:59")), ("escalated", local("2026-11-26 08:00"))]
+    assert late == [("overdue", local("2026-11-22 23:59:59")), ("escalated", local("2026-11-23 08:00"))]
 
 
 def test_a_climb_that_waits_for_the_morning_does_not_take_effect_in_a_pause() -> None:
-    stage = planned("2026-11-25 23:59:59")
-    stage.let_pass(local("2026-11-26 06:00"))
-    stage.give(COMPANY, c.Wait("weather", local("2026-11-27 10:00")), after=0)
-    stage.let_pass(local("2026-11-27 10:01"))
+    stage = planned("2026-11-22 23:59:59")
+    stage.let_pass(local("2026-11-23 06:00"))
+    stage.give(COMPANY, c.Wait("weather", local("2026-11-24 10:00")), after=0)
+    stage.let_pass(local("2026-11-24 10:01"))
     assert climbs(stage) == [("plan-step", "community")]
-    assert stage.events[-1].at == local("2026-11-27 10:00:01"), "once the end of the pause was on record"
+    assert stage.events[-1].at == local("2026-11-24 10:00:01"), "once the end of the pause was on record"
 
 
 def test_a_plan_in_force_runs_on_until_a_longer_one_is_granted() -> None:
-    stage = planned("2026-11-25 18:00")
+    stage = planned("2026-11-22 18:00")
     stage.give(COMPANY, VOTE)
-    stage.let_pass(local("2026-11-24 10:00"))
+    stage.let_pass(local("2026-11-22 10:00"))
     assert {"plan-step", "plan-update"} <= stage.running()
-    stage.let_pass(local("2026-11-25 18:01"))
+    stage.let_pass(local("2026-11-22 18:01"))
     assert climbs(stage) == [("plan-step", "community")]
 
 
 def test_denied_a_longer_plan_leaves_the_one_in_force() -> None:
-    stage = planned("2026-11-25 18:00")
+    stage = planned("2026-11-22 18:00")
     stage.give(COMPANY, VOTE)
     stage.give(COMMUNITY, c.Deny("plan", "太久"))
     assert stage.issue.status == "answered"
-    assert stage.clock("plan-step").due == local("2026-11-25 18:00")
+    assert stage.clock("plan-step").due == local("2026-11-22 18:00")
     assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-now"
 
 
-def test_an_answer_given_before_the_plan_is_not_lost_with_it() -> None:
+def test_an_answer_given_before_a_plan_is_in_force_is_owed_again() -> None:
     stage = arrived()
     stage.give(COMPANY, c.Answer("要开会"))
     stage.give(COMPANY, VOTE)
+    stage.give(COMPANY, c.Answer("等业主表决"))
+    assert stage.issue.status == "planned"
     stage.give(COMMUNITY, c.Deny("plan", "太久"))
-    assert stage.issue.status == "answered"
+    assert stage.issue.status == "arrived"
+    stage.give(COMPANY, TWO_STEPS)
+    assert "answer" in stage.running()
 
 
 def test_a_proposal_meets_its_clause_when_it_is_granted_and_the_answer_counts_from_then() -> None:
@@ -135,19 +153,22 @@ def test_a_plan_granted_after_its_first_step_shows_red_and_does_not_climb() -> N
 
 
 def test_plans_that_follow_each_other_count_from_the_first() -> None:
-    stage = planned("2026-12-03 18:00", size="complex")
-    longer = c.Plan((c.Step("再等", local("2026-12-10 18:00")),))
+    stage = planned("2026-11-22 18:00", "2026-11-28 18:00", "2026-12-03 18:00", size="complex")
+    stage.give(COMPANY, c.StepDone(1))
+    stage.let_pass(local("2026-11-25 10:00"))
+    longer = steps("2026-11-28 18:00", "2026-12-03 18:00", "2026-12-08 18:00")
     assert [event.body.needs for event in stage.give(COMPANY, longer)] == ["community"]  # pyright: ignore[reportAttributeAccessIssue]
-    assert stage.clock("plan-step").due == local("2026-12-03 18:00")
+    assert stage.clock("plan-step").due == local("2026-11-28 18:00")
 
 
 def test_work_that_is_redone_begins_its_own_count() -> None:
-    stage = planned("2026-12-03 18:00", size="complex")
+    stage = planned("2026-11-22 18:00", "2026-11-28 18:00", size="complex")
+    stage.give(COMPANY, c.StepDone(1))
     stage.let_pass(local("2026-11-27 10:00"))
     stage.give(COMPANY, DONE)
     stage.give(REPORTER, c.Reopen("没好"))
     stage.give(COMPANY, c.Accept())
-    fresh = c.Plan((c.Step("重做", local("2026-12-10 18:00")),))
+    fresh = steps("2026-11-29 18:00", "2026-12-05 18:00", "2026-12-10 18:00")
     assert [event.body.needs for event in stage.give(COMPANY, fresh)] == [None]  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -206,9 +227,9 @@ def test_a_plan_is_granted_by_the_street_where_the_community_is_the_operator() -
 
 @pytest.mark.parametrize("order", ["step first", "resume first"])
 def test_a_step_done_while_the_clock_stands_still_leaves_the_next_one_its_climb(order: str) -> None:
-    stage = planned("2026-11-23 18:00", "2026-11-27 18:00")
+    stage = planned("2026-11-22 18:00", "2026-11-27 18:00")
     stage.let_pass(local("2026-11-21 10:00"))
-    stage.give(COMPANY, c.Wait("weather", local("2026-12-01 10:00")), after=0)
+    waits(stage, "weather", "2026-12-01 10:00")
     stage.let_pass(local("2026-11-30 10:00"))
     for body in (c.StepDone(1), c.Resume()) if order == "step first" else (c.Resume(), c.StepDone(1)):
         stage.give(COMPANY, body, after=0)
@@ -219,9 +240,9 @@ def test_a_step_done_while_the_clock_stands_still_leaves_the_next_one_its_climb(
 @pytest.mark.parametrize("granted", ["in the pause", "after it"])
 def test_a_proposal_stands_still_with_the_clock(granted: str) -> None:
     stage = arrived("minor")
-    stage.give(COMPANY, c.Plan((c.Step("报价", local("2026-11-23 18:00")), c.Step("表决", local("2026-12-31 18:00")))))
-    stage.give(COMPANY, c.Wait("vote", local("2026-12-01 10:00")))
-    stage.let_pass(local("2026-11-26 10:04"))
+    stage.give(COMPANY, steps("2026-11-23 18:00", "2026-12-31 18:00"))
+    waits(stage, "vote", "2026-12-01 10:00")
+    stage.let_pass(local("2026-11-26 10:03"))
     for body in (c.Grant("plan"), c.Resume()) if granted == "in the pause" else (c.Resume(), c.Grant("plan")):
         stage.give(COMMUNITY, body, after=0)
     clock = stage.clock("plan-step")
@@ -250,30 +271,32 @@ def test_a_published_calendar_moves_the_date_for_completing_and_its_climb() -> N
 
 
 def test_a_pause_that_is_asked_for_inside_an_earlier_one_moves_nothing_twice() -> None:
-    stage = planned("2026-12-03 18:00")
-    stage.give(COMPANY, c.Wait("parts", local("2026-11-24 10:00")))
+    stage = planned("2026-11-22 18:00")
+    stage.give(COMPANY, c.Wait("parts", local("2026-11-20 20:00")))
     began = stage.now
-    again = replace(stage.command(COMPANY, c.Wait("weather", local("2026-11-28 10:00"))), at=local("2026-11-24 11:00"))
-    stage.fold([again], now=local("2026-11-26 10:00"))
-    stage.let_pass(local("2026-11-28 10:00:05"))
-    stood = local("2026-11-28 10:00:01") - began
-    assert stage.clock("plan-step").due == local("2026-12-03 18:00") + stood
+    again = replace(stage.command(COMPANY, c.Wait("weather", local("2026-11-21 12:00"))), at=local("2026-11-20 21:00"))
+    stage.fold([again], now=local("2026-11-21 10:00"))
+    stage.let_pass(local("2026-11-21 12:00:05"))
+    stood = local("2026-11-21 12:00:01") - began
+    assert stage.clock("plan-step").due == local("2026-11-22 18:00") + stood
 
 
 def test_a_third_plan_counts_from_the_first_too() -> None:
-    stage = planned("2026-11-27 18:00")
+    dues = ["2026-11-22 18:00", "2026-11-27 18:00"]
+    stage = planned(*dues)
     needs = []
-    for day in ("2026-12-03", "2026-12-08"):
-        stage.let_pass(86_400)
-        needs += [event.body.needs for event in stage.give(COMPANY, c.Plan((c.Step("再等", local(f"{day} 18:00")),)))]  # pyright: ignore[reportAttributeAccessIssue]
+    for due in ("2026-12-03 18:00", "2026-12-06 18:00"):
+        stage.let_pass(86_000)
+        dues.append(due)
+        needs += [event.body.needs for event in stage.give(COMPANY, steps(*dues))]  # pyright: ignore[reportAttributeAccessIssue]
     assert needs == [None, "community"]
 
 
 def test_time_in_which_the_clock_stood_still_does_not_make_a_plan_longer() -> None:
-    stage = planned("2026-11-25 18:00")
-    stage.give(COMPANY, c.Wait("weather", local("2026-12-01 10:00")))
+    stage = planned("2026-11-22 18:00")
+    waits(stage, "weather", "2026-12-01 10:00")
     stage.let_pass(local("2026-12-01 10:05"))
-    again = stage.give(COMPANY, c.Plan((c.Step("再等", local("2026-12-14 18:00")),)))
+    again = stage.give(COMPANY, steps("2026-12-03 10:00", "2026-12-09 18:00", "2026-12-14 18:00"))
     assert again[0].body.needs is None  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -2,7 +2,8 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -12,9 +13,10 @@ from domain.advance import advance, follows_from_commands
 from domain.clocks import next_deadline, wake_after
 from domain.events import chain, dump_event, event_digest
 from domain.issue import Issue, dump_issue, load_issue
+from domain.policy import Policy
 from domain.rules import UnknownRulesError, evolve
 from domain.wire import WireError, canonical
-from domain.worktime import Limit
+from domain.worktime import SHANGHAI, Limit, ServiceHours
 from support.grants import granted
 from tests.domain.play import (
     ANSWER,
@@ -29,6 +31,7 @@ from tests.domain.play import (
     STREET,
     VOLUNTEERS,
     Stage,
+    climbs,
     kinds,
     local,
     pack,
@@ -49,65 +52,165 @@ def at_the_top() -> Stage:
     return stage
 
 
+def told_at(stage: Stage) -> list[datetime]:
+    return [event.at for event in stage.events if event.kind == "reminded"]
+
+
+def told_of(stage: Stage) -> list[int]:
+    return [event.body.count for event in stage.events if event.kind == "reminded"]  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_at_the_top_it_is_brought_up_again_with_back_off_and_never_closed() -> None:
     stage = at_the_top()
+    red = next(event.at for event in stage.events if event.kind == "overdue" and event.level == "street")
     stage.let_pass(3600)
-    reminders = [event for event in stage.events if event.kind == "reminded"]
-    last = next(event for event in stage.events if event.kind == "overdue" and event.level == "street")
-    waits: list[float] = []
-    for event in reminders:
-        assert last.recorded_at is not None
-        waits.append((event.at - last.recorded_at).total_seconds())
-        last = event
-    assert waits == [10, 20, 40, 80, 80, 80, 80, 80, 80, 80]
-    assert [event.body for event in reminders] == [e.Reminded(1)] * 10
+    reminders = told_at(stage)
+    waits = [(later - earlier).total_seconds() for earlier, later in pairwise([red, *reminders])]
+    assert waits == [10, 20, 40, 80, 80, 80, 80, 80, 80, 80], "from deadline to deadline, not from record to record"
+    assert set(told_of(stage)) == {1}
     assert stage.issue.status == "dispatched"
-    assert next_deadline(stage.issue) is None
+
+
+def test_after_its_number_of_reminders_it_is_brought_up_for_ever() -> None:
+    """The pack says: after ten of them, one a day."""
+    stage = at_the_top()
+    stage.let_pass(timedelta(days=40).total_seconds())
+    daily = told_at(stage)[10:]
+    assert daily[0] == local("2026-11-21 23:59:59")
+    assert [later - earlier for earlier, later in pairwise(daily)] == [timedelta(days=1)] * 38
+    assert next_deadline(stage.issue) is not None
+
+
+def working_days(after: datetime, until: datetime) -> int:
+    """How many working days of 2026 come after the one day, up to the other."""
+    years = {calendar.year: calendar for calendar in CALENDARS}
+    day, last, count = after.astimezone(SHANGHAI).date(), until.astimezone(SHANGHAI).date(), 0
+    while day < last:
+        day += timedelta(days=1)
+        count += years[day.year].is_working(day)
+    return count
+
+
+def left_alone(days: int, policy: Policy | None = None) -> tuple[Stage, datetime]:
+    """A leak of June under 52022 that nobody touches, and when the light for the street's accept turned red."""
+    stage = Stage(policy or "52022", at=local("2026-06-01 10:00"))
+    stage.let_pass(local("2026-06-01 10:00") + timedelta(days=days))
+    (red,) = (event.at for event in stage.events if event.clause == "street-accept" and event.kind == "overdue")
+    return stage, red
+
+
+def test_reminders_keep_their_intervals_in_working_days() -> None:
+    stage, red = left_alone(120)
+    days = [working_days(earlier, later) for earlier, later in pairwise([red, *told_at(stage)])]
+    assert days[:7] == [1, 2, 4, 8, 8, 8, 8]
+    assert set(days[3:]) == {8}
+
+
+def test_after_an_outage_reminders_go_on_where_they_would_have_been() -> None:
+    began = local("2026-06-01 10:00")
+    plain, _ = left_alone(80)
+    caught_up = Stage("52022", at=began)
+    caught_up.let_pass(began + timedelta(days=12))
+    caught_up.outage(began + timedelta(days=52))
+    plain_until = sum(at <= began + timedelta(days=52) for at in told_at(plain))
+    assert sum(told_of(caught_up)) == plain_until, "as many as without the outage, the last ones in one message"
+    caught_up.let_pass(began + timedelta(days=80))
+    assert told_at(caught_up)[-1] == told_at(plain)[-1]
+    assert sum(told_of(caught_up)) == sum(told_of(plain))
+
+
+def test_after_thirty_reminders_there_is_one_every_thirty_days() -> None:
+    few = replace(pack("52022"), top=replace(pack("52022").top, times=3))
+    stage, _ = left_alone(120, few)
+    monthly = told_at(stage)[2:]
+    assert [later - earlier for earlier, later in pairwise(monthly)] == [timedelta(days=30)] * 3
 
 
 def test_after_an_outage_one_reminder_says_how_many_there_would_have_been() -> None:
     stage = at_the_top()
     stage.outage(stage.now + timedelta(seconds=500))
-    assert [event.body for event in stage.events if event.kind == "reminded"] == [e.Reminded(8)]
+    assert told_of(stage) == [8]
     stage.let_pass(3600)
-    assert [event.body.count for event in stage.events if event.kind == "reminded"] == [8, 1, 1]  # pyright: ignore[reportAttributeAccessIssue]
+    assert told_of(stage) == [8, 1, 1]
 
 
 def test_reminders_end_with_what_they_were_about() -> None:
     stage = at_the_top()
     stage.give(STREET, c.Accept(), after=1)
+    stage.give(STREET, c.Answer("街道在协调"), after=1)
     assert stage.issue.reminder is not None, "the answer is owed still"
+    stage.give(STREET, c.Plan((c.Step("换管", stage.now + timedelta(seconds=60)),)), after=1)
     stage.give(STREET, c.Answer("街道已协调"), after=1)
     assert stage.issue.reminder is None
 
 
-def test_an_issue_returned_after_its_last_climb_reminds_the_new_lead() -> None:
+def test_an_issue_returned_after_its_last_climb_climbs_for_want_of_progress() -> None:
     stage = Stage("dispute", category="dispute")
     stage.let_pass(local("2026-11-26 09:00"))
     assert stage.issue.level == "street"
     stage.give(STREET, c.Return("社区再调"))
-    stage.let_pass(local("2026-12-02 09:00"))
-    assert (stage.events[-1].kind, stage.events[-1].level) == ("reminded", "community")
+    stage.let_pass(local("2026-12-04 07:59"))
+    assert stage.issue.level == "community"
+    stage.let_pass(local("2026-12-04 09:00"))
+    assert climbs(stage) == [("settle", "street"), ("progress", "street")]
 
 
-def test_reminders_stand_still_in_a_pause() -> None:
+def test_the_street_stops_no_reminder_by_its_own_pause() -> None:
     stage = at_the_top()
     assert stage.issue.reminder is not None
-    assert stage.issue.reminder.at is not None
+    at = stage.issue.reminder.at
+    assert kinds(stage.give(STREET, c.Wait("funds", stage.now + timedelta(days=1)), after=0)) == ["waited"]
+    assert stage.issue.reminder.at == at
+    assert kinds(stage.let_pass(1000)) == ["reminded"] * 10
+
+
+def test_reminders_stand_still_while_it_is_shelved() -> None:
+    stage = at_the_top()
+    assert stage.issue.reminder is not None
     left = stage.issue.reminder.at - stage.now
-    stage.give(STREET, c.Wait("funds", stage.now + timedelta(days=1)), after=0)
+    stage.give(STREET, c.Shelve("等专项资金"), after=0)
     assert stage.let_pass(1000) == []
     stage.give(STREET, c.Resume(), after=0)
     assert stage.issue.reminder is not None
     assert stage.issue.reminder.at == stage.now + left
 
 
-def test_reminders_that_are_used_up_do_not_begin_again_after_a_pause() -> None:
+def test_reminders_do_not_begin_anew_after_a_pause() -> None:
     stage = at_the_top()
     stage.let_pass(3600)
     stage.give(STREET, c.Wait("funds", stage.now + timedelta(days=1)))
     stage.give(STREET, c.Resume())
-    assert stage.let_pass(3600) == []
+    assert stage.let_pass(3600) == [], "ten were sent; now there is one a day"
+
+
+# --------------------------------------------------------------------------------------- recorded just after midnight
+
+AT_ONCE = replace(pack("3+3+5"), climb_lands="at once", service_hours=ServiceHours.parse("00:00-24:00"))
+"""Climbs at the end of a day take effect then, and are recorded a second after midnight."""
+
+
+def late_in_the_evening() -> Stage:
+    """The company's three hours end with Monday."""
+    return Stage(AT_ONCE, at=local("2026-11-23 20:59:59"))
+
+
+def test_a_climb_recorded_just_after_midnight_takes_no_day_off_the_next_limit() -> None:
+    stage = late_in_the_evening()
+    stage.let_pass(local("2026-11-24 00:01"))
+    climb = stage.events[-1]
+    assert (climb.kind, climb.at, climb.recorded_at) == (
+        "escalated", local("2026-11-23 23:59:59"), local("2026-11-24 00:00:00"),
+    )  # fmt: skip
+    assert stage.clock("community-act").due == local("2026-11-24 23:59:59"), "a working day after Monday"
+    assert stage.clock("community-accept").due == local("2026-11-24 03:00:00"), "hours count from the record"
+
+
+def test_a_climb_recorded_late_counts_from_the_day_of_the_record() -> None:
+    """Nobody is late for a day in which he could not see the issue."""
+    stage = late_in_the_evening()
+    stage.outage(local("2026-11-24 00:01:30"))
+    assert stage.issue.level == "community"
+    assert stage.clock("community-act").due == local("2026-11-25 23:59:59")
 
 
 # ------------------------------------------------------------------------------------------------------ whose minutes
@@ -119,22 +222,26 @@ def test_every_minute_is_counted_for_its_holder() -> None:
     stage.give(COMPANY, c.Ask("几楼?"), after=5 * 60)  # 5 operator
     stage.give(REPORTER, c.Supply("三楼"), after=7 * 60)  # 7 resident
     stage.give(COMPANY, c.Wait("parts", local("2026-11-24 10:00")), after=60)  # 1 operator
+    stage.give(COMMUNITY, c.Grant("pause"), after=2 * 60)  # 2 operator: it only asks
     stage.give(COMPANY, c.Resume(), after=20 * 60)  # 20 third party
     stage.give(COMPANY, c.Wait("weather", local("2026-11-24 10:00")), after=60)  # 1 operator
+    stage.give(COMMUNITY, c.Grant("pause"), after=0)
     stage.give(COMPANY, c.Resume(), after=30 * 60)  # 30 nobody
+    stage.give(COMPANY, c.Wait("weather", local("2026-11-20 12:00")), after=60)  # 1 operator
+    stage.give(COMPANY, c.Resume(), after=4 * 60)  # 4 operator: nobody granted it
     stage.give(COMPANY, c.Decline("not_our_duty"), after=60)  # 1 operator
-    stage.give(COMMUNITY, c.Rule(upheld=False), after=11 * 60)  # 11 community: it had to rule
+    stage.give(COMMUNITY, c.Rule(upheld=False), after=11 * 60)  # 11 operator: the ruling was in time
     stage.give(COMMUNITY, c.Escalate("要社区管"), after=60)  # 1 operator
     stage.give(STREET, c.Escalate("要街道管"), after=13 * 60)  # 13 community
     stage.give(STREET, c.Return("退回物业"), after=17 * 60)  # 17 street
     stage.give(STREET, c.Shelve("等资金"), after=60)  # 1 operator
     stage.give(STREET, c.Resume(), after=19 * 60)  # 19 street
-    stage.give(COMPANY, c.Accept(), after=60)  # 1 operator
-    stage.give(COMPANY, DONE, after=60)  # 1 operator
+    stage.give(COMPANY, c.Accept(), after=60)  # 1 street: it leads what it had shelved
+    stage.give(COMPANY, DONE, after=60)  # 1 street
     stage.give(REPORTER, c.Confirm("solved", "satisfied"), after=23 * 60)  # 23 resident
     assert stage.minutes() == {
-        ("operator", "company-a"): 22, ("resident", None): 30, ("third_party", None): 20, ("nobody", None): 30,
-        ("community", "elm"): 24, ("street", "north"): 36,
+        ("operator", "company-a"): 38, ("resident", None): 30, ("third_party", None): 20, ("nobody", None): 30,
+        ("community", "elm"): 13, ("street", "north"): 38,
     }  # fmt: skip
     assert sum(stage.minutes().values()) == (stage.now - FRIDAY).total_seconds() / 60
 
@@ -151,13 +258,18 @@ def test_whoever_else_handles_it_holds_its_minutes() -> None:
 
 
 def test_minutes_of_an_outage_count_once_and_for_no_holder() -> None:
-    """Two climbs are caught up with: both were due in hours in which nobody could see the issue."""
+    """Two climbs were due in hours in which nobody could see the issue; one is caught up with at once.
+
+    The other follows once the community has had the 30 minutes in which it must accept.
+    """
     stage = Stage("12345", urgent=True)
-    events = stage.outage(local("2026-11-20 12:00"))
-    assert [(event.at, event.level) for event in events if event.kind == "escalated"] == [
-        (local("2026-11-20 10:30"), "community"), (local("2026-11-20 11:00"), "street"),
-    ]  # fmt: skip
+    stage.outage(local("2026-11-20 12:00"))
     assert stage.minutes() == {("operator", "company-a"): 30, ("nobody", None): 90}
+    stage.let_pass(local("2026-11-20 12:31"))
+    assert [(event.at, event.level) for event in stage.events if event.kind == "escalated"] == [
+        (local("2026-11-20 10:30"), "community"), (local("2026-11-20 12:30"), "street"),
+    ]  # fmt: skip
+    assert stage.minutes()["community", "elm"] == 30
 
 
 def test_a_command_given_during_an_outage_does_not_assign_its_minutes() -> None:
@@ -204,7 +316,7 @@ def test_a_refusal_says_in_words_what_is_in_the_way() -> None:
         (COMPANY, DONE, "solved comes after arrive: nobody has been on site for the present handler"),
         (REPORTER, c.Supply("三楼"), "supply does not apply while the issue is accepted"),
         (NEIGHBOUR, c.Urge(), "urge is not for this role and organisation to give here"),
-        (COMPANY, c.Wait("parts", local("2026-11-24 10:00")), None),
+        (COMPANY, c.Wait("parts", local("2026-11-20 10:08")), None),
         (COMPANY, c.Arrive(), "the clock stands still (waiting): resume first, then arrive"),
         (COMPANY, c.Complete("explained", ANSWER), None),
         (REPORTER, c.Urge(), "the work is completed; urge does not apply unless the issue is reopened"),

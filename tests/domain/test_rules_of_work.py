@@ -1,12 +1,13 @@
 """The handler's work: appointments, sizes, what the handler may not choose, and what ends with its part."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 import domain.commands as c
 from domain.limits import MOST_COMMANDS
-from domain.worktime import YearCalendar
+from domain.worktime import Limit, YearCalendar
 from tests.domain.play import (
     ADMIN,
     COMMUNITY,
@@ -20,6 +21,7 @@ from tests.domain.play import (
     climbs,
     kinds,
     local,
+    pack,
     place,
     refused,
 )
@@ -94,7 +96,7 @@ def test_another_size_needs_a_reason_on_site_too() -> None:
 
 def test_an_extension_applies_to_a_clause_of_the_asking_level() -> None:
     stage = Stage("12345")
-    stage.let_pass(local("2026-11-24 12:00"))
+    stage.let_pass(local("2026-11-24 11:00"))
     assert stage.issue.level != "property"
     asked = stage.give(COMPANY, c.Extend("要协调"))
     assert asked[0].body.clause.startswith("answer")  # pyright: ignore[reportAttributeAccessIssue]
@@ -114,7 +116,7 @@ def test_a_red_limit_does_not_use_up_the_extension_that_another_one_needs() -> N
 def test_the_handler_may_accept_while_the_lead_waits() -> None:
     stage = Stage()
     stage.let_pass(31 * 60)
-    stage.give(COMMUNITY, c.Wait("parts", local("2026-11-24 10:00")))
+    stage.give(COMMUNITY, c.Wait("parts", local("2026-11-20 11:30")))
     assert kinds(stage.give(COMPANY, c.Accept())) == ["accepted"]
     assert (stage.issue.status, stage.issue.interrupted) == ("waiting", "accepted")
 
@@ -133,14 +135,14 @@ def test_only_the_street_takes_up_what_it_has_shelved(body: c.Body) -> None:
 
 
 def test_a_community_that_is_the_operator_does_not_decide_over_itself() -> None:
-    stage = Stage(where=place("society"))
+    stage = Stage(replace(pack("52022"), rule=Limit(5, "m")), where=place("society"))
     stage.give(COMPANY, c.Extend("要协调"))
     assert refused(stage.give(COMMUNITY, c.Grant())) == "not-yours", "the community is the society itself"
     assert kinds(stage.give(STREET, c.Grant())) == ["extended"]
     stage.give(COMPANY, c.Decline("not_our_duty"))
     assert refused(stage.give(COMMUNITY, c.Rule(upheld=True))) == "not-yours"
-    stage.give(STREET, c.Rule(upheld=False), after=540)
-    assert stage.minutes()["street", "north"] == 10
+    stage.give(STREET, c.Rule(upheld=False), after=14 * 60)
+    assert stage.minutes()["street", "north"] == 10, "from the moment at which the ruling was late"
 
 
 def test_an_upheld_ruling_must_name_another_handler() -> None:
@@ -162,13 +164,14 @@ def test_comments_are_limited_but_work_commands_are_not() -> None:
 
 
 def test_whoever_goes_on_working_takes_the_decline_back() -> None:
-    stage = Stage("12345")
+    stage = Stage(replace(pack("12345"), rule=Limit(20, "m")))
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Decline("not_our_duty"))
     stage.give(COMPANY, c.Arrive(), after=3600)
+    assert stage.issue.transfers == 0, "without a ruling it was no transfer"
     stage.give(COMPANY, DONE, after=3600)
-    assert stage.minutes()["operator", "company-a"] == 62
-    assert stage.minutes()["community", "elm"] == 60
+    assert stage.minutes()["operator", "company-a"] == 2 + 20 + 60
+    assert stage.minutes()["community", "elm"] == 40, "from the moment at which the ruling was late"
 
 
 def test_a_reopened_issue_needs_mitigate_again() -> None:
@@ -178,7 +181,7 @@ def test_a_reopened_issue_needs_mitigate_again() -> None:
     stage.give(REPORTER, c.Reopen("又漏了"))
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive())
-    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-24 18:00")),)))
+    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-20 12:00")),)))
     assert "handle" in stage.running()
     stage.give(COMPANY, c.Mitigate("又关了阀"))
     assert "handle" not in stage.running()
@@ -273,10 +276,20 @@ def test_an_extension_for_the_whole_issue_survives_a_redispatch() -> None:
 @pytest.mark.parametrize("body", [c.Correct("门牌写错"), c.Answer("再说一遍")], ids=lambda body: type(body).__name__)
 def test_corrections_and_repeated_answers_are_limited_like_comments(body: c.Body) -> None:
     stage = arrived()
-    stage.give(COMPANY, c.Answer("周三换管"))
+    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-22 18:00")),)))
+    stage.give(COMPANY, c.Answer("周日换管"))
     for _ in range(MOST_COMMANDS):
         stage.give(REPORTER, c.Comment("还在漏"), after=0)
     assert refused(stage.give(COMPANY, body)) == "limit"
+
+
+def test_interim_answers_are_limited_like_comments() -> None:
+    stage = arrived()
+    for _ in range(MOST_COMMANDS):
+        stage.give(COMPANY, c.Answer("我们在办"), after=0)
+    assert refused(stage.give(COMPANY, c.Answer("还在办"))) == "limit"
+    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-22 18:00")),)))
+    assert refused(stage.give(COMPANY, c.Answer("周日换管"))) is None, "an answer that meets its clause is always taken"
 
 
 def test_of_two_reported_at_once_one_survives() -> None:

@@ -16,7 +16,6 @@ from domain.worktime import (
     YearCalendar,
     due,
     opening,
-    part_way,
 )
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -157,7 +156,7 @@ def test_a_deadline_is_provisional_only_if_such_a_year_was_looked_at() -> None:
     assert not due(at("2026-12-30 10:00"), Limit.parse("9nd"), HOURS, ()).provisional
     assert not due(at("2026-12-31 10:00"), Limit.parse("9sh"), HOURS, ()).provisional
     assert due(at("2026-12-31 10:00"), Limit.parse("1wd"), HOURS, SHIPPED).provisional
-    paused_over_new_year = [(at("2026-12-30 10:00"), at("2027-01-05 10:00"))]
+    paused_over_new_year = [(at("2026-12-30 10:00"), at("2027-01-05 21:00"))]
     calendar = YearCalendar(2027, 1, off=(date(2027, 1, 6),), on=())
     settled = due(at("2026-12-30 10:00"), Limit(1, "wd"), HOURS, [*SHIPPED, calendar], pauses=paused_over_new_year)
     assert settled == Due(at("2027-01-07 23:59:59").astimezone(UTC), provisional=False)
@@ -182,14 +181,36 @@ def test_a_pause_stops_wall_and_service_clocks() -> None:
     assert reached("2026-09-28 19:00", "2sh", pauses=night) == "2026-09-29 09:00:00"  # no service time was lost
 
 
-def test_days_touched_by_a_pause_do_not_count() -> None:
-    touch = [("2026-09-29 23:00", "2026-09-30 00:00")]  # Tuesday only: the end is not part of it
-    assert reached("2026-09-28 10:00", "1nd", pauses=touch) == "2026-09-30 23:59:59"
-    assert reached("2026-09-28 10:00", "2wd", pauses=touch) == "2026-10-08 23:59:59"
-    start_day_only = [("2026-09-28 11:00", "2026-09-28 12:00")]
-    assert reached("2026-09-28 10:00", "1nd", pauses=start_day_only) == "2026-09-29 23:59:59"
-    two_on_a_day = [("2026-09-29 08:00", "2026-09-29 09:00"), ("2026-09-29 10:00", "2026-09-30 09:00")]
-    assert reached("2026-09-28 10:00", "1nd", pauses=two_on_a_day) == "2026-10-01 23:59:59"
+def test_days_whose_whole_service_time_was_paused_do_not_count() -> None:
+    tuesday = ("2026-09-29 08:00", "2026-09-29 20:00")
+    assert reached("2026-09-28 10:00", "1nd", pauses=[tuesday]) == "2026-09-30 23:59:59"
+    assert reached("2026-09-28 10:00", "2wd", pauses=[tuesday]) == "2026-10-08 23:59:59"
+    in_two_parts = [("2026-09-29 07:00", "2026-09-29 13:00"), ("2026-09-29 13:00", "2026-09-30 09:00")]
+    assert reached("2026-09-28 10:00", "1nd", pauses=in_two_parts) == "2026-09-30 23:59:59"
+    three_days = [("2026-09-29 07:59", "2026-10-02 08:00")]
+    assert reached("2026-09-28 10:00", "1nd", pauses=three_days) == "2026-10-02 23:59:59"
+    start_day = [("2026-09-28 10:00", "2026-09-29 07:00")]
+    assert reached("2026-09-28 10:00", "1nd", pauses=start_day) == "2026-09-29 23:59:59"
+
+
+@pytest.mark.parametrize(
+    "pause",
+    [
+        ("2026-09-29 12:00", "2026-09-29 12:01"),
+        ("2026-09-29 20:00", "2026-09-30 08:00"),
+        ("2026-09-29 08:00:01", "2026-09-30 19:59:59"),
+        ("2026-09-29 09:00", "2026-09-30 09:00"),
+    ],
+)
+def test_a_pause_takes_nothing_off_a_day_of_which_service_time_is_left(pause: tuple[str, str]) -> None:
+    for limit in ("1nd", "2nd", "2wd"):
+        assert reached("2026-09-28 10:00", limit, pauses=[pause]) == reached("2026-09-28 10:00", limit)
+
+
+def test_a_minute_a_day_does_not_stop_a_day_clock() -> None:
+    a_minute_a_day = [(f"2026-09-{day:02} 09:00", f"2026-09-{day:02} 09:01") for day in range(1, 31)]
+    assert reached("2026-09-01 08:00", "7nd", pauses=a_minute_a_day) == "2026-09-08 23:59:59"
+    assert reached("2026-09-01 08:00", "2sh", pauses=a_minute_a_day) == "2026-09-01 10:01:00"
 
 
 @pytest.mark.parametrize(
@@ -237,8 +258,66 @@ def test_opening_is_the_next_start_of_service_hours(moment: str, expected: str) 
     assert opening(at(moment), ServiceHours.parse("00:00-24:00")) == at(moment)
 
 
-def test_part_way_is_cut_to_milliseconds() -> None:
+@pytest.mark.parametrize(
+    ("start", "limit", "expected"),
+    [
+        ("2026-09-28 10:00", "10s", "2026-09-28 10:00:08"),
+        ("2026-09-28 18:00", "10h", "2026-09-29 02:00:00"),
+        ("2026-09-28 18:00", "10sh", "2026-09-29 14:00:00"),
+        ("2026-09-28 10:00", "5nd", "2026-10-02 23:59:59"),  # four whole days
+        ("2026-09-28 10:00", "5wd", "2026-10-09 23:59:59"),  # Tue, Wed, Thu 8, Fri 9
+        ("2026-09-28 10:00", "1nd", "2026-09-29 19:11:59"),  # 0.8 of 86,399 seconds
+        ("2026-09-30 10:00", "1wd", "2026-10-08 19:11:59"),  # of the first day that counts
+        ("2026-09-28 10:00", "2nd", "2026-09-30 14:23:59"),  # a day, and 0.6 of the next
+    ],
+)
+def test_a_share_of_a_limit_is_reached_on_its_own_clock(start: str, limit: str, expected: str) -> None:
+    moment = due(at(start), Limit.parse(limit), HOURS, SHIPPED, share=0.8).at
+    assert moment.astimezone(ZONE).isoformat(" ")[:19] == expected
+
+
+def test_a_share_of_a_day_ends_with_the_service_hours_where_the_day_does() -> None:
+    assert due(at("2026-09-28 10:00"), Limit(1, "wd"), HOURS, SHIPPED, ends="service", share=0.8).at == at(
+        "2026-09-29 16:00"
+    )
+
+
+def test_a_share_is_cut_to_milliseconds() -> None:
     start = at("2026-09-28 10:00")
-    assert part_way(start, start + timedelta(seconds=10), 0.8) == start + timedelta(seconds=8)
-    assert part_way(start, start + timedelta(milliseconds=1), 0.8) == start
-    assert part_way(start, start + timedelta(seconds=1), 1 / 3).microsecond == 333000
+    assert due(start, Limit(1, "s"), HOURS, (), share=1 / 3).at == start + timedelta(milliseconds=333)
+    assert due(start, Limit(1, "nd"), HOURS, (), share=0.8).at == at("2026-09-29 19:11:59.200")
+
+
+# Days off
+
+
+@pytest.mark.parametrize(
+    ("start", "limit", "expected"),
+    [
+        ("2026-09-26 10:00", "7nd", "2026-10-08"),  # 3 October is a holiday, until the 7th
+        ("2026-09-25 10:00", "15nd", "2026-10-10"),  # a Saturday, but made up for
+        ("2026-09-26 10:00", "15nd", "2026-10-12"),  # a Sunday
+        ("2026-09-28 10:00", "2nd", "2026-09-30"),  # a Wednesday
+        ("2026-09-30 10:00", "1wd", "2026-10-08"),  # working days end on one anyway
+    ],
+)
+def test_natural_days_that_end_on_a_day_off_may_move_to_the_next_working_day(
+    start: str, limit: str, expected: str
+) -> None:
+    moved = due(at(start), Limit.parse(limit), HOURS, SHIPPED, day_off="next_working_day")
+    assert moved == Due(at(f"{expected} 23:59:59").astimezone(UTC))
+
+
+def test_a_moved_day_is_one_that_counts() -> None:
+    paused = [(at("2026-10-08 07:00"), at("2026-10-08 21:00"))]
+    moved = due(at("2026-09-26 10:00"), Limit(7, "nd"), HOURS, SHIPPED, pauses=paused, day_off="next_working_day")
+    assert moved.at == at("2026-10-09 23:59:59")
+
+
+def test_in_a_year_without_a_calendar_weekends_are_off_and_what_moves_is_provisional() -> None:
+    for start, expected in (("2026-12-28 10:00", "2027-01-04"), ("2026-12-30 10:00", "2027-01-06")):  # Monday 4th
+        moved = due(at(start), Limit(7, "nd"), HOURS, SHIPPED, day_off="next_working_day")
+        assert moved == Due(at(f"{expected} 23:59:59").astimezone(UTC), provisional=True)
+    saturday = due(at("2026-12-31 10:00"), Limit(2, "nd"), HOURS, SHIPPED, day_off="next_working_day")
+    assert saturday == Due(at("2027-01-04 23:59:59").astimezone(UTC), provisional=True)
+    assert not due(at("2026-12-28 10:00"), Limit(7, "nd"), HOURS, SHIPPED).provisional

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import calendars
-from domain.worktime import Due, Limit, Pause, ServiceHours, YearCalendar, due, part_way
+from domain.worktime import Due, Limit, Pause, ServiceHours, YearCalendar, due
 
 ZONE = ZoneInfo("Asia/Shanghai")
 HOURS = ServiceHours.parse("08:00-20:00")
@@ -117,7 +117,7 @@ def test_a_pause_adds_exactly_its_length_to_the_wall_clock(
     start: datetime, limit: Limit, share: float, length: int
 ) -> None:
     plain = due(start, limit, HOURS, (), wall=True).at
-    begin = part_way(start, plain, share)
+    begin = start + (plain - start) * share
     pause = (begin, begin + timedelta(seconds=length))
     assert due(start, limit, HOURS, (), pauses=[pause], wall=True).at - plain == timedelta(seconds=length)
 
@@ -151,28 +151,16 @@ def test_a_day_clock_counts_whole_days(
 ) -> None:
     start, pauses = case
     limit = Limit.parse(f"{amount}{unit}")
-    assert due(start, limit, HOURS, known, pauses=pauses, ends=end) == step_by_days(start, limit, known, pauses, end)
-
-
-def step_by_days(
-    start: datetime, limit: Limit, known: Sequence[YearCalendar], pauses: Sequence[Pause], end: str
-) -> Due:
-    """The slow and plain way: take the pauses in order, as they would come up, and count again after each."""
-    begun: list[Pause] = []
-    waiting = sorted((max(begin, start), stop) for begin, stop in pauses if stop > max(begin, start))
-    while True:
-        found = count_days(start, limit, known, begun, end)
-        if not waiting or waiting[0][0] >= found.at:
-            return found
-        begun.append(waiting.pop(0))
+    assert due(start, limit, HOURS, known, pauses=pauses, ends=end) == count_days(start, limit, known, pauses, end)
 
 
 def count_days(start: datetime, limit: Limit, known: Sequence[YearCalendar], pauses: Sequence[Pause], end: str) -> Due:
+    """The slow and plain way: look at every day."""
     years = {calendar.year: calendar for calendar in known}
     day, left, guessed = start.astimezone(ZONE).replace(hour=0, minute=0, second=0, microsecond=0), limit.amount, False
     while left:
         day += DAY
-        if any(begin < day + DAY and stop > day for begin, stop in pauses):
+        if stood(day + HOURS.opens * MINUTE, day + HOURS.closes * MINUTE, pauses):
             continue
         calendar = years.get(day.year)
         guessed = guessed or (limit.unit == "wd" and calendar is None)
@@ -183,3 +171,82 @@ def count_days(start: datetime, limit: Limit, known: Sequence[YearCalendar], pau
         left -= limit.unit == "nd" or works
     last = timedelta(hours=20) if end == "service" else timedelta(hours=23, minutes=59, seconds=59)
     return Due((day + last).astimezone(UTC), guessed)
+
+
+def stood(opens: datetime, closes: datetime, pauses: Sequence[Pause]) -> bool:
+    """Whether pauses, one after the other, leave no moment from opening to closing."""
+    reached = opens
+    while reached < closes:
+        until = max((stop for begin, stop in pauses if begin <= reached), default=reached)
+        if until <= reached:
+            return False
+        reached = until
+    return True
+
+
+@LAW
+@given(
+    case=cases(),
+    limit=limits,
+    more=st.floats(0.001, 1),
+    less=st.floats(0.001, 1),
+    hours=hours_of_service,
+    known=known_years,
+    end=ends,
+    wall=st.booleans(),
+)
+def test_a_share_of_a_limit_comes_before_a_greater_one_and_never_after_the_limit(
+    *,
+    case: tuple[datetime, list[Pause]],
+    limit: Limit,
+    more: float,
+    less: float,
+    hours: ServiceHours,
+    known: list[YearCalendar],
+    end: str,
+    wall: bool,
+) -> None:
+    start, pauses = case
+    less, more = sorted((less, more))
+
+    def reached(share: float) -> datetime:
+        return due(start, limit, hours, known, pauses=pauses, ends=end, wall=wall, share=share).at
+
+    assert start <= reached(less) <= reached(more) <= reached(1.0)
+
+
+@LAW
+@given(case=cases(), amount=st.integers(1, 40), known=known_years, end=ends)
+def test_a_limit_moves_off_a_day_off_to_the_first_working_day_after_it(
+    case: tuple[datetime, list[Pause]], amount: int, known: list[YearCalendar], end: str
+) -> None:
+    start, pauses = case
+    limit = Limit(amount, "nd")
+    plain = due(start, limit, HOURS, known, pauses=pauses, ends=end).at
+    moved = due(start, limit, HOURS, known, pauses=pauses, ends=end, day_off="next_working_day").at
+    assert plain <= moved
+    day = plain.astimezone(ZONE)
+    years = {calendar.year: calendar for calendar in known}
+
+    def off(day: datetime) -> bool:
+        calendar = years.get(day.year)
+        weekend = day.weekday() >= 5
+        return weekend if calendar is None else not calendar.is_working(day.date())
+
+    while day < moved.astimezone(ZONE):
+        midnight = day.replace(hour=0, minute=0, second=0)
+        assert off(day) or stood(midnight + HOURS.opens * MINUTE, midnight + HOURS.closes * MINUTE, pauses)
+        day += DAY
+    assert not off(moved.astimezone(ZONE))
+
+
+@LAW
+@given(start=moments, amount=st.integers(1, 40), end=ends)
+def test_fifteen_days_after_what_weekdays_give_no_year_gave_a_later_moment(
+    start: datetime, amount: int, end: str
+) -> None:
+    limit = Limit(amount, "wd")
+    guessed = due(start, limit, HOURS, (), ends=end).at
+    latest = due(guessed, Limit(15, "nd"), HOURS, ()).at
+    known = due(start, limit, HOURS, SHIPPED, ends=end)
+    assert known.provisional or known.at <= latest

@@ -135,6 +135,7 @@ def test_every_shipped_pack_has_its_file() -> None:
         ('"60nd"', '"60wd"', "plan.street_over: 60wd runs on another clock than 15nd"),
         ('"8wd", times = 30', '"8nd", times = 30', "top.doubling_to: 8nd runs on another clock than 1wd"),
         ('"8wd", times = 30', '"8wd", times = -1', "top.times: -1 is not between"),
+        ("times = 30 }", 'times = 30, then = "30h" }', "top.then: 30h is not a number of days"),
     ],
 )
 def test_a_wrong_header_is_named_with_its_line(old: str, new: str, reason: str) -> None:

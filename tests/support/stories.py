@@ -90,6 +90,19 @@ class Story:
         return plain
 
 
+def lit_at_night() -> tuple[Story, Plain, datetime]:
+    """An issue whose plan fell due at 23:59:59 on the third day, which was recorded two seconds later.
+
+    Also all its events, the last of them the red light, and the next opening of service hours (UTC).
+    """
+    story = Story(policy=load_pack("52022"))
+    day = START.replace(hour=0) + timedelta(days=2)
+    events = story.reported() + story.give(Accept(), PROPERTY) + story.give(Arrive("complex"), PROPERTY)
+    for moment in (day + timedelta(hours=8), day + timedelta(hours=16, seconds=1)):
+        events += story.wait((moment - story.now).total_seconds())
+    return story, events, day + timedelta(hours=24)
+
+
 async def store(database: Database, story: Story, events: Plain, **options: Any) -> str:
     """Records the events in a transaction of their own, as the activity does."""
     pins = story.pins if events and events[0]["seq"] == 1 else {}

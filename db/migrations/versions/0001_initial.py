@@ -216,6 +216,16 @@ def _pinned() -> None:
         sa.Column("body", PLAIN, nullable=False),
         sa.PrimaryKeyConstraint("digest", name="pk_calendars"),
     )
+    op.create_table(
+        "published_calendars",
+        sa.Column("year", sa.Integer(), nullable=False, autoincrement=False),
+        sa.Column("version", sa.Integer(), nullable=False, autoincrement=False),
+        sa.Column("body", PLAIN, nullable=False),
+        *_words("source"),
+        _moment("published_at"),
+        *_some_words("published_by"),
+        sa.PrimaryKeyConstraint("year", "version", name="pk_published_calendars"),
+    )
 
 
 def _directory() -> None:

@@ -1,0 +1,278 @@
+"""Who is judged does not turn the clock: own pauses and their sum, wishes, questions, and who must rule by when."""
+
+from datetime import timedelta
+
+import pytest
+
+import domain.commands as c
+import domain.events as e
+from domain.clocks import next_step
+from tests.domain.play import (
+    COMMUNITY,
+    COMPANY,
+    REPORTER,
+    STREET,
+    Stage,
+    arrived,
+    climbs,
+    kinds,
+    local,
+    refused,
+)
+
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+def working(policy: str = "12345", **details: object) -> Stage:
+    """A broken lamp on a Monday, accepted at 10:01 and the reporter called at 10:02."""
+    stage = Stage(policy, at=local("2026-06-01 10:00"), category="facility", **details)  # pyright: ignore[reportArgumentType]
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Contact("打过电话"))
+    return stage
+
+
+def wait(stage: Stage, until: str, reason: str = "parts") -> list[str]:
+    return kinds(stage.give(COMPANY, c.Wait(reason, local(until), "等配件"), after=0))  # pyright: ignore[reportArgumentType]
+
+
+# ------------------------------------------------------------------------------------------------------ own pauses
+
+
+def test_a_minute_of_waiting_a_day_takes_nothing_off_a_day_clock() -> None:
+    idle, flapping = working(), working()
+    for day in range(1, 14):
+        flapping.let_pass(local(f"2026-06-{day:02} 12:00"))
+        if flapping.issue.level == "property":
+            assert wait(flapping, f"2026-06-{day:02} 12:01") == ["waited"]
+    idle.let_pass(local("2026-06-14 10:00"))
+    flapping.let_pass(local("2026-06-14 10:00"))
+    assert climbs(flapping) == climbs(idle)
+    assert [each.at for each in flapping.events if each.kind == "escalated"] == [
+        each.at for each in idle.events if each.kind == "escalated"
+    ]
+
+
+def test_a_pause_of_one_whole_day_of_service_takes_off_one_day() -> None:
+    stage = working()
+    due = stage.clock("answer").due
+    assert wait(stage, "2026-06-03 09:00") == ["waited"]
+    stage.let_pass(local("2026-06-03 09:01"))
+    assert stage.clock("answer").due == due + timedelta(days=1)
+    assert stage.issue.own == {"company-a": DAY * 1000}
+
+
+def test_two_days_in_sum_are_a_party_s_own_and_more_is_a_wish() -> None:
+    stage = working()
+    assert wait(stage, "2026-06-03 09:00") == ["waited"]
+    stage.let_pass(local("2026-06-03 10:00"))
+    assert wait(stage, "2026-06-05 09:00") == ["waited"]
+    stage.let_pass(local("2026-06-05 09:30"))
+    due = stage.clock("answer").due
+    assert wait(stage, "2026-06-07 09:00") == ["requested"]
+    assert stage.issue.status == "accepted"
+    assert stage.clock("answer").due == due, "until somebody rules the old clock runs"
+
+
+def test_the_sum_is_kept_over_a_reopening() -> None:
+    again = Stage("demo", category="fees")
+    again.give(COMPANY, c.Accept(), after=1)
+    again.give(COMPANY, c.Arrive("minor"), after=1)
+    assert kinds(again.give(COMPANY, c.Wait("parts", again.now + timedelta(seconds=9)), after=0)) == ["waited"]
+    again.give(COMPANY, c.Complete(answer="已经修好,请您验收一下"), after=9)
+    before = again.issue.own
+    assert before == {"company-a": 9000}
+    again.give(REPORTER, c.Reopen("没修好"), after=5)
+    assert again.issue.own == before
+
+
+def test_an_own_pause_is_never_longer_than_the_limit_that_it_stops() -> None:
+    stage = arrived("minor")  # 20 minutes of service
+    assert kinds(stage.give(COMPANY, c.Wait("parts", stage.now + timedelta(minutes=21)), after=0)) == ["requested"]
+    other = arrived("minor")
+    assert kinds(other.give(COMPANY, c.Wait("parts", other.now + timedelta(minutes=20), "等"), after=0)) == ["waited"]
+    other.let_pass(20 * 60 + 1)
+    assert kinds(other.give(COMPANY, c.Wait("parts", other.now + timedelta(minutes=2)), after=0)) == ["requested"]
+
+
+def test_what_is_urgent_stands_still_by_grant_only() -> None:
+    stage = working(urgent=True)
+    clocks = stage.issue.clocks
+    assert kinds(stage.give(COMPANY, c.Wait("parts", stage.now + timedelta(minutes=5)), after=0)) == ["requested"]
+    assert [clock for clock in stage.issue.clocks if clock.clause != "rule-pause"] == list(clocks)
+
+
+def test_calling_a_paused_issue_urgent_sets_its_clocks_going() -> None:
+    stage = working()
+    wait(stage, "2026-06-02 12:00")
+    stage.give(COMMUNITY, c.Correct("冒烟了", urgent=True), after=HOUR)
+    assert stage.clock("answer-urgent").due == local("2026-06-01 12:00") + timedelta(hours=1)
+
+
+def test_minutes_of_an_own_pause_are_the_party_s_own_whatever_its_reason() -> None:
+    stage = working()
+    wait(stage, "2026-06-01 13:02", "weather")
+    stage.let_pass(local("2026-06-01 14:00"))
+    stage.give(COMPANY, c.Comment("修"), after=0)
+    assert stage.minutes() == {
+        ("operator", "company-a"): pytest.approx(240, abs=0.1),
+        ("nobody", None): pytest.approx(0, abs=0.1),
+    }
+
+
+# ----------------------------------------------------------------------------------------------------------- wishes
+
+
+def wished() -> Stage:
+    """The company asks for a pause until the 20th, which is more than its own."""
+    stage = working()
+    assert wait(stage, "2026-06-20 10:00") == ["requested"]
+    return stage
+
+
+def test_a_wish_is_a_clause_of_whoever_must_rule() -> None:
+    stage = wished()
+    clock = stage.clock("rule-pause")
+    assert (clock.level, clock.due) == ("community", local("2026-06-02 23:59:59"))
+    stage.let_pass(local("2026-06-03 00:01"))
+    assert stage.clock("rule-pause").overdue
+    stage.give(COMPANY, c.Comment("还在等"), after=local("2026-06-03 10:00").timestamp() - stage.now.timestamp())
+    assert stage.issue.level == "property"
+    assert stage.minutes()["community", "elm"] == pytest.approx(10 * 60 + 1 / 60, abs=1)
+
+
+def test_an_urgent_wish_is_ruled_on_within_half_an_hour() -> None:
+    stage = working(urgent=True)
+    stage.give(COMPANY, c.Wait("parts", stage.now + timedelta(hours=5)), after=0)
+    assert stage.clock("rule-pause").due == stage.now + timedelta(minutes=30)
+
+
+def test_a_granted_pause_counts_from_the_moment_of_asking() -> None:
+    stage = wished()
+    due = stage.clock("answer").due
+    stage.let_pass(local("2026-06-02 18:00"))
+    assert kinds(stage.give(COMMUNITY, c.Grant("pause", "可以"))) == ["granted"]
+    assert stage.issue.status == "waiting"
+    assert not stage.issue.wishes
+    stage.let_pass(local("2026-06-20 11:00"))
+    assert stage.clock("answer").due == due + timedelta(days=18), "from the 2nd to the 19th no day was served"
+
+
+def test_a_pause_that_is_granted_when_it_is_over_still_counts() -> None:
+    stage = working()
+    assert wait(stage, "2026-06-05 09:00") == ["requested"]
+    due = stage.clock("answer").due
+    stage.let_pass(local("2026-06-05 12:00"))
+    stage.give(COMMUNITY, c.Grant("pause"))
+    assert stage.issue.status == "accepted"
+    assert stage.clock("answer").due == due + timedelta(days=3)
+
+
+def test_a_denied_wish_changes_nothing() -> None:
+    stage = wished()
+    before = [clock for clock in stage.issue.clocks if clock.clause != "rule-pause"]
+    assert kinds(stage.give(COMMUNITY, c.Deny("pause", "不行"))) == ["denied"]
+    assert [*stage.issue.clocks] == before
+
+
+def test_a_climb_while_a_wish_is_open_is_marked() -> None:
+    stage = wished()
+    stage.let_pass(local("2026-06-06 08:01"))
+    (climb,) = [event.body for event in stage.events if event.kind == "escalated"]
+    assert isinstance(climb, e.Escalated)
+    assert climb.wish_open
+    plain = working()
+    plain.let_pass(local("2026-06-06 08:01"))
+    assert not next(event.body for event in plain.events if event.kind == "escalated").wish_open  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_nobody_rules_on_his_own_wish() -> None:
+    stage = working()
+    stage.let_pass(local("2026-06-06 08:01"))
+    assert stage.issue.level == "community"
+    assert kinds(stage.give(COMMUNITY, c.Wait("funds", local("2026-07-20 10:00")))) == ["requested"]
+    assert refused(stage.give(COMMUNITY, c.Grant("pause"))) == "not-yours"
+    assert kinds(stage.give(STREET, c.Grant("pause"))) == ["granted"]
+
+
+def test_a_second_wish_of_the_kind_waits_for_the_first() -> None:
+    stage = wished()
+    assert refused(stage.give(COMPANY, c.Wait("parts", local("2026-07-20 10:00")))) == "not-now"
+
+
+def test_at_the_top_nobody_grants_and_a_pause_of_its_own_stops_no_reminder() -> None:
+    stage = working()
+    stage.let_pass(local("2026-06-20 08:01"))
+    assert stage.issue.level == "street"
+    assert refused(stage.give(STREET, c.Extend("再给几天"))) == "not-now"
+    count = sum(event.kind == "reminded" for event in stage.events)
+    stage.give(STREET, c.Accept())
+    assert kinds(stage.give(STREET, c.Wait("funds", local("2026-08-30 10:00"), "等资金"))) == ["waited"]
+    stage.let_pass(local("2026-08-30 09:00"))
+    assert sum(event.kind == "reminded" for event in stage.events) >= count + 3
+
+
+# ----------------------------------------------------------------------------------------- questions to the resident
+
+
+def test_a_question_stops_neither_accept_nor_contact_nor_arrive() -> None:
+    stage = Stage("52022")
+    stage.give(COMPANY, c.Accept())
+    due = stage.clock("arrive").due
+    stage.give(COMPANY, c.Ask("几楼?"))
+    assert stage.clock("arrive").due == due
+    stage.let_pass(HOUR)
+    assert climbs(stage) == [("arrive", "community")]
+
+
+def test_a_question_stops_nothing_urgent() -> None:
+    stage = working(urgent=True)
+    clocks = stage.issue.clocks
+    stage.give(COMPANY, c.Ask("几楼?"), after=0)
+    assert [clock for clock in stage.issue.clocks if clock.clause != "ask"] == list(clocks)
+
+
+def test_a_question_to_nobody_stops_nothing() -> None:
+    body = c.Report("JS-1", Stage().issue.place, "facility", "路灯坏了", reachable=False)
+    stage = Stage("12345", report=False)
+    stage.give(REPORTER, body)
+    stage.give(COMPANY, c.Accept())
+    due = stage.clock("answer").due
+    stage.give(COMPANY, c.Ask("几楼?"))
+    assert stage.clock("answer").due == due
+    step = next_step(stage.issue)
+    assert step is not None
+    assert step.clause == "contact", "the company is still the one who must act"
+
+
+@pytest.mark.parametrize("ender", ["resident", "community"])
+def test_a_needless_question_took_nothing_off(ender: str) -> None:
+    stage = working()
+    due = stage.clock("answer").due
+    stage.give(COMPANY, c.Ask("几楼?"))
+    assert stage.clock("answer").due > due
+    stage.let_pass(3 * DAY)
+    if ender == "resident":
+        assert kinds(stage.give(REPORTER, c.Object("早就说过了"))) == ["objected"]
+    else:
+        assert kinds(stage.give(COMMUNITY, c.Resume("不用问"))) == ["resumed"]
+    assert stage.issue.status == "accepted"
+    assert stage.clock("answer").due == due
+
+
+def test_a_question_that_is_answered_took_off_the_days_of_the_resident() -> None:
+    stage = working()
+    due = stage.clock("answer").due
+    stage.give(COMPANY, c.Ask("几楼?"))
+    stage.let_pass(local("2026-06-04 21:00"))
+    stage.give(REPORTER, c.Supply("三楼"))
+    assert stage.clock("answer").due == due + timedelta(days=3)
+
+
+def test_the_street_that_leads_rules_on_the_wish_of_the_company_below_it() -> None:
+    stage = working()
+    stage.let_pass(local("2026-06-20 08:01"))
+    assert stage.issue.level == "street"
+    assert wait(stage, "2026-07-20 10:00") == ["requested"]
+    assert stage.clock("rule-pause").level == "street"
+    assert kinds(stage.give(STREET, c.Grant("pause"))) == ["granted"]
