@@ -17,6 +17,7 @@ from domain.clocks import (
     climb_moment,
     kept_until,
     next_climb,
+    recount_reminder,
     reminder_after,
     silence_from,
     skip_climbs,
@@ -28,7 +29,7 @@ from domain.clocks import (
 from domain.derive import derive, update_clocks
 from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
 from domain.minutes import seen_at
-from domain.pauses import is_granted, with_taken
+from domain.pauses import with_taken
 from domain.place import Handler
 from domain.values import copy_with
 from domain.vocabulary import Goal, Matter, Milestone, Scope, Status, Stops
@@ -460,7 +461,7 @@ def corrected(issue: Issue, event: e.Event, body: e.Corrected) -> Issue:
 
 @on(e.PolicyChanged)
 def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue:
-    return update_clocks(copy_with(issue, policy=body.policy), afresh=True)
+    return update_clocks(recount_reminder(copy_with(issue, policy=body.policy)), afresh=True)
 
 
 @on(e.CalendarPublished)
@@ -472,7 +473,7 @@ def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) 
 
 def _recalculated(issue: Issue) -> Issue:
     """The issue with every clock computed again from its start, by the present policy, calendars and pauses."""
-    issue = update_clocks(issue, afresh=True)
+    issue = recount_reminder(update_clocks(issue, afresh=True))
     for clock in issue.clocks:
         match clock.clause, clock.milestone:
             case "silence", _:
@@ -634,9 +635,7 @@ def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
         issue = plans.shift_after_pause(issue, stop.begin, at - stop.begin)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed during the pause
-    if counts and is_granted(stop) and issue.reminder is not None:
-        issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stop.begin)))
-    return update_clocks(issue, afresh=True)
+    return update_clocks(recount_reminder(issue), afresh=True)
 
 
 def _with_floors(before: Issue, after: Issue, event: e.Event) -> Issue:

@@ -118,11 +118,7 @@ def test_it_says_who_was_responsible_and_what_was_due() -> None:
     assert plain["closed"] is None
 
     closed = arrived("minor")
-<<<<<<< HEAD
     closed.give(COMPANY, DONE)
-=======
-    closed.give(COMPANY, Complete(kind="explained", answer="阀门是业主自己的,已经说明怎么换。"))
->>>>>>> clocks
     closed.give(REPORTER, Confirm("solved", "satisfied"))
     states = [(closed.events[-1], closed.issue)]
     plain = shown(at_event(states, closed.issue.version))
