@@ -163,6 +163,9 @@ def work_of(issue: Issue) -> Issue:
     marks, term = (
         {kind: mark for kind, mark in each.items() if kind != "taken_back"} for each in (issue.marks, issue.term)
     )
+    # In a pause the dates of a plan wait until it is over.
+    waits = () if issue.paused is None else ("plan-step", "plan-update")
+    clocks = [clock for clock in issue.clocks if clock.clause not in waits]
     return replace(
         issue,
         version=0,
@@ -172,7 +175,7 @@ def work_of(issue: Issue) -> Issue:
         acted={},
         marks=marks,
         term=term,
-        clocks=tuple(sorted(issue.clocks, key=lambda clock: clock.clause)),
+        clocks=tuple(sorted(clocks, key=lambda clock: clock.clause)),
     )
 
 
