@@ -163,7 +163,20 @@ def work_of(issue: Issue) -> Issue:
     marks, term = (
         {kind: mark for kind, mark in each.items() if kind != "taken_back"} for each in (issue.marks, issue.term)
     )
-    return replace(issue, version=0, since=issue.opened_at, holding=None, receipts={}, acted={}, marks=marks, term=term)
+    # In a pause the dates of a plan wait until it is over.
+    waits = () if issue.paused is None else ("plan-step", "plan-update")
+    clocks = [clock for clock in issue.clocks if clock.clause not in waits]
+    return replace(
+        issue,
+        version=0,
+        since=issue.opened_at,
+        holding=None,
+        receipts={},
+        acted={},
+        marks=marks,
+        term=term,
+        clocks=tuple(sorted(clocks, key=lambda clock: clock.clause)),
+    )
 
 
 def check_shape(issue: Issue) -> None:
@@ -188,7 +201,7 @@ def check_shape(issue: Issue) -> None:
     for wish in issue.wishes:  # what a climb took the clock of is still to be ruled on
         assert wish.clause is None or wish.clause in running or wish.asked.seq < issue.term["led"].seq
     assert {f"rule-{what}" for what in wishes} == {name for name in running if name in RULING} - {"rule-size"}
-    assert (issue.wish("plan") is not None) == (issue.proposed is not None)
+    assert issue.is_closed or (issue.wish("plan") is not None) == (issue.proposed is not None)
     if issue.is_closed:
         assert running == []
         assert next_deadline(issue) is None

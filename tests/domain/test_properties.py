@@ -229,6 +229,7 @@ def outline(issue: Issue) -> Issue:
         reminder=issue.reminder and issue.reminder.count,
         progressed=issue.progressed and issue.progressed.seq,
         keeps_until=issue.keeps_until is not None,
+        floors=sorted(issue.floors),
         own=sorted(issue.own),
         paused=issue.paused and (issue.paused.stops, issue.paused.by, issue.paused.own),
         left=issue.left and (issue.left.level, sorted(issue.left.term)),

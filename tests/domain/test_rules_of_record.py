@@ -184,7 +184,7 @@ def test_reminders_do_not_begin_anew_after_a_pause() -> None:
     assert stage.let_pass(3600) == [], "ten were sent; now there is one a day"
 
 
-def test_a_pause_of_a_whole_day_takes_that_day_off_the_next_interval() -> None:
+def test_a_day_on_which_it_was_shelved_from_morning_to_evening_is_taken_off_the_next_interval() -> None:
     stage, _ = left_alone(15)
     due = local("2026-06-26 23:59:59")
     assert (stage.issue.reminder is not None and stage.issue.reminder.at) == due, (
@@ -195,7 +195,7 @@ def test_a_pause_of_a_whole_day_takes_that_day_off_the_next_interval() -> None:
         ("2026-06-18 07:00", "2026-06-18 21:00", local("2026-06-29 23:59:59")),
     ):
         stage.let_pass(local(begin))
-        stage.give(STREET, c.Wait("funds", local("2026-07-20 10:00")), after=0)
+        stage.give(STREET, c.Shelve("等专项资金"), after=0)
         stage.let_pass(local(end))
         stage.give(STREET, c.Resume(), after=0)
         assert stage.issue.reminder is not None
