@@ -68,7 +68,9 @@ def check(
 
 @app.command()
 def publish(
-    file: Annotated[Path, typer.Argument(help="One calendar, or one for each year that a notice touches.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="One calendar, or one for each year that a notice touches.")
+    ],
     by: Annotated[str | None, typer.Option(help="Who publishes it; kept beside the calendar.")] = None,
 ) -> None:
     """Store calendars for new issues, and send them to the open ones, whose deadlines are worked out anew.
