@@ -277,7 +277,7 @@ def _plan_needs(fold: Fold, steps: tuple[c.Step, ...]) -> Level | None:
     elif lasts_over(rule.community_over):
         needs = rung_from(issue, "community")
     if not plans.stands(issue, [step.due for step in steps], fold.at):
-        higher = lowest(issue.ladder, rank(level_of(fold.giver)) + 1)
+        higher = above(issue, fold.giver)
         needs = higher if needs is None or (higher is not None and rank(higher) > rank(needs)) else needs
     return needs if needs is not None and rank(level_of(fold.giver)) < rank(needs) else None
 

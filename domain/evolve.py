@@ -27,12 +27,12 @@ from domain.clocks import (
     without_clock,
 )
 from domain.derive import derive, update_clocks
-from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
+from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, org_of
 from domain.minutes import seen_at
 from domain.pauses import with_taken
 from domain.place import Handler
 from domain.values import copy_with
-from domain.vocabulary import Goal, Matter, Milestone, Scope, Status, Stops
+from domain.vocabulary import Goal, Level, Matter, Milestone, Scope, Status, Stops
 from domain.worktime import Due
 from domain.worktime import due as due_after
 
@@ -343,7 +343,11 @@ def redispatched(issue: Issue, event: e.Event, body: e.Redispatched) -> Issue:
 @on(e.Declined)
 def declined(issue: Issue, event: e.Event, body: e.Declined) -> Issue:
     assert event.actor is not None
-    ruler = lowest(issue.ladder, rank("community")) or issue.ladder[-1]
+    # Nobody rules on his own decline, as a community might that does the work itself.
+    others: list[Level] = [
+        level for level in issue.ladder if level != "property" and org_of(issue, level) != event.actor.org
+    ]
+    ruler = others[0] if others else issue.ladder[-1]
     wish = Wish("decline", _mark(event), event.actor.org or "", ruler)
     return copy_with(_wished(issue, wish), transfers=issue.transfers + 1)
 

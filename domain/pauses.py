@@ -75,7 +75,8 @@ def with_taken(issue: Issue, stop: Stop, end: datetime) -> Issue:
     """The issue with what a party's own pause took off, until `end`, added to that party's sum."""
     if not stop.own or stop.by is None:
         return issue
-    ms = taken(issue, stop.begin, end) // _MILLISECOND
+    # Not beyond its planned end: an outage that delays the end is nobody's.
+    ms = taken(issue, stop.begin, min(end, stop.end)) // _MILLISECOND
     return copy_with(issue, own={**issue.own, stop.by: issue.own.get(stop.by, 0) + ms}) if ms else issue
 
 

@@ -91,8 +91,12 @@ def stands(issue: Issue, dues: Sequence[datetime], at: datetime) -> bool:
 
 
 def _must_begin_by(issue: Issue, at: datetime) -> datetime:
-    """The latest limit of those that a plan meets, or that start with it; the progress clock's where there is none."""
+    """By when (UTC) a plan's first step must be due: within the limit of completing, whose place the plan takes, or else
+    within the latest limit of those that a plan meets or that start with it; the progress clock's where there is none.
+    """
     policy = issue.policy
+    if completing := [clock.due for clock in issue.clocks if clock.milestone == "complete"]:
+        return min(completing)
     limits = [clock.due for clock in issue.clocks if clock.milestone in MET]
     limits += [
         due_after(at, clause.limit, policy.service_hours, issue.calendars, wall=issue.urgent).at

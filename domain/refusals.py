@@ -247,10 +247,11 @@ def _shelved(issue: Issue, actor: c.Actor) -> Refusal | None:
 
 
 def _rule(issue: Issue, body: c.Rule, actor: c.Actor) -> Refusal | None:
-    if not issue.declined:
+    wish = issue.wish("decline")
+    if wish is None:
         return Refusal("not-now", "there is no decline to rule on")
-    if level_of(actor) not in issue.ladder:
-        return Refusal("not-yours", "here the community is the operator itself; the street rules on its declines")
+    if (foreign := _from_above(issue, wish, actor)) is not None:
+        return foreign
     return (_given_to(issue, body) or _shelved(issue, actor)) if body.upheld else None
 
 

@@ -134,9 +134,9 @@ def test_extensions_add_up_survive_reassessment_and_stand_still_in_a_pause() -> 
 
 
 def test_the_dated_steps_of_a_plan_take_the_place_of_the_limit() -> None:
-    stage = arrived("minor")
+    stage = arrived()
     stage.give(COMPANY, TWO_STEPS)
-    assert stage.running() == {"answer", "plan-step", "plan-update"}, "the twenty minutes are gone"
+    assert stage.running() == {"answer", "plan-step", "plan-update"}, "the two days for a plan are gone"
     assert stage.clock("plan-step").due == local("2026-11-22 18:00")
     assert stage.clock("plan-update").due == local("2026-11-27 23:59:59")
     stage.give(COMPANY, c.StepDone(1))
@@ -146,7 +146,7 @@ def test_the_dated_steps_of_a_plan_take_the_place_of_the_limit() -> None:
 
 
 def test_a_missed_step_shows_red_and_climbs_each_step_once() -> None:
-    stage = arrived("minor")
+    stage = arrived()
     stage.give(COMPANY, TWO_STEPS)
     stage.give(COMPANY, c.Answer("周六换管"))
     stage.let_pass(local("2026-11-23 10:00"))
@@ -257,7 +257,7 @@ def test_a_plan_denied_in_a_pause_leaves_the_pause() -> None:
 
 
 def test_a_plan_stands_still_with_the_clock() -> None:
-    stage = arrived("minor")
+    stage = arrived()
     stage.give(COMPANY, TWO_STEPS)
     stage.give(COMPANY, c.Answer("周六换管"))
     stage.let_pass(local("2026-11-21 18:00"))

@@ -271,7 +271,7 @@ def test_a_published_calendar_moves_the_date_for_completing_and_its_climb() -> N
     weekly = pack("52022")
     weekly = replace(weekly, plan=replace(weekly.plan, update=Limit(5, "wd")))
     stage = Stage(weekly, at=local("2026-12-28 10:00"))
-    for body in (c.Accept(), c.Arrive("minor"), c.Plan((c.Step("换管", local("2026-12-29 18:00")),)), c.StepDone(1)):
+    for body in (c.Accept(), c.Arrive("complex"), c.Plan((c.Step("换管", local("2026-12-29 18:00")),)), c.StepDone(1)):
         stage.give(COMPANY, body)
     clock = stage.clock("plan-step")
     assert (clock.due, clock.provisional) == (local("2027-01-04 23:59:59"), True)

@@ -1,12 +1,13 @@
 """Whoever is judged does not get rid of the lead, nor of a limit: by size, by hand, by transfers, plans, corrections."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 import domain.commands as c
 import domain.events as e
-from tests.domain.play import COMMUNITY, COMPANY, STREET, Stage, arrived, climbs, kinds, local, refused
+from tests.domain.play import COMMUNITY, COMPANY, STREET, Stage, arrived, climbs, kinds, local, pack, place, refused
 
 DAY = 86400
 
@@ -72,18 +73,14 @@ def test_the_level_above_returns_it_in_one_step_and_no_limit_begins_anew() -> No
 
 def test_without_a_clause_the_level_above_rules_on_the_size_within_a_working_day() -> None:
     assert "rule-size" not in _shed("52022").running(), "its own clause says by when it accepts"
-    stage = _shed("demo-less")
+    stage = _shed("52022 without")
     assert (stage.clock("rule-size").level, stage.clock("rule-size").due) == ("community", local("2026-11-23 23:59:59"))
     stage.give(COMMUNITY, c.Accept())
     assert "rule-size" not in stage.running()
 
 
 def _shed(policy: str) -> Stage:
-    from dataclasses import replace
-
-    from tests.domain.play import pack
-
-    if policy == "demo-less":
+    if policy == "52022 without":
         clauses = tuple(each for each in pack("52022").clause if each.id != "community-accept")
         stage = arrived("minor", replace(pack("52022"), clause=clauses))
     else:
@@ -122,7 +119,7 @@ def plan(*days: float) -> c.Plan:
     [
         ((1,), None),  # within the 15 days of the answer
         ((14, 14.5), None),
-        ((15.9,), "community"),  # the first step lies beyond the answer's limit
+        ((17.9,), "community"),  # the first step lies beyond the answer's limit
         ((1, 9), "community"),  # more than a week between two steps
         ((1, 8), None),
     ],
@@ -223,3 +220,24 @@ def test_urgent_climbs_at_half_an_hour_and_an_hour_stay_exact() -> None:
 
 def test_nobody_acts_above_his_place() -> None:
     assert refused(arrived("minor").give(STREET, c.Assess("minor"))) == "not-now"
+
+
+def test_a_plan_for_a_small_problem_begins_within_its_twenty_minutes() -> None:
+    stage = arrived("minor")
+    (event,) = stage.give(COMPANY, plan(1))
+    assert event.body.needs == "community"  # pyright: ignore[reportAttributeAccessIssue]
+    assert "minor" in stage.running()
+
+
+def test_a_plan_that_does_not_stand_for_an_answer_is_ruled_on_above_whoever_owes_the_answer() -> None:
+    stage = arrived("complex", "12345", category="fees")
+    stage.give(COMPANY, c.Escalate("要社区出面"))
+    (event,) = stage.give(COMPANY, plan(17.9))
+    assert event.body.needs == "street"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_community_that_does_the_work_does_not_rule_on_its_own_decline() -> None:
+    stage = Stage("52022", where=place(None))
+    stage.give(COMMUNITY, c.Decline("not_our_duty"))
+    assert refused(stage.give(COMMUNITY, c.Rule(upheld=False))) == "not-yours"
+    assert kinds(stage.give(STREET, c.Rule(upheld=False))) == ["ruled"]

@@ -162,7 +162,7 @@ def test_what_counts_from_the_report_is_promised_anew_when_work_is_done_again() 
 
 
 def test_when_the_work_is_completed_only_the_resident_has_something_to_do() -> None:
-    stage = arrived("minor")
+    stage = arrived()
     stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-22 18:00")),)))
     assert "answer" in stage.running()
     stage.give(COMPANY, DONE)

@@ -14,6 +14,7 @@ CLAUSES = {
     "52022": [
         ("property", "accept", "led", "", "10sm", "30sm"),
         ("property", "arrive", "accepted", "", "5sm", "30sm"),
+        ("property", "assess", "arrived", "", "10sm", "30sm"),
         ("property", "complete", "assessed", "minor", "20sm", "60sm"),
         ("property", "plan", "assessed", "complex", "2nd", "2nd"),
         ("property", "answer", "planned", "", "2nd", "2nd"),
@@ -36,6 +37,10 @@ CLAUSES = {
         ("community", "sit", "reported", "", "2wd", ""),
         ("issue", "complete", "reported", "", "3wd", "3wd"),
         ("street", "complete", "led", "", "30nd", ""),
+        ("community", "accept", "led", "urgent", "30m", ""),
+        ("community", "accept", "led", "", "4sh", ""),
+        ("street", "accept", "led", "urgent", "30m", ""),
+        ("street", "accept", "led", "", "4sh", ""),
     ],
     "12345": [
         ("property", "accept", "led", "urgent", "30m", "30m"),
@@ -46,6 +51,10 @@ CLAUSES = {
         ("issue", "answer", "dispatched", "utilities", "24h", "6h 12h"),
         ("issue", "answer", "dispatched", "complex big hard", "15nd", "8nd 12nd"),
         ("issue", "answer", "dispatched", "", "7nd", "4nd 6nd"),
+        ("community", "accept", "led", "urgent", "30m", ""),
+        ("community", "accept", "led", "", "4sh", ""),
+        ("street", "accept", "led", "urgent", "30m", ""),
+        ("street", "accept", "led", "", "4sh", ""),
     ],
     "demo": [
         ("property", "accept", "led", "", "10s", "10s"),
@@ -75,6 +84,18 @@ HEADERS = {
         ("60s", "15nd", "60nd"), ("10s", "80s", 10),
     ),
 }  # fmt: skip
+
+# own pauses, rulings, progress, days off, a year without a calendar, reminders at the top in the end; all assumed but
+# the days off, which are the Civil Code's
+WEEK = ("2nd", "1wd", ("7nd", "7nd", "24h"))
+FIGURES = {
+    "52022": (*WEEK, "keep", "15nd", "30nd"),
+    "3+3+5": (*WEEK, "keep", "15nd", "30nd"),
+    "12345": (*WEEK, "next_working_day", "15nd", "30nd"),
+    "dispute": (*WEEK, "keep", "15nd", "30nd"),
+    "demo": ("20s", "10s", ("60s", "60s", "60s"), "keep", "15nd", "1nd"),
+}
+EVIDENCE = {"52022": "leak drain facility", "3+3+5": "leak drain facility", "12345": "leak drain facility"}
 
 # what the districts have published; all else is assumed, wholly or in part, and says so
 PUBLISHED = {
@@ -123,6 +144,22 @@ def test_each_pack_has_the_published_header(policy_id: str) -> None:
         (str(top.remind), str(top.doubling_to), top.times),
     )
     assert (policy.version, policy.warn_at, str(policy.grace)) == (1, 0.8, "1s")
+
+
+@pytest.mark.parametrize("policy_id", FIGURES)
+def test_each_pack_has_the_figures_that_keep_its_clocks(policy_id: str) -> None:
+    policy = load_pack(policy_id)
+    progress = policy.progress
+    assert progress is not None
+    assert FIGURES[policy_id] == (
+        str(policy.pause.own),
+        str(policy.rule),
+        (str(progress.within), str(progress.climb), str(progress.urgent)),
+        policy.day_off,
+        str(policy.provisional),
+        str(policy.top.then),
+    )
+    assert " ".join(policy.evidence) == EVIDENCE.get(policy_id, "")
 
 
 @pytest.mark.parametrize("policy_id", PUBLISHED)
