@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench fuzz schema night defences golden replay-gate lock notice sbom vulnerabilities clean
+.PHONY: help run test check format bench fuzz schema night defences prove golden replay-gate lock notice sbom vulnerabilities clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ night: $(DEV) defences ## the long fault runs, and all defences
 
 defences: $(DEV) ## take out each defence against an attack, all of them, and write down that it was missed
 	PYTHONPATH=tests $(BIN)/python -m support.defences
+
+prove: $(DEV) ## search the shipped packs anew for ways to freeze an issue, and record the proofs
+	$(BIN)/python -m policies.liveness.prove
 
 golden: $(DEV) ## record the golden histories anew (read CONTRIBUTING.md first)
 	PYTHONPATH=tests $(BIN)/python -m support.golden

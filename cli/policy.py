@@ -4,7 +4,7 @@ The subcommands read files only: no home, database or server.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,12 +13,17 @@ from rich.console import Console
 from rich.markup import escape
 
 import calendars
+from cli.system import settings
 from cli.terminal import AsJson, local, make_table, print_json
 from domain.policy import Clause, Policy
 from domain.vocabulary import LABELS, Assessment, Category
 from domain.wire import dump
 from policies.explain import Line, explain, read_moment
-from policies.loader import PolicyError, load_file, load_pack, shipped
+from policies.liveness.proofs import SHIPPED, keep, proof
+from policies.liveness.prove import prove
+from policies.liveness.report import Report
+from policies.liveness.words import findings, refusals
+from policies.loader import PolicyError, Problem, load_file, load_pack, shipped
 
 app = typer.Typer(no_args_is_help=True, help="Policy packs: what districts have promised.")
 
@@ -68,31 +73,60 @@ def show(pack: Pack, as_json: AsJson = False) -> None:
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="policy packs in TOML")],
+    packs: Annotated[
+        list[str], typer.Argument(metavar="FILE|ID...", help="policy packs in TOML, or ids of shipped ones")
+    ],
+    *,
+    commands: Annotated[
+        int, typer.Option(help="how many commands deep to look for a way to freeze an issue", min=0, max=8)
+    ] = 3,
+    seconds: Annotated[float, typer.Option(help="the longest that the search of one pack may take")] = 300,
     as_json: AsJson = False,
 ) -> None:
-    """Check policy files. Prints file, line and reason of every mistake, and exits with 1 if there is any."""
-    sound: list[tuple[Path, Policy]] = []
+    """Check policy packs, and prove that no issue can freeze under them.
+
+    Prints file, line and reason of every mistake, and exits with 1 if there is any. What was proved once, and has not
+    changed since, is not searched again.
+    """
+    sound: list[tuple[str, Policy, Report]] = []
     problems: list[PolicyError] = []
-    for file in files:
+    for pack in packs:
         try:
-            sound.append((file, load_file(file)))
+            sound.append((pack, *_proved(pack, commands, seconds)))
         except PolicyError as error:
             problems.append(error)
     if as_json:
         print_json(
             {
-                "policies": [{"file": str(file)} | _head(policy) for file, policy in sound],
+                "policies": [
+                    {"file": pack} | _head(policy) | {"proof": dump(report)} for pack, policy, report in sound
+                ],
                 "problems": [dump(problem) for error in problems for problem in error.problems],
             }
         )
     else:
-        for file, policy in sound:
-            typer.echo(f"{file}: {policy.id} version {policy.version} is sound, digest {policy.digest}")
+        for pack, policy, report in sound:
+            typer.echo(f"{pack}: {policy.id} version {policy.version} is sound, digest {policy.digest}")
+            for line in findings(policy, report):
+                typer.echo(f"  {line}")
         for error in problems:
             typer.echo(error, err=True)
     if problems:
         raise typer.Exit(1)
+
+
+def _proved(pack: str, commands: int, seconds: float) -> tuple[Policy, Report]:
+    """The pack and what is proved of it, from a kept proof or by a search. Raises PolicyError."""
+    policy, home = load_pack_or_file(pack), settings().home / "proofs"
+    report = proof(policy, (SHIPPED, home))
+    if report is None or report.commands < commands:
+        report = prove(policy, commands, seconds=seconds)
+        if report.sound:
+            with suppress(OSError):  # without a home it is searched again the next time
+                keep(policy, report, home)
+    if against := list(refusals(policy, report)):
+        raise PolicyError([Problem(pack, 1, reason) for reason in against])
+    return policy, report
 
 
 @app.command("explain")

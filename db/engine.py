@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -72,9 +72,20 @@ def make_engine(url: str | URL) -> AsyncEngine:
         engine = create_async_engine(target, pool_size=8, max_overflow=24, hide_parameters=True)
         prepare_sqlite(engine.sync_engine)
         return engine
-    return create_async_engine(
+    engine = create_async_engine(
         target, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True, connect_args=_POSTGRES
     )
+    event.listen(engine.sync_engine, "handle_error", _replace_if_ping_fails)
+    return engine
+
+
+def _replace_if_ping_fails(context: ExceptionContext) -> None:
+    """Replaces a pooled connection whose ping fails for any reason. SQLAlchemy does so only if the connection is closed.
+
+    A connection can be open and of no use: in the midst of a query, if waiting for the answer failed.
+    """
+    if context.is_pre_ping:
+        context.is_disconnect = True
 
 
 def make_writer(url: URL) -> Engine:

@@ -40,16 +40,20 @@ async def send(
         identity=client.identity,
         request_id=request_id,
     )
-    deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
+    clock = asyncio.get_running_loop().time
+    left = timeout.total_seconds()
+    deadline = clock() + left
     pause = _PAUSE
     while True:
-        left = deadline - asyncio.get_running_loop().time()
         try:
             await client.workflow_service.signal_workflow_execution(request, timeout=timedelta(seconds=left))
         except RPCError as error:
-            if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED or left < 2 * pause:
+            if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED or deadline - clock() < 2 * pause:
                 raise
             await _sleep(pause)
+            left = deadline - clock()
+            if left <= 0:  # the pause took longer; the SDK raises TypeError for such a timeout, or waits for ever
+                raise
             if not _is_between_runs(error):  # back off from an overloaded server
                 pause *= 2
         else:

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError
@@ -135,4 +136,22 @@ async def test_a_write_that_is_cancelled_keeps_nobody_else_from_writing(tmp_path
                 )
     finally:
         await database.close()
+        await other.close()
+
+
+async def test_a_pooled_connection_that_is_busy_is_replaced(database: Database) -> None:
+    """A query that was cut off may leave its connection in the midst of it; whoever gets that one next is served."""
+    if database.is_sqlite:
+        pytest.skip("PostgreSQL only")
+    other = Database(database.url)
+    try:
+        async with other.read() as session:
+            raw = await (await session.connection()).get_raw_connection()
+            assert isinstance(raw.driver_connection, psycopg.AsyncConnection)
+            connection = raw.driver_connection
+        connection.pgconn.send_query(b"SELECT pg_sleep(60)")
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE
+        assert await count(other) == 0
+        assert connection.closed
+    finally:
         await other.close()

@@ -1,5 +1,7 @@
 """A signal that Temporal refuses is resent: at once between two runs, with growing pauses otherwise."""
 
+import asyncio
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -48,8 +50,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-async def send(server: Server) -> None:
-    await send_signal(cast("Client", server), "issue-i", "comment", {"id": "c"}, "c")
+async def send(server: Server, timeout: timedelta = signals.SIGNAL_TIMEOUT) -> None:
+    await send_signal(cast("Client", server), "issue-i", "comment", {"id": "c"}, "c", timeout)
 
 
 async def test_between_two_runs_it_is_sent_again_at_once(pauses: list[float]) -> None:
@@ -66,3 +68,33 @@ async def test_signal_retries_end_within_the_time_budget(pauses: list[float]) ->
     with pytest.raises(RPCError, match="refused"):
         await send(Server(9, TOO_MANY))
     assert sum(pauses) < 0.9
+
+
+class StrictServer(Server):
+    """Refuses after a share of the timeout, which it takes as the SDK does: TypeError below 0, and no end for 0."""
+
+    share = 0.0
+
+    async def signal_workflow_execution(self, request: Any, *, timeout: timedelta, **_: Any) -> None:
+        if timeout <= timedelta(0):
+            raise TypeError("failed to extract field RpcCall.timeout_millis")
+        await asyncio.sleep(timeout.total_seconds() * self.share)
+        await super().signal_workflow_execution(request)
+
+
+async def test_a_refusal_that_comes_late_is_the_last_one() -> None:
+    server = StrictServer(9, BUSY)
+    server.share = 0.9
+    with pytest.raises(RPCError, match="refused"):
+        await send(server, timedelta(milliseconds=60))
+
+
+async def test_nothing_is_sent_after_a_pause_that_outlasts_the_time_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pauses do on a machine that has too much to do."""
+
+    async def oversleep(seconds: float) -> None:
+        await asyncio.sleep(seconds + 0.1)
+
+    monkeypatch.setattr(signals, "_sleep", oversleep)
+    with pytest.raises(RPCError, match="refused"):
+        await send(StrictServer(9, BUSY), timedelta(milliseconds=100))

@@ -5,12 +5,15 @@ import copy
 from collections.abc import AsyncIterator, Callable
 from dataclasses import fields
 from typing import Any
+from unittest.mock import Mock
 
 import jsonschema
 import pytest
+from schemathesis.openapi.checks import AuthScenario, IgnoredAuth
 
 from api.http.audit_responses import VerdictView
 from audit.case import Verdict
+from tests.schema import sound
 from tests.schema.pool import SMALL, ask_all
 from tests.schema.run import Part, run
 from tests.schema.world import CALLERS, World, world
@@ -102,6 +105,19 @@ async def test_a_run_notices_a_document_that_is_wrong(
     assert await failures() == []
     change(document)
     assert any(f": {check}: " in failure for failure in await failures())
+
+
+@pytest.mark.parametrize(
+    ("answer", "counts"),
+    [("200 OK", True), ("202 Accepted", True), ("404 Not Found", False), ("503 Service Unavailable", False)],
+)
+def test_made_up_credentials_were_accepted_only_where_something_was_done(answer: str, counts: bool) -> None:
+    failure = IgnoredAuth(
+        operation=ISSUE,
+        message=f"Expected 401 or 403, got `{answer}` for `GET {ISSUE}`",
+        scenario=AuthScenario.INVALID_AUTH,
+    )
+    assert sound.is_failure(Mock(), failure, Mock(), Mock()) is counts
 
 
 def test_a_verdict_is_described_whole() -> None:

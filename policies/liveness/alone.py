@@ -1,0 +1,136 @@
+"""How an issue ends if nobody acts any more: closed by silence, or at the top of its ladder, where reminders go on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from domain.advance import advance
+from domain.clocks import PROGRESS, Deadline, next_deadline, wake_after
+from domain.events import Event
+from domain.issue import Issue
+from policies.liveness.states import Key, States
+
+HORIZON: Final = timedelta(days=5 * 366)
+"""Beyond this no promise is kept: it is far longer than any date that a move of the search sets."""
+_SAMPLED: Final = 50
+
+How = Literal["closed", "top", "frozen"]
+
+
+@dataclass(frozen=True)
+class Fate:
+    """How an issue that nobody touches ends.
+
+    `end` is when (UTC) it closes or its lead reaches the top; None if it never does, or if the lead is there already.
+    `caught` is when the progress clock first moves the lead; None if it never does.
+    """
+
+    how: How
+    end: datetime | None = None
+    caught: datetime | None = None
+    said: str = ""
+    """Why it is frozen, in words."""
+
+
+class Alone:
+    """Runs issues with nobody acting, and remembers how states that are alike end."""
+
+    def __init__(self, states: States) -> None:
+        self._states = states
+        self.known: dict[Key, Fate] = {}
+        self._rests: dict[Key, Fate] = {}
+        self.clauses: set[str] = set()
+        """Clauses of which a clock was seen running."""
+
+    def fate(self, issue: Issue, now: datetime) -> Fate:
+        """How the open issue, in its state at `now`, ends if nobody acts any more.
+
+        Raises AssertionError if two states that count as alike end differently, of which it tries a few.
+        """
+        key = self._states.fate(issue, now)
+        if (known := self.known.get(key)) is None:
+            return self._run(issue, now)
+        if key % _SAMPLED == 0:
+            again = Alone(self._states)._run(issue, now)  # noqa: SLF001
+            assert again == known, f"states that count as alike end as {again} and as {known}"
+        return known
+
+    def _run(self, issue: Issue, now: datetime) -> Fate:
+        trail: list[tuple[Key, datetime | None]] = []
+        begun = now
+        while True:
+            self.clauses.update(clock.clause for clock in issue.clocks)
+            key = self._states.fate(issue, now)
+            if (fate := self.known.get(key)) is None and issue.level == issue.ladder[-1]:
+                self.known[key] = fate = self._rest(issue, now)
+            if fate is not None:
+                if fate.how == "top" and fate.end is None and trail:
+                    fate = replace(fate, end=now)
+                break
+            deadline = next_deadline(issue)
+            if deadline is None or deadline.at > begun + HORIZON:
+                self.known[key] = fate = Fate("frozen", said=_stays(issue, deadline))
+                break
+            issue, events, now = strike(issue, deadline, now)
+            trail.append((key, now if _by_progress(events) else None))
+            if issue.is_closed:
+                fate = Fate("closed", now)
+                break
+        for key, caught in reversed(trail):
+            if caught is not None:
+                fate = replace(fate, caught=caught)
+            self.known[key] = fate
+        return fate
+
+    def _rest(self, issue: Issue, now: datetime) -> Fate:
+        """The fate of an issue whose lead is at the top: it is closed by silence, or reminders never end.
+
+        Since it is at its end there, whatever time is left, states with deadlines in the same order count as alike.
+        """
+        if issue.status == "completed":
+            return self._at_top(issue, now)
+        key = self._states.rest(issue, now)
+        if key not in self._rests:
+            self._rests[key] = self._at_top(issue, now)
+        return self._rests[key]
+
+    def _at_top(self, issue: Issue, now: datetime) -> Fate:
+        begun = now
+        while True:
+            deadline = next_deadline(issue)
+            if deadline is None or deadline.at > begun + HORIZON:
+                return Fate("frozen", said=f"{_stays(issue, deadline)}: nobody is reminded")
+            issue, events, now = strike(issue, deadline, now)
+            if issue.is_closed:
+                return Fate("closed", now)
+            if any(event.kind == "reminded" for event in events):
+                return _remind_on(issue, now)
+
+
+def _remind_on(issue: Issue, now: datetime) -> Fate:
+    """Whether reminders go on once the policy's number of them is used up; those before that are caught up with at once."""
+    top = issue.policy.top
+    later = now + min((top.times + 1) * top.doubling_to.span * 2, HORIZON)
+    issue, _ = advance(issue, [], later)
+    if issue.is_closed:
+        return Fate("closed")
+    if (deadline := next_deadline(issue)) is None:
+        return Fate("frozen", said=f"{_stays(issue, deadline)}: reminders end")
+    return Fate("top")
+
+
+def strike(issue: Issue, deadline: Deadline, now: datetime) -> tuple[Issue, Sequence[Event], datetime]:
+    """Lets time run to just past the deadline: state, events, and when they were recorded."""
+    wake = max(now, deadline.at + wake_after(issue, deadline))
+    issue, events = advance(issue, [], wake)
+    return issue, events, wake
+
+
+def _by_progress(events: Sequence[Event]) -> bool:
+    return any(event.kind == "escalated" and event.clause == PROGRESS for event in events)
+
+
+def _stays(issue: Issue, deadline: Deadline | None) -> str:
+    until = "for ever" if deadline is None else f"until {deadline.at:%Y}"
+    return f"the issue stays with the {issue.level} ({issue.status}) {until}"

@@ -1,0 +1,215 @@
+"""What tells two states of an issue apart in the search: all that the rules read, but no ids, texts and numbers.
+
+*Fate* is exact: two states of one fate end alike, and at the same time, if nobody acts any more. It holds all moments
+as they are; of marks and met milestones it holds only which clauses they start and meet, unless the work is paused, for
+only the end of a pause computes clocks anew from them.
+
+*Shape* leaves distances out: of moments to come it holds the order, of moments past only that they are past. Commands
+are given on from the first state found of each shape. So every state reached is run to its end by its own times, but
+what may follow a command is tried for one distance of each order. That is a limit of the search.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Final, cast
+
+from domain.clocks import ALWAYS, next_deadline
+from domain.issue import Clock, Issue, Mark, rank
+from domain.policy import Clause, Policy
+from domain.vocabulary import LEVELS, Goal, Level
+from domain.wire import Text
+from domain.worktime import YearCalendar
+
+Key = int
+"""The hash of a state's parts: 64 bits, so that a million states are all told apart but once in a million searches."""
+
+DROPPED: Final = frozenset(
+    {
+        "id", "number", "place", "reporter", "follows", "root", "generation", "rules_version", "opened_at",  # fixed
+        "version", "receipts", "holding", "closed",  # what happened; a closed issue is not explored
+        "adopted", "attempts", "acted",  # counted, or read only of persons who act in two roles, which nobody does here
+        "since",  # clocks stand in the future of it
+        "policy", "calendars", "clocks", "resting", "marks", "term", "met", "left",  # each has its own part of the key
+    }
+)  # fmt: skip
+"""Fields of `Issue` that are no part of a key, or not as they stand. New fields are parts until they are named here."""
+OF_COMMANDS: Final = frozenset(
+    {
+        "handler", "completion", "own", "transfers", "reopened", "asked", "extended", "proposed",
+        "planned_since", "reachable", "waits_for",
+    }
+)  # fmt: skip
+"""Fields that only commands read, so they are no part of the fate."""
+OF_DISTANCE: Final = frozenset({"progressed", "own", "pauses", "looked", "planned_since"})
+"""Fields that hold nothing but distances: they are parts of the fate only."""
+WHOLE: Final = frozenset({"completed", "mitigated"})
+"""Marks that the rules read besides those that start clauses."""
+_NOT_AT_REST: Final = DROPPED | OF_COMMANDS | OF_DISTANCE
+_SOON: Final = timedelta(milliseconds=2)
+_PLAIN: Final = frozenset({str, int, bool, float, type(None)})
+
+
+class States:
+    """Tells states of issues apart that are under one of these policies."""
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        clauses = [clause for policy in policies for clause in policy.clause]
+        starts = {clause.starts for clause in clauses if clause.level == "issue"}
+        self._marks = starts | WHOLE
+        self._clauses: dict[Level, tuple[Clause, ...]] = {
+            level: tuple(clause for clause in clauses if clause.level in ("issue", level) or clause.starts in ALWAYS)
+            for level in LEVELS
+        }
+
+        self._above: dict[Level, tuple[Clause, ...]] = {
+            level: tuple(
+                clause for clause in clauses if clause.starts in ALWAYS and clause.level in LEVELS[rank(level) + 1 :]
+            )
+            for level in LEVELS
+        }
+
+    def fate(self, issue: Issue, now: datetime) -> Key:
+        """The exact key: states that share it end alike and at the same time if nobody acts any more.
+
+        The time itself is a part only where a deadline has passed already, so that it acts at once.
+        """
+        paused = issue.is_paused
+        parts = [
+            _plain(value, _same)
+            for name, value in vars(issue).items()
+            if value is not None and value != () and name not in DROPPED and (paused or name not in OF_COMMANDS)
+        ]
+        term = issue.term
+        parts += [issue.policy.id, _years(issue.calendars), issue.left is None]
+        parts += [tuple(map(_exact, issue.clocks)), tuple(map(_exact, issue.resting))]
+        if paused:  # its end computes the clocks anew
+            parts += [self._facts(issue, issue.level, term), _at(issue.marks), _at(term), frozenset(issue.met)]
+            if issue.left is not None:
+                parts += [issue.left.level, self._facts(issue, issue.left.level, issue.left.term), _at(issue.left.term)]
+        else:
+            parts += [
+                (_fact(term.get(clause.starts), issue.met.get(clause.goal)), term[clause.starts].at)
+                for clause in self._above[issue.level]
+            ]
+        if (deadline := next_deadline(issue)) is not None and deadline.at <= now:
+            parts.append(now)
+        return hash(tuple(parts))
+
+    def rest(self, issue: Issue, now: datetime) -> Key:
+        """The key of a state at the top of the ladder if nobody acts any more: without distances, and without what only
+        commands read.
+        """
+        coming = sorted(moment for moment in _moments(issue) if moment > now)
+        rank = {moment: number for number, moment in enumerate(coming)}.get
+        parts = [
+            _plain(value, rank)
+            for name, value in vars(issue).items()
+            if value is not None and value != () and name not in _NOT_AT_REST
+        ]
+        parts += [issue.policy.id, _years(issue.calendars), frozenset(_ordered(clock, rank) for clock in issue.clocks)]
+        if issue.is_paused:
+            parts.append(self._facts(issue, issue.level, issue.term))
+        return hash(tuple(parts))
+
+    def shape(self, issue: Issue, now: datetime) -> Key:
+        """The key without distances, for a state at `now`."""
+        coming = sorted(moment for moment in _moments(issue) if moment > now)
+        rank = {moment: number for number, moment in enumerate(coming)}.get
+        parts = [
+            _plain(value, rank)
+            for name, value in vars(issue).items()
+            if name not in DROPPED and name not in OF_DISTANCE
+        ]
+        parts += [issue.policy.id, _years(issue.calendars), self._facts(issue, issue.level, issue.term)]
+        parts += [
+            frozenset(_ordered(clock, rank) for clock in issue.clocks),
+            frozenset((clock.clause, clock.overdue, clock.climbed) for clock in issue.resting),
+            bool(coming) and coming[0] - now < _SOON,
+            frozenset(kind for kind in issue.marks if kind in self._marks),
+            frozenset(kind for kind in issue.term if kind.startswith("assessed:")),
+        ]
+        if issue.left is not None:
+            parts += [issue.left.level, self._facts(issue, issue.left.level, issue.left.term)]
+        return hash(tuple(parts))
+
+    def _facts(self, issue: Issue, level: Level, term: Mapping[str, Mark]) -> tuple[bool | None, ...]:
+        """Of each clause that may run while `level` leads, or whose start a later term takes over: None if it has not
+        started, else whether its milestone was met since; then whether the level has accepted.
+        """
+        met, marks, led = issue.met, issue.marks, term.get("led")
+        facts = [
+            _fact((marks if clause.level == "issue" else term).get(clause.starts), met.get(clause.goal))
+            for clause in self._clauses[level]
+        ]
+        goal: Goal = (level, "accept")
+        facts.append(_fact(led, met.get(goal)))
+        return tuple(facts)
+
+
+def _fact(start: Mark | None, met: Mark | None) -> bool | None:
+    return None if start is None else met is not None and met.seq > start.seq
+
+
+def _moments(issue: Issue) -> set[datetime]:
+    """All moments of the state that may lie in the future."""
+    found = {moment for clock in issue.clocks for moment in (clock.due, *clock.climbs)}
+
+    def note(moment: datetime) -> None:
+        found.add(moment)
+
+    for name, value in vars(issue).items():
+        if value and name not in DROPPED and name not in OF_DISTANCE:
+            _plain(value, note)
+    return found
+
+
+def _plain(value: Any, moment: Callable[[datetime], object]) -> Any:
+    """The value as something that can be hashed, with each moment replaced; of marks only the moment counts."""
+    kind = cast("type[Any]", type(value))
+    if kind in _PLAIN:
+        return value
+    if kind is datetime:
+        return moment(value)
+    if kind is tuple:
+        return tuple([_plain(each, moment) for each in cast("tuple[Any, ...]", value)])
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value).items()
+        return frozenset([(key, _plain(each, moment)) for key, each in items])
+    if kind is Mark:
+        return moment(value.at)
+    if isinstance(value, Text):
+        return value
+    return tuple([_plain(getattr(value, name), moment) for name in _names(kind)])
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def _same(moment: datetime) -> datetime:
+    return moment
+
+
+def _exact(clock: Clock) -> tuple[object, ...]:
+    return (
+        clock.clause, clock.level, clock.milestone, clock.start.at, clock.due, clock.climbs, clock.provisional,
+        clock.overdue, clock.climbed,
+    )  # fmt: skip
+
+
+def _ordered(clock: Clock, rank: Callable[[datetime], int | None]) -> tuple[object, ...]:
+    return (
+        clock.clause, clock.milestone, clock.provisional, clock.overdue, clock.climbed, rank(clock.due),
+        *map(rank, clock.climbs),
+    )  # fmt: skip
+
+
+def _at(marks: Mapping[str, Mark]) -> frozenset[tuple[str, datetime]]:
+    return frozenset((kind, mark.at) for kind, mark in marks.items())
+
+
+def _years(calendars: Iterable[YearCalendar]) -> tuple[int, ...]:
+    return tuple(calendar.year for calendar in calendars)
