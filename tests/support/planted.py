@@ -72,7 +72,7 @@ def parts() -> tuple[tuple[Part, ...], ...]:
     """Lives in which every command that carries a text is given so that it takes effect; the texts come later."""
     return (
         (
-            ("property", c.Accept()), ("property", c.Comment()), (RESIDENT, c.Urge()), ("property", c.Assign("")),
+            ("property", c.Accept()), ("property", c.Comment()), (RESIDENT, c.Urge()), (RESIDENT, c.Object("")), ("property", c.Assign("")),
             ("property", c.Arrive("minor")), ("property", c.Schedule(_soon(hours=3))), ("property", c.Attempt()),
             ("property", c.Contact()), ("property", c.Assess("complex")), ("property", c.Mitigate()),
             ("property", c.Extend("")), ("community", c.Grant()),
