@@ -72,13 +72,13 @@ def parts() -> tuple[tuple[Part, ...], ...]:
     """Lives in which every command that carries a text is given so that it takes effect; the texts come later."""
     return (
         (
-            ("property", c.Accept()), ("property", c.Comment()), (RESIDENT, c.Urge()), ("property", c.Assign("")),
+            ("property", c.Accept()), ("property", c.Comment()), (RESIDENT, c.Urge()), (RESIDENT, c.Object("")), ("property", c.Assign("")),
             ("property", c.Arrive("minor")), ("property", c.Schedule(_soon(hours=3))), ("property", c.Attempt()),
             ("property", c.Contact()), ("property", c.Assess("complex")), ("property", c.Mitigate()),
             ("property", c.Extend("")), ("community", c.Grant()),
             ("property", c.Plan((Step("", _soon(days=1)), Step("", _soon(days=2))))), ("property", c.StepDone(1)),
             ("property", c.Answer("")), ("property", c.Ask("")), (RESIDENT, c.Supply("")),
-            ("property", c.Wait("parts", _soon(days=4))), ("property", c.Resume()), ("property", c.Refer("110")),
+            ("property", c.Wait("parts", _soon(hours=5))), ("property", c.Resume()), ("property", c.Refer("110")),
             ("community", c.Supervise()), ("community", c.Instruct("")), ("community", c.Correct("")),
             ("community", c.Sit(parties=("", ""))), ("property", c.Complete(evidence=("",))), (RESIDENT, c.Reopen("")),
             ("property", c.Accept()), ("property", c.Complete(evidence=("",))),
