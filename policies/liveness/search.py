@@ -18,7 +18,6 @@ import domain.commands as c
 from domain.access import MAY, capacities
 from domain.advance import advance
 from domain.clocks import Deadline, next_deadline
-from domain.commands import Body
 from domain.issue import Issue
 from domain.place import Place
 from domain.policy import Policy, Progress
@@ -65,6 +64,8 @@ class Node(Copyable):
     named: datetime = START
     """The latest date that somebody has named in a command on the way."""
     shape: Key = 0
+    eve: bool = False
+    """Whether time ran to just before a deadline, and nothing has happened since."""
     came: tuple[int, Key] | None = None
     """The number of the move that led here, and the shape of the state in which it was given; None after time."""
 
@@ -114,7 +115,7 @@ class Search:
         self._alone = Alone(self._states)
         self._moves = m.moves(self._policy, known, resident=resident)
         self._actors = [(actor, m.grants(actor)) for actor in (*_STAFF, *((m.RESIDENT,) if resident else ()))]
-        self._bodies: dict[datetime, list[Body]] = {}
+        self._tries: dict[datetime, list[list[tuple[int, str, Step, datetime]]]] = {}
         self._counted = _Part()
         self._processes = processes
         self._until = None if seconds is None else time.monotonic() + seconds
@@ -185,7 +186,7 @@ class Search:
         if node.issue.is_closed:
             return False
         self._check(node, part)
-        shape = self._states.shape(node.issue, node.now)
+        shape = self._states.shape(node.issue, node.now, eve=node.eve)
         if node.came is not None and node.came[1] != shape:
             part.moving.add(node.came[0])
         if shape in seen:
@@ -198,31 +199,39 @@ class Search:
         """The states after each command that somebody may give now, but for the moves of these numbers."""
         issue, now, tried = node.issue, node.now, 0
         act = rules(issue.rules_version).act
-        for actor, grants in self._actors:
+        for (actor, _), tries in zip(self._actors, self._tries_at(now), strict=True):
             mine = capacities(issue, actor)
-            for number, (move, body) in enumerate(zip(self._moves, self._bodies_at(now), strict=True)):
-                if mine.isdisjoint(MAY[move.name]) or number in but:
+            for number, name, step, named in tries:
+                if mine.isdisjoint(MAY[name]) or number in but:
                     continue
                 tried += 1
-                command = _Given("move", now, actor, body, grants=grants)
+                command = step.command
+                assert command is not None
                 if refusal(issue, command) is not None:
                     continue
                 part.given[number] += 1
-                path = (*node.path, Step(now, f"{m.WHO[actor]} {move.words}", command))
+                path = (*node.path, step)
                 try:
                     after = _bare(act(issue, command).issue)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the issue would stand still for ever
                     said = f"the rules fail with {type(error).__name__} {error}"
                     part.report = part.report.plus(replace(_NOTHING, frozen=(Found(_words(path), said),)))
                     continue
-                yield Node(after, now, path, max(node.named, m.named(body, now)), came=(number, node.shape))
+                yield Node(after, now, path, max(node.named, named), came=(number, node.shape))
         part.report = replace(part.report, tried=part.report.tried + tried)
 
-    def _bodies_at(self, now: datetime) -> list[Body]:
-        if (known := self._bodies.get(now)) is None:
-            if len(self._bodies) >= _TIMES:
-                self._bodies.clear()
-            known = self._bodies[now] = [move.body(now) for move in self._moves]
+    def _tries_at(self, now: datetime) -> list[list[tuple[int, str, Step, datetime]]]:
+        """By actor, every move at this time: its number, the command's name, the step, and the latest date it names."""
+        if (known := self._tries.get(now)) is None:
+            if len(self._tries) >= _TIMES:
+                self._tries.clear()
+            known = self._tries[now] = [
+                [
+                    (number, move.name, _step(now, actor, move, grants), m.named(move.body(now), now))
+                    for number, move in enumerate(self._moves)
+                ]
+                for actor, grants in self._actors
+            ]
         return known
 
     @staticmethod
@@ -234,7 +243,7 @@ class Search:
         what = _in_words(deadline)
         if (before := deadline.at - _JUST) > node.now:
             step = Step(before, f"time runs to just before {what}")
-            yield copy_with(node, now=before, path=(*node.path, step), came=None)
+            yield copy_with(node, now=before, path=(*node.path, step), eve=True, came=None)
         issue, _, now = strike(node.issue, deadline, node.now)
         path = (*node.path, Step(now, f"time runs past {what}"))
         yield copy_with(node, issue=issue, now=now, path=path, came=None)
@@ -272,6 +281,10 @@ _NOTHING: Final = Report(0)
 def _bare(issue: Issue) -> Issue:
     """The issue without its receipts, so that one id serves for every command of the search."""
     return copy_with(issue, receipts={})
+
+
+def _step(now: datetime, actor: c.Actor, move: m.Move, grants: tuple[c.Authority, ...]) -> Step:
+    return Step(now, f"{m.WHO[actor]} {move.words}", _Given("move", now, actor, move.body(now), grants=grants))
 
 
 def _words(path: Sequence[Step]) -> tuple[str, ...]:
