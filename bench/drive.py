@@ -37,7 +37,7 @@ RESIDENT: Final = Actor("anonymous", "resident")
 STEPS: Final[tuple[tuple[Body, Actor], ...]] = (
     (Accept("马上到"), STAFF),
     (Arrive("minor"), STAFF),
-    (Complete(answer="换了阀门"), STAFF),
+    (Complete(answer="换了阀门,试水一小时不漏", answers=True), STAFF),
     (Confirm("solved", "satisfied", "很快"), RESIDENT),
 )
 """The commands after the report of a standard issue."""

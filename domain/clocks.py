@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, get_args
 
 from domain.issue import Clock, Issue, Mark, Reminder, lead_org, lowest, org_of, rank, rung
-from domain.pauses import is_granted, stopped
+from domain.pauses import granted, is_granted, stopped
 from domain.policy import Clause
 from domain.promise import latest, promised
 from domain.values import copy_with
@@ -335,14 +335,24 @@ def needs_reminder(issue: Issue) -> bool:
 def reminder_after(issue: Issue, moment: datetime, count: int = 0) -> Reminder:
     """The next reminder after `count` earlier ones, the last of which was due at `moment` (UTC).
 
-    Intervals count from deadline to deadline, whenever a reminder is recorded. Each is twice the last one, up to the
-    longest that the policy names; after its number of reminders all are the same, and they never end.
+    Intervals count from deadline to deadline, whenever a reminder is recorded, and stand still in granted pauses. Each is twice
+    the last one, up to the longest that the policy names; after its number of reminders all are the same, and they
+    never end.
     """
     top = issue.policy.top
     limit = top.then
     if count < top.times:
         limit = Limit(min(top.remind.amount * 2**count, top.doubling_to.amount), top.remind.unit)
-    return Reminder(due_after(moment, limit, issue.policy.service_hours, issue.calendars).at, count)
+    due = due_after(moment, limit, issue.policy.service_hours, issue.calendars, pauses=granted(issue))
+    return Reminder(due.at, moment, count)
+
+
+def recount_reminder(issue: Issue) -> Issue:
+    """The issue with its next reminder reckoned anew, by the present pauses, calendars and policy."""
+    reminder = issue.reminder
+    if reminder is None:
+        return issue
+    return copy_with(issue, reminder=reminder_after(issue, reminder.since, reminder.count))
 
 
 def reminders_until(issue: Issue, reminder: Reminder, until: datetime) -> int:

@@ -17,6 +17,7 @@ from domain.clocks import (
     climb_moment,
     kept_until,
     next_climb,
+    recount_reminder,
     reminder_after,
     silence_from,
     skip_climbs,
@@ -28,7 +29,7 @@ from domain.clocks import (
 from domain.derive import derive, update_clocks
 from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, lowest, org_of, rank
 from domain.minutes import seen_at
-from domain.pauses import is_granted, with_taken
+from domain.pauses import with_taken
 from domain.place import Handler
 from domain.values import copy_with
 from domain.vocabulary import Goal, Matter, Milestone, Scope, Status, Stops
@@ -269,8 +270,8 @@ def answered(issue: Issue, event: e.Event, body: e.Answered) -> Issue:
 def planned(issue: Issue, event: e.Event, body: e.Planned) -> Issue:
     before = issue.stands
     issue = _moved_by_handler(issue, event, "planned")
-    if body.needs is None:
-        return plans.planned(issue, body, _mark(event))
+    if body.needs is None:  # it takes the place of one that still waits
+        return plans.planned(copy_with(issue, wishes=_without_wish(issue, "plan")), body, _mark(event))
     assert event.actor is not None
     issue = _wished(issue, Wish("plan", _mark(event), event.actor.org or "", body.needs))
     return plans.proposed(issue, body, body.needs, milestone_scopes(issue, event.actor), before)
@@ -371,10 +372,10 @@ def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
 def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
     left = issue.left
     issue = _back_to_time(issue, body.undoes) if body.undoes else copy_with(issue, transfers=issue.transfers + 1)
-    issue = copy_with(issue, level=event.level, last_climb=None, reminder=None, wishes=(), left=None)
+    issue = copy_with(issue, level=event.level, last_climb=None, reminder=None, left=None)
     if left is not None and left.level == event.level:  # what moved the lead is undone: no limit begins anew
         return copy_with(issue, term=left.term)
-    issue = _restart_work(_unpause(issue, event.at), event)
+    issue = _restart_work(copy_with(_unpause(issue, event.at), wishes=()), event)
     return copy_with(
         issue,
         clocks=tuple([skip_climbs(clock, event.at) for clock in issue.clocks]),
@@ -460,7 +461,7 @@ def corrected(issue: Issue, event: e.Event, body: e.Corrected) -> Issue:
 
 @on(e.PolicyChanged)
 def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue:
-    return update_clocks(copy_with(issue, policy=body.policy), afresh=True)
+    return update_clocks(recount_reminder(copy_with(issue, policy=body.policy)), afresh=True)
 
 
 @on(e.CalendarPublished)
@@ -472,7 +473,7 @@ def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) 
 
 def _recalculated(issue: Issue) -> Issue:
     """The issue with every clock computed again from its start, by the present policy, calendars and pauses."""
-    issue = update_clocks(issue, afresh=True)
+    issue = recount_reminder(update_clocks(issue, afresh=True))
     for clock in issue.clocks:
         match clock.clause, clock.milestone:
             case "silence", _:
@@ -634,9 +635,7 @@ def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
         issue = plans.shift_after_pause(issue, stop.begin, at - stop.begin)
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed during the pause
-    if counts and is_granted(stop) and issue.reminder is not None:
-        issue = copy_with(issue, reminder=copy_with(issue.reminder, at=issue.reminder.at + (at - stop.begin)))
-    return update_clocks(issue, afresh=True)
+    return update_clocks(recount_reminder(issue), afresh=True)
 
 
 def _with_floors(before: Issue, after: Issue, event: e.Event) -> Issue:

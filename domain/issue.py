@@ -94,9 +94,13 @@ class Clock(Copyable):
 
 @dataclass(frozen=True)
 class Reminder(Copyable):
-    """The next reminder, due at `at` (UTC) after `count` sent ones, of an overdue issue that can climb no further."""
+    """The next reminder, after `count` sent ones, of an overdue issue that can climb no further.
+
+    It is due at `at` (UTC), one interval after `since`: the deadline of the one before, or of what they are about.
+    """
 
     at: datetime
+    since: datetime
     count: int = 0
 
 

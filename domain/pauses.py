@@ -39,6 +39,11 @@ def is_granted(stop: Stop) -> bool:
     return not stop.own and stop.stops != "nothing"
 
 
+def granted(issue: Issue) -> Sequence[Pause]:
+    """The earlier periods in which reminders stood still as well."""
+    return [(stop.begin, stop.end) for stop in issue.pauses if is_granted(stop)]
+
+
 def may_stop(issue: Issue, org: str, begin: datetime, end: datetime) -> bool:
     """Whether the organisation may stop the clocks by itself for this period.
 

@@ -278,12 +278,13 @@ def _by_days(
         left, last = (whole + 1, last * (rest / _PARTS)) if rest else (whole, last)
     natural = limit.timescale == "nd"
     works = works and natural and share == 1
-    day = start.astimezone(SHANGHAI).date()
-    if natural and not pauses and not works:
-        return Due(truncate(_shanghai(day + left * _DAY, last)))
     days = _WorkingDays(calendars)
-    served = (hours.closes - hours.opens) * _MINUTE
-    pauses = [pause for pause in pauses if pause[1] - pause[0] >= served]  # only these cover the service of a day
+    day = start.astimezone(SHANGHAI).date()
+    if pauses:  # only as long ones cover the service of a day
+        served = (hours.closes - hours.opens) * _MINUTE
+        pauses = [pause for pause in pauses if pause[1] - pause[0] >= served]
+    if natural and not pauses:
+        day, left = day + left * _DAY, 0
     while left > 0 or (works and not days.count(day)):
         day += _DAY
         while _stood(day, hours, pauses):

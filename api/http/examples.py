@@ -35,7 +35,7 @@ COMMANDS: Final[Mapping[str, dict[str, Any]]] = {
     "wait": {"reason": "parts", "review": "2026-11-28T08:00:00.000Z"},
     "resume": {"note": "配件已到"},
     "extend": {"reason": "等配件", "by": "2nd"},
-    "complete": {"kind": "solved", "answer": "换了阀门", "evidence": ["photo-1"], "note": ""},
+    "complete": {"answer": "换了阀门,试水一小时不漏", "evidence": ["5f0c1e7b2d9a4c3f" * 4]},
     "refer": {"service": "119", "receipt": "20261121-007"},
     "escalate": {"reason": "需要社区协调"},
     "sit": {"note": "双方到场", "parties": ["501", "401"]},

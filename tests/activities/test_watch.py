@@ -20,6 +20,7 @@ from db.upgrade import upgrade
 from domain.clocks import next_deadline
 from domain.commands import Accept, Complete
 from policies.loader import load_pack
+from support.completions import ANSWER
 from support.golden import start_issue
 from support.stories import PROPERTY, START, Story, store
 from support.temporal import dev_server
@@ -98,7 +99,7 @@ async def test_a_clock_of_a_year_without_a_calendar_is_overlooked_only_after_its
 ) -> None:
     story = Story(policy=load_pack("52022"), now=datetime(2026, 12, 29, 2, tzinfo=UTC))
     await store(database, story, story.reported() + story.give(Accept(), PROPERTY))
-    await store(database, story, story.give(Complete(answer="换了垫圈"), PROPERTY))
+    await store(database, story, story.give(Complete("explained", ANSWER), PROPERTY))
     (clock,) = story.issue.clocks
     latest = datetime(2027, 1, 20, 15, 59, 59, tzinfo=UTC)
     assert (clock.clause, clock.provisional, clock.due) == ("silence", True, latest)

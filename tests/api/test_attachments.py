@@ -18,6 +18,7 @@ from protocol.attachments import AT_ONCE
 from protocol.pictures import MOST_BYTES, Picture, clean
 from runtime.blobs import BlobError, DigestStore
 from support.again import something_is_away
+from support.completions import ANSWER
 from support.system import System
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -64,6 +65,32 @@ async def test_a_picture_is_added_listed_and_seen(system: System):
     assert seen.headers["content-disposition"] == f'inline; filename="{digest[:16]}.jpg"'
     done = await system.give(issue, "comment", system.staff, text=f"照片 {digest[:8]}")
     assert done["outcome"] == "applied"
+
+
+async def test_work_is_completed_with_the_name_of_an_uploaded_picture_and_taken_back(system: System):
+    """Compound `jinpen` is under pack 12345, which asks for a picture of a leak."""
+    taken = await system.report(compound="jinpen")
+    issue, staff = taken["id"], system.token("p1", "property", "jinpen-property")
+    early = (await attach(system, issue, staff, photo(1))).json()["attachment"]
+    await system.give(issue, "accept", staff)
+    for evidence in ([], ["photo-1"], [early]):
+        refused = await system.give(issue, "complete", staff, answer=ANSWER, evidence=evidence)
+        assert (refused.status, refused["code"]) == (409, "invalid")
+        assert "a picture that jinpen-property uploads to this issue after it accepted" in refused["reason"]
+    digest = (await attach(system, issue, staff, photo(2))).json()["attachment"]
+    short = await system.give(issue, "complete", staff, answer="换了阀门", evidence=[digest])
+    assert (short.status, short["code"]) == (409, "invalid")
+    assert "at least 10 characters" in short["reason"]
+    done = await system.give(issue, "complete", staff, answer=ANSWER, evidence=[digest])
+    assert (done.status, done["issue"]["status"]) == (200, "completed")
+    other = await system.give(issue, "reopen", system.token("c1", "community", "jinpen-community"), reason="没修好")
+    assert (other.status, other["code"]) == (409, "not-yours")
+    back = await system.give(issue, "reopen", staff, reason="还有一处在漏")
+    assert (back.status, back["issue"]["status"]) == (200, "accepted")
+    timeline = await system.get(f"/v1/issues/{issue}/timeline", staff)
+    assert [event["kind"] for event in timeline["events"]][-2:] == ["completed", "taken_back"]
+    assert timeline["events"][-2]["data"]["evidence"] == [digest]
+    assert {part["holder"] for part in timeline["minutes"]} == {"operator"}
 
 
 async def test_the_same_picture_has_the_same_name_and_counts_once(system: System):

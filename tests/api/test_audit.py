@@ -63,7 +63,7 @@ async def closed(system: System, category: str = "greening") -> str:
     issue, code = taken["id"], {"X-Tracking-Code": taken["tracking_code"]}
     await system.give(issue, "accept", system.staff, note="马上到")
     await system.give(issue, "arrive", system.staff, assessment="minor")
-    await system.give(issue, "complete", system.staff, answer="扶好了")
+    await system.give(issue, "complete", system.staff, answer="树已经扶正,加了三根支撑")
     done = await system.give(issue, "confirm", code, outcome="solved", satisfaction="satisfied")
     assert done["issue"]["closed"] == {"kind": "solved", "satisfaction": "satisfied"}
     return issue

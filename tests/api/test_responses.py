@@ -20,6 +20,7 @@ from domain.place import Place
 from domain.wire import WireError, format_time, parse_time
 from policies.loader import load_pack
 from protocol.masking import MASK, mask_phone
+from support.completions import ANSWER
 from support.grants import granted
 
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
@@ -86,7 +87,12 @@ def test_an_issue_looks_as_in_the_contract() -> None:
 
 
 def test_a_closed_issue_says_how_and_expects_nothing() -> None:
-    done = (STAFF, Accept()), (STAFF, Arrive("minor")), (STAFF, Complete()), (RESIDENT, Confirm("solved", "satisfied"))
+    done = (
+        (STAFF, Accept()),
+        (STAFF, Arrive("minor")),
+        (STAFF, Complete(answer=ANSWER)),
+        (RESIDENT, Confirm("solved", "satisfied")),
+    )
     view = wire(IssueView.from_issue(play(*done)[0]))
     assert view["closed"] == {"kind": "solved", "satisfaction": "satisfied"}
     assert view["next"] is None

@@ -19,7 +19,7 @@ async def test_staff_work_and_the_resident_confirms(system: System) -> None:
     for command, body, status in (
         ("accept", {"note": "马上到"}, "accepted"),
         ("arrive", {"assessment": "minor"}, "arrived"),
-        ("complete", {"note": "", "answer": "换了垫圈", "evidence": []}, "completed"),
+        ("complete", {"note": "", "answer": "换了垫圈,试水一小时不漏", "evidence": []}, "completed"),
     ):
         given = await system.give(issue, command, system.staff, **body)
         assert (given.status, given["outcome"], given["issue"]["status"]) == (200, "applied", status)

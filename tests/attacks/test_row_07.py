@@ -8,12 +8,12 @@ from domain.commands import SIGNALS
 from domain.events import EVENTS
 from support.bare import Bare
 from tests.domain.casting import BODIES
-from tests.domain.play import CASTING, COMMUNITY, COMPANY, REPORTER, STREET, Stage, arrived
+from tests.domain.play import CASTING, COMMUNITY, COMPANY, DONE, REPORTER, STREET, Stage, arrived
 
 
 def closed() -> Stage:
     stage = arrived()
-    stage.give(COMPANY, c.Complete("solved", "换了阀门"))
+    stage.give(COMPANY, DONE)
     stage.give(REPORTER, c.Confirm("not", "dissatisfied", "还在漏"))
     assert stage.issue.closed is not None
     return stage

@@ -37,7 +37,7 @@ from tests.domain.casting import body, rightful, usual
 from tests.domain.play import CALENDARS, CASTING, COMPANY, FRIDAY, REPORTER, SETTLED_2027, Stage, arrived, pack, place
 
 KEY: Final = b"a key for pseudonyms"
-MARK: Final = "谁也不该看"
+MARK: Final = "谁也不该看见这一句话"
 """Stands in every personal text, and must stand in no export."""
 ORGS: Final = {
     "company-a": "operator:company-a", "company-b": "operator:company-b", "helpers": "operator:helpers",
@@ -369,6 +369,7 @@ def staged() -> Stage:
     stage.outage(86_400 * 20)
     stage.give(CASTING["admin"], c.ChangePolicy("demo", MARK, pack("demo")))
     stage.give(CASTING["street"], c.Accept())
+    stage.give(CASTING["street"], c.Arrive())
     stage.give(CASTING["street"], c.Complete("solved", MARK))
     stage.let_pass(86_400 * 20)
     return stage

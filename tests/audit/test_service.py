@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.archive import ArchiveError
+from audit.archive import Archive, ArchiveError
 from audit.holdings import Holdings, UnknownError
 from audit.log_check import LogMismatchError
 from audit.merkle import commitment, leaf_hash
@@ -17,6 +17,7 @@ from db.engine import Database
 from domain.events import dump_event
 from domain.wire import canonical
 from support.installation import COVERED, LATER, OPEN, SEALED, UNCOVERED, Installation
+from support.stories import Story, store
 
 STANDARD, AGAIN = COVERED[1], LATER[0]
 
@@ -46,10 +47,7 @@ async def test_an_open_issue_has_no_verdict_and_no_proof_yet(installation: Insta
                 await ask
         states = await service.states(OPEN)
         assert [event.seq for event, _ in states] == list(range(1, 63))
-        view = await service.view(OPEN, "62")
-        assert view["status"] == "dispatched"
-        climbs = [event.seq for event, _ in states if event.kind == "escalated" and event.clause == "accept"]
-        assert [(climb["org"], climb["seq"]) for climb in view["accounts"]] == [("demo-property", climbs[0])]
+        assert (await service.view(OPEN, "62"))["status"] == "dispatched"
         found = await service.difference(OPEN)
         assert found.same
         assert len(found.lines) == 62
@@ -71,6 +69,17 @@ async def test_an_unknown_issue_is_reported_as_unknown(installation: Installatio
         with pytest.raises(NotYetError):  # it is known, if not by its rows
             await bare.verdict(OPEN)
         await database.close()
+
+
+async def test_a_past_state_comes_with_what_stood_on_accounts_then(database: Database, tmp_path: Path) -> None:
+    story = Story()
+    await store(database, story, story.reported() + story.wait(12))
+    climb = next(event for event in story.told if event["kind"] == "escalated")
+    service = AuditService(Holdings(database, Archive(tmp_path.as_uri()), rows=False), tmp_path)
+    assert (await service.view(story.id, str(climb["seq"] - 1)))["accounts"] == []
+    (account,) = (await service.view(story.id, str(climb["seq"])))["accounts"]
+    assert (account["org"], account["clause"], account["at"]) == ("demo-property", "accept", climb["at"])
+    assert account["made_good"] is False
 
 
 async def test_past_states_come_from_the_archive_and_not_from_sql(copy: Installation) -> None:

@@ -8,13 +8,13 @@ import pytest
 
 from audit.timeline import MomentError, accounted, at_event, at_time, shown, states
 from domain.clocks import next_deadline
-from domain.commands import Accept, Complete, Confirm
+from domain.commands import Accept, Confirm
 from domain.events import Event
 from domain.issue import Issue
 from domain.rules import UnknownRulesError, evolve, meets
 from domain.wire import dump, format_time
 from tests.domain.casting import body, rightful, usual
-from tests.domain.play import CALENDARS, COMPANY, FRIDAY, REPORTER, Stage, arrived, pack
+from tests.domain.play import CALENDARS, COMPANY, DONE, FRIDAY, REPORTER, Stage, arrived, pack
 
 PACKS = ("52022", "12345", "demo", "dispute", "3+3+5")
 TICK = timedelta(milliseconds=1)
@@ -118,7 +118,7 @@ def test_it_says_who_was_responsible_and_what_was_due() -> None:
     assert plain["closed"] is None
 
     closed = arrived("minor")
-    closed.give(COMPANY, Complete(kind="explained", answer="阀门是业主自己的,已经说明怎么换。"))
+    closed.give(COMPANY, DONE)
     closed.give(REPORTER, Confirm("solved", "satisfied"))
     states = [(closed.events[-1], closed.issue)]
     plain = shown(at_event(states, closed.issue.version))

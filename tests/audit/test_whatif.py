@@ -29,6 +29,7 @@ from tests.domain.play import (
     CALENDARS,
     COMMUNITY,
     COMPANY,
+    DONE,
     FRIDAY,
     REPORTER,
     SETTLED_2027,
@@ -116,7 +117,7 @@ def test_a_closed_issue_ends_with_its_close() -> None:
 
 def test_a_longer_silence_leaves_it_open_with_the_resident() -> None:
     stage = Recorded("demo")
-    for command in (c.Accept(), c.Complete(answer="好了")):
+    for command in (c.Accept(), c.Arrive("minor"), DONE):
         stage.give(COMPANY, command, after=1)
     stage.let_pass(100)
     assert stage.issue.is_closed

@@ -8,7 +8,7 @@ from audit.refold import DeliveredCommand, Refolded, Turn
 from domain.events import Event
 from domain.policy import Policy
 from domain.worktime import Limit
-from tests.domain.play import COMPANY, FRIDAY, REPORTER, Stage, local, pack
+from tests.domain.play import COMPANY, DONE, FRIDAY, REPORTER, Stage, local, pack
 
 LATER = local("2026-12-20 10:00")
 
@@ -49,7 +49,7 @@ def accepted_at_seven() -> Recorded:
     for minute, actor, command in (
         (7, COMPANY, c.Accept()),
         (10, COMPANY, c.Arrive("minor")),
-        (20, COMPANY, c.Complete()),
+        (20, COMPANY, DONE),
         (30, REPORTER, c.Confirm("solved", "satisfied")),
     ):
         stage.let_pass(FRIDAY + timedelta(minutes=minute))

@@ -14,6 +14,7 @@ from typing import Any, cast, get_args
 import pytest
 import pytest_asyncio
 import structlog
+from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -100,7 +101,7 @@ async def test_an_issue_from_report_to_confirmation(terminal: Terminal) -> None:
     done = await terminal.read("do", "accept", reported["number"], "note=马上到", *STAFF)
     assert done["outcome"] == "applied"
     await terminal.run("do", "arrive", issue, "assessment=minor", *STAFF)
-    out = await terminal.run("do", "complete", issue, "answer=换了垫圈", 'evidence=["photo-1"]', *STAFF)
+    out = await terminal.run("do", "complete", issue, "answer=换了垫圈,试水一小时不漏", 'evidence=["photo-1"]', *STAFF)
     assert "completed" in out
     confirmed = await terminal.read("do", "confirm", issue, "outcome=solved", "satisfaction=satisfied", "--code", code)
     assert confirmed["issue"]["closed"] == {"kind": "solved", "satisfaction": "satisfied"}
@@ -113,6 +114,22 @@ async def test_an_issue_from_report_to_confirmation(terminal: Terminal) -> None:
     assert "换了垫圈" in out
     assert "cli demo-property" in out
     assert "nobody nobody" not in out
+
+
+async def test_work_is_completed_with_an_uploaded_picture_and_taken_back(terminal: Terminal) -> None:
+    issue = (await terminal.read("report", "厨房漏水", "--category", "leak", "--compound", "jinpen"))["id"]
+    staff, answer = ("--role", "property", "--org", "jinpen-property"), "answer=换了垫圈,试水一小时不漏"
+    await terminal.run("do", "accept", issue, *staff)
+    complaint = await terminal.complaint("do", "complete", issue, answer, *staff)
+    assert "uploads to this issue after it accepted (POST .../attachments)" in complaint
+    system, picture = terminal.system, io.BytesIO()
+    Image.new("RGB", (8, 8), "navy").save(picture, "PNG")
+    headers = {**system.token("cli", "property", "jinpen-property"), "Content-Type": "image/png"}
+    kept = await system.client.post(f"/v1/issues/{issue}/attachments", content=picture.getvalue(), headers=headers)
+    out = await terminal.run("do", "complete", issue, answer, f'evidence=["{kept.json()["attachment"]}"]', *staff)
+    assert "已办结 completed" in out
+    out = await terminal.run("do", "reopen", issue, "reason=还有一处在漏", *staff)
+    assert "已签收 accepted" in out
 
 
 async def test_an_issue_is_shown_before_its_timeline_is_written(

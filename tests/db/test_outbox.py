@@ -15,6 +15,7 @@ from db.tables import OutboxRow
 from domain.commands import Accept, Adopt, Complete
 from domain.events import load_event
 from domain.notices import jobs
+from support.completions import ANSWER
 from support.stories import COMMUNITY, PROPERTY, START, STREET, Story, lit_at_night, store
 
 SOON = timedelta(seconds=1)
@@ -91,7 +92,9 @@ async def test_a_notice_in_flight_at_a_rewrite_returns_only_if_still_due(databas
     story = Story()
     await store(database, story, story.reported())
     lost = copy.deepcopy(story)
-    await store(database, lost, lost.give(Accept("不算数"), PROPERTY) + lost.give(Complete(answer="x"), PROPERTY))
+    await store(
+        database, lost, lost.give(Accept("不算数"), PROPERTY) + lost.give(Complete("explained", ANSWER), PROPERTY)
+    )
     taken = await claim(database)
     await store(database, story, story.give(Accept("算数"), PROPERTY))
     async with database.write() as session:

@@ -17,6 +17,7 @@ from domain.commands import Accept, Actor, CalendarPublished, ChangePolicy, Comm
 from domain.events import event_digest, load_event
 from domain.worktime import YearCalendar
 from policies.loader import load_pack
+from support.completions import ANSWER
 from support.stories import PROPERTY, RESIDENT, Plain, Story, chained, store
 
 
@@ -151,7 +152,7 @@ async def test_another_event_under_a_known_number_rewrites_from_there(database: 
     await store(database, story, story.reported())
     lost = fork(story)
     await store(database, lost, lost.give(Accept("不算数"), PROPERTY, command="kept") + lost.give(Comment(), PROPERTY))
-    await store(database, lost, lost.give(Complete(answer="x"), PROPERTY, command="lost"))
+    await store(database, lost, lost.give(Complete("explained", ANSWER), PROPERTY, command="lost"))
 
     true = story.give(Accept("算数"), PROPERTY, command="kept")
     assert await store(database, story, true) == chained(true)
@@ -165,7 +166,7 @@ async def test_another_event_under_a_known_number_rewrites_from_there(database: 
     assert alarm.detail["stored"] == [event_digest(event) for event in lost.told[true[0]["seq"] - 1 :]]
     async with database.read() as session:
         assert await session.get(ReceiptRow, ("lost", story.id)) is None
-    after = story.give(Complete(answer="y"), PROPERTY)
+    after = story.give(Complete("explained", ANSWER), PROPERTY)
     await store(database, story, after)
     await assert_same(database, story)
 
@@ -177,7 +178,7 @@ async def test_a_rewrite_withdraws_what_was_not_sent_and_does_not_repeat_what_ma
     story = Story()
     await store(database, story, story.reported())
     lost = fork(story)
-    false = lost.give(Accept("不算数"), PROPERTY) + lost.give(Complete(answer="x"), PROPERTY)
+    false = lost.give(Accept("不算数"), PROPERTY) + lost.give(Complete("explained", ANSWER), PROPERTY)
     await store(database, lost, false)
     first = false[0]["seq"]
     async with database.write() as session:
@@ -235,7 +236,7 @@ async def test_restoring_removes_events_not_in_the_history(database: Database):
     story = Story()
     await store(database, story, story.reported() + story.give(Accept(), PROPERTY))
     longer = fork(story)
-    await store(database, longer, longer.give(Complete(answer="x"), PROPERTY, command="never"))
+    await store(database, longer, longer.give(Complete("explained", ANSWER), PROPERTY, command="never"))
     await store(database, story, story.told, restoring=True)
     await assert_same(database, story)
     row, _ = await rows(database, story)

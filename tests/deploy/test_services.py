@@ -271,7 +271,7 @@ async def live_a_life(deployment: Deployment, issue: dict[str, Any], api: int) -
     resident = {"X-Tracking-Code": issue["tracking_code"]}
     await deployment.command(issue["id"], "accept", {}, deployment.staff, api)
     await deployment.command(issue["id"], "arrive", {"assessment": "minor"}, deployment.staff, api)
-    done = {"note": "换了水管", "answer": "已修好"}
+    done = {"note": "换了水管", "answer": "换了水管,试水一小时不漏"}
     await deployment.command(issue["id"], "complete", done, deployment.staff, api)
     rated = {"outcome": "solved", "satisfaction": "satisfied", "comment": "很快"}
     await deployment.command(issue["id"], "confirm", rated, resident, api)

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
-from domain.clocks import RULE_CLOCKS, next_deadline, next_step
+from domain.clocks import RULE_CLOCKS, RULING, Deadline, next_climb, next_deadline, next_step
 from domain.commands import Command
 from domain.events import Event, Returned, dump_event, load_event
 from domain.issue import Clock, Issue, rank
+from domain.pauses import is_granted, stops
 from domain.rules import evolve
+from domain.worktime import service_time
 
 PAUSED = ("suspended", "waiting")
 _FIRED = {"warn": ("warned",), "limit": ("overdue", "resumed", "reminded", "closed"), "climb": ("escalated",),
@@ -78,10 +81,10 @@ class Watcher:
         assert deadline.at <= now, "recorded before its deadline"
         assert event.at == max(deadline.at, before.since)
         if deadline.clause == "top":
-            assert not before.is_paused
+            assert before.paused is None or not is_granted(before.paused), "reminded in a pause that somebody granted"
             return
         clock = next(clock for clock in before.clocks if clock.clause == deadline.clause)
-        assert not before.is_paused or clock.clause in ("ask", "review"), "a paused clock fired"
+        self._not_stopped(before, clock, deadline)
         assert event.was_due == clock.due
         if event.kind == "warned":
             assert clock.due > now, "warned of a moment past"
@@ -91,6 +94,18 @@ class Watcher:
             assert rank(event.level) > rank(before.level)
             assert clock.overdue or clock.due > deadline.at, "at a tie overdue comes first"
             self._once(self._climbed, (*_identity(clock), deadline.step))
+
+    @staticmethod
+    def _not_stopped(before: Issue, clock: Clock, deadline: Deadline) -> None:
+        """The clock did not act in a pause that stops it: a clock of days on no day that was paused as a whole."""
+        stop = before.paused
+        if stop is None or clock.clause in ("ask", "review") or not stops(stop, clock.milestone):
+            return
+        assert clock.clause not in ("appointment", "plan-step", "plan-update"), "its date moves after the pause"
+        hours = before.policy.service_hours
+        if any(clause.id == clock.clause and not clause.limit.in_days for clause in before.policy.clause):
+            begun = deadline.at > stop.begin and service_time(stop.begin, deadline.at, hours) > timedelta()
+            assert deadline.at >= stop.end or not begun, f"{clock.clause} stood still"
 
     def _lights(self, after: Issue) -> None:
         """A light goes out only where its moment has moved ahead; then it may go on once more."""
@@ -144,7 +159,7 @@ def _identity(clock: Clock) -> tuple[str, int | datetime]:
 
 
 def work_of(issue: Issue) -> Issue:
-    """The issue without what every event changes: who gave commands, when, and as the how manieth event."""
+    """The issue without what every event changes: who gave commands, and when."""
     marks, term = (
         {kind: mark for kind, mark in each.items() if kind != "taken_back"} for each in (issue.marks, issue.term)
     )
@@ -168,14 +183,25 @@ def check_shape(issue: Issue) -> None:
     in_force = issue.plan is not None and not issue.is_closed
     assert ("plan-update" in running) == ("plan-step" in running) == in_force
     assert issue.proposed is None or issue.status != "completed"
-    assert issue.pending is None or issue.pending.clause in running
+    wishes = [wish.what for wish in issue.wishes]
+    assert len(wishes) == len(set(wishes)), "one wish of a kind"
+    for wish in issue.wishes:  # what a climb took the clock of is still to be ruled on
+        assert wish.clause is None or wish.clause in running or wish.asked.seq < issue.term["led"].seq
+    assert {f"rule-{what}" for what in wishes} == {name for name in running if name in RULING} - {"rule-size"}
+    assert (issue.wish("plan") is not None) == (issue.proposed is not None)
     if issue.is_closed:
         assert running == []
         assert next_deadline(issue) is None
-        assert (issue.resting, issue.reminder, issue.pending, issue.declined) == ((), None, None, False)
+        assert (issue.resting, issue.reminder, issue.wishes, issue.paused) == ((), None, (), None)
     assert issue.is_closed or next_deadline(issue) is not None, "forgotten"
-    assert all(begin <= end for begin, end in (*issue.pauses, *issue.looked))
+    if not issue.is_closed and issue.status != "completed":
+        at_the_top = issue.level == issue.ladder[-1]
+        assert at_the_top or any(next_climb(issue, clock) for clock in issue.clocks), "the lead would stay for ever"
+    assert all(stop.begin <= stop.end for stop in issue.pauses)
+    assert all(one.end <= other.begin for one, other in pairwise(issue.pauses)), "no moment is paused twice"
+    assert all(begin <= end for begin, end in issue.looked)
     for clock in (*issue.clocks, *issue.resting):
         assert clock.climbed <= len(clock.climbs)
-        assert clock.clause in RULE_CLOCKS or clock.level in ("issue", issue.level)
+        levels = ("issue", issue.level, *((issue.left.level,) if issue.left else ()))
+        assert clock.clause in RULE_CLOCKS or clock.level in levels
     assert {clock.clause for clock in issue.resting}.isdisjoint(RULE_CLOCKS)

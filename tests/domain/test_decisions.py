@@ -146,7 +146,7 @@ def test_a_wish_is_a_clause_of_whoever_must_rule_on_it(clause: str, urgent: bool
     assert clock.climbs == ()
 
 
-@pytest.mark.parametrize("clause", ["rule-plan", "rule-pause", "rule-decline"])
+@pytest.mark.parametrize("clause", WISHES)
 def test_a_wish_passes_to_the_lead_where_that_is_above_whoever_had_to_rule(clause: str) -> None:
     stage = arrived()
     stage.give(COMPANY, WISHES[clause])

@@ -32,6 +32,8 @@ MOMENTS = tuple(
 )
 """By day, shortly before closing, at night on a Sunday, before a year without calendar, before a long holiday."""
 JUMPS = (0.001, 0.3, 0.999, 1, 2, 8, 9.999, 10, 30, 300, 1800, 7200, 30_000, 86_400, 300_000, 1_300_000, 4_000_000)
+LIVENESS = timedelta(days=250)
+"""The longest plan (70 days), the longest pause (92), and for two climbs 7 days of no progress each, with holidays."""
 NAMES = tuple(SIGNALS)
 ACTORS = tuple(CASTING.values())
 
@@ -107,7 +109,7 @@ class Plays(RuleBasedStateMachine):
         actor, _ = usual(copy_with(self.issue, status="answered"), choice * 3)
         before = work_of(self.issue)
         done = self.fold([self.command(actor, "complete", variant)])
-        if done[-1].kind == "completed":
+        if [event.kind for event in done] == ["completed"]:
             self.fold([self.command(actor, "reopen", 0)])
             assert work_of(self.issue) == before
 
@@ -198,6 +200,18 @@ class Plays(RuleBasedStateMachine):
         self.now = end
         self.fold(inbox)
 
+    def teardown(self) -> None:
+        """From whatever state: if nobody acts any more, the issue closes, or the lead reaches the top of its ladder."""
+        if not hasattr(self, "issue"):
+            return
+        end = self.now + LIVENESS
+        while not self.issue.is_closed and self.issue.level != self.issue.ladder[-1]:
+            deadline = next_deadline(self.issue, self.now)
+            assert deadline is not None
+            self.now = max(self.now, deadline.at + wake_after(self.issue, deadline))
+            assert self.now <= end, "the lead stays"
+            self.fold([])
+
 
 def gist(event: Event) -> tuple:
     """The event without what a wake-up may change: `recorded_at`, and the dues and minutes counted from it."""
@@ -213,6 +227,11 @@ def outline(issue: Issue) -> Issue:
         ),
         resting=tuple((clock.clause, clock.start.seq) for clock in issue.resting),
         reminder=issue.reminder and issue.reminder.count,
+        progressed=issue.progressed and issue.progressed.seq,
+        keeps_until=issue.keeps_until is not None,
+        own=sorted(issue.own),
+        paused=issue.paused and (issue.paused.stops, issue.paused.by, issue.paused.own),
+        left=issue.left and (issue.left.level, sorted(issue.left.term)),
         holding=issue.holding and (issue.holding.holder, issue.holding.org),
         pauses=len(issue.pauses),
         plan=issue.plan and [step.done for step in issue.plan.steps],

@@ -105,6 +105,15 @@ def test_a_plan_in_force_runs_on_until_a_longer_one_is_granted() -> None:
     assert climbs(stage) == [("plan-step", "community")]
 
 
+def test_a_plan_that_needs_no_grant_takes_the_place_of_one_that_waits() -> None:
+    stage = arrived()
+    stage.give(COMPANY, VOTE)
+    stage.give(COMPANY, TWO_STEPS)
+    assert "rule-plan" not in stage.running()
+    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-now"
+    assert stage.clock("plan-step").due == local("2026-11-22 18:00")
+
+
 def test_denied_a_longer_plan_leaves_the_one_in_force() -> None:
     stage = planned("2026-11-22 18:00")
     stage.give(COMPANY, VOTE)
@@ -264,7 +273,9 @@ def test_a_published_calendar_moves_the_date_for_completing_and_its_climb() -> N
     stage = Stage(weekly, at=local("2026-12-28 10:00"))
     for body in (c.Accept(), c.Arrive("minor"), c.Plan((c.Step("换管", local("2026-12-29 18:00")),)), c.StepDone(1)):
         stage.give(COMPANY, body)
-    assert stage.clock("plan-step").provisional
+    clock = stage.clock("plan-step")
+    assert (clock.due, clock.provisional) == (local("2027-01-04 23:59:59"), True)
+    assert clock.climbs == (local("2027-01-20 08:00"),), "as late as any calendar could have it"
     stage.give(ADMIN, c.CalendarPublished(YearCalendar(2027, 1, off=(date(2027, 1, 1), date(2027, 1, 4)), on=())))
     clock = stage.clock("plan-step")
     assert (clock.due, clock.climbs) == (local("2027-01-06 23:59:59"), (local("2027-01-07 08:00"),))

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -19,6 +19,7 @@ from domain.wire import WireError, canonical
 from domain.worktime import SHANGHAI, Limit, ServiceHours
 from support.grants import granted
 from tests.domain.play import (
+    ADMIN,
     ANSWER,
     CALENDARS,
     COMMUNITY,
@@ -181,6 +182,33 @@ def test_reminders_do_not_begin_anew_after_a_pause() -> None:
     stage.give(STREET, c.Wait("funds", stage.now + timedelta(days=1)))
     stage.give(STREET, c.Resume())
     assert stage.let_pass(3600) == [], "ten were sent; now there is one a day"
+
+
+def test_a_pause_of_a_whole_day_takes_that_day_off_the_next_interval() -> None:
+    stage, _ = left_alone(15)
+    due = local("2026-06-26 23:59:59")
+    assert (stage.issue.reminder is not None and stage.issue.reminder.at) == due, (
+        "8 working days after the 15th; the 19th is off"
+    )
+    for begin, end, moved in (
+        ("2026-06-17 09:00", "2026-06-17 15:00", due),
+        ("2026-06-18 07:00", "2026-06-18 21:00", local("2026-06-29 23:59:59")),
+    ):
+        stage.let_pass(local(begin))
+        stage.give(STREET, c.Wait("funds", local("2026-07-20 10:00")), after=0)
+        stage.let_pass(local(end))
+        stage.give(STREET, c.Resume(), after=0)
+        assert stage.issue.reminder is not None
+        assert stage.issue.reminder.at == moved
+
+
+def test_a_published_calendar_moves_the_next_reminder() -> None:
+    stage, _ = left_alone(15)
+    year = next(calendar for calendar in CALENDARS if calendar.year == 2026)
+    later = replace(year, version=year.version + 1, off=(*year.off, date(2026, 6, 18)))
+    stage.give(ADMIN, c.CalendarPublished(later))
+    assert stage.issue.reminder is not None
+    assert stage.issue.reminder.at == local("2026-06-29 23:59:59")
 
 
 # --------------------------------------------------------------------------------------- recorded just after midnight

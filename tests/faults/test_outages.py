@@ -21,6 +21,7 @@ from domain.events import Escalated, Event, load_event
 from protocol.caller import ANONYMOUS
 from protocol.ids import command_id
 from support.again import SECONDS
+from support.completions import ANSWER
 from support.outage import away
 from support.system import Answer, System
 from support.verdict import holds, now
@@ -143,7 +144,7 @@ async def without_sql(system: System, seconds: float) -> None:
     async with away(system.url):
         await callers.send(worked, "arrive", system.staff, assessment="minor")
         await callers.send(talked, "comment", system.staff, text="在路上")
-        await callers.send(worked, "complete", system.staff, answer="换了阀门")
+        await callers.send(worked, "complete", system.staff, answer=ANSWER)
         late = await callers.report()
         code = {"X-Tracking-Code": late["tracking_code"]}
         await callers.send(late["id"], "comment", code, text="在吗")
@@ -199,7 +200,7 @@ async def test_what_was_committed_but_reported_failed_is_recorded_once(system: S
         issue, code = said["id"], {"X-Tracking-Code": said["tracking_code"]}
         await callers.send(issue, "accept", system.staff)
         await callers.send(issue, "arrive", system.staff, assessment="minor")
-        await callers.send(issue, "complete", system.staff, answer="换了阀门")
+        await callers.send(issue, "complete", system.staff, answer=ANSWER)
         await callers.send(issue, "confirm", code, outcome="solved", satisfaction="satisfied")
         await eventually(system.database, issue, "closed")
     assert cut.reported_failed

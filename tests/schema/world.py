@@ -17,6 +17,7 @@ from audit.heads import Destinations, publish
 from audit.log_keys import LogKeys
 from domain.vocabulary import ROLES, Role
 from support.browser import Site, site
+from support.completions import ANSWER
 from support.system import System, running_system
 
 ORGS: Mapping[Role, tuple[str, str | None]] = {
@@ -33,7 +34,7 @@ CALLERS = ("anonymous", "code", "browser", *ROLES)
 """Who asks: nobody, with credentials made up at times; a tracking code; a signed-in browser; a token of each role."""
 
 _ARRIVED = (("accept", {}), ("arrive", {"assessment": "minor"}))
-_COMPLETED = (*_ARRIVED, ("complete", {"answer": "换了阀门"}))
+_COMPLETED = (*_ARRIVED, ("complete", {"answer": ANSWER}))
 STATES: Mapping[str, Sequence[tuple[str, dict[str, Any]]]] = {
     "dispatched": (),
     "accepted": (("accept", {}),),

@@ -6,7 +6,7 @@ from typing import Final
 from domain.commands import Complete, Upload
 from domain.vocabulary import CompletionKind
 
-ANSWER: Final = "已经修好,试过几次,不再漏水"
+ANSWER: Final = "换了阀门,试水一小时,不再漏水"
 """Long enough for a resident to know what was done."""
 
 

@@ -50,6 +50,7 @@ from policies.loader import load_pack
 from protocol.envelope import Envelope, plain_of
 from protocol.gateway import Pins, TemporalDown, TemporalGateway
 from runtime.temporal import encrypting
+from support.completions import completed
 from support.keys import ephemeral_keys
 from support.outage import away
 from support.signers import lasting_signer
@@ -94,20 +95,27 @@ def _fixed(*bodies: Body) -> tuple[Maker, ...]:
     return tuple(lambda _, body=body: body for body in bodies)
 
 
+def _done(now: datetime) -> Body:
+    return completed("company-a", now)
+
+
 PARTS: Final[tuple[tuple[Maker, ...], ...]] = (
     _fixed(c.Accept(), c.Decline("not_our_duty"), c.Rule(upheld=False, reason="合同里写了")),
-    _fixed(c.Decline("unclear"), c.Rule(upheld=True), c.Accept(), c.Sit("三方会商"), c.Complete("settled")),
+    (
+        *_fixed(c.Decline("unclear"), c.Rule(upheld=True), c.Accept(), c.Sit("三方会商")),
+        lambda now: completed("elm", now, "settled"),
+    ),
     _fixed(c.Accept(), c.Extend("要勘察"), c.Grant(), c.Extend("还不够")),
     _fixed(c.Accept(), c.Extend("要勘察"), c.Deny(reason="不同意")),
     _fixed(c.Accept(), c.Ask("几楼?"), c.Supply("五楼"), c.Assign("张工"), c.Attempt("没人"), c.Contact("通了")),
     _fixed(c.Accept(), c.Arrive("complex"), c.Mitigate("关了阀"), c.Answer("下月"), c.Refer("110"), c.Urge("快")),
     _fixed(c.Escalate("要上级管"), c.Escalate("还要"), c.Shelve("等资金"), c.Resume("有钱了"), c.Return("再办")),
-    _fixed(c.Accept(), c.Complete(), c.Reopen("又漏了"), c.Supervise("盯着"), c.Instruct("今天")),
+    (*_fixed(c.Accept()), _done, *_fixed(c.Reopen("又漏了"), c.Supervise("盯着"), c.Instruct("今天"))),
     _fixed(c.Correct("是下水道", "drain"), c.Comment("说一句"), c.Redispatch("elm", "自己办", "community", ("north",))),
     _fixed(c.Accept(), c.Assess("minor"), c.Assess("complex", "墙内漏"), c.CalendarPublished(SETTLED_2027)),
     (*_fixed(c.Accept(), c.Arrive("complex")), BODIES["plan"][2], *_fixed(c.Grant("plan"), c.StepDone(1))),
     (*_fixed(c.Accept()), BODIES["schedule"][0], BODIES["wait"][0], *_fixed(c.Resume())),
-    _fixed(c.Accept(), c.ChangePolicy("52022", "错绑", load_pack("52022")), c.Complete()),
+    (*_fixed(c.Accept(), c.ChangePolicy("52022", "错绑", load_pack("52022")), c.Arrive("minor")), _done),
 )
 """How the first ones begin, and others now and then: so that each command is taken at least once."""
 SEALED: Final = 0.8

@@ -20,6 +20,7 @@ from api.identity.tokens import issue_token
 from audit.invariants import Acknowledged
 from protocol.caller import ANONYMOUS
 from protocol.ids import command_id
+from support.completions import ANSWER
 
 PATIENCE = 300.0
 """Seconds after which somebody who gets no answer gives up, and the test with him."""
@@ -96,7 +97,7 @@ class Load:
     async def _standard(self, rng: random.Random, issue: Reported) -> None:
         await self._in_turn(
             rng, issue, ("accept", {"note": "马上到"}), ("arrive", {"assessment": "minor"}),
-            ("complete", {"answer": "换了阀门"}), ("confirm", {"outcome": "solved", "satisfaction": "satisfied"}),
+            ("complete", {"answer": ANSWER}), ("confirm", {"outcome": "solved", "satisfaction": "satisfied"}),
         )  # fmt: skip
 
     async def _ignored(self, rng: random.Random, issue: Reported) -> None:
@@ -114,7 +115,7 @@ class Load:
         await self._in_turn(rng, issue, ("comment", {"text": "太慢"}))
         await self._give(rng, issue, "answer", {"text": "社区来办"}, "community")
         await self._in_turn(
-            rng, issue, ("accept", {}), ("complete", {"answer": "修好了"}),
+            rng, issue, ("accept", {}), ("arrive", {}), ("complete", {"answer": ANSWER}),
             ("confirm", {"outcome": "partly", "satisfaction": "basically"}),
         )  # fmt: skip
 

@@ -106,6 +106,7 @@ class Planted:
     answered: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
     """Every answer of the API that is no success: request line, then status, headers and body."""
     subject: str = ""
+    shade: int = 0
     tokens: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     root: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     masters: MasterKeys = field(default_factory=MasterKeys.new)
@@ -148,6 +149,8 @@ class Planted:
         name = c.NAMES[type(body)]
         planted = self.plant(body, f"issue {self.issues.index(issue) + 1}, {name}")
         plain = {key: value for key, value in dump(planted).items() if key not in ("handler_kind", "body")}
+        if isinstance(body, c.Complete):
+            plain["evidence"] = [*plain.get("evidence", ()), await self.picture(issue, role)]
         return await self.system.give(issue, name, self.headers(role), **plain)
 
     async def live(self, life: tuple[Part, ...]) -> str:
@@ -212,19 +215,21 @@ class Planted:
         answers = [await self.system.get(f"/v1/issues/{each}/attachments", resident) for each in self.issues]
         return [len(answer["items"]) for answer in answers]
 
-    async def picture(self, issue: str) -> None:
-        """One that says in its metadata what nobody is to know."""
+    async def picture(self, issue: str, role: str = RESIDENT) -> str:
+        """Uploads one that says in its metadata what nobody is to know; its digest."""
         said = PngInfo()
         said.add_text("Comment", self.canaries.plant("picture, comment"))
         exif = Image.Exif()
         exif[0x010E] = self.canaries.plant("picture, EXIF").removeprefix(HEAD)
         held = io.BytesIO()
-        Image.new("RGB", (40, 30), "navy").save(held, "PNG", pnginfo=said, exif=exif)
-        headers = {**self.headers(RESIDENT), "Content-Type": "image/png"}
+        self.shade += 1  # no two are the same
+        Image.new("RGB", (40, 30), (0, 0, self.shade)).save(held, "PNG", pnginfo=said, exif=exif)
+        headers = {**self.headers(role), "Content-Type": "image/png"}
         answer = await self.system.client.post(
             f"/v1/issues/{issue}/attachments", content=held.getvalue(), headers=headers
         )
         assert answer.status_code == 201, answer.text
+        return answer.json()["attachment"]
 
     # What becomes of it
 

@@ -5,6 +5,8 @@ A step is (seconds to wait before it, command, who, body); the times in bodies a
 
 from typing import Any
 
+from support.completions import ANSWER
+
 STAFF = {"person": "p1", "role": "property", "org": "demo-property"}
 COMMUNITY = {"person": "c1", "role": "community", "org": "demo-community"}
 STREET = {"person": "s1", "role": "street", "org": "demo-street"}
@@ -22,7 +24,7 @@ SCENARIOS: dict[str, list[Step]] = {
     "standard": [
         (0, "accept", STAFF, {"note": "马上到"}),
         (0.3, "arrive", STAFF, {"assessment": "minor"}),
-        (0.3, "complete", STAFF, {"answer": "换了阀门", "evidence": ["photo-1"]}),
+        (0.3, "complete", STAFF, {"answer": ANSWER, "evidence": ["photo-1"]}),
         (0.3, "confirm", RESIDENT, {"outcome": "solved", "satisfaction": "satisfied", "comment": "很快"}),
     ],
     "nobody": [(47, "comment", RESIDENT, {"text": "还是没人来"}), (0, "withdraw", RESIDENT, {"reason": "自己修了"})],
@@ -46,10 +48,10 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "arrive", STAFF, {}),
         (0, "assess", STAFF, {"assessment": "minor"}),
         (0, "mitigate", STAFF, {"note": "关了阀门"}),
-        (0, "complete", STAFF, {"kind": "partly"}),
+        (0, "complete", STAFF, {"kind": "partly", "answer": ANSWER}),
         (0, "reopen", RESIDENT, {"reason": "还在漏"}),
         (0, "accept", STAFF, {}),
-        (0, "complete", STAFF, {"answer": "修好了"}),
+        (0, "complete", STAFF, {"answer": ANSWER}),
         (0, "confirm", RESIDENT, {"outcome": "not", "satisfaction": "dissatisfied"}),
     ],
     "planned": [
@@ -60,16 +62,16 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "step_done", STAFF, {"step": 1}),
         (0, "answer", STAFF, {"text": "下月施工"}),
         (0, "correct", COMMUNITY, {"note": "应为下水道", "category": "drain"}),
-        (0, "complete", STAFF, {}),
+        (0, "complete", STAFF, {"answer": ANSWER}),
         (0, "confirm", RESIDENT, {"outcome": "partly", "satisfaction": "basically"}),
     ],
     "late-step": [
         (0, "accept", STAFF, {}),
         (0, "arrive", STAFF, {"assessment": "complex"}),
-        (0, "plan", STAFF, {"steps": [{"title": "报价", "due": 3}, {"title": "施工", "due": 86400}]}),
+        (0, "plan", STAFF, {"steps": [{"title": "报价", "due": 3}, {"title": "施工", "due": 60}]}),
         (6, "supervise", COMMUNITY, {"note": "督办"}),
         (0, "instruct", COMMUNITY, {"text": "今天报价"}),
-        (0, "complete", STAFF, {"answer": "修好了"}),
+        (0, "complete", STAFF, {"answer": ANSWER}),
         (0, "confirm", RESIDENT, {"outcome": "explained", "satisfaction": "satisfied"}),
     ],
     "declined": [
@@ -77,7 +79,7 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "rule", COMMUNITY, {"upheld": True, "reason": "确实不归物业"}),
         (0, "accept", COMMUNITY, {}),
         (0, "sit", COMMUNITY, {"note": "三方会商", "parties": ["业主", "物业"]}),
-        (0, "complete", COMMUNITY, {"kind": "settled", "answer": "已调解"}),
+        (0, "complete", COMMUNITY, {"kind": "settled", "answer": "双方谈妥,当场写了协议"}),
         (0, "confirm", RESIDENT, {"outcome": "solved", "satisfaction": "basically"}),
     ],
     "sent-round": [
@@ -106,7 +108,23 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "extend", STAFF, {"reason": "配件晚到"}),
         (0, "grant", COMMUNITY, {}),
         (0, "refer", STAFF, {"service": "110", "receipt": "A1"}),
-        (0, "complete", STAFF, {"kind": "referred", "answer": "已报警"}),
+        (0, "complete", STAFF, {"kind": "referred", "answer": "已经报警,由派出所处理"}),
+        (0, "confirm", RESIDENT, {"outcome": "solved", "satisfaction": "satisfied"}),
+    ],
+    "wished": [
+        (0, "accept", STAFF, {}),
+        (0, "arrive", STAFF, {"assessment": "minor"}),
+        (0, "wait", STAFF, {"reason": "parts", "review": 3600}),
+        (0, "grant", COMMUNITY, {"what": "pause"}),
+        (0.5, "resume", STAFF, {}),
+        (0, "ask", STAFF, {"question": "几楼?"}),
+        (0, "object", RESIDENT, {"reason": "早就说过了"}),
+        (0, "answer", STAFF, {"text": "正在处理"}),
+        (0, "complete", STAFF, {"answer": ANSWER}),
+        (0, "reopen", STAFF, {"reason": "填错了"}),
+        (0, "escalate", STAFF, {"reason": "要社区出面"}),
+        (0, "return", COMMUNITY, {"reason": "物业自己能办"}),
+        (0, "complete", STAFF, {"answer": ANSWER}),
         (0, "confirm", RESIDENT, {"outcome": "solved", "satisfaction": "satisfied"}),
     ],
     "big": [
@@ -121,18 +139,20 @@ SCENARIOS: dict[str, list[Step]] = {
     "again": [  # long enough for one continue-as-new where the server suggests it early
         *((0.2, "comment", STAFF, {"text": f"第{n}次"}) for n in range(12)),
         (0, "accept", STAFF, {}),
-        (0, "complete", STAFF, {"answer": "好了"}),
+        (0, "arrive", STAFF, {"assessment": "minor"}),
+        (0, "complete", STAFF, {"answer": ANSWER}),
         (0, "confirm", RESIDENT, {"outcome": "solved", "satisfaction": "satisfied"}),
     ],
     "outage": [  # the recorder locks the database after the first command, until after the first climb
         (0, "accept", STAFF, {}),
         (13, "comment", STAFF, {"text": "数据库停了"}),
-        (0, "complete", STAFF, {"answer": "好了"}),
+        (0, "complete", STAFF, {"kind": "explained", "answer": ANSWER}),
         (0, "confirm", RESIDENT, {"outcome": "solved", "satisfaction": "satisfied"}),
     ],
     "silent": [
         (0, "accept", STAFF, {}),
-        (0, "complete", STAFF, {"answer": "好了"}),
+        (0, "arrive", STAFF, {"assessment": "minor"}),
+        (0, "complete", STAFF, {"answer": ANSWER}),
         (63, "", STAFF, {}),  # nothing is sent: the resident's silence closes it
     ],
     "signed": [
@@ -142,7 +162,7 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "escalate", COMMUNITY, {"reason": "两家争执"}),
         (0, "return", CROSSED, {"reason": "自己判自己"}),
         (0, "arrive", STAFF, {}),
-        (0, "complete", STAFF, {"answer": "好了"}),
+        (0, "complete", STAFF, {"answer": ANSWER}),
         (0, "confirm", RESIDENT, {"outcome": "solved", "satisfaction": "satisfied"}),
     ],
 }

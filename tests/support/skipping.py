@@ -127,6 +127,11 @@ class SkippedTime:
             assert org is not None
             plain["handler_kind"] = org.kind
             plain["handler_streets"] = self.directory.reach(org.code, at.astimezone(SHANGHAI).date())
+        if name == "complete":
+            plain["pictures"] = [
+                {"digest": each, "person": actor["person"], "org": actor.get("org"), "at": format_time(at)}
+                for each in plain.get("evidence", ())
+            ]
         held = Authority(actor["role"], actor.get("org"))
         grants = self.directory.grants_in(self.places[issue], [held], at.astimezone(SHANGHAI).date())
         command = {

@@ -16,6 +16,7 @@ from domain.policy import Policy
 from domain.vocabulary import Category
 from domain.wire import dump
 from policies.loader import load_pack
+from support.completions import ANSWER
 from support.grants import granted
 
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -78,7 +79,7 @@ class Story:
         return [
             *self.give(Accept(), PROPERTY),
             *self.give(Arrive("minor"), PROPERTY),
-            *self.give(Complete(answer="换了垫圈"), PROPERTY),
+            *self.give(Complete(answer=ANSWER), PROPERTY),
             *self.give(Confirm("solved", "satisfied"), self.reporter),
         ]
 

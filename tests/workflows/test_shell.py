@@ -20,6 +20,7 @@ from db.engine import Database
 from db.upgrade import upgrade
 from domain.events import chain, event_digest
 from domain.wire import format_time, truncate
+from support.completions import ANSWER
 from support.derived import derive, runs_of
 from support.golden import give, start_issue
 from support.scenarios import RESIDENT, STAFF
@@ -30,6 +31,7 @@ from workflows.contract import PREFIX, RECORD, TASK_QUEUE, Batch
 from workflows.issue import IssueWorkflow
 
 LEAK = {"category": "leak", "description": "漏水"}
+DONE = {"kind": "explained", "answer": ANSWER}
 CONFIRM = {"outcome": "solved", "satisfaction": "satisfied"}
 
 
@@ -59,7 +61,7 @@ async def test_deadlines_that_move_later_start_no_timer(skipping: SkippedTime) -
     issue, now = await report(skipping)
     await skipping.give(issue, now, "accept", STAFF)
     await skipping.give(issue, now, "arrive", STAFF, {"assessment": "minor"})
-    await skipping.give(issue, now, "complete", STAFF)
+    await skipping.give(issue, now, "complete", STAFF, DONE)
     (only,) = await timers(skipping, issue)
     assert only <= timedelta(seconds=9)  # the yellow light of the first step, and the grace
 
@@ -67,7 +69,7 @@ async def test_deadlines_that_move_later_start_no_timer(skipping: SkippedTime) -
 async def test_an_overtaken_timer_does_nothing_and_sleeps_on(skipping: SkippedTime) -> None:
     issue, now = await report(skipping)
     await skipping.give(issue, now, "accept", STAFF)
-    await skipping.give(issue, now, "complete", STAFF)
+    await skipping.give(issue, now, "complete", STAFF, DONE)
     before = len(await skipping.events(issue))
     await skipping.until(now + timedelta(seconds=30))
     assert len(await skipping.events(issue)) == before
@@ -79,7 +81,7 @@ async def test_an_overtaken_timer_does_nothing_and_sleeps_on(skipping: SkippedTi
 async def test_a_deadline_that_moves_earlier_arms_a_second_timer_at_once(skipping: SkippedTime) -> None:
     issue, now = await report(skipping)
     await skipping.give(issue, now, "accept", STAFF)
-    await skipping.give(issue, now, "complete", STAFF)
+    await skipping.give(issue, now, "complete", STAFF, DONE)
     await skipping.until(now + timedelta(seconds=20))  # asleep until the resident's minute is over
     later = now + timedelta(seconds=20)
     await skipping.give(issue, later, "reopen", RESIDENT | {"person": f"reporter-{issue}"}, {"reason": "还在漏"})
@@ -211,7 +213,7 @@ async def test_a_repeat_has_no_effect_even_in_the_next_run(tmp_path: Path) -> No
             await asyncio.sleep(0.1)
         await told("accept", "accept", STAFF, {})
         await told("comment-0", "comment", STAFF, {"text": "0"})
-        await told("complete", "complete", STAFF, {"answer": "好了"})
+        await told("complete", "complete", STAFF, DONE)
         await told("confirm", "confirm", RESIDENT, CONFIRM)
         await asyncio.wait_for(client.get_workflow_handle("issue-repeat").result(), 90)
         runs = await runs_of(client, "repeat")
