@@ -44,6 +44,8 @@ class Alone:
         self._states = states
         self.known: dict[Key, Fate] = {}
         self._rests: dict[Key, Fate] = {}
+        self.asked: set[Key] = set()
+        """The states that were left alone, without those in which they were on the way to their end."""
         self.clauses: set[str] = set()
         """Clauses of which a clock was seen running."""
 
@@ -53,6 +55,7 @@ class Alone:
         Raises AssertionError if two states that count as alike end differently, of which it tries a few.
         """
         key = self._states.fate(issue, now)
+        self.asked.add(key)
         if (known := self.known.get(key)) is None:
             return self._run(issue, now)
         if key % _SAMPLED == 0:

@@ -80,6 +80,7 @@ class _Part:
     moving: set[int] = field(default_factory=set[int])
     """The moves after which an issue was open and of another shape than before."""
     fates: dict[Key, Fate] = field(default_factory=dict[Key, Fate])
+    asked: set[Key] = field(default_factory=set[Key])
     clauses: set[str] = field(default_factory=set[str])
     report: Report = field(default_factory=lambda: Report(0))
 
@@ -132,7 +133,7 @@ class Search:
                 break
             layer, report = self._round(layer, report, seen, last=given == commands - 1)
         never = tuple(clause.id for clause in self._policy.clause if clause.id not in self._alone.clauses)
-        return replace(report, states=len(self._alone.known), never=never)
+        return replace(report, states=len(self._alone.asked), never=never)
 
     def _round(self, layer: Sequence[Node], report: Report, seen: set[Key], *, last: bool) -> tuple[list[Node], Report]:
         """The states of new shapes one command further, and the report with what was found on the way."""
@@ -144,6 +145,7 @@ class Search:
         for part in spread(work, [layer[number::_PARTS] for number in range(_PARTS)], self._processes):
             report = report.plus(part.report)
             self._alone.known.update(part.fates)
+            self._alone.asked |= part.asked
             self._alone.clauses.update(part.clauses)
             self._counted.given += part.given
             self._counted.moving |= part.moving
@@ -162,6 +164,7 @@ class Search:
         counted = self._counted
         idle = {move for move, often in counted.given.items() if often >= _OFTEN and move not in counted.moving}
         part, known = _Part(), len(self._alone.known)
+        part.asked = self._alone.asked
         for node in nodes:
             if self._until is not None and time.monotonic() > self._until:
                 part.report = replace(part.report, complete=False)
@@ -171,7 +174,8 @@ class Search:
                     self._check(after, part)
             else:
                 self._reach(self._given(node, part), part, seen)
-        part.fates = dict(list(self._alone.known.items())[known:])
+        if not last:
+            part.fates = dict(list(self._alone.known.items())[known:])
         part.clauses = self._alone.clauses
         return part
 
