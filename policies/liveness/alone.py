@@ -44,6 +44,7 @@ class Alone:
         self._states = states
         self.known: dict[Key, Fate] = {}
         self._rests: dict[Key, Fate] = {}
+        self._rough: dict[Key, Fate] = {}
         self.asked: set[Key] = set()
         """The states that were left alone, without those in which they were on the way to their end."""
         self.clauses: set[str] = set()
@@ -62,6 +63,18 @@ class Alone:
             again = Alone(self._states)._run(issue, now)  # noqa: SLF001
             assert again == known, f"states that count as alike end as {again} and as {known}"
         return known
+
+    def roughly(self, issue: Issue, now: datetime) -> tuple[Fate, bool]:
+        """How the issue ends, and whether this was found for this very state.
+
+        Else it was found for one whose deadlines come in the same order, and only whether and how it ends holds.
+        """
+        key = self._states.rest(issue, now)
+        self.asked.add(key)
+        if (known := self._rough.get(key)) is not None:
+            return known, False
+        self._rough[key] = fate = self._run(issue, now)
+        return fate, True
 
     def _run(self, issue: Issue, now: datetime) -> Fate:
         trail: list[tuple[Key, datetime | None]] = []

@@ -171,7 +171,7 @@ class Search:
                 break
             if last:
                 for after in self._given(node, part, idle):
-                    self._check(after, part)
+                    self._check(after, part, roughly=True)
             else:
                 self._reach(self._given(node, part), part, seen)
         if not last:
@@ -252,19 +252,25 @@ class Search:
         path = (*node.path, Step(now, f"time runs past {what}"))
         yield copy_with(node, issue=issue, now=now, path=path, came=None)
 
-    def _check(self, node: Node, part: _Part) -> None:
-        """Leaves the issue alone, and notes what becomes of it."""
+    def _check(self, node: Node, part: _Part, *, roughly: bool = False) -> None:
+        """Leaves the issue alone, and notes what becomes of it.
+
+        If `roughly`, states with deadlines in the same order count as alike, and the bound is of the first of them.
+        """
         if node.issue.is_closed:
             return
-        fate, report = self._alone.fate(node.issue, node.now), part.report
-        if fate.how == "frozen":
+        fate, own = (
+            self._alone.roughly(node.issue, node.now) if roughly else (self._alone.fate(node.issue, node.now), True)
+        )
+        report = part.report
+        if fate.how == "frozen" and own:
             part.report = report.plus(replace(_NOTHING, frozen=(Found(_words(node.path), fate.said),)))
-        if fate.caught is not None:
+        if fate.caught is not None and own:
             hole = None
             if report.hole is None and report.caught < _TRIES and (said := self._frozen_without(node)) is not None:
                 hole = Found(_words(node.path), said, ceiling(fate.caught - node.now))
             part.report = report.plus(replace(_NOTHING, caught=1, hole=hole))
-        if fate.end is not None and (left := ceiling(fate.end - max(node.now, node.named))) > report.seconds:
+        if own and fate.end is not None and (left := ceiling(fate.end - max(node.now, node.named))) > report.seconds:
             part.report = replace(part.report, seconds=left, longest=_words(node.path))
 
     def _frozen_without(self, node: Node) -> str | None:

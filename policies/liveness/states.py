@@ -87,18 +87,14 @@ class States:
             if issue.left is not None:
                 parts += [issue.left.level, self._facts(issue, issue.left.level, issue.left.term), _at(issue.left.term)]
         else:
-            parts += [
-                (_fact(term.get(clause.starts), issue.met.get(clause.goal)), term[clause.starts].at)
-                for clause in self._above[issue.level]
-            ]
+            parts += self._later(issue)
+            parts += [term[kind].at for kind in ALWAYS if kind in term]
         if passed_deadline(issue, now, now) is not None:
             parts.append(now)
         return hash(tuple(parts))
 
     def rest(self, issue: Issue, now: datetime) -> Key:
-        """The key of a state at the top of the ladder if nobody acts any more: without distances, and without what only
-        commands read.
-        """
+        """The key without distances, and without what only commands read, of a state in which nobody acts any more."""
         coming = sorted(moment for moment in _moments(issue) if moment > now)
         rank = {moment: number for number, moment in enumerate(coming)}.get
         parts = _parts(issue, _OF_REST, rank)
@@ -107,9 +103,12 @@ class States:
             _years(issue.calendars),
             frozenset(_ordered(issue, clock, rank) for clock in issue.clocks),
         ]
-        if issue.is_paused:
-            parts.append(self._facts(issue, issue.level, issue.term))
+        parts += self._facts(issue, issue.level, issue.term) if issue.is_paused else self._later(issue)
         return hash(tuple(parts))
+
+    def _later(self, issue: Issue) -> list[object]:
+        """Of each clause of a level above that starts from what its term takes over: whether its milestone is met."""
+        return [_fact(issue.term.get(clause.starts), issue.met.get(clause.goal)) for clause in self._above[issue.level]]
 
     def shape(self, issue: Issue, now: datetime, *, eve: bool = False) -> Key:
         """The key without distances, for a state at `now`; with `eve` it is the state just before a deadline."""
