@@ -280,25 +280,29 @@ def _by_days(
     works = works and natural and share == 1
     days = _WorkingDays(calendars)
     day = start.astimezone(SHANGHAI).date()
-    if pauses:  # only as long ones cover the service of a day
-        served = (hours.closes - hours.opens) * _MINUTE
-        pauses = [pause for pause in pauses if pause[1] - pause[0] >= served]
-    if natural and not pauses:
+    stood = _days_stood(hours, pauses) if pauses else []
+    if natural and not stood:
         day, left = day + left * _DAY, 0
     while left > 0 or (works and not days.count(day)):
         day += _DAY
-        while _stood(day, hours, pauses):
-            day += _DAY
+        while (until := next((end for begin, end in stood if begin <= day < end), None)) is not None:
+            day = until
         left -= 1 if natural or days.count(day) else 0
     return Due(truncate(_shanghai(day, last)), days.guessed)
 
 
-def _stood(day: date, hours: ServiceHours, pauses: Sequence[Pause]) -> bool:
-    """Whether the whole service time of the day lies in one of the merged pauses."""
-    if not pauses:
-        return False
-    opens, closes = _shanghai(day, hours.opens * _MINUTE), _shanghai(day, hours.closes * _MINUTE)
-    return any(begin <= opens and closes <= end for begin, end in pauses)
+def _days_stood(hours: ServiceHours, pauses: Sequence[Pause]) -> list[tuple[date, date]]:
+    """The days whose whole service time lies in one of the merged pauses: first, inclusive, to last, exclusive."""
+    found: list[tuple[date, date]] = []
+    for begin, end in pauses:
+        first, after = begin.astimezone(SHANGHAI).date(), end.astimezone(SHANGHAI).date()
+        if begin > _shanghai(first, hours.opens * _MINUTE):
+            first += _DAY
+        if end >= _shanghai(after, hours.closes * _MINUTE):
+            after += _DAY
+        if first < after:
+            found.append((first, after))
+    return found
 
 
 class _WorkingDays:

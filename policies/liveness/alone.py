@@ -9,11 +9,15 @@ from domain.advance import advance
 from domain.clocks import PROGRESS, Deadline, next_deadline, wake_after
 from domain.events import Event
 from domain.issue import Issue
+from domain.values import copy_with
 from policies.liveness.states import Key, States
 
 HORIZON: Final = timedelta(days=5 * 366)
 """Beyond this no promise is kept: it is far longer than any date that a move of the search sets."""
-_SAMPLED: Final = 50
+_FEW: Final = 3
+"""After so many more deadlines reminders are taken to go on for ever."""
+_SAMPLED: Final = 500
+"""One of so many states is run although one that counts as alike was run before, to see that both end alike."""
 
 How = Literal["closed", "top", "frozen"]
 
@@ -40,6 +44,9 @@ class Alone:
         self._states = states
         self.known: dict[Key, Fate] = {}
         self._rests: dict[Key, Fate] = {}
+        self._rough: dict[Key, Fate] = {}
+        self.asked: set[Key] = set()
+        """The states that were left alone, without those in which they were on the way to their end."""
         self.clauses: set[str] = set()
         """Clauses of which a clock was seen running."""
 
@@ -49,12 +56,25 @@ class Alone:
         Raises AssertionError if two states that count as alike end differently, of which it tries a few.
         """
         key = self._states.fate(issue, now)
+        self.asked.add(key)
         if (known := self.known.get(key)) is None:
             return self._run(issue, now)
         if key % _SAMPLED == 0:
             again = Alone(self._states)._run(issue, now)  # noqa: SLF001
             assert again == known, f"states that count as alike end as {again} and as {known}"
         return known
+
+    def roughly(self, issue: Issue, now: datetime) -> tuple[Fate, bool]:
+        """How the issue ends, and whether this was found for this very state.
+
+        Else it was found for one whose deadlines come in the same order, and only whether and how it ends holds.
+        """
+        key = self._states.rest(issue, now)
+        self.asked.add(key)
+        if (known := self._rough.get(key)) is not None:
+            return known, False
+        self._rough[key] = fate = self._run(issue, now)
+        return fate, True
 
     def _run(self, issue: Issue, now: datetime) -> Fate:
         trail: list[tuple[Key, datetime | None]] = []
@@ -70,7 +90,7 @@ class Alone:
                 break
             deadline = next_deadline(issue)
             if deadline is None or deadline.at > begun + HORIZON:
-                self.known[key] = fate = Fate("frozen", said=_stays(issue, deadline))
+                self.known[key] = fate = Fate("frozen", said=_stays(issue))
                 break
             issue, events, now = strike(issue, deadline, now)
             trail.append((key, now if _by_progress(events) else None))
@@ -100,7 +120,7 @@ class Alone:
         while True:
             deadline = next_deadline(issue)
             if deadline is None or deadline.at > begun + HORIZON:
-                return Fate("frozen", said=f"{_stays(issue, deadline)}: nobody is reminded")
+                return Fate("frozen", said=f"{_stays(issue)}: nobody is reminded")
             issue, events, now = strike(issue, deadline, now)
             if issue.is_closed:
                 return Fate("closed", now)
@@ -109,14 +129,15 @@ class Alone:
 
 
 def _remind_on(issue: Issue, now: datetime) -> Fate:
-    """Whether reminders go on once the policy's number of them is used up; those before that are caught up with at once."""
-    top = issue.policy.top
-    later = now + min((top.times + 1) * top.doubling_to.span * 2, HORIZON)
-    issue, _ = advance(issue, [], later)
-    if issue.is_closed:
-        return Fate("closed")
-    if (deadline := next_deadline(issue)) is None:
-        return Fate("frozen", said=f"{_stays(issue, deadline)}: reminders end")
+    """Whether reminders go on when the policy's number of them is used up, to which the count is set forward."""
+    if issue.reminder is not None:
+        issue = copy_with(issue, reminder=copy_with(issue.reminder, count=issue.policy.top.times))
+    for _ in range(_FEW):
+        if (deadline := next_deadline(issue)) is None:
+            return Fate("frozen", said=f"{_stays(issue)}: reminders end")
+        issue, _, now = strike(issue, deadline, now)
+        if issue.is_closed:
+            return Fate("closed")
     return Fate("top")
 
 
@@ -131,6 +152,5 @@ def _by_progress(events: Sequence[Event]) -> bool:
     return any(event.kind == "escalated" and event.clause == PROGRESS for event in events)
 
 
-def _stays(issue: Issue, deadline: Deadline | None) -> str:
-    until = "for ever" if deadline is None else f"until {deadline.at:%Y}"
-    return f"the issue stays with the {issue.level} ({issue.status}) {until}"
+def _stays(issue: Issue) -> str:
+    return f"the issue stays with the {issue.level} ({issue.status}) for ever"

@@ -56,9 +56,10 @@ def named(body: Body, now: datetime) -> datetime:
 def moves(policy: Policy, others: tuple[Policy, ...], *, resident: bool = False) -> tuple[Move, ...]:
     """Every command with bodies that differ in what the rules read; dates count from the moment of the command.
 
-    `others` are the packs to which an administrator may change. Raises LookupError for a command without a move.
+    `others` are the packs to which an administrator may change: without any, to the same pack. Raises LookupError for a
+    command without a move.
     """
-    made = {**_work(policy), **_decisions(policy, others), **(_resident() if resident else {})}
+    made = {**_work(policy), **_decisions(policy, others or (policy,)), **(_resident() if resident else {})}
     if missing := c.SIGNALS.keys() - made.keys() - (set() if resident else set(OF_RESIDENTS)):
         raise LookupError(f"no move for {', '.join(sorted(missing))}: the search would be blind to it")
     return tuple(Move(name, words, body) for name, bodies in made.items() for words, body in bodies.items())

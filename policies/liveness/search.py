@@ -18,7 +18,6 @@ import domain.commands as c
 from domain.access import MAY, capacities
 from domain.advance import advance
 from domain.clocks import Deadline, next_deadline
-from domain.commands import Body
 from domain.issue import Issue
 from domain.place import Place
 from domain.policy import Policy, Progress
@@ -65,6 +64,8 @@ class Node(Copyable):
     named: datetime = START
     """The latest date that somebody has named in a command on the way."""
     shape: Key = 0
+    eve: bool = False
+    """Whether time ran to just before a deadline, and nothing has happened since."""
     came: tuple[int, Key] | None = None
     """The number of the move that led here, and the shape of the state in which it was given; None after time."""
 
@@ -79,6 +80,7 @@ class _Part:
     moving: set[int] = field(default_factory=set[int])
     """The moves after which an issue was open and of another shape than before."""
     fates: dict[Key, Fate] = field(default_factory=dict[Key, Fate])
+    asked: set[Key] = field(default_factory=set[Key])
     clauses: set[str] = field(default_factory=set[str])
     report: Report = field(default_factory=lambda: Report(0))
 
@@ -114,7 +116,7 @@ class Search:
         self._alone = Alone(self._states)
         self._moves = m.moves(self._policy, known, resident=resident)
         self._actors = [(actor, m.grants(actor)) for actor in (*_STAFF, *((m.RESIDENT,) if resident else ()))]
-        self._bodies: dict[datetime, list[Body]] = {}
+        self._tries: dict[datetime, list[list[tuple[int, str, Step, datetime]]]] = {}
         self._counted = _Part()
         self._processes = processes
         self._until = None if seconds is None else time.monotonic() + seconds
@@ -131,7 +133,7 @@ class Search:
                 break
             layer, report = self._round(layer, report, seen, last=given == commands - 1)
         never = tuple(clause.id for clause in self._policy.clause if clause.id not in self._alone.clauses)
-        return replace(report, states=len(self._alone.known), never=never)
+        return replace(report, states=len(self._alone.asked), never=never)
 
     def _round(self, layer: Sequence[Node], report: Report, seen: set[Key], *, last: bool) -> tuple[list[Node], Report]:
         """The states of new shapes one command further, and the report with what was found on the way."""
@@ -143,6 +145,7 @@ class Search:
         for part in spread(work, [layer[number::_PARTS] for number in range(_PARTS)], self._processes):
             report = report.plus(part.report)
             self._alone.known.update(part.fates)
+            self._alone.asked |= part.asked
             self._alone.clauses.update(part.clauses)
             self._counted.given += part.given
             self._counted.moving |= part.moving
@@ -161,16 +164,18 @@ class Search:
         counted = self._counted
         idle = {move for move, often in counted.given.items() if often >= _OFTEN and move not in counted.moving}
         part, known = _Part(), len(self._alone.known)
+        part.asked = self._alone.asked
         for node in nodes:
             if self._until is not None and time.monotonic() > self._until:
                 part.report = replace(part.report, complete=False)
                 break
             if last:
                 for after in self._given(node, part, idle):
-                    self._check(after, part)
+                    self._check(after, part, roughly=True)
             else:
                 self._reach(self._given(node, part), part, seen)
-        part.fates = dict(list(self._alone.known.items())[known:])
+        if not last:
+            part.fates = dict(list(self._alone.known.items())[known:])
         part.clauses = self._alone.clauses
         return part
 
@@ -185,7 +190,7 @@ class Search:
         if node.issue.is_closed:
             return False
         self._check(node, part)
-        shape = self._states.shape(node.issue, node.now)
+        shape = self._states.shape(node.issue, node.now, eve=node.eve)
         if node.came is not None and node.came[1] != shape:
             part.moving.add(node.came[0])
         if shape in seen:
@@ -198,31 +203,39 @@ class Search:
         """The states after each command that somebody may give now, but for the moves of these numbers."""
         issue, now, tried = node.issue, node.now, 0
         act = rules(issue.rules_version).act
-        for actor, grants in self._actors:
+        for (actor, _), tries in zip(self._actors, self._tries_at(now), strict=True):
             mine = capacities(issue, actor)
-            for number, (move, body) in enumerate(zip(self._moves, self._bodies_at(now), strict=True)):
-                if mine.isdisjoint(MAY[move.name]) or number in but:
+            for number, name, step, named in tries:
+                if mine.isdisjoint(MAY[name]) or number in but:
                     continue
                 tried += 1
-                command = _Given("move", now, actor, body, grants=grants)
+                command = step.command
+                assert command is not None
                 if refusal(issue, command) is not None:
                     continue
                 part.given[number] += 1
-                path = (*node.path, Step(now, f"{m.WHO[actor]} {move.words}", command))
+                path = (*node.path, step)
                 try:
                     after = _bare(act(issue, command).issue)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the issue would stand still for ever
                     said = f"the rules fail with {type(error).__name__} {error}"
                     part.report = part.report.plus(replace(_NOTHING, frozen=(Found(_words(path), said),)))
                     continue
-                yield Node(after, now, path, max(node.named, m.named(body, now)), came=(number, node.shape))
+                yield Node(after, now, path, max(node.named, named), came=(number, node.shape))
         part.report = replace(part.report, tried=part.report.tried + tried)
 
-    def _bodies_at(self, now: datetime) -> list[Body]:
-        if (known := self._bodies.get(now)) is None:
-            if len(self._bodies) >= _TIMES:
-                self._bodies.clear()
-            known = self._bodies[now] = [move.body(now) for move in self._moves]
+    def _tries_at(self, now: datetime) -> list[list[tuple[int, str, Step, datetime]]]:
+        """By actor, every move at this time: its number, the command's name, the step, and the latest date it names."""
+        if (known := self._tries.get(now)) is None:
+            if len(self._tries) >= _TIMES:
+                self._tries.clear()
+            known = self._tries[now] = [
+                [
+                    (number, move.name, _step(now, actor, move, grants), m.named(move.body(now), now))
+                    for number, move in enumerate(self._moves)
+                ]
+                for actor, grants in self._actors
+            ]
         return known
 
     @staticmethod
@@ -234,24 +247,30 @@ class Search:
         what = _in_words(deadline)
         if (before := deadline.at - _JUST) > node.now:
             step = Step(before, f"time runs to just before {what}")
-            yield copy_with(node, now=before, path=(*node.path, step), came=None)
+            yield copy_with(node, now=before, path=(*node.path, step), eve=True, came=None)
         issue, _, now = strike(node.issue, deadline, node.now)
         path = (*node.path, Step(now, f"time runs past {what}"))
         yield copy_with(node, issue=issue, now=now, path=path, came=None)
 
-    def _check(self, node: Node, part: _Part) -> None:
-        """Leaves the issue alone, and notes what becomes of it."""
+    def _check(self, node: Node, part: _Part, *, roughly: bool = False) -> None:
+        """Leaves the issue alone, and notes what becomes of it.
+
+        If `roughly`, states with deadlines in the same order count as alike, and the bound is of the first of them.
+        """
         if node.issue.is_closed:
             return
-        fate, report = self._alone.fate(node.issue, node.now), part.report
-        if fate.how == "frozen":
+        fate, own = (
+            self._alone.roughly(node.issue, node.now) if roughly else (self._alone.fate(node.issue, node.now), True)
+        )
+        report = part.report
+        if fate.how == "frozen" and own:
             part.report = report.plus(replace(_NOTHING, frozen=(Found(_words(node.path), fate.said),)))
-        if fate.caught is not None:
+        if fate.caught is not None and own:
             hole = None
             if report.hole is None and report.caught < _TRIES and (said := self._frozen_without(node)) is not None:
                 hole = Found(_words(node.path), said, ceiling(fate.caught - node.now))
             part.report = report.plus(replace(_NOTHING, caught=1, hole=hole))
-        if fate.end is not None and (left := ceiling(fate.end - max(node.now, node.named))) > report.seconds:
+        if own and fate.end is not None and (left := ceiling(fate.end - max(node.now, node.named))) > report.seconds:
             part.report = replace(part.report, seconds=left, longest=_words(node.path))
 
     def _frozen_without(self, node: Node) -> str | None:
@@ -272,6 +291,10 @@ _NOTHING: Final = Report(0)
 def _bare(issue: Issue) -> Issue:
     """The issue without its receipts, so that one id serves for every command of the search."""
     return copy_with(issue, receipts={})
+
+
+def _step(now: datetime, actor: c.Actor, move: m.Move, grants: tuple[c.Authority, ...]) -> Step:
+    return Step(now, f"{m.WHO[actor]} {move.words}", _Given("move", now, actor, move.body(now), grants=grants))
 
 
 def _words(path: Sequence[Step]) -> tuple[str, ...]:

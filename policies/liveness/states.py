@@ -9,13 +9,13 @@ are given on from the first state found of each shape. So every state reached is
 what may follow a command is tried for one distance of each order. That is a limit of the search.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any, Final, cast
 
-from domain.clocks import ALWAYS, next_deadline
+from domain.clocks import ALWAYS, climb_moment, next_climb, passed_deadline
 from domain.issue import Clock, Issue, Mark, rank
 from domain.policy import Clause, Policy
 from domain.vocabulary import LEVELS, Goal, Level
@@ -42,12 +42,14 @@ OF_COMMANDS: Final = frozenset(
     }
 )  # fmt: skip
 """Fields that only commands read, so they are no part of the fate."""
-OF_DISTANCE: Final = frozenset({"progressed", "own", "pauses", "looked", "planned_since"})
-"""Fields that hold nothing but distances: they are parts of the fate only."""
+OF_DISTANCE: Final = frozenset({"progressed", "own", "pauses", "looked", "planned_since", "keeps_until", "floors"})
+"""Fields that hold nothing but distances, or act through the moments of climbs: they are parts of the fate only."""
 WHOLE: Final = frozenset({"completed", "mitigated"})
 """Marks that the rules read besides those that start clauses."""
-_NOT_AT_REST: Final = DROPPED | OF_COMMANDS | OF_DISTANCE
-_SOON: Final = timedelta(milliseconds=2)
+_OF_FATE: Final = tuple(field.name for field in fields(Issue) if field.name not in DROPPED)
+_OF_FATE_AT_WORK: Final = tuple(name for name in _OF_FATE if name not in OF_COMMANDS)
+_OF_SHAPE: Final = tuple(name for name in _OF_FATE if name not in OF_DISTANCE)
+_OF_REST: Final = tuple(name for name in _OF_SHAPE if name not in OF_COMMANDS)
 _PLAIN: Final = frozenset({str, int, bool, float, type(None)})
 
 
@@ -76,11 +78,7 @@ class States:
         The time itself is a part only where a deadline has passed already, so that it acts at once.
         """
         paused = issue.is_paused
-        parts = [
-            _plain(value, _same)
-            for name, value in vars(issue).items()
-            if value is not None and value != () and name not in DROPPED and (paused or name not in OF_COMMANDS)
-        ]
+        parts = _parts(issue, _OF_FATE if paused else _OF_FATE_AT_WORK, _same)
         term = issue.term
         parts += [issue.policy.id, _years(issue.calendars), issue.left is None]
         parts += [tuple(map(_exact, issue.clocks)), tuple(map(_exact, issue.resting))]
@@ -89,44 +87,39 @@ class States:
             if issue.left is not None:
                 parts += [issue.left.level, self._facts(issue, issue.left.level, issue.left.term), _at(issue.left.term)]
         else:
-            parts += [
-                (_fact(term.get(clause.starts), issue.met.get(clause.goal)), term[clause.starts].at)
-                for clause in self._above[issue.level]
-            ]
-        if (deadline := next_deadline(issue)) is not None and deadline.at <= now:
+            parts += self._later(issue)
+            parts += [term[kind].at for kind in ALWAYS if kind in term]
+        if passed_deadline(issue, now, now) is not None:
             parts.append(now)
         return hash(tuple(parts))
 
     def rest(self, issue: Issue, now: datetime) -> Key:
-        """The key of a state at the top of the ladder if nobody acts any more: without distances, and without what only
-        commands read.
-        """
+        """The key without distances, and without what only commands read, of a state in which nobody acts any more."""
         coming = sorted(moment for moment in _moments(issue) if moment > now)
         rank = {moment: number for number, moment in enumerate(coming)}.get
-        parts = [
-            _plain(value, rank)
-            for name, value in vars(issue).items()
-            if value is not None and value != () and name not in _NOT_AT_REST
+        parts = _parts(issue, _OF_REST, rank)
+        parts += [
+            issue.policy.id,
+            _years(issue.calendars),
+            frozenset(_ordered(issue, clock, rank) for clock in issue.clocks),
         ]
-        parts += [issue.policy.id, _years(issue.calendars), frozenset(_ordered(clock, rank) for clock in issue.clocks)]
-        if issue.is_paused:
-            parts.append(self._facts(issue, issue.level, issue.term))
+        parts += self._facts(issue, issue.level, issue.term) if issue.is_paused else self._later(issue)
         return hash(tuple(parts))
 
-    def shape(self, issue: Issue, now: datetime) -> Key:
-        """The key without distances, for a state at `now`."""
+    def _later(self, issue: Issue) -> list[object]:
+        """Of each clause of a level above that starts from what its term takes over: whether its milestone is met."""
+        return [_fact(issue.term.get(clause.starts), issue.met.get(clause.goal)) for clause in self._above[issue.level]]
+
+    def shape(self, issue: Issue, now: datetime, *, eve: bool = False) -> Key:
+        """The key without distances, for a state at `now`; with `eve` it is the state just before a deadline."""
         coming = sorted(moment for moment in _moments(issue) if moment > now)
         rank = {moment: number for number, moment in enumerate(coming)}.get
-        parts = [
-            _plain(value, rank)
-            for name, value in vars(issue).items()
-            if name not in DROPPED and name not in OF_DISTANCE
-        ]
+        parts = _parts(issue, _OF_SHAPE, rank)
         parts += [issue.policy.id, _years(issue.calendars), self._facts(issue, issue.level, issue.term)]
         parts += [
-            frozenset(_ordered(clock, rank) for clock in issue.clocks),
+            frozenset(_ordered(issue, clock, rank) for clock in issue.clocks),
             frozenset((clock.clause, clock.overdue, clock.climbed) for clock in issue.resting),
-            bool(coming) and coming[0] - now < _SOON,
+            eve,
             frozenset(kind for kind in issue.marks if kind in self._marks),
             frozenset(kind for kind in issue.term if kind.startswith("assessed:")),
         ]
@@ -153,16 +146,23 @@ def _fact(start: Mark | None, met: Mark | None) -> bool | None:
 
 
 def _moments(issue: Issue) -> set[datetime]:
-    """All moments of the state that may lie in the future."""
-    found = {moment for clock in issue.clocks for moment in (clock.due, *clock.climbs)}
-
-    def note(moment: datetime) -> None:
-        found.add(moment)
-
-    for name, value in vars(issue).items():
-        if value and name not in DROPPED and name not in OF_DISTANCE:
-            _plain(value, note)
+    """All moments of the state that may lie in the future: limits, next climbs, reminders, and dates that people named."""
+    found = {clock.due for clock in issue.clocks}
+    for clock in issue.clocks:
+        if clock.climbs and (climb := next_climb(issue, clock)) is not None:
+            found.add(climb_moment(issue, clock, climb[0]))
+    _parts(issue, _OF_SHAPE, found.add)
     return found
+
+
+def _parts(issue: Issue, names: Sequence[str], moment: Callable[[datetime], object]) -> list[object]:
+    """The values of these fields with their places; those that are empty or nothing are left out."""
+    values, parts = vars(issue), list[object]()
+    for place, name in enumerate(names):
+        value = values[name]
+        if value:
+            parts += (place, value if type(value) in _PLAIN else _plain(value, moment))
+    return parts
 
 
 def _plain(value: Any, moment: Callable[[datetime], object]) -> Any:
@@ -200,11 +200,10 @@ def _exact(clock: Clock) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _ordered(clock: Clock, rank: Callable[[datetime], int | None]) -> tuple[object, ...]:
-    return (
-        clock.clause, clock.milestone, clock.provisional, clock.overdue, clock.climbed, rank(clock.due),
-        *map(rank, clock.climbs),
-    )  # fmt: skip
+def _ordered(issue: Issue, clock: Clock, rank: Callable[[datetime], int | None]) -> tuple[object, ...]:
+    climb = next_climb(issue, clock) if clock.climbs else None
+    moves = None if climb is None else (climb[1], rank(climb_moment(issue, clock, climb[0])))
+    return clock.clause, clock.milestone, clock.provisional, clock.overdue, rank(clock.due), moves
 
 
 def _at(marks: Mapping[str, Mark]) -> frozenset[tuple[str, datetime]]:
