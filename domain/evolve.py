@@ -378,7 +378,7 @@ def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
     issue = _back_to_time(issue, body.undoes) if body.undoes else copy_with(issue, transfers=issue.transfers + 1)
     issue = copy_with(issue, level=event.level, last_climb=None, reminder=None, left=None)
     if left is not None and left.level == event.level:  # what moved the lead is undone: no limit begins anew
-        return copy_with(issue, term=left.term)
+        return copy_with(_unpause(issue, event.at) if issue.shelved else issue, term=left.term)
     issue = _restart_work(copy_with(_unpause(issue, event.at), wishes=()), event)
     return copy_with(
         issue,
