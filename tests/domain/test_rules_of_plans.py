@@ -114,6 +114,17 @@ def test_a_plan_that_needs_no_grant_takes_the_place_of_one_that_waits() -> None:
     assert stage.clock("plan-step").due == local("2026-11-22 18:00")
 
 
+def test_another_plan_that_needs_a_grant_does_not_put_the_ruling_off() -> None:
+    stage = arrived()
+    stage.give(COMPANY, VOTE)
+    due = stage.clock("rule-plan").due
+    stage.give(COMPANY, steps("2027-03-01 10:00"), after=3600)
+    assert stage.clock("rule-plan").due == due
+    stage.let_pass(due + timedelta(seconds=2))
+    stage.give(COMPANY, VOTE)
+    assert stage.clock("rule-plan").overdue
+
+
 def test_denied_a_longer_plan_leaves_the_one_in_force() -> None:
     stage = planned("2026-11-22 18:00")
     stage.give(COMPANY, VOTE)
