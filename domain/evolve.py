@@ -27,7 +27,7 @@ from domain.clocks import (
     without_clock,
 )
 from domain.derive import derive, update_clocks
-from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, org_of
+from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, lead_org, org_of
 from domain.minutes import seen_at
 from domain.pauses import with_taken
 from domain.place import Handler
@@ -172,8 +172,8 @@ _FORWARD: Final = ("accept", "arrive", "sit", "answer", "handle", "complete")
 
 def _with_progress(before: Issue, after: Issue, event: e.Event, mark: Mark) -> Issue:
     """The issue with the last step forward noted, if the event was one."""
-    led = after.term.get("led")
-    if led is not None and led != before.term.get("led"):
+    led, known = after.term.get("led"), before.term.get("led")
+    if led is not None and led != known and (known is None or led.seq > known.seq):  # not where a return undid a climb
         return copy_with(after, progressed=led)
     new = (
         any(goal[1] in _FORWARD and goal not in before.met for goal in after.met)
@@ -237,6 +237,9 @@ def dispatched(issue: Issue, event: e.Event, body: e.Dispatched) -> Issue:
 
 @on(e.Accepted)
 def accepted(issue: Issue, event: e.Event, body: e.Accepted) -> Issue:
+    assert event.actor is not None
+    if event.actor.org == lead_org(issue):  # a lead that does the work itself accepts both at once
+        issue = copy_with(issue, left=None)
     return _with_status(issue, "accepted")
 
 
@@ -359,12 +362,17 @@ def ruled(issue: Issue, event: e.Event, body: e.Ruled) -> Issue:
     return copy_with(issue, wishes=_without_wish(issue, "decline"))
 
 
+_OWN_ACTS: Final = ("size", "hand", "transfers")
+"""Climbs by which a handler or lead may shed the lead by itself."""
+
+
 @on(e.Escalated)
 def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
     # The new lead could not see the issue before the climb was recorded, so its clocks start then.
     led = Mark.recorded(event)
-    left = None
-    if event.actor is not None and event.actor.org in (issue.handler.code, org_of(issue, body.from_level)):
+    left = issue.left if body.by == "deadline" else None  # still nobody has accepted what was left
+    mine = event.actor is not None and event.actor.org in (issue.handler.code, org_of(issue, body.from_level))
+    if mine and body.by in _OWN_ACTS:
         left = issue.left or Left(body.from_level, issue.term)  # its own act moved the lead: its clauses run on
     issue = _new_term(_count_climb(copy_with(issue, last_climb=None), event), led, level=event.level, reminder=None)
     # The level keeps the lead from the deadline on, or from the record if that came much later.

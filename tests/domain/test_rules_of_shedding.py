@@ -53,6 +53,36 @@ def test_a_climb_by_the_community_s_hand_is_not_the_handler_s_act() -> None:
     assert "minor" not in stage.running()
 
 
+def test_what_the_handler_shed_runs_on_though_time_moves_the_lead_once_more() -> None:
+    stage = arrived("minor", "3+3+5")
+    handle = stage.clock("handle")
+    stage.give(COMPANY, c.Escalate("我们办不了"))
+    stage.let_pass(local("2026-11-20 13:30"))
+    assert climbs(stage) == [("hand", "community"), ("community-accept", "street")]
+    assert (stage.clock("handle").start, stage.clock("handle").overdue) == (handle.start, True)
+    stage.give(STREET, c.Accept())
+    assert "handle" not in stage.running()
+
+
+def test_whoever_upholds_a_decline_and_takes_the_work_has_shed_nothing() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Decline("not_our_duty"))
+    stage.give(COMMUNITY, c.Rule(upheld=True))
+    assert (stage.issue.level, stage.issue.handler.code) == ("community", "elm")
+    assert stage.running() == {"community-accept", "community-answer"}
+
+
+def test_a_community_that_handles_and_leads_accepts_both_at_once() -> None:
+    stage = Stage()
+    stage.give(COMMUNITY, c.Redispatch("elm", "自己办", "community", ("north",)))
+    stage.give(COMMUNITY, c.Escalate("自己牵头"))
+    assert {"accept", "community-accept"} <= stage.running()
+    stage.give(COMMUNITY, c.Accept())
+    stage.let_pass(DAY / 24)
+    assert "arrive" not in stage.running()
+    assert stage.issue.left is None
+
+
 def test_the_level_above_sets_the_size_back() -> None:
     stage = arrived("minor")
     stage.give(COMPANY, c.Assess("complex", "墙内漏"))
@@ -69,6 +99,14 @@ def test_the_level_above_returns_it_in_one_step_and_no_limit_begins_anew() -> No
     stage.give(COMMUNITY, c.Return("不是大事"))
     assert (stage.issue.level, stage.issue.status, stage.issue.transfers) == ("property", "accepted", 1)
     assert stage.clock("arrive") == arrive
+
+
+def test_a_return_that_undoes_a_climb_by_hand_takes_no_step_forward_back() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, c.Escalate("我们办不了"))
+    forward = stage.issue.progressed
+    stage.give(COMMUNITY, c.Return("你们办"))
+    assert stage.issue.progressed == forward
 
 
 def test_without_a_clause_the_level_above_rules_on_the_size_within_a_working_day() -> None:
