@@ -239,6 +239,18 @@ def test_at_the_top_nobody_grants_and_a_pause_of_its_own_stops_no_reminder() -> 
     assert sum(event.kind == "reminded" for event in stage.events) >= count + 3
 
 
+def test_at_the_top_a_pause_beyond_its_own_puts_off_neither_light_nor_reminder() -> None:
+    idle, paused = Stage("52022"), Stage("52022")
+    for stage in (idle, paused):
+        stage.let_pass(local("2026-11-23 08:02"))
+        assert stage.issue.level == "street"
+        stage.give(STREET, c.Accept())
+    assert kinds(paused.give(STREET, c.Wait("funds", local("2027-02-20 10:00")), after=0)) == ["waited"]
+    for stage in (idle, paused):
+        stage.let_pass(local("2026-12-20 10:00"))
+    assert kinds(paused.events).count("reminded") == kinds(idle.events).count("reminded") >= 2
+
+
 # ----------------------------------------------------------------------------------------- questions to the resident
 
 

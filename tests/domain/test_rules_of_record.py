@@ -162,7 +162,7 @@ def test_the_street_stops_no_reminder_by_its_own_pause() -> None:
     at = stage.issue.reminder.at
     assert kinds(stage.give(STREET, c.Wait("funds", stage.now + timedelta(days=1)), after=0)) == ["waited"]
     assert stage.issue.reminder.at == at
-    assert kinds(stage.let_pass(1000)) == ["reminded"] * 10
+    assert kinds(stage.let_pass(1000)).count("reminded") == 10
 
 
 def test_reminders_stand_still_while_it_is_shelved() -> None:
