@@ -7,7 +7,20 @@ import pytest
 
 import domain.commands as c
 import domain.events as e
-from tests.domain.play import COMMUNITY, COMPANY, STREET, Stage, arrived, climbs, kinds, local, pack, place, refused
+from tests.domain.play import (
+    ADMIN,
+    COMMUNITY,
+    COMPANY,
+    STREET,
+    Stage,
+    arrived,
+    climbs,
+    kinds,
+    local,
+    pack,
+    place,
+    refused,
+)
 
 DAY = 86400
 
@@ -279,3 +292,17 @@ def test_a_community_that_does_the_work_does_not_rule_on_its_own_decline() -> No
     stage.give(COMMUNITY, c.Decline("not_our_duty"))
     assert refused(stage.give(COMMUNITY, c.Rule(upheld=False))) == "not-yours"
     assert kinds(stage.give(STREET, c.Rule(upheld=False))) == ["ruled"]
+
+
+@pytest.mark.parametrize("anew", ["handler", "policy"])
+def test_what_a_correction_put_off_holds_for_that_handler_and_policy_only(anew: str) -> None:
+    stage = Stage("12345", category="facility")
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Correct("冒烟了", urgent=True))
+    assert stage.issue.floors == {"answer-urgent": local("2026-11-20 12:02")}
+    if anew == "handler":
+        stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
+    else:
+        stage.give(ADMIN, c.ChangePolicy("12345", "错绑", replace(pack("12345"), version=2)))
+    stage.let_pass(local("2026-11-20 10:31"))
+    assert stage.events[-1].at == local("2026-11-20 10:30"), "half an hour after the dispatch"
