@@ -130,6 +130,8 @@ def _minutes(issue: Issue, event: e.Event) -> Issue:
     if issue.status == "completed" and not isinstance(event.body, e.Completed):
         return issue  # whose time it is shows in the answer to the completion
     who, org = holder(issue)
+    if issue.status == "suspended" and issue.holding is not None and who == issue.holding.holder == "resident":
+        return issue  # whether it was the resident's time shows at the end of the question
     since = max(seen_at(event), issue.holding.since) if issue.holding else event.at
     return copy_with(issue, holding=Holding(who, org, since))
 

@@ -399,7 +399,7 @@ def suspended(issue: Issue, event: e.Event, body: e.Suspended) -> Issue:
 @on(e.Waited)
 def waited(issue: Issue, event: e.Event, body: e.Waited) -> Issue:
     clock = Clock("review", "issue", "resume", _mark(event), body.review)
-    return copy_with(_pause(issue, event, "waiting", clock, own=True), waits_for=body.reason)
+    return copy_with(_pause(issue, event, "waiting", clock, body.stops, own=True), waits_for=body.reason)
 
 
 @on(e.Shelved)
