@@ -61,9 +61,10 @@ supervisor, a lawyer or the auditor finds.
 | a size that is not so | the pack's limits for that size, until a level above sets it back | `assessed` with reason; a later `assessed` by the level above |
 | more steps forward than there were, by each level in turn | the progress clock counts anew, once for each kind of step and scope | the steps with person and time, one limit apart |
 | a community that grants whatever it is asked, or rules late on purpose | what was asked; or the climb stays on nobody's account | `granted`, `extended` with person; `overdue` of `rule-...`, the minutes of the community, `wish_open` on the climb |
-| a wish a minute before each climb | the climb is on nobody's account until somebody denies it; the lead climbs all the same | `requested` just before `escalated`, `wish_open` |
+| a wish a minute before each climb | the climb is on nobody's account until somebody denies it, or the handler completes while it could still be ruled on in time; the lead climbs all the same | `requested` just before `escalated`, `wish_open` |
 | `reject` or `merge` of a true report | the issue is closed | `rejected` with its reason, `merged` with the other issue's id; the reporter is told, and may report again with `follows` |
-| a street that shelves, and reviews nothing | nothing but time; it is reminded every month for ever | `shelved` with reason, `reminded`, the street's minutes |
+| a street that gives the work to another handler every few days | where the street's clauses count from the lead, none turns red; it cannot climb, since the street is the top | `redispatched` each time with its reason, told to the new handler and the resident; the number of transfers |
+| a street that shelves, and reviews nothing, or shelves it again before each review | nothing but time; left alone it is reminded every month for ever | `shelved` with reason, `reminded`, the street's minutes |
 | an administrator who pins a slack pack, or publishes working days that are not so | other limits from then on | `policy_changed` with the whole pack, `calendar_published` with every day; anybody can compare them with the notice |
 | somebody who holds the tracking code and is not the resident confirms or withdraws | the issue is closed | `confirmed`, `withdrawn` by a code; `code_renewed` when the resident finds out |
 | staff who act for two parties under two names | the rule that nobody judges his own work | the appointments of both names in the directory |
