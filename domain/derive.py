@@ -88,7 +88,7 @@ def _rulings(issue: Issue, event: e.Event) -> Issue:
         if name not in due:
             issue = without_clock(issue, name)
     for name, (level, start) in due.items():
-        if name not in running or running[name].start != start:
+        if name not in running or (running[name].start, running[name].level) != (start, level):
             issue = with_clock(issue, rule_clock(issue, name, level, "rule", start))
     return issue
 

@@ -356,3 +356,11 @@ def test_another_far_plan_gives_whoever_must_rule_no_more_time() -> None:
     stage.let_pass(due + timedelta(minutes=1))
     stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=28)),)))
     assert stage.clock("rule-plan").overdue
+
+
+def test_a_longer_plan_is_for_the_street_to_rule_on_from_the_first_asking() -> None:
+    stage = arrived("complex", "12345", category="fees")
+    stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=30)),)))
+    due = stage.clock("rule-plan").due
+    stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=61)),)), after=3600)
+    assert (stage.clock("rule-plan").level, stage.clock("rule-plan").due) == ("street", due)
