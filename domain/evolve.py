@@ -630,6 +630,8 @@ def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
         return issue
     status = issue.stands if issue.status in ("suspended", "waiting") else issue.status
     stop, at = issue.paused, max(issue.paused.begin, at)
+    if stop.own:  # whoever paused it knew the end, so a late record takes nothing more off
+        at = min(at, stop.end)
     counts = stop.stops != "nothing" and not needless
     pauses = (*issue.pauses, copy_with(stop, end=at)) if counts else issue.pauses
     issue = copy_with(

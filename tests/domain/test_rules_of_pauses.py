@@ -62,6 +62,33 @@ def test_a_pause_of_one_whole_day_of_service_takes_off_one_day() -> None:
     assert stage.issue.own == {"company-a": DAY * 1000}
 
 
+def _climbed_at(stage: Stage) -> list[object]:
+    stage.let_pass(local("2026-06-14 10:00"))
+    return [event.at for event in stage.events if event.kind == "escalated"]
+
+
+def test_pauses_that_join_to_a_whole_day_take_it_off_the_sum() -> None:
+    stage = working()
+    given: list[str] = []
+    for day in (2, 3, 4):
+        stage.let_pass(local(f"2026-06-{day:02} 07:59"))
+        given += wait(stage, f"2026-06-{day:02} 14:00")
+        stage.now = local(f"2026-06-{day:02} 14:00")  # at the very end of the first one
+        given += wait(stage, f"2026-06-{day:02} 20:00")[1:]
+        stage.let_pass(local(f"2026-06-{day:02} 21:00"))
+    assert given == ["waited", "waited", "waited", "waited", "waited", "requested"]
+    assert stage.issue.own == {"company-a": 2 * DAY * 1000}
+
+
+def test_the_delay_of_the_record_makes_no_whole_day_of_a_pause() -> None:
+    idle, paused = working(), working()
+    for day in range(2, 6):
+        paused.let_pass(local(f"2026-06-{day:02} 07:59"))
+        assert wait(paused, f"2026-06-{day:02} 19:59:59") == ["waited"]
+        paused.outage(local(f"2026-06-{day:02} 21:00"))
+    assert _climbed_at(paused) == _climbed_at(idle)
+
+
 def test_two_days_in_sum_are_a_party_s_own_and_more_is_a_wish() -> None:
     stage = working()
     assert wait(stage, "2026-06-03 09:00") == ["waited"]
