@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import httpx
@@ -13,7 +13,7 @@ import httpx
 from api.identity.tokens import issue_token
 from bench.drive import PLACE, STAFF, STEPS, now
 from domain.commands import Actor, Body, Command
-from domain.wire import dump
+from domain.wire import RESOLVED, dump
 from runtime.settings import Settings
 
 REPORT: Final[dict[str, Any]] = {
@@ -52,7 +52,7 @@ class Web:
             who = {"Authorization": f"Bearer {self.token}"}
         path = f"/v1/issues/{issue.id}/commands/{Command('', now(), actor, body).name}"
         began = time.perf_counter()
-        answer = await self.http.post(path, json=dump(body), headers={**_key(), **who})
+        answer = await self.http.post(path, json=_sent(body), headers={**_key(), **who})
         took = time.perf_counter() - began
         _succeeded(answer)
         return took
@@ -74,6 +74,12 @@ async def web(settings: Settings) -> AsyncIterator[Web]:
     token = issue_token(settings.home, STAFF.person, STAFF.role, STAFF.org)
     async with httpx.AsyncClient(base_url=address, timeout=30) as http:
         yield Web(http, token)
+
+
+def _sent(body: Body) -> dict[str, Any]:
+    """The body without what the API fills in."""
+    filled_in = {field.name for field in fields(body) if field.metadata == RESOLVED}
+    return {name: value for name, value in dump(body).items() if name not in filled_in}
 
 
 def _key() -> dict[str, str]:

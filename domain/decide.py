@@ -220,7 +220,7 @@ def ask(fold: Fold, body: c.Ask) -> None:
 
 @on(c.Wait)
 def wait(fold: Fold, body: c.Wait) -> None:
-    """Pauses by itself what the party may pause by itself; more is a request, or stops nothing where nobody is above."""
+    """Pauses by itself what the party may pause by itself; more is a request, or where nobody is above stops no clock."""
     issue, giver = fold.issue, fold.giver
     stop = issue.paused
     begin = stop.begin if stop is not None and stop.own and stop.by == giver.org else fold.at

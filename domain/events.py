@@ -231,7 +231,7 @@ class Suspended(EventBody):
 class Waited(EventBody):
     """A party stopped the clocks by itself for a coded reason, until the review date at the latest.
 
-    Where nobody is above to grant it, a pause beyond what a party may take by itself stops nothing.
+    `stops` is ``nothing`` where that goes beyond what a party may take off and nobody is above to grant it.
     """
 
     reason: WaitReason

@@ -276,7 +276,9 @@ def planned(issue: Issue, event: e.Event, body: e.Planned) -> Issue:
     if body.needs is None:  # it takes the place of one that still waits
         return plans.planned(copy_with(issue, wishes=_without_wish(issue, "plan")), body, _mark(event))
     assert event.actor is not None
-    issue = _wished(issue, Wish("plan", _mark(event), event.actor.org or "", body.needs))
+    waits = issue.wish("plan")  # another plan gives whoever must rule no more time
+    asked = _mark(event) if waits is None else waits.asked
+    issue = _wished(issue, Wish("plan", asked, event.actor.org or "", body.needs))
     return plans.proposed(issue, body, body.needs, milestone_scopes(issue, event.actor), before)
 
 

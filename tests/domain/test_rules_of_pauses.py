@@ -336,3 +336,65 @@ def test_the_street_that_leads_rules_on_the_wish_of_the_company_below_it() -> No
     assert wait(stage, "2026-07-20 10:00") == ["requested"]
     assert stage.clock("rule-pause").level == "street"
     assert kinds(stage.give(STREET, c.Grant("pause"))) == ["granted"]
+
+
+# ------------------------------------------------------------------------------------------- whose time a question is
+
+
+def test_a_needless_question_leaves_its_minutes_with_whoever_asked() -> None:
+    for ends in ("the resident", "the community"):
+        stage = working()
+        stage.give(COMPANY, c.Ask("几楼?"))
+        for _ in range(3):
+            stage.give(COMPANY, c.Comment("等居民"), after=HOUR)
+        if ends == "the resident":
+            stage.give(REPORTER, c.Object("早就说过了"), after=HOUR)
+        else:
+            stage.give(COMMUNITY, c.Resume("不用问"), after=HOUR)
+        assert stage.minutes() == {("operator", "company-a"): 243}, ends
+
+
+def test_a_question_that_is_answered_is_the_resident_s_time() -> None:
+    stage = working()
+    stage.give(COMPANY, c.Ask("几楼?"))
+    stage.give(COMPANY, c.Comment("等居民"), after=HOUR)
+    stage.give(REPORTER, c.Supply("三楼"), after=HOUR)
+    assert stage.minutes() == {("operator", "company-a"): 3, ("resident", None): 120}
+
+
+def test_whoever_must_still_arrive_does_not_make_its_time_the_resident_s_by_a_question() -> None:
+    stage = Stage("52022")
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Ask("几楼?"))
+    stage.give(COMPANY, c.Comment("等居民"), after=20 * 60)
+    assert stage.minutes() == {("operator", "company-a"): 22}
+
+
+# ------------------------------------------------------------------------------------------------------- at the top
+
+
+def at_the_top(*, urgent: bool = False) -> Stage:
+    stage = working(urgent=urgent)
+    stage.give(COMPANY, c.Assess("hard"))
+    stage.give(STREET, c.Accept())
+    return stage
+
+
+def test_a_long_pause_of_the_street_that_leads_stops_no_clock() -> None:
+    """Nobody is above to grant it; else the street could keep an issue from ever being late."""
+    for urgent, days in ((False, 91), (True, 1)):
+        stage, idle = at_the_top(urgent=urgent), at_the_top(urgent=urgent)
+        assert kinds(stage.give(STREET, c.Wait("funds", stage.now + timedelta(days=days)), after=0)) == ["waited"]
+        for each in (stage, idle):
+            each.let_pass(local("2026-07-20 10:00"))
+        reminded = [[each.at for each in s.events if each.kind == "reminded"] for s in (stage, idle)]
+        assert reminded[0] == reminded[1] != []
+
+
+def test_a_pause_of_the_street_that_leads_stops_clocks_as_far_as_that_of_anybody() -> None:
+    stage = at_the_top()
+    due = stage.clock("answer-complex").due
+    stage.give(STREET, c.Wait("funds", local("2026-06-03 09:00")), after=0)
+    assert stage.clock("answer-complex").due == due + timedelta(days=1)
+    stage.give(STREET, c.Wait("funds", local("2026-07-03 09:00")), after=HOUR)
+    assert stage.clock("answer-complex").due == due, "and no further once it asks for more"

@@ -344,3 +344,23 @@ def test_a_grant_that_meets_handle_says_so() -> None:
     stage.give(COMPANY, VOTE)
     granted = stage.give(COMMUNITY, c.Grant("plan"))[0]
     assert (granted.clause, granted.was_due) == ("handle", local("2026-11-20 13:02"))
+
+
+def test_another_far_plan_gives_whoever_must_rule_no_more_time() -> None:
+    """Else a plan a day would keep the level above from ever being late with its ruling."""
+    stage = arrived("complex", "12345", category="fees")
+    stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=30)),)))
+    due = stage.clock("rule-plan").due
+    stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=29)),)), after=3600)
+    assert stage.clock("rule-plan").due == due
+    stage.let_pass(due + timedelta(minutes=1))
+    stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=28)),)))
+    assert stage.clock("rule-plan").overdue
+
+
+def test_a_longer_plan_is_for_the_street_to_rule_on_from_the_first_asking() -> None:
+    stage = arrived("complex", "12345", category="fees")
+    stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=30)),)))
+    due = stage.clock("rule-plan").due
+    stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=61)),)), after=3600)
+    assert (stage.clock("rule-plan").level, stage.clock("rule-plan").due) == ("street", due)

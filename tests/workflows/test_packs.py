@@ -6,6 +6,8 @@ The lines are written by hand from the districts' rules: day (0 is the first), t
 clause, and when that was due. Service is from 08:00 to 20:00; what falls outside of it lands at opening unless it is
 urgent. Yellow is at four fifths of the limit, on its own clock. Each run names the days that are a holiday, or made up
 for at a weekend.
+
+At the street no clause can climb any more, so the progress clock runs from when it leads: 7 natural days, urgent 24 hours.
 """
 
 from collections.abc import AsyncIterator
@@ -78,8 +80,10 @@ RUNS = {
 3 11:12 warned street street-accept due 3 12:00
 3 12:00 overdue street street-accept due 3 12:00
 4 23:59 reminded street top
+9 14:24 warned street progress due 10 23:59
 9 23:59 reminded street top
 10 23:59 warned street street-answer due 11 23:59
+10 23:59 overdue street progress due 10 23:59
 11 23:59 overdue street street-answer due 11 23:59
 14 23:59 reminded street top"""),
     # Ten minutes of service time that begin eight minutes before closing end two minutes after opening.
@@ -103,7 +107,8 @@ RUNS = {
 2 23:59 overdue community community-answer due 2 23:59
 2 23:59 escalated street community-answer due 2 23:59
 3 03:12 warned street street-accept due 3 04:00
-3 04:00 overdue street street-accept due 3 04:00"""),
+3 04:00 overdue street street-accept due 3 04:00
+3 19:12 warned street progress due 4 00:00"""),
     "52022, the operator is the community": Run("52022", (MONDAY, "09:02"), 0, compound="dongfang-huayuan", told="""\
 0 09:02 reported property
 0 09:02 dispatched property
@@ -159,9 +164,11 @@ RUNS = {
 2 19:12 warned street street-act due 2 23:59
 2 23:59 overdue street street-act due 2 23:59
 2 23:59 reminded street top
+7 14:24 warned street progress due 8 23:59
 7 23:59 warned street answer due 8 23:59
 7 23:59 reminded street top
 8 23:59 overdue street answer due 8 23:59
+8 23:59 overdue street progress due 8 23:59
 11 23:59 reminded street top"""),
     "3+3+5 inspected, not handled": Run(
         "3+3+5", (MONDAY, "09:00"), 0, acts=((10, c.Accept()), (30, c.Arrive("minor"))), told="""\
@@ -188,7 +195,8 @@ RUNS = {
 1 03:00 overdue community community-accept due 1 03:00
 1 03:00 escalated street community-accept due 1 03:00
 1 05:24 warned street street-accept due 1 06:00
-1 06:00 overdue street street-accept due 1 06:00"""),
+1 06:00 overdue street street-accept due 1 06:00
+1 22:12 warned street progress due 2 03:00"""),
     "dispute": Run("dispute", (MONDAY, "10:00"), 35, compound="miaopu", category="dispute", off=(2,), on=(12,), told="""\
 0 10:00 reported community
 0 10:00 dispatched community
@@ -205,6 +213,8 @@ RUNS = {
 5 12:00 overdue street street-accept due 5 12:00
 7 23:59 reminded street top
 9 23:59 reminded street top
+11 14:24 warned street progress due 12 23:59
+12 23:59 overdue street progress due 12 23:59
 14 23:59 reminded street top
 24 23:59 reminded street top
 29 23:59 warned street street-settle due 35 23:59
@@ -278,6 +288,8 @@ RUNS = {
 0 23:30 overdue street street-accept-urgent due 0 23:30
 0 23:36 warned street answer-urgent due 1 00:00
 1 00:00 overdue street answer-urgent due 1 00:00
+1 18:12 warned street progress due 1 23:00
+1 23:00 overdue street progress due 1 23:00
 2 23:59 reminded street top"""),
 }  # fmt: skip
 
@@ -336,7 +348,9 @@ DEMO = """\
 30 warned street street-accept
 30 warned street street-answer
 32 overdue street street-accept
-32 overdue street street-answer"""
+32 overdue street street-answer
+70 warned street progress
+82 overdue street progress"""
 REMINDERS = [42, 62, 102, 182, 262, 342, 422, 502, 582, 662]
 """10, 20, 40 and then every 80 seconds, from deadline to deadline; then one a day."""
 
