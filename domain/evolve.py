@@ -273,7 +273,9 @@ def planned(issue: Issue, event: e.Event, body: e.Planned) -> Issue:
     if body.needs is None:  # it takes the place of one that still waits
         return plans.planned(copy_with(issue, wishes=_without_wish(issue, "plan")), body, _mark(event))
     assert event.actor is not None
-    issue = _wished(issue, Wish("plan", _mark(event), event.actor.org or "", body.needs))
+    waits = issue.wish("plan")  # another plan gives whoever must rule no more time
+    asked = _mark(event) if waits is None else waits.asked
+    issue = _wished(issue, Wish("plan", asked, event.actor.org or "", body.needs))
     return plans.proposed(issue, body, body.needs, milestone_scopes(issue, event.actor), before)
 
 
@@ -378,7 +380,7 @@ def returned(issue: Issue, event: e.Event, body: e.Returned) -> Issue:
     issue = _back_to_time(issue, body.undoes) if body.undoes else copy_with(issue, transfers=issue.transfers + 1)
     issue = copy_with(issue, level=event.level, last_climb=None, reminder=None, left=None)
     if left is not None and left.level == event.level:  # what moved the lead is undone: no limit begins anew
-        return copy_with(issue, term=left.term)
+        return copy_with(_unpause(issue, event.at) if issue.shelved else issue, term=left.term)
     issue = _restart_work(copy_with(_unpause(issue, event.at), wishes=()), event)
     return copy_with(
         issue,
@@ -399,7 +401,7 @@ def suspended(issue: Issue, event: e.Event, body: e.Suspended) -> Issue:
 @on(e.Waited)
 def waited(issue: Issue, event: e.Event, body: e.Waited) -> Issue:
     clock = Clock("review", "issue", "resume", _mark(event), body.review)
-    return copy_with(_pause(issue, event, "waiting", clock, own=True), waits_for=body.reason)
+    return copy_with(_pause(issue, event, "waiting", clock, body.stops, own=True), waits_for=body.reason)
 
 
 @on(e.Shelved)
@@ -628,6 +630,8 @@ def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
         return issue
     status = issue.stands if issue.status in ("suspended", "waiting") else issue.status
     stop, at = issue.paused, max(issue.paused.begin, at)
+    if stop.own:  # whoever paused it knew the end, so a late record takes nothing more off
+        at = min(at, stop.end)
     counts = stop.stops != "nothing" and not needless
     pauses = (*issue.pauses, copy_with(stop, end=at)) if counts else issue.pauses
     issue = copy_with(

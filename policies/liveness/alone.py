@@ -64,6 +64,10 @@ class Alone:
             assert again == known, f"states that count as alike end as {again} and as {known}"
         return known
 
+    def forget(self) -> None:
+        """Forgets what `roughly` found, so that each part of a round finds the same wherever it runs."""
+        self._rough.clear()
+
     def roughly(self, issue: Issue, now: datetime) -> tuple[Fate, bool]:
         """How the issue ends, and whether this was found for this very state.
 

@@ -142,7 +142,8 @@ class Search:
             return self._part(nodes, set(seen), last=last)
 
         fresh: list[Node] = []
-        for part in spread(work, [layer[number::_PARTS] for number in range(_PARTS)], self._processes):
+        # All parts are done before the first is read, so that each knows the same wherever it runs.
+        for part in list(spread(work, [layer[number::_PARTS] for number in range(_PARTS)], self._processes)):
             report = report.plus(part.report)
             self._alone.known.update(part.fates)
             self._alone.asked |= part.asked
@@ -165,6 +166,7 @@ class Search:
         idle = {move for move, often in counted.given.items() if often >= _OFTEN and move not in counted.moving}
         part, known = _Part(), len(self._alone.known)
         part.asked = self._alone.asked
+        self._alone.forget()
         for node in nodes:
             if self._until is not None and time.monotonic() > self._until:
                 part.report = replace(part.report, complete=False)

@@ -31,7 +31,7 @@ DROPPED: Final = frozenset(
         "version", "receipts", "holding", "closed",  # what happened; a closed issue is not explored
         "adopted", "attempts", "acted",  # counted, or read only of persons who act in two roles, which nobody does here
         "since",  # clocks stand in the future of it
-        "policy", "calendars", "clocks", "resting", "marks", "term", "met", "left",  # each has its own part of the key
+        "policy", "calendars", "ladder", "clocks", "resting", "marks", "term", "met", "left",  # each has its own part of the key
     }
 )  # fmt: skip
 """Fields of `Issue` that are no part of a key, or not as they stand. New fields are parts until they are named here."""
@@ -80,7 +80,7 @@ class States:
         paused = issue.is_paused
         parts = _parts(issue, _OF_FATE if paused else _OF_FATE_AT_WORK, _same)
         term = issue.term
-        parts += [issue.policy.id, _years(issue.calendars), issue.left is None]
+        parts += [issue.policy.id, issue.ladder, _years(issue.calendars), issue.left is None]
         parts += [tuple(map(_exact, issue.clocks)), tuple(map(_exact, issue.resting))]
         if paused:  # its end computes the clocks anew
             parts += [self._facts(issue, issue.level, term), _at(issue.marks), _at(term), frozenset(issue.met)]
@@ -100,6 +100,7 @@ class States:
         parts = _parts(issue, _OF_REST, rank)
         parts += [
             issue.policy.id,
+            issue.ladder,
             _years(issue.calendars),
             frozenset(_ordered(issue, clock, rank) for clock in issue.clocks),
         ]
@@ -115,7 +116,7 @@ class States:
         coming = sorted(moment for moment in _moments(issue) if moment > now)
         rank = {moment: number for number, moment in enumerate(coming)}.get
         parts = _parts(issue, _OF_SHAPE, rank)
-        parts += [issue.policy.id, _years(issue.calendars), self._facts(issue, issue.level, issue.term)]
+        parts += [issue.policy.id, issue.ladder, _years(issue.calendars), self._facts(issue, issue.level, issue.term)]
         parts += [
             frozenset(_ordered(issue, clock, rank) for clock in issue.clocks),
             frozenset((clock.clause, clock.overdue, clock.climbed) for clock in issue.resting),

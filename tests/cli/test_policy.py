@@ -50,14 +50,48 @@ def test_show_names_the_sources_that_there_are() -> None:
     assert not re.search(r"^ \S+ +assumed", out, re.MULTILINE)
 
 
+@pytest.fixture(autouse=True)
+def shallow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A home for proofs; `--commands` keeps each search to a second."""
+    monkeypatch.setenv("JIESU_HOME", str(tmp_path / "home"))
+
+
+def test_policy_check_proves_a_pack_by_file_or_id_and_keeps_the_proof(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text((SHIPPED / "demo.toml").read_text("utf-8").replace('id = "demo"', 'id = "mine"'), encoding="utf-8")
+    out = run("check", str(mine), "--commands", "1").stdout
+    assert "left alone in" in out
+    assert "bound: if nobody acts, an issue is closed or led by street 街道 within " in out
+    (kept,) = (tmp_path / "home" / "proofs").iterdir()
+    assert kept.name == "mine.json"
+    kept.write_text(kept.read_text("utf-8").replace('"states": ', '"states": 9000'), encoding="utf-8")
+    assert "left alone in 900," in run("check", str(mine), "--commands", "1").stdout, "it was searched twice"
+    found = read("check", "demo", "--commands", "1")["policies"][0]
+    assert found["proof"]["commands"] >= 1
+    assert found["file"] == "demo"
+
+
+def test_policy_check_refuses_a_pack_under_which_an_issue_freezes(tmp_path: Path) -> None:
+    text = (SHIPPED / "3+3+5.toml").read_text("utf-8").replace('id = "3+3+5"', 'id = "mine"')
+    without = "\n".join(line for line in text.splitlines() if not line.startswith("progress ="))
+    mine = tmp_path / "mine.toml"
+    mine.write_text(without, encoding="utf-8")
+    said = run("check", str(mine), "--commands", "1", code=1).stderr
+    assert "without a progress clock an issue freezes: an issue is reported; " in said
+    assert "the community accepts; then nobody acts, and the issue stays with the community" in said
+    mine.write_text(text, encoding="utf-8")
+    out = run("check", str(mine), "--commands", "1").stdout
+    assert "caught by the progress clock alone, after 8 days: an issue is reported; " in out
+
+
 def test_policy_check_names_mistakes_by_line(tmp_path: Path) -> None:
     sound, broken = SHIPPED / "demo.toml", tmp_path / "broken.toml"
     broken.write_text('id = "x"\nversion = 0\n', encoding="utf-8")
-    assert "is sound" in run("check", str(sound)).stdout
-    result = run("check", str(sound), str(broken), code=1)
+    assert "is sound" in run("check", str(sound), "--commands", "1").stdout
+    result = run("check", str(sound), str(broken), "--commands", "1", code=1)
     assert "is sound" in result.stdout
     assert f"{broken}:2: version: 0 is not between" in result.stderr
-    found = read("check", str(sound), str(broken), code=1)
+    found = read("check", str(sound), str(broken), "--commands", "1", code=1)
     assert [policy["id"] for policy in found["policies"]] == ["demo"]
     assert {"file": str(broken), "line": 1, "reason": "title: is missing"} in found["problems"]
 

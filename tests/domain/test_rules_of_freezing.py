@@ -14,7 +14,7 @@ from domain.clocks import next_deadline, wake_after
 from domain.commands import Actor, Body
 from domain.issue import Issue
 from support.grants import granted
-from tests.domain.play import CALENDARS, COMMUNITY, COMPANY, REPORTER, local, pack, place
+from tests.domain.play import CALENDARS, COMMUNITY, COMPANY, REPORTER, STREET, Stage, local, pack, place
 
 START = local("2026-03-02 10:00")
 AFTER = timedelta(days=180)
@@ -91,3 +91,17 @@ def test_nor_those_of_the_community_once_it_leads(policy: str, least: int) -> No
     applied, frozen = walk(issue, COMMUNITY, issue.since, 3)
     assert frozen == []
     assert applied >= least
+
+
+def test_what_the_street_shelves_and_then_returns_is_off_the_long_list() -> None:
+    """Found by the search: the level that had handed it up by its own act got it back shelved, and only the street could
+    have taken it up again.
+    """
+    stage = Stage("demo")
+    stage.let_pass(11)  # nobody accepts: the community leads
+    stage.give(COMMUNITY, c.Escalate("要街道定"), after=0)
+    stage.give(STREET, c.Shelve("等专项资金"), after=0)
+    stage.give(STREET, c.Return("社区先办", "community"), after=0)
+    assert (stage.issue.level, stage.issue.shelved, stage.issue.is_paused) == ("community", False, False)
+    stage.let_pass(60)
+    assert stage.issue.level == "street"

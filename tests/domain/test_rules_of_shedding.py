@@ -241,3 +241,37 @@ def test_a_community_that_does_the_work_does_not_rule_on_its_own_decline() -> No
     stage.give(COMMUNITY, c.Decline("not_our_duty"))
     assert refused(stage.give(COMMUNITY, c.Rule(upheld=False))) == "not-yours"
     assert kinds(stage.give(STREET, c.Rule(upheld=False))) == ["ruled"]
+
+
+# ------------------------------------------------------------------------------- who leads does not choose its limits
+
+
+@pytest.mark.parametrize(
+    ("details", "body"),
+    [({"category": "utilities"}, c.Correct("不是水电", "noise")), ({"urgent": True}, c.Correct("不急", urgent=False))],
+)
+def test_the_community_that_leads_does_not_correct_its_own_limits(details: dict[str, object], body: c.Correct) -> None:
+    stage = Stage("12345", at=local("2026-06-01 10:00"), **{"category": "fees", **details})  # pyright: ignore[reportArgumentType]
+    stage.let_pass(local("2026-06-01 16:01" if "category" in details else "2026-06-01 10:31"))
+    assert stage.issue.level == "community"
+    assert refused(stage.give(COMMUNITY, body)) == "not-yours"
+    assert kinds(stage.give(STREET, body)) == ["corrected"]
+
+
+def test_the_community_that_does_the_work_itself_does_not_correct_its_own_limits() -> None:
+    stage = Stage("12345", category="fees", urgent=True)
+    stage.give(COMMUNITY, c.Redispatch("elm", "社区自己办", "community", ("north",)))
+    assert stage.issue.level == "property"
+    assert refused(stage.give(COMMUNITY, c.Correct("不急", urgent=False))) == "not-yours"
+
+
+def test_the_street_sets_back_the_size_by_which_the_community_gave_itself_more_time() -> None:
+    """Nobody has accepted the work; still the size is not the community's alone."""
+    stage = Stage("12345", at=local("2026-06-01 10:00"), category="fees")
+    stage.let_pass(local("2026-06-03 09:00"))
+    assert (stage.issue.level, stage.issue.status) == ("community", "dispatched")
+    due = stage.clock("answer").climbs
+    stage.give(COMMUNITY, c.Assess("complex", "涉及几家"))
+    assert stage.clock("answer-complex").climbs > due
+    assert kinds(stage.give(STREET, c.Assess("minor", "一家的事"))) == ["assessed"]
+    assert stage.clock("answer").climbs == due

@@ -60,10 +60,12 @@ def test_a_clause_for_other_categories_is_left_out() -> None:
 
 
 def test_urgency_and_size_select_the_explained_clauses() -> None:
-    assert ids(lines("12345", "2026-09-28T10:00", urgent=True)) == ["accept-urgent", "contact-urgent", "answer-urgent"]
-    assert ids(lines("12345", "2026-09-28T10:00", assessment="big")) == ["accept", "contact", "answer-complex"]
-    assert ids(lines("12345", "2026-09-28T10:00", assessment="minor")) == ["accept", "contact", "answer"]
-    assert ids(lines("12345", "2026-09-28T10:00", "utilities", assessment="big"))[2:] == ["answer-utilities"]
+    above = ["community-accept", "street-accept"]
+    urgent = ["accept-urgent", "contact-urgent", "answer-urgent", *(f"{clause}-urgent" for clause in above)]
+    assert ids(lines("12345", "2026-09-28T10:00", urgent=True)) == urgent
+    assert ids(lines("12345", "2026-09-28T10:00", assessment="big")) == ["accept", "contact", "answer-complex", *above]
+    assert ids(lines("12345", "2026-09-28T10:00", assessment="minor")) == ["accept", "contact", "answer", *above]
+    assert ids(lines("12345", "2026-09-28T10:00", "utilities", assessment="big"))[2:] == ["answer-utilities", *above]
     assert "plan" not in ids(lines("52022", "2026-09-28T10:00", assessment="minor"))
     assert "plan" in ids(lines("52022", "2026-09-28T10:00", urgent=True))
 

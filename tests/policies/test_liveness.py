@@ -54,11 +54,10 @@ climb = ["4nd", "6nd"]
 source = "assumed"
 
 [[clause]]
-id = "talk"
+id = "idle"
 level = "street"
 milestone = "plan"
-starts = "sat"
-when = ["minor"]
+starts = "completed"
 limit = "1nd"
 source = "assumed"
 """
@@ -90,7 +89,7 @@ def test_a_command_without_a_move_is_an_error_of_the_search(monkeypatch: pytest.
 def test_nothing_freezes_under_a_shipped_pack_in_one_command(policy_id: str) -> None:
     report = prove(load_pack(policy_id), 1)
     assert report.sound, report.frozen
-    assert report.states > 50
+    assert report.states > 20
     assert report.tried > 250
 
 
@@ -123,7 +122,7 @@ def test_with_a_progress_clock_of_its_own_it_is_taken_and_the_way_is_told() -> N
     assert list(refusals(policy, report)) == []
     told = "\n".join(findings(policy, report))
     assert "caught by the progress clock alone, after 10 days: an issue is reported; " in told
-    assert "clause talk never runs" in told
+    assert "clause idle never runs" in told
     assert "clause answer climbs before its limit of 7nd: at 4nd, 6nd" in told
 
 
@@ -137,7 +136,8 @@ def test_what_freezes_even_with_a_progress_clock_is_told_with_its_way(monkeypatc
     report = Search(hollow(), [load_pack("12345")]).run(2)
     assert report.frozen
     (said,) = refusals(hollow(), report)
-    assert said.startswith("an issue freezes: an issue is reported; ")
+    assert said.startswith("an issue freezes: an issue is reported")
+    assert said.endswith(" for ever")
 
 
 def test_rules_that_fail_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +269,7 @@ def test_the_search_begins_on_a_working_day_in_service_hours() -> None:
 @pytest.mark.night
 @pytest.mark.parametrize("policy_id", PACKS)
 def test_nothing_freezes_two_commands_deeper_with_the_resident(policy_id: str) -> None:
-    """As deep as an hour allows: what was not searched in that time is not proved, but what was found is."""
+    """As deep as twenty minutes allow: what was not searched in that time is not proved, but what was found is."""
     policy = load_pack(policy_id)
-    report = prove(policy, COMMANDS + 2, resident=True, seconds=3600)
+    report = prove(policy, COMMANDS + 2, resident=True, seconds=1200)
     assert report.frozen == ()
