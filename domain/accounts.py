@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import domain.events as e
+from domain.clocks import RULING
 from domain.evolve import TAKES_BACK
 from domain.minutes import seen_at
 from domain.place import Handler, Place
@@ -66,6 +67,8 @@ class _Entry:
     """What somebody above had to rule on at the climb, and still has to."""
     denied: bool = False
     granted: bool = False
+    let_go: bool = False
+    """Whether the handler completed the work while somebody above could still rule in time."""
     ms: int = 0
     stopped: datetime | None = None
     completed: bool = False
@@ -73,7 +76,7 @@ class _Entry:
 
     @property
     def is_on_account(self) -> bool:
-        return not self.granted and (self.denied or not self.wishes)
+        return not self.granted and (self.denied or self.let_go or not self.wishes)
 
     def stop(self, at: datetime) -> None:
         if self.since is not None:
@@ -100,6 +103,8 @@ class _Ledger:
     proposed_at: datetime | None = None
     """When the handler proposed the plan that waits for its grant."""
     wishes: set[Matter] = field(default_factory=set[Matter])
+    late: set[Matter] = field(default_factory=set[Matter])
+    """Wishes on which nobody ruled in time."""
     entries: list[_Entry] = field(default_factory=list[_Entry])
     open: list[_Entry] = field(default_factory=list[_Entry])
     """Entries of the handler's present work; its time stands still while the work is completed."""
@@ -123,6 +128,7 @@ class _Ledger:
             case e.Completed():
                 for entry in self.open:
                     entry.completed = _org(event) == self.handler and entry.is_before_limit(event.at)
+                    entry.let_go = _org(event) == self.handler and bool(entry.wishes - self.late)
                     entry.stop(event.at)
             case e.CalendarPublished(wrong=str(clause)):  # a holiday announced late: that climb was not due
                 for entry in self.open:
@@ -132,6 +138,7 @@ class _Ledger:
                     entry.go_on(event.at)
             case e.TakenBack():
                 for entry in self.open:
+                    entry.let_go = False  # the wish waits again
                     entry.go_on(entry.stopped)
             case e.Planned() | e.Granted(what="plan"):
                 self._plan(event)
@@ -173,6 +180,8 @@ class _Ledger:
         match event.body:
             case e.Requested(what=what):
                 self._ask(what)
+            case e.Overdue() if event.clause is not None and event.clause in RULING:
+                self.late.add(RULING[event.clause])
             case e.Planned(needs=needs):
                 self._rule("plan", granted=False)  # another plan takes the place of the one that waited
                 if needs is not None:
@@ -198,6 +207,7 @@ class _Ledger:
 
     def _rule(self, what: Matter, *, granted: bool) -> None:
         self.wishes.discard(what)
+        self.late.discard(what)
         for entry in self.open:
             if what in entry.wishes:
                 entry.wishes.discard(what)

@@ -220,12 +220,14 @@ def ask(fold: Fold, body: c.Ask) -> None:
 
 @on(c.Wait)
 def wait(fold: Fold, body: c.Wait) -> None:
-    """Pauses by itself what the party may pause by itself; more is a request, unless nobody is above to grant it."""
+    """Pauses by itself what the party may pause by itself; more is a request, or where nobody is above stops no clock."""
     issue, giver = fold.issue, fold.giver
     stop = issue.paused
     begin = stop.begin if stop is not None and stop.own and stop.by == giver.org else fold.at
-    if above(issue, giver) is None or may_stop(issue, giver.org or "", begin, body.review):
-        fold.add(e.Waited(body.reason, body.review, body.note))
+    if may_stop(issue, giver.org or "", begin, body.review):
+        fold.add(e.Waited(body.reason, body.review, note=body.note))
+    elif above(issue, giver) is None:
+        fold.add(e.Waited(body.reason, body.review, "nothing", body.note))
     else:
         fold.add(e.Requested("pause", waits_for=body.reason, review=body.review, reason=body.note))
 

@@ -88,7 +88,7 @@ def _rulings(issue: Issue, event: e.Event) -> Issue:
         if name not in due:
             issue = without_clock(issue, name)
     for name, (level, start) in due.items():
-        if name not in running or running[name].start != start:
+        if name not in running or (running[name].start, running[name].level) != (start, level):
             issue = with_clock(issue, rule_clock(issue, name, level, "rule", start))
     return issue
 
@@ -130,6 +130,8 @@ def _minutes(issue: Issue, event: e.Event) -> Issue:
     if issue.status == "completed" and not isinstance(event.body, e.Completed):
         return issue  # whose time it is shows in the answer to the completion
     who, org = holder(issue)
+    if issue.status == "suspended" and issue.holding is not None and who == issue.holding.holder == "resident":
+        return issue  # whether it was the resident's time shows at the end of the question
     since = max(seen_at(event), issue.holding.since) if issue.holding else event.at
     return copy_with(issue, holding=Holding(who, org, since))
 

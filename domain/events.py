@@ -229,10 +229,14 @@ class Suspended(EventBody):
 
 @dataclass(frozen=True)
 class Waited(EventBody):
-    """A party stopped the clocks by itself for a coded reason, until the review date at the latest."""
+    """A party stopped the clocks by itself for a coded reason, until the review date at the latest.
+
+    `stops` is ``nothing`` where that goes beyond what a party may take off and nobody is above to grant it.
+    """
 
     reason: WaitReason
     review: datetime
+    stops: Stops = "all"
     note: Personal = field(default="", metadata=PERSONAL)
 
 

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
-from domain.clocks import RULING
-from domain.events import Event, Held, TakenBack
-from domain.issue import Issue, rank
+from domain.clocks import RULE_CLOCKS, RULING
+from domain.events import Event, Held, Objected, Resumed, TakenBack
+from domain.issue import Holding, Issue, rank
+from domain.pauses import EARLY
 from domain.vocabulary import HandlerKind, Holder, Level, WaitReason
 
 _HANDLERS: Final[Mapping[HandlerKind, Holder]] = MappingProxyType(
@@ -34,7 +35,8 @@ def holder(issue: Issue) -> tuple[Holder, str | None]:
     """The party that has to act now, and the code of its organisation.
 
     There is no code for the resident, and none during a granted wait, unless the issue is shelved. A pause that a party
-    took by itself is that party's own time, whatever its reason. Once a wish has not been ruled on in time, the time
+    took by itself is that party's own time, whatever its reason. A question makes it the resident's only where nobody
+    must still accept, call or arrive, which it does not stop. Once a wish has not been ruled on in time, the time
     is that of the level that must rule.
     """
     if issue.status in ("completed", "closed"):
@@ -45,7 +47,10 @@ def holder(issue: Issue) -> tuple[Holder, str | None]:
     if stop is not None and not stop.own and stop.stops != "nothing":
         if issue.shelved:
             return "street", issue.place.street
-        return ("resident", None) if issue.status == "suspended" else (_WAITS[issue.waits_for or "third_party"], None)
+        if issue.status != "suspended":
+            return _WAITS[issue.waits_for or "third_party"], None
+        if not any(clock.milestone in EARLY and clock.clause not in RULE_CLOCKS for clock in issue.clocks):
+            return "resident", None
     late: list[Level] = [
         clock.level for clock in issue.clocks if clock.clause in RULING and clock.overdue and clock.level != "issue"
     ]
@@ -60,9 +65,10 @@ def holder(issue: Issue) -> tuple[Holder, str | None]:
 
 
 def held(issue: Issue, event: Event, after: Issue) -> tuple[Held, ...]:
-    """The time since it was last counted, by holder: at each event, but from completion on at the answer to it.
+    """The time since it was last counted, by holder: at each event, but from completion on at the answer to it, and that
+    of a question at its end.
 
-    Whoever takes a completion back holds the time since then.
+    Whoever takes a completion back, or asked what was needless, holds the time since then.
 
     A climb or the end of a pause happens at its due time but may be recorded later, say after an outage. The holder's
     time then ends at the due time, and the rest, up to the recording, counts for ``nobody``, since nobody could know of
@@ -72,20 +78,31 @@ def held(issue: Issue, event: Event, after: Issue) -> tuple[Held, ...]:
     if holding is None or issue.closed is not None or after.holding is holding:
         return ()
     at, since = event.at, holding.since
-    who = _party(issue, event) if isinstance(event.body, TakenBack) else (holding.holder, holding.org)
-    parts = (Held(*who, _ms(at - since)),) if at > since else ()
+    parts = (Held(*_whose(issue, event, holding), _ms(at - since)),) if at > since else ()
     if event.recorded_at is not None and (seen := seen_at(event)) > max(at, since):
         parts = (*parts, Held("nobody", None, _ms(seen - max(at, since))))
     return parts
 
 
-def _party(issue: Issue, event: Event) -> tuple[Holder, str | None]:
-    """As whom the organisation of the event's actor holds time: by its kind as the handler, else by its level."""
-    assert event.actor is not None
-    role, org = event.actor.role, event.actor.org
+def _whose(issue: Issue, event: Event, holding: Holding) -> tuple[Holder, str | None]:
+    """Whose the time was that ends with the event."""
+    match event.body:
+        case TakenBack():
+            assert event.actor is not None
+            return _as(issue, event.actor.org)
+        case Objected() | Resumed(needless=True) if issue.status == "suspended" and issue.paused is not None:
+            asked = holding.holder == "resident"
+            return _as(issue, issue.paused.by) if asked else (holding.holder, holding.org)
+        case _:
+            return holding.holder, holding.org
+
+
+def _as(issue: Issue, org: str | None) -> tuple[Holder, str | None]:
+    """As whom the organisation holds time: by its kind as the handler, else by its level."""
+    place = issue.place
     if org == issue.handler.code:
         return _HANDLERS[issue.handler.kind], org
-    return (role if role in ("community", "street") else "operator"), org
+    return ("community" if org == place.community else "street" if org == place.street else "operator"), org
 
 
 def seen_at(event: Event) -> datetime:

@@ -66,10 +66,10 @@ _TO_LEAD: Final = frozenset(
         "rejected_signal", "taken_back", "ruled", "extended", "granted", "denied",
     }
 )  # fmt: skip
-_TO_LEAD_AND_ABOVE: Final = frozenset({"suspended", "waited", "requested", "declined", "objected"})
-"""Event kinds by which a party that is judged stops its clocks, or wishes for more time or another handler, or by which
-the resident objects: the lead and the level above it hear of each. `_is_told_above` tells which events of other kinds
-they hear of, too."""
+_TO_LEAD_AND_ABOVE: Final = frozenset({"suspended", "waited", "requested", "declined", "objected", "policy_changed"})
+"""Event kinds by which a party that is judged stops its clocks, or wishes for more time or another handler, by which the
+resident objects, or by which an administrator changes all limits: the lead and the level above it hear of each.
+`_is_told_above` tells which events of other kinds they hear of, too."""
 _AT_OPENING: Final = frozenset({"warned", "overdue", "reminded"})
 """Event kinds of which people hear at the next opening, unless the issue is urgent."""
 
@@ -112,6 +112,9 @@ def _orgs(event: e.Event, after: Issue) -> Iterator[str]:
         case e.Reminded(review=None):  # at the top: also whoever does the work, and the street, which supervises
             yield after.handler.code
             yield after.place.street
+        case e.Rejected() | e.Merged():  # closed from above: whoever answered for it, and the street, which supervises
+            yield _lead(after)
+            yield after.place.street
         case e.CalendarPublished(wrong=str()) if after.last_climb is not None:  # the lead may return it
             yield lead_org(after)
             yield org_of(after, after.last_climb.from_level)
@@ -123,13 +126,15 @@ def _orgs(event: e.Event, after: Issue) -> Iterator[str]:
 
 def _is_told_above(event: e.Event, after: Issue) -> bool:
     """Whether lead and level above hear of this event, though not of each of its kind: a plan that needs a grant, an
-    interim answer, a size that replaces another.
+    interim answer, a size that replaces another, another category or urgency.
     """
     match event.body:
         case e.Planned(needs=needs):
             return needs is not None
         case e.Answered(interim=interim):
             return interim
+        case e.Corrected(category=category, urgent=urgent):
+            return category is not None or urgent is not None
         case e.Assessed(assessment=size):
             return any(kind.startswith("assessed:") and kind != f"assessed:{size}" for kind in after.marks)
         case _:

@@ -99,7 +99,16 @@ def _off(issue: Issue, limit: Limit, begin: datetime, end: datetime) -> timedelt
         case "service":
             return service_time(begin, end, hours) * (_DAY / _service_day(hours))
         case "nd" | "wd":
-            return whole_days(begin, end, hours) * _DAY
+            since = _joined(issue, begin)
+            return (whole_days(since, end, hours) - whole_days(since, begin, hours)) * _DAY
+
+
+def _joined(issue: Issue, begin: datetime) -> datetime:
+    """The begin of the earliest pause that reaches `begin` without a gap: together they may cover a whole day."""
+    for stop in reversed(issue.pauses):
+        if stop.stops != "nothing" and stop.begin < begin <= stop.end:
+            begin = stop.begin
+    return begin
 
 
 def _measure(issue: Issue, limit: Limit) -> timedelta:

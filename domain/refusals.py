@@ -136,6 +136,8 @@ def _out_of_order(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal |
     if status == "dispatched":
         if _leads_above(issue, actor) and "accepted" in WHEN[name]:
             return None
+        if name == "assess" and issue.assessment is not None and "senior" in capacities(issue, actor):
+            return None  # the lead said how serious it is; those above may set that right
         if "accepted" in WHEN[name]:
             return Refusal("not-now", f"{name} comes after accept: nobody has accepted the issue yet")
     if status in _PAUSED and "accepted" in WHEN[name]:
@@ -267,10 +269,17 @@ def _given_to(issue: Issue, body: c.Redispatch | c.Rule) -> Refusal | None:
 
 
 def _correct(issue: Issue, body: c.Correct, actor: c.Actor) -> Refusal | None:
-    """Refuses a correction that changes limits unless it comes from above: not from those whom the limits bind."""
-    if (body.category is None and body.urgent is not False) or "senior" in capacities(issue, actor):
+    """Refuses a correction that changes limits unless it comes from above: not from those whom the limits bind.
+
+    At the top nobody is above, and nothing climbs any more.
+    """
+    if body.category is None and body.urgent is not False:
         return None
-    return Refusal("not-yours", "only the community or the street changes the category or lowers the urgency")
+    if "senior" in capacities(issue, actor):
+        is_above = rank(level_of(actor)) > rank(issue.level) and actor.org != issue.handler.code
+        if is_above or level_of(actor) == issue.ladder[-1]:
+            return None
+    return Refusal("not-yours", "only a level above those whom it binds changes the category or lowers the urgency")
 
 
 def _calendar(issue: Issue, calendar: YearCalendar) -> Refusal | None:

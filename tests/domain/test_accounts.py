@@ -205,3 +205,19 @@ def test_an_outage_is_nobodys_time_and_the_next_level_has_its_whole_limit_from_t
     complete(stage, local("2026-11-20 14:00"))
     (climb,) = account(stage)
     assert (climb.at, climb.ms, climb.made_good) == (local("2026-11-20 10:30"), HOUR, True)
+
+
+def test_a_wish_a_minute_before_the_climb_is_let_go_with_the_completion_unless_the_ruling_was_late() -> None:
+    for at, on_account in (("2026-11-25 09:00", True), ("2026-11-27 09:00", False)):
+        stage = Stage("12345", category="fees")
+        stage.give(COMPANY, c.Accept())
+        stage.let_pass(local("2026-11-25 07:59"))
+        stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-12-30 10:00")),)), after=0)
+        stage.let_pass(local(at))
+        assert stage.issue.level != "property"
+        assert account(stage) == (), "nobody has ruled"
+        stage.give(COMPANY, DONE)
+        assert stage.issue.status == "completed"
+        assert bool(account(stage)) is on_account
+        stage.give(COMPANY, c.Reopen("填错了"))
+        assert account(stage) == (), "the wish waits again"

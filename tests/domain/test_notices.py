@@ -12,6 +12,7 @@ from domain.personal import Sealed
 from domain.rules import evolve
 from domain.worktime import SHANGHAI
 from tests.domain.play import (
+    ADMIN,
     CALENDARS,
     COMMUNITY,
     COMPANY,
@@ -22,6 +23,7 @@ from tests.domain.play import (
     arrived,
     kinds,
     local,
+    pack,
     place,
 )
 
@@ -250,6 +252,18 @@ def test_the_same_size_found_again_after_the_work_was_reopened_is_told_to_nobody
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive("minor"))
     assert told(stage)[-1] == ("assessed", set())
+
+
+def test_whoever_changes_every_limit_or_closes_it_from_above_does_so_before_the_eyes_of_those_above() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, c.Correct("漏到楼下了", urgent=True))
+    assert of_kind(stage, "corrected") == {"elm"}
+    stage.give(ADMIN, c.ChangePolicy("12345", "错绑", pack("12345")))
+    assert of_kind(stage, "policy_changed") == {"company-a", "elm"}
+    for body, kind in ((c.Reject("不属实"), "rejected"), (c.Merge("older"), "merged")):
+        stage = arrived("minor")
+        stage.give(COMMUNITY, body)
+        assert of_kind(stage, kind) == {"company-a", "north"}
 
 
 def test_an_interim_answer_is_told_to_the_level_above_the_lead() -> None:

@@ -62,6 +62,33 @@ def test_a_pause_of_one_whole_day_of_service_takes_off_one_day() -> None:
     assert stage.issue.own == {"company-a": DAY * 1000}
 
 
+def _climbed_at(stage: Stage) -> list[object]:
+    stage.let_pass(local("2026-06-14 10:00"))
+    return [event.at for event in stage.events if event.kind == "escalated"]
+
+
+def test_pauses_that_join_to_a_whole_day_take_it_off_the_sum() -> None:
+    stage = working()
+    given: list[str] = []
+    for day in (2, 3, 4):
+        stage.let_pass(local(f"2026-06-{day:02} 07:59"))
+        given += wait(stage, f"2026-06-{day:02} 14:00")
+        stage.now = local(f"2026-06-{day:02} 14:00")  # at the very end of the first one
+        given += wait(stage, f"2026-06-{day:02} 20:00")[1:]
+        stage.let_pass(local(f"2026-06-{day:02} 21:00"))
+    assert given == ["waited", "waited", "waited", "waited", "waited", "requested"]
+    assert stage.issue.own == {"company-a": 2 * DAY * 1000}
+
+
+def test_the_delay_of_the_record_makes_no_whole_day_of_a_pause() -> None:
+    idle, paused = working(), working()
+    for day in range(2, 6):
+        paused.let_pass(local(f"2026-06-{day:02} 07:59"))
+        assert wait(paused, f"2026-06-{day:02} 19:59:59") == ["waited"]
+        paused.outage(local(f"2026-06-{day:02} 21:00"))
+    assert _climbed_at(paused) == _climbed_at(idle)
+
+
 def test_two_days_in_sum_are_a_party_s_own_and_more_is_a_wish() -> None:
     stage = working()
     assert wait(stage, "2026-06-03 09:00") == ["waited"]
@@ -107,6 +134,27 @@ def test_calling_a_paused_issue_urgent_sets_its_clocks_going() -> None:
     wait(stage, "2026-06-02 12:00")
     stage.give(COMMUNITY, c.Correct("冒烟了", urgent=True), after=HOUR)
     assert stage.clock("answer-urgent").due == local("2026-06-01 12:00") + timedelta(hours=1)
+
+
+def test_calling_a_paused_issue_urgent_leaves_the_steps_of_its_plan_the_time_that_they_had() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-21 12:00")),)))
+    stage.give(COMPANY, c.Wait("parts", local("2026-11-21 20:00")))
+    begin = stage.now
+    stage.let_pass(local("2026-11-21 18:00"))
+    assert kinds(stage.give(COMMUNITY, c.Correct("冒烟了", urgent=True), after=0)) == ["corrected"]
+    assert stage.clock("plan-step").due == local("2026-11-21 12:00") + (stage.now - begin)
+
+
+def test_a_completion_taken_back_brings_no_pause_back_over_what_became_urgent() -> None:
+    stage = arrived(category="parking")
+    due = stage.clock("plan").due
+    stage.give(COMPANY, c.Wait("parts", local("2026-11-21 20:00")))
+    assert stage.clock("plan").due > due
+    stage.give(COMPANY, c.Complete(answer="已经划好车位,请您看看"))
+    stage.give(COMMUNITY, c.Correct("堵了消防通道", urgent=True))
+    assert kinds(stage.give(COMPANY, c.Reopen("点错了"))) == ["taken_back"]
+    assert (stage.issue.status, stage.clock("plan").due) == ("waiting", due)
 
 
 def test_minutes_of_an_own_pause_are_the_party_s_own_whatever_its_reason() -> None:
@@ -212,6 +260,18 @@ def test_at_the_top_nobody_grants_and_a_pause_of_its_own_stops_no_reminder() -> 
     assert sum(event.kind == "reminded" for event in stage.events) >= count + 3
 
 
+def test_at_the_top_a_pause_beyond_its_own_puts_off_neither_light_nor_reminder() -> None:
+    idle, paused = Stage("52022"), Stage("52022")
+    for stage in (idle, paused):
+        stage.let_pass(local("2026-11-23 08:02"))
+        assert stage.issue.level == "street"
+        stage.give(STREET, c.Accept())
+    assert kinds(paused.give(STREET, c.Wait("funds", local("2027-02-20 10:00")), after=0)) == ["waited"]
+    for stage in (idle, paused):
+        stage.let_pass(local("2026-12-20 10:00"))
+    assert kinds(paused.events).count("reminded") == kinds(idle.events).count("reminded") >= 2
+
+
 # ----------------------------------------------------------------------------------------- questions to the resident
 
 
@@ -276,3 +336,65 @@ def test_the_street_that_leads_rules_on_the_wish_of_the_company_below_it() -> No
     assert wait(stage, "2026-07-20 10:00") == ["requested"]
     assert stage.clock("rule-pause").level == "street"
     assert kinds(stage.give(STREET, c.Grant("pause"))) == ["granted"]
+
+
+# ------------------------------------------------------------------------------------------- whose time a question is
+
+
+def test_a_needless_question_leaves_its_minutes_with_whoever_asked() -> None:
+    for ends in ("the resident", "the community"):
+        stage = working()
+        stage.give(COMPANY, c.Ask("几楼?"))
+        for _ in range(3):
+            stage.give(COMPANY, c.Comment("等居民"), after=HOUR)
+        if ends == "the resident":
+            stage.give(REPORTER, c.Object("早就说过了"), after=HOUR)
+        else:
+            stage.give(COMMUNITY, c.Resume("不用问"), after=HOUR)
+        assert stage.minutes() == {("operator", "company-a"): 243}, ends
+
+
+def test_a_question_that_is_answered_is_the_resident_s_time() -> None:
+    stage = working()
+    stage.give(COMPANY, c.Ask("几楼?"))
+    stage.give(COMPANY, c.Comment("等居民"), after=HOUR)
+    stage.give(REPORTER, c.Supply("三楼"), after=HOUR)
+    assert stage.minutes() == {("operator", "company-a"): 3, ("resident", None): 120}
+
+
+def test_whoever_must_still_arrive_does_not_make_its_time_the_resident_s_by_a_question() -> None:
+    stage = Stage("52022")
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Ask("几楼?"))
+    stage.give(COMPANY, c.Comment("等居民"), after=20 * 60)
+    assert stage.minutes() == {("operator", "company-a"): 22}
+
+
+# ------------------------------------------------------------------------------------------------------- at the top
+
+
+def at_the_top(*, urgent: bool = False) -> Stage:
+    stage = working(urgent=urgent)
+    stage.give(COMPANY, c.Assess("hard"))
+    stage.give(STREET, c.Accept())
+    return stage
+
+
+def test_a_long_pause_of_the_street_that_leads_stops_no_clock() -> None:
+    """Nobody is above to grant it; else the street could keep an issue from ever being late."""
+    for urgent, days in ((False, 91), (True, 1)):
+        stage, idle = at_the_top(urgent=urgent), at_the_top(urgent=urgent)
+        assert kinds(stage.give(STREET, c.Wait("funds", stage.now + timedelta(days=days)), after=0)) == ["waited"]
+        for each in (stage, idle):
+            each.let_pass(local("2026-07-20 10:00"))
+        reminded = [[each.at for each in s.events if each.kind == "reminded"] for s in (stage, idle)]
+        assert reminded[0] == reminded[1] != []
+
+
+def test_a_pause_of_the_street_that_leads_stops_clocks_as_far_as_that_of_anybody() -> None:
+    stage = at_the_top()
+    due = stage.clock("answer-complex").due
+    stage.give(STREET, c.Wait("funds", local("2026-06-03 09:00")), after=0)
+    assert stage.clock("answer-complex").due == due + timedelta(days=1)
+    stage.give(STREET, c.Wait("funds", local("2026-07-03 09:00")), after=HOUR)
+    assert stage.clock("answer-complex").due == due, "and no further once it asks for more"

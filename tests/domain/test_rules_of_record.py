@@ -162,7 +162,7 @@ def test_the_street_stops_no_reminder_by_its_own_pause() -> None:
     at = stage.issue.reminder.at
     assert kinds(stage.give(STREET, c.Wait("funds", stage.now + timedelta(days=1)), after=0)) == ["waited"]
     assert stage.issue.reminder.at == at
-    assert kinds(stage.let_pass(1000)) == ["reminded"] * 10
+    assert kinds(stage.let_pass(1000)).count("reminded") == 10
 
 
 def test_reminders_stand_still_while_it_is_shelved() -> None:
@@ -247,7 +247,8 @@ def test_a_climb_recorded_late_counts_from_the_day_of_the_record() -> None:
 def test_every_minute_is_counted_for_its_holder() -> None:
     stage = Stage("12345")
     stage.give(COMPANY, c.Accept(), after=10 * 60)  # 10 operator
-    stage.give(COMPANY, c.Ask("几楼?"), after=5 * 60)  # 5 operator
+    stage.give(COMPANY, c.Contact(), after=5 * 60)  # 5 operator: it owed a call
+    stage.give(COMPANY, c.Ask("几楼?"), after=0)
     stage.give(REPORTER, c.Supply("三楼"), after=7 * 60)  # 7 resident
     stage.give(COMPANY, c.Wait("parts", local("2026-11-24 10:00")), after=60)  # 1 operator
     stage.give(COMMUNITY, c.Grant("pause"), after=2 * 60)  # 2 operator: it only asks
