@@ -167,7 +167,7 @@ class _Reader:
                 self._say((*where, key), "unknown key" + (f"; did you mean {near[0]}?" if near else ""))
 
     def _field(self, kind: type, name: str, hint: Any, plain: Any, where: Where) -> Any:
-        where = (*where, name)
+        where, hint = (*where, name), _present(hint)
         if kind is Policy and name == "clause":
             return self._clauses(plain, where)
         if is_dataclass(hint) and not issubclass(cast("type", hint), Text):
@@ -231,10 +231,15 @@ class _Reader:
                 return ".".join(map(str, where))
 
 
+def _present(hint: Any) -> Any:
+    """The hint without None: TOML has no null."""
+    if get_origin(hint) is types.UnionType:
+        return next(arg for arg in get_args(hint) if arg is not types.NoneType)
+    return hint
+
+
 def _load(hint: Any, plain: Any) -> Any:
     """`domain.wire.load` for one field, with errors that do not name the Python type."""
-    if get_origin(hint) is types.UnionType:  # `str | None`: TOML has no null
-        hint = next(arg for arg in get_args(hint) if arg is not types.NoneType)
     try:
         return load(hint, plain)
     except WireError as error:

@@ -160,6 +160,10 @@ def test_a_wrong_header_is_named_with_its_line(old: str, new: str, reason: str) 
         ('climb_lands = "noon"', "climb_lands: 'noon' is not one of opening, at once"),
         ('climb_land = "opening"', "climb_land: unknown key; did you mean climb_lands?"),
         ("[silents]", "silents: unknown key"),
+        ('progress = { within = "7d", climb = "7nd", urgent = "24h" }', "progress.within: not a limit: '7d'"),
+        ('progress = { within = "7nd", climb = "7nd" }', "progress.urgent: is missing"),
+        ('progress = { within = "7nd", climb = "7nd", urgent = "24h", climbs = "1h" }', "progress.climbs: unknown key"),
+        ('progress = "7nd"', "progress: expected a table"),
     ],
 )
 def test_a_wrong_further_line_is_named(line: str, reason: str) -> None:
