@@ -620,7 +620,10 @@ def _pause_since(issue: Issue, event: e.Event, wish: Wish) -> Issue:
     assert wish.review is not None
     if wish.review <= event.at:
         begin = max((wish.asked.at, *(stop.end for stop in issue.pauses)))
-        over = Stop(begin, max(begin, wish.review), "all", wish.org)
+        until = wish.review
+        if issue.paused is not None and issue.paused.stops != "nothing":  # that one counts at its own end
+            until = min(until, issue.paused.begin)
+        over = Stop(begin, max(begin, until), "all", wish.org)
         issue = plans.shift_after_pause(copy_with(issue, pauses=(*issue.pauses, over)), begin, over.end - begin)
         return update_clocks(issue, afresh=True)
     clock = Clock("review", "issue", "resume", _mark(event), wish.review)

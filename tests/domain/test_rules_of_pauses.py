@@ -216,6 +216,18 @@ def test_a_pause_that_is_granted_when_it_is_over_still_counts() -> None:
     assert stage.clock("answer").due == due + timedelta(days=3)
 
 
+def test_a_pause_that_is_granted_in_a_question_counts_no_moment_twice() -> None:
+    stage = working()
+    stage.give(COMPANY, c.Plan((c.Step("换灯", local("2026-06-06 12:00")),)))
+    assert wait(stage, "2026-06-05 09:00") == ["requested"]
+    begin = stage.now
+    stage.give(COMPANY, c.Ask("哪一盏?"))
+    stage.let_pass(local("2026-06-05 12:00"))
+    stage.give(COMMUNITY, c.Grant("pause"), after=0)
+    stage.give(REPORTER, c.Supply("楼道里那盏"), after=0)
+    assert stage.clock("plan-step").due == local("2026-06-06 12:00") + (stage.now - begin)
+
+
 def test_a_denied_wish_changes_nothing() -> None:
     stage = wished()
     before = [clock for clock in stage.issue.clocks if clock.clause != "rule-pause"]
