@@ -72,6 +72,8 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
     if kind not in marks or kind not in term:
         marks, term = {kind: mark, **marks}, {kind: mark, **term}
     before = issue
+    if (left := issue.left) is not None and kind not in left.term:  # what runs on may start further clauses
+        issue = copy_with(issue, left=Left(left.level, {kind: mark, **left.term}))
     if event.kind in TAKES_BACK and issue.declined and _is_by_handler(issue, event):
         # Taken back without a ruling, so it was no transfer.
         issue = copy_with(issue, wishes=_without_wish(issue, "decline"), transfers=issue.transfers - 1)
@@ -260,8 +262,11 @@ def arrived(issue: Issue, event: e.Event, body: e.Arrived) -> Issue:
 
 @on(e.Assessed)
 def assessed(issue: Issue, event: e.Event, body: e.Assessed) -> Issue:
-    size = {f"assessed:{body.assessment}": _mark(event)}
-    return copy_with(issue, assessment=body.assessment, term={**size, **issue.term}, marks={**size, **issue.marks})
+    size, left = {f"assessed:{body.assessment}": _mark(event)}, issue.left
+    return copy_with(
+        issue, assessment=body.assessment, term={**size, **issue.term}, marks={**size, **issue.marks},
+        left=left and Left(left.level, {**size, **left.term}),
+    )  # fmt: skip
 
 
 @on(e.Answered)
