@@ -26,6 +26,8 @@ from domain.clocks import next_deadline, wake_after
 from domain.events import Escalated, Event, event_digest, load_event
 from domain.issue import Issue, dump_issue
 from domain.rules import evolve
+from policies.liveness.alone import Alone
+from policies.liveness.states import States
 from security.namespace import NamespaceError
 from workflows.contract import PREFIX
 
@@ -73,7 +75,7 @@ async def check(
     bound: timedelta,
     workflow: bool = True,
 ) -> list[Violation]:
-    """All violations of the invariants I1-I5, I8 and I9; empty if all hold.
+    """All violations of the invariants I1-I5 and I8-I10; empty if all hold.
 
     `bound` is how late (beyond the policy's grace) a climb may be recorded, and how long after its due time a deadline
     may still be open. Give the bound of a system at rest, or the longest outage of a fault test. With `workflow` the
@@ -95,6 +97,7 @@ async def check(
         found += await _check_replay(issue, runs)
         found += check_events(issue, [] if folded is None else folded.events, expected[issue], bound)
         found += await _check_stored(database, issue, folded)
+        found += [] if folded is None else check_left_alone(folded.state, now)
         if workflow:
             found += await _check_snapshot(client, database, issue, now, bound)
     found += [Violation("I1", issue, "acknowledged, and unknown to Temporal") for issue in expected.keys() - known]
@@ -131,6 +134,17 @@ def check_events(issue: str, events: Sequence[Event], acknowledged: set[str], bo
                 found.append(Violation("I5", issue, f"event {event.seq} recorded {event.recorded_at - event.at} late"))
     found += [Violation("I5", issue, f"climb of {clause} {n} times") for (clause, _, _), n in climbs.items() if n > 1]
     return found
+
+
+def check_left_alone(issue: Issue, now: datetime) -> list[Violation]:
+    """Violations of I10: if nobody acts from `now` on, an open issue closes by the silence after a valid completion, or
+    its lead reaches the top within a bound, where reminders never end.
+    """
+    if issue.version == 0 or issue.is_closed:
+        return []
+    # Of each issue by itself: what was found for one that counts as alike is good enough for a search, not for a proof.
+    fate = Alone(States((issue.policy,))).fate(issue, now)
+    return [Violation("I10", issue.id, f"left alone, {fate.said}")] if fate.how == "frozen" else []
 
 
 async def _stored(database: Database, issue: str) -> StoredIssue | None:

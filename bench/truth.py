@@ -10,7 +10,7 @@ from db.engine import Database
 from domain.wire import truncate
 
 ABOUT: Final = (
-    "Every issue of the measurements above, by the checker that fault tests and the audit use (I1-I5, I8, I9)."
+    "Every issue of the measurements above, by the checker that fault tests and the audit use (I1-I5, I8-I10)."
 )
 _BOUND: Final = timedelta(seconds=30)
 _SHOWN: Final = 5

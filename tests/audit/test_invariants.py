@@ -1,17 +1,20 @@
 """Findings of the invariant checker over the events of an issue."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import update
 
-from audit.invariants import check_events, check_outbox
+from audit.invariants import Violation, check_events, check_left_alone, check_outbox
+from audit.refold import refold
 from db.engine import Database
 from db.tables import OutboxRow
 from domain.commands import Accept, Comment
 from domain.events import Event, load_event
-from support.golden import HISTORIES
+from domain.issue import Issue
+from domain.values import copy_with
+from support.golden import HISTORIES, load_runs
 from support.scenarios import SCENARIOS
 from support.stories import PROPERTY, Plain, Story, lit_at_night, store
 
@@ -62,3 +65,51 @@ async def test_a_notice_that_was_tried_may_not_wait_however_often_it_is_put_off(
 def test_no_command_of_a_real_run_leads_to_two_events_of_one_kind(name: str) -> None:
     events = json.loads((HISTORIES / f"{name}.json").read_text("utf-8"))["events"]
     assert found([load_event(event) for event in events]) == []
+
+
+def accepted() -> tuple[Issue, datetime]:
+    story = Story()
+    story.reported()
+    story.give(Accept(), PROPERTY)
+    return story.issue, story.now
+
+
+def at_the_top() -> tuple[Issue, datetime]:
+    story = Story()
+    story.reported()
+    while story.issue.level != "street":
+        story.wait(12)
+    story.wait(12)
+    assert story.issue.reminder is not None
+    return story.issue, story.now
+
+
+def test_an_issue_that_nothing_moves_any_more_is_found() -> None:
+    issue, now = accepted()
+    assert check_left_alone(issue, now) == []
+    frozen = copy_with(issue, clocks=())
+    assert check_left_alone(frozen, now) == [
+        Violation("I10", issue.id, "left alone, the issue stays with the property (accepted) for ever")
+    ]
+    # Lights and reminders of the level that sits on it are no way out.
+    unmoved = tuple(copy_with(clock, climbs=()) for clock in issue.clocks)
+    stuck = copy_with(issue, clocks=unmoved, progressed=None)
+    assert [each.invariant for each in check_left_alone(stuck, now)] == ["I10"]
+
+
+def test_an_issue_at_the_top_of_which_nobody_is_reminded_is_found() -> None:
+    issue, now = at_the_top()
+    assert check_left_alone(issue, now) == []
+    silent = copy_with(issue, clocks=(), reminder=None)
+    (found,) = check_left_alone(silent, now)
+    assert found.detail.endswith("the issue stays with the street (dispatched) for ever: nobody is reminded")
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_no_state_of_a_real_run_freezes(name: str) -> None:
+    folded = refold(f"golden-{name}", [run.events for run in load_runs(name)])
+    assert folded is not None
+    opened = [(event, state) for event, state in folded.states() if not state.is_closed]
+    assert len(opened) > 1
+    for event, state in opened:
+        assert check_left_alone(state, event.recorded_at or event.at) == []
