@@ -469,8 +469,8 @@ def denied(issue: Issue, event: e.Event, body: e.Denied) -> Issue:
 def corrected(issue: Issue, event: e.Event, body: e.Corrected) -> Issue:
     urgent = issue.urgent if body.urgent is None else body.urgent
     before = issue
-    issue = copy_with(issue, category=body.category or issue.category, urgent=urgent)
-    issue = update_clocks(_without_own_stop(issue, event) if urgent else issue, afresh=True)
+    issue = _without_own_stop(issue, event) if urgent else issue  # first, since the pause was taken as ordinary
+    issue = update_clocks(copy_with(issue, category=body.category or issue.category, urgent=urgent), afresh=True)
     return _with_floors(before, issue, event) if _is_by_handler(issue, event) else issue
 
 
@@ -659,7 +659,7 @@ def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
 
 
 def _without_own_stop(issue: Issue, event: e.Event) -> Issue:
-    """The issue, now urgent, in a pause that stops nothing from the event on, unless somebody above granted it."""
+    """The issue in a pause that stops nothing from the event on, unless somebody above granted it: it is urgent now."""
     stop = issue.paused
     if stop is None or stop.stops == "nothing" or not (stop.own or issue.status == "suspended"):
         return issue
