@@ -129,11 +129,14 @@ class Watcher:
     def _minutes(self, before: Issue, event: Event) -> None:
         """Held milliseconds add up to the time since the report: no minute counts twice or is lost.
 
-        While the resident looks at completed work it is open whose time that is.
+        While the resident looks at completed work, or a question to him runs, it is open whose time that is.
         """
         self._held_ms += sum(part.ms for part in event.held)
         assert all(part.ms > 0 for part in event.held)
         if before.is_closed or before.status == self.state.status == "completed":
+            assert event.held == ()
+            return
+        if before.status == self.state.status == "suspended" and before.holding == self.state.holding:
             assert event.held == ()
             return
         seen = event.kind in ("escalated", "resumed") and event.recorded_at is not None
