@@ -27,7 +27,7 @@ from domain.clocks import (
     without_clock,
 )
 from domain.derive import derive, update_clocks
-from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, org_of
+from domain.issue import Climb, Clock, Closed, Issue, Left, Mark, Stop, Wish, lead_org, org_of
 from domain.minutes import seen_at
 from domain.pauses import with_taken
 from domain.place import Handler
@@ -172,8 +172,8 @@ _FORWARD: Final = ("accept", "arrive", "sit", "answer", "handle", "complete")
 
 def _with_progress(before: Issue, after: Issue, event: e.Event, mark: Mark) -> Issue:
     """The issue with the last step forward noted, if the event was one."""
-    led = after.term.get("led")
-    if led is not None and led != before.term.get("led"):
+    led, known = after.term.get("led"), before.term.get("led")
+    if led is not None and led != known and (known is None or led.seq > known.seq):  # not where a return undid a climb
         return copy_with(after, progressed=led)
     new = (
         any(goal[1] in _FORWARD and goal not in before.met for goal in after.met)
@@ -237,6 +237,9 @@ def dispatched(issue: Issue, event: e.Event, body: e.Dispatched) -> Issue:
 
 @on(e.Accepted)
 def accepted(issue: Issue, event: e.Event, body: e.Accepted) -> Issue:
+    assert event.actor is not None
+    if event.actor.org == lead_org(issue):  # a lead that does the work itself accepts both at once
+        issue = copy_with(issue, left=None)
     return _with_status(issue, "accepted")
 
 
@@ -313,7 +316,7 @@ def taken_back(issue: Issue, event: e.Event, body: e.TakenBack) -> Issue:
     over = next((clock.due for clock in issue.clocks if clock.clause in ("ask", "review")), None)
     if over is not None and over <= event.at and not issue.shelved:
         issue = _unpause(issue, over)  # without the completion the pause had ended then
-    return _recalculated(issue)
+    return _recalculated(_without_own_stop(issue, event) if issue.urgent else issue)
 
 
 @on(e.CodeRenewed)
@@ -361,12 +364,17 @@ def ruled(issue: Issue, event: e.Event, body: e.Ruled) -> Issue:
     return copy_with(issue, wishes=_without_wish(issue, "decline"))
 
 
+_OWN_ACTS: Final = ("size", "hand", "transfers")
+"""Climbs by which a handler or lead may shed the lead by itself."""
+
+
 @on(e.Escalated)
 def escalated(issue: Issue, event: e.Event, body: e.Escalated) -> Issue:
     # The new lead could not see the issue before the climb was recorded, so its clocks start then.
     led = Mark.recorded(event)
-    left = None
-    if event.actor is not None and event.actor.org in (issue.handler.code, org_of(issue, body.from_level)):
+    left = issue.left if body.by == "deadline" else None  # still nobody has accepted what was left
+    mine = event.actor is not None and event.actor.org in (issue.handler.code, org_of(issue, body.from_level))
+    if mine and body.by in _OWN_ACTS:
         left = issue.left or Left(body.from_level, issue.term)  # its own act moved the lead: its clauses run on
     issue = _new_term(_count_climb(copy_with(issue, last_climb=None), event), led, level=event.level, reminder=None)
     # The level keeps the lead from the deadline on, or from the record if that came much later.
@@ -456,18 +464,14 @@ def denied(issue: Issue, event: e.Event, body: e.Denied) -> Issue:
 def corrected(issue: Issue, event: e.Event, body: e.Corrected) -> Issue:
     urgent = issue.urgent if body.urgent is None else body.urgent
     before = issue
-    if urgent and issue.paused is not None and (issue.paused.own or issue.status == "suspended"):
-        # What is urgent stands still by grant only: from now on this pause stops nothing.
-        stop = issue.paused
-        issue = copy_with(with_taken(issue, stop, event.at), pauses=(*issue.pauses, copy_with(stop, end=event.at)))
-        issue = copy_with(issue, paused=copy_with(stop, begin=event.at, stops="nothing"))
-    issue = update_clocks(copy_with(issue, category=body.category or issue.category, urgent=urgent), afresh=True)
+    issue = copy_with(issue, category=body.category or issue.category, urgent=urgent)
+    issue = update_clocks(_without_own_stop(issue, event) if urgent else issue, afresh=True)
     return _with_floors(before, issue, event) if _is_by_handler(issue, event) else issue
 
 
 @on(e.PolicyChanged)
 def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue:
-    return update_clocks(recount_reminder(copy_with(issue, policy=body.policy)), afresh=True)
+    return update_clocks(recount_reminder(copy_with(issue, policy=body.policy, floors={})), afresh=True)
 
 
 @on(e.CalendarPublished)
@@ -545,14 +549,14 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) ->
     """Starts a new term of the lead at `led`, from which the clauses of its level run anew.
 
     Clauses that start with the report or the dispatch keep counting from there. But with `renewed` (the work starts
-    over, or passes to another handler) they count from `led`, in later terms as well, and extensions granted
-    to clauses of a level lapse; those of clauses of the whole issue stay. `changes` are further fields to set.
+    over, or passes to another handler) they count from `led`, in later terms as well; extensions granted to clauses of a
+    level lapse, as does what a correction by the former handler put off; extensions of clauses of the whole issue stay. `changes` are further fields to set.
     """
     resting = tuple([clock for clock in issue.resting if clock.level == "issue"])
     if renewed:  # extensions of a level's clauses belonged to the earlier work
         whole = {clause.id for clause in issue.policy.clause if clause.level == "issue"}
         kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
-        changes |= {"extensions": kept, "extended": sum(map(len, kept.values()))}
+        changes |= {"extensions": kept, "extended": sum(map(len, kept.values())), "floors": {}}
     begun = {kind: led if renewed else issue.term[kind] for kind in ALWAYS if renewed or kind in issue.term}
     fresh = {"keeps_until": None, "left": None, **changes}
     return copy_with(issue, term={"led": led, **begun}, resting=resting, **fresh)
@@ -644,6 +648,17 @@ def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
     if any(clock.clause == "appointment" and clock.due <= at for clock in issue.clocks):
         issue = without_clock(issue, "appointment")  # it passed during the pause
     return update_clocks(recount_reminder(issue), afresh=True)
+
+
+def _without_own_stop(issue: Issue, event: e.Event) -> Issue:
+    """The issue, now urgent, in a pause that stops nothing from the event on, unless somebody above granted it."""
+    stop = issue.paused
+    if stop is None or stop.stops == "nothing" or not (stop.own or issue.status == "suspended"):
+        return issue
+    at = max(stop.begin, event.at)
+    issue = copy_with(with_taken(issue, stop, at), pauses=(*issue.pauses, copy_with(stop, end=at)))
+    issue = copy_with(issue, paused=copy_with(stop, begin=at, end=max(at, stop.end), stops="nothing"))
+    return plans.shift_after_pause(issue, stop.begin, at - stop.begin)
 
 
 def _with_floors(before: Issue, after: Issue, event: e.Event) -> Issue:

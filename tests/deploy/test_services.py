@@ -28,7 +28,7 @@ from support.deployment import psql
 OPERATIONS = (compose.ROOT / "docs" / "operations.md").read_text("utf-8")
 PHONE = "13800000017"
 REPORT = {
-    "compound": "other", "category": "leak", "description": "厨房漏水", "location": "3幢2单元501",
+    "compound": "other", "category": "utilities", "description": "厨房漏水", "location": "3幢2单元501",
     "contact": {"name": "住户", "phone": PHONE},
 }  # fmt: skip
 """In a compound whose first deadline is a working day away."""

@@ -136,6 +136,27 @@ def test_calling_a_paused_issue_urgent_sets_its_clocks_going() -> None:
     assert stage.clock("answer-urgent").due == local("2026-06-01 12:00") + timedelta(hours=1)
 
 
+def test_calling_a_paused_issue_urgent_leaves_the_steps_of_its_plan_the_time_that_they_had() -> None:
+    stage = arrived()
+    stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-21 12:00")),)))
+    stage.give(COMPANY, c.Wait("parts", local("2026-11-21 20:00")))
+    begin = stage.now
+    stage.let_pass(local("2026-11-21 18:00"))
+    assert kinds(stage.give(COMMUNITY, c.Correct("冒烟了", urgent=True), after=0)) == ["corrected"]
+    assert stage.clock("plan-step").due == local("2026-11-21 12:00") + (stage.now - begin)
+
+
+def test_a_completion_taken_back_brings_no_pause_back_over_what_became_urgent() -> None:
+    stage = arrived(category="parking")
+    due = stage.clock("plan").due
+    stage.give(COMPANY, c.Wait("parts", local("2026-11-21 20:00")))
+    assert stage.clock("plan").due > due
+    stage.give(COMPANY, c.Complete(answer="已经划好车位,请您看看"))
+    stage.give(COMMUNITY, c.Correct("堵了消防通道", urgent=True))
+    assert kinds(stage.give(COMPANY, c.Reopen("点错了"))) == ["taken_back"]
+    assert (stage.issue.status, stage.clock("plan").due) == ("waiting", due)
+
+
 def test_minutes_of_an_own_pause_are_the_party_s_own_whatever_its_reason() -> None:
     stage = working()
     wait(stage, "2026-06-01 13:02", "weather")
@@ -237,6 +258,18 @@ def test_at_the_top_nobody_grants_and_a_pause_of_its_own_stops_no_reminder() -> 
     assert kinds(stage.give(STREET, c.Wait("funds", local("2026-08-30 10:00"), "等资金"))) == ["waited"]
     stage.let_pass(local("2026-08-30 09:00"))
     assert sum(event.kind == "reminded" for event in stage.events) >= count + 3
+
+
+def test_at_the_top_a_pause_beyond_its_own_puts_off_neither_light_nor_reminder() -> None:
+    idle, paused = Stage("52022"), Stage("52022")
+    for stage in (idle, paused):
+        stage.let_pass(local("2026-11-23 08:02"))
+        assert stage.issue.level == "street"
+        stage.give(STREET, c.Accept())
+    assert kinds(paused.give(STREET, c.Wait("funds", local("2027-02-20 10:00")), after=0)) == ["waited"]
+    for stage in (idle, paused):
+        stage.let_pass(local("2026-12-20 10:00"))
+    assert kinds(paused.events).count("reminded") == kinds(idle.events).count("reminded") >= 2
 
 
 # ----------------------------------------------------------------------------------------- questions to the resident

@@ -7,7 +7,20 @@ import pytest
 
 import domain.commands as c
 import domain.events as e
-from tests.domain.play import COMMUNITY, COMPANY, STREET, Stage, arrived, climbs, kinds, local, pack, place, refused
+from tests.domain.play import (
+    ADMIN,
+    COMMUNITY,
+    COMPANY,
+    STREET,
+    Stage,
+    arrived,
+    climbs,
+    kinds,
+    local,
+    pack,
+    place,
+    refused,
+)
 
 DAY = 86400
 
@@ -53,6 +66,36 @@ def test_a_climb_by_the_community_s_hand_is_not_the_handler_s_act() -> None:
     assert "minor" not in stage.running()
 
 
+def test_what_the_handler_shed_runs_on_though_time_moves_the_lead_once_more() -> None:
+    stage = arrived("minor", "3+3+5")
+    handle = stage.clock("handle")
+    stage.give(COMPANY, c.Escalate("我们办不了"))
+    stage.let_pass(local("2026-11-20 13:30"))
+    assert climbs(stage) == [("hand", "community"), ("community-accept", "street")]
+    assert (stage.clock("handle").start, stage.clock("handle").overdue) == (handle.start, True)
+    stage.give(STREET, c.Accept())
+    assert "handle" not in stage.running()
+
+
+def test_whoever_upholds_a_decline_and_takes_the_work_has_shed_nothing() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Decline("not_our_duty"))
+    stage.give(COMMUNITY, c.Rule(upheld=True))
+    assert (stage.issue.level, stage.issue.handler.code) == ("community", "elm")
+    assert stage.running() == {"community-accept", "community-answer"}
+
+
+def test_a_community_that_handles_and_leads_accepts_both_at_once() -> None:
+    stage = Stage()
+    stage.give(COMMUNITY, c.Redispatch("elm", "自己办", "community", ("north",)))
+    stage.give(COMMUNITY, c.Escalate("自己牵头"))
+    assert {"accept", "community-accept"} <= stage.running()
+    stage.give(COMMUNITY, c.Accept())
+    stage.let_pass(DAY / 24)
+    assert "arrive" not in stage.running()
+    assert stage.issue.left is None
+
+
 def test_the_level_above_sets_the_size_back() -> None:
     stage = arrived("minor")
     stage.give(COMPANY, c.Assess("complex", "墙内漏"))
@@ -69,6 +112,14 @@ def test_the_level_above_returns_it_in_one_step_and_no_limit_begins_anew() -> No
     stage.give(COMMUNITY, c.Return("不是大事"))
     assert (stage.issue.level, stage.issue.status, stage.issue.transfers) == ("property", "accepted", 1)
     assert stage.clock("arrive") == arrive
+
+
+def test_a_return_that_undoes_a_climb_by_hand_takes_no_step_forward_back() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, c.Escalate("我们办不了"))
+    forward = stage.issue.progressed
+    stage.give(COMMUNITY, c.Return("你们办"))
+    assert stage.issue.progressed == forward
 
 
 def test_without_a_clause_the_level_above_rules_on_the_size_within_a_working_day() -> None:
@@ -241,6 +292,20 @@ def test_a_community_that_does_the_work_does_not_rule_on_its_own_decline() -> No
     stage.give(COMMUNITY, c.Decline("not_our_duty"))
     assert refused(stage.give(COMMUNITY, c.Rule(upheld=False))) == "not-yours"
     assert kinds(stage.give(STREET, c.Rule(upheld=False))) == ["ruled"]
+
+
+@pytest.mark.parametrize("anew", ["handler", "policy"])
+def test_what_a_correction_put_off_holds_for_that_handler_and_policy_only(anew: str) -> None:
+    stage = Stage("12345", category="facility")
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Correct("冒烟了", urgent=True))
+    assert stage.issue.floors == {"answer-urgent": local("2026-11-20 12:02")}
+    if anew == "handler":
+        stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
+    else:
+        stage.give(ADMIN, c.ChangePolicy("12345", "错绑", replace(pack("12345"), version=2)))
+    stage.let_pass(local("2026-11-20 10:31"))
+    assert stage.events[-1].at == local("2026-11-20 10:30"), "half an hour after the dispatch"
 
 
 # ------------------------------------------------------------------------------- who leads does not choose its limits

@@ -197,11 +197,19 @@ def sheds() -> Row:
     assert (stage.issue.level, stage.clock("arrive")) == ("community", arrive)
     stage.do(COMMUNITY, c.Return("不大"))
     assert (stage.issue.level, stage.issue.transfers, stage.clock("arrive")) == ("property", 1, arrive)
+    bare = working()
+    for _ in range(2):
+        bare.do(COMPANY, c.Escalate("办不了"), after=0)
+    assert (bare.issue.level, bare.issue.left is not None, bare.running()) == (
+        "street", True, {"answer", "street-accept", "progress"}
+    )  # fmt: skip
+    assert bare.on_account() == "nobody"
     return Row(
         "`assess` as big or hard, `escalate` by hand",
         "The lead goes to the community (big), the street (hard), or one level up by hand, at once. The handler's own clauses run "
         "on until the new lead accepts. A `return` before that undoes it, no limit begins anew, and it counts as a transfer.",
-        "The handler's clauses: its own; the minutes: the new lead's.", f"told: {told}", trace,
+        "The handler's clauses: its own; the minutes: the new lead's. Under `12345`, once it has accepted and called, no clause of its "
+        "own is left: the trace alone stays, and the `return`.", f"told: {told}", trace,
     )  # fmt: skip
 
 

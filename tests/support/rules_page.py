@@ -53,6 +53,7 @@ supervisor, a lawyer or the auditor finds.
 | what is said falsely | what it buys | the trace that it leaves |
 |---|---|---|
 | an arrival that did not happen | the arrive clause is met, and a completion as solved may follow | `arrived` with person and minute, which the resident is told at once; no appointment, no contact, the next event soon after; the resident's `objected`, `reopened` |
+| "solved" again after a reopening, without coming again | a completion: one arrival of the handler counts for all its work on the issue | no `arrived` between `reopened` and `completed`; the third reopening climbs |
 | steps of a plan "done" | each lets the next date count (row "a near plan") | `step_done` with person and time, then no completion; a plan may last no longer than the pack says without a grant |
 | work "made safe" | meets `handle`; a plan may stand in an urgent issue | `mitigated` with person and time, which a second report or the resident contradicts |
 | a picture of another place, or staged | a completion as solved | the digest of the picture, who uploaded it and when; the same digest in two issues; the resident's rating |
