@@ -113,7 +113,7 @@ def _progress(issue: Issue, event: e.Event) -> Issue:
         return issue
     begun = Mark.recorded(event)
     clock = rule_clock(issue, PROGRESS, "issue", "progress", since)
-    if clock.due <= begun.at:
+    if clock.climbs[0] <= begun.at:
         clock = rule_clock(issue, PROGRESS, "issue", "progress", begun)
     return with_clock(issue, clock)
 

@@ -72,6 +72,8 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
     if kind not in marks or kind not in term:
         marks, term = {kind: mark, **marks}, {kind: mark, **term}
     before = issue
+    if (left := issue.left) is not None and kind not in left.term:  # what runs on may start further clauses
+        issue = copy_with(issue, left=Left(left.level, {kind: mark, **left.term}))
     if event.kind in TAKES_BACK and issue.declined and _is_by_handler(issue, event):
         # Taken back without a ruling, so it was no transfer.
         issue = copy_with(issue, wishes=_without_wish(issue, "decline"), transfers=issue.transfers - 1)
@@ -260,8 +262,11 @@ def arrived(issue: Issue, event: e.Event, body: e.Arrived) -> Issue:
 
 @on(e.Assessed)
 def assessed(issue: Issue, event: e.Event, body: e.Assessed) -> Issue:
-    size = {f"assessed:{body.assessment}": _mark(event)}
-    return copy_with(issue, assessment=body.assessment, term={**size, **issue.term}, marks={**size, **issue.marks})
+    size, left = {f"assessed:{body.assessment}": _mark(event)}, issue.left
+    return copy_with(
+        issue, assessment=body.assessment, term={**size, **issue.term}, marks={**size, **issue.marks},
+        left=left and Left(left.level, {**size, **left.term}),
+    )  # fmt: skip
 
 
 @on(e.Answered)
@@ -464,8 +469,8 @@ def denied(issue: Issue, event: e.Event, body: e.Denied) -> Issue:
 def corrected(issue: Issue, event: e.Event, body: e.Corrected) -> Issue:
     urgent = issue.urgent if body.urgent is None else body.urgent
     before = issue
-    issue = copy_with(issue, category=body.category or issue.category, urgent=urgent)
-    issue = update_clocks(_without_own_stop(issue, event) if urgent else issue, afresh=True)
+    issue = _without_own_stop(issue, event) if urgent else issue  # first, since the pause was taken as ordinary
+    issue = update_clocks(copy_with(issue, category=body.category or issue.category, urgent=urgent), afresh=True)
     return _with_floors(before, issue, event) if _is_by_handler(issue, event) else issue
 
 
@@ -620,7 +625,10 @@ def _pause_since(issue: Issue, event: e.Event, wish: Wish) -> Issue:
     assert wish.review is not None
     if wish.review <= event.at:
         begin = max((wish.asked.at, *(stop.end for stop in issue.pauses)))
-        over = Stop(begin, max(begin, wish.review), "all", wish.org)
+        until = wish.review
+        if issue.paused is not None and issue.paused.stops != "nothing":  # that one counts at its own end
+            until = min(until, issue.paused.begin)
+        over = Stop(begin, max(begin, until), "all", wish.org)
         issue = plans.shift_after_pause(copy_with(issue, pauses=(*issue.pauses, over)), begin, over.end - begin)
         return update_clocks(issue, afresh=True)
     clock = Clock("review", "issue", "resume", _mark(event), wish.review)
@@ -651,7 +659,7 @@ def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
 
 
 def _without_own_stop(issue: Issue, event: e.Event) -> Issue:
-    """The issue, now urgent, in a pause that stops nothing from the event on, unless somebody above granted it."""
+    """The issue in a pause that stops nothing from the event on, unless somebody above granted it: it is urgent now."""
     stop = issue.paused
     if stop is None or stop.stops == "nothing" or not (stop.own or issue.status == "suspended"):
         return issue

@@ -126,6 +126,7 @@ class States:
         ]
         if issue.left is not None:
             parts += [issue.left.level, self._facts(issue, issue.left.level, issue.left.term)]
+            parts.append(frozenset(kind for kind in issue.left.term if kind.startswith("assessed:")))
         return hash(tuple(parts))
 
     def _facts(self, issue: Issue, level: Level, term: Mapping[str, Mark]) -> tuple[bool | None, ...]:

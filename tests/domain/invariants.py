@@ -129,11 +129,13 @@ class Watcher:
     def _minutes(self, before: Issue, event: Event) -> None:
         """Held milliseconds add up to the time since the report: no minute counts twice or is lost.
 
-        While the resident looks at completed work it is open whose time that is.
+        While the resident looks at completed work, or at a question, it is open whose time that is.
         """
         self._held_ms += sum(part.ms for part in event.held)
         assert all(part.ms > 0 for part in event.held)
-        if before.is_closed or before.status == self.state.status == "completed":
+        asked = before.status == self.state.status == "suspended" and before.holding == self.state.holding
+        open_yet = asked and before.holding is not None and before.holding.holder == "resident"
+        if before.is_closed or open_yet or before.status == self.state.status == "completed":
             assert event.held == ()
             return
         seen = event.kind in ("escalated", "resumed") and event.recorded_at is not None

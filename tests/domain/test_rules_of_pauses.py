@@ -136,6 +136,13 @@ def test_calling_a_paused_issue_urgent_sets_its_clocks_going() -> None:
     assert stage.clock("answer-urgent").due == local("2026-06-01 12:00") + timedelta(hours=1)
 
 
+def test_what_a_pause_took_off_until_an_issue_became_urgent_counts_as_it_was_taken() -> None:
+    stage = arrived("minor")
+    stage.give(COMPANY, c.Wait("parts", stage.now + timedelta(minutes=20)))
+    stage.give(COMMUNITY, c.Correct("冒烟了", urgent=True), after=600)
+    assert stage.issue.own == {"company-a": 2 * 600 * 1000}, "of a day of 12 hours"
+
+
 def test_calling_a_paused_issue_urgent_leaves_the_steps_of_its_plan_the_time_that_they_had() -> None:
     stage = arrived()
     stage.give(COMPANY, c.Plan((c.Step("换管", local("2026-11-21 12:00")),)))
@@ -214,6 +221,18 @@ def test_a_pause_that_is_granted_when_it_is_over_still_counts() -> None:
     stage.give(COMMUNITY, c.Grant("pause"))
     assert stage.issue.status == "accepted"
     assert stage.clock("answer").due == due + timedelta(days=3)
+
+
+def test_a_pause_that_is_granted_in_a_question_counts_no_moment_twice() -> None:
+    stage = working()
+    stage.give(COMPANY, c.Plan((c.Step("换灯", local("2026-06-06 12:00")),)))
+    assert wait(stage, "2026-06-05 09:00") == ["requested"]
+    begin = stage.now
+    stage.give(COMPANY, c.Ask("哪一盏?"))
+    stage.let_pass(local("2026-06-05 12:00"))
+    stage.give(COMMUNITY, c.Grant("pause"), after=0)
+    stage.give(REPORTER, c.Supply("楼道里那盏"), after=0)
+    assert stage.clock("plan-step").due == local("2026-06-06 12:00") + (stage.now - begin)
 
 
 def test_a_denied_wish_changes_nothing() -> None:

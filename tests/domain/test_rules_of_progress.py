@@ -182,3 +182,17 @@ def test_the_levels_above_are_asked_to_accept(policy: str) -> None:
     assert stage.clock("community-accept").due == local("2026-11-20 14:01" if policy == "12345" else "2026-11-20 14:00")
     stage.give(COMMUNITY, c.Escalate("要街道出面"))
     assert "street-accept" in stage.running()
+
+
+def test_a_light_that_is_due_before_its_climb_gives_no_second_limit() -> None:
+    """Its climb is still to come when the clock begins to run, so it counts from the last step forward."""
+    base = pack("52022")
+    accept, arrive, assess = base.clause[:3]
+    clauses = (accept, arrive, replace(assess, limit=Limit(5, "nd"), climb=(Limit(5, "nd"),)))
+    progress = Progress(Limit(3, "nd"), Limit(7, "nd"), Limit(24, "h"))
+    stage = arrived(None, replace(base, clause=clauses, progress=progress, climb_lands="at once"))
+    stage.let_pass(local("2026-11-24 10:00"))
+    stage.give(COMPANY, c.Assess("complex"))
+    stage.let_pass(local("2026-11-28 08:00"))
+    assert climbs(stage) == [("progress", "community")]
+    assert next(event.at for event in stage.events if event.kind == "escalated") == local("2026-11-27 23:59:59")

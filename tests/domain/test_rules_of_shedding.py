@@ -66,6 +66,26 @@ def test_a_climb_by_the_community_s_hand_is_not_the_handler_s_act() -> None:
     assert "minor" not in stage.running()
 
 
+def test_the_size_that_the_level_above_sets_is_the_handler_s_limit_before_and_after_the_return() -> None:
+    stage = arrived("big")
+    assert stage.issue.level == "community"
+    stage.give(COMMUNITY, c.Assess("minor", "接头松了"))
+    minor = stage.clock("minor")
+    assert minor.due == local("2026-11-20 10:23")
+    stage.give(COMMUNITY, c.Return("二十分钟的事"))
+    assert stage.clock("minor") == minor
+
+
+def test_what_the_handler_does_after_it_shed_the_lead_starts_its_next_clause() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Escalate("我们办不了"))
+    stage.give(COMPANY, c.Arrive(None))
+    assert "assess" in stage.running()
+    stage.give(COMMUNITY, c.Return("你们办"))
+    assert stage.running() == {"assess"}
+
+
 def test_what_the_handler_shed_runs_on_though_time_moves_the_lead_once_more() -> None:
     stage = arrived("minor", "3+3+5")
     handle = stage.clock("handle")
