@@ -6,6 +6,7 @@ follow every event.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import domain.events as e
@@ -623,6 +624,9 @@ def _pause(
 def _pause_since(issue: Issue, event: e.Event, wish: Wish) -> Issue:
     """The pause that was granted, which counts from the request; it may be over already."""
     assert wish.review is not None
+    if wish.review > event.at:
+        issue = _unpause(issue, event.at)
+    issue = _with_gaps_paused(issue, wish.asked.at, wish.review, wish.org)
     if wish.review <= event.at:
         begin = max((wish.asked.at, *(stop.end for stop in issue.pauses)))
         until = wish.review
@@ -634,6 +638,19 @@ def _pause_since(issue: Issue, event: e.Event, wish: Wish) -> Issue:
     clock = Clock("review", "issue", "resume", _mark(event), wish.review)
     issue = _pause(issue, event, "waiting", clock, since=wish.asked.at)
     return copy_with(issue, waits_for=wish.waits_for)
+
+
+def _with_gaps_paused(issue: Issue, since: datetime, until: datetime, by: str) -> Issue:
+    """The issue with the time between earlier pauses paused as well, from `since` on and up to `until`."""
+    begin, gaps = since, list[Stop]()
+    for stop in issue.pauses:
+        if stop.end <= begin:
+            continue
+        if begin < (end := min(stop.begin, until)):
+            gaps.append(Stop(begin, end, "all", by))
+            issue = plans.shift_after_pause(issue, begin, end - begin)
+        begin = stop.end
+    return copy_with(issue, pauses=tuple(sorted((*issue.pauses, *gaps), key=attrgetter("begin")))) if gaps else issue
 
 
 def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:
