@@ -57,11 +57,13 @@ def load_file(path: Path) -> tuple[YearCalendar, ...]:
     Raises CalendarError with everything that is wrong with the file.
     """
     try:
-        plain: Any = json.loads(path.read_text(encoding="utf-8"))
+        plain: Any = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except OSError as error:
         raise CalendarError([f"{path}: cannot be read: {error.strerror or error}"]) from error
     except json.JSONDecodeError as error:
         raise CalendarError([f"{path}:{error.lineno}: not JSON: {error.msg}"]) from error
+    except _Repeated as error:
+        raise CalendarError([f"{path}: {error}: it is there more than once"]) from error
     except (ValueError, RecursionError) as error:  # not UTF-8, or a number of thousands of digits
         raise CalendarError([f"{path}: not JSON in UTF-8"]) from error
     found: dict[int, YearCalendar] = {}
@@ -80,6 +82,19 @@ def load_file(path: Path) -> tuple[YearCalendar, ...]:
         strays = any(day.year != each.year for each in found.values() for day in (*each.off, *each.on))
         raise CalendarError(problems, SEVERAL if strays else "")
     return tuple(_sorted(found[year]) for year in sorted(found))
+
+
+class _Repeated(ValueError):
+    """A name that an object of JSON bears twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict[str, Any]()
+    for name, value in pairs:
+        if name in found:
+            raise _Repeated(name)
+        found[name] = value
+    return found
 
 
 def _calendars(plain: Any) -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 """Completion: what it must show, and how whoever completed takes it back."""
 
+import unicodedata
 from dataclasses import fields
 from datetime import datetime
 from typing import Final
@@ -12,15 +13,20 @@ from domain.issue import Issue, Mark, Work
 from domain.values import copy_with
 
 SHORTEST_ANSWER: Final = 10
-"""The fewest characters of the answer with which work is completed."""
+"""The fewest characters, seen ones, of the answer with which work is completed."""
 _DONE: Final = ("solved", "partly")
 """Kinds of completion by which something was done at the place, so that it can be seen there."""
 _KEPT: Final = tuple(each.name for each in fields(Work) if each.name != "by")
 
 
 def answers(body: Complete) -> bool:
-    """Whether the answer is long enough, without space around it."""
-    return len(body.answer.strip()) >= SHORTEST_ANSWER if isinstance(body.answer, str) else body.answers
+    """Whether the answer is long enough: only characters that can be seen count."""
+    return _seen(body.answer.strip()) >= SHORTEST_ANSWER if isinstance(body.answer, str) else body.answers
+
+
+def _seen(text: str) -> int:
+    """How many characters can be seen: no space, no control, and no mark that only stands on another character."""
+    return sum(unicodedata.category(sign)[0] not in "ZCM" for sign in text)
 
 
 def lacks_arrival(issue: Issue, body: Complete) -> bool:

@@ -141,7 +141,9 @@ def _out_of_order(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal |
         if "accepted" in WHEN[name]:
             return Refusal("not-now", f"{name} comes after accept: nobody has accepted the issue yet")
     if status in _PAUSED and "accepted" in WHEN[name]:
-        return Refusal("not-now", f"the clock stands still ({status}): resume first, then {name}")
+        return Refusal("not-now", f"the issue is {status}: resume first, then {name}")
+    if name == "arrive" and status == "arrived" and issue.assessment is None:
+        return Refusal("not-now", "somebody has arrived already: say with assess how serious the problem is")
     if status == "completed":
         return Refusal("not-now", f"the work is completed; {name} does not apply unless the issue is reopened")
     return Refusal("not-now", f"{name} does not apply while the issue is {status}")

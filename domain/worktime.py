@@ -28,6 +28,8 @@ _TIMESCALE: Final[dict[Unit, Timescale]] = {
 }  # fmt: skip
 _SECONDS: Final[dict[Unit, int]] = {"s": 1, "m": 60, "h": 3600, "sm": 60, "sh": 3600, "nd": 86400, "wd": 86400}
 _TEN_YEARS: Final = 10 * 366 * 86400
+_MOST_VERSIONS: Final = 9999
+"""The highest version of a calendar: a column holds it, and a longer number is a slip."""
 _MINUTES_A_DAY: Final = 24 * 60
 _MINUTE: Final = timedelta(minutes=1)
 _DAY: Final = timedelta(days=1)
@@ -116,6 +118,8 @@ class YearCalendar:
             yield f"year: {self.year} is not a year from 2000 on"
         if self.version < 1:
             yield "version: counts from 1"
+        if self.version > _MOST_VERSIONS:
+            yield f"version: counts up to {_MOST_VERSIONS}"
         for key, days in (("off", self.off), ("on", self.on)):
             for index, day in enumerate(days):
                 if day.year != self.year:

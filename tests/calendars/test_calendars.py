@@ -92,6 +92,7 @@ def test_the_order_in_a_file_does_not_matter(tmp_path: Path) -> None:
         ({"year": 1999, "off": [], "on": []}, "year: 1999"),
         ({"year": "2027"}, "year: expected int"),
         ({"version": 0}, "version: counts from 1"),
+        ({"version": 10**30}, "version: counts up to 9999"),
         ({"of": []}, "of: unknown field"),
     ],
 )
@@ -188,3 +189,11 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
 def test_every_shipped_file_bears_its_year() -> None:
     for path in SHIPPED.glob("*.json"):
         assert [calendar.year for calendar in load_file(path)] == [int(path.stem)]
+
+
+def test_a_name_that_is_there_twice_is_refused_since_one_of_the_two_would_be_lost(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"year": 2027, "year": 2028, "version": 1, "off": ["2028-01-01"], "on": []}', encoding="utf-8")
+    with pytest.raises(CalendarError) as caught:
+        load_file(path)
+    assert caught.value.problems == (f"{path}: year: it is there more than once",)

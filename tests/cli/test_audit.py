@@ -1,5 +1,6 @@
 """`jiesu audit` on an installation without running services: output, errors and exit codes."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -124,6 +125,7 @@ def test_an_export_follows_a_link_and_replaces_no_device(auditor: Auditor, tmp_p
     assert json.loads(file.read_text("utf-8"))["events"]
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)  # all of it fits in, since nobody reads meanwhile
     try:
         auditor.run("mining", "-o", pipe, "--query", f"issue={ISSUE}")
         assert os.read(reader, 1) == b"{"

@@ -49,7 +49,9 @@ def why(stage: Stage, body: c.Body, actor: c.Actor = COMPANY) -> str:
 # An answer
 
 
-@pytest.mark.parametrize("answer", ["", "好了", "  九个字也还是不够的  "])
+@pytest.mark.parametrize(
+    "answer", ["", "好了", "  九个字也还是不够的  ", "\u200b" * 12, "修" + "\u0301" * 12, "修好" + " " * 12 + "了"]
+)
 @pytest.mark.parametrize("kind", ["solved", "explained", "referred"])
 def test_whoever_completes_tells_the_resident_what_was_done(kind: CompletionKind, answer: str) -> None:
     assert why(arrived(), c.Complete(kind, answer, ("照片",))).startswith("invalid: tell the resident in `answer`")

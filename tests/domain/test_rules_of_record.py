@@ -346,7 +346,7 @@ def test_a_refusal_says_in_words_what_is_in_the_way() -> None:
         (REPORTER, c.Supply("三楼"), "supply does not apply while the issue is accepted"),
         (NEIGHBOUR, c.Urge(), "urge is not for this role and organisation to give here"),
         (COMPANY, c.Wait("parts", local("2026-11-20 10:08")), None),
-        (COMPANY, c.Arrive(), "the clock stands still (waiting): resume first, then arrive"),
+        (COMPANY, c.Arrive(), "the issue is waiting: resume first, then arrive"),
         (COMPANY, c.Complete("explained", ANSWER), None),
         (REPORTER, c.Urge(), "the work is completed; urge does not apply unless the issue is reopened"),
         (REPORTER, c.Confirm("solved", "satisfied"), None),
@@ -354,6 +354,14 @@ def test_a_refusal_says_in_words_what_is_in_the_way() -> None:
     ):
         event = stage.give(actor, body)[0]
         assert (event.body.reason if event.kind == "refused" else None) == words  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_whoever_arrived_without_an_assessment_is_told_how_to_give_it() -> None:
+    stage = Stage()
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Arrive())
+    event = stage.give(COMPANY, c.Arrive("minor"))[0]
+    assert "say with assess" in event.body.reason  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_receipt_names_the_last_event_of_its_command_and_its_body() -> None:

@@ -289,10 +289,14 @@ def completes_falsely() -> Row:
         told, trace = stage.told, stage.trace
         stage.do(COMPANY, c.Accept())
     assert stage.issue.level == "community"
+    stage.do(COMPANY, EXPLAINED)
+    assert stage.refuses(REPORTER, c.Reopen("没办")) == "limit"
+    assert Play("12345", at=MONDAY, follows="issue-0").issue.level == "community"
     return Row(
         "`complete` what is not done",
         f"The resident reopens it: accept runs anew ({again}), once accepted the progress clock ({taken}). At most "
-        f"{rule.times} times; the {rule.climbs_from}rd climbs at once.",
+        f"{rule.times} times; the {rule.climbs_from}rd climbs at once. After that the resident reports it anew as a recurrence, and the "
+        "community leads from the start.",
         "The resident's from completion to reopening, then the handler's.",
         f"told of the reopening: {told}",  # pyright: ignore[reportPossiblyUnboundVariable]
         trace,  # pyright: ignore[reportPossiblyUnboundVariable]
