@@ -471,7 +471,8 @@ def corrected(issue: Issue, event: e.Event, body: e.Corrected) -> Issue:
     urgent = issue.urgent if body.urgent is None else body.urgent
     before = issue
     issue = _without_own_stop(issue, event) if urgent else issue  # first, since the pause was taken as ordinary
-    issue = update_clocks(copy_with(issue, category=body.category or issue.category, urgent=urgent), afresh=True)
+    issue = copy_with(issue, category=body.category or issue.category, urgent=urgent)
+    issue = plans.landed_anew(update_clocks(issue, afresh=True))
     return _with_floors(before, issue, event) if _is_by_handler(issue, event) else issue
 
 
