@@ -6,6 +6,7 @@ follow every event.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import domain.events as e
@@ -470,7 +471,8 @@ def corrected(issue: Issue, event: e.Event, body: e.Corrected) -> Issue:
     urgent = issue.urgent if body.urgent is None else body.urgent
     before = issue
     issue = _without_own_stop(issue, event) if urgent else issue  # first, since the pause was taken as ordinary
-    issue = update_clocks(copy_with(issue, category=body.category or issue.category, urgent=urgent), afresh=True)
+    issue = copy_with(issue, category=body.category or issue.category, urgent=urgent)
+    issue = plans.landed_anew(update_clocks(issue, afresh=True))
     return _with_floors(before, issue, event) if _is_by_handler(issue, event) else issue
 
 
@@ -623,6 +625,9 @@ def _pause(
 def _pause_since(issue: Issue, event: e.Event, wish: Wish) -> Issue:
     """The pause that was granted, which counts from the request; it may be over already."""
     assert wish.review is not None
+    if wish.review > event.at:
+        issue = _unpause(issue, event.at)
+    issue = _with_gaps_paused(issue, wish.asked.at, wish.review, wish.org)
     if wish.review <= event.at:
         begin = max((wish.asked.at, *(stop.end for stop in issue.pauses)))
         until = wish.review
@@ -634,6 +639,19 @@ def _pause_since(issue: Issue, event: e.Event, wish: Wish) -> Issue:
     clock = Clock("review", "issue", "resume", _mark(event), wish.review)
     issue = _pause(issue, event, "waiting", clock, since=wish.asked.at)
     return copy_with(issue, waits_for=wish.waits_for)
+
+
+def _with_gaps_paused(issue: Issue, since: datetime, until: datetime, by: str) -> Issue:
+    """The issue with the time between earlier pauses paused as well, from `since` on and up to `until`."""
+    begin, gaps = since, list[Stop]()
+    for stop in issue.pauses:
+        if stop.end <= begin:
+            continue
+        if begin < (end := min(stop.begin, until)):
+            gaps.append(Stop(begin, end, "all", by))
+            issue = plans.shift_after_pause(issue, begin, end - begin)
+        begin = stop.end
+    return copy_with(issue, pauses=tuple(sorted((*issue.pauses, *gaps), key=attrgetter("begin")))) if gaps else issue
 
 
 def _unpause(issue: Issue, at: datetime, *, needless: bool = False) -> Issue:

@@ -70,6 +70,15 @@ def shift_after_pause(issue: Issue, stopped: datetime, stood: timedelta) -> Issu
     return issue
 
 
+def landed_anew(issue: Issue) -> Issue:
+    """The issue with the climbs of its plan landing as they do now: what is urgent waits for no opening."""
+    for clock in issue.clocks:
+        if clock.clause == STEP and clock.climbs:
+            lands = copy_with(clock, climbs=(_lands(issue, clock.due),))
+            issue = with_clock(issue, lands if clock.milestone == "step_done" else update_due(issue, clock))
+    return issue
+
+
 def stands(issue: Issue, dues: Sequence[datetime], at: datetime) -> bool:
     """Whether a plan with these dates of steps, made at `at`, stands for an answer without a grant.
 

@@ -223,6 +223,20 @@ def test_a_pause_that_is_granted_when_it_is_over_still_counts() -> None:
     assert stage.clock("answer").due == due + timedelta(days=3)
 
 
+def test_a_granted_pause_counts_from_the_moment_of_asking_though_there_was_another_meanwhile() -> None:
+    stage = working()
+    due = stage.clock("answer").due
+    assert wait(stage, "2026-06-06 09:00") == ["requested"]
+    stage.let_pass(local("2026-06-02 21:00"))
+    stage.give(COMPANY, c.Ask("哪一盏?"))
+    stage.let_pass(local("2026-06-03 07:00"))
+    stage.give(REPORTER, c.Supply("楼道里那盏"))
+    stage.let_pass(local("2026-06-04 10:00"))
+    stage.give(COMMUNITY, c.Grant("pause"))
+    stage.let_pass(local("2026-06-06 10:00"))
+    assert stage.clock("answer").due == due + timedelta(days=4), "from the 2nd to the 5th no day was served"
+
+
 def test_a_pause_that_is_granted_in_a_question_counts_no_moment_twice() -> None:
     stage = working()
     stage.give(COMPANY, c.Plan((c.Step("换灯", local("2026-06-06 12:00")),)))

@@ -96,6 +96,13 @@ def test_a_climb_that_waits_for_the_morning_does_not_take_effect_in_a_pause() ->
     assert stage.events[-1].at == local("2026-11-24 10:00"), "at the end of the pause"
 
 
+def test_a_missed_step_of_what_became_urgent_waits_for_no_morning() -> None:
+    stage = planned("2026-11-22 23:59:59")
+    stage.give(COMMUNITY, c.Correct("冒烟了", urgent=True))
+    stage.let_pass(local("2026-11-23 00:01"))
+    assert climbs(stage) == [("plan-step", "community")]
+
+
 def test_a_plan_in_force_runs_on_until_a_longer_one_is_granted() -> None:
     stage = planned("2026-11-22 18:00")
     stage.give(COMPANY, VOTE)
