@@ -17,7 +17,7 @@ from domain.wire import WireError, dump, load
 from policies.liveness.report import Report
 
 SHIPPED: Final = Path(__file__).parent.parent / "proofs"
-COMMANDS: Final = 4
+COMMANDS: Final = 3
 """How many commands deep shipped packs are searched, and others unless it takes too long."""
 _DOMAIN: Final = Path(domain.__file__).parent
 _HERE: Final = Path(__file__).parent
