@@ -62,7 +62,7 @@ class Patch:
 
 PATCHES = (
     Patch("a rule", "domain/decide.py", '"not_settled" if body.outcome == "not" else body.outcome',
-          '"partly" if body.outcome == "not" else body.outcome', "asked", "fold", r"run 0, event \d+"),
+          '"partly" if body.outcome == "not" else body.outcome', "asked", "fold", r"run \d, event \d+"),
     Patch("a rule of time", "domain/clocks.py", "    return grace + timedelta(milliseconds=spread)",
           "    return grace + timedelta(milliseconds=spread + 1)", "nobody", "commands", r"run 0, event \d+",
           "timer: duration is .*"),

@@ -214,7 +214,7 @@ def test_audit_timeline_at_prints_the_state_at_a_moment(auditor: Auditor) -> Non
     assert "status                       arrived\n" in out
     assert "responsible.lead             demo-property\n" in out
     found = auditor.read("timeline", ISSUE, "--at", 3)
-    assert set(found) == {"event", "status", "level", "responsible", "due", "acts", "running", "closed"}
+    assert set(found) == {"accounts", "event", "status", "level", "responsible", "due", "acts", "running", "closed"}
     assert found["status"] == "accepted"
     assert auditor.read("timeline", ISSUE, "--at", "2100-01-01")["closed"] == {
         "kind": "solved", "satisfaction": "satisfied"
