@@ -557,7 +557,8 @@ def _new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) ->
 
     Clauses that start with the report or the dispatch keep counting from there. But with `renewed` (the work starts
     over, or passes to another handler) they count from `led`, in later terms as well; extensions granted to clauses of a
-    level lapse, as does what a correction by the former handler put off; extensions of clauses of the whole issue stay. `changes` are further fields to set.
+    level lapse, as does what a correction by the former handler put off; extensions of clauses of the whole issue stay.
+    `changes` are further fields to set.
     """
     resting = tuple([clock for clock in issue.resting if clock.level == "issue"])
     if renewed:  # extensions of a level's clauses belonged to the earlier work
