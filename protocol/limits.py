@@ -24,7 +24,7 @@ T = TypeVar("T")
 FLUSH_SECONDS: Final = 0.25
 """Seconds between two writes of hits (counted uses of limits) to the table."""
 _TABLE_TIMEOUT: Final = 0.5
-"""How many seconds a query of the table may take. After that the count of this process alone decides."""
+"""The most seconds a query of the table takes, so that a slow table holds up no request for long."""
 _REST_SECONDS: Final = 2.0
 """Seconds between a failed query of the table and the next attempt."""
 _MOST_KEYS: Final = 50_000
@@ -90,11 +90,17 @@ class Quotas:
     A name without a rate has no limit. The table holds a hash of `who`.
     """
 
-    def __init__(self, rates: Mapping[str, str], store: HitStore, clock: Clock = time.time) -> None:
-        """`rates`: the rate of each limit, such as ``60/hour``, by the name of the limit."""
+    def __init__(
+        self, rates: Mapping[str, str], store: HitStore, clock: Clock = time.time, patience: float = _TABLE_TIMEOUT
+    ) -> None:
+        """`rates`: the rate of each limit, such as ``60/hour``, by the name of the limit.
+
+        `patience`: how many seconds a query of the table may take. After that the count of this process alone decides.
+        """
         self._limits: Final = {name: _limit(rate) for name, rate in rates.items()}
         self._clock = clock
         self._store = store
+        self._patience = patience
         self._here = Windows()
         self._full: OrderedDict[str, float] = OrderedDict()
         """Keys whose limit all processes together have used up, each with the time at which there is room again."""
@@ -171,7 +177,7 @@ class Quotas:
             if not allowed:
                 return None
             try:
-                async with asyncio.timeout(_TABLE_TIMEOUT):
+                async with asyncio.timeout(self._patience):
                     found = await ask()
             except (SQLAlchemyError, OSError, TimeoutError) as error:
                 self._breaker.trip(error)

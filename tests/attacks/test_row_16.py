@@ -95,7 +95,7 @@ def test_row_16_an_issue_takes_so_many_commands_and_no_more() -> None:
 async def test_row_16_a_limit_holds_for_all_processes_together(database: Database, database_url: str) -> None:
     second = Database(database_url)
     rates = {"command": "3/hour", "reveal": "3/hour"}
-    one, other = (Quotas(rates, HitStore(each, b"secret")) for each in (database, second))
+    one, other = (Quotas(rates, HitStore(each, b"secret"), patience=60) for each in (database, second))
     for _ in range(3):
         await one.count("command", "p1")
         await one.spend("reveal", "p1")

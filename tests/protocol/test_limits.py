@@ -81,7 +81,7 @@ async def test_a_shared_quota_reopens_when_its_window_ends(tmp_path: Path, clock
     url = f"sqlite:///{tmp_path / 'jiesu.db'}"
     upgrade(url)
     database = Database(url)
-    one, other = (Quotas({"code": "4/minute"}, HitStore(database, SECRET), clock) for _ in range(2))
+    one, other = (Quotas({"code": "4/minute"}, HitStore(database, SECRET), clock, patience=60) for _ in range(2))
     for _ in range(2):
         await one.count("code", "192.0.2.1")
         await other.count("code", "192.0.2.1")
@@ -115,7 +115,7 @@ async def test_of_a_table_that_is_back_every_count_is_asked_again(
         return await take(hit)
 
     monkeypatch.setattr(store, "take", counted)
-    quotas = Quotas({"reveal": "9/minute"}, store, clock)
+    quotas = Quotas({"reveal": "9/minute"}, store, clock, patience=60)
     for number in range(3):
         await quotas.spend("reveal", f"p{number}")
     assert asked == ["reveal/p0"], "the others are spared"
@@ -137,7 +137,7 @@ async def test_after_a_cancelled_trial_the_next_count_asks_the_table(
             raise error
 
     monkeypatch.setattr(store, "take", take)
-    quotas = Quotas({"reveal": "9/minute"}, store, clock)
+    quotas = Quotas({"reveal": "9/minute"}, store, clock, patience=60)
     await quotas.spend("reveal", "p0")
     clock.seconds += 3
     with pytest.raises(asyncio.CancelledError):
