@@ -19,8 +19,9 @@ from domain.clocks import (
     silence_from,
     with_year,
 )
-from domain.evolve import evolve, met_clock
+from domain.evolve import evolve
 from domain.issue import Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
+from domain.milestones import met_clock
 from domain.minutes import held
 from domain.pauses import may_stop, stopped
 from domain.personal import Personal
@@ -281,7 +282,10 @@ def _plan_needs(fold: Fold, steps: tuple[c.Step, ...]) -> Level | None:
     if not plans.stands(issue, [step.due for step in steps], fold.at):
         higher = above(issue, fold.giver)
         needs = higher if needs is None or (higher is not None and rank(higher) > rank(needs)) else needs
-    return needs if needs is not None and rank(level_of(fold.giver)) < rank(needs) else None
+    if needs is None or rank(level_of(fold.giver)) >= rank(needs):
+        return None
+    waits = issue.wish("plan")  # once a level was asked, no other plan goes to one below it
+    return waits.ruler if waits is not None and rank(waits.ruler) > rank(needs) else needs
 
 
 def rung_from(issue: Issue, level: Level) -> Level:

@@ -96,7 +96,7 @@ def _rulings(issue: Issue, event: e.Event) -> Issue:
 def _plan_update(issue: Issue, event: e.Event) -> Issue:
     if issue.plan is None or not _is_update(event):
         return issue
-    return plans.restart_update_clock(issue, Mark(event.at, event.seq))
+    return plans.restart_update_clock(issue, Mark.of(event))
 
 
 def _progress(issue: Issue, event: e.Event) -> Issue:

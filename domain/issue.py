@@ -56,10 +56,15 @@ class Mark:
     due: datetime | None = None
 
     @classmethod
+    def of(cls, event: Event) -> "Mark":
+        """The mark of an event, at the time at which it happened."""
+        return cls(event.at, event.seq)
+
+    @classmethod
     def recorded(cls, event: Event) -> "Mark":
         """The mark of an event that nobody could know of before it was recorded."""
         if event.recorded_at is None:
-            return cls(event.at, event.seq)
+            return cls.of(event)
         return cls(event.recorded_at, event.seq, event.at if event.recorded_at - event.at <= PROMPT else None)
 
     def counts(self, limit: Limit) -> datetime:

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import domain.evolve as first
+import domain.milestones
 from domain.commands import Command
 from domain.decide import Fold, act
 from domain.events import Event, Reported
@@ -23,7 +24,7 @@ class Rules(NamedTuple):
     meets: Callable[[Event, Issue, Clock], bool]
 
 
-VERSIONS: Final[Mapping[int, Rules]] = MappingProxyType({1: Rules(act, first.evolve, first.meets)})
+VERSIONS: Final[Mapping[int, Rules]] = MappingProxyType({1: Rules(act, first.evolve, domain.milestones.meets)})
 """Changed rules get the next number; the old ones stay as they are, for the issues that began under them."""
 
 

@@ -16,8 +16,9 @@ from domain.commands import SIGNALS, Authority
 from domain.decide import decide
 from domain.directory import acting_by
 from domain.events import Event
-from domain.evolve import evolve, meets
+from domain.evolve import evolve
 from domain.issue import Issue
+from domain.milestones import meets
 from domain.pins import pinned
 from domain.refusals import WHEN, against
 from domain.vocabulary import ROLES, STATUSES, HandlerKind, Status

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 import domain.commands as c
+import domain.events as e
 from domain.vocabulary import WaitReason
 from domain.worktime import Limit, YearCalendar
 from tests.domain.play import (
@@ -365,9 +366,26 @@ def test_another_far_plan_gives_whoever_must_rule_no_more_time() -> None:
     assert stage.clock("rule-plan").overdue
 
 
-def test_a_longer_plan_is_for_the_street_to_rule_on_from_the_first_asking() -> None:
+def test_a_longer_plan_is_for_the_street_to_rule_on_from_when_it_was_asked() -> None:
+    """It was not asked before, so it is not late for what the community left undone."""
     stage = arrived("complex", "12345", category="fees")
     stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=30)),)))
     due = stage.clock("rule-plan").due
-    stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=61)),)), after=3600)
+    stage.let_pass(due + timedelta(minutes=1))
+    assert stage.clock("rule-plan").overdue
+    stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=61)),)))
+    clock = stage.clock("rule-plan")
+    assert (clock.level, clock.overdue) == ("street", False)
+    assert clock.due > due + timedelta(days=1)
+
+
+def test_once_the_street_was_asked_no_shorter_plan_goes_back_to_the_community() -> None:
+    """Else two plans in turn would keep either level from ever being late with its ruling."""
+    stage = arrived("complex", "12345", category="fees")
+    stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=61)),)))
+    due = stage.clock("rule-plan").due
+    planned = stage.give(COMPANY, c.Plan((c.Step("换管", stage.now + timedelta(days=30)),)), after=100_000)[-1]
+    assert isinstance(planned.body, e.Planned)
+    assert planned.body.needs == "street"
     assert (stage.clock("rule-plan").level, stage.clock("rule-plan").due) == ("street", due)
+    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-yours"

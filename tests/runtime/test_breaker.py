@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from runtime.breaker import Breaker
+from support import logs
 
 
 class Clock:
@@ -96,4 +97,4 @@ def test_an_outage_is_two_lines_in_the_log() -> None:
             breaker.trip(OSError())
         for _ in range(3):
             breaker.close()
-    assert [(line["event"], line["log_level"]) for line in lines] == [("down", "warning"), ("up", "info")]
+    assert logs.of(lines, ("down", "up")) == [("down", "warning"), ("up", "info")]

@@ -9,7 +9,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import History
 from temporalio.client import WorkflowHistory
 
-import domain.evolve
+import domain.milestones
 from domain.commands import SIGNALS
 from domain.events import EVENTS, load_event
 from domain.issue import Issue, dump_issue
@@ -100,8 +100,8 @@ async def test_a_history_of_other_code_must_fail(kind: int) -> None:
 
 async def test_a_changed_rule_must_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """Local activities leave no input in the history: only the digest that `record` returned tells."""
-    meets: dict[str, Any] = {**domain.evolve.MEETS, "accepted": ()}
-    monkeypatch.setattr(domain.evolve, "MEETS", meets)
+    meets: dict[str, Any] = {**domain.milestones.MEETS, "accepted": ()}
+    monkeypatch.setattr(domain.milestones, "MEETS", meets)
     with pytest.raises(HistoryError, match="DigestMismatch"):
         await derived("standard")
 
