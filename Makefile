@@ -56,8 +56,8 @@ night: $(DEV) defences ## the long fault runs, and all defences
 defences: $(DEV) ## take out each defence against an attack, all of them, and write down that it was missed
 	PYTHONPATH=tests $(BIN)/python -m support.defences
 
-prove: $(DEV) ## search the shipped packs anew for ways to freeze an issue, and record the proofs
-	$(BIN)/python -m policies.liveness.prove
+prove: $(DEV) ## search the shipped packs anew for ways to freeze an issue, and record the proofs; before a release COMMANDS=4
+	$(BIN)/python -m policies.liveness.prove $(if $(COMMANDS),--commands $(COMMANDS))
 
 golden: $(DEV) ## record the golden histories anew (read CONTRIBUTING.md first)
 	PYTHONPATH=tests $(BIN)/python -m support.golden

@@ -18,7 +18,7 @@ from policies.liveness.report import Report
 
 SHIPPED: Final = Path(__file__).parent.parent / "proofs"
 COMMANDS: Final = 3
-"""How many commands deep shipped packs are searched, and others unless it takes too long."""
+"""How many commands deep packs are searched at least; shipped ones a command deeper before a release."""
 _DOMAIN: Final = Path(domain.__file__).parent
 _HERE: Final = Path(__file__).parent
 _BEGINS: Final = (_DOMAIN / "advance.py", *(_HERE / f"{name}.py" for name in ("alone", "moves", "search", "states")))

@@ -1,5 +1,9 @@
-"""``python -m policies.liveness.prove [ID...]`` searches the shipped packs anew, two processes each, and records the proofs."""
+"""``python -m policies.liveness.prove [--commands N] [ID...]`` searches the shipped packs anew, and records the proofs.
 
+Each pack takes two processes.
+"""
+
+import argparse
 import os
 import sys
 import time
@@ -26,12 +30,16 @@ def other(policy: Policy) -> Policy:
     return load_pack("dispute" if policy.id == "12345" else "12345")
 
 
-def main(ids: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Records the proofs of these shipped packs, or of all. Returns 1 if one of them may not be used."""
+    parser = argparse.ArgumentParser(prog="python -m policies.liveness.prove")
+    parser.add_argument("--commands", type=int, default=proofs.COMMANDS)
+    parser.add_argument("ids", nargs="*")
+    given = parser.parse_args(arguments)
     failed = 0
-    for policy in [load_pack(each) for each in ids] or shipped():
+    for policy in [load_pack(each) for each in given.ids] or shipped():
         began = time.monotonic()
-        report = prove(policy)
+        report = prove(policy, given.commands)
         took = time.monotonic() - began
         against = list(refusals(policy, report))
         if against:

@@ -67,7 +67,7 @@ class Node(Copyable):
     eve: bool = False
     """Whether time ran to just before a deadline, and nothing has happened since."""
     came: tuple[int, Key] | None = None
-    """The number of the move that led here, and the shape of the state in which it was given; None after time."""
+    """The number of the move that led here, and how the state in which it was given would end; None after time."""
 
 
 @dataclass
@@ -78,7 +78,7 @@ class _Part:
     given: Counter[int] = field(default_factory=Counter[int])
     """How often each move was given, by its number."""
     moving: set[int] = field(default_factory=set[int])
-    """The moves after which an issue was open and of another shape than before."""
+    """The moves after which an issue was open and could end otherwise than before."""
     fates: dict[Key, Fate] = field(default_factory=dict[Key, Fate])
     asked: set[Key] = field(default_factory=set[Key])
     clauses: set[str] = field(default_factory=set[str])
@@ -160,7 +160,7 @@ class Search:
         """Gives every command in each state.
 
         The last time the states that follow are only left alone, and a move is left out that was given often in the
-        rounds before, and changed the shape of no open issue.
+        rounds before, and never changed how an open issue could end.
         """
         counted = self._counted
         idle = {move for move, often in counted.given.items() if often >= _OFTEN and move not in counted.moving}
@@ -193,8 +193,9 @@ class Search:
             return False
         self._check(node, part)
         shape = self._states.shape(node.issue, node.now, eve=node.eve)
-        if node.came is not None and node.came[1] != shape:
-            part.moving.add(node.came[0])
+        came = node.came
+        if came is not None and came[0] not in part.moving and came[1] != self._states.rest(node.issue, node.now):
+            part.moving.add(came[0])
         if shape in seen:
             return False
         seen.add(shape)
@@ -204,6 +205,7 @@ class Search:
     def _given(self, node: Node, part: _Part, but: Collection[int] = ()) -> Iterator[Node]:
         """The states after each command that somebody may give now, but for the moves of these numbers."""
         issue, now, tried = node.issue, node.now, 0
+        rest = 0 if but else self._states.rest(issue, now)
         act = rules(issue.rules_version).act
         for (actor, _), tries in zip(self._actors, self._tries_at(now), strict=True):
             mine = capacities(issue, actor)
@@ -223,7 +225,7 @@ class Search:
                     said = f"the rules fail with {type(error).__name__} {error}"
                     part.report = part.report.plus(replace(_NOTHING, frozen=(Found(_words(path), said),)))
                     continue
-                yield Node(after, now, path, max(node.named, named), came=(number, node.shape))
+                yield Node(after, now, path, max(node.named, named), came=(number, rest))
         part.report = replace(part.report, tried=part.report.tried + tried)
 
     def _tries_at(self, now: datetime) -> list[list[tuple[int, str, Step, datetime]]]:

@@ -95,14 +95,15 @@ class States:
 
     def rest(self, issue: Issue, now: datetime) -> Key:
         """The key without distances, and without what only commands read, of a state in which nobody acts any more."""
-        coming = sorted(moment for moment in _moments(issue) if moment > now)
+        climbs = [_climb(issue, clock) for clock in issue.clocks]
+        coming = sorted(moment for moment in _moments(issue, climbs) if moment > now)
         rank = {moment: number for number, moment in enumerate(coming)}.get
         parts = _parts(issue, _OF_REST, rank)
         parts += [
             issue.policy.id,
             issue.ladder,
             _years(issue.calendars),
-            frozenset(_ordered(issue, clock, rank) for clock in issue.clocks),
+            frozenset(_ordered(clock, climb, rank) for clock, climb in zip(issue.clocks, climbs, strict=True)),
         ]
         parts += self._facts(issue, issue.level, issue.term) if issue.is_paused else self._later(issue)
         return hash(tuple(parts))
@@ -113,12 +114,13 @@ class States:
 
     def shape(self, issue: Issue, now: datetime, *, eve: bool = False) -> Key:
         """The key without distances, for a state at `now`; with `eve` it is the state just before a deadline."""
-        coming = sorted(moment for moment in _moments(issue) if moment > now)
+        climbs = [_climb(issue, clock) for clock in issue.clocks]
+        coming = sorted(moment for moment in _moments(issue, climbs) if moment > now)
         rank = {moment: number for number, moment in enumerate(coming)}.get
         parts = _parts(issue, _OF_SHAPE, rank)
         parts += [issue.policy.id, issue.ladder, _years(issue.calendars), self._facts(issue, issue.level, issue.term)]
         parts += [
-            frozenset(_ordered(issue, clock, rank) for clock in issue.clocks),
+            frozenset(_ordered(clock, climb, rank) for clock, climb in zip(issue.clocks, climbs, strict=True)),
             frozenset((clock.clause, clock.overdue, clock.climbed) for clock in issue.resting),
             eve,
             frozenset(kind for kind in issue.marks if kind in self._marks),
@@ -147,12 +149,16 @@ def _fact(start: Mark | None, met: Mark | None) -> bool | None:
     return None if start is None else met is not None and met.seq > start.seq
 
 
-def _moments(issue: Issue) -> set[datetime]:
+def _climb(issue: Issue, clock: Clock) -> tuple[Level, datetime] | None:
+    """The next climb of the clock: to which level, and when."""
+    climb = next_climb(issue, clock) if clock.climbs else None
+    return None if climb is None else (climb[1], climb_moment(issue, clock, climb[0]))
+
+
+def _moments(issue: Issue, climbs: Iterable[tuple[Level, datetime] | None]) -> set[datetime]:
     """All moments of the state that may lie in the future: limits, next climbs, reminders, and dates that people named."""
     found = {clock.due for clock in issue.clocks}
-    for clock in issue.clocks:
-        if clock.climbs and (climb := next_climb(issue, clock)) is not None:
-            found.add(climb_moment(issue, clock, climb[0]))
+    found.update(climb[1] for climb in climbs if climb is not None)
     _parts(issue, _OF_SHAPE, found.add)
     return found
 
@@ -202,9 +208,10 @@ def _exact(clock: Clock) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _ordered(issue: Issue, clock: Clock, rank: Callable[[datetime], int | None]) -> tuple[object, ...]:
-    climb = next_climb(issue, clock) if clock.climbs else None
-    moves = None if climb is None else (climb[1], rank(climb_moment(issue, clock, climb[0])))
+def _ordered(
+    clock: Clock, climb: tuple[Level, datetime] | None, rank: Callable[[datetime], int | None]
+) -> tuple[object, ...]:
+    moves = None if climb is None else (climb[0], rank(climb[1]))
     return clock.clause, clock.milestone, clock.provisional, clock.overdue, rank(clock.due), moves
 
 
