@@ -125,6 +125,8 @@ class Report(Body):
 
 @dataclass(frozen=True)
 class Comment(Body):
+    """A remark, which changes nothing."""
+
     text: Personal = field(default="", metadata=PERSONAL)
 
 
@@ -137,6 +139,8 @@ class Supply(Body):
 
 @dataclass(frozen=True)
 class Urge(Body):
+    """The resident asks for haste."""
+
     text: Personal = field(default="", metadata=PERSONAL)
 
 
@@ -149,11 +153,15 @@ class Object(Body):
 
 @dataclass(frozen=True)
 class Withdraw(Body):
+    """The resident takes the report back; the issue closes."""
+
     reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Confirm(Body):
+    """The resident says what became of it, and rates it; the issue closes."""
+
     outcome: Outcome
     satisfaction: Rating
     comment: Personal = field(default="", metadata=PERSONAL)
@@ -173,6 +181,8 @@ class RenewCode(Body):
 
 @dataclass(frozen=True)
 class Accept(Body):
+    """The handler takes the order; or the level that leads takes over."""
+
     note: Personal = field(default="", metadata=PERSONAL)
 
 
@@ -216,6 +226,8 @@ class Contact(Body):
 
 @dataclass(frozen=True)
 class Arrive(Body):
+    """Somebody has come to the place; `assessment` says at once how serious the problem is."""
+
     assessment: Assessment | None = None
     note: Personal = field(default="", metadata=PERSONAL)
 
@@ -253,6 +265,8 @@ class StepDone(Body):
 
 @dataclass(frozen=True)
 class Answer(Body):
+    """Tells the resident what will be done; an interim answer meets no limit."""
+
     text: Personal = field(metadata=PERSONAL)
 
 
@@ -277,6 +291,8 @@ class Wait(Body):
 
 @dataclass(frozen=True)
 class Resume(Body):
+    """The work goes on, and the clocks run again."""
+
     note: Personal = field(default="", metadata=PERSONAL)
 
 
@@ -350,11 +366,15 @@ class Return(Body):
 
 @dataclass(frozen=True)
 class Supervise(Body):
+    """A level above watches the issue."""
+
     note: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Instruct(Body):
+    """A level above tells the handler what to do."""
+
     text: Personal = field(metadata=PERSONAL)
 
 
@@ -406,6 +426,8 @@ class Merge(Body):
 
 @dataclass(frozen=True)
 class Reject(Body):
+    """The issue is none: it closes with a reason, which the resident is told."""
+
     reason: Personal = field(metadata=PERSONAL)
 
 
@@ -427,6 +449,8 @@ class Correct(Body):
 
 @dataclass(frozen=True)
 class ChangePolicy(Body):
+    """Gives an open issue another policy pack; every clock is computed anew from its start."""
+
     policy: str
     reason: Personal = field(metadata=PERSONAL)
     body: Policy | None = field(default=None, metadata=RESOLVED)
