@@ -1,8 +1,8 @@
 """Prepares and repairs an installation: schema, keys, directory, rebuild of the read model."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import asdict, fields
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,13 +16,16 @@ from audit.runs import issues_of
 from cli.database import opened
 from cli.errors import Failure
 from cli.up import Connect
+from db import queries
 from db.directory import load_directory, store_directory
 from db.engine import Database
 from db.tables import IssueRow
 from db.upgrade import upgrade
 from domain.directory import Directory
 from domain.directory_csv import DirectoryError, parse
+from domain.directory_review import Loss, losses, remarks
 from domain.wire import truncate
+from domain.worktime import SHANGHAI
 from policies.loader import shipped
 from runtime.settings import Settings, variable
 from runtime.temporal import connect, encrypting
@@ -97,12 +100,41 @@ def read_directory(folder: Path) -> Directory:
         raise Failure(f"nothing was imported from {folder}\n{error}") from None
 
 
-async def import_directory(settings: Settings, folder: Path) -> dict[str, int]:
-    """Replaces the directory in one transaction. Returns the number of its items by part (streets, compounds, ...)."""
-    directory = read_directory(folder)
+@dataclass(frozen=True)
+class Imported:
+    """What an import of a directory held, by part (streets, compounds, ...), and what it leaves open, one line each."""
+
+    counts: Mapping[str, int]
+    losses: Sequence[Loss]
+    remarks: Sequence[str]
+
+
+async def import_directory(
+    settings: Settings, folder: Path, *, dry_run: bool = False, force: Collection[str] = ()
+) -> Imported:
+    """Replaces the directory in one transaction; with `dry_run` it only says what that would do.
+
+    Raises Failure if an open issue would have nobody left, unless `force` holds its number.
+    """
+    directory, now = read_directory(folder), truncate(datetime.now(UTC))
+    today = now.astimezone(SHANGHAI).date()
     async with opened(settings) as database, database.write() as session:
-        await store_directory(session, directory, truncate(datetime.now(UTC)))
-    return {part.name: len(getattr(directory, part.name)) for part in fields(directory)}
+        lost = losses(await load_directory(session), directory, await queries.open_issues(session), today)
+        abandoned = [loss for loss in lost if loss.abandoned and loss.issue.number not in force]
+        if abandoned and not dry_run:
+            raise Failure(
+                "\n".join(
+                    (
+                        f"nothing was imported from {folder}: open issues would have nobody who may act on them",
+                        *(loss.said for loss in abandoned),
+                        "appoint somebody there, or give each with --force NUMBER",
+                    )
+                )
+            )
+        if not dry_run:
+            await store_directory(session, directory, now)
+    counts = {part.name: len(getattr(directory, part.name)) for part in fields(directory)}
+    return Imported(counts, lost, list(remarks(directory, today)))
 
 
 async def rebuild_all(settings: Settings) -> dict[str, Any]:

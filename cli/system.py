@@ -105,12 +105,26 @@ def token(
 
 def directory_import(
     folder: Annotated[Path, typer.Argument(help="The folder with the nine CSV files.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the import would do.")] = False,
+    force: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NUMBER", help="Import though this open issue has nobody left; repeat it."),
+    ] = None,
 ) -> None:
-    """Replace the whole directory by the CSV files of a folder; if one file has a mistake, nothing changes."""
+    """Replace the whole directory by the CSV files of a folder; if one file has a mistake, nothing changes.
+
+    Says which open issues lose the people who act on them, for which organisations nobody is appointed, and where a
+    policy or a contract is missing. Refuses what would leave an open issue without anybody.
+    """
     from cli.install import import_directory
 
-    counts = run(import_directory(settings(), folder))
-    typer.echo(f"imported from {folder}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    done = run(import_directory(settings(), folder, dry_run=dry_run, force=force or ()))
+    counted = ", ".join(f"{count} {name}" for name, count in done.counts.items())
+    typer.echo(f"{'would be imported' if dry_run else 'imported'} from {folder}: {counted}")
+    for loss in done.losses:
+        typer.echo(f"open issue {loss.said}")
+    for line in done.remarks:
+        typer.echo(line)
 
 
 def db_upgrade() -> None:

@@ -38,6 +38,7 @@ from db.types import UTCDateTime, Words
 from db.upsert import is_sqlite
 from domain.access import HANDLER_ROLES, searches_texts
 from domain.commands import Actor
+from domain.directory_review import OpenIssue
 from domain.events import Event, load_event
 from domain.issue import Issue
 from domain.pins import Calendars
@@ -96,6 +97,13 @@ async def issue(session: AsyncSession, issue: str) -> Issue | None:
     query = select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state))
     row = await session.scalar(query.execution_options(populate_existing=True))
     return None if row is None else await session.run_sync(state_of, row)
+
+
+async def open_issues(session: AsyncSession) -> tuple[OpenIssue, ...]:
+    """What of each open issue depends on the directory, oldest first."""
+    query = select(IssueRow.id, IssueRow.number, IssueRow.compound, IssueRow.handler, IssueRow.lead_org).where(_OPEN)
+    rows = await session.execute(query.order_by(IssueRow.opened_at, IssueRow.id))
+    return tuple(OpenIssue(*row) for row in rows)
 
 
 async def timeline(session: AsyncSession, issue: str) -> tuple[Event, ...]:

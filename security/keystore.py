@@ -43,7 +43,7 @@ from sqlalchemy.schema import CreateTable
 from domain.wire import format_time, parse_time
 
 _USE_TIMEOUT: Final = 1.0
-"""How many seconds one use for a request may take."""
+"""The most seconds that one use takes, so that a slow key store holds up no request for long."""
 _UPKEEP_TIMEOUT: Final = 30.0
 """How many seconds maintenance may take, for which no request waits: making tables, destroying and rewrapping keys."""
 _TRIES: Final = 3
@@ -136,13 +136,15 @@ class KeyStore:
     old master key is removed: every copy left is wrapped by a master key that no longer exists.
     """
 
-    def __init__(self, url: str | URL) -> None:
+    def __init__(self, url: str | URL, patience: float = _USE_TIMEOUT) -> None:
+        """`patience`: how many seconds one use for a request may take."""
         target = make_url(url)
         backend = target.get_backend_name()
         if backend not in _DRIVERS:
             raise ValueError(f"no key store of kind {backend!r}: use sqlite or postgresql")
         self._is_sqlite: Final = backend == "sqlite"
-        self._engine: Final = _engine(target.set(drivername=_DRIVERS[backend]))
+        self._patience: Final = patience
+        self._engine: Final = _engine(target.set(drivername=_DRIVERS[backend]), patience)
 
     async def prepare(self) -> None:
         """Creates the tables that are missing."""
@@ -273,9 +275,9 @@ class KeyStore:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _connection(self, timeout: float = _USE_TIMEOUT) -> AsyncGenerator[AsyncConnection]:
+    async def _connection(self, timeout: float | None = None) -> AsyncGenerator[AsyncConnection]:
         try:
-            async with asyncio.timeout(timeout), self._engine.connect() as connection:
+            async with asyncio.timeout(timeout or self._patience), self._engine.connect() as connection:
                 yield connection
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise KeyStoreDown(type(error).__name__) from error
@@ -284,7 +286,7 @@ class KeyStore:
         return (sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)).values(rows)
 
 
-def _engine(url: URL) -> AsyncEngine:
+def _engine(url: URL, patience: float) -> AsyncEngine:
     """The database engine. Its errors do not show the parameters of statements, because errors are logged."""
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}
     if url.get_backend_name() == "postgresql":
@@ -295,7 +297,7 @@ def _engine(url: URL) -> AsyncEngine:
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
         # Below the timeout of a use, so that SQLite gives up first and leaves no thread waiting.
-        cursor.execute(f"PRAGMA busy_timeout={int(_USE_TIMEOUT * 800)}")
+        cursor.execute(f"PRAGMA busy_timeout={int(patience * 800)}")
         cursor.execute("PRAGMA synchronous=FULL")  # a key survives a power cut, as the texts sealed with it do
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute("PRAGMA temp_store=MEMORY")  # VACUUM writes no copy beside the file

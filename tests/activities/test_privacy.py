@@ -94,7 +94,7 @@ class Place:
 
 @pytest.fixture
 async def place(database: Database, tmp_path: Path) -> AsyncIterator[Place]:
-    keys = KeyStore(f"sqlite:///{tmp_path / 'keys.db'}")
+    keys = KeyStore(f"sqlite:///{tmp_path / 'keys.db'}", patience=60)
     await keys.prepare()
     vault = Vault(keys, MasterKeys.new())
     yield Place(database, vault, keys, DigestStore((tmp_path / "pictures").as_uri()), tmp_path)

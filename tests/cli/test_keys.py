@@ -155,7 +155,7 @@ def test_master_keys_rotate_and_every_issue_stays_readable(home: Path) -> None:
     first = run("master", "new", file).stdout.split()[-1]
 
     async def seal() -> bytes:
-        store = KeyStore(f"sqlite:///{home / 'keys' / 'issues.db'}")
+        store = KeyStore(f"sqlite:///{home / 'keys' / 'issues.db'}", patience=60)
         await store.prepare()
         try:
             return await Vault(store, MasterFile(file)).seal_bytes("issue-1", b"picture")
@@ -163,7 +163,7 @@ def test_master_keys_rotate_and_every_issue_stays_readable(home: Path) -> None:
             await store.close()
 
     async def opened(sealed: bytes) -> bytes:
-        store = KeyStore(f"sqlite:///{home / 'keys' / 'issues.db'}")
+        store = KeyStore(f"sqlite:///{home / 'keys' / 'issues.db'}", patience=60)
         try:
             return await Vault(store, MasterFile(file)).open_bytes("issue-1", sealed)
         finally:

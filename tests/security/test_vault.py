@@ -26,7 +26,7 @@ PLAN = c.Plan((c.Step("报价", NOW, "company-a"), c.Step("", NOW)), CANARY)
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[KeyStore]:
-    store = KeyStore(f"sqlite:///{tmp_path / 'keys.db'}")
+    store = KeyStore(f"sqlite:///{tmp_path / 'keys.db'}", patience=60)
     await store.prepare()
     yield store
     await store.close()
@@ -132,7 +132,7 @@ async def test_a_missing_issue_key_raises_no_key(store: KeyStore) -> None:
 
 
 async def test_a_store_that_is_away_is_said_so_and_known_keys_go_on(tmp_path: Path) -> None:
-    store, now = KeyStore(f"sqlite:///{tmp_path / 'keys.db'}"), 0.0
+    store, now = KeyStore(f"sqlite:///{tmp_path / 'keys.db'}", patience=60), 0.0
     await store.prepare()
     vault = Vault(store, MasterKeys.new(), lambda: now)
     sealed = await vault.seal_body("issue-1", "command-1", PLAN)
