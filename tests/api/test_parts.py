@@ -64,7 +64,7 @@ async def ask(model: ReadModel) -> int:
 
 
 async def test_a_database_that_failed_is_left_alone_and_then_tried_by_one(database: Database, tmp_path: Path) -> None:
-    model = ReadModel(database, rest=2.0)
+    model = ReadModel(database, timeout=60, rest=2.0)
     assert await ask(model) == 1
     await break_down(database, tmp_path)
     with pytest.raises(SqlDown):
@@ -79,7 +79,7 @@ async def test_a_database_that_failed_is_left_alone_and_then_tried_by_one(databa
 
 
 async def test_after_a_cancelled_trial_the_next_read_tries_the_database(database: Database, tmp_path: Path) -> None:
-    model = ReadModel(database, rest=1.0)
+    model = ReadModel(database, timeout=60, rest=1.0)
     await break_down(database, tmp_path)
     with pytest.raises(SqlDown):
         await ask(model)
@@ -106,7 +106,7 @@ async def test_a_database_that_hangs_costs_no_more_than_the_patience(database: D
 
 
 async def test_an_error_of_the_caller_does_not_trip_the_database_breaker(database: Database) -> None:
-    model = ReadModel(database)
+    model = ReadModel(database, timeout=60)
     with pytest.raises(KeyError):
         async with model.read():
             raise KeyError
@@ -114,7 +114,7 @@ async def test_an_error_of_the_caller_does_not_trip_the_database_breaker(databas
 
 
 async def test_a_waiting_caller_gets_the_receipt_of_its_issue(database: Database) -> None:
-    receipts = Receipts(ReadModel(database))
+    receipts = Receipts(ReadModel(database, timeout=60))
     story = Story()
     waiting = [asyncio.create_task(receipts.wait(story.id, "c1", 10)) for _ in range(3)]
     other = asyncio.create_task(receipts.wait("another", "c1", 0.3))
@@ -129,7 +129,7 @@ async def test_a_waiting_caller_gets_the_receipt_of_its_issue(database: Database
 
 async def test_nobody_waits_for_a_database_that_is_away(database: Database, tmp_path: Path) -> None:
     await break_down(database, tmp_path)
-    receipts = Receipts(ReadModel(database))
+    receipts = Receipts(ReadModel(database, timeout=60))
     async with asyncio.timeout(90):
         assert await receipts.wait("i1", "c1", 600) is None
     await receipts.close()
@@ -173,7 +173,7 @@ async def test_a_lookup_of_a_missing_issue_is_padded(database: Database) -> None
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    reader = Reader(ReadModel(database), Nobody(), None, now, sleep)  # type: ignore[arg-type]
+    reader = Reader(ReadModel(database, timeout=60), Nobody(), None, now, sleep)  # type: ignore[arg-type]
     budget = TimeBudget()
     for issue, expected in (("none", HOLD), ("silent", REQUEST_SECONDS), ("none", REQUEST_SECONDS)):
         with pytest.raises(NotFound):
@@ -184,7 +184,7 @@ async def test_a_lookup_of_a_missing_issue_is_padded(database: Database) -> None
 
 
 async def test_an_import_is_in_force_soon(database: Database) -> None:
-    cache = DirectoryCache(ReadModel(database), fresh=0)
+    cache = DirectoryCache(ReadModel(database, timeout=60), fresh=0)
     assert (await cache.get()).compounds == ()
     async with database.write() as session:
         await store_directory(session, example(), START)
@@ -199,7 +199,7 @@ async def test_the_directory_outlives_the_database_up_to_its_age(
 ) -> None:
     async with database.write() as session:
         await store_directory(session, example(), START)
-    cache = DirectoryCache(ReadModel(database), fresh=0)
+    cache = DirectoryCache(ReadModel(database, timeout=60), fresh=0)
     await cache.get()
     await break_down(database, tmp_path)
     assert (await cache.get()).org("demo-property") is not None
@@ -211,7 +211,7 @@ async def test_the_directory_outlives_the_database_up_to_its_age(
 async def test_without_a_directory_nothing_is_guessed(database: Database, tmp_path: Path) -> None:
     await break_down(database, tmp_path)
     with pytest.raises(Unavailable):
-        await DirectoryCache(ReadModel(database)).get()
+        await DirectoryCache(ReadModel(database, timeout=60)).get()
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 def on(database: Database) -> CalendarCache:
-    return CalendarCache(ReadModel(database), FILES, fresh=0)
+    return CalendarCache(ReadModel(database, timeout=60), FILES, fresh=0)
 
 
 async def put(database: Database, *calendars: YearCalendar) -> None:
@@ -71,7 +71,7 @@ async def test_what_is_published_holds_soon_and_the_newest_version_of_each_year(
 async def test_a_newer_file_prevails_over_what_was_published(database: Database) -> None:
     await put(database, EVE)
     newer = YearCalendar(2026, 3, (), ())
-    assert await CalendarCache(ReadModel(database), (newer,), fresh=0).get() == (newer,)
+    assert await CalendarCache(ReadModel(database, timeout=60), (newer,), fresh=0).get() == (newer,)
 
 
 async def test_what_was_read_outlives_the_database(database: Database) -> None:

@@ -145,7 +145,7 @@ async def prepared(database: Database) -> None:
 
 
 def service(database: Database, workflows: Workflows, letters: Letters | Vault, receipts: Receipts) -> CommandService:
-    model, now = ReadModel(database), Clock()
+    model, now = ReadModel(database, timeout=60), Clock()
     gateway, vault = cast("TemporalGateway", workflows), cast("Vault", letters)
     reader = Reader(model, gateway, vault, now)
     directory = DirectoryCache(model)
@@ -158,7 +158,7 @@ def service(database: Database, workflows: Workflows, letters: Letters | Vault, 
 
 @pytest.fixture
 async def protocol(database: Database) -> AsyncIterator[Protocol]:
-    workflows, letters, receipts = Workflows(database), Letters(), Receipts(ReadModel(database))
+    workflows, letters, receipts = Workflows(database), Letters(), Receipts(ReadModel(database, timeout=60))
     yield Protocol(service(database, workflows, letters, receipts), workflows, letters, caller_of(COMMUNITY))
     await receipts.close()
 
@@ -215,7 +215,7 @@ async def test_a_key_that_is_pending_cannot_be_used_for_another_command(database
     protocol.workflows.has_worker = False
     queued = await protocol.give(issue, Comment("在路上"))
     assert await protocol.give(issue, Comment("在路上")) == queued
-    receipts = Receipts(ReadModel(database))
+    receipts = Receipts(ReadModel(database, timeout=60))
     other = service(database, protocol.workflows, protocol.letters, receipts)  # another process finds it in the table
     with pytest.raises(KeyReused, match=r"another command$"):
         await other.give(protocol.caller, issue, CommandDraft(Comment("另一句"), "k"))

@@ -82,7 +82,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Here]:
     await upgrade_async(f"sqlite:///{file}")
     database = Database(f"sqlite:///{file}")
     await prepared(database)
-    workflows, vault, model, now = Workflows(database), ephemeral_keys().vault, ReadModel(database), Clock()
+    workflows, vault, model, now = Workflows(database), ephemeral_keys().vault, ReadModel(database, timeout=60), Clock()
     receipts = Receipts(model)
     reader = Reader(model, cast("TemporalGateway", workflows), vault, now)
     found = Here(
