@@ -17,7 +17,8 @@ assert Path(domain.__file__).resolve().is_relative_to(Path(__file__).resolve().p
 if TYPE_CHECKING:
     from support.installation import Installation
 
-# The same examples in every run: what fails once fails until it is mended. `make night` searches for new ones.
+# The same examples in every run of the same code: what fails once fails until it is mended. A literal that changes anywhere
+# in the code gives other ones (findings/), and `make night` searches for new ones.
 settings.register_profile(
     "jiesu", deadline=None, print_blob=True, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.too_slow],
