@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench fuzz schema night defences prove golden replay-gate lock notice sbom vulnerabilities clean
+.PHONY: help run test check format bench fuzz schema drills night defences prove golden replay-gate lock notice sbom vulnerabilities clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -44,14 +44,18 @@ format: $(DEV) ## let ruff put the code in order
 bench: $(DEV) ## measure against a bare workflow and write docs/performance.md
 	$(BIN)/python -m bench
 
-fuzz: $(DEV) ## a million hostile inputs for decoder, models, loader, import and codec
+fuzz: $(DEV) ## more than a million hostile inputs for decoder, models, loader, import, codec and what people type
 	$(BIN)/python -m tests.fuzz
 
 schema: $(DEV) ## 20,000 requests made from the API's own description, in every role
 	PYTHONPATH=tests $(BIN)/python -m tests.schema
 
-night: $(DEV) defences ## the long fault runs, and all defences
+drills: $(DEV) ## break running homes in every way of docs/operations.md, and write down there what was seen
+	PYTHONPATH=tests $(BIN)/python -m tests.drills
+
+night: $(DEV) defences ## the long fault runs, all defences, and the drills
 	$(BIN)/pytest -m night
+	$(MAKE) drills
 
 defences: $(DEV) ## take out each defence against an attack, all of them, and write down that it was missed
 	PYTHONPATH=tests $(BIN)/python -m support.defences

@@ -1,9 +1,7 @@
 """Puts the worker together and runs it: workflows and activities on one task queue, and the delivery of notices."""
 
 import asyncio
-import contextlib
 import importlib.metadata
-import secrets
 import signal
 import socket
 import tomllib
@@ -18,6 +16,8 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.codes import CodeJobs
+from activities.directory_changes import DirectoryChanges
 from activities.missing_calendar import MissingCalendar
 from activities.notices import Deliverer, Handler
 from activities.pictures import StoredPictures
@@ -25,13 +25,16 @@ from activities.privacy import Privacy
 from activities.records import Records
 from activities.search import SearchJobs
 from activities.signals import SignalJobs
+from activities.sms import open_sms
 from activities.watch import Watch
 from activities.webhooks import open_channel
 from audit.archive import Archive
 from audit.archiver import Archiver
 from audit.heads import DailyHead, Destinations
-from audit.log_keys import FIRST, LogKeys, LogKeysError
+from audit.outside import Outside
+from audit.presence import check_presence
 from audit.reconcile import Reconciler
+from audit.restored import left_word
 from audit.schedules import keep_schedules
 from db.engine import Database
 from domain.retention import DEFAULT, Retention, read_retention
@@ -78,12 +81,15 @@ class ContextFreeRunner(SandboxedWorkflowRunner):
 Activity = Callable[..., Any]
 
 
-def build(client: Client, database: Database, upkeep: Sequence[Activity] = (), **options: Any) -> Worker:
+def build(
+    client: Client, database: Database, upkeep: Sequence[Activity] = (), codes: CodeJobs | None = None, **options: Any
+) -> Worker:
     """The worker of production and tests. `upkeep`: the activities that only schedules start.
 
+    Without `codes` no issue is found by its code alone.
     `options` override arguments of `Worker` in tests, e.g. ``max_cached_workflows=0``.
     """
-    records = Records(database)
+    records = Records(database) if codes is None else Records(database, codes=codes.hashes)
     settings: dict[str, Any] = {
         "build_id": BUILD,
         "workflow_runner": ContextFreeRunner(),
@@ -98,12 +104,20 @@ def build(client: Client, database: Database, upkeep: Sequence[Activity] = (), *
 
 
 def handlers(
-    client: Client, database: Database, archive: Archive, keys: Keys, heads: Path | None = None
+    client: Client,
+    database: Database,
+    archive: Archive,
+    keys: Keys,
+    heads: Path | None = None,
+    codes: CodeJobs | None = None,
 ) -> Mapping[str, Handler]:
-    """The handlers of outbox jobs, by the name of the job."""
-    return {
-        "tell_merged": SignalJobs(client, database, keys.signer).tell_merged,
-        "index": SearchJobs(database, keys.vault).index,
+    """The handlers of outbox jobs, by the name of the job; without `codes` none is sent to a phone or found."""
+    sending = {} if codes is None else {"send_code": codes.send_code}
+    signals = SignalJobs(client, database, keys.signer)
+    return sending | {
+        "tell_merged": signals.tell,
+        "tell_split": signals.tell,
+        "index": SearchJobs(database, keys.vault, codes).index,
         "archive": Archiver(client, database, archive, heads).archive,
     }
 
@@ -132,17 +146,6 @@ def open_archive(settings: Settings) -> Archive:
     return open_store(Archive, settings.archive_url, "archive")
 
 
-def prepare_seal_keys(settings: Settings) -> None:
-    """Makes the key that signs heads if it is missing, in the embedded default only.
-
-    In a deployment people make this key by `jiesu audit keygen`, and auditors pin it.
-    """
-    folder = settings.seal_keys_folder
-    if settings.embedded and not (folder / FIRST).exists():
-        with contextlib.suppress(LogKeysError):  # another process has just made it
-            LogKeys.create(folder, f"jiesu.local/{secrets.token_hex(4)}")
-
-
 async def _schedule(client: Client, stop: asyncio.Event) -> None:
     """Writes the schedules into Temporal. Retries until Temporal has accepted them, or `stop` is set."""
     while not stop.is_set():
@@ -155,13 +158,16 @@ async def _schedule(client: Client, stop: asyncio.Event) -> None:
         await pause(stop, _RETRY_SECONDS)
 
 
-async def serve(settings: Settings, calendars: Sequence[YearCalendar]) -> None:
+async def serve(settings: Settings, calendars: Sequence[YearCalendar], *, anyway: bool = False) -> None:
     """Runs the worker until SIGINT or SIGTERM, then finishes the tasks under way. Raises SettingsError.
 
-    `calendars`: those of this installation's files.
+    `calendars`: those of this installation's files. With `anyway` it runs though Temporal holds no issue that is open.
     """
+    if left_word(settings.home) is not None:
+        raise SettingsError(
+            f"{settings.home} was restored, and its read model is not whole yet: start it by `jiesu up`"
+        )
     archive = open_archive(settings)
-    prepare_seal_keys(settings)
     registry = metrics_registry()
     runtime = temporal_runtime(registry)
     port = serve_metrics(settings, registry)
@@ -177,7 +183,9 @@ async def serve(settings: Settings, calendars: Sequence[YearCalendar]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     watch, missing = Watch(client, database, registry), MissingCalendar(database, calendars)
-    jobs = handlers(client, database, archive, keys, settings.heads_folder)
+    codes = CodeJobs(database, keys.vault, settings.server_secret(), open_sms(settings))
+    changes = DirectoryChanges(client, database, keys.signer)
+    jobs = handlers(client, database, archive, keys, settings.heads_folder, codes)
     deliverer = Deliverer(database, open_channel(database, settings.webhooks, EgressGuard.of(settings)), jobs)
     daily = DailyHead(
         database,
@@ -185,11 +193,20 @@ async def serve(settings: Settings, calendars: Sequence[YearCalendar]) -> None:
         Destinations(settings.heads_folder, settings.recipients, lambda: keys.signer.roots, keys.signer.ends_before),
     )
     try:
-        upkeep = [Reconciler(client, database).reconcile, daily.seal_day, open_privacy(settings, database, keys).retain]
-        async with build(client, database, upkeep):
+        if not anyway:
+            await check_presence(client, database)
+        reconciler = Reconciler(client, database)
+        upkeep = [reconciler.reconcile, daily.seal_day, open_privacy(settings, database, keys).retain]
+        async with build(client, database, upkeep, codes):
             log.info("worker_ready", address=settings.address, metrics_port=port)
             await asyncio.gather(
-                deliverer.run(stop), watch.run(stop), missing.run(stop), _schedule(client, stop), daily.check_key()
+                deliverer.run(stop),
+                watch.run(stop),
+                Outside(client, database, reconciler).run(stop),
+                missing.run(stop),
+                changes.run(stop),
+                _schedule(client, stop),
+                daily.check_key(),
             )
     finally:
         await database.close()

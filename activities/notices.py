@@ -2,15 +2,16 @@
 
 Delivery runs beside the workflows, so a failed delivery delays no issue. Unless the channel drops repeats, a notice is
 sent at most once: each attempt is stored before it is made, and a notice whose attempt has an unknown outcome fails.
+The notices of an issue reach a receiver in order: none is sent while an earlier one waits.
 """
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +22,7 @@ from db.alarms import put_alarm
 from db.engine import Database
 from db.outbox import Entry
 from db.tables import NoticeRow
+from db.undelivered import settle_alarms
 from db.upsert import insert_missing
 from runtime.failpoints import hit
 from runtime.pause import pause
@@ -31,10 +33,12 @@ LEASE: Final = timedelta(seconds=60)
 """How long claimed entries belong to one deliverer; after that another deliverer may claim them."""
 MOST: Final = 100
 """Entries claimed at once."""
-MOST_TRIES: Final = 8
-"""After so many failed attempts a notice fails for good; a job raises one alarm, and is still retried."""
 FIRST_WAIT: Final = timedelta(seconds=5)
 LONGEST_WAIT: Final = timedelta(hours=1)
+TRIED_FOR: Final = timedelta(days=8)
+"""How long a notice is tried at least: a receiver that is down for a week of holidays misses nothing."""
+ALARMING_TRIES: Final = 8
+"""After so many failed attempts a job raises one alarm; it is tried for ever."""
 PAUSE_SECONDS: Final = 0.25
 """Seconds between two polls of the outbox. Entries that arrive between polls share a few transactions."""
 PAUSE_AFTER_FAILURE_SECONDS: Final = 2.0
@@ -57,6 +61,14 @@ class UndeliveredError(Exception):
     """
 
 
+class NotTriedError(UndeliveredError):
+    """No attempt was made, so none is counted. One may be made after `rest`."""
+
+    def __init__(self, reason: str, rest: timedelta) -> None:
+        super().__init__(reason)
+        self.rest: Final = rest
+
+
 class Channel(Protocol):
     """A way to deliver notices. After any exception but UndeliveredError the outcome is unknown."""
 
@@ -68,17 +80,24 @@ class Channel(Protocol):
     async def deliver(self, notice: Entry) -> None: ...
 
 
+@runtime_checkable
+class Keeping(Protocol):
+    """A channel that can show a notice to its addressee here, while the receiver cannot be told yet."""
+
+    async def keep(self, notice: Entry) -> None: ...
+
+
 @dataclass(frozen=True)
 class _Outcome:
     """The outcome of one attempt. `error` is None on success. `until` is the time of the retry, None if there is none.
 
-    `begun` is False if there was no time left to begin the attempt.
+    `made` is False if no attempt was made, so that none is counted.
     """
 
     entry: Entry
     error: str | None = None
     until: datetime | None = None
-    begun: bool = True
+    made: bool = True
 
 
 class TableChannel:
@@ -173,14 +192,36 @@ class Deliverer:
         return len(entries)
 
     async def _in_order(self, entries: Sequence[Entry]) -> list[_Outcome]:
-        return [await self._attempt(entry) for entry in entries]
+        outcomes: list[_Outcome] = []
+        waits: dict[Hashable, datetime] = {}
+        for entry in entries:
+            until = entry.behind or waits.get(entry.lane)
+            outcomes.append(await self._attempt(entry) if until is None else await self._keep(entry, until))
+            if entry.lane is not None and (until := outcomes[-1].until) is not None:
+                waits[entry.lane] = until
+        return outcomes
+
+    async def _keep(self, entry: Entry, until: datetime) -> _Outcome:
+        """Leaves a notice behind one that waits until then; only its addressee here may read it at once."""
+        if isinstance(self._channel, Keeping) and not entry.kept:
+            if self._clock() + TIMEOUT > entry.lease:
+                return _Outcome(entry, until=self._clock(), made=False)
+            try:
+                async with asyncio.timeout(TIMEOUT.total_seconds()):
+                    await self._channel.keep(entry)
+            except Exception as error:  # noqa: BLE001 - it is tried again with the one that waits
+                log.warning("outbox.not_kept", id=entry.id, error=type(error).__name__)
+                return _Outcome(entry, outbox.BEHIND_UNKEPT, until, made=False)
+        return _Outcome(entry, outbox.BEHIND, until, made=False)
 
     async def _attempt(self, entry: Entry) -> _Outcome:
         if self._clock() + TIMEOUT > entry.lease:
-            return _Outcome(entry, begun=False)
+            return _Outcome(entry, until=self._clock(), made=False)
         try:
             async with asyncio.timeout(TIMEOUT.total_seconds()):
                 await self._do(entry)
+        except NotTriedError as error:
+            return _Outcome(entry, str(error), self._clock() + error.rest, made=False)
         except UndeliveredError as error:
             return self._failed(entry, str(error) or type(error).__name__, again=True)
         except Exception as error:  # noqa: BLE001 - a channel may raise anything, with personal data in its message
@@ -207,22 +248,34 @@ class Deliverer:
 
     def _settle(self, session: Session, outcomes: Sequence[_Outcome]) -> None:
         now = self._clock()
+        late: dict[str | None, str] = {}
+        lost: dict[str | None, str] = {}
         for outcome in outcomes:
             entry = outcome.entry
-            if not outcome.begun:
-                outbox.release(session, [entry], now)
-            elif outcome.error is None or outcome.until is None:
+            if outcome.until is None:
                 outbox.settle(session, entry, now, outcome.error)
+            elif outcome.error is None:
+                outbox.release(session, [entry], now)
             else:
-                outbox.postpone(session, entry, now, outcome.until, outcome.error)
-                if entry.kind == "job" and entry.attempt == MOST_TRIES:
+                outbox.postpone(session, entry, now, outcome.until, outcome.error, made=outcome.made)
+                if entry.kind == "job" and entry.attempt == ALARMING_TRIES:
                     detail = {"job": entry.template, "id": entry.id, "error": outcome.error}
                     put_alarm(session, "job-failing", entry.issue, detail, now)
+            if entry.kind == "notice" and outcome.error is not None and outcome.made:
+                (late if outcome.until else lost)[entry.to_org] = outcome.error
+        if late or lost or any(each.entry.kind == "notice" and each.made for each in outcomes):
+            settle_alarms(session, late, lost, now)
 
 
 def wait(attempt: int) -> timedelta:
     """How long to wait after failed attempt number `attempt` (from 1): times four each time, up to LONGEST_WAIT."""
     return min(FIRST_WAIT * 4 ** min(attempt - 1, 10), LONGEST_WAIT)
+
+
+MOST_TRIES: Final = 1 + next(n for n, end in enumerate(itertools.accumulate(map(wait, itertools.count(1))), 1)
+                             if end >= TRIED_FOR)  # fmt: skip
+"""After so many failed attempts a notice fails for good. Only attempts that were made count, so that a worker that was
+down, or that spared the receiver, shortens nothing."""
 
 
 def _by_issue(entries: Iterable[Entry]) -> list[list[Entry]]:

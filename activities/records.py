@@ -18,7 +18,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from db.alarms import put_alarm_once
 from db.engine import Database
-from db.projector import ClosedError, ConflictError, GapError, record
+from db.projector import ClosedError, CodesOf, ConflictError, GapError, record
 from domain.events import chain, event_digest
 from runtime.breaker import Breaker
 from runtime.failpoints import hit
@@ -70,8 +70,12 @@ def _away(error: BaseException) -> ApplicationError:
 class Records:
     """The activity ``record``, which stores events in a database."""
 
-    def __init__(self, database: Database, breaker: Breaker = _BREAKER, local_seconds: float = LOCAL_SECONDS) -> None:
+    def __init__(
+        self, database: Database, breaker: Breaker = _BREAKER, local_seconds: float = LOCAL_SECONDS,
+        codes: CodesOf = lambda _: (),
+    ) -> None:  # fmt: skip
         self._database = database
+        self._codes = codes
         self._local_seconds = local_seconds
         self._breaker = breaker
         self._abandoned: set[asyncio.Task[str]] = set()
@@ -129,7 +133,7 @@ class Records:
         def work(session: Session) -> str:
             stored = record(
                 session, batch.issue, batch.events, now=datetime.now(UTC), policy=batch.policy,
-                calendars=batch.calendars, may_rewrite=may_rewrite,
+                calendars=batch.calendars, may_rewrite=may_rewrite, codes=self._codes,
             )  # fmt: skip
             if stored != chain(map(event_digest, batch.events)):
                 raise DifferentError(f"events from {batch.events[0]['seq']} on are not stored as they were given")

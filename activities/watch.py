@@ -1,7 +1,6 @@
-"""Raises alarms for stuck issues: those whose workflow fails or has missed a deadline."""
+"""Raises alarms for stuck issues, whose workflow fails or has missed a deadline, and closes those that are over."""
 
 import asyncio
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,11 +12,11 @@ from sqlalchemy.orm import Session
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from db.alarms import put_alarm
+from db.alarms import close, settle
 from db.engine import Database
-from db.tables import AlarmRow, IssueRow
-from db.upsert import is_sqlite
+from db.tables import AlarmRow, EventRow, IssueRow, OutboxRow
 from domain.wire import truncate
+from runtime.executions import listed
 from runtime.pause import pause
 from workflows.contract import PREFIX
 
@@ -27,22 +26,31 @@ BOUND: Final = timedelta(minutes=5)
 """How long after a deadline an issue may go without an event for it; then the deadline counts as missed."""
 _FAILING: Final = 'WorkflowType="Issue" AND ExecutionStatus="Running" AND TemporalReportedProblems IS NOT NULL'
 
-_LOCK: Final = 0x6A69657375
-"""Key of the PostgreSQL advisory lock that keeps two workers from raising the same alarm."""
+_GAP: Final = timedelta(seconds=3 * PERIOD_SECONDS)
+"""A look later than this after the one before means that something had stopped."""
+LONGEST_CATCHING_UP: Final = timedelta(hours=1)
+"""After so long without a gap, issues that are late are not catching up, even though they get fewer."""
+_RETRIED: Final = ("record-fails", "stored-differs", "job-failing")
+_CAUSES: Final = select(func.count(AlarmRow.kind.distinct())).where(AlarmRow.seen_at.is_(None))
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class Watch:
-    """Raises an alarm for each stuck issue.
+    """Raises an alarm for each stuck issue, one of a kind, and closes it once the issue goes on.
 
-    An issue gets no second alarm of a kind until the first is marked as seen.
+    After a stop of the worker, of Temporal or of the database the issues catch up on their deadlines. So nothing counts
+    as overlooked until the watch has looked without a gap for BOUND, nor while fewer are late with each look.
     """
 
     def __init__(self, client: Client, database: Database, registry: CollectorRegistry) -> None:
         self._client = client
         self._database = database
-        self._open = Gauge("jiesu_alarms_open", "Alarms that nobody has marked as seen.", registry=registry)
+        self._open = Gauge("jiesu_alarms_open", "Causes of alarms that nobody has marked as seen.", registry=registry)
+        self._looked_at: datetime | None = None
+        self._began = self._since = datetime.max.replace(tzinfo=UTC)
+        """When looks without a gap began; since when, moreover, issues are not catching up."""
+        self._late = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Checks every PERIOD_SECONDS until `stop` is set."""
@@ -55,27 +63,42 @@ class Watch:
 
     async def look(self, now: datetime) -> int:
         """Checks once. Returns the number of alarms raised."""
-        failing = [execution.id.removeprefix(PREFIX) async for execution in self._client.list_workflows(_FAILING)]
+        failing = {each.id.removeprefix(PREFIX) async for each in listed(self._client, _FAILING)}
         async with self._database.read() as session:
             query = select(IssueRow.id).where(IssueRow.closed_at.is_(None), IssueRow.acts_at < now - BOUND)
-            late = list(await session.scalars(query))
-        raised = await self._raise("workflow-fails", failing, now) + await self._raise("deadline-overlooked", late, now)
-        async with self._database.read() as session:
-            self._open.set(await session.scalar(select(func.count()).where(AlarmRow.seen_at.is_(None))) or 0)
+            late = set(await session.scalars(query))
+        overlooked = set[str]() if self._is_catching_up(len(late), now) else late
+
+        def work(session: Session) -> tuple[int, int]:
+            raised, _ = settle(session, "workflow-fails", failing, failing, now)
+            more, _ = settle(session, "deadline-overlooked", overlooked, late, now)
+            _close_what_works_again(session, now)
+            return raised + more, session.scalar(_CAUSES) or 0
+
+        raised, causes = await self._database.transact(work)
+        self._open.set(causes)
         return raised
 
-    async def _raise(self, kind: str, issues: Iterable[str], now: datetime) -> int:
-        stuck = set(issues)
-        if not stuck:
-            return 0
+    def _is_catching_up(self, late: int, now: datetime) -> bool:
+        if self._looked_at is None or now - self._looked_at > _GAP:
+            self._began = self._since = now
+        elif late < self._late and now - self._began < LONGEST_CATCHING_UP:
+            self._since = now
+        self._looked_at, self._late = now, late
+        return now - self._since < BOUND
 
-        def work(session: Session) -> int:
-            if not is_sqlite(session):  # SQLite has one writer at a time
-                session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-            query = select(AlarmRow.issue).where(AlarmRow.kind == kind, AlarmRow.seen_at.is_(None))
-            fresh = sorted(stuck - set(session.scalars(query)))
-            for issue in fresh:
-                put_alarm(session, kind, issue, {}, now)
-            return len(fresh)
 
-        return await self._database.transact(work)
+def _close_what_works_again(session: Session, now: datetime) -> None:
+    """Closes alarms about events that were recorded since, and about jobs that are done or gone."""
+    query = select(AlarmRow.id, AlarmRow.kind, AlarmRow.issue, AlarmRow.at, AlarmRow.detail)
+    over: list[int] = []
+    for row in session.execute(query.where(AlarmRow.kind.in_(_RETRIED), AlarmRow.gone_at.is_(None))):
+        if row.kind == "job-failing":
+            waits = select(OutboxRow.id).where(OutboxRow.id == row.detail["id"], OutboxRow.finished_at.is_(None))
+            is_over = session.scalar(waits) is None
+        else:
+            stored = select(EventRow.seq).where(EventRow.issue == row.issue, EventRow.stored_at > row.at)
+            is_over = session.scalar(stored.limit(1)) is not None
+        if is_over:
+            over.append(row.id)
+    close(session, over, now)

@@ -9,12 +9,13 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 
 import structlog
 
-from activities.notices import Channel, TableChannel, UndeliveredError
+from activities.notices import Channel, NotTriedError, TableChannel, UndeliveredError
 from db.engine import Database
 from db.outbox import Entry
 from domain.wire import canonical
@@ -59,8 +60,11 @@ class WebhookChannel:
     def repeatable(self) -> bool:
         return self._others.repeatable
 
-    async def deliver(self, notice: Entry) -> None:
+    async def keep(self, notice: Entry) -> None:
         await self._others.deliver(notice)
+
+    async def deliver(self, notice: Entry) -> None:
+        await self.keep(notice)
         receiver = self._receivers.get(notice.to_org or "")
         if receiver is None:
             return
@@ -71,7 +75,7 @@ class WebhookChannel:
         breaker = self._breakers[receiver.url]
         with breaker.attempt() as allowed:
             if not allowed:
-                raise UndeliveredError("the receiver failed a moment ago")
+                raise NotTriedError("the receiver failed a moment ago", timedelta(seconds=REST_SECONDS))
             try:
                 await self._guard.post(receiver.url, body, headers)
             except EgressError as error:

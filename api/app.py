@@ -11,6 +11,7 @@ from api.http import problems
 from api.http.middleware import BodyLimit, Edge
 from api.http.openapi import document
 from api.routes import attachments, audit, codec, commands, embedded_provider, issues, lists, phones, service, session
+from api.routes.forms import router as forms
 
 _DESCRIPTION: Final = """\
 接诉即办: act on every complaint. A resident's issue is taken in, worked on, and climbs by itself if nobody acts in time.
@@ -42,7 +43,7 @@ def create_app(services: Services) -> FastAPI:
         await services.close()
 
     routers = [
-        each.router for each in (issues, lists, commands, attachments, phones, audit, codec, service)
+        forms, *(each.router for each in (issues, lists, commands, attachments, phones, audit, codec, service)),
     ]  # fmt: skip
     if services.session is not None:
         routers.append(session.router)
@@ -59,6 +60,6 @@ def create_app(services: Services) -> FastAPI:
     app.openapi = lambda: document(app, services.sessions and services.sessions.cookie)
     problems.install(app)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Edge, meters=services.meters)
+    app.add_middleware(Edge, meters=services.meters, proxies=services.proxies)
     app.add_middleware(codec.Cors, origins=services.codec_origins)
     return app

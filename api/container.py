@@ -1,28 +1,29 @@
 """`Services`: all services of an API process, made from what the composition root (`api.server`) hands over."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from temporalio.client import Client
 from temporalio.converter import PayloadCodec
 
+from activities.sms import Sms
 from api.http.middleware import Meters
 from api.identity.authenticator import Authenticator, TokenVerifier
 from api.identity.embedded_provider import EmbeddedProvider
 from api.identity.phones import Mint, Phones
 from api.identity.session import SessionParts, Sessions
-from api.identity.sms import Sms
 from audit.service import AuditService
 from db.engine import Database
 from db.hits import HitStore
 from domain.policy import Policy
 from domain.worktime import YearCalendar
-from protocol.admission import Admission
 from protocol.attachments import Attachments
 from protocol.auditing import Auditing
 from protocol.calendar_cache import CalendarCache
+from protocol.catalogue import Catalogue
 from protocol.clock import Now, Skew, now
 from protocol.commands import CommandService
 from protocol.directory_cache import DirectoryCache
@@ -37,6 +38,7 @@ from protocol.readiness import Readiness
 from protocol.receipts import Receipts
 from protocol.resolver import Resolver
 from runtime.blobs import DigestStore
+from runtime.proxies import Proxies
 from security.keys import Keys
 
 
@@ -60,9 +62,14 @@ class Services:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     needs_worker: bool = False
     """Whether the API counts as ready only while a worker polls Temporal."""
+    unfit_key: Callable[[], str | None] = lambda: None
+    """Says what is wrong with a key file of this installation; None if nothing is."""
+    temporal_file: Path | None = None
+    """The file of Temporal's database, if it is on this host."""
     rate_per_subject: int = 0
     rate_per_address: int = 0
     """How many requests a minute one subject, and one network address, may send; 0 means no limit."""
+    proxies: Proxies = field(default_factory=Proxies)
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
     """How often each costly action may be done, by its name in `settings.RATES`.
 
@@ -93,15 +100,11 @@ class Services:
 
     @cached_property
     def gateway(self) -> TemporalGateway:
-        return TemporalGateway(self.temporal, self.keys.signer)
+        return TemporalGateway(self.temporal, self.keys.signer, lambda: self.readiness.known("temporal"))
 
     @cached_property
     def reader(self) -> Reader:
-        return Reader(self.model, self.gateway, self.keys.vault, self.now)
-
-    @cached_property
-    def admission(self) -> Admission:
-        return Admission(self.reader, self.directory, self.now)
+        return Reader(self.model, self.gateway, self.keys.vault, self.directory, self.now)
 
     @cached_property
     def receipts(self) -> Receipts:
@@ -120,9 +123,13 @@ class Services:
         return Resolver(self.directory, self.reader, self.policies, self.now)
 
     @cached_property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(self.directory, self.policies, self.now)
+
+    @cached_property
     def commands(self) -> CommandService:
         return CommandService(
-            admission=self.admission, reader=self.reader, gateway=self.gateway, receipts=self.receipts,
+            reader=self.reader, gateway=self.gateway, receipts=self.receipts,
             pending=PendingCommands(self.model, self.now), model=self.model, resolver=self.resolver,
             vault=self.keys.vault, quotas=self.quotas, skew=self.skew, now=self.now,
         )  # fmt: skip
@@ -132,7 +139,7 @@ class Services:
         return Intake(
             reader=self.reader, gateway=self.gateway, receipts=self.receipts, directory=self.directory,
             policies=self.policies, calendars=CalendarCache(self.model, self.calendars), vault=self.keys.vault,
-            signer=self.keys.signer, secret=self.secret, skew=self.skew, now=self.now,
+            signer=self.keys.signer, secret=self.secret, skew=self.skew, now=self.now, texts=self.sms is not None,
         )  # fmt: skip
 
     @cached_property
@@ -150,8 +157,8 @@ class Services:
     @cached_property
     def authenticator(self) -> Authenticator:
         return Authenticator(
-            self.verifier, self.directory, self.secret, subjects=TokenBuckets(self.rate_per_subject),
-            addresses=TokenBuckets(self.rate_per_address), now=self.now, sessions=self.sessions,
+            self.verifier, self.directory, self.secret, subjects=TokenBuckets(self.rate_per_subject, limit="rate_per_subject"),
+            addresses=TokenBuckets(self.rate_per_address, limit="rate_per_address"), now=self.now, sessions=self.sessions,
         )  # fmt: skip
 
     @cached_property
@@ -169,8 +176,9 @@ class Services:
     @cached_property
     def readiness(self) -> Readiness:
         return Readiness(
-            temporal=self.temporal, gateway=self.gateway, model=self.model, signer=self.keys.signer, skew=self.skew,
-            now=self.now, needs_worker=self.needs_worker,
+            temporal=self.temporal, database=self.database, keys=self.keys, pictures=self.blobs, skew=self.skew,
+            archive=self.audit_service and self.audit_service.holdings.archive, temporal_file=self.temporal_file,
+            now=self.now, needs_worker=self.needs_worker, unfit_key=self.unfit_key,
         )  # fmt: skip
 
     @cached_property

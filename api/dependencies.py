@@ -3,19 +3,19 @@
 All of them are coroutines, because FastAPI would run a plain function in a thread, for each request.
 """
 
-import re
 from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any, Final, cast
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from api.container import Services
 from protocol.caller import Caller
-from protocol.errors import Invalid, NotFound
+from protocol.errors import Invalid, NotFound, Unavailable
+from protocol.naming import issue_named
 
-_ID: Final = re.compile(r"[0-9a-z-]{1,64}")
+_NAMES: Final = "The issue: its id, its number as people type it, or `mine`, that of the tracking code"
 
 
 async def services(request: Request) -> Services:
@@ -25,18 +25,32 @@ async def services(request: Request) -> Services:
 Use = Annotated[Services, Depends(services)]
 
 
+def part(name: str, without: str) -> Any:
+    """The dependency on a service that not every process has: it raises Unavailable `without` it."""
+
+    async def found(use: Use) -> Any:
+        if (service := getattr(use, name)) is None:
+            raise Unavailable(without)
+        return service
+
+    return Depends(found)
+
+
 async def anybody(request: Request, use: Use) -> Caller:
     """The caller. A request without credentials is accepted: its `Caller` has neither actor nor tracking code."""
     return await use.authenticator.caller_or_anybody(request)
 
 
 async def no_guesser(request: Request, use: Use) -> AsyncGenerator[Caller]:
-    """The caller. Raises Unauthenticated without credentials.
+    """The caller. Raises Unauthenticated without credentials, unless the route says that it takes callers without.
 
-    Raises TooMany for a network address that tried too many wrong tracking codes.
+    Raises TooMany for a network address that tried too many wrong tracking codes. A token beside a code changes nothing:
+    else it would make guesses free.
     """
-    found = await use.authenticator.caller(request)
-    if found.actor is not None:
+    route: APIRoute = request.scope["route"]
+    is_open = {} in (route.openapi_extra or {}).get("security", ())
+    found = await (use.authenticator.caller_or_anybody if is_open else use.authenticator.caller)(request)
+    if found.tracking_code is None:
         yield found
         return
     await use.access.may_guess()
@@ -47,15 +61,15 @@ async def no_guesser(request: Request, use: Use) -> AsyncGenerator[Caller]:
         raise
 
 
-async def issue_id(issue: str) -> str:
-    """The id of the issue, from the path. Raises NotFound for a text that no issue can have as its id."""
-    if not _ID.fullmatch(issue):
-        raise NotFound
-    return issue
+Known = Annotated[Caller, Depends(no_guesser)]
+
+
+async def issue_id(issue: Annotated[str, Path(description=_NAMES)], who: Known, use: Use) -> str:
+    """The id of the issue that the path names. Raises what `issue_named` does."""
+    return await issue_named(use.model, use.reader, who, issue)
 
 
 IssueId = Annotated[str, Depends(issue_id)]
-Known = Annotated[Caller, Depends(no_guesser)]
 Anybody = Annotated[Caller, Depends(anybody)]
 
 

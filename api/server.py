@@ -3,26 +3,23 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final
 
 import structlog
-import uvicorn
-from fastapi import FastAPI
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from activities.sms import open_sms
 from api.app import create_app
 from api.container import Services
-from api.identity.authenticator import LocalVerifier, NoTokens, TokenVerifier, WithResidents
-from api.identity.embedded_provider import CLIENT, EmbeddedProvider
-from api.identity.oidc import OidcVerifier, Provider
-from api.identity.session import SessionParts
-from api.identity.sms import open_sms
-from api.identity.tokens import LocalTokens, ResidentTokens
+from api.identity.authenticator import WithResidents
+from api.identity.signing_in import sign_in
+from api.identity.tokens import ResidentTokens
 from audit.archive import Archive
+from audit.content import places_of
 from audit.holdings import Holdings
 from audit.service import AuditService
 from db.engine import Database
@@ -31,8 +28,10 @@ from domain.worktime import YearCalendar
 from runtime.blobs import DigestStore, open_store
 from runtime.observability import metrics_registry, temporal_runtime
 from runtime.ports import check_ports
-from runtime.settings import Settings, SettingsError, variable
-from security.opening import open_keys
+from runtime.proxies import Proxies
+from runtime.settings import Settings, variable
+from runtime.web import server
+from security.opening import open_keys, unfit_key
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -57,12 +56,13 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         temporal=client, database=database, verifier=WithResidents(residents, signing_in.verifier),
         session=signing_in.session, embedded_provider=signing_in.embedded_provider, secret=secret,
         policies=policies, calendars=calendars, registry=registry, needs_worker=settings.ready_needs_worker,
+        temporal_file=settings.temporal_file, unfit_key=partial(unfit_key, settings),
         rate_per_subject=settings.rate_per_subject, rate_per_address=settings.rate_per_address,
-        rates=settings.rates_by_name,
-        audit_service=AuditService(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client), keys=keys, codec_origins=settings.ui_origins,
+        rates=settings.rates_by_name, proxies=Proxies(settings.trusted_proxies),
+        audit_service=AuditService(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client, places_of(settings)[0]), keys=keys, codec_origins=settings.ui_origins,
         blobs=open_store(DigestStore, settings.attachments_url, "attachments"), sms=open_sms(settings), mint=residents.issue,
     )  # fmt: skip
-    running = server(create_app(services), settings.api_host, settings.api_port)
+    running = server(create_app(services), settings.api_host, settings.api_port, settings.connections)
     log.info("api_starts", host=settings.api_host, port=settings.api_port, temporal=settings.address)
     looking = asyncio.create_task(_look_for_temporal(client))
     for sign in (signal.SIGINT, signal.SIGTERM):
@@ -81,61 +81,3 @@ async def _look_for_temporal(client: Client) -> None:
         await client.service_client.check_health(timeout=timedelta(seconds=2))
     except (RPCError, RuntimeError):
         log.warning("waiting_for_temporal", address=client.service_client.config.target_host)
-
-
-class SignIn(NamedTuple):
-    """How callers sign in.
-
-    `verifier` verifies bearer tokens, `session` configures browser sign-in (None: browsers cannot sign in), and
-    `embedded_provider` is the demo identity provider (None: this app does not serve it).
-    """
-
-    verifier: TokenVerifier
-    session: SessionParts | None = None
-    embedded_provider: EmbeddedProvider | None = None
-
-
-def sign_in(settings: Settings) -> SignIn:
-    """How callers sign in, from the settings. Raises SettingsError for an identity provider that may not be used."""
-    embedded = EmbeddedProvider.of(settings) if settings.offers_provider else None
-    if settings.oidc_issuer is not None:
-        try:
-            found = Provider(settings.oidc_issuer, plain_loopback=settings.embedded)
-        except ValueError as error:
-            raise SettingsError(f"JIESU_OIDC_ISSUER: {error}") from None
-        client = settings.oidc_client_id
-        secret = settings.oidc_client_secret.get_secret_value()
-        session = None if client is None else SessionParts(found, client, settings.origin, secret)
-        return SignIn(OidcVerifier(found, settings.oidc_audience), session)
-    verifier = LocalVerifier(LocalTokens(settings.home)) if settings.accepts_local_tokens else NoTokens()
-    if embedded is None:
-        return SignIn(verifier)
-    provider = Provider(embedded.issuer, plain_loopback=True)
-    return SignIn(verifier, SessionParts(provider, CLIENT, embedded.origin, trusts_roles=True), embedded)
-
-
-class Server(uvicorn.Server):
-    """uvicorn without its signal handlers, which would end the process before the database is closed."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-    def stop(self) -> None:
-        """Stops the server: the first call lets running requests finish, the second call cuts them off."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
-
-    @property
-    def port(self) -> int:
-        """The port on which the server listens. It is known only once the server has `started`."""
-        return self.servers[0].sockets[0].getsockname()[1]
-
-
-def server(app: FastAPI, host: str, port: int) -> Server:
-    """A web server for this app, whose answers have no `Server` header and so do not reveal its software."""
-    config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on",
-        timeout_graceful_shutdown=5, timeout_keep_alive=30,
-    )  # fmt: skip
-    return Server(config)

@@ -74,11 +74,11 @@ class Archive:
 
     def __init__(self, url: str) -> None:
         self.url: Final = url
-        self._blobs = BlobStore(url)
+        self.blobs: Final = BlobStore(url)
 
     async def put_run(self, issue: str, n: int, run: str, history: bytes) -> StoredHistory:
         """Stores the serialized history of one run. Raises ContentConflictError if the key has other content."""
-        key = f"{_folder_of(issue)}/{n}-{run}.pb.zst"
+        key = f"{folder_of(issue)}/{n}-{run}.pb.zst"
         packed = pack(history)
         if not await self._put(key, packed):
             await self._compare(key, history, "history")
@@ -116,12 +116,16 @@ class Archive:
             packed = await self._get(key)
         except NotStoredError:
             return None
+        text = unpack(key, packed)
         try:
-            found = json.loads(unpack(key, packed))
+            found = json.loads(text)
+            is_canonical = canonical(found) == text
         except (ValueError, RecursionError) as error:
             raise ArchiveError(f"{key} is no seal: {error}") from None
         if not isinstance(found, dict):
             raise ArchiveError(f"{key} is no seal: no JSON object")
+        if not is_canonical:  # a key given twice would say something else to another reader
+            raise ArchiveError(f"{key} is no seal: not in the form in which seals are written")
         return cast("dict[str, Any]", found)
 
     async def issues(self) -> AsyncIterator[IssueFiles]:
@@ -161,16 +165,16 @@ class Archive:
 
     async def _keys(self, prefix: str) -> list[str]:
         with _archive_errors():
-            return await self._blobs.keys(prefix)
+            return await self.blobs.keys(prefix)
 
     async def _put(self, key: str, data: bytes) -> bool:
         """Stores the data unless the key exists; returns whether it was stored."""
         with _archive_errors():
-            return await self._blobs.put_new(key, data)
+            return await self.blobs.put_new(key, data)
 
     async def _get(self, key: str) -> bytes:
         with _archive_errors():
-            return await self._blobs.get(key)
+            return await self.blobs.get(key)
 
 
 @contextmanager
@@ -184,10 +188,10 @@ def _archive_errors() -> Generator[None]:
 
 
 def seal_key(issue: str) -> str:
-    return f"{_folder_of(issue)}/{_SEAL}"
+    return f"{folder_of(issue)}/{_SEAL}"
 
 
-def _folder_of(issue: str) -> str:
+def folder_of(issue: str) -> str:
     # Ids of issues made by hand may hold any character; 256 folders keep each small enough to list.
     name = issue if issue.replace("-", "").replace("_", "").isalnum() and issue.isascii() else _hex(issue)
     return f"issues/{_hex(issue)[:2]}/{name}"

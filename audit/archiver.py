@@ -10,6 +10,7 @@ namespace key. The texts in the histories stay sealed by the key of the issue.
 """
 
 import asyncio
+import hashlib
 import itertools
 import secrets
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 
 from activities.notices import Now, UndeliveredError, now_utc
 from audit import log as merkle_log
@@ -32,19 +33,24 @@ from audit.log_check import largest_published
 from audit.merkle import HASH_BYTES
 from audit.record import SealedRun, build, code_versions, places
 from audit.refold import Refolded, RefoldError, refold
+from audit.replaying import ReplayError, UnendedReplayError
 from audit.runs import LostRunError, WorkflowRun, resets, run_of, runs_of
 from audit.verify import verify
-from db.alarms import put_alarm_once
+from db.alarms import close_of, put_alarm_once
 from db.engine import Database
 from db.outbox import Entry
 from db.tables import ArchiveRow, IssueRow
 from domain.wire import truncate
+from runtime.executions import listed
 from runtime.failpoints import hit
 from security.namespace import NamespaceError
 from workflows.contract import PREFIX
 
 _NAMED: Final = 5
 """How many findings an alarm names; the sealed record names more."""
+PATIENCE: Final = 5.0
+"""How many seconds of a job are spent on waiting for a replay; a longer one goes on, and a later try takes its verdict."""
+_UNENDED: Final = "replay-unended"
 _UNQUOTABLE: Final = frozenset("'\"\\`")
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -62,9 +68,7 @@ class _Archived:
 
 
 class Archiver:
-    """The handler of the job ``archive``. Use one archiver in a process: it replays one issue at a time, and each
-    replay blocks the event loop until it is done.
-    """
+    """The handler of the job ``archive``. Use one archiver in a process: it replays one issue at a time."""
 
     def __init__(
         self, client: Client, database: Database, archive: Archive, heads: Path | None = None, clock: Now = now_utc
@@ -75,6 +79,7 @@ class Archiver:
         self._heads = heads
         self._clock = clock
         self._turn = asyncio.Lock()
+        self._verdicts: dict[str, asyncio.Task[Verdict]] = {}
 
     async def archive(self, entry: Entry) -> None:
         """Archives the issue that the outbox entry names. Raises UndeliveredError if the job must be tried again."""
@@ -173,16 +178,37 @@ class Archiver:
     async def _verdict(self, issue: str, runs: Sequence[WorkflowRun]) -> Verdict:
         """The verdict on the histories alone, without the rows in SQL: rows may be rebuilt later, but a sealed verdict
         cannot change.
+
+        Raises UndeliveredError while there is none: a replay that was broken off says nothing, and is tried again.
         """
-        async with self._turn:
-            (verdict,) = await verify([ArchivedCase(issue, tuple(history_bytes(run.events) for run in runs))])
+        histories = tuple(history_bytes(run.events) for run in runs)
+        key = hashlib.sha256(b"".join((issue.encode(), *histories))).hexdigest()
+        task = self._verdicts.get(key) or asyncio.create_task(self._replayed(ArchivedCase(issue, histories)))
+        self._verdicts[key] = task
+        ended, _ = await asyncio.wait([task], timeout=PATIENCE)
+        if not ended:
+            raise UndeliveredError("its replay has not ended yet")
+        self._verdicts.pop(key, None)
+        try:
+            verdict = task.result()
+        except UnendedReplayError as error:
+            await self._alarm(_UNENDED, issue, error=str(error))
+            raise UndeliveredError("its replay was broken off") from None
+        except ReplayError as error:
+            raise UndeliveredError(str(error)) from None
         return replace(verdict, findings=(*resets(issue, runs), *verdict.findings))
+
+    async def _replayed(self, case: ArchivedCase) -> Verdict:
+        async with self._turn:
+            (verdict,) = await verify([case], must_end=True)
+        return verdict
 
     def _append(self, session: Session, record: dict[str, Any], verdict: Verdict) -> Leaf:
         if not verdict.holds:
             found = places(verdict.findings)
             detail = {"findings": found[:_NAMED], "number": len(verdict.findings)}
             put_alarm_once(session, "replay-fails", verdict.issue, detail, self._clock())
+        close_of(session, _UNENDED, verdict.issue, self._clock())
         return merkle_log.append(session, verdict.issue, record, secrets.token_bytes(HASH_BYTES), self._clock())
 
     async def _put_seal(self, issue: str, leaf: Leaf) -> None:
@@ -203,8 +229,7 @@ class Archiver:
             return
         known = await self._database.transact(lambda session: _archived_runs(session, issue))
         query = f"WorkflowId='{PREFIX}{issue}' AND ExecutionStatus!='Running'"
-        executions = [each async for each in self._client.list_workflows(query)]
-        ended = [each for each in executions if each.status is not WorkflowExecutionStatus.RUNNING]
+        ended = [each async for each in listed(self._client, query) if not each.is_open]
         runs = [
             await run_of(self._client, issue, each.run_id, self._forgotten)
             for each in ended

@@ -9,12 +9,15 @@ from typing import Any, Final, Literal, Self
 
 from temporalio.api.history.v1 import HistoryEvent
 
-Step = Literal["archive", "commands", "fold", "time", "rows", "seal", "head"]
+Step = Literal["archive", "commands", "fold", "time", "rows", "texts", "pictures", "seal", "head"]
 """A step of verification. ``archive``: the bytes in the archive; ``commands``: the commands that the workflow's code
 gives; ``fold``: the events folded from the signals; ``time``: the times of commands against the server's; ``rows``: the
-rows in SQL; ``seal``: the issue's leaf in the log; ``head``: the log against its published heads.
+rows in SQL; ``texts``: the issue's key, and the sealed texts that it opens; ``pictures``: the stored pictures; ``seal``:
+the issue's leaf in the log; ``head``: the log against its published heads.
 """
-STEPS: Final[tuple[Step, ...]] = ("archive", "commands", "fold", "time", "rows", "seal", "head")
+STEPS: Final[tuple[Step, ...]] = (
+    "archive", "commands", "fold", "time", "rows", "texts", "pictures", "seal", "head",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,16 @@ class Rows:
 
     `columns` are the values of the issue's row by column, `events` the plain bodies of its events in order of `seq`.
     `beside` gives for each event the columns that repeat part of its body (digest, kind, `at`, `recorded_at`).
-    `receipts` are the plain receipts by command id.
+    `receipts` are the plain receipts by command id. `voices` are the residents who follow it, and whether each reported it.
     """
 
     columns: Mapping[str, Any]
     events: Sequence[Mapping[str, Any]]
     beside: Sequence[tuple[str, str, datetime, datetime | None]]
     receipts: Mapping[str, Mapping[str, Any]]
+    voices: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    forms: Sequence[tuple[str, str]] = ()
+    """``(table, column)`` of each value that is stored in another form than Jiesu writes."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ class ArchivedCase:
     kept: Mapping[str, Any] | None = None
     unread: tuple[str, ...] = field(default=())
     erased: bool = False
+    index: tuple[tuple[str, int, datetime], ...] = ()
+    """What SQL's index of the archive says of each run beside its digest: Temporal's id, number of events, end."""
 
     @property
     def is_bare(self) -> bool:
@@ -99,13 +107,23 @@ Runs = Sequence[Sequence[HistoryEvent]]
 
 
 @dataclass(frozen=True)
+class Order:
+    """What an issue did by order of another one, `issue`: it was ``merged`` into that, or ``split`` from it, and let these
+    residents go with it.
+    """
+
+    kind: Literal["merged", "split"]
+    issue: str
+    persons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The result of verifying one issue: how much was compared, and what does not hold.
 
     `root` is the root of trust of signing keys that the issue's report names (not the root of the Merkle log).
     `begun_at` is the server's time of the issue's start, None if that cannot be read. `erased` says that the key of the
-    issue's texts was destroyed; everything else is verified as usual. `merged_into` is the other issue that ordered
-    this issue to be merged into it, None if there is none.
+    issue's texts was destroyed; everything else is verified as usual.
     """
 
     issue: str
@@ -116,8 +134,14 @@ class Verdict:
     erased: bool = False
     root: str = ""
     begun_at: str | None = None
-
-    merged_into: str | None = None
+    orders: tuple[Order, ...] = ()
+    """What it did by order of other issues."""
+    opened: int = 0
+    unopened: int = 0
+    """How many sealed texts were opened, and how many not, since the auditor has no keys."""
+    pictures: int = 0
+    unseen: int = 0
+    """How many pictures that the history names were compared, and how many not, since the auditor has no store of them."""
 
     @property
     def holds(self) -> bool:

@@ -22,14 +22,15 @@ from activities.notices import Now, now_utc
 from audit import log as merkle_log
 from audit.case import Finding
 from audit.head_page import page
+from audit.held import HeldHeadsError, check_not_held
 from audit.log import SignedHead
-from audit.log_check import check_head, check_log, published_heads
+from audit.log_check import check_head, check_log, name_of, published_heads
 from audit.log_keys import FIRST, ROTATIONS, LogKeys, LogKeysError
 from audit.merkle import Tree
 from audit.notes import NoteError, TreeHead
 from audit.roots import publish_roots, statements
 from db import outbox
-from db.alarms import put_alarm_once
+from db.alarms import close_kinds, put_alarm_once
 from db.engine import Database
 from domain.wire import format_time
 from runtime.files import put_new
@@ -69,6 +70,7 @@ _REPORTS: Final[Mapping[type[Exception], tuple[str, str]]] = {
     LogKeysError: ("head.no_key", "no-seal-key"),
     LogAlteredError: ("head.not_signed", "log-rewritten"),
     NoteError: ("head.not_signed", "log-rewritten"),
+    HeldHeadsError: ("head.held_back", "heads-held"),
 }
 """The error because of which no head was signed -> the name of the log line, and the kind of the alarm."""
 
@@ -91,14 +93,18 @@ class DailyHead:
         now = self._clock()
         if self._destinations.ends_before(now + EARLY):
             await self._alarm("certificate-ends", {"within": f"{EARLY.days} days"})
+        else:
+            await self._close("certificate-ends")
         try:
             # Opened anew each time, since the key may have been rotated.
             await publish(self._database, await asyncio.to_thread(LogKeys.open, self._keys), self._destinations, now)
-        except (LogKeysError, LogAlteredError, NoteError) as error:
+        except tuple(_REPORTS) as error:
             await self._report(error)
         except OSError as error:
             await self._report(error)
             raise
+        else:
+            await self._close("no-seal-key", "head-not-published", "heads-held")
 
     async def check_key(self) -> None:
         """To be called when a worker starts: publishes the signing roots of commands, and raises an alarm if the log
@@ -122,6 +128,10 @@ class DailyHead:
         log.error(event, error=text)
         await self._alarm(alarm, {"error": text})
 
+    async def _close(self, *kinds: str) -> None:
+        now = self._clock()
+        await self._database.transact(lambda session: close_kinds(session, kinds, now))
+
     async def _alarm(self, kind: str, detail: Mapping[str, str]) -> None:
         now = self._clock()
         await self._database.transact(lambda session: put_alarm_once(session, kind, None, detail, now))
@@ -131,9 +141,10 @@ async def publish(database: Database, keys: LogKeys, destinations: Destinations,
     """Signs the current state of the log and publishes the head. If the log has a head of this size and second already,
     returns that one.
 
-    A log that has not grown gets a head too, which says that nothing was added. Raises LogAlteredError, LogKeysError,
-    NoteError, OSError.
+    A log that has not grown gets a head too, which says that nothing was added. Raises HeldHeadsError,
+    LogAlteredError, LogKeysError, NoteError, OSError.
     """
+    await asyncio.to_thread(check_not_held, destinations.folder)
     async with database.read() as session:
         leaves = await session.run_sync(merkle_log.bare_leaves)
         known = await session.run_sync(merkle_log.heads)
@@ -190,13 +201,6 @@ def _export(keys: LogKeys, heads: Sequence[SignedHead], folder: Path) -> None:
             except NoteError as error:
                 raise LogAlteredError(f"head {name}: {error}") from None
             put_new(folder / f"{name}.html", sheet.encode())
-
-
-def name_of(head: SignedHead) -> str:
-    """The name of a head's files without their ending, such as ``1204-20261124T160500Z``: the size of the log and the
-    time.
-    """
-    return f"{head.size}-{head.at:%Y%m%dT%H%M%SZ}"
 
 
 def _put_same(path: Path, text: str) -> None:

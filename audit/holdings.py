@@ -12,8 +12,9 @@ from audit.archive import Archive, ArchiveError, parse_history
 from audit.case import ArchivedCase, Leaf, Rows
 from audit.log import bare_leaves, digest_in, leaf_from
 from audit.refold import Refolded, refold
+from audit.stored_forms import strange_forms
 from db.engine import Database
-from db.tables import ArchiveRow, ErasureRow, EventRow, IssueRow, ReceiptRow, SealRow
+from db.tables import ArchiveRow, ErasureRow, EventRow, IssueRow, ReceiptRow, SealRow, VoiceRow
 from domain.issue import Receipt
 from domain.wire import dump
 
@@ -33,7 +34,7 @@ class Holdings:
     def __init__(self, database: Database, archive: Archive, *, rows: bool = True) -> None:
         self.database: Final = database
         self.archive: Final = archive
-        self._rows = rows
+        self.rows: Final = rows
 
     async def cases(self, issues: Sequence[str]) -> list[ArchivedCase]:
         """The cases of the issues, in the order of `issues`. Raises UnknownError if nothing is held of one of them."""
@@ -46,10 +47,11 @@ class Holdings:
         unread: list[str] = []
         async with self.database.read() as session:
             leaf = await _read("the leaf", self._leaf(session, issue), unread)
-            runs = (await session.scalars(_runs(issue))).all()
-            rows = await _read("the rows", self._rows_of(session, issue), unread) if self._rows else None
+            runs = await _read("the archive's index", _index(session, issue), unread) or ()
+            rows = await _read("the rows", self._rows_of(session, issue), unread) if self.rows else None
             known = await session.scalar(select(IssueRow.id).where(IssueRow.id == issue))
-            erased = await session.scalar(select(ErasureRow.done_at).where(ErasureRow.issue == issue))
+            done = select(ErasureRow.issue).where(ErasureRow.issue == issue, ErasureRow.done_at.is_not(None))
+            erased = await session.scalar(done)
         if leaf is None and not runs and known is None and not unread:
             raise UnknownError(f"there is no issue {issue} here")
         histories = await self._histories(runs, unread)
@@ -58,7 +60,8 @@ class Holdings:
             kept = await self.archive.get_seal(issue)
         except ArchiveError as error:
             unread.append(str(error))
-        return ArchivedCase(issue, tuple(histories), leaf, rows, kept, tuple(unread), erased is not None)
+        index = tuple((run.run, run.events, run.ended_at) for run in runs) if len(runs) == len(histories) else ()
+        return ArchivedCase(issue, tuple(histories), leaf, rows, kept, tuple(unread), erased is not None, index)
 
     async def _histories(self, runs: Sequence[ArchiveRow], unread: list[str]) -> list[bytes]:
         histories: list[bytes] = []
@@ -68,7 +71,7 @@ class Holdings:
             try:
                 stored, history = await self.archive.read_run(run.key)
                 histories.append(history)
-                if (stored.sha256, stored.size) != (run.sha256, run.size):
+                if (stored.sha256, stored.size, stored.stored) != (run.sha256, run.size, run.stored):
                     unread.append(f"run {n} is not the one in the archive's index")
             except ArchiveError as error:
                 unread.append(str(error))
@@ -112,13 +115,16 @@ class Holdings:
         events = (await session.scalars(select(EventRow).where(EventRow.issue == issue).order_by(EventRow.seq))).all()
         held = await session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
         receipts = {
-            each.command_id: dump(Receipt(each.digest, each.outcome, each.seq, each.code, each.reason)) for each in held
+            each.command_id: dump(Receipt(each.digest, each.outcome, each.seq, each.code, each.params)) for each in held
         }
+        voices = await session.scalars(select(VoiceRow).where(VoiceRow.issue == issue))
         return Rows(
             columns,
             [each.body for each in events],
             [(each.digest, each.kind, each.at, each.recorded_at) for each in events],
             receipts,
+            {each.person: each.reported for each in voices},
+            [each async for each in strange_forms(session, issue)],
         )
 
 
@@ -133,11 +139,12 @@ async def _read(what: str, work: Awaitable[T], unread: list[str]) -> T | None:
         return None
 
 
-def _runs(issue: str) -> Select[ArchiveRow]:
-    """The query for the index rows of the issue's chain of runs, in order. Runs that a reset cut off have a number
-    below 0 and are left out.
+async def _index(session: AsyncSession, issue: str) -> Sequence[ArchiveRow]:
+    """The index rows of the issue's chain of runs, in order. Runs that a reset cut off have a number below 0 and are
+    left out.
     """
-    return select(ArchiveRow).where(ArchiveRow.issue == issue, ArchiveRow.n >= 0).order_by(ArchiveRow.n)
+    query = select(ArchiveRow).where(ArchiveRow.issue == issue, ArchiveRow.n >= 0).order_by(ArchiveRow.n)
+    return (await session.scalars(query)).all()
 
 
 def fold_case(case: ArchivedCase) -> Refolded:

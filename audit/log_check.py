@@ -1,11 +1,13 @@
 """Checks that the log is the one whose heads were published: no leaf was removed, inserted, moved or replaced."""
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from audit.case import Finding, Leaf
+from audit.log import SignedHead
 from audit.log_keys import TrustedKeys
 from audit.merkle import Tree
 from audit.notes import NoteError, TreeHead, parse, signed_by, split
@@ -51,6 +53,9 @@ def check_log(
             yield from check_head(name, note, tree, trust)
     held = set(stored)
     for name, note in outside.items():
+        with contextlib.suppress(NoteError):
+            if _NAME.fullmatch(name) and name != f"{name_of(parse(note)[0])}.txt":
+                yield Finding("head", None, f"head {name}", "it is of another size or time than its name says")
         if note not in held:
             yield Finding("head", None, f"head {name}", "SQL does not hold this head, or another one in its place")
     known = set(outside.values())
@@ -109,6 +114,13 @@ def newest_head(notes: Iterable[str]) -> tuple[TreeHead, str] | None:
         except NoteError:
             continue
     return max(heads, key=lambda each: (each[0].size, each[0].at), default=None)
+
+
+def name_of(head: "TreeHead | SignedHead") -> str:
+    """The name of a head's files without their ending, such as ``1204-20261124T160500Z``: the size of the log and the
+    time.
+    """
+    return f"{head.size}-{head.at:%Y%m%dT%H%M%SZ}"
 
 
 def _positions(leaves: Sequence[Leaf]) -> Iterator[Finding]:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from audit.refold import RefoldError
 from audit.runs import LostRunError, fold_runs, issues_of, runs_of
@@ -16,14 +18,18 @@ from db import projector
 from db.engine import Database
 from db.tables import EventRow
 from domain.events import event_digest
+from domain.limits import shown
 from domain.wire import dump
 from security.namespace import NamespaceError
+
+_MOST: Final = 300
+"""How many characters of a reason are told."""
 
 
 @dataclass
 class Rebuilt:
-    """The report of a rebuild: the number of issues; how many of them were left alone because their histories could not
-    be read (`unread`); and each difference in words.
+    """The report of a rebuild: the number of issues; how many of them have a history that cannot be read or that nobody
+    reported (`unread`); and each difference in words.
     """
 
     issues: int = 0
@@ -36,33 +42,46 @@ class RecordedIssue:
     """What SQL must hold of an issue: the plain events that its history says were stored, and the pins of its start.
 
     `pins` are the arguments `policy` and `calendars` of `projector.record`. `has_ended` says that the issue's last run
-    has ended, so no further events will follow.
+    has ended, so no further events will follow; `is_forged` that its start is none of the API's, so nothing is recorded.
     """
 
     issue: str
     events: Sequence[dict[str, Any]]
     pins: Mapping[str, Any]
     has_ended: bool
+    is_forged: bool = False
 
 
 async def rebuild(client: Client, database: Database, now: datetime) -> Rebuilt:
     """Folds every issue that Temporal still knows, and stores in SQL what was missing or different.
 
     Notices that belong to restored events are not sent again. An issue whose history cannot be read or folded is
-    reported and left as it is. An issue that Temporal has forgotten is left as it is without a report.
+    reported and left as it is. Raises RPCError and SQLAlchemyError. An issue that Temporal has forgotten is left as it is without a report.
     """
     report = Rebuilt()
     async for issue in issues_of(client):
         report.issues += 1
         try:
             recorded = await read_recorded(client, issue)
-        except (LostRunError, NamespaceError, RefoldError) as error:
+            async with database.write() as session:
+                found = await session.run_sync(_restore, recorded, now)
+        except (RPCError, SQLAlchemyError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whoever may start workflows writes what he likes into their histories
             report.unread += 1
-            report.differences.append(f"issue {issue}: {error}")
+            report.differences.append(f"issue {shown(issue, _MOST)}: {_why(error)}")
             continue
-        async with database.write() as session:
-            report.differences += await session.run_sync(_restore, recorded, now)
+        report.differences += found
+        if recorded.is_forged:
+            report.unread += 1
+            report.differences.append(f"issue {shown(issue, _MOST)}: its start is forged, so nothing of it is recorded")
     return report
+
+
+def _why(error: Exception) -> str:
+    """The reason on one line, without control characters."""
+    named = isinstance(error, (LostRunError, NamespaceError, RefoldError))
+    return shown(str(error) if named else f"{type(error).__name__}: {error}", _MOST)
 
 
 async def read_recorded(client: Client, issue: str) -> RecordedIssue:
@@ -70,7 +89,7 @@ async def read_recorded(client: Client, issue: str) -> RecordedIssue:
     runs = await runs_of(client, issue)
     folded = fold_runs(issue, runs)
     if folded is None:
-        return RecordedIssue(issue, [], {}, has_ended=True)
+        return RecordedIssue(issue, [], {}, has_ended=True, is_forged=True)
     has_ended = runs[-1].has_ended and not runs[-1].is_continued
     events = [each.plain for each in folded.written]
     if not has_ended:  # the others are on their way: their workflow stores them, and sends the notices

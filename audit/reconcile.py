@@ -11,7 +11,7 @@ archived are skipped by their id.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -19,17 +19,17 @@ from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from temporalio import activity
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from activities.notices import Now, now_utc
 from audit.refold import RefoldError
 from audit.runs import LostRunError, fold_runs, run_of, was_reset
 from db import outbox
-from db.alarms import put_alarm_once
+from db.alarms import close_kinds, put_alarm_once
 from db.engine import Database
 from db.tables import ArchiveRow, EventRow, IssueRow, SealRow
 from domain.wire import format_time, truncate
+from runtime.executions import OPEN, Execution, described, listed
 from security.namespace import NamespaceError
 from workflows.contract import PREFIX, RECONCILE
 
@@ -47,9 +47,8 @@ MOST: Final = 1000
 deliver notices in between.
 """
 _CHUNK: Final = 500
+_BACKLOG: Final = frozenset({"not-archived", "retention-near"})
 _ISSUES: Final = "WorkflowType='Issue'"
-_BY_ITSELF: Final = frozenset({WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.CONTINUED_AS_NEW})
-"""The statuses with which an issue's workflow ends without interference from outside."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -117,7 +116,13 @@ class Reconciler:
         await self._look_at_running(found, now - LAG)
         await self._look_at_unsealed(found, now - retention, now - BOUND)
         found.alarms += _backlog(found.waiting, now, retention)
-        look = await self._database.transact(lambda session: _put(session, found, now))
+        over = _BACKLOG - {each.kind for each in found.alarms}
+
+        def work(session: Session) -> ReconcileResult:
+            close_kinds(session, over, now)
+            return _put(session, found, now)
+
+        look = await self._database.transact(work)
         self._looked_at = now
         if since <= now - retention:
             self._saw_all_at = now
@@ -140,7 +145,7 @@ class Reconciler:
         ended or reset from outside.
         """
         closed = f"CloseTime >= '{format_time(since)}' AND CloseTime <= '{format_time(until)}'"
-        ended = [each async for each in self._client.list_workflows(f"{_ISSUES} AND {closed}")]
+        ended = [each async for each in listed(self._client, f"{_ISSUES} AND {closed}")]
         archived = await self._known(ArchiveRow.run, [each.run_id for each in ended])
         left = [each for each in ended if each.run_id not in archived]
         recorded = await self._known(IssueRow.id, list(map(_issue_of, left)))
@@ -153,18 +158,40 @@ class Reconciler:
         for each in left:
             if _issue_of(each) in sealed and await was_reset(self._client, _issue_of(each), each.run_id):
                 found.alarm("reset-from-outside", _issue_of(each), run=each.run_id)
+        await self._look_at_interference(found, ended)
+
+    async def tell(self, ended: Sequence[Execution], gone: Sequence[str], now: datetime) -> int:
+        """Raises the alarms about these ended runs and about issues without a workflow. Returns how many are new."""
+        found = _Discrepancies()
+        await self._look_at_interference(found, ended)
+        for issue in gone:
+            found.alarm("gone-from-temporal", issue)
+        if not found.alarms:
+            return 0
+        return (await self._database.transact(lambda session: _put(session, found, now))).raised
+
+    async def gone(self, issues: Sequence[str]) -> list[str]:
+        """Which of these issues have no workflow in Temporal."""
+        there = await self.open_issues()
+        return [each for each in issues if each not in there and await self._described(each) is None]
+
+    async def open_issues(self) -> set[str]:
+        """The issues whose workflow has not ended."""
+        return {_issue_of(each) async for each in listed(self._client, f"{_ISSUES} AND {OPEN}")}
+
+    async def _look_at_interference(self, found: _Discrepancies, ended: Sequence[Execution]) -> None:
         for each in ended:
             issue = _issue_of(each)
-            if each.status is None or each.status in _BY_ITSELF:
+            if not each.was_ended:
                 continue
             if await self._was_cut_off(issue, each.run_id):
                 found.alarm("reset-from-outside", issue, run=each.run_id)
             else:
-                found.alarm("ended-from-outside", issue, run=each.run_id, status=each.status.name.lower())
+                found.alarm("ended-from-outside", issue, run=each.run_id, status=each.status)
 
-    async def _was_forged(self, ended: WorkflowExecution) -> bool:
+    async def _was_forged(self, ended: Execution) -> bool:
         """Whether the workflow refused its start as forged."""
-        if ended.status is not WorkflowExecutionStatus.COMPLETED:
+        if ended.status != "completed":
             return False
         issue = _issue_of(ended)
         try:
@@ -180,18 +207,16 @@ class Reconciler:
             query = select(IssueRow.id).where(IssueRow.closed_at.is_(None), IssueRow.opened_at < until)
             open_ = list(await session.scalars(query))
         # Listed after the query, so an issue that ended in between is described below.
-        running = {
-            _issue_of(each) async for each in self._client.list_workflows(f"{_ISSUES} AND ExecutionStatus='Running'")
-        }
+        running = {_issue_of(each) async for each in listed(self._client, f"{_ISSUES} AND {OPEN}")}
         for issue in open_:
             if issue not in running and await self._described(issue) is None:
                 found.alarm("gone-from-temporal", issue)
         for issue in sorted(await self._known(IssueRow.id, sorted(running), IssueRow.closed_at < until)):
-            described = await self._described(issue)
-            if described is None or described.status is not WorkflowExecutionStatus.RUNNING:
+            newest_run = await self._described(issue)
+            if newest_run is None or not newest_run.is_open:
                 continue
-            if await was_reset(self._client, issue, described.run_id):
-                found.alarm("reset-from-outside", issue, run=described.run_id)
+            if await was_reset(self._client, issue, newest_run.run_id):
+                found.alarm("reset-from-outside", issue, run=newest_run.run_id)
 
     async def _look_at_unsealed(self, found: _Discrepancies, since: datetime, until: datetime) -> None:
         """Finds issues that SQL holds as closed, that have no leaf in the log, and whose histories Temporal still
@@ -212,21 +237,13 @@ class Reconciler:
         with a reset.
         """
         run = await self._described(issue, run_id)
-        if run is not None and run.raw_description.workflow_extended_info.reset_run_id:
+        if run is not None and run.reset_run_id:
             return True
         newest = await self._described(issue)
         return newest is not None and newest.run_id != run_id and await was_reset(self._client, issue, newest.run_id)
 
-    async def _described(self, issue: str, run_id: str | None = None) -> WorkflowExecutionDescription | None:
-        """Temporal's description of a run, by default the newest run of the issue; None if Temporal does not know the
-        run.
-        """
-        try:
-            return await self._client.get_workflow_handle(PREFIX + issue, run_id=run_id).describe()
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            return None
+    async def _described(self, issue: str, run_id: str = "") -> Execution | None:
+        return await described(self._client, PREFIX + issue, run_id)
 
     async def _known(
         self, column: InstrumentedAttribute[str], values: Sequence[str], *where: ColumnElement[bool]
@@ -270,13 +287,13 @@ def _put(session: Session, found: _Discrepancies, now: datetime) -> ReconcileRes
     return ReconcileResult(asked, sum(told))
 
 
-def _issue_of(execution: WorkflowExecution) -> str:
+def _issue_of(execution: Execution) -> str:
     return execution.id.removeprefix(PREFIX)
 
 
-def _closed_at(execution: WorkflowExecution) -> datetime:
-    assert execution.close_time is not None, "it was found by it"
-    return execution.close_time.astimezone(UTC)
+def _closed_at(execution: Execution) -> datetime:
+    assert execution.closed_at is not None, "it was found by it"
+    return execution.closed_at
 
 
 def _known(

@@ -62,10 +62,13 @@ class PlainCommand:
 
 @dataclass(frozen=True)
 class ReplayedRun:
-    """The result of replaying one run: how many commands were compared, and what does not hold."""
+    """The result of replaying one run: how many commands were compared, and what does not hold. `has_ended` is False if
+    the replay was broken off: then the finding says nothing of the history.
+    """
 
     commands: int
     findings: tuple[Finding, ...]
+    has_ended: bool = True
 
 
 class _Capturing(UnsandboxedWorkflowRunner):
@@ -88,7 +91,11 @@ class _Capturing(UnsandboxedWorkflowRunner):
 
 
 async def replay(runs: Iterable[tuple[str, int, Sequence[HistoryEvent]]]) -> AsyncIterator[ReplayedRun]:
-    """Replays each ``(issue, number of the run, its history)`` with one Replayer; yields the results in that order."""
+    """Replays each ``(issue, number of the run, its history)`` with one Replayer; yields the results in that order.
+
+    A history that must not be replayed is not given to the Replayer: its result says why. Nothing else bounds the time
+    of a replay: for histories that anybody may have altered there is `audit.replaying`.
+    """
     runner = _Capturing()
     # In debug mode the code runs in this thread: that is quicker, and without the SDK's limit of two seconds a verdict
     # does not depend on the load of the machine. Without a build id the SDK would hash every module of the process.
@@ -98,18 +105,36 @@ async def replay(runs: Iterable[tuple[str, int, Sequence[HistoryEvent]]]) -> Asy
     async def histories() -> AsyncIterator[WorkflowHistory]:
         for run in runs:
             begun.append(run)
+            if why_unreplayable(run[2]) is not None:
+                continue
             for event in run[2]:
                 event.DiscardUnknownFields()  # the core may refuse them, and then all later histories too
             yield WorkflowHistory(PREFIX + run[0], run[2])
 
     async with replayer.workflow_replay_iterator(histories()) as results:
         async for result in results:
+            for each in _refused(begun):
+                yield each
             completions = runner.completions.pop(result.history.run_id, [])
             commands = [command for each in completions for command in each.successful.commands]
             failures = [each.failed.failure.message for each in completions if each.HasField("failed")]
             if result.replay_failure is not None:
                 failures.insert(0, str(result.replay_failure))
             yield _compared(*begun.popleft(), commands, failures[-1] if failures else None)
+    for each in _refused(begun):
+        yield each
+
+
+def _refused(begun: deque[tuple[str, int, Sequence[HistoryEvent]]]) -> Iterator[ReplayedRun]:
+    """The results of the next runs, as long as these must not be replayed."""
+    while begun and (why := why_unreplayable(begun[0][2])) is not None:
+        issue, n, _ = begun.popleft()
+        yield refused(issue, n, why)
+
+
+def refused(issue: str, n: int, why: str) -> ReplayedRun:
+    """The result of run `n` that must not be replayed."""
+    return ReplayedRun(0, (Finding("commands", issue, f"run {n}", f"it cannot be replayed: {why}"),))
 
 
 def why_unreplayable(events: Sequence[HistoryEvent]) -> str | None:
@@ -119,6 +144,11 @@ def why_unreplayable(events: Sequence[HistoryEvent]) -> str | None:
     """
     if not events or events[0].event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
         return "event 1 is not its start"
+    if len(events) == 1:
+        return "nothing follows its start"
+    for n, event in enumerate(events, 1):
+        if event.event_id != n:
+            return f"event {event.event_id} stands where event {n} belongs"
     for event, after in pairwise(events):
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED and after.event_type not in _AFTER_STARTED:
             return f"event {after.event_id} cannot follow the start of a workflow task"

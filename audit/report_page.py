@@ -5,7 +5,7 @@ from html import escape
 from typing import Final
 
 from audit.case import STEPS, Finding, Step
-from audit.verify_all import AuditReport
+from audit.verify_all import AuditReport, unlooked_at
 from domain.wire import format_time
 from texts import verification
 
@@ -28,7 +28,11 @@ td.n { text-align: right; font-variant-numeric: tabular-nums } .ok { color: #1a7
 def page(report: AuditReport) -> str:
     """The report as HTML, in Chinese with English beside it."""
     kind, zh, en = (
-        ("good", "全部相符", "Everything holds")
+        (
+            "good",
+            f"{_except(report)}全部相符",
+            f"{unlooked_at(report)}; the rest holds" if unlooked_at(report) else "Everything holds",
+        )
         if report.holds
         else ("bad", f"有 {len(report.findings)} 处不符", f"{len(report.findings)} findings: not everything holds")
     )
@@ -43,12 +47,22 @@ def page(report: AuditReport) -> str:
     )
 
 
+def _except(report: AuditReport) -> str:
+    parts = (report.unopened, "文字未解开"), (report.unseen, "图片未核对")
+    left = "、".join(said for count, said in parts if count)
+    return f"{left},其余" if left else ""
+
+
 def _looked_at(report: AuditReport) -> str:
     rows = (
         ("核验范围", "What was asked", escape(report.asked)),
         ("核验时间", "When", escape(format_time(report.at))),
         ("诉求", "Issues", f"{report.issues:,}"),
+        ("未核验:其他已结 / 未结", "Not looked at: other closed / open", _left(report)),
+        ("与历史比对的未结", "Open, compared with their histories", f"{report.compared:,}"),
         ("其中已核验、内容已删除", "Of these verified, content erased", f"{report.erased:,}"),
+        ("解开的文字 / 未解开", "Texts opened / not opened", f"{report.opened:,} / {report.unopened:,}"),
+        ("核对的图片 / 未核对", "Pictures compared / not compared", f"{report.pictures:,} / {report.unseen:,}"),
         ("重演的动作", "Commands replayed", f"{report.commands:,}"),
         ("重算的事件", "Events folded again", f"{report.events:,}"),
         ("日志条目 / 公布的树头", "Leaves / published heads", f"{report.leaves:,} / {report.heads:,}"),
@@ -56,6 +70,11 @@ def _looked_at(report: AuditReport) -> str:
     return (
         f"<table>{''.join(f'<tr><th>{zh}<br><span class=en>{en}</span><td class=n>{n}' for zh, en, n in rows)}</table>"
     )
+
+
+def _left(report: AuditReport) -> str:
+    others = max(0, report.leaves - report.issues)
+    return f"{others:,} / {'?' if report.open is None else format(max(0, report.open - report.compared), ',')}"
 
 
 def _steps(report: AuditReport) -> str:
@@ -77,7 +96,7 @@ def _passed(report: AuditReport, step: Step) -> str:
     whole = report.runs > 0
     taken = {
         "commands": report.commands > 0, "rows": report.rows and whole, "seal": report.issues > 0,
-        "head": report.heads > 0,
+        "head": report.heads > 0, "texts": whole and not report.unopened, "pictures": whole and not report.unseen,
     }  # fmt: skip
     return "相符 ✓" if taken.get(step, whole) else "未核验 not looked at"
 

@@ -14,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from audit.case import Finding
 from audit.refold import COMMANDS, ForgedStartError, Refolded, moment, refold
+from runtime.executions import described, listed
 from security.codec import decode_events
 from workflows.contract import PREFIX
 
@@ -70,13 +71,10 @@ async def runs_of(client: Client, issue: str, fallback: Fallback = _no_fallback)
 
     Raises LostRunError, RPCError, and NamespaceError if the key that decrypts a run is not here.
     """
-    handle = client.get_workflow_handle(PREFIX + issue)
-    try:
-        run_id = (await handle.describe()).run_id
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        raise LostRunError("the workflow") from None
+    newest = await described(client, PREFIX + issue)
+    if newest is None:
+        raise LostRunError("the workflow")
+    run_id = newest.run_id
     runs: list[WorkflowRun] = []
     while run_id:
         run = await run_of(client, issue, run_id, fallback)
@@ -106,7 +104,7 @@ async def issues_of(client: Client, among: str = "") -> AsyncIterator[str]:
     workflows.
     """
     seen: set[str] = set()
-    async for execution in client.list_workflows('WorkflowType="Issue"' + (f" AND {among}" if among else "")):
+    async for execution in listed(client, 'WorkflowType="Issue"' + (f" AND {among}" if among else "")):
         issue = execution.id.removeprefix(PREFIX)
         if issue not in seen:
             seen.add(issue)

@@ -14,19 +14,22 @@ from temporalio.service import RPCError
 
 from audit import bundle, timeline
 from audit.archive import ArchiveError
-from audit.case import ArchivedCase, Verdict
+from audit.case import ArchivedCase, Finding, Verdict
+from audit.content import NOWHERE, Places
 from audit.diff import Diff, compare
 from audit.holdings import Holdings, UnknownError, fold_case
 from audit.log_check import newest_head, published_heads, tree_of
 from audit.log_keys import TrustedKeys
-from audit.merges import check_merge
 from audit.mining.traces import IssueTrace
 from audit.notes import NoteError, TreeHead
+from audit.open_issues import OpenIssues
+from audit.orders import check_orders
 from audit.refold import Refolded
 from audit.roots import check_root, read_roots
 from audit.runs import LostRunError, fold_runs, runs_of
 from audit.selection import Selection, moment_of
 from audit.verify import verify
+from db.engine import Database
 from db.pinned import calendars_of, policy_of
 from db.tables import EventRow, IssueRow
 from domain.events import Event, load_event
@@ -46,12 +49,13 @@ class NotYetError(LookupError):
 @dataclass(frozen=True)
 class AuditService:
     """Answers from `holdings`. `heads` is the folder of published heads; `temporal` gives the histories of issues that
-    Temporal still knows (None: not connected).
+    Temporal still knows (None: not connected). `places` says where keys and pictures are.
     """
 
     holdings: Holdings
     heads: Path
     temporal: Client | None = None
+    places: Places = NOWHERE
 
     async def verdict(self, issue: str, *, commands: bool = True) -> Verdict:
         """The verdict of strict replay on one sealed issue; without `commands` its history is only folded. Raises
@@ -61,8 +65,8 @@ class AuditService:
         if case.leaf is None:  # some runs of an open issue may be archived already
             raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
         # In a thread with its own event loop: a replay would block the other callers of this one.
-        (verdict,) = await asyncio.to_thread(asyncio.run, verify([case], commands=commands))
-        return check_root(await check_merge(self.holdings, verdict), await asyncio.to_thread(self._published_roots))
+        verdict = await asyncio.to_thread(asyncio.run, self._replayed(case, commands=commands))
+        return check_root(await check_orders(self.holdings, verdict), await asyncio.to_thread(self._published_roots))
 
     async def view(self, issue: str, at: str) -> dict[str, Any]:
         """The issue as it was after event number `at`, or as it was known at the time `at`, in the form that
@@ -142,6 +146,25 @@ class AuditService:
             found = await self._in_sql(issue)
             if found is not None:
                 yield IssueTrace(issue, timeline.states(*found))
+
+    async def _replayed(self, case: ArchivedCase, *, commands: bool) -> Verdict:
+        database = Database(self.holdings.database.url)  # connections belong to one event loop
+        try:
+            async with self.places.open(database, rows=self.holdings.rows) as contents:
+                (verdict,) = await verify([case], commands=commands, contents=contents)
+                return verdict
+        finally:
+            await database.close()
+
+    async def compare_open(self) -> AsyncIterator[tuple[str, Sequence[Finding] | None]]:
+        """For each open issue what does not hold between its rows and its history in Temporal; None if it was on the move
+        at each look. Raises RPCError, SQLAlchemyError.
+        """
+        if self.temporal is None:
+            raise NotYetError("Temporal does not answer, so open issues cannot be compared with their histories")
+        async with self.places.open(self.holdings.database) as contents:
+            async for each in OpenIssues(self.holdings, self.temporal, contents).compare():
+                yield each
 
     def _published_roots(self) -> Mapping[str, datetime] | None:
         """The published signing roots of commands, each with its time, verified with the key beside the heads; None if

@@ -11,7 +11,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from audit.case import Finding, Runs
 from audit.refold import Refolded, moment
-from domain.commands import Merge, Report, Undecodable
+from domain.commands import Command, Merge, Report, Split, Undecodable
 
 SKEW: Final = timedelta(seconds=1)
 """By how much the system time of an API process may differ from the server's; if it differs more, the API refuses to
@@ -25,8 +25,9 @@ _TASKS: Final = frozenset({
 _STARTED: Final = EventType.EVENT_TYPE_TIMER_STARTED
 _FIRED: Final = EventType.EVENT_TYPE_TIMER_FIRED
 _WATCHED: Final = _TASKS | {_STARTED, _FIRED}
-_FROM_ANOTHER: Final = (Merge,)
-"""Commands that one issue sends to another. Such a command carries the time of its cause, and may arrive much later."""
+_FROM_ANOTHER: Final = (Merge, Split)
+"""Commands that one issue orders another one to apply. Such a command carries the time of its cause, and may arrive much
+later."""
 _TO_BEGIN: Final = timedelta(seconds=3)
 """How long an API process waits for the server to start an issue; the server may start it as late as that."""
 _LONGEST_GRACE: Final = timedelta(minutes=1)
@@ -49,10 +50,14 @@ def check_times(folded: Refolded, runs: Runs) -> Iterator[Finding]:
         where = f"run {taken.run}, event {taken.event_id}"
         if command.at > taken.at + SKEW:
             yield Finding("time", issue, where, f"a command of {command.at}, taken at {taken.at}: before it was given")
-        if command.at < taken.at - delivery - SKEW and not isinstance(command.body, _FROM_ANOTHER):
+        if command.at < taken.at - delivery - SKEW and not _is_order(command):
             yield Finding("time", issue, where, f"a command of {command.at}, taken at {taken.at}: too late to count so")
     for run, events in enumerate(runs):
         yield from _check_clock(issue, run, events)
+
+
+def _is_order(command: Command) -> bool:
+    return isinstance(command.body, _FROM_ANOTHER) and any(grant.by == "order" for grant in command.grants)
 
 
 def _check_clock(issue: str, run: int, events: Sequence[HistoryEvent]) -> Iterator[Finding]:

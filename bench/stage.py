@@ -18,7 +18,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
 from bench.floor import QUEUE
-from bench.machine import ROOT, cpu_seconds
+from bench.machine import ROOT, cpu_seconds, cpu_seconds_below
 from bench.rows import RowWatch
 from cli.install import prepare
 from runtime.devserver import DevServer
@@ -107,7 +107,7 @@ class Stage:
 
     def cpu(self) -> dict[str, float]:
         """Processor time used so far by each process, this one included."""
-        used = {name: cpu_seconds(child.pid) for name, child in self.children.items()}
+        used = {name: cpu_seconds_below(child.pid) for name, child in self.children.items()}
         return {"temporal": cpu_seconds(self.server.pid), **used, "driver": cpu_seconds(os.getpid())}
 
 

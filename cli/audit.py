@@ -20,8 +20,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from audit import bundle, report_page
 from audit.case import Verdict
+from audit.content import places_of
 from audit.heads import Destinations
 from audit.heads import publish as publish_head
+from audit.held import adopt, release
 from audit.holdings import UnknownError
 from audit.log_check import UNPINNED
 from audit.log_keys import FIRST, LogKeys, TrustedKeys
@@ -30,7 +32,7 @@ from audit.restore import restore as restore_log
 from audit.roots import read_roots
 from audit.selection import Selection, moment_of
 from audit.service import AuditService
-from audit.verify_all import AuditReport, Source, lines, verify_all, verify_log
+from audit.verify_all import AuditReport, Source, closing, compare_open, lines, verify_all, verify_log
 from cli import studies
 from cli.audit_service import id_of, open_service, with_service
 from cli.database import opened
@@ -63,6 +65,9 @@ def verify(
         bool, typer.Option("--fold-only", help="Do not replay commands: quick, and for any age.")
     ] = False,
     no_rows: Annotated[bool, typer.Option("--no-rows", help="Leave the read model out.")] = False,
+    open_too: Annotated[
+        bool, typer.Option("--open", help="Compare the rows of open issues with their histories in Temporal.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one for each core.", min=1)] = None,
     resume: Annotated[Path | None, typer.Option(help="Note progress in this file, and go on from it.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page to print.")] = None,
@@ -71,14 +76,23 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Verify sealed issues and the log by strict replay; the exit code is 0 only if everything holds."""
-    if sum((issue is not None, everything, since is not None)) != 1:
-        raise Failure("say one of ISSUE, --all and --since DAY")
+    said = sum((issue is not None, everything, since is not None))
+    if said > 1 or (not said and not open_too):
+        raise Failure("say one of ISSUE, --all and --since DAY, or --open")
     chosen = settings()
-    source = Source(chosen.database, chosen.archive_url, rows=not no_rows, commands=not fold_only)
-    done = AuditReport(_scope(issue, since, source), truncate(datetime.now(UTC)), rows=source.rows)
-    if issue is not None:
-        done.take(run(_one(chosen, issue, source)))
-        run(_log(chosen, source, done, heads, key))
+    places, why = places_of(chosen)
+    if why:
+        typer.echo(f"texts cannot be opened here: {why}", err=True)
+    source = Source(chosen.database, chosen.archive_url, not no_rows, not fold_only, places)
+    done = AuditReport(
+        _scope(issue, since, source, everything=everything), truncate(datetime.now(UTC)), rows=source.rows
+    )
+    if open_too:
+        run(_open(chosen, done))
+    if issue is not None or not said:
+        if issue is not None:
+            done.take(run(_one(chosen, issue, source)))
+        run(_log(chosen, source, done, heads, key, files=False))
     else:
         run(_all(chosen, source, done, since, workers, resume, heads, key, quiet=as_json))
     if as_json:
@@ -144,6 +158,11 @@ def check(
             )
         for finding in findings:
             typer.echo(str(finding))
+        if not code:
+            report = AuditReport("check", truncate(datetime.now(UTC)))
+            for verdict in verdicts:
+                report.take(verdict)
+            typer.echo(closing(report))
     if code or findings:
         sys.exit(code or _FAILED)
 
@@ -220,16 +239,30 @@ def diff(issue: IssueId, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def restore() -> None:
+def restore(
+    heads: Annotated[
+        Path | None, typer.Option(help="A folder with heads that others keep, the newest among them.")
+    ] = None,
+    *,
+    no_newer: Annotated[
+        bool, typer.Option("--no-newer-heads", help="No head was published after the backup of this home.")
+    ] = False,
+) -> None:
     """Refill the log in SQL from the archive and the published heads, after the database was restored from a backup.
 
-    Stop the workers first.
+    Stop the workers first. In a restored home heads are held back until one of the options says which are the newest.
     """
 
     async def work(service: AuditService) -> Restored:
-        return await restore_log(
-            service.holdings.database, service.holdings.archive, service.heads, truncate(datetime.now(UTC))
-        )
+        database, archive = service.holdings.database, service.holdings.archive
+        done = await restore_log(database, archive, service.heads, truncate(datetime.now(UTC)))
+        if heads is not None:
+            ring = LogKeys.open(settings().seal_keys_folder)
+            if await adopt(database, heads, service.heads, ring):
+                done.heads += (await restore_log(database, archive, service.heads, truncate(datetime.now(UTC)))).heads
+        if heads is not None or no_newer:
+            release(service.heads)
+        return done
 
     done = with_service(work)
     typer.echo(f"put back: {done.leaves} leaves, {done.runs} runs, {done.heads} heads")
@@ -253,8 +286,8 @@ def keygen(
         typer.echo(f"from now on {ring.vkey} signs; auditors keep the first key", err=True)
 
 
-def _scope(issue: str | None, since: str | None, source: Source) -> str:
-    what = issue if issue is not None else f"since {since}" if since is not None else "all"
+def _scope(issue: str | None, since: str | None, source: Source, *, everything: bool) -> str:
+    what = issue if issue is not None else f"since {since}" if since is not None else "all" if everything else "open"
     left_out = [name for name, on in (("commands", source.commands), ("rows", source.rows)) if not on]
     return f"verify {what}" + (f" without {' and '.join(left_out)}" if left_out else "")
 
@@ -262,6 +295,11 @@ def _scope(issue: str | None, since: str | None, source: Source) -> str:
 async def _one(chosen: Settings, issue: str, source: Source) -> Verdict:
     async with open_service(chosen, rows=source.rows) as service:
         return await service.verdict(await id_of(service, issue), commands=source.commands)
+
+
+async def _open(chosen: Settings, done: AuditReport) -> None:
+    async with open_service(chosen, temporal=True) as service:
+        await compare_open(service.compare_open(), done)
 
 
 async def _all(
@@ -286,7 +324,9 @@ async def _all(
     await _log(chosen, source, done, heads, key)
 
 
-async def _log(chosen: Settings, source: Source, done: AuditReport, heads: Path | None, key: str | None) -> None:
+async def _log(
+    chosen: Settings, source: Source, done: AuditReport, heads: Path | None, key: str | None, *, files: bool = True
+) -> None:
     """Checks the Merkle log against the published heads, and for closed issues without a leaf; adds findings to `done`.
 
     Raises Failure if `heads` is no folder.
@@ -300,7 +340,7 @@ async def _log(chosen: Settings, source: Source, done: AuditReport, heads: Path 
         typer.echo(f"no published head in {folder}: the log itself cannot be verified", err=True)
     elif key is None:
         typer.echo(UNPINNED, err=True)
-    await verify_log(source, folder, trust, done)
+    await verify_log(source, folder, trust, done, files=files)
 
 
 def _trust(folder: Path, key: str | None) -> TrustedKeys | None:

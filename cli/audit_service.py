@@ -7,6 +7,7 @@ from typing import Any
 from temporalio.converter import DataConverter
 
 from audit.archive import Archive
+from audit.content import places_of
 from audit.holdings import Holdings, UnknownError
 from audit.selection import Selection
 from audit.service import AuditService
@@ -24,7 +25,12 @@ async def open_service(chosen: Settings, *, rows: bool = True, temporal: bool = 
     async with opened(chosen) as database:
         converter = open_converter(chosen) if temporal else DataConverter.default
         client = await connect(chosen, timeout=2.0, converter=converter) if temporal else None
-        yield AuditService(Holdings(database, Archive(chosen.archive_url), rows=rows), chosen.heads_folder, client)
+        yield AuditService(
+            Holdings(database, Archive(chosen.archive_url), rows=rows),
+            chosen.heads_folder,
+            client,
+            places_of(chosen)[0],
+        )
 
 
 def with_service(work: Callable[[AuditService], Coroutine[Any, Any, Any]], *, temporal: bool = False) -> Any:

@@ -6,16 +6,21 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Literal, Self, cast
 
 import httpx
 
 from cli.errors import Failure
+from cli.language import says
 from cli.terminal import plain_line
 from runtime.ports import reachable
 from runtime.settings import Settings
+from security.ids import typed
+from texts.catalogue import Language
 
 TIMEOUT: Final = 10.0
+_SHEET_TIMEOUT: Final = 120.0
+_SHEETS: Final = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats"}
 _PAUSES: Final = (0.1, 0.3, 1.0, 2.0)
 """Seconds before each retry. A retry is safe, since it repeats the idempotency key of the first attempt."""
 _LONGEST_PAUSE: Final = 5.0
@@ -43,11 +48,11 @@ def new_key() -> str:
 
 
 class Client:
-    """Calls the API for one caller, with a bearer token or without any. It is a context manager."""
+    """Calls the API for one caller, with a bearer token or without any, who reads this language. It is a context manager."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None = None, language: Language = "en") -> None:
         self.url: Final = url
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = {"Accept-Language": language} | ({"Authorization": f"Bearer {token}"} if token else {})
         # No proxy and no .netrc: the API is on this machine or on one that was named.
         self._http = httpx.Client(base_url=url, timeout=TIMEOUT, trust_env=False)
 
@@ -87,10 +92,12 @@ class Client:
         """All open issues that the organisation leads or handles, in order of due time."""
         return self._pages("/v1/worklist", {"org": org})
 
-    def find(self, number: str) -> str | None:
-        """The id of the issue with this number, None if the caller may see no such issue."""
-        found = self._pages("/v1/issues", {"q": number})
-        return next((str(each["id"]) for each in found if str(each["number"]).upper() == number.upper()), None)
+    def sheet(self, form: Literal["csv", "xlsx"], query: Mapping[str, str]) -> bytes:
+        """A file of issues or timelines, as it is to be written. Raises Refusal and Failure."""
+        answer = self._answer("GET", f"/v1/issues.{form}", query=query, timeout=_SHEET_TIMEOUT)
+        if answer.is_success and answer.headers.get("Content-Type", "").startswith(_SHEETS[form]):
+            return answer.content
+        raise _refusal(answer)
 
     def _pages(self, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
@@ -101,7 +108,11 @@ class Client:
             if cursor is None:
                 return
 
-    def _send(
+    def _send(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
+        """The JSON answer to a request, as `_answer`. Raises Refusal and Failure."""
+        return _read(self._answer(method, path, **sent))
+
+    def _answer(
         self,
         method: str,
         path: str,
@@ -111,19 +122,20 @@ class Client:
         query: Mapping[str, str] | None = None,
         code: str | None = None,
         extra: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """The JSON answer to a request. Retries on transport errors, 429 and 503. Raises Refusal and Failure."""
+        timeout: float = TIMEOUT,
+    ) -> httpx.Response:
+        """The answer to a request. Retries on transport errors, 429 and 503. Raises Failure."""
         headers = {**self._headers, **(extra or {})}
         if key is not None:
             headers["Idempotency-Key"] = key
         if code is not None:
-            headers["X-Tracking-Code"] = code
+            headers["X-Tracking-Code"] = typed(code)
         for pause in (*_PAUSES, None):
             retry_after = 0.0
             with self._reached(last=pause is None):
-                answer = self._http.request(method, path, json=body, params=query, headers=headers)
+                answer = self._http.request(method, path, json=body, params=query, headers=headers, timeout=timeout)
                 if answer.status_code not in _BUSY or pause is None:
-                    return _read(answer)
+                    return answer
                 retry_after = _retry_after(answer)
             time.sleep(max(pause or 0.0, retry_after))
         raise AssertionError("the last attempt returns or raises")
@@ -135,15 +147,17 @@ class Client:
             yield
         except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
             if isinstance(error, httpx.ConnectError):
-                raise Failure(f"nobody answers at {self.url}: is `jiesu up` running?") from None
+                raise Failure(says("nobody-answers", url=self.url)) from None
             if last or not isinstance(error, httpx.TransportError):
-                raise Failure(f"{self.url} did not answer: {plain_line(error) or type(error).__name__}") from None
+                raise Failure(
+                    says("no-answer", url=self.url, error=plain_line(error) or type(error).__name__)
+                ) from None
 
 
 def _part(text: str) -> str:
     """The text, for use as one segment of a path. Raises Failure if a character of it could change the path."""
     if not text or not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
-        raise Failure(f"not the name of anything: {plain_line(text)[:60]!r}")
+        raise Failure(says("no-name", text=repr(plain_line(text)[:60])))
     return text
 
 
@@ -153,20 +167,29 @@ def _retry_after(answer: httpx.Response) -> float:
 
 
 def _read(answer: httpx.Response) -> dict[str, Any]:
+    content = _content(answer)
+    if answer.is_success and content is not None:
+        return content
+    raise _refusal(answer)
+
+
+def _refusal(answer: httpx.Response) -> Refusal:
+    title = {"title": says("not-jiesu", host=answer.url.host)}
+    return Refusal(answer.status_code, (None if answer.is_success else _content(answer)) or title)
+
+
+def _content(answer: httpx.Response) -> dict[str, Any] | None:
     try:
         plain: object = answer.json()
     except (json.JSONDecodeError, UnicodeDecodeError):
-        plain = None
-    content = cast("dict[str, Any]", plain) if isinstance(plain, dict) else None
-    if answer.is_success and content is not None:
-        return content
-    raise Refusal(answer.status_code, content or {"title": f"{answer.url.host} answered something that is not Jiesu's"})
+        return None
+    return cast("dict[str, Any]", plain) if isinstance(plain, dict) else None
 
 
 def _line(status: int, problem: Mapping[str, Any]) -> str:
     """The message of an error: ``title: detail (refused, 409)``. If `detail` is missing, `reason` replaces it."""
-    title = plain_line(problem.get("title") or "The request failed")
+    title = plain_line(problem.get("title") or says("went-wrong"))
     detail = plain_line(problem.get("detail") or problem.get("reason") or "")
     kind = str(problem.get("type", "")).rpartition("/")[2] or "error"
-    text = f"{title}: {detail}" if detail and detail != title else title
+    text = says("problem", title=title, detail=detail) if detail and detail != title else title
     return f"{text} ({plain_line(kind)}, {status})"

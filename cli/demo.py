@@ -23,10 +23,10 @@ from rich.table import Table
 
 from cli.client import Client, Refusal, base_url
 from cli.errors import Failure
+from cli.language import clause_name, happened, language, listed, says, word
 from cli.stories import DEMO, NOBODY, STORIES, Moment, Stage, Step, Story, Who, filled
-from cli.terminal import add_row, label, plain_line
+from cli.terminal import add_row, plain_line
 from cli.tokens import make
-from domain.vocabulary import LABELS
 from domain.wire import format_time
 from runtime.settings import LOOPBACK, Settings
 
@@ -34,7 +34,7 @@ _TIMEOUT: Final = 120.0
 """Seconds after which the demo stops waiting for the expected events."""
 _POLL_SECONDS: Final = 0.4
 """Seconds between two polls of the issues."""
-_COLUMNS: Final = {"case": 20, "lead": 4, "status": 8, "next": 8, "left": 5, "what happened last": 22}
+_WIDTHS: Final = (15, 9, 10, 8, 5, 20)
 """Fixed widths, so that columns stay in place when the table is redrawn; together they fit 80 columns."""
 _COLOURS: Final = {"overdue": "red", "escalated": "bold red", "warned": "yellow", "closed": "green", "reminded": "red"}
 
@@ -96,11 +96,10 @@ def play(settings: Settings, wanted: Sequence[int], console: Console | None = No
     with ExitStack() as stack:
         clients = Clients(settings, stack)
         runs = [Run(story) for story in stories]
-        console.print(
-            f"In compound [bold]{DEMO.compound}[/bold] every step has ten seconds; the text names the real place."
-        )
+        console.print(says("every-step", compound=f"[bold]{DEMO.compound}[/bold]"))
         for story in stories:
-            console.print(f"  {story.id} {story.place}: {story.title}")
+            title = story.title if language() == "zh" else story.english
+            console.print(f"  {says('problem', title=f'{story.id} {story.place}', detail=title)}")
         console.print()
         if console.is_terminal:
             with Live(_table(runs), console=console, refresh_per_second=4) as live:
@@ -109,7 +108,9 @@ def play(settings: Settings, wanted: Sequence[int], console: Console | None = No
             _play_all(clients, runs, lambda at, issue, event: _print_event(console, at, issue, event), lambda: None)
     _what_next(console, settings, runs)
     if wrong := [
-        f"story {run.story.id}: {run.failed or 'not at its end'}" for run in runs if run.failed or not run.is_over
+        says("story", number=run.story.id, reason=run.failed or says("demo-unfinished"))
+        for run in runs
+        if run.failed or not run.is_over
     ]:
         raise Failure("; ".join(wrong))
 
@@ -126,7 +127,7 @@ class Clients:
         """The client of the organisation with this role in the compound; residents share one without a token."""
         org = None if who == "resident" else stage.orgs[who]
         if (found := self._known.get(org or "")) is None:
-            found = Client(base_url(self._settings), self._token(who, org) if org else None)
+            found = Client(base_url(self._settings), self._token(who, org) if org else None, language())
             self._known[org or ""] = self._stack.enter_context(found)
         return found
 
@@ -134,7 +135,7 @@ class Clients:
         try:
             return asyncio.run(make(self._settings, f"demo-{who}", who, org))
         except Failure as failure:
-            raise Failure(f"{failure}; the demo needs the directory of examples/directory") from None
+            raise Failure(says("demo-needs-directory", failure=failure)) from None
 
 
 def _play_all(clients: Clients, runs: Sequence[Run], show: Show, refresh: Callable[[], None]) -> None:
@@ -177,7 +178,7 @@ def _step(clients: Clients, run: Run) -> None:
         else:
             _command(client, run.issues[step.to], step, body)
     except Refusal as refusal:
-        run.failed = f"{step.command} by {step.who}: {refusal}"
+        run.failed = says("failed-step", command=step.command, who=step.who, refusal=refusal)
     run.done += 1
 
 
@@ -192,7 +193,7 @@ def _command(client: Client, issue: ShownIssue, step: Step, body: Mapping[str, A
     code = issue.code if step.who == "resident" else None
     answer = client.command(issue.id, step.command, body, code=code)
     if answer["outcome"] == "queued":
-        raise Failure(f"{step.command} is queued, but nobody works: the demo needs a running worker")
+        raise Failure(says("demo-needs-worker", command=step.command))
 
 
 def _poll(clients: Clients, issue: ShownIssue, show: Callable[[ShownIssue, Mapping[str, Any]], None]) -> None:
@@ -203,38 +204,38 @@ def _poll(clients: Clients, issue: ShownIssue, show: Callable[[ShownIssue, Mappi
     issue.state = resident.issue(issue.id, issue.code)
     if issue.state["version"] <= issue.seen:
         return
-    for event in resident.timeline(issue.id, issue.code)["events"]:
+    timeline = resident.timeline(issue.id, issue.code)
+    for event in timeline["events"]:
         if event["seq"] > issue.seen:
             issue.seen = event["seq"]
-            issue.last, issue.colour = _happened(event), _COLOURS.get(event["kind"])
+            issue.last, issue.colour = _happened(event, timeline["clauses"]), _COLOURS.get(event["kind"])
             show(issue, event)
 
 
-def _happened(event: Mapping[str, Any]) -> str:
+def _happened(event: Mapping[str, Any], clauses: Sequence[Mapping[str, str]]) -> str:
     """An event in a few words."""
     data, kind = event.get("data") or {}, str(event["kind"])
+    clause = clause_name(str(event.get("clause") or data.get("by") or ""), clauses)
     if kind == "escalated":
-        way = f"{LABELS.get(data.get('from_level', ''), '?')}→{LABELS[event['level']]}"
-        return f"escalated {way} ({event.get('clause') or data.get('by')})"
+        return says("escalated", below=data.get("from_level", "?"), above=event["level"], clause=clause)
     if kind == "closed":
-        return f"closed {data.get('kind', '')}, {data.get('satisfaction', 'not_rated')}"
-    if kind in ("warned", "overdue"):
-        return f"{kind} {event.get('clause') or ''}".strip()
-    return kind.replace("_", " ")
+        return says("closed", kind=data.get("kind", ""), satisfaction=data.get("satisfaction", "not_rated"))
+    return f"{happened(kind)} {clause if kind in ('warned', 'overdue') else ''}".strip()
 
 
 def _print_event(console: Console, at: float, issue: ShownIssue, event: Mapping[str, Any]) -> None:
     """Prints an event as one line; used where the output is no terminal, so that no table can be redrawn."""
     actor = event.get("actor")
-    who = f"{actor['role']} {actor.get('org') or ''}".strip() if actor else "the clock"
-    line = f"{issue.number}  {issue.story.place}  {_happened(event)}  [{who}]"
-    console.print(f"{at:6.1f} s  {escape(plain_line(line))}", soft_wrap=True)
+    who = f"{word(actor['role'])} {actor.get('org') or ''}".strip() if actor else says("the-clock")
+    line = f"{issue.number}  {issue.story.place}  {issue.last}  [{who}]"
+    console.print(f"{at:6.1f} {says('seconds')}  {escape(plain_line(line))}", soft_wrap=True)
 
 
 def _table(runs: Sequence[Run]) -> Table:
     """The current state of all issues."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for header, width in _COLUMNS.items():
+    headers = (says("case"), says("lead"), says("status"), says("next"), says("left"), says("what-happened-last"))
+    for header, width in zip(headers, _WIDTHS, strict=True):
         table.add_column(header, width=width, no_wrap=True, overflow="ellipsis")
     for run in runs:
         if not run.issues:
@@ -251,23 +252,28 @@ def _cells(run: Run, issue: ShownIssue) -> tuple[str, ...]:
     seconds = (datetime.fromisoformat(step["due"]) - datetime.now(UTC)).total_seconds() if step else 0.0
     return (
         name,
-        LABELS[state["level"]],
-        LABELS[state["status"]],
-        label(step.get("milestone", "")),
-        (f"{seconds:.0f} s" if abs(seconds) < 1000 else f"{seconds / 86400:.0f} d") if step else "",
+        word(state["level"]),
+        word(state["status"]),
+        word(step.get("milestone", "")),
+        _left(seconds) if step else "",
         issue.last,
     )
+
+
+def _left(seconds: float) -> str:
+    return f"{seconds:.0f} {says('seconds')}" if abs(seconds) < 1000 else f"{seconds / 86400:.0f} {says('days')}"
 
 
 def _what_next(console: Console, settings: Settings, runs: Sequence[Run]) -> None:
     """Prints ids, codes and addresses, and commands to try."""
     issues = [issue for run in runs for issue in run.issues]
     codes = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for header in ("", "issue", "tracking code", "closed as"):
-        codes.add_column(header, no_wrap=header != "closed as")
+    for header in ("", says("issue"), says("tracking-code")):
+        codes.add_column(header, no_wrap=True)
+    codes.add_column(says("closed-as"))
     for issue in issues:
         closed = issue.state.get("closed")
-        kind = f"{closed['kind']}, {closed['satisfaction']}" if closed else "still open"
+        kind = listed((word(closed["kind"]), word(closed["satisfaction"]))) if closed else says("still-open")
         codes.add_row(str(issue.story.id), issue.id, issue.code, kind)
     console.print(codes)
     url = base_url(settings)
@@ -276,12 +282,12 @@ def _what_next(console: Console, settings: Settings, runs: Sequence[Run]) -> Non
         addresses.append(("Temporal UI", f"http://{LOOPBACK}:{settings.temporal_ui_port}"))
     for name, address in addresses:
         console.print(f"[bold]{name:<12}[/bold] {address}", soft_wrap=True)
-    console.print("\n[bold]Try[/bold]")
+    console.print(f"\n[bold]{says('try')}[/bold]")
     street = f"--role street --org {DEMO.orgs['street']}"
     tries = [f"show {issue.id} --code {issue.code}" for issue in issues[:1]]
     tries.append(f"worklist {street}")
     tries += [f"do accept {issue.id} {street}" for issue in issues if issue.story is NOBODY]
-    tries.append("report 厨房漏水 --compound demo --category leak")
+    tries.append(f"report {says('demo-text')} --compound demo --category leak")
     tries.append("policy explain 52022 --category drain --from 2026-11-20T19:52")
     jiesu = called(sys.argv[0])
     for line in tries:

@@ -12,6 +12,7 @@ from db import attachments, queries
 from domain.access import Sight
 from domain.accounts import accounts
 from domain.wire import format_time
+from protocol.reader import Timeline
 from runtime.blobs import DigestStore
 from security.vault import Erased, NoKey, Vault
 
@@ -44,9 +45,10 @@ async def _issue(session: AsyncSession, vault: Vault, issue: str) -> dict[str, A
     state = await queries.issue(session, issue)
     events = await vault.open_body(issue, await queries.timeline(session, issue))
     climbs = () if state is None else accounts(events, *await queries.pins(session, issue))
+    policy = None if state is None else state.policy
     pictures = await attachments.of_issue(session, issue)
     return {
         "issue": None if state is None else IssueView.from_issue(state).model_dump(mode="json"),
-        "timeline": TimelineView.from_events(events, climbs, _WHOLE).model_dump(mode="json"),
+        "timeline": TimelineView.from_timeline(Timeline.of(events, climbs), _WHOLE, policy).model_dump(mode="json"),
         "pictures": [{"digest": row.digest, "kind": row.kind, "size": row.size} for row in pictures],
     }

@@ -1,21 +1,29 @@
 """Prepares and repairs an installation: schema, keys, directory, rebuild of the read model."""
 
 import asyncio
+import contextlib
+import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import select
+from temporalio.client import Client
 
 from audit.archive import Archive
+from audit.held import held_back, hold_back
+from audit.log_keys import FIRST, LogKeys, LogKeysError
+from audit.presence import check_presence
 from audit.rebuild import rebuild
-from audit.restore import is_behind, restore
+from audit.restore import RestoreError, is_behind, restore
+from audit.restored import Restored, forget_word, left_word, lines, raise_alarm, take_stock
 from audit.runs import issues_of
 from cli.database import opened
 from cli.errors import Failure
 from cli.up import Connect
+from cli.workbook import sheets
 from db import queries
 from db.directory import load_directory, store_directory
 from db.engine import Database
@@ -24,12 +32,14 @@ from db.upgrade import upgrade
 from domain.directory import Directory
 from domain.directory_csv import DirectoryError, parse
 from domain.directory_review import Loss, losses, remarks
+from domain.directory_sheets import COLUMNS, Encoding, Table
 from domain.wire import truncate
 from domain.worktime import SHANGHAI
-from policies.loader import shipped
+from policies.districts import in_use, known
 from runtime.settings import Settings, variable
 from runtime.temporal import connect, encrypting
-from security.opening import open_converter, prepare_keys
+from security import ids
+from security.opening import check_keys, lost, open_converter, open_keys, prepare_keys
 
 EXAMPLE: Final = Path(__file__).resolve().parent.parent / "examples" / "directory"
 
@@ -38,7 +48,8 @@ async def prepare(settings: Settings) -> None:
     """Creates schema and keys, and imports the example directory if no directory was imported yet."""
     await asyncio.to_thread(upgrade, settings.database)
     async with opened(settings) as database:
-        await prepare_keys(settings, has_issues=await _has_issues(database))
+        await _prepare_keys(settings, has_issues=await _has_issues(database))
+        check_keys(settings)
         async with database.read() as session:
             known = await load_directory(session)
         if not known.compounds:
@@ -51,7 +62,23 @@ async def prepare_key_store(settings: Settings) -> None:
     if not (settings.makes_keys or settings.key_store.get_secret_value()):
         raise Failure(f"must be set in a deployment: {variable('key_store')}")
     async with opened(settings) as database:
-        await prepare_keys(settings, has_issues=await _has_issues(database))
+        await _prepare_keys(settings, has_issues=await _has_issues(database))
+
+
+async def _prepare_keys(settings: Settings, *, has_issues: bool) -> None:
+    """Makes the keys that are missing, in the embedded default that which signs heads, too. Raises SettingsError if a key
+    is lost.
+
+    In a deployment people make this key by `jiesu audit keygen`, and auditors pin it.
+    """
+    folder = settings.seal_keys_folder
+    makes_seal = settings.embedded and not (folder / FIRST).exists()
+    if makes_seal and has_issues:
+        raise lost(folder / FIRST)
+    await prepare_keys(settings, has_issues=has_issues)
+    if makes_seal:
+        with contextlib.suppress(LogKeysError):  # another process has just made it
+            LogKeys.create(folder, f"jiesu.local/{secrets.token_hex(4)}")
 
 
 async def _has_issues(database: Database) -> bool:
@@ -59,26 +86,31 @@ async def _has_issues(database: Database) -> bool:
         return await session.scalar(select(IssueRow.id).limit(1)) is not None
 
 
-async def prepare_home(settings: Settings, announce: Callable[[str], None], temporal: Connect) -> None:
+async def prepare_home(settings: Settings, announce: Callable[[str], None], anyway: bool, temporal: Connect) -> None:
     """Creates schema, keys and example directory for `jiesu up`, then repairs the database, before the worker starts.
 
-    Refills the log if the archive or the published heads show more of it, and the read model if it is empty while
+    A restored home says what it lost, once. Refills the log if the archive or the published heads show more of it, and the read model if it is empty while
     Temporal holds issues. With a Temporal that `jiesu up` does not run, nothing is repaired: workers of other hosts may
-    be writing.
+    be writing. Raises EmptyTemporal if Temporal holds no issue that is open, unless it is to go on `anyway`.
     """
     settings.home.chmod(0o700)  # it may have existed before
     await prepare(settings)
-    if not settings.embedded_temporal:
-        return
     async with opened(settings) as database:
+        if not anyway:
+            await check_presence(await temporal(), database)
+        if not settings.embedded_temporal:
+            return
         archive = Archive(settings.archive_url)
+        word = left_word(settings.home)
         if await is_behind(database, archive, settings.heads_folder):
             announce("the database lacks issues that were sealed: refilling the log from the archive")
-            await restore(database, archive, settings.heads_folder, truncate(datetime.now(UTC)))
-        if await _has_issues(database):
+            await _refill_log(settings, database, archive, word, announce)
+        if word is None and await _has_issues(database):
             return
         client = encrypting(await temporal(), open_converter(settings))
-        if await anext(issues_of(client), None) is not None:
+        if word is not None:
+            await _account(settings, client, database, word, announce)
+        elif await anext(issues_of(client), None) is not None:
             announce(
                 "the database holds no issue, but Temporal does: refilling it (cut short, `jiesu rebuild` goes on)"
             )
@@ -89,15 +121,83 @@ async def prepare_home(settings: Settings, announce: Callable[[str], None], temp
                 )
 
 
-def read_directory(folder: Path) -> Directory:
-    """The directory in a folder's CSV files. Raises Failure with every fault as ``file:line: reason``."""
-    if not folder.is_dir():
-        raise Failure(f"{folder} is not a folder")
-    files = {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
+async def _refill_log(
+    settings: Settings, database: Database, archive: Archive, word: Restored | None, announce: Callable[[str], None]
+) -> None:
+    """Refills the log. Raises RestoreError, unless the home was restored: then no head is signed any more."""
+    heads = settings.heads_folder
     try:
-        return parse(files, policies=[policy.id for policy in shipped()])
+        await restore(database, archive, heads, truncate(datetime.now(UTC)))
+    except RestoreError as error:
+        if word is not None and not held_back(heads):
+            hold_back(heads, word.moment)
+        if not held_back(heads):
+            raise
+        announce(f"no head of the log is signed: {error}")
+
+
+async def _account(
+    settings: Settings, client: Client, database: Database, word: Restored, announce: Callable[[str], None]
+) -> None:
+    """Makes the read model of a restored home whole, erases again what is known to be erased, and says what is lost."""
+    from worker import open_privacy
+
+    rebuilt = await rebuild(client, database, truncate(datetime.now(UTC)))
+    keys = open_keys(settings)
+    try:
+        await open_privacy(settings, database, keys).retain()
+    finally:
+        await keys.close()
+    stock = await take_stock(client, database, settings.heads_folder, rebuilt)
+    await database.transact(lambda session: raise_alarm(session, word, stock, truncate(datetime.now(UTC))))
+    for line in lines(word, stock):
+        announce(line)
+    forget_word(settings.home)
+
+
+def read_directory(place: Path, encoding: Encoding = "utf-8", policies: Collection[str] | None = None) -> Directory:
+    """The directory in a folder's files, or in the sheets of one .xlsx file; `encoding` is that of CSV files.
+
+    `policies` are the ids to which bindings may refer; None: those of the shipped packs.
+
+    Raises Failure with every fault as ``file:line: reason``, where a file may be a sheet.
+    """
+    try:
+        return parse(_files(place), policies=known(None) if policies is None else policies, encoding=encoding)
     except DirectoryError as error:
-        raise Failure(f"nothing was imported from {folder}\n{error}") from None
+        found = error.problems
+        if not place.is_dir():
+            found = [
+                replace(each, file=Path(each.file).stem, reason=each.reason.replace(".xlsx", "")) for each in found
+            ]
+        raise Failure("\n".join((f"nothing was imported from {place}", *map(str, found)))) from None
+
+
+def _files(place: Path) -> dict[str, str | bytes | Table]:
+    if place.is_dir():
+        files: dict[str, str | bytes | Table] = {path.name: path.read_bytes() for path in sorted(place.glob("*.csv"))}
+        for path in sorted(place.glob("*.xlsx")):
+            if not path.name.startswith("~$"):  # what a spreadsheet program leaves beside an open file
+                found = sheets(path)
+                files[path.name] = found.get(path.stem) or next(iter(found.values()), [])
+        return files
+    if place.suffix.lower() == ".xlsx" and place.is_file():
+        return {f"{name}.xlsx": table for name, table in sheets(place).items() if name in COLUMNS}
+    raise Failure(f"{place} is neither a folder nor an .xlsx file")
+
+
+def concealed(directory: Directory, settings: Settings) -> Directory:
+    """The directory with the phone of each appointment replaced by the pseudonym of its owner, unless it is one. Raises SettingsError."""
+    if not any(each.phone.startswith("+") for each in directory.appointments):
+        return directory
+    secret = settings.server_secret()
+    return replace(
+        directory,
+        appointments=tuple(
+            replace(each, phone=ids.phone_pseudonym(secret, each.phone)) if each.phone.startswith("+") else each
+            for each in directory.appointments
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -110,13 +210,19 @@ class Imported:
 
 
 async def import_directory(
-    settings: Settings, folder: Path, *, dry_run: bool = False, force: Collection[str] = ()
+    settings: Settings,
+    folder: Path,
+    *,
+    dry_run: bool = False,
+    force: Collection[str] = (),
+    encoding: Encoding = "utf-8",
 ) -> Imported:
     """Replaces the directory in one transaction; with `dry_run` it only says what that would do.
 
     Raises Failure if an open issue would have nobody left, unless `force` holds its number.
     """
-    directory, now = read_directory(folder), truncate(datetime.now(UTC))
+    read = read_directory(folder, encoding, in_use(settings.policies, settings.home))
+    directory, now = concealed(read, settings), truncate(datetime.now(UTC))
     today = now.astimezone(SHANGHAI).date()
     async with opened(settings) as database, database.write() as session:
         lost = losses(await load_directory(session), directory, await queries.open_issues(session), today)

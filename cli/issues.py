@@ -6,16 +6,22 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import typer
+from rich.cells import set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from cli.client import Client, Refusal, base_url
 from cli.errors import Failure
+from cli.language import clause_name, happened, headed, language, listed, says, word
 from cli.system import run, settings
-from cli.terminal import AsJson, IssueId, add_row, label, local, make_table, plain_line, print_json
+from cli.terminal import AsJson, IssueId, add_row, local, plain_line, print_json
 from domain.commands import SIGNALS, Body
-from domain.vocabulary import LABELS, Category, Channel
+from domain.events import EVENTS
+from domain.personal import Personal
+from domain.vocabulary import Category, Channel
+from security.ids import MINE, typed
+from texts.catalogue import say
 
 Token = Annotated[str | None, typer.Option(help="A bearer token, e.g. of `jiesu token`.")]
 Person = Annotated[str, typer.Option(help="With --role: who acts, in a token made for this command.")]
@@ -25,7 +31,7 @@ Code = Annotated[str | None, typer.Option(help="The tracking code, instead of a 
 Key = Annotated[str | None, typer.Option(help="Idempotency key: the same one again never acts twice.")]
 
 _ME: Final = "cli"
-_WRAPS: Final = {"what": 18, "who": 14, "next": None, "place": None, "about": None, "said": None}
+_WRAPS: Final[dict[str, int | None]] = {"what": 18, "who": 14, "next": None, "place": None, "about": None, "said": None}
 """Columns of tables whose text wraps, each with its least width (None: no least width)."""
 
 _SAID: Final = (
@@ -55,7 +61,7 @@ def report(
     location: Annotated[str, typer.Option(help="Where in the compound.")] = "",
     name: Annotated[str, typer.Option(help="Who reports.")] = "",
     phone: Annotated[str, typer.Option(help="How to call back.")] = "",
-    channel: Annotated[Channel, typer.Option(help="How it came in.")] = "web",
+    channel: Annotated[Channel | None, typer.Option(help="How it came in.")] = None,
     key: Key = None,
     token: Token = None,
     person: Person = _ME,
@@ -66,17 +72,18 @@ def report(
     """Report an issue. Without a token you stay anonymous: keep the tracking code, which is not shown again."""
     body = {
         "compound": compound, "category": category, "description": description, "urgent": urgent,
-        "about_operator": about_operator, "location": location, "channel": channel,
+        "about_operator": about_operator, "location": location,
         "contact": {"name": name, "phone": phone},
-    }  # fmt: skip
-    with _client(token, person, role, org, key=key) as client:
+    } | ({} if channel is None else {"channel": channel})  # fmt: skip
+    with client_of(token, person, role, org, key=key) as client:
         answer = client.report(body, key)
     if as_json:
         print_json(answer)
         return
     console = _console()
-    _print_field(console, "reported", f"{answer['number']}  {answer['id']}")
-    _print_field(console, "tracking code", str(answer["tracking_code"]))
+    _print_field(console, says("reported"), f"{answer['number']}  {answer['id']}")
+    untold = says("untold-phone") if answer["told_by"] == "phone" else says("untold-board")
+    _print_field(console, says("tracking-code"), answer["tracking_code"] or untold)
     if "status" in answer:
         _print_state(console, answer)
 
@@ -103,23 +110,28 @@ def do(
     """Give a command to an issue, e.g. `jiesu do arrive JS-... assessment=minor --role property --org demo-property`."""
     name = command.replace("-", "_")
     if name not in SIGNALS:
-        raise Failure(f"unknown command {plain_line(command)}: one of {', '.join(SIGNALS)}")
+        raise Failure(says("unknown-command", command=plain_line(command), known=", ".join(SIGNALS)))
     body = read_fields(SIGNALS[name], fields or ())
-    with _client(token, person, role, org, code, key, needs=True) as client:
-        answer = client.command(_id_of(client, issue, code), name, body, code=code, key=key, version=version)
+    with client_of(token, person, role, org, code, key, needs=True) as client:
+        answer = client.command(_named(issue), name, body, code=code, key=key, version=version)
     if as_json:
         print_json(answer)
         return
     console = _console()
-    _print_field(console, str(answer["outcome"]), f"{name}  {answer['command_id']}")
-    if answer["outcome"] == "queued":
-        console.print("It is safe, and takes effect as soon as a worker runs.", highlight=False)
+    is_queued = answer["outcome"] == "queued"
+    _print_field(console, says("queued" if is_queued else "applied"), f"{word(name)}  {answer['command_id']}")
+    if is_queued:
+        console.print(says("is-safe"), highlight=False)
+    if answer.get("reason"):
+        _print_field(console, says("but"), f"{answer['reason']} ({answer['code']})")
+    if answer.get("tracking_code"):
+        _print_field(console, says("tracking-code"), answer["tracking_code"])
     if answer.get("issue"):
         _print_state(console, answer["issue"])
 
 
 def show(
-    issue: IssueId,
+    issue: IssueId = MINE,
     *,
     code: Code = None,
     token: Token = None,
@@ -128,26 +140,29 @@ def show(
     org: Org = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show an issue: its state, who must act next and by when, and all that happened."""
-    with _client(token, person, role, org, code, needs=True) as client:
-        found = _id_of(client, issue, code)
+    """Show an issue: its state, who must act next and by when, and all that happened. With a code alone: that of the code."""
+    with client_of(token, person, role, org, code, needs=True) as client:
+        found = _named(issue)
         state, timeline = client.issue(found, code), _timeline(client, found, code)
     if as_json:
         print_json({"issue": state, **timeline})
         return
     console = _console()
-    _print_field(console, "issue", f"{state['number']}  {state['id']}")
+    _print_field(console, says("issue"), f"{state['number']}  {state['id']}")
     _print_state(console, state)
     if timeline["events"] is None:
-        _print_field(console, "timeline", "not there yet: it is written while a worker runs")
+        _print_field(console, says("timeline"), says("no-timeline"))
         return
-    console.print(_timeline_table(timeline["events"]))
+    console.print(_timeline_table(timeline["events"], timeline["clauses"]))
+    for old in timeline.get("before") or ():
+        pictures = says("pictures", number=old["number"], issue=old["id"], count=len(old["attachments"]))
+        _print_field(console, says("before"), pictures)
+        console.print(_timeline_table(old["events"], old["clauses"]))
     for part in timeline.get("minutes") or ():
-        _print_field(
-            console, "held", "  ".join(filter(None, (span(part["ms"] / 1000), _labelled(part["holder"]), part["org"])))
-        )
+        held = (span(part["ms"] / 1000), word(part["holder"]), part["org"])
+        _print_field(console, says("held"), "  ".join(filter(None, held)))
     for climb in timeline.get("accounts") or ():
-        _print_field(console, "account", _account(climb))
+        _print_field(console, says("account"), _account(climb, timeline["clauses"]))
 
 
 def worklist(
@@ -162,18 +177,18 @@ def worklist(
     """List the open issues that an organisation leads or handles, least time left first."""
     whose = of or org
     if whose is None:
-        raise Failure("whose worklist? Name an organisation, e.g. `jiesu worklist --role property --org demo-property`")
-    with _client(token, person, role, org, needs=True) as client:
+        raise Failure(says("whose-worklist"))
+    with client_of(token, person, role, org, needs=True) as client:
         items = list(client.worklist(whose))
     if as_json:
         print_json({"items": items})
         return
-    table = make_table("left", "issue", "status", "lead", "next", "who", "place", "about", wraps=_WRAPS)
+    table = headed("left", "issue", "status", "lead", "next", "who", "place", "about", wraps=_WRAPS)
     for item in items:
         add_row(table, *_cells(item), style="red" if item.get("overdue") else None)
     console = _console()
     console.print(table)
-    console.print(f"{len(items)} open issue{'' if len(items) == 1 else 's'} of {escape(plain_line(whose))}")
+    console.print(escape(says("open-issues", org=plain_line(whose), count=len(items))))
 
 
 def demo(
@@ -187,7 +202,7 @@ def demo(
     play(settings(), story or ())
 
 
-def _client(
+def client_of(
     token: str | None, person: str, role: str | None, org: str | None, code: str | None = None, key: str | None = None,
     *, needs: bool = False,
 ) -> Client:  # fmt: skip
@@ -202,27 +217,20 @@ def _client(
 
         token = run(make(chosen, person, role, org))
     if token is None and org is not None:
-        raise Failure("--org needs --role: in which role do you act for it?")
+        raise Failure(says("org-needs-role"))
     if needs and token is None and code is None:
-        raise Failure(
-            "who are you? Give --role and --org (e.g. --role property --org demo-property), --token or --code"
-        )
-    for given, what in ((token, "token"), (code, "tracking code"), (key, "key")):
+        raise Failure(says("who-are-you"))
+    for given, what in ((token, says("no-token")), (code and typed(code), says("no-code")), (key, says("no-key"))):
         if given is not None and not (given.isascii() and given.isprintable() and given.strip()):
-            raise Failure(f"this is not a {what}")
-    return Client(base_url(chosen), token)
+            raise Failure(what)
+    return Client(base_url(chosen), token, language())
 
 
-def _id_of(client: Client, issue: str, code: str | None) -> str:
-    """The id of an issue, given its id or its number. Raises Failure if the caller sees none with this number."""
-    if not issue.upper().startswith("JS-"):
-        return issue
-    if code is not None:
-        raise Failure("with a tracking code, name the issue by its id")
-    found = client.find(issue)
-    if found is None:
-        raise Failure(f"you know of no issue with the number {plain_line(issue)}")
-    return found
+def _named(issue: str) -> str:
+    """The issue as its name stands in a path: an id, `mine`, or a number, however it was typed."""
+    from db.search import whole_number
+
+    return whole_number(issue) or issue
 
 
 def _timeline(client: Client, issue: str, code: str | None) -> dict[str, Any]:
@@ -245,8 +253,8 @@ def read_fields(body: type[Body], fields: Iterable[str]) -> dict[str, Any]:
     for item in fields:
         name, separator, value = item.partition("=")
         if not separator or name not in hints:
-            known = ", ".join(hints) or "none"
-            raise Failure(f"{plain_line(item)!r} is not FIELD=VALUE with one of the fields of this command: {known}")
+            known = ", ".join(hints) or says("none")
+            raise Failure(says("no-field", item=repr(plain_line(item)), known=known))
         plain[name] = value if _is_text(hints[name]) else _from_json(name, value)
     return plain
 
@@ -265,71 +273,77 @@ def _from_json(name: str, value: str) -> Any:
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
-        raise Failure(f"{name} wants JSON, e.g. {name}=2, {name}=true or {name}='[\"a\"]'") from None
+        raise Failure(says("asks-json", name=name)) from None
 
 
 def _print_state(console: Console, issue: Mapping[str, Any]) -> None:
     """Prints the state of the issue in a few lines."""
     closed = issue.get("closed")
-    _print_field(
-        console,
-        "status",
-        _labelled(issue["status"]) + (f"  {closed['kind']}, {closed['satisfaction']}" if closed else ""),
-    )
-    _print_field(console, "lead", _labelled(issue["level"]) + (f"  {issue['lead']}" if issue.get("lead") else ""))
-    _print_field(console, "handler", str(issue["handler"]))
+    how = f"  {listed((word(closed['kind']), word(closed['satisfaction'])))}" if closed else ""
+    _print_field(console, says("status"), word(issue["status"]) + how)
+    _print_field(console, says("lead"), word(issue["level"]) + (f"  {issue['lead']}" if issue.get("lead") else ""))
+    _print_field(console, says("handler"), str(issue["handler"]))
     step = issue.get("next")
     if step:
-        who = step["org"] or "the resident"
-        _print_field(
-            console, "next", f"{_labelled(step['milestone'])} by {local(step['due'])} ({left(step['due'])}): {who}"
-        )
-    policy = issue["policy"]
-    _print_field(console, "policy", f"{policy['id']} version {policy['version']}, at version {issue['version']}")
+        due, who = step["due"], step["org"] or says("resident")
+        follows = says("as-follows", milestone=step["milestone"], due=local(due), left=left(due), who=who)
+        _print_field(console, says("next"), follows)
+    policy, version = issue["policy"], issue["version"]
+    pinned = says("policy-version", policy=policy["id"], number=policy["version"], version=version)
+    _print_field(console, says("policy"), pinned)
 
 
-def _account(climb: Mapping[str, Any]) -> str:
+def _account(climb: Mapping[str, Any], clauses: Sequence[Mapping[str, str]]) -> str:
     """One climb on the account of a handler, with the handler's own time since then."""
-    good = "made good" if climb["made_good"] else "not made good"
-    return f"{climb['org']}  climb {climb['seq']} ({climb['clause']}) {good}, {span(climb['ms'] / 1000)} since then"
+    said_of_it = {"org": climb["org"], "seq": climb["seq"], "span": span(climb["ms"] / 1000)}
+    clause = clause_name(climb["clause"], clauses)
+    return says("climb-made-good" if climb["made_good"] else "climb-not-made-good", clause=clause, **said_of_it)
 
 
-def _timeline_table(events: Sequence[Mapping[str, Any]]) -> Table:
-    table = make_table("at", "what", "lead", "who", "said", wraps=_WRAPS)
+def _timeline_table(events: Sequence[Mapping[str, Any]], clauses: Sequence[Mapping[str, str]]) -> Table:
+    table = headed("at", "what", "lead", "who", "said", wraps=_WRAPS)
     for event in events:
         actor = event.get("actor")
-        who = _who(actor) if actor else "the clock"
-        cells = (local(event["at"])[5:], _what(event), LABELS[event["level"]], who, said(event))
+        who = _who(actor) if actor else says("the-clock")
+        cells = (local(event["at"])[5:], _what(event, clauses), word(event["level"]), who, said(event))
         style = {"overdue": "red", "escalated": "red", "warned": "yellow", "refused": "dim"}.get(str(event["kind"]))
         add_row(table, *cells, style=style)
     return table
 
 
-def _what(event: Mapping[str, Any]) -> str:
+def _what(event: Mapping[str, Any], clauses: Sequence[Mapping[str, str]]) -> str:
     """The kind of an event, with its clause and what sets it apart from others of its kind."""
     data = event.get("data") or {}
-    words = (
-        event.get("clause"),
-        "interim" if data.get("interim") else "",
-        "wish open" if data.get("wish_open") else "",
-    )
-    apart = ", ".join(filter(None, words))
-    return f"{event['kind']} ({apart})" if apart else str(event["kind"])
+    clause, what = event.get("clause"), happened(str(event["kind"]))
+    apart = listed((
+        clause_name(clause, clauses) if clause else "",
+        says("interim") if data.get("interim") else "",
+        says("wish-open") if data.get("wish_open") else "",
+    ))  # fmt: skip
+    return f"{what} ({apart})" if apart else what
 
 
 def _who(actor: Mapping[str, Any]) -> str:
     """The name of an actor: person and organisation for staff, the role for anybody else."""
-    return f"{actor['person']} {actor['org']}" if actor.get("org") else str(actor["role"])
+    return f"{actor['person']} {actor['org']}" if actor.get("org") else word(str(actor["role"]))
 
 
 def said(event: Mapping[str, Any]) -> str:
     """What the timeline shows as said: the event's text, or the field that summarises the event best, or nothing."""
     data = event.get("data") or {}
+    if event["kind"] == "refused":
+        return say("refusals", data["code"], language(), data.get("params"))
     for name in _SAID:
         value = data.get(name)
         if value:
-            return str(value["code"] if isinstance(value, dict) and "code" in value else value)
+            text = str(value["code"] if isinstance(value, dict) and "code" in value else value)
+            return text if _is_written(str(event["kind"]), name) else word(text)
     return ""
+
+
+def _is_written(kind: str, name: str) -> bool:
+    """Whether a field of an event is what somebody wrote, which is shown as it is."""
+    return kind not in EVENTS or get_type_hints(EVENTS[kind]).get(name, Personal) is Personal
 
 
 def _cells(item: Mapping[str, Any]) -> tuple[object, ...]:
@@ -337,17 +351,13 @@ def _cells(item: Mapping[str, Any]) -> tuple[object, ...]:
     return (
         left(step["due"]) if step.get("due") else "",
         item["number"],
-        label(item["status"]),
-        label(item["level"]),
-        label(step.get("milestone", "")),
+        word(item["status"]),
+        word(item["level"]),
+        word(step.get("milestone", "")),
         step.get("org") or "",
         item.get("compound", ""),
-        LABELS.get(item.get("category", ""), ""),
+        word(item.get("category", "")),
     )
-
-
-def _labelled(word: str) -> str:
-    return f"{LABELS[word]} {word}" if word in LABELS else word
 
 
 def left(moment: str) -> str:
@@ -359,13 +369,13 @@ def left(moment: str) -> str:
 def span(length: float) -> str:
     """A number of seconds in the two largest units, e.g. ``2 d 3 h``."""
     seconds = int(length)
-    sizes = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    sizes = ((says("days"), 86400), (says("hours"), 3600), (says("minutes"), 60), (says("seconds"), 1))
     parts: list[str] = []
     for unit, size in sizes:
         if seconds >= size and len(parts) < 2:
             parts.append(f"{seconds // size} {unit}")
         seconds %= size
-    return " ".join(parts) or "0 s"
+    return " ".join(parts) or f"0 {says('seconds')}"
 
 
 def _console() -> Console:
@@ -373,4 +383,4 @@ def _console() -> Console:
 
 
 def _print_field(console: Console, name: str, text: str) -> None:
-    console.print(f"[bold]{name:<13}[/bold] {escape(plain_line(text))}", soft_wrap=True)
+    console.print(f"[bold]{set_cell_size(name, 13)}[/bold] {escape(plain_line(text))}", soft_wrap=True)

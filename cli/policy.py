@@ -1,4 +1,4 @@
-"""``jiesu policy``: lists, shows and checks packs, and prints the dates of their clauses.
+"""``jiesu policy``: lists, shows and checks packs, shipped and of the district, and prints the dates of their clauses.
 
 The subcommands read files only: no home, database or server.
 """
@@ -13,32 +13,37 @@ from rich.console import Console
 from rich.markup import escape
 
 import calendars
+from cli.language import headed, language, says
 from cli.system import settings
 from cli.terminal import AsJson, local, make_table, print_json
+from domain.pins import newest
 from domain.policy import Clause, Policy
-from domain.vocabulary import LABELS, Assessment, Category
+from domain.vocabulary import Assessment, Category
 from domain.wire import dump
+from policies.districts import PROOFS, find, known
 from policies.explain import Line, explain, read_moment
 from policies.liveness.proofs import SHIPPED, keep, proof
 from policies.liveness.prove import prove
 from policies.liveness.report import Report
 from policies.liveness.words import findings, refusals
-from policies.loader import PolicyError, Problem, load_file, load_pack, shipped
+from policies.loader import PolicyError, Problem, load_file
+from policies.titles import title
+from texts.catalogue import named
 
 app = typer.Typer(no_args_is_help=True, help="Policy packs: what districts have promised.")
 
-_WRAPS: Final = {"title": 10, "source": 18, "ladder": 10, "when": 9, "due": 11}
+_WRAPS: Final[dict[str, int | None]] = {"title": 10, "source": 18, "ladder": 10, "when": 9, "due": 11}
 ASSUMED: Final = "assumed"
 """The value of a clause's `source` where its numbers are assumed, since no publication gives them."""
 
-Pack = Annotated[str, typer.Argument(metavar="ID", help="id of a shipped pack, or the path of a .toml file")]
+Pack = Annotated[str, typer.Argument(metavar="ID", help="id of a pack, or the path of a .toml file")]
 
 
 @app.command("list")
 def list_packs(as_json: AsJson = False) -> None:
-    """List the shipped packs."""
+    """List the packs: the shipped ones and those of `JIESU_POLICIES`."""
     with _plainly():
-        packs = shipped()
+        packs = known(settings().policies).values()
         if as_json:
             print_json([_head(policy) for policy in packs])
             return
@@ -73,9 +78,7 @@ def show(pack: Pack, as_json: AsJson = False) -> None:
 
 @app.command()
 def check(
-    packs: Annotated[
-        list[str], typer.Argument(metavar="FILE|ID...", help="policy packs in TOML, or ids of shipped ones")
-    ],
+    packs: Annotated[list[str], typer.Argument(metavar="FILE|ID...", help="policy packs in TOML, or ids")],
     *,
     commands: Annotated[
         int, typer.Option(help="how many commands deep to look for a way to freeze an issue", min=0, max=8)
@@ -117,13 +120,17 @@ def check(
 
 def _proved(pack: str, commands: int, seconds: float) -> tuple[Policy, Report]:
     """The pack and what is proved of it, from a kept proof or by a search. Raises PolicyError."""
-    policy, home = load_pack_or_file(pack), settings().home / "proofs"
-    report = proof(policy, (SHIPPED, home))
+    policy, chosen = load_pack_or_file(pack), settings()
+    home, beside = chosen.home / PROOFS, chosen.policies and chosen.policies / PROOFS
+    report = proof(policy, [each for each in (SHIPPED, beside, home) if each])
     if report is None or report.commands < commands:
         report = prove(policy, commands, seconds=seconds)
         if report.sound:
             with suppress(OSError):  # without a home it is searched again the next time
                 keep(policy, report, home)
+            if beside and (beside.parent / f"{policy.id}.toml").is_file():  # so that it goes where the pack goes
+                with suppress(OSError):
+                    keep(policy, report, beside)
     if against := list(refusals(policy, report)):
         raise PolicyError([Problem(pack, 1, reason) for reason in against])
     return policy, report
@@ -147,7 +154,9 @@ def explain_pack(
     """Print the dates of every clause, as if each clause began to run at --from."""
     with _plainly():
         policy, moment = load_pack_or_file(pack), read_moment(start)
-        lines = explain(policy, calendars.load_all(published), category, moment, urgent=urgent, assessment=assessment)
+        further = calendars.load_place(published) if published is not None else []
+        years = newest([*calendars.load_all(settings().calendars), *further])
+        lines = explain(policy, years, category, moment, urgent=urgent, assessment=assessment)
         if as_json:
             print_json([dump(line) for line in lines])
         else:
@@ -170,8 +179,8 @@ def _plainly() -> Iterator[None]:
 
 
 def load_pack_or_file(pack: str) -> Policy:
-    """A shipped pack by its id, or a pack by the path of its .toml file. Raises PolicyError."""
-    return load_file(Path(pack)) if pack.endswith(".toml") else load_pack(pack)
+    """A pack by its id, shipped or of the district, or by the path of its .toml file. Raises PolicyError, Failure."""
+    return load_file(Path(pack)) if pack.endswith(".toml") else find(pack, settings().policies)
 
 
 def _head(policy: Policy) -> dict[str, Any]:
@@ -187,7 +196,7 @@ def _head(policy: Policy) -> dict[str, Any]:
 
 
 def _ladder(policy: Policy) -> str:
-    return " → ".join(LABELS[level] for level in policy.ladder)
+    return " → ".join(named(level, "en") for level in policy.ladder)
 
 
 def _rules(policy: Policy) -> dict[str, str]:
@@ -208,7 +217,7 @@ def _rules(policy: Policy) -> dict[str, str]:
         "plan": f"an update every {policy.plan.update}; over {policy.plan.community_over} the community grants it, "
         f"over {policy.plan.street_over} the street",
         "own pauses": f"{policy.pause.own} in sum, none longer than the limit that it stops, none when urgent",
-        "rulings": f"on a wish within {policy.rule}, urgent {policy.ruled_within(urgent=True)}",
+        "rulings": f"on a wish within {policy.rule}, urgent {policy.ruled_within('pause', urgent=True)}, on an objection within {policy.objection}",
         "progress": f"within {progress.within}, climbs after {progress.climb}, urgent {progress.urgent}",
         "evidence": ", ".join(policy.evidence) or "none",
         "days off": "limits in natural days move to the next working day" if moves else "limits in natural days stay",
@@ -222,8 +231,8 @@ def _cells(clause: Clause) -> Sequence[str]:
     limit = f"{clause.limit} by closing" if clause.ends == "service" else str(clause.limit)
     return (
         clause.id,
-        LABELS[clause.level],
-        LABELS[clause.milestone],
+        named(clause.level, "en"),
+        named(clause.milestone, "en"),
         clause.starts,
         " ".join(clause.when),
         limit,
@@ -232,22 +241,15 @@ def _cells(clause: Clause) -> Sequence[str]:
 
 
 def _print_lines(lines: Sequence[Line]) -> None:
-    table = make_table("level", "milestone", "clause", "when", "due", "climb", wraps=_WRAPS)
+    table = headed("clause", "id", "due", "climb", wraps=_WRAPS | {"clause": 18})
     for line in lines:
         table.add_row(
-            LABELS[line.level],
-            LABELS[line.milestone],
+            title(line.level, line.milestone, line.when, language()),
             line.clause,
-            " ".join(line.when),
-            local(line.due) + ("\nprovisional" if line.provisional else ""),
-            "\n".join(map(local, line.climb)) or "never",
+            local(line.due) + (f"\n{says('provisional')}" if line.provisional else ""),
+            "\n".join(map(local, line.climb)) or says("never"),
         )
     console = Console()
     console.print(table)
-    provisional = any(line.provisional for line in lines)
-    said = (
-        " Provisional: a year on the way has no published calendar; climbs come as late as any could make them."
-        if provisional
-        else ""
-    )
-    console.print(f"Times in Asia/Shanghai.{said}", highlight=False)
+    said = [says("times-in"), *([says("provisional-means")] if any(line.provisional for line in lines) else [])]
+    console.print((" " if language() == "en" else "").join(said), highlight=False)

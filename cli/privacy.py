@@ -1,6 +1,5 @@
 """``jiesu privacy``: erases personal texts, exports a person's data, and shows how long texts are kept."""
 
-import contextlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,6 @@ import typer
 from sqlalchemy import func, select
 
 from activities.privacy import BATCH, REQUEST, WHY
-from api.identity import phones
 from cli.database import opened
 from cli.errors import Failure, one_line
 from cli.export import export, pictures
@@ -20,15 +18,15 @@ from cli.terminal import AsJson, write_file
 from db import access_log, erasures
 from db.engine import Database
 from db.tables import ErasureRow, IssueRow
+from domain.commands import ANONYMOUS
 from domain.vocabulary import CATEGORIES
 from domain.wire import truncate
-from protocol import ids
-from protocol.caller import ANONYMOUS
-from protocol.errors import Invalid
 from runtime.blobs import DigestStore, open_store
 from runtime.settings import Settings
+from security import ids
 from security.keystore import KeyStoreDown
 from security.opening import open_keys
+from security.phone_numbers import read
 
 OPERATOR: Final = "operator"
 """The name that the access log gives to the actor of these subcommands."""
@@ -134,8 +132,8 @@ def _names(secret: bytes, person: str) -> list[str]:
     If `person` is a phone number, a second one is for the resident who proved this number.
     """
     subjects = [person]
-    with contextlib.suppress(Invalid):
-        subjects.append(phones.subject_of(secret, phones.normalised(person)))
+    if (phone := read(person)) is not None:
+        subjects.append(ids.phone_subject(secret, phone.number))
     return [ids.pseudonym(secret, subject) for subject in subjects]
 
 

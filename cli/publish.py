@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from temporalio.client import Client
@@ -18,15 +18,16 @@ from db.engine import Database
 from domain.commands import calendar_command_id
 from domain.issue import Issue
 from domain.pins import Calendars, newest
-from domain.wire import dump, format_time, truncate
+from domain.wire import dump, truncate
 from domain.worktime import YearCalendar
 from protocol.cached import FRESH
 from protocol.clock import today
+from runtime.executions import OPEN
 from runtime.settings import Settings
 from runtime.temporal import connect
 from security.credentials import CredentialsError, Signer
 from security.opening import open_converter, open_signer
-from workflows.signals import signal
+from workflows.signals import ordered, signal
 
 log = structlog.get_logger("calendar")
 
@@ -68,7 +69,7 @@ async def publish(
             raise Failure(f"new issues get it, but no Temporal at {settings.address}: run the same again for open ones")
         await asyncio.sleep((since + _SETTLED - datetime.now(UTC)).total_seconds())
         done = Publication(known, since == at)
-        async for issue in issues_of(client, "ExecutionStatus='Running'"):
+        async for issue in issues_of(client, OPEN):
             await _tell(client, database, signer, issue, calendars, done)
     return done
 
@@ -85,8 +86,11 @@ async def _tell(
     lacking = [calendar for calendar in calendars if not known.is_closed and _lacks(known, calendar)]
     try:
         for calendar in lacking:
-            command = signer.sign(known.root, issue, "calendar_published", _command(known, calendar))
-            await signal(client, issue, "calendar_published", command)
+            known_as, body = calendar_command_id(issue, calendar), {"calendar": dump(calendar)}
+            command = ordered(known_as, known.place.street, body, truncate(datetime.now(UTC)))
+            await signal(
+                client, issue, "calendar_published", signer.sign(known.root, issue, "calendar_published", command)
+            )
         done.told += bool(lacking)
     except (RPCError, RuntimeError, CredentialsError) as error:
         if not (isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND):  # closed in the meantime
@@ -99,14 +103,3 @@ def _lacks(issue: Issue, calendar: YearCalendar) -> bool:
     known = next((each for each in issue.calendars if each.year == calendar.year), None)
     is_newer = known is None or (known != calendar and known.version <= calendar.version)
     return is_newer and today(issue.opened_at).year <= calendar.year
-
-
-def _command(issue: Issue, calendar: YearCalendar) -> dict[str, Any]:
-    street = issue.place.street
-    return {
-        "id": calendar_command_id(issue.id, calendar),
-        "at": format_time(truncate(datetime.now(UTC))),
-        "actor": {"person": "operator", "role": "admin", "org": street},
-        "body": {"calendar": dump(calendar)},
-        "grants": [{"role": "admin", "org": street, "by": "order"}],
-    }

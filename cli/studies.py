@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 def whatif(
     *,
-    policy: Annotated[str | None, typer.Option(help="id of a shipped pack, or the path of a .toml file.")] = None,
+    policy: Annotated[str | None, typer.Option(help="id of a pack, or the path of a .toml file.")] = None,
     calendar: Annotated[
         Path | None, typer.Option(help="A file or folder of calendars, in place of those known here of their years.")
     ] = None,

@@ -1,11 +1,10 @@
-"""Subcommands that run and maintain an installation: up, worker, api, token, directory, db, rebuild."""
+"""Subcommands that run and maintain an installation: up, worker, api, token, db, rebuild."""
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +12,7 @@ import typer
 from cli.errors import Failure, one_line
 from cli.terminal import AsJson
 from domain.pins import Calendars
-from runtime.observability import configure_logging
+from domain.policy import Policy
 from runtime.settings import Settings, load_settings
 
 
@@ -25,6 +24,8 @@ def settings() -> Settings:
 
 def logging_settings() -> Settings:
     """Configures logging by the settings of this process and returns these. Raises Failure if they are invalid."""
+    from runtime.observability import configure_logging
+
     found = settings()
     configure_logging(found.log_level, found.log_format)
     return found
@@ -44,6 +45,14 @@ def calendars_in_files(chosen: Settings) -> Calendars:
         return load_all(chosen.calendars)
 
 
+def policies_in_files(chosen: Settings) -> Mapping[str, Policy]:
+    """By id the shipped packs and those that `JIESU_POLICIES` names, all proved. Raises Failure if one cannot be used."""
+    from policies.districts import in_use
+
+    with one_line():
+        return in_use(chosen.policies, chosen.home)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the subcommands to the main command."""
     app.command()(up)
@@ -51,42 +60,46 @@ def register(app: typer.Typer) -> None:
     app.command()(api)
     app.command()(token)
     app.command()(rebuild)
-    for name, commands, text in (
-        ("directory", {"import": directory_import}, "Places, operators, appointments and bindings."),
-        ("db", {"upgrade": db_upgrade}, "The read model."),
-    ):
-        group = typer.Typer(help=text, no_args_is_help=True)
-        for command, function in commands.items():
-            group.command(command)(function)
-        app.add_typer(group, name=name)
+    group = typer.Typer(help="The read model.", no_args_is_help=True)
+    group.command("upgrade")(db_upgrade)
+    app.add_typer(group, name="db")
+
+
+Anyway = Annotated[bool, typer.Option("--anyway", help="Start though Temporal has lost all open issues.")]
 
 
 def up(
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Start without a worker: commands queue.")] = False,
+    anyway: Anyway = False,
 ) -> None:
     """Start everything on this machine: Temporal's dev server, SQLite, the worker and the API."""
     from cli.install import prepare_home
+    from cli.up import Commands
     from cli.up import up as start
 
-    chosen = logging_settings()
-    run(start(chosen, worker=not no_worker, announce=typer.echo, prepare=partial(prepare_home, chosen, typer.echo)))
+    chosen, commands = logging_settings(), Commands()
+    policies_in_files(chosen)  # a fault is said once, before anything starts
+    calendars_in_files(chosen)
+    if anyway:
+        commands = Commands(worker=(*commands.worker, "--anyway"))
+    prepare = partial(prepare_home, chosen, typer.echo, anyway)
+    run(start(chosen, worker=not no_worker, announce=typer.echo, commands=commands, prepare=prepare))
 
 
-def worker() -> None:
+def worker(anyway: Anyway = False) -> None:
     """Run one worker."""
     from worker import serve
 
     chosen = logging_settings()
-    run(serve(chosen, calendars_in_files(chosen)))
+    run(serve(chosen, calendars_in_files(chosen), anyway=anyway))
 
 
 def api() -> None:
     """Run one API process."""
     from api.server import serve
-    from policies.loader import shipped
 
     chosen = logging_settings()
-    run(serve(chosen, {policy.id: policy for policy in shipped()}, calendars_in_files(chosen)))
+    run(serve(chosen, policies_in_files(chosen), calendars_in_files(chosen)))
 
 
 def token(
@@ -101,30 +114,6 @@ def token(
     from cli.tokens import make
 
     typer.echo(run(make(settings(), person, role, org)))
-
-
-def directory_import(
-    folder: Annotated[Path, typer.Argument(help="The folder with the nine CSV files.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the import would do.")] = False,
-    force: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NUMBER", help="Import though this open issue has nobody left; repeat it."),
-    ] = None,
-) -> None:
-    """Replace the whole directory by the CSV files of a folder; if one file has a mistake, nothing changes.
-
-    Says which open issues lose the people who act on them, for which organisations nobody is appointed, and where a
-    policy or a contract is missing. Refuses what would leave an open issue without anybody.
-    """
-    from cli.install import import_directory
-
-    done = run(import_directory(settings(), folder, dry_run=dry_run, force=force or ()))
-    counted = ", ".join(f"{count} {name}" for name, count in done.counts.items())
-    typer.echo(f"{'would be imported' if dry_run else 'imported'} from {folder}: {counted}")
-    for loss in done.losses:
-        typer.echo(f"open issue {loss.said}")
-    for line in done.remarks:
-        typer.echo(line)
 
 
 def db_upgrade() -> None:

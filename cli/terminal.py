@@ -12,21 +12,22 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from cli.errors import Failure
-from domain.vocabulary import LABELS
 from domain.worktime import SHANGHAI
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-IssueId = Annotated[str, typer.Argument(metavar="ISSUE", help="The id of an issue, or its number (JS-...).")]
+IssueId = Annotated[
+    str, typer.Argument(metavar="ISSUE", help="The id of an issue, its number (JS-...), or `mine` with --code.")
+]
 
 
 def print_json(plain: object) -> None:
     typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))
 
 
-def write_file(file: Path, text: str) -> None:
-    """Writes a text file. Raises Failure if the file cannot be written."""
+def write_file(file: Path, content: str | bytes) -> None:
+    """Writes a file, a text as UTF-8 with the line ends that it has. Raises Failure if it cannot be written."""
     try:
-        file.write_text(text, "utf-8", newline="")
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise Failure(f"{file} cannot be written: {error.strerror}") from None
 
@@ -53,8 +54,3 @@ def local(moment: datetime | str) -> str:
     """The time in Shanghai as ``2026-09-30 16:00:00``; `moment` is a datetime or RFC 3339."""
     found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return found.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def label(word: str) -> str:
-    """The Chinese label of a word of the vocabulary; any other word unchanged."""
-    return LABELS.get(word, word)

@@ -5,6 +5,7 @@ from typing import cast
 from api.identity.tokens import issue_token
 from cli.database import opened
 from cli.errors import Failure
+from cli.language import says
 from db.directory import load_directory
 from domain.directory import role_fits
 from domain.vocabulary import ROLES, Role
@@ -18,24 +19,24 @@ async def make(settings: Settings, person: str, role: str, org: str | None) -> s
     fit the organisation.
     """
     if role not in ROLES:
-        raise Failure(f"unknown role {role}: one of {', '.join(ROLES)}")
+        raise Failure(says("unknown-role", role=role, known=", ".join(ROLES)))
     chosen = cast("Role", role)
     if not settings.accepts_local_tokens:
-        raise Failure("local tokens are for the embedded default only (JIESU_LOCAL_TOKENS)")
+        raise Failure(says("local-tokens-off"))
     if person == "anonymous" or not person.strip():
-        raise Failure("a token needs a person, and anonymous is nobody")
+        raise Failure(says("a-token-needs-a-person"))
     if chosen == "resident":
         if org is not None:
-            raise Failure("a resident acts for no organisation")
+            raise Failure(says("resident-alone"))
         return _issue(settings, person, chosen, None)
     if org is None:
-        raise Failure(f"role {role} acts for an organisation: --org is missing")
+        raise Failure(says("org-missing", role=role))
     async with opened(settings) as database, database.read() as session:
         found = (await load_directory(session)).org(org)
     if found is None:
-        raise Failure(f"unknown organisation {org}")
+        raise Failure(says("unknown-org", org=org))
     if not role_fits(chosen, found):
-        raise Failure(f"{org} is a {found.kind}: role {role} does not act for it")
+        raise Failure(says("does-not-act-for", org=org, kind=found.kind, role=role))
     return _issue(settings, person, chosen, org)
 
 

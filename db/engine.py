@@ -11,14 +11,17 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor, ExceptionContext
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.writer import GroupWriter, Work
+from runtime.sqlite import is_read_only
 
 T = TypeVar("T")
 
@@ -158,6 +161,11 @@ class Database:
         self._turn = asyncio.Lock()
         self._writer = GroupWriter(make_writer(self.url), self._turn) if self.is_sqlite else None
 
+    @property
+    def file(self) -> Path | None:
+        """SQLite's file; None for a database on a server."""
+        return Path(self.url.database or "") if self.is_sqlite else None
+
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
         """A read-only transaction: all its queries see the database as it was at one moment."""
@@ -168,7 +176,8 @@ class Database:
     async def write(self) -> AsyncGenerator[AsyncSession]:
         """A transaction that is committed at the end, or rolled back on an exception."""
         # SQLite allows one writer and polls for the lock, slowly and unfairly: the writers of this process queue here.
-        async with self._turn if self.is_sqlite else contextlib.nullcontext(), self._write.begin() as session:
+        turn = self._turn if self.is_sqlite else contextlib.nullcontext()
+        async with self._anew_if_read_only(), turn, self._write.begin() as session:
             yield session
 
     async def transact(self, work: Work[T]) -> T:
@@ -178,9 +187,20 @@ class Database:
         transaction, and if the database fails for one of them, each is run again alone.
         """
         if self._writer is not None:
-            return await self._writer.do(work)
+            async with self._anew_if_read_only():
+                return await self._writer.do(work)
         async with self.write() as session:
             return await session.run_sync(work)
+
+    @asynccontextmanager
+    async def _anew_if_read_only(self) -> AsyncGenerator[None]:
+        """Closes the idle connections if the file could not be written: it stays so while one of them is open."""
+        try:
+            yield
+        except DBAPIError as error:
+            if is_read_only(error.orig):
+                await self.disconnect()
+            raise
 
     async def scrub(self) -> bool:
         """Removes deleted data from the files of an SQLite database. Returns False if the caller must try again later.

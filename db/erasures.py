@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import and_, delete, exists, func, literal, or_, select, tuple_, update
+from sqlalchemy import and_, exists, func, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from db import search
-from db.tables import ErasureRow, IssueRow, SealRow, SearchTerm
+from db.tables import ErasureRow, IssueRow, SealRow, VoiceRow
 from db.types import UTCDateTime, Words
 from db.upsert import insert_missing
 
@@ -35,10 +35,7 @@ def forget(session: Session, issue: str) -> None:
     """Removes the search words of an issue from its row and from the search index."""
     row = session.scalar(select(IssueRow).where(IssueRow.id == issue).with_for_update())
     if row is not None and row.words:
-        for term in search.terms(row.words):
-            session.execute(delete(SearchTerm).filter_by(term=term, opened_at=row.opened_at, issue=issue))
-        row.words = ""
-        session.flush()
+        search.drop(session, row)
 
 
 def note_done(session: Session, issues: Sequence[str], now: datetime) -> None:
@@ -98,6 +95,9 @@ async def outlived(session: AsyncSession, limits: Mapping[str, datetime], most: 
 
 
 async def reported_by(session: AsyncSession, reporters: Sequence[str]) -> Sequence[IssueRow]:
-    """Every issue that one of these persons reported, oldest first."""
-    query = select(IssueRow).where(IssueRow.reporter.in_(reporters)).order_by(IssueRow.opened_at, IssueRow.id)
-    return (await session.scalars(query)).all()
+    """Every issue that one of these persons reported, oldest first; not one for which he decides after its reporter."""
+    voices = select(VoiceRow.issue).where(VoiceRow.issue == IssueRow.id)
+    decides_after = voices.where(VoiceRow.person == IssueRow.reporter, VoiceRow.reported.is_(False)).exists()
+    has_left = voices.where(VoiceRow.person.in_(reporters), VoiceRow.reported.is_(True)).exists()
+    query = select(IssueRow).where(or_(and_(IssueRow.reporter.in_(reporters), ~decides_after), has_left))
+    return (await session.scalars(query.order_by(IssueRow.opened_at, IssueRow.id))).all()

@@ -76,6 +76,7 @@ class AppointmentRow(_Dated, Base):
     person: Mapped[str]  # personal
     role: Mapped[str]
     org: Mapped[str]
+    phone: Mapped[str]  # personal: a pseudonym
 
 
 class BindingRow(_Dated, Base):

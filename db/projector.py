@@ -6,7 +6,7 @@ task that Temporal never committed: they are replaced from that number on, the r
 goes up by one, pending outbox entries of the replaced events are withdrawn, and an alarm is raised.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -16,16 +16,18 @@ from sqlalchemy.orm import Session, undefer
 
 from db import outbox, pinned, search
 from db.alarms import put_alarm
-from db.rows import UNSEEN, columns, first_columns, refold, state_of, words
-from db.tables import EventRow, IssueRow, ReceiptRow, SearchTerm
-from db.upsert import is_sqlite, table_of, upsert
+from db.outbox import Change
+from db.rows import UNSEEN, columns, first_columns, refold, state_of, voices, words
+from db.tables import CodeRow, EventRow, IssueRow, ReceiptRow, SearchTerm, VoiceRow
+from db.upsert import insert_missing, is_sqlite, table_of, upsert
 from domain.events import Event, chain, event_digest, load_event
 from domain.issue import Issue, Receipt
 from domain.pins import read_calendars, read_policy
 from domain.rules import evolve
 
+CodesOf = Callable[[Issue], Sequence[str]]
 INDEX: Final = "index"
-"""The job that adds the words of a sealed report to the search index."""
+"""The job that puts the words of a sealed report into the search index, and the issue's codes where they are missing."""
 _ROW: Final = (
     select(IssueRow)
     .where(IssueRow.id == bindparam("issue"))
@@ -79,9 +81,11 @@ def record(
     calendars: Sequence[Mapping[str, Any]] | None = None,
     may_rewrite: bool = True,
     restoring: bool = False,
+    codes: CodesOf = lambda _: (),
 ) -> str:
     """Stores the new events of the batch and returns the digest over the stored form of the whole batch.
 
+    `codes` gives the hashes of an issue's tracking codes, by which it is found.
     `policy` and `calendars` are those that the issue pinned at its start; the batch with the first event needs them.
     Raises GapError, ClosedError and, without `may_rewrite`, ConflictError; the caller then rolls back. With
     `restoring`, the batch is the issue's whole history: stored events that differ are replaced, events beyond the batch
@@ -93,7 +97,7 @@ def record(
     row = lock(session, issue, batch[0].seq)
     fresh = _fresh(session, row, issue, batch)
     first = fresh[0].seq if fresh else batch[-1].seq + 1
-    projection = _Projection(session, issue, now, policy, calendars, notify=not restoring)
+    projection = _Projection(session, issue, now, policy, calendars, codes, notify=not restoring)
     if row is None:
         projection.go_on(None, projection.start(), fresh)
     elif restoring and _digests(session, issue, first):
@@ -121,8 +125,9 @@ def rebuild(session: Session, issue: str) -> bool:
     found = columns(state)
     differs = any(getattr(row, name) != value for name, value in found.items())
     _set(session, row, found)
+    differs = _put_voices(session, state) or differs
     rows = session.scalars(select(ReceiptRow).where(ReceiptRow.issue == issue))
-    receipts = {each.command_id: Receipt(each.digest, each.outcome, each.seq, each.code, each.reason) for each in rows}
+    receipts = {each.command_id: Receipt(each.digest, each.outcome, each.seq, each.code, each.params) for each in rows}
     if receipts == state.receipts:
         return differs
     session.execute(delete(ReceiptRow).where(ReceiptRow.issue == issue))
@@ -130,12 +135,18 @@ def rebuild(session: Session, issue: str) -> bool:
     return True
 
 
-def index(session: Session, issue: str, text: str) -> None:
-    """Adds the text of an issue to the search index, unless the index holds words of this issue already."""
+def index(session: Session, issue: str, words: str) -> None:
+    """Puts the words of an issue (`search.words`) into the search index, in place of what it holds of this issue."""
     row = lock(session, issue)
-    if row is not None and not row.words:
-        _set(session, row, {"words": search.fold(text)})
+    if row is not None and row.words != words:
+        search.drop(session, row)
+        _set(session, row, {"words": words})
         _put_terms(session, row)
+
+
+def put_codes(session: Session, issue: str, codes: Iterable[str]) -> None:
+    """Stores the hashes of tracking codes of an issue that has a row. Those of former codes stay, and open nothing."""
+    insert_missing(session, CodeRow, [{"hash": code, "issue": issue} for code in codes])
 
 
 def lock(session: Session, issue: str, first: int = 1) -> IssueRow | None:
@@ -193,12 +204,13 @@ class _Projection:
     now: datetime
     policy: Mapping[str, Any] | None
     calendars: Sequence[Mapping[str, Any]] | None
+    codes: CodesOf
     notify: bool
 
     def go_on(self, row: IssueRow | None, start: Issue, fresh: Sequence[Recorded]) -> None:
         """Folds the events onto the state `start` and writes the resulting rows; inserts a missing row."""
         changes = _changes(start, fresh)
-        state = changes[-1][1]
+        state = changes[-1].after
         if state.policy is not start.policy or state.calendars is not start.calendars:
             pinned.keep(self.session, state.policy, state.calendars)
         found = words(fresh[0].event)
@@ -208,6 +220,10 @@ class _Projection:
             _set(self.session, row, {**columns(state), **found})
         if found:
             _put_terms(self.session, row)
+        if state.followers is not start.followers:
+            _put_voices(self.session, state)
+        if start.version == 0 or (state.followers, state.generation) != (start.followers, start.generation):
+            put_codes(self.session, state.id, self.codes(state))
         self._put_events(fresh)
         _put_receipts(self.session, state, _commands(fresh))
         if self.notify:
@@ -223,7 +239,7 @@ class _Projection:
         put_alarm(self.session, "record-rewritten", row.id, detail, self.now)
         anew = first == 1
         if anew:
-            _drop_terms(self.session, row)
+            search.drop(self.session, row)
         start = self.start() if anew else refold(self.session, row, before=first)
         self.session.execute(delete(EventRow).where(EventRow.issue == row.id, EventRow.seq >= first))
         self.session.execute(delete(ReceiptRow).where(ReceiptRow.issue == row.id))
@@ -234,6 +250,7 @@ class _Projection:
             {"fence": row.fence + 1, **(first_columns(start.policy, start.calendars) if anew else {})},
         )
         _put_receipts(self.session, start, start.receipts)
+        _put_voices(self.session, start)
         if fresh:
             self.go_on(row, start, fresh)
         else:
@@ -269,13 +286,12 @@ class _Projection:
         self.session.connection().execute(_EVENTS, rows)
 
 
-def _changes(start: Issue, fresh: Sequence[Recorded]) -> list[tuple[Event, Issue]]:
-    """Each event with the state after it."""
-    changes: list[tuple[Event, Issue]] = []
+def _changes(start: Issue, fresh: Sequence[Recorded]) -> list[Change]:
+    changes: list[Change] = []
     state = start
     for item in fresh:
-        state = evolve(state, item.event)
-        changes.append((item.event, state))
+        changes.append(Change(item.event, state, evolve(state, item.event)))
+        state = changes[-1].after
     return changes
 
 
@@ -295,9 +311,16 @@ def _put_terms(session: Session, row: IssueRow) -> None:
         session.connection().execute(_TERMS, found)
 
 
-def _drop_terms(session: Session, row: IssueRow) -> None:
-    for term in search.terms(row.words):
-        session.execute(delete(SearchTerm).filter_by(term=term, opened_at=row.opened_at, issue=row.id))
+def _put_voices(session: Session, state: Issue) -> bool:
+    """Stores who follows the issue, in place of what was stored. Returns whether that differs."""
+    wanted = voices(state)
+    known = session.scalars(select(VoiceRow).where(VoiceRow.issue == state.id))
+    if {row.person: row.reported for row in known} == wanted:
+        return False
+    session.execute(delete(VoiceRow).where(VoiceRow.issue == state.id))
+    rows = [{"issue": state.id, "person": person, "reported": reported} for person, reported in wanted.items()]
+    upsert(session, VoiceRow, rows)
+    return True
 
 
 def _put_receipts(session: Session, state: Issue, commands: Iterable[str]) -> None:
@@ -306,6 +329,6 @@ def _put_receipts(session: Session, state: Issue, commands: Iterable[str]) -> No
         receipt = state.receipts[command]
         rows.append(
             {"command_id": command, "issue": state.id, "digest": receipt.digest, "outcome": receipt.outcome,
-             "code": receipt.code, "reason": receipt.reason, "seq": receipt.seq}
+             "code": receipt.code, "params": dict(receipt.params), "seq": receipt.seq}
         )  # fmt: skip
     upsert(session, ReceiptRow, rows)

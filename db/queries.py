@@ -33,11 +33,12 @@ from sqlalchemy.orm import InstrumentedAttribute, undefer
 from db import search
 from db.pinned import calendars_of, policy_of
 from db.rows import state_of
-from db.tables import EventRow, IssueRow, SearchTerm
+from db.tables import CodeRow, EventRow, IssueRow, SearchTerm, VoiceRow
 from db.types import UTCDateTime, Words
 from db.upsert import is_sqlite
 from domain.access import HANDLER_ROLES, searches_texts
 from domain.commands import Actor
+from domain.directory import Works
 from domain.directory_review import OpenIssue
 from domain.events import Event, load_event
 from domain.issue import Issue
@@ -48,6 +49,9 @@ from domain.wire import WireError, format_time, parse_time
 from runtime import base64url
 
 PAGE: Final = 50
+NOWHERE: Final = Works()
+MOST_CANDIDATES: Final = 20
+_FEW: Final = 20
 
 Condition = ColumnElement[bool]
 _Key = tuple[datetime, str]
@@ -61,6 +65,7 @@ _RED: Final[Condition] = and_(IssueRow.overdue)
 _OPEN: Final[Condition] = IssueRow.closed_at.is_(None)
 
 
+_NEWEST: Final[_Order] = (IssueRow.opened_at, IssueRow.id)
 _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 
 
@@ -72,7 +77,7 @@ class CursorError(ValueError):
 class Filters:
     """Which issues a list holds. None: any. `org` is the organisation that leads or handles the issue.
 
-    `q` is a prefix of the issue's number, or words of its text.
+    `q` is a prefix of the issue's number, or words of its text. `since` and `until` (not included) bound the report's time.
     """
 
     level: Level | None = None
@@ -82,11 +87,16 @@ class Filters:
     category: Category | None = None
     overdue: bool | None = None
     q: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Page:
-    """Rows of issues, whose column `state` is not loaded, and the cursor of the next page (None on the last page)."""
+    """Rows of issues, whose column `state` is not loaded, and the cursor of the next page (None on the last page).
+
+    A page of a search may hold fewer rows than its limit, even none, and yet have a next page: it looked so far.
+    """
 
     items: tuple[IssueRow, ...]
     next_cursor: str | None
@@ -97,6 +107,16 @@ async def issue(session: AsyncSession, issue: str) -> Issue | None:
     query = select(IssueRow).where(IssueRow.id == issue).options(undefer(IssueRow.state))
     row = await session.scalar(query.execution_options(populate_existing=True))
     return None if row is None else await session.run_sync(state_of, row)
+
+
+async def by_code(session: AsyncSession, code: str) -> Sequence[str]:
+    """The id of the issue that has or had a tracking code with this hash, if there is one."""
+    return (await session.scalars(select(CodeRow.issue).where(CodeRow.hash == code))).all()
+
+
+async def by_number(session: AsyncSession, number: str) -> Sequence[str]:
+    """The ids of the issues with this number: one, but for an accident."""
+    return (await session.scalars(select(IssueRow.id).where(IssueRow.number == number).limit(_FEW))).all()
 
 
 async def open_issues(session: AsyncSession) -> tuple[OpenIssue, ...]:
@@ -110,6 +130,17 @@ async def timeline(session: AsyncSession, issue: str) -> tuple[Event, ...]:
     """The issue's events in order."""
     query = select(EventRow.body).where(EventRow.issue == issue).order_by(EventRow.seq)
     return tuple(load_event(body) for body in (await session.scalars(query)).all())
+
+
+async def timelines(session: AsyncSession, issues: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """The events of several issues in their plain form, in order."""
+    query = (
+        select(EventRow.issue, EventRow.body).where(EventRow.issue.in_(issues)).order_by(EventRow.issue, EventRow.seq)
+    )
+    found: dict[str, list[dict[str, Any]]] = {each: [] for each in issues}
+    for issue, body in await session.execute(query):
+        found[issue].append(body)
+    return found
 
 
 async def pins(session: AsyncSession, issue: str) -> tuple[Policy, Calendars]:
@@ -134,20 +165,42 @@ async def server_time(session: AsyncSession) -> datetime:
     return found.astimezone(UTC)
 
 
-def visible(viewer: Actor) -> tuple[Condition, ...]:
-    """The conditions under which the actor may see an issue, of which one suffices: `domain.access.may_see` in SQL."""
+async def candidates(
+    session: AsyncSession, compound: str, category: Category, building: str, since: datetime
+) -> Sequence[IssueRow]:
+    """The open issues that neighbours may join, of one building and category, opened at `since` or later, oldest first."""
+    same = (IssueRow.compound == compound, IssueRow.category == category, IssueRow.building == building)
+    query = select(IssueRow).where(*same, IssueRow.joinable.is_(True), _OPEN, IssueRow.opened_at >= since)
+    return (await session.scalars(query.order_by(IssueRow.opened_at, IssueRow.id).limit(MOST_CANDIDATES))).all()
+
+
+async def taken_in(session: AsyncSession, org: str, reporter: str, since: datetime) -> int:
+    """How many reports opened at `since` or later staff of the organisation took in for this resident."""
+    mine = (IssueRow.reporter == reporter, IssueRow.taken_by == org, IssueRow.opened_at >= since)
+    return (await session.execute(select(func.count()).select_from(IssueRow).where(*mine))).scalar_one()
+
+
+def visible(viewer: Actor, works: Works) -> tuple[Condition, ...]:
+    """The conditions under which the actor may see an issue, of which one suffices: `domain.access.may_see` in SQL.
+
+    `works` is where his organisation works today.
+    """
     if viewer.role == "resident":
-        return (IssueRow.reporter == viewer.person,)
+        follows = select(VoiceRow.issue).where(VoiceRow.person == viewer.person)
+        return IssueRow.reporter == viewer.person, IssueRow.id.in_(follows)
     org = viewer.org
     if org is None:
         return ()
     ways: list[Condition] = []
     kinds = [kind for kind, roles in HANDLER_ROLES.items() if viewer.role in roles]
+    here = IssueRow.compound.in_(works.compounds)
     if kinds:
-        ways.append(and_(IssueRow.handler == org, IssueRow.handler_kind.in_(kinds)))
+        way = and_(IssueRow.handler == org, IssueRow.handler_kind.in_(kinds))
+        near = and_(IssueRow.operator.is_distinct_from(org), IssueRow.street.in_(works.streets))
+        ways.append(and_(way, or_(here, near)) if viewer.role == "property" else way)
     match viewer.role:
         case "property":
-            ways.append(and_(IssueRow.operator == org, IssueRow.about_operator.is_(False)))
+            ways.append(and_(IssueRow.operator == org, IssueRow.about_operator.is_(False), here))
         case "community":
             ways.append(IssueRow.community == org)
         case "street" | "auditor" | "admin":
@@ -157,43 +210,56 @@ def visible(viewer: Actor) -> tuple[Condition, ...]:
     return tuple(ways)
 
 
+def _reported_by(viewer: Actor) -> Condition:
+    """The issues that the resident reported, and did not come to decide in another way."""
+    follows = select(VoiceRow.issue).where(VoiceRow.person == viewer.person)
+    return and_(IssueRow.reporter == viewer.person, IssueRow.id.not_in(follows))
+
+
 async def list_issues(
     session: AsyncSession,
     filters: Filters | None = None,
     *,
     viewer: Actor | None = None,
+    works: Works = NOWHERE,
     cursor: str | None = None,
     limit: int = PAGE,
 ) -> Page:
-    """A page of issues that the viewer may see, newest first. Without a viewer: of all issues. Raises CursorError."""
+    """A page of issues that the viewer may see, newest first. Without a viewer: of all issues. Raises CursorError.
+
+    `works` is where the viewer's organisation works today: property staff see no other issues.
+    """
     filters = filters or Filters()
     after = _read(cursor)
-    seen: Sequence[Condition] = (true(),) if viewer is None else visible(viewer)
+    seen: Sequence[Condition] = (true(),) if viewer is None else visible(viewer, works)
     concerned: Sequence[Condition] = (true(),) if filters.org is None else _works_on(filters.org)
-    ways = [and_(*way) for way in product(seen, concerned)]
     narrowed = _narrowed(filters)
     q = (filters.q or "").strip()
     number = await search.numbered(session, q) if q else None
+    if q and number is None and viewer is not None and viewer.role == "resident":
+        seen = (_reported_by(viewer),)  # hits in what he only follows would reveal the words of another
+    ways, end = [and_(*way) for way in product(seen, concerned)], None
     if q and number is None:
         is_masked = viewer is not None and not searches_texts(viewer.role)
-        branches = [] if is_masked else await _worded(session, q, ways, narrowed, after, limit)
+        branches, end = ([], None) if is_masked else await _worded(session, q, ways, narrowed, after, limit)
     else:
         if number is not None:
             narrowed.append(number)
         branches = [_newest([way, *narrowed], after, limit) for way in ways]
-    return await _page(session, branches, limit, IssueRow.opened_at)
+    return await _page(session, branches, limit, IssueRow.opened_at, end=end)
 
 
 async def worklist(
-    session: AsyncSession, org: str, *, viewer: Actor | None = None, cursor: str | None = None, limit: int = PAGE
-) -> Page:
+    session: AsyncSession, org: str, *, viewer: Actor | None = None, works: Works = NOWHERE, cursor: str | None = None,
+    limit: int = PAGE,
+) -> Page:  # fmt: skip
     """A page of open issues that the organisation leads or handles and the viewer may see, least time left first.
 
     The viewer matters because an operator may work under several communities, and each community sees only its own
     issues. Without a viewer, the page holds all issues that the organisation leads or handles. Raises CursorError.
     """
     after = _read(cursor)
-    seen = or_(false(), *(visible(viewer) if viewer is not None else (true(),)))
+    seen = or_(false(), *(visible(viewer, works) if viewer is not None else (true(),)))
     branches = [_most_pressing([way, _OPEN, seen], after, limit) for way in _works_on(org)]
     return await _page(session, branches, limit, IssueRow.left_by, newest=False)
 
@@ -214,6 +280,10 @@ def _narrowed(filters: Filters) -> list[Condition]:
         conditions.append(IssueRow.compound == filters.compound)
     if filters.category is not None:
         conditions.append(IssueRow.category == filters.category)
+    if filters.since is not None:
+        conditions.append(IssueRow.opened_at >= filters.since)
+    if filters.until is not None:
+        conditions.append(IssueRow.opened_at < filters.until)
     if filters.overdue is not None:
         conditions.append(_RED if filters.overdue else IssueRow.overdue.is_(False))
     return conditions
@@ -222,38 +292,46 @@ def _narrowed(filters: Filters) -> list[Condition]:
 async def _worded(
     session: AsyncSession, q: str, ways: Sequence[Condition], narrowed: Sequence[Condition], after: _Key | None,
     limit: int,
-) -> list[_Keys]:  # fmt: skip
-    """The queries of a word search. Each scans either the issues with the rarest term or those the viewer may see.
+) -> tuple[list[_Keys], _Key | None]:  # fmt: skip
+    """The queries of a word search, and the key of the last issue at which they look; None if they look at all.
 
-    Of the two it takes the issues in view if these are few and those with the term are not.
+    They scan the issues with the rarest term if these are few, else the newest ones that the viewer may see.
     """
     words = search.fold(q)
     found = search.terms(words)
     if not found or not ways:
-        return []
+        return [], None
     term, is_rare = await search.rarest(session, found)
     holding = [search.holds(words), *narrowed]
-    few = [] if is_rare else [way for way in ways if await _is_rare(session, way)]
-    many = [way for way in ways if not any(way is each for each in few)]
-    branches = [_newest([way, *holding], after, limit) for way in few]
-    return [*branches, _found(term, [or_(*many), *holding], after, limit)] if many else branches
+    if is_rare:
+        return [_found(term, [or_(*ways), *holding], after, limit)], None
+    ends = [await _end(session, way, after) for way in ways]
+    end = max(filter(None, ends), default=None)
+    if end is not None:
+        holding.append(tuple_(*_NEWEST) >= _bound(end))
+    return [_newest([way, *holding], after, limit) for way in ways], end
 
 
-async def _is_rare(session: AsyncSession, way: Condition) -> bool:
-    some = select(IssueRow.id).where(way).limit(search.RARE).subquery()
-    return (await session.scalar(select(func.count()).select_from(some)) or 0) < search.RARE
+async def _end(session: AsyncSession, way: Condition, after: _Key | None) -> _Key | None:
+    """The key of the issue in view at which a search stops; None if no more than LOOK of them are left."""
+    query = _descending(select(*_NEWEST).where(way), _NEWEST, after, 1).offset(search.LOOK - 1)
+    found = (await session.execute(query)).all()
+    return (found[0][0], found[0][1]) if len(found) > 1 else None
 
 
 def _newest(conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
     keys = select(IssueRow.opened_at.label("at"), IssueRow.id.label("id")).where(*conditions)
-    return _descending(keys, (IssueRow.opened_at, IssueRow.id), after, limit)
+    return _descending(keys, _NEWEST, after, limit)
 
 
 def _found(term: str, conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
-    """The keys of the newest issues that contain a search term and meet the conditions."""
-    keys = select(SearchTerm.opened_at.label("at"), SearchTerm.issue.label("id"))
-    keys = keys.join(IssueRow, IssueRow.id == SearchTerm.issue).where(SearchTerm.term == term, *conditions)
-    return _descending(keys, (SearchTerm.opened_at, SearchTerm.issue), after, limit)
+    """The keys of the newest issues that contain a rare search term and meet the conditions."""
+    rows = select(SearchTerm.opened_at, SearchTerm.issue).where(search.contains(term)).distinct()
+    # The limit tells the planner that there are few, which it cannot know.
+    few = rows.limit(search.RARE).subquery()
+    keys = select(IssueRow.opened_at.label("at"), IssueRow.id.label("id"))
+    keys = keys.join(few, few.c.issue == IssueRow.id).where(*conditions)
+    return _descending(keys, _NEWEST, after, limit)
 
 
 def _descending(keys: _Keys, order: _Order, after: _Key | None, limit: int) -> _Keys:
@@ -280,8 +358,12 @@ async def _page(
     limit: int,
     sort: InstrumentedAttribute[datetime],
     newest: bool = True,
+    end: _Key | None = None,
 ) -> Page:
-    """Merges the branches (queries for keys of issues) into one page that holds each issue once."""
+    """Merges the branches (queries for keys of issues) into one page that holds each issue once.
+
+    If the branches looked no further than `end`, the next page begins there, even where this one is not full.
+    """
     if not branches:
         return Page((), None)
     heads = [branch.subquery() for branch in branches]
@@ -290,7 +372,7 @@ async def _page(
     query = select(IssueRow).join(keys, keys.c.id == IssueRow.id).order_by(*order).limit(limit + 1)
     rows = (await session.scalars(query.execution_options(populate_existing=True))).all()
     if len(rows) <= limit:
-        return Page(tuple(rows), None)
+        return Page(tuple(rows), end and _write(end))
     last = rows[limit - 1]
     return Page(tuple(rows[:limit]), _write((getattr(last, sort.key), last.id)))
 

@@ -10,6 +10,7 @@ from db.tables import EventRow, IssueRow
 from db.types import FAR
 from domain.clocks import next_deadline, next_step, wake_after
 from domain.events import Event, Reported, load_event
+from domain.followers import joinable
 from domain.issue import Issue, calendars_digest, dump_issue, lead_org, load_issue
 from domain.personal import is_sealed
 from domain.pins import Calendars
@@ -30,6 +31,14 @@ def first_columns(policy: Policy, calendars: Calendars) -> dict[str, str]:
     return {"first_policy": policy.digest, "first_calendars": calendars_digest(calendars)}
 
 
+def voices(issue: Issue) -> dict[str, bool]:
+    """Everybody who follows the issue, or did, and whether he reported it: what the table `voices` holds."""
+    return {
+        person: follower.voice.reported and follower.voice.issue == issue.id
+        for person, follower in issue.followers.items()
+    }
+
+
 def words(event: Event) -> dict[str, str]:
     """The column with the search words, from the event of a report; no column for any other event.
 
@@ -40,7 +49,7 @@ def words(event: Event) -> dict[str, str]:
         return {}
     if is_sealed(body):
         return UNSEEN
-    return {"words": search.fold(f"{body.description}{body.location}")}
+    return {"words": search.words(str(body.location), str(body.description))}
 
 
 def state_of(session: Session, row: IssueRow) -> Issue:
@@ -79,6 +88,10 @@ def _parties(issue: Issue) -> dict[str, Any]:
         "compound": issue.place.compound,
         "operator": issue.place.operator,
         "about_operator": issue.about_operator,
+        "building": issue.building,
+        "joinable": joinable(issue),
+        "merged_into": issue.merged_into,
+        "taken_by": issue.taken_by and issue.taken_by.org,
         "reporter": issue.reporter,
         "handler": issue.handler.code,
         "handler_kind": issue.handler.kind,

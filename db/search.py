@@ -1,53 +1,103 @@
 """Finds issues by number or by their texts, at a cost that does not grow with the number of issues.
 
-Words are normalised (width and case, without blanks and punctuation) and cut into pairs of neighbouring characters. A
-search scans the issues of its rarest pair, newest first, and keeps those whose words contain the whole query.
+Texts are folded (width and case, traditional letters, radicals; without blanks and punctuation) and cut into pairs of
+neighbouring characters. A search scans the issues of its rarest pair if these are few. Otherwise it looks through the
+newest issues that its viewer may see, so many for a page.
 """
 
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, literal, select, union_all
+from sqlalchemy import ColumnElement, and_, delete, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from db.tables import IssueRow, SearchTerm
 
-LONGEST: Final = 400
-"""Characters of an issue's words that are indexed at most; each one adds a row to the index."""
+BREAK: Final = " "
+"""Stands in folded texts between two digits that a sign parts (flat 1-101 is not 11-01), and ends place and text."""
 RARE: Final = 1000
-"""Fewer issues than this count as few. Counting stops at this number."""
+"""Fewer rows than this in the index count as few. Counting stops at this number."""
+LOOK: Final = 1000
+"""Among how many issues that the viewer may see a page looks at most for words of which none is rare."""
 _FEW: Final = 200
 """How many ids a condition on numbers lists at most. If more issues match, the condition is a range of numbers."""
+_AT_ONCE: Final = 500
 _LAST: Final = "\U0010ffff"
-_NUMBER: Final = re.compile(r"JS([0-9A-Z]{2,10})")
+_SIGNS: Final = re.compile(r"[\W_]+")
+_NUMBER: Final = re.compile(r"JS([0-9A-Z]{2,10})", re.ASCII)
+_WHOLE: Final = re.compile(r"JS-[0-9A-Z]{5}-[0-9A-Z]{5}", re.ASCII)
 _LOOKALIKES: Final = str.maketrans("OIL", "011")
+_LETTERS: Final = str.maketrans(
+    {
+        old: line[0]
+        for line in (Path(__file__).parent / "letters.txt").read_text("utf-8").splitlines()
+        for old in line[1:]
+    }
+)
+"""Letters that are read as another one: traditional ones, radicals as in texts copied from PDFs, circles for the
+numeral 〇. `tests/support/letters.py` writes the file."""
 
 
 def fold(text: str) -> str:
-    """The letters and digits of a text, normalised, without blanks and punctuation."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(sign for sign in folded if sign.isalnum())[:LONGEST]
+    """The letters and digits of a text, normalised, without blanks and punctuation, which leave a BREAK between digits."""
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return _SIGNS.sub(_break, plain.translate(_LETTERS))
+
+
+def _break(signs: re.Match[str]) -> str:
+    start, end, text = signs.start(), signs.end(), signs.string
+    return BREAK if text[:start][-1:].isdecimal() and text[end : end + 1].isdecimal() else ""
+
+
+def words(place: str, text: str) -> str:
+    """What of an issue can be found: its place first, then all of the text of its report, each ended by a BREAK."""
+    return "".join(part + BREAK for part in map(fold, (place, text)) if part)
+
+
+def drop(session: Session, row: IssueRow) -> None:
+    """Takes the words of an issue out of the index and the row. The row must be locked."""
+    found = terms(row.words)
+    of_issue = (SearchTerm.opened_at == row.opened_at, SearchTerm.issue == row.id)
+    for at in range(0, len(found), _AT_ONCE):
+        session.execute(delete(SearchTerm).where(SearchTerm.term.in_(found[at : at + _AT_ONCE]), *of_issue))
+    row.words = ""
+    session.flush()
 
 
 def terms(words: str) -> tuple[str, ...]:
-    """The pairs of neighbouring characters in normalised words, each pair once; none for a single character."""
-    return tuple(dict.fromkeys(words[at : at + 2] for at in range(len(words) - 1)))
+    """The pairs of neighbouring characters in folded words, each pair once; of a single character itself."""
+    return tuple(dict.fromkeys(words[at : at + 2] for at in range(max(1, len(words) - 1)))) if words else ()
+
+
+def contains(term: str) -> ColumnElement[bool]:
+    """A condition for rows of the index: their pair is the term or, if that is a single character, begins with it."""
+    if len(term) > 1:
+        return SearchTerm.term == term
+    return and_(SearchTerm.term >= term, SearchTerm.term < term + _LAST)
 
 
 def number_like(query: str) -> str | None:
     """The prefix of an issue's number that a query may mean; None if the query cannot mean a number.
 
-    Corrects lower case, missing hyphens and letters that look like digits.
+    Corrects lower case, full width, blanks and signs of any kind, and letters that look like digits.
     """
     typed = query.strip()
-    found = _NUMBER.fullmatch(typed.upper().replace("-", "").replace(" ", ""))
+    found = _NUMBER.fullmatch(_SIGNS.sub("", unicodedata.normalize("NFKC", typed)).upper())
     if found is None:
         return typed if typed and typed.isascii() else None
     symbols = found[1].translate(_LOOKALIKES)
     return f"JS-{symbols[:5]}" + (f"-{symbols[5:]}" if len(symbols) > 5 else "")
+
+
+def whole_number(typed: str) -> str | None:
+    """The number of an issue, as it is stored, that was typed; None if that is no whole number."""
+    number = number_like(typed)
+    return number if number is not None and _WHOLE.fullmatch(number) else None
 
 
 def begins_with(number: str) -> ColumnElement[bool]:
@@ -68,14 +118,14 @@ async def numbered(session: AsyncSession, q: str) -> ColumnElement[bool] | None:
 
 
 def holds(words: str) -> ColumnElement[bool]:
-    """A condition for issues whose words contain these normalised words."""
+    """A condition for issues whose words contain these folded words."""
     return IssueRow.words.contains(words, autoescape=True)
 
 
 async def rarest(session: AsyncSession, found: Sequence[str]) -> tuple[str, bool]:
-    """The term that the fewest issues contain, and whether these issues are fewer than RARE."""
+    """The term with the fewest rows in the index, and whether these are fewer than RARE."""
     samples = [
-        select(literal(at).label("at")).select_from(SearchTerm).where(SearchTerm.term == term).limit(RARE).subquery()
+        select(literal(at).label("at")).select_from(SearchTerm).where(contains(term)).limit(RARE).subquery()
         for at, term in enumerate(found)
     ]
     counted = Counter((await session.scalars(union_all(*(select(sample.c.at) for sample in samples)))).all())

@@ -116,6 +116,33 @@ class IssueRow(Base):
     closed_at: Mapped[datetime | None]
     words: Mapped[str]  # personal: what was reported and where, folded for searching
     state: Mapped[dict[str, Any]] = mapped_column(deferred=True)  # personal
+    building: Mapped[str | None]
+    joinable: Mapped[bool | None]
+    """Whether neighbours may find the issue and join it; None, like `building`, in rows from before there was that."""
+    merged_into: Mapped[str | None]
+    taken_by: Mapped[str | None]
+    """The organisation whose staff took the report in for somebody else."""
+
+
+class VoiceRow(Base):
+    """A resident who follows an issue, or did. `reported`: he reported it, and somebody else decides since he left."""
+
+    __tablename__ = "voices"
+    __table_args__ = (Index(None, "person"),)
+
+    issue: Mapped[str] = mapped_column(ForeignKey("issues.id"), primary_key=True)
+    person: Mapped[str] = mapped_column(primary_key=True)  # personal
+    reported: Mapped[bool]
+
+
+class CodeRow(Base):
+    """A tracking code that an issue has or had, by which it is found; whether the code opens it the rules decide."""
+
+    __tablename__ = "codes"
+
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    """`security.ids.tracking_hash`: a code has 100 bits, so nobody finds it by its hash."""
+    issue: Mapped[str] = mapped_column(ForeignKey("issues.id"))
 
 
 class SearchTerm(Base):
@@ -159,7 +186,7 @@ class ReceiptRow(Base):
     digest: Mapped[str]
     outcome: Mapped[str]
     code: Mapped[str]
-    reason: Mapped[str]
+    params: Mapped[Any] = mapped_column(Plain)
     seq: Mapped[int]
     """The version of the issue with the command's effect: the `seq` of the last event that the command caused."""
 
@@ -275,6 +302,18 @@ class AlarmRow(Base):
     kind: Mapped[str]
     detail: Mapped[dict[str, Any]]
     seen_at: Mapped[datetime | None]
+    """When somebody marked it, or its cause went; while it is None the alarm is open."""
+    gone_at: Mapped[datetime | None]
+    """When its cause went, if it closed by that."""
+
+
+class ProbeRow(Base):
+    """What a trial of the database writes, and deletes in the same transaction."""
+
+    __tablename__ = "probes"
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    data: Mapped[str]
 
 
 class ArchiveRow(Base):

@@ -5,20 +5,24 @@ role. The roles of one person are never combined, and a person who acted on the 
 decisions on that issue from above, in whichever role.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Literal
 
-from domain.commands import Actor, Authority
+from domain.commands import Actor, Authority, Before
 from domain.issue import Issue, lead_org, lowest, rank
 from domain.place import Place
 from domain.vocabulary import LEVELS, HandlerKind, Level, Role
 from domain.worktime import SHANGHAI
 
-Capacity = Literal["reporter", "handler", "lead", "senior", "chain", "street", "admin"]
-"""What an actor is to one issue. reporter: the resident who reported the issue. handler: staff of the organisation that
+Capacity = Literal[
+    "reporter", "follower", "leaver", "neighbour", "counter", "handler", "lead", "senior", "chain", "street", "admin"
+]
+"""What an actor is to one issue. reporter: the resident who reported the issue, or decides after him. follower: a
+resident who joined it; leaver: one who left it. neighbour: any other resident. counter: the community or the street of the
+place, unless it does the work, for a resident who has neither code nor phone. handler: staff of the organisation that
 does the work. lead: staff of the organisation that answers for the issue now. senior: the community or the street of
 the place, if its level is that of the lead or above. chain: the operator, the community or the street of the place.
 street: the street of the place, whichever level leads. admin: an administrator of that street."""
@@ -34,12 +38,14 @@ HANDLER_ROLES: Final[Mapping[HandlerKind, tuple[Role, ...]]] = MappingProxyType(
     }
 )
 
+_RESIDENTS: Final[tuple[Capacity, ...]] = ("reporter", "follower")
 _WORK: Final[tuple[Capacity, ...]] = ("handler", "lead")
 MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
     {
-        "comment": ("reporter", "handler", "lead", "chain"),
-        "supply": ("reporter",), "urge": ("reporter",), "withdraw": ("reporter",),
-        "confirm": ("reporter",), "object": ("reporter",), "reopen": ("reporter", *_WORK), "renew_code": ("reporter",),
+        "comment": ("reporter", "handler", "lead", "chain"), "attach": ("reporter", "handler", "lead", "chain"),
+        "supply": _RESIDENTS, "urge": (*_RESIDENTS, "counter"), "withdraw": _RESIDENTS, "confirm": _RESIDENTS,
+        "object": (*_RESIDENTS, "counter"), "reopen": ("reporter", "counter", *_WORK, "senior"), "renew_code": _RESIDENTS,
+        "follow": ("neighbour", "leaver"), "unfollow": ("follower",),
         "accept": _WORK, "decline": ("handler",), "assign": _WORK, "schedule": _WORK, "attempt": _WORK,
         "contact": _WORK, "arrive": _WORK, "assess": (*_WORK, "senior"), "mitigate": _WORK, "plan": _WORK, "step_done": _WORK,
         "answer": _WORK, "ask": _WORK, "wait": _WORK, "resume": (*_WORK, "senior"), "extend": _WORK, "complete": _WORK,
@@ -48,18 +54,19 @@ MAY: Final[Mapping[str, tuple[Capacity, ...]]] = MappingProxyType(
         "sit": ("lead", "senior"),
         "redispatch": ("senior",), "return": ("senior",), "supervise": ("senior",), "instruct": ("senior",),
         "grant": ("senior",), "deny": ("senior",), "rule": ("senior",), "adopt": ("senior",), "merge": ("senior",),
+        "split": ("senior", "admin"),
         "reject": ("senior",), "shelve": ("street",), "correct": ("handler", "lead", "chain"),
-        "change_policy": ("admin",), "calendar_published": ("admin",),
-        "attach": ("reporter", "handler", "lead", "chain"),
+        "change_policy": ("admin",), "calendar_published": ("admin",), "directory_changed": ("admin",),
     }
 )  # fmt: skip
-"""Command (or `attach`, which adds a picture) -> the capacities in which an actor may give it."""
+"""Command -> the capacities in which an actor may give it."""
 
 
 PROPERTY_SIDE: Final[tuple[Role, ...]] = ("property", "volunteer")
 DECISIONS: Final = frozenset(
     {
         "return", "redispatch", "grant", "deny", "rule", "reject", "shelve", "supervise", "instruct", "adopt", "merge",
+        "split",
     }
 )  # fmt: skip
 """Commands by which a higher level judges the work or takes it away from the handler."""
@@ -70,13 +77,30 @@ def holds(actor: Actor, grants: Iterable[Authority], place: Place, at: datetime)
 
     For property staff of the place's operator the grant must also name the compound, as proof of a contract there.
     """
-    day = at.astimezone(SHANGHAI).date()
     return any(
-        (grant.role, grant.org) == (actor.role, actor.org)
-        and (grant.start is None or grant.start <= day)
-        and (grant.end is None or day < grant.end)
-        and (actor.role != "property" or actor.org != place.operator or grant.compound == place.compound)
-        for grant in grants
+        actor.role != "property" or actor.org != place.operator or grant.compound == place.compound
+        for grant in _held(actor, grants, at)
+    )
+
+
+def _held(actor: Actor, grants: Iterable[Authority], at: datetime) -> Iterator[Authority]:
+    """The grants by which the actor holds his acting role at the time `at`."""
+    day = at.astimezone(SHANGHAI).date()
+    for grant in grants:
+        in_time = (grant.start is None or grant.start <= day) and (grant.end is None or day < grant.end)
+        if in_time and (grant.role, grant.org) == (actor.role, actor.org):
+            yield grant
+
+
+def works_there(actor: Actor, grants: Iterable[Authority], place: Place, at: datetime) -> bool:
+    """Whether the actor's organisation still has the contract that it needs to read issues of this place.
+
+    Property staff need the one for the compound. Those of another company, which was given the work there, need one in
+    the street. The other roles need none.
+    """
+    return actor.role != "property" or any(
+        grant.compound == place.compound or (actor.org != place.operator and grant.street == place.street)
+        for grant in _held(actor, grants, at)
     )
 
 
@@ -105,6 +129,11 @@ def may_follow(place: Place, old: Issue) -> bool:
     return old.is_closed and old.place.compound == place.compound
 
 
+def may_take_up(before: Before | None, at: datetime) -> bool:
+    """Whether a report at `at` (UTC) may take up the issue that ended so: silence closed it not long ago."""
+    return before is not None and before.until is not None and at <= before.until
+
+
 def assignable(kind: HandlerKind, streets: Collection[str] | None, place: Place) -> bool:
     """Whether an organisation may be given an issue of this place: it must work in the street.
 
@@ -117,15 +146,16 @@ def conflict(issue: Issue, actor: Actor, command: str) -> Role | None:
     """The role in which this person acted on the property side, if that forbids the command; else None."""
     if command not in DECISIONS or actor.role in PROPERTY_SIDE:
         return None
-    return issue.acted.get(actor.person)
+    acted = issue.acted.get(actor.person)
+    return None if acted is None else acted.side
 
 
 def capacities(issue: Issue, actor: Actor) -> frozenset[Capacity]:
     """The capacities of the actor in this issue, in his acting role; empty for a stranger."""
     if actor.role == "resident":
-        return _REPORTER if actor.person == issue.reporter else _STRANGER
+        return _resident(issue, actor.person)
     found: list[Capacity] = []
-    if _handles(issue, actor):
+    if handles(issue, actor):
         found.append("handler")
     level = _level(issue, actor)
     if level is not None:
@@ -136,16 +166,33 @@ def capacities(issue: Issue, actor: Actor) -> frozenset[Capacity]:
             found.append("senior")
         if level == "street":
             found.append("street")
+        if (not issue.reporter or issue.unheard) and level != "property" and actor.org != issue.handler.code:
+            found.append("counter")
     if actor.role == "admin" and actor.org == issue.place.street:
         found.append("admin")
     return frozenset(found)
 
 
-_REPORTER: Final[frozenset[Capacity]] = frozenset({"reporter"})
 _STRANGER: Final[frozenset[Capacity]] = frozenset()
+_REPORTER: Final[frozenset[Capacity]] = frozenset({"reporter"})
+_FOLLOWER: Final[frozenset[Capacity]] = frozenset({"follower"})
+_LEAVER: Final[frozenset[Capacity]] = frozenset({"leaver"})
+_NEIGHBOUR: Final[frozenset[Capacity]] = frozenset({"neighbour"})
 
 
-def _handles(issue: Issue, actor: Actor) -> bool:
+def _resident(issue: Issue, person: str) -> frozenset[Capacity]:
+    if not person:
+        return _STRANGER
+    if person == issue.reporter:
+        return _REPORTER
+    follower = issue.followers.get(person)
+    if follower is None:
+        return _NEIGHBOUR
+    return _LEAVER if follower.left else _FOLLOWER
+
+
+def handles(issue: Issue, actor: Actor) -> bool:
+    """Whether the actor is of the organisation that does the work."""
     handler = issue.handler
     return actor.org == handler.code and actor.role in HANDLER_ROLES[handler.kind]
 
@@ -164,9 +211,15 @@ def _level(issue: Issue, actor: Actor) -> Level | None:
             return None
 
 
-def may_see(issue: Issue, actor: Actor) -> bool:
-    """Whether this actor may know that the issue exists; auditors may know of every issue of their street."""
-    return bool(capacities(issue, actor)) or (actor.role == "auditor" and actor.org == issue.place.street)
+def may_see(issue: Issue, actor: Actor, grants: Iterable[Authority], at: datetime) -> bool:
+    """Whether this actor may know that the issue exists; auditors may know of every issue of their street.
+
+    `grants` are his authorities in the place of the issue at the time `at`, by the directory of that day. An issue
+    may name a company for ever; its staff read it as long as the company works there.
+    """
+    known = capacities(issue, actor) - _NEIGHBOUR
+    is_known = bool(known) or (actor.role == "auditor" and actor.org == issue.place.street)
+    return is_known and works_there(actor, grants, issue.place, at)
 
 
 @dataclass(frozen=True)
@@ -177,14 +230,25 @@ class Sight:
     """What people wrote: visible to the reporter, the handler and the organisations of the place."""
     phone: bool
     """Whole phone numbers: visible to the reporter, the handler and the lead."""
+    record_of: str | None = None
+    """The organisation whose own record is all that is visible of the issue; None: the whole issue is."""
+    own: str = ""
+    """Of a resident: his name. He sees what he wrote himself, and nothing that another resident wrote."""
 
 
 def sight(issue: Issue, viewer: Actor) -> Sight:
-    """How much the viewer sees; auditors and administrators see no personal data, since their work needs none."""
+    """How much somebody who may see the issue sees of it.
+
+    Auditors and administrators see no personal data, since their work needs none. A resident who decides after the
+    reporter sees no more than any other who follows the issue.
+    """
     found = capacities(issue, viewer)
+    if viewer.role == "resident":
+        is_whole = found == _REPORTER and viewer.person not in issue.followers
+        return Sight(text=is_whole, phone=is_whole, own=viewer.person)
     return Sight(
-        text=not found.isdisjoint({"reporter", "handler", "lead", "chain"}),
-        phone=not found.isdisjoint({"reporter", "handler", "lead"}),
+        text=not found.isdisjoint({"handler", "lead", "chain"}),
+        phone=not found.isdisjoint({"handler", "lead"}),
     )
 
 
@@ -240,6 +304,6 @@ def above(issue: Issue, actor: Actor) -> Level | None:
 def milestone_scopes(issue: Issue, actor: Actor) -> tuple[Level, ...]:
     """The levels whose clauses the actor can meet: the level for which he speaks, and `property` for the handler."""
     level = _level(issue, actor)
-    if not _handles(issue, actor):
+    if not handles(issue, actor):
         return () if level is None else (level,)
     return ("property",) if level in (None, "property") else ("property", level)

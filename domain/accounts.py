@@ -118,9 +118,11 @@ class _Ledger:
             case (
                 e.Dispatched(handler=handler) | e.Redispatched(handler=handler) | e.Ruled(handler=Handler() as handler)
             ):
-                self._end(event.at)
-                self.handler, self.proposed_at = handler.code, None
-                self.wishes.clear()
+                self._hand_over(event.at, handler)
+            case e.DirectoryChanged(place=place, handler=handler):
+                self.place = place
+                if handler is not None:
+                    self._hand_over(event.at, handler)
             case e.Escalated(by="deadline") as body:
                 self._climb(event, body)
             case e.Returned() if self._is_own(event.level):
@@ -200,6 +202,11 @@ class _Ledger:
                 self.wishes.clear()
             case _:
                 pass
+
+    def _hand_over(self, at: datetime, handler: Handler) -> None:
+        self._end(at)
+        self.handler, self.proposed_at = handler.code, None
+        self.wishes.clear()
 
     def _ask(self, what: Matter) -> None:
         self._rule(what, granted=False)  # what was asked before is asked no more

@@ -88,7 +88,7 @@ def rule_clause(issue: Issue, clock: Clock) -> Clause | None:
         within, climb = (rule.urgent, rule.urgent) if urgent else (rule.within, rule.climb)
         return Clause(PROGRESS, "issue", "act", "led", within, (climb,))
     if clock.clause in RULING:
-        return Clause(clock.clause, clock.level, "act", "led", policy.ruled_within(urgent))
+        return Clause(clock.clause, clock.level, "act", "led", policy.ruled_within(RULING[clock.clause], urgent))
     return None
 
 
@@ -136,9 +136,9 @@ def _running(issue: Issue, level: Level, term: Mapping[str, Mark]) -> Iterator[t
 
 
 def _is_off(issue: Issue, clause: Clause) -> bool:
-    """Whether the clause does not run, because the work is completed or because a plan replaces the limit."""
-    if issue.status == "completed":  # only an answer can still be due
-        return clause.level != "issue" or clause.milestone != "answer"
+    """Whether the clause does not run, because the work is completed, the issue dropped, or a plan replaces the limit."""
+    if issue.status == "completed":  # only an answer to work that was done can still be due
+        return issue.is_dropped or clause.level != "issue" or clause.milestone != "answer"
     # The dated steps of a plan replace the limit of `complete`; that of `handle` only once the place is safe.
     safe = clause.milestone == "handle" and "mitigated" in issue.marks
     return issue.plan is not None and (clause.milestone == "complete" or safe)
@@ -194,7 +194,7 @@ def accept_clause(issue: Issue) -> Clause | None:
 def kept_until(issue: Issue, since: datetime) -> datetime:
     """Until when (UTC) the level that got the lead by a deadline keeps it: for as long as it has to accept."""
     clause, policy = accept_clause(issue), issue.policy
-    limit = policy.ruled_within(issue.urgent) if clause is None else clause.limit
+    limit = policy.ruled_within("size", issue.urgent) if clause is None else clause.limit
     return due_after(since, limit, policy.service_hours, issue.calendars, wall=issue.urgent).at
 
 

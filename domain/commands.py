@@ -15,13 +15,14 @@ from uuid import NAMESPACE_URL, uuid5
 
 from domain.limits import check_id, check_text
 from domain.personal import Personal
-from domain.place import Place
+from domain.place import Handler, Place
 from domain.policy import Policy
 from domain.values import Copyable
 from domain.vocabulary import (
     Assessment,
     Category,
     Channel,
+    CloseKind,
     CompletionKind,
     DeclineReason,
     HandlerKind,
@@ -31,6 +32,7 @@ from domain.vocabulary import (
     Request,
     Role,
     Service,
+    Status,
     WaitReason,
 )
 from domain.wire import PERSONAL, RESOLVED, WireError, digest, dump, dump_fields, load, wire_name
@@ -45,6 +47,14 @@ class Actor:
     role: Role
     org: str | None = None
 
+    @property
+    def party(self) -> str:
+        """The organisation for which the actor acts, or the resident: whoever has a count of commands of its own."""
+        return self.org or self.person
+
+
+ANONYMOUS: Final = "anonymous"
+"""The person of whoever reports without a token."""
 
 AuthorityKind = Literal["appointment", "token", "code", "report", "order"]
 """Where an authority comes from: an appointment in the directory, the claims of a token, a tracking code, the report
@@ -56,7 +66,9 @@ class Authority:
     """A role that the giver of a command held when the API accepted it, from `start`, inclusive, to `end`, exclusive.
 
     `compound` is the issue's compound if the organisation had its contract then; property staff need it. `street` is
-    the issue's street if the organisation worked there then; departments and volunteers need it to report.
+    the issue's street if the organisation worked there then; departments and volunteers need it to report, and staff of
+    another company to read. Beside the right to act as a resident stand the appointments that the same human holds as
+    staff, since they say on whose side the resident is.
     """
 
     role: Role
@@ -66,6 +78,8 @@ class Authority:
     start: date | None = None
     end: date | None = None
     street: str | None = None
+    person: str = ""
+    """The name under which a resident holds it as staff; empty where it is the name of the giver itself."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,38 @@ class Upload:
 
 
 @dataclass(frozen=True)
+class Before:
+    """How the issue ended that another one follows: how it closed, which level led it, and who handled it.
+
+    `reopened` is how often it had been reopened. `until` (UTC) is until when it may be taken up; None if it may not.
+    """
+
+    kind: CloseKind
+    level: Level
+    handler: Handler
+    reopened: int = 0
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Voice(Copyable):
+    """A resident who speaks in an issue that he did not report, or that has an older reporter.
+
+    His tracking code comes from `issue`: from its report if he reported it (`reported`), else from his joining it.
+    `rates`: he may rate, as whoever reported may, and whoever joined with a verified phone.
+    """
+
+    person: str
+    since: datetime
+    issue: str
+    reported: bool = False
+    generation: int = 0
+    rates: bool = True
+    renewed: int = 0
+    """The seq of the event that renewed the code last."""
+
+
+@dataclass(frozen=True)
 class Body:
     """The fields of one kind of command."""
 
@@ -115,12 +161,24 @@ class Report(Body):
     contact: ContactDetails = field(default_factory=ContactDetails, metadata=PERSONAL)
     follows: str | None = None
     """The closed issue of which this one is a recurrence."""
+    news: Personal = field(default="", metadata=PERSONAL)
+    """What is new since that issue was closed."""
+    takes_up: bool = False
+    """Whether this one takes up the followed issue, which silence closed: it goes on where that one stood."""
+    before: Before | None = field(default=None, metadata=RESOLVED)
+    """How the followed issue ended."""
     root: str = field(default="", metadata=RESOLVED)
     """The public key, in base64url, that anchors the signatures of this issue's commands."""
     reachable: bool = field(default=True, metadata=RESOLVED)
     """Whether somebody can answer a question: a tracking code was given out, or a phone number."""
+    reporter: str = field(default="", metadata=RESOLVED)
+    """The pseudonym of the phone of the resident for whom staff report; empty if none can be told anything by phone."""
     pins: str = field(default="", metadata=RESOLVED)
     """`domain.pins.pins_digest` of policy, calendars and rules, so that the report's signature covers them."""
+    building: str = field(default="", metadata=RESOLVED)
+    """The building that the report names, without unit and door; see `domain.building`."""
+    common: bool = field(default=False, metadata=RESOLVED)
+    """Whether it is about what neighbours share, and not the inside of a flat: once sealed, no rule can read that."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +186,16 @@ class Comment(Body):
     """A remark, which changes nothing."""
 
     text: Personal = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Attach(Body):
+    """A picture was added to the issue, which changes nothing else; `digest` is that of its sealed bytes.
+
+    The API gives this command with each upload, so that the history says which pictures there are.
+    """
+
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -153,14 +221,27 @@ class Object(Body):
 
 @dataclass(frozen=True)
 class Withdraw(Body):
-    """The resident takes the report back; the issue closes."""
+    """The resident takes the report back; the issue closes once nobody is left who follows it."""
 
     reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
+class Follow(Body):
+    """Another resident has the same problem and joins the issue."""
+
+    rates: bool = field(default=False, metadata=RESOLVED)
+    """Whether he may rate: he has a token, which stands for a verified phone, so nobody rates twice."""
+
+
+@dataclass(frozen=True)
+class Unfollow(Body):
+    """A resident who joined the issue leaves it."""
+
+
+@dataclass(frozen=True)
 class Confirm(Body):
-    """The resident says what became of it, and rates it; the issue closes."""
+    """The resident says what became of it, and rates it; the issue closes once those who follow it have been heard."""
 
     outcome: Outcome
     satisfaction: Rating
@@ -200,6 +281,9 @@ class Assign(Body):
 
     person: Personal = field(metadata=PERSONAL)
     note: Personal = field(default="", metadata=PERSONAL)
+    appointed: str | None = field(default=None, metadata=RESOLVED)
+    """The person, if the directory appoints somebody of that name for the organisation: once `person` is sealed, no
+    rule can compare it."""
 
 
 @dataclass(frozen=True)
@@ -357,7 +441,7 @@ class Redispatch(Body):
 
 @dataclass(frozen=True)
 class Return(Body):
-    """Sends the work back: the handler must do it again, and the lead may move down."""
+    """Sends the work back, unless staff dropped the issue: the handler must do it again, and the lead may move down."""
 
     reason: Personal = field(metadata=PERSONAL)
     to: Level | None = None
@@ -413,11 +497,20 @@ class Adopt(Body):
     issue: str
     opened: datetime | None = field(default=None, metadata=RESOLVED)
     """When the younger issue was opened; None if unknown."""
+    voices: tuple[Voice, ...] = field(default=(), metadata=RESOLVED)
+    """The residents who speak in the younger issue: from now on they follow the older one."""
+    unheard: bool = field(default=False, metadata=RESOLVED)
+    """Whether the younger issue is of a resident who can be told nothing by phone."""
+    urgent: bool = field(default=False, metadata=RESOLVED)
+    level: Level = field(default="property", metadata=RESOLVED)
+    status: Status = field(default="dispatched", metadata=RESOLVED)
+    overruled: Level | None = field(default=None, metadata=RESOLVED)
+    """Of the younger issue: whether it is urgent, which level leads it, its status, and `Issue.overruled`."""
 
 
 @dataclass(frozen=True)
 class Merge(Body):
-    """Closes the issue, since the older issue `into` has taken it in."""
+    """The older issue `into` has taken the issue in: it closes, unless its residents object."""
 
     into: str
     opened: datetime | None = field(default=None, metadata=RESOLVED)
@@ -425,8 +518,21 @@ class Merge(Body):
 
 
 @dataclass(frozen=True)
+class Split(Body):
+    """Undoes a merge: the issue goes on by itself, and the older one, which is told by itself, lets its residents go."""
+
+    reason: Personal = field(default="", metadata=PERSONAL)
+    issue: str | None = field(default=None, metadata=RESOLVED)
+    """In the older issue: the younger one that leaves it."""
+    through: str | None = field(default=None, metadata=RESOLVED)
+    """The issue with which that one had come, if it came with another one."""
+    persons: tuple[str, ...] = field(default=(), metadata=RESOLVED)
+    """The residents who leave with it."""
+
+
+@dataclass(frozen=True)
 class Reject(Body):
-    """The issue is none: it closes with a reason, which the resident is told."""
+    """The issue is none: it closes with a reason, which the resident is told, unless he objects."""
 
     reason: Personal = field(metadata=PERSONAL)
 
@@ -461,6 +567,18 @@ class CalendarPublished(Body):
     """The working days of a year are published; provisional deadlines become final."""
 
     calendar: YearCalendar
+
+
+@dataclass(frozen=True)
+class DirectoryChanged(Body):
+    """The directory names other people for the issue today: whoever is new to it gets it, with the whole time."""
+
+    place: Place | None = field(default=None, metadata=RESOLVED)
+    """The place as it is today; None if the directory does not know it any more."""
+    handler_streets: tuple[str, ...] | None = field(default=None, metadata=RESOLVED)
+    """The streets in which the present handler works today; None if it never had a contract."""
+    left: str | None = field(default=None, metadata=RESOLVED)
+    """The person who was to go, if nobody appoints him for the handler any more."""
 
 
 @dataclass(frozen=True)
@@ -519,10 +637,10 @@ SIGNALS: Final[Mapping[str, type[Body]]] = MappingProxyType(
     {
         wire_name(body): body
         for body in (
-            Comment, Supply, Urge, Object, Withdraw, Confirm, Reopen, RenewCode, Accept, Decline, Assign, Schedule, Attempt, Contact,
-            Arrive, Assess, Mitigate, Plan, StepDone, Answer, Ask, Wait, Resume, Extend, Complete, Refer, Escalate,
-            Sit, Redispatch, Return, Supervise, Instruct, Grant, Deny, Rule, Adopt, Merge, Reject, Shelve, Correct,
-            ChangePolicy, CalendarPublished,
+            Comment, Attach, Supply, Urge, Object, Withdraw, Follow, Unfollow, Confirm, Reopen, RenewCode, Accept, Decline, Assign, Schedule,
+            Attempt, Contact, Arrive, Assess, Mitigate, Plan, StepDone, Answer, Ask, Wait, Resume, Extend, Complete, Refer, Escalate,
+            Sit, Redispatch, Return, Supervise, Instruct, Grant, Deny, Rule, Adopt, Merge, Split, Reject, Shelve, Correct,
+            ChangePolicy, CalendarPublished, DirectoryChanged,
         )
     }
 )  # fmt: skip
@@ -539,9 +657,22 @@ def merge_command_id(issue: str, into: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"jiesu:merge:{issue}:{into}"))
 
 
+def split_command_id(issue: str, into: str, seq: int) -> str:
+    """The id of the command by which `into` lets `issue` go, after the event `seq` of `issue` undid their merge."""
+    return str(uuid5(NAMESPACE_URL, f"jiesu:split:{issue}:{into}:{seq}"))
+
+
 def calendar_command_id(issue: str, calendar: YearCalendar) -> str:
     """The id of the command that gives `issue` this calendar, so that publishing twice has effect once."""
     return str(uuid5(NAMESPACE_URL, f"jiesu:calendar:{issue}:{digest(dump(calendar))}"))
+
+
+def directory_command_id(issue: str, resolved: int, body: DirectoryChanged) -> str:
+    """The id of the command that tells `issue` what the directory says today, so that sending it twice has effect once.
+
+    `resolved` is how many times that happened before: what was taken back may come again.
+    """
+    return str(uuid5(NAMESPACE_URL, f"jiesu:directory:{issue}:{resolved}:{digest(dump(body))}"))
 
 
 def load_command(name: str, plain: Mapping[str, Any]) -> Command:

@@ -5,18 +5,19 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Final
 
-from domain.access import milestone_scopes
+from domain.access import level_of, milestone_scopes
 from domain.clocks import find
 from domain.commands import Actor, Complete
 from domain.events import Event
 from domain.issue import Issue, Mark, Work
 from domain.values import copy_with
+from domain.vocabulary import DROPS
 
 SHORTEST_ANSWER: Final = 10
 """The fewest characters, seen ones, of the answer with which work is completed."""
 _DONE: Final = ("solved", "partly")
 """Kinds of completion by which something was done at the place, so that it can be seen there."""
-_KEPT: Final = tuple(each.name for each in fields(Work) if each.name != "by")
+_KEPT: Final = tuple(each.name for each in fields(Work) if each.name not in ("by", "person", "level"))
 
 
 def answers(body: Complete) -> bool:
@@ -69,19 +70,21 @@ def _accepted(issue: Issue, actor: Actor) -> datetime | None:
 
 
 def kept(issue: Issue, event: Event) -> Issue:
-    """The issue before the event completes it, with its work kept, so that the completion can be taken back."""
-    by = None if event.actor is None else event.actor.org
-    return copy_with(issue, work=Work(by, *(getattr(issue, name) for name in _KEPT)))
+    """The issue before the event completes or drops it, with its work kept, so that the completion can be taken back."""
+    assert event.actor is not None
+    by = event.actor
+    return copy_with(issue, work=Work(by.org, by.person, level_of(by), *(getattr(issue, name) for name in _KEPT)))
 
 
 def taken_back(issue: Issue) -> Issue:
-    """The issue with its work as it stood before it was completed.
+    """The issue with its work as it stood before it was completed or dropped.
 
     What happened since then stays, but for answers, which were about completed work. The clocks still have the times of
     that moment; lights that have gone on since are on.
     """
-    work, done = issue.work, issue.marks["completed"]
+    work = issue.work
     assert work is not None
+    done = issue.marks[issue.completion if issue.completion in DROPS else "completed"]
 
     def stays(milestone: str, mark: Mark) -> bool:
         return mark.seq < done.seq or (mark.seq > done.seq and milestone not in ("answer", "answered"))
@@ -90,7 +93,7 @@ def taken_back(issue: Issue) -> Issue:
     clocks = tuple([find(issue.clocks, clock.clause, clock.start) or clock for clock in work.clocks])
     before = {name: getattr(work, name) for name in _KEPT} | {"met": {**work.met, **later}, "clocks": clocks}
     return copy_with(
-        issue, work=None, completion=None,
+        issue, work=None, completion=None, judged=None,
         marks={kind: mark for kind, mark in issue.marks.items() if stays(kind, mark)},
         term={kind: mark for kind, mark in issue.term.items() if stays(kind, mark)}, **before,
     )  # fmt: skip

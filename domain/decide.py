@@ -8,8 +8,9 @@ from typing import Any, Final, TypeVar
 
 import domain.commands as c
 import domain.events as e
-from domain import plans
+from domain import plans, resolving
 from domain.access import above, capacities, level_of
+from domain.asking import extendable
 from domain.clocks import (
     REMIND,
     climbed_too_early,
@@ -20,21 +21,22 @@ from domain.clocks import (
     with_year,
 )
 from domain.evolve import evolve
-from domain.issue import Issue, lead_org, lowest, next_rung, policy_ref, rank, rung
+from domain.followers import awaited, denial_closes, generation_of, heir, present, speaking
+from domain.hearing import takes_back
+from domain.issue import Issue, lowest, next_rung, policy_ref, rank, rung, urges
+from domain.judging import uncounted
+from domain.limits import MOST_URGES
 from domain.milestones import met_clock
 from domain.minutes import held
 from domain.pauses import may_stop, stopped
 from domain.personal import Personal
 from domain.place import Handler
-from domain.refusals import extendable, is_interim, refusal, resized, returns_to, sized
+from domain.refusals import is_interim, refusal, resized, returns_to, sized
+from domain.resolving import HANDLER_OF, first_handler, last_handler, starting_ladder
 from domain.values import copy_with
-from domain.vocabulary import ClimbReason, HandlerKind, Level, Stops
+from domain.vocabulary import DROPS, LEGAL_ROUTES, ClimbReason, Level, Satisfaction, Stops
 from domain.worktime import Limit, Pause
 from domain.worktime import due as due_after
-
-_HANDLER_OF: Final[Mapping[Level, HandlerKind]] = MappingProxyType(
-    {"property": "company", "community": "community", "street": "street"}
-)
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Fold:
     command: e.CommandRef | None = None
     recorded_at: datetime | None = None
     events: list[e.Event] = field(default_factory=list[e.Event])
+    grants: tuple[c.Authority, ...] = ()
 
     @property
     def giver(self) -> c.Actor:
@@ -90,9 +93,9 @@ def act(issue: Issue, command: c.Command) -> Fold:
             return fold
         case _:
             pass
-    fold = Fold(issue, command.at, command.actor, e.CommandRef(command.id, command.digest))
+    fold = Fold(issue, command.at, command.actor, e.CommandRef(command.id, command.digest), grants=command.grants)
     if (against := refusal(issue, command)) is not None:
-        fold.add(e.Refused(command.name, against.code, against.reason))
+        fold.add(e.Refused(command.name, against.code, against.params))
         return fold
     take = TAKE.get(type(command.body))
     if take is not None:
@@ -104,9 +107,9 @@ def act(issue: Issue, command: c.Command) -> Fold:
 
 RECORDED: Final[Mapping[type[c.Body], type[e.EventBody]]] = MappingProxyType(
     {
-        c.Comment: e.Commented, c.Supply: e.Supplied, c.Urge: e.Urged, c.Object: e.Objected, c.Assign: e.Assigned, c.Schedule: e.Scheduled,
+        c.Comment: e.Commented, c.Attach: e.Attached, c.Supply: e.Supplied, c.Object: e.Objected, c.Assign: e.Assigned, c.Schedule: e.Scheduled,
         c.Contact: e.Contacted, c.Mitigate: e.Mitigated, c.StepDone: e.StepDone, c.Refer: e.Referred, c.Sit: e.Sat, c.Supervise: e.Supervised, c.Instruct: e.Instructed,
-        c.Correct: e.Corrected, c.Deny: e.Denied,
+        c.Correct: e.Corrected, c.Follow: e.Followed,
     }
 )  # fmt: skip
 """Class of command -> class of the one event to which it leads, which has the same fields."""
@@ -131,39 +134,30 @@ def on(kind: type[B]) -> Callable[[Callable[[Fold, B], None]], Callable[[Fold, B
 @on(c.Report)
 def report(fold: Fold, body: c.Report) -> None:
     policy, place = fold.issue.policy, body.place
-    ladder = starting_ladder(policy.ladder, body)
+    ladder, before = starting_ladder(policy.ladder, place, about_operator=body.about_operator), body.before
+    taken = before if body.takes_up else None  # it goes on where that one stood
+    level = taken.level if taken is not None and taken.level in ladder else ladder[0]
     reported = e.Reported(
         number=body.number, place=place, category=body.category, policy=policy_ref(policy), ladder=ladder,
         description=body.description, urgent=body.urgent, about_operator=body.about_operator, location=body.location,
-        channel=body.channel, contact=body.contact, follows=body.follows, rules_version=fold.issue.rules_version, root=body.root,
-        reachable=body.reachable,
+        channel=body.channel, contact=body.contact, follows=body.follows, news=body.news, rules_version=fold.issue.rules_version, root=body.root,
+        reachable=body.reachable, reporter=body.reporter, taken_by=None if fold.giver.role == "resident" else fold.giver,
+        reopened=0 if taken is None else taken.reopened + 1, building=body.building, common=body.common,
     )  # fmt: skip
-    fold.add(reported, level=ladder[0])
-    if ladder[0] == "property" and place.operator and place.operator_kind:
-        handler = Handler(place.operator, place.operator_kind)
-    else:
-        handler = Handler(lead_org(fold.issue), _HANDLER_OF[ladder[0]])
-    fold.add(e.Dispatched(handler))
-    if body.follows is not None:
+    fold.add(reported, level=level)
+    fold.add(e.Dispatched(last_handler(place, taken.handler, ladder) if taken else first_handler(place, ladder[0])))
+    if taken is None and before is not None and body.news and before.kind not in _NO_RECURRENCE:
         _climb(fold, "recurrence", next_rung(fold.issue))
 
 
-def starting_ladder(ladder: tuple[Level, ...], report: c.Report) -> tuple[Level, ...]:
-    """The levels of `ladder` that the issue can reach at its place.
+_NO_RECURRENCE: Final = ("withdrawn", *DROPS)
+"""How an issue ended whose matter does not come back with a report that follows it."""
 
-    The level of the property is left out where nobody has a contract, and for a complaint about the operator. The level
-    of the community is left out where the operator is of the kind `society` or `community`, so that the
-    community does not climb to itself.
-    """
-    has_operator = report.place.operator is not None
-    is_community = report.place.operator_kind in ("society", "community")
-    left: list[Level] = [
-        level
-        for level in ladder
-        if not (level == "property" and (not has_operator or report.about_operator))
-        and not (level == "community" and is_community and ladder[0] == "property")
-    ]
-    return tuple(left) or (ladder[-1],)
+
+@on(c.Urge)
+def urge(fold: Fold, body: c.Urge) -> None:
+    heard = urges(fold.issue, fold.at).get(fold.giver.person, ())
+    fold.add(e.Urged(body.text, counted_only=len(heard) >= MOST_URGES))
 
 
 # The work
@@ -328,7 +322,7 @@ def rule(fold: Fold, body: c.Rule) -> None:
         handler = (
             Handler(body.handler, body.handler_kind)
             if body.handler
-            else Handler(fold.giver.org or "", _HANDLER_OF[level])
+            else Handler(fold.giver.org or "", HANDLER_OF[level])
         )
     fold.add(e.Ruled(body.upheld, handler, body.reason))
     if body.upheld and rank(level) > rank(fold.issue.level):
@@ -345,17 +339,33 @@ def grant(fold: Fold, body: c.Grant) -> None:
     wish = fold.issue.wish(body.what)
     if wish is not None and wish.clause is not None and wish.by is not None:
         fold.add(e.Extended(wish.clause, wish.by, body.note), clause=wish.clause)
-    else:
-        fold.add(e.Granted(body.what, body.note))
+        return
+    fold.add(e.Granted(body.what, body.note))
+    if fold.issue.is_dropped:  # the resident was right
+        fold.add(_undoing(fold.issue))
+
+
+@on(c.Deny)
+def deny(fold: Fold, body: c.Deny) -> None:
+    closes = fold.issue.is_dropped and denial_closes(fold.issue, fold.at)
+    fold.add(e.Denied(body.what, body.reason))
+    if closes and fold.issue.completion in DROPS:
+        fold.add(e.Closed(fold.issue.completion))
 
 
 @on(c.Reopen)
 def reopen(fold: Fold, body: c.Reopen) -> None:
-    if fold.giver.role != "resident":
+    if takes_back(fold.issue, fold.giver):
         fold.add(e.TakenBack(body.reason))
-        return
-    fold.add(e.Reopened(body.reason))
-    if fold.issue.reopened >= fold.issue.policy.reopen.climbs_from:
+    else:
+        _begin_again(fold, body.reason)
+
+
+def _begin_again(fold: Fold, reason: Personal = "") -> None:
+    """Reopens the issue. From the policy's number of reopenings on, and beyond as many as it allows, it climbs as well."""
+    fold.add(e.Reopened(reason))
+    rule, count = fold.issue.policy.reopen, fold.issue.reopened
+    if count >= rule.climbs_from or count > rule.times:
         _climb(fold, "reopening", next_rung(fold.issue))
 
 
@@ -380,14 +390,21 @@ def publish_calendar(fold: Fold, body: c.CalendarPublished) -> None:
     fold.add(e.CalendarPublished(year, issue.last_climb.clause if early and issue.last_climb is not None else None))
 
 
+@on(c.DirectoryChanged)
+def change_directory(fold: Fold, body: c.DirectoryChanged) -> None:
+    changed = resolving.change(fold.issue, body)
+    assert changed is not None
+    fold.add(changed, level=resolving.level_after(fold.issue, changed))
+
+
 @on(c.RenewCode)
 def renew_code(fold: Fold, body: c.RenewCode) -> None:
-    fold.add(e.CodeRenewed(fold.issue.generation + 1))
+    fold.add(e.CodeRenewed(generation_of(fold.issue, fold.giver.person) + 1))
 
 
 @on(c.Adopt)
 def adopt(fold: Fold, body: c.Adopt) -> None:
-    fold.add(e.Adopted(body.issue))
+    fold.add(e.Adopted(body.issue, body.voices, body.unheard))
 
 
 # How it ends
@@ -395,26 +412,96 @@ def adopt(fold: Fold, body: c.Adopt) -> None:
 
 @on(c.Confirm)
 def confirm(fold: Fold, body: c.Confirm) -> None:
-    fold.add(e.Confirmed(body.outcome, body.satisfaction, body.comment))
-    fold.add(e.Closed("not_settled" if body.outcome == "not" else body.outcome, body.satisfaction))
+    """Closes the issue, unless it is not solved: a word against one's own side is heard, one for it does not count.
+
+    A follower's word closes nothing by itself. The first follower who says `not` has the work begin anew, once for all of
+    them; so the issue closes once each of them has been heard, or by silence.
+    """
+    issue, decides = fold.issue, fold.giver.person == fold.issue.reporter
+    because = None if body.outcome == "not" else uncounted(issue, fold.giver, fold.grants)
+    fold.add(e.Confirmed(body.outcome, body.satisfaction, body.comment, because is None, because))
+    if body.outcome == "not":
+        own_side = uncounted(issue, fold.giver, fold.grants) == "own_side"
+        if decides:
+            _not_solved(fold, body.satisfaction)
+        elif not (issue.asked_by_side if own_side else issue.asked_again):
+            fold.add(e.Reopened(body.comment, own_side))
+    elif _close_if_heard(fold) or awaited(fold.issue):
+        pass
+    elif decides and not present(issue):  # a word that does not count silences nobody
+        fold.add(e.Closed(issue.completion or "solved"))
+
+
+def _close_if_heard(fold: Fold) -> bool:
+    """Closes the issue by the word of whoever decides, if those who follow it have been heard; tells whether it did."""
+    judged = fold.issue.judged
+    if judged is None or awaited(fold.issue):
+        return False
+    fold.add(e.Closed(judged.kind, judged.satisfaction))
+    return True
+
+
+def _not_solved(fold: Fold, satisfaction: Satisfaction) -> None:
+    """Begins the work again, a level higher once that was done as often as the policy allows.
+
+    At the top the matter is not settled then; under a policy that takes a refusal for an end it is so at once.
+    """
+    issue, rule = fold.issue, fold.issue.policy.reopen
+    if rule.refusal == "closes" or (issue.reopened >= rule.times and next_rung(issue) is None):
+        fold.add(e.Closed("not_settled", satisfaction, LEGAL_ROUTES))
+    else:
+        _begin_again(fold)
+
+
+@on(c.Unfollow)
+def unfollow(fold: Fold, body: c.Unfollow) -> None:
+    fold.add(e.Unfollowed())
+    _close_if_heard(fold)
 
 
 @on(c.Withdraw)
 def withdraw(fold: Fold, body: c.Withdraw) -> None:
+    """Closes the issue, unless somebody else is left in it."""
+    if fold.giver.person != fold.issue.reporter:
+        fold.add(e.Unfollowed(body.reason))
+        _close_if_heard(fold)
+        return
+    is_last = heir(fold.issue) is None
     fold.add(e.Withdrawn(body.reason))
-    fold.add(e.Closed("withdrawn"))
+    if is_last:
+        fold.add(e.Closed("withdrawn"))
 
 
 @on(c.Reject)
 def reject(fold: Fold, body: c.Reject) -> None:
-    fold.add(e.Rejected(body.reason))
-    fold.add(e.Closed("rejected"))
+    """The resident is told why, and may object; silence closes."""
+    silence = silence_from(fold.issue, fold.at)
+    fold.add(e.Rejected(silence.at, body.reason, silence.provisional))
 
 
 @on(c.Merge)
 def merge(fold: Fold, body: c.Merge) -> None:
-    fold.add(e.Merged(body.into))
-    fold.add(e.Closed("merged"))
+    """The residents are told where it went, and may object; silence closes."""
+    silence = silence_from(fold.issue, fold.at)
+    fold.add(e.Merged(body.into, silence.at, silence.provisional))
+
+
+@on(c.Split)
+def split(fold: Fold, body: c.Split) -> None:
+    """Undoes the merge; or, in the older issue, lets the residents go, and closes by a word that waited for them only."""
+    if body.issue is None:
+        fold.add(_undoing(fold.issue, body.reason))
+        return
+    came = fold.issue.came[body.through or body.issue]
+    persons = tuple([person for person in body.persons if person in came])
+    fold.add(e.Split(body.issue, persons, body.through, fold.issue.merged_into))
+    _close_if_heard(fold)
+
+
+def _undoing(issue: Issue, reason: Personal = "") -> e.TakenBack:
+    """What undoes that staff dropped the issue."""
+    older = issue.merged_into
+    return e.TakenBack(reason, older, tuple([voice.person for voice in speaking(issue)]) if older else ())
 
 
 # Shared helpers
@@ -447,15 +534,20 @@ def _passed(fold: Fold, passed: c.DeadlinePassed) -> Fold:
         case "climb", _:
             climb = next_climb(issue, clock)
             assert climb is not None
-            wish_open = bool(issue.wishes)
+            wish_open = any(wish.what != "objection" for wish in issue.wishes)
             fold.add(
                 e.Escalated(issue.level, "deadline", wish_open), level=climb[1], clause=clock.clause, was_due=clock.due
             )
         case "limit", "silence":
-            fold.add(e.Closed(issue.completion or "solved"), clause="silence", was_due=clock.due)
+            kind = issue.judged.kind if issue.judged else issue.completion or "solved"
+            until = None if kind == "rejected" else _after(issue, passed.recorded_at, issue.policy.take_up)[0]
+            satisfaction = issue.judged.satisfaction if issue.judged else "not_rated"
+            fold.add(e.Closed(kind, satisfaction, until=until), clause="silence", was_due=clock.due)
         case "limit", "review" if issue.shelved:
             review = _after(issue, clock.due, issue.policy.shelve.review)[0]
             fold.add(e.Reminded(1, review), clause="review", was_due=clock.due)
+        case "limit", "rule-objection" if issue.is_dropped:  # nobody upheld that in time
+            fold.add(_undoing(issue), clause=clock.clause, was_due=clock.due)
         case "limit", ("ask" | "review"):
             fold.add(e.Resumed(), clause=clock.clause, was_due=clock.due)
         case _:

@@ -8,6 +8,7 @@ import domain.events as e
 from domain import plans
 from domain.access import PROPERTY_SIDE
 from domain.clocks import (
+    ALWAYS,
     PROGRESS,
     RULE_CLOCKS,
     RULING,
@@ -21,7 +22,7 @@ from domain.clocks import (
     with_clock,
     without_clock,
 )
-from domain.issue import Holding, Issue, Mark, Receipt, rank
+from domain.issue import Acted, Holding, Issue, Mark, Receipt, rank
 from domain.minutes import holder, seen_at
 from domain.values import copy_with
 from domain.vocabulary import Level
@@ -38,16 +39,19 @@ def update_clocks(issue: Issue, afresh: bool = False) -> Issue:
     """The issue with its clocks computed anew.
 
     A clock that stops after it showed a light or climbed is kept in `resting`. If it runs again from the same start,
-    the same light or climb must not happen twice.
+    the same light or climb must not happen twice: clauses of the level that leads run again after a pause, and those
+    that count from the report or the dispatch whenever the lead comes back to their level.
     """
     running = compute_clocks(issue, afresh)
     if running == issue.clocks:
         return issue
+    levels = ("issue", issue.level, issue.left.level if issue.left else issue.level)
+    begun = [issue.term[kind] for kind in ALWAYS if kind in issue.term]
     resting = tuple([
         clock
         for clock in (*issue.resting, *issue.clocks)
         if (clock.warned or clock.overdue or clock.climbed)
-        and clock.level in ("issue", issue.level, issue.left.level if issue.left else issue.level)
+        and (clock.level in levels or clock.start in begun)
         and clock.clause not in RULE_CLOCKS
         and find(running, clock.clause, clock.start) is None
     ])  # fmt: skip
@@ -88,8 +92,11 @@ def _rulings(issue: Issue, event: e.Event) -> Issue:
         if name not in due:
             issue = without_clock(issue, name)
     for name, (level, start) in due.items():
-        if name not in running or (running[name].start, running[name].level) != (start, level):
-            issue = with_clock(issue, rule_clock(issue, name, level, "rule", start))
+        known = running.get(name)
+        if known is None or known.level != level:
+            # A level to which a ruling passes, from below or from above, is not late for what another left undone.
+            begun = start if known is None else Mark.recorded(event)
+            issue = with_clock(issue, rule_clock(issue, name, level, "rule", begun))
     return issue
 
 
@@ -127,21 +134,31 @@ def _reminder(issue: Issue, event: e.Event) -> Issue:
 
 
 def _minutes(issue: Issue, event: e.Event) -> Issue:
-    if issue.status == "completed" and not isinstance(event.body, e.Completed):
+    if issue.status == "completed" and not isinstance(event.body, e.Completed | e.Rejected | e.Merged | e.Objected):
         return issue  # whose time it is shows in the answer to the completion
     who, org = holder(issue)
-    if issue.status == "suspended" and issue.holding is not None and who == issue.holding.holder == "resident":
+    asked = issue.status == "suspended" and not isinstance(event.body, e.TakenBack)  # what was completed held its time
+    if asked and issue.holding is not None and who == issue.holding.holder == "resident":
         return issue  # whether it was the resident's time shows at the end of the question
     since = max(seen_at(event), issue.holding.since) if issue.holding else event.at
     return copy_with(issue, holding=Holding(who, org, since))
 
 
+_NO_ACTS: Final = ("refused", "calendar_published", "directory_changed")
+"""Event kinds that make nobody a party: what had no effect, and what is sent to all open issues."""
+
+
 def _acted(issue: Issue, event: e.Event) -> Issue:
-    """Notes in the state who acted on the property side: such a person may not decide on the issue from above later."""
+    """Notes in the state who acted as staff: such a person does not rate the issue later, nor, if he acted on the
+    property side, decide on it from above.
+    """
     actor = event.actor
-    if actor is None or actor.role not in PROPERTY_SIDE or event.kind == "refused" or actor.person in issue.acted:
+    if actor is None or actor.org is None or event.kind in _NO_ACTS:
         return issue
-    return copy_with(issue, acted={**issue.acted, actor.person: actor.role})
+    known = issue.acted.get(actor.person, Acted())
+    orgs = known.orgs if actor.org in known.orgs else (*known.orgs, actor.org)
+    acted = Acted(orgs, known.side or (actor.role if actor.role in PROPERTY_SIDE else None))
+    return issue if acted == known else copy_with(issue, acted={**issue.acted, actor.person: acted})
 
 
 def _receipt(issue: Issue, event: e.Event) -> Issue:
@@ -149,11 +166,16 @@ def _receipt(issue: Issue, event: e.Event) -> Issue:
     if command is None:
         return issue
     match event.body:
-        case e.Refused(code=code, reason=reason):
-            receipt = Receipt(command.digest, "refused", event.seq, code, reason)
+        case e.Refused(code=code, params=params):
+            receipt = Receipt(command.digest, "refused", event.seq, code, params)
+        case e.Urged(counted_only=True):
+            receipt = Receipt(command.digest, "applied", event.seq, "counted")
         case _:
             receipt = Receipt(command.digest, "applied", event.seq)
-    return copy_with(issue, receipts={**issue.receipts, command.id: receipt})
+    given = issue.given
+    if event.actor is not None and command.id not in issue.receipts:  # a command may lead to several events
+        given = {**given, event.actor.party: given.get(event.actor.party, 0) + 1}
+    return copy_with(issue, receipts={**issue.receipts, command.id: receipt}, given=given)
 
 
 Step = Callable[[Issue, e.Event], Issue]
@@ -175,5 +197,10 @@ STEPS: Final[tuple[Step, ...]] = (
 
 
 def _is_update(event: e.Event) -> bool:
-    """Whether the event counts as a status update: any command of staff that was not refused or took one back."""
-    return event.actor is not None and event.actor.role != "resident" and event.kind not in ("refused", "taken_back")
+    """Whether the event counts as a status update: any command of staff but those that had no effect, took something
+    back, gave the word of a resident, or told that other people are responsible, which is no word about the work.
+    """
+    return event.actor is not None and event.actor.role != "resident" and event.kind not in _NO_UPDATES
+
+
+_NO_UPDATES: Final = ("refused", "attached", "taken_back", "urged", "objected", "reopened", "directory_changed")

@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -97,12 +97,16 @@ class Contract:
 
 @dataclass(frozen=True)
 class Appointment:
-    """A person may act in this role for this organisation."""
+    """A person may act in this role for this organisation.
+
+    `phone` is the pseudonym of the resident who proves the person's own phone; in a file that is read, still the number.
+    """
 
     person: str
     role: Role
     org: str
     period: Period = Period()
+    phone: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,14 @@ class Org:
     """The street in which it works; None for an operator, whose streets depend on its contracts (`streets_of`)."""
     operator: bool = False
     """Distinguishes an operator of kind ``community`` from the community itself."""
+
+
+@dataclass(frozen=True)
+class Works:
+    """Where an organisation works: the compounds whose issues are its own, and the streets."""
+
+    compounds: frozenset[str] = frozenset()
+    streets: frozenset[str] = frozenset()
 
 
 def role_fits(role: Role, org: Org) -> bool:
@@ -284,6 +296,30 @@ class Directory:
         mine = self._appointments.get(person, ())
         return tuple(each for each in mine if each.period.covers(on) and self.has_role(each.role, each.org))
 
+    def sides(self, names: Collection[str], on: date) -> tuple[Authority, ...]:
+        """The appointments on that day of whoever bears one of these names, or one of these pseudonyms by phone.
+
+        They tell on whose side a resident is, and give the resident no right.
+        """
+        return tuple(
+            Authority(each.role, each.org, start=each.period.start, end=each.period.end, person=each.person)
+            for each in self.appointments
+            if each.period.covers(on) and (each.person in names or each.phone in names)
+        )
+
+    def works(self, org: str | None, on: date) -> "Works":
+        """Where the organisation works on that day."""
+        return Works() if org is None else Works(self.subtree(org, on), self.streets_of(org, on))
+
+    def contract_ended(self, org: str | None, compound: str, on: date) -> date | None:
+        """When the last contract of the operator for the compound that is over on that day ended; None if none is."""
+        ends = [each.period.end for each in self._contracts_of_operator.get(org or "", ()) if each.compound == compound]
+        return max((end for end in ends if end is not None and end <= on), default=None)
+
+    def is_appointed(self, person: str, org: str, on: date) -> bool:
+        """Whether the person acts for the organisation on that day."""
+        return any(each.org == org for each in self.appointments_of(person, on))
+
     def has_role(self, role: Role, org: str | None) -> bool:
         """Whether people can act in this role for the organisation of this code."""
         found = None if org is None else self.org(org)
@@ -297,7 +333,7 @@ class Directory:
         org = grant.org or ""
         if grant.role == "property" and place.compound in self.subtree(org, on):
             return replace(grant, compound=place.compound)
-        if grant.role in ("department", "volunteer") and place.street in self.streets_of(org, on):
+        if grant.role in ("property", "department", "volunteer") and place.street in self.streets_of(org, on):
             return replace(grant, street=place.street)
         return grant
 

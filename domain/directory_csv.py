@@ -1,8 +1,8 @@
-"""Parses the nine CSV files of the directory; reports every mistake by file and line."""
+"""Parses the nine files of the directory, CSV or spreadsheets; reports every mistake by file, line and column."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final, Generic, Literal, TypeVar, cast
 
@@ -26,18 +26,22 @@ from domain.directory_sheets import (
     ORGS,
     PLACES,
     Cells,
+    Encoding,
     Problem,
     Row,
+    Table,
+    concealed,
     day,
     read,
     shown,
 )
+from domain.phone_numbers import mobile
 from domain.vocabulary import Category, OperatorKind, Role
 
 T = TypeVar("T")
 
 FILES: Final = tuple(f"{name}.csv" for name in COLUMNS)
-"""The names of the nine files that make up a directory."""
+"""The names of the nine files that make up a directory; each may be a spreadsheet instead, ``.xlsx``."""
 
 
 class DirectoryError(ValueError):
@@ -60,40 +64,58 @@ _Sheets = Mapping[str, tuple[Row, ...]]
 """Rows of the files that could be read completely. References to codes of the other files are not checked."""
 
 
-def parse(files: Mapping[str, str | bytes], policies: Collection[str] | None = None) -> Directory:
+def parse(
+    files: Mapping[str, str | bytes | Table], policies: Collection[str] | None = None, encoding: Encoding = "utf-8"
+) -> Directory:
     """Parses the files (name -> content) as a directory. Raises DirectoryError with all mistakes.
 
-    With `policies`, the ids of the existing packs, a binding to another policy is a mistake too. Files whose name
-    does not end in ``.csv`` are ignored.
+    With `policies`, the ids of the existing packs, a binding to another policy is a mistake too. `encoding` is that of
+    files in bytes. Files whose name ends neither in ``.csv`` nor in ``.xlsx`` are ignored.
     """
     problems = [*_wrong_set(files)]
     sheets: dict[str, tuple[Row, ...]] = {}
     for name in COLUMNS:
-        if f"{name}.csv" in files:
-            rows, broken = read(name, files[f"{name}.csv"])
+        content = files.get(f"{name}.csv", files.get(f"{name}.xlsx"))
+        if content is not None:
+            rows, broken = read(name, content, encoding)
             problems += (Problem(f"{name}.csv", row.line, reason) for row in rows for reason in row.problems)
             if broken:
                 problems.append(broken)
             else:
                 sheets[name] = rows
-    directory, between = _assemble(sheets, policies)
+    directory, between = _assemble(sheets, {name: _given(f"{name}.csv", files) for name in COLUMNS}, policies)
     problems += between
     if problems:
         rank = {file: place for place, file in enumerate(FILES)}
-        raise DirectoryError(sorted(problems, key=lambda each: (rank.get(each.file, len(rank)), each.line or 0)))
+        problems.sort(key=lambda each: (rank.get(each.file, len(rank)), each.line or 0))
+        raise DirectoryError(replace(each, file=_given(each.file, files)) for each in problems)
     return directory
 
 
-def _wrong_set(files: Mapping[str, str | bytes]) -> Iterator[Problem]:
+def _wrong_set(files: Mapping[str, str | bytes | Table]) -> Iterator[Problem]:
     for file in FILES:
-        if file not in files:
+        if _given(file, files) not in files:
             yield Problem(file, None, "the file is missing")
+        elif file in files and _spreadsheet(file) in files:
+            yield Problem(file, None, f"is there twice: {_spreadsheet(file)} as well")
+    known = {*FILES, *map(_spreadsheet, FILES)}
     for file in sorted(files):
-        if file not in FILES and file.lower().endswith(".csv"):
+        if file not in known and file.lower().endswith((".csv", ".xlsx")):
             yield Problem(file, None, f"unknown file; a directory is made of {', '.join(FILES)}")
 
 
-def _assemble(sheets: _Sheets, policies: Collection[str] | None) -> tuple[Directory, list[Problem]]:
+def _spreadsheet(file: str) -> str:
+    return f"{file.removesuffix('.csv')}.xlsx"
+
+
+def _given(file: str, files: Mapping[str, str | bytes | Table]) -> str:
+    """The name under which this of the nine files was given."""
+    return _spreadsheet(file) if file not in files and _spreadsheet(file) in files else file
+
+
+def _assemble(
+    sheets: _Sheets, names: Mapping[str, str], policies: Collection[str] | None
+) -> tuple[Directory, list[Problem]]:
     """The directory of all rows that are valid by themselves, and the mistakes between rows."""
     compounds = _items(sheets, "compounds", _compound)
     contracts = _items(
@@ -113,7 +135,7 @@ def _assemble(sheets: _Sheets, policies: Collection[str] | None) -> tuple[Direct
         bindings=_values(bindings),
     )
     return directory, [
-        *_duplicates(sheets),
+        *_duplicates(sheets, names),
         *_unknown(sheets),
         *_misplaced(directory, compounds),
         *_misfits(directory, appointments, sheets),
@@ -149,15 +171,20 @@ def _operator(cells: Cells) -> Operator:
 
 
 def _appointment(cells: Cells) -> Appointment:
-    return Appointment(cells["person"], cast("Role", cells["role"]), cells["org"], _period(cells))
+    phone = cells.get("phone", "")
+    kept = phone if concealed(phone) else mobile(phone) or ""
+    return Appointment(cells["person"], cast("Role", cells["role"]), cells["org"], _period(cells), kept)
 
 
 def _binding(cells: Cells) -> Binding:
     return Binding(cells["place"], cast("Category | Literal['*']", cells["category"]), cells["policy"], _period(cells))
 
 
-def _duplicates(sheets: _Sheets) -> Iterator[Problem]:
-    """Mistakes where a code is taken already: among places and among organisations, each code may occur once."""
+def _duplicates(sheets: _Sheets, names: Mapping[str, str]) -> Iterator[Problem]:
+    """Mistakes where a code is taken already: among places and among organisations, each code may occur once.
+
+    `names`: the name of the file that each sheet was.
+    """
     reported: set[tuple[str, int]] = set()
     for kin in (PLACES, ORGS):
         first: dict[str, tuple[str, int]] = {}
@@ -166,7 +193,7 @@ def _duplicates(sheets: _Sheets) -> Iterator[Problem]:
             there = first.setdefault(code, here)
             if code and there != here and here not in reported:
                 reported.add(here)
-                yield Problem(f"{name}.csv", row.line, f"code: {shown(code)} is taken by {there[0]}.csv:{there[1]}")
+                yield Problem(f"{name}.csv", row.line, f"code: {shown(code)} is taken by {names[there[0]]}:{there[1]}")
 
 
 def _unknown(sheets: _Sheets) -> Iterator[Problem]:

@@ -30,7 +30,7 @@ class OpenIssue:
 
 @dataclass(frozen=True)
 class Loss:
-    """An open issue that would lose people; `abandoned` if nobody would be left who may act on it."""
+    """An open issue that would lose people or pass to others; `abandoned` if nobody would be left who may act on it."""
 
     issue: OpenIssue
     said: str
@@ -90,7 +90,7 @@ def is_staffed(directory: Directory, org: str, today: date) -> bool:
 
 
 def losses(before: Directory, after: Directory, issues: Iterable[OpenIssue], today: date) -> Sequence[Loss]:
-    """The open issues that lose people when `after` takes the place of `before`.
+    """The open issues that lose people, or pass to others, when `after` takes the place of `before`.
 
     An organisation for which nobody was appointed before has nobody to lose: with local tokens it acts all the same.
     """
@@ -99,13 +99,16 @@ def losses(before: Directory, after: Directory, issues: Iterable[OpenIssue], tod
     had = {org for org in orgs if is_staffed(before, org, today)}
     compounds = {each.code for each in after.compounds}
 
-    def stays(org: str) -> bool:
-        return after.org(org) is not None and (org not in had or is_staffed(after, org, today))
+    def stays(org: str, heir: str) -> bool:
+        return after.org(heir) is not None and (org not in had or is_staffed(after, heir, today))
 
-    kept = {org: stays(org) for org in orgs}
     found: list[Loss] = []
     for issue in issues:
-        gone = [org for org in dict.fromkeys((issue.handler, issue.lead)) if not kept[org]]
+        heirs = {org: _heir(org, issue, before, after, today) for org in (issue.handler, issue.lead)}
+        gone = [org for org, heir in heirs.items() if not stays(org, heir)]
+        passes = ", ".join(f"from {org} to {heir}" for org, heir in heirs.items() if heir != org and org not in gone)
+        if passes:
+            found.append(Loss(issue, f"{issue.number}: passes {passes}"))
         if gone:
             whose = ", ".join(gone)
             abandoned = len(gone) == len({issue.handler, issue.lead})
@@ -114,3 +117,12 @@ def losses(before: Directory, after: Directory, issues: Iterable[OpenIssue], tod
         elif issue.compound not in compounds:
             found.append(Loss(issue, f"{issue.number}: its compound {issue.compound} is no longer in the directory"))
     return found
+
+
+def _heir(org: str, issue: OpenIssue, before: Directory, after: Directory, today: date) -> str:
+    """To whom the issue passes from the organisation by `directory_changed`; the organisation itself if it stays."""
+    old, new = before.place(issue.compound, today), after.place(issue.compound, today)
+    if old is None or new is None:
+        return org
+    heirs = {old.street: new.street, old.community: new.community, old.operator: new.operator or new.community}
+    return heirs.get(org, org)

@@ -10,7 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from domain.commands import Actor, ContactDetails, Step
+from domain.commands import Actor, ContactDetails, Step, Voice
 from domain.personal import Personal
 from domain.place import Handler, Place
 from domain.policy import Policy
@@ -24,12 +24,14 @@ from domain.vocabulary import (
     CompletionKind,
     DeclineReason,
     Holder,
+    LegalRoute,
     Level,
     Outcome,
     Request,
     Satisfaction,
     Service,
     Stops,
+    Uncounted,
     WaitReason,
 )
 from domain.wire import PERSONAL, WireError, canonical, digest, dump, load, wire_name
@@ -68,6 +70,15 @@ class Reported(EventBody):
     rules_version: int = 1
     root: str = ""
     reachable: bool = True
+    reporter: str = ""
+    """The pseudonym of the resident for whom staff reported."""
+    news: Personal = field(default="", metadata=PERSONAL)
+    reopened: int = 0
+    """How often the matter had been reopened, in an issue that takes up another: the take-up counts as one."""
+    taken_by: Actor | None = None
+    """Who took the report in for somebody else; that is not the reporter."""
+    building: str = ""
+    common: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,13 +104,21 @@ class Commented(EventBody):
 
 
 @dataclass(frozen=True)
+class Attached(EventBody):
+    digest: str
+
+
+@dataclass(frozen=True)
 class Supplied(EventBody):
     text: Personal = field(metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Urged(EventBody):
+    """The resident asked for haste. With `counted_only` it was once too often within an hour: nobody is notified of it."""
+
     text: Personal = field(default="", metadata=PERSONAL)
+    counted_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,31 +128,57 @@ class Objected(EventBody):
 
 @dataclass(frozen=True)
 class Withdrawn(EventBody):
+    """The reporter took the report back. Where somebody follows it, the oldest of them decides from now on."""
+
+    reason: Personal = field(default="", metadata=PERSONAL)
+
+
+@dataclass(frozen=True)
+class Followed(EventBody):
+    """Another resident joined the issue."""
+
+    rates: bool = False
+
+
+@dataclass(frozen=True)
+class Unfollowed(EventBody):
+    """A resident who had joined left the issue."""
+
     reason: Personal = field(default="", metadata=PERSONAL)
 
 
 @dataclass(frozen=True)
 class Confirmed(EventBody):
+    """The resident's word on completed work. With `counted` False it counts nowhere, for the reason `because`."""
+
     outcome: Outcome
     satisfaction: Satisfaction
     comment: Personal = field(default="", metadata=PERSONAL)
+    counted: bool = True
+    because: Uncounted | None = None
 
 
 @dataclass(frozen=True)
 class Reopened(EventBody):
+    """The work begins anew. `own_side`: a follower on the side of those who did it said that it is not done."""
+
     reason: Personal = field(metadata=PERSONAL)
+    own_side: bool = False
 
 
 @dataclass(frozen=True)
 class TakenBack(EventBody):
-    """Whoever completed the work took the completion back: it goes on as if it had never been completed."""
+    """Whoever completed the work took that back, or that staff dropped the issue was undone: it goes on as before."""
 
     reason: Personal = field(metadata=PERSONAL)
+    leaves: str | None = None
+    persons: tuple[str, ...] = ()
+    """The older issue into which this one had been merged, and the residents who leave that one with it."""
 
 
 @dataclass(frozen=True)
 class CodeRenewed(EventBody):
-    """Only tracking codes of `generation` are valid from now on."""
+    """Of the resident who asked for it, only tracking codes of `generation` are valid from now on."""
 
     generation: int
 
@@ -159,6 +204,7 @@ class Ruled(EventBody):
 class Assigned(EventBody):
     person: Personal = field(metadata=PERSONAL)
     note: Personal = field(default="", metadata=PERSONAL)
+    appointed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -349,17 +395,47 @@ class Instructed(EventBody):
 
 @dataclass(frozen=True)
 class Adopted(EventBody):
+    """The younger issue `issue` was taken in; its residents follow this one."""
+
     issue: str
+    voices: tuple[Voice, ...] = ()
+    unheard: bool = False
 
 
 @dataclass(frozen=True)
 class Merged(EventBody):
+    """The older issue `into` has taken this one in. It closes at `silent_until`, unless its residents object before."""
+
     into: str
+    silent_until: datetime
+    provisional: bool = False
+    """Whether that depends on a year without a calendar."""
+
+
+@dataclass(frozen=True)
+class Split(EventBody):
+    """The younger issue `issue` goes on by itself again, and these residents leave this one with it.
+
+    `through`: the issue with which it had come, if it came with another one. `onward`: the issue into which this one is
+    merged, and which they leave as well.
+    """
+
+    issue: str
+    persons: tuple[str, ...] = ()
+    through: str | None = None
+    onward: str | None = None
 
 
 @dataclass(frozen=True)
 class Rejected(EventBody):
+    """The issue is none. It closes at `silent_until`, unless the resident objects before.
+
+    `provisional`: that depends on a year without a calendar.
+    """
+
+    silent_until: datetime
     reason: Personal = field(metadata=PERSONAL)
+    provisional: bool = False
 
 
 @dataclass(frozen=True)
@@ -391,6 +467,22 @@ class CalendarPublished(EventBody):
 
 
 @dataclass(frozen=True)
+class DirectoryChanged(EventBody):
+    """The directory names other people than before: the place as it is from now on, and what of the issue passes on."""
+
+    place: Place
+    ladder: tuple[Level, ...]
+    """The levels that the issue can reach from now on."""
+    handler: Handler | None = None
+    """The new handler; None if the handler stays."""
+    lost: tuple[str, ...] = ()
+    """The organisations that had the issue and have it no more."""
+    got: tuple[str, ...] = ()
+    left: str | None = None
+    """The person who was to go and is not appointed any more."""
+
+
+@dataclass(frozen=True)
 class Warned(EventBody):
     """The yellow light of a clock went on: its limit is near."""
 
@@ -415,11 +507,11 @@ class Reminded(EventBody):
 
 @dataclass(frozen=True)
 class Refused(EventBody):
-    """A command had no effect; `reason` is for people, `code` for programs."""
+    """A command had no effect; `code` says why, and `params` what its text in `texts/` names."""
 
     command: str
     code: str
-    reason: str
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -435,6 +527,10 @@ class RejectedSignal(EventBody):
 class Closed(EventBody):
     kind: CloseKind
     satisfaction: Satisfaction = "not_rated"
+    routes: tuple[LegalRoute, ...] = ()
+    """The legal ways of which the resident is told, where the matter was not settled."""
+    until: datetime | None = None
+    """Until when (UTC) the resident may take it up, if silence closed it."""
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ follow every event.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import domain.events as e
-from domain import completion, plans
+from domain import completion, followers, plans, resolving
 from domain.access import above, milestone_scopes
 from domain.clocks import (
     climb_moment,
@@ -20,16 +21,33 @@ from domain.clocks import (
     skip_climbs,
     with_clock,
     with_year,
+    without,
     without_clock,
 )
+from domain.commands import Voice
 from domain.derive import derive, update_clocks
-from domain.issue import Clock, Closed, Issue, Left, Mark, Wish, lead_org, org_of
+from domain.issue import (
+    Clock,
+    Closed,
+    Issue,
+    Left,
+    Mark,
+    Stop,
+    Wish,
+    lead_org,
+    lowest,
+    next_rung,
+    org_of,
+    rank,
+    urges,
+)
 from domain.milestones import counts_as, met_after, with_progress
 from domain.minutes import seen_at
+from domain.pauses import with_taken
 from domain.pausing import pause, pause_since, unpause, without_own_stop
 from domain.terms import back_to_time, count_climb, handed_over, new_term, restart_work, with_status, without_work
 from domain.values import copy_with
-from domain.vocabulary import Level, Matter, Status
+from domain.vocabulary import CompletionKind, Drop, Level, Matter, Status
 from domain.worktime import Due
 from domain.worktime import due as due_after
 
@@ -46,7 +64,7 @@ def evolve(issue: Issue, event: e.Event) -> Issue:
     """The state after the event; events must come in order, without gaps (ValueError otherwise)."""
     if event.seq != issue.version + 1:
         raise ValueError(f"event {event.seq} does not follow version {issue.version} of issue {issue.id}")
-    if isinstance(event.body, e.Completed):
+    if isinstance(event.body, e.Completed | e.Rejected | e.Merged):
         issue = completion.kept(issue, event)  # first, since the marks of the completion are no part of it
     mark = Mark.of(event)
     marks, term = issue.marks, issue.term
@@ -85,22 +103,31 @@ def on(*kinds: type[B]) -> Callable[[Callable[[Issue, e.Event, B], Issue]], Call
 
 
 @on(
-    e.Commented, e.Urged, e.Withdrawn, e.Confirmed, e.Assigned, e.Contacted, e.Mitigated, e.Referred, e.Sat,
-    e.Supervised, e.Instructed, e.Merged, e.Rejected, e.Refused, e.RejectedSignal,
+    e.Commented, e.Attached, e.Contacted, e.Mitigated, e.Referred, e.Sat, e.Supervised, e.Instructed,
+    e.Refused, e.RejectedSignal,
 )  # fmt: skip
 def noted(issue: Issue, event: e.Event, body: e.EventBody) -> Issue:
     """Changes nothing: for events of these kinds, what `evolve` does for every event is all."""
     return issue
 
 
+@on(e.Urged)
+def urged(issue: Issue, event: e.Event, body: e.Urged) -> Issue:
+    if body.counted_only:  # else whoever urges all day would never be heard again
+        return issue
+    assert event.actor is not None
+    recent, person = urges(issue, event.at), event.actor.person
+    return copy_with(issue, urged={**recent, person: (*recent.get(person, ()), event.at)})
+
+
 @on(e.Reported)
 def reported(issue: Issue, event: e.Event, body: e.Reported) -> Issue:
     assert event.actor is not None
     return new_term(
-        issue, Mark.of(event), number=body.number, place=body.place, category=body.category, urgent=body.urgent,
-        about_operator=body.about_operator, reporter=event.actor.person, follows=body.follows, ladder=body.ladder,
+        issue, Mark.of(event), taken_by=body.taken_by, number=body.number, place=body.place, category=body.category, urgent=body.urgent,
+        about_operator=body.about_operator, reporter=body.reporter if body.taken_by else event.actor.person, follows=body.follows, ladder=body.ladder,
         level=event.level, rules_version=body.rules_version, root=body.root, opened_at=event.at,
-        reachable=body.reachable,
+        reachable=body.reachable, reopened=body.reopened, building=body.building, common=body.common,
     )  # fmt: skip
 
 
@@ -123,6 +150,11 @@ def accepted(issue: Issue, event: e.Event, body: e.Accepted) -> Issue:
     if event.actor.org == lead_org(issue):  # a lead that does the work itself accepts both at once
         issue = copy_with(issue, left=None)
     return with_status(issue, "accepted")
+
+
+@on(e.Assigned)
+def assigned(issue: Issue, event: e.Event, body: e.Assigned) -> Issue:
+    return copy_with(issue, assigned=body.appointed)
 
 
 @on(e.Scheduled)
@@ -151,19 +183,18 @@ def assessed(issue: Issue, event: e.Event, body: e.Assessed) -> Issue:
 
 @on(e.Answered)
 def answered(issue: Issue, event: e.Event, body: e.Answered) -> Issue:
-    return issue if body.interim else _moved_by_handler(issue, event, "answered")
+    return copy_with(issue, said=True) if body.interim else _moved_by_handler(issue, event, "answered")
 
 
 @on(e.Planned)
 def planned(issue: Issue, event: e.Event, body: e.Planned) -> Issue:
     before = issue.stands
-    issue = _moved_by_handler(issue, event, "planned")
+    issue = copy_with(_moved_by_handler(issue, event, "planned"), said=True)
     if body.needs is None:  # it takes the place of one that still waits
         return plans.planned(copy_with(issue, wishes=_without_wish(issue, "plan")), body, Mark.of(event))
     assert event.actor is not None
     waits = issue.wish("plan")
-    # Another plan gives whoever must rule no more time; but who was not asked yet is not late.
-    asked = Mark.of(event) if waits is None or waits.ruler != body.needs else waits.asked
+    asked = Mark.of(event) if waits is None else waits.asked  # another plan gives whoever must rule no more time
     issue = _wished(issue, Wish("plan", asked, event.actor.org or "", body.needs))
     return plans.proposed(issue, body, body.needs, milestone_scopes(issue, event.actor), before)
 
@@ -172,8 +203,23 @@ def planned(issue: Issue, event: e.Event, body: e.Planned) -> Issue:
 def granted(issue: Issue, event: e.Event, body: e.Granted) -> Issue:
     wish = issue.wish(body.what)
     assert wish is not None
-    issue = copy_with(issue, wishes=_without_wish(issue, body.what))
-    return plans.granted(issue, Mark.of(event)) if body.what == "plan" else pause_since(issue, event, wish)
+    issue = _ruled_on(issue, body.what)
+    match body.what:
+        case "plan":
+            return plans.granted(issue, Mark.of(event))
+        case "pause":
+            return pause_since(issue, event, wish)
+        case _:
+            return issue
+
+
+def _ruled_on(issue: Issue, what: Matter) -> Issue:
+    """The issue without this wish. An objection to what dropped the issue stays until the event that follows closes it or
+    undoes that, so that there is no state in which no clock runs.
+    """
+    if what == "objection" and issue.is_dropped:
+        return issue
+    return copy_with(issue, wishes=_without_wish(issue, what))
 
 
 @on(e.StepDone)
@@ -183,21 +229,44 @@ def step_done(issue: Issue, event: e.Event, body: e.StepDone) -> Issue:
 
 @on(e.Completed)
 def completed(issue: Issue, event: e.Event, body: e.Completed) -> Issue:
-    issue = unpause(issue, event.at)
+    return _ended(issue, event, body, body.kind)
+
+
+@on(e.Rejected)
+def rejected(issue: Issue, event: e.Event, body: e.Rejected) -> Issue:
+    return _ended(issue, event, body, "rejected")
+
+
+@on(e.Merged)
+def merged(issue: Issue, event: e.Event, body: e.Merged) -> Issue:
+    return copy_with(_ended(issue, event, body, "merged"), merged_into=body.into)
+
+
+def _ended(
+    issue: Issue, event: e.Event, body: e.Completed | e.Rejected | e.Merged, kind: CompletionKind | Drop
+) -> Issue:
+    """The issue without work, until the resident answers; silence closes it."""
     clock = Clock("silence", "issue", "confirm", Mark.of(event), body.silent_until, provisional=body.provisional)
     return without_work(
-        with_clock(issue, clock), status="completed", interrupted=None, completion=body.kind,
-        wishes=(), left=None, reminder=None,
+        with_clock(unpause(issue, event.at), clock), status="completed", interrupted=None, completion=kind,
+        wishes=(), left=None, reminder=None, objected=(),
     )  # fmt: skip
 
 
 @on(e.Reopened)
 def reopened(issue: Issue, event: e.Event, body: e.Reopened) -> Issue:
+    actor = event.actor
+    if actor is not None and actor.role == "resident" and actor.person != issue.reporter:
+        # A follower's takes none of the reporter's.
+        once = {"asked_by_side": True} if body.own_side else {"asked_again": True}
+        return restart_work(copy_with(issue, **once), event)
     return restart_work(copy_with(issue, reopened=issue.reopened + 1), event)
 
 
 @on(e.TakenBack)
 def taken_back(issue: Issue, event: e.Event, body: e.TakenBack) -> Issue:
+    if issue.is_dropped:
+        return _undone(issue, event)
     issue = completion.taken_back(issue)
     over = next((clock.due for clock in issue.clocks if clock.clause in ("ask", "review")), None)
     if over is not None and over <= event.at and not issue.shelved:
@@ -205,20 +274,100 @@ def taken_back(issue: Issue, event: e.Event, body: e.TakenBack) -> Issue:
     return _recalculated(without_own_stop(issue, event) if issue.urgent else issue)
 
 
+def _undone(issue: Issue, event: e.Event) -> Issue:
+    """The issue as it stood before it was dropped: for nobody did a clock run since."""
+    work, drop = issue.work, issue.completion
+    assert work is not None
+    assert drop is not None
+    since, until, ruled = issue.marks[drop].at, seen_at(event), issue.wish("objection") is not None
+    issue = completion.taken_back(issue)
+    # Only a level above, or the same at the top, drops again what was taken up.
+    persons = issue.overruled_persons if work.level == issue.overruled else ()
+    issue = copy_with(issue, merged_into=None, overruled=work.level, overruled_persons=(*persons, work.person))
+    if ruled:  # what was objected to before is answered by this, too
+        clocks = without(issue.clocks, "rule-objection")
+        issue = copy_with(issue, wishes=_without_wish(issue, "objection"), clocks=clocks)
+    issue = _stood_still(issue, since, max(since, until), work.by)
+    return _recalculated(without_own_stop(issue, event) if issue.urgent else issue)
+
+
+def _stood_still(issue: Issue, since: datetime, until: datetime, by: str | None) -> Issue:
+    """The issue after a time in which nobody worked on it: no clock ran, nor did one for whoever must rule."""
+    stop = issue.paused
+    if stop is not None and stop.end <= until and not issue.shelved:  # that pause had ended meanwhile
+        issue = unpause(issue, stop.end)
+        since = max(since, stop.end)
+    elif stop is not None:  # it goes on afterwards
+        begun = copy_with(stop, end=max(stop.begin, since))
+        if stop.stops != "nothing":
+            issue = copy_with(with_taken(issue, stop, begun.end), pauses=(*issue.pauses, begun))
+            issue = plans.shift_after_pause(issue, stop.begin, begun.end - stop.begin)
+        issue = copy_with(issue, paused=copy_with(stop, begin=until, end=max(until, stop.end)))
+    issue = copy_with(issue, pauses=(*issue.pauses, Stop(since, until, "dropped", by)))
+    return plans.shift_after_pause(issue, since, until - since)
+
+
 @on(e.CodeRenewed)
 def code_renewed(issue: Issue, event: e.Event, body: e.CodeRenewed) -> Issue:
-    return copy_with(issue, generation=body.generation)
+    assert event.actor is not None
+    return followers.renewed(issue, event.actor.person, body.generation, event.seq)
+
+
+# Who speaks in it
 
 
 @on(e.Adopted)
 def adopted(issue: Issue, event: e.Event, body: e.Adopted) -> Issue:
-    return copy_with(issue, adopted=(*issue.adopted, body.issue))
+    return followers.taken_in(issue, body.issue, body.voices, unheard=body.unheard)
+
+
+@on(e.Split)
+def split(issue: Issue, event: e.Event, body: e.Split) -> Issue:
+    return followers.let_go(issue, body.issue, body.persons, body.through)
+
+
+@on(e.Followed)
+def followed(issue: Issue, event: e.Event, body: e.Followed) -> Issue:
+    assert event.actor is not None
+    voice = Voice(event.actor.person, event.at, issue.id, rates=body.rates)
+    return copy_with(issue, followers=followers.followed(issue, voice))
+
+
+@on(e.Unfollowed)
+def unfollowed(issue: Issue, event: e.Event, body: e.Unfollowed) -> Issue:
+    assert event.actor is not None
+    return copy_with(issue, followers=followers.parted(issue, event.actor.person))
+
+
+@on(e.Withdrawn)
+def withdrawn(issue: Issue, event: e.Event, body: e.Withdrawn) -> Issue:
+    heir = followers.heir(issue)
+    if heir is None:
+        return issue
+    return followers.handed_on(issue, heir)
+
+
+@on(e.Confirmed)
+def confirmed(issue: Issue, event: e.Event, body: e.Confirmed) -> Issue:
+    assert event.actor is not None
+    if event.actor.person == issue.reporter:
+        issue = copy_with(issue, heard=event.seq)
+        if body.counted and body.outcome != "not":
+            issue = copy_with(issue, judged=Closed(body.outcome, body.satisfaction))
+    known = issue.followers.get(event.actor.person)
+    if known is None:
+        return issue
+    rated = copy_with(known, rating=body.satisfaction if body.counted else "not_rated", rated=event.seq)
+    return copy_with(issue, followers={**issue.followers, event.actor.person: rated})
+
+
+# How it ends
 
 
 @on(e.Closed)
 def closed(issue: Issue, event: e.Event, body: e.Closed) -> Issue:
     return copy_with(
-        issue, status="closed", interrupted=None, closed=Closed(body.kind, body.satisfaction), work=None,
+        issue, status="closed", interrupted=None, closed=Closed(body.kind, body.satisfaction, body.until), work=None,
         clocks=(), resting=(), reminder=None, wishes=(), paused=None, shelved=False, left=None,
     )  # fmt: skip
 
@@ -316,7 +465,19 @@ def resumed(issue: Issue, event: e.Event, body: e.Resumed) -> Issue:
 
 @on(e.Objected)
 def objected(issue: Issue, event: e.Event, body: e.Objected) -> Issue:
-    return unpause(issue, event.at, needless=True) if issue.status == "suspended" else issue
+    if issue.status == "suspended":
+        return unpause(issue, event.at, needless=True)
+    assert event.actor is not None
+    wish = Wish("objection", Mark.of(event), "", _judge(issue), person=event.actor.person)
+    return _wished(copy_with(without_clock(issue, "silence"), said=False), wish)
+
+
+def _judge(issue: Issue) -> Level:
+    """The level that rules on an objection: above whoever dropped the issue, or above the lead; at the top, the top."""
+    if not issue.is_dropped:
+        return next_rung(issue) or issue.ladder[-1]
+    assert issue.work is not None
+    return lowest(issue.ladder, rank(issue.work.level) + 1) or issue.ladder[-1]
 
 
 # More time, other policy, other calendar: every running clock is computed again from its start
@@ -342,7 +503,14 @@ def extended(issue: Issue, event: e.Event, body: e.Extended) -> Issue:
 
 @on(e.Denied)
 def denied(issue: Issue, event: e.Event, body: e.Denied) -> Issue:
-    issue = copy_with(issue, wishes=_without_wish(issue, body.what))
+    wish = issue.wish(body.what)
+    if issue.is_dropped and wish is not None and not followers.denial_closes(issue, event.at):
+        assert issue.completion is not None
+        due = followers.dropped_until(issue)
+        clock = Clock("silence", "issue", "confirm", issue.marks[issue.completion], due.at, provisional=due.provisional)
+        issue = copy_with(issue, wishes=_without_wish(issue, body.what), objected=(*issue.objected, wish.person))
+        return with_clock(issue, clock)
+    issue = _ruled_on(issue, body.what)
     return _deny_plan(issue) if body.what == "plan" else issue
 
 
@@ -358,7 +526,7 @@ def corrected(issue: Issue, event: e.Event, body: e.Corrected) -> Issue:
 
 @on(e.PolicyChanged)
 def policy_changed(issue: Issue, event: e.Event, body: e.PolicyChanged) -> Issue:
-    return update_clocks(recount_reminder(copy_with(issue, policy=body.policy, floors={})), afresh=True)
+    return _asked_anew(update_clocks(recount_reminder(copy_with(issue, policy=body.policy, floors={})), afresh=True))
 
 
 @on(e.CalendarPublished)
@@ -366,6 +534,11 @@ def calendar_published(issue: Issue, event: e.Event, body: e.CalendarPublished) 
     if issue.last_climb is not None:
         issue = copy_with(issue, last_climb=copy_with(issue.last_climb, wrong=body.wrong is not None))
     return _recalculated(copy_with(issue, calendars=with_year(issue.calendars, body.calendar)))
+
+
+@on(e.DirectoryChanged)
+def directory_changed(issue: Issue, event: e.Event, body: e.DirectoryChanged) -> Issue:
+    return resolving.passed_on(issue, event, body)
 
 
 def _recalculated(issue: Issue) -> Issue:
@@ -376,16 +549,24 @@ def _recalculated(issue: Issue) -> Issue:
             case "silence", _:
                 issue = with_clock(issue, _due(clock, silence_from(issue, clock.start.at)))
             case "ask", _:
-                longest, hours = issue.policy.ask.max, issue.policy.service_hours
-                until = _due(clock, due_after(clock.start.at, longest, hours, issue.calendars))
-                if issue.paused is not None:
-                    issue = copy_with(issue, paused=copy_with(issue.paused, end=until.due))
-                issue = update_clocks(with_clock(issue, until), afresh=True)
+                issue = _asked_anew(issue)
             case ("plan-update", _) | ("plan-step", "complete"):
                 issue = with_clock(issue, plans.update_due(issue, clock))
             case _:
                 pass
     return issue
+
+
+def _asked_anew(issue: Issue) -> Issue:
+    """The issue whose open question, if there is one, ends by the present policy and calendars."""
+    clock = next((each for each in issue.clocks if each.clause == "ask"), None)
+    if clock is None:
+        return issue
+    longest, hours = issue.policy.ask.max, issue.policy.service_hours
+    until = _due(clock, due_after(clock.start.at, longest, hours, issue.calendars))
+    if issue.paused is not None:
+        issue = copy_with(issue, paused=copy_with(issue.paused, end=until.due))
+    return update_clocks(with_clock(issue, until), afresh=True)
 
 
 def _due(clock: Clock, due: Due) -> Clock:

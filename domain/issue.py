@@ -10,17 +10,21 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
+from domain.commands import Actor, Before, Voice
 from domain.events import Event, PolicyRef
+from domain.limits import MOST_URGES, URGED_WITHIN
 from domain.personal import Personal
 from domain.place import Handler, Place
 from domain.policy import Policy
 from domain.values import Copyable
 from domain.vocabulary import (
+    DROPS,
     LEVELS,
     Assessment,
     Category,
     CloseKind,
     CompletionKind,
+    Drop,
     Goal,
     Holder,
     Level,
@@ -177,6 +181,8 @@ class Wish:
     by: Limit | None = None
     waits_for: WaitReason | None = None
     review: datetime | None = None
+    person: str = ""
+    """Who objected."""
 
 
 @dataclass(frozen=True)
@@ -203,11 +209,14 @@ class Left:
 
 
 @dataclass(frozen=True)
-class Work:
+class Work(Copyable):
     """The work as it stood before `by` completed it. The other fields are those of `Issue` that a completion changes."""
 
     by: str | None
-    """The organisation that completed it, which may take that back."""
+    """The organisation that completed or dropped it, which may take that back."""
+    person: str
+    level: Level
+    """The person who did, and the level for which that person spoke."""
     status: Status
     interrupted: Status | None
     met: Mapping[Goal, Mark]
@@ -229,20 +238,51 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Acted:
+    """What one person did here as staff: the organisations for which he acted, and the first role on the property side."""
+
+    orgs: tuple[str, ...] = ()
+    side: Role | None = None
+
+
+@dataclass(frozen=True)
 class Closed:
     kind: CloseKind
     satisfaction: Satisfaction = "not_rated"
+    until: datetime | None = None
+    """Until when (UTC) the resident may take it up, if silence closed it."""
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """The outcome of a command: its digest, ``applied`` or ``refused``, and the seq of its last event."""
+    """The outcome of a command: its digest, ``applied`` or ``refused``, and the seq of its last event.
+
+    `code` and `params` say why it was refused, or had less effect than its giver may think (``counted``).
+    """
 
     digest: str
     outcome: str
     seq: int
     code: str = ""
-    reason: str = ""
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """What the text of the code names. That of an urge is not stored, since there may be many."""
+        return {"most": str(MOST_URGES)} if self.code == "counted" else self.params
+
+
+@dataclass(frozen=True)
+class Follower(Copyable):
+    """A resident who follows the issue, and how he rated the completion of event `rated` or later; 0: not yet.
+
+    Whoever `left` still reads what he could, so that he learns what became of his last command.
+    """
+
+    voice: Voice
+    left: bool = False
+    rating: Satisfaction = "not_rated"
+    rated: int = 0
 
 
 @dataclass(frozen=True)
@@ -259,12 +299,24 @@ class Issue(Copyable):
     category: Category = "other"
     urgent: bool = False
     about_operator: bool = False
+    building: str = ""
+    common: bool = False
+    """Whether it is about what neighbours share, and not the inside of a flat."""
     reporter: str = ""
+    """The resident who decides: who reported it or, once he has withdrawn, the oldest who follows it. Empty if staff took it
+    in for somebody who cannot be told anything by phone.
+    """
+    taken_by: Actor | None = None
+    """Who took the report in for somebody else."""
+    followers: Mapping[str, Follower] = field(default_factory=dict[str, Follower])
+    """Person -> what is known of a resident who follows the issue, or did; also of a reporter who followed it before."""
     follows: str | None = None
     root: str = ""
     """The public key, in base64url, that anchors the signatures of the issue's commands."""
     generation: int = 0
     """The generation of the valid tracking code; codes of earlier generations are revoked."""
+    renewed: int = 0
+    """The seq of the event that renewed the reporter's code last."""
     ladder: tuple[Level, ...] = LEVELS
     status: Status = "dispatched"
     interrupted: Status | None = None
@@ -272,9 +324,14 @@ class Issue(Copyable):
     level: Level = "property"
     handler: Handler = field(default_factory=lambda: Handler("", "company"))
     assessment: Assessment | None = None
-    completion: CompletionKind | None = None
+    completion: CompletionKind | Drop | None = None
+    """How the issue closes by the resident's silence, once it is completed; a dropped one (`is_dropped`) is so, too."""
+    judged: Closed | None = None
+    """How it closes by the word of whoever decides, once those who follow it have been heard."""
+    heard: int = 0
+    """The seq of the last word of whoever decides on completed work, counted or not."""
     work: Work | None = None
-    """The work as it stood before it was completed, until somebody answers the completion."""
+    """The work as it stood before it was completed or dropped, until somebody answers that."""
     closed: Closed | None = None
     opened_at: datetime = EPOCH
     since: datetime = EPOCH
@@ -320,12 +377,40 @@ class Issue(Copyable):
     shelved: bool = False
     transfers: int = 0
     reopened: int = 0
+    asked_again: bool = False
+    asked_by_side: bool = False
+    """Whether the work began anew because somebody who follows the issue said that it is not done; that happens once, and
+    once more for those on the side of whoever did it."""
     asked: int = 0
     attempts: int = 0
+    overruled: Level | None = None
+    overruled_persons: tuple[str, ...] = ()
+    """The highest level that dropped the issue, which was undone, and who did: only a level above may drop it again, and at
+    the top another person."""
+    objected: tuple[str, ...] = ()
+    """Those who follow the issue and whose objection to its being dropped was denied."""
+    said: bool = False
+    """Whether there is an interim answer or a plan to which the resident has not objected."""
     adopted: tuple[str, ...] = ()
-    acted: Mapping[str, Role] = field(default_factory=dict[str, Role])
-    """Person -> the first role in which that person acted on the property side."""
+    came: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Issue that is merged into this one -> the residents who came with it."""
+    unheard: tuple[str, ...] = ()
+    """Those of them whose resident can be told nothing by phone: the counter speaks for him."""
+    merged_into: str | None = None
+    """The older issue that has taken this one in, unless that was undone."""
+    acted: Mapping[str, Acted] = field(default_factory=dict[str, Acted])
+    """Person -> what that person did here as staff."""
     receipts: Mapping[str, Receipt] = field(default_factory=dict[str, Receipt])
+    given: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Party (see `Actor.party`) -> the number of its commands that have a receipt."""
+    urged: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict[str, tuple[datetime, ...]])
+    """Resident -> when (UTC) he urged within the last hour, without the urges that were only counted."""
+    assigned: str | None = None
+    """The person who will go, if he is appointed for the handler."""
+    former: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    """Organisation that lost the issue because the directory changed -> when (UTC). No rule of the clock reads it."""
+    resolved: int = 0
+    """How many times the directory changed the people of the issue."""
 
     @classmethod
     def new(
@@ -353,6 +438,11 @@ class Issue(Copyable):
         return self.paused is not None
 
     @property
+    def is_dropped(self) -> bool:
+        """Whether staff rejected the issue, or merged it into another one."""
+        return self.completion in DROPS
+
+    @property
     def declined(self) -> bool:
         """Whether a decline awaits its ruling."""
         return self.wish("decline") is not None
@@ -362,8 +452,22 @@ class Issue(Copyable):
         return next((wish for wish in self.wishes if wish.what == what), None)
 
 
+def urges(issue: Issue, at: datetime) -> dict[str, tuple[datetime, ...]]:
+    """The value of `Issue.urged` at `at`: each resident with the urges since an hour before, none without any."""
+    recent = {
+        person: tuple([each for each in moments if at - each < URGED_WITHIN]) for person, moments in issue.urged.items()
+    }
+    return {person: moments for person, moments in recent.items() if moments}
+
+
 def policy_ref(policy: Policy) -> PolicyRef:
     return PolicyRef(policy.id, policy.version, policy.digest)
+
+
+def ended(issue: Issue) -> Before | None:
+    """How the issue ended; None if it is open."""
+    closed = issue.closed
+    return closed and Before(closed.kind, issue.level, issue.handler, issue.reopened, closed.until)
 
 
 def org_of(issue: Issue, level: Level) -> str:

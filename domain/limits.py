@@ -6,6 +6,7 @@ large for an activity, would block its issue for ever.
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final, cast
 
 from domain.wire import WireError
@@ -17,8 +18,18 @@ DEEPEST: Final = 32
 """The most levels of nesting in a command. That is far below Python's recursion limit, since the depth that is left of
 the limit differs between first run and replay."""
 MOST_COMMANDS: Final = 500
-"""The number of commands after which an issue refuses those that do not advance it, since every command stays in its
-state and history for ever."""
+"""The number of commands of one party (an organisation, or a resident) to one issue after which it takes of this party only
+what the work needs, since every command stays in its state and history for ever."""
+MOST_OF_FOLLOWER: Final = 25
+"""The same number for a resident who follows the issue, since there may be many of them."""
+MOST_RECEIPTS: Final = 2 * MOST_COMMANDS
+"""The number after which it takes of this party nothing more that the party could repeat by itself without end."""
+MOST_URGES: Final = 5
+"""The number of urges of one resident within `URGED_WITHIN` of which staff are notified; further ones are only counted."""
+URGED_WITHIN: Final = timedelta(hours=1)
+FARTHEST: Final = timedelta(days=3660)
+"""How far ahead a date in a command may lie: as far as the longest limit. Adding pauses to such a date does not
+overflow the year 9999."""
 MOST_PICTURES: Final = 20
 """The most pictures that one issue may have."""
 LONGEST_ID: Final = 200

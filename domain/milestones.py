@@ -24,8 +24,12 @@ MEETS: Final[dict[str, tuple[Milestone, ...]]] = {
 """Event kind -> the milestones it reaches."""
 
 
-PASSIVE: Final = frozenset({"commented", "refused", "rejected_signal", "urged", "taken_back"})
-"""Event kinds that never reach the milestone ``act``."""
+PASSIVE: Final = frozenset(
+    {
+        "commented", "attached", "refused", "rejected_signal", "urged", "objected", "reopened", "taken_back", "directory_changed",
+    }
+)  # fmt: skip
+"""Event kinds that never reach the milestone ``act``, whoever gave the word of the resident."""
 
 
 _FORWARD: Final = ("accept", "arrive", "sit", "answer", "handle", "complete")

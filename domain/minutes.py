@@ -39,6 +39,8 @@ def holder(issue: Issue) -> tuple[Holder, str | None]:
     must still accept, call or arrive, which it does not stop. Once a wish has not been ruled on in time, the time
     is that of the level that must rule.
     """
+    if issue.is_dropped and (wish := issue.wish("objection")) is not None:  # it waits for whoever must rule
+        return _at(issue, wish.ruler)
     if issue.status in ("completed", "closed"):
         return "resident", None
     stop = issue.paused
@@ -54,8 +56,12 @@ def holder(issue: Issue) -> tuple[Holder, str | None]:
     late: list[Level] = [
         clock.level for clock in issue.clocks if clock.clause in RULING and clock.overdue and clock.level != "issue"
     ]
-    holding: Level = max([issue.level, *late], key=rank)
-    match holding:
+    return _at(issue, max([issue.level, *late], key=rank))
+
+
+def _at(issue: Issue, level: Level) -> tuple[Holder, str | None]:
+    """As whom a level holds time."""
+    match level:
         case "street":
             return "street", issue.place.street
         case "community":
@@ -87,8 +93,7 @@ def held(issue: Issue, event: Event, after: Issue) -> tuple[Held, ...]:
 def _whose(issue: Issue, event: Event, holding: Holding) -> tuple[Holder, str | None]:
     """Whose the time was that ends with the event."""
     match event.body:
-        case TakenBack():
-            assert event.actor is not None
+        case TakenBack() if event.actor is not None and not issue.is_dropped:
             return _as(issue, event.actor.org)
         case Objected() | Resumed(needless=True) if issue.status == "suspended" and issue.paused is not None:
             asked = holding.holder == "resident"
@@ -108,10 +113,10 @@ def _as(issue: Issue, org: str | None) -> tuple[Holder, str | None]:
 def seen_at(event: Event) -> datetime:
     """The moment (UTC) from which people could know of the event.
 
-    For a climb or a resumption that time itself caused, it is when the event was recorded; else the event's own time.
+    For a climb, a resumption, or what was undone because time passed, it is when the event was recorded; else the event's own time.
     """
     recorded = event.recorded_at
-    return event.at if recorded is None or event.kind not in ("escalated", "resumed") else recorded
+    return event.at if recorded is None or event.kind not in ("escalated", "resumed", "taken_back") else recorded
 
 
 def _ms(span: timedelta) -> int:

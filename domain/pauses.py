@@ -17,8 +17,8 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 def stops(stop: Stop, milestone: str) -> bool:
     """Whether the pause stops the clock of a clause with this milestone."""
     if milestone == "rule":  # whoever must rule does not stop with the work
-        return False
-    return stop.stops == "all" or (stop.stops == "work" and milestone not in EARLY)
+        return stop.stops == "dropped"
+    return stop.stops in ("all", "dropped") or (stop.stops == "work" and milestone not in EARLY)
 
 
 def stopped(issue: Issue, milestone: str) -> Sequence[Pause]:

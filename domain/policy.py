@@ -15,6 +15,7 @@ from domain.vocabulary import (
     Category,
     Goal,
     Level,
+    Matter,
     Milestone,
     Scope,
 )
@@ -70,10 +71,15 @@ class Silence:
 
 @dataclass(frozen=True)
 class Reopen:
-    """How often an issue may be reopened; from reopening number `climbs_from` on it also climbs."""
+    """How often an issue may be reopened; from reopening number `climbs_from` on it also climbs.
+
+    `refusal` tells what a resident does who confirms work as not solved: ``reopens`` the issue, or ``closes`` it as not
+    settled, as a refusal ends a mediation.
+    """
 
     times: int
     climbs_from: int
+    refusal: str = "reopens"
 
 
 @dataclass(frozen=True)
@@ -188,6 +194,10 @@ class Policy:
     pause: PauseRule = field(default_factory=lambda: PauseRule(Limit(2, "nd")))
     rule: Limit = field(default_factory=lambda: Limit(1, "wd"))
     """By when somebody rules on a wish (assumed); on one of an urgent issue within `RULE_URGENT`."""
+    objection: Limit = field(default_factory=lambda: Limit(2, "wd"))
+    """By when somebody rules on an objection of a resident (assumed)."""
+    take_up: Limit = field(default_factory=lambda: Limit(5, "wd"))
+    """For how long a resident may take up an issue that silence closed (assumed)."""
     evidence: tuple[Category, ...] = ()
     """Categories in which work that is completed as solved, wholly or partly, needs a picture."""
     progress: Progress | None = None
@@ -203,8 +213,10 @@ class Policy:
         """The numbers of the progress clock: the pack's own, or those built in."""
         return self.progress or PROGRESS
 
-    def ruled_within(self, urgent: bool) -> Limit:
-        """By when somebody rules on a wish."""
+    def ruled_within(self, what: Matter, urgent: bool) -> Limit:
+        """By when somebody rules on this matter."""
+        if what == "objection":
+            return self.objection
         if urgent and (self.rule.timescale != "wall" or self.rule.span > RULE_URGENT.span):
             return RULE_URGENT
         return self.rule

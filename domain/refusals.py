@@ -1,33 +1,32 @@
 """Reasons to refuse a command: authority, status, conflict of interest and the limits of the policy."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
-from datetime import datetime, timedelta
+from dataclasses import MISSING, fields
+from datetime import datetime
 from functools import cache
 from types import MappingProxyType
 from typing import Final
 
 import domain.commands as c
-from domain import completion
-from domain.access import above, assignable, capacities, conflict, holds, level_of, may_give, milestone_scopes
-from domain.clocks import RULE_CLOCKS
-from domain.issue import Clock, Issue, Wish, next_rung, rank
-from domain.limits import MOST_COMMANDS
+from domain import asking, completion, hearing, merging
+from domain.access import (
+    assignable,
+    capacities,
+    conflict,
+    holds,
+    level_of,
+    may_give,
+    may_take_up,
+    milestone_scopes,
+)
+from domain.followers import joined
+from domain.issue import Issue, lead_org, next_rung, rank
+from domain.limits import FARTHEST, MOST_COMMANDS, MOST_OF_FOLLOWER, MOST_RECEIPTS
 from domain.personal import Personal
+from domain.refusal import Refusal, no
+from domain.resolving import change
 from domain.vocabulary import Assessment, Level, Status
 from domain.worktime import YearCalendar
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a command has no effect; `reason` is for people, `code` for programs.
-
-    The codes are stale, closed, not-yours, conflict-of-interest, not-now, limit and invalid.
-    """
-
-    code: str
-    reason: str
-
 
 _WORKING: Final[tuple[Status, ...]] = ("accepted", "arrived", "planned", "answered")
 _PAUSED: Final[tuple[Status, ...]] = ("suspended", "waiting")
@@ -35,8 +34,8 @@ _OPEN: Final[tuple[Status, ...]] = ("dispatched", *_WORKING, *_PAUSED)
 _ALL: Final[tuple[Status, ...]] = (*_OPEN, "completed")
 WHEN: Final[Mapping[str, tuple[Status, ...]]] = MappingProxyType(
     {
-        "comment": _ALL, "object": _ALL, "supply": ("suspended",), "urge": _OPEN, "withdraw": _ALL, "confirm": ("completed",),
-        "renew_code": _ALL,
+        "comment": _ALL, "attach": _ALL, "object": _ALL, "supply": ("suspended",), "urge": _OPEN, "withdraw": _ALL, "confirm": ("completed",),
+        "renew_code": _ALL, "follow": _ALL, "unfollow": _ALL,
         "reopen": ("completed",), "accept": _OPEN, "decline": ("dispatched", "accepted", "arrived"),
         "assign": _OPEN, "schedule": (*_WORKING, *_PAUSED),
         "attempt": (*_WORKING, *_PAUSED), "contact": (*_WORKING, *_PAUSED),
@@ -45,85 +44,111 @@ WHEN: Final[Mapping[str, tuple[Status, ...]]] = MappingProxyType(
         "answer": (*_WORKING, *_PAUSED, "completed"), "ask": _WORKING, "wait": (*_WORKING, "waiting"), "resume": _PAUSED,
         "extend": ("dispatched", *_WORKING), "complete": (*_WORKING, *_PAUSED), "refer": _ALL, "escalate": _OPEN,
         "sit": _OPEN, "redispatch": _OPEN, "return": _ALL, "supervise": _ALL, "instruct": _ALL,
-        "grant": _OPEN, "deny": _OPEN, "rule": _OPEN, "adopt": _ALL, "merge": _ALL, "reject": _OPEN,
+        "grant": _ALL, "deny": _ALL, "rule": _OPEN, "adopt": _OPEN, "merge": _OPEN, "split": _ALL, "reject": _OPEN,
         "shelve": _OPEN, "correct": _ALL, "change_policy": _ALL, "calendar_published": _ALL,
+        "directory_changed": _ALL,
     }
 )  # fmt: skip
 """Command -> the statuses in which it applies. A lead above `property` need not wait until the handler has accepted."""
-TALK: Final = frozenset(
-    {
-        "comment",
-        "urge",
-        "object",
-        "renew_code",
-        "assign",
-        "schedule",
-        "attempt",
-        "contact",
-        "mitigate",
-        "sit",
-        "supervise",
-        "instruct",
-        "refer",
-    }
+MILESTONES: Final = frozenset({"accept", "contact", "arrive", "assess", "sit", "plan", "answer"})
+"""Commands named after the milestone that they reach."""
+ENDLESS: Final = frozenset(
+    {"refer", "renew_code", "return", "redispatch", "adopt", "change_policy", "calendar_published"}
 )
-"""Commands that never advance the issue."""
+"""Commands that are not to wait for a count either, though one party could repeat them without end: they have their own."""
+BOUNDED: Final = frozenset(
+    {"supply", "withdraw", "confirm", "complete", "escalate", "grant", "deny", "rule", "merge", "split", "reject"}
+)
+"""Commands of which nobody can give many by himself: each ends something that others, or counted commands, began."""
 
 
 def refusal(issue: Issue, command: c.Command) -> Refusal | None:
     """The first reason to refuse the command, a stale version before all others; None if the command applies."""
     if command.expected_version is not None and command.expected_version != issue.version:
-        return Refusal("stale", f"the issue is at version {issue.version}, not {command.expected_version}")
+        return no("stale", version=issue.version, expected=command.expected_version)
     if isinstance(command.body, c.Report):
-        return Refusal("not-now", "the issue has been reported already") if issue.version else None
+        return _report(issue, command.body, command.at)
     if (found := against(issue, command.actor, command.name, command.grants, command.at)) is not None:
         return found
     assert command.actor is not None
     if (side := conflict(issue, command.actor, command.name)) is not None:
-        did = f"conflict-of-interest: {command.actor.person} acted as {side} here and may not decide as {command.actor.role}"
-        return Refusal("conflict-of-interest", did)
-    if len(issue.receipts) >= MOST_COMMANDS and _is_talk(issue, command, command.actor):
-        return Refusal("limit", f"{MOST_COMMANDS} commands have been given; {command.name} is not taken any more")
+        return no("conflict-of-interest", side=side, role=command.actor.role)
     return (
-        _out_of_order(issue, command, command.actor)
+        _too_many(issue, command, command.actor)
+        or _out_of_order(issue, command, command.actor)
         or _blank(command.body)
         or _against_policy(issue, command, command.actor)
     )
 
 
+def _report(issue: Issue, body: c.Report, at: datetime) -> Refusal | None:
+    if issue.version:
+        return no("reported-already")
+    if body.takes_up and not may_take_up(body.before, at):
+        return no("not-taken-up")
+    return None
+
+
 def against(
     issue: Issue, actor: c.Actor | None, name: str, grants: Iterable[c.Authority], at: datetime
 ) -> Refusal | None:
-    """The reason why this actor may not give any command of this name, or `attach` a picture; None if he may.
+    """The reason why this actor may not give any command of this name; None if he may.
 
     Reasons are a closed issue, and an actor who lacks the capacity or whose `grants` lack the role at `at` (UTC).
     """
     if issue.closed is not None:
-        return Refusal("closed", f"the issue is closed as {issue.closed.kind}")
+        if issue.merged_into is not None:
+            return no("closed-merged", into=issue.merged_into)
+        return no("closed", kind=issue.closed.kind)
     if actor is None or not may_give(issue, actor, name):
-        return Refusal("not-yours", f"{name} is not for this role and organisation to give here")
+        if name == "follow" and actor is not None and not capacities(issue, actor).isdisjoint({"reporter", "follower"}):
+            return no("hears-already")
+        return no("not-yours", command=name)
     if not holds(actor, grants, issue.place, at):
-        return Refusal("not-yours", "nobody had given this person the role in which the command was given")
+        return no("no-authority")
     return None
 
 
-def _is_talk(issue: Issue, command: c.Command, actor: c.Actor) -> bool:
-    """Whether the command could be repeated without end and never advance the issue."""
-    match command.body:
-        case c.Correct(category=None, urgent=None):
-            return True
-        case c.Answer() if issue.plan is None and issue.status != "completed":
-            return True  # an interim one
-        case c.Answer():
-            return is_interim(issue) or all(
-                (scope, "answer") in issue.met for scope in (*milestone_scopes(issue, actor), "issue")
-            )
-        case c.Wait():
-            return issue.status == "waiting"
+def _too_many(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | None:
+    """Refuses what a party that has given many commands gives further; None for what the work needs.
+
+    Each command leaves a receipt for ever, and all receipts must fit into what one run hands to the next. So each party
+    has a count of its own, which locks nobody else. What the work needs is taken whatever the count says: its state
+    bounds how often that can be.
+    """
+    given = issue.given.get(actor.party, 0)
+    follows = actor.role == "resident" and actor.person != issue.reporter
+    most = MOST_OF_FOLLOWER if follows else MOST_RECEIPTS if command.name in ENDLESS else MOST_COMMANDS
+    if given < most or _is_needed(issue, command.body, command.name, actor):
+        return None
+    return no("too-many-commands", given=given, command=command.name)
+
+
+def _is_needed(issue: Issue, body: c.Body, name: str, actor: c.Actor) -> bool:
+    """Whether the work needs the command, which then cannot be repeated before something else happens."""
+    match body:
+        case c.Mitigate():
+            return "mitigated" not in issue.marks
+        case c.Shelve():
+            return not issue.shelved
         case c.Reopen():
-            return actor.role != "resident"
+            return actor.role == "resident"  # as often as the policy says
+        case c.Answer() if is_interim(issue):
+            return False
+        case c.Plan() if "proposed" in issue.term:
+            return False  # until it is granted a plan reaches nothing
         case _:
-            return command.name in TALK
+            return name in BOUNDED or (name in MILESTONES and _is_missing(issue, actor, name))
+
+
+def _is_missing(issue: Issue, actor: c.Actor, milestone: str) -> bool:
+    """Whether the actor's work has not reached the milestone since the lead's term began, or a clock waits for it."""
+    scopes = (*milestone_scopes(issue, actor), "issue")
+    marks = [issue.met.get((scope, milestone)) for scope in scopes]
+    led = issue.term.get("led")
+    return any(mark is None or (led is not None and mark.seq < led.seq) for mark in marks) or any(
+        clock.milestone == milestone and clock.level in scopes for clock in issue.clocks
+    )
 
 
 def _out_of_order(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | None:
@@ -139,14 +164,16 @@ def _out_of_order(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal |
         if name == "assess" and issue.assessment is not None and "senior" in capacities(issue, actor):
             return None  # the lead said how serious it is; those above may set that right
         if "accepted" in WHEN[name]:
-            return Refusal("not-now", f"{name} comes after accept: nobody has accepted the issue yet")
+            return no("accept-first", command=name)
     if status in _PAUSED and "accepted" in WHEN[name]:
-        return Refusal("not-now", f"the issue is {status}: resume first, then {name}")
+        return no("resume-first", status=status, command=name)
     if name == "arrive" and status == "arrived" and issue.assessment is None:
-        return Refusal("not-now", "somebody has arrived already: say with assess how serious the problem is")
+        return no("assess-instead")
     if status == "completed":
-        return Refusal("not-now", f"the work is completed; {name} does not apply unless the issue is reopened")
-    return Refusal("not-now", f"{name} does not apply while the issue is {status}")
+        if issue.merged_into is not None:
+            return no("merged-first", into=issue.merged_into, command=name)
+        return no("rejected-first" if issue.is_dropped else "completed-first", command=name)
+    return no("wrong-status", command=name, status=status)
 
 
 @cache
@@ -159,7 +186,7 @@ def _blank(body: c.Body) -> Refusal | None:
     for name in _texts(type(body)):
         text: Personal = getattr(body, name)
         if isinstance(text, str) and not text.strip():
-            return Refusal("invalid", f"{name} must not be empty")
+            return no("blank", field=name)
     return None
 
 
@@ -173,7 +200,7 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
         case c.Accept():
             return _accept(issue, actor)
         case c.Decline() if issue.declined:
-            return Refusal("not-now", "a decline awaits its ruling already")
+            return no("decline-waits")
         case c.Return() | c.Redispatch() | c.Resume() if (shelved := _shelved(issue, actor)) is not None:
             return shelved
         case c.Rule() as body:
@@ -181,80 +208,96 @@ def _against_policy(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal
         case c.Correct() as body:
             return _correct(issue, body, actor)
         case c.Assess(assessment=assessment) if sized(issue, assessment):
-            return Refusal("not-now", f"the issue is assessed as {assessment} already")
+            return no("assessed-already", assessment=assessment)
         case c.Assess(assessment=assessment, reason="") | c.Arrive(assessment=assessment, note="") if resized(
             issue, assessment
         ):
-            return Refusal("invalid", "another assessment needs a reason; on arrival the note is one")
+            return no("assessment-unexplained")
         case c.Plan() | c.StepDone():
-            return _plan(issue, command)
+            return asking.plan(issue, command)
         case c.Ask() if issue.asked >= issue.policy.ask.times:
-            return Refusal("limit", f"the resident may be asked {issue.policy.ask.times} times, and has been")
+            return no("asked-enough", times=issue.policy.ask.times)
         case c.Wait(review=review):
-            return _wait(issue, review - command.at)
+            return asking.wait(issue, review - command.at)
         case c.Schedule(time=time) if time <= command.at:
-            return Refusal("invalid", "an appointment lies in the future")
+            return no("appointment-past")
         case c.Schedule(time=time) if time - command.at > FARTHEST:
-            return Refusal("invalid", f"an appointment lies within {FARTHEST.days} days")
+            return no("appointment-far", days=FARTHEST.days)
         case c.Extend() | c.Grant() | c.Deny():
-            return _more_time(issue, command, actor)
+            return asking.more_time(issue, command, actor)
         case c.Complete() as body:
             return _complete(issue, body, actor)
+        case c.Object():
+            return hearing.objection(issue, actor)
+        case c.Supply():
+            return hearing.unproved(issue, actor)
+        case c.Reject():
+            return merging.dropped_again(issue, actor)
         case c.Reopen():
-            return _reopen(issue, actor)
+            return hearing.reopen(issue, actor)
+        case c.Follow(rates=rates):
+            return merging.follow(issue, actor, rates=rates)
+        case c.Confirm() as body:
+            return hearing.confirm(issue, body, command.grants) or hearing.rate(issue, body, actor)
         case c.Escalate() if next_rung(issue) is None:
-            return Refusal("not-now", f"{issue.level} is the top of the ladder")
+            return no("top-of-ladder", level=issue.level)
         case c.Redispatch() as body:
             return _given_to(issue, body)
         case c.Return(to=to):
-            return _return(issue, to)
-        case c.Adopt(issue=other, opened=opened):
-            return _merge(issue, other, opened is None or (issue.opened_at, issue.id) <= (opened, other))
+            return _return(issue, to, actor)
+        case c.Adopt(issue=other, opened=opened) as body:
+            is_older = opened is None or (issue.opened_at, issue.id) <= (opened, other)
+            return (
+                merging.merge(issue, other, is_older)
+                or merging.slower(issue, body, actor)
+                or merging.crowded(len(joined(issue, *body.voices)))
+            )
         case c.Merge(into=other, opened=opened):
-            return _merge(issue, other, opened is None or (opened, other) <= (issue.opened_at, issue.id))
+            is_older = opened is None or (opened, other) <= (issue.opened_at, issue.id)
+            return merging.merge(issue, other, is_older) or merging.dropped_again(issue, actor)
+        case c.RenewCode() if issue.merged_into is not None:
+            return no("merged", into=issue.merged_into)
+        case c.Split() as body:
+            return merging.split(issue, body, actor, command.grants)
         case c.ChangePolicy(body=body) if body is None:
-            return Refusal("invalid", "there is no policy of that id")
+            return no("no-such-policy")
         case c.CalendarPublished(calendar=calendar):
             return _calendar(issue, calendar)
+        case c.DirectoryChanged() as body:
+            return _directory(issue, body)
         case _:
             return None
 
 
-def _complete(issue: Issue, body: c.Complete, actor: c.Actor) -> Refusal | None:
-    if not completion.answers(body):
-        said = f"tell the resident in `answer`, in at least {completion.SHORTEST_ANSWER} characters, what was done"
-        return Refusal("invalid", said)
-    if completion.lacks_arrival(issue, body):
-        return Refusal("not-now", f"{body.kind} comes after arrive: nobody has been on site for the present handler")
-    if completion.lacks_picture(issue, body, actor):
-        said = f"to complete {issue.category} as {body.kind} takes a picture that {actor.org} uploads to this issue"
-        return Refusal(
-            "invalid", f"{said} after it accepted (POST .../attachments) and names by its digest in `evidence`"
-        )
+def _directory(issue: Issue, body: c.DirectoryChanged) -> Refusal | None:
+    if body.place is None or body.place.compound != issue.place.compound:
+        return no("no-such-compound", compound=issue.place.compound)
+    if change(issue, body) is None:
+        return no("directory-unchanged")
     return None
 
 
-def _reopen(issue: Issue, actor: c.Actor) -> Refusal | None:
-    if actor.role == "resident":
-        if issue.reopened < (times := issue.policy.reopen.times):
-            return None
-        return Refusal("limit", f"an issue may be reopened {times} times; report it anew")
-    if issue.work is None or issue.work.by != actor.org:
-        return Refusal("not-yours", "a completion is taken back by the organisation that completed")
+def _complete(issue: Issue, body: c.Complete, actor: c.Actor) -> Refusal | None:
+    if not completion.answers(body):
+        return no("answer-short", least=completion.SHORTEST_ANSWER)
+    if completion.lacks_arrival(issue, body):
+        return no("arrive-first", kind=body.kind)
+    if completion.lacks_picture(issue, body, actor):
+        return no("picture-missing", category=issue.category, kind=body.kind, org=actor.org)
     return None
 
 
 def _shelved(issue: Issue, actor: c.Actor) -> Refusal | None:
     if issue.shelved and actor.role != "street":
-        return Refusal("not-yours", "the street shelved it; only the street takes it up again")
+        return no("shelved-by-street")
     return None
 
 
 def _rule(issue: Issue, body: c.Rule, actor: c.Actor) -> Refusal | None:
     wish = issue.wish("decline")
     if wish is None:
-        return Refusal("not-now", "there is no decline to rule on")
-    if (foreign := _from_above(issue, wish, actor)) is not None:
+        return no("no-decline")
+    if (foreign := asking.from_above(issue, wish, actor)) is not None:
         return foreign
     return (_given_to(issue, body) or _shelved(issue, actor)) if body.upheld else None
 
@@ -262,9 +305,9 @@ def _rule(issue: Issue, body: c.Rule, actor: c.Actor) -> Refusal | None:
 def _given_to(issue: Issue, body: c.Redispatch | c.Rule) -> Refusal | None:
     """The reason why the issue cannot be given to the named organisation; None if it can."""
     if body.handler == issue.handler.code:
-        return Refusal("not-now", f"{body.handler} handles it already")
+        return no("handles-already", org=body.handler)
     if body.handler is not None and not assignable(body.handler_kind, body.handler_streets, issue.place):
-        return Refusal("invalid", f"{body.handler} does not work in {issue.place.street}")
+        return no("works-elsewhere", org=body.handler, street=issue.place.street)
     return None
 
 
@@ -279,15 +322,14 @@ def _correct(issue: Issue, body: c.Correct, actor: c.Actor) -> Refusal | None:
         is_above = rank(level_of(actor)) > rank(issue.level) and actor.org != issue.handler.code
         if is_above or level_of(actor) == issue.ladder[-1]:
             return None
-    return Refusal("not-yours", "only a level above those whom it binds changes the category or lowers the urgency")
+    return no("corrected-from-above")
 
 
 def _calendar(issue: Issue, calendar: YearCalendar) -> Refusal | None:
     if (problem := next(calendar.problems(), None)) is not None:
-        return Refusal("invalid", problem)
+        return no("calendar-faulty", problem=problem)
     known = max((each.version for each in issue.calendars if each.year == calendar.year), default=0)
-    newer = f"version {known} of {calendar.year} is known already"
-    return Refusal("not-now", newer) if known > calendar.version else None
+    return no("calendar-older", version=known, year=calendar.year) if known > calendar.version else None
 
 
 def _accept(issue: Issue, actor: c.Actor) -> Refusal | None:
@@ -296,8 +338,7 @@ def _accept(issue: Issue, actor: c.Actor) -> Refusal | None:
         return None
     if "lead" in mine and not _taken(issue):
         return None
-    done = "the lead has taken over already" if "lead" in mine else f"the issue was accepted; it is {issue.stands}"
-    return Refusal("not-now", done)
+    return no("lead-taken") if "lead" in mine else no("accepted-already", status=issue.stands)
 
 
 def _taken(issue: Issue) -> bool:
@@ -321,106 +362,20 @@ def resized(issue: Issue, assessment: Assessment | None) -> bool:
     return None not in (issue.assessment, assessment) and issue.assessment != assessment
 
 
-def extendable(issue: Issue, actor: c.Actor) -> Clock | None:
-    """The clock to which `extend` applies: of those that this actor can meet, the one due next, overdue ones last."""
-    scopes = (*milestone_scopes(issue, actor), "issue")
-    own = (clock for clock in issue.clocks if clock.clause not in RULE_CLOCKS and clock.level in scopes)
-    return min(own, key=lambda clock: (clock.overdue, clock.due), default=None)
-
-
-def _plan(issue: Issue, command: c.Command) -> Refusal | None:
-    match command.body:
-        case c.Plan(steps=steps):
-            if not steps:
-                return Refusal("invalid", "a plan has at least one step")
-            dues = [step.due for step in steps]
-            if dues != sorted(dues) or dues[0] <= command.at:
-                return Refusal("invalid", "the steps of a plan lie in the future, one after the other")
-            if dues[-1] - command.at > FARTHEST:
-                return Refusal("invalid", f"a plan ends within {FARTHEST.days} days")
-        case c.StepDone(step=number):
-            if issue.plan is None:
-                return Refusal("not-now", "no plan is in force")
-            if not 1 <= number <= len(issue.plan.steps):
-                return Refusal("invalid", f"the plan has steps 1 to {len(issue.plan.steps)}")
-            if issue.plan.steps[number - 1].done:
-                return Refusal("not-now", f"step {number} is done already")
-        case _:
-            pass
-    return None
-
-
-FARTHEST: Final = timedelta(days=3660)
-"""How far ahead a date in a command may lie: as far as the longest limit. Adding pauses to such a date does not
-overflow the year 9999."""
-
-
-def _wait(issue: Issue, ahead: timedelta) -> Refusal | None:
-    if issue.shelved:
-        return Refusal("not-now", "the issue is shelved: the street reviews it monthly")
-    if issue.wish("pause") is not None:
-        return Refusal("not-now", "a pause has been asked for already")
-    longest = issue.policy.wait.max
-    if ahead <= timedelta() or ahead > longest.span:
-        return Refusal("invalid", f"the review date lies ahead, by {longest} at most")
-    return None
-
-
-def _more_time(issue: Issue, command: c.Command, actor: c.Actor) -> Refusal | None:
-    rule = issue.policy.extend
-    match command.body:
-        case c.Extend(by=by):
-            if issue.wish("extend") is not None:
-                return Refusal("not-now", "more time has been asked for already")
-            if above(issue, actor) is None:
-                return Refusal("not-now", f"nobody is above the {issue.level} who could grant more time")
-            if issue.extended >= rule.times:
-                return Refusal("limit", f"the policy extends {rule.times} times, and has")
-            if extendable(issue, actor) is None:
-                return Refusal("not-now", "no limit is running that is yours to keep")
-            if by is not None and (by.unit != rule.max.unit or by.amount > rule.max.amount):
-                return Refusal("limit", f"the policy extends by {rule.max} at most")
-        case c.Grant(what=what) | c.Deny(what=what):
-            wish = issue.wish(what)
-            if wish is None:
-                return Refusal("not-now", f"nobody has asked for this ({what})")
-            return _from_above(issue, wish, actor)
-        case _:
-            pass
-    return None
-
-
-def _from_above(issue: Issue, wish: Wish, actor: c.Actor) -> Refusal | None:
-    level = level_of(actor)
-    if level not in issue.ladder:
-        return Refusal(
-            "not-yours", f"here the community is the operator itself; the {wish.ruler} rules on its requests"
-        )
-    if rank(level) < rank(wish.ruler):
-        return Refusal("not-yours", f"this is for the {wish.ruler} to rule on, above whoever asked")
-    return None
-
-
 def returns_to(issue: Issue, to: Level | None) -> Level:
     """The level that leads after a return: the one named, or that of which a wrong climb took it, or the lowest."""
     last = issue.last_climb
     return to or (last.from_level if last is not None and last.wrong else issue.ladder[0])
 
 
-def _return(issue: Issue, to: Level | None) -> Refusal | None:
+def _return(issue: Issue, to: Level | None, actor: c.Actor) -> Refusal | None:
+    if issue.judged is not None and actor.org in (issue.handler.code, lead_org(issue)):
+        return hearing.JUDGED
+    if issue.is_dropped:  # or the work would begin anew, with the whole time, and an older issue would not know of it
+        return no("split-instead" if issue.merged_into is not None else "take-back-instead")
     target = returns_to(issue, to)
     if target not in issue.ladder or rank(target) > rank(issue.level):
-        return Refusal("invalid", f"{target} is not a level of this issue below its lead")
+        return no("not-below", level=target)
     if target == issue.level and issue.status == "dispatched":
-        return Refusal("not-now", "the work has not begun: there is nothing to do again")
-    return None
-
-
-def _merge(issue: Issue, other: str, older_survives: bool) -> Refusal | None:
-    if not older_survives:
-        return Refusal("invalid", "the older issue takes in the younger one")
-    if other == issue.id:
-        return Refusal("invalid", "an issue cannot be merged with itself")
-    if other in issue.adopted:
-        return Refusal("not-now", "that issue was merged into this one already")
+        return no("not-begun")
     return None

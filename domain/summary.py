@@ -7,8 +7,8 @@ import re
 
 from domain.clocks import next_step
 from domain.issue import Issue, lead_org
-from domain.vocabulary import LABELS
 from domain.wire import format_time
+from texts.vocabulary import CHINESE
 
 
 def escape(text: str) -> str:
@@ -19,14 +19,14 @@ def escape(text: str) -> str:
 def summary(issue: Issue) -> str:
     """One line: category, place, number, urgency."""
     place = issue.place.name or issue.place.compound
-    return escape(f"{LABELS[issue.category]} {place} {issue.number}{' 紧急' if issue.urgent else ''}")
+    return escape(f"{CHINESE[issue.category]} {place} {issue.number}{' 紧急' if issue.urgent else ''}")
 
 
 def details(issue: Issue) -> str:
     """Status, lead, handler, and the next step."""
     lines = [
-        f"status: {issue.status} {LABELS[issue.status]}",
-        f"lead: {issue.level} {LABELS[issue.level]} ({lead_org(issue)})",
+        f"status: {issue.status} {CHINESE[issue.status]}",
+        f"lead: {issue.level} {CHINESE[issue.level]} ({lead_org(issue)})",
         f"handler: {issue.handler.code}",
     ]
     if (step := next_step(issue)) is not None:

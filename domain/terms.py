@@ -10,7 +10,7 @@ from domain.issue import Climb, Clock, Issue, Mark
 from domain.pausing import unpause
 from domain.place import Handler
 from domain.values import copy_with
-from domain.vocabulary import Status
+from domain.vocabulary import DROPS, Status
 
 _ORDER: Final[tuple[Status, ...]] = ("dispatched", "accepted", "arrived", "planned", "answered")
 
@@ -33,7 +33,8 @@ def with_status(issue: Issue, status: Status, force: bool = False) -> Issue:
 
 def handed_over(issue: Issue, handler: Handler, event: e.Event) -> Issue:
     marks = {kind: mark for kind, mark in issue.marks.items() if kind != "arrived"}  # nobody has come for this handler
-    issue = without_work(issue, handler=handler, marks=marks, wishes=())
+    objection = tuple([wish for wish in issue.wishes if wish.what == "objection"])  # it is still to be answered
+    issue = without_work(issue, handler=handler, marks=marks, wishes=objection, assigned=None)
     return new_term(unpause(with_status(issue, "dispatched", force=True), event.at), Mark.of(event), renewed=True)
 
 
@@ -45,12 +46,12 @@ def new_term(issue: Issue, led: Mark, renewed: bool = False, **changes: Any) -> 
     level lapse, as does what a correction by the former handler put off; extensions of clauses of the whole issue stay.
     `changes` are further fields to set.
     """
-    resting = tuple([clock for clock in issue.resting if clock.level == "issue"])
     if renewed:  # extensions of a level's clauses belonged to the earlier work
         whole = {clause.id for clause in issue.policy.clause if clause.level == "issue"}
         kept = {clause: granted for clause, granted in issue.extensions.items() if clause in whole}
         changes |= {"extensions": kept, "extended": sum(map(len, kept.values())), "floors": {}}
     begun = {kind: led if renewed else issue.term[kind] for kind in ALWAYS if renewed or kind in issue.term}
+    resting = tuple([clock for clock in issue.resting if clock.level == "issue" or clock.start in begun.values()])
     fresh = {"keeps_until": None, "left": None, **changes}
     return copy_with(issue, term={"led": led, **begun}, resting=resting, **fresh)
 
@@ -69,8 +70,10 @@ def restart_work(issue: Issue, event: e.Event) -> Issue:
     if (done := issue.marks.get("completed")) is not None:
         issue = copy_with(issue, looked=(*issue.looked, (done.at, event.at)))
     met = {goal: mark for goal, mark in issue.met.items() if goal[1] not in ("complete", "handle")}
-    marks = {kind: first for kind, first in issue.marks.items() if kind not in ("completed", "mitigated")}
-    issue = without_work(issue, status="dispatched", interrupted=None, completion=None, work=None, met=met, marks=marks)
+    marks = {kind: first for kind, first in issue.marks.items() if kind not in ("completed", *DROPS, "mitigated")}
+    issue = without_work(
+        issue, status="dispatched", interrupted=None, completion=None, judged=None, work=None, met=met, marks=marks
+    )
     return update_clocks(new_term(without_clock(issue, "silence"), Mark.of(event), renewed=True), afresh=True)
 
 

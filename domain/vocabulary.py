@@ -26,6 +26,8 @@ Rating = Literal["satisfied", "basically", "dissatisfied"]
 """The ratings that a resident may give; `Satisfaction` has *not rated* as well, for issues without a rating."""
 Satisfaction = Literal["satisfied", "basically", "dissatisfied", "not_rated"]
 CompletionKind = Literal["solved", "partly", "explained", "referred", "settled", "not_settled"]
+Drop = Literal["rejected", "merged"]
+"""How staff drop an issue: it is none, or an older one has taken it in. Its residents may object."""
 CloseKind = Literal[
     "solved", "partly", "explained", "referred", "settled", "not_settled", "withdrawn", "rejected", "merged"
 ]
@@ -39,33 +41,26 @@ WaitReason = Literal["parts", "weather", "access", "third_party", "department", 
 ClimbReason = Literal["deadline", "size", "hand", "transfers", "reopening", "recurrence", "ruling", "shelving"]
 """Why the lead moved up. The event `escalated` carries this reason as its clause; only for ``deadline`` it carries the
 clause whose deadline passed."""
-Request = Literal["extend", "plan", "pause"]
-"""Requests that a higher level may grant or deny."""
-Matter = Literal["extend", "plan", "pause", "decline", "size"]
+Request = Literal["extend", "plan", "pause", "objection"]
+"""Requests that a higher level may grant or deny; an objection is a resident's."""
+Matter = Literal["extend", "plan", "pause", "objection", "decline", "size"]
 """Matters on which somebody above must rule: the requests, a decline, and a lead that the handler's own act moved."""
-Stops = Literal["all", "work", "nothing"]
-"""Which clocks a pause stops: all; those of the work, which are all but accept, contact and arrive; or none."""
+Uncounted = Literal["own_side", "unverified"]
+"""Why an outcome and a rating do not count: the resident belongs to an organisation that acted in the issue, or decides
+after the reporter and joined without a verified phone."""
+LegalRoute = Literal["arbitration", "administrative", "judicial"]
+"""The ways that stay open to a resident whose matter was not settled (People's Mediation Law, article 26)."""
+Stops = Literal["all", "work", "nothing", "dropped"]
+"""Which clocks a pause stops: all; those of the work, which are all but accept, contact and arrive; or none. While an issue
+was dropped, those of rulings stood still as well."""
 Service = Literal["110", "119", "120", "122"]
 """Emergency services: police, fire, ambulance, traffic police."""
 Channel = Literal["web", "phone", "wechat", "visit", "hotline", "staff", "device"]
 
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
+LEGAL_ROUTES: Final[tuple[LegalRoute, ...]] = get_args(LegalRoute)
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 CATEGORIES: Final[tuple[Category, ...]] = get_args(Category)
 ASSESSMENTS: Final[tuple[Assessment, ...]] = get_args(Assessment)
-
-LABELS: Final[dict[str, str]] = {
-    "property": "物业", "community": "社区", "street": "街道", "resident": "居民", "department": "部门",
-    "volunteer": "志愿者", "auditor": "审计", "admin": "管理员", "issue": "整件",
-    "dispatched": "已派单", "accepted": "已签收", "arrived": "已到场", "planned": "已定方案", "answered": "已答复",
-    "completed": "已办结", "suspended": "挂起", "waiting": "等待", "closed": "已结案",
-    "leak": "漏水", "drain": "下水道", "elevator": "电梯", "utilities": "水电气暖", "facility": "设施",
-    "parking": "停车", "noise": "噪声", "sanitation": "环境卫生", "greening": "绿化", "animals": "动物",
-    "falling_objects": "高空抛物", "safety": "安全", "fees": "收费", "illegal_building": "违建",
-    "ebike_charging": "电动车充电", "common_income": "公共收益", "care": "关爱", "owners_affairs": "业主事务",
-    "dispute": "纠纷", "other": "其他",
-    "accept": "签收", "contact": "联系", "arrive": "到场", "assess": "研判", "sit": "会商", "plan": "方案",
-    "confirm": "确认", "update": "通报进展", "progress": "推进", "rule": "裁定", "step_done": "完成一步", "supply": "补充", "resume": "恢复",
-    "answer": "答复", "handle": "处置", "act": "办理", "complete": "办结",
-}  # fmt: skip
+DROPS: Final[tuple[Drop, ...]] = get_args(Drop)

@@ -147,6 +147,7 @@ FIELDS: Final[Mapping[tuple[type, str], Check]] = {
     (Policy, "provisional"): _days,
     (Reopen, "times"): _between(0, 100),
     (Reopen, "climbs_from"): _between(1, 100),
+    (Reopen, "refusal"): _one_of("reopens", "closes"),
     (Transfers, "climbs_from"): _between(1, 100),
     (Extend, "times"): _between(0, 100),
     (Ask, "times"): _between(0, 100),

@@ -16,10 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import attachments
 from db.engine import Database
 from db.tables import AttachmentRow
-from domain.access import sight
 from domain.limits import MOST_PICTURES
 from domain.refusals import against
-from protocol.admission import Admitted
 from protocol.clock import Now
 from protocol.errors import Invalid, NotFound, ProtocolError, Refused, Unavailable
 from protocol.pictures import Picture, PictureError, clean
@@ -27,14 +25,15 @@ from protocol.read_model import ReadModel, SqlDown
 from protocol.reader import VisibleIssue
 from protocol.sealing import content_erased
 from protocol.uploads import uploader
-from runtime.blobs import BlobError, DigestStore
+from runtime.blobs import BlobError, DigestStore, MissingBlob
+from runtime.causes import cause_of, sentence
 from security.keystore import KeyStoreDown
 from security.vault import Erased, NoKey, UnsealError, Vault
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
-AT_ONCE: Final = 2
-"""How many pictures are decoded at a time. Decoding one takes a core and up to 200 MB."""
+AT_ONCE: Final = 1
+"""How many pictures are decoded at a time. Decoding one takes a core, and the largest up to 650 MB."""
 TURN: Final = 10.0
 """How many seconds an uploaded picture waits in memory for its turn to be decoded."""
 _WRITE_SECONDS: Final = 2.0
@@ -66,13 +65,13 @@ class Attachments:
         self._now = now
         self._turn = asyncio.Semaphore(AT_ONCE)
 
-    def check(self, admitted: Admitted) -> None:
+    def check(self, admitted: VisibleIssue) -> None:
         """Raises Refused if the caller may not add a picture to the issue."""
         found = against(admitted.issue, admitted.actor, "attach", admitted.grants, self._now())
         if found is not None:
-            raise Refused(found.code, found.reason)
+            raise Refused(found.code, found.params)
 
-    async def add(self, admitted: Admitted, data: bytes) -> str:
+    async def add(self, admitted: VisibleIssue, data: bytes) -> str:
         """Stores a picture and returns the digest of its sealed bytes; adding it again returns that digest again.
 
         Raises Invalid if the bytes are no accepted picture, Refused, Unavailable.
@@ -98,7 +97,7 @@ class Attachments:
         match await self._note(row):
             case "full":
                 await self._discard(digest)
-                raise Refused("limit", f"an issue holds at most {MOST_PICTURES} pictures")
+                raise Refused("pictures-full", {"most": str(MOST_PICTURES)})
             case "unknown":
                 raise Unavailable("the issue is being written; send the picture again")
             case "added":
@@ -107,25 +106,30 @@ class Attachments:
                 pass
         return digest
 
-    async def of_issue(self, issue: str) -> Sequence[Attachment]:
-        """All pictures of an issue, oldest first. Raises Unavailable."""
+    async def of_issue(self, seen: VisibleIssue) -> Sequence[Attachment]:
+        """All pictures of an issue, oldest first; none for who follows the issue of another. Raises Unavailable."""
+        if seen.sight.own and not seen.sight.text:
+            return ()
         try:
             async with self._model.read() as session:
-                rows = await attachments.of_issue(session, issue)
+                rows = await attachments.of_issue(session, seen.issue.id)
             return [_attachment(row, await uploader(self._vault, row)) for row in rows]
         except (SqlDown, KeyStoreDown) as error:
             raise _away(error) from None
 
-    async def open(self, seen: VisibleIssue, digest: str) -> Picture:
-        """The opened picture. Raises NotFound if it does not exist, was erased or may not be seen; Unavailable."""
-        if not sight(seen.issue, seen.actor).text:
-            raise NotFound
+    async def open(self, digest: str, *seen: VisibleIssue) -> Picture:
+        """The opened picture, of one of these issues.
+
+        Raises NotFound if it does not exist, was erased or may not be seen; Unavailable.
+        """
+        readable = [each.issue.id for each in seen if each.sight.text]
         try:
             async with self._model.read() as session:
-                row = await attachments.find(session, seen.issue.id, digest)
+                rows = [await attachments.find(session, issue, digest) for issue in readable]
+            row = next(filter(None, rows), None)
             if row is None:
                 raise NotFound
-            key = await self._vault.key_for(seen.issue.id, make=False)
+            key = await self._vault.key_for(row.issue, make=False)
             return Picture(row.kind, key.open_bytes(await self._blobs.get(digest)))
         except (Erased, NoKey):
             raise NotFound from None
@@ -164,4 +168,8 @@ def _attachment(row: AttachmentRow, person: str) -> Attachment:
 def _away(error: Exception) -> ProtocolError:
     if isinstance(error, BlobError | UnsealError):
         log.warning("attachments.cannot_be_had", error=str(error))
-    return Unavailable("pictures cannot be had at the moment")
+    store = "the key store" if isinstance(error, KeyStoreDown) else "the database"
+    store = "the store of pictures" if isinstance(error, BlobError) else store
+    why = sentence(store, getattr(error, "cause", None) or cause_of(error))
+    said = "" if isinstance(error, UnsealError | MissingBlob) else f": {why}"
+    return Unavailable(f"pictures cannot be had at the moment{said}")

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from domain.commands import Actor, Authority, Command, RenewCode
+from domain.commands import ANONYMOUS, Actor, Authority, Command, RenewCode, Voice
+from domain.followers import joinable, voices
 from domain.issue import Issue
-from protocol import ids
+from domain.values import copy_with
 from protocol.errors import Unauthenticated
+from security import ids
 
-ANONYMOUS: Final = "anonymous"
-"""The subject of callers without a token. No token may have this subject."""
 _RENEWAL: Final = Command("", datetime.min.replace(tzinfo=UTC), None, RenewCode()).digest
 
 
@@ -26,10 +26,15 @@ class Renewal:
     key: str = field(default="", repr=False)
     command: str = ""
 
-    def was_taken_by(self, issue: Issue) -> bool:
-        command = self.command or ids.command_id(issue.id, issue.reporter, "resident", self.key)
+    def was_taken_by(self, issue: Issue, voice: Voice) -> bool:
+        """Whether it was the last renewal of this resident's code: nobody gets a code by the renewal of another."""
+        command = self.command or ids.command_id(issue.id, voice.person, "resident", self.key)
         receipt = issue.receipts.get(command)
-        return receipt is not None and (receipt.digest, receipt.outcome) == (_RENEWAL, "applied")
+        return receipt is not None and (receipt.digest, receipt.outcome, receipt.seq) == (
+            _RENEWAL,
+            "applied",
+            voice.renewed,
+        )
 
 
 @dataclass(frozen=True)
@@ -40,30 +45,58 @@ class Caller:
     tracking_code: str | None = field(repr=False)
     secret: bytes = field(repr=False)
     subject: str = field(default=ANONYMOUS, repr=False)
-    """The subject of the token. Ids of reports and commands derive from it; unlike a pseudonym it never changes."""
+    """The subject of the token; no token has the subject of those without one. Ids of reports and commands derive from it:
+    unlike a pseudonym it never changes."""
     grants: tuple[Authority, ...] = ()
-    """All authorities that the actor has now. `Admission` keeps those that count at the place of an issue."""
+    """All authorities that the actor has now. `Reader` adds what counts at the place of an issue."""
     renews: Renewal | None = None
+    joins: str = field(default="", repr=False)
+    """The idempotency key of a request to join an issue, from which a caller without a token gets his name there."""
 
     def holds_code_of(self, issue: Issue) -> bool:
         """Whether the caller sent a tracking code of this issue that is valid for this request."""
-        return self._sent_code_of(issue, issue.generation) or self.lost_code_of(issue)
+        return self._holder(issue) is not None
 
     def lost_code_of(self, issue: Issue) -> bool:
         """Whether the caller sent the previous tracking code, in a request about the renewal that replaced it."""
-        was_taken = issue.generation > 0 and self.renews is not None and self.renews.was_taken_by(issue)
-        return was_taken and self._sent_code_of(issue, issue.generation - 1)
+        return any(self._lost(issue, voice) for voice in voices(issue))
 
-    def _sent_code_of(self, issue: Issue, generation: int) -> bool:
-        valid = ids.tracking_code(self.secret, issue.id, generation)
-        sent = self.tracking_code if self.tracking_code is not None else ""
-        return ids.tracking_matches(sent, ids.tracking_hash(valid))
+    def code_in(self, issue: Issue) -> str | None:
+        """The valid tracking code of the caller in this issue; None if he has none there."""
+        person = getattr(self.in_issue(issue), "person", None)
+        return next((self._code(voice) for voice in voices(issue) if voice.person == person), None)
+
+    def _holder(self, issue: Issue) -> str | None:
+        """The resident whose code the caller sent."""
+        found = (each for each in voices(issue) if self._sent(self._code(each)) or self._lost(issue, each))
+        return next((voice.person for voice in found), None)
+
+    def _lost(self, issue: Issue, voice: Voice) -> bool:
+        was_taken = voice.generation > 0 and self.renews is not None and self.renews.was_taken_by(issue, voice)
+        return was_taken and self._sent(self._code(copy_with(voice, generation=voice.generation - 1)))
+
+    def _sent(self, code: str) -> bool:
+        return self.tracking_code is not None and ids.tracking_matches(self.tracking_code, ids.tracking_hash(code))
+
+    def _code(self, voice: Voice) -> str:
+        return ids.voice_code(self.secret, voice)
 
     def in_issue(self, issue: Issue) -> Actor | None:
-        """The actor as whom the caller acts in this issue; None with neither a token nor this issue's tracking code."""
+        """The actor as whom the caller acts in this issue.
+
+        None with neither a token nor this issue's tracking code, unless the request is to join it.
+        """
         if self.actor is not None:
             return self.actor
-        return Actor(issue.reporter, "resident") if self.holds_code_of(issue) else None
+        person = self._holder(issue)
+        if person is None and self.joins:
+            person = ids.voice(self.secret, issue.id, self.joins)
+        return None if person is None else Actor(person, "resident")
+
+    def joins_in(self, issue: Issue) -> bool:
+        """Whether the caller is a resident who wants to join this issue, and may find it for that."""
+        actor = self.in_issue(issue)
+        return bool(self.joins) and actor is not None and actor.role == "resident" and joinable(issue)
 
     def command_id(self, issue: Issue, key: str) -> str | None:
         """The id of the command that the caller gives to this issue under an idempotency key.
@@ -77,8 +110,9 @@ class Caller:
         return ids.command_id(issue.id, subject, actor.role, key)
 
     def reported(self, issue: Issue) -> bool:
-        """Whether the caller is the reporter of the issue, as the tracking code or the token proves."""
-        return self.holds_code_of(issue) or (self.actor is not None and issue.reporter == self.actor.person)
+        """Whether the caller speaks in the issue: he reported or follows it, as the tracking code or the token proves."""
+        actor = self.in_issue(issue)
+        return actor is not None and (actor.person in issue.followers or actor.person == issue.reporter)
 
     @property
     def staff(self) -> Actor:

@@ -23,23 +23,29 @@ def today(moment: datetime) -> date:
 
 
 class Skew:
-    """The difference between the clocks of this host and of the database. Beyond MOST_SKEW no command is stamped."""
+    """The difference of this host's clock from the database's and Temporal's. Beyond MOST_SKEW no command is stamped."""
 
     def __init__(self) -> None:
-        self._found = timedelta()
+        self._found: dict[str, timedelta] = {}
 
-    def compare(self, before: datetime, theirs: datetime, after: datetime) -> timedelta:
-        """Remembers and returns the difference of this host's clock from `theirs`, the time that the database answered.
+    def compare(self, before: datetime, theirs: datetime, after: datetime, whose: str = "the database's") -> timedelta:
+        """Remembers and returns the difference of this host's clock from `theirs`, the time that the other answered.
 
         `before` and `after` are this host's times around the question. A difference that the latency between them
-        may explain does not count.
+        may explain does not count. `whose` clock it is, for people.
         """
         middle = before + (after - before) / 2
         uncertain = (after - before) / 2
         apart = abs(theirs - middle)
-        self._found = max(apart - uncertain, timedelta())
-        return self._found
+        self._found[whose] = max(apart - uncertain, timedelta())
+        return self._found[whose]
 
     @property
     def is_bad(self) -> bool:
-        return self._found > MOST_SKEW
+        return bool(self.wrong)
+
+    @property
+    def wrong(self) -> str:
+        """What is wrong, for people: from whose clock this host's differs too much; empty if from none."""
+        apart = [whose for whose, found in self._found.items() if found > MOST_SKEW]
+        return f"differs from {' and '.join(apart)} by more than {MOST_SKEW.seconds} s" if apart else ""

@@ -17,10 +17,10 @@ from sqlalchemy import select
 from db.tables import ReceiptRow
 from domain.access import may_see
 from domain.advance import advance
-from domain.commands import Adopt, Body, Command, Merge, RenewCode, merge_command_id
+from domain.commands import Body, Command, Confirm, Follow, Merge, RenewCode, merge_command_id
+from domain.followers import adoption
 from domain.issue import Issue, Receipt
-from protocol import ids
-from protocol.admission import Admission, Admitted
+from protocol.abandoned import check_attended
 from protocol.caller import Caller, Renewal
 from protocol.clock import Now, Skew
 from protocol.envelope import Envelope
@@ -29,7 +29,7 @@ from protocol.gateway import TemporalDown, TemporalGateway, WorkflowClosed
 from protocol.limits import Quotas
 from protocol.pending import PendingCommands, Queued
 from protocol.read_model import ReadModel, SqlDown
-from protocol.reader import LoadedIssue, Reader
+from protocol.reader import LoadedIssue, Reader, VisibleIssue
 from protocol.receipts import Receipts
 from protocol.resolver import Resolver
 from protocol.sealing import content_erased, sealing
@@ -59,8 +59,16 @@ class CommandDraft:
 
 @dataclass(frozen=True)
 class Applied:
+    """A command that took effect.
+
+    `receipt` says where it had less effect than its giver may think; `tracking_code` is the one that it gave the caller,
+    if any.
+    """
+
     command_id: str
     issue: Issue
+    receipt: Receipt
+    tracking_code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,17 +92,17 @@ class MergePlan:
     or the outbox sends it first, it takes effect once.
     """
 
-    younger: Admitted
+    younger: VisibleIssue
     merge: Envelope
-    older: Admitted
+    older: VisibleIssue
     adopt: Envelope
     follow: Envelope
 
     @classmethod
-    def of(cls, younger: Admitted, merge: Envelope, older: Admitted) -> Self:
+    def of(cls, younger: VisibleIssue, merge: Envelope, older: VisibleIssue) -> Self:
         command, issue = merge.command, younger.issue
         adopt = replace(
-            command, actor=older.actor, body=Adopt(issue.id, opened=issue.opened_at), expected_version=None,
+            command, actor=older.actor, body=adoption(issue), expected_version=None,
             grants=older.grants,
         )  # fmt: skip
         follow = replace(command, id=merge_command_id(issue.id, older.issue.id), expected_version=None)
@@ -109,10 +117,9 @@ class CommandService:
     """Gives commands to issues on behalf of callers, and looks up the receipts."""
 
     def __init__(
-        self, *, admission: Admission, reader: Reader, gateway: TemporalGateway, receipts: Receipts,
+        self, *, reader: Reader, gateway: TemporalGateway, receipts: Receipts,
         pending: PendingCommands, model: ReadModel, resolver: Resolver, vault: Vault, quotas: Quotas, skew: Skew, now: Now,
     ) -> None:  # fmt: skip
-        self._admission = admission
         self._reader = reader
         self._gateway = gateway
         self._receipts = receipts
@@ -131,29 +138,33 @@ class CommandService:
         or Unavailable.
         """
         if self._skew.is_bad:
-            raise Unavailable("this host's clock is wrong, so it stamps no commands")
+            raise Unavailable(f"this host's clock {self._skew.wrong}, so it stamps no commands")
         received, budget = self._now(), TimeBudget()
         if isinstance(draft.body, RenewCode):
             caller = replace(caller, renews=Renewal(key=draft.key))
-        admitted = await self._admission.admit(caller, issue, budget, draft.key)
+        elif isinstance(draft.body, Follow):
+            caller = replace(caller, joins=draft.key)
+        admitted = await self._reader.visible(caller, issue, budget, draft.key)
         # Only now: how busy an issue is would tell a stranger that it exists.
-        await self._quotas.check("issue", issue)
+        follows = admitted.actor.role == "resident" and admitted.actor.person != admitted.issue.reporter
+        await self._quotas.count("issue", f"{issue} followers" if follows else issue)  # they lock out each other only
         older = None
         if isinstance(draft.body, Merge):
             older = await self._older(caller, draft.body.into, budget)
             draft = replace(draft, body=replace(draft.body, opened=older.issue.opened_at))
         command = await self._command(caller, admitted, draft, received, budget)
         if isinstance(command, Applied):
-            return command
+            return _with_code(command, caller, draft)
         envelope = Envelope.of(command)
         if older is not None:
-            done = await self._merge(MergePlan.of(admitted, envelope, older), budget)
+            done = await self._merge(caller, MergePlan.of(admitted, envelope, older), budget)
         else:
             await self._check_key(admitted, Queued(command.id, issue, envelope.digest))
-            done = await self._submit(admitted, envelope, budget)
+            done = await self._submit(caller, admitted, envelope, budget)
         if isinstance(done, Queued):
             await self._pending.add(done)
-        return done
+            return done
+        return _with_code(done, caller, draft)
 
     async def receipt(self, caller: Caller, command: str) -> RecordedCommand | Queued:
         """The command with its issue; Queued if it has no receipt yet.
@@ -172,23 +183,22 @@ class CommandService:
             if loaded is not None and command in loaded.issue.receipts:
                 if queued is not None:
                     await self._pending.drop(command)
-                has_lost_code = caller.lost_code_of(loaded.issue)
-                code = ids.tracking_code(caller.secret, issue, loaded.issue.generation) if has_lost_code else None
+                code = caller.code_in(loaded.issue) if caller.lost_code_of(loaded.issue) else None
                 return RecordedCommand(command, loaded.issue, code)
             if queued is not None and queued.issue == issue:
                 return queued
         await self._reader.hold(budget)
         raise NotFound
 
-    async def _older(self, caller: Caller, issue: str, budget: TimeBudget) -> Admitted:
+    async def _older(self, caller: Caller, issue: str, budget: TimeBudget) -> VisibleIssue:
         """The older issue of a merge, into which the younger one goes. Raises Invalid if the caller may not see it."""
         try:
-            return await self._admission.admit(caller, issue, budget)
+            return await self._reader.visible(caller, issue, budget)
         except NotFound:
             raise Invalid(("into", "there is no such issue")) from None
 
     async def _command(
-        self, caller: Caller, admitted: Admitted, draft: CommandDraft, received: datetime, budget: TimeBudget
+        self, caller: Caller, admitted: VisibleIssue, draft: CommandDraft, received: datetime, budget: TimeBudget
     ) -> Command | Applied:
         """The command with its fields resolved and its texts sealed.
 
@@ -196,7 +206,9 @@ class CommandService:
         """
         command_id = caller.command_id(admitted.issue, draft.key)
         assert command_id is not None
-        body = draft.body
+        body, grants = draft.body, admitted.grants
+        if isinstance(body, Confirm) and body.outcome != "not":  # which is always heard, whoever says it
+            grants = (*grants, *await self._resolver.sides(admitted.issue, caller, admitted.actor))
         if command_id not in admitted.issue.receipts:  # a repeat is told by what the caller sends
             body = await self._resolver.resolve(body, admitted.issue, caller, budget)
         try:
@@ -206,11 +218,13 @@ class CommandService:
             if (receipt := admitted.issue.receipts.get(command_id)) is not None:
                 return _recorded(admitted.issue, command_id, receipt)  # without the key a reused key cannot be told
             raise content_erased() if isinstance(error, Erased) else error from None
-        return Command(command_id, received, admitted.actor, body, draft.expected_version, admitted.grants)
+        return Command(command_id, received, admitted.actor, body, draft.expected_version, grants)
 
-    async def _submit(self, admitted: Admitted, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
+    async def _submit(
+        self, caller: Caller, admitted: VisibleIssue, envelope: Envelope, budget: TimeBudget
+    ) -> Applied | Queued:
         """Takes one command to one issue through the protocol. A repeated command is answered from its receipt."""
-        loaded = await self._judge(admitted, envelope, budget)
+        loaded = await self._judge(caller, admitted, envelope, budget)
         if envelope.id in loaded.issue.receipts:
             return await self._repeat(loaded, envelope, budget)
         # The signal is sent although a row objects, if no workflow answers. But a closed issue stays closed, and its
@@ -219,14 +233,14 @@ class CommandService:
             _check_rules(loaded.issue, envelope.command)
         return await self._send(admitted.issue, envelope, budget)
 
-    async def _merge(self, plan: MergePlan, budget: TimeBudget) -> Applied | Queued:
+    async def _merge(self, caller: Caller, plan: MergePlan, budget: TimeBudget) -> Applied | Queued:
         """Gives both commands of a merge, if the rules allow the merge in the younger issue."""
         if plan.adopt.id not in plan.older.issue.receipts:
             if (receipt := plan.younger.issue.receipts.get(plan.merge.id)) is not None:
                 _check_same(receipt, plan.merge)
-            _check_rules((await self._judge(plan.younger, plan.merge, budget)).issue, plan.merge.command)
+            _check_rules((await self._judge(caller, plan.younger, plan.merge, budget)).issue, plan.merge.command)
             await self._check_key(plan.younger, plan.queued)
-        done = await self._submit(plan.older, plan.adopt, budget)
+        done = await self._submit(caller, plan.older, plan.adopt, budget)
         if isinstance(done, Applied):
             # The older issue has taken it in, so the rules are not asked again: an objection goes on record.
             if plan.follow.id in plan.younger.issue.receipts:
@@ -235,7 +249,9 @@ class CommandService:
                 done = await self._send(plan.younger.issue, plan.follow, budget)
         return plan.queued if isinstance(done, Queued) else replace(done, command_id=plan.merge.id)
 
-    async def _judge(self, admitted: Admitted, envelope: Envelope, budget: TimeBudget) -> LoadedIssue:
+    async def _judge(
+        self, caller: Caller, admitted: VisibleIssue, envelope: Envelope, budget: TimeBudget
+    ) -> LoadedIssue:
         """The state of the issue by which a command is judged.
 
         Usually that is the state that was loaded at admission. But if that is a row, which may lag, and the rules
@@ -246,7 +262,9 @@ class CommandService:
         if command.id in loaded.issue.receipts or loaded.origin == "live" or _objection(loaded.issue, command) is None:
             return loaded
         live = await self._reader.live(admitted.issue.id, budget)
-        if live is not None and not may_see(live.issue, admitted.actor):
+        if live is not None and not (
+            may_see(live.issue, admitted.actor, admitted.grants, self._now()) or caller.joins_in(live.issue)
+        ):
             raise NotFound
         return live or loaded
 
@@ -261,7 +279,7 @@ class CommandService:
             return _recorded(loaded.issue, envelope.id, receipt)
         return await self._outcome(loaded.issue.id, envelope, budget)
 
-    async def _check_key(self, admitted: Admitted, expected: Queued) -> None:
+    async def _check_key(self, admitted: VisibleIssue, expected: Queued) -> None:
         """Raises KeyReused if a command other than `expected` is pending under its id."""
         if expected.command_id in admitted.issue.receipts:
             return
@@ -275,10 +293,12 @@ class CommandService:
     async def _send(self, issue: Issue, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
         """Signals the command, then waits for its receipt until the time budget is spent."""
         within = min(SIGNAL_TIME, timedelta(seconds=issue.policy.grace.amount) * _SHARE_OF_GRACE)
+        detail = ""
         for _ in range(TRIES):
             try:
                 await self._gateway.signal(issue.id, issue.root, envelope, within)
-            except TemporalDown:
+            except TemporalDown as error:
+                detail = error.detail
                 # Delivered after the grace it would be late by the rules, though it was stamped in time.
                 envelope = envelope.stamped(self._now())
             except WorkflowClosed:
@@ -290,7 +310,7 @@ class CommandService:
                 ) from None
             else:
                 return await self._outcome(issue.id, envelope, budget)
-        raise Unavailable("Temporal does not answer; send the same again, with the same key")
+        raise Unavailable(f"{detail}; send the same again, with the same key")
 
     async def _outcome(self, issue: str, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
         """The answer to a signalled command, from its receipt; Queued if no receipt comes in time."""
@@ -308,7 +328,8 @@ class CommandService:
     async def _after_the_end(self, issue: str, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
         """The answer to a command whose workflow has ended: from its receipt, if there is one.
 
-        Otherwise raises what the rules object to the command now, or Unavailable if they do not object.
+        Otherwise raises what the rules object to the command now, or Unavailable, which says whether sending it again
+        may help.
         """
         live = await self._reader.live(issue, budget)
         row = None
@@ -318,6 +339,7 @@ class CommandService:
             if envelope.id in loaded.issue.receipts:
                 return await self._repeat(loaded, envelope, budget)
             _check_rules(loaded.issue, envelope.command)
+        await check_attended(self._gateway, self._model, issue, self._now)
         raise Unavailable("the issue is being closed; send the same again, with the same key")
 
     async def _issues_of(self, command: str) -> tuple[Queued | None, Sequence[str]]:
@@ -337,7 +359,14 @@ class CommandService:
             return queued, [queued.issue]
 
 
-def _objection(issue: Issue, command: Command) -> Refused | Stale | None:
+def _with_code(done: Applied, caller: Caller, draft: CommandDraft) -> Applied:
+    """The answer with the caller's tracking code, if the command gave him one."""
+    return replace(
+        done, tracking_code=caller.code_in(done.issue) if isinstance(draft.body, (Follow, RenewCode)) else None
+    )
+
+
+def _objection(issue: Issue, command: Command) -> Refused | None:
     """Dry run of a command: the refusal that the rules would give in this state; None if the command would apply."""
     receipt = advance(issue, [command], command.at)[0].receipts[command.id]
     return _refusal(receipt) if receipt.outcome == "refused" else None
@@ -358,11 +387,10 @@ def _recorded(issue: Issue, command: str, receipt: Receipt) -> Applied:
     """The answer that a receipt stands for. Raises Refused or Stale if its outcome is a refusal."""
     if receipt.outcome == "refused":
         raise _refusal(receipt, command)
-    return Applied(command, issue)
+    return Applied(command, issue, receipt)
 
 
-def _refusal(receipt: Receipt, command: str | None = None) -> Refused | Stale:
+def _refusal(receipt: Receipt, command: str | None = None) -> Refused:
     """The error for the refusal in a receipt. `command` is the command's id if the issue holds that receipt."""
-    if receipt.code == "stale":
-        return Stale(receipt.reason, command)
-    return Refused(receipt.code, receipt.reason, command)
+    kind = Stale if receipt.code == "stale" else Refused
+    return kind(receipt.code, receipt.params, command)

@@ -3,13 +3,15 @@
 While the database is down, intake and sign-in use the directory that was read last, for up to MAX_AGE seconds.
 """
 
+from datetime import date
 from typing import Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import directory as stored
-from domain.directory import Directory
+from domain.commands import Actor
+from domain.directory import Directory, Works
 from protocol.cached import FRESH, Cached
 from protocol.errors import Unavailable
 from protocol.read_model import ReadModel
@@ -33,6 +35,13 @@ class DirectoryCache:
         if found is None or self._cached.age > MAX_AGE:
             raise Unavailable("the directory of places cannot be read")
         return found
+
+    async def works(self, viewer: Actor, on: date) -> Works:
+        """Where property staff work on that day; the other roles see the same issues wherever they work.
+
+        Raises Unavailable as `get` does, but only for property staff.
+        """
+        return (await self.get()).works(viewer.org, on) if viewer.role == "property" else Works()
 
     async def _read(self, session: AsyncSession, last: Directory | None) -> Directory:
         version = await stored.version(session)

@@ -1,7 +1,12 @@
 """The errors of the protocol; `api/http/problems.py` turns them into HTTP responses."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
 from typing import Final
+
+from domain.wire import format_time
+from texts.catalogue import Language, say
 
 _MOST_ERRORS: Final = 20
 _LONGEST_FIELD: Final = 80
@@ -13,6 +18,10 @@ class ProtocolError(Exception):
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail)
         self.detail: Final = detail
+
+    def told(self, language: Language) -> str:
+        """What is wrong, in this language where there is a text in it."""
+        return self.detail
 
 
 class Unauthenticated(ProtocolError):
@@ -36,24 +45,25 @@ class NotFound(ProtocolError):
 
 
 class Refused(ProtocolError):
-    """The rules refuse a command. `command_id` is the command's id if its receipt records the refusal, else None."""
-
-    def __init__(self, code: str, reason: str, command_id: str | None = None) -> None:
-        super().__init__(reason)
-        self.code: Final = code
-        self.reason: Final = reason
-        self.command_id: Final = command_id
-
-
-class Stale(ProtocolError):
-    """The issue is not at the version that the caller expects.
+    """The rules refuse a command, by a code and what its text names.
 
     `command_id` is the command's id if its receipt records the refusal, else None.
     """
 
-    def __init__(self, detail: str = "", command_id: str | None = None) -> None:
-        super().__init__(detail)
+    def __init__(
+        self, code: str, params: Mapping[str, str] = MappingProxyType({}), command_id: str | None = None
+    ) -> None:
+        super().__init__(say("refusals", code, "en", params))
+        self.code: Final = code
+        self.params: Final = dict(params)
         self.command_id: Final = command_id
+
+    def told(self, language: Language) -> str:
+        return say("refusals", self.code, language, self.params)
+
+
+class Stale(Refused):
+    """The issue is not at the version that the caller expects."""
 
 
 class Invalid(ProtocolError):
@@ -70,11 +80,17 @@ class KeyReused(ProtocolError):
 
 
 class TooMany(ProtocolError):
-    """The caller has used up a limit. `retry_after` is the number of seconds after which to try again."""
+    """The caller has used up a limit, of this name and rate. `retry_after`: the seconds after which to try again."""
 
-    def __init__(self, detail: str = "", retry_after: int = 1) -> None:
-        super().__init__(detail)
+    def __init__(self, limit: str, rate: str, until: datetime, retry_after: int) -> None:
+        self.limit: Final = limit
+        self.rate: Final = rate
+        self.until: Final = format_time(until)
         self.retry_after: Final = retry_after
+        super().__init__(self.told("en"))
+
+    def told(self, language: Language) -> str:
+        return say("limits", "used-up", language, {"limit": self.limit, "rate": self.rate, "until": self.until})
 
 
 class Unavailable(ProtocolError):

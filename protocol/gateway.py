@@ -4,7 +4,7 @@ Every call has a time limit. Errors of the SDK become `NoWorker`, `WorkflowClose
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -30,13 +30,15 @@ from domain.issue import Issue, load_issue
 from domain.pins import read_calendars, read_policy
 from domain.policy import Policy
 from domain.summary import escape, summary
-from domain.vocabulary import LABELS
 from domain.wire import dump
 from domain.worktime import YearCalendar
 from protocol.envelope import Envelope
+from runtime.causes import AWAY, cause_of, sentence
+from runtime.executions import Execution, described
 from runtime.failpoints import hit
 from security.credentials import Signer
 from security.namespace import NamespaceError
+from texts.vocabulary import CHINESE
 from workflows.contract import PREFIX, TASK_QUEUE, Start
 from workflows.signals import signal
 
@@ -56,7 +58,11 @@ class WorkflowClosed(Exception):
 
 
 class TemporalDown(Exception):
-    """Temporal does not answer; whether the call had an effect is not known."""
+    """Temporal does not answer, or cannot store; whether the call had an effect is not known."""
+
+    def __init__(self, call: str = "", cause: str = AWAY) -> None:
+        super().__init__(call)
+        self.detail: Final = sentence("Temporal", cause)
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,11 @@ class Pins:
 class TemporalGateway:
     """Starts, signals and queries the workflows of issues."""
 
-    def __init__(self, client: Client, signer: Signer) -> None:
+    def __init__(self, client: Client, signer: Signer, known: Callable[[], str] = lambda: AWAY) -> None:
+        """`known`: why Temporal takes nothing, as far as this process knows; a call that fails seldom tells it."""
         self._client = client
         self._signer = signer
+        self._known = known
         self._pins: dict[str, Pins] = {}
 
     async def start(self, report: Envelope, folded: Issue, pins: Pins) -> bool:
@@ -102,7 +110,7 @@ class TemporalGateway:
         except WorkflowAlreadyStartedError:
             return False
         except (RPCError, RuntimeError, TimeoutError) as error:
-            raise _unreachable("start", error) from error
+            raise self._unreachable("start", error) from error
         hit("after-start")
         return True
 
@@ -120,7 +128,7 @@ class TemporalGateway:
         except (RPCError, RuntimeError) as error:
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
                 raise WorkflowClosed from None
-            raise _unreachable("signal", error) from error
+            raise self._unreachable("signal", error) from error
         hit("after-signal")
 
     async def snapshot(self, issue: str, timeout: float = 0.9) -> Issue | None:
@@ -152,7 +160,7 @@ class TemporalGateway:
         except (RPCError, RuntimeError) as error:
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
                 return None
-            raise _unreachable("history", error) from error
+            raise self._unreachable("history", error) from error
         started = answer.history.events[0].workflow_execution_started_event_attributes
         try:
             start, *_ = await self._client.data_converter.decode(started.input.payloads, [Start])
@@ -165,12 +173,13 @@ class TemporalGateway:
             raise TemporalDown("history")
         return start, bool(started.continued_execution_run_id)
 
-    async def is_healthy(self, timeout: float = 1.0) -> bool:
-        """Whether Temporal answers a health check."""
+    async def newest_run(self, issue: str, timeout: float = 0.9) -> Execution | None:
+        """The newest run of the issue's workflow as Temporal describes it; None without one. Raises TemporalDown."""
         try:
-            return await self._client.service_client.check_health(timeout=timedelta(seconds=timeout))
-        except (RPCError, RuntimeError):
-            return False
+            async with asyncio.timeout(timeout):
+                return await described(self._client, PREFIX + issue)
+        except (RPCError, RuntimeError, TimeoutError) as error:
+            raise self._unreachable("describe", error) from error
 
     async def _query(self, issue: str, name: str, timeout: float) -> Any:
         request = QueryWorkflowRequest(
@@ -186,11 +195,14 @@ class TemporalGateway:
                 case RPCError(status=RPCStatusCode.NOT_FOUND):
                     return None
                 case RPCError(status=RPCStatusCode.UNAVAILABLE | RPCStatusCode.PERMISSION_DENIED) | RuntimeError():
-                    raise _unreachable("query", error) from error
+                    raise self._unreachable("query", error) from error
                 case _:
                     # No worker polls, or the one that does is too busy; a query that fails inside looks like it, too.
                     log.info("workflow_silent", query=name, error=str(error)[:200])
                     raise NoWorker from error
+        if answer.HasField("query_rejected"):  # a paused workflow answers none
+            log.info("workflow_silent", query=name, error=f"query rejected, status {answer.query_rejected.status}")
+            raise NoWorker
         try:
             values = await self._client.data_converter.decode(answer.query_result.payloads)
         except NamespaceError as error:
@@ -198,6 +210,12 @@ class TemporalGateway:
             log.warning("workflow_not_understood", query=name, error=str(error))
             raise NoWorker from error
         return values[0]
+
+    def _unreachable(self, call: str, error: Exception) -> TemporalDown:
+        cause = cause_of(error)
+        cause = self._known() if cause == AWAY else cause
+        log.warning("temporal_fails", call=call, cause=cause, error=type(error).__name__, reason=str(error)[:200])
+        return TemporalDown(call, cause)
 
     def _pinned(
         self, state: Mapping[str, Any], policy: Mapping[str, Any], calendars: Sequence[Mapping[str, Any]]
@@ -216,11 +234,6 @@ class TemporalGateway:
 
 def read_pins(policy: Mapping[str, Any], calendars: Sequence[Mapping[str, Any]]) -> Pins:
     return Pins(read_policy(policy), read_calendars(calendars))
-
-
-def _unreachable(call: str, error: Exception) -> TemporalDown:
-    log.warning("temporal_does_not_answer", call=call, error=type(error).__name__, reason=str(error)[:200])
-    return TemporalDown(call)
 
 
 def _attributes(issue: Issue) -> TypedSearchAttributes:
@@ -246,7 +259,7 @@ def _details(issue: Issue) -> str:
     """The text about an issue that Temporal's user interface shows: only facts that never change."""
     place = issue.place
     lines = (
-        f"category: {issue.category} {LABELS[issue.category]}",
+        f"category: {issue.category} {CHINESE[issue.category]}",
         f"compound: {place.compound} {place.name}",
         f"community: {place.community}, street: {place.street}",
         f"policy at the start: {issue.policy.id} {issue.policy.version}",

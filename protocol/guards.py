@@ -20,17 +20,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.access_log import Entry, Result, put
 from db.engine import Database
-from domain.access import Sight, sight, writes
+from domain.access import Sight, writes
 from domain.commands import Actor, ContactDetails
 from domain.events import Event
 from protocol.caller import Caller
 from protocol.clock import Now, today
-from protocol.context import ADDRESS
+from protocol.context import ADDRESS, caller_network
 from protocol.directory_cache import DirectoryCache
 from protocol.errors import Forbidden, TooMany, Unavailable
-from protocol.ids import tracking_hash
 from protocol.limits import Quotas
 from protocol.reader import VisibleIssue
+from security.ids import tracking_hash
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -81,7 +81,7 @@ class AccessGuard:
         If staff see a whole phone number, that is written to the access log and counts towards a limit. Raises
         Unavailable if the viewer is an auditor and the access log cannot be written.
         """
-        looks, actor, issue = sight(seen.issue, seen.actor), seen.actor, seen.issue.id
+        looks, actor, issue = seen.sight, seen.actor, seen.issue.id
         if actor.role == "auditor":
             await self.read(actor, "timeline", [issue])
         if actor.role == "resident" or not looks.phone or not any(map(_has_phone, events)):
@@ -113,6 +113,10 @@ class AccessGuard:
         await self.quotas.spend("export", _subject(who))
         await self.read(who, what, issues)
 
+    async def sheet(self, who: Actor, what: str) -> None:
+        """As `export`, for a file of everything that `who` may see; that a resident takes his own is not written down."""
+        await (self.quotas.spend("export", _subject(who)) if who.role == "resident" else self.export(who, what))
+
     async def decode(self, who: Actor) -> None:
         """Counts a decryption of Temporal's payloads and writes it to the access log, without issues.
 
@@ -132,7 +136,7 @@ class AccessGuard:
     async def may_report(self, caller: Caller) -> None:
         """Counts a report towards the caller's limit. Raises TooMany; Forbidden if the role may never write."""
         await self.may_write(caller, "report")
-        who = f"address {ADDRESS.get()}" if caller.actor is None else _subject(caller.actor)
+        who = f"address {caller_network()}" if caller.actor is None else _subject(caller.actor)
         await self.quotas.count("report", who)
 
     async def may_give(self, caller: Caller) -> None:
@@ -143,13 +147,6 @@ class AccessGuard:
         """Counts an uploaded picture towards the caller's limit. Raises TooMany."""
         await self.quotas.spend("upload", _whose(caller))
 
-    async def given(self, issue: str) -> None:
-        """Counts a command to an issue that the caller may see, towards the limit of that issue."""
-        try:
-            await self.quotas.count("issue", issue)
-        except TooMany:
-            return  # the next request is refused
-
     async def turned_away(self, caller: Caller, what: str, issue: str) -> None:
         """Writes to the access log that staff tried an issue that they may not see; for residents does nothing."""
         if caller.actor is not None and caller.actor.role != "resident":
@@ -157,12 +154,12 @@ class AccessGuard:
 
     async def may_guess(self) -> None:
         """Raises TooMany if the request's network address has sent too many wrong tracking codes."""
-        await self.quotas.check("code", ADDRESS.get())
+        await self.quotas.check("code", caller_network())
 
     async def guessed(self) -> None:
         """Counts a wrong tracking code against the request's network address."""
         try:
-            await self.quotas.count("code", ADDRESS.get())
+            await self.quotas.count("code", caller_network())
         except TooMany:
             return  # this request keeps its answer, the next one is refused
 
@@ -238,9 +235,13 @@ def _subject(actor: Actor) -> str:
 def _whose(caller: Caller) -> str:
     """The name under which the caller's uses of a limit are counted: the person, or without a token the tracking code.
 
-    All callers without a token have one and the same subject, so the subject cannot tell them apart.
+    Whoever has neither, and joins an issue, is counted by network address. All callers without a token have one and the same subject, so the subject cannot tell them apart.
     """
-    return f"code {tracking_hash(caller.tracking_code or '')}" if caller.actor is None else _subject(caller.actor)
+    if caller.actor is not None:
+        return _subject(caller.actor)
+    return (
+        f"address {caller_network()}" if caller.tracking_code is None else f"code {tracking_hash(caller.tracking_code)}"
+    )
 
 
 def _has_phone(event: Event) -> bool:

@@ -7,21 +7,21 @@ whichever process died in between.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
-from domain.access import may_follow, may_report
+from domain.access import may_follow, may_report, may_take_up
 from domain.advance import advance
-from domain.commands import Actor, Authority, Command, ContactDetails, Report
-from domain.issue import RULES_VERSION, Issue
+from domain.building import building, is_common
+from domain.commands import ANONYMOUS, Actor, Authority, Command, ContactDetails, Report
+from domain.issue import RULES_VERSION, Issue, ended
 from domain.pins import pinned, pins_digest
 from domain.place import Place
 from domain.policy import Policy
 from domain.vocabulary import Category, Channel
-from protocol import ids
 from protocol.calendar_cache import CalendarCache
-from protocol.caller import ANONYMOUS, Caller
+from protocol.caller import Caller
 from protocol.clock import Now, Skew, today
 from protocol.directory_cache import DirectoryCache
 from protocol.envelope import Envelope
@@ -32,12 +32,21 @@ from protocol.reader import Reader
 from protocol.receipts import Receipts
 from protocol.sealing import sealing
 from protocol.time_budget import TimeBudget
+from security import ids
 from security.credentials import CredentialsError, Signer
+from security.phone_numbers import read
 from security.vault import Erased, Vault
 
 _REPORT: Final = "report"
 
 log: Final = structlog.stdlib.get_logger(__name__)
+
+
+ToldBy = Literal["code", "phone", "board"]
+"""How the resident hears of an issue: by the tracking code in the answer; by a code that is sent to the phone; or not at
+all, so that it is answered on the board, and the counter of community or street speaks for the resident."""
+_BY_THEMSELVES: Final[tuple[Channel, ...]] = ("web", "wechat")
+"""Channels by which residents hand reports in themselves; by any other, somebody takes them in."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +59,27 @@ class ReportDraft:
     urgent: bool
     about_operator: bool
     location: str
-    channel: Channel
+    channel: Channel | None
+    """How the resident came in; None is ``web`` for a resident and ``staff`` for staff."""
     contact: ContactDetails
     follows: str | None
+    news: str = ""
+    takes_up: bool = False
 
 
 @dataclass(frozen=True)
 class ReportedIssue:
-    """A reported issue, in its current state, and its current tracking code."""
+    """A reported issue, in its current state, and its current tracking code, if the caller is its reporter."""
 
     issue: Issue
-    tracking_code: str
+    tracking_code: str | None
+
+    @property
+    def told_by(self) -> ToldBy:
+        """How its resident hears of the issue."""
+        if self.issue.taken_by is None:
+            return "code"
+        return "phone" if self.issue.reporter else "board"
 
 
 class Intake:
@@ -69,7 +88,10 @@ class Intake:
     def __init__(
         self, *, reader: Reader, gateway: TemporalGateway, receipts: Receipts, directory: DirectoryCache,
         policies: Mapping[str, Policy], calendars: CalendarCache, vault: Vault, signer: Signer, secret: bytes, skew: Skew, now: Now,
+        texts: bool,
     ) -> None:  # fmt: skip
+        """`texts` tells whether texts can be sent to phones here."""
+        self._texts = texts
         self._reader = reader
         self._gateway = gateway
         self._receipts = receipts
@@ -88,7 +110,7 @@ class Intake:
         Raises Invalid, KeyReused or Unavailable.
         """
         if self._skew.is_bad:
-            raise Unavailable("this host's clock is wrong, so it stamps no commands")
+            raise Unavailable(f"this host's clock {self._skew.wrong}, so it stamps no commands")
         received, budget = self._now(), TimeBudget()
         actor = caller.actor or Actor(ANONYMOUS, "resident")
         issue = ids.issue_id(self._secret, caller.subject, key)
@@ -97,12 +119,18 @@ class Intake:
         known = await self._known(issue, budget)
         if known is None:
             place, grants, pins = await self._resolve(caller, actor, body, received)
-            follows = await self._followed(caller, body, place, budget)
+            old = await self._followed(caller, body, place, budget, received)
+            if old is not None:  # whoever spoke there by a code is known by the same name here
+                actor = caller.in_issue(old) or actor
             plain = replace(
-                _report(ids.number(issue), place, body, follows),
+                _report(ids.number(issue), place, body, is_taken=actor.role != "resident"),
                 root=self._signer.root,
-                reachable=actor.role == "resident" or bool(body.contact.phone),  # whoever reports himself gets a code
+                reporter=(reporter := "" if actor.role == "resident" else self._reporter(body.contact)),
+                reachable=actor.role == "resident" or bool(reporter),  # whoever reports himself gets a code
+                before=old and ended(old),
                 pins=pins_digest(pins.policy, pins.calendars, RULES_VERSION),
+                building=building(body.location, body.description),
+                common=is_common(body.location, body.description),
             )
             try:
                 with sealing():
@@ -112,7 +140,13 @@ class Intake:
             command = Command(command_id, received, actor, report, grants=grants)
             known = await self._start(issue, Envelope.of(command), pins, budget)
         await self._check_same(known, command_id, body)
-        return ReportedIssue(known, ids.tracking_code(self._secret, issue, known.generation))
+        is_own = known.taken_by is None
+        return ReportedIssue(known, ids.tracking_code(self._secret, issue, known.generation) if is_own else None)
+
+    def _reporter(self, contact: ContactDetails) -> str:
+        """The pseudonym of the phone to which the code of a report is sent that staff take in; empty if none can be."""
+        phone = read(str(contact.phone)) if self._texts else None
+        return "" if phone is None else ids.phone_pseudonym(self._secret, phone.number)
 
     async def _known(self, issue: str, budget: TimeBudget) -> Issue | None:
         try:
@@ -140,8 +174,8 @@ class Intake:
             raise Unavailable(
                 "reports cannot be signed at the moment; send the same again, with the same key"
             ) from None
-        except TemporalDown:
-            raise Unavailable("Temporal does not answer; send the same again, with the same key") from None
+        except TemporalDown as error:
+            raise Unavailable(f"{error.detail}; send the same again, with the same key") from None
         if first is None:
             return folded
         began = self._reader.began(first[0], is_continued=first[1])
@@ -167,6 +201,10 @@ class Intake:
         Raises Invalid if there is no such place, the caller may not report there, or no policy is in force for the
         category there.
         """
+        is_taken = actor.role != "resident"
+        if body.channel is not None and is_taken == (body.channel in _BY_THEMSELVES):
+            said = "say how the resident came in" if is_taken else f"residents report by {' or '.join(_BY_THEMSELVES)}"
+            raise Invalid(("channel", said))
         directory = await self._directory.get()
         day = today(at)
         place = directory.place(body.compound, day)
@@ -179,12 +217,16 @@ class Intake:
             raise Invalid(("category", "no policy is in force for this category in this compound"))
         return place, grants, Pins(policy, pinned(await self._calendars.get(), day))
 
-    async def _followed(self, caller: Caller, body: ReportDraft, place: Place, budget: TimeBudget) -> str | None:
-        """The id of the closed issue that the report says has come back; None if it names none.
+    async def _followed(
+        self, caller: Caller, body: ReportDraft, place: Place, budget: TimeBudget, at: datetime
+    ) -> Issue | None:
+        """The closed issue that the report says has come back; None if it names none.
 
-        Raises Invalid unless the caller reported that issue, in the same compound.
+        Raises Invalid unless the caller reported that issue, in the same compound, and may take it up if the report does.
         """
         if body.follows is None:
+            if body.takes_up:
+                raise Invalid(("follows", "name the issue that is taken up"))
             return None
         try:
             old = (await self._reader.find(body.follows, caller.reported, budget)).issue
@@ -192,14 +234,16 @@ class Intake:
             old = None
         if old is None or not may_follow(place, old):
             raise Invalid(("follows", "it is no closed issue of yours in this compound"))
-        return old.id
+        if body.takes_up and not may_take_up(ended(old), at):
+            raise Invalid(("takes_up", "only an issue that silence closed is taken up, for some days"))
+        return old
 
     async def _check_same(self, issue: Issue, command: str, body: ReportDraft) -> None:
         """Raises KeyReused if the issue under this key was reported with another body.
 
         The place for the comparison is that of the issue, not of today: the compound's operator may have changed since.
         """
-        report = _report(issue.number, issue.place, body, body.follows)
+        report = _report(issue.number, issue.place, body, is_taken=issue.taken_by is not None)
         try:
             with sealing():
                 report = await self._vault.seal_body(issue.id, command, report)
@@ -216,7 +260,7 @@ def _anybody(_: Issue) -> bool:
     return True
 
 
-def _report(number: str, place: Place, body: ReportDraft, follows: str | None) -> Report:
+def _report(number: str, place: Place, body: ReportDraft, *, is_taken: bool) -> Report:
     return Report(
         number=number,
         place=place,
@@ -225,7 +269,9 @@ def _report(number: str, place: Place, body: ReportDraft, follows: str | None) -
         urgent=body.urgent,
         about_operator=body.about_operator,
         location=body.location,
-        channel=body.channel,
+        channel=body.channel or ("staff" if is_taken else "web"),
         contact=body.contact,
-        follows=follows,
+        follows=body.follows,
+        news=body.news.strip(),
+        takes_up=body.takes_up,
     )

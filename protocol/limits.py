@@ -7,15 +7,18 @@ actions are counted in the table first, exactly. While the database is down, eac
 """
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.hits import Hit, HitStore
+from protocol.clock import now as now_utc
 from protocol.errors import TooMany
 from runtime.breaker import Breaker
 
@@ -46,7 +49,9 @@ class TokenBuckets:
     Each subject has a bucket that holds the requests of one minute and refills evenly.
     """
 
-    def __init__(self, per_minute: int, clock: Clock = time.monotonic) -> None:
+    def __init__(self, per_minute: int, clock: Clock = time.monotonic, *, limit: str = "requests") -> None:
+        """`limit`: the name by which the caller is told of it."""
+        self._limit = limit, f"{per_minute}/minute"
         self._pause = _BUCKET_SECONDS / per_minute if per_minute else 0.0
         self._clock = clock
         self._full_at: OrderedDict[str, float] = OrderedDict()
@@ -56,7 +61,7 @@ class TokenBuckets:
         now = self._clock()
         full_at = max(now, self._full_at.get(subject, now)) + self._pause
         if (wait := full_at - now - _BUCKET_SECONDS) > 0:
-            raise TooMany(retry_after=math.ceil(wait))
+            raise TooMany(*self._limit, now_utc() + timedelta(seconds=math.ceil(wait)), math.ceil(wait))
         _remember(self._full_at, subject, full_at, _MOST_BUCKETS)
 
 
@@ -106,6 +111,7 @@ class Quotas:
         """Keys whose limit all processes together have used up, each with the time at which there is room again."""
         self._pending: deque[Hit] = deque()
         self._flushing: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
         self._breaker = Breaker(
             _REST_SECONDS, opened="limits_of_this_process_only", closed="limits_of_all_processes", clock=clock
         )
@@ -141,8 +147,8 @@ class Quotas:
 
     async def close(self) -> None:
         """Writes the hits that wait to be written."""
-        if self._flushing is not None:
-            self._flushing.cancel()
+        self._closing.set()
+        if self._flushing is not None:  # not cancelled: what it is writing would be lost
             await asyncio.wait({self._flushing})
         await self._flush()
 
@@ -160,7 +166,8 @@ class Quotas:
 
     async def _flush_later(self) -> None:
         while self._pending:
-            await asyncio.sleep(FLUSH_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), FLUSH_SECONDS)
             await self._flush()
 
     async def _flush(self) -> None:
@@ -193,7 +200,9 @@ def _limit(rate: str) -> tuple[int, int]:
 
 
 def _too_many(until: float, hit: Hit) -> TooMany:
-    return TooMany(retry_after=max(1, math.ceil(until - hit.at)))
+    name, seconds = hit.key.partition("/")[0], math.ceil(until - hit.at)
+    unit = next(unit for unit, length in _SECONDS.items() if length == hit.seconds)
+    return TooMany(name, f"{hit.amount}/{unit}", datetime.fromtimestamp(math.ceil(until), UTC), max(1, seconds))
 
 
 def _remember(cache: OrderedDict[str, T], key: str, value: T, most: int) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.engine import Database
 from db.writer import Work
 from runtime.breaker import Breaker
+from runtime.causes import AWAY, cause_of
 
 READ_TIMEOUT: Final = 2.0
 """How many seconds one read transaction may take."""
@@ -26,7 +27,11 @@ _WRITE_TIMEOUT: Final = 0.3
 
 
 class SqlDown(Exception):
-    """The database does not answer, or the breaker is open."""
+    """The database does not answer, or the breaker is open. `cause` is one of `runtime.causes`."""
+
+    def __init__(self, message: str, cause: str = AWAY) -> None:
+        super().__init__(message)
+        self.cause: Final = cause
 
 
 class ReadModel:
@@ -35,6 +40,7 @@ class ReadModel:
     def __init__(self, database: Database, timeout: float = READ_TIMEOUT, rest: float = REST_SECONDS) -> None:
         self._database = database
         self._timeout = timeout
+        self._cause = AWAY
         self._breaker = Breaker(rest, opened="database_does_not_answer", closed="database_answers_again")
 
     @property
@@ -48,13 +54,14 @@ class ReadModel:
         timeout = _TRIAL_TIMEOUT if self._breaker.is_open else self._timeout
         with self._breaker.attempt() as allowed:
             if not allowed:
-                raise SqlDown("resting")
+                raise SqlDown("resting", self._cause)
             try:
                 async with asyncio.timeout(timeout), self._database.read() as session:
                     yield session
             except (SQLAlchemyError, OSError, TimeoutError) as error:
                 self._breaker.trip(error)
-                raise SqlDown(type(error).__name__) from error
+                self._cause = cause_of(error)
+                raise SqlDown(type(error).__name__, self._cause) from error
             self._breaker.close()
 
     async def write(self, work: Work[None]) -> None:
@@ -63,9 +70,9 @@ class ReadModel:
         A failed write does not open the breaker, because a database with blocked writers can still be read.
         """
         if not self.is_up:
-            raise SqlDown("resting")
+            raise SqlDown("resting", self._cause)
         try:
             async with asyncio.timeout(_WRITE_TIMEOUT):
                 await self._database.transact(work)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            raise SqlDown(type(error).__name__) from error
+            raise SqlDown(type(error).__name__, cause_of(error)) from error

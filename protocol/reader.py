@@ -5,19 +5,27 @@ An issue comes from the read model, else from its workflow, else from the input 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final, Literal, Self
 
 from db import queries
-from domain.access import may_see
+from domain.access import Sight, may_see, sight
 from domain.accounts import Climb, accounts
 from domain.advance import advance
-from domain.commands import Actor, Upload
-from domain.events import Event
+from domain.before import sight_before
+from domain.commands import Actor, Authority, Report, Upload
+from domain.events import Event, Reported
+from domain.former import former_sight, own_record
 from domain.issue import Issue
+from domain.judging import OFTEN, OFTEN_WITHIN, is_shown
+from domain.minutes import totals
+from domain.phone_numbers import mobile
+from domain.vocabulary import Holder
 from protocol.caller import Caller
-from protocol.clock import Now
+from protocol.clock import Now, today
+from protocol.directory_cache import DirectoryCache
 from protocol.errors import NotFound, Unavailable
 from protocol.gateway import NoWorker, TemporalDown, TemporalGateway
 from protocol.pending import Queued, stored
@@ -34,6 +42,8 @@ HOLD: Final = 0.05
 _QUERY: Final = 0.9
 _SHORTEST: Final = 0.01
 _MOST_VERSIONS: Final = 10_000
+_MOST_BEFORE: Final = 10
+"""How many older issues are shown with one that takes them up or follows them."""
 
 Shows = Callable[[Issue], bool]
 """A function that tells whether the caller may see an issue in this state."""
@@ -61,26 +71,53 @@ class LoadedIssue:
 
 @dataclass(frozen=True)
 class VisibleIssue:
-    """An issue that the caller may see, and the actor as whom the caller sees it."""
+    """An issue that the caller may see: the actor as whom he sees it, his authorities there now, and what he sees.
+
+    The rules judge every command by this actor and these authorities.
+    """
 
     loaded: LoadedIssue
     actor: Actor
+    grants: tuple[Authority, ...]
+    sight: Sight
 
     @property
     def issue(self) -> Issue:
         return self.loaded.issue
 
 
+@dataclass(frozen=True)
+class Timeline:
+    """The events of an issue with their texts still sealed, the milliseconds by holder, and the climbs on accounts.
+
+    For somebody who sees the record of his organisation only, no more than that.
+    """
+
+    events: Sequence[Event]
+    minutes: Mapping[tuple[Holder, str | None], int]
+    climbs: Sequence[Climb]
+
+    @classmethod
+    def of(cls, events: Sequence[Event], climbs: Sequence[Climb]) -> Self:
+        return cls(events, totals(events), climbs)
+
+    def record_of(self, org: str) -> "Timeline":
+        """What of it is the record of this organisation."""
+        minutes = {whose: ms for whose, ms in self.minutes.items() if whose[1] == org}
+        return Timeline(own_record(self.events, org), minutes, [each for each in self.climbs if each.org == org])
+
+
 class Reader:
     """Loads issues and their events for callers."""
 
     def __init__(
-        self, model: ReadModel, gateway: TemporalGateway, vault: Vault, now: Now,
+        self, model: ReadModel, gateway: TemporalGateway, vault: Vault, directory: DirectoryCache, now: Now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:  # fmt: skip
         self._model = model
         self._gateway = gateway
         self._vault = vault
+        self._directory = directory
         self._now = now
         self._sleep = sleep
         self._versions: OrderedDict[str, int] = OrderedDict()
@@ -124,31 +161,52 @@ class Reader:
         raise NotFound if is_sure else Unavailable("the record cannot be read")
 
     async def visible(self, caller: Caller, issue: str, budget: TimeBudget, key: str | None = None) -> VisibleIssue:
-        """The issue, and the actor as whom the caller sees it.
+        """The issue as the caller sees it, with the authorities that the caller has in it now.
 
         With `key`, an issue that is read from SQL comes with the caller's command under this idempotency key, as long
-        as that command waits for its receipt.
-        Raises NotFound if the issue does not exist or the caller may not see it, Unavailable if it cannot be read.
+        as that command waits for its receipt (`loaded.pending`).
+        Raises NotFound if the issue does not exist or the caller may not see it, Unavailable if the issue or the
+        directory cannot be read.
         """
+        return await self._seen(caller, issue, budget, key)
 
-        def shows(found: Issue) -> bool:
-            actor = caller.in_issue(found)
-            return actor is not None and may_see(found, actor)
+    async def _seen(
+        self, caller: Caller, issue: str, budget: TimeBudget, key: str | None = None, *, record: bool = False
+    ) -> VisibleIssue:
+        """As `visible`; with `record` also for those to whom only the record of their organisation is left."""
+        is_property = caller.actor is not None and caller.actor.role == "property"
+        directory = await self._directory.get() if is_property else None
+        at = self._now()
+
+        def looks(found: Issue) -> tuple[Actor, tuple[Authority, ...], Sight] | None:
+            actor, grants, ended = caller.in_issue(found), caller.grants, None
+            if actor is None:
+                return None
+            if caller.actor is None:
+                grants = (Authority("resident", None, "code"),)
+            elif directory is not None:
+                grants = directory.grants_in(found.place, grants, today(at))
+                ended = directory.contract_ended(actor.org, found.place.compound, today(at))
+            if may_see(found, actor, grants, at) or caller.joins_in(found):
+                return actor, grants, sight(found, actor)
+            left = former_sight(found, actor, ended, at) if record else None
+            return left and (actor, grants, left)
 
         loaded = await self.find(
-            issue, shows, budget, _no_command if key is None else lambda found: caller.command_id(found, key)
-        )
-        actor = caller.in_issue(loaded.issue)
-        assert actor is not None
-        return VisibleIssue(loaded, actor)
+            issue, lambda found: looks(found) is not None, budget,
+            _no_command if key is None else lambda found: caller.command_id(found, key),
+        )  # fmt: skip
+        seen = looks(loaded.issue)
+        assert seen is not None
+        return VisibleIssue(loaded, *seen)
 
-    async def readable(self, caller: Caller, issue: str) -> VisibleIssue:
-        """The issue, and the actor as whom the caller sees it.
+    async def readable(self, caller: Caller, issue: str, *, record: bool = False) -> VisibleIssue:
+        """The issue as the caller sees it; with `record` also for those to whom only their record is left.
 
         Raises NotFound if the issue does not exist or the caller may not see it, Unavailable if it cannot be read or
         only a state is known that may be long past.
         """
-        seen = await self.visible(caller, issue, TimeBudget())
+        seen = await self._seen(caller, issue, TimeBudget(), record=record)
         match seen.loaded.origin:
             case "live":
                 is_past = False
@@ -183,12 +241,13 @@ class Reader:
         """
         return None if self._model.is_up else await self.live(issue, budget)
 
-    async def timeline(self, issue: Issue) -> tuple[Sequence[Event], Sequence[Climb]]:
-        """The events of the issue, with their texts still sealed, and the climbs on the accounts of its handlers.
+    async def timeline(self, seen: VisibleIssue) -> Timeline:
+        """The events of the issue, as far as they are the caller's to see.
 
         The events reach at least to the version of `issue`. Raises Unavailable if they cannot be read or
         some are missing yet.
         """
+        issue = seen.issue
         try:
             async with self._model.read() as session:
                 events = await queries.timeline(session, issue.id)
@@ -197,18 +256,80 @@ class Reader:
             raise Unavailable("the timeline cannot be read") from None
         if len(events) < issue.version:
             raise Unavailable("the timeline is being written")
-        return events, accounts(events, *pins)
+        found = Timeline.of(events, accounts(events, *pins))
+        return found if seen.sight.record_of is None else found.record_of(seen.sight.record_of)
+
+    async def before(self, seen: VisibleIssue) -> Sequence[VisibleIssue]:
+        """The closed issues that this one takes up or follows, the last first, as far as the caller may see them.
+
+        Raises Unavailable.
+        """
+        found: list[VisibleIssue] = []
+        newest = issue = seen.issue
+        while issue.follows is not None and seen.sight.record_of is None and len(found) < _MOST_BEFORE:
+            try:
+                async with self._model.read() as session:
+                    first = await queries.event(session, issue.id, 1)
+                    old = await queries.issue(session, issue.follows)
+            except SqlDown:
+                raise Unavailable("what was before cannot be read") from None
+            taken_up = first is not None and isinstance(first.body, Reported) and first.body.reopened > 0
+            looks = old and sight_before(newest, old, seen.actor, seen.grants, self._now(), taken_up=taken_up)
+            if old is None or looks is None:
+                break
+            found.append(replace(seen, loaded=LoadedIssue(old, "row"), sight=looks))
+            # One that only came back is another matter: what it had taken up itself is read as in it.
+            newest, issue = newest if taken_up else old, old
+        return found
+
+    async def taken_often(self, seen: VisibleIssue) -> int | None:
+        """How many reports the same organisation took in under the same phone lately, if many, for those who answer for it.
+
+        None also if it cannot be read.
+        """
+        issue = seen.issue
+        if issue.taken_by is None or not is_shown(issue, seen.actor):
+            return None
+        with suppress(SqlDown):
+            async with self._model.read() as session:
+                since = self._now() - OFTEN_WITHIN
+                count = await queries.taken_in(session, issue.taken_by.org or "", issue.reporter, since)
+                return count if count > OFTEN else None
+        return None
 
     async def uploads(self, issue: str, digests: Collection[str]) -> tuple[Upload, ...]:
         """The pictures of the issue with one of these digests, and who uploaded them. Raises Unavailable."""
         return await uploads(self._model, self._vault, issue, digests)
 
-    async def opened(self, issue: str, events: Sequence[Event]) -> Sequence[Event]:
-        """The events with their texts opened; a placeholder replaces an erased text. Raises Unavailable."""
+    async def phone(self, issue: str) -> str | None:
+        """The mobile number in the report of the issue; None if it has none, or was erased. Raises Unavailable."""
         try:
-            return await self._vault.open_body(issue, tuple(events))
-        except KeyStoreDown:
-            raise Unavailable("the key store does not answer, so nothing that was written can be read") from None
+            report = await self._report(issue)
+            opened = await self._vault.open_body(issue, report) if report.contact.phone else report
+        except (KeyStoreDown, TemporalDown):
+            raise Unavailable("the report cannot be read; send the same again, with the same key") from None
+        return mobile(str(opened.contact.phone))
+
+    async def _report(self, issue: str) -> Reported | Report:
+        """The report, still sealed: from SQL, else from the input of the workflow. Raises Unavailable, TemporalDown."""
+        with suppress(SqlDown):
+            async with self._model.read() as session:
+                first = await queries.event(session, issue, 1)
+            if first is not None and isinstance(first.body, Reported):
+                return first.body
+        with suppress(ForgedError):
+            start = await self._gateway.beginning(issue)
+            command = None if start is None else beginning(start[0], is_continued=start[1])[1]
+            if command is not None and isinstance(command.body, Report):
+                return command.body
+        raise Unavailable("the report cannot be read; send the same again, with the same key")
+
+    async def opened(self, issue: str, found: Timeline) -> Timeline:
+        """The timeline with its texts opened; a placeholder replaces an erased text. Raises Unavailable."""
+        try:
+            return replace(found, events=await self._vault.open_body(issue, tuple(found.events)))
+        except KeyStoreDown as error:
+            raise Unavailable(f"{error.detail}, so nothing that was written can be read") from None
 
     def began(self, start: Start, *, is_continued: bool) -> LoadedIssue | None:
         """The state of the issue at the beginning of a workflow's run, from the input of the run.

@@ -98,7 +98,7 @@ class Receipts:
             for row in rows:
                 waiting = self._waiting.get((row.command_id, row.issue))
                 if waiting and (issue := await queries.issue(session, row.issue)) is not None:
-                    receipt = Receipt(row.digest, row.outcome, row.seq, row.code, row.reason)
+                    receipt = Receipt(row.digest, row.outcome, row.seq, row.code, row.params)
                     for future in list(waiting):
                         _resolve(future, Delivered(receipt, issue))
 

@@ -4,11 +4,13 @@ They are about what the command names: a handler, a policy, another issue, or pi
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 
 import domain.commands as c
 from domain import completion
+from domain.directory_changes import said_of
+from domain.followers import adoption, voices
 from domain.issue import Issue
 from domain.policy import Policy
 from protocol.caller import Caller
@@ -17,6 +19,7 @@ from protocol.directory_cache import DirectoryCache
 from protocol.errors import Invalid, NotFound, Unavailable
 from protocol.reader import Reader
 from protocol.time_budget import TimeBudget
+from security import ids
 
 
 class Resolver:
@@ -43,11 +46,30 @@ class Resolver:
                 if policy not in self._policies:
                     raise Invalid(("policy", "there is no such policy"))
                 return replace(body, body=self._policies[policy])
-            case c.Adopt(issue=younger):
-                return replace(body, opened=await self._opened(caller, younger, budget))
+            case c.DirectoryChanged():
+                return said_of(issue, await self._directory.get(), today(self._now()))
+            case c.Assign(person=str(person)):
+                return replace(body, appointed=await self._appointed(person, issue))
+            case c.Adopt(issue=other):
+                younger = await self._younger(caller, other, budget)
+                return adoption(younger)
+            case c.Follow():
+                return c.Follow(rates=caller.actor is not None)
             case _:
                 pass
         return body
+
+    async def sides(self, issue: Issue, caller: Caller, actor: c.Actor) -> tuple[c.Authority, ...]:
+        """The appointments that a resident holds as staff, by name or by phone. Raises Unavailable.
+
+        The phone of who reported without a token is the one to call back. A name without an appointment is told only
+        where it acted in the issue: histories hold no other subjects.
+        """
+        directory, names = await self._directory.get(), {actor.person, caller.subject}
+        if (report := _nameless(issue, actor.person)) and (phone := await self._reader.phone(report)):
+            names.add(ids.phone_pseudonym(caller.secret, phone))
+        acted = [c.Authority("resident", None, "token", person=name) for name in names if name in issue.acted]
+        return (*acted, *directory.sides(names, today(self._now())))
 
     async def _completion(self, body: c.Complete, issue: Issue) -> c.Body:
         """The body with whether it answers, and with what is known of the pictures that it names.
@@ -75,9 +97,22 @@ class Resolver:
             raise Invalid(("handler", "there is no such organisation"))
         return replace(body, handler_kind=org.kind, handler_streets=directory.reach(code, today(self._now())))
 
-    async def _opened(self, caller: Caller, other: str, budget: TimeBudget) -> datetime:
-        """When the issue `other` was opened. Raises Invalid if the caller may not see that issue."""
+    async def _appointed(self, person: str, issue: Issue) -> str | None:
+        """The person, if the directory appoints somebody of that name for the handler; None also if it cannot be read."""
+        with suppress(Unavailable):
+            if (await self._directory.get()).is_appointed(person, issue.handler.code, today(self._now())):
+                return person
+        return None
+
+    async def _younger(self, caller: Caller, other: str, budget: TimeBudget) -> Issue:
+        """The issue `other`. Raises Invalid if the caller may not see that issue."""
         try:
-            return (await self._reader.visible(caller, other, budget)).issue.opened_at
+            return (await self._reader.visible(caller, other, budget)).issue
         except NotFound:
             raise Invalid(("issue", "there is no such issue")) from None
+
+
+def _nameless(issue: Issue, person: str) -> str | None:
+    """The issue in which this resident reported without a token, which may have been merged; None for anybody else."""
+    said = (voice for voice in voices(issue) if voice.person == person and voice.reported)
+    return None if ids.is_pseudonym(person) else next((voice.issue for voice in said), None)

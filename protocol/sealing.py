@@ -15,8 +15,8 @@ def sealing() -> Generator[None]:
     """
     try:
         yield
-    except KeyStoreDown:
-        raise Unavailable("the key store does not answer; send the same again, with the same key") from None
+    except KeyStoreDown as error:
+        raise Unavailable(f"{error.detail}; send the same again, with the same key") from None
     except ValueError as error:
         place, _, _ = str(error).partition(":")
         raise Invalid((place or "body", "a text may not begin with `sealed:`")) from None
@@ -24,4 +24,4 @@ def sealing() -> Generator[None]:
 
 def content_erased() -> Refused:
     """The refusal of a command or picture that cannot be sealed, since the key of its issue was destroyed."""
-    return Refused("closed", "the content of this issue was erased; nothing can be added to it")
+    return Refused("erased")

@@ -1,7 +1,9 @@
 """The blob store: keeps bytes (blobs) under names (keys), in a folder or an S3 bucket. A blob is never overwritten."""
 
 import asyncio
+import contextlib
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -12,6 +14,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore, from_url
 
+from runtime.disk import try_to_write
 from runtime.files import sync
 from runtime.settings import SettingsError, variable
 
@@ -72,6 +75,25 @@ class BlobStore:
         except (BaseError, OSError) as error:
             raise BlobError(f"{key} cannot be removed: {_line(error)}") from None
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the blobs lie, if they lie on this host."""
+        return self._folder
+
+    async def probe(self, *, writes: bool = True) -> None:
+        """Tries whether a folder takes files, if this process `writes` or could; of a bucket, whether it answers.
+
+        Raises BlobError.
+        """
+        if self._folder is None:
+            with contextlib.suppress(MissingBlob):
+                await self.get("probe")
+        elif writes or os.access(self._folder, os.W_OK):
+            try:
+                await asyncio.to_thread(try_to_write, self._folder)
+            except OSError as error:
+                raise BlobError(f"no file can be stored: {error}") from error
+
     async def keys(self, prefix: str) -> list[str]:
         """The keys of all blobs below this prefix. Raises BlobError."""
         try:
@@ -95,24 +117,24 @@ class DigestStore:
     """A blob store whose keys are the SHA-256 digests of the bytes."""
 
     def __init__(self, url: str) -> None:
-        self._blobs = BlobStore(url)
+        self.blobs: Final = BlobStore(url)
 
     async def put(self, data: bytes) -> str:
         """Stores the bytes and returns their digest. Raises BlobError."""
         digest = hashlib.sha256(data).hexdigest()
-        await self._blobs.put_new(_key(digest), data)
+        await self.blobs.put_new(_key(digest), data)
         return digest
 
     async def get(self, digest: str) -> bytes:
         """The bytes with this digest. Raises BlobError, also if the stored bytes were altered."""
-        found = await self._blobs.get(_key(digest))
+        found = await self.blobs.get(_key(digest))
         if hashlib.sha256(found).hexdigest() != digest:
             raise BlobError(f"{_key(digest)}: altered")
         return found
 
     async def remove(self, digest: str) -> None:
         """Removes the bytes with this digest, if they exist. Raises BlobError."""
-        await self._blobs.remove(_key(digest))
+        await self.blobs.remove(_key(digest))
 
 
 def _key(digest: str) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from runtime.proxies import Proxies
+
 RATES: Final = {
     "report": "1200/hour",
     "command": "600/minute",
@@ -26,6 +28,8 @@ to one phone, and to all phones together. ``upload``, ``reveal``, ``export`` and
 numbers seen, exports, and requests to decrypt Temporal's payloads, per person.
 """
 
+MOST_CONNECTIONS: Final = 500
+"""The usual bound on connections at a time: well below the 1,024 files that many systems let a process open."""
 _DRIVERS: Final = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
@@ -124,6 +128,14 @@ def _listed(each: re.Pattern[str], what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _networks(value: str) -> str:
+    try:
+        Proxies(value)
+    except ValueError:
+        raise ValueError("must be networks such as 10.0.0.0/8 with commas between them") from None
+    return value
+
+
 def _public_url(value: str) -> str:
     if not _ORIGIN.fullmatch(value):
         raise ValueError("must be an origin such as https://jiesu.example.org, without a path")
@@ -146,6 +158,8 @@ ObjectStore = Annotated[str, AfterValidator(_store)]
 """The URL of a blob store: ``file:///folder`` (a folder's path becomes that), or ``s3://bucket/prefix``."""
 Rates = Annotated[str, AfterValidator(_rates)]
 Hosts = Annotated[str, _listed(_HOST, "names of hosts")]
+Networks = Annotated[str, AfterValidator(_networks)]
+"""Networks such as ``10.0.0.0/8``, comma-separated; empty: none."""
 Organisations = Annotated[str, _listed(_CODE, "codes of organisations")]
 Origins = Annotated[str, _listed(_ORIGIN, "origins like https://temporal.example")]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]

@@ -5,15 +5,15 @@ A process with an unknown `JIESU_*` variable does not start, and names it: a mis
 
 import difflib
 import os
-import secrets
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from runtime.files import read_or_create
+from runtime.proxies import LOOPBACK as LOOPBACK_NETWORKS
 from runtime.setting_types import (
+    MOST_CONNECTIONS,
     RATES,
     SHORTEST_SECRET,
     Address,
@@ -21,6 +21,7 @@ from runtime.setting_types import (
     Host,
     Hosts,
     LogLevel,
+    Networks,
     ObjectStore,
     Organisations,
     Origins,
@@ -37,6 +38,7 @@ from runtime.setting_types import (
 PREFIX: Final = "JIESU_"
 TEST_PREFIX: Final = "JIESU_TEST_"
 LOOPBACK: Final = "127.0.0.1"
+PUT_BACK: Final = "put it back, or let `jiesu db upgrade` make it in a new home"
 
 
 class SettingsError(ValueError):
@@ -95,6 +97,8 @@ class Settings(BaseSettings):
     """Whether the outgoing hosts may be on loopback, also without TLS; in the embedded default only."""
     retention: Place | None = None
     """The TOML file that says how long people's texts are kept; if not set, the built-in periods hold."""
+    policies: Place | None = None
+    """The folder with policy packs beside the shipped ones; each process that uses packs reads it when it starts."""
     calendars: Place | None = None
     """The file or folder with calendars beside the shipped ones; each process reads it when it starts."""
     log_level: LogLevel = "info"
@@ -120,6 +124,10 @@ class Settings(BaseSettings):
     """The port on which the worker serves its metrics; if not set, any free port."""
     rate_per_subject: Annotated[int, Field(ge=0)] = 3000
     """Requests per minute to one API process by one token subject or tracking code; 0: no limit."""
+    connections: Annotated[int, Field(ge=1)] = MOST_CONNECTIONS
+    """How many connections to one API process may be open at a time; requests on further ones are answered with 503."""
+    trusted_proxies: Networks = LOOPBACK_NETWORKS
+    """The networks whose word is believed on where a request comes from, comma-separated; empty: nobody's."""
     rate_per_address: Annotated[int, Field(ge=0)] = 6000
     """Requests per minute to one API process by one network address without a token; 0: no limit."""
     rates: Rates | None = None
@@ -169,6 +177,11 @@ class Settings(BaseSettings):
     def embedded_temporal(self) -> bool:
         """Whether Temporal is the dev server that runs in this home."""
         return self.temporal_address is None
+
+    @property
+    def temporal_file(self) -> Path | None:
+        """The file of the embedded dev server's database."""
+        return self.home / "temporal.db" if self.embedded_temporal else None
 
     @property
     def address(self) -> str:
@@ -283,18 +296,26 @@ class Settings(BaseSettings):
                 plain[variable(name)] = str(value)
         return plain
 
-    def server_secret(self) -> bytes:
-        """The secret from which issue ids and tracking codes derive. If not set, it is created in a file in the home.
+    @property
+    def secret_file(self) -> Path:
+        """The file with the secret from which issue ids and tracking codes derive, unless `JIESU_SECRET` is set."""
+        return self.home / "keys" / "secret"
 
-        Raises SettingsError if `JIESU_SECRET` is not set though the database is shared: two API hosts with different
-        secrets would take one repeated report for two reports.
+    def server_secret(self) -> bytes:
+        """The secret from which issue ids and tracking codes derive. If not set, it is read from a file in the home.
+
+        Raises SettingsError if this file is missing: with another secret all tracking codes would be dead. Also if
+        `JIESU_SECRET` is not set though the database is shared: two API hosts with different secrets would take one
+        repeated report for two reports.
         """
         if self.secret is not None:
             return self.secret.get_secret_value().encode()
         if not self.embedded_database:
             raise SettingsError("JIESU_SECRET must be set where JIESU_DATABASE_URL names a shared database")
-        path = self.home / "keys" / "secret"
-        found = read_or_create(path, lambda: secrets.token_hex(32).encode())
+        path = self.secret_file
+        if not path.exists():
+            raise SettingsError(f"{path} is missing: {PUT_BACK}")
+        found = path.read_bytes()
         if len(found) < SHORTEST_SECRET:  # with an empty one, anybody could compute all tracking codes
             raise SettingsError(f"{path} has less than {SHORTEST_SECRET} bytes: put it back from a backup")
         return found

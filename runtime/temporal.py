@@ -2,13 +2,22 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.common.v1 import WorkflowExecution, WorkflowType
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
+from temporalio.api.workflowservice.v1 import (
+    DeleteWorkflowExecutionRequest,
+    DescribeNamespaceRequest,
+    DescribeTaskQueueRequest,
+    DescribeWorkflowExecutionRequest,
+    StartWorkflowExecutionRequest,
+)
 from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.runtime import Runtime
@@ -16,6 +25,9 @@ from temporalio.service import RPCError
 
 from runtime.settings import Settings
 
+_PROBE: Final = "jiesu-probe"
+_LATER: Final = timedelta(minutes=2)
+"""After this time a probe would begin; half of it before, Temporal ends one that could not be deleted."""
 _FRESH: Final = timedelta(seconds=75)
 """A worker that polled within this time counts as alive.
 
@@ -76,3 +88,30 @@ async def worker_polls(client: Client, task_queue: str, since: datetime | None =
         if not any(moment >= oldest for moment in seen):
             return False
     return True
+
+
+async def probe(client: Client, timeout: timedelta) -> datetime:
+    """Has Temporal store a workflow that never begins, and delete it. Returns Temporal's time at its start.
+
+    A lesser write would not do: after its disk was full, Temporal may go on storing settings while it starts no workflow.
+    Raises RPCError.
+    """
+    name = f"{_PROBE}-{uuid.uuid4()}"
+    later, soon = Duration(), Duration()
+    later.FromTimedelta(_LATER)
+    soon.FromTimedelta(_LATER / 2)
+    started = await client.workflow_service.start_workflow_execution(
+        StartWorkflowExecutionRequest(
+            namespace=client.namespace, workflow_id=name, workflow_type=WorkflowType(name=_PROBE), request_id=name,
+            task_queue=TaskQueue(name=_PROBE), workflow_start_delay=later, workflow_execution_timeout=soon,
+        ),
+        timeout=timeout,
+    )  # fmt: skip
+    which = WorkflowExecution(workflow_id=name, run_id=started.run_id)
+    described = await client.workflow_service.describe_workflow_execution(
+        DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=which), timeout=timeout
+    )
+    await client.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=which), timeout=timeout
+    )
+    return described.workflow_execution_info.start_time.ToDatetime(tzinfo=UTC)

@@ -6,6 +6,9 @@ Every use has a timeout, and every statement is its own transaction, so a timeou
 """
 
 import asyncio
+import math
+import secrets
+import time
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import structlog
 from sqlalchemy import (
     URL,
     CheckConstraint,
@@ -41,6 +45,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateTable
 
 from domain.wire import format_time, parse_time
+from runtime.causes import AWAY, DAMAGED, cause_of, sentence
+from runtime.schema import strange_objects
+from runtime.sqlite import reopen_read_only
 
 _USE_TIMEOUT: Final = 1.0
 """The most seconds that one use takes, so that a slow key store holds up no request for long."""
@@ -48,7 +55,12 @@ _UPKEEP_TIMEOUT: Final = 30.0
 """How many seconds maintenance may take, for which no request waits: making tables, destroying and rewrapping keys."""
 _TRIES: Final = 3
 _CHUNK: Final = 500
+_REMEMBERED: Final = 60.0
+"""Seconds for which a damaged page is remembered."""
+_PROBE_BYTES: Final = 16_384
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+
+log: Final = structlog.stdlib.get_logger(__name__)
 
 _METADATA: Final = MetaData()
 _KEYS: Final = Table(
@@ -62,6 +74,8 @@ _KEYS: Final = Table(
     Column("why", Text),
     CheckConstraint("(destroyed_at IS NULL) = (wrapped IS NOT NULL)", name="key_or_tombstone"),
 )
+_PROBES: Final = Table("probes", _METADATA, Column("data", LargeBinary, nullable=False))
+"""What a trial of the store writes and deletes."""
 _REQUESTED: Final = Table(
     "doomed_keys",
     _METADATA,
@@ -72,7 +86,16 @@ _REQUESTED: Final = Table(
 
 
 class KeyStoreDown(Exception):
-    """A key is unavailable for now: the key store or the KMS does not answer."""
+    """A key is unavailable for now, of the key store or of the KMS. `cause` is one of `runtime.causes`."""
+
+    def __init__(self, message: str, cause: str = AWAY) -> None:
+        super().__init__(message)
+        self.cause: Final = cause
+
+    @property
+    def detail(self) -> str:
+        """What is wrong, for people."""
+        return sentence("the key store", self.cause)
 
 
 @dataclass(frozen=True)
@@ -120,7 +143,12 @@ class Store(Protocol):
 
     async def destroyed(self, issues: Collection[str]) -> Collection[str]: ...
 
+    async def probe(self) -> None: ...
+
     async def close(self) -> None: ...
+
+    @property
+    def file(self) -> Path | None: ...
 
 
 class KeyStore:
@@ -144,6 +172,7 @@ class KeyStore:
             raise ValueError(f"no key store of kind {backend!r}: use sqlite or postgresql")
         self._is_sqlite: Final = backend == "sqlite"
         self._patience: Final = patience
+        self._damaged_until: float = -math.inf
         self._engine: Final = _engine(target.set(drivername=_DRIVERS[backend]), patience)
 
     async def prepare(self) -> None:
@@ -270,6 +299,29 @@ class KeyStore:
         async with self._connection(_UPKEEP_TIMEOUT) as connection:
             return {row[0]: row[1] for row in await connection.execute(query)}
 
+    async def probe(self) -> None:
+        """Tries whether the store can be read and takes what is written. Raises KeyStoreDown.
+
+        A store of which a page was found damaged counts as damaged for a minute: a trial reaches few pages.
+        """
+        if time.monotonic() < self._damaged_until:
+            raise KeyStoreDown("a page was damaged", DAMAGED)
+        async with self._connection() as connection:
+            for order in (_KEYS.c.issue, _KEYS.c.issue.desc()):
+                await connection.execute(select(_KEYS.c.wrapped).order_by(order).limit(1))
+            await connection.execute(self._insert(_PROBES, {"data": secrets.token_bytes(_PROBE_BYTES)}))
+            await connection.execute(delete(_PROBES))
+
+    async def strange_objects(self) -> list[str]:
+        """As `runtime.schema.strange_objects`."""
+        async with self._connection(_UPKEEP_TIMEOUT) as connection:
+            return await connection.run_sync(strange_objects)
+
+    @property
+    def file(self) -> Path | None:
+        """SQLite's file; None for a store on a server."""
+        return Path(self._engine.url.database or "") if self._is_sqlite else None
+
     async def close(self) -> None:
         """Closes the connections; the next use opens new ones."""
         await self._engine.dispose()
@@ -280,7 +332,11 @@ class KeyStore:
             async with asyncio.timeout(timeout or self._patience), self._engine.connect() as connection:
                 yield connection
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            raise KeyStoreDown(type(error).__name__) from error
+            cause = cause_of(error)
+            if cause == DAMAGED:
+                self._damaged_until = time.monotonic() + _REMEMBERED
+            log.warning("key_store_fails", cause=cause, error=type(error).__name__)
+            raise KeyStoreDown(type(error).__name__, cause) from error
 
     def _insert(self, table: Table, rows: dict[str, Any] | list[dict[str, Any]]) -> "sqlite.Insert | postgresql.Insert":
         return (sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)).values(rows)
@@ -293,6 +349,7 @@ def _engine(url: URL, patience: float) -> AsyncEngine:
         server = {"connect_timeout": 5, "keepalives_idle": 10, "application_name": "jiesu keys"}
         return create_async_engine(url, pool_pre_ping=True, connect_args=server, **options)
     engine = create_async_engine(url, **options)
+    reopen_read_only(engine.sync_engine)
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
@@ -314,7 +371,7 @@ def _only_for_its_owner(file: str | None) -> None:
             Path(file).touch(mode=0o600)
             Path(file).chmod(0o600)
         except OSError as error:
-            raise KeyStoreDown(type(error).__name__) from error
+            raise KeyStoreDown(type(error).__name__, cause_of(error)) from error
 
 
 async def _scrub(connection: AsyncConnection) -> None:

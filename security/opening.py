@@ -1,12 +1,15 @@
 """Builds signer, vault and data converter from the settings; generates missing keys in the embedded default."""
 
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from temporalio.converter import DataConverter
 
+from runtime.causes import DAMAGED, MISSING
 from runtime.files import read_or_create
-from runtime.settings import Settings, SettingsError, variable
+from runtime.settings import PUT_BACK, Settings, SettingsError, variable
 from security.codec import converter
 from security.credentials import CredentialsError, Folder, OwnRoot, Signer, load_private, new_private
 from security.keys import Keys
@@ -71,15 +74,18 @@ def open_key_store(settings: Settings) -> KeyStore:
 async def prepare_keys(settings: Settings, *, has_issues: bool) -> None:
     """Creates the tables of the key store, and generates keys that are missing and that the settings do not name.
 
-    A lost key is not replaced: if the installation `has_issues` and only some of its keys are missing, it raises
+    A lost key is not replaced: if the installation `has_issues` and one of its keys is missing, it raises
     SettingsError. Raises KeyStoreDown.
     """
     own = _own(settings)
     missing = [path for path in own.values() if not path.exists()]
-    if missing and has_issues and len(missing) < len(own):
-        raise SettingsError(f"{missing[0]} is missing, and issues on record need it: put it back from a backup")
+    # Only where the database is shared may a home with issues be new.
+    if has_issues and missing and (settings.embedded_database or len(missing) < len(own)):
+        raise lost(missing[0])
     for path in own.values():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if "secret" in own:
+        read_or_create(settings.secret_file, lambda: secrets.token_hex(32).encode())
     if "signing_keys" in own:
         read_or_create(settings.signing_root, new_private)
     if "namespace_keys" in own:
@@ -93,6 +99,41 @@ async def prepare_keys(settings: Settings, *, has_issues: bool) -> None:
         await store.close()
 
 
+def unfit_key(settings: Settings) -> str | None:
+    """What is wrong with a key file: its name, and MISSING or DAMAGED; None if nothing is. Blocks.
+
+    Processes go on with the keys in their memory, so nobody else notices before the next start.
+    """
+    found = _unfit(settings)
+    return found and f"{found[0].name} {found[1]}"
+
+
+def check_keys(settings: Settings) -> None:
+    """Raises SettingsError, in one line, if a key file is missing or damaged."""
+    if found := _unfit(settings):
+        raise SettingsError(f"{found[0]} is {found[1]}: put it back from a backup")
+
+
+def _unfit(settings: Settings) -> tuple[Path, str] | None:
+    files: dict[Path, Callable[[Settings], object]] = {
+        settings.namespace_keys_file: open_converter, settings.master_keys_file: open_masters,
+        settings.signing_keys or settings.signing_root: open_signer,
+    }  # fmt: skip
+    if settings.secret is None and settings.embedded_database:
+        files[settings.secret_file] = Settings.server_secret
+    for path, read in files.items():
+        try:
+            read(settings)
+        except (SettingsError, OSError):
+            return path, DAMAGED if path.exists() else MISSING
+    return None
+
+
+def lost(path: Path) -> SettingsError:
+    """The refusal to go on without a key that issues need."""
+    return SettingsError(f"{path} is missing, and issues on record need it: put it back from a backup")
+
+
 def _own(settings: Settings) -> dict[str, Path]:
     """The files of the keys that this installation generates, each under the setting that could name another file."""
     if not settings.makes_keys:
@@ -101,6 +142,8 @@ def _own(settings: Settings) -> dict[str, Path]:
         "signing_keys": settings.signing_root, "namespace_keys": settings.namespace_keys_file,
         "master_keys": settings.master_keys_file, "key_store": settings.home / "keys" / "issues.db",
     }  # fmt: skip
+    if settings.embedded_database:
+        files["secret"] = settings.secret_file
     return {name: path for name, path in files.items() if not getattr(settings, name)}
 
 
@@ -112,4 +155,4 @@ def _check(settings: Settings, *names: str) -> None:
     own = _own(settings)
     for name in missing:
         if not own[name].exists():
-            raise SettingsError(f"{own[name]} is missing: put it back, or let `jiesu db upgrade` make it in a new home")
+            raise SettingsError(f"{own[name]} is missing: {PUT_BACK}")

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from domain.personal import Personal, Sealed, change_personal
 from runtime import base64url
+from runtime.causes import CLOSED
 from security.keyfile import KEY_BYTES
 from security.keystore import KeyRow, KeyStoreDown, Store, Wrapped
 from security.master import Kms, MasterError
@@ -246,7 +247,7 @@ class Vault:
         try:
             wrapped = await self._masters.wrap(secrets.token_bytes(KEY_BYTES), issue.encode())
         except MasterError as error:
-            raise KeyStoreDown(str(error)) from error
+            raise KeyStoreDown(str(error), CLOSED) from error
         return await self.store.create(issue, wrapped, datetime.now(UTC))
 
     async def _opened(self, row: KeyRow, cached: _Cached | None, now: float) -> _Cached:
@@ -257,7 +258,7 @@ class Vault:
         try:
             key = await self._masters.unwrap(row.wrapped, row.issue.encode())
         except MasterError as error:
-            raise KeyStoreDown(str(error)) from error
+            raise KeyStoreDown(str(error), CLOSED) from error
         return _Cached(IssueKey(row.issue, key), row.wrapped, now, now + FRESH)
 
 

@@ -1,21 +1,28 @@
 """What every test may use. The real servers are in `support`."""
 
+import gc
+import os
+import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 import domain
 from support.durations import kept, seconds
 
+# Whoever forbids Python to keep compiled code makes every process that a test starts compile all of Jiesu, and each of the
+# processes that share the tests rewrite every assertion: both are most of what the suite would do.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# The command line speaks the language of whoever runs it; whoever runs the tests reads English.
+os.environ["LC_ALL"] = "C.UTF-8"
+
 # A defence is taken out in a copy of the tree: attacked there must be the copy, not what is installed.
 assert Path(domain.__file__).resolve().is_relative_to(Path(__file__).resolve().parents[1]), domain.__file__
-
-if TYPE_CHECKING:
-    from support.installation import Installation
 
 # The same examples in every run of the same code: what fails once fails until it is mended. A literal that changes anywhere
 # in the code gives other ones (findings/), and `make night` searches for new ones.
@@ -26,22 +33,21 @@ settings.register_profile(
 settings.load_profile("jiesu")
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def installation(tmp_path_factory: pytest.TempPathFactory) -> "Installation":
-    """What an auditor finds, once for all tests. Nobody changes it."""
-    from support.installation import build
-
-    return await build(tmp_path_factory.mktemp("installation"))
-
-
-# Several processes share the work by files, but for those that look at the crowd, which takes a minute to gather.
-CROWD = ("tests/audit/test_crowd.py", "tests/audit/test_tampers.py")
+# Several processes share the work by files, but for those that look at the same, which takes long to make.
+TOGETHER = {
+    "tests/audit/test_crowd.py": "the crowd",
+    "tests/audit/test_tampers.py": "the crowd",
+    "tests/audit/test_bundle.py": "the installation",
+    "tests/audit/test_installation.py": "the installation",
+    "tests/audit/test_service.py": "the installation",
+    "tests/cli/test_audit.py": "the installation",
+}
 
 
 def group(nodeid: str) -> str:
     """What runs in one process: marks of xdist are not used, since they have no effect with the pytest that is locked."""
     file = nodeid.partition("::")[0]
-    return "the crowd" if file in CROWD else file
+    return TOGETHER.get(file, file)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -63,3 +69,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for file in {item.nodeid.partition("::")[0] for item in items}:
             work[group(file)] += took.get(file, 0)
         items.sort(key=lambda item: -work[group(item.nodeid)])
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: tests that call the garbage collector need not have it walk through all of it."""
+    gc.freeze()

@@ -12,6 +12,8 @@ STEPS: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "time": ("时间相符", "The times agree", "每条指令的时间与服务器收到它的时间相符,没有提前触发的时限。"),
     "rows": ("数据库相符", "The database agrees", "数据库里显示给人看的内容,与历史得出的一致。"),
+    "texts": ("文字可解开", "The texts open", "封存的每一段文字都能用该件诉求的密钥解开,或已依法删除且两处记录一致。"),
+    "pictures": ("图片齐全", "The pictures are there", "历史中引用的每一张图片都在,与其摘要相符。"),
     "seal": ("封印完好", "The seals are unbroken", "每件诉求的封印与其内容相符。"),
     "head": (
         "与公布的树头相符",

@@ -1,14 +1,25 @@
 """Sends a command to the workflow of an issue."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio.client import Client
 
-from domain.wire import digest
+from domain.wire import digest, format_time
 from runtime.signals import SIGNAL_TIMEOUT, send
 from workflows.contract import PREFIX
+
+
+def ordered(command: str, street: str, body: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """A command that the installation gives by itself, as the administrator of the issue's street."""
+    return {
+        "id": command,
+        "at": format_time(at),
+        "actor": {"person": "operator", "role": "admin", "org": street},
+        "body": body,
+        "grants": [{"role": "admin", "org": street, "by": "order"}],
+    }
 
 
 async def signal(

@@ -42,10 +42,21 @@ class FindingView(Answer):
     }  # fmt: skip
 
 
+class OrderView(Answer):
+    """What an issue did by order of another one."""
+
+    kind: str
+    issue: str
+    persons: list[str]
+
+    example: ClassVar[Any] = {"kind": "merged", "issue": ISSUE_ID, "persons": []}
+
+
 class VerdictView(Answer):
     """The result of strict replay of one issue: how much was compared, and the findings, which say what does not hold.
 
-    `root` is the signing root that the issue names, not a root of the Merkle log.
+    `root` is the signing root that the issue names, not a root of the Merkle log. Texts that were `opened` and `pictures`
+    were compared; those `unopened` and `unseen` were not, since the server has no keys or no store of pictures.
     """
 
     holds: bool
@@ -53,15 +64,19 @@ class VerdictView(Answer):
     runs: int
     commands: int
     events: int
+    opened: int
+    unopened: int
+    pictures: int
+    unseen: int
     findings: list[FindingView]
     erased: bool
     root: str
     begun_at: Moment | None
-    merged_into: str | None
+    orders: list[OrderView]
 
     example: ClassVar[Any] = {
-        "holds": False, "issue": ISSUE_ID, "runs": 1, "commands": 7, "events": 8, "erased": False,
-        "root": "PNtX9LDjE0a7", "begun_at": "2026-11-21T08:00:00.000Z", "merged_into": None,
+        "holds": False, "issue": ISSUE_ID, "runs": 1, "commands": 7, "events": 8, "erased": False, "opened": 2, "unopened": 0, "pictures": 1, "unseen": 0,
+        "root": "PNtX9LDjE0a7", "begun_at": "2026-11-21T08:00:00.000Z", "orders": [],
         "findings": [FindingView.example],
     }  # fmt: skip
 

@@ -17,6 +17,8 @@ COMMANDS: Final[Mapping[str, dict[str, Any]]] = {
     "object": {"reason": "没有人来过"},
     "withdraw": {"reason": "自己修好了"},
     "confirm": {"outcome": "solved", "satisfaction": "satisfied", "comment": "很快"},
+    "follow": {},
+    "unfollow": {},
     "renew_code": {},
     "reopen": {"reason": "又漏了"},
     "accept": {"note": "马上到"},
@@ -48,6 +50,7 @@ COMMANDS: Final[Mapping[str, dict[str, Any]]] = {
     "rule": {"upheld": True, "handler": "demo-enforcement", "reason": "确属执法"},
     "adopt": {"issue": "yd3tqvzv5kq3oq6tbi3wq2jmsy"},
     "merge": {"into": "yd3tqvzv5kq3oq6tbi3wq2jmsy"},
+    "split": {"reason": "不是同一盏灯"},
     "reject": {"reason": "不属受理范围"},
     "shelve": {"reason": "待维修资金"},
     "correct": {"note": "类别有误", "category": "drain"},
@@ -55,12 +58,13 @@ COMMANDS: Final[Mapping[str, dict[str, Any]]] = {
     "calendar_published": {
         "calendar": {"year": 2027, "version": 1, "off": ["2027-01-01"], "on": [], "source": "国务院办公厅"}
     },
+    "directory_changed": {},
 }
 PHONE: Final = {"phone": "138 0000 0000"}
 PROOF: Final = {**PHONE, "code": "041592"}
 WHAT_IF: Final = {"policy": "52022", "query": "category=leak since=2026-11-01"}
 REFUSED: Final[dict[str, Any]] = {
     "type": "/problems/refused", "title": "The command has no effect", "status": 409,
-    "detail": "arrive comes after accept: nobody has accepted the issue yet", "code": "not-now",
+    "detail": "arrive comes after accept: nobody has accepted the issue yet", "code": "accept-first", "params": {"command": "arrive"},
     "reason": "arrive comes after accept: nobody has accepted the issue yet",
 }  # fmt: skip

@@ -74,5 +74,5 @@ def expected_version(sent: str | None) -> int | None:
         return None
     found = _VERSION.fullmatch(sent.strip())
     if found is None:
-        raise Stale("If-Match names no version of this issue")
+        raise Stale("no-version")
     return int(found[1])

@@ -5,20 +5,22 @@ bare 500 and adds security headers to every answer. `BodyLimit` refuses a body t
 too deeply or holds text that cannot be stored, before a route reads the body.
 """
 
-import json
+import asyncio
 import re
 import time
-from collections.abc import Iterator
-from typing import Any, Final, cast
+from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.problems import TooLarge, internal, response
-from protocol.context import ADDRESS
-from protocol.errors import Invalid, ProtocolError
-from protocol.text_rules import unfit
+from api.http.problems import TooLarge, TooSlow, internal, response
+from protocol.context import ADDRESS, LANGUAGE
+from protocol.errors import Invalid, ProtocolError, Unavailable
+from protocol.json_rules import check_json
+from runtime.proxies import Proxies
+from runtime.web import CROWDED
+from texts.catalogue import preferred
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -44,7 +46,9 @@ _SECURE: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDo
 """A further header, for answers to requests that came by HTTPS to this server or to the proxy that it trusts."""
 
 MOST_BYTES: Final = 64 * 1024
-DEEPEST: Final = 12
+BODY_SECONDS: Final = 30.0
+SLOWEST: Final = 64 * 1024
+"""Bytes a second: a large picture from a weak phone gets this longer than BODY_SECONDS, a trickle gets nothing."""
 _UPLOADS: Final = re.compile(r"/v1/issues/[^/]+/attachments")
 _FORMS: Final = "/oidc/token"
 """The path to which a form is sent, as RFC 6749 demands. Its body is not checked as JSON."""
@@ -62,12 +66,20 @@ class Meters:
         )
 
 
+async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
+    """The answer while there are more connections than may be open at a time."""
+    answer = response(Unavailable("too many connections at a time", retry_after=5))
+    answer.headers["Connection"] = "close"
+    await answer(scope, receive, send)
+
+
 class Edge:
     """The outermost middleware: counts and logs requests, answers unexpected errors, adds security headers."""
 
-    def __init__(self, app: ASGIApp, meters: Meters) -> None:
+    def __init__(self, app: ASGIApp, meters: Meters, proxies: Proxies | None = None) -> None:
         self._app = app
         self._meters = meters
+        self._proxies = proxies or Proxies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,9 +87,11 @@ class Edge:
             return
         began = time.perf_counter()
         status: int | None = None
-        headers_of_all = (*_HEADERS, _SECURE) if scope.get("scheme") == "https" else _HEADERS
-        client = scope.get("client")
-        ADDRESS.set(client[0] if client else "")
+        address, scheme = self._proxies.origin((scope.get("client") or ("",))[0], scope["headers"])
+        scope["client"], scope["scheme"] = (address, 0), scheme or scope.get("scheme")
+        headers_of_all = (*_HEADERS, _SECURE) if scope["scheme"] == "https" else _HEADERS
+        ADDRESS.set(address)
+        LANGUAGE.set(preferred(_header(scope, b"accept-language"), "en"))
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -88,8 +102,9 @@ class Edge:
                 headers.extend(header for header in headers_of_all if header[0] not in said)
             await send(message)
 
+        app = _crowded if scope.get("state", {}).get(CROWDED) and scope["path"] != "/healthz" else self._app
         try:
-            await self._app(scope, receive, watched)
+            await app(scope, receive, watched)
         except Exception as error:
             if status is not None:  # half an answer is out already: the server has to cut it off
                 raise
@@ -144,7 +159,7 @@ async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> b
     """The request body; None if the caller has disconnected.
 
     Raises Invalid for a compressed body. Raises TooLarge as early as possible: by the announced length, or while the
-    chunks arrive.
+    chunks arrive. Raises TooSlow after BODY_SECONDS, and one more for each SLOWEST bytes that came.
     """
     if _header(scope, b"content-encoding") not in ("", "identity"):
         raise Invalid(("Content-Encoding", "send the body as it is"))
@@ -152,18 +167,22 @@ async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> b
     if announced.isdigit() and int(announced[:20]) > most:
         raise _too_large(most)
     parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > most:
-            raise _too_large(most)
-        parts.append(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
+    size, began = 0, asyncio.get_running_loop().time()
+    try:
+        while True:
+            async with asyncio.timeout_at(began + BODY_SECONDS + size / SLOWEST):
+                message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > most:
+                raise _too_large(most)
+            parts.append(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+    except TimeoutError:
+        raise TooSlow(f"{size} bytes of it came in {BODY_SECONDS + size / SLOWEST:.0f} s") from None
 
 
 def _too_large(most: int) -> TooLarge:
@@ -198,48 +217,4 @@ def check(body: bytes, content_type: str) -> None:
         return
     if content_type.partition(";")[0].strip() != "application/json":
         raise Invalid(("Content-Type", "send application/json"))
-    try:
-        plain = json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_each_once)
-    except (ValueError, RecursionError):
-        raise Invalid(("body", "it is not JSON in UTF-8")) from None
-    for place, value, depth in _values(plain):
-        if depth > DEEPEST:
-            raise Invalid(("body", f"it is nested more than {DEEPEST} levels deep"))
-        if isinstance(value, str) and (reason := unfit(value)):
-            raise Invalid((place, reason))
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object as a dict.
-
-    Raises Invalid for a repeated key: JSON readers differ in which of the values they take.
-    """
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise Invalid((name, "it is there more than once"))
-        found[name] = value
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
-
-
-def _values(plain: Any) -> Iterator[tuple[str, Any, int]]:
-    """Every value and every key in a JSON document, each with the name of its field and its depth.
-
-    The function works without recursion, and does not look below the depth `DEEPEST`.
-    """
-    left: list[tuple[str, Any, int]] = [("body", plain, 0)]
-    while left:
-        place, value, depth = left.pop()
-        yield place, value, depth
-        if depth > DEEPEST:
-            continue
-        if isinstance(value, dict):
-            for key, inner in cast("dict[str, Any]", value).items():
-                yield "a field's name", key, depth
-                left.append((key, inner, depth + 1))
-        elif isinstance(value, list):
-            left += [(place, inner, depth + 1) for inner in cast("list[Any]", value)]
+    check_json(body)

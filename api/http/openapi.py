@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 
 from api.http import examples
 from api.http.headers import KEY
-from api.http.problems import MEDIA_TYPE, PREFIX, PROBLEMS, TYPES
+from api.http.problems import MEDIA_TYPE, PREFIX, PROBLEMS, TYPES, TooLarge, TooSlow
 from protocol import errors as e
 
 Answers = dict[int | str, dict[str, Any]]
@@ -41,7 +41,13 @@ _PROBLEM: Final = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "code": {"type": "string", "description": "Of a refusal, for programs."},
-        "reason": {"type": "string", "description": "Of a refusal, in words."},
+        "params": {
+            "type": "object", "additionalProperties": {"type": "string"}, "description": "Of a refusal: what its text names.",
+        },
+        "reason": {"type": "string", "description": "Of a refusal, in words of the language in `Content-Language`."},
+        "limit": {"type": "string", "description": "Which one is used up; `rate` is what it allows."},
+        "rate": {"type": "string", "example": "60/hour"},
+        "until": {"type": "string", "format": "date-time"},
         "roles": {
             "type": "array", "description": "Those among which `X-Acting-Role` and `X-Acting-Org` choose.",
             "items": {"type": "object", "properties": {"role": {"type": "string"}, "org": {"type": "string"}}},
@@ -80,12 +86,17 @@ def answers(
     described: Answers = {status: {"description": text, "content": content, "headers": sent(*headers)}}
     if model is not None:
         described[status]["model"] = model
-    for problem in map(PROBLEMS.__getitem__, errors):
+    slow = (TooSlow,) if TooLarge in errors else ()  # what has a body
+    for problem in map(PROBLEMS.__getitem__, (*errors, *slow)):
         known = described.setdefault(
             problem.status,
-            {"description": problem.title, "content": {}, "headers": sent(*_OF_PROBLEMS.get(problem.status, ()))},
+            {
+                "description": problem.titled("en"),
+                "content": {},
+                "headers": sent(*_OF_PROBLEMS.get(problem.status, ())),
+            },
         )
-        body = examples.REFUSED if problem is TYPES["refused"] else problem.plain
+        body = examples.REFUSED if problem is TYPES["refused"] else problem.plain("en")
         shown = known["content"].setdefault(
             MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
         )
@@ -164,9 +175,9 @@ def _forbids(responses: Answers) -> None:
 
     Every authenticated request may be refused so: for its role, or because a foreign page may have forged it.
     """
-    known = responses.setdefault("403", {"description": PROBLEMS[e.Forbidden].title, "content": {}})
+    known = responses.setdefault("403", {"description": PROBLEMS[e.Forbidden].titled("en"), "content": {}})
     shown = known["content"].setdefault(
         MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
     )
     for problem in (PROBLEMS[e.Forbidden], PROBLEMS[e.ChooseRole]):
-        shown["examples"].setdefault(problem.type, {"value": problem.plain})
+        shown["examples"].setdefault(problem.type, {"value": problem.plain("en")})

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from protocol.context import LANGUAGE
 from protocol.errors import (
     ChooseRole,
     Forbidden,
@@ -25,6 +26,7 @@ from protocol.errors import (
     Unauthenticated,
     Unavailable,
 )
+from texts.catalogue import Language, say
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -54,6 +56,10 @@ class TooLarge(ProtocolError):
     def __init__(self, detail: str = "", *, closes: bool = False) -> None:
         super().__init__(detail)
         self.closes: Final = closes
+
+
+class TooSlow(ProtocolError):
+    """The request body did not arrive in time. What is left of it stays unread, so the connection has to be closed."""
 
 
 class SessionEnded(Unauthenticated):
@@ -87,73 +93,62 @@ class Problem:
 
     status: int
     type: str
-    title: str
     about: str = ""
     members: tuple[str, ...] = ()
     """Names of attributes of the error that the answer's body holds as well. An attribute that is None is left out."""
     headers: Callable[[Any], Mapping[str, str]] = _no_headers
 
-    @property
-    def plain(self) -> dict[str, Any]:
-        return {"type": PREFIX + self.type, "title": self.title, "status": self.status}
+    def titled(self, language: Language) -> str:
+        return say("problems", self.type, language)
 
-    def body(self, error: ProtocolError) -> dict[str, Any]:
-        detail = {"detail": error.detail} if error.detail else {}
-        members = {name: getattr(error, name) for name in self.members}
-        return self.plain | detail | {name: value for name, value in members.items() if value is not None}
+    def plain(self, language: Language) -> dict[str, Any]:
+        return {"type": PREFIX + self.type, "title": self.titled(language), "status": self.status}
+
+    def body(self, error: ProtocolError, language: Language) -> dict[str, Any]:
+        told = error.told(language)
+        detail = {"detail": told} if told else {}
+        members = {name: told if name == "reason" else getattr(error, name) for name in self.members}
+        return self.plain(language) | detail | {name: value for name, value in members.items() if value is not None}
 
 
 PROBLEMS: Final[Mapping[type[ProtocolError], Problem]] = {
     ProtocolError: Problem(
-        500, "internal", "Something went wrong on our side",
-        "The base: what went wrong, with a status and a type that never change. The detail is for people.",
+        500, "internal", "The base: what went wrong, with a status and a type that never change. The detail is for people.",
     ),
-    KeyMissing: Problem(400, "idempotency-key-missing", "The header Idempotency-Key is missing"),
+    KeyMissing: Problem(400, "idempotency-key-missing"),
     Unauthenticated: Problem(
-        401, "unauthenticated", "A valid bearer token or tracking code is needed",
-        "Without credentials, or with some that are not accepted; it is not said why.",
+        401, "unauthenticated", "Without credentials, or with some that are not accepted; it is not said why.",
         headers=_authenticate,
     ),
     Forbidden: Problem(
-        403, "forbidden", "This role may not do that",
-        "The caller is known and may never do this, whatever it concerns: an auditor writes nothing.",
+        403, "forbidden", "The caller is known and may never do this, whatever it concerns: an auditor writes nothing.",
     ),
     ChooseRole: Problem(
-        403, "choose-role", "Say in which one of your roles you act",
-        "The caller holds several roles: which of them is meant, `X-Acting-Role` and `X-Acting-Org` say. They never add up.",
+        403, "choose-role", "The caller holds several roles: which of them is meant, `X-Acting-Role` and `X-Acting-Org` say. They never add up.",
         members=("roles",),
     ),
     NotFound: Problem(
-        404, "not-found", "There is no such thing here",
-        "There is nothing here, or nothing that this caller may know of: both look the same.",
+        404, "not-found", "There is nothing here, or nothing that this caller may know of: both look the same.",
     ),
-    MethodNotAllowed: Problem(
-        405, "method-not-allowed", "This method does not apply here",
-        headers=lambda error: {"Allow": ", ".join(error.allowed)},
-    ),
+    MethodNotAllowed: Problem(405, "method-not-allowed", headers=lambda error: {"Allow": ", ".join(error.allowed)}),
+    TooSlow: Problem(408, "too-slow", headers=lambda _: {"Connection": "close"}),
     Refused: Problem(
-        409, "refused", "The command has no effect",
-        "The rules refuse the command; `reason` says why in words, `code` in one word for programs.",
-        members=("code", "reason", "command_id"),
+        409, "refused", "The rules refuse the command; `reason` says why in words, `code` in one word for programs.",
+        members=("code", "params", "reason", "command_id"),
     ),
-    Stale: Problem(412, "stale", "The issue has changed since it was read", members=("command_id",)),
-    TooLarge: Problem(
-        413, "too-large", "The body is too large", headers=lambda error: {"Connection": "close"} if error.closes else {}
-    ),
+    Stale: Problem(412, "stale", members=("code", "params", "reason", "command_id")),
+    TooLarge: Problem(413, "too-large", headers=lambda error: {"Connection": "close"} if error.closes else {}),
     Invalid: Problem(
-        422, "invalid", "The request is not valid",
-        "The request cannot be understood; `errors` name each field and what is wrong with it, never its value.",
+        422, "invalid", "The request cannot be understood; `errors` name each field and what is wrong with it, never its value.",
         members=("errors",),
     ),
-    KeyReused: Problem(422, "idempotency-key-reused", "This Idempotency-Key was used for another request"),
+    KeyReused: Problem(422, "idempotency-key-reused"),
     TooMany: Problem(
-        429, "too-many", "Too many requests",
-        "More requests in a minute than one subject may send; a repeat after `Retry-After` seconds is answered.",
-        headers=_retry,
+        429, "too-many", "The caller has used up `limit`, which allows `rate`; a repeat after `Retry-After` seconds, at `until`, is answered.",
+        members=("limit", "rate", "until"), headers=_retry,
     ),
     Unavailable: Problem(
-        503, "unavailable", "Not available at the moment",
-        "A part that is needed does not answer; the same request may be sent again, with the same key.",
+        503, "unavailable", "A part that is needed does not answer; the same request may be sent again, with the same key.",
         headers=_retry,
     ),
 }  # fmt: skip
@@ -170,8 +165,9 @@ def response(error: ProtocolError) -> Response:
     """The HTTP answer to an error, as problem+json."""
     problem = problem_of(error)
     # Escaped to ASCII: a detail may quote what came in, and that may be no Unicode text at all.
-    content = json.dumps(problem.body(error), separators=(",", ":")).encode()
-    return Response(content, problem.status, problem.headers(error), MEDIA_TYPE)
+    language = LANGUAGE.get()
+    content = json.dumps(problem.body(error, language), separators=(",", ":")).encode()
+    return Response(content, problem.status, {"Content-Language": language, **problem.headers(error)}, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

@@ -31,6 +31,7 @@ from domain.wire import Text, WireError, load, parse_time
 from domain.worktime import YearCalendar
 from protocol.intake import ReportDraft
 from protocol.text_rules import FILLED, FIT, unfit
+from security.phone_numbers import kept
 
 LONGEST_TEXT: Final = 4000
 LONGEST_WORD: Final = 200
@@ -77,11 +78,16 @@ def _text_only(value: Any) -> Any:
     return value
 
 
-def _moment(value: Any) -> Any:
+def timed(value: Any) -> datetime:
+    """The time in a text, with its zone. Pydantic alone would also take a number, and a day without a zone."""
     try:
-        moment = parse_time(_text_only(value))
+        return parse_time(_text_only(value))
     except (WireError, OverflowError):
         raise ValueError("a time with its zone is expected, e.g. 2026-11-21T08:00:00Z") from None
+
+
+def _moment(value: Any) -> Any:
+    moment = timed(value)
     # A timer beyond 292 years overflows in Temporal's server.
     if not 2000 <= moment.year <= 2100:
         raise ValueError("a time in this century is expected")
@@ -118,7 +124,9 @@ class Contact(Shape):
     """How to reach the person who reports an issue."""
 
     name: Annotated[Word, Unsealed] = ""
-    phone: Annotated[str, StringConstraints(max_length=40), Unsealed, Described(FIT)] = ""
+    phone: Annotated[
+        str, StringConstraints(max_length=40), AfterValidator(kept), Unsealed, Described(r"^[^\u0000]*$")
+    ] = ""
 
 
 class ReportBody(Shape):
@@ -130,9 +138,11 @@ class ReportBody(Shape):
     urgent: bool = False
     about_operator: bool = False
     location: Annotated[Word, Unsealed] = ""
-    channel: Channel = "web"
+    channel: Channel | None = None
     contact: Contact = Contact()
     follows: Word | None = None
+    news: Annotated[Word, Unsealed] = ""
+    takes_up: bool = False
 
     @property
     def draft(self) -> ReportDraft:
@@ -141,6 +151,7 @@ class ReportBody(Shape):
             compound=self.compound, category=self.category, description=self.description, urgent=self.urgent,
             about_operator=self.about_operator, location=self.location, channel=self.channel,
             contact=c.ContactDetails(self.contact.name, self.contact.phone), follows=self.follows,
+            news=self.news, takes_up=self.takes_up,
         )  # fmt: skip
 
 
@@ -238,6 +249,6 @@ def _parsed(kind: type[Text], text: str) -> str:
 
 
 COMMANDS: Final[Mapping[str, CommandShape]] = types.MappingProxyType(
-    {name: CommandShape(name, _model(body), body) for name, body in SIGNALS.items()}
+    {name: CommandShape(name, _model(body), body) for name, body in SIGNALS.items() if body is not c.Attach}
 )
-"""The shape of every command that the API accepts, by the command's name."""
+"""The shape of every command that the API accepts, by the command's name; `attach` comes with an uploaded picture only."""

@@ -4,7 +4,7 @@ A shape that only one route uses stands beside that route. The attribute `exampl
 OpenAPI document. A route returns an instance, so each answer is validated once and serialized once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Generic, Literal, Self, TypeVar
 
@@ -13,15 +13,20 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 from db.rows import nested
 from db.tables import IssueRow
 from domain.access import Sight
-from domain.accounts import Climb
 from domain.clocks import next_step
 from domain.commands import Actor
 from domain.events import Event
-from domain.issue import Issue, lead_org
-from domain.minutes import totals
+from domain.issue import Issue, Receipt, lead_org
+from domain.policy import Policy
 from domain.vocabulary import Assessment, Category, CloseKind, Holder, Level, Role, Satisfaction, Status
 from domain.wire import format_time
-from protocol.masking import mask_person, masked
+from protocol.catalogue import Word, clauses_in
+from protocol.context import LANGUAGE
+from protocol.intake import ToldBy
+from protocol.masking import mask_person, masked_event
+from protocol.reader import Timeline
+from protocol.telling import Told
+from texts.catalogue import say
 
 T = TypeVar("T")
 Moment = Annotated[
@@ -46,6 +51,20 @@ class Answer(BaseModel):
 
 def etag(version: int) -> str:
     return f'"{version}"'
+
+
+class WordView(Answer):
+    """A value as commands and answers hold it, and what it is called."""
+
+    word: str
+    zh: str
+    en: str
+
+    example: ClassVar[Any] = {"word": "accept", "zh": "物业签收", "en": "property: accept"}
+
+    @classmethod
+    def list_of(cls, words: Sequence[Word]) -> list[Self]:
+        return list(map(cls.of, words))
 
 
 class PolicyView(Answer):
@@ -94,6 +113,9 @@ class IssueView(Answer):
     policy: PolicyView
     next: NextView | None
     closed: ClosedView | None
+    merged_into: str | None
+    taken_often: int | None = None
+    """How many reports the same organisation took in under this phone within 30 days, if more than three; for the lead."""
     lead: str
     compound: str
     category: Category
@@ -106,29 +128,30 @@ class IssueView(Answer):
         "id": ISSUE_ID, "number": "JS-7K2QF-0M3XA", "status": "dispatched", "level": "property",
         "handler": "demo-property", "version": 2,
         "policy": {"id": "demo", "version": 1, "digest": "5f0c1e7b2d9a4c3f8e6b7a1d2c3f4e5a"},
-        "next": NextView.example, "closed": None, "lead": "demo-property", "compound": "demo", "category": "leak",
+        "next": NextView.example, "closed": None, "merged_into": None, "taken_often": None, "lead": "demo-property", "compound": "demo", "category": "leak",
         "urgent": False, "assessment": None, "overdue": False, "opened_at": "2026-11-21T08:00:00.000Z",
     }  # fmt: skip
 
     @classmethod
-    def from_issue(cls, issue: Issue, **more: str) -> Self:
+    def from_issue(cls, issue: Issue, *, taken_often: int | None = None, **more: str | None) -> Self:
         return cls.of(
             issue, handler=issue.handler.code, next=NextView.from_issue(issue), lead=lead_org(issue),
-            compound=issue.place.compound, overdue=issue.is_overdue, **more,
+            compound=issue.place.compound, overdue=issue.is_overdue, taken_often=taken_often, **more,
         )  # fmt: skip
 
     @classmethod
     def from_row(cls, row: IssueRow) -> Self:
         """The view of an issue, made from its row in the read model."""
-        return cls.of(row, **nested(row), lead=row.lead_org)
+        return cls.of(row, **nested(row), lead=row.lead_org, taken_often=None)
 
 
 class TakenView(IssueView):
-    """The answer to a report: the issue, and the tracking code with which its reporter can open it."""
+    """The answer to a report: the issue, the tracking code with which its reporter can open it, and how he hears of it."""
 
-    tracking_code: str
+    tracking_code: str | None
+    told_by: ToldBy
 
-    example: ClassVar[Any] = IssueView.example | {"tracking_code": "8J5ZC-0QK2M-VT7XD-3H9RA"}
+    example: ClassVar[Any] = IssueView.example | {"tracking_code": "8J5ZC-0QK2M-VT7XD-3H9RA", "told_by": "code"}
 
 
 class Page(Answer, Generic[T]):
@@ -139,11 +162,14 @@ class Page(Answer, Generic[T]):
 
 
 class AppliedView(Answer):
-    """The answer to a command that took effect. `tracking_code` is the new code, if the command renewed it."""
+    """A command took effect. `tracking_code` is a renewed code; `code` and `reason` say that an urge was only counted."""
 
     outcome: Literal["applied"]
     command_id: str
     issue: IssueView
+    code: str = ""
+    params: Mapping[str, str] = {}
+    reason: str = ""
     tracking_code: str = ""
 
     example: ClassVar[Any] = {
@@ -161,14 +187,24 @@ class QueuedView(Answer):
     example: ClassVar[Any] = {"outcome": "queued", "command_id": _COMMAND_ID}
 
 
+def said_of(receipt: Receipt) -> dict[str, Any]:
+    """Why the command was refused, or had less effect than its giver may think: code, what the text names, and text."""
+    if not receipt.code:
+        return {}
+    table = "refusals" if receipt.outcome == "refused" else "notes"
+    reason = say(table, receipt.code, LANGUAGE.get(), receipt.named)
+    return {"code": receipt.code, "params": receipt.named, "reason": reason}
+
+
 class ReceiptView(Answer):
-    """What became of a command. If it was refused, `code` and `reason` say why."""
+    """What became of a command. If it was refused, or an urge only counted, `code`, `params` and `reason` say why."""
 
     outcome: Literal["queued", "applied", "refused"]
     command_id: str
     issue_id: str
     version: int = 0
     code: str = ""
+    params: Mapping[str, str] = {}
     reason: str = ""
     tracking_code: str = ""
     """The new tracking code, if the command renewed it and the caller sent the code that it replaced; else empty."""
@@ -180,8 +216,7 @@ class ReceiptView(Answer):
         """The receipt of a command, from the receipts in the issue's state."""
         receipt = issue.receipts[command]
         plain = {"outcome": receipt.outcome, "command_id": command, "issue_id": issue.id, "version": receipt.seq}
-        why = {"code": receipt.code, "reason": receipt.reason} if receipt.outcome == "refused" else {}
-        return cls.model_validate(plain | why)
+        return cls.model_validate(plain | said_of(receipt))
 
 
 class ActorView(Answer):
@@ -232,7 +267,11 @@ class EventView(Answer):
     def from_event(cls, event: Event, sight: Sight) -> Self:
         actor = event.actor and ActorView.from_actor(event.actor, sight)
         command = event.command and event.command.id
-        return cls.of(event, actor=actor, command_id=command, data=masked(event.body, sight))
+        return cls.of(event, actor=actor, command_id=command, data=masked_event(event, sight))
+
+    @classmethod
+    def from_events(cls, events: Sequence[Event], sight: Sight) -> list[Self]:
+        return [cls.from_event(event, sight) for event in events]
 
 
 class ClimbView(Answer):
@@ -246,12 +285,33 @@ class ClimbView(Answer):
     ms: int
 
 
+class BeforeView(Answer):
+    """A closed issue that another one takes up or follows: what happened in it, and where its pictures are read."""
+
+    id: str
+    number: str
+    events: list[EventView]
+    attachments: list[str]
+    clauses: list[WordView]
+
+    @classmethod
+    def from_told(cls, old: Told, folder: str) -> Self:
+        events = EventView.from_events(old.timeline.events, old.sight)
+        clauses = WordView.list_of(clauses_in(old.timeline.events, old.issue.policy))
+        return cls.of(old.issue, events=events, attachments=[folder + each for each in old.pictures], clauses=clauses)
+
+
 class TimelineView(Answer):
-    """All events of an issue, how long each holder held it, and the climbs on the accounts of its handlers."""
+    """All events of an issue, how long each holder held it, the climbs on the accounts of its handlers, what was before.
+
+    `clauses` names what the events bear as their clause.
+    """
 
     events: list[EventView]
     minutes: list[MinutesView]
     accounts: list[ClimbView]
+    before: list[BeforeView]
+    clauses: list[WordView]
 
     example: ClassVar[Any] = {
         "events": [
@@ -263,12 +323,16 @@ class TimelineView(Answer):
                 "data": {"note": "马上到"},
             }
         ],
-        "minutes": [{"holder": "operator", "org": "demo-property", "ms": 4120, "minutes": 0.07}], "accounts": [],
+        "minutes": [{"holder": "operator", "org": "demo-property", "ms": 4120, "minutes": 0.07}], "accounts": [], "before": [],
+        "clauses": [WordView.example],
     }  # fmt: skip
 
     @classmethod
-    def from_events(cls, events: Sequence[Event], climbs: Sequence[Climb], sight: Sight) -> Self:
-        held = sorted(totals(events).items(), key=lambda item: -item[1])  # the longest time first
+    def from_timeline(
+        cls, found: Timeline, sight: Sight, policy: Policy | None, before: Sequence[BeforeView] = ()
+    ) -> Self:
+        held = sorted(found.minutes.items(), key=lambda item: -item[1])  # the longest time first
         minutes = [MinutesView(holder=who, org=org, ms=ms, minutes=round(ms / 60_000, 2)) for (who, org), ms in held]
-        shown, accounts = [EventView.from_event(event, sight) for event in events], list(map(ClimbView.of, climbs))
-        return cls(events=shown, minutes=minutes, accounts=accounts)
+        shown, accounts = EventView.from_events(found.events, sight), list(map(ClimbView.of, found.climbs))
+        clauses = WordView.list_of(clauses_in(found.events, policy)) if policy else []
+        return cls(events=shown, minutes=minutes, accounts=accounts, before=list(before), clauses=clauses)

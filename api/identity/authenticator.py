@@ -4,10 +4,12 @@ To accept another kind of token, write another `TokenVerifier`: the rest of the 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Protocol
 
+import structlog
 from fastapi import Request
 
 from api.identity.session import Sessions
@@ -15,12 +17,16 @@ from api.identity.tokens import RESIDENTS, Claims, InvalidToken, LocalTokens, Re
 from domain.commands import Actor, Authority
 from domain.directory import Directory, NotAppointed, SeveralRoles, acting_by
 from domain.vocabulary import Role
-from protocol import ids
 from protocol.caller import Caller
 from protocol.clock import Now, now, today
 from protocol.directory_cache import DirectoryCache
-from protocol.errors import ChooseRole, Forbidden, Unauthenticated
+from protocol.errors import ChooseRole, Forbidden, Unauthenticated, Unavailable
 from protocol.limits import TokenBuckets
+from runtime.causes import DAMAGED, cause_of, sentence
+from runtime.proxies import network_of
+from security import ids
+
+log: Final = structlog.stdlib.get_logger(__name__)
 
 ACTING_ROLE: Final = "x-acting-role"
 ACTING_ORG: Final = "x-acting-org"
@@ -41,7 +47,12 @@ class LocalVerifier:
         self._tokens = tokens
 
     async def claims(self, token: str) -> Claims:
-        return self._tokens.verify(token)
+        try:
+            return self._tokens.verify(token)
+        except (OSError, ValueError) as error:
+            cause = cause_of(error) if isinstance(error, OSError) else DAMAGED
+            log.error("tokens_cannot_be_verified", cause=cause)  # noqa: TRY400 - its trace would say nothing more
+            raise Unavailable(sentence("the key of tokens", cause)) from None
 
 
 class WithResidents:
@@ -97,9 +108,7 @@ class Authenticator:
 
         Raises Unauthenticated for an invalid token or session, TooMany beyond the rate, and what `acting` raises.
         """
-        code = request.headers.get("x-tracking-code")
-        if code is not None and len(code) > _LONGEST_CODE:
-            code = ""
+        code = _typed(request.headers.get("x-tracking-code"))
         try:
             claims = await self._claims(request)
         except (Unauthenticated, Forbidden):
@@ -119,7 +128,7 @@ class Authenticator:
 
     def count_address(self, request: Request) -> None:
         """Counts a request without valid credentials for its network address. Raises TooMany beyond the rate."""
-        self.addresses.take(request.client.host if request.client else "")
+        self.addresses.take(network_of(request.client.host if request.client else ""))
 
     async def _claims(self, request: Request) -> Claims | None:
         """The claims of the bearer token; without a token, those of the session cookie; None without both.
@@ -139,6 +148,15 @@ class Authenticator:
             return await self.verifier.claims(token.strip())
         except InvalidToken:
             raise Unauthenticated from None
+
+
+def _typed(header: str | None) -> str | None:
+    """A tracking code from its header, in UTF-8 where a keyboard typed it in full width; empty if it can be none."""
+    if header is None:
+        return None
+    with suppress(UnicodeError):
+        header = header.encode("latin-1").decode("utf-8")
+    return header if len(header) <= _LONGEST_CODE else ""
 
 
 def acting(

@@ -7,8 +7,6 @@ numbers, so they do not tell whether a number is known.
 """
 
 import asyncio
-import hmac
-import re
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,13 +15,15 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.identity.sms import Sms, SmsError
+from activities.sms import Sms, SmsError
 from db import phones
 from db.engine import Database
 from protocol.clock import Now
-from protocol.context import ADDRESS
+from protocol.context import caller_network
 from protocol.errors import Invalid, TooMany, Unavailable
 from protocol.limits import Quotas
+from security.ids import phone_hash, phone_subject
+from security.phone_numbers import read
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -31,22 +31,15 @@ VALID: Final = timedelta(minutes=5)
 TEXT: Final = "【接诉】验证码 {code}，五分钟内有效。请勿告诉他人。"
 _DATABASE_TIMEOUT: Final = 2.0
 """How many seconds one use of the database may take."""
-_SEPARATORS: Final = re.compile(r"[ \-()]")
-_MOBILE: Final = re.compile(r"(?:\+?86)?(1[3-9][0-9]{9})", re.ASCII)
-
 Mint = Callable[[str], str]
 """A function that makes a resident's token for a subject."""
 
 
 def normalised(phone: str) -> str:
-    """A Chinese mobile number in the form ``+8613800000000``. Raises Invalid for any other number.
-
-    Foreign numbers are refused, because fraudsters earn money by having texts sent to numbers abroad.
-    """
-    found = _MOBILE.fullmatch(_SEPARATORS.sub("", phone))
-    if found is None:
+    """A Chinese mobile number in the form ``+8613800000000``. Raises Invalid for any other number."""
+    if (found := read(phone)) is None:
         raise Invalid(("phone", "it is no Chinese mobile number"))
-    return f"+86{found[1]}"
+    return found.number
 
 
 class Phones:
@@ -64,7 +57,7 @@ class Phones:
 
     async def admit(self) -> None:
         """Counts a request for a code for the caller's network address. Raises TooMany beyond the rate."""
-        await self._quotas.spend("code", f"phones {ADDRESS.get()}")
+        await self._quotas.spend("code", f"phones {caller_network()}")
 
     async def send(self, phone: str) -> None:
         """Sends a code to a `normalised` number.
@@ -99,17 +92,7 @@ class Phones:
                 is_right = await self._database.transact(lambda session: phones.use(session, who, hashed, self._now()))
         except (SQLAlchemyError, OSError, TimeoutError):
             raise Unavailable("codes cannot be checked at the moment") from None
-        return self._mint(subject_of(self._secret, phone)) if is_right else None
+        return self._mint(phone_subject(self._secret, phone)) if is_right else None
 
     def _hash(self, *parts: str) -> str:
-        return _hash(self._secret, *parts)
-
-
-def subject_of(secret: bytes, phone: str) -> str:
-    """The token subject of a `normalised` number: a keyed hash, which reveals the number only with the secret."""
-    return f"phone:{_hash(secret, 'subject', phone)[:32]}"
-
-
-def _hash(secret: bytes, *parts: str) -> str:
-    key = hmac.digest(secret, b"jiesu/phones", "sha256")
-    return hmac.digest(key, "\0".join(parts).encode(), "sha256").hex()
+        return phone_hash(self._secret, *parts)

@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt.algorithms import OKPAlgorithm
 
+from domain.commands import ANONYMOUS
 from domain.vocabulary import ROLES, Role
-from protocol import ids
-from protocol.caller import ANONYMOUS
 from runtime.files import read_or_create
+from security import ids
 
 ISSUER: Final = "jiesu-local"
 RESIDENTS: Final = "jiesu-residents"

@@ -8,16 +8,18 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from fastapi import Depends, Request, Response
 from starlette.types import Receive
 
-from api.dependencies import IssueId, Known, Use, router_of
+from api.dependencies import IssueId, Known, Use, part, router_of
 from api.http.middleware import read_body
 from api.http.openapi import BINARY, KNOWN, READING, answers
 from api.http.problems import TooLarge
 from api.http.responses import ActorView, Answer, Moment
-from domain.access import Sight, sight
+from domain.access import Sight
+from domain.commands import Attach
 from protocol.attachments import Attachment, Attachments
+from protocol.commands import CommandDraft
 from protocol.errors import Forbidden, Invalid, NotFound, Refused, TooMany, Unauthenticated, Unavailable
 from protocol.masking import mask_person
-from protocol.pictures import KINDS, MOST_BYTES
+from protocol.pictures import MOST_BYTES
 from protocol.time_budget import TimeBudget
 
 router: Final = router_of("attachments")
@@ -33,6 +35,7 @@ _SHUT: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 _PATH: Final = "/issues/{issue}/attachments"
+_KINDS: Final = ("image/*", "application/octet-stream")
 _ENDINGS: Final = {"image/jpeg": "jpg", "image/png": "png"}
 
 
@@ -68,13 +71,6 @@ class PicturesView(Answer):
     items: list[PictureView]
 
 
-async def pictures(use: Use) -> Attachments:
-    """The service for pictures. Raises Unavailable where the process has no store for pictures."""
-    if use.attachments is None:
-        raise Unavailable("this process keeps no pictures")
-    return use.attachments
-
-
 async def digest_of(digest: str) -> str:
     """The digest of a picture, from the path. Raises NotFound for a text that is no digest."""
     if not _DIGEST.fullmatch(digest):
@@ -82,32 +78,35 @@ async def digest_of(digest: str) -> str:
     return digest
 
 
-Pictures = Annotated[Attachments, Depends(pictures)]
+Pictures = Annotated[Attachments, part("attachments", "this process keeps no pictures")]
 Digest = Annotated[str, Depends(digest_of)]
 
 
 @router.post(
     _PATH, status_code=201, operation_id="attach",
-    openapi_extra={**KNOWN, "requestBody": {"required": True, "content": dict.fromkeys(KINDS, BINARY)}},
+    openapi_extra={**KNOWN, "requestBody": {"required": True, "content": dict.fromkeys(_KINDS, BINARY)}},
     responses=answers(
         201, KeptView.example, "Kept", Unauthenticated, Forbidden, NotFound, Refused, TooLarge, Invalid, TooMany,
         Unavailable, headers=("Location",),
     ),
 )  # fmt: skip
 async def add(issue: IssueId, who: Known, use: Use, kept: Pictures, request: Request, answer: Response) -> KeptView:
-    """Add a picture: a JPEG, PNG or WebP of at most 8 MB as the body.
+    """Add a picture: a JPEG, PNG or WebP of at most 8 MB and 65 million pixels as the body; its bytes say which it is.
 
     Whoever may comment on the issue may add pictures, at most 20 to an issue. A picture is kept without what cameras
     write into it, such as where it was taken, and is made no larger than 2560 pixels. The answer is the name under
-    which the picture is kept; commands take this name in `evidence`. The same picture always has the same name.
+    which the picture is kept; commands take this name in `evidence`. The same picture always has the same name. That it
+    was added goes on record in the issue's history.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in KINDS:
-        raise Invalid(("Content-Type", "send " + ", ".join(KINDS)))
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if declared and declared != _KINDS[1] and not declared.startswith("image/"):
+        raise Invalid(("Content-Type", "send the picture itself as the body, as " + " or ".join(_KINDS)))
     await use.access.may_write(who, "attach", issue)
-    admitted = await use.admission.admit(who, issue, TimeBudget())
+    admitted = await use.reader.visible(who, issue, TimeBudget())
     kept.check(admitted)
     await use.access.may_upload(who)
     digest = await kept.add(admitted, await _body(request))
+    await use.commands.give(who, issue, CommandDraft(Attach(digest), key=f"{issue}:{digest}"))
     answer.headers["Location"] = f"/v1/issues/{issue}/attachments/{digest}"
     return KeptView(attachment=digest)
 
@@ -119,8 +118,7 @@ async def add(issue: IssueId, who: Known, use: Use, kept: Pictures, request: Req
 async def listed(issue: IssueId, who: Known, use: Use, kept: Pictures) -> PicturesView:
     """The issue's pictures, oldest first: their names, who added them and when."""
     seen = await use.reader.readable(who, issue)
-    sees = sight(seen.issue, seen.actor)
-    return PicturesView(items=[PictureView.from_attachment(each, sees) for each in await kept.of_issue(seen.issue.id)])
+    return PicturesView(items=[PictureView.from_attachment(each, seen.sight) for each in await kept.of_issue(seen)])
 
 
 @router.get(
@@ -128,9 +126,9 @@ async def listed(issue: IssueId, who: Known, use: Use, kept: Pictures) -> Pictur
     responses=answers(200, None, "The picture", *READING, files=dict.fromkeys(_ENDINGS, BINARY)),
 )  # fmt: skip
 async def read(issue: IssueId, digest: Digest, who: Known, use: Use, kept: Pictures) -> Response:
-    """The picture itself. Only for those who may read what people wrote in the issue."""
+    """The picture itself, of the issue or of one `before` it. Only for those who may read what people wrote there."""
     seen = await use.reader.readable(who, issue)
-    picture = await kept.open(seen, digest)
+    picture = await kept.open(digest, seen, *await use.reader.before(seen))
     name = f"{digest[:16]}.{_ENDINGS[picture.kind]}"
     headers = {**_SHUT, "Content-Disposition": f'inline; filename="{name}"'}
     return Response(picture.data, media_type=picture.kind, headers=headers)
@@ -138,10 +136,7 @@ async def read(issue: IssueId, digest: Digest, who: Known, use: Use, kept: Pictu
 
 async def _body(request: Request) -> bytes:
     try:
-        async with asyncio.timeout(_SECONDS):
-            body = await read_body(request.scope, request.receive, MOST_BYTES)
-    except TimeoutError:
-        raise Invalid(("body", f"it did not arrive within {_SECONDS:.0f} seconds")) from None
+        body = await read_body(request.scope, request.receive, MOST_BYTES)
     except TooLarge:
         # Cut off while they send, most clients would never read the answer.
         with contextlib.suppress(TimeoutError):

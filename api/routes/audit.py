@@ -16,7 +16,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
-from api.dependencies import IssueId, Known, Use, router_of
+from api.dependencies import IssueId, Known, part, router_of
 from api.http import examples
 from api.http.audit_responses import DiffView, FiguresView, HeadView, ProofView, ThenView, VerdictsView, VerdictView
 from api.http.openapi import BINARY, READING, STAFF, answers
@@ -26,7 +26,7 @@ from audit.whatif.report import as_json
 from domain import access
 from domain.commands import Actor
 from protocol.auditing import Auditing
-from protocol.errors import NotFound, Unavailable
+from protocol.errors import NotFound
 from protocol.text_rules import FIT
 
 router: Final = router_of("audit")
@@ -55,15 +55,8 @@ async def auditor(who: Known) -> Actor:
     return who.staff
 
 
-async def auditing(use: Use) -> Auditing:
-    """The service that answers auditors. Raises Unavailable where the process has no archive to read."""
-    if use.auditing is None:
-        raise Unavailable("this process has no archive to read")
-    return use.auditing
-
-
 Auditor = Annotated[Actor, Depends(auditor)]
-Audits = Annotated[Auditing, Depends(auditing)]
+Audits = Annotated[Auditing, part("auditing", "this process has no archive to read")]
 
 
 @router.get(

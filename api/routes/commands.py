@@ -12,12 +12,11 @@ from api.container import Services
 from api.dependencies import IssueId, Known, Use, router_of
 from api.http import examples
 from api.http.headers import CommandKeyHeader, MatchHeader, command_key, expected_version
-from api.http.openapi import KNOWN, READING, answers
+from api.http.openapi import ANYBODY, KNOWN, READING, answers
 from api.http.problems import KeyMissing, TooLarge, problem_of
 from api.http.requests import COMMANDS, CommandShape, Shape
-from api.http.responses import AppliedView, IssueView, QueuedView, ReceiptView, etag
+from api.http.responses import AppliedView, IssueView, QueuedView, ReceiptView, etag, said_of
 from protocol import errors as e
-from protocol import ids
 from protocol.caller import Caller
 from protocol.commands import Applied, CommandDraft
 from protocol.pending import Queued
@@ -35,13 +34,9 @@ Route = Callable[..., Awaitable[AppliedView | Response]]
 
 async def writer(request: Request, issue: IssueId, who: Known, use: Use) -> Caller:
     """The caller. Raises Forbidden, before the body is validated, for a role that writes nothing."""
-    await use.access.may_write(who, _name(request), issue)
+    name = request.scope["route"].path.rpartition("/")[2]
+    await use.access.may_write(who, f"command.{name}", issue)
     return who
-
-
-def _name(request: Request) -> str:
-    """The command's name, from the path of its route."""
-    return f"command.{request.scope['route'].path.rpartition('/')[2]}"
 
 
 @dataclass(frozen=True)
@@ -62,50 +57,42 @@ def _route(shape: CommandShape) -> Route:
     example = Body(openapi_examples={shape.name: {"value": examples.COMMANDS[shape.name]}})
 
     async def give(sent: Sent, use: Use, answer: Response, body: Any) -> AppliedView | Response:
-        return await _give(shape, sent, use, answer, body)
-
-    async def maybe_without(sent: Sent, use: Use, answer: Response, body: Any = None) -> AppliedView | Response:
         return await _give(shape, sent, use, answer, body or shape.model())
 
-    if shape.may_be_empty:
-        maybe_without.__annotations__["body"] = Annotated[shape.model | None, example]
-        return maybe_without
     give.__annotations__["body"] = Annotated[shape.model, example]
+    if shape.may_be_empty:
+        give.__annotations__["body"], give.__defaults__ = Annotated[shape.model | None, example], (None,)
     return give
 
 
 async def _give(
     shape: CommandShape, sent: _Sent, use: Services, answer: Response, body: Shape
 ) -> AppliedView | Response:
-    outcomes = use.meters.commands
     try:
         draft = CommandDraft(shape.read(body), command_key(sent.key, sent.who), expected_version(sent.match))
         await use.access.may_give(sent.who)
         done = await use.commands.give(sent.who, sent.issue, draft)
     except e.ProtocolError as error:
-        outcomes.labels(shape.name, problem_of(error).type).inc()
+        use.meters.commands.labels(shape.name, problem_of(error).type).inc()
         if isinstance(error, e.NotFound):
             await use.access.turned_away(sent.who, f"command.{shape.name}", sent.issue)
-        elif isinstance(error, (e.Refused, e.Stale)):
-            await use.access.given(sent.issue)
         raise
-    await use.access.given(sent.issue)
+    use.meters.commands.labels(shape.name, "applied" if isinstance(done, Applied) else "queued").inc()
     if not isinstance(done, Applied):
-        outcomes.labels(shape.name, "queued").inc()
         queued = QueuedView(outcome="queued", command_id=done.command_id)
         return JSONResponse(queued.model_dump(), 202, {"Location": f"/v1/commands/{done.command_id}"})
-    outcomes.labels(shape.name, "applied").inc()
     answer.headers["ETag"] = etag(done.issue.version)
-    applied = AppliedView(outcome="applied", command_id=done.command_id, issue=IssueView.from_issue(done.issue))
-    if shape.name == "renew_code":  # only whoever reported the issue may give it
-        applied.tracking_code = ids.tracking_code(use.secret, done.issue.id, done.issue.generation)
+    view = IssueView.from_issue(done.issue)
+    applied = AppliedView(outcome="applied", command_id=done.command_id, issue=view, **said_of(done.receipt))
+    if done.tracking_code is not None:
+        applied.tracking_code = done.tracking_code
     return applied
 
 
 for _shape in COMMANDS.values():
     router.add_api_route(
         f"/issues/{{issue}}/commands/{_shape.name}", _route(_shape), methods=["POST"], operation_id=_shape.name,
-        summary=_shape.name, description=_shape.model.__doc__, openapi_extra=KNOWN,
+        summary=_shape.name, description=_shape.model.__doc__, openapi_extra=ANYBODY if _shape.name == "follow" else KNOWN,
         response_model=AppliedView, response_model_exclude_unset=True,
         responses={
             **answers(200, AppliedView.example, "It took effect", *_PROBLEMS, headers=("ETag",)),

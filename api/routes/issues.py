@@ -10,8 +10,9 @@ from api.http.headers import KeyHeader, NoneMatchHeader, uuid_key
 from api.http.openapi import ANYBODY, KNOWN, READING, answers, sent
 from api.http.problems import KeyMissing, TooLarge
 from api.http.requests import ReportBody
-from api.http.responses import IssueView, NextView, TakenView, TimelineView, etag
+from api.http.responses import BeforeView, IssueView, NextView, TakenView, TimelineView, etag
 from protocol.errors import Forbidden, Invalid, KeyReused, TooMany, Unauthenticated, Unavailable
+from protocol.telling import told, told_before
 
 router: Final = router_of("issues")
 
@@ -30,14 +31,15 @@ async def report(
     """Hand in an issue. Anybody may.
 
     A request with the same `Idempotency-Key` gives the same issue and the same tracking code for ever. Keep the
-    tracking code: it opens the issue to its reporter. `follows` names a closed issue of the same compound whose problem
-    has come back. Only the reporter of that closed issue may name it, by a token or by its code in `X-Tracking-Code`.
+    tracking code: it opens the issue to its reporter. Staff who take a report in for somebody get none: `told_by` says
+    whether it goes to the phone in `contact`, or the resident can only be answered on the board. `follows` names a closed issue of the same compound whose problem
+    has come back. Only who reported or follows that one may name it, by a token or by his code in `X-Tracking-Code`.
     """
     await use.access.may_report(who)
     taken = await use.intake.take(who, body.draft, uuid_key(key))
     answer.headers["Location"] = f"/v1/issues/{taken.issue.id}"
     answer.headers["ETag"] = etag(taken.issue.version)
-    return TakenView.from_issue(taken.issue, tracking_code=taken.tracking_code)
+    return TakenView.from_issue(taken.issue, tracking_code=taken.tracking_code, told_by=taken.told_by)
 
 
 @router.get(
@@ -56,7 +58,7 @@ async def read(
     if known is not None and headers["ETag"] in {tag.strip().removeprefix("W/") for tag in known.split(",")}:
         return Response(status_code=304, headers=headers)
     answer.headers.update(headers)
-    return IssueView.from_issue(seen.issue)
+    return IssueView.from_issue(seen.issue, taken_often=await use.reader.taken_often(seen))
 
 
 @router.get(
@@ -77,16 +79,20 @@ async def following(issue: IssueId, who: Known, use: Use, answer: Response) -> N
 async def timeline(issue: IssueId, who: Known, use: Use, answer: Response) -> TimelineView:
     """All events of the issue, how long each holder held it, and the climbs on the accounts of its handlers.
 
-    An event says what happened, who did it in which role, and under which clause.
+    An event says what happened, who did it in which role, and under which clause. Who has lost the issue or the
+    contract sees for a year the record of the own organisation, without personal data.
 
     Personal data is masked for those who may not see it. That staff saw a phone number goes into the access log, and
     how often they may is limited. Beyond the limit the number is masked, and the header `Jiesu-Masked` says why.
+
+    `before` holds the closed issues that this one takes up or follows, the last first. Who reads this one reads what it
+    takes up, and of what it only follows as much as there; a resident in each case what he might read there.
     """
-    seen = await use.reader.readable(who, issue)
-    events, climbs = await use.reader.timeline(seen.issue)
-    glance = await use.access.sight(seen, events)
-    answer.headers["ETag"] = etag(events[-1].seq)
-    if glance.masked is not None:
-        answer.headers["Jiesu-Masked"] = glance.masked
-    readable = await use.reader.opened(seen.issue.id, events) if glance.sight.text else events
-    return TimelineView.from_events(readable, climbs, glance.sight)
+    seen = await use.reader.readable(who, issue, record=True)
+    found = await told(seen, use.reader, use.access)
+    answer.headers["ETag"] = etag(found.timeline.events[-1].seq)
+    if found.masked is not None:
+        answer.headers["Jiesu-Masked"] = found.masked
+    before = await told_before(seen, use.reader, use.access, use.attachments)
+    older = [BeforeView.from_told(each, f"/v1/issues/{issue}/attachments/") for each in before]
+    return TimelineView.from_timeline(found.timeline, found.sight, seen.issue.policy, older)

@@ -5,24 +5,27 @@ Each list holds only what the caller may see.
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BeforeValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.container import Services
-from api.dependencies import Known, Use, router_of
-from api.http.openapi import STAFF, answers
-from api.http.requests import Fit
-from api.http.responses import ISSUE_ID, Answer, IssueView, Moment, Page
+from api.dependencies import Known, Use, anybody, router_of
+from api.http.openapi import ANYBODY, STAFF, answers
+from api.http.requests import Fit, timed
+from api.http.responses import ISSUE_ID, Answer, IssueView, Moment, NextView, Page
 from db import access_log, queries
 from db.queries import CursorError, Filters
+from db.rows import nested
 from domain.access import reads_access_log
+from domain.building import building as building_of
 from domain.commands import Actor
 from domain.vocabulary import Category, Level, Status
-from domain.wire import WireError, parse_time
+from protocol import sheets
 from protocol.clock import today
 from protocol.errors import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from protocol.read_model import SqlDown
@@ -44,27 +47,17 @@ Text that `unfit` refuses (NUL, lone surrogates, bidirectional controls) is answ
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
-def _time(text: Any) -> datetime:
-    """Parses a time with its zone. Raises ValueError for anything else.
-
-    Pydantic alone would also accept a number, as seconds since 1970, and a day without a zone.
-    """
-    try:
-        return parse_time(text)
-    except WireError:
-        raise ValueError("a time with its zone is expected, e.g. 2027-01-01T00:00:00Z") from None
-
-
-Since = Annotated[datetime | None, BeforeValidator(_time), Query(alias="from")]
-Until = Annotated[datetime | None, BeforeValidator(_time), Query()]
+Since = Annotated[datetime | None, BeforeValidator(timed), Query(alias="from")]
+Until = Annotated[datetime | None, BeforeValidator(timed), Query()]
 
 
 async def filters(
     level: Level | None = None, status: Status | None = None, org: FitWord = None, compound: FitWord = None,
-    category: Category | None = None, overdue: bool | None = None, q: FitWord = None,
+    category: Category | None = None, overdue: bool | None = None, q: FitWord = None, since: Since = None,
+    until: Until = None,
 ) -> Filters:  # fmt: skip
     """The filters of a list of issues, from the query parameters."""
-    return Filters(level, status, org, compound, category, overdue, q)
+    return Filters(level, status, org, compound, category, overdue, q, since, until)
 
 
 @router.get(
@@ -76,12 +69,51 @@ async def listed(
 ) -> Page[IssueView]:
     """Issues that the caller may see, newest first.
 
-    `q` is the beginning of an issue's number, or words of its text. Callers who may not read what people wrote can
-    search by number only.
+    `q` is the beginning of an issue's number, or any part of its place or text. Callers who may not read what people wrote
+    can search by number only. A page of a search may be short, even empty, while `next_cursor` says that there are more.
+    `from` and `until` bound the time of the report; they need a zone.
     """
     viewer = who.staff
+    works = await use.directory.works(viewer, today(use.now()))
     async with _reading(use) as session:
-        return _page(await queries.list_issues(session, wanted, viewer=viewer, cursor=cursor, limit=limit))
+        return _page(await queries.list_issues(session, wanted, viewer=viewer, works=works, cursor=cursor, limit=limit))
+
+
+@router.get(
+    "/issues.csv", operation_id="issues_csv", openapi_extra=STAFF,
+    responses=answers(200, None, "A file", *_PROBLEMS, files={"text/csv": {"schema": {"type": "string"}}}),
+)  # fmt: skip
+async def sheet(
+    who: Known, use: Use, wanted: Annotated[Filters, Depends(filters)], of: sheets.Of = "issues"
+) -> Response:
+    """The same issues as one CSV file for spreadsheets, or with `of=timelines` their events; without personal data.
+
+    UTF-8 with a byte order mark; times are China's. More than 10,000 issues are refused: narrow them down by `from` and
+    `until`. How many files one may take is limited, and the access log says who took one.
+    """
+    viewer = who.staff
+    works = await use.directory.works(viewer, today(use.now()))
+    await use.access.sheet(viewer, f"{of}.csv")
+    text = await sheets.csv_of(use.model, wanted, viewer, works, of)
+    headers = {"Content-Disposition": f'attachment; filename="{of}.csv"'}
+    return Response(text, media_type="text/csv", headers=headers)
+
+
+@router.get(
+    "/issues.xlsx", operation_id="issues_xlsx", openapi_extra=STAFF,
+    responses=answers(
+        200, None, "A file", *_PROBLEMS, files={sheets.XLSX: {"schema": {"type": "string", "format": "binary"}}}
+    ),
+)  # fmt: skip
+async def workbook(
+    who: Known, use: Use, wanted: Annotated[Filters, Depends(filters)], of: sheets.Of = "issues"
+) -> StreamingResponse:
+    """The same as `/v1/issues.csv`, as an .xlsx file: times are times, in China, and texts are texts."""
+    viewer = who.staff
+    works = await use.directory.works(viewer, today(use.now()))
+    file = await sheets.xlsx_of(use.model, wanted, viewer, works, of)
+    headers = {"Content-Disposition": f'attachment; filename="{of}.xlsx"'}
+    return StreamingResponse(sheets.chunks(file), media_type=sheets.XLSX, headers=headers)
 
 
 @router.get(
@@ -96,9 +128,35 @@ async def worklist(
     `org` is the caller's organisation (the default) or one below it.
     """
     viewer = who.staff
-    wanted = await _org(use, viewer, org)
+    wanted, works = await _org(use, viewer, org), await use.directory.works(viewer, today(use.now()))
     async with _reading(use) as session:
-        return _page(await queries.worklist(session, wanted, viewer=viewer, cursor=cursor, limit=limit))
+        return _page(await queries.worklist(session, wanted, viewer=viewer, works=works, cursor=cursor, limit=limit))
+
+
+class CandidateView(Answer):
+    """An open issue of neighbours: nobody's words, pictures or name."""
+
+    id: str
+    category: Category
+    building: str
+    opened_at: Moment
+    next: NextView | None
+
+    example: ClassVar[Any] = {
+        "id": ISSUE_ID, "category": "facility", "building": "3", "opened_at": "2026-11-21T08:00:00.000Z", "next": NextView.example,
+    }  # fmt: skip
+
+
+@router.get(
+    "/candidates", operation_id="candidates", openapi_extra=ANYBODY,
+    responses=answers(200, [CandidateView.example], "The issues", *_PROBLEMS), dependencies=[Depends(anybody)],
+)  # fmt: skip
+async def candidates(use: Use, compound: FitWord, category: Category, building: FitWord = None) -> list[CandidateView]:
+    """Open issues of the last 30 days that may be the same one: same compound, category and building. `follow` joins one."""
+    where = (compound or "", category, building_of(building or "") or building or "")
+    async with _reading(use) as session:
+        rows = await queries.candidates(session, *where, use.now() - timedelta(days=30))
+        return [CandidateView.of(row, next=nested(row)["next"]) for row in rows]
 
 
 async def _org(use: Services, viewer: Actor, org: str | None) -> str:

@@ -5,10 +5,10 @@ Proving a phone is optional, since a tracking code opens an issue as well.
 
 from typing import Annotated, Any, ClassVar, Final
 
-from fastapi import BackgroundTasks, Body, Depends
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import BackgroundTasks, Body
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.dependencies import Use, anybody, router_of
+from api.dependencies import Use, anybody, part, router_of
 from api.http import examples
 from api.http.openapi import NOBODY, answers
 from api.http.problems import TooLarge
@@ -16,6 +16,7 @@ from api.http.responses import Answer
 from api.identity.phones import Phones, normalised
 from api.identity.tokens import LIFETIME
 from protocol.errors import Invalid, TooMany, Unauthenticated, Unavailable
+from security.ids import typed
 
 router: Final = router_of("phones", anybody)
 
@@ -27,13 +28,13 @@ class PhoneBody(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    phone: Annotated[str, Field(min_length=11, max_length=24)]
+    phone: Annotated[str, Field(min_length=11, max_length=40)]
 
 
 class ProofBody(PhoneBody):
     """A phone number, and the code that was sent to that number."""
 
-    code: Annotated[str, Field(pattern="^[0-9]{6}$")]
+    code: Annotated[str, Field(pattern="^[0-9０-９]{6}$"), AfterValidator(typed)]
 
 
 class CodeSentView(Answer):
@@ -60,14 +61,7 @@ _Phone = Annotated[PhoneBody, Body(openapi_examples={"phone": {"value": examples
 _Proof = Annotated[ProofBody, Body(openapi_examples={"proof": {"value": examples.PROOF}})]
 
 
-async def phones(use: Use) -> Phones:
-    """The service that verifies phones. Raises Unavailable where no SMS gateway is configured."""
-    if use.phones is None:
-        raise Unavailable("phones cannot be verified here")
-    return use.phones
-
-
-Proving = Annotated[Phones, Depends(phones)]
+Proving = Annotated[Phones, part("phones", "phones cannot be verified here")]
 
 
 @router.post(

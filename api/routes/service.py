@@ -9,11 +9,12 @@ from api.dependencies import Use
 from api.http.openapi import answers
 from api.http.problems import TYPES, Problem
 from api.http.responses import Answer
+from protocol.context import LANGUAGE
 from protocol.errors import NotFound
 
 router: Final = APIRouter(tags=["service"])
 
-_CHECKS: Final = {"temporal": True, "database": True, "clock": True}
+_CHECKS: Final = dict.fromkeys(("temporal", "database", "keys", "archive", "pictures", "clock", "signing"), True)
 
 
 class AliveView(Answer):
@@ -39,7 +40,7 @@ class ProblemView(Answer):
 
 
 def _about(kind: Problem) -> dict[str, Any]:
-    return {**kind.plain, "about": kind.about or kind.title}
+    return {**kind.plain(language := LANGUAGE.get()), "about": kind.about or kind.titled(language)}
 
 
 @router.get("/healthz", responses=answers(200, {"status": "ok"}, "It lives"))
@@ -53,7 +54,7 @@ async def healthz() -> AliveView:
     responses={
         **answers(200, {"ready": True, "checks": _CHECKS}, "Ready"),
         **answers(
-            503, {"ready": False, "checks": {**_CHECKS, "database": "does not answer"}}, "Not ready, and why",
+            503, {"ready": False, "checks": {**_CHECKS, "database": "disk full"}}, "Not ready, and why",
             model=ReadyView,
         ),
     },

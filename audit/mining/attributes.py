@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from audit.mining.traces import Pseudonyms
-from domain.events import EVENTS, Event, EventBody, PolicyRef, Refused
+from domain.events import EVENTS, Assigned, DirectoryChanged, Event, EventBody, PolicyRef, Refused, Reported
 from domain.issue import Issue
 from domain.place import Handler, Place
 from domain.policy import Policy
@@ -62,8 +62,19 @@ FACTS: Final[Mapping[str, Type]] = MappingProxyType(
     }
 )  # fmt: skip
 """The attributes of an issue that can change during its course, or that tell issues apart."""
-_LEFT_OUT: Final[frozenset[tuple[type[EventBody], str]]] = frozenset({(Refused, "reason")})
-"""The fields that are left out because they hold sentences for people, beside a code that says the same."""
+_LEFT_OUT: Final[frozenset[tuple[type[EventBody], str]]] = frozenset(
+    {
+        (Refused, "params"),
+        (Reported, "taken_by"),
+        (Reported, "reporter"),
+        (Reported, "building"),
+        (Assigned, "appointed"),
+        (DirectoryChanged, "left"),
+    }
+)
+"""The fields that are left out: what the text of a refusal names, beside the code that says which it is; who took a report in, which is the
+event's resource; the pseudonym of its resident, which is the same in all issues of one phone; what narrows down a home; and
+names of staff, for whom pseudonyms stand elsewhere."""
 _UNWRITABLE: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """A pattern for characters that XML cannot hold in any form, and JSON only in part."""
 

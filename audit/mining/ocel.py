@@ -1,7 +1,9 @@
 """OCEL 2.0 as JSON: events related to issues, organisations, places and policies.
 
-Values are text whatever their declared type: the published schema demands it, though the standard's own examples write
-numbers. Events are written straight to the file, the objects after them. Until then the objects of issues wait in a
+Numbers and truths are those of JSON, as in the standard's own examples: the published schema wants text whatever the
+declared type, but readers take text for text and add nothing up. Some readers let the first value of an attribute hold
+from the beginning, and keep the last of an event's relations to one object only: so what becomes known later is empty at
+first, and an event's relations go from the least to the most telling. Events are written straight to the file, the objects after them. Until then the objects of issues wait in a
 temporary file; the objects that issues share (as many as the directory has) wait in memory.
 
 People are not objects but an attribute of events, `resource`. Each object must appear once in the file, so all
@@ -168,26 +170,28 @@ class _IssueExport:
         at, before = format_time(event.at), self._facts
         self._facts = facts(issue, lead_org(issue))
         for name, was, value in zip(FACTS, before, self._facts, strict=True):
-            if value != was:
+            if value != was or before is _NOTHING:
                 self.values[name, at] = value
         id_ = f"{self._id.removeprefix('issue:')}:{event.seq}"
-        own = ",".join(f'{{"name":"{name}","value":{_encode(value)}}}' for name, _, value in of_event(event, people))
+        own = ",".join(
+            f'{{"name":"{name}","value":{_native(kind, value)}}}' for name, kind, value in of_event(event, people)
+        )
         about = _relationships(dict.fromkeys(self._related(event, issue, before, at)))
         return f'{{"id":{_encode(id_)},"type":"{event.kind}","time":"{at}","attributes":[{own}],"relationships":[{about}]}}'
 
     def object(self) -> str:
-        timed = ((name, value, at) for (name, at), value in self.values.items())
+        known = {name for (name, _), value in self.values.items() if value}  # the others never get a value
+        timed = ((name, value, at) for (name, at), value in self.values.items() if name in known)
         return _object(self._id, "issue", timed, self._relations)
 
     def _related(self, event: Event, issue: Issue, before: tuple[str, ...], at: str) -> Iterator[tuple[str, str]]:
-        """The objects related to the event: the issue, who gave the command, who had held the issue, and what the event
-        changed.
+        """The objects related to the event: the issue, who had held it, what the event changed, who gave the command.
+
+        The last relation to an object is the one that every reader keeps, so who gave the command comes last.
         """
         yield self._id, "issue"
         if before is _NOTHING:
             yield from self._place(issue.place, at)
-        if event.actor is not None and event.actor.org:
-            yield from self._org(event.actor.org, event.actor.role, issue, "by")
         for part in event.held:
             if part.org:
                 yield from self._org(part.org, part.holder, issue, "held")
@@ -200,6 +204,8 @@ class _IssueExport:
             version, digest = str(policy.version), policy.digest
             code = f"{label(policy)}/{digest}"
             yield self._shared.id("policy", code, at, id=clean(policy.id), version=version, digest=digest), "policy"
+        if event.actor is not None and event.actor.org:
+            yield from self._org(event.actor.org, event.actor.role, issue, "by")
 
     def _place(self, place: Place, at: str) -> Iterator[tuple[str, str]]:
         """The objects that make up the issue's place. They are related to the issue and to each other."""
@@ -234,8 +240,16 @@ class _IssueExport:
 
 
 def _object(id_: str, kind: str, timed: Iterable[tuple[str, str, str]], relations: Iterable[tuple[str, str]]) -> str:
-    own = ",".join(f'{{"name":"{name}","value":{_encode(value)},"time":"{at}"}}' for name, value, at in timed)
+    types = _OBJECTS[kind]
+    own = ",".join(
+        f'{{"name":"{name}","value":{_native(types[name], value)},"time":"{at}"}}' for name, value, at in timed
+    )
     return f'{{"id":{_encode(id_)},"type":"{kind}","attributes":[{own}],"relationships":[{_relationships(relations)}]}}'
+
+
+def _native(kind: str, value: str) -> str:
+    """The value in JSON; the texts of numbers and truths are theirs already."""
+    return value if kind in ("integer", "boolean") else _encode(value)
 
 
 def _relationships(relations: Iterable[tuple[str, str]]) -> str:

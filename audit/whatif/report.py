@@ -1,7 +1,5 @@
 """The figures of a what-if as rows, and reports made of these rows: a table for a terminal, CSV and JSON."""
 
-import csv
-import io
 import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +9,7 @@ from typing import Any, Final, get_args
 from audit.whatif import words
 from audit.whatif.measures import Tally, percentile
 from audit.whatif.study import SIDES, Dimension, Side, Sides, Study
-from domain.cells import neutral
+from domain.cells import Sheet
 from domain.wire import format_time
 from texts.whatif import ASSUMPTIONS, DIMENSION_WORDS, SIDE_WORDS
 
@@ -115,19 +113,16 @@ def named(dimension: Dimension, group: str, sides: Sides) -> Iterator[StudyFigur
 def as_csv(study: Study) -> str:
     """Every figure as CSV, one a line. The assumptions come first, as lines of one cell.
 
-    The text begins with a byte order mark, by which spreadsheets recognise UTF-8. Write it with ``newline=""``, since
-    it holds its own line ends.
+    Write it with ``newline=""``, since it holds its own line ends.
     """
-    out = io.StringIO()
-    out.write("\ufeff")
-    writer = csv.writer(out)
+    sheet = Sheet()
     for line in (*words.rules(study), *(f"{a} {b}" for a, b in (*words.findings(study), *ASSUMPTIONS))):
-        writer.writerow([neutral(line)])
-    writer.writerow(["dimension", "group", "label", "measure", "name", "unit", *SIDES, "change"])
+        sheet.add([line])
+    sheet.add(["dimension", "group", "label", "measure", "name", "unit", *SIDES, "change"])
     for row in rows(study):
         texts = (row.dimension, row.group, words.label(row.dimension, row.group), row.measure, row.name, row.unit)
-        writer.writerow([*map(neutral, texts), *(_figure(value) for value in (*row.values, row.change))])
-    return out.getvalue()
+        sheet.add([*texts, *(_figure(value) for value in (*row.values, row.change))])
+    return sheet.text
 
 
 def _figure(value: Number) -> int | float | str:

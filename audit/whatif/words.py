@@ -3,8 +3,8 @@ groups and figures, in Chinese and English.
 """
 
 from audit.whatif.study import NOBODY, SIDES, Dimension, Side, Study
-from domain.vocabulary import LABELS
 from domain.wire import format_time
+from texts.vocabulary import CHINESE
 from texts.whatif import HOLDERS, NAMED_WORDS
 
 
@@ -14,7 +14,7 @@ def label(dimension: Dimension, group: str) -> str:
         return "合计"
     if dimension == "company":
         return "(无合同物业)" if group == NOBODY else group
-    return LABELS.get(group, group)
+    return CHINESE.get(group, group)
 
 
 def english(dimension: Dimension, group: str) -> str:
@@ -28,7 +28,7 @@ def named_label(measure: str, name: str) -> tuple[str, str]:
     """The Chinese and the English name of a figure that belongs to one clause, level, code or holder."""
     chinese, english_words = NAMED_WORDS[measure]
     known = measure in ("highest", "held")
-    shown = (HOLDERS.get(name) or LABELS.get(name, name)) if known else name
+    shown = (HOLDERS.get(name) or CHINESE.get(name, name)) if known else name
     return f"{chinese} · {shown}", f"{english_words} {name}" if known else english_words
 
 

@@ -53,13 +53,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Story:
-    """One case. `starts` is the weekday (Monday is 0) and the time in Shanghai of the first report.
+    """One case. `title` and `english` say it in both languages; `starts` is the weekday (Monday is 0) and the time in Shanghai of the first report.
 
     `own` is the stage under the real pack, `demo` the stage of the demo.
     """
 
     id: int
     title: str
+    english: str
     place: str
     category: Category
     policy: str

@@ -1,7 +1,7 @@
 """What anybody may do to an issue in the search: every command of every organisation, with dates that fit the pack."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final, get_args
@@ -26,8 +26,8 @@ WHO: Final[Mapping[Actor, str]] = MappingProxyType(
         ADMIN: "the administrator", RESIDENT: "the resident",
     }
 )  # fmt: skip
-OF_RESIDENTS: Final = ("supply", "urge", "object", "withdraw", "confirm", "reopen", "renew_code")
-"""Commands that only the reporter gives: the night run has them."""
+OF_RESIDENTS: Final = ("supply", "urge", "object", "withdraw", "follow", "unfollow", "confirm", "reopen", "renew_code")
+"""Commands that only residents give: the night run has them."""
 SOON: Final = timedelta(seconds=5)
 """Within every limit of every shipped pack."""
 ANSWER: Final = "周三上午换水管,当天恢复供水"
@@ -73,6 +73,7 @@ def _work(policy: Policy) -> dict[str, Bodies]:
     far = policy.plan.street_over.span + timedelta(days=1)
     return {
         "comment": {"comments": lambda now: c.Comment()},
+        "attach": {"adds a picture": lambda now: c.Attach("0" * 64)},
         "accept": {"accepts": lambda now: c.Accept()},
         "decline": {"declines": lambda now: c.Decline("not_our_duty")},
         "assign": {"names who will go": lambda now: c.Assign("张工")},
@@ -128,8 +129,8 @@ def _decisions(policy: Policy, others: tuple[Policy, ...]) -> dict[str, Bodies]:
         },
         "supervise": {"supervises": lambda now: c.Supervise()},
         "instruct": {"instructs": lambda now: c.Instruct("今天办完")},
-        "grant": {f"grants the {what}": lambda now, what=what: c.Grant(what) for what in REQUESTS},
-        "deny": {f"denies the {what}": lambda now, what=what: c.Deny(what) for what in REQUESTS},
+        "grant": {f"grants the {what}": lambda now, what=what: c.Grant(what, "可以") for what in REQUESTS},
+        "deny": {f"denies the {what}": lambda now, what=what: c.Deny(what, "不行") for what in REQUESTS},
         "rule": {
             "rejects the decline": lambda now: c.Rule(upheld=False),
             "upholds the decline": lambda now: c.Rule(upheld=True),
@@ -139,6 +140,7 @@ def _decisions(policy: Policy, others: tuple[Policy, ...]) -> dict[str, Bodies]:
         },
         "adopt": {"takes in another issue": lambda now: c.Adopt("other")},
         "merge": {"merges it into another": lambda now: c.Merge("other")},
+        "split": {"takes it out of the other again": lambda now: c.Split("不是一件事")},
         "reject": {"rejects it": lambda now: c.Reject("不在本小区")},
         "shelve": {"shelves it": lambda now: c.Shelve("等专项资金")},
         "correct": {
@@ -154,6 +156,12 @@ def _decisions(policy: Policy, others: tuple[Policy, ...]) -> dict[str, Bodies]:
             f"publishes the calendar of {calendar.year}": lambda now, calendar=calendar: c.CalendarPublished(calendar)
             for calendar in CALENDARS[:2]
         },
+        "directory_changed": {
+            f"says that {words}": lambda now, operator=operator: c.DirectoryChanged(
+                replace(PLACE, operator=operator, operator_kind=operator and "company"), ("north",)
+            )
+            for words, operator in (("nobody has the contract", None), ("another company has the contract", "newcomer"))
+        },
     }  # fmt: skip
 
 
@@ -163,6 +171,8 @@ def _resident() -> dict[str, Bodies]:
         "urge": {"urges": lambda now: c.Urge()},
         "object": {"objects": lambda now: c.Object("没人来")},
         "withdraw": {"withdraws": lambda now: c.Withdraw()},
+        "follow": {"joins it": lambda now: c.Follow()},
+        "unfollow": {"leaves it": lambda now: c.Unfollow()},
         "confirm": {
             "confirms": lambda now: c.Confirm("solved", "satisfied"),
             "says no": lambda now: c.Confirm("not", "dissatisfied"),

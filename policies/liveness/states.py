@@ -27,9 +27,13 @@ Key = int
 
 DROPPED: Final = frozenset(
     {
-        "id", "number", "place", "reporter", "follows", "root", "generation", "rules_version", "opened_at",  # fixed
+        "id", "number", "reporter", "follows", "root", "generation", "rules_version", "opened_at",  # fixed
         "version", "receipts", "holding", "closed",  # what happened; a closed issue is not explored
         "adopted", "attempts", "acted",  # counted, or read only of persons who act in two roles, which nobody does here
+        "said",  # whether the resident may object, which moves no clock of the work
+        "given", "urged",  # counted, far beyond what a search gives, or read for notices only
+        "assigned", "former", "resolved",  # who will go, who lost it and how often: no rule of the clock reads them
+        "building", "common", "followers", "asked_again", "asked_by_side", "merged_into", "judged", "heard", "came", "objected",  # nobody joins here
         "since",  # clocks stand in the future of it
         "policy", "calendars", "ladder", "clocks", "resting", "marks", "term", "met", "left",  # each has its own part of the key
     }
@@ -37,7 +41,7 @@ DROPPED: Final = frozenset(
 """Fields of `Issue` that are no part of a key, or not as they stand. New fields are parts until they are named here."""
 OF_COMMANDS: Final = frozenset(
     {
-        "handler", "completion", "own", "transfers", "reopened", "asked", "extended", "proposed",
+        "handler", "place", "completion", "own", "transfers", "reopened", "asked", "extended", "proposed",
         "planned_since", "reachable", "waits_for",
     }
 )  # fmt: skip

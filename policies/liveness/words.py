@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from domain.policy import Clause, Policy
-from domain.vocabulary import LABELS
 from policies.liveness.report import Found, Report, lasting
 
 
@@ -22,10 +21,9 @@ def refusals(policy: Policy, report: Report) -> Iterator[str]:
 
 def findings(policy: Policy, report: Report) -> Iterator[str]:
     """What is known of the pack, one line for each thing."""
-    top = LABELS[policy.ladder[-1]]
     yield f"left alone in {report.states:,} states, after up to {report.commands} commands of which {report.tried:,} were tried"
     yield (
-        f"bound: if nobody acts, an issue is closed or led by {policy.ladder[-1]} {top} within {lasting(report.seconds)}, "
+        f"bound: if nobody acts, an issue is closed or led by the {policy.ladder[-1]} within {lasting(report.seconds)}, "
         "counted from the last act, or from the last date that somebody named; days off come on top"
     )
     yield f"  it takes longest after: {'; '.join(report.longest)}"

@@ -1,7 +1,9 @@
 """Delivery of notices: each at most once as far as its channel allows, and every failure recorded."""
 
 import asyncio
+import copy
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -9,20 +11,23 @@ import pytest
 from sqlalchemy import select
 
 from activities.notices import (
+    ALARMING_TRIES,
     FIRST_WAIT,
     LEASE,
     LONGEST_WAIT,
     MOST_TRIES,
+    TRIED_FOR,
     Deliverer,
     TableChannel,
     UndeliveredError,
     wait,
 )
 from db.engine import Database
-from db.outbox import Entry
+from db.outbox import BEHIND, Entry
 from db.tables import AlarmRow, NoticeRow, OutboxRow
-from domain.commands import Accept, Adopt
-from support.stories import PROPERTY, START, STREET, Story, lit_at_night, store
+from db.undelivered import LATE, LOST, resend, undelivered
+from domain.commands import Accept, Adopt, Arrive, Urge
+from support.stories import PROPERTY, RESIDENT, START, STREET, Story, lit_at_night, store
 
 
 class Clock:
@@ -231,14 +236,14 @@ async def test_a_job_that_goes_on_failing_raises_one_alarm_and_is_never_given_up
     story = await adopted(database)
     clock = Clock()
     deliverer = Deliverer(database, TableChannel(database, clock), {}, clock)
-    for _ in range(MOST_TRIES + 3):
+    for _ in range(ALARMING_TRIES + 3):
         await deliverer.deliver_pending()
         clock.now += LONGEST_WAIT
     async with database.read() as session:
         (alarm,) = list(await session.scalars(select(AlarmRow)))
     assert (alarm.kind, alarm.issue) == ("job-failing", story.id)
     (job,) = [each for each in await entries(database) if each.kind == "job"]
-    assert (job.status, job.attempts) == ("pending", MOST_TRIES + 3)
+    assert (job.status, job.attempts) == ("pending", ALARMING_TRIES + 3)
 
 
 async def test_the_loop_runs_until_it_is_told_to_stop(database: Database):
@@ -275,3 +280,245 @@ def test_waits_grow_up_to_a_limit():
     assert waits[0] == FIRST_WAIT
     assert waits == sorted(waits)
     assert waits[-1] == LONGEST_WAIT
+
+
+class Receivers:
+    """A channel by which some organisations cannot be told, and which keeps the order in which each was told."""
+
+    repeatable = True
+
+    def __init__(self, *down: str | None) -> None:
+        self.down: Collection[str | None] = down
+        self.tried: list[int] = []
+        self.told: list[tuple[str | None, str]] = []
+        self.kept: list[int] = []
+
+    async def deliver(self, notice: Entry) -> None:
+        self.tried.append(notice.id)
+        if notice.to_org in self.down:
+            raise UndeliveredError("webhook: status 503")
+        self.told.append((notice.to_org, notice.template))
+
+    async def keep(self, notice: Entry) -> None:
+        self.kept.append(notice.id)
+
+    def heard(self, org: str | None) -> list[str]:
+        return [template for to, template in self.told if to == org]
+
+
+async def alarms(database: Database) -> list[tuple[str, str | None, bool]]:
+    """Each alarm: kind, organisation, and whether it is still open."""
+    async with database.read() as session:
+        rows = await session.scalars(select(AlarmRow).order_by(AlarmRow.id))
+        return [(row.kind, row.detail["org"], row.seen_at is None) for row in rows]
+
+
+async def empty(deliverer: Deliverer) -> None:
+    while await deliverer.deliver_pending():
+        pass
+
+
+async def urged(database: Database, story: Story, times: int = 1) -> None:
+    for _ in range(times):
+        await store(database, story, story.give(Urge(), RESIDENT))
+
+
+async def test_a_receiver_that_is_down_for_a_week_of_holidays_misses_nothing(database: Database):
+    await queued(database)
+    clock, channel = Clock(), Receivers(PROPERTY.org)
+    deliverer, began = Deliverer(database, channel, clock=clock), clock.now
+    while clock.now < began + timedelta(days=7):
+        await deliverer.deliver_pending()
+        clock.now += timedelta(minutes=7)
+    assert [each.status for each in await entries(database) if each.to_org == PROPERTY.org] == ["pending"]
+    channel.down = ()
+    clock.now += LONGEST_WAIT
+    await deliverer.deliver_pending()
+    assert channel.heard(PROPERTY.org) == ["dispatched"]
+    assert {each.status for each in await entries(database)} == {"sent"}
+
+
+def test_a_notice_is_tried_for_at_least_its_time():
+    assert timedelta(days=7) <= TRIED_FOR < timedelta(days=9)
+    assert sum(map(wait, range(1, MOST_TRIES)), timedelta()) >= TRIED_FOR
+    assert sum(map(wait, range(1, MOST_TRIES - 1)), timedelta()) < TRIED_FOR
+
+
+async def test_the_first_failure_raises_one_alarm_for_each_receiver_and_it_closes_by_itself(database: Database):
+    await queued(database, 5)
+    clock, channel = Clock(), Receivers(PROPERTY.org)
+    deliverer = Deliverer(database, channel, clock=clock)
+    await deliverer.deliver_pending()
+    assert await alarms(database) == [(LATE, PROPERTY.org, True)]
+    clock.now += LONGEST_WAIT
+    channel.down = (PROPERTY.org, None)
+    await queued(database)
+    await deliverer.deliver_pending()
+    assert await alarms(database) == [(LATE, PROPERTY.org, True), (LATE, None, True)]
+    channel.down = (None,)
+    clock.now += LONGEST_WAIT
+    await deliverer.deliver_pending()
+    assert await alarms(database) == [(LATE, PROPERTY.org, False), (LATE, None, True)]
+
+
+async def test_an_alarm_stays_while_anything_that_failed_waits_for_its_receiver(database: Database):
+    await queued(database, 2)
+    clock = Clock()
+    refused = [each.id for each in await entries(database) if each.to_org == PROPERTY.org][:1]
+
+    class Picky(Receivers):
+        async def deliver(self, notice: Entry) -> None:
+            if notice.id in refused:
+                raise UndeliveredError("webhook: status 400")
+            await super().deliver(notice)
+
+    deliverer = Deliverer(database, Picky(), clock=clock)
+    for _ in range(3):
+        await queued(database)
+        await deliverer.deliver_pending()
+        clock.now += LONGEST_WAIT
+    assert await alarms(database) == [(LATE, PROPERTY.org, True)]
+    refused.clear()
+    await deliverer.deliver_pending()
+    assert await alarms(database) == [(LATE, PROPERTY.org, False)]
+
+
+async def test_no_notice_overtakes_an_earlier_one_of_its_issue_to_its_receiver(database: Database):
+    story, other = Story(), Story()
+    await store(database, story, story.reported() + story.give(Accept(), PROPERTY))
+    clock, channel = Clock(), Receivers(PROPERTY.org)
+    deliverer = Deliverer(database, channel, clock=clock)
+    await deliverer.deliver_pending()
+    assert channel.heard(None) == ["accepted"], "another receiver does not wait"
+    await urged(database, story, 2)
+    await store(database, story, story.give(Arrive("minor"), PROPERTY))
+    await store(database, other, other.reported())
+    channel.down = ()
+    await empty(deliverer)
+    assert channel.heard(None) == ["accepted", "arrived"]
+    assert channel.heard(PROPERTY.org) == ["dispatched"], "that of the other issue"
+    late = [(each.template, each.attempts, each.last_error) for each in await entries(database) if each.ready_at]
+    assert late == [("dispatched", 1, "webhook: status 503"), ("urged", 0, BEHIND), ("urged", 0, BEHIND)]
+    assert set(channel.kept) == {each.id for each in await entries(database) if each.last_error == BEHIND}
+    clock.now += FIRST_WAIT
+    await empty(deliverer)
+    assert channel.heard(PROPERTY.org) == ["dispatched", "dispatched", "urged", "urged"]
+    assert {each.attempts for each in await entries(database) if each.template == "urged"} == {1}
+
+
+async def test_those_behind_a_notice_that_fails_again_and_again_are_not_tried(database: Database):
+    story = Story()
+    await store(database, story, story.reported())
+    await urged(database, story, 3)
+    clock, channel = Clock(), Receivers(PROPERTY.org)
+    deliverer = Deliverer(database, channel, clock=clock)
+    for _ in range(20):
+        await empty(deliverer)
+        clock.now += LONGEST_WAIT
+    mine = [each for each in await entries(database) if each.to_org == PROPERTY.org]
+    assert [(each.template, each.attempts) for each in mine] == [("dispatched", 20), *[("urged", 0)] * 3]
+    assert set(channel.tried) == {mine[0].id}
+    assert channel.kept == [each.id for each in mine[1:]], "each once"
+    channel.down = ()
+    await empty(deliverer)
+    assert channel.heard(PROPERTY.org) == ["dispatched", "urged", "urged", "urged"]
+
+
+async def test_what_another_deliverer_is_sending_is_not_overtaken(database: Database):
+    story = Story()
+    await store(database, story, story.reported())
+    clock, channel = Clock(), Receivers()
+    sending, done = asyncio.Event(), asyncio.Event()
+
+    class Slow(Receivers):
+        async def deliver(self, notice: Entry) -> None:
+            sending.set()
+            await done.wait()
+            channel.told.append((notice.to_org, notice.template))
+
+    first = asyncio.create_task(Deliverer(database, Slow(), clock=clock).deliver_pending())
+    await sending.wait()
+    await urged(database, story)
+    second = Deliverer(database, channel, clock=clock)
+    await empty(second)
+    assert channel.told == []
+    done.set()
+    await first
+    clock.now += timedelta(seconds=1)
+    await empty(second)
+    assert channel.heard(PROPERTY.org) == ["dispatched", "urged"]
+
+
+async def test_a_light_of_the_night_goes_along_with_what_is_told_after_it(database: Database):
+    story, events, opening = lit_at_night()
+    await store(database, story, events)
+    clock, channel = Clock(), Receivers()
+    clock.now = story.now
+    deliverer = Deliverer(database, channel, clock=clock)
+    await empty(deliverer)
+    assert channel.heard(PROPERTY.org)[-1] == "warned"
+    await urged(database, story)
+    clock.now = story.now
+    assert clock.now < opening
+    await empty(deliverer)
+    assert channel.heard(PROPERTY.org)[-2:] == ["overdue", "urged"]
+
+
+async def test_what_was_given_up_is_listed_and_sent_again(database: Database):
+    story = Story()
+    await store(database, story, story.reported())
+    await urged(database, story)
+    clock, channel = Clock(), Receivers(PROPERTY.org)
+    deliverer = Deliverer(database, channel, clock=clock)
+    for _ in range(MOST_TRIES + 1):
+        await empty(deliverer)
+        clock.now += LONGEST_WAIT
+    async with database.read() as session:
+        (failed,) = await undelivered(session, failed=True)
+        assert [each.template for each in await undelivered(session)] == ["dispatched", "urged"]
+        assert await undelivered(session, org="nobody") == []
+    assert (failed.template, failed.receiver, failed.tries) == ("dispatched", PROPERTY.org, MOST_TRIES)
+    assert (failed.number, failed.next, failed.error) == (story.issue.number, None, "webhook: status 503")
+    assert await alarms(database) == [(LATE, PROPERTY.org, True), (LOST, PROPERTY.org, True)]
+    assert await database.transact(lambda session: resend(session, clock.now, org="nobody")) == 0
+    assert await database.transact(lambda session: resend(session, clock.now)) == 2
+    channel.down = ()
+    await empty(deliverer)
+    assert channel.heard(PROPERTY.org) == ["dispatched", "urged"]
+    assert [is_open for *_, is_open in await alarms(database)] == [False, False]
+    assert await database.transact(lambda session: resend(session, clock.now)) == 0
+
+
+async def test_what_no_event_causes_any_more_is_not_sent_again(database: Database):
+    story = Story()
+    await store(database, story, story.reported())
+    lost = copy.deepcopy(story)
+    await store(database, lost, lost.give(Urge(), RESIDENT))
+    clock, channel = Clock(), Channel(failure=ConnectionResetError())
+    await empty(Deliverer(database, channel, clock=clock))
+    await store(database, story, story.give(Accept(), PROPERTY))
+    assert await database.transact(lambda session: resend(session, clock.now)) == 1
+    assert {each.template: each.status for each in await entries(database)} == {
+        "dispatched": "pending", "urged": "withdrawn", "accepted": "pending"
+    }  # fmt: skip
+
+
+async def test_what_could_not_be_kept_here_is_kept_with_the_next_try(database: Database):
+    story = Story()
+    await store(database, story, story.reported())
+    await urged(database, story)
+
+    class Full(Receivers):
+        async def keep(self, notice: Entry) -> None:
+            if not self.kept:
+                self.kept.append(0)
+                raise OSError("disk full")
+            await super().keep(notice)
+
+    clock, channel = Clock(), Full(PROPERTY.org)
+    deliverer = Deliverer(database, channel, clock=clock)
+    for _ in range(4):
+        await empty(deliverer)
+        clock.now += LONGEST_WAIT
+    (late,) = [each.id for each in await entries(database) if each.template == "urged"]
+    assert channel.kept == [0, late]

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from activities.notices import Deliverer, TableChannel
+from activities.notices import MOST_TRIES, Deliverer, TableChannel
 from activities.webhooks import REST_SECONDS, Receiver, WebhookChannel, open_channel, read_receivers
 from db.engine import Database
 from db.tables import NoticeRow, OutboxRow
-from domain.commands import Accept
+from domain.commands import Accept, Urge
 from runtime.egress import EgressGuard
 from runtime.settings import SettingsError
 from support.receiver import receiver
-from support.stories import PROPERTY, START, Story, lit_at_night, store
+from support.stories import PROPERTY, RESIDENT, START, Story, lit_at_night, store
 
 SECRET = "a secret of this receiver, long enough for anybody"
 
@@ -132,6 +132,7 @@ async def test_one_that_failed_is_left_alone_for_a_while(database: Database):
         assert found.connections == 1
         (*_, last) = [row for row in await rows(database) if row.to_org == PROPERTY.org]
         assert (last.status, last.last_error) == ("pending", "the receiver failed a moment ago")
+        assert (last.attempts, last.ready_at) == (0, clock.now + timedelta(seconds=REST_SECONDS)), "none was made"
     assert "hidden" not in "".join(row.last_error or "" for row in await rows(database))
 
 
@@ -141,7 +142,7 @@ async def test_a_receiver_that_is_given_up_is_on_record_as_failed(database: Data
     async with receiver() as found:
         port = found.port
     deliverer = hooked(database, port, clock)
-    for _ in range(9):
+    for _ in range(MOST_TRIES):
         await deliverer.deliver_pending()
         clock.now += timedelta(hours=2)
     (mine,) = [row for row in await rows(database) if row.to_org == PROPERTY.org]
@@ -181,3 +182,22 @@ async def test_without_a_webhook_file_notices_go_to_the_table(database: Database
     assert isinstance(open_channel(database, None, EgressGuard([])), TableChannel)
     with pytest.raises(SettingsError, match="cannot be read"):
         open_channel(database, tmp_path / "none", EgressGuard([]))
+
+
+async def test_a_notice_behind_one_that_waits_can_be_read_here_at_once(database: Database):
+    story = await queued(database)
+    clock = Clock()
+    async with receiver() as found:
+        found.answer = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
+        deliverer = hooked(database, found.port, clock)
+        await deliverer.deliver_pending()
+        await store(database, story, story.give(Urge(), RESIDENT))
+        await deliverer.deliver_pending()
+        assert found.connections == 1
+        async with database.read() as session:
+            read = await session.scalars(select(NoticeRow.template).where(NoticeRow.to_org == PROPERTY.org))
+            assert set(read) == {"dispatched", "urged"}
+        found.answer = b"HTTP/1.1 204 Good\r\n\r\n"
+        clock.now += timedelta(seconds=REST_SECONDS + 1)
+        await deliverer.deliver_pending()
+    assert [json.loads(split(request)[1])["kind"] for request in found.got] == ["dispatched", "dispatched", "urged"]

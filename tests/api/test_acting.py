@@ -13,9 +13,9 @@ from domain.commands import Actor, Authority
 from domain.directory import Appointment, Community, Compound, Contract, Directory, Operator, Period, Street
 from domain.issue import Issue
 from policies.loader import shipped
-from protocol import ids
 from protocol.caller import Caller
 from protocol.errors import ChooseRole, Forbidden, Unauthenticated
+from security import ids
 from support.system import SECRET
 
 DAY = date(2026, 6, 1)

@@ -75,16 +75,16 @@ async def test_work_is_completed_with_the_name_of_an_uploaded_picture_and_taken_
     await system.give(issue, "accept", staff)
     for evidence in ([], ["photo-1"], [early]):
         refused = await system.give(issue, "complete", staff, answer=ANSWER, evidence=evidence)
-        assert (refused.status, refused["code"]) == (409, "invalid")
+        assert (refused.status, refused["code"]) == (409, "picture-missing")
         assert "a picture that jinpen-property uploads to this issue after it accepted" in refused["reason"]
     digest = (await attach(system, issue, staff, photo(2))).json()["attachment"]
     short = await system.give(issue, "complete", staff, answer="换了阀门", evidence=[digest])
-    assert (short.status, short["code"]) == (409, "invalid")
+    assert (short.status, short["code"]) == (409, "answer-short")
     assert "at least 10 characters" in short["reason"]
     done = await system.give(issue, "complete", staff, answer=ANSWER, evidence=[digest])
     assert (done.status, done["issue"]["status"]) == (200, "completed")
     other = await system.give(issue, "reopen", system.token("c1", "community", "jinpen-community"), reason="没修好")
-    assert (other.status, other["code"]) == (409, "not-yours")
+    assert (other.status, other["code"]) == (409, "completed-elsewhere")
     back = await system.give(issue, "reopen", staff, reason="还有一处在漏")
     assert (back.status, back["issue"]["status"]) == (200, "accepted")
     timeline = await system.get(f"/v1/issues/{issue}/timeline", staff)
@@ -160,11 +160,27 @@ async def test_what_is_no_picture_is_invalid(system: System, data: bytes, field:
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
+@pytest.mark.parametrize(
+    "declared", ["application/octet-stream", "image/jpg", "image/png", "IMAGE/*; q=1", "image/heic", None]
+)
+async def test_the_bytes_say_what_a_picture_is(system: System, declared: str | None):
+    """WeChat declares `application/octet-stream`, `image/jpg` or nothing."""
+    issue, resident = await reported(system)
+    path = f"/v1/issues/{issue}/attachments"
+    sent = resident | ({"Content-Type": declared} if declared is not None else {})
+    answer = await system.client.post(path, content=photo(), headers=sent)
+    assert answer.status_code == 201, answer.text
+    (item,) = (await system.get(path, resident))["items"]
+    assert item["kind"] == "image/jpeg"
+
+
 async def test_only_pictures_are_taken(system: System):
     issue, resident = await reported(system)
-    for kind in ("application/json", "text/html", "image/svg+xml", "multipart/form-data; boundary=x"):
+    for kind in ("application/json", "text/html", "multipart/form-data; boundary=x"):
         answer = await attach(system, issue, resident, photo(), **{"Content-Type": kind})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "Content-Type")
+    drawing = await attach(system, issue, resident, b"<svg/>", **{"Content-Type": "image/svg+xml"})
+    assert (drawing.status_code, drawing.json()["errors"][0]["field"]) == (422, "body")
     packed = await attach(system, issue, resident, photo(), **{"Content-Encoding": "gzip"})
     assert (packed.status_code, packed.json()["errors"][0]["field"]) == (422, "Content-Encoding")
 
@@ -193,7 +209,7 @@ async def test_an_issue_holds_so_many_and_no_more(system: System):
     codes = [answer.status_code for answer in answers]
     assert (codes.count(201), codes.count(409)) == (MOST_PICTURES, 4)
     full = next(answer for answer in answers if answer.status_code == 409)
-    assert full.json()["code"] == "limit"
+    assert full.json()["code"] == "pictures-full"
     assert len((await system.get(f"/v1/issues/{issue}/attachments", resident))["items"]) == MOST_PICTURES
     async with system.database.read() as session:
         known = set(await session.scalars(select(AttachmentRow.digest)))
@@ -240,6 +256,25 @@ async def test_a_picture_does_not_wait_for_ever_for_its_turn(system: System, mon
     assert (await attach(system, issue, resident, photo(99))).status_code == 201
 
 
+async def test_that_a_picture_was_added_is_on_record_once_for_each_who_adds_it(system: System):
+    issue, resident = await reported(system)
+    data = photo()
+    (digest, *others) = [(await attach(system, issue, who, data)).json()["attachment"] for who in (resident, resident)]
+    assert others == [digest]
+    added = await attach(system, issue, system.staff, data)
+    assert added.json()["attachment"] == digest
+    timeline = await system.get(f"/v1/issues/{issue}/timeline", system.staff)
+    events = [event for event in timeline["events"] if event["kind"] == "attached"]
+    assert [event["data"] for event in events] == [{"digest": digest}] * 2
+    assert [event["actor"]["role"] for event in events] == ["resident", "property"]
+
+
+async def test_only_an_upload_puts_a_picture_on_record(system: System):
+    issue, _ = await reported(system)
+    answer = await system.send(issue, "attach", system.staff, digest="0" * 64)
+    assert (answer.status, answer["type"]) == (404, "/problems/not-found")
+
+
 async def test_a_closed_issue_takes_no_more(system: System):
     issue, resident = await reported(system)
     await system.give(issue, "withdraw", resident, reason="自己修好了")
@@ -255,14 +290,15 @@ async def test_pictures_of_an_erased_issue_are_not_found(system: System):
     (item,) = (await system.get(f"/v1/issues/{issue}/attachments", system.staff))["items"]
     assert item["actor"]["person"] == "[erased]"
     again = await attach(system, issue, resident, photo(9))
-    assert (again.status_code, again.json()["code"]) == (409, "closed")
+    assert (again.status_code, again.json()["code"]) == (409, "erased")
 
 
 async def test_a_picture_that_was_altered_is_not_shown(system: System):
     issue, resident = await reported(system)
     digest = (await attach(system, issue, resident, photo())).json()["attachment"]
     file = system.home / "attachments" / digest[:2] / digest
-    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    sealed = file.read_bytes()
+    file.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     with something_is_away():
         assert (await system.get(f"/v1/issues/{issue}/attachments/{digest}", system.staff)).status == 503
 

@@ -8,7 +8,7 @@ import pytest
 
 from api.http import examples
 from api.http.requests import COMMANDS
-from protocol import ids
+from security import ids
 from support.system import Answer, System
 
 
@@ -75,7 +75,7 @@ async def test_a_command_key_used_by_another_person_finds_nothing(system: System
         assert (await system.get(f"/v1/commands/{given['command_id']}", stranger)).status == 404
     colleague = system.token("p2", "property", "demo-property")
     late = await system.give(taken["id"], "accept", colleague, key, note="马上到")
-    assert (late.status, late.body.get("code")) == (409, "not-now")  # a command of his own, and no repeat
+    assert (late.status, late.body.get("code")) == (409, "lead-taken")  # a command of his own, and no repeat
 
 
 async def test_out_of_order_is_refused_in_words_and_leaves_no_trace(system: System) -> None:
@@ -87,6 +87,21 @@ async def test_out_of_order_is_refused_in_words_and_leaves_no_trace(system: Syst
     command = ids.command_id(taken["id"], "op1", "property", key)
     assert (await system.get(f"/v1/commands/{command}", other(system))).status == 404
     assert await kinds(system, taken) == ["reported", "dispatched"]
+
+
+async def test_whoever_urges_a_sixth_time_in_an_hour_is_told_that_it_was_only_counted(system: System) -> None:
+    taken = await accepted(system)
+    *first, sixth = [await system.give(taken["id"], "urge", own(taken), text="快点") for _ in range(6)]
+    assert all(answer.status == 200 and "code" not in answer.body for answer in first)
+    assert (sixth.status, sixth["outcome"], sixth["code"]) == (200, "applied", "counted")
+    assert "5 times within an hour" in sixth["reason"]
+    receipt = await system.get(f"/v1/commands/{sixth['command_id']}", own(taken))
+    assert (receipt["outcome"], receipt["code"], receipt["reason"]) == ("applied", "counted", sixth["reason"])
+    timeline = await system.get(f"/v1/issues/{taken['id']}/timeline", own(taken))
+    urged = [event["data"].get("counted_only", False) for event in timeline["events"] if event["kind"] == "urged"]
+    assert urged == [False] * 5 + [True]
+    # It takes nothing from those who do the work.
+    assert (await system.give(taken["id"], "contact", other(system))).status == 200
 
 
 async def test_what_is_not_for_this_role_is_refused(system: System) -> None:
@@ -187,7 +202,7 @@ async def test_work_goes_only_to_organisations_of_the_street(system: System) -> 
     assert (answer.status, answer["errors"][0]["field"]) == (422, "handler")
     for foreign in ("other-property", "chengdong-enforcement"):
         answer = await system.give(taken["id"], "redispatch", system.community, handler=foreign, reason="x")
-        assert (answer.status, answer["code"]) == (409, "invalid")
+        assert (answer.status, answer["code"]) == (409, "works-elsewhere")
         assert foreign in answer["reason"]
     given = await system.give(
         taken["id"], "redispatch", system.community, handler="demo-enforcement", reason="需要执法"
@@ -225,7 +240,7 @@ async def test_the_younger_issue_merges_into_the_older(system: System) -> None:
 
     key = str(uuid.uuid4())
     merged = await system.give(younger["id"], "merge", clerk(system), key, into=older["id"])
-    assert (merged.status, merged["issue"]["closed"]["kind"]) == (200, "merged")
+    assert (merged.status, merged["issue"]["merged_into"], merged["issue"]["closed"]) == (200, older["id"], None)
     assert "adopted" in await kinds(system, older)
     assert (await kinds(system, younger)).count("merged") == 1
     again = await system.give(younger["id"], "merge", clerk(system), key, into=older["id"])
@@ -239,7 +254,7 @@ async def test_a_merge_is_refused_for_its_version_then_its_giver_then_its_order(
     company = await system.give(older["id"], "merge", other(system), into=younger["id"])
     assert (company.status, company["code"]) == (409, "not-yours")
     wrong = await system.give(older["id"], "merge", clerk(system), into=younger["id"])
-    assert (wrong.status, wrong["code"]) == (409, "invalid")
+    assert (wrong.status, wrong["code"]) == (409, "older-takes-in")
     assert await kinds(system, younger) == ["reported", "dispatched"]
 
 
@@ -255,15 +270,15 @@ async def test_a_merge_has_a_key_and_a_receipt_like_any_command(system: System) 
     late = await system.give(
         younger["id"], "merge", system.token("oc2", "community", "other-community"), into=older["id"]
     )
-    assert (late.status, late["code"]) == (409, "closed")
+    assert (late.status, late["code"]) == (409, "merged-first")
 
 
-async def test_adopt_closes_the_younger_issue_as_merged(system: System) -> None:
+async def test_adopt_merges_the_younger_issue(system: System) -> None:
     older, younger = await system.report(compound="other"), await system.report(compound="other")
     assert (await system.give(younger["id"], "adopt", clerk(system), issue=older["id"])).status == 409
     assert (await system.give(older["id"], "adopt", clerk(system), issue=younger["id"])).status == 200
-    read = await system.until(f"/v1/issues/{younger['id']}", own(younger), lambda body: body["closed"])
-    assert read["closed"]["kind"] == "merged"
+    read = await system.until(f"/v1/issues/{younger['id']}", own(younger), lambda body: body["merged_into"])
+    assert (read["merged_into"], read["closed"]) == (older["id"], None), "its reporter may object"
 
 
 async def test_a_closed_issue_refuses_commands(system: System) -> None:

@@ -1,5 +1,7 @@
 """Bodies that are too large, too deep or hold unfit text are refused before they are used."""
 
+import asyncio
+import contextlib
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -12,9 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from api.http.middleware import DEEPEST, MOST_BYTES, BodyLimit, Edge, Meters, check
+from api.http.middleware import BODY_SECONDS, MOST_BYTES, SLOWEST, BodyLimit, Edge, Meters, check
+from protocol.context import ADDRESS
 from protocol.errors import Invalid
+from protocol.json_rules import DEEPEST
 from protocol.text_rules import unfit
+from runtime.proxies import Proxies
+from support.web import served
 
 JSON = {"content-type": "application/json"}
 app = FastAPI()
@@ -185,6 +191,68 @@ async def test_answers_carry_security_headers(path: str) -> None:
     assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
     assert "geolocation=()" in headers["permissions-policy"]
     assert headers["cache-control"] == "no-store"
+
+
+@pytest.mark.attack(15)
+async def test_a_body_that_trickles_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.http.middleware.BODY_SECONDS", 0.2)
+    async with served(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+        answer = await asyncio.wait_for(reader.read(), 90)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert b"connection: close" in head.lower()
+        assert json.loads(body)["type"] == "/problems/too-slow"
+        writer.close()
+
+
+def test_a_trickle_gets_thirty_seconds() -> None:
+    assert (BODY_SECONDS, MOST_BYTES / SLOWEST) == (30, 1)
+
+
+@pytest.mark.attack(35)
+async def test_who_comes_by_a_trusted_proxy_is_who_the_proxy_says() -> None:
+    asked: list[str] = []
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(f"{scope['client'][0]} {scope['scheme']} {ADDRESS.get()}")
+        await app(scope, receive, send)
+
+    said = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+    for networks in ("203.0.113.0/24", "198.51.100.0/24"):
+        edge = Edge(noting, Meters(CollectorRegistry()), Proxies(networks))
+        transport = httpx.ASGITransport(edge, client=("203.0.113.9", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            await client.get("/echo", headers=said)
+    assert asked == ["192.0.2.7 https 192.0.2.7", "203.0.113.9 http 203.0.113.9"]
+
+
+@pytest.mark.attack(15)
+async def test_in_a_crowd_the_answer_is_a_clear_503() -> None:
+    edge = Edge(app, Meters(CollectorRegistry()))
+    async with served(edge, most=2) as port, contextlib.AsyncExitStack() as stack:
+
+        async def connected() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            return reader, writer
+
+        async def ask(path: str) -> bytes:
+            reader, writer = await connected()
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+            return await asyncio.wait_for(reader.read(), 90)
+
+        silent = [await connected() for _ in range(2)]
+        refused = await ask("/echo")
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        for said in (b"retry-after: 5", b"connection: close", b"content-security-policy", b"too many connections"):
+            assert said in refused.lower(), said
+        assert (await ask("/healthz")).startswith(b"HTTP/1.1 404 "), "a check of health is answered by the app"
+        for _, writer in silent:
+            writer.close()
+        while not (answer := await ask("/echo")).startswith(b"HTTP/1.1 405 "):
+            assert answer.startswith(b"HTTP/1.1 503 ")
 
 
 async def test_hsts_is_sent_only_over_https() -> None:

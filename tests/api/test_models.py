@@ -11,7 +11,7 @@ from api.http import examples
 from api.http.requests import COMMANDS, LONGEST_TEXT, ReportBody
 from domain.wire import dump
 
-RESOLVED_IN_REPORT = {"number", "place", "root", "pins", "reachable"}
+RESOLVED_IN_REPORT = {"building", "common", "number", "place", "root", "pins", "reachable", "reporter", "before"}
 
 
 def read(name: str, plain: Any) -> c.Body:

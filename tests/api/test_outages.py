@@ -2,9 +2,11 @@
 
 import asyncio
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -103,7 +105,7 @@ async def test_without_sql_commands_and_reports_go_on(known: dict[str, str], bro
         assert (answer.status, answer["type"]) == (503, "/problems/unavailable")
     assert (await broken.get(f"/v1/issues/{known['id']}/timeline", broken.staff)).status == 503
     ready = await broken.get("/readyz")
-    assert (ready.status, ready["checks"]["database"]) == (503, "does not answer")
+    assert (ready.status, ready["checks"]["database"]) == (503, "cannot be opened")
     assert (await broken.get("/healthz")).status == 200
 
 
@@ -234,7 +236,7 @@ async def test_a_queued_merge_is_remembered(system: System) -> None:
     assert (await settled_receipt(system, queued["command_id"], system.community))["outcome"] == "applied"
     merged = await system.give(younger["id"], "merge", system.community, key, into=older["id"])
     assert (merged.status, merged["command_id"]) == (200, queued["command_id"])
-    assert merged["issue"]["closed"]["kind"] == "merged"
+    assert merged["issue"]["merged_into"] == older["id"]
 
 
 async def test_a_merge_that_the_older_issue_refuses_reads_as_refused(system: System) -> None:
@@ -282,10 +284,11 @@ async def test_a_foreign_issue_cannot_be_told_from_none(system: System, state: s
 async def test_a_request_has_one_patience_and_keeps_its_time(
     known: dict[str, str], idle: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot, asked, moments = TemporalGateway.snapshot, [], []
+    # By the task that answers a request: a busy machine answers 503, and the client asks again.
+    snapshot, asked, moments = TemporalGateway.snapshot, defaultdict[Any, float](float), []
 
     async def noted(self: TemporalGateway, issue: str, timeout: float = 0.9) -> Issue | None:
-        asked.append(timeout)
+        asked[asyncio.current_task()] += timeout
         moments.append(now())
         return await snapshot(self, issue, timeout)
 
@@ -293,9 +296,18 @@ async def test_a_request_has_one_patience_and_keeps_its_time(
     await idle.send(known["id"], "accept", idle.staff)
     queued = await idle.send(known["id"], "arrive", idle.staff, assessment="minor")  # the row says: not yet
     assert queued.status == 202
-    assert 0 < sum(asked) <= 1
+    assert asked
+    assert all(0 < patience <= 1 for patience in asked.values())
     await idle.start_worker()
     await settled_receipt(idle, queued["command_id"], idle.staff)
     timeline = await idle.get(f"/v1/issues/{known['id']}/timeline", idle.staff)
     (arrived,) = [event for event in timeline["events"] if event["kind"] == "arrived"]
     assert parse_time(arrived["at"]) <= moments[0]
+
+
+async def test_without_sql_an_issue_is_found_by_its_id_only(known: dict[str, str], broken: System) -> None:
+    code = {"X-Tracking-Code": known["code"]}
+    for name in (known["number"], "mine"):
+        answer = await broken.get(f"/v1/issues/{name}", code)
+        assert (answer.status, answer["type"]) == (503, "/problems/unavailable")
+    assert (await broken.get(f"/v1/issues/{known['id']}", code))["id"] == known["id"]

@@ -137,12 +137,13 @@ async def test_nobody_waits_for_a_database_that_is_away(database: Database, tmp_
 
 def test_a_bucket_holds_a_minute_and_fills_evenly() -> None:
     seconds = 0.0
-    rates = TokenBuckets(60, clock=lambda: seconds)
+    rates = TokenBuckets(60, clock=lambda: seconds, limit="rate_per_address")
     for _ in range(60):
         rates.take("a")
     with pytest.raises(TooMany) as refused:
         rates.take("a")
-    assert refused.value.retry_after == 1
+    told = refused.value
+    assert (told.retry_after, told.limit, told.rate) == (1, "rate_per_address", "60/minute")
     rates.take("b")
     seconds = 1.0
     rates.take("a")
@@ -173,7 +174,7 @@ async def test_a_lookup_of_a_missing_issue_is_padded(database: Database) -> None
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    reader = Reader(ReadModel(database, timeout=60), Nobody(), None, now, sleep)  # type: ignore[arg-type]
+    reader = Reader(ReadModel(database, timeout=60), Nobody(), None, None, now, sleep)  # type: ignore[arg-type]
     budget = TimeBudget()
     for issue, expected in (("none", HOLD), ("silent", REQUEST_SECONDS), ("none", REQUEST_SECONDS)):
         with pytest.raises(NotFound):

@@ -32,7 +32,7 @@ def app() -> FastAPI:
 
     @app.get("/thing")
     async def read() -> str:
-        raise Refused("not-now", "too early", command_id="c")
+        raise Refused("step-done", {"step": "2"}, command_id="c")
 
     @app.post("/thing")
     async def write(body: Body) -> str:
@@ -64,9 +64,17 @@ async def test_a_problem_is_problem_json_with_its_reason(client: httpx.AsyncClie
     assert answer.status_code == 409
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json() == {
-        "type": "/problems/refused", "title": "The command has no effect", "status": 409, "detail": "too early",
-        "code": "not-now", "reason": "too early", "command_id": "c",
+        "type": "/problems/refused", "title": "The command has no effect", "status": 409, "detail": "step 2 is done already",
+        "code": "step-done", "params": {"step": "2"}, "reason": "step 2 is done already", "command_id": "c",
     }  # fmt: skip
+
+
+async def test_a_problem_is_told_in_the_language_of_the_caller(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/thing", headers={"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"})
+    assert answer.headers["content-language"] == "zh"
+    assert (answer.json()["title"], answer.json()["reason"]) == ("指令没有生效", "第 2 步已经完成")
+    assert answer.json()["code"] == "step-done"
+    assert (await client.get("/thing")).headers["content-language"] == "en"
 
 
 async def test_what_nobody_foresaw_leaks_nothing(client: httpx.AsyncClient) -> None:

@@ -13,8 +13,8 @@ from api.identity.authenticator import LocalVerifier, NoTokens
 from api.identity.embedded_provider import CLIENT, CODE_SECONDS, EmbeddedProvider
 from api.identity.oidc import OidcVerifier
 from api.identity.pkce import challenge
+from api.identity.signing_in import sign_in
 from api.identity.tokens import Claims, InvalidToken, LocalTokens
-from api.server import sign_in
 from runtime.settings import Settings, SettingsError
 from support.browser import Site, site
 from support.system import System

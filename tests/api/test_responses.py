@@ -20,6 +20,7 @@ from domain.place import Place
 from domain.wire import WireError, format_time, parse_time
 from policies.loader import load_pack
 from protocol.masking import MASK, mask_phone
+from protocol.reader import Timeline
 from support.completions import ANSWER
 from support.grants import granted
 
@@ -157,7 +158,7 @@ def test_every_personal_field_is_masked_lists_included() -> None:
         (STAFF, Accept()), (STAFF, Assign("老王")), (STAFF, Arrive()), (STAFF, Sit("", ("501", "401")))
     )
     kinds = {event.kind: seen_by(AUDITOR, issue, event)["data"] for event in events}
-    assert kinds["assigned"] == {"person": MASK, "note": ""}
+    assert kinds["assigned"] == {"person": MASK, "note": "", "appointed": None}
     assert kinds["sat"] == {"note": "", "parties": [MASK, MASK]}
 
 
@@ -171,7 +172,7 @@ def test_a_phone_number_keeps_its_ends(phone: str, shown: str) -> None:
 
 def test_the_timeline_says_whose_minutes_they_were() -> None:
     issue, events = play((STAFF, Accept()), (STAFF, Arrive("minor")))
-    view = wire(TimelineView.from_events(events, (), sight(issue, STAFF)))
+    view = wire(TimelineView.from_timeline(Timeline.of(events, ()), sight(issue, STAFF), issue.policy))
     assert [event["seq"] for event in view["events"]] == list(range(1, issue.version + 1))
     assert view["minutes"] == [{"holder": "operator", "org": "demo-property", "ms": 2000, "minutes": 0.03}]
 
@@ -179,7 +180,7 @@ def test_the_timeline_says_whose_minutes_they_were() -> None:
 def test_the_timeline_shows_the_climbs_on_the_account_of_the_handler() -> None:
     issue, events = play((STAFF, Accept()))
     climb = Climb(5, "accept", START, "demo-property", made_good=False, ms=90_000)
-    view = wire(TimelineView.from_events(events, (climb,), sight(issue, STAFF)))
+    view = wire(TimelineView.from_timeline(Timeline.of(events, (climb,)), sight(issue, STAFF), issue.policy))
     assert view["accounts"] == [
         {
             "seq": 5,
@@ -195,7 +196,7 @@ def test_the_timeline_shows_the_climbs_on_the_account_of_the_handler() -> None:
 def test_a_refused_command_keeps_its_reason_in_the_receipt() -> None:
     issue, _ = play((STAFF, Arrive()))
     view = wire(ReceiptView.from_issue("c1", issue))
-    assert (view["outcome"], view["code"]) == ("refused", "not-now")
+    assert (view["outcome"], view["code"]) == ("refused", "accept-first")
     assert "accept" in view["reason"]
 
 

@@ -1,6 +1,7 @@
 """Routes for operators and programs: health, readiness, metrics without ids, OpenAPI with examples."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from api.http.requests import COMMANDS
@@ -15,7 +16,8 @@ async def test_readyz_reports_every_check(system: System) -> None:
     assert (await system.get("/healthz")).status == 200
     ready = await system.get("/readyz")
     assert ready.status == 200
-    assert ready["checks"] == {"temporal": True, "database": True, "clock": True, "signing": True}
+    names = ("temporal", "database", "keys", "archive", "pictures", "clock", "signing")
+    assert ready["checks"] == dict.fromkeys(names, True)
 
 
 async def test_figures_name_routes_and_outcomes_but_no_ids(system: System) -> None:
@@ -38,15 +40,39 @@ async def test_every_route_is_described_with_examples(system: System) -> None:
     for path, methods in document["paths"].items():
         for method, route in methods.items():
             assert route.get("description") or route["summary"], path
-            if path not in ("/metrics", "/v1/audit/bundle", "/v1/audit/mining", PICTURE):
+            if path not in (
+                "/metrics",
+                "/v1/audit/bundle",
+                "/v1/audit/mining",
+                "/v1/issues.csv",
+                "/v1/issues.xlsx",
+                PICTURE,
+            ):
                 good = next(answer for status, answer in route["responses"].items() if status.startswith("2"))
                 assert "example" in good["content"]["application/json"], path
             if (method, path) == ("post", PICTURES):
-                assert set(route["requestBody"]["content"]) == {"image/jpeg", "image/png", "image/webp"}
+                assert set(route["requestBody"]["content"]) == {"image/*", "application/octet-stream"}
             elif method == "post":
                 assert route["requestBody"]["content"]["application/json"]["examples"], path
     given = {path.rsplit("/", 1)[1] for path in document["paths"] if "/commands/" in path and "issue}" in path}
     assert given == set(COMMANDS)
+
+
+OPEN = {
+    ("get", "/v1/places"),
+    ("get", "/v1/vocabulary"),
+    ("post", "/v1/issues"),
+    ("get", "/v1/candidates"),
+    ("post", "/v1/issues/{issue}/commands/follow"),
+}
+"""What anybody may ask for."""
+"""What a tracking code opens nothing of."""
+
+STAFFS = (
+    "/v1/issues.csv", "/v1/issues.xlsx",
+    "/v1/issues", "/v1/worklist", "/v1/access", "/v1/organisations", "/v1/policies", "/codec/decode",
+)  # fmt: skip
+"""Where a tracking code opens nothing."""
 
 
 async def test_openapi_describes_the_security_of_each_route(system: System) -> None:
@@ -58,9 +84,9 @@ async def test_openapi_describes_the_security_of_each_route(system: System) -> N
             wanted = {"bearer", "code"} if path.startswith("/v1/") else set[str]()
             if path.startswith("/v1/phones"):
                 wanted = {"nobody"}
-            elif (method, path) == ("post", "/v1/issues"):
+            elif (method, path) in OPEN:
                 wanted = {"nobody", "bearer", "code"}
-            elif path in ("/v1/issues", "/v1/worklist", "/v1/access", "/codec/decode") or path.startswith("/v1/audit/"):
+            elif path in STAFFS or path.startswith("/v1/audit/"):
                 wanted = {"bearer"}
             assert schemes == wanted, (method, path)
 
@@ -93,11 +119,19 @@ async def test_requests_over_the_rate_limit_are_answered_429(system: System) -> 
         answers = [await client.get("/v1/issues", headers=system.staff) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert (answers[3].json()["type"], answers[3].headers["retry-after"]) == ("/problems/too-many", "20")
+        told = answers[3].json()
+        assert (told["limit"], told["rate"]) == ("rate_per_subject", "3/minute")
+        assert datetime.fromisoformat(told["until"]).tzinfo is not None
         assert (await client.get("/v1/issues", headers=system.community)).status_code == 200
         nobody = [await client.get("/v1/issues", headers={"Authorization": f"Bearer {n}"}) for n in range(3)]
         assert [answer.status_code for answer in nobody] == [401, 401, 429]
         # What a proxy on this host says is taken for the address.
         assert (await client.get("/v1/issues", headers={"X-Forwarded-For": "192.0.2.1"})).status_code == 401
+        # Nobody gets further addresses out of his own network.
+        own = [await client.get("/v1/issues", headers={"X-Forwarded-For": f"2001:db8::{n}"}) for n in range(1, 4)]
+        assert [(answer.status_code, answer.json().get("limit")) for answer in own] == [
+            (401, None), (401, None), (429, "rate_per_address")
+        ]  # fmt: skip
         assert (await client.get("/healthz")).status_code == 200
 
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from api.identity.authenticator import LocalVerifier, WithResidents
 from api.identity.tokens import (
@@ -29,6 +30,7 @@ from api.identity.tokens import (
     issue_token,
     issuer_of,
 )
+from protocol.errors import Unavailable
 
 
 @pytest.fixture(scope="module")
@@ -326,3 +328,11 @@ async def test_whoever_a_token_says_it_is_of_verifies_it(home: Path) -> None:
     for token in (forged, "", "x", "e30.e30.e30"):
         with pytest.raises(InvalidToken):
             await both.claims(token)
+
+
+async def test_a_damaged_key_of_the_home_is_no_fault_of_the_token_and_is_named(tmp_path: Path) -> None:
+    token = issue_token(tmp_path, "p1", "property", "demo-property")
+    (tmp_path / "keys" / "token.pem").write_bytes(b"garbage!")
+    with capture_logs() as lines, pytest.raises(Unavailable, match="the key of tokens is damaged"):
+        await LocalVerifier(LocalTokens(tmp_path)).claims(token)
+    assert [(line["event"], line["log_level"]) for line in lines] == [("tokens_cannot_be_verified", "error")]

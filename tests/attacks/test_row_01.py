@@ -50,7 +50,7 @@ async def test_row_01_a_404_is_padded_to_the_time_of_a_hit() -> None:
     async def sleep(seconds: float) -> None:
         held.append(seconds)
 
-    reader = Reader(None, None, None, None, sleep)  # type: ignore[arg-type]
+    reader = Reader(None, None, None, None, None, sleep)  # type: ignore[arg-type]
     for spent in (0.0, HOLD / 2, HOLD * 3):
         await reader.hold(TimeBudget(time.monotonic() - spent))
     assert HOLD * 0.5 < held[0] <= HOLD

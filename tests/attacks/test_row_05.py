@@ -36,7 +36,7 @@ def test_row_05_a_role_outside_its_term_at_acceptance_does_not_count() -> None:
         issue, events = queued(grant)
         assert "accepted" not in [event.kind for event in events]
         (refused,) = [event.body for event in events if isinstance(event.body, Refused)]
-        assert refused.code == "not-yours"
+        assert refused.code == "no-authority"
         assert issue.receipts["queued"].outcome == "refused"
 
 

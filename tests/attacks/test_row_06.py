@@ -1,6 +1,6 @@
 """An auditor takes no part in issues: commands are refused, and reads are logged."""
 
-from domain.commands import SIGNALS
+from api.http.requests import COMMANDS
 from support.system import System
 
 
@@ -10,7 +10,7 @@ def auditor(system: System) -> dict[str, str]:
 
 async def test_row_06_an_auditor_gives_no_command(system: System) -> None:
     taken = await system.report()
-    for command in SIGNALS:
+    for command in COMMANDS:
         answer = await system.send(taken["id"], command, auditor(system))
         assert (answer.status, answer["type"]) == (403, "/problems/forbidden"), command
     assert (await system.report(auditor(system))).status == 403
@@ -30,3 +30,13 @@ async def test_row_06_what_an_auditor_reads_is_on_record(system: System) -> None
     assert "13800000000" not in str(shown.body)
     found = (await system.get("/v1/access", auditor(system), issue=taken["id"], person="row-06"))["items"]
     assert {(line["what"], line["result"]) for line in found} == {("timeline", "shown")}
+
+
+async def test_row_06_a_file_that_an_auditor_takes_is_on_record_and_counted(system: System) -> None:
+    await system.report()
+    who = system.token("row-06-files", "auditor", "demo-street")
+    async with system.api_on(system.temporal, rates={"export": "2/hour"}) as client:
+        for of, status in (("issues", 200), ("timelines", 200), ("issues", 429)):
+            assert (await client.get("/v1/issues.csv", headers=who, params={"of": of})).status_code == status
+    found = (await system.get("/v1/access", auditor(system), person="row-06-files"))["items"]
+    assert {(line["what"], line["result"]) for line in found} == {("issues.csv", "shown"), ("timelines.csv", "shown")}

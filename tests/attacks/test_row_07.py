@@ -14,7 +14,7 @@ from tests.domain.play import CASTING, COMMUNITY, COMPANY, DONE, REPORTER, STREE
 def closed() -> Stage:
     stage = arrived()
     stage.give(COMPANY, DONE)
-    stage.give(REPORTER, c.Confirm("not", "dissatisfied", "还在漏"))
+    stage.give(REPORTER, c.Confirm("partly", "dissatisfied", "还在漏"))
     assert stage.issue.closed is not None
     return stage
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.commands import SIGNALS
+from api.http.requests import COMMANDS
 from support.system import System
 
 FOREIGN = {
@@ -20,9 +20,9 @@ async def test_row_10_a_report_holds_nothing_that_is_not_the_reporters_to_say(sy
     assert [error["field"] for error in answer["errors"]] == [field]
 
 
-@pytest.mark.parametrize("command", SIGNALS)
+@pytest.mark.parametrize("command", COMMANDS)
 async def test_row_10_every_command_refuses_fields_of_the_server(system: System, command: str) -> None:
-    own = set(SIGNALS[command].__dataclass_fields__) - {"handler_kind", "opened", "body"}
+    own = set(COMMANDS[command].body.__dataclass_fields__) - {"handler_kind", "opened", "body"}
     foreign = {name: value for name, value in FOREIGN.items() if name not in own}
     answer = await system.send("no-such-issue", command, system.staff, **foreign)
     assert answer.status == 422

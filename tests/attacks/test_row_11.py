@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from domain.commands import SIGNALS
+from api.http.requests import COMMANDS
 from support.system import System
 
 WHO: dict[str, Any] = {
@@ -17,7 +17,7 @@ WHO: dict[str, Any] = {
 async def test_row_11_no_body_says_who_acts(system: System, field: str) -> None:
     reported = await system.report(**{field: WHO[field]})
     assert (reported.status, [error["field"] for error in reported["errors"]]) == (422, [field])
-    for command in SIGNALS:
+    for command in COMMANDS:
         answer = await system.send("no-such-issue", command, system.staff, **{field: WHO[field]})
         assert answer.status == 422
         assert field in [error["field"] for error in answer["errors"]]

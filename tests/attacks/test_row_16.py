@@ -1,4 +1,4 @@
-"""Requests are limited by caller, address and issue, and an issue has a maximum of commands."""
+"""Requests are limited by caller, address and issue, and an issue takes a maximum of commands from each party."""
 
 import uuid
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from protocol.errors import Refused, TooMany
 from protocol.limits import Quotas
 from support.bare import Bare
 from support.system import REPORT, System
-from tests.domain.play import COMPANY, REPORTER, Stage
+from tests.domain.play import COMMUNITY, COMPANY, REPORTER, Stage
 
 
 def told_to_wait(answer: httpx.Response) -> bool:
@@ -80,16 +80,36 @@ async def test_row_16_tracking_codes_are_not_guessed(system: System) -> None:
         assert (await client.get(path, headers=system.staff)).status_code == 200
 
 
-def test_row_16_an_issue_takes_so_many_commands_and_no_more() -> None:
+@pytest.mark.parametrize("path", ["/v1/issues/mine", "/v1/issues/mine/timeline", "/v1/issues/mine/attachments"])
+async def test_row_16_codes_are_not_guessed_without_an_issue(bare: Bare, path: str) -> None:
+    async with bare.api_on(bare.temporal, rates={"code": "2/hour"}) as client:
+        assert await flood(client, 4, "GET", path, headers={"X-Tracking-Code": "0" * 20}) == [False, False, True, True]
+        body = {"path": "/v1/issues/mine/commands/follow", "json": {}, "headers": {"X-Tracking-Code": "1" * 20}}
+        assert await flood(client, 1, "POST", **body) == [True], "every door has the same limit"
+
+
+async def test_row_16_a_token_does_not_make_guesses_free(bare: Bare) -> None:
+    """Whoever sees an issue by his token would learn from the answer whether a code is one of its codes."""
+    async with bare.api_on(bare.temporal, rates={"code": "2/hour"}) as client:
+        for who in (bare.staff, bare.token("row-16-r", "resident")):
+            guesses = {**who, "X-Tracking-Code": "0" * 20}
+            assert (await flood(client, 4, "GET", "/v1/issues/mine", headers=guesses))[2:] == [True, True]
+            assert await flood(client, 2, "GET", "/v1/issues", headers=who) == [False, False], (
+                "without a code as before"
+            )
+
+
+def test_row_16_an_issue_takes_so_many_commands_of_one_and_no_more() -> None:
     stage = Stage()
     stage.give(COMPANY, c.Accept())
-    while len(stage.issue.receipts) < MOST_COMMANDS:
+    while stage.issue.given[REPORTER.party] < MOST_COMMANDS:
         stage.give(REPORTER, c.Comment("还在漏"), after=1)
     refused = commands._objection(stage.issue, stage.command(REPORTER, c.Comment("还在漏")))  # pyright: ignore[reportPrivateUsage]
     assert isinstance(refused, Refused)
-    assert refused.code == "limit"
-    # What moves it on is taken still: it does not stay open for ever.
-    assert commands._objection(stage.issue, stage.command(COMPANY, c.Arrive())) is None  # pyright: ignore[reportPrivateUsage]
+    assert refused.code == "too-many-commands"
+    # The flood locks nobody else, and not what the flooder himself decides.
+    for actor, body in ((COMPANY, c.Assign("张工")), (COMMUNITY, c.Supervise()), (REPORTER, c.RenewCode())):
+        assert commands._objection(stage.issue, stage.command(actor, body)) is None  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_row_16_a_limit_holds_for_all_processes_together(database: Database, database_url: str) -> None:
@@ -108,3 +128,13 @@ async def test_row_16_a_limit_holds_for_all_processes_together(database: Databas
         await other.check("command", "p1")
     await other.check("command", "p2")
     await second.close()
+
+
+async def test_row_16_codes_are_not_guessed_by_joining_and_newcomers_are_counted_by_address(system: System) -> None:
+    path = f"/v1/issues/{'a' * 26}/commands/follow"
+    async with system.api_on(system.temporal, rates={"code": "2/hour"}) as client:
+        guesses = await flood(client, 4, "POST", path, headers={"X-Tracking-Code": "x"}, json={})
+        assert guesses == [False, False, True, True]
+        assert await flood(client, 2, "POST", path, json={}) == [False, False], "without a code nothing is guessed"
+    async with system.api_on(system.temporal, rates={"command": "2/hour"}) as client:
+        assert await flood(client, 3, "POST", path, json={}) == [False, False, True]

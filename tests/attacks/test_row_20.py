@@ -1,5 +1,6 @@
 """SQL and visibility-query injection: text of callers is passed as parameters, on both databases."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -59,6 +60,9 @@ async def test_row_20_lists_and_searches_pass_hostile_text_as_a_parameter(databa
             ):  # fmt: skip
                 page = await queries.list_issues(session, filters, viewer=STREET)
                 assert page.items == ()
+            for where in ((hostile, "leak", "3"), ("demo", hostile, "3"), ("demo", "leak", hostile)):
+                assert await queries.candidates(session, *where, datetime(2020, 1, 1, tzinfo=UTC)) == []
+            assert await queries.by_number(session, hostile) == await queries.by_code(session, hostile) == []
             assert (await queries.worklist(session, hostile, viewer=STREET)).items == ()
             assert await queries.issue(session, hostile) is None
             assert await queries.timeline(session, hostile) == ()
@@ -94,6 +98,18 @@ async def test_row_20_over_http_it_is_refused_or_finds_nothing(tmp_path: Path, d
             for name in ("q", "org", "compound"):
                 answer = await bare.get("/v1/issues", bare.street, **{name: hostile})
                 assert (answer.status, answer["items"]) == (200, []), (name, hostile)
+                sheet = await bare.client.get("/v1/issues.csv", headers=bare.street, params={name: hostile})
+                assert (sheet.status_code, sheet.text.count("\n")) == (200, 1), (name, hostile)
+            found = await bare.get("/v1/candidates", compound=hostile, category="leak", building=hostile)
+            assert (found.status, found.body) == (200, [])
+            for path, name in (
+                ("candidates", "category"), ("issues.csv", "of"), ("issues.csv", "from"), ("policies", "id"),
+                ("vocabulary", "set"), ("places", "cursor"), ("organisations", "cursor"),
+            ):  # fmt: skip
+                if name == "cursor" and hostile == f"{MARK}_":
+                    continue  # it may be the code of a place
+                query = {"compound": "demo"} if path == "candidates" else {}
+                assert (await bare.get(f"/v1/{path}", bare.street, **query, **{name: hostile})).status == 422
             for name in ("level", "status", "category", "cursor", "limit", "sort", "order"):
                 assert (await bare.get("/v1/issues", bare.street, **{name: hostile})).status == 422
             assert (await bare.get("/v1/worklist", bare.street, org=hostile)).status == 404
@@ -109,7 +125,7 @@ async def test_row_20_over_http_it_is_refused_or_finds_nothing(tmp_path: Path, d
 
 def test_row_20_no_id_that_reaches_a_visibility_query_can_end_its_quotes() -> None:
     """Queries of Temporal have no parameters: what is put into one is a time of ours, or an id of this form."""
-    from api.dependencies import _ID
+    from protocol.naming import _ID
 
     assert not [hostile for hostile in HOSTILE if _ID.fullmatch(hostile)]
     assert not [sign for sign in "'\"\\`%;()= \n" if _ID.fullmatch(f"a{sign}b")]

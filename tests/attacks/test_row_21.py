@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -49,6 +50,15 @@ async def test_row_21_a_query_or_path_with_unfit_characters_is_refused(api: Bare
         for name in ("q", "org", "compound", "cursor"):
             answer = await api.client.get(f"/v1/issues?{name}={sign}", headers=api.street)
             assert answer.status_code == 422, (name, sign)
+            sheet = await api.client.get(f"/v1/issues.csv?{name}={sign}", headers=api.street)
+            assert sheet.status_code == 422, (name, sign)
+        for path in (
+            f"/v1/candidates?category=leak&compound={sign}", f"/v1/candidates?category=leak&compound=demo&building={sign}",
+            f"/v1/places?cursor={sign}", f"/v1/organisations?cursor={sign}",
+        ):  # fmt: skip
+            assert (await api.client.get(path, headers=api.street)).status_code == 422, path
+        hidden = {"X-Tracking-Code": unquote(sign).replace("\0", "").encode()}
+        assert (await api.client.get("/v1/issues/mine", headers=hidden)).status_code == 404
         for path in (f"/v1/worklist?org={sign}", f"/v1/issues/{sign}", f"/v1/commands/{sign}"):
             assert (await api.client.get(path, headers=api.street)).status_code in (404, 422)
 

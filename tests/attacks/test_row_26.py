@@ -18,10 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 import domain.commands as c
 from activities.notices import UndeliveredError
+from activities.sms import SmsError, SmsWebhook
 from activities.webhooks import Receiver, WebhookChannel
 from api.container import Services
 from api.identity.oidc import Provider
-from api.identity.sms import SmsError, SmsWebhook
 from api.identity.tokens import LocalTokens
 from db.engine import Database
 from db.outbox import Entry

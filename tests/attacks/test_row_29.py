@@ -9,7 +9,7 @@ import pytest
 import domain.commands as c
 from db import erasures
 from db.engine import Database
-from protocol import ids
+from security import ids
 from security.vault import ERASED
 from support.planted import COMPOUND, RESIDENT, Planted, planted
 from support.system import SECRET, Answer

@@ -9,8 +9,9 @@ import pytest_asyncio
 
 from support.crowd import Crowd, gather
 from support.databases import database, database_url
+from support.installation import installation
 
-__all__ = ["database", "database_url"]
+__all__ = ["database", "database_url", "installation"]
 
 HERE = "JIESU_TEST_CROWD"
 """Names a folder with a crowd that was gathered before (``python -m support.crowd``), to save a minute."""

@@ -20,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.notices import UndeliveredError
 from audit import log as merkle_log
+from audit import replaying
 from audit.archive import seal_key
 from audit.case import Leaf
 from audit.merkle import commitment, leaf_hash
@@ -29,7 +30,8 @@ from db.engine import Database
 from db.tables import IssueRow
 from domain.wire import canonical, format_time
 from runtime.failpoints import VARIABLE
-from support.archiving import Archiving, files, job, now
+from support import stalling
+from support.archiving import Archiving, files, job, now, warm
 from support.derived import runs_of
 from support.golden import give, play, start_issue
 from support.scenarios import RESIDENT, STAFF
@@ -44,6 +46,7 @@ CANARIES = ("厨房漏水", "换了阀门", "马上到", "很快", "anonymous", 
 @contextlib.asynccontextmanager
 async def archiving(folder: Path, database: Database) -> AsyncIterator[Archiving]:
     async with dev_server(folder, "limit.historyCount.suggestContinueAsNew=60") as client, build(client, database):
+        await warm()
         yield Archiving(client, database, folder / "archive")
 
 
@@ -225,6 +228,54 @@ async def test_an_issue_ended_from_outside_is_sealed_with_what_does_not_hold(
         assert not seal.record["replay"]["holds"]
         assert any(found.startswith("archive: run 0, event") for found in seal.record["replay"]["findings"])
         assert await held.alarms() == [("replay-fails", "ended")]
+
+
+async def test_a_replay_that_is_broken_off_is_never_sealed_but_alarms_and_is_tried_again(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with archiving(tmp_path, database) as held:
+        await play(held.client, "refused", Path())
+        await held.client.get_workflow_handle(PREFIX + "golden-refused").result()
+        monkeypatch.setattr("audit.archiver.PATIENCE", 120.0)
+        with monkeypatch.context() as stalled:
+            while replaying._idle:
+                replaying._idle.pop().end()
+            stalled.setattr(replaying, "serve", stalling.serve_stalling)
+            stalled.setattr(replaying, "LIMIT", 2)
+            for _ in range(2):
+                with pytest.raises(UndeliveredError, match="broken off"):
+                    await held.archivist.archive(job("golden-refused"))
+        assert await held.seals() == []
+        (alarm,) = await held.alarm_rows()
+        assert (alarm.kind, alarm.issue) == ("replay-unended", "golden-refused")
+        assert alarm.detail == {"error": "golden-refused: commands: run 0: the replay did not end within 2 s"}
+        assert alarm.gone_at is None
+
+        await held.archivist.archive(job("golden-refused"))
+        (seal,) = await held.seals()
+        assert seal.record is not None
+        assert seal.record["replay"]["holds"]
+        (alarm,) = await held.alarm_rows()
+        assert alarm.gone_at is not None, "its cause is gone"
+
+
+async def test_a_replay_that_is_longer_than_a_job_goes_on_and_is_sealed_by_a_later_one(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is only slow makes no finding."""
+    async with archiving(tmp_path, database) as held:
+        await play(held.client, "refused", Path())
+        await held.client.get_workflow_handle(PREFIX + "golden-refused").result()
+        monkeypatch.setattr("audit.archiver.PATIENCE", 0.0)
+        with pytest.raises(UndeliveredError, match="has not ended yet"):
+            await held.archivist.archive(job("golden-refused"))
+        monkeypatch.setattr("audit.archiver.PATIENCE", 120.0)
+        (replaying_now,) = held.archivist._verdicts.values()
+        await held.archivist.archive(job("golden-refused"))
+        (seal,) = await held.seals()
+        assert seal.record is not None
+        assert seal.record["replay"]["commands"] == replaying_now.result().commands
+        assert (held.archivist._verdicts, await held.alarms()) == ({}, [])
 
 
 async def test_other_bytes_in_the_archive_are_told_of_and_kept(tmp_path: Path, database: Database) -> None:

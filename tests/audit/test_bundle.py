@@ -78,6 +78,11 @@ def test_a_bundle_is_verified_without_our_code(installation: Installation, copy:
     done = stranger(copy, "--key", installation.vkey, *heads)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "0 FAILED, 0 unusable" in done.stdout.splitlines()[-1]
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith("NOTE")]
+    page = (copy / "README.md").read_text("utf-8").partition("## What is not proven")[2].partition("\n## ")[0]
+    for name in ("README.md", "bundle.json", "key.txt", "verifier.py"):
+        assert repr(name) in told
+        assert f"`{name}`" in page
     for issue in COVERED:
         assert f"ok       issues/{issue}/seal.json: record and salt are number " in done.stdout
     assert "the log of 4 " in done.stdout

@@ -61,8 +61,8 @@ class Patch:
 
 
 PATCHES = (
-    Patch("a rule", "domain/decide.py", '"not_settled" if body.outcome == "not" else body.outcome',
-          '"partly" if body.outcome == "not" else body.outcome', "asked", "fold", r"run \d, event \d+"),
+    Patch("a rule", "domain/decide.py", "fold.add(e.Closed(judged.kind, judged.satisfaction))",
+          'fold.add(e.Closed("partly", judged.satisfaction))', "asked", "fold", r"run \d, event \d+"),
     Patch("a rule of time", "domain/clocks.py", "    return grace + timedelta(milliseconds=spread)",
           "    return grace + timedelta(milliseconds=spread + 1)", "nobody", "commands", r"run 0, event \d+",
           "timer: duration is .*"),
@@ -100,9 +100,9 @@ PATCHES = (
 )  # fmt: skip
 
 
-def copied(folder: Path) -> Path:
+def copied(folder: Path, *more: str) -> Path:
     """The code with what was compiled of it: times are kept, so only what is patched is compiled again."""
-    for name in PACKAGES:
+    for name in (*PACKAGES, *more):
         shutil.copytree(CHECKOUT / name, folder / name)
     for file in CHECKOUT.glob("*.py"):
         shutil.copy2(file, folder / file.name)

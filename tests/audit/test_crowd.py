@@ -18,7 +18,7 @@ from audit.refold import Refolded, refold
 from audit.selection import Selection
 from audit.service import AuditService
 from audit.verify import verify
-from audit.verify_all import AuditReport, Source, verify_log
+from audit.verify_all import AuditReport, open_holdings, verify_log
 from db.engine import Database
 from domain.commands import SIGNALS, Undecodable
 from domain.events import EVENTS, Closed
@@ -87,19 +87,18 @@ class Census:
 async def verified(crowd: Crowd) -> tuple[Census, list[Finding]]:
     """All issues with rows and seals, a few at a time, and what the crowd was like."""
     census, findings = Census(), list[Finding]()
-    database = Database(crowd.database_url)
-    try:
-        holdings = Holdings(database, Archive(crowd.archive_url))
+    source = crowd.source
+    async with open_holdings(source) as holdings, source.places.open(holdings.database) as contents:
         issues = [issue async for _, issue in holdings.sealed()]
         for begin in range(0, len(issues), CHUNK):
             cases = await holdings.cases(issues[begin : begin + CHUNK])
             for case in cases:
                 look(case, census)
-            for verdict in await verify(cases):
+            for verdict in await verify(cases, contents=contents):
                 assert verdict.commands >= verdict.runs
+                assert (verdict.unopened, verdict.unseen) == (0, 0)
+                census.facts.update(texts=verdict.opened, pictures=verdict.pictures, erased=verdict.erased)
                 findings += verdict.findings
-    finally:
-        await database.close()
     return census, findings
 
 
@@ -120,7 +119,7 @@ def assert_mixed(census: Census) -> None:
     for fact in (
         "local activities", "local activities that failed", "ordinary activities", "tried again", "timers that fired",
         "workflow tasks that were lost", "continued as new", "several at once", "same id again", "unreadable",
-        "recorded late",
+        "recorded late", "texts", "pictures", "erased",
     ):  # fmt: skip
         assert census.facts[fact], fact
     for end in ("withdrawn", "rejected", "merged", "solved", "by silence"):
@@ -129,9 +128,7 @@ def assert_mixed(census: Census) -> None:
 
 async def assert_the_log_holds(crowd: Crowd, issues: int) -> None:
     report = AuditReport("the log", datetime.now(UTC))
-    await verify_log(
-        Source(crowd.database_url, crowd.archive_url), crowd.heads, TrustedKeys.beside(crowd.heads), report
-    )
+    await verify_log(crowd.source, crowd.heads, TrustedKeys.beside(crowd.heads), report)
     assert [str(each) for each in report.findings] == []
     assert (report.leaves, report.heads) == (issues, 2)
 

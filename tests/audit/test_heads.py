@@ -249,3 +249,18 @@ async def test_a_folder_that_cannot_be_written_is_told_of(
     said = logs.of(lines, ("head.not_published", "head.published", "roots.not_told"))
     assert [event for event, _ in said] == ["head.not_published", "roots.not_told"]
     assert await alarms(database) == ["head-not-published"]
+
+
+async def test_alarms_about_heads_close_with_the_next_head(
+    database: Database, tmp_path: Path, keys: Path, outlets: Destinations
+) -> None:
+    await DailyHead(database, tmp_path / "no-keys", outlets).seal_day()
+    ending = replace(outlets, ends_before=lambda _: True)
+    await DailyHead(database, keys, ending).seal_day()
+    assert await alarms(database) == ["no-seal-key", "certificate-ends"]
+    async with database.read() as session:
+        rows = {row.kind: row.gone_at is not None for row in await session.scalars(select(AlarmRow))}
+    assert rows == {"no-seal-key": True, "certificate-ends": False}
+    await DailyHead(database, keys, outlets).seal_day()
+    async with database.read() as session:
+        assert None not in set(await session.scalars(select(AlarmRow.gone_at)))

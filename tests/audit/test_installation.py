@@ -5,6 +5,7 @@ import re
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from audit.case import STEPS, Finding, Verdict
 from audit.log_keys import TrustedKeys
 from audit.notes import NoteError
 from audit.report_page import page
-from audit.verify_all import SETTLED, AuditReport, ResumeError, lines, verify_all, verify_log
+from audit.verify_all import SETTLED, AuditReport, ResumeError, closing, lines, verify_all, verify_log
 from domain.wire import format_time
 from support.archiving import now
 from support.installation import COVERED, OPEN, SEALED, UNCOVERED, Installation
@@ -45,6 +46,7 @@ def tampered(installation: Installation, tmp_path: Path) -> Installation:
 
 async def test_an_untouched_installation_has_no_finding(installation: Installation) -> None:
     report = await verified(installation)
+    report.at = now()  # a leaf of time to come would be a finding
     trust = TrustedKeys.beside(installation.heads, installation.vkey)
     await verify_log(installation.source, installation.heads, trust, report)
     assert [str(each) for each in report.findings] == []
@@ -53,7 +55,10 @@ async def test_an_untouched_installation_has_no_finding(installation: Installati
     assert report.commands > report.runs
     said = list(lines(report))
     assert said[0].startswith(f"{ASKED}: {len(SEALED)} issues, {len(SEALED) + 1} runs, ")
-    assert said[1:] == [f"log: {len(SEALED)} leaves, 2 published heads", "everything holds"]
+    assert said[1:] == [
+        f"log: {len(SEALED)} leaves, 2 published heads",
+        f"everything holds for {len(SEALED)} closed issues; 1 open was not looked at",
+    ]
 
 
 async def test_the_number_of_processes_changes_nothing(tampered: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +72,7 @@ async def test_the_number_of_processes_changes_nothing(tampered: Installation, m
     assert [str(each) for each in one.findings if each.issue == COVERED[0]] == [
         f"{COVERED[0]}: rows: column category: it is 'noise', not 'leak'"
     ]
-    assert list(lines(one))[-1] == f"{len(one.findings)} findings: NOT everything holds"
+    assert list(lines(one))[-1] == f"{len(one.findings)} findings: NOT everything holds for {len(SEALED)} closed issues"
 
 
 async def test_only_what_was_sealed_since_may_be_asked_for(installation: Installation, tmp_path: Path) -> None:
@@ -267,6 +272,7 @@ async def test_what_was_erased_is_verified_as_everything_else(installation: Inst
     copy = installation.copied(tmp_path / "copy")
     copy.erase(COVERED[1])
     report = await verified(copy)
+    report.at = now()
     await verify_log(copy.source, copy.heads, TrustedKeys.beside(copy.heads, copy.vkey), report)
     assert [str(each) for each in report.findings] == []
     assert (report.issues, report.erased) == (len(SEALED), 1)
@@ -307,10 +313,12 @@ def test_the_html_report_holds_no_active_content() -> None:
 @pytest.mark.parametrize(
     ("report", "looked_at"),
     [
-        (reported(leaves=2, heads=2), 7),
-        (reported(), 6),
-        (reported(rows=False), 5),
-        (reported(erased=2), 6),
+        (reported(leaves=2, heads=2), 9),
+        (reported(), 8),
+        (reported(rows=False), 7),
+        (reported(erased=2), 8),
+        (reported(unopened=3), 7),
+        (reported(unseen=1), 7),
         (AuditReport(ASKED, datetime(2026, 11, 24, tzinfo=UTC), issues=2, erased=2), 1),
         (AuditReport(ASKED, datetime(2026, 11, 24, tzinfo=UTC)), 0),
     ],
@@ -334,3 +342,48 @@ def test_the_html_report_lists_at_most_500_findings() -> None:
     assert "issue-500<" not in text
     assert "3 more are in the JSON report" in text
     assert "有 503 处不符" in text
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"issues": 21, "leaves": 21, "open": 4}, "everything holds for 21 closed issues; 4 open were not looked at"),
+        ({"issues": 21, "leaves": 21, "open": 0}, "everything holds for 21 closed issues"),
+        ({"issues": 1, "leaves": 21, "open": 1},
+         "everything holds for 1 closed issue; 20 other closed and 1 open were not looked at"),
+        ({"issues": 0, "leaves": 0, "open": 1}, "everything holds for 0 closed issues; 1 open was not looked at"),
+    ],
+)  # fmt: skip
+def test_a_verdict_says_what_it_covers(counts: dict[str, Any], said: str) -> None:
+    report = AuditReport(ASKED, now(), **counts)
+    assert list(lines(report))[-1] == said
+    assert f"{counts['leaves'] - counts['issues']} / {counts['open']}" in page(report)
+    report.findings.append(Finding("head", None, "heads", "gone"))
+    assert list(lines(report))[-1] == said.replace("everything holds", "1 findings: NOT everything holds")
+
+
+@pytest.mark.parametrize(
+    ("counts", "zh", "en"),
+    [
+        ({"unopened": 7}, "文字未解开,其余全部相符", "texts were not opened; the rest holds"),
+        ({"unseen": 2}, "图片未核对,其余全部相符", "pictures were not compared; the rest holds"),
+        ({"unopened": 7, "unseen": 2, "compared": 4, "open": 5},
+         "文字未解开、图片未核对,其余全部相符", "texts were not opened and pictures were not compared; the rest holds"),
+    ],
+)  # fmt: skip
+def test_a_verdict_does_not_say_that_everything_holds_if_something_was_not_looked_at(
+    counts: dict[str, Any], zh: str, en: str
+) -> None:
+    report = reported(**counts)
+    more = "; 4 open were compared; 1 open was not looked at" if "open" in counts else ""
+    assert closing(report) == f"{en} for 2 closed issues{more}"
+    assert zh in page(report)
+    assert en in page(report)
+    report.findings.append(Finding("texts", "x", "key", "gone"))
+    assert closing(report).startswith("1 findings: NOT everything holds for 2 closed issues")
+
+
+async def test_open_issues_are_counted_where_the_log_is_verified(installation: Installation) -> None:
+    report = AuditReport(ASKED, now())
+    await verify_log(installation.source, installation.heads, TrustedKeys.beside(installation.heads), report)
+    assert report.open == 1

@@ -33,6 +33,7 @@ from domain.wire import PERSONAL, truncate
 from domain.worktime import Limit, YearCalendar
 from support.grants import granted
 from support.mining_readers import Ocel, OcelObject, Unfit, Xes, read_ocel, read_xes
+from support.mining_sums import read_tables, sums_of_objects, sums_of_tables, sums_of_traces
 from tests.domain.casting import body, rightful, usual
 from tests.domain.play import CALENDARS, CASTING, COMPANY, FRIDAY, REPORTER, SETTLED_2027, Stage, arrived, pack, place
 
@@ -95,6 +96,16 @@ def named(policy: Policy | PolicyRef) -> str:
     return f"{policy.id}/{policy.version}"
 
 
+UNTOLD = {
+    ("refused", "params"),
+    ("reported", "reporter"),
+    ("reported", "taken_by"),
+    ("reported", "building"),
+    ("assigned", "appointed"),
+    ("directory_changed", "left"),
+}
+
+
 def said(event: Event, people: Callable[[str], str]) -> dict[str, Any]:
     """Every attribute of the event."""
     found: dict[str, Any] = {
@@ -109,7 +120,7 @@ def said(event: Event, people: Callable[[str], str]) -> dict[str, Any]:
         found[f"held_org_{part.holder}"] = " ".join(dict.fromkeys(orgs)) if orgs else None
     for each in fields(event.body):
         value, name = getattr(event.body, each.name), f"data_{each.name}"
-        if each.metadata == PERSONAL or (event.kind, each.name) == ("refused", "reason"):
+        if each.metadata == PERSONAL or (event.kind, each.name) in UNTOLD:
             continue
         match value:
             case Place():
@@ -123,7 +134,7 @@ def said(event: Event, people: Callable[[str], str]) -> dict[str, Any]:
             case Limit():
                 found[name] = f"{value.amount}{value.unit}"
             case tuple():
-                found[name] = " ".join(value) if each.name == "ladder" else len(value)
+                found[name] = " ".join(value) if each.name in ("ladder", "routes") else len(value)
             case _:
                 found[name] = value
     return {
@@ -172,8 +183,12 @@ def places(state: Issue) -> set[tuple[str, str]]:
 
 
 def timed(steps: Steps) -> dict[tuple[str, datetime], Any]:
-    """What became of the issue: at each moment the last value, and an empty one where there is none any more."""
-    found: dict[tuple[str, datetime], Any] = {}
+    """What became of the issue: at each moment the last value, and an empty one where there is none yet or any more.
+
+    A value that is taken away at the moment it is given is none.
+    """
+    later = {name for _, state in steps for name in stands(state)}
+    found: dict[tuple[str, datetime], Any] = {(name, steps[0][0].at): "" for name in later}
     before: dict[str, Any] = {}
     for event, state in steps:
         now = stands(state)
@@ -181,7 +196,8 @@ def timed(steps: Steps) -> dict[tuple[str, datetime], Any]:
             if now.get(name) != before.get(name):
                 found[name, event.at] = now.get(name, "")
         before = now
-    return found
+    held = {name for (name, _), value in found.items() if value != ""}
+    return {key: value for key, value in found.items() if key[0] in held}
 
 
 def check_ocel(log: Ocel, told: dict[str, Steps], people: Callable[[str], str]) -> None:
@@ -235,9 +251,10 @@ def check_xes(log: Xes, told: dict[str, Steps], people: Callable[[str], str]) ->
     standard = {"resource": "org:resource", "role": "org:role", "org": "org:group"}
     for trace, (name, steps) in zip(log.traces, told.items(), strict=True):
         state = steps[-1][1]
-        where: dict[str, Any] = {"compound": "garden", "community": "elm", "street": "north"}
-        if state.place.operator:
-            where["operator"] = "company-a"
+        at = state.place  # another one than at first where the directory changed
+        where: dict[str, Any] = {"compound": "garden", "community": at.community, "street": at.street}
+        if at.operator:
+            where["operator"] = at.operator
         own = {f"jiesu:{key}": value for key, value in {"number": "", **stands(state), **where}.items()}
         own |= {"concept:name": writable(name)}
         assert trace.attributes == {key: (tags[type(value)], value) for key, value in own.items()}
@@ -297,7 +314,9 @@ def anything(hint: Any, personal: bool) -> st.SearchStrategy[Any]:
         str: st.just(MARK) if personal else TEXT, bool: st.booleans(), int: st.integers(0, 2**40), datetime: MOMENTS,
         Limit: st.builds(Limit, st.integers(1, 9), st.sampled_from(("s", "sm", "h", "nd", "wd"))),
         Place: st.just(place()), Handler: HANDLERS, PolicyRef: st.builds(PolicyRef, TEXT, st.integers(1, 9), TEXT),
+        Actor: st.sampled_from((*CASTING.values(),)),
         Policy: st.sampled_from(("demo", "52022")).map(pack), YearCalendar: st.just(SETTLED_2027),
+        c.Voice: st.builds(c.Voice, st.just(MARK), MOMENTS, st.just(MARK)),
         c.Step: st.builds(c.Step, st.just(MARK), MOMENTS, st.just(MARK)),
         c.ContactDetails: st.just(c.ContactDetails(MARK, MARK)),
     }[hint]  # fmt: skip
@@ -425,6 +444,41 @@ def test_a_community_that_runs_a_compound_is_one_object_not_two() -> None:
     assert ("community:elm", "by") in log.events[f"one:{stage.events[2].seq}"].relations
 
 
+def test_in_the_most_used_reader_who_gave_the_command_stays_so() -> None:
+    """It keeps the last relation of an event to an object; so that is the most telling one."""
+    kept = [dict(_relations(each)) for each in json.loads(export(write_ocel, {"one": STEPS}))["events"]]
+    by = [ORGS[event.actor.org] if event.actor and event.actor.org else None for event, _ in STEPS]
+    assert len({*filter(None, by)}) > 2
+    for each, org in zip(kept, by, strict=True):
+        assert [other for other, qualifier in each.items() if qualifier == "by"] == ([org] if org else [])
+
+
+def _relations(event: Any) -> list[tuple[str, str]]:
+    return [(each["objectId"], each["qualifier"]) for each in event["relationships"]]
+
+
+def test_in_the_most_used_reader_nothing_is_known_before_it_was() -> None:
+    """It lets the first value of each attribute hold from the beginning."""
+    tables = read_tables(export(write_ocel, {"one": STEPS}))
+    assert tables.value("issue:one", "outcome", datetime.min.replace(tzinfo=UTC)) == ""
+    assert tables.value("issue:one", "outcome", STEPS[-1][0].at) == "solved"
+    for name in ("outcome", "satisfaction", "assessment", "lead", "handler"):
+        for event, state in STEPS:
+            last = [each for other, each in STEPS if other.at == event.at][-1]
+            assert state is not last or tables.value("issue:one", name, event.at) == stands(state).get(name, "")
+
+
+def test_independent_readers_agree_on_sums() -> None:
+    told = {"one": STEPS, "two": STEPS[:9], "three": steps_of(arrived())}
+    ocel, xes = export(write_ocel, told), export(write_xes, told)
+    strict, loose, traces = sums_of_objects(read_ocel(ocel)), sums_of_tables(read_tables(ocel)), sums_of_traces(xes)
+    assert strict == loose == traces
+    assert strict["events"] == sum(map(len, told.values()))
+    held = sum(part.ms for steps in told.values() for event, _ in steps for part in event.held)
+    assert sum(ms for name, ms in strict.items() if name.startswith("held_ms_")) == held > 0
+    assert strict["refused before anything was done"] > 0 < strict["by company-a"]
+
+
 def test_levels_of_an_issue_are_values_in_time() -> None:
     log = read_ocel(export(write_ocel, {"one": STEPS}))
     moves = [(a[1].level, b[1].level, b[0].at) for a, b in pairwise(STEPS) if a[1].level != b[1].level]
@@ -499,7 +553,11 @@ def _spoil_value(log: Any) -> None:
 
 
 def _spoil_number(log: Any) -> None:
-    next(each for each in log["events"][0]["attributes"] if each["name"] == "seq")["value"] = 1
+    next(each for each in log["events"][0]["attributes"] if each["name"] == "seq")["value"] = "1"
+
+
+def _spoil_truth(log: Any) -> None:
+    next(each for each in log["objects"][0]["attributes"] if each["name"] == "urgent")["value"] = "false"
 
 
 def _spoil_time(log: Any) -> None:
@@ -525,8 +583,8 @@ def _spoil_declaration(log: Any) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        _spoil_type, _spoil_relation, _spoil_name, _spoil_value, _spoil_number, _spoil_time, _spoil_object,
-        _spoil_timed, _spoil_keys, _spoil_declaration,
+        _spoil_type, _spoil_relation, _spoil_name, _spoil_value, _spoil_number, _spoil_truth, _spoil_time,
+        _spoil_object, _spoil_timed, _spoil_keys, _spoil_declaration,
     ],
 )  # fmt: skip
 def test_the_reader_of_ocel_refuses(spoil: Callable[[Any], None]) -> None:

@@ -10,7 +10,9 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
+from temporalio.common import RawValue
 
 from audit.rebuild import Rebuilt, RecordedIssue, rebuild
 from audit.runs import issues_of
@@ -41,6 +43,7 @@ from support.keys import ephemeral_keys
 from support.stories import PROPERTY, Story, store
 from support.temporal import dev_server
 from worker import build
+from workflows.contract import TASK_QUEUE, Start
 
 CLOSED = ("standard", "refused", "asked", "again", "big", "sent-round")
 """Scenarios with refusals, poison, climbs by hand, another policy and calendar, and a continue-as-new."""
@@ -241,3 +244,29 @@ async def test_rebuild_counts_unreadable_issues_and_leaves_them(tmp_path: Path, 
         (said,) = report.differences
         assert said.startswith("issue theirs: ")
         assert await rows(database) == before
+
+
+async def test_a_forged_run_is_one_line_and_counts_as_a_failure(tmp_path: Path, database: Database) -> None:
+    """Nobody works here: what becomes of them is not asked, only what the rebuild makes of their histories."""
+    foreign = Payload(metadata={"encoding": b"binary/encrypted"}, data=b"\x00" * 40)
+    forged: dict[str, list[Any]] = {
+        "nothing": [], "words": ["a report\nof two lines"], "another": [{"issue": "ours", "report": "\x1b[2J\n" * 200}],
+        "unsigned": [Start("unsigned", dump(load_pack("demo")), [], 1)], "sealed": [RawValue(foreign)],
+        "line\nbreak": [{}],
+    }  # fmt: skip
+    async with server(tmp_path) as client:
+        await start_issue(client, "ours")
+        for issue, arguments in forged.items():
+            await client.start_workflow("Issue", args=arguments, id=f"issue-{issue}", task_queue=TASK_QUEUE)
+        async with asyncio.timeout(60):
+            while len([each async for each in issues_of(client)]) < len(forged) + 1:
+                await asyncio.sleep(0.1)
+        report = await rebuilt(encrypting(client, ephemeral_keys().converter), database)
+        assert (report.issues, report.unread) == (len(forged) + 1, len(forged))
+        told = sorted(report.differences)
+        assert len(told) == len(forged)
+        for line, issue in zip(told, sorted(forged), strict=True):
+            assert line.startswith(f"issue {issue.replace(chr(10), '?')}: ")
+            assert line.isprintable()
+            assert len(line) < 400
+        assert await number(database, EventRow) == 0

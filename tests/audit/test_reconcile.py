@@ -181,8 +181,8 @@ async def test_unarchived_issues_are_queued_again_and_late_ones_raise_an_alarm(
         assert (await held.alarms())[-1] == ("retention-near", None)
 
         await held.until_sealed("golden-standard", "golden-refused")
-        await all_seen(database)
         assert await Reconciler(held.client, database).look(late) == ReconcileResult(0, 0)
+        assert [row.gone_at for row in await held.alarm_rows()] == [late, late]
         verdicts = await verify(await held.holdings.cases(["golden-standard", "golden-refused"]))
         assert [verdict.findings for verdict in verdicts] == [(), ()]
 

@@ -95,7 +95,7 @@ async def test_a_worker_keeps_the_schedules_and_does_what_they_start(tmp_path: P
             await until_done(client, SEAL_DAY)
             assert await number(database, HeadRow) == 1
             assert len(list((home / "heads").glob("0-*.txt"))) == 1
-            assert await number(database, AlarmRow) == 0
+            assert await alarms(database) == []
             assert [f"{each:%H:%M}" for each in (await described(client, RETAIN)).info.next_action_times][:1] == [
                 "19:30"
             ]
@@ -115,6 +115,12 @@ async def test_a_worker_keeps_the_schedules_and_does_what_they_start(tmp_path: P
     await database.close()
 
 
+async def alarms(database: Database) -> list[str]:
+    """Kinds of alarms; not that of the next year's calendar, which is missing each December until it is published."""
+    async with database.read() as session:
+        return [kind for kind in await session.scalars(select(AlarmRow.kind)) if kind != "calendar-missing"]
+
+
 def test_an_archive_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder", "utf-8")
     with pytest.raises(SettingsError, match=r"^JIESU_ARCHIVE cannot be opened: \w+$"):
@@ -129,8 +135,7 @@ async def test_a_worker_without_a_key_says_so(tmp_path: Path) -> None:
     await prepare_keys(Settings(home=home), has_issues=False)
     async with dev_server(tmp_path) as client, worker(home, client):
         async with asyncio.timeout(60):
-            while await number(database, AlarmRow) == 0:
+            while not (found := await alarms(database)):
                 await asyncio.sleep(0.1)
-        async with database.read() as session:
-            assert list(await session.scalars(select(AlarmRow.kind))) == ["no-seal-key"]
+        assert found == ["no-seal-key"]
     await database.close()

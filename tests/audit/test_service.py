@@ -1,23 +1,27 @@
 """The audit service: verdicts, past states, differences between sources, proofs, and clear errors."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from audit.archive import Archive, ArchiveError
+from audit.case import Order, Verdict
 from audit.holdings import Holdings, UnknownError
 from audit.log_check import LogMismatchError
 from audit.merkle import commitment, leaf_hash
 from audit.notes import parse
+from audit.orders import check_orders
 from audit.selection import Selection, SelectionError
 from audit.service import AuditService, NotYetError, in_thread
 from audit.timeline import MomentError
 from audit.verifier import included
 from db.engine import Database
+from domain.commands import Adopt, Merge, Split
 from domain.events import dump_event
 from domain.wire import canonical
 from support.installation import COVERED, LATER, OPEN, SEALED, UNCOVERED, Installation
-from support.stories import Story, store
+from support.stories import START, STREET, Story, store
 
 STANDARD, AGAIN = COVERED[1], LATER[0]
 
@@ -209,3 +213,27 @@ async def test_issues_are_given_one_by_one(installation: Installation) -> None:
             await in_thread(
                 lambda items: 1 // (len(list(items)) - len(told)), Selection.parse("").issues(service.holdings.database)
             )
+
+
+@pytest.mark.parametrize("kind", ["merged", "split"])
+async def test_what_is_done_by_order_needs_the_order(database: Database, tmp_path: Path, kind: str) -> None:
+    """Nobody but the worker vouches for the grant of such a command."""
+    older, younger = Story(), Story(now=START + timedelta(hours=1))
+    taken = older.reported()
+    await store(database, older, taken + older.give(Adopt(younger.id), STREET))
+    reported = younger.reported()
+    merged = younger.give(Merge(older.id), STREET)
+    await store(database, younger, reported + merged + younger.give(Split("不是一件事"), STREET))
+    holdings = Holdings(database, Archive(tmp_path.as_uri()))
+    told, teller = (younger, older) if kind == "merged" else (older, younger)
+    persons = () if kind == "merged" else ("resident-1",)
+    verdict = Verdict(told.id, orders=(Order(kind, teller.id, persons),))  # pyright: ignore[reportArgumentType]
+    assert (await check_orders(holdings, verdict)).holds
+    if kind == "split":
+        verdict = Verdict(told.id, orders=(Order("split", teller.id, (*persons, "somebody")),))
+        assert not (await check_orders(holdings, verdict)).holds, "nobody else was to leave"
+    for forged in (told.id, "nobody"):
+        verdict = Verdict(told.id, orders=(Order(kind, forged),))  # pyright: ignore[reportArgumentType]
+        (finding,) = (await check_orders(holdings, verdict)).findings
+        assert finding.where == kind
+        assert forged in finding.what

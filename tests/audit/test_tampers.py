@@ -3,11 +3,13 @@
 ``python tests/audit/test_tampers.py`` writes the list into the documents.
 """
 
+import asyncio
 import contextlib
 import gc
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,31 +23,64 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import History
 from temporalio.converter import PayloadConverter
 
-from audit.archive import Archive, pack
+from audit.archive import pack
 from audit.case import STEPS, Finding, Leaf, Step
-from audit.holdings import Holdings
+from audit.content import cited, sealed_texts
 from audit.log import leaf_from
 from audit.log_keys import LogKeys, TrustedKeys
 from audit.merkle import Tree, commitment, leaf_hash
 from audit.notes import TreeHead
+from audit.orders import check_orders
+from audit.roots import check_root, read_roots
 from audit.verify import verify
-from audit.verify_all import AuditReport, Source, verify_log
-from db.engine import Database
-from db.tables import ArchiveRow, EventRow, HeadRow, IssueRow, OutboxRow, PolicyRow, ReceiptRow, SealRow
-from domain.events import chain, event_digest
-from domain.personal import Sealed
+from audit.verify_all import AuditReport, open_holdings, verify_log
+from db.tables import (
+    AccessRow,
+    AlarmRow,
+    ArchiveRow,
+    AttachmentRow,
+    ErasureRow,
+    EventRow,
+    HeadRow,
+    IssueRow,
+    OutboxRow,
+    PolicyRow,
+    ReceiptRow,
+    SealRow,
+    SearchTerm,
+    VoiceRow,
+)  # fmt: skip
+from domain.events import Reported, chain, event_digest
+from domain.personal import Sealed, is_sealed
 from domain.pins import pins_digest, read_calendars, read_policy
-from domain.wire import canonical
+from domain.wire import canonical, format_time
+from security.master import MasterFile
+from support import stranger
 from support.crowd import Crowd
 from support.signers import lasting_signer
-from support.tampering import Scene, Subject, UnfitError, at, cut, edit, insert, of_kind, put, shift, some, subjects
+from support.tampering import (
+    Forge,
+    Forgery,
+    Names,
+    Scene,
+    Subject,
+    Tamper,
+    UnfitError,
+    at,
+    cut,
+    edit,
+    insert,
+    of_kind,
+    put,
+    shift,
+    some,
+    subjects,
+)
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
 BEGIN, END = "<!-- tampers: begin -->", "<!-- tampers: end -->"
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
-Names = Mapping[str, object]
-"""What the place of a finding is made of: `n` is a run, `event` an event of it, and so on."""
 
 SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
 STARTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
@@ -62,41 +97,9 @@ THIEF = lasting_signer()
 """It is with this key that all tests sign."""
 
 
-@dataclass(frozen=True)
-class Tamper:
-    """What is altered, by somebody who does that and no more; where it is found, and by which step.
-
-    `place` is a regular expression in which names in braces stand for what `alter` tells; the finding is about the
-    issue, unless its place begins with ``head``.
-    """
-
-    name: str
-    alter: Callable[[Scene], Names | None]
-    step: Step
-    place: str
-    fits: Callable[[Subject], bool] = lambda _: True
-    """Whether the issue has what is to be altered."""
-    spares: bool = True
-    """Whether nothing is found of other issues."""
-
-
-@dataclass(frozen=True)
-class Forgery:
-    """Something altered in a history, and where it is found even if every digest here was reckoned anew."""
-
-    name: str
-    alter: "Forge"
-    step: Step
-    place: str
-    fits: Callable[[Subject], bool] = lambda _: True
-
-
 def in_clear(subject: Subject) -> bool:
     """Whether what was reported is not sealed."""
     return not isinstance(next(subject.folded.states())[0].body.description, Sealed)
-
-
-Forge = Callable[[Subject, list[History]], Names | None]
 
 
 def by_thief(forge: Forge) -> Forge:
@@ -446,6 +449,7 @@ def signal_a_little_later(subject: Subject, runs: list[History]) -> Names:
 
 
 HEAD = r"head \S+"
+TEXT = r"run \d+, event \d+, \S+"
 FORGERIES = (
     Forgery("a signal's payload: what was said", text, "fold", "run {n}, event {event}"),
     Forgery("a signal's payload: who said it", actor, "fold", "run {n}, event {event}"),
@@ -622,7 +626,7 @@ def column(name: str, value: Callable[[Any], Any]) -> Callable[[Scene], Names]:
 
 def receipt_edited(scene: Scene) -> Names:
     row = some(scene.session.scalars(_receipts(scene).where(ReceiptRow.outcome == "refused")))
-    row.outcome, row.code, row.reason = "applied", "", ""
+    row.outcome, row.code, row.params = "applied", "", {}
     return {"command": row.command_id}
 
 
@@ -638,6 +642,194 @@ def _receipts(scene: Scene) -> Any:
 
 def row_deleted(scene: Scene) -> None:
     scene.session.execute(update(IssueRow).where(IssueRow.id == scene.victim.issue).values(id="away"))
+
+
+# Keys
+
+
+def erased(subject: Subject) -> bool:
+    return subject.erased
+
+
+def has_texts(subject: Subject) -> bool:
+    return not subject.erased and any(sealed_texts(subject.folded))
+
+
+def has_sealed_report(subject: Subject) -> bool:
+    """Words of a report in clear follow from the history, so that they cannot be emptied unseen."""
+    report = subject.folded.events[0].body
+    return has_texts(subject) and isinstance(report, Reported) and is_sealed(report)
+
+
+def key_gone(scene: Scene) -> None:
+    scene.keys("DELETE FROM issue_keys WHERE issue = ?", scene.victim.issue)
+
+
+def keys_exchanged(scene: Scene) -> None:
+    """Both are wrapped by the master key, each for its own issue."""
+    scene.keys(_WRAPPED_OF, some(filter(has_texts, scene.others)).issue, scene.victim.issue)
+
+
+def key_made_anew(scene: Scene) -> None:
+    """By somebody who has the master key."""
+    masters = MasterFile(scene.crowd.vault / "master.json")
+    with ThreadPoolExecutor() as pool:  # the test has a loop of its own
+        wrapped = pool.submit(asyncio.run, masters.wrap(bytes(32), scene.victim.issue.encode())).result()
+    scene.keys("UPDATE issue_keys SET wrapped = ? WHERE issue = ?", wrapped.data, scene.victim.issue)
+
+
+def master_unknown(scene: Scene) -> None:
+    scene.keys("UPDATE issue_keys SET master = 'another' WHERE issue = ?", scene.victim.issue)
+
+
+def key_destroyed(scene: Scene) -> None:
+    scene.keys(_DESTROYED, format_time(LONG_AGO), "request", scene.victim.issue)
+
+
+def tombstone_gone(scene: Scene) -> None:
+    key_gone(scene)
+
+
+def tombstone_made_a_key(scene: Scene) -> None:
+    scene.keys(
+        "UPDATE issue_keys SET wrapped = x'00', master = 'm', destroyed_at = NULL WHERE issue = ?", scene.victim.issue
+    )
+
+
+def tombstone_of_none(scene: Scene) -> None:
+    scene.keys("INSERT INTO issue_keys VALUES ('ghost', NULL, NULL, ?, ?, 'request')", *[format_time(LONG_AGO)] * 2)
+
+
+def trigger_on_keys(scene: Scene) -> None:
+    with contextlib.closing(sqlite3.connect(scene.crowd.vault / "issues.db")) as connection:
+        connection.execute(f"CREATE TRIGGER spy AFTER INSERT ON issue_keys {_NOTHING}")
+
+
+_DESTROYED = "UPDATE issue_keys SET wrapped = NULL, master = NULL, destroyed_at = ?, why = ? WHERE issue = ?"
+_WRAPPED_OF = "UPDATE issue_keys SET wrapped = (SELECT wrapped FROM issue_keys WHERE issue = ?) WHERE issue = ?"
+_NOTHING = "BEGIN SELECT 1; END"
+
+
+def _erasure(scene: Scene) -> ErasureRow:
+    row = scene.session.get(ErasureRow, scene.victim.issue)
+    assert row is not None
+    return row
+
+
+def erasure_forged(scene: Scene) -> None:
+    scene.session.add(ErasureRow(issue=scene.victim.issue, why="request", asked_at=LONG_AGO, done_at=LONG_AGO))
+
+
+def erasure_of_none(scene: Scene) -> None:
+    scene.session.add(ErasureRow(issue="ghost", why="request", asked_at=LONG_AGO, done_at=LONG_AGO))
+
+
+def erasure_gone(scene: Scene) -> None:
+    scene.session.delete(_erasure(scene))
+
+
+def erasure_column(name: str, value: Callable[[ErasureRow], object]) -> Callable[[Scene], None]:
+    def alter(scene: Scene) -> None:
+        row = _erasure(scene)
+        setattr(row, name, value(row))
+
+    return alter
+
+
+def no_time(statement: str) -> Callable[[Scene], None]:
+    return lambda scene: _sql(scene, statement, scene.victim.issue)
+
+
+def _sql(scene: Scene, statement: str, *values: str) -> None:
+    assert scene.session.connection().exec_driver_sql(statement, values).rowcount
+
+
+# Pictures
+
+
+def cites(subject: Subject) -> bool:
+    """Whether a completion names a picture; here no other event tells of such."""
+    return not subject.erased and any(cited(subject.folded).values())
+
+
+def picture_gone(scene: Scene) -> Names:
+    digest, file = scene.picture()
+    file.unlink()
+    return {"picture": digest[:12]}
+
+
+def picture_exchanged(scene: Scene) -> Names:
+    digest, file = scene.picture()
+    other = some(each for each in scene.others if cites(each))
+    put(file, scene.picture(other)[1].read_bytes())
+    return {"picture": digest[:12]}
+
+
+def picture_column(name: str, value: object) -> Callable[[Scene], Names]:
+    def alter(scene: Scene) -> Names:
+        digest, _ = scene.picture()
+        row = scene.session.get(AttachmentRow, (scene.victim.issue, digest))
+        assert row is not None
+        setattr(row, name, value)
+        return {"picture": digest[:12]}
+
+    return alter
+
+
+def picture_unlisted(scene: Scene) -> Names:
+    digest, _ = scene.picture()
+    _sql(scene, "DELETE FROM attachments WHERE issue = ? AND digest = ?", scene.victim.issue, digest)
+    return {"picture": digest[:12]}
+
+
+def other_uploader(scene: Scene) -> Names:
+    """Another text that was sealed with the issue's key."""
+    digest, _ = scene.picture()
+    said = next(str(text) for _, text in sealed_texts(scene.victim.folded))
+    _sql(scene, "UPDATE attachments SET added_by = ? WHERE issue = ? AND digest = ?", said, scene.victim.issue, digest)
+    return {"picture": digest[:12]}
+
+
+# What lies beside
+
+
+def index_column(name: str, value: object) -> Callable[[Scene], None]:
+    return lambda scene: setattr(scene.index()[0], name, value)
+
+
+def index_thinned(scene: Scene) -> None:
+    """Nobody finds these words any more."""
+    _sql(scene, "DELETE FROM search_terms WHERE issue = ?", scene.victim.issue)
+
+
+def words_emptied(scene: Scene) -> None:
+    """As before the job that works them out: neither words nor pairs."""
+    _issue(scene).words = ""
+    scene.session.execute(delete(SearchTerm).where(SearchTerm.issue == scene.victim.issue))
+
+
+def has_words(subject: Subject) -> bool:
+    return not subject.erased
+
+
+def stray_file(scene: Scene) -> None:
+    (scene.seal_file().parent / "9-another.pb.zst").write_bytes(pack(b"more"))
+
+
+def stray_elsewhere(scene: Scene) -> None:
+    (scene.crowd.folder / "archive" / "notes.txt").write_text("x")
+
+
+def trigger(scene: Scene) -> None:
+    scene.session.connection().exec_driver_sql(f"CREATE TRIGGER spy AFTER UPDATE ON issues {_NOTHING}")
+
+
+def view(scene: Scene) -> None:
+    scene.session.connection().exec_driver_sql("CREATE VIEW spy AS SELECT * FROM events")
+
+
+def follower_added(scene: Scene) -> None:
+    scene.session.add(VoiceRow(issue=scene.victim.issue, person="a-stranger", reported=False))
 
 
 # The log
@@ -820,6 +1012,73 @@ def said_to_be_erased(scene: Scene) -> None:
     row.salt = row.record = None
 
 
+def usual(subject: Subject) -> bool:
+    return not in_clear(subject) and having("overdue")(subject)
+
+
+def alarm_closed(scene: Scene) -> None:
+    scene.session.add(AlarmRow(at=LONG_AGO, kind="replay-fails", detail={}, seen_at=LONG_AGO))
+
+
+def access_altered(scene: Scene) -> None:
+    scene.session.add(
+        AccessRow(at=LONG_AGO, person="nobody", role="auditor", what="issue", issue=scene.victim.issue, result="shown")
+    )
+
+
+def picture_added(scene: Scene) -> None:
+    digest, _ = scene.picture()
+    row = scene.session.get(AttachmentRow, (scene.victim.issue, digest))
+    assert row is not None
+    copied = {each.name: getattr(row, each.name) for each in AttachmentRow.__table__.columns}
+    scene.session.add(AttachmentRow(**{**copied, "digest": "00" * 32}))
+
+
+def picture_left(scene: Scene) -> None:
+    (scene.crowd.folder / "attachments" / "00").mkdir()
+    (scene.crowd.folder / "attachments" / "00" / ("00" * 32)).write_bytes(b"x")
+
+
+def erasure_asked(scene: Scene) -> None:
+    scene.session.add(ErasureRow(issue=scene.victim.issue, why="request", asked_at=LONG_AGO))
+
+
+def erasure_in_both(scene: Scene) -> None:
+    key_destroyed(scene)
+    erasure_forged(scene)
+    words_emptied(scene)
+
+
+def noted_later(scene: Scene) -> None:
+    _erasure(scene).done_at = datetime.now(UTC)
+
+
+def key_made_later(scene: Scene) -> None:
+    scene.keys("UPDATE issue_keys SET created_at = ? WHERE issue = ?", format_time(LONG_AGO), scene.victim.issue)
+
+
+def run_beside(scene: Scene) -> None:
+    """As one that a reset cut off: its file, and the row that leads to it."""
+    row = scene.index()[0]
+    copied = {each.name: getattr(row, each.name) for each in ArchiveRow.__table__.columns}
+    key = row.key.replace("/0-", "/-1-")
+    (scene.crowd.folder / "archive" / key).write_bytes(pack(b"no history"))
+    scene.session.add(ArchiveRow(**{**copied, "n": -1, "run": "another", "key": key}))
+
+
+def own_table(scene: Scene) -> None:
+    scene.session.connection().exec_driver_sql("CREATE TABLE spy AS SELECT * FROM events")
+
+
+def index_dropped(scene: Scene) -> None:
+    found = scene.session.connection().exec_driver_sql("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE INDEX%'")
+    scene.session.connection().exec_driver_sql(f'DROP INDEX "{some(found.scalars().all())}"')
+
+
+def file_beside_heads(scene: Scene) -> None:
+    (scene.crowd.heads / "letter.txt").write_text("x")
+
+
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 TAMPERS = (
     Tamper("the compressed file cut short", truncated, "archive", "history"),
@@ -859,6 +1118,48 @@ TAMPERS = (
     Tamper("a receipt", receipt_edited, "rows", "receipt {command}", having("refused")),
     Tamper("a receipt deleted", receipt_deleted, "rows", "receipt {command}"),
     Tamper("the issue's row gone", row_deleted, "rows", ".*"),
+    Tamper("the words by which a sealed issue is found", issue_column("words", "x"), "rows", "column words", usual),
+    Tamper("words of an issue that was erased", issue_column("words", "x"), "rows", "column words", erased),
+    Tamper("the index by which issues are found", index_thinned, "rows", "search", has_words),
+    Tamper("who follows the issue", follower_added, "rows", "voices"),
+    Tamper("when a run ended, in the archive's index", index_column("ended_at", LONG_AGO), "rows", r"archive, run \d+"),
+    Tamper("how many events a run has, in the archive's index", index_column("events", 1), "rows", r"archive, run \d+"),
+    Tamper("the id of a run in the archive's index", index_column("run", "another"), "rows", r"archive, run \d+"),
+    Tamper("a time in the archive's index that is none",
+           no_time("UPDATE archive SET ended_at = 'x' WHERE issue = ?"), "archive", "history"),
+    Tamper("a file put beside an issue's in the archive", stray_file, "archive", r"file .+"),
+    Tamper("a file put into the archive", stray_elsewhere, "archive", r"file .+"),
+    Tamper("a trigger put into the database", trigger, "rows", "trigger spy"),
+    Tamper("a view put into the database", view, "rows", "view spy"),
+    Tamper("a trigger put into the key store", trigger_on_keys, "rows", "key store, trigger spy"),
+    Tamper("the key of an issue gone", key_gone, "texts", "key", has_texts),
+    Tamper("the key of another issue in its place", keys_exchanged, "texts", "key", has_texts),
+    Tamper("another key in its place, with a stolen master key", key_made_anew, "texts", TEXT, has_texts),
+    Tamper("the master key that an issue's key names", master_unknown, "texts", "key", has_texts),
+    Tamper("a key destroyed without an erasure", key_destroyed, "texts", "erasure", has_texts),
+    Tamper("an erasure that never was", erasure_forged, "texts", "erasure", has_texts),
+    Tamper("an erasure of an issue that never was", erasure_of_none, "texts", "erasure"),
+    Tamper("a destroyed key of an issue that never was", tombstone_of_none, "texts", "erasure"),
+    Tamper("an erasure gone", erasure_gone, "texts", "erasure", erased),
+    Tamper("why an issue was erased", erasure_column("why", lambda _: "retention"), "texts", "erasure", erased),
+    Tamper("when an erasure was asked for", erasure_column("asked_at", lambda row: row.done_at + timedelta(hours=1)),
+           "texts", "erasure", erased),
+    Tamper("when an erasure was done, earlier", erasure_column("done_at", lambda row: row.asked_at - timedelta(hours=1)),
+           "texts", "erasure", erased),
+    Tamper("the time of an erasure that is none", no_time("UPDATE erasures SET done_at = 'x' WHERE issue = ?"), "texts",
+           "data", erased),
+    Tamper("the tombstone of an erased issue gone", tombstone_gone, "texts", "erasure", erased),
+    Tamper("a key in the place of a tombstone", tombstone_made_a_key, "texts", "erasure", erased),
+    Tamper("a picture gone", picture_gone, "pictures", "picture {picture}", cites),
+    Tamper("a picture exchanged for another", picture_exchanged, "pictures", "picture {picture}", cites),
+    Tamper("a picture taken from the list", picture_unlisted, "rows", "picture {picture}", cites),
+    Tamper("which organisation uploaded a picture", picture_column("org", "another"), "rows", "picture {picture}", cites),
+    Tamper("when a picture was uploaded", picture_column("added_at", LONG_AGO), "rows", "picture {picture}", cites),
+    Tamper("who uploaded a picture", other_uploader, "rows", "picture {picture}", cites),
+    Tamper("of what kind a picture is", picture_column("kind", "image/jpeg"), "rows", "picture {picture}", cites),
+    Tamper("a picture in the list of which no history tells", picture_added, "rows", "picture 000000000000", cites),
+    Tamper("how large a picture is", picture_column("size", 1), "rows", "picture {picture}", cites),
+    Tamper("when SQL says that it was sealed", sealed_long_ago, "seal", r"leaf \d+"),
     Tamper("a leaf", leaf_rewritten, "seal", "leaf {leaf}"),
     Tamper("a record", lambda scene: record_rewritten(scene, kept=False), "seal", "leaf {leaf}"),
     Tamper("a record, in the archive too", lambda scene: record_rewritten(scene, kept=True), "seal", "leaf {leaf}"),
@@ -887,14 +1188,69 @@ async def known(crowd: Crowd) -> list[Subject]:
     return await subjects(crowd)
 
 
-UNSEEN: tuple[tuple[str, Callable[[Scene], None]], ...] = (
-    ("how often an issue's record was rewritten", issue_column("fence", 7)),
-    ("notices that were, or were not, sent", outbox_emptied),
-    ("when SQL says that it was sealed", sealed_long_ago),
-    ("an open issue that never was", ghost),
-    ("the words by which a sealed issue is found", issue_column("words", "x")),
+OF_ROWS = "`jiesu rebuild` works it out anew"
+OF_CLOCK = "only the database's clock tells it"
+UNSEEN: tuple[tuple[str, str, Callable[[Scene], object], Callable[[Subject], bool]], ...] = (
+    ("how often an issue's record was rewritten", OF_ROWS, issue_column("fence", 7), usual),
+    (
+        "that an issue is not found by its words, since there are none",
+        "the job `index` may still have to work them out",
+        words_emptied,
+        usual,
+    ),
+    ("notices that were, or were not, sent", "they are outside of any history", outbox_emptied, usual),
+    ("alarms that were raised or closed", "they are outside of any history", alarm_closed, usual),
+    (
+        "who read what: a line of the access log altered, added or taken away",
+        "no history tells of reads, and nothing signs the log",
+        access_altered,
+        usual,
+    ),
+    ("when SQL stored an event", OF_CLOCK, event_column("stored_at", LONG_AGO), usual),
+    ("when a run was archived", OF_CLOCK, index_column("archived_at", LONG_AGO), usual),
+    ("an open issue that never was", "without `--open`, which asks Temporal", ghost, usual),
+    (
+        "in which role a picture was uploaded, of which only a completion tells",
+        "the upload's own event did not come to be, and a completion names the organisation only",
+        picture_column("role", "street"),
+        cites,
+    ),
+    (
+        "a sealed picture in the store to which nothing refers",
+        "an upload that broke off leaves one",
+        picture_left,
+        usual,
+    ),
+    (
+        "a request to erase that waits to be carried out",
+        "nothing signs it; it is carried out, and then it is on record",
+        erasure_asked,
+        usual,
+    ),
+    (
+        "an erasure that nobody asked for, in key store and database alike",
+        "nothing signs requests: it looks like any other",
+        erasure_in_both,
+        has_sealed_report,
+    ),
+    ("when an erasure was noted as done, later than it was", "it may have taken days", noted_later, erased),
+    ("when a key was made", "only the key store's clock tells it", key_made_later, has_texts),
+    (
+        "a run beside the chain, with its row in the index",
+        "as after a reset, of which only Temporal knows",
+        run_beside,
+        usual,
+    ),
+    ("a table that somebody else made", "nothing here reads it", own_table, usual),
+    (
+        "an index or a constraint of the database gone",
+        "it lets rows in that are wrong, and these are found",
+        index_dropped,
+        usual,
+    ),
+    ("a file in the folder of heads that is no head", "other files may lie there", file_beside_heads, usual),
 )
-"""What nothing finds, so that nobody believes it would. Whoever closes a gap moves its row to the others."""
+"""What nothing finds and why, so that nobody believes it would. Whoever closes a gap moves its row to the others."""
 
 
 def stage(crowd: Crowd, folder: Path, known: Sequence[Subject], victim: Subject) -> Scene:
@@ -910,17 +1266,19 @@ def forgeable(known: Sequence[Subject], forgery: Forgery) -> tuple[Subject, list
     raise AssertionError("no issue of the crowd is fit for it")
 
 
-async def found(scene: Scene, trust: TrustedKeys) -> tuple[list[Finding], list[Finding], list[Finding]]:
+async def found(
+    scene: Scene, trust: TrustedKeys, after: timedelta = timedelta()
+) -> tuple[list[Finding], list[Finding], list[Finding]]:
     """What is found of the victim, of two neighbours that nobody touched, and of the log."""
     victim, neighbours = scene.victim, scene.others[1:3]
-    database = Database(scene.crowd.database_url)
-    try:
-        holdings = Holdings(database, Archive(scene.crowd.archive_url))
-        mine, *theirs = await verify(await holdings.cases([each.issue for each in (victim, *neighbours)]))
-    finally:
-        await database.close()
-    report = AuditReport("the log", datetime.now(UTC))
-    await verify_log(Source(scene.crowd.database_url, scene.crowd.archive_url), scene.crowd.heads, trust, report)
+    source = scene.crowd.source
+    roots, _ = read_roots(scene.crowd.heads, trust)
+    async with open_holdings(source) as holdings, source.places.open(holdings.database) as contents:
+        cases = await holdings.cases([each.issue for each in (victim, *neighbours)])
+        verdicts = await verify(cases, contents=contents)
+        mine, *theirs = [check_root(await check_orders(holdings, each), roots) for each in verdicts]
+    report = AuditReport("the log", datetime.now(UTC) + after)
+    await verify_log(source, scene.crowd.heads, trust, report)
     gc.collect()  # a replay that failed leaves a coroutine, which must not be found in another test
     return list(mine.findings), [each for verdict in theirs for each in verdict.findings], report.findings
 
@@ -936,7 +1294,7 @@ def filled(place: str, names: Names) -> str:
     return place
 
 
-@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.name)
+@pytest.mark.parametrize("forgery", [*FORGERIES, *stranger.FORGERIES], ids=lambda forgery: forgery.name)
 async def test_a_forged_history_is_found_though_every_digest_here_was_made_anew(
     crowd: Crowd, known: list[Subject], tmp_path: Path, forgery: Forgery
 ) -> None:
@@ -965,24 +1323,25 @@ async def test_a_file_that_was_altered_does_not_have_its_digest(
     assert log == []
 
 
-@pytest.mark.parametrize("tamper", TAMPERS, ids=lambda tamper: tamper.name)
+@pytest.mark.parametrize("tamper", [*TAMPERS, *stranger.TAMPERS], ids=lambda tamper: tamper.name)
 async def test_each_tampering_is_found_by_its_step(
     crowd: Crowd, known: list[Subject], tmp_path: Path, tamper: Tamper
 ) -> None:
     with stage(crowd, tmp_path, known, some(filter(tamper.fits, known))) as scene:
         names = tamper.alter(scene) or {}
-    mine, theirs, log = await found(scene, TrustedKeys.beside(crowd.heads))
+    mine, theirs, log = await found(scene, TrustedKeys.beside(crowd.heads), tamper.after)
     assert_caught([*mine, *log], tamper.step, filled(tamper.place, names))
     assert not tamper.spares or theirs == []
 
 
-@pytest.mark.parametrize(("name", "alter"), UNSEEN, ids=[name for name, _ in UNSEEN])
+@pytest.mark.parametrize(
+    ("name", "why", "alter", "fits"), UNSEEN + stranger.UNSEEN, ids=lambda each: each if isinstance(each, str) else ""
+)
 async def test_the_undetectable_tamperings_are_still_undetected(
-    crowd: Crowd, known: list[Subject], tmp_path: Path, name: str, alter: Callable[[Scene], None]
-) -> None:
-    with stage(
-        crowd, tmp_path, known, some(filter(lambda each: not in_clear(each) and having("overdue")(each), known))
-    ) as scene:
+    crowd: Crowd, known: list[Subject], tmp_path: Path, name: str, why: str, alter: Callable[[Scene], object],
+    fits: Callable[[Subject], bool],
+) -> None:  # fmt: skip
+    with stage(crowd, tmp_path, known, some(filter(fits, known))) as scene:
         alter(scene)
     mine, theirs, log = await found(scene, TrustedKeys.beside(crowd.heads))
     assert [*mine, *theirs, *log] == [], "it is found by now: move the row"
@@ -995,22 +1354,22 @@ def test_each_step_of_the_verification_finds_something() -> None:
 def table() -> str:
     """The list for the documents."""
     head = "| what is altered | who only alters it | who also makes every digest here anew |\n| --- | --- | --- |"
-    forged = [f"| {each.name} | archive: run *n* | {_shown(each)} |" for each in FORGERIES]
+    forged = [f"| {each.name} | archive: run *n* | {_shown(each)} |" for each in (*FORGERIES, *stranger.FORGERIES)]
     rest = ["| what else is altered | is found by |\n| --- | --- |"]
-    rest += [f"| {each.name} | {_shown(each)} |" for each in TAMPERS]
+    rest += [f"| {each.name} | {_shown(each)} |" for each in (*TAMPERS, *stranger.TAMPERS)]
     gaps = ["What nothing finds:", ""]
-    gaps += [f"- {name}" for name, _ in UNSEEN]
+    gaps += [f"- {name}: {why}" for name, why, _, _ in UNSEEN + stranger.UNSEEN]
     return "\n".join((BEGIN, head, *forged, "", *rest, "", *gaps, END))
 
 
 def _shown(row: Forgery | Tamper) -> str:
     """The step and, as far as it has one name only, the place."""
-    place = {".*": "row", HEAD: "head"}.get(row.place, row.place.partition("|")[0])
+    place = {".*": "row", HEAD: "head", TEXT: "run *n*, event *m*"}.get(row.place, row.place.partition("|")[0])
     place = re.sub(r"\(, event.*|-\.\*", "", place).replace(r"\d+", "*m*")
     return f"{row.step}: " + re.sub(r"[{](\w+)[}]", lambda name: _WORDS.get(name[1], f"*{name[1]}*"), place)
 
 
-_WORDS = {"command": "*id*", "event": "*m*", "leaf": "*n*", "seq": "*n*", "size": "*n*"}
+_WORDS = {"command": "*id*", "picture": "*digest*", "event": "*m*", "leaf": "*n*", "seq": "*n*", "size": "*n*"}
 
 
 def test_the_documented_list_of_tamperings_is_current() -> None:

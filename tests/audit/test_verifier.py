@@ -182,7 +182,7 @@ def stranger() -> NoteSigner:
 
 def test_a_bundle_that_is_true_passes(world: World, capsys: pytest.CaptureFixture[str]):
     assert world.run() == 0
-    *lines, last = capsys.readouterr().out.splitlines()
+    *lines, last = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("NOTE ")]
     assert all(line.startswith("ok       ") for line in lines)
     assert last == f"{len(lines)} ok, 0 FAILED, 0 unusable"
     for said in (
@@ -216,7 +216,16 @@ def test_without_a_key_it_says_that_the_bundle_vouches_for_itself(world: World, 
     assert verifier.main([str(world.root)]) == 0
     assert "NOTE     without --key the bundle vouches for itself" in capsys.readouterr().out
     world.run()
-    assert "NOTE" not in capsys.readouterr().out
+    assert "NOTE     without" not in capsys.readouterr().out
+
+
+def test_it_names_what_the_bundle_says_without_proof(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.run()
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("NOTE")]
+    assert said.startswith("NOTE     proven by nothing outside this bundle: ")
+    named = {name.strip(" '") for name in said.rpartition(":")[2].split(",")}
+    assert named == {path.name for path in world.root.iterdir() if path.is_file()}
+    assert {"bundle.json", "key.txt"} <= named
 
 
 def test_the_quiet_verifier_gives_only_its_exit_code(world: World, capsys: pytest.CaptureFixture[str]):

@@ -15,15 +15,18 @@ from google.protobuf.message import DecodeError
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowHistory
 
 from audit.archive import history_bytes
 from audit.case import STEPS, ArchivedCase, Finding, Leaf, Verdict
 from audit.merkle import commitment, leaf_hash
 from audit.record import SealedRun, build, code_versions
 from audit.refold import moment, refold
+from audit.replay import replay
 from audit.verify import verify
 from domain.wire import canonical
 from support.archiving import now
+from support.derived import HistoryError, derive
 from support.golden import load_runs
 from support.scenarios import SCENARIOS
 
@@ -251,6 +254,43 @@ async def test_an_unreplayable_history_does_not_affect_other_verdicts() -> None:
     assert any(each.step == "commands" for each in verdicts[1].findings)
     assert verdicts[2].holds
     assert verdicts[2].commands == (await verify([case_of(LONG)]))[0].commands
+
+
+def only_its_start(runs: Runs) -> None:
+    del runs[0][1:]
+
+
+def no_start(runs: Runs) -> None:
+    del runs[0][0]
+
+
+def another_number(runs: Runs) -> None:
+    """Of the last start of a task, which the core waits for."""
+    started = [each for each in runs[0] if each.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED]
+    started[-1].event_id = 999
+
+
+@pytest.mark.parametrize(
+    ("alter", "why"),
+    [
+        (only_its_start, "nothing follows its start"),
+        (no_start, "event 1 is not its start"),
+        (another_number, "event 999 stands where event"),
+    ],
+)
+async def test_what_the_replayer_would_wait_over_for_ever_is_refused_by_every_replay(
+    alter: Callable[[Runs], None], why: str
+) -> None:
+    spoilt, whole = runs_of(STANDARD), runs_of(STANDARD)
+    alter(spoilt)
+    given = [("spoilt", 0, spoilt[0]), ("whole", 0, whole[0]), ("again", 0, spoilt[0])]
+    first_one, second, third = [each async for each in replay(given)]
+    assert (second.findings, second.commands > 0) == ((), True)
+    for refused in (first_one, third):
+        (finding,) = refused.findings
+        assert finding.what.startswith(f"it cannot be replayed: {why}")
+    with pytest.raises(HistoryError, match=why):
+        await derive("spoilt", [WorkflowHistory("spoilt", spoilt[0])])
 
 
 async def test_whatever_is_done_to_a_history_there_is_a_verdict() -> None:

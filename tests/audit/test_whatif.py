@@ -188,10 +188,10 @@ def test_commands_that_do_not_fit_the_other_rules_are_counted_by_name_and_code()
     study = Study(pack("dispute"), None, LATER)
     study.add(accepted_at_seven().case())
     assert study.newly_refused == {
-        ("accept", "not-yours"): 1, ("arrive", "not-yours"): 1, ("complete", "not-yours"): 1, ("confirm", "not-now"): 1,
+        ("accept", "not-yours"): 1, ("arrive", "not-yours"): 1, ("complete", "not-yours"): 1, ("confirm", "wrong-status"): 1,
     }  # fmt: skip
     assert study.newly_taken == {}
-    assert study.total["whatif"].refused == {"not-yours": 3, "not-now": 1}
+    assert study.total["whatif"].refused == {"not-yours": 3, "wrong-status": 1}
     assert study.total["whatif"].open == 1
     assert study.total["happened"].open == 0
 
@@ -202,7 +202,7 @@ def test_a_command_refused_then_may_be_taken_now() -> None:
     stage.give(COMPANY, c.Extend("太久", Limit(5, "nd")))
     study = Study(replace(pack("52022"), extend=replace(pack("52022").extend, max=Limit(9, "nd"))), None, stage.now)
     study.add(stage.case())
-    assert study.newly_taken == {("extend", "limit"): 1}
+    assert study.newly_taken == {("extend", "extend-far"): 1}
 
 
 # The control

@@ -3,14 +3,20 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from temporalio.api.history.v1 import History
 from temporalio.client import WorkflowHistory
 
-from bench import marks
+from bench import marks, search
 from bench.cost import Bounds, Cost, committed, compressed, cost_of, table, write
 from bench.figures import Figure, Goal, Result, number, quantile, ratios, times
 from bench.report import render, terminal
+from db.search import terms as terms_of
+from db.tables import IssueRow, SearchTerm
+from db.upgrade import make_sync_engine, upgrade
+from support.databases import database_url
 
+__all__ = ["database_url"]
 GOLDEN = Path(__file__).resolve().parents[1] / "workflows" / "histories" / "standard.0.pb"
 COST = Cost((("workflow task completed", 6), ("timer started", 26)), (("start", 1), ("signals", 10)), 9000, 3000, 2000)
 
@@ -139,3 +145,19 @@ def test_marks_keep_the_first_moment_of_each(tmp_path: Path) -> None:
         marks.put("a")
     assert marks.read(file) == first
     assert first.keys() == {"a", "b"}
+
+
+def test_copies_of_reports_are_found_as_the_reports_are(database_url: str) -> None:
+    upgrade(database_url)
+    engine = make_sync_engine(database_url)
+    search._put_real(engine, 10)
+    search._copy(engine, 1, 2)
+    search._copy(engine, 3, 3)
+    with engine.connect() as connection:
+        issues = connection.execute(select(IssueRow.id, IssueRow.words, IssueRow.opened_at)).all()
+        rows = connection.execute(select(SearchTerm.term, SearchTerm.issue, SearchTerm.opened_at)).all()
+    engine.dispose()
+    assert len(issues) == 10 * 4 + 3
+    assert {tuple(row) for row in rows} == {
+        (term, issue, at) for issue, words, at in issues for term in terms_of(words)
+    }

@@ -4,10 +4,11 @@ import asyncio
 import io
 import json
 import os
+import re
 import sys
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -15,6 +16,7 @@ import pytest
 import pytest_asyncio
 import structlog
 from PIL import Image
+from python_calamine import CalamineWorkbook
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -24,16 +26,18 @@ from cli.demo import called
 from cli.errors import Failure
 from cli.issues import _account, _timeline_table, _what, left, read_fields, said
 from cli.main import main
-from cli.terminal import label, plain_line
+from cli.terminal import plain_line
 from domain.commands import Arrive, Complete, Plan, Refer, Rule, Schedule, StepDone
 from domain.vocabulary import Milestone
 from runtime.settings import Settings
 from support.again import SECONDS
 from support.ports import free_port
 from support.system import System, running_system
+from texts.catalogue import named
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STAFF = ("--role", "property", "--org", "demo-property")
+CLAUSES = [{"word": "community-accept", "zh": "社区签收", "en": "community: accept"}]
 
 
 @dataclass
@@ -41,11 +45,17 @@ class Terminal:
     """Runs `jiesu` in this process, or as a process of its own; each with the settings of the system."""
 
     system: System
+    locale: str = "C.UTF-8"
 
     @property
     def settings(self) -> dict[str, str]:
         port = self.system.client.base_url.port
-        return {"JIESU_HOME": str(self.system.home), "JIESU_API_PORT": str(port), "COLUMNS": "100"}
+        return {
+            "JIESU_HOME": str(self.system.home),
+            "JIESU_API_PORT": str(port),
+            "COLUMNS": "100",
+            "LC_ALL": self.locale,
+        }
 
     async def run(self, *arguments: str) -> str:
         """What it prints."""
@@ -93,6 +103,36 @@ async def terminal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Te
     structlog.reset_defaults()
 
 
+async def test_issues_and_timelines_are_exported_for_spreadsheets(terminal: Terminal, tmp_path: Path) -> None:
+    mine, other = [
+        await terminal.read("report", "楼道灯不亮", "--category", "facility", "--compound", compound)
+        for compound in ("demo", "other")
+    ]
+    file, staff = tmp_path / "issues.csv", ("--role", "street", "--org", "demo-street")
+    await terminal.system.until(
+        f"/v1/issues/{mine['id']}/timeline", terminal.system.street, lambda found: len(found["events"]) >= 2
+    )
+    await terminal.run("export", "-o", str(file), "--since", "2020-01-01", "--category", "facility", *staff)
+    assert file.read_bytes().startswith(b"\xef\xbb\xbf")
+    text = file.read_text("utf-8")
+    assert mine["number"] in text
+    assert other["number"] not in text
+    assert "楼道灯" not in text
+    await terminal.run("export", "-o", str(file), "--timelines", *staff)
+    assert f"\r\n{mine['number']},1," in file.read_bytes().decode()
+    book = tmp_path / "issues.XLSX"
+    await terminal.run("export", "-o", str(book), "--category", "facility", *staff)
+    rows = CalamineWorkbook.from_path(book).get_sheet_by_name("issues").to_python()
+    numbers = [row[0] for row in rows]
+    assert numbers[0] == "编号 number"
+    assert mine["number"] in numbers
+    assert other["number"] not in numbers
+    await terminal.run("export", "-o", str(file), "--until", "2020-01-01", *staff)
+    assert mine["number"] not in file.read_text("utf-8")
+    assert "neither a day" in await terminal.complaint("export", "-o", str(file), "--since", "gestern", *staff)
+    assert "who are you" in await terminal.complaint("export", "-o", str(file))
+
+
 async def test_an_issue_from_report_to_confirmation(terminal: Terminal) -> None:
     reported = await terminal.read("report", "厨房漏水", "--category", "leak", "--location", "3幢2单元501")
     issue, code = reported["id"], reported["tracking_code"]
@@ -110,10 +150,49 @@ async def test_an_issue_from_report_to_confirmation(terminal: Terminal) -> None:
     assert shown["issue"]["status"] == "closed"
     assert [event["seq"] for event in shown["events"]] == list(range(1, shown["issue"]["version"] + 1))
     out = await terminal.run("show", issue, "--code", code)
-    assert "已结案" in out
+    assert "status        closed  solved, satisfied" in out
     assert "换了垫圈" in out
     assert "cli demo-property" in out
     assert "nobody nobody" not in out
+
+
+async def test_the_commands_speak_one_language_which_is_that_of_the_environment(terminal: Terminal) -> None:
+    chinese = replace(terminal, locale="zh_CN.UTF-8")
+    staff = ("--role", "property", "--org", "jinpen-property")  # where nothing climbs within seconds
+    taken = await terminal.read("report", "楼道灯不亮", "--category", "facility", "--compound", "jinpen")
+    await terminal.run("do", "accept", taken["number"], *staff)
+    issue = taken["id"]
+    shown = ("show", issue, "--code", taken["tracking_code"])
+    outs = [
+        await chinese.run("report", "漏水"), await chinese.run("do", "arrive", issue, "assessment=minor", *staff),
+        await chinese.run(*shown), await chinese.run("worklist", *staff),
+    ]  # fmt: skip
+    assert "已到场" in outs[2]
+    assert "已签收 (物业签收)" in " ".join(outs[2].split())
+    for out in outs:
+        bare = re.sub(
+            r"JS-\S+|[a-z2-7]{26}|[0-9a-f-]{36}|\S+-(property|community|street)|demo|jinpen|52022|cli|worker", "", out
+        )
+        assert re.findall("[a-z]{2,}", bare) == [], out
+    english = [await terminal.run("report", "leak"), await terminal.run("worklist", *staff)]
+    assert [out for out in english if re.search(r"[一-鿿]", out)] == []
+    refused = await chinese.complaint("do", "accept", issue, *staff)
+    assert refused == "指令没有生效:牵头的一级已经接手 (refused, 409)"
+    assert await chinese.read(*shown) == await terminal.read(*shown)
+    assert (
+        await chinese.complaint("worklist")
+        == "哪个单位的工作清单?请写明单位,例如 `jiesu worklist --role property --org demo-property`"
+    )
+
+
+async def test_an_issue_that_came_back_is_shown_with_what_was_before(terminal: Terminal) -> None:
+    old = await terminal.read("report", "楼道灯不亮", "--category", "facility")
+    code = {"X-Tracking-Code": old["tracking_code"]}
+    assert (await terminal.system.give(old["id"], "withdraw", code)).status == 200
+    new = await terminal.system.report(code, category="facility", description="又不亮", follows=old["id"])
+    out = await terminal.run("show", new["id"], "--code", new["tracking_code"])
+    assert f"before        {old['number']}  {old['id']}  0 pictures" in out
+    assert "楼道灯不亮" in out
 
 
 async def test_work_is_completed_with_an_uploaded_picture_and_taken_back(terminal: Terminal) -> None:
@@ -127,9 +206,9 @@ async def test_work_is_completed_with_an_uploaded_picture_and_taken_back(termina
     headers = {**system.token("cli", "property", "jinpen-property"), "Content-Type": "image/png"}
     kept = await system.client.post(f"/v1/issues/{issue}/attachments", content=picture.getvalue(), headers=headers)
     out = await terminal.run("do", "complete", issue, answer, f'evidence=["{kept.json()["attachment"]}"]', *staff)
-    assert "已办结 completed" in out
+    assert "status        completed" in out
     out = await terminal.run("do", "reopen", issue, "reason=还有一处在漏", *staff)
-    assert "已签收 accepted" in out
+    assert "status        accepted" in out
 
 
 async def test_an_issue_is_shown_before_its_timeline_is_written(
@@ -144,7 +223,7 @@ async def test_an_issue_is_shown_before_its_timeline_is_written(
         shown = await terminal.read("show", reported["id"], "--code", reported["tracking_code"])
     finally:
         await terminal.system.start_worker()
-    assert "已派单" in out
+    assert "dispatched" in out
     assert "timeline      not there yet" in out
     assert shown["issue"]["status"] == "dispatched"
     assert shown["events"] is None
@@ -165,6 +244,23 @@ async def test_a_key_acts_once(terminal: Terminal) -> None:
     assert (first["id"], first["tracking_code"]) == (again["id"], again["tracking_code"])
 
 
+async def test_what_had_less_effect_is_told_with_its_reason(terminal: Terminal) -> None:
+    reported = await terminal.read("report", "路灯坏了", "--category", "facility")
+    urge = ("do", "urge", reported["id"], "--code", reported["tracking_code"])
+    *heard, counted = [await terminal.run(*urge) for _ in range(6)]
+    assert "\nbut " not in "".join(heard)
+    (said,) = [line for line in counted.splitlines() if line.startswith("but ")]
+    assert "nobody is notified again (counted)" in said
+
+
+async def test_a_renewed_code_is_printed_since_the_old_one_opens_nothing_any_more(terminal: Terminal) -> None:
+    reported = await terminal.read("report", "路灯坏了", "--category", "facility")
+    out = await terminal.run("do", "renew_code", reported["id"], "--code", reported["tracking_code"])
+    (code,) = [line.split()[-1] for line in out.splitlines() if line.startswith("tracking code")]
+    assert code != reported["tracking_code"]
+    assert (await terminal.read("show", reported["id"], "--code", code))["issue"]["id"] == reported["id"]
+
+
 async def test_what_the_api_refuses_is_one_line_with_its_reason(terminal: Terminal) -> None:
     issue = (await terminal.read("report", "下水道堵了", "--category", "drain"))["id"]
     refused = await terminal.complaint("do", "complete", issue, *STAFF)
@@ -180,7 +276,21 @@ async def test_an_unknown_organisation_or_number_is_refused(terminal: Terminal) 
     assert (
         await terminal.complaint("worklist", "--role", "street", "--org", "nowhere") == "unknown organisation nowhere"
     )
-    assert "no issue with the number" in await terminal.complaint("show", "JS-00000-00000", *STAFF)
+    assert "(not-found, 404)" in await terminal.complaint("show", "JS-00000-00000", *STAFF)
+
+
+async def test_the_code_alone_or_the_number_however_it_is_typed_opens_an_issue(terminal: Terminal) -> None:
+    taken = await terminal.read("report", "下水道堵了", "--category", "drain")
+    wide = str.maketrans({chr(at): chr(at + 0xFEE0) for at in range(33, 127)})
+    path, who = f"/v1/issues/{taken['number']}", terminal.system.staff
+    await terminal.system.until(path, who, lambda _: True)
+    number, code = taken["number"].translate(wide) + "。", taken["tracking_code"].translate(wide)
+    for name in (number, taken["number"].lower().replace("-", "—"), "mine"):
+        assert (await terminal.read("show", name, "--code", code))["issue"]["id"] == taken["id"]
+    assert (await terminal.read("show", "--code", code))["issue"]["id"] == taken["id"]
+    assert (await terminal.read("show", number, *STAFF))["issue"]["id"] == taken["id"]
+    assert (await terminal.read("do", "urge", "mine", "--code", code))["outcome"] == "applied"
+    assert (await terminal.read("do", "accept", number, *STAFF))["outcome"] == "applied"
 
 
 @pytest.mark.parametrize(
@@ -240,8 +350,8 @@ async def test_the_demo_plays_twice_in_a_row(terminal: Terminal) -> None:
     assert any("嘉福蓝湾铭著 closed solved, satisfied" in line for line in lines)
     climbs = [line for line in lines if "体验小区 escalated" in line]
     assert [line.partition("escalated ")[2] for line in climbs] == [
-        "物业→社区 (accept) [the clock]",
-        "社区→街道 (community-accept) [the clock]",
+        "property->community (property: accept) [the clock]",
+        "community->street (community: accept) [the clock]",
     ]
     assert float(climbs[-1].partition(" s ")[0]) < 60
     number = climbs[0].split()[2]
@@ -260,7 +370,7 @@ async def test_the_demo_plays_twice_in_a_row(terminal: Terminal) -> None:
 async def test_the_demo_closes_all_its_stories(terminal: Terminal) -> None:
     out = await terminal.process("demo")
     assert out.count("closed merged") == 3
-    for story in ("solved, satisfied", "solved, not_rated", "solved, basically", "referred, not_rated"):
+    for story in ("solved, satisfied", "solved, not rated", "solved, basically", "referred, not rated"):
         assert story in out
 
 
@@ -284,7 +394,7 @@ def nobody_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
         (("do", "arrive", "x", "size=minor", *STAFF), "'size=minor' is not FIELD=VALUE"),
         (("do", "step-done", "x", "step=two", *STAFF), "step wants JSON"),
         (("show", "../v1/worklist", "--code", "x"), "not the name of anything"),
-        (("show", "JS-00000-00000", "--code", "x"), "with a tracking code, name the issue by its id"),
+        (("show", "JS-00000-00000", "--code", "——"), "this is not a tracking code"),
         (("worklist",), "whose worklist?"),
         (("show", "x", "--token", "密码"), "this is not a token"),
         (("show", "x", "--code", "密码"), "this is not a tracking code"),
@@ -349,40 +459,44 @@ def test_a_timeline_fits_eighty_columns() -> None:
     event = {"at": "2026-11-24T14:18:05.000Z", "kind": "redispatched", "level": "community", "actor": actor}
     event |= {"clause": "community-accept", "data": {"reason": "要分段拆开,今天先疏通,明天处理渗水墙面"}}
     console = Console(width=80, file=io.StringIO())
-    console.print(_timeline_table([event]))
+    console.print(_timeline_table([event], CLAUSES))
     out = cast("io.StringIO", console.file).getvalue()
-    assert {"redispatched", "(community-accept)", "demo-community"} <= set(out.split())
+    assert {"redispatched", "(community:", "accept)", "demo-community"} <= set(out.split())
     assert max(map(len, out.splitlines())) <= 80
 
 
 def test_the_timeline_tells_an_interim_answer_from_an_answer_and_marks_a_climb_while_a_wish_waited() -> None:
     for event, printed in (
         ({"kind": "answered", "clause": "answer", "data": {"text": "修好了"}}, "answered (answer)"),
+        ({"kind": "answered", "clause": "community-accept", "data": {}}, "answered (community: accept)"),
         ({"kind": "answered", "clause": None, "data": {"text": "在办", "interim": True}}, "answered (interim)"),
         ({"kind": "escalated", "clause": "accept", "data": {"wish_open": True}}, "escalated (accept, wish open)"),
         ({"kind": "commented", "clause": None, "data": {}}, "commented"),
     ):
-        assert _what(event) == printed
+        assert _what(event, CLAUSES) == printed
 
 
 def test_what_a_clock_waits_for_is_named_in_chinese_whether_it_is_of_the_pack_or_of_the_rules() -> None:
     of_the_rules = ("confirm", "supply", "resume", "step_done", "update", "progress", "rule")
-    words = {word: label(word) for word in (*get_args(Milestone), *of_the_rules)}
+    words = {word: named(word, "zh") for word in (*get_args(Milestone), *of_the_rules)}
     assert [word for word, shown in words.items() if shown == word] == []
     assert (words["progress"], words["rule"]) == ("推进", "裁定")
 
 
 def test_a_climb_on_an_account_is_one_line() -> None:
     climb = {"org": "demo-property", "seq": 5, "clause": "accept", "made_good": False, "ms": 6 * 3_600_000}
-    assert _account(climb) == "demo-property  climb 5 (accept) not made good, 6 h since then"
-    assert "5 (accept) made good" in _account(climb | {"made_good": True})
+    assert _account(climb, []) == "demo-property  climb 5 (accept) not made good, 6 h since then"
+    assert "5 (accept) made good" in _account(climb | {"made_good": True}, [])
 
 
 def test_time_left_and_event_details_are_printed() -> None:
     assert left("2000-01-01T00:00:00.000Z").startswith("-")
     assert left("2099-01-01T00:00:00.000Z").partition(" ")[2].startswith("d")
-    assert said({"data": {"handler": {"code": "demo-property", "kind": "company"}}}) == "demo-property"
-    assert said({"data": {}}) == ""
+    assert (
+        said({"kind": "redispatched", "data": {"handler": {"code": "demo-property", "kind": "company"}}})
+        == "demo-property"
+    )
+    assert said({"kind": "led", "data": {}}) == ""
     assert issubclass(Refusal, Failure)
 
 

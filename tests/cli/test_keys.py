@@ -183,4 +183,4 @@ def test_a_key_store_that_is_away_is_told_in_one_line(home: Path) -> None:
     run("master", "new", "master.json")
     key = run("master", "add", "master.json").stdout.strip()
     (home / "keys" / "issues.db").mkdir()
-    assert "key store does not answer" in failure("master", "rotate", "master.json", key)
+    assert "key store cannot be opened" in failure("master", "rotate", "master.json", key)

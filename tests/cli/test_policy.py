@@ -61,7 +61,7 @@ def test_policy_check_proves_a_pack_by_file_or_id_and_keeps_the_proof(tmp_path: 
     mine.write_text((SHIPPED / "demo.toml").read_text("utf-8").replace('id = "demo"', 'id = "mine"'), encoding="utf-8")
     out = run("check", str(mine), "--commands", "1").stdout
     assert "left alone in" in out
-    assert "bound: if nobody acts, an issue is closed or led by street 街道 within " in out
+    assert "bound: if nobody acts, an issue is closed or led by the street within " in out
     (kept,) = (tmp_path / "home" / "proofs").iterdir()
     assert kept.name == "mine.json"
     kept.write_text(kept.read_text("utf-8").replace('"states": ', '"states": 9000'), encoding="utf-8")
@@ -111,6 +111,18 @@ def test_policy_explain_prints_due_times() -> None:
     out = run(*EXPLAIN, "2026-09-28T10:00").stdout
     assert "2026-09-28 10:30:00" in out
     assert "rovisional" not in out
+
+
+def test_a_clause_is_called_by_its_level_milestone_and_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = ("explain", "12345", "--category", "leak", "--from", "2026-09-28T10:00")
+    english = " ".join(run(*start).stdout.split())
+    assert re.search(r"[一-鿿]", english) is None
+    assert "property: accept accept 2026" in english
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    chinese = " ".join(run(*start).stdout.split())
+    assert "整件答复(急件) answer-urgent" in chinese
+    assert "时间均为北京时间。" in chinese
+    assert "never" not in chinese
 
 
 def test_explain_with_a_calendar_that_is_not_shipped_yet(tmp_path: Path) -> None:

@@ -15,12 +15,11 @@ from PIL import Image
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
-from api.identity import phones
 from cli.app import app
 from cli.errors import Failure
 from db.tables import AccessRow, ErasureRow, IssueRow
-from protocol import ids
 from runtime.settings import Settings
+from security import ids
 from security.opening import open_keys, prepare_keys
 from security.vault import ERASED
 from support.system import SECRET, System
@@ -115,7 +114,7 @@ async def test_all_that_a_person_reported_is_erased_and_nothing_else(service: De
 
 
 async def test_those_of_a_proved_phone_are_found_by_its_number(service: Desk) -> None:
-    subject = phones.subject_of(SECRET, phones.normalised("13912345678"))
+    subject = ids.phone_subject(SECRET, "+8613912345678")
     holder = service.system.token(subject, "resident")
     issue = await service.closed(holder, "用手机报的")
     said = await service.read("erase", "--person", "139 1234 5678", "--yes", "--why", "court")

@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import sqlite3
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,7 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 from db.engine import Database, normalised
 from db.tables import PolicyRow
-from db.upgrade import upgrade
+from db.upgrade import upgrade, upgrade_async
+from support import faults
+from support.databases import sqlite_url
 from support.stories import Story, store
 
 
@@ -155,3 +160,38 @@ async def test_a_pooled_connection_that_is_busy_is_replaced(database: Database) 
         assert connection.closed
     finally:
         await other.close()
+
+
+HOLDS = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM policies'); print(flush=True); input()"
+
+
+@contextlib.contextmanager
+def held(file: Path | None) -> Iterator[None]:
+    """Another process has the file and its log open: nobody could make the log on a read-only disk."""
+    argv = [sys.executable, "-c", HOLDS, str(file)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        yield
+        other.communicate(b"\n")
+
+
+async def test_a_database_opened_on_a_read_only_disk_takes_writes_once_the_disk_does(tmp_path: Path):
+    """What SQLite opened for reading stays so while any connection of the process is open, so none is kept."""
+    url = sqlite_url(tmp_path)
+    await upgrade_async(url)
+    database = Database(url)
+    with held(database.file):
+        with faults.read_only(tmp_path):
+            assert await count(database) == 0
+            with pytest.raises(DBAPIError, match="readonly"):
+                await database.transact(lambda session: session.execute(insert(PolicyRow).values(policy("a"))))
+            assert await count(database) == 0
+            with pytest.raises(DBAPIError, match="readonly"):
+                async with database.write() as session:
+                    await session.execute(insert(PolicyRow).values(policy("a")))
+        await database.transact(lambda session: session.execute(insert(PolicyRow).values(policy("b"))))
+        async with database.write() as session:
+            await session.execute(insert(PolicyRow).values(policy("c")))
+    assert await count(database) == 2
+    await database.close()

@@ -13,10 +13,11 @@ from db.engine import Database
 from db.queries import Filters, list_issues
 from db.tables import ErasureRow, EventRow, IssueRow, SearchTerm
 from db.upgrade import upgrade
+from domain.commands import Adopt, Voice, Withdraw
 from domain.vocabulary import CATEGORIES
 from support.canary import Canaries
 from support.databases import sqlite_url
-from support.stories import RESIDENT, START, Story, store
+from support.stories import COMMUNITY, RESIDENT, START, Story, store
 
 LATER = START + timedelta(days=30)
 
@@ -130,6 +131,17 @@ async def test_all_that_somebody_reported(database: Database):
         mine = await erasures.reported_by(session, [RESIDENT.person, "r-somebody"])
         assert [row.id for row in mine] == [first.id, second.id]
         assert await erasures.reported_by(session, ["r-somebody"]) == []
+
+
+async def test_whoever_decides_after_the_reporter_has_not_reported_it(database: Database):
+    story = await opened(database)
+    heir = Voice("r-neighbour", story.now, "issue-2", reported=True)
+    await store(database, story, story.give(Adopt("issue-2", voices=(heir,)), COMMUNITY))
+    await store(database, story, story.give(Withdraw(), RESIDENT))
+    assert story.issue.reporter == heir.person
+    async with database.read() as session:
+        assert await erasures.reported_by(session, [heir.person]) == []
+        assert [row.id for row in await erasures.reported_by(session, [RESIDENT.person])] == [story.id]
 
 
 async def test_a_database_that_is_scrubbed_works_on(database: Database):

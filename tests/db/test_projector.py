@@ -48,8 +48,8 @@ async def assert_same(database: Database, story: Story) -> None:
         assert await queries.issue(session, story.id) == story.issue
         assert await session.run_sync(refold, row) == story.issue
         receipts = {row.command_id: row for row in await session.scalars(select(ReceiptRow))}
-    assert {command: (row.digest, row.outcome, row.code, row.reason, row.seq) for command, row in receipts.items()} == {
-        command: (each.digest, each.outcome, each.code, each.reason, each.seq)
+    assert {command: (row.digest, row.outcome, row.code, row.params, row.seq) for command, row in receipts.items()} == {
+        command: (each.digest, each.outcome, each.code, each.params, each.seq)
         for command, each in story.issue.receipts.items()
     }
 
@@ -93,7 +93,7 @@ async def test_a_refused_command_has_a_receipt_with_its_reason(database: Databas
         assert receipt is not None
         assert (receipt.outcome, receipt.issue, receipt.seq) == ("refused", story.id, story.issue.version)
         assert receipt.code
-        assert receipt.reason
+        assert receipt.params
 
 
 async def test_a_batch_that_comes_again_changes_nothing(database: Database):
@@ -211,7 +211,7 @@ async def test_a_rewrite_from_the_first_event_on(database: Database):
     await store(database, true, true.reported())
     await assert_same(database, true)
     row, _ = await rows(database, true)
-    assert (row.words, row.policy_id, row.first_policy) == ("第二次3幢2单元501", "52022", true.policy.digest)
+    assert (row.words, row.policy_id, row.first_policy) == ("3幢2单元501 第二次 ", "52022", true.policy.digest)
     terms = {each.term for each in await all_of(database, SearchTerm)}
     assert "二次" in terms
     assert "一次" not in terms

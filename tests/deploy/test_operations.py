@@ -89,8 +89,8 @@ def test_kinds_of_alarm_are_those_that_are_raised():
     described = set(rows("[a-z]+(?:-[a-z]+)+"))
     folders = ("db", "activities", "audit")
     code = "\n".join(path.read_text("utf-8") for folder in folders for path in (compose.ROOT / folder).glob("*.py"))
-    raised = re.findall(r'(?:_raise|_?alarm|_Alarm|_alarm_once)\((?:\s*(?:self\.)?session, )?"([\w-]+)"', code)
-    raised += re.findall(r'^KIND: Final = "([\w-]+)"', code, re.MULTILINE)
+    raised = re.findall(r'(?:_raise|_?alarm|_Alarm|_alarm_once|settle)\((?:\s*(?:self\.)?session, )?"([\w-]+)"', code)
+    raised += re.findall(r'^(?:KIND|LATE|LOST|_UNENDED): Final = "([\w-]+)"', code, re.MULTILINE)
     assert described == {*raised, *(alarm for _, alarm in heads._REPORTS.values()), "head-not-published"}
 
 

@@ -13,7 +13,7 @@ from domain.refusals import WHEN
 from domain.vocabulary import DeclineReason, Status, WaitReason
 from domain.worktime import SHANGHAI, Limit, YearCalendar
 from support.completions import completed
-from tests.domain.play import CALENDARS, CASTING, SETTLED_2027, pack
+from tests.domain.play import CALENDARS, CASTING, NEIGHBOUR, SETTLED_2027, pack, place
 
 Maker = Callable[[datetime], Body]
 
@@ -32,11 +32,14 @@ def _holidays(now: datetime, days: Iterable[int]) -> YearCalendar:
 
 
 BODIES: Final[dict[str, tuple[Maker, ...]]] = {
+    "attach": (lambda now: c.Attach("0" * 64),),
     "comment": (lambda now: c.Comment("说一句"), lambda now: c.Comment()),
     "supply": (lambda now: c.Supply("三楼东户"),),
     "urge": (lambda now: c.Urge("快点"),),
     "object": (lambda now: c.Object("没修好"),),
     "withdraw": (lambda now: c.Withdraw("不用了"),),
+    "follow": (lambda now: c.Follow(rates=True), lambda now: c.Follow()),
+    "unfollow": (lambda now: c.Unfollow(),),
     "confirm": (
         lambda now: c.Confirm("solved", "satisfied", "很快"),
         lambda now: c.Confirm("not", "dissatisfied", "没好"),
@@ -112,15 +115,31 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
     ),
     "supervise": (lambda now: c.Supervise("盯着"),),
     "instruct": (lambda now: c.Instruct("今天办完"),),
-    "grant": (lambda now: c.Grant("extend", "行"), lambda now: c.Grant("plan"), lambda now: c.Grant("pause")),
-    "deny": (lambda now: c.Deny("extend", "不行"), lambda now: c.Deny("plan", "太久"), lambda now: c.Deny("pause")),
+    "grant": (
+        lambda now: c.Grant("extend", "行"),
+        lambda now: c.Grant("plan"),
+        lambda now: c.Grant("pause"),
+        lambda now: c.Grant("objection", "有理"),
+    ),
+    "deny": (
+        lambda now: c.Deny("extend", "不行"),
+        lambda now: c.Deny("plan", "太久"),
+        lambda now: c.Deny("pause"),
+        lambda now: c.Deny("objection", "周四到"),
+    ),
     "rule": (
         lambda now: c.Rule(upheld=False, reason="合同里写了"),
         lambda now: c.Rule(upheld=True, reason="确实不归"),
         lambda now: c.Rule(upheld=True, handler="enforcement", handler_kind="department", handler_streets=("north",)),
     ),
-    "adopt": (lambda now: c.Adopt("issue-2"), lambda now: c.Adopt("issue-3")),
+    "adopt": (
+        lambda now: c.Adopt("issue-2"),
+        lambda now: c.Adopt(
+            "issue-3", voices=(c.Voice(NEIGHBOUR.person, now - timedelta(hours=1), "issue-3", reported=True),)
+        ),
+    ),
     "merge": (lambda now: c.Merge("issue-2"),),
+    "split": (lambda now: c.Split("不是一件事"), lambda now: c.Split(issue="issue-3")),
     "reject": (lambda now: c.Reject("不在本小区"),),
     "shelve": (lambda now: c.Shelve("等专项资金"),),
     "correct": (
@@ -137,6 +156,12 @@ BODIES: Final[dict[str, tuple[Maker, ...]]] = {
         lambda now: c.CalendarPublished(_holidays(now, range(-4, 2))),
         lambda now: c.CalendarPublished(_holidays(now, range(2, 6))),
         lambda now: c.CalendarPublished(_holidays(now, ())),
+    ),
+    "directory_changed": (
+        lambda now: c.DirectoryChanged(replace(place(), operator="company-b"), ("north",)),
+        lambda now: c.DirectoryChanged(place(), ()),
+        lambda now: c.DirectoryChanged(place(None), ("north",)),
+        lambda now: c.DirectoryChanged(replace(place("society"), community="oak")),
     ),
 }
 """Command -> bodies, some of which are never allowed."""

@@ -4,7 +4,7 @@ The stage is a leak at a company's compound under pack 52022, led by the propert
 asked for anything. Every cell is one (status x command) pair; the tests fail if a pair is missing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -22,12 +22,31 @@ from domain.directory import (
     Street,
 )
 from domain.vocabulary import STATUSES, HandlerKind, Role, Status
-from tests.domain.play import ADMIN, COMMUNITY, COMPANY, DONE, REPORTER, SETTLED_2027, STREET, local, pack
+from tests.domain.play import (
+    ADMIN,
+    COMMUNITY,
+    COMPANY,
+    DONE,
+    NEIGHBOUR,
+    REPORTER,
+    SETTLED_2027,
+    STREET,
+    local,
+    pack,
+    place,
+)
 
 COLUMNS: Final[tuple[Status, ...]] = STATUSES
 """dispatched accepted arrived planned answered completed suspended waiting closed"""
-SIGNS: Final = {"N": "not-now", "C": "closed", "L": "limit", "I": "invalid", "Y": "not-yours"}
-"""Refusal codes. The other signs are digits: which of the row's outcomes, counted from 1."""
+SIGNS: Final = {
+    "N": {
+        "accept-first", "accepted-already", "arrive-first", "lead-taken", "no-limit-of-yours", "assess-instead", "completed-first", "nothing-to-object", "no-decline", "no-plan",
+        "not-asked", "not-begun", "not-merged", "reopen-instead", "resume-first", "wrong-status",
+    },
+    "C": {"closed"},
+    "Y": {"not-yours"},
+}  # fmt: skip
+"""Refusal codes: not now, closed, not yours. The other signs are digits: which of the row's outcomes, counted from 1."""
 PLAN: Final = c.Plan(
     (c.Step("关阀", local("2026-11-22 18:00"), "company-a"), c.Step("换管", local("2026-11-28 18:00")))
 )
@@ -47,9 +66,9 @@ class Row:
     outcomes: tuple[str, ...] = ()
 
     def cell(self, status: Status) -> str:
-        """Event kinds in order, or ``refused`` and its code."""
+        """Event kinds in order, or the sign of the refusal."""
         sign = self.signs.split()[COLUMNS.index(status)]
-        return f"refused {SIGNS[sign]}" if sign in SIGNS else self.outcomes[int(sign) - 1]
+        return sign if sign in SIGNS else self.outcomes[int(sign) - 1]
 
 
 TABLE: Final[dict[str, Row]] = {
@@ -57,11 +76,16 @@ TABLE: Final[dict[str, Row]] = {
     # the resident
     "comment": Row(REPORTER, c.Comment("还在漏"),                    "1 1 1 1 1 1 1 1 C", ("commented",)),
     "supply": Row(REPORTER, c.Supply("三楼"),                        "N N N N N N 1 N C", ("supplied",)),
+    "attach": Row(REPORTER, c.Attach("0" * 64),                      "1 1 1 1 1 1 1 1 C", ("attached",)),
     "urge": Row(REPORTER, c.Urge(),                                  "1 1 1 1 1 N 1 1 C", ("urged",)),
-    "object": Row(REPORTER, c.Object("已经说过了"),                  "1 1 1 1 1 1 1 1 C", ("objected",)),
+    # to a question, a plan or an answer; nobody has said anything before, and completed work is reopened
+    "object": Row(REPORTER, c.Object("已经说过了"),                  "N N N 1 1 N 1 N C", ("objected",)),
     "withdraw": Row(REPORTER, c.Withdraw(),                          "1 1 1 1 1 1 1 1 C", ("withdrawn closed",)),
     "confirm": Row(REPORTER, c.Confirm("solved", "satisfied"),       "N N N N N 1 N N C", ("confirmed closed",)),
     "reopen": Row(REPORTER, c.Reopen("又漏了"),                      "N N N N N 1 N N C", ("reopened",)),
+    "follow": Row(NEIGHBOUR, c.Follow(),                             "1 1 1 1 1 1 1 1 C", ("followed",)),
+    # nobody has joined it, see test_rules_of_followers
+    "unfollow": Row(NEIGHBOUR, c.Unfollow(),                         "Y Y Y Y Y Y Y Y C"),
     "renew_code": Row(REPORTER, c.RenewCode(),                       "1 1 1 1 1 1 1 1 C", ("code_renewed",)),
     # whoever does the work: in its order, though a step may be left out where the policy knows no clause for it
     "accept": Row(COMPANY, c.Accept(),                               "1 N N N N N N N C", ("accepted",)),
@@ -99,9 +123,11 @@ TABLE: Final[dict[str, Row]] = {
     "grant": Row(COMMUNITY, c.Grant(),                               "N N N N N N N N C"),
     "deny": Row(COMMUNITY, c.Deny(),                                 "N N N N N N N N C"),
     "rule": Row(COMMUNITY, c.Rule(upheld=False),                     "N N N N N N N N C"),
-    "adopt": Row(COMMUNITY, c.Adopt("issue-2"),                      "1 1 1 1 1 1 1 1 C", ("adopted",)),
-    "merge": Row(COMMUNITY, c.Merge("issue-2"),                      "1 1 1 1 1 1 1 1 C", ("merged closed",)),
-    "reject": Row(COMMUNITY, c.Reject("不在本小区"),                 "1 1 1 1 1 N 1 1 C", ("rejected closed",)),
+    "adopt": Row(COMMUNITY, c.Adopt("issue-2"),                      "1 1 1 1 1 N 1 1 C", ("adopted",)),
+    "merge": Row(COMMUNITY, c.Merge("issue-2"),                      "1 1 1 1 1 N 1 1 C", ("merged",)),
+    # nothing has been merged, see test_rules_of_merging
+    "split": Row(COMMUNITY, c.Split("不是一件事"),                   "N N N N N N N N C"),
+    "reject": Row(COMMUNITY, c.Reject("不在本小区"),                 "1 1 1 1 1 N 1 1 C", ("rejected",)),
     # who shelves it answers for it
     "shelve": Row(STREET, c.Shelve("等专项资金"),                    "1 1 1 1 1 N 1 1 C", ("shelved escalated",)),
     "correct": Row(COMMUNITY, c.Correct("不是漏水", "drain"),        "1 1 1 1 1 1 1 1 C", ("corrected",)),
@@ -109,6 +135,9 @@ TABLE: Final[dict[str, Row]] = {
                                                                      "1 1 1 1 1 1 1 1 C", ("policy_changed",)),
     "calendar_published": Row(ADMIN, c.CalendarPublished(SETTLED_2027),
                                                                      "1 1 1 1 1 1 1 1 C", ("calendar_published",)),
+    # another company has the contract
+    "directory_changed": Row(ADMIN, c.DirectoryChanged(replace(place(), operator="company-b"), ("north",)),
+                                                                     "1 1 1 1 1 1 1 1 C", ("directory_changed",)),
 }  # fmt: skip
 TAKEN_BACK: Final = Row(COMPANY, c.Reopen("还有一处在漏"),           "N N N N N 1 N N C", ("taken_back",))  # fmt: skip
 """Whoever completed gives the resident's command, and takes the completion back by it."""
@@ -150,7 +179,7 @@ WISHES: Final = {
 """The clock of whoever must rule, and what the company wished for."""
 AT_THE_TOP: Final = {
     # where the street leads, what the street gives and what the company gives
-    "extend": (c.Extend("要协调"), "refused not-now", "requested"),
+    "extend": (c.Extend("要协调"), "refused nobody-above", "requested"),
     "wait": (PAUSE, "waited", "requested"),
     "plan": (LONG, "planned", "planned"),
 }
@@ -166,8 +195,10 @@ ANSWERS: Final = {
 # ---------------------------------------------------------------------------------------------- who may give what
 
 GROUPS: Final[dict[str, str]] = {
-    "word": "comment",
+    "word": "comment attach",
     "resident": "supply urge object withdraw confirm renew_code",
+    "joining": "follow",
+    "leaving": "unfollow",
     "again": "reopen",
     "work": "accept assign schedule attempt contact arrive mitigate plan step_done answer ask wait extend complete",
     "set right": "assess resume",
@@ -176,8 +207,9 @@ GROUPS: Final[dict[str, str]] = {
     "up": "escalate",
     "sitting": "sit",
     "steering": "redispatch return supervise instruct grant deny rule adopt merge reject",
+    "parting": "split",
     "long list": "shelve",
-    "data": "change_policy calendar_published",
+    "data": "change_policy calendar_published directory_changed",
 }
 """Commands that the same people may give."""
 
@@ -186,12 +218,14 @@ ORDER: Final = (
     "volunteers", "auditor", "admin",
 )  # fmt: skip
 MAY: Final[dict[str, dict[str, str]]] = {
-    # Letters, in the order of ORDER: Reporter neighbour Company rival comMunity elsewhere Street far-street
+    # Letters, in the order of ORDER: Reporter Neighbour Company rival comMunity elsewhere Street far-street
     # Department Volunteers auditor Admin; a dot where the actor may not.
     "company handles, property leads": {
         "word":         "R.C.M.S.....",
         "resident":     "R...........",
-        "again":        "R.C.........",
+        "joining":      ".N..........",
+        "leaving":      "............",
+        "again":        "R.C.M.S.....",
         "work":         "..C.........",
         "set right":    "..C.M.S.....",
         "not ours":     "..C.........",
@@ -199,13 +233,16 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "up":           "..C.M.S.....",
         "sitting":      "..C.M.S.....",
         "steering":     "....M.S.....",
+        "parting":      "....M.S....A",
         "long list":    "......S.....",
         "data":         "...........A",
     },
     "company handles, community leads": {
         "word":         "R.C.M.S.....",
         "resident":     "R...........",
-        "again":        "R.C.M.......",
+        "joining":      ".N..........",
+        "leaving":      "............",
+        "again":        "R.C.M.S.....",
         "work":         "..C.M.......",
         "set right":    "..C.M.S.....",
         "not ours":     "..C.........",
@@ -213,12 +250,15 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "up":           "..C.M.S.....",
         "sitting":      "....M.S.....",
         "steering":     "....M.S.....",
+        "parting":      "....M.S....A",
         "long list":    "......S.....",
         "data":         "...........A",
     },
     "company handles, street leads": {
         "word":         "R.C.M.S.....",
         "resident":     "R...........",
+        "joining":      ".N..........",
+        "leaving":      "............",
         "again":        "R.C...S.....",
         "work":         "..C...S.....",
         "set right":    "..C...S.....",
@@ -227,6 +267,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "up":           "..C...S.....",
         "sitting":      "......S.....",
         "steering":     "......S.....",
+        "parting":      "......S....A",
         "long list":    "......S.....",
         "data":         "...........A",
     },
@@ -234,7 +275,9 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "volunteers handle, property leads": {
         "word":         "R.C.M.S..V..",
         "resident":     "R...........",
-        "again":        "R.C......V..",
+        "joining":      ".N..........",
+        "leaving":      "............",
+        "again":        "R.C.M.S..V..",
         "work":         "..C......V..",
         "set right":    "..C.M.S..V..",
         "not ours":     ".........V..",
@@ -242,12 +285,15 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "up":           "..C.M.S..V..",
         "sitting":      "..C.M.S.....",
         "steering":     "....M.S.....",
+        "parting":      "....M.S....A",
         "long list":    "......S.....",
         "data":         "...........A",
     },
     "department handles, street leads": {
         "word":         "R.C.M.S.D...",
         "resident":     "R...........",
+        "joining":      ".N..........",
+        "leaving":      "............",
         "again":        "R.....S.D...",
         "work":         "......S.D...",
         "set right":    "......S.D...",
@@ -256,6 +302,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "up":           "......S.D...",
         "sitting":      "......S.....",
         "steering":     "......S.....",
+        "parting":      "......S....A",
         "long list":    "......S.....",
         "data":         "...........A",
     },
@@ -263,7 +310,9 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "no contract": {
         "word":         "R...M.S.....",
         "resident":     "R...........",
-        "again":        "R...M.......",
+        "joining":      ".N..........",
+        "leaving":      "............",
+        "again":        "R...M.S.....",
         "work":         "....M.......",
         "set right":    "....M.S.....",
         "not ours":     "....M.......",
@@ -271,6 +320,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "up":           "....M.S.....",
         "sitting":      "....M.S.....",
         "steering":     "....M.S.....",
+        "parting":      "....M.S....A",
         "long list":    "......S.....",
         "data":         "...........A",
     },
@@ -278,7 +328,9 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "about the operator": {
         "word":         "R...M.S.....",
         "resident":     "R...........",
-        "again":        "R...M.......",
+        "joining":      ".N..........",
+        "leaving":      "............",
+        "again":        "R...M.S.....",
         "work":         "....M.......",
         "set right":    "....M.S.....",
         "not ours":     "....M.......",
@@ -286,6 +338,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "up":           "....M.S.....",
         "sitting":      "....M.S.....",
         "steering":     "....M.S.....",
+        "parting":      "....M.S....A",
         "long list":    "......S.....",
         "data":         "...........A",
     },
@@ -293,7 +346,9 @@ MAY: Final[dict[str, dict[str, str]]] = {
     "society handles, property leads": {
         "word":         "R.C.M.S.....",
         "resident":     "R...........",
-        "again":        "R.C.........",
+        "joining":      ".N..........",
+        "leaving":      "............",
+        "again":        "R.C.M.S.....",
         "work":         "..C.........",
         "set right":    "..C.M.S.....",
         "not ours":     "..C.........",
@@ -301,6 +356,7 @@ MAY: Final[dict[str, dict[str, str]]] = {
         "up":           "..C.M.S.....",
         "sitting":      "..C.M.S.....",
         "steering":     "....M.S.....",
+        "parting":      "....M.S....A",
         "long list":    "......S.....",
         "data":         "...........A",
     },

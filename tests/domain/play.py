@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any, Final
 
 import domain.commands as c
+import domain.events as e
 from calendars import load_all
 from domain.advance import advance
 from domain.clocks import next_deadline, wake_after
@@ -26,6 +27,7 @@ from domain.worktime import SHANGHAI, YearCalendar
 from policies.loader import load_pack
 from support.completions import ANSWER
 from support.grants import granted
+from texts.catalogue import say
 
 REPORTER: Final = Actor("resident-1", "resident")
 NEIGHBOUR: Final = Actor("resident-2", "resident")
@@ -174,6 +176,12 @@ def kinds(events: Sequence[Event]) -> list[str]:
 def refused(events: Sequence[Event]) -> str | None:
     """The code, if the command was refused."""
     return next((event.body.code for event in events if event.kind == "refused"), None)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def said(event: Event) -> str:
+    """The refusal in words."""
+    assert isinstance(event.body, e.Refused)
+    return say("refusals", event.body.code, "en", event.body.params)
 
 
 def climbs(stage: Stage) -> list[tuple[str | None, str]]:

@@ -50,6 +50,11 @@ def test_sound_files_become_a_directory() -> None:
     assert directory.policy_for("garden", "leak", DAY) == "3+3+5"
 
 
+def wide(line: str) -> str:
+    """The line with everything but its commas and brackets as Chinese keyboards type it."""
+    return "".join(chr(ord(sign) + 0xFEE0) if "!" <= sign <= "~" and sign != "," else sign for sign in line)
+
+
 HABITS: list[Callable[[str], str | bytes]] = [
     lambda text: "\ufeff" + text,
     lambda text: text.encode(),
@@ -59,6 +64,8 @@ HABITS: list[Callable[[str], str | bytes]] = [
     lambda text: text.rstrip("\n"),
     lambda text: text + "\n,,,\n \n",
     lambda text: text.replace(",", " , "),
+    lambda text: text.replace(",", "\xa0,\u3000"),
+    lambda text: "\n".join([text.split("\n")[0], *map(wide, text.split("\n")[1:])]),
     lambda text: "\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in text.splitlines()),
 ]
 
@@ -66,10 +73,27 @@ HABITS: list[Callable[[str], str | bytes]] = [
 @pytest.mark.parametrize(
     "write",
     HABITS,
-    ids=["bom", "bytes", "bytes with bom", "crlf", "cr", "no last newline", "blank rows", "blanks", "quoted"],
+    ids=[
+        "bom",
+        "bytes",
+        "bytes with bom",
+        "crlf",
+        "cr",
+        "no last newline",
+        "blank rows",
+        "blanks",
+        "no-break blanks",
+        "full width",
+        "quoted",
+    ],
 )
 def test_what_spreadsheets_do_to_a_file_does_not_matter(write: Callable[[str], str | bytes]) -> None:
     assert parse({file: write(text) for file, text in SOUND.items()}) == parse(SOUND)
+
+
+def test_full_width_brackets_of_a_name_stay() -> None:
+    directory = parse({**SOUND, **added("compounds.csv", "pond,池塘\xa0（Ａ区１期）,elm,,")})
+    assert directory.compounds[-1].name == "池塘 （A区1期）"
 
 
 def test_files_that_are_not_csv_are_left_alone() -> None:
@@ -107,7 +131,11 @@ ROWS = [
     ("streets.csv", "west,,", "name: is empty"),
     ("streets.csv", "west, \u3000 ,", "name: is empty"),
     ("streets.csv", "west,西街道,3.20602E+11", "division_code: '3.20602E+11' is not a division code (up to 12 digits)"),
-    ("streets.csv", "west,西街道,\uff13", "division_code: '\uff13' is not a division code (up to 12 digits)"),
+    ("streets.csv", "west,西街道,三", "division_code: '三' is not a division code (up to 12 digits)"),
+    ("appointments.csv", "1.38E+10,property,acme,,", "person: '1.38E+10' is a number that a spreadsheet has cut short "
+     "(make the cells text, then enter it anew)"),
+    ("appointments.csv", "王五,property,acme,,", "person: '王五' is not the code of a person (ASCII letters, digits and "
+     "signs, no blanks)"),
     ("compounds.csv", "pond,池塘,elm,,many", "buildings: 'many' is not a number from 1 to 99999"),
     ("compounds.csv", "pond,池塘,elm,,0", "buildings: '0' is not a number from 1 to 99999"),
     ("compounds.csv", "pond,池塘,elm,,-3", "buildings: '-3' is not a number from 1 to 99999"),
@@ -237,7 +265,21 @@ def test_a_file_name_cannot_upset_the_terminal() -> None:
 
 def test_text_in_another_encoding_is_told_with_its_line() -> None:
     files: dict[str, str | bytes] = {"streets.csv": b"code,name,division_code\n" + "north,北街道,\n".encode("gbk")}
-    assert problems(files) == ["streets.csv:2: is not UTF-8 (save the file as CSV UTF-8)"]
+    assert problems(files) == ["streets.csv:2: is not UTF-8 (save the file as CSV UTF-8, or name its encoding)"]
+
+
+def test_text_in_the_encoding_that_is_named_is_read() -> None:
+    assert parse({file: text.encode("gb18030") for file, text in SOUND.items()}, encoding="gb18030") == parse(SOUND)
+    with pytest.raises(DirectoryError, match=r"grids.csv:3: is not GB18030 \(name its encoding\)"):
+        parse({**SOUND, "grids.csv": SOUND["grids.csv"].encode("gb18030") + b"\xff,,\n"}, encoding="gb18030")
+
+
+def test_a_phone_that_was_cut_short_is_named() -> None:
+    files = {"appointments.csv": "person,role,org,from,to,phone\np1,property,acme,,,1.38E+10\n"}
+    assert problems({**files}) == [
+        "appointments.csv:2: phone: '1.38E+10' is a number that a spreadsheet has cut short "
+        "(make the cells text, then enter it anew)"
+    ]
 
 
 @pytest.mark.parametrize("row", ['west,"西街道,', 'west,"西"街道,'])

@@ -110,8 +110,20 @@ def test_an_issue_whose_handler_loses_its_people_is_named_and_abandoned_only_if_
 def test_an_organisation_that_is_gone_is_a_loss_though_nobody_was_appointed() -> None:
     bare = replace(WHOLE, appointments=())
     assert losses(bare, bare, [ISSUE], TODAY) == [], "with local tokens it acts all the same"
-    gone = replace(bare, operators=(), contracts=())
+    gone = replace(bare, compounds=(), operators=(), contracts=())
     assert losses(bare, gone, [ISSUE], TODAY)[0].abandoned
+
+
+def test_an_issue_that_passes_to_others_is_named_and_needs_people_there() -> None:
+    """An organisation that has lost the compound need not be in the directory any more."""
+    passed = replace(WHOLE, contracts=(Contract("next", "garden"),), operators=WHOLE.operators[1:])
+    first, second = losses(WHOLE, passed, [ISSUE, AT_THE_STREET], TODAY)
+    assert (first.said, first.abandoned) == ("JS-1: passes from company to next", False)
+    assert (second.said, second.abandoned) == ("JS-2: passes from company to next", False)
+    deserted = replace(passed, appointments=without("n1").appointments)
+    assert losses(WHOLE, deserted, [ISSUE], TODAY)[0].abandoned
+    ended = replace(WHOLE, contracts=())
+    assert [loss.said for loss in losses(WHOLE, ended, [ISSUE], TODAY)] == ["JS-1: passes from company to elm"]
 
 
 def test_a_compound_that_is_gone_is_named() -> None:

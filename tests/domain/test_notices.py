@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import domain.commands as c
-from domain.commands import merge_command_id
+from domain.commands import Actor, merge_command_id
 from domain.events import Answered, Event
 from domain.issue import Issue
 from domain.notices import Job, Notice, jobs, notices
@@ -33,8 +33,8 @@ def sent(stage: Stage) -> list[tuple[Event, tuple[Notice, ...]]]:
     issue = Issue.new("issue-1", stage.issue.policy, CALENDARS)
     found: list[tuple[Event, tuple[Notice, ...]]] = []
     for event in stage.events:
-        issue = evolve(issue, event)
-        found.append((event, notices(event, issue)))
+        before, issue = issue, evolve(issue, event)
+        found.append((event, notices(event, issue, before)))
     return found
 
 
@@ -71,6 +71,27 @@ def test_dispatch_notifies_the_handler_and_progress_notifies_the_resident() -> N
     ]  # fmt: skip
     stage.let_pass(local("2026-11-28 00:01"))
     assert last(stage) == {"company-a", None}, "closed in silence"
+
+
+def test_who_loses_the_work_by_another_handler_is_told() -> None:
+    stage = arrived()
+    stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
+    assert of_kind(stage, "redispatched") == {"helpers", "company-a", None}
+    stage.give(Actor("v-1", "volunteer", "helpers"), c.Accept())
+    assert of_kind(stage, "accepted") == {None}, "once"
+
+
+def test_who_loses_the_work_by_a_ruling_is_told_and_who_keeps_it_is_told_once() -> None:
+    stage = arrived()
+    stage.give(COMMUNITY, c.Escalate("物业推诿"))
+    stage.give(COMPANY, c.Decline("not_our_duty"))
+    upheld = c.Rule(upheld=True, handler="enforcement", handler_kind="department", handler_streets=("north",))
+    stage.give(COMMUNITY, upheld)
+    assert of_kind(stage, "ruled") == {"enforcement", "company-a"}
+    kept = arrived()
+    kept.give(COMPANY, c.Decline("not_our_duty"))
+    kept.give(COMMUNITY, c.Rule(upheld=False))
+    assert "company-a" in of_kind(kept, "ruled")
 
 
 def test_nobody_is_told_of_his_own_doing() -> None:
@@ -263,7 +284,7 @@ def test_whoever_changes_every_limit_or_closes_it_from_above_does_so_before_the_
     for body, kind in ((c.Reject("不属实"), "rejected"), (c.Merge("older"), "merged")):
         stage = arrived("minor")
         stage.give(COMMUNITY, body)
-        assert of_kind(stage, kind) == {"company-a", "north"}
+        assert of_kind(stage, kind) == {"company-a", "north", None}
 
 
 def test_an_interim_answer_is_told_to_the_level_above_the_lead() -> None:

@@ -14,6 +14,7 @@ from domain.clocks import next_deadline, wake_after
 from domain.commands import SIGNALS, Actor, Command, load_command
 from domain.events import Event
 from domain.issue import Issue
+from domain.place import Handler
 from domain.values import copy_with
 from domain.wire import truncate
 from protocol.envelope import plain_of
@@ -41,7 +42,19 @@ ACTORS = tuple(CASTING.values())
 def opened(pack_id: str, kind, at: datetime, *, urgent=False, about=False, follows=None) -> tuple[Issue, Command]:
     category = "dispute" if pack_id == "dispute" else "utilities" if urgent else "leak"
     report = c.Report(
-        "JS-1", place(kind), category, "漏水", urgent, about, "3幢", "web", c.ContactDetails("住户", "138"), follows
+        "JS-1",
+        place(kind),
+        category,
+        "漏水",
+        urgent,
+        about,
+        "3幢",
+        "web",
+        c.ContactDetails("住户", "138"),
+        follows,
+        news="又漏了" if follows else "",
+        before=follows and c.Before("solved", "property", Handler("company-a", "company")),
+        common=True,
     )
     return Issue.new("issue-1", pack(pack_id), CALENDARS), Command("report", at, REPORTER, report)
 
@@ -239,6 +252,8 @@ def outline(issue: Issue) -> Issue:
         marks={kind: mark.seq for kind, mark in issue.marks.items()},
         term={kind: mark.seq for kind, mark in issue.term.items()},
         met={kind: mark.seq for kind, mark in issue.met.items()},
+        work=issue.work
+        and (issue.work.by, issue.work.person, issue.work.level, issue.work.status, sorted(issue.work.met)),
     )  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
 
 

@@ -1,20 +1,23 @@
 """Who leads and who handles: one focused test for each rule of the ladder."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 import domain.commands as c
 import domain.events as e
 from domain.clocks import next_deadline, next_step
-from domain.issue import Closed
+from domain.issue import Closed, ended
 from domain.place import Handler
+from domain.vocabulary import CloseKind
 from tests.domain.play import (
     ADMIN,
     ANSWER,
     COMMUNITY,
     COMPANY,
     DONE,
+    FRIDAY,
     REPORTER,
     STREET,
     VOLUNTEERS,
@@ -63,7 +66,7 @@ def test_a_clause_of_a_level_is_met_only_by_that_level() -> None:
     assert (taking_over.kind, taking_over.clause, stage.issue.status) == ("led", "community-accept", "answered")
     assert "community-accept" not in stage.running()
     assert stage.give(COMMUNITY, c.Answer("已协调"))[0].clause == "community-answer"
-    assert refused(stage.give(COMMUNITY, c.Accept())) == "not-now", "it has taken over already"
+    assert refused(stage.give(COMMUNITY, c.Accept())) == "lead-taken", "it has taken over already"
 
 
 def test_the_lead_above_need_not_wait_for_the_company() -> None:
@@ -72,8 +75,8 @@ def test_the_lead_above_need_not_wait_for_the_company() -> None:
     assert stage.issue.status == "dispatched"
     assert kinds(stage.give(COMMUNITY, c.Answer("社区已派人"))) == ["answered"]
     assert stage.issue.status == "dispatched", "the handler's status stays"
-    assert refused(stage.give(COMPANY, c.Arrive())) == "not-now", "the company accepts first"
-    assert refused(stage.give(COMMUNITY, c.Resume())) == "not-now", "what cannot be is not allowed to it either"
+    assert refused(stage.give(COMPANY, c.Arrive())) == "accept-first", "the company accepts first"
+    assert refused(stage.give(COMMUNITY, c.Resume())) == "wrong-status", "what cannot be is not allowed to it either"
     assert kinds(stage.give(COMMUNITY, c.Complete("explained", ANSWER))) == ["completed"]
 
 
@@ -107,7 +110,9 @@ def test_size_moves_the_lead_at_once_and_never_back() -> None:
     events = stage.give(COMPANY, c.Arrive("big"))
     assert kinds(events) == ["arrived", "assessed", "escalated"]
     assert (events[-1].level, events[-1].clause, events[-1].recorded_at) == ("community", "size", None)
-    assert refused(stage.give(COMPANY, c.Assess("hard"))) == "invalid", "another assessment needs a reason"
+    assert refused(stage.give(COMPANY, c.Assess("hard"))) == "assessment-unexplained", (
+        "another assessment needs a reason"
+    )
     assert kinds(stage.give(COMPANY, c.Assess("hard", "要动公共管网"))) == ["assessed", "escalated"]
     assert stage.issue.level == "street"
     assert kinds(stage.give(COMPANY, c.Assess("minor", "看错了"))) == ["assessed"]
@@ -124,7 +129,7 @@ def test_the_same_size_again_is_refused_but_counts_anew_after_a_return() -> None
     stage = Stage()
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive("minor"))
-    assert refused(stage.give(COMPANY, c.Assess("minor", "还是小事"))) == "not-now"
+    assert refused(stage.give(COMPANY, c.Assess("minor", "还是小事"))) == "assessed-already"
     stage.give(COMMUNITY, c.Return("没修好"))
     stage.give(COMPANY, c.Accept())
     assert kinds(stage.give(COMPANY, c.Arrive("minor"))) == ["arrived", "assessed"]
@@ -168,7 +173,7 @@ def test_a_decline_waits_for_its_ruling_while_the_clock_runs() -> None:
     other.give(COMPANY, c.Decline("unclear"))
     other.give(REPORTER, c.Withdraw())
     assert not other.issue.declined, "what is closed waits for no ruling"
-    assert refused(stage.give(COMPANY, c.Decline("unclear"))) == "not-now"
+    assert refused(stage.give(COMPANY, c.Decline("unclear"))) == "decline-waits"
     stage.let_pass(local("2026-11-20 10:11"))
     assert stage.events[-1].kind == "overdue"
     ruled = stage.give(COMMUNITY, c.Rule(upheld=False, reason="合同里写了"))[0]
@@ -182,7 +187,7 @@ def test_a_decline_is_settled_by_accepting_after_all() -> None:
     stage.give(COMPANY, c.Decline("not_our_duty"))
     stage.give(COMPANY, c.Accept())
     assert not stage.issue.declined
-    assert refused(stage.give(COMMUNITY, c.Rule(upheld=True))) == "not-now"
+    assert refused(stage.give(COMMUNITY, c.Rule(upheld=True))) == "no-decline"
 
 
 def test_a_decline_that_is_upheld_gives_it_to_another_under_the_ruling_level() -> None:
@@ -202,8 +207,8 @@ def test_a_return_gives_the_lead_back_and_the_clocks_begin_anew() -> None:
     event = stage.give(COMMUNITY, c.Return("物业先上门", "property"))[0]
     assert (event.kind, event.level, stage.issue.level) == ("returned", "property", "property")
     assert stage.clock("accept").due == local("2026-11-20 10:42")
-    assert refused(stage.give(COMMUNITY, c.Return("再退", "community"))) == "invalid", "that is not below the lead"
-    assert refused(stage.give(COMMUNITY, c.Return("再退"))) == "not-now", "nothing has been done that could be redone"
+    assert refused(stage.give(COMMUNITY, c.Return("再退", "community"))) == "not-below", "that is not below the lead"
+    assert refused(stage.give(COMMUNITY, c.Return("再退"))) == "not-begun", "nothing has been done that could be redone"
 
 
 def test_completed_work_is_done_again_on_return() -> None:
@@ -223,7 +228,7 @@ def test_a_redispatch_starts_over_with_the_new_handler() -> None:
     stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
     assert (stage.issue.status, stage.issue.handler.code) == ("dispatched", "helpers")
     assert stage.running() == {"accept"}, "the plan of the one before binds nobody"
-    assert refused(stage.give(COMMUNITY, c.Redispatch("helpers", "再派", "volunteers"))) == "not-now"
+    assert refused(stage.give(COMMUNITY, c.Redispatch("helpers", "再派", "volunteers"))) == "handles-already"
     assert kinds(stage.give(VOLUNTEERS, c.Accept())) == ["accepted"]
 
 
@@ -255,11 +260,11 @@ def test_the_third_reopening_climbs_and_a_fourth_is_a_new_report() -> None:
     events = stage.give(REPORTER, c.Reopen("又漏了"))
     assert [(event.kind, event.level, event.clause) for event in events][-1] == ("escalated", "community", "reopening")
     complete(stage)
-    assert refused(stage.give(REPORTER, c.Reopen("又漏了"))) == "limit"
+    assert refused(stage.give(REPORTER, c.Reopen("又漏了"))) == "reopened-enough"
 
 
-def test_a_recurrence_climbs_one_level_from_the_start() -> None:
-    stage = Stage(follows="issue-0")
+def test_a_recurrence_with_new_facts_climbs_one_level_from_the_start() -> None:
+    stage = following("solved", news="换了管子还在漏")
     assert [(event.kind, event.level) for event in stage.events] == [
         ("reported", "property"), ("dispatched", "property"), ("escalated", "community"),
     ]  # fmt: skip
@@ -267,9 +272,66 @@ def test_a_recurrence_climbs_one_level_from_the_start() -> None:
     assert stage.issue.handler.code == "company-a"
 
 
+def following(kind: CloseKind, **details) -> Stage:
+    """An issue that follows one of the same place, which closed so under the company at the community's level."""
+    before = c.Before(kind, "community", Handler("company-a", "company"), 1, details.pop("until", None))
+    return Stage(follows="issue-0", before=before, **details)
+
+
+def test_without_new_facts_a_recurrence_climbs_only_by_the_word_of_somebody_above() -> None:
+    stage = following("solved")
+    assert climbs(stage) == []
+    stage.give(COMMUNITY, c.Escalate("确实又漏了"))
+    assert climbs(stage) == [("hand", "community")]
+
+
+@pytest.mark.parametrize("kind", ["withdrawn", "rejected", "merged"])
+def test_what_was_withdrawn_rejected_or_merged_does_not_climb_by_coming_back(kind: CloseKind) -> None:
+    assert climbs(following(kind, news="又来了")) == []
+
+
+def test_an_issue_closed_by_silence_is_taken_up_where_it_stood() -> None:
+    first = Stage()
+    complete(first)
+    first.let_pass(local("2026-11-28 00:01"))
+    closed = first.issue.closed
+    assert closed is not None
+    assert closed.until == local("2026-12-04 23:59:59"), "five working days"
+    before = ended(first.issue)
+    assert before == c.Before("solved", "property", Handler("company-a", "company"), 0, closed.until)
+    stage = following("solved", takes_up=True, until=closed.until)
+    assert [(event.kind, event.level) for event in stage.events] == [
+        ("reported", "community"),
+        ("dispatched", "community"),
+    ]
+    assert (stage.issue.handler.code, stage.issue.reopened) == ("company-a", 2), "counted as a reopening"
+    assert stage.clock("community-answer").level == "community"
+
+
+def test_what_the_resident_closed_is_not_taken_up() -> None:
+    stage = Stage()
+    complete(stage)
+    stage.give(REPORTER, c.Confirm("solved", "satisfied"))
+    assert stage.issue.closed == Closed("solved", "satisfied", until=None)
+
+
+def test_after_its_days_it_is_not_taken_up() -> None:
+    assert refused(following("solved", takes_up=True, until=FRIDAY - timedelta(seconds=1)).events) == "not-taken-up"
+    assert refused(following("solved", takes_up=True).events) == "not-taken-up"
+    assert refused(following("solved", takes_up=True, until=FRIDAY).events) is None
+
+
+def test_it_is_not_taken_up_by_an_operator_whose_contract_ended() -> None:
+    before = c.Before("solved", "property", Handler("company-z", "company"), 0, FRIDAY)
+    assert Stage(follows="issue-0", takes_up=True, before=before).issue.handler.code == "company-a"
+    before = c.Before("solved", "street", Handler("enforcement", "department"), 0, FRIDAY)
+    stage = Stage(follows="issue-0", takes_up=True, before=before)
+    assert (stage.issue.handler.code, stage.issue.level) == ("enforcement", "street")
+
+
 @pytest.mark.parametrize(
     ("kind", "outcome", "closed"),
-    [("solved", "partly", "partly"), ("referred", "not", "not_settled"), ("explained", "solved", "solved")],
+    [("solved", "partly", "partly"), ("referred", "explained", "explained"), ("explained", "solved", "solved")],
 )
 def test_the_residents_outcome_overrides_the_handlers(kind, outcome, closed) -> None:
     stage = arrived()
@@ -285,7 +347,7 @@ def test_silence_closes_as_not_rated_with_the_handlers_kind() -> None:
     assert isinstance(completed.body, e.Completed)
     assert completed.body.silent_until == local("2026-11-27 23:59:59")
     stage.let_pass(local("2026-11-28 00:01"))
-    assert stage.issue.closed == Closed("explained", "not_rated")
+    assert stage.issue.closed == Closed("explained", "not_rated", until=local("2026-12-04 23:59:59"))
     assert stage.events[-1].at == local("2026-11-27 23:59:59")
     assert stage.events[-1].actor is None
 

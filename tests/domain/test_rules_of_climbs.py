@@ -9,6 +9,7 @@ from domain.advance import StuckClock
 from domain.decide import Fold
 from domain.rules import rules
 from tests.domain.play import (
+    ADMIN,
     COMMUNITY,
     COMPANY,
     STREET,
@@ -148,3 +149,18 @@ def test_work_that_begins_anew_is_promised_anew_at_the_levels_above_too() -> Non
     stage.give(COMPANY, c.Escalate("办不了"))
     clock = stage.clock("contact")
     assert (clock.due, clock.overdue) == (local("2026-11-25 23:59:59"), False)
+
+
+def test_a_light_that_counts_from_the_report_goes_on_once_though_the_lead_went_away_and_came_back() -> None:
+    stage = Stage("demo")
+    stage.give(COMPANY, c.Accept(), after=0)
+    stage.give(ADMIN, c.ChangePolicy("dispute", "两家争执", body=pack("dispute")), after=0)
+    stage.give(COMPANY, c.Escalate("要社区出面"), after=0)
+    stage.let_pass(local("2026-11-26 08:01"))
+    assert stage.issue.level == "street"
+    stage.give(STREET, c.Return("物业先办"))
+    assert stage.issue.level == "property"
+    stage.let_pass(local("2026-12-05 08:00"))
+    assert stage.issue.level == "community"
+    assert [event.kind for event in stage.events if event.clause == "contact"] == ["warned", "overdue"]
+    assert stage.clock("contact").overdue, "still nobody has called"

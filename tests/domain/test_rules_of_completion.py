@@ -26,6 +26,7 @@ from tests.domain.play import (
     arrived,
     climbs,
     kinds,
+    local,
     pack,
     refused,
 )
@@ -41,9 +42,9 @@ def accepted(**details: str) -> Stage:
 
 
 def why(stage: Stage, body: c.Body, actor: c.Actor = COMPANY) -> str:
-    """The code and the reason with which this is refused, empty if it is not."""
+    """The code and what the text names with which this is refused, empty if it is not."""
     found = refusal(stage.issue, stage.command(actor, body))
-    return "" if found is None else f"{found.code}: {found.reason}"
+    return "" if found is None else " ".join((found.code, *found.params.values()))
 
 
 # An answer
@@ -54,14 +55,14 @@ def why(stage: Stage, body: c.Body, actor: c.Actor = COMPANY) -> str:
 )
 @pytest.mark.parametrize("kind", ["solved", "explained", "referred"])
 def test_whoever_completes_tells_the_resident_what_was_done(kind: CompletionKind, answer: str) -> None:
-    assert why(arrived(), c.Complete(kind, answer, ("照片",))).startswith("invalid: tell the resident in `answer`")
+    assert why(arrived(), c.Complete(kind, answer, ("照片",))).startswith("answer-short")
     assert why(arrived(), c.Complete(kind, "十个字就已经是够了的", ("照片",))) == ""
 
 
 def test_of_a_sealed_answer_the_rules_know_whether_it_is_long_enough() -> None:
     stage = arrived()
     command = stage.command(COMPANY, DONE)
-    for answers, code in ((False, "invalid"), (True, None)):
+    for answers, code in ((False, "answer-short"), (True, None)):
         sealed = replace(command.body, answer=Sealed("k", "AAAA"), answers=answers)
         found = refusal(stage.issue, replace(command, body=sealed))
         assert (found.code if found else None) == code
@@ -74,7 +75,7 @@ def test_of_a_sealed_answer_the_rules_know_whether_it_is_long_enough() -> None:
 def test_nothing_is_solved_by_somebody_who_has_not_been_there(kind: CompletionKind) -> None:
     stage = accepted()
     done = replace(DONE, kind=kind)
-    assert why(stage, done).startswith(f"not-now: {kind} comes after arrive")
+    assert why(stage, done).startswith(f"arrive-first {kind}")
     stage.give(COMPANY, c.Arrive("minor"))
     assert kinds(stage.give(COMPANY, done)) == ["completed"]
 
@@ -100,7 +101,7 @@ def test_another_handler_must_come_itself() -> None:
     stage = arrived()
     stage.give(COMMUNITY, c.Redispatch("helpers", "志愿者快", "volunteers"))
     stage.give(VOLUNTEERS, c.Accept())
-    assert why(stage, DONE, VOLUNTEERS).startswith("not-now: solved comes after arrive")
+    assert why(stage, DONE, VOLUNTEERS).startswith("arrive-first solved")
     stage.give(VOLUNTEERS, c.Arrive("complex"))
     assert kinds(stage.give(VOLUNTEERS, DONE)) == ["completed"]
 
@@ -120,10 +121,7 @@ def test_work_that_is_done_again_needs_no_second_arrival() -> None:
 def test_solved_work_is_shown_in_a_picture(kind: CompletionKind) -> None:
     stage = arrived()
     reason = why(stage, replace(UNPROVEN, kind=kind))
-    assert reason == (
-        f"invalid: to complete leak as {kind} takes a picture that company-a uploads to this issue after it accepted "
-        "(POST .../attachments) and names by its digest in `evidence`"
-    )
+    assert reason == f"picture-missing leak {kind} company-a"
     assert kinds(stage.give(COMPANY, replace(DONE, kind=kind))) == ["completed"]
 
 
@@ -154,7 +152,7 @@ def test_a_picture_of_somebody_else_shows_nothing() -> None:
     for other in (REPORTER, COMMUNITY, VOLUNTEERS):
         stage = arrived()
         stage.upload(other)
-        assert why(stage, DONE).startswith("invalid: "), other
+        assert why(stage, DONE).startswith("picture-missing "), other
     stage = arrived()
     stage.upload(replace(COMPANY, person="a colleague"))
     assert why(stage, DONE) == ""
@@ -167,7 +165,7 @@ def test_a_picture_from_before_the_work_was_accepted_shows_nothing() -> None:
     stage.upload(COMPANY)
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive("minor"))
-    assert why(stage, DONE).startswith("invalid: ")
+    assert why(stage, DONE).startswith("picture-missing ")
     stage.upload(COMPANY, "后来的")
     assert why(stage, c.Complete(answer=ANSWER, evidence=("照片", "后来的"))) == "", "one that does is enough"
 
@@ -184,16 +182,16 @@ def test_work_that_is_done_again_is_shown_again() -> None:
     stage.give(COMPANY, DONE)
     stage.give(REPORTER, c.Reopen("又漏了"))
     stage.give(COMPANY, c.Accept())
-    assert why(stage, DONE).startswith("invalid: ")
+    assert why(stage, DONE).startswith("picture-missing ")
 
 
 def test_a_lead_shows_what_it_did_after_it_took_over() -> None:
     stage = arrived()
     stage.upload(COMMUNITY)
     stage.give(COMMUNITY, c.Escalate("物业推诿"))
-    assert why(stage, DONE, COMMUNITY).startswith("invalid: "), "it has not accepted the lead"
+    assert why(stage, DONE, COMMUNITY).startswith("picture-missing "), "it has not accepted the lead"
     stage.give(COMMUNITY, c.Accept())
-    assert why(stage, DONE, COMMUNITY).startswith("invalid: "), "from before"
+    assert why(stage, DONE, COMMUNITY).startswith("picture-missing "), "from before"
     stage.upload(COMMUNITY, "后来的", after=1)
     assert why(stage, c.Complete(answer=ANSWER, evidence=("后来的",)), COMMUNITY) == ""
 
@@ -340,7 +338,7 @@ def test_only_the_organisation_that_completed_takes_it_back() -> None:
     stage.give(COMMUNITY, c.Escalate("物业推诿"))
     stage.give(COMPANY, DONE)
     for other in (COMMUNITY, STREET):
-        assert refused(stage.give(other, c.Reopen("没修好"))) == "not-yours"
+        assert refused(stage.give(other, c.Reopen("没修好"))) == "completed-elsewhere"
     assert kinds(stage.give(replace(COMPANY, person="a colleague"), c.Reopen("还有一处在漏"))) == ["taken_back"]
 
 
@@ -348,7 +346,7 @@ def test_a_lead_takes_its_own_completion_back() -> None:
     stage = late()
     stage.give(COMMUNITY, c.Accept())
     assert kinds(stage.give(COMMUNITY, DONE)) == ["completed"]
-    assert refused(stage.give(COMPANY, c.Reopen("没修好"))) == "not-yours"
+    assert refused(stage.give(COMPANY, c.Reopen("没修好"))) == "completed-elsewhere"
     assert kinds(stage.give(COMMUNITY, c.Reopen("还有一处在漏"))) == ["taken_back"]
     assert stage.issue.level == "community"
 
@@ -362,7 +360,21 @@ def test_once_it_is_answered_a_completion_stands(actor: c.Actor, body: c.Body) -
     stage.give(COMPANY, DONE)
     stage.give(actor, body)
     assert stage.issue.work is None
-    assert refused(stage.give(COMPANY, c.Reopen("还有一处在漏"))) in ("not-now", "closed")
+    assert refused(stage.give(COMPANY, c.Reopen("还有一处在漏"))) in ("wrong-status", "closed")
+
+
+def test_a_question_ends_by_the_pack_of_today_and_taking_back_does_not_lengthen_it() -> None:
+    stage = Stage(policy="demo")
+    stage.give(COMPANY, c.Accept())
+    stage.give(COMPANY, c.Ask("几楼?"), after=0)
+    stage.give(ADMIN, c.ChangePolicy("12345", "错绑", pack("12345")), after=0)
+    asked = stage.clock("ask")
+    assert asked.due == local("2026-11-27 23:59:59")
+    assert stage.issue.paused is not None
+    assert stage.issue.paused.end == asked.due
+    stage.give(COMPANY, c.Complete("explained", ANSWER), after=0)
+    stage.give(COMPANY, c.Reopen("还有一处在漏"), after=0)
+    assert stage.clock("ask") == asked
 
 
 def test_taking_back_counts_as_no_reopening_and_moves_no_lead() -> None:
@@ -378,9 +390,8 @@ def test_taking_back_counts_as_no_reopening_and_moves_no_lead() -> None:
 def test_a_completion_is_not_taken_back_without_end() -> None:
     stage = arrived()
     stage.give(COMPANY, DONE)
-    receipt = next(iter(stage.issue.receipts.values()))
-    stage.issue = replace(stage.issue, receipts={f"c{n}": receipt for n in range(MOST_COMMANDS)})
-    assert why(stage, c.Reopen("还有一处在漏")).startswith("limit: ")
+    stage.issue = replace(stage.issue, given={COMPANY.party: MOST_COMMANDS})
+    assert why(stage, c.Reopen("还有一处在漏")).startswith("too-many-commands ")
     assert why(stage, c.Reopen("又漏了"), REPORTER) == ""
 
 

@@ -196,6 +196,20 @@ def test_a_wish_is_a_clause_of_whoever_must_rule() -> None:
     assert stage.minutes()["community", "elm"] == pytest.approx(10 * 60 + 1 / 60, abs=1)
 
 
+def test_a_wish_that_comes_back_from_above_is_not_late_for_what_was_late_before() -> None:
+    stage = wished()
+    stage.let_pass(local("2026-06-03 00:01"))
+    assert stage.clock("rule-pause").overdue
+    stage.give(COMMUNITY, c.Escalate("管不了"), after=0)
+    stage.give(COMMUNITY, c.Escalate("还是管不了"), after=0)
+    assert stage.issue.level == "street"
+    assert not stage.clock("rule-pause").overdue, "the street was asked just now"
+    stage.give(STREET, c.Return("你们管得了", "community"), after=HOUR)
+    clock = stage.clock("rule-pause")
+    assert (stage.issue.level, clock.level, clock.overdue) == ("community", "community", False)
+    assert clock.due > stage.now
+
+
 def test_an_urgent_wish_is_ruled_on_within_half_an_hour() -> None:
     stage = working(urgent=True)
     stage.give(COMPANY, c.Wait("parts", stage.now + timedelta(hours=5)), after=0)
@@ -272,20 +286,20 @@ def test_nobody_rules_on_his_own_wish() -> None:
     stage.let_pass(local("2026-06-06 08:01"))
     assert stage.issue.level == "community"
     assert kinds(stage.give(COMMUNITY, c.Wait("funds", local("2026-07-20 10:00")))) == ["requested"]
-    assert refused(stage.give(COMMUNITY, c.Grant("pause"))) == "not-yours"
+    assert refused(stage.give(COMMUNITY, c.Grant("pause"))) == "rules-above"
     assert kinds(stage.give(STREET, c.Grant("pause"))) == ["granted"]
 
 
 def test_a_second_wish_of_the_kind_waits_for_the_first() -> None:
     stage = wished()
-    assert refused(stage.give(COMPANY, c.Wait("parts", local("2026-07-20 10:00")))) == "not-now"
+    assert refused(stage.give(COMPANY, c.Wait("parts", local("2026-07-20 10:00")))) == "pause-asked"
 
 
 def test_at_the_top_nobody_grants_and_a_pause_of_its_own_stops_no_reminder() -> None:
     stage = working()
     stage.let_pass(local("2026-06-20 08:01"))
     assert stage.issue.level == "street"
-    assert refused(stage.give(STREET, c.Extend("再给几天"))) == "not-now"
+    assert refused(stage.give(STREET, c.Extend("再给几天"))) == "nobody-above"
     count = sum(event.kind == "reminded" for event in stage.events)
     stage.give(STREET, c.Accept())
     assert kinds(stage.give(STREET, c.Wait("funds", local("2026-08-30 10:00"), "等资金"))) == ["waited"]

@@ -118,7 +118,7 @@ def test_a_plan_that_needs_no_grant_takes_the_place_of_one_that_waits() -> None:
     stage.give(COMPANY, VOTE)
     stage.give(COMPANY, TWO_STEPS)
     assert "rule-plan" not in stage.running()
-    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-now"
+    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-asked"
     assert stage.clock("plan-step").due == local("2026-11-22 18:00")
 
 
@@ -128,7 +128,7 @@ def test_denied_a_longer_plan_leaves_the_one_in_force() -> None:
     stage.give(COMMUNITY, c.Deny("plan", "太久"))
     assert stage.issue.status == "answered"
     assert stage.clock("plan-step").due == local("2026-11-22 18:00")
-    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-now"
+    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-asked"
 
 
 def test_an_answer_given_before_a_plan_is_in_force_is_owed_again() -> None:
@@ -235,7 +235,7 @@ def test_a_plan_is_granted_by_the_street_where_the_community_is_the_operator() -
     stage = Stage(where=place("society"))
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, VOTE)
-    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-yours"
+    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "operator-here"
     assert kinds(stage.give(STREET, c.Grant("plan"))) == ["granted"]
 
 
@@ -388,4 +388,4 @@ def test_once_the_street_was_asked_no_shorter_plan_goes_back_to_the_community() 
     assert isinstance(planned.body, e.Planned)
     assert planned.body.needs == "street"
     assert (stage.clock("rule-plan").level, stage.clock("rule-plan").due) == ("street", due)
-    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "not-yours"
+    assert refused(stage.give(COMMUNITY, c.Grant("plan"))) == "rules-above"

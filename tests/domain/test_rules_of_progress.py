@@ -56,7 +56,7 @@ def test_the_resident_may_object() -> None:
     stage = arrived("minor", "12345", category="fees")
     stage.give(COMPANY, c.Answer("正在处理"))
     assert kinds(stage.give(REPORTER, c.Object("没有人来过"))) == ["objected"]
-    assert refused(stage.give(REPORTER, c.Object(" "))) == "invalid"
+    assert refused(stage.give(REPORTER, c.Object(" "))) == "blank"
 
 
 # ------------------------------------------------------------------------------------------------ the progress clock

@@ -38,6 +38,7 @@ from tests.domain.play import (
     pack,
     place,
     refused,
+    said,
 )
 
 # ---------------------------------------------------------------------------------------------------------- reminders
@@ -332,9 +333,9 @@ def test_a_refusal_has_its_receipt_too() -> None:
     stage = Stage()
     event = stage.give(COMPANY, c.Arrive(), id="early")[0]
     receipt = stage.issue.receipts["early"]
-    assert (receipt.outcome, receipt.seq, receipt.code) == ("refused", event.seq, "not-now")
-    assert receipt.reason == "arrive comes after accept: nobody has accepted the issue yet"
-    assert event.body == e.Refused("arrive", receipt.code, receipt.reason)
+    assert (receipt.outcome, receipt.seq, receipt.code) == ("refused", event.seq, "accept-first")
+    assert receipt.params == {"command": "arrive"}
+    assert event.body == e.Refused("arrive", receipt.code, receipt.params)
     assert stage.give(COMPANY, c.Arrive(), id="early") == []
 
 
@@ -353,7 +354,7 @@ def test_a_refusal_says_in_words_what_is_in_the_way() -> None:
         (REPORTER, c.Urge(), "the issue is closed as solved"),
     ):
         event = stage.give(actor, body)[0]
-        assert (event.body.reason if event.kind == "refused" else None) == words  # pyright: ignore[reportAttributeAccessIssue]
+        assert (said(event) if event.kind == "refused" else None) == words
 
 
 def test_whoever_arrived_without_an_assessment_is_told_how_to_give_it() -> None:
@@ -361,7 +362,7 @@ def test_whoever_arrived_without_an_assessment_is_told_how_to_give_it() -> None:
     stage.give(COMPANY, c.Accept())
     stage.give(COMPANY, c.Arrive())
     event = stage.give(COMPANY, c.Arrive("minor"))[0]
-    assert "say with assess" in event.body.reason  # pyright: ignore[reportAttributeAccessIssue]
+    assert "say with assess" in said(event)
 
 
 def test_a_receipt_names_the_last_event_of_its_command_and_its_body() -> None:
@@ -400,7 +401,7 @@ def test_what_cannot_be_read_is_on_the_record_and_changes_nothing() -> None:
 def test_an_issue_is_reported_once() -> None:
     stage = Stage()
     body = c.Report("JS-2", place(), "noise", "吵")
-    assert refused(stage.give(NEIGHBOUR, body)) == "not-now"
+    assert refused(stage.give(NEIGHBOUR, body)) == "reported-already"
     assert stage.issue.reporter == REPORTER.person
 
 
@@ -411,21 +412,20 @@ def test_required_words_are_not_blank() -> None:
     ):  # fmt: skip
         stage = Stage()
         stage.give(COMPANY, c.Accept())
-        assert refused(stage.give(actor, body)) == "invalid"
+        assert refused(stage.give(actor, body)) == "blank"
     for body in (c.Comment(), c.Urge(), c.Withdraw()):
         assert refused(Stage().give(REPORTER, body)) is None
 
 
 def test_merging_is_not_with_itself_nor_twice() -> None:
     stage = Stage()
-    assert refused(stage.give(COMMUNITY, c.Adopt("issue-1"))) == "invalid"
-    assert refused(stage.give(COMMUNITY, c.Merge("issue-1"))) == "invalid"
+    assert refused(stage.give(COMMUNITY, c.Adopt("issue-1"))) == "merged-with-itself"
+    assert refused(stage.give(COMMUNITY, c.Merge("issue-1"))) == "merged-with-itself"
     assert kinds(stage.give(COMMUNITY, c.Adopt("issue-2"))) == ["adopted"]
     assert stage.issue.adopted == ("issue-2",)
-    assert refused(stage.give(COMMUNITY, c.Adopt("issue-2"))) == "not-now"
-    merged = stage.give(COMMUNITY, c.Merge("issue-3"))
-    assert kinds(merged) == ["merged", "closed"]
-    assert refused(stage.give(COMMUNITY, c.Adopt("issue-4"))) == "closed"
+    assert refused(stage.give(COMMUNITY, c.Adopt("issue-2"))) == "taken-in-before"
+    assert kinds(stage.give(COMMUNITY, c.Merge("issue-3"))) == ["merged"]
+    assert refused(stage.give(COMMUNITY, c.Adopt("issue-4"))) == "merged-first"
 
 
 def test_a_correction_is_appended_and_overwrites_nothing() -> None:

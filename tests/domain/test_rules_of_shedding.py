@@ -290,7 +290,7 @@ def test_urgent_climbs_at_half_an_hour_and_an_hour_stay_exact() -> None:
 
 
 def test_nobody_acts_above_his_place() -> None:
-    assert refused(arrived("minor").give(STREET, c.Assess("minor"))) == "not-now"
+    assert refused(arrived("minor").give(STREET, c.Assess("minor"))) == "assessed-already"
 
 
 def test_a_plan_for_a_small_problem_begins_within_its_twenty_minutes() -> None:
@@ -310,7 +310,7 @@ def test_a_plan_that_does_not_stand_for_an_answer_is_ruled_on_above_whoever_owes
 def test_a_community_that_does_the_work_does_not_rule_on_its_own_decline() -> None:
     stage = Stage("52022", where=place(None))
     stage.give(COMMUNITY, c.Decline("not_our_duty"))
-    assert refused(stage.give(COMMUNITY, c.Rule(upheld=False))) == "not-yours"
+    assert refused(stage.give(COMMUNITY, c.Rule(upheld=False))) == "rules-above"
     assert kinds(stage.give(STREET, c.Rule(upheld=False))) == ["ruled"]
 
 
@@ -339,7 +339,7 @@ def test_the_community_that_leads_does_not_correct_its_own_limits(details: dict[
     stage = Stage("12345", at=local("2026-06-01 10:00"), **{"category": "fees", **details})  # pyright: ignore[reportArgumentType]
     stage.let_pass(local("2026-06-01 16:01" if "category" in details else "2026-06-01 10:31"))
     assert stage.issue.level == "community"
-    assert refused(stage.give(COMMUNITY, body)) == "not-yours"
+    assert refused(stage.give(COMMUNITY, body)) == "corrected-from-above"
     assert kinds(stage.give(STREET, body)) == ["corrected"]
 
 
@@ -347,7 +347,7 @@ def test_the_community_that_does_the_work_itself_does_not_correct_its_own_limits
     stage = Stage("12345", category="fees", urgent=True)
     stage.give(COMMUNITY, c.Redispatch("elm", "社区自己办", "community", ("north",)))
     assert stage.issue.level == "property"
-    assert refused(stage.give(COMMUNITY, c.Correct("不急", urgent=False))) == "not-yours"
+    assert refused(stage.give(COMMUNITY, c.Correct("不急", urgent=False))) == "corrected-from-above"
 
 
 def test_the_street_sets_back_the_size_by_which_the_community_gave_itself_more_time() -> None:

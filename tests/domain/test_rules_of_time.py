@@ -108,7 +108,7 @@ def test_a_change_of_policy_keeps_the_time_that_has_passed() -> None:
         ("overdue", changed_at, local("2026-11-20 10:10")),
         ("escalated", changed_at, local("2026-11-20 10:10")),
     ]
-    assert refused(back.give(ADMIN, c.ChangePolicy("nothing", "没有这个"))) == "invalid"
+    assert refused(back.give(ADMIN, c.ChangePolicy("nothing", "没有这个"))) == "no-such-policy"
 
 
 def test_a_correction_of_urgency_counts_from_the_start() -> None:
@@ -231,7 +231,7 @@ def test_a_wait_ends_at_its_review_date() -> None:
     stage.let_pass(local("2026-11-22 10:01"))
     assert (stage.events[-1].kind, stage.events[-1].at, stage.issue.status) == ("resumed", review, "arrived")
     for when in ("2026-11-22 10:00", "2027-06-01 10:00"):
-        assert refused(stage.give(COMPANY, c.Wait("parts", local(when)))) == "invalid"
+        assert refused(stage.give(COMPANY, c.Wait("parts", local(when)))) == "review-far"
 
 
 def test_a_new_review_date_replaces_the_old_one() -> None:
@@ -257,7 +257,7 @@ def test_a_question_stops_the_clock_until_it_is_answered_and_no_longer_than_allo
     stage.give(COMPANY, c.Ask("哪天在家?"))
     stage.let_pass(local("2026-11-28 00:01"))
     assert (stage.events[-1].kind, stage.events[-1].at) == ("resumed", until)
-    assert refused(stage.give(COMPANY, c.Ask("还在吗?"))) == "limit"
+    assert refused(stage.give(COMPANY, c.Ask("还在吗?"))) == "asked-enough"
 
 
 def test_an_answer_given_in_a_pause_sets_the_status_after_it() -> None:
@@ -317,8 +317,8 @@ def test_the_street_s_long_list_is_reviewed_monthly() -> None:
     assert (reminded.kind, reminded.at, reminded.clause) == ("reminded", first, "review")
     assert reminded.due == local("2027-01-19 23:59:59")
     assert stage.issue.status == "waiting"
-    assert refused(stage.give(COMPANY, c.Resume())) == "not-yours"
-    assert refused(stage.give(COMPANY, c.Wait("funds", local("2026-12-30 10:00")))) == "not-now"
+    assert refused(stage.give(COMPANY, c.Resume())) == "shelved-by-street"
+    assert refused(stage.give(COMPANY, c.Wait("funds", local("2026-12-30 10:00")))) == "shelved-waits"
     assert kinds(stage.give(STREET, c.Resume())) == ["resumed"]
     assert (stage.issue.status, stage.issue.shelved) == ("arrived", False)
 

@@ -17,9 +17,9 @@ from audit.invariants import Acknowledged
 from db.engine import Database
 from db.tables import EventRow
 from db.writer import T, Work
+from domain.commands import ANONYMOUS
 from domain.events import Escalated, Event, load_event
-from protocol.caller import ANONYMOUS
-from protocol.ids import command_id
+from security.ids import command_id
 from support.again import SECONDS
 from support.completions import ANSWER
 from support.outage import away

@@ -34,7 +34,7 @@ from security.namespace import NamespaceError, NamespaceKeys
 from support.signers import lasting_signer
 from tests.domain.casting import BODIES
 from tests.domain.play import CASTING, COMPANY, FRIDAY, Stage
-from tests.fuzz import mutate
+from tests.fuzz import mutate, typed
 from tests.fuzz.run import Target
 from workflows import mailbox
 from workflows.mailbox import command_of
@@ -335,9 +335,11 @@ TARGETS: Final = {
         Target("policies", _pack, _take_pack),
         Target("directory", _sheets, _take_sheets),
         Target("payloads", _payload, _take_payload),
+        *typed.TARGETS,
     )
 }
 SHARES: Final = {
     "commands": 300_000, "requests": 250_000, "policies": 80_000, "directory": 180_000, "payloads": 250_000,
+    **typed.SHARES,
 }  # fmt: skip
-"""Inputs of each in one run of `make fuzz`: together a million."""
+"""Inputs of each in one run of `make fuzz`: together more than a million."""

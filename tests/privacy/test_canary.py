@@ -45,6 +45,7 @@ class Phases:
     after: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     told: list[Any] = field(default_factory=list[Any])
     told_after: list[Any] = field(default_factory=list[Any])
+    overheard: list[str] = field(default_factory=list[str])
     pictures: list[int] = field(default_factory=list[int])
     audited: Audited | None = None
     found: int = 0
@@ -79,16 +80,22 @@ async def play(stage: Planted) -> Phases:
     found = Phases(stage)
     for life in parts():
         await stage.live(life)
+    await stage.part_again()
     await stage.turned_away()
     await stage.phone()
+    await stage.appoint()
     await stage.sealed()
     looked_for = next(text for text, where in stage.canaries.planted.items() if where == "report 1.description")
     found.found = await stage.find(looked_for)
     found.told = await stage.timelines()
+    overheard = await stage.overheard()
+    assert [each["id"] for each in overheard[0][-1]["before"]] == [stage.issues[0]]
+    found.overheard = [json.dumps(each, ensure_ascii=False) for each in overheard]
     found.before = await stage.leaks()
     privacy = stage.privacy()
-    await privacy.ask(stage.issues, "request")
-    assert sorted((await privacy.carry_out()).erased) == sorted(stage.issues)
+    everything = [*stage.issues, *stage.merged]
+    await privacy.ask(everything, "request")
+    assert sorted((await privacy.carry_out()).erased) == sorted(everything)
     found.told_after = await stage.timelines()
     found.found_after = await stage.find(looked_for)
     found.pictures = await stage.pictures()
@@ -122,17 +129,29 @@ def test_every_personal_field_is_planted(phases: Phases) -> None:
     found = [re.fullmatch(r"(?:issue \d+, (\w+)|(report) \d+)\.([\w.]+)", where) for where in places]
     given = {(each[1] or each[2], re.sub(r"\.\d+", "", each[3])) for each in found if each}
     assert given == wanted
-    assert {"subject", "picture, comment", "picture, EXIF", "phone"} <= set(places)
+    assert {"subject", "picture, comment", "picture, EXIF", "phone", "appointment"} <= set(places)
 
 
 def test_every_planted_canary_is_shown_to_allowed_readers(phases: Phases) -> None:
-    told = json.dumps(phases.told, ensure_ascii=False)
+    told = json.dumps(phases.told, ensure_ascii=False) + "".join(phases.overheard)
     taken = rf"(report|issue) [1-{len(parts())}]"  # the one after these had no effect, as it should
     hidden = [
         where for text, where in phases.stage.canaries.planted.items() if re.match(taken, where) and text not in told
     ]
     assert hidden == []
     assert phases.found == 1
+
+
+def test_no_resident_reads_what_another_wrote(phases: Phases) -> None:
+    neighbour, reporter = phases.overheard
+    own, planted = phases.stage.of_neighbour, phases.stage.canaries.planted
+    to_all = re.compile(r"issue 1, (answer\.text|ask\.question|plan\.steps\.\d\.\w+|complete\.answer|deny\.reason)")
+    shown = {text for text in planted if text in neighbour}
+    assert own
+    assert own <= shown
+    assert [planted[text] for text in shown - own if not to_all.fullmatch(planted[text])] == []
+    assert any(planted[text] == "issue 1, complete.answer" for text in shown), "what staff tell everybody he reads"
+    assert [planted[text] for text in own if text in reporter] == []
 
 
 def test_canaries_are_only_in_allowed_rows_and_files(phases: Phases) -> None:
@@ -174,6 +193,6 @@ def test_an_auditor_finds_everything_in_order_and_says_what_was_erased(phases: P
     audited = phases.audited
     assert audited is not None
     assert audited.findings == []
-    assert audited.erased == audited.issues == len(phases.stage.issues)
+    assert audited.erased == audited.issues == len(phases.stage.issues) + len(phases.stage.merged)
     assert audited.commands > audited.issues
     assert "verified, content erased" in "\n".join(lines(audited))

@@ -14,7 +14,6 @@ from db.upgrade import upgrade_async
 from domain.commands import Accept, Actor, Arrive, Body, Command, Complete
 from domain.personal import Sealed
 from policies.loader import load_pack
-from protocol.admission import Admission
 from protocol.attachments import Attachments
 from protocol.commands import Applied, CommandDraft, CommandService
 from protocol.directory_cache import DirectoryCache
@@ -38,7 +37,7 @@ class Here:
     service: CommandService
     workflows: Workflows
     attachments: Attachments
-    admission: Admission
+    reader: Reader
     file: Path
     issue: str = ""
     given: int = 0
@@ -61,7 +60,7 @@ class Here:
     async def upload(self, actor: Actor = PROPERTY, shade: int = 0) -> str:
         picture = io.BytesIO()
         Image.new("RGB", (8, 8), (shade, 0, 200)).save(picture, "PNG")
-        admitted = await self.admission.admit(caller_of(actor), self.issue, TimeBudget())
+        admitted = await self.reader.visible(caller_of(actor), self.issue, TimeBudget())
         return await self.attachments.add(admitted, picture.getvalue())
 
     async def lose_sql(self) -> None:
@@ -84,11 +83,11 @@ async def here(tmp_path: Path) -> AsyncIterator[Here]:
     await prepared(database)
     workflows, vault, model, now = Workflows(database), ephemeral_keys().vault, ReadModel(database, timeout=60), Clock()
     receipts = Receipts(model)
-    reader = Reader(model, cast("TemporalGateway", workflows), vault, now)
+    reader = Reader(model, cast("TemporalGateway", workflows), vault, DirectoryCache(model), now)
     found = Here(
         service(database, workflows, vault, receipts), workflows,
         Attachments(blobs=DigestStore((tmp_path / "blobs").as_uri()), vault=vault, database=database, model=model, now=now),
-        Admission(reader, DirectoryCache(model), now), file,
+        reader, file,
     )  # fmt: skip
     await found.reported()
     yield found
@@ -112,7 +111,7 @@ async def test_what_was_not_uploaded_to_this_issue_is_no_picture(here: Here) -> 
     for evidence in ((), ("photo-1",), (elsewhere,), ("0" * 64,)):
         with pytest.raises(Refused, match="a picture that demo-property uploads to this issue") as refused:
             await here.give(Complete(answer=ANSWER, evidence=evidence))
-        assert refused.value.code == "invalid"
+        assert refused.value.code == "picture-missing"
     assert here.sent.name == "arrive"
 
 
@@ -127,7 +126,7 @@ async def test_an_answer_is_counted_before_it_is_sealed(here: Here) -> None:
     digest = await here.upload()
     with pytest.raises(Refused, match="at least 10 characters") as refused:
         await here.give(Complete(answer=" 换了一个阀门了吧 ", evidence=(digest,)))
-    assert refused.value.code == "invalid"
+    assert refused.value.code == "answer-short"
 
 
 async def test_without_the_database_only_work_that_needs_no_picture_is_completed(here: Here) -> None:

@@ -1,6 +1,9 @@
 """Quotas count in memory and in the database, work without the database, and stay small."""
 
 import asyncio
+import math
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -37,7 +40,20 @@ async def refused(quotas: Quotas, name: str, who: str) -> int:
     """When it may be tried again, as the refusal says."""
     with pytest.raises(TooMany) as found:
         await quotas.count(name, who)
+    assert found.value.limit == name
     return found.value.retry_after
+
+
+async def test_a_refusal_says_which_limit_and_until_when(tmp_path: Path, clock: Clock) -> None:
+    quotas = Quotas({"report": "1/hour"}, HitStore(away(tmp_path), SECRET), clock)
+    await quotas.count("report", "a/b")
+    with pytest.raises(TooMany) as found:
+        await quotas.count("report", "a/b")
+    told = found.value
+    assert (told.limit, told.rate, told.retry_after) == ("report", "1/hour", 3600)
+    assert datetime.fromisoformat(told.until).timestamp() == math.ceil(clock() + 3600)
+    assert told.until in told.detail
+    await quotas.close()
 
 
 def test_hits_leave_the_window_of_a_process_as_it_moves() -> None:
@@ -74,6 +90,39 @@ async def test_without_the_database_each_process_counts_for_itself(tmp_path: Pat
     clock.seconds += 60.1
     await quotas.count("command", "p1")
     await quotas.close()
+    await database.close()
+
+
+class Slow(HitStore):
+    """Its table is not written before it may be."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, SECRET)
+        self.begun, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def add(self, hits: Sequence[Hit]) -> dict[str, float]:
+        self.begun.set()
+        await self.goes_on.wait()
+        return await super().add(hits)
+
+
+async def test_what_is_being_written_when_the_process_ends_is_written(tmp_path: Path, clock: Clock) -> None:
+    url = f"sqlite:///{tmp_path / 'jiesu.db'}"
+    upgrade(url)
+    database = Database(url)
+    store = Slow(database)
+    one, other = (
+        Quotas({"code": "2/minute"}, each, clock, patience=60) for each in (store, HitStore(database, SECRET))
+    )
+    await one.count("code", "192.0.2.1")
+    await store.begun.wait()
+    closing = asyncio.create_task(one.close())
+    await asyncio.sleep(0)
+    store.goes_on.set()
+    await closing
+    await other.count("code", "192.0.2.1")
+    await other.close()
+    assert await refused(other, "code", "192.0.2.1") == 60
     await database.close()
 
 

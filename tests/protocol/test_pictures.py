@@ -52,6 +52,7 @@ def bomb(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
+@pytest.mark.attack(33)
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_clean_removes_metadata(kind: str):
     text = PngImagePlugin.PngInfo()
@@ -79,11 +80,49 @@ def test_clean_keeps_size_and_colours(kind: str, kept: str):
     assert (red > 200, green < 60, blue < 60) == (True, True, True)
 
 
+@pytest.mark.attack(33)
 def test_clean_recognises_the_format_by_content():
     assert clean(packed(halves(), "PNG")).kind == "image/png"
     for kind in ("GIF", "BMP", "TIFF", "PPM"):
         with pytest.raises(PictureError):
             clean(packed(halves(), kind))
+
+
+def boxed(brand: bytes, *others: bytes) -> bytes:
+    """The head of a file in boxes, as phones write HEIC, AVIF and MP4."""
+    brands = brand + bytes(4) + b"".join(others)
+    return struct.pack(">I", 8 + len(brands)) + b"ftyp" + brands + bytes(200)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (boxed(b"heic", b"mif1", b"heic"), "HEIC"),
+        (boxed(b"mif1", b"mif1", b"heic", b"hevc"), "HEIC"),
+        (boxed(b"heix"), "HEIC"),
+        (packed(halves(), "AVIF"), "AVIF"),
+        (boxed(b"mif1", b"avif"), "AVIF"),
+        (packed(halves(), "GIF"), "GIF"),
+        (packed(halves(), "BMP"), "BMP"),
+        (packed(halves(), "TIFF"), "TIFF"),
+        (boxed(b"isom", b"mp41"), "film"),
+        (boxed(b"qt  "), "film"),
+        (b"%PDF-1.7 ...", "PDF"),
+    ],
+)
+def test_a_refusal_names_what_was_sent_and_says_what_to_do(data: bytes, said: str):
+    with pytest.raises(PictureError) as refused:
+        clean(data)
+    assert said in str(refused.value)
+    assert "JPEG" in str(refused.value)
+    if said == "HEIC":
+        assert "Most Compatible" in str(refused.value)
+
+
+@pytest.mark.parametrize("size", [(8064, 6048), (9248, 6936), (9280, 6944)])
+def test_what_a_camera_of_64_million_pixels_takes_is_taken(size: tuple[int, int]):
+    kept = opened(clean(packed(Image.new("RGB", size, "red"), "JPEG")).data)
+    assert (kept.width, abs(kept.height - LONGEST * size[1] / size[0]) < 1) == (LONGEST, True)
 
 
 @pytest.mark.parametrize(
@@ -100,12 +139,14 @@ def test_clean_scales_a_picture_to_the_longest_side():
     assert opened(clean(packed(halves((5200, 2600)), "JPEG")).data).size == (LONGEST, LONGEST // 2)
 
 
+@pytest.mark.attack(33)
 @pytest.mark.parametrize("size", [(MOST_PIXELS // 1000 + 1, 1000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
 def test_a_bomb_is_refused_before_it_is_decoded(size: tuple[int, int]):
     with pytest.raises(PictureError, match=r"million pixels|cannot be read"):
         clean(bomb(*size))
 
 
+@pytest.mark.attack(33)
 def test_what_is_hidden_under_transparent_parts_is_gone():
     image = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     assert opened(clean(packed(image, "PNG")).data).getpixel((4, 4)) == (255, 255, 255)

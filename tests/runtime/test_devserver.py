@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, PollWorkflowTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.common import Priority, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from runtime import devserver
 from runtime.devserver import DevServer, EmbeddedError, find_temporal
 from runtime.settings import Settings
+from support import faults
 from support.ports import free_port
 from support.temporal import embedded_server
 from workflows.contract import TASK_QUEUE
@@ -58,6 +60,19 @@ async def test_what_was_acknowledged_outlives_a_kill(settings: Settings) -> None
     assert described.typed_search_attributes[SearchAttributeKey.for_keyword("JiesuCompound")] == "demo"
     await server.stop()
     assert not server.child.running
+
+
+async def test_a_flood_of_one_community_does_not_hold_up_another(settings: Settings) -> None:
+    async with embedded_server(settings) as client:
+        flood = [(f"flood-{n}", "community-1") for n in range(40)]
+        for name, key in [*flood, ("alone", "community-2")]:
+            await client.start_workflow("Issue", id=name, task_queue="held", priority=Priority(fairness_key=key))
+        served: list[str] = []
+        while "alone" not in served:
+            request = PollWorkflowTaskQueueRequest(namespace="default", task_queue=TaskQueue(name="held"))
+            task = await client.workflow_service.poll_workflow_task_queue(request)
+            served.append(task.workflow_execution.workflow_id)
+        assert len(served) < len(flood) / 2
 
 
 async def test_the_namespace_keeps_closed_issues_and_knows_our_attributes(
@@ -170,3 +185,13 @@ def test_a_named_program_comes_first_and_must_be_one(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TEMPORAL_CLI", "/nonexistent/temporal")
     with pytest.raises(EmbeddedError, match="TEMPORAL_CLI"):
         find_temporal()
+
+
+async def test_a_server_that_cannot_write_its_file_says_so_in_our_words(settings: Settings) -> None:
+    """Its own last line is cut off before the cause."""
+    async with embedded_server(settings):
+        pass
+    with faults.read_only(settings.home):
+        server = DevServer(settings.model_copy(update={"temporal_port": free_port(), "temporal_ui_port": free_port()}))
+        with pytest.raises(EmbeddedError, match=r"temporal\.db is read-only"):
+            await server.connect(0.1)

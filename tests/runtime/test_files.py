@@ -12,13 +12,18 @@ from runtime.files import put_new, read_or_create, replace_file
 
 
 @pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Every file and folder that is written to the disk, under the name that it has then."""
+def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Every file and folder of the test that is written to the disk, under the name that it has then.
+
+    Servers that other tests share live in the same process and try their own stores meanwhile.
+    """
     found: list[Path] = []
     fsync = os.fsync
 
     def watched(handle: int) -> None:
-        found.append(Path(f"/proc/self/fd/{handle}").readlink())
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        if path.is_relative_to(tmp_path):
+            found.append(path)
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", watched)

@@ -23,10 +23,13 @@ UNDONE: Final = ("404 Not Found", "422 Unprocessable Entity", "503 Service Unava
 """What else than 401 and 403 refuses credentials that were made up."""
 
 UNSAID: Final[Mapping[str, frozenset[str]]] = {
-    "POST /v1/issues": frozenset({"compound", "category", "follows"}),  # there is no such, or not for this caller
+    # There is no such, or not for this caller: residents come by web or wechat, the other channels are for staff.
+    "POST /v1/issues": frozenset({"compound", "category", "follows", "takes_up", "channel"}),
     "POST /v1/phones": frozenset({"phone"}),  # with the separators that people write
     "POST /v1/phones/verify": frozenset({"phone", "code"}),  # a code that was never sent
-    "GET /v1/issues": frozenset({"cursor"}),
+    "GET /v1/issues": frozenset({"cursor", "from", "until"}),
+    "GET /v1/issues.csv": frozenset({"from", "until"}),
+    "GET /v1/issues.xlsx": frozenset({"from", "until"}),
     "GET /v1/worklist": frozenset({"cursor"}),
     "GET /v1/access": frozenset({"cursor", "from", "until"}),  # RFC 3339 lets years be that have no UTC
     "GET /v1/audit/verdicts": frozenset({"query"}),  # a language of its own

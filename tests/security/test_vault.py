@@ -13,10 +13,11 @@ import domain.commands as c
 from api.http.requests import LONGEST_TEXT
 from domain.commands import ContactDetails
 from domain.personal import Sealed
+from runtime.causes import READ_ONLY
 from security.keystore import Erasure, KeyStore, KeyStoreDown
 from security.master import MasterError, MasterFile, MasterKeys, rewrap_all
 from security.vault import ERASED, FRESH, UNREADABLE, Erased, NoKey, Vault
-from support import logs
+from support import faults, logs
 from support.keys import MemoryStore
 
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
@@ -205,3 +206,16 @@ async def test_masters_that_were_read_stay_in_use_while_their_file_is_away(tmp_p
     path.chmod(0o600)
     added = MasterFile(path).add()
     assert set(masters.current.keys) == {held.primary, added}
+
+
+async def test_keys_on_a_disk_that_was_read_only_are_made_once_it_takes_writes(store: KeyStore, tmp_path: Path):
+    other = KeyStore(f"sqlite:///{tmp_path / 'keys.db'}", patience=60)
+    vault = Vault(other, MasterKeys.new())
+    await store.get("a")  # holds the log, which nobody can make there
+    with faults.read_only(tmp_path):
+        with pytest.raises(KeyStoreDown) as caught:
+            await other.probe()
+        assert caught.value.cause == READ_ONLY
+    await other.probe()
+    assert await vault.seal_body("a", "1", c.Comment("text"))
+    await other.close()

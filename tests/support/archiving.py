@@ -14,7 +14,9 @@ from temporalio.client import Client
 from activities.notices import Deliverer, TableChannel
 from audit.archive import Archive
 from audit.archiver import Archiver
+from audit.gate import golden
 from audit.holdings import Holdings
+from audit.verify import verify
 from db import outbox
 from db.engine import Database
 from db.outbox import Entry
@@ -39,6 +41,11 @@ def job(issue: str, seq: int = 9) -> Entry:
     """A claimed job; of seq 0 it is one that the reconciler asked for."""
     payload = {"issue": issue, "body": {}}
     return Entry(1, issue, seq, "job", "archive", None, False, payload, 1, later())
+
+
+async def warm() -> None:
+    """Begins the child that replays, so that no job spends its patience on that."""
+    await verify(golden()[:1])
 
 
 @dataclass
@@ -68,6 +75,7 @@ class Archiving:
 
     async def ask(self, issue: str) -> bool:
         """As the reconciler asks, and then does all that is due."""
+        await warm()
         asked = await self.database.transact(lambda session: outbox.request(session, issue, "archive", now()))
         await self.deliverer.deliver_pending()
         return asked

@@ -14,7 +14,7 @@ import support.system
 from api.identity.embedded_provider import CLIENT, EmbeddedProvider
 from api.identity.oidc import Provider
 from api.identity.session import SessionParts
-from api.server import Server, server
+from runtime.web import Server, server
 from support.again import SECONDS, Again
 from support.ports import free_port
 from support.system import System

@@ -13,13 +13,14 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from sqlalchemy import insert
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client
@@ -29,34 +30,46 @@ from temporalio.service import RPCError, RPCStatusCode
 import domain.commands as c
 import worker
 from activities.notices import Deliverer, TableChannel
+from activities.pictures import StoredPictures
+from activities.privacy import REQUEST, Privacy
 from audit import log
 from audit.archive import Archive
+from audit.content import Places
 from audit.heads import Destinations, publish
 from audit.log_keys import LogKeys
+from audit.verify_all import Source
 from calendars import load_all
 from db.engine import Database
+from db.tables import AttachmentRow
 from db.upgrade import upgrade_async
 from db.writer import Work
 from domain.access import may_give
 from domain.advance import advance
 from domain.commands import NAMES, Actor, Authority, Body, Command
+from domain.followers import adoption
 from domain.issue import RULES_VERSION, Issue
 from domain.pins import pins_digest, read_policy
+from domain.place import Handler
 from domain.policy import Policy
+from domain.retention import Retention
 from domain.vocabulary import CATEGORIES, Category, OperatorKind
 from domain.wire import dump, truncate
 from domain.worktime import Limit
 from policies.loader import load_pack
 from protocol.envelope import Envelope, plain_of
 from protocol.gateway import Pins, TemporalDown, TemporalGateway
+from runtime.blobs import DigestStore
 from runtime.temporal import encrypting
+from security.keystore import KeyStore, KeyStoreDown
+from security.master import MasterFile
+from security.vault import Vault
 from support.completions import completed
 from support.keys import ephemeral_keys
 from support.outage import away
 from support.signers import lasting_signer
 from support.temporal import dev_server
 from tests.domain.casting import BODIES, ENDING, Maker, rightful, usual
-from tests.domain.play import CASTING, COMMUNITY, REPORTER, SETTLED_2027, STREET, place
+from tests.domain.play import CASTING, COMMUNITY, NEIGHBOUR, REPORTER, SETTLED_2027, STREET, place
 from workflows.contract import PREFIX
 
 T = TypeVar("T")
@@ -111,13 +124,24 @@ PARTS: Final[tuple[tuple[Maker, ...], ...]] = (
     _fixed(c.Accept(), c.Arrive("complex"), c.Mitigate("关了阀"), c.Answer("下月"), c.Refer("110"), c.Urge("快")),
     _fixed(c.Escalate("要上级管"), c.Escalate("还要"), c.Shelve("等资金"), c.Resume("有钱了"), c.Return("再办")),
     (*_fixed(c.Accept()), _done, *_fixed(c.Reopen("又漏了"), c.Supervise("盯着"), c.Instruct("今天"))),
-    _fixed(c.Correct("是下水道", "drain"), c.Comment("说一句"), c.Redispatch("elm", "自己办", "community", ("north",))),
+    _fixed(
+        c.Correct("门牌写错"),
+        c.Correct("是下水道", "drain"),
+        c.Comment("说一句"),
+        c.Redispatch("elm", "自己办", "community", ("north",)),
+    ),
     _fixed(c.Accept(), c.Assess("minor"), c.Assess("complex", "墙内漏"), c.CalendarPublished(SETTLED_2027)),
+    (*_fixed(c.Accept()), BODIES["directory_changed"][0]),
     (*_fixed(c.Accept(), c.Arrive("complex")), BODIES["plan"][2], *_fixed(c.Grant("plan"), c.StepDone(1))),
     (*_fixed(c.Accept()), BODIES["schedule"][0], BODIES["wait"][0], *_fixed(c.Resume())),
     (*_fixed(c.Accept(), c.ChangePolicy("52022", "错绑", load_pack("52022")), c.Arrive("minor")), _done),
 )
 """How the first ones begin, and others now and then: so that each command is taken at least once."""
+LATE: Final = timedelta(seconds=1)
+"""After so long a command that was not sent yet is stamped anew, lest it be too old when it is taken."""
+PIXEL: Final = b"\x89PNG\r\n\x1a\n"
+ERASED: Final = 3
+"""How many issues are erased in the end."""
 SEALED: Final = 0.8
 """The share of those whose report is sealed; of the others the auditor can say by what words they are found."""
 MANY: Final = 18
@@ -175,6 +199,20 @@ class Crowd:
     def keys(self) -> Path:
         return self.folder / "keys"
 
+    @property
+    def vault(self) -> Path:
+        """The keys of issues, and the master keys."""
+        return self.folder / "vault"
+
+    @property
+    def places(self) -> Places:
+        store, pictures = f"sqlite+aiosqlite:///{self.vault / 'issues.db'}", (self.folder / "attachments").as_uri()
+        return Places(pictures, store, self.vault / "master.json")
+
+    @property
+    def source(self) -> Source:
+        return Source(self.database_url, self.archive_url, places=self.places)
+
     def copied(self, folder: Path) -> "Crowd":
         """The same installation once more, for somebody to tamper with."""
         shutil.copytree(self.folder, folder)
@@ -201,6 +239,7 @@ async def gather(folder: Path, size: int, seed: int) -> Crowd:
     """Lets so many issues live and close, and leaves what an installation would hold of them in the folder."""
     say(f"crowd of {size}, seed {seed}")
     crowd = Crowd(folder)
+    crowd.vault.mkdir(0o700)
     await upgrade_async(crowd.database_url)
     async with dev_server(folder, SUGGESTED) as client:
         await _Town(crowd, client, size, seed).live()
@@ -219,7 +258,13 @@ class _Town:
 
     def __init__(self, crowd: Crowd, client: Client, size: int, seed: int) -> None:
         self.crowd = crowd
-        self.keys = replace(ephemeral_keys(), signer=lasting_signer())
+        self.store = KeyStore(crowd.places.key_store or "", patience=PATIENCE)
+        vault = Vault(self.store, MasterFile.made(crowd.vault / "master.json"))
+        self.keys = replace(ephemeral_keys(), signer=lasting_signer(), vault=vault)
+        self.pictures = DigestStore(crowd.places.pictures or "")
+        self.uploads: dict[str, dict[str, Any]] = {}
+        """The list of pictures, by digest."""
+        self.sealed: list[str] = []
         self.client = encrypting(client, self.keys.converter)
         self.size = size
         self.seed = seed
@@ -234,6 +279,8 @@ class _Town:
         url, seed = self.crowd.database_url, self.seed
         async with contextlib.AsyncExitStack() as stack:
             database, records = Database(url), Moody(url, f"{seed}-moody")
+            stack.push_async_callback(self.store.close)
+            await self.store.prepare()
             stack.push_async_callback(database.close)
             stack.push_async_callback(records.close)
             await stack.enter_async_context(self._delivering(database))
@@ -243,7 +290,44 @@ class _Town:
                     group.create_task(self._live(number))
                 group.create_task(self._work(records))
                 group.create_task(self._seal(database, ring))
+            await self._look_back(database)
         say(f"sent: {dict(sorted(self.said.items()))}")
+
+    async def sure(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What is asked for, as soon as key store and Temporal answer: on a busy machine callers ask again."""
+        while True:
+            try:
+                return await ask()
+            except (KeyStoreDown, RPCError) as error:
+                if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
+                    raise
+                self.said[f"again after {type(error).__name__}"] += 1
+                await asyncio.sleep(0.05)
+
+    async def complete(self, issue: str, body: c.Complete) -> c.Complete:
+        """The completion with its picture, which was uploaded as by the API."""
+        (told,) = body.pictures
+        digest = await self.upload(issue, Actor(told.person, "property", told.org), told.at)
+        return replace(body, evidence=(digest,), pictures=(replace(told, digest=digest),))
+
+    async def upload(self, issue: str, actor: Actor, at: datetime) -> str:
+        """Stores a picture as the API does before it gives `attach`, and returns its digest. A repeat changes nothing."""
+        data = PIXEL + f"{actor.org} {actor.person} {at}".encode()
+        key = await self.sure(lambda: self.keys.vault.key_for(issue, make=True))
+        digest = await self.pictures.put(key.seal_bytes(data))
+        self.uploads[digest] = {
+            "issue": issue, "digest": digest, "kind": "image/png", "size": len(data),
+            "added_by": str(key.seal(actor.person, digest, "added_by")), "role": actor.role, "org": actor.org,
+            "added_at": at,
+        }  # fmt: skip
+        return digest
+
+    async def _look_back(self, database: Database) -> None:
+        """Once all is over: the list of pictures, and a few issues whose texts are erased."""
+        await database.transact(lambda session: session.execute(insert(AttachmentRow), [*self.uploads.values()]))
+        privacy = Privacy(database, self.keys.vault, StoredPictures(database, self.pictures), Retention(1095), 400)
+        await privacy.ask(self.sealed[-ERASED:], REQUEST)
+        assert len((await privacy.carry_out()).erased) == ERASED
 
     @contextlib.asynccontextmanager
     async def _delivering(self, database: Database) -> AsyncIterator[None]:
@@ -257,10 +341,11 @@ class _Town:
             await task
 
     async def _seal(self, database: Database, ring: LogKeys) -> None:
+        outlets = Destinations(self.crowd.heads, roots=lambda: [self.keys.signer.root])
         for size in (self.size // 2, self.size):
             while await _sealed(database) < size:
                 await asyncio.sleep(0.5)
-            await publish(database, ring, Destinations(self.crowd.heads), datetime.now(UTC))
+            await publish(database, ring, outlets, datetime.now(UTC))
 
     async def _work(self, records: Database) -> None:
         """The worker: the database hangs when a third is over; it is gone for a while, and another comes, at two."""
@@ -316,6 +401,13 @@ class _Life:
         if self.number == len(PARTS) + LONG:
             await self._see_a_warning()
             return
+        if self.number == len(PARTS) + LONG + 1:
+            await self._report(load_pack("12345"))
+            while self._other() is None:
+                await self._pause()
+            await self._merge(is_split=True)
+            await self._end()
+            return
         part = PARTS[self.number] if is_cast else rng.choice(PARTS) if rng.random() < 0.1 else ()
         await self._report(load_pack("12345") if is_cast or is_long else None)
         for make in part:
@@ -351,12 +443,17 @@ class _Life:
             f"JS-{self.number:05}", place(kind), category, "厨房漏水 '\"\\ <b>\u2028 🚰", urgent=rng.random() < 0.2,
             about_operator=not at_leisure and rng.random() < 0.1, location="3幢2单元501",
             contact=c.ContactDetails("张三", "13800000000") if rng.random() < 0.3 else c.ContactDetails(),
-            follows="an-older-one" if rng.random() < 0.1 else None,
+            common=rng.random() < 0.7,
         )  # fmt: skip
+        if rng.random() < 0.1:
+            before = c.Before("solved", "property", Handler("company-a", "company"))
+            body = replace(body, follows="an-older-one", news="又漏了", before=before)
         empty, number = Issue.new(self.id, policy, load_all()), self._id()
         body = replace(body, root=self.town.keys.signer.root, pins=pins_digest(policy, empty.calendars, RULES_VERSION))
         if at_leisure or rng.random() < SEALED:
+            await self.town.sure(lambda: self.town.keys.vault.key_for(self.id, make=True))
             body = await self.town.keys.vault.seal_body(self.id, number, body)
+            self.town.sealed.append(self.id)
         report = Command(number, _now(), REPORTER, body, grants=(Authority("resident", None, "report"),))
         while True:
             self.shadow, _ = advance(empty, [report], report.at)
@@ -400,7 +497,7 @@ class _Life:
         other = self._other()
         match name:
             case "adopt" if other is not None:
-                return c.Adopt(other.id, other.opened_at)
+                return adoption(other)
             case "merge" if other is not None:
                 return c.Merge(other.id, other.opened_at)
             case "plan" if rng.random() < 0.5:
@@ -433,10 +530,10 @@ class _Life:
     async def _go_on(self) -> None:
         """Until it is continued as new: on a busy machine many commands at once make few events."""
         handle = self.town.client.get_workflow_handle(PREFIX + self.id)
-        first = (await handle.describe()).raw_description.workflow_execution_info.first_run_id
+        first = (await self.town.sure(handle.describe)).raw_description.workflow_execution_info.first_run_id
         until = time.monotonic() + LONGEST
         for number in itertools.count():
-            found = await handle.describe()
+            found = await self.town.sure(handle.describe)
             if self.over or found.run_id != first or time.monotonic() > until:
                 break
             # It is continued once its history is long enough and all its events are recorded: then it is left alone.
@@ -446,6 +543,9 @@ class _Life:
 
     async def _end(self) -> None:
         """How it closes: by a word of the resident, by the community, by another issue, or by nobody's word."""
+        if not self.over and self.rng.random() < 0.2 and may_give(self.shadow, NEIGHBOUR, "follow"):
+            for body in (c.Follow(), c.Urge("我家也是"), c.Unfollow()):
+                await self._give(self._command(NEIGHBOUR, body))
         how = self.rng.choice(("confirm", "confirm", "silence", "silence", "withdraw", "reject", "merge"))
         if how in ("confirm", "silence") and not self.over:
             await self._complete()
@@ -457,29 +557,55 @@ class _Life:
                     if self.shadow.status == "completed" and self.shadow.policy.id.startswith("hurried"):
                         await self._closed(6)
                 case "reject":
-                    await self._give(self._command(self._may("reject"), c.Reject("不在本小区")))
+                    await self._reject()
                 case "merge":
                     await self._merge()
                 case _:
                     pass
         while not self.over and not await self._closed(1):
-            await self._give(self._command(REPORTER, c.Withdraw("自己修了")))
+            for resident in (REPORTER, NEIGHBOUR):  # who follows it decides next
+                await self._give(self._command(resident, c.Withdraw("自己修了")))
             self.over = self.over or await self._closed(10)
+
+    async def _reject(self) -> None:
+        """Somebody above rejects it; the resident objects, and the street rules on that."""
+        await self._give(self._command(self._may("reject"), c.Reject("不在本小区")))
+        if self.shadow.completion == "rejected" and not self.over:
+            await self._object()
+
+    async def _object(self) -> None:
+        await self._give(self._command(REPORTER, c.Object("就在本小区")))
+        is_right = self.rng.random() < 0.3
+        ruling = c.Grant("objection", "在,请办") if is_right else c.Deny("objection", "地图上在隔壁")
+        await self._give(self._command(STREET, ruling))
 
     async def _complete(self) -> None:
         for name in ("accept", "complete"):
             if self.shadow.status not in ("completed", "closed") and not self.over:
                 await self._give(self._command(self._may(name), self._body(name, _now())))
 
-    async def _merge(self) -> None:
-        """Another one adopts it and the deliverer tells it so; or it is told without having been adopted."""
+    async def _merge(self, is_split: bool | None = None) -> None:
+        """Another one adopts it, and it is told so by the deliverer and as by the API; or it is told without having been
+        adopted. Then it is split again, or the resident objects.
+        """
         other = self._other()
-        if other is None or self.rng.random() < 0.3:
+        if other is None or (is_split is None and self.rng.random() < 0.3):
             await self._give(self._command(self._may("merge"), self._body("merge", _now())))
-            return
-        adopt = c.Adopt(self.id, self.shadow.opened_at)
-        await self._deliver(other.id, Command(self._id(), _now(), STREET, adopt, grants=_grants(STREET)))
-        await self._closed(4)
+        else:
+            adopt, merge = adoption(self.shadow), c.Merge(other.id, other.opened_at)
+            await self._deliver(other.id, Command(self._id(), _now(), STREET, adopt, grants=_grants(STREET)))
+            if self.rng.random() < 0.5:
+                await self._closed(4)
+            told = Command(c.merge_command_id(self.id, other.id), _now(), STREET, merge, grants=_grants(STREET))
+            self.shadow, _ = advance(self.shadow, [told], told.at)
+            await self._give(told)
+        for _ in range(5):  # some are sent without a grant, or are too late
+            if self.over or self.shadow.is_closed or self.shadow.merged_into is None:
+                return
+            if self.rng.random() < 0.3 if is_split is None else is_split:
+                await self._give(self._command(STREET, c.Split("不是一件事")))
+            else:
+                await self._object()
 
     def _may(self, name: str) -> Actor:
         return next((actor for actor in CASTING.values() if may_give(self.shadow, actor, name)), COMMUNITY)
@@ -487,14 +613,20 @@ class _Life:
     # On the wire
 
     async def _give(self, command: Command) -> None:
+        if isinstance(command.body, c.Attach) and command.actor is not None:
+            # The picture is stored first, whatever becomes of the command.
+            command = replace(command, body=c.Attach(await self.town.upload(self.id, command.actor, command.at)))
         self.sent.append((command, command.name))
         if not await self._deliver(self.id, command):
             self.over = True
 
     async def _signed(self, issue: str, command: Command) -> Payload:
         """The command as the API sends it."""
-        keys = self.town.keys
-        command = replace(command, body=await keys.vault.seal_body(issue, command.id, command.body))
+        keys, body = self.town.keys, command.body
+        if isinstance(body, c.Complete) and body.pictures:
+            body = await self.town.complete(issue, body)
+        await self.town.sure(lambda: keys.vault.key_for(issue, make=True))
+        command = replace(command, body=await keys.vault.seal_body(issue, command.id, body))
         signed = keys.signer.sign(keys.signer.root, issue, command.name, plain_of(command))
         (payload,) = await self.town.client.data_converter.encode([signed])
         return payload
@@ -505,6 +637,9 @@ class _Life:
         while True:
             try:
                 signed = await self._signed(issue, command)
+                if _now() - command.at > LATE:  # its picture took long
+                    command = replace(command, at=_now())
+                    continue
                 await self._throw(issue, command.name, [signed], command.id, timedelta(seconds=0.9))
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:

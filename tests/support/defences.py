@@ -130,6 +130,7 @@ def _imports(path: Path) -> frozenset[Path]:
     return frozenset(file for file in files if file.is_file())
 
 
+@cache
 def _content(path: Path) -> bytes:
     """What a file does: of a module its code without comments and docstrings, which defend nothing."""
     if not path.exists():

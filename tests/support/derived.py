@@ -16,6 +16,7 @@ from temporalio.client import Client, WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
 
 from audit import runs
+from audit.replay import why_unreplayable
 from workflows.contract import PREFIX, RECORD
 from workflows.issue import IssueWorkflow
 
@@ -111,6 +112,8 @@ async def derive(issue: str, histories: Sequence[WorkflowHistory]) -> Derived:
     derived = Derived(issue)
     replayer = Replayer(workflows=[IssueWorkflow], workflow_runner=_Capturing(derived))
     for history in histories:
+        if (why := why_unreplayable(history.events)) is not None:
+            raise HistoryError(f"issue {issue}: it cannot be replayed: {why}")
         result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
         if result.replay_failure is not None:
             raise HistoryError(f"issue {issue}: {result.replay_failure}")

@@ -25,7 +25,7 @@ from domain.policy import Policy
 from domain.wire import dump, format_time, truncate
 from policies.loader import load_pack
 from support.derived import Derived, derive, runs_of
-from support.scenarios import OUTAGE, RESIDENT, SCENARIOS, UNSIGNED
+from support.scenarios import OPERATOR, OUTAGE, RESIDENT, SCENARIOS, UNSIGNED
 from support.signers import lasting_signer
 from support.temporal import dev_server
 from workflows.contract import PREFIX, TASK_QUEUE, Start
@@ -45,7 +45,8 @@ def _now() -> datetime:
 
 
 def grants_of(actor: dict[str, Any]) -> list[dict[str, Any]]:
-    found = {"role": actor["role"], "org": actor.get("org"), "by": "token"}
+    by = "order" if actor["person"] == OPERATOR["person"] else "token"
+    found = {"role": actor["role"], "org": actor.get("org"), "by": by}
     return [found | {"compound": "demo"} if actor["role"] == "property" else found]
 
 
@@ -77,7 +78,7 @@ async def start_issue(
     report = {
         "id": command, "at": format_time(began), "actor": RESIDENT,
         "body": {
-            "number": f"JS-{issue}", "place": PLACE, "category": category, "description": "厨房漏水",
+            "number": f"JS-{issue}", "place": PLACE, "category": category, "common": True, "description": "厨房漏水",
             "root": SIGNER.root, "pins": pins_digest(policy, years, RULES_VERSION),
         },
         "grants": [{"role": "resident", "by": "report"}],
@@ -91,7 +92,8 @@ async def start_issue(
 async def give(client: Client, issue: str, command: str, plain: dict[str, Any]) -> None:
     """Sends the command ``{id, at, actor, body}`` as the API would, with what its actor holds."""
     signed = SIGNER.sign(SIGNER.root, issue, command, plain | {"grants": grants_of(plain["actor"])})
-    await signal(client, issue, command, signed)
+    # A slow machine takes longer than any caller would wait to continue a workflow as a new run.
+    await signal(client, issue, command, signed, timeout=timedelta(seconds=60))
 
 
 async def play(client: Client, name: str, database_file: Path) -> None:

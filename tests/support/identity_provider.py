@@ -17,7 +17,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from api.server import Server, server
+from runtime.web import Server, server
 
 AUDIENCE = "jiesu"
 RSA_KEY = rsa.generate_private_key(65537, 2048)

@@ -9,7 +9,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
 
 import worker
 from audit.archive import Archive
@@ -111,6 +114,18 @@ class Installation:
         assert self.sql("DELETE FROM issues WHERE id = ?", issue) == 1
         (folder,) = (self.home / "archive" / "issues").glob(f"*/{issue}")
         shutil.rmtree(folder)
+
+
+_BUILT: Final = pytest.StashKey[Installation]()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """One for all tests of a process, whichever conftest gives it to them. Nobody changes it."""
+    stash = request.config.stash
+    if _BUILT not in stash:
+        stash[_BUILT] = await build(tmp_path_factory.mktemp("installation"))
+    return stash[_BUILT]
 
 
 async def build(home: Path) -> Installation:

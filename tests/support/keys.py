@@ -61,5 +61,12 @@ class MemoryStore:
     async def destroyed(self, issues: Collection[str]) -> set[str]:
         return {issue for issue in issues if (row := self._rows.get(issue)) is not None and row.wrapped is None}
 
+    async def probe(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
+
+    @property
+    def file(self) -> None:
+        return None

@@ -18,8 +18,8 @@ import httpx
 
 from api.identity.tokens import issue_token
 from audit.invariants import Acknowledged
-from protocol.caller import ANONYMOUS
-from protocol.ids import command_id
+from domain.commands import ANONYMOUS
+from security.ids import command_id
 from support.completions import ANSWER
 
 PATIENCE = 300.0

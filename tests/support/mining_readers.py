@@ -53,6 +53,10 @@ def _value(kind: str, text: str, where: str) -> Value:
     return value
 
 
+_NATIVE: Final = {"integer": (int,), "float": (int, float), "boolean": (bool,)}
+"""What a reader that knows the types of JSON takes for each declared type; the rest is text."""
+
+
 # OCEL 2.0 -----------------------------------------------------------------------------------------------------------
 
 
@@ -148,8 +152,13 @@ def _timed(plain: Any, kind: dict[str, str], where: str) -> dict[tuple[str, date
 
 
 def _declared(each: dict[str, Any], kind: dict[str, str], where: str) -> Value:
+    """The value, which has to be a number or a truth in JSON where its type is one."""
     _fit(_text(each["name"], where) in kind, where, "is not declared for this type")
-    return _value(kind[each["name"]], _text(each["value"], where), where)
+    declared, value = kind[each["name"]], each["value"]
+    if native := _NATIVE.get(declared):
+        _fit(type(value) in native, where, f"{value!r} is no {declared}")
+        return value
+    return _value(declared, _text(value, where), where)
 
 
 def _relations(item: dict[str, Any], where: str) -> set[tuple[str, str]]:

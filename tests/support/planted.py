@@ -8,7 +8,7 @@ import logging
 import re
 import zipfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
@@ -18,6 +18,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from pydantic import SecretStr
 from sqlalchemy import select
 
 import domain.commands as c
@@ -33,14 +34,18 @@ from audit.verify_all import AuditReport, Source, lines, verify_all
 from audit.whatif.page import as_html
 from audit.whatif.report import as_csv, as_text
 from audit.whatif.study import Study
+from cli.install import concealed
+from db.directory import load_directory, store_directory
 from db.tables import ArchiveRow, Base, IssueRow, SealRow
 from domain.commands import Body, ContactDetails, Step
+from domain.directory_files import csv_files
 from domain.personal import change_personal
 from domain.retention import DEFAULT
 from domain.wire import dump, truncate
 from policies.loader import load_pack
 from runtime.blobs import DigestStore
 from runtime.observability import configure_logging
+from runtime.settings import Settings
 from security.codec import converter, decode_events
 from security.credentials import OwnRoot, Signer
 from security.keys import Keys
@@ -49,7 +54,7 @@ from security.master import MasterKeys
 from security.namespace import NamespaceKeys
 from security.vault import Vault
 from support.canary import HEAD, Canaries
-from support.system import Answer, System
+from support.system import SECRET, Answer, System
 from support.temporal import dev_server
 
 COMPOUND: Final = "jinpen"
@@ -59,6 +64,8 @@ ORGS: Final = {
     "auditor": "cuiwei-street",
 }  # fmt: skip
 RESIDENT: Final = "resident"
+NEIGHBOUR: Final = "neighbour"
+"""Somebody whose own report was merged into the issue."""
 
 Part = tuple[str, Body]
 """In which role, and what."""
@@ -72,7 +79,9 @@ def parts() -> tuple[tuple[Part, ...], ...]:
     """Lives in which every command that carries a text is given so that it takes effect; the texts come later."""
     return (
         (
-            ("property", c.Accept()), ("property", c.Comment()), (RESIDENT, c.Urge()), (RESIDENT, c.Object("")), ("property", c.Assign("")),
+            ("property", c.Accept()), ("property", c.Comment()), (RESIDENT, c.Urge()), ("property", c.Answer("")), (RESIDENT, c.Object("")),
+            ("community", c.Deny("objection", "")), ("property", c.Assign("")), (NEIGHBOUR, c.Urge()), ("property", c.Answer("")),
+            (NEIGHBOUR, c.Object("")), ("community", c.Deny("objection", "")),
             ("property", c.Arrive("minor")), ("property", c.Schedule(_soon(hours=3))), ("property", c.Attempt()),
             ("property", c.Contact()), ("property", c.Assess("complex")), ("property", c.Mitigate()),
             ("property", c.Extend("")), ("community", c.Grant()),
@@ -82,7 +91,7 @@ def parts() -> tuple[tuple[Part, ...], ...]:
             ("community", c.Supervise()), ("community", c.Instruct("")), ("community", c.Correct("")),
             ("community", c.Sit(parties=("", ""))), ("property", c.Complete(evidence=("",))), (RESIDENT, c.Reopen("")),
             ("property", c.Accept()), ("property", c.Complete(evidence=("",))),
-            (RESIDENT, c.Confirm("solved", "satisfied")),
+            (NEIGHBOUR, c.Confirm("solved", "satisfied")), (RESIDENT, c.Confirm("solved", "satisfied")),
         ),
         (
             ("property", c.Accept()), ("property", c.Decline("not_our_duty")), ("community", c.Rule(upheld=False)),
@@ -90,7 +99,7 @@ def parts() -> tuple[tuple[Part, ...], ...]:
             ("community", c.Redispatch("cuiwei-enforcement", "")), ("community", c.Return("")), ("street", c.Shelve("")),
             ("street", c.Resume()), ("admin", c.ChangePolicy("52022", "")), (RESIDENT, c.Withdraw()),
         ),
-        (("community", c.Reject("")),),
+        (("community", c.Reject("")), (RESIDENT, c.Object("")), ("street", c.Deny("objection", ""))),
     )  # fmt: skip
 
 
@@ -101,7 +110,12 @@ class Planted:
     system: System
     canaries: Canaries = field(default_factory=Canaries)
     log: io.StringIO = field(default_factory=io.StringIO)
+    of_neighbour: set[str] = field(default_factory=set[str])
+    """What the neighbour wrote."""
     issues: list[str] = field(default_factory=list[str])
+    merged: list[str] = field(default_factory=list[str])
+    """Issues of the neighbour that were merged into one of these, or follow one."""
+    came_back: str = ""
     codes: list[str] = field(default_factory=list[str])
     answered: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
     """Every answer of the API that is no success: request line, then status, headers and body."""
@@ -116,7 +130,8 @@ class Planted:
         """Of whoever acts in that role here; always the same."""
         if role not in self.tokens:
             person = self.subject if role == RESIDENT else f"{role}-1"
-            self.tokens[role] = self.system.token(person, cast("Any", role), ORGS.get(role))
+            acting = RESIDENT if role == NEIGHBOUR else role
+            self.tokens[role] = self.system.token(person, cast("Any", acting), ORGS.get(role))
         return self.tokens[role]
 
     # Planting
@@ -147,7 +162,10 @@ class Planted:
     async def give(self, issue: str, role: str, body: Body) -> Answer:
         """A command with a canary in each of its texts."""
         name = c.NAMES[type(body)]
+        before = len(self.canaries.planted)
         planted = self.plant(body, f"issue {self.issues.index(issue) + 1}, {name}")
+        if role == NEIGHBOUR:
+            self.of_neighbour |= set([*self.canaries.planted][before:])
         plain = {key: value for key, value in dump(planted).items() if key not in ("handler_kind", "body")}
         if isinstance(body, c.Complete):
             plain["evidence"] = [*plain.get("evidence", ()), await self.picture(issue, role)]
@@ -157,10 +175,49 @@ class Planted:
         """A whole life of an issue."""
         issue = await self.report()
         await self.picture(issue)
+        if any(role == NEIGHBOUR for role, _ in life):
+            await self.merge(issue)
         for role, body in life:
-            answer = await self.give(issue, role, body)
-            assert answer.status == 200, (type(body), answer.body)
+            await self._given(issue, role, body)
+        if self.merged and not self.came_back:
+            await self.come_back(issue)
         return issue
+
+    async def part_again(self) -> None:
+        """Two issues are merged and split again."""
+        older, younger = await self.report(), await self.report()
+        merged = await self.system.give(younger, "merge", self.headers("community"), into=older)
+        assert merged.status == 200, merged.body
+        await self._given(younger, "community", c.Split(""))
+        staff = self.headers("community")
+        await self.system.until(
+            f"/v1/issues/{older}/timeline", staff, lambda body: body["events"][-1]["kind"] == "split"
+        )
+        for issue in (younger, older):
+            await self._given(issue, RESIDENT, c.Withdraw())
+
+    async def _given(self, issue: str, role: str, body: Body) -> None:
+        answer = await self.give(issue, role, body)
+        assert answer.status == 200, (type(body), answer.body)
+
+    async def come_back(self, issue: str) -> None:
+        """The neighbour reports that it came back, so that what was before is shown with his new issue."""
+        taken = await self.system.report(self.headers(NEIGHBOUR), compound=COMPOUND, follows=issue)
+        assert (await self.system.give(taken["id"], "withdraw", self.headers(NEIGHBOUR))).status == 200
+        self.came_back = taken["id"]
+        self.merged.append(taken["id"])
+
+    async def merge(self, issue: str) -> None:
+        """A neighbour's report is merged into the issue, so that he follows it."""
+        younger = await self.system.report(self.headers(NEIGHBOUR), compound=COMPOUND)
+        given = await self.system.give(younger["id"], "merge", self.headers("community"), into=issue)
+        assert given.status == 200, given.body
+        for role, name, body in (  # and that is upheld, so that it is closed
+            (NEIGHBOUR, "object", {"reason": "不是一件事"}), ("street", "deny", {"what": "objection", "reason": "是"}),
+        ):  # fmt: skip
+            given = await self.system.give(younger["id"], name, self.headers(role), **body)
+            assert given.status == 200, given.body
+        self.merged.append(younger["id"])
 
     async def turned_away(self) -> None:
         """What has no effect carries texts as well: refused, sent while nobody works, or not understood."""
@@ -183,6 +240,8 @@ class Planted:
         assert (await system.send(issue, "confirm", self.headers(RESIDENT), **plain)).status == 202
         assert (await system.send(issue, "reject", self.headers("community"), reason=text)).status == 202
         await system.start_worker()
+        assert (await self.give(issue, RESIDENT, c.Object(""))).status == 200
+        assert (await self.give(issue, "street", c.Deny("objection", ""))).status == 200
 
     async def phone(self) -> None:
         """Somebody proves a phone and reports with it."""
@@ -199,6 +258,16 @@ class Planted:
         holder = {"Authorization": f"Bearer {answer.json()['token']}"}
         assert (await self.system.report(holder, compound=COMPOUND)).status == 201
 
+    async def appoint(self) -> None:
+        """Imports the directory anew, with the phone of somebody of the property."""
+        number = self.canaries.phone("appointment")
+        async with self.system.database.write() as session:
+            found = await load_directory(session)
+            first, *others = found.appointments
+            planted = replace(found, appointments=(replace(first, phone=f"+86{number}"), *others))
+            settings = Settings(home=self.system.home, secret=SecretStr(SECRET.decode()))
+            await store_directory(session, concealed(planted, settings), truncate(datetime.now(UTC)))
+
     async def find(self, text: str) -> int:
         """How many issues are found by a text."""
         answer = await self.system.get("/v1/issues", self.headers("community"), q=text)
@@ -208,6 +277,13 @@ class Planted:
         """As the reporter reads them."""
         resident = self.headers(RESIDENT)
         return [(await self.system.get(f"/v1/issues/{each}/timeline", resident)).body for each in self.issues]
+
+    async def overheard(self) -> list[Any]:
+        """What the neighbour reads of the issue that he follows, and before the one that came back, and the reporter."""
+        paths = [f"/v1/issues/{self.issues[0]}{part}" for part in ("", "/next", "/timeline", "/attachments")]
+        paths.append(f"/v1/issues/{self.came_back}/timeline")
+        readers = (self.headers(NEIGHBOUR), self.headers(RESIDENT))
+        return [[(await self.system.get(path, who)).body for path in paths] for who in readers]
 
     async def pictures(self) -> list[int]:
         """How many the reporter sees of each issue."""
@@ -236,7 +312,7 @@ class Planted:
     async def sealed(self) -> None:
         """Until every issue is archived, and can be found by what was reported; then a head is published."""
         async with asyncio.timeout(60):
-            while set(self.issues) - set(await self._column(SealRow.issue)):
+            while {*self.issues, *self.merged} - set(await self._column(SealRow.issue)):
                 await asyncio.sleep(0.1)
             while not all(await self._column(IssueRow.words)):
                 await asyncio.sleep(0.1)
@@ -269,7 +345,12 @@ class Planted:
                 yield str(path.relative_to(self.system.home)), path.read_bytes()
         async for each in self._rows():
             yield each
+        async with self.system.database.read() as session:
+            for name, text in csv_files(await load_directory(session)).items():
+                yield f"directory {name}", text.encode()
         async for each in self._histories():
+            yield each
+        async for each in self._files():
             yield each
         async for each in self._for_others():
             yield each
@@ -299,13 +380,25 @@ class Planted:
             events = await decode_events(history.events, client.data_converter.payload_codec)
             yield f"decoded {execution.id}", b"".join(event.SerializeToString() for event in events)
 
+    async def _files(self) -> AsyncIterator[tuple[str, bytes]]:
+        """What a form offers, and files for spreadsheets: no personal text for anybody, not even for those who read it."""
+        candidates = f"/v1/candidates?compound={COMPOUND}&category=leak&building="
+        for role in (*ORGS, RESIDENT, NEIGHBOUR):
+            for path in (
+                "/v1/issues.csv", "/v1/issues.csv?of=timelines", "/v1/places?limit=200", "/v1/organisations?limit=200",
+                "/v1/policies", "/v1/vocabulary", candidates,
+            ):  # fmt: skip
+                answer = await self.system.client.get(path, headers=self.headers(role))
+                assert answer.status_code == 200, (path, answer.text)
+                yield f"{path} for {role}", answer.content
+
     async def _for_others(self) -> AsyncIterator[tuple[str, bytes]]:
         """What those get who may not read texts, and the files that leave the house."""
         street = f"street={ORGS['street']}"
         paths = [
             "/openapi.json", "/metrics", "/readyz", "/v1/issues", "/v1/access", "/v1/audit/verdicts",
             f"/v1/audit/bundle?query={street}", "/v1/audit/mining?format=ocel", "/v1/audit/mining?format=xes",
-            *(f"/v1/issues/{issue}{part}" for issue in self.issues for part in ("", "/next", "/timeline", "/attachments")),
+            *(f"/v1/issues/{issue}{part}" for issue in (*self.issues, *self.merged) for part in ("", "/next", "/timeline", "/attachments")),
             *(
                 f"/v1/audit/issues/{issue}/{part}"
                 for issue in self.issues for part in ("verdict", "proof", "timeline?at=2", "diff")

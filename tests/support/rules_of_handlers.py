@@ -120,7 +120,7 @@ def extends() -> Row:
     assert stage.climbs == BEFORE
     stage.give(COMMUNITY, c.Grant("extend"))
     rule = stage.issue.policy.extend
-    assert stage.refuses(COMPANY, c.Extend("再要")) == "limit"
+    assert stage.refuses(COMPANY, c.Extend("再要")) == "extended-enough"
     return Row(
         "`extend`", f"Nothing until it is granted, at most {rule.times} time, by {lasting(rule.max)}; then {stage.climbs}.",
         "As with a long `wait`.", f"told: {told}; rules: {ruling}", trace,
@@ -238,8 +238,8 @@ def declines() -> Row:
 @scene(HANDLER)
 def corrects() -> Row:
     stage = working()
-    assert stage.refuses(COMPANY, c.Correct("不是噪声", "fees")) == "not-yours"
-    assert stage.refuses(COMPANY, c.Correct("不急", urgent=False)) == "not-yours"
+    assert stage.refuses(COMPANY, c.Correct("不是噪声", "fees")) == "corrected-from-above"
+    assert stage.refuses(COMPANY, c.Correct("不急", urgent=False)) == "corrected-from-above"
     stage.let_pass(local("2026-06-05 23:00"))
     stage.do(COMPANY, c.Correct("很急", urgent=True), after=0)
     assert lead(stage, END)["community"] > stage.now + timedelta(hours=2) - timedelta(seconds=1)
@@ -255,7 +255,7 @@ def corrects() -> Row:
 @scene(HANDLER)
 def completes() -> Row:
     stage = working()
-    assert stage.refuses(COMPANY, c.Complete("explained", answer="办好了")) == "invalid"
+    assert stage.refuses(COMPANY, c.Complete("explained", answer="办好了")) == "answer-short"
     stage.do(COMPANY, EXPLAINED, after=0)
     told, trace = stage.told, stage.trace
     closed = left_alone(stage, END)
@@ -290,13 +290,14 @@ def completes_falsely() -> Row:
         stage.do(COMPANY, c.Accept())
     assert stage.issue.level == "community"
     stage.do(COMPANY, EXPLAINED)
-    assert stage.refuses(REPORTER, c.Reopen("没办")) == "limit"
-    assert Play("12345", at=MONDAY, follows="issue-0").issue.level == "community"
+    assert stage.refuses(REPORTER, c.Reopen("没办")) == "reopened-enough"
+    stage.do(REPORTER, c.Confirm("not", "dissatisfied"))
+    assert stage.issue.level == "street"
     return Row(
         "`complete` what is not done",
         f"The resident reopens it: accept runs anew ({again}), once accepted the progress clock ({taken}). At most "
-        f"{rule.times} times; the {rule.climbs_from}rd climbs at once. After that the resident reports it anew as a recurrence, and the "
-        "community leads from the start.",
+        f"{rule.times} times; the {rule.climbs_from}rd climbs at once. After that each word that it is not solved climbs, up to "
+        "the street, where it closes as not settled.",
         "The resident's from completion to reopening, then the handler's.",
         f"told of the reopening: {told}",  # pyright: ignore[reportPossiblyUnboundVariable]
         trace,  # pyright: ignore[reportPossiblyUnboundVariable]

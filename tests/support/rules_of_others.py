@@ -6,6 +6,7 @@ from typing import Final
 
 import domain.commands as c
 import domain.events as e
+from domain.limits import MOST_URGES
 from domain.notices import notices
 from domain.worktime import YearCalendar
 from support.rules_alone import END, MONDAY, lasting, left_alone, when
@@ -20,6 +21,7 @@ from tests.domain.play import (
     kinds,
     local,
     pack,
+    refused,
 )
 
 # --------------------------------------------------------------------------------------------------------- the community
@@ -136,8 +138,8 @@ def corrects_from_above() -> Row:
     own = Play("12345", at=MONDAY, category="utilities")
     own.let_pass(local("2026-06-01 16:01"))
     assert own.issue.level == "community"
-    assert own.refuses(COMMUNITY, c.Correct("不是水电", "noise")) == "not-yours"
-    assert own.refuses(COMMUNITY, c.Correct("不急", urgent=False)) == "not-yours"
+    assert own.refuses(COMMUNITY, c.Correct("不是水电", "noise")) == "corrected-from-above"
+    assert own.refuses(COMMUNITY, c.Correct("不急", urgent=False)) == "corrected-from-above"
     own.do(STREET, c.Correct("不是水电", "noise"))
     return Row(
         "`correct` category or urgency of what a lower level leads",
@@ -153,11 +155,19 @@ def closes() -> Row:
     told, trace = stage.told, stage.trace
     other = working()
     other.do(COMMUNITY, c.Merge("older"))
-    assert other.issue.is_closed
-    assert stage.issue.is_closed
+    within = stage.issue.policy.objection
+    for dropped in (stage, other):
+        assert dropped.running() == {"silence"}
+        dropped.do(REPORTER, c.Object("就在本小区"))
+        judge = dropped.clock("rule-objection")
+        dropped.let_pass(judge.due + timedelta(minutes=1))
+        assert "taken_back" in [event.kind for event in dropped.events]
+        assert refused(dropped.give(COMMUNITY, c.Reject("不在本小区"))) == "overruled"
     return Row(
-        "`reject`, `merge`", "The issue is closed at once; whoever led it reads why. Nobody who acted for the company in it may do "
-        "that.", "Nobody's any more.", f"told: {told}", f"{trace}; `merged`, `closed`",
+        "`reject`, `merge`", "It closes by the resident's silence, and all clocks stand still. If the resident objects, the "
+        f"{judge.level} upholds that within {within}, else it is undone, no clock has run, and only a level above (at the top another person) may do either again. "
+        "`split` undoes a merge by hand. Nobody who acted for the company in it may do any of these.", "The resident's, then that of whoever must rule.", f"told: {told}",
+        f"{trace}, or `merged`, and `closed`; `objected`, `taken_back`",
     )  # fmt: skip
 
 
@@ -264,9 +274,21 @@ def urges() -> Row:
     stage = working()
     stage.do(REPORTER, c.Urge())
     told = stage.told
+    stage.do(COMPANY, c.Answer("已安排"))
     stage.do(REPORTER, c.Object("没人来"))
+    judge = stage.clock("rule-objection")
+    for _ in range(MOST_URGES - 1):
+        stage.do(REPORTER, c.Urge())
+        assert stage.told == told
+    stage.do(REPORTER, c.Urge())
+    assert stage.told == "nobody"
     assert stage.climbs == BEFORE
-    return Row("`urge`, `object`, `comment`", "No clock moves; `object` ends a question as needless.", "As before.", f"told: {told}; of an objection the level above as well", "`urged`, `objected`")  # fmt: skip
+    return Row(
+        "`urge`, `object`, `comment`", "No clock of the work moves; `object` ends a question as needless. To an interim answer or a "
+        f"plan it is given once: the {judge.level} answers it within {stage.issue.policy.objection}.", "As before.",
+        f"told: {told}; of an objection the level above as well; of more than {MOST_URGES} urges of one resident within an hour "
+        "nobody, and the resident that they are only counted", "`urged`, `objected`",
+    )  # fmt: skip
 
 
 @scene(RESIDENT)
@@ -274,9 +296,15 @@ def reopens() -> Row:
     stage = working()
     stage.do(COMPANY, EXPLAINED)
     stage.do(REPORTER, c.Reopen("没办"))
+    denied = working()
+    denied.do(COMPANY, EXPLAINED)
+    denied.do(REPORTER, c.Confirm("not", "dissatisfied"))
+    assert denied.issue.status == "dispatched"
     return Row(
-        "`reopen`", f"The work begins anew: {stage.climbs}.", "The handler's.", f"told: {stage.told}", stage.trace
-    )
+        "`reopen`, `confirm` as not solved", f"The work begins anew: {stage.climbs}. Beyond the policy's number of times a "
+        "`confirm` climbs, and at the top it closes as not settled; under `dispute` it closes so at once.", "The handler's.",
+        f"told: {stage.told}", stage.trace,
+    )  # fmt: skip
 
 
 @scene(RESIDENT)
@@ -285,7 +313,7 @@ def withdraws() -> Row:
     stage.do(REPORTER, c.Withdraw())
     rated = working()
     rated.do(COMPANY, EXPLAINED)
-    rated.do(REPORTER, c.Confirm("not", "dissatisfied"))
+    rated.do(REPORTER, c.Confirm("solved", "satisfied"))
     assert rated.issue.is_closed
     assert stage.issue.is_closed
     return Row("`withdraw`, `confirm`", "The issue is closed at once.", "Nobody's any more.", f"told: {stage.told}", f"{stage.trace}; `confirmed`, `closed`")  # fmt: skip

@@ -11,14 +11,25 @@ STAFF = {"person": "p1", "role": "property", "org": "demo-property"}
 COMMUNITY = {"person": "c1", "role": "community", "org": "demo-community"}
 STREET = {"person": "s1", "role": "street", "org": "demo-street"}
 ADMIN = {"person": "m1", "role": "admin", "org": "demo-street"}
+OPERATOR = {"person": "operator", "role": "admin", "org": "demo-street"}
+"""By whom the installation tells an issue what follows from another one."""
 VOLUNTEER = {"person": "v1", "role": "volunteer", "org": "demo-volunteers"}
 RESIDENT = {"person": "anonymous", "role": "resident"}
+NEIGHBOUR = {"person": "r-neighbour", "role": "resident"}
 CROSSED = {"person": "p1", "role": "street", "org": "demo-street"}
 STRANGER = {"person": "op1", "role": "property", "org": "other-property"}
 
 Step = tuple[float, str, dict[str, Any], dict[str, Any]]
 
+YOUNGER = {"person": "r-neighbour", "since": "2026-11-01T00:00:00.000Z", "issue": "younger", "reported": True}
+"""Who reported the younger issue of a merge."""
 CALENDAR_2027 = {"year": 2027, "version": 1, "off": ["2027-01-01"], "on": [], "source": "a test's own"}
+
+NEXT_PLACE = {
+    "compound": "demo", "community": "demo-community", "street": "demo-street", "operator": "other-property",
+    "operator_kind": "company", "name": "示范小区",
+}  # fmt: skip
+"""The place of the golden issues once another company has its contract."""
 
 SCENARIOS: dict[str, list[Step]] = {
     "standard": [
@@ -27,7 +38,11 @@ SCENARIOS: dict[str, list[Step]] = {
         (0.3, "complete", STAFF, {"answer": ANSWER, "evidence": ["photo-1"]}),
         (0.3, "confirm", RESIDENT, {"outcome": "solved", "satisfaction": "satisfied", "comment": "很快"}),
     ],
-    "nobody": [(47, "comment", RESIDENT, {"text": "还是没人来"}), (0, "withdraw", RESIDENT, {"reason": "自己修了"})],
+    "nobody": [
+        (47, "comment", RESIDENT, {"text": "还是没人来"}),
+        (0, "attach", RESIDENT, {"digest": "0" * 64}),
+        (0, "withdraw", RESIDENT, {"reason": "自己修了"}),
+    ],
     "refused": [
         (0, "arrive", STAFF, {}),
         (0, "accept", STRANGER, {}),
@@ -35,6 +50,8 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "no_such_command", STAFF, {}),
         (0, "accept", STAFF, {"nonsense": 1}),
         (0, "reject", COMMUNITY, {"reason": "不属实"}),
+        (0, "object", RESIDENT, {"reason": "属实"}),
+        (0, "deny", STREET, {"what": "objection", "reason": "看过,不属实"}),
     ],
     "asked": [
         (0, "accept", STAFF, {}),
@@ -53,6 +70,9 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "accept", STAFF, {}),
         (0, "complete", STAFF, {"answer": ANSWER}),
         (0, "confirm", RESIDENT, {"outcome": "not", "satisfaction": "dissatisfied"}),
+        (0, "accept", STAFF, {}),
+        (0, "complete", STAFF, {"answer": ANSWER}),
+        (0, "confirm", RESIDENT, {"outcome": "solved", "satisfaction": "basically"}),
     ],
     "planned": [
         (0, "accept", STAFF, {}),
@@ -85,6 +105,8 @@ SCENARIOS: dict[str, list[Step]] = {
     "sent-round": [
         (0, "decline", STAFF, {"reason": "unclear"}),
         (0, "rule", COMMUNITY, {"upheld": False}),
+        (0, "merge", COMMUNITY, {"into": "another"}),
+        (0, "split", COMMUNITY, {"reason": "不是一件事"}),
         (
             0,
             "redispatch",
@@ -95,6 +117,8 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "escalate", COMMUNITY, {"reason": "涉及多部门"}),
         (0, "escalate", COMMUNITY, {"reason": "社区也办不了"}),
         (0, "accept", STREET, {"note": "接管"}),
+        (0, "adopt", STREET, {"issue": "younger", "voices": [YOUNGER]}),
+        (0, "split", OPERATOR, {"issue": "younger", "persons": [YOUNGER["person"]]}),
         (0, "return", STREET, {"reason": "重办"}),
         (0, "shelve", STREET, {"reason": "等资金"}),
         (0.5, "resume", STREET, {}),
@@ -133,8 +157,13 @@ SCENARIOS: dict[str, list[Step]] = {
         (0, "assess", COMMUNITY, {"assessment": "hard", "reason": "要动维修资金"}),
         (0, "calendar_published", ADMIN, {"calendar": CALENDAR_2027}),
         (0, "change_policy", ADMIN, {"policy": "12345", "reason": "换规则", "body": "12345"}),
+        (0, "directory_changed", ADMIN, {"place": NEXT_PLACE, "handler_streets": ["demo-street"]}),
+        (0, "follow", NEIGHBOUR, {}),
         (0, "adopt", STREET, {"issue": "younger"}),
+        (0, "urge", NEIGHBOUR, {"text": "我也等着"}),
+        (0, "unfollow", NEIGHBOUR, {}),
         (0, "merge", STREET, {"into": "older"}),
+        (0, "withdraw", RESIDENT, {}),
     ],
     "again": [  # long enough for one continue-as-new where the server suggests it early
         *((0.2, "comment", STAFF, {"text": f"第{n}次"}) for n in range(12)),

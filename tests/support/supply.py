@@ -32,6 +32,9 @@ Copyright 2026 the authors of Jiesu
 
 This product is licensed under the Apache License, Version 2.0; see LICENSE.
 
+db/letters.txt is made from OpenCC's table of single letters (Apache License, Version 2.0, https://github.com/BYVoid/OpenCC)
+and from the Unicode Character Database (Unicode License V3, https://www.unicode.org/license.txt).
+
 It runs on the packages below, each under its own licence. They are not part of this repository: they are installed from
 the runtime lock (constraints.txt), and their licence texts come with them. Made by `make notice`.
 

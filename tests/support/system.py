@@ -20,13 +20,13 @@ from temporalio.worker import Worker
 
 import calendars
 import worker as worker_root
+from activities.codes import CodeJobs
 from activities.notices import Deliverer, TableChannel
+from activities.sms import SmsLog
 from api.app import create_app
 from api.container import Services
 from api.identity.authenticator import LocalVerifier
-from api.identity.sms import SmsLog
 from api.identity.tokens import LocalTokens, issue_token
-from api.server import server
 from audit.archive import Archive
 from audit.holdings import Holdings
 from audit.service import AuditService
@@ -39,6 +39,7 @@ from domain.wire import truncate
 from policies.loader import shipped
 from runtime.blobs import DigestStore
 from runtime.temporal import encrypting
+from runtime.web import server
 from security.keys import Keys
 from support.again import SECONDS, Again, client_of, something_is_away
 from support.keys import ephemeral_keys
@@ -126,10 +127,13 @@ class System:
         if self._working is not None:
             return
         self._working = contextlib.AsyncExitStack()
-        running: Worker = worker_root.build(self.temporal, self._workers_database, **options)
+        codes = CodeJobs(self._workers_database, self.keys.vault, SECRET, SmsLog(self.texts))
+        running: Worker = worker_root.build(self.temporal, self._workers_database, codes=codes, **options)
         await self._working.enter_async_context(running)
         stop = asyncio.Event()
-        handlers = worker_root.handlers(self.temporal, self._workers_database, self.archive, self.keys)
+        handlers = worker_root.handlers(
+            self.temporal, self._workers_database, self.archive, self.keys, codes=codes
+        )  # fmt: skip
         deliverer = Deliverer(self._workers_database, TableChannel(self._workers_database), handlers)
         task = asyncio.create_task(deliverer.run(stop))
 

@@ -1,11 +1,14 @@
 """Alters files and rows of an installation, and recomputes every digest within reach."""
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -18,7 +21,8 @@ from temporalio.api.history.v1 import History, HistoryEvent
 from temporalio.converter import PayloadConverter
 
 from audit.archive import Archive, pack, seal_key, unpack
-from audit.case import Leaf
+from audit.case import ArchivedCase, Leaf, Step
+from audit.content import cited
 from audit.holdings import Holdings
 from audit.log import leaf_from
 from audit.merkle import commitment, leaf_hash
@@ -55,6 +59,7 @@ class Subject:
     folded: Refolded
     stored: tuple[tuple[StoredBatch, tuple[int, ...]], ...]
     """What was recorded, and the numbers of the events in it."""
+    erased: bool = False
 
     @property
     def runs(self) -> list[History]:
@@ -81,18 +86,19 @@ async def subjects(crowd: Crowd) -> list[Subject]:
     database = Database(crowd.database_url)
     try:
         holdings = Holdings(database, Archive(crowd.archive_url), rows=False)
-        return [_subject((await holdings.case(issue)).runs, n, issue) async for n, issue in holdings.sealed()]
+        return [_subject(await holdings.case(issue), n) async for n, issue in holdings.sealed()]
     finally:
         await database.close()
 
 
-def _subject(histories: tuple[bytes, ...], position: int, issue: str) -> Subject:
+def _subject(case: ArchivedCase, position: int) -> Subject:
+    issue, histories = case.issue, case.runs
     runs = [History.FromString(history).events for history in histories]
     folded = refold(issue, runs)
     parts = [part for turn in folded.turns for part in batches(map(dump_event, turn.events))]
     stored = [each for n, run in enumerate(runs) for each in stored_batches(n, run)]
     numbered = [tuple(event["seq"] for event in part) for part in parts]
-    return Subject(issue, position, histories, folded, tuple(zip(stored, numbered, strict=True)))
+    return Subject(issue, position, histories, folded, tuple(zip(stored, numbered, strict=True)), case.erased)
 
 
 class Scene:
@@ -100,10 +106,13 @@ class Scene:
 
     def __init__(self, crowd: Crowd, folder: Path, victim: Subject, others: Sequence[Subject]) -> None:
         self.crowd = Crowd(folder)
+        self.keys_of_log = crowd.keys
         self.victim = victim
         self.others = others
         shutil.copytree(crowd.folder / "archive", folder / "archive", copy_function=os.link)
+        shutil.copytree(crowd.folder / "attachments", folder / "attachments", copy_function=os.link)
         shutil.copytree(crowd.heads, self.crowd.heads)
+        shutil.copytree(crowd.vault, self.crowd.vault)
         shutil.copyfile(crowd.folder / "jiesu.db", folder / "jiesu.db")
         self._engine = create_engine(f"sqlite:///{folder / 'jiesu.db'}")
         self.session = Session(self._engine)
@@ -115,6 +124,18 @@ class Scene:
         self.session.commit()
         self.session.close()
         self._engine.dispose()
+
+    # Keys and pictures
+
+    def keys(self, statement: str, *values: Any) -> None:
+        """Alters something in the key store."""
+        with contextlib.closing(sqlite3.connect(self.crowd.vault / "issues.db")) as connection, connection:
+            assert connection.execute(statement, values).rowcount
+
+    def picture(self, of: Subject | None = None) -> tuple[str, Path]:
+        """A picture that a completion of an issue names, by default the victim's: its digest, and the file."""
+        digest = some(digest for digest, upload in cited((of or self.victim).folded).items() if upload is not None)
+        return digest, self.crowd.folder / "attachments" / digest[:2] / digest
 
     # Files
 
@@ -170,6 +191,42 @@ class Scene:
 
     def put_seal(self, leaf: Leaf, issue: str = "") -> None:
         put(self.seal_file(issue), pack(canonical(leaf.seal())))
+
+
+Names = Mapping[str, object]
+"""What the place of a finding is made of: `n` is a run, `event` an event of it, and so on."""
+Forge = Callable[[Subject, list[History]], Names | None]
+
+
+@dataclass(frozen=True)
+class Tamper:
+    """What is altered, by somebody who does that and no more; where it is found, and by which step.
+
+    `place` is a regular expression in which names in braces stand for what `alter` tells; the finding is about the
+    issue, unless its place begins with ``head``.
+    """
+
+    name: str
+    alter: Callable[[Scene], Names | None]
+    step: Step
+    place: str
+    fits: Callable[[Subject], bool] = lambda _: True
+    """Whether the issue has what is to be altered."""
+    spares: bool = True
+    """Whether nothing is found of other issues."""
+    after: timedelta = timedelta()
+    """How long afterwards somebody looks."""
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """Something altered in a history, and where it is found even if every digest here was reckoned anew."""
+
+    name: str
+    alter: Forge
+    step: Step
+    place: str
+    fits: Callable[[Subject], bool] = lambda _: True
 
 
 def put(file: Path, data: bytes) -> None:

@@ -161,7 +161,10 @@ async def test_three_reports_of_stray_animals_become_one_and_silence_is_not_sati
     assert played.closed() == ("solved", "not_rated")
     assert played.minutes() == {"yunhe-huayuan-property": (6 * 24 + 4) * 60, "resident": (7 * 24 + 10) * 60}
     for report, merged in ((1, "0 11:40"), (2, "0 11:42")):
-        assert played.told(report).splitlines()[2:] == [f"{merged} merged property", f"{merged} closed property"]
+        assert played.told(report).splitlines()[2:] == [
+            f"{merged} merged property",
+            "7 23:59 closed property silence due 7 23:59",
+        ]
         assert played.closed(report) == ("merged", "not_rated")
 
 

@@ -139,7 +139,8 @@ def _events() -> None:
         "receipts",
         *_words("command_id"),
         _issue(),
-        *_words("digest", "outcome", "code", "reason"),
+        *_words("digest", "outcome", "code"),
+        sa.Column("params", sa.Text(), nullable=False),
         *_numbers("seq"),
         sa.PrimaryKeyConstraint("command_id", "issue", name="pk_receipts"),
         _of_an_issue("receipts"),
@@ -237,7 +238,7 @@ def _directory() -> None:
     _place("operators", *_words("code", "name", "kind"))
     _place("departments", *_words("code", "name", "street"))
     _place("contracts", *_words("operator", "compound"), *_period(), unique=False)
-    _place("appointments", *_words("person", "role", "org"), *_period(), unique=False)
+    _place("appointments", *_words("person", "role", "org", "phone"), *_period(), unique=False)
     _place("bindings", *_words("place", "category", "policy"), *_period(), unique=False)
     op.create_table(
         "directory_version",

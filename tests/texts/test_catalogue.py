@@ -1,0 +1,145 @@
+"""The catalogues say the same in both languages, say all that the code can mean, and nothing that it never means."""
+
+import ast
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.http.problems import PROBLEMS
+from domain.clocks import REMIND, RULE_CLOCKS
+from domain.events import EVENTS
+from domain.vocabulary import STATUSES
+from policies.loader import shipped
+from policies.titles import title_of
+from texts.catalogue import LANGUAGES, named, preferred, say, tables
+
+_ROOT = Path(__file__).resolve().parents[2]
+_MAKERS = ("no", "Refused", "Stale")
+"""What makes a refusal from a code and what it names."""
+_SAME = {("clauses", "title"), ("clauses", "only"), ("cli", "failed-step"), ("cli", "problem")}
+"""Texts of nothing but what they name."""
+
+
+def fields(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
+def made() -> Iterator[tuple[str, set[str]]]:
+    """Each code with which the rules and the protocol refuse, and what that place names."""
+    for room in ("domain", "protocol", "api"):
+        for path in (_ROOT / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _MAKERS):
+                    continue
+                if not node.args:
+                    continue
+                given = {each.arg for each in node.keywords if each.arg}
+                if len(node.args) > 1 and isinstance(node.args[1], ast.Dict):
+                    given |= {key.value for key in node.args[1].keys if isinstance(key, ast.Constant)}  # pyright: ignore[reportUnknownMemberType]
+                for code in codes(node.args[0]):
+                    yield code, {str(name) for name in given}
+
+
+def codes(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.IfExp):
+        return codes(node.body) + codes(node.orelse)
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def test_both_languages_have_the_same_texts_which_name_the_same() -> None:
+    chinese, english = (tables(language) for language in ("zh", "en"))
+    assert chinese.keys() - english.keys() == {"commands"}  # their English sentences are the docstrings of the commands
+    assert english.keys() <= chinese.keys()
+    for table, texts in english.items():
+        assert list(chinese[table]) == list(texts), table
+        for key, text in texts.items():
+            assert text
+            assert fields(chinese[table][key]) == fields(text), f"{table}.{key}"
+
+
+def test_each_code_has_a_text_that_names_what_the_code_gives_and_none_is_left_over() -> None:
+    texts = tables("en")["refusals"]
+    found = dict(made())
+    assert found.keys() == texts.keys()
+    for code, given in made():
+        assert given == fields(texts[code]), code
+
+
+def spoken() -> Iterator[tuple[str, set[str] | None]]:
+    """Each key of which the command line speaks, and what that place names; None where it cannot be seen here."""
+    for path in {*(_ROOT / "cli").rglob("*.py")} - {_ROOT / "cli" / "language.py"}:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            given = {each.arg for each in node.keywords}
+            if node.func.id == "says":
+                assert codes(node.args[0]), ast.unparse(node)
+                yield from (
+                    (key, None if None in given else {str(name) for name in given}) for key in codes(node.args[0])
+                )
+            elif node.func.id == "headed":
+                yield from ((key, set[str]()) for each in node.args for key in codes(each))
+
+
+def test_the_command_line_says_what_has_a_text_and_no_text_is_left_over() -> None:
+    texts = tables("en")["cli"]
+    found = list(spoken())
+    assert {key for key, _ in found} == texts.keys()
+    for key, given in found:
+        assert given is None or given == fields(texts[key]), key
+
+
+def test_each_kind_of_event_has_a_text_and_none_is_left_over() -> None:
+    assert tables("en")["events"].keys() == EVENTS.keys()
+
+
+def test_each_clause_and_each_clock_of_the_rules_has_a_name_of_its_own() -> None:
+    texts = tables("en")["clauses"]
+    assert texts.keys() == {"title", "of-issue", "only", "between", *RULE_CLOCKS, REMIND}
+    for policy in shipped():
+        for language in LANGUAGES:
+            names = [title_of(clause.id, policy, language) for clause in policy.clause]
+            assert len(set(names)) == len(names), policy.id
+    policy = next(each for each in shipped() if each.id == "12345")
+    assert title_of("answer-complex", policy, "zh") == "整件答复(较复杂、大问题、疑难)"
+    assert title_of("community-accept-urgent", policy, "en") == "community: accept (urgent)"
+    assert (title_of("rule-decline", policy, "zh"), title_of("hand", policy, "zh")) == ("裁定退单", "人工上报")
+    assert title_of("of-another-pack", policy, "zh") == "of-another-pack"
+
+
+def test_each_problem_has_a_title_and_none_is_left_over() -> None:
+    assert tables("en")["problems"].keys() == {problem.type for problem in PROBLEMS.values()}
+
+
+def test_no_text_is_in_the_other_language() -> None:
+    for table, texts in tables("en").items():
+        for key, text in texts.items():
+            assert text.isascii()
+            assert (table, key) in _SAME or not tables("zh")[table][key].isascii(), key
+
+
+def test_words_of_the_vocabulary_are_told_by_name() -> None:
+    params = {"command": "arrive", "status": "suspended"}
+    assert say("refusals", "wrong-status", "zh", params) == "诉求是“挂起”时不能到场"
+    assert say("refusals", "wrong-status", "en", params) == "arrive does not apply while the issue is suspended"
+    for status in STATUSES:
+        assert not named(status, "zh").isascii()
+
+
+def test_a_code_of_another_version_is_told_as_it_is() -> None:
+    assert say("refusals", "no-longer-known", "zh") == "no-longer-known"
+    assert say("refusals", "wrong-status", "en", {"command": "arrive"}).startswith("arrive does not apply")
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("", "en"), ("*", "en"), ("zh", "zh"), ("zh-CN,zh;q=0.9,en;q=0.8", "zh"), ("en-US,en;q=0.9,zh-CN;q=0.8", "en"),
+        ("de, zh;q=0.5", "zh"), ("ZH-hans", "zh"), ("en;q=0.3, zh;q=0.7", "zh"), ("zh;q=0", "en"), ("zh;q=x", "en"),
+        ("zh;q=2", "en"), ("zhx", "en"), (";;,,=", "en"), ("zh; q=1", "zh"), ("zh;level=1", "en"),
+    ],
+)  # fmt: skip
+def test_the_language_is_the_one_that_the_caller_prefers(header: str, expected: str) -> None:
+    assert preferred(header, "en") == expected
