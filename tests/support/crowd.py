@@ -389,6 +389,7 @@ class _Life:
     shadow: Issue = field(init=False)
     sent: list[tuple[Command, str]] = field(default_factory=list[tuple[Command, str]])
     over: bool = False
+    is_played: bool = False
 
     def __post_init__(self) -> None:
         self.rng = random.Random(f"{self.town.seed}-{self.number}")
@@ -403,6 +404,7 @@ class _Life:
             return
         if self.number == len(PARTS) + LONG + 1:
             await self._report(load_pack("12345"))
+            self.is_played = True
             while self._other() is None:
                 await self._pause()
             await self._merge(is_split=True)
@@ -413,7 +415,9 @@ class _Life:
         for make in part:
             await self._pause()
             body = make(_now())
-            await self._give(self._command(self._may(NAMES[type(body)]), body))
+            await self._give(self._command(self._may(NAMES[type(body)]), body, is_odd=False))
+        self.is_played = True
+        self._show()
         for _ in range(MANY if is_long else rng.choice((0, 2, 4, 6, 8))):
             await self._pause()
             await self._step()
@@ -463,7 +467,7 @@ class _Life:
                 self.town.said["report again"] += 1
                 report = replace(report, at=_now())
             else:
-                self.town.open[self.id] = self.shadow
+                self._show()
                 return
 
     async def _step(self) -> None:
@@ -517,15 +521,25 @@ class _Life:
         others = [each for each in self.town.open.values() if each.id != self.id and not each.is_closed]
         return self.rng.choice(others) if others else None
 
-    def _command(self, actor: Actor, body: Body) -> Command:
-        """Stamped now, or a little off as clocks are; the shadow takes it at once."""
+    def _command(self, actor: Actor, body: Body, *, is_odd: bool = True) -> Command:
+        """Stamped now; if odd, sometimes a little off as clocks are, of another version, or without a grant. The shadow
+        takes it at once.
+        """
         rng, now = self.rng, _now()
-        at = now + timedelta(milliseconds=rng.choice((0, 0, 0, 0, -400, 300)))
-        version = self.shadow.version + rng.choice((0, 0, -1, 7)) if rng.random() < 0.1 else None
-        command = Command(self._id(), at, actor, body, version, _grants(actor) if rng.random() > 0.02 else ())
+        command = Command(self._id(), now, actor, body, grants=_grants(actor))
+        if is_odd:
+            at = now + timedelta(milliseconds=rng.choice((0, 0, 0, 0, -400, 300)))
+            version = self.shadow.version + rng.choice((0, 0, -1, 7)) if rng.random() < 0.1 else None
+            grants = command.grants if rng.random() > 0.02 else ()
+            command = replace(command, at=at, expected_version=version, grants=grants)
         self.shadow, _ = advance(self.shadow, [command], now)
-        self.town.open[self.id] = self.shadow
+        self._show()
         return command
+
+    def _show(self) -> None:
+        """Lets others merge into it; not before its part is played, of which such an event might turn the rest away."""
+        if self.is_played:
+            self.town.open[self.id] = self.shadow
 
     async def _go_on(self) -> None:
         """Until it is continued as new: on a busy machine many commands at once make few events."""
