@@ -10,7 +10,19 @@ from api.container import Services
 from api.http import problems
 from api.http.middleware import BodyLimit, Edge
 from api.http.openapi import document
-from api.routes import attachments, audit, codec, commands, embedded_provider, issues, lists, phones, service, session
+from api.routes import (
+    attachments,
+    audit,
+    codec,
+    commands,
+    embedded_provider,
+    issues,
+    lists,
+    phones,
+    service,
+    session,
+    streams,
+)
 from api.routes.forms import router as forms
 
 _DESCRIPTION: Final = """\
@@ -43,7 +55,7 @@ def create_app(services: Services) -> FastAPI:
         await services.close()
 
     routers = [
-        forms, *(each.router for each in (issues, lists, commands, attachments, phones, audit, codec, service)),
+        forms, *(each.router for each in (issues, lists, streams, commands, attachments, phones, audit, codec, service)),
     ]  # fmt: skip
     if services.session is not None:
         routers.append(session.router)

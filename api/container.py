@@ -29,6 +29,7 @@ from protocol.commands import CommandService
 from protocol.directory_cache import DirectoryCache
 from protocol.gateway import TemporalGateway
 from protocol.guards import AccessGuard
+from protocol.hub import Hub
 from protocol.intake import Intake
 from protocol.limits import Quotas, TokenBuckets
 from protocol.pending import PendingCommands
@@ -105,6 +106,10 @@ class Services:
     @cached_property
     def reader(self) -> Reader:
         return Reader(self.model, self.gateway, self.keys.vault, self.directory, self.now)
+
+    @cached_property
+    def hub(self) -> Hub:
+        return Hub(self.model, self.now)
 
     @cached_property
     def receipts(self) -> Receipts:
@@ -196,6 +201,7 @@ class Services:
         return self.temporal.data_converter.payload_codec
 
     async def close(self) -> None:
+        self.hub.close()
         await self.receipts.close()
         await self.access.close()
         await self.readiness.close()

@@ -62,7 +62,9 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         audit_service=AuditService(Holdings(database, Archive(settings.archive_url)), settings.heads_folder, client, places_of(settings)[0]), keys=keys, codec_origins=settings.ui_origins,
         blobs=open_store(DigestStore, settings.attachments_url, "attachments"), sms=open_sms(settings), mint=residents.issue,
     )  # fmt: skip
-    running = server(create_app(services), settings.api_host, settings.api_port, settings.connections)
+    running = server(
+        create_app(services), settings.api_host, settings.api_port, settings.connections, on_stop=services.hub.close
+    )
     log.info("api_starts", host=settings.api_host, port=settings.api_port, temporal=settings.address)
     looking = asyncio.create_task(_look_for_temporal(client))
     for sign in (signal.SIGINT, signal.SIGTERM):

@@ -1,7 +1,7 @@
 """The web server: uvicorn with a bound on connections, and without those that send no request."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -19,7 +19,14 @@ CROWDED: Final = "crowded"
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers, which would end the process before the database is closed."""
+    """uvicorn without its signal handlers, which would end the process before the database is closed.
+
+    `on_stop` ends the answers that would last as long as their callers stay.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -29,6 +36,7 @@ class Server(uvicorn.Server):
         """Stops the server: the first call lets running requests finish, the second call cuts them off."""
         self.force_exit = self.should_exit
         self.should_exit = True
+        self._on_stop()
 
     @property
     def port(self) -> int:
@@ -81,7 +89,9 @@ class Connection(H11Protocol):
             self._timer = None
 
 
-def server(app: Any, host: str, port: int, most: int = MOST_CONNECTIONS) -> Server:
+def server(
+    app: Any, host: str, port: int, most: int = MOST_CONNECTIONS, *, on_stop: Callable[[], None] = lambda: None
+) -> Server:
     """A web server for this app, whose answers have no `Server` header and so do not reveal its software.
 
     With more than `most` connections at a time it sets CROWDED in the state of each request.
@@ -91,4 +101,4 @@ def server(app: Any, host: str, port: int, most: int = MOST_CONNECTIONS) -> Serv
         app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on",
         timeout_graceful_shutdown=5, timeout_keep_alive=30, http=bounded, ws="none", proxy_headers=False,
     )  # fmt: skip
-    return Server(config)
+    return Server(config, on_stop)

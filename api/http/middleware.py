@@ -45,6 +45,7 @@ _HEADERS: Final = tuple(
 _SECURE: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 """A further header, for answers to requests that came by HTTPS to this server or to the proxy that it trusts."""
 
+_STREAM: Final = b"text/event-stream"
 MOST_BYTES: Final = 64 * 1024
 BODY_SECONDS: Final = 30.0
 SLOWEST: Final = 64 * 1024
@@ -87,6 +88,7 @@ class Edge:
             return
         began = time.perf_counter()
         status: int | None = None
+        is_stream = False
         address, scheme = self._proxies.origin((scope.get("client") or ("",))[0], scope["headers"])
         scope["client"], scope["scheme"] = (address, 0), scheme or scope.get("scheme")
         headers_of_all = (*_HEADERS, _SECURE) if scope["scheme"] == "https" else _HEADERS
@@ -94,10 +96,11 @@ class Edge:
         LANGUAGE.set(preferred(_header(scope, b"accept-language"), "en"))
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_stream
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = message.setdefault("headers", [])
+                is_stream = any(value.startswith(_STREAM) for name, value in headers if name.lower() == b"content-type")
                 said = {name.lower() for name, _ in headers}
                 headers.extend(header for header in headers_of_all if header[0] not in said)
             await send(message)
@@ -110,11 +113,14 @@ class Edge:
                 raise
             await internal(error, scope["method"], _route(scope))(scope, receive, watched)
         finally:
-            self._note(scope, status or 500, time.perf_counter() - began)
+            self._note(scope, status or 500, time.perf_counter() - began, is_stream=is_stream)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, *, is_stream: bool) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = _route(scope)
+        if is_stream:  # it lasts as long as somebody looks, which says nothing of this server
+            log.info("stream_ends", route=route, status=status)
+            return
         self._meters.requests.labels(method, route, str(status)).observe(seconds)
         log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 

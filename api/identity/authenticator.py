@@ -108,7 +108,6 @@ class Authenticator:
 
         Raises Unauthenticated for an invalid token or session, TooMany beyond the rate, and what `acting` raises.
         """
-        code = _typed(request.headers.get("x-tracking-code"))
         try:
             claims = await self._claims(request)
         except (Unauthenticated, Forbidden):
@@ -116,15 +115,28 @@ class Authenticator:
             raise
         if claims is not None:
             self.subjects.take(claims.person)
-            # A resident's own token needs no directory, which may be unavailable.
-            alone = claims.own_grant and claims.role == "resident"
-            directory = Directory() if alone else await self.directory.get()
-            actor, grants = acting(claims, request.headers, directory, today(self.now()), self.secret, prefer)
-            return Caller(actor, code, self.secret, claims.person, grants)
-        self.count_address(request)
-        if code is not None:
-            self.subjects.take(ids.tracking_hash(code))
-        return Caller(None, code, self.secret)
+        else:
+            self.count_address(request)
+            if (code := _code(request)) is not None:
+                self.subjects.take(ids.tracking_hash(code))
+        return await self._caller(request, claims, prefer)
+
+    async def again(self, request: Request) -> Caller:
+        """The caller of a request that is still being answered, by what holds now. It is not counted once more.
+
+        Raises Unauthenticated, Forbidden or ChooseRole once the caller may no longer ask.
+        """
+        return await self._caller(request, await self._claims(request))
+
+    async def _caller(self, request: Request, claims: Claims | None, prefer: Sequence[Role] = ()) -> Caller:
+        code = _code(request)
+        if claims is None:
+            return Caller(None, code, self.secret)
+        # A resident's own token needs no directory, which may be unavailable.
+        alone = claims.own_grant and claims.role == "resident"
+        directory = Directory() if alone else await self.directory.get()
+        actor, grants = acting(claims, request.headers, directory, today(self.now()), self.secret, prefer)
+        return Caller(actor, code, self.secret, claims.person, grants)
 
     def count_address(self, request: Request) -> None:
         """Counts a request without valid credentials for its network address. Raises TooMany beyond the rate."""
@@ -150,8 +162,9 @@ class Authenticator:
             raise Unauthenticated from None
 
 
-def _typed(header: str | None) -> str | None:
-    """A tracking code from its header, in UTF-8 where a keyboard typed it in full width; empty if it can be none."""
+def _code(request: Request) -> str | None:
+    """The tracking code in its header, in UTF-8 where a keyboard typed it in full width; empty if it can be none."""
+    header = request.headers.get("x-tracking-code")
     if header is None:
         return None
     with suppress(UnicodeError):

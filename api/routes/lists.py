@@ -23,7 +23,6 @@ from db.queries import CursorError, Filters
 from db.rows import nested
 from domain.access import reads_access_log
 from domain.building import building as building_of
-from domain.commands import Actor
 from domain.vocabulary import Category, Level, Status
 from protocol import sheets
 from protocol.clock import today
@@ -116,21 +115,38 @@ async def workbook(
     return StreamingResponse(sheets.chunks(file), media_type=sheets.XLSX, headers=headers)
 
 
+async def worklist_org(who: Known, use: Use, org: Word = None) -> str:
+    """The organisation whose worklist is read: the one named, or the caller's.
+
+    Raises NotFound unless it is the caller's organisation or one below it.
+    """
+    viewer = who.staff
+    wanted = org or viewer.org
+    if wanted is None or unfit(wanted):
+        raise NotFound
+    if not (await use.directory.get()).oversees(viewer, wanted, today(use.now())):
+        raise NotFound
+    return wanted
+
+
+WorklistOrg = Annotated[str, Depends(worklist_org)]
+
+
 @router.get(
     "/worklist", operation_id="worklist", openapi_extra=STAFF,
     responses=answers(200, _PAGE, "A page", *_PROBLEMS, NotFound),
 )  # fmt: skip
 async def worklist(
-    who: Known, use: Use, org: Word = None, cursor: Word = None, limit: Limit = queries.PAGE
+    who: Known, use: Use, org: WorklistOrg, cursor: Word = None, limit: Limit = queries.PAGE
 ) -> Page[IssueView]:
     """Open issues that an organisation leads or handles, least time left first.
 
     `org` is the caller's organisation (the default) or one below it.
     """
     viewer = who.staff
-    wanted, works = await _org(use, viewer, org), await use.directory.works(viewer, today(use.now()))
+    works = await use.directory.works(viewer, today(use.now()))
     async with _reading(use) as session:
-        return _page(await queries.worklist(session, wanted, viewer=viewer, works=works, cursor=cursor, limit=limit))
+        return _page(await queries.worklist(session, org, viewer=viewer, works=works, cursor=cursor, limit=limit))
 
 
 class CandidateView(Answer):
@@ -157,19 +173,6 @@ async def candidates(use: Use, compound: FitWord, category: Category, building: 
     async with _reading(use) as session:
         rows = await queries.candidates(session, *where, use.now() - timedelta(days=30))
         return [CandidateView.of(row, next=nested(row)["next"]) for row in rows]
-
-
-async def _org(use: Services, viewer: Actor, org: str | None) -> str:
-    """The organisation whose worklist is read.
-
-    Raises NotFound unless it is the caller's organisation or one below it.
-    """
-    wanted = org or viewer.org
-    if wanted is None or unfit(wanted):
-        raise NotFound
-    if not (await use.directory.get()).oversees(viewer, wanted, today(use.now())):
-        raise NotFound
-    return wanted
 
 
 class AccessView(Answer):

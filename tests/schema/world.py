@@ -164,6 +164,7 @@ class World:
 async def world(folder: Path) -> AsyncIterator[World]:
     """A system in that folder, with an embedded provider to sign in with and a published head."""
     async with running_system(folder) as system, site(system) as found:
+        system.hub.close()  # each stream ends as soon as it has begun, else it would be waited for
         document = (await system.client.get(f"{found.origin}/openapi.json")).json()
         made = World(system, found, document)
         made.sealed.append(await made.seal())

@@ -80,9 +80,9 @@ async def site(
     )
     apps: list[FastAPI] = []
 
-    def at_port(app: FastAPI, host: str, _: int) -> Server:
+    def at_port(app: FastAPI, host: str, _: int, **others: Any) -> Server:
         apps.append(app)
-        return server(app, host, port)
+        return server(app, host, port, **others)
 
     with mock.patch.object(support.system, "server", at_port):
         running = system.api_on(system.temporal, session=session, embedded_provider=embedded, **parts)

@@ -37,6 +37,7 @@ from domain.directory_csv import parse
 from domain.vocabulary import Role
 from domain.wire import truncate
 from policies.loader import shipped
+from protocol.hub import Hub
 from runtime.blobs import DigestStore
 from runtime.temporal import encrypting
 from runtime.web import server
@@ -78,6 +79,8 @@ class System:
     keys: Keys = field(default_factory=ephemeral_keys)
     whole: ClassVar[bool] = True
     """Whether its API lacks nothing."""
+    hub: Hub = field(init=False)
+    """That of the API that began last."""
     _working: contextlib.AsyncExitStack | None = None
     _serving: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -165,7 +168,9 @@ class System:
             blobs=DigestStore((self.home / "attachments").as_uri()), sms=SmsLog(self.texts),
             mint=partial(issue_token, self.home, role="resident", org=None),
         )  # fmt: skip
-        running = server(create_app(replace(given, **parts)), "127.0.0.1", 0)
+        services = replace(given, **parts)
+        self.hub = services.hub
+        running = server(create_app(services), "127.0.0.1", 0, on_stop=services.hub.close)
         task = asyncio.create_task(running.serve())
         while not running.started:
             await asyncio.sleep(0.01)
