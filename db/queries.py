@@ -13,13 +13,9 @@ from itertools import product
 from typing import Any, Final
 
 from sqlalchemy import (
-    ColumnElement,
-    Select,
-    Tuple,
     and_,
     false,
     func,
-    literal,
     literal_column,
     or_,
     select,
@@ -33,9 +29,9 @@ from sqlalchemy.orm import InstrumentedAttribute, undefer
 from db import search
 from db.pinned import calendars_of, policy_of
 from db.rows import state_of
-from db.tables import CodeRow, EventRow, IssueRow, SearchTerm, VoiceRow
-from db.types import UTCDateTime, Words
+from db.tables import CodeRow, EventRow, IssueRow, VoiceRow
 from db.upsert import is_sqlite
+from db.walks import NEWEST, Condition, Key, Keys, Order, Span, Walk, Way, bound, furthest
 from domain.access import HANDLER_ROLES, searches_texts
 from domain.commands import Actor
 from domain.directory import Works
@@ -53,11 +49,6 @@ NOWHERE: Final = Works()
 MOST_CANDIDATES: Final = 20
 _FEW: Final = 20
 
-Condition = ColumnElement[bool]
-_Key = tuple[datetime, str]
-_Keys = Select[datetime, str]
-_Order = tuple[InstrumentedAttribute[datetime], InstrumentedAttribute[str]]
-
 
 # Worded exactly as the partial indices are, or the database would not use them.
 _UNFINISHED: Final[Condition] = IssueRow.status != literal_column("'closed'")
@@ -65,7 +56,6 @@ _RED: Final[Condition] = and_(IssueRow.overdue)
 _OPEN: Final[Condition] = IssueRow.closed_at.is_(None)
 
 
-_NEWEST: Final[_Order] = (IssueRow.opened_at, IssueRow.id)
 _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 
 
@@ -185,35 +175,43 @@ def visible(viewer: Actor, works: Works) -> tuple[Condition, ...]:
 
     `works` is where his organisation works today.
     """
+    return tuple(and_(*each) for each in _views(viewer, works))
+
+
+def _views(viewer: Actor, works: Works) -> list[tuple[Condition, ...]]:
+    """The same, each condition in its parts. The first part holds for a column with an index of its own in order of time.
+
+    Only what a resident follows has none.
+    """
     if viewer.role == "resident":
         follows = select(VoiceRow.issue).where(VoiceRow.person == viewer.person)
-        return IssueRow.reporter == viewer.person, IssueRow.id.in_(follows)
+        return [(IssueRow.reporter == viewer.person,), (IssueRow.id.in_(follows),)]
     org = viewer.org
     if org is None:
-        return ()
-    ways: list[Condition] = []
+        return []
+    views: list[tuple[Condition, ...]] = []
     kinds = [kind for kind, roles in HANDLER_ROLES.items() if viewer.role in roles]
     here = IssueRow.compound.in_(works.compounds)
     if kinds:
-        way = and_(IssueRow.handler == org, IssueRow.handler_kind.in_(kinds))
+        way = (IssueRow.handler == org, IssueRow.handler_kind.in_(kinds))
         near = and_(IssueRow.operator.is_distinct_from(org), IssueRow.street.in_(works.streets))
-        ways.append(and_(way, or_(here, near)) if viewer.role == "property" else way)
+        views.append((*way, or_(here, near)) if viewer.role == "property" else way)
     match viewer.role:
         case "property":
-            ways.append(and_(IssueRow.operator == org, IssueRow.about_operator.is_(False), here))
+            views.append((IssueRow.operator == org, IssueRow.about_operator.is_(False), here))
         case "community":
-            ways.append(IssueRow.community == org)
+            views.append((IssueRow.community == org,))
         case "street" | "auditor" | "admin":
-            ways.append(IssueRow.street == org)
+            views.append((IssueRow.street == org,))
         case _:
             pass
-    return tuple(ways)
+    return views
 
 
-def _reported_by(viewer: Actor) -> Condition:
+def _reported_by(viewer: Actor) -> tuple[Condition, ...]:
     """The issues that the resident reported, and did not come to decide in another way."""
     follows = select(VoiceRow.issue).where(VoiceRow.person == viewer.person)
-    return and_(IssueRow.reporter == viewer.person, IssueRow.id.not_in(follows))
+    return IssueRow.reporter == viewer.person, IssueRow.id.not_in(follows)
 
 
 async def list_issues(
@@ -231,21 +229,37 @@ async def list_issues(
     """
     filters = filters or Filters()
     after = _read(cursor)
-    seen: Sequence[Condition] = (true(),) if viewer is None else visible(viewer, works)
-    concerned: Sequence[Condition] = (true(),) if filters.org is None else _works_on(filters.org)
-    narrowed = _narrowed(filters)
+    views = [(true(),)] if viewer is None else _views(viewer, works)
     q = (filters.q or "").strip()
     number = await search.numbered(session, q) if q else None
-    if q and number is None and viewer is not None and viewer.role == "resident":
-        seen = (_reported_by(viewer),)  # hits in what he only follows would reveal the words of another
-    ways, end = [and_(*way) for way in product(seen, concerned)], None
     if q and number is None:
-        is_masked = viewer is not None and not searches_texts(viewer.role)
-        branches, end = ([], None) if is_masked else await _worded(session, q, ways, narrowed, after, limit)
-    else:
-        if number is not None:
-            narrowed.append(number)
-        branches = [_newest([way, *narrowed], after, limit) for way in ways]
+        return await _search(session, search.fold(q), filters, viewer, views, after, limit)
+    seen = [and_(*view) for view in views]
+    concerned: Sequence[Condition] = (true(),) if filters.org is None else _works_on(filters.org)
+    narrowed = [*_narrowed(filters), *([] if number is None else [number])]
+    branches = [_newest([*way, *narrowed], after, limit) for way in product(seen, concerned)]
+    return await _page(session, branches, limit, IssueRow.opened_at)
+
+
+async def _search(
+    session: AsyncSession, words: str, filters: Filters, viewer: Actor | None, views: Sequence[tuple[Condition, ...]],
+    after: Key | None, limit: int,
+) -> Page:  # fmt: skip
+    """A page of the issues that hold the folded words. It looks at so many issues (`db.walks`), whatever they hold."""
+    if viewer is not None and viewer.role == "resident":
+        views = [_reported_by(viewer)]  # hits in what he only follows would reveal the words of another
+    if not words or not views or (viewer is not None and not searches_texts(viewer.role)):
+        return Page((), None)
+    span = Span(after, filters.since, filters.until)
+    way, end = await furthest(session, _ways_to(words, views, filters), span)
+    meets = [search.holds(words), or_(*(and_(*view) for view in views)), *_narrowed(filters)]
+    if filters.org is not None:
+        meets.append(or_(*_works_on(filters.org)))
+    if after is not None:
+        meets.append(tuple_(*NEWEST) < bound(after))
+    if end is not None:
+        meets.append(tuple_(*NEWEST) >= bound(end))
+    branches = [walk.found(span, and_(*meets)).limit(limit + 1) for walk in way]
     return await _page(session, branches, limit, IssueRow.opened_at, end=end)
 
 
@@ -289,76 +303,42 @@ def _narrowed(filters: Filters) -> list[Condition]:
     return conditions
 
 
-async def _worded(
-    session: AsyncSession, q: str, ways: Sequence[Condition], narrowed: Sequence[Condition], after: _Key | None,
-    limit: int,
-) -> tuple[list[_Keys], _Key | None]:  # fmt: skip
-    """The queries of a word search, and the key of the last issue at which they look; None if they look at all.
-
-    They scan the issues with the rarest term if these are few, else the newest ones that the viewer may see.
-    """
-    words = search.fold(q)
-    found = search.terms(words)
-    if not found or not ways:
-        return [], None
-    term, is_rare = await search.rarest(session, found)
-    holding = [search.holds(words), *narrowed]
-    if is_rare:
-        return [_found(term, [or_(*ways), *holding], after, limit)], None
-    ends = [await _end(session, way, after) for way in ways]
-    end = max(filter(None, ends), default=None)
-    if end is not None:
-        holding.append(tuple_(*_NEWEST) >= _bound(end))
-    return [_newest([way, *holding], after, limit) for way in ways], end
+def _ways_to(words: str, viewed: Sequence[Sequence[Condition]], filters: Filters) -> list[Way]:
+    """The ways on which all issues lie that a search may find: what its viewer may see, its filters, its pairs of letters."""
+    ways = [tuple(Walk(scope) for scope, *_ in viewed)]
+    if filters.org is not None:
+        ways.append(tuple(map(Walk, _works_on(filters.org))))
+    if filters.compound is not None:
+        ways.append((Walk(IssueRow.compound == filters.compound),))
+    return ways + [(search.walk(term),) for term in search.terms(words)]
 
 
-async def _end(session: AsyncSession, way: Condition, after: _Key | None) -> _Key | None:
-    """The key of the issue in view at which a search stops; None if no more than LOOK of them are left."""
-    query = _descending(select(*_NEWEST).where(way), _NEWEST, after, 1).offset(search.LOOK - 1)
-    found = (await session.execute(query)).all()
-    return (found[0][0], found[0][1]) if len(found) > 1 else None
-
-
-def _newest(conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
+def _newest(conditions: Sequence[Condition], after: Key | None, limit: int) -> Keys:
     keys = select(IssueRow.opened_at.label("at"), IssueRow.id.label("id")).where(*conditions)
-    return _descending(keys, _NEWEST, after, limit)
+    return _descending(keys, NEWEST, after, limit)
 
 
-def _found(term: str, conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
-    """The keys of the newest issues that contain a rare search term and meet the conditions."""
-    rows = select(SearchTerm.opened_at, SearchTerm.issue).where(search.contains(term)).distinct()
-    # The limit tells the planner that there are few, which it cannot know.
-    few = rows.limit(search.RARE).subquery()
-    keys = select(IssueRow.opened_at.label("at"), IssueRow.id.label("id"))
-    keys = keys.join(few, few.c.issue == IssueRow.id).where(*conditions)
-    return _descending(keys, _NEWEST, after, limit)
-
-
-def _descending(keys: _Keys, order: _Order, after: _Key | None, limit: int) -> _Keys:
+def _descending(keys: Keys, order: Order, after: Key | None, limit: int) -> Keys:
     if after is not None:
-        keys = keys.where(tuple_(*order) < _bound(after))
+        keys = keys.where(tuple_(*order) < bound(after))
     return keys.order_by(*(each.desc() for each in order)).limit(limit + 1)
 
 
-def _most_pressing(conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Keys:
-    order: _Order = (IssueRow.left_by, IssueRow.id)
+def _most_pressing(conditions: Sequence[Condition], after: Key | None, limit: int) -> Keys:
+    order: Order = (IssueRow.left_by, IssueRow.id)
     keys = select(IssueRow.left_by.label("at"), IssueRow.id.label("id")).where(*conditions)
     if after is not None:
-        keys = keys.where(tuple_(*order) > _bound(after))
+        keys = keys.where(tuple_(*order) > bound(after))
     return keys.order_by(*order).limit(limit + 1)
-
-
-def _bound(after: _Key) -> Tuple:
-    return tuple_(literal(after[0], UTCDateTime()), literal(after[1], Words()))
 
 
 async def _page(
     session: AsyncSession,
-    branches: Sequence[_Keys],
+    branches: Sequence[Keys],
     limit: int,
     sort: InstrumentedAttribute[datetime],
     newest: bool = True,
-    end: _Key | None = None,
+    end: Key | None = None,
 ) -> Page:
     """Merges the branches (queries for keys of issues) into one page that holds each issue once.
 
@@ -377,12 +357,12 @@ async def _page(
     return Page(tuple(rows[:limit]), _write((getattr(last, sort.key), last.id)))
 
 
-def _write(key: _Key) -> str:
+def _write(key: Key) -> str:
     plain = json.dumps([format_time(key[0]), key[1]], separators=(",", ":"))
     return base64url.encode(plain.encode())
 
 
-def _read(cursor: str | None) -> _Key | None:
+def _read(cursor: str | None) -> Key | None:
     if cursor is None:
         return None
     try:

@@ -1,29 +1,24 @@
-"""Finds issues by number or by their texts, at a cost that does not grow with the number of issues.
+"""Finds issues by number or by their texts.
 
 Texts are folded (width and case, traditional letters, radicals; without blanks and punctuation) and cut into pairs of
-neighbouring characters. A search scans the issues of its rarest pair if these are few. Otherwise it looks through the
-newest issues that its viewer may see, so many for a page.
+neighbouring characters. A search looks through the issues of one of its pairs, or through those that its viewer may see,
+so many for a page (`db.walks`): its cost does not grow with the number of issues.
 """
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, delete, literal, select, union_all
+from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from db.tables import IssueRow, SearchTerm
+from db.walks import Walk
 
 BREAK: Final = " "
 """Stands in folded texts between two digits that a sign parts (flat 1-101 is not 11-01), and ends place and text."""
-RARE: Final = 1000
-"""Fewer rows than this in the index count as few. Counting stops at this number."""
-LOOK: Final = 1000
-"""Among how many issues that the viewer may see a page looks at most for words of which none is rare."""
 _FEW: Final = 200
 """How many ids a condition on numbers lists at most. If more issues match, the condition is a range of numbers."""
 _AT_ONCE: Final = 500
@@ -74,11 +69,11 @@ def terms(words: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words[at : at + 2] for at in range(max(1, len(words) - 1)))) if words else ()
 
 
-def contains(term: str) -> ColumnElement[bool]:
-    """A condition for rows of the index: their pair is the term or, if that is a single character, begins with it."""
-    if len(term) > 1:
-        return SearchTerm.term == term
-    return and_(SearchTerm.term >= term, SearchTerm.term < term + _LAST)
+def walk(term: str) -> Walk:
+    """The entries of the index whose pair is the term or, if that is a single character, begins with it."""
+    is_one = len(term) == 1
+    where = and_(SearchTerm.term >= term, SearchTerm.term < term + _LAST) if is_one else SearchTerm.term == term
+    return Walk(where, (SearchTerm.opened_at, SearchTerm.issue), is_one)
 
 
 def number_like(query: str) -> str | None:
@@ -120,14 +115,3 @@ async def numbered(session: AsyncSession, q: str) -> ColumnElement[bool] | None:
 def holds(words: str) -> ColumnElement[bool]:
     """A condition for issues whose words contain these folded words."""
     return IssueRow.words.contains(words, autoescape=True)
-
-
-async def rarest(session: AsyncSession, found: Sequence[str]) -> tuple[str, bool]:
-    """The term with the fewest rows in the index, and whether these are fewer than RARE."""
-    samples = [
-        select(literal(at).label("at")).select_from(SearchTerm).where(contains(term)).limit(RARE).subquery()
-        for at, term in enumerate(found)
-    ]
-    counted = Counter((await session.scalars(union_all(*(select(sample.c.at) for sample in samples)))).all())
-    at = min(range(len(found)), key=lambda at: counted[at])
-    return found[at], counted[at] < RARE

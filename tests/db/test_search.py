@@ -5,13 +5,17 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
-from db import projector, queries, search
+from bench import search as copied
+from db import projector, queries, search, walks
 from db.engine import Database
 from db.queries import Filters
-from db.tables import OutboxRow, SearchTerm
+from db.tables import IssueRow, OutboxRow, SearchTerm
 from db.upgrade import make_sync_engine, upgrade
+from domain.commands import Actor
+from domain.directory import Works
+from domain.place import Place
 from support.databases import sqlite_url
 from support.letters import FILE, letters, table
 from support.stories import COMMUNITY, START, STREET, Story, store
@@ -76,8 +80,7 @@ async def test_a_report_is_found_by_any_part_of_it(database: Database):
 
 
 async def test_a_search_looks_at_so_many_issues_for_a_page(database: Database, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(search, "RARE", 2)
-    monkeypatch.setattr(search, "LOOK", 2)
+    monkeypatch.setattr(walks, "LOOK", 2)
     names = ["桂花漏水", "漏水", "漏气", "漏水", "漏气漏油", "漏电"]
     stories = [Story(now=START + timedelta(seconds=n), description=name) for n, name in enumerate(names)]
     for story in stories:
@@ -98,7 +101,66 @@ async def test_a_search_looks_at_so_many_issues_for_a_page(database: Database, m
                     cursor = page.next_cursor
             assert [each for page in pages for each in page] == wanted, name
             if name == "漏水":
-                assert [len(page) for page in pages] == [0, 1, 2], "two are looked at for each page"
+                assert [len(page) for page in pages] == [2, 1], "two are looked at for each page"
+            if name == "气漏":
+                assert [len(page) for page in pages] == [1], "one pair has a single entry, whatever else there is"
+            if name == "油水":
+                assert pages == [[]]
+
+
+SMALL = Place("small", "small-community", "demo-street", "small-property", "company")
+LOST = Actor("worker-1", "property", "demo-property")
+"""Works for a company that has left the compound of nearly all of its issues."""
+ASKED = {
+    "a common word": (STREET, Filters(q="漏水")),
+    "a common word, narrow": (Actor("x", "community", SMALL.community), Filters(q="漏水")),
+    "one letter": (STREET, Filters(q="水")),
+    "one letter, narrow": (Actor("x", "community", SMALL.community), Filters(q="水")),
+    "common pairs in no text": (STREET, Filters(q="漏水来过")),
+    "common pairs in no text, narrow": (Actor("x", "community", SMALL.community), Filters(q="漏水来过")),
+    "common pairs in no text, all": (None, Filters(q="漏水来过")),
+    "common pairs in no text, a company": (Actor("x", "property", SMALL.operator), Filters(q="漏水来过")),
+    "a rare word": (STREET, Filters(q="桂花")),
+    "a rare word, a resident": (Actor("resident-1", "resident"), Filters(q="桂花")),
+    "a rare letter": (STREET, Filters(q="鹿")),
+    "a rare letter, a resident": (Actor("resident-1", "resident"), Filters(q="鹿")),
+    "an absent word": (STREET, Filters(q="犀牛")),
+    "a company that may see little of its own": (LOST, Filters(q="漏水")),
+    "a few of an organisation": (STREET, Filters(q="漏水", org=SMALL.operator)),
+    "an organisation without issues": (STREET, Filters(q="漏水", org="nobody")),
+    "a compound": (STREET, Filters(q="漏水来过", compound=SMALL.compound)),
+    "a time without issues": (STREET, Filters(q="漏水", since=START)),
+}
+"""Who asks for what, by what it stands for."""
+
+
+async def test_of_ten_times_as_many_issues_a_search_touches_as_much(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(walks, "LOOK", 20)
+    engine = make_sync_engine(database_url)
+    copied._put_real(engine, 40)
+    with engine.begin() as connection:
+        small = {
+            "compound": SMALL.compound, "community": SMALL.community, "operator": SMALL.operator, "handler": SMALL.operator,
+            "lead_org": SMALL.operator,
+        }  # fmt: skip
+        connection.execute(
+            update(IssueRow).where(IssueRow.id.in_([f"{at:05}" for at in range(0, 40, 5)])).values(small)
+        )
+    works = Works(frozenset({SMALL.compound}), frozenset({SMALL.street}))
+    found: list[dict[str, tuple[int, int]]] = []
+    copies = 0
+    for number in (400, 4000):
+        copied._copy(engine, copies + 1, number // 40 - 1)
+        copies = number // 40 - 1
+        found.append({what: await copied.touched(database, *who, works) for what, who in ASKED.items()})
+    engine.dispose()
+    few, many = found
+    assert {what: statements for what, (_, statements) in many.items() if statements > 3} == {}
+    # An index of ten times as many entries may be a page deeper.
+    grown = {what: (few[what], many[what]) for what in ASKED if many[what][0] > few[what][0] * 1.4 + 20}
+    assert grown == {}
 
 
 async def test_words_that_were_read_otherwise_are_put_in_anew(database: Database):
