@@ -14,6 +14,7 @@ from api.container import Services
 from protocol.caller import Caller
 from protocol.errors import Invalid, NotFound, Unavailable
 from protocol.naming import issue_named
+from texts.catalogue import Wrong
 
 _NAMES: Final = "The issue: its id, its number as people type it, or `mine`, that of the tracking code"
 
@@ -25,12 +26,12 @@ async def services(request: Request) -> Services:
 Use = Annotated[Services, Depends(services)]
 
 
-def part(name: str, without: str) -> Any:
-    """The dependency on a service that not every process has: it raises Unavailable `without` it."""
+def part(name: str, without: Callable[[], Unavailable]) -> Any:
+    """The dependency on a service that not every process has: it raises what it gets `without` it."""
 
     async def found(use: Use) -> Any:
         if (service := getattr(use, name)) is None:
-            raise Unavailable(without)
+            raise without()
         return service
 
     return Depends(found)
@@ -78,7 +79,7 @@ async def known_query(request: Request) -> None:
     route: APIRoute = request.scope["route"]
     unknown = sorted(set(request.query_params) - _names(route.dependant))
     if unknown:
-        raise Invalid(*((name, "there is no such parameter") for name in unknown))
+        raise Invalid(*((name, Wrong("no-such-parameter")) for name in unknown))
 
 
 def _names(dependant: Dependant) -> set[str]:

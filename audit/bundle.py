@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 from audit.archive import ArchiveError
 from audit.case import ArchivedCase, Leaf, Verdict
-from audit.holdings import Holdings, fold_case
+from audit.holdings import Holdings, NotYetError, fold_case
 from audit.log_check import newest_head, published_heads, tree_of
 from audit.log_keys import FIRST, ROTATIONS
 from audit.merkle import Tree, commitment, leaf_hash
@@ -116,11 +116,11 @@ def _put_issue(bundle: Path, case: ArchivedCase, log: _Log) -> None:
     if not _NAME.fullmatch(case.issue):
         raise BundleError(f"{case.issue!r} cannot name a folder")
     if leaf is None:
-        raise BundleError(f"issue {case.issue} is not sealed yet: it is open, or was closed a moment ago")
+        raise NotYetError("not-sealed", issue=case.issue)
     if leaf.record is None or leaf.salt is None:
-        raise BundleError(f"issue {case.issue}: its content was erased")
+        raise NotYetError("content-erased", issue=case.issue)
     if leaf.position >= log.head.size:
-        raise BundleError(f"issue {case.issue} was sealed after the newest published head: publish one, or wait a day")
+        raise NotYetError("sealed-after-head", issue=case.issue)
     if case.unread:
         raise ArchiveError(f"issue {case.issue}: {case.unread[0]}")
     folder = bundle / "issues" / case.issue
@@ -171,7 +171,7 @@ async def _log(holdings: Holdings, notes: Mapping[str, str]) -> _Log:
             raise BundleError(f"head {name}: {error}") from None
     found = newest_head(notes.values())
     if found is None:
-        raise BundleError("no head was published yet: `jiesu audit head --publish`, or wait a day")
+        raise NotYetError("no-head")
     head, note = found
     return _Log(tree_of(await holdings.leaves(head.size), head), head, note, notes)
 

@@ -17,9 +17,14 @@ from db.engine import Database
 from db.tables import ArchiveRow, ErasureRow, EventRow, IssueRow, ReceiptRow, SealRow, VoiceRow
 from domain.issue import Receipt
 from domain.wire import dump
+from texts.catalogue import Wrong
 
 T = TypeVar("T")
 _CHUNK: Final = 500
+
+
+class NotYetError(Wrong):
+    """What was asked for does not exist yet, or not any more: the issue is not sealed, no head covers it, it was erased."""
 
 
 class UnknownError(LookupError):

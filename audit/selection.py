@@ -14,6 +14,7 @@ from db.tables import IssueRow, SealRow
 from db.types import UTCDateTime, Words
 from domain.wire import WireError, parse_time
 from domain.worktime import SHANGHAI
+from texts.catalogue import Wrong
 
 _PAGE: Final = 500
 _COLUMNS: Final[Mapping[str, InstrumentedAttribute[Any]]] = {
@@ -38,7 +39,7 @@ _ORDER: Final = (IssueRow.opened_at, IssueRow.id)
 NAMES: Final = (*_COLUMNS, *_BOUNDS)
 
 
-class SelectionError(ValueError):
+class SelectionError(Wrong):
     """A condition in the text of a selection cannot be understood; the message names it."""
 
 
@@ -77,7 +78,7 @@ class Selection:
             async with database.read() as session:
                 last = await session.get(IssueRow, after)
             if last is None:
-                raise SelectionError(f"there is no issue {after!r} to go on from")
+                raise SelectionError("after-unknown", issue=repr(after))
             begin = _after(last.opened_at, last.id)
         while left is None or left > 0:
             query = select(IssueRow.opened_at, IssueRow.id).where(begin, *self.conditions).order_by(*_ORDER)
@@ -99,12 +100,12 @@ def _after(opened_at: datetime, issue: str) -> ColumnElement[bool]:
 def _condition(word: str) -> ColumnElement[bool]:
     name, separator, value = word.partition("=")
     if not separator or not value:
-        raise SelectionError(f"{word!r}: a condition looks like name=value, name one of {', '.join(NAMES)}")
+        raise SelectionError("no-condition", word=repr(word), known=", ".join(NAMES))
     if name in _BOUNDS:
         return _BOUNDS[name](moment_of(value))
     column = _COLUMNS.get(name)
     if column is None:
-        raise SelectionError(f"{name!r} is no name: one of {', '.join(NAMES)}")
+        raise SelectionError("no-name-of-condition", name=repr(name), known=", ".join(NAMES))
     return or_(*(column == each for each in value.split(",")))
 
 
@@ -118,4 +119,4 @@ def moment_of(text: str) -> datetime:
         moment = parse_time(text) if text.endswith("Z") else datetime.fromisoformat(text)
         if moment.tzinfo is not None:  # without a zone it would be read in that of this machine
             return moment.astimezone(UTC)
-    raise SelectionError(f"{text!r} is neither a day such as 2026-11-24 nor a time such as 2026-11-24T08:00:00Z")
+    raise SelectionError("no-moment", text=repr(text))

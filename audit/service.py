@@ -17,7 +17,7 @@ from audit.archive import ArchiveError
 from audit.case import ArchivedCase, Finding, Verdict
 from audit.content import NOWHERE, Places
 from audit.diff import Diff, compare
-from audit.holdings import Holdings, UnknownError, fold_case
+from audit.holdings import Holdings, NotYetError, UnknownError, fold_case
 from audit.log_check import newest_head, published_heads, tree_of
 from audit.log_keys import TrustedKeys
 from audit.mining.traces import IssueTrace
@@ -42,10 +42,6 @@ _LONGEST_NUMBER: Final = 10
 """One more than the most digits of an event's number: a longer text is no number of an event."""
 
 
-class NotYetError(LookupError):
-    """What was asked for does not exist yet: the issue is not sealed, or no head covers it. The message says which."""
-
-
 @dataclass(frozen=True)
 class AuditService:
     """Answers from `holdings`. `heads` is the folder of published heads; `temporal` gives the histories of issues that
@@ -63,7 +59,7 @@ class AuditService:
         """
         case = await self.holdings.case(issue)
         if case.leaf is None:  # some runs of an open issue may be archived already
-            raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
+            raise NotYetError("not-sealed", issue=issue)
         # In a thread with its own event loop: a replay would block the other callers of this one.
         verdict = await asyncio.to_thread(asyncio.run, self._replayed(case, commands=commands))
         return check_root(await check_orders(self.holdings, verdict), await asyncio.to_thread(self._published_roots))
@@ -105,10 +101,10 @@ class AuditService:
         """
         leaf = (await self.holdings.case(issue)).leaf
         if leaf is None:
-            raise NotYetError(f"issue {issue} is not sealed yet: it is open, or was closed a moment ago")
+            raise NotYetError("not-sealed", issue=issue)
         found = await self._newest()
         if found is None or found[0].size <= leaf.position:
-            raise NotYetError(f"no published head covers issue {issue} yet: one is published each day")
+            raise NotYetError("not-covered", issue=issue)
         head, note = found
         tree = tree_of(await self.holdings.leaves(head.size), head)
         proof = tree.inclusion_proof(leaf.position, head.size)
@@ -122,7 +118,7 @@ class AuditService:
         """The newest published head as ``{size, root, at, note}``. Raises NotYetError if no head was published yet."""
         found = await self._newest()
         if found is None:
-            raise NotYetError("no head was published yet: one is published each day")
+            raise NotYetError("no-head")
         head, note = found
         return {"size": head.size, "root": head.root.hex(), "at": format_time(head.at), "note": note}
 
@@ -161,7 +157,7 @@ class AuditService:
         at each look. Raises RPCError, SQLAlchemyError.
         """
         if self.temporal is None:
-            raise NotYetError("Temporal does not answer, so open issues cannot be compared with their histories")
+            raise NotYetError("open-not-compared")
         async with self.places.open(self.holdings.database) as contents:
             async for each in OpenIssues(self.holdings, self.temporal, contents).compare():
                 yield each

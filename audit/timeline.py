@@ -14,9 +14,10 @@ from domain.issue import Issue, lead_org
 from domain.minutes import holder
 from domain.rules import evolve
 from domain.wire import dump, format_time
+from texts.catalogue import Wrong
 
 
-class MomentError(ValueError):
+class MomentError(Wrong):
     """The issue has no event of this number, or nothing was known of it yet at that time; the message says which."""
 
 
@@ -43,7 +44,7 @@ def at_event(states: Iterable[tuple[Event, Issue]], seq: int) -> PastState:
         if event.seq == seq:
             return PastState(event, state)
         last = event.seq
-    raise MomentError(f"there is no event {seq}: the last one is {last}")
+    raise MomentError("no-such-event", seq=seq, last=last)
 
 
 def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> PastState:
@@ -58,7 +59,7 @@ def at_time(states: Iterable[tuple[Event, Issue]], moment: datetime) -> PastStat
             break
         found = PastState(event, state)
     if found is None:
-        raise MomentError(f"nothing was known of it yet at {format_time(moment)}")
+        raise MomentError("nothing-known-yet", at=format_time(moment))
     return found
 
 

@@ -7,6 +7,9 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+from cli.helping import tell_in_chinese
+from cli.language import language
+
 GROUPS: Final = {
     "policy": "Policy packs: list, show, check, explain. Reads files only.",
     "calendar": "Working days: list, check, publish.",
@@ -34,6 +37,10 @@ _MODULES: Final = {
 class Lazily(TyperGroup):
     """Loads the module of the command that is asked for: all of them take two seconds, most of them for SQL."""
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._tell("jiesu", self)
+
     def list_commands(self, ctx: Any) -> list[str]:
         self._load(_MODULES)
         return [*_MODULES]
@@ -44,7 +51,14 @@ class Lazily(TyperGroup):
 
     def _load(self, names: Iterable[str]) -> None:
         for module in dict.fromkeys(_MODULES[name] for name in names if name not in self.commands):
-            self.commands.update(loaded(module).commands)
+            found = loaded(module).commands
+            for name, command in found.items():
+                self._tell(name, command)
+            self.commands.update(found)
+
+    def _tell(self, path: str, command: Any) -> None:
+        if language() == "zh":
+            tell_in_chinese(path, command)
 
 
 def loaded(module: str) -> TyperGroup:

@@ -20,7 +20,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from audit.bundle import BundleError
     from audit.heads import LogAlteredError
     from audit.held import HeldHeadsError, KeptHeadError
-    from audit.holdings import UnknownError
+    from audit.holdings import NotYetError, UnknownError
     from audit.log_check import LogMismatchError
     from audit.log_keys import LogKeysError
     from audit.notes import NoteError
@@ -28,7 +28,6 @@ def _expected() -> tuple[type[Exception], ...]:
     from audit.replaying import ReplayError
     from audit.restore import RestoreError
     from audit.selection import SelectionError
-    from audit.service import NotYetError
     from audit.timeline import MomentError
     from audit.verify_all import ResumeError
     from calendars import CalendarError

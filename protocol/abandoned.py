@@ -38,4 +38,4 @@ async def _tell(model: ReadModel, kind: str, issue: str, detail: Mapping[str, st
         await model.write(work)
     except SqlDown:
         log.error("issue_abandoned", kind=kind, issue=issue, **detail)  # noqa: TRY400 - the message says it all
-    raise Unavailable("nobody acts on this issue any more; the operators were told")
+    raise Unavailable("abandoned")

@@ -19,14 +19,14 @@ from db.tables import AttachmentRow
 from domain.limits import MOST_PICTURES
 from domain.refusals import against
 from protocol.clock import Now
-from protocol.errors import Invalid, NotFound, ProtocolError, Refused, Unavailable
+from protocol.errors import Invalid, NotFound, ProtocolError, Refused, Unavailable, why
 from protocol.pictures import Picture, PictureError, clean
 from protocol.read_model import ReadModel, SqlDown
 from protocol.reader import VisibleIssue
 from protocol.sealing import content_erased
 from protocol.uploads import uploader
 from runtime.blobs import BlobError, DigestStore, MissingBlob
-from runtime.causes import cause_of, sentence
+from runtime.causes import cause_of
 from security.keystore import KeyStoreDown
 from security.vault import Erased, NoKey, UnsealError, Vault
 
@@ -81,7 +81,7 @@ class Attachments:
             async with self._decoding():
                 picture = await asyncio.to_thread(clean, data)
         except PictureError as error:
-            raise Invalid(("body", str(error))) from None
+            raise Invalid(("body", error)) from None
         try:
             key = await self._vault.key_for(issue, make=True)
             digest = await self._blobs.put(key.seal_bytes(picture.data))
@@ -99,7 +99,7 @@ class Attachments:
                 await self._discard(digest)
                 raise Refused("pictures-full", {"most": str(MOST_PICTURES)})
             case "unknown":
-                raise Unavailable("the issue is being written; send the picture again")
+                raise Unavailable("picture-while-written")
             case "added":
                 log.info("attachment.added", issue=issue, digest=digest, role=actor.role, org=actor.org)
             case "known":
@@ -143,7 +143,7 @@ class Attachments:
             async with asyncio.timeout(TURN):
                 await self._turn.acquire()
         except TimeoutError:
-            raise Unavailable("many pictures are being added at the moment; send it again") from None
+            raise Unavailable("pictures-many") from None
         try:
             yield
         finally:
@@ -168,8 +168,10 @@ def _attachment(row: AttachmentRow, person: str) -> Attachment:
 def _away(error: Exception) -> ProtocolError:
     if isinstance(error, BlobError | UnsealError):
         log.warning("attachments.cannot_be_had", error=str(error))
-    store = "the key store" if isinstance(error, KeyStoreDown) else "the database"
-    store = "the store of pictures" if isinstance(error, BlobError) else store
-    why = sentence(store, getattr(error, "cause", None) or cause_of(error))
-    said = "" if isinstance(error, UnsealError | MissingBlob) else f": {why}"
-    return Unavailable(f"pictures cannot be had at the moment{said}")
+    if isinstance(error, UnsealError | MissingBlob):
+        return Unavailable("pictures-away")
+    if isinstance(error, KeyStoreDown):
+        return Unavailable("pictures-away-since", why=why("key-store", error.cause))
+    cause = getattr(error, "cause", None) or cause_of(error)
+    store = why("pictures", cause) if isinstance(error, BlobError) else why("database", cause)
+    return Unavailable("pictures-away-since", why=store)

@@ -14,14 +14,14 @@ from audit.archive import ArchiveError
 from audit.bundle import BundleError
 from audit.case import Verdict
 from audit.diff import Diff
-from audit.holdings import UnknownError
+from audit.holdings import NotYetError, UnknownError
 from audit.log_check import LogMismatchError
 from audit.mining.ocel import write_ocel
 from audit.mining.traces import IssueTrace
 from audit.mining.xes import write_xes
 from audit.refold import RefoldError
 from audit.selection import Selection, SelectionError
-from audit.service import AuditService, NotYetError, in_thread
+from audit.service import AuditService, in_thread
 from audit.timeline import MomentError
 from audit.whatif.study import Study
 from db.tables import IssueRow
@@ -33,6 +33,7 @@ from protocol.clock import Now
 from protocol.errors import Invalid, NotFound, Unavailable
 from protocol.guards import AccessGuard
 from protocol.read_model import ReadModel, SqlDown
+from texts.catalogue import Wrong
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -111,7 +112,7 @@ class Auditing:
         if not issues:
             raise NotFound
         if len(issues) > _MOST_IN_BUNDLE:
-            raise Invalid(("query", f"more than {_MOST_IN_BUNDLE} issues: `jiesu audit export` takes any number"))
+            raise Invalid(("query", Wrong("bundle-large", most=_MOST_IN_BUNDLE)))
         _note(who, "bundle", None, words)
         await self.access.export(who, "bundle", issues)
         async with self._turn:
@@ -127,7 +128,7 @@ class Auditing:
         try:
             policy = policy or await asyncio.to_thread(load_text, pack, "policy")
         except PolicyError as error:
-            raise Invalid(("policy", str(error).splitlines()[0])) from None
+            raise Invalid(("policy", Wrong("policy-faulty", problem=str(error).splitlines()[0]))) from None
         study = Study(policy, None, self.now())
         _note(who, "whatif", None, words)
         await self.access.read(who, "whatif")
@@ -163,7 +164,7 @@ class Auditing:
             async with self.model.read() as session:
                 row = await session.get(IssueRow, issue)
         except SqlDown:
-            raise Unavailable("the read model cannot be read at the moment") from None
+            raise Unavailable("rows-away") from None
         if row is None or row.street != who.org:
             raise NotFound
 
@@ -172,7 +173,7 @@ def _selection(words: str, who: Actor) -> Selection:
     try:
         return Selection.parse(words).within(who.org or "")
     except SelectionError as error:
-        raise Invalid(("query", str(error))) from None
+        raise Invalid(("query", error)) from None
 
 
 def _note(who: Actor, what: str, issue: str | None, words: str) -> None:
@@ -190,12 +191,12 @@ async def _answered(work: Awaitable[T]) -> T:
     except UnknownError:
         raise NotFound from None
     except (SelectionError, MomentError) as error:
-        raise Invalid(("at", str(error))) from None
-    except (NotYetError, BundleError) as error:
-        raise NotFound(str(error)) from None
-    except (ArchiveError, RefoldError, LogMismatchError, UnknownRulesError) as error:
+        raise Invalid(("at", error)) from None
+    except NotYetError as error:
+        raise NotFound("not-provable", why=error.text) from None
+    except (ArchiveError, BundleError, RefoldError, LogMismatchError, UnknownRulesError) as error:
         log.warning("audit.archive_unreadable", error=str(error))
-        raise Unavailable("the archive cannot be read: an operator must look") from None
+        raise Unavailable("archive-unreadable") from None
     except (SQLAlchemyError, OSError) as error:
         log.warning("audit.database_away", error=type(error).__name__)
-        raise Unavailable("the read model cannot be read at the moment") from None
+        raise Unavailable("rows-away") from None

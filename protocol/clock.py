@@ -6,6 +6,8 @@ from typing import Final
 
 from domain.wire import truncate
 from domain.worktime import SHANGHAI
+from protocol.errors import Unavailable
+from texts.catalogue import Told
 
 Now = Callable[[], datetime]
 
@@ -28,24 +30,34 @@ class Skew:
     def __init__(self) -> None:
         self._found: dict[str, timedelta] = {}
 
-    def compare(self, before: datetime, theirs: datetime, after: datetime, whose: str = "the database's") -> timedelta:
+    def compare(self, before: datetime, theirs: datetime, after: datetime, store: str = "database") -> timedelta:
         """Remembers and returns the difference of this host's clock from `theirs`, the time that the other answered.
 
         `before` and `after` are this host's times around the question. A difference that the latency between them
-        may explain does not count. `whose` clock it is, for people.
+        may explain does not count. `store`: whose clock it is, by its name in the table `stores` of `texts/`.
         """
         middle = before + (after - before) / 2
         uncertain = (after - before) / 2
         apart = abs(theirs - middle)
-        self._found[whose] = max(apart - uncertain, timedelta())
-        return self._found[whose]
+        self._found[store] = max(apart - uncertain, timedelta())
+        return self._found[store]
 
     @property
     def is_bad(self) -> bool:
-        return bool(self.wrong)
+        return bool(self.apart)
+
+    @property
+    def apart(self) -> list[Told]:
+        """Those from whose clock this host's differs too much."""
+        return [Told("stores", store) for store, found in self._found.items() if found > MOST_SKEW]
 
     @property
     def wrong(self) -> str:
-        """What is wrong, for people: from whose clock this host's differs too much; empty if from none."""
-        apart = [whose for whose, found in self._found.items() if found > MOST_SKEW]
-        return f"differs from {' and '.join(apart)} by more than {MOST_SKEW.seconds} s" if apart else ""
+        """What is wrong, for operators; empty if nothing is."""
+        whose = " and ".join(f"{store}'s" for store in self.apart)
+        return f"differs from {whose} by more than {MOST_SKEW.seconds} s" if whose else ""
+
+    def check(self) -> None:
+        """Raises Unavailable while no command is stamped."""
+        if self.is_bad:
+            raise Unavailable("clock-wrong", store=self.apart[0], seconds=MOST_SKEW.seconds)

@@ -24,7 +24,7 @@ from protocol.abandoned import check_attended
 from protocol.caller import Caller, Renewal
 from protocol.clock import Now, Skew
 from protocol.envelope import Envelope
-from protocol.errors import Invalid, KeyReused, NotFound, Refused, Stale, Unavailable
+from protocol.errors import Invalid, KeyReused, NotFound, Refused, Stale, Unavailable, why
 from protocol.gateway import TemporalDown, TemporalGateway, WorkflowClosed
 from protocol.limits import Quotas
 from protocol.pending import PendingCommands, Queued
@@ -34,8 +34,10 @@ from protocol.receipts import Receipts
 from protocol.resolver import Resolver
 from protocol.sealing import content_erased, sealing
 from protocol.time_budget import TimeBudget
+from runtime.causes import AWAY
 from security.credentials import CredentialsError
 from security.vault import Erased, Vault
+from texts.catalogue import Wrong
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -137,8 +139,7 @@ class CommandService:
         Raises Refused or Stale if the rules object, NotFound if the caller may not see the issue, Invalid, KeyReused
         or Unavailable.
         """
-        if self._skew.is_bad:
-            raise Unavailable(f"this host's clock {self._skew.wrong}, so it stamps no commands")
+        self._skew.check()
         received, budget = self._now(), TimeBudget()
         if isinstance(draft.body, RenewCode):
             caller = replace(caller, renews=Renewal(key=draft.key))
@@ -195,7 +196,7 @@ class CommandService:
         try:
             return await self._reader.visible(caller, issue, budget)
         except NotFound:
-            raise Invalid(("into", "there is no such issue")) from None
+            raise Invalid(("into", Wrong("no-such-issue"))) from None
 
     async def _command(
         self, caller: Caller, admitted: VisibleIssue, draft: CommandDraft, received: datetime, budget: TimeBudget
@@ -288,29 +289,27 @@ class CommandService:
             with suppress(SqlDown):
                 found = await self._pending.find(expected.command_id)
         if found is not None and found != expected:
-            raise KeyReused("the key was used for another command")
+            raise KeyReused("key-of-command")
 
     async def _send(self, issue: Issue, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
         """Signals the command, then waits for its receipt until the time budget is spent."""
         within = min(SIGNAL_TIME, timedelta(seconds=issue.policy.grace.amount) * _SHARE_OF_GRACE)
-        detail = ""
+        cause = AWAY
         for _ in range(TRIES):
             try:
                 await self._gateway.signal(issue.id, issue.root, envelope, within)
             except TemporalDown as error:
-                detail = error.detail
+                cause = error.cause
                 # Delivered after the grace it would be late by the rules, though it was stamped in time.
                 envelope = envelope.stamped(self._now())
             except WorkflowClosed:
                 return await self._after_the_end(issue.id, envelope, budget)
             except CredentialsError as error:
                 log.error("cannot_sign", reason=str(error))  # noqa: TRY400 - the message says it all
-                raise Unavailable(
-                    "this installation cannot sign commands to this issue; its operators are told why"
-                ) from None
+                raise Unavailable("commands-unsigned") from None
             else:
                 return await self._outcome(issue.id, envelope, budget)
-        raise Unavailable(f"{detail}; send the same again, with the same key")
+        raise Unavailable("send-again", why=why("temporal", cause))
 
     async def _outcome(self, issue: str, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
         """The answer to a signalled command, from its receipt; Queued if no receipt comes in time."""
@@ -340,7 +339,7 @@ class CommandService:
                 return await self._repeat(loaded, envelope, budget)
             _check_rules(loaded.issue, envelope.command)
         await check_attended(self._gateway, self._model, issue, self._now)
-        raise Unavailable("the issue is being closed; send the same again, with the same key")
+        raise Unavailable("being-closed")
 
     async def _issues_of(self, command: str) -> tuple[Queued | None, Sequence[str]]:
         """The pending command of this id, if any, and the issues that have a receipt of the command or may get one.
@@ -355,7 +354,7 @@ class CommandService:
                 return queued, list(dict.fromkeys([*([queued.issue] if queued else []), *rows]))
         except SqlDown:
             if queued is None:
-                raise Unavailable("receipts cannot be read") from None
+                raise Unavailable("receipts-away") from None
             return queued, [queued.issue]
 
 
@@ -380,7 +379,7 @@ def _check_rules(issue: Issue, command: Command) -> None:
 
 def _check_same(receipt: Receipt, envelope: Envelope) -> None:
     if receipt.digest != envelope.digest:
-        raise KeyReused("the key was used for another command to this issue")
+        raise KeyReused("key-of-command-here")
 
 
 def _recorded(issue: Issue, command: str, receipt: Receipt) -> Applied:

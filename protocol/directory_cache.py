@@ -33,7 +33,7 @@ class DirectoryCache:
         """The directory in force. Raises Unavailable if it cannot be read and the directory in memory is too old."""
         found = await self._cached.get()
         if found is None or self._cached.age > MAX_AGE:
-            raise Unavailable("the directory of places cannot be read")
+            raise Unavailable("directory-away")
         return found
 
     async def works(self, viewer: Actor, on: date) -> Works:

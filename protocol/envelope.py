@@ -9,6 +9,7 @@ from domain.commands import Command, load_command
 from domain.limits import check_weight, shown
 from domain.wire import WireError, canonical, dump, format_time
 from protocol.errors import Invalid
+from texts.catalogue import Wrong
 
 Plain = dict[str, Any]
 
@@ -42,7 +43,7 @@ class Envelope:
             check_weight(canonical(plain))
             load_command(command.name, plain)
         except WireError as error:
-            raise Invalid(("body", shown(str(error), 200))) from None
+            raise Invalid(("body", Wrong("command-unreadable", problem=shown(str(error), 200)))) from None
         return cls(command, plain)
 
     @property

@@ -3,25 +3,39 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Any, ClassVar, Final
 
 from domain.wire import format_time
-from texts.catalogue import Language, say
+from texts.catalogue import Language, Told, Wrong
 
 _MOST_ERRORS: Final = 20
 _LONGEST_FIELD: Final = 80
 
 
 class ProtocolError(Exception):
-    """The base class of the protocol's errors. `detail` says to people what is wrong; it is shown to the caller."""
+    """The base class of the protocol's errors, which are shown to the caller.
 
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(detail)
-        self.detail: Final = detail
+    `code` says what is wrong to programs, its text in the catalogue to people; without a code the title says it all.
+    """
+
+    TABLE: ClassVar = "errors"
+
+    def __init__(self, code: str = "", /, **named: object) -> None:
+        self.text: Final = Told(self.TABLE, code, named) if code else None
+        super().__init__(self.told("en"))
+
+    @property
+    def code(self) -> str | None:
+        return self.text and self.text.key
+
+    @property
+    def params(self) -> Mapping[str, str] | None:
+        """What the text names."""
+        return self.text and _plain(self.text)
 
     def told(self, language: Language) -> str:
-        """What is wrong, in this language where there is a text in it."""
-        return self.detail
+        """What is wrong, for people."""
+        return self.text.told(language) if self.text else ""
 
 
 class Unauthenticated(ProtocolError):
@@ -36,7 +50,7 @@ class ChooseRole(ProtocolError):
     """The caller holds several roles and named none in the request; `roles` lists them."""
 
     def __init__(self, ways: Iterable[tuple[str, str]]) -> None:
-        super().__init__("send X-Acting-Role and X-Acting-Org")
+        super().__init__("roles-several")
         self.roles: Final = [{"role": role, "org": org} for role, org in sorted(ways)]
 
 
@@ -50,16 +64,16 @@ class Refused(ProtocolError):
     `command_id` is the command's id if its receipt records the refusal, else None.
     """
 
+    TABLE = "refusals"
+
     def __init__(
         self, code: str, params: Mapping[str, str] = MappingProxyType({}), command_id: str | None = None
     ) -> None:
-        super().__init__(say("refusals", code, "en", params))
-        self.code: Final = code
-        self.params: Final = dict(params)
+        super().__init__(code, **params)
         self.command_id: Final = command_id
 
-    def told(self, language: Language) -> str:
-        return say("refusals", self.code, language, self.params)
+    def reason(self, language: Language) -> str:
+        return self.told(language)
 
 
 class Stale(Refused):
@@ -67,12 +81,23 @@ class Stale(Refused):
 
 
 class Invalid(ProtocolError):
-    """The request is not valid. `errors` names each faulty field and what is wrong with it, never the field's value."""
+    """The request is not valid: each faulty field with what is wrong with it, never with its value."""
 
-    def __init__(self, *errors: tuple[str, str]) -> None:
-        found = [(_printable(field), reason) for field, reason in errors[:_MOST_ERRORS]]
-        super().__init__("; ".join(f"{field}: {reason}" if field else reason for field, reason in found))
-        self.errors: Final = [{"field": field, "reason": reason} for field, reason in found]
+    def __init__(self, *faults: tuple[str, Wrong]) -> None:
+        self._faults: Final = [(_printable(field), wrong.text) for field, wrong in faults[:_MOST_ERRORS]]
+        super().__init__()
+
+    def told(self, language: Language) -> str:
+        return "; ".join(
+            f"{field}: {text.told(language)}" if field else text.told(language) for field, text in self._faults
+        )
+
+    def errors(self, language: Language) -> list[dict[str, Any]]:
+        """Each faulty field, with its fault for programs and for people."""
+        return [
+            {"field": field, "code": text.key, "params": _plain(text), "reason": text.told(language)}
+            for field, text in self._faults
+        ]
 
 
 class KeyReused(ProtocolError):
@@ -87,18 +112,24 @@ class TooMany(ProtocolError):
         self.rate: Final = rate
         self.until: Final = format_time(until)
         self.retry_after: Final = retry_after
-        super().__init__(self.told("en"))
-
-    def told(self, language: Language) -> str:
-        return say("limits", "used-up", language, {"limit": self.limit, "rate": self.rate, "until": self.until})
+        super().__init__("limit-used-up", limit=limit, rate=rate, until=self.until)
 
 
 class Unavailable(ProtocolError):
     """A server that the answer needs is not available. The request may be sent again, with the same idempotency key."""
 
-    def __init__(self, detail: str = "", retry_after: int = 1) -> None:
-        super().__init__(detail)
+    def __init__(self, code: str = "", /, *, retry_after: int = 1, **named: object) -> None:
+        super().__init__(code, **named)
         self.retry_after: Final = retry_after
+
+
+def why(store: str, cause: str) -> Told:
+    """Why a store does not answer: what `runtime.causes.sentence` says, in any language."""
+    return Told("causes", cause, {"store": Told("stores", store)})
+
+
+def _plain(text: Told) -> dict[str, str]:
+    return {name: str(value) for name, value in text.named.items()}
 
 
 def _printable(field: str) -> str:

@@ -33,7 +33,7 @@ from domain.summary import escape, summary
 from domain.wire import dump
 from domain.worktime import YearCalendar
 from protocol.envelope import Envelope
-from runtime.causes import AWAY, cause_of, sentence
+from runtime.causes import AWAY, cause_of
 from runtime.executions import Execution, described
 from runtime.failpoints import hit
 from security.credentials import Signer
@@ -62,7 +62,7 @@ class TemporalDown(Exception):
 
     def __init__(self, call: str = "", cause: str = AWAY) -> None:
         super().__init__(call)
-        self.detail: Final = sentence("Temporal", cause)
+        self.cause: Final = cause
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class AccessGuard:
     async def read(self, who: Actor, what: str, issues: Sequence[str | None] = (None,)) -> None:
         """Writes to the access log that `who` reads these issues. Raises Unavailable if it cannot be written."""
         if not await self._written([await self._entry(who, what, issue, "shown") for issue in issues]):
-            raise Unavailable("the access log cannot be written at the moment")
+            raise Unavailable("access-log-away")
 
     async def export(self, who: Actor, what: str, issues: Sequence[str | None] = (None,)) -> None:
         """Counts an export and writes it to the access log. Raises TooMany; Unavailable if it cannot be written."""

@@ -25,7 +25,7 @@ from protocol.caller import Caller
 from protocol.clock import Now, Skew, today
 from protocol.directory_cache import DirectoryCache
 from protocol.envelope import Envelope
-from protocol.errors import Invalid, KeyReused, NotFound, Unavailable
+from protocol.errors import Invalid, KeyReused, NotFound, Unavailable, why
 from protocol.gateway import Pins, TemporalDown, TemporalGateway
 from protocol.read_model import SqlDown
 from protocol.reader import Reader
@@ -36,6 +36,7 @@ from security import ids
 from security.credentials import CredentialsError, Signer
 from security.phone_numbers import read
 from security.vault import Erased, Vault
+from texts.catalogue import Wrong
 
 _REPORT: Final = "report"
 
@@ -109,8 +110,7 @@ class Intake:
 
         Raises Invalid, KeyReused or Unavailable.
         """
-        if self._skew.is_bad:
-            raise Unavailable(f"this host's clock {self._skew.wrong}, so it stamps no commands")
+        self._skew.check()
         received, budget = self._now(), TimeBudget()
         actor = caller.actor or Actor(ANONYMOUS, "resident")
         issue = ids.issue_id(self._secret, caller.subject, key)
@@ -136,7 +136,7 @@ class Intake:
                 with sealing():
                     report = await self._vault.seal_body(issue, command_id, plain)
             except Erased:  # the key was destroyed, so the issue exists
-                raise Unavailable("the record cannot be read") from None
+                raise Unavailable("record-away") from None
             command = Command(command_id, received, actor, report, grants=grants)
             known = await self._start(issue, Envelope.of(command), pins, budget)
         await self._check_same(known, command_id, body)
@@ -171,16 +171,14 @@ class Intake:
             first = await self._gateway.beginning(issue)
         except CredentialsError as error:
             log.error("cannot_sign", reason=str(error))  # noqa: TRY400 - the message says it all
-            raise Unavailable(
-                "reports cannot be signed at the moment; send the same again, with the same key"
-            ) from None
+            raise Unavailable("reports-unsigned") from None
         except TemporalDown as error:
-            raise Unavailable(f"{error.detail}; send the same again, with the same key") from None
+            raise Unavailable("send-again", why=why("temporal", error.cause)) from None
         if first is None:
             return folded
         began = self._reader.began(first[0], is_continued=first[1])
         if began is None:
-            raise Unavailable("the record cannot be read")
+            raise Unavailable("record-away")
         return began.issue
 
     async def _ended(self, issue: str, budget: TimeBudget) -> Issue:
@@ -189,9 +187,7 @@ class Intake:
             return (await self._reader.find(issue, _anybody, budget)).issue
         except NotFound:
             log.error("nothing_came_of_a_start", issue=issue)  # noqa: TRY400
-            raise KeyReused(
-                "nothing came of what was begun under this key; send the report under another one"
-            ) from None
+            raise KeyReused("key-of-nothing") from None
 
     async def _resolve(
         self, caller: Caller, actor: Actor, body: ReportDraft, at: datetime
@@ -203,18 +199,18 @@ class Intake:
         """
         is_taken = actor.role != "resident"
         if body.channel is not None and is_taken == (body.channel in _BY_THEMSELVES):
-            said = "say how the resident came in" if is_taken else f"residents report by {' or '.join(_BY_THEMSELVES)}"
-            raise Invalid(("channel", said))
+            by = ", ".join(_BY_THEMSELVES)
+            raise Invalid(("channel", Wrong("channel-of-staff") if is_taken else Wrong("channel-of-residents", by=by)))
         directory = await self._directory.get()
         day = today(at)
         place = directory.place(body.compound, day)
         held = (Authority("resident", None, "report"),) if actor.role == "resident" else caller.grants
         grants = () if place is None else directory.grants_in(place, held, day)
         if place is None or not may_report(actor, grants, place, at):
-            raise Invalid(("compound", "there is no such compound, or your organisation does not work there"))
+            raise Invalid(("compound", Wrong("no-such-compound")))
         policy = self._policies.get(directory.policy_for(body.compound, body.category, day) or "")
         if policy is None:
-            raise Invalid(("category", "no policy is in force for this category in this compound"))
+            raise Invalid(("category", Wrong("no-policy")))
         return place, grants, Pins(policy, pinned(await self._calendars.get(), day))
 
     async def _followed(
@@ -226,16 +222,16 @@ class Intake:
         """
         if body.follows is None:
             if body.takes_up:
-                raise Invalid(("follows", "name the issue that is taken up"))
+                raise Invalid(("follows", Wrong("taken-up-unnamed")))
             return None
         try:
             old = (await self._reader.find(body.follows, caller.reported, budget)).issue
         except NotFound:
             old = None
         if old is None or not may_follow(place, old):
-            raise Invalid(("follows", "it is no closed issue of yours in this compound"))
+            raise Invalid(("follows", Wrong("follows-nothing")))
         if body.takes_up and not may_take_up(ended(old), at):
-            raise Invalid(("takes_up", "only an issue that silence closed is taken up, for some days"))
+            raise Invalid(("takes_up", Wrong("takes-up-silence")))
         return old
 
     async def _check_same(self, issue: Issue, command: str, body: ReportDraft) -> None:
@@ -252,7 +248,7 @@ class Intake:
         receipt = issue.receipts.get(command)
         same = Command(command, issue.opened_at, None, report).digest
         if receipt is not None and (receipt.digest != same or body.compound != issue.place.compound):
-            raise KeyReused("the key was used for another report")
+            raise KeyReused("key-of-report")
 
 
 def _anybody(_: Issue) -> bool:

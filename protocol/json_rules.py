@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 from protocol.errors import Invalid
 from protocol.text_rules import unfit
 from security.phone_numbers import unmarked
+from texts.catalogue import Wrong
 
 DEEPEST: Final = 12
 """The most levels of nesting."""
@@ -17,10 +18,10 @@ def check_json(body: bytes) -> None:
     try:
         plain = json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
-        raise Invalid(("body", "it is not JSON in UTF-8")) from None
+        raise Invalid(("body", Wrong("no-json"))) from None
     for place, value, depth in _values(plain):
         if depth > DEEPEST:
-            raise Invalid(("body", f"it is nested more than {DEEPEST} levels deep"))
+            raise Invalid(("body", Wrong("nested", most=DEEPEST)))
         if isinstance(value, str) and (reason := unfit(unmarked(value) if place == "phone" else value)):
             raise Invalid((place, reason))
 
@@ -33,7 +34,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise Invalid((name, "it is there more than once"))
+            raise Invalid((name, Wrong("twice")))
         found[name] = value
     return found
 

@@ -11,6 +11,7 @@ from protocol.read_model import ReadModel, SqlDown
 from protocol.reader import Reader
 from protocol.time_budget import TimeBudget
 from security import ids
+from texts.catalogue import Wrong
 
 _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 
@@ -33,11 +34,11 @@ async def issue_named(model: ReadModel, reader: Reader, caller: Caller, name: st
             else:
                 found = await queries.by_code(session, ids.tracking_hash(caller.tracking_code or ""))
     except SqlDown:
-        raise Unavailable("issues are found by their id only at the moment") from None
+        raise Unavailable("by-id-only") from None
     if len(found) > 1:
         found = [each for each in found if await _is_visible(reader, caller, each)]
     if len(found) > 1:
-        raise Invalid(("issue", "several issues have this number; name the issue by its id"))
+        raise Invalid(("issue", Wrong("number-of-several")))
     if not found:
         await reader.hold(budget)
         raise NotFound

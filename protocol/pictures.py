@@ -11,6 +11,8 @@ from typing import Final
 from PIL import Image
 from PIL.Image import Transpose
 
+from texts.catalogue import Wrong
+
 MOST_BYTES: Final = 8 * 1024 * 1024
 """The most bytes that an uploaded picture may have."""
 MOST_PIXELS: Final = 65_000_000
@@ -21,17 +23,10 @@ _FORMATS: Final = ("JPEG", "PNG", "WEBP")
 _QUALITY: Final = 85
 _MOST_AS_PNG: Final = 2 * 1024 * 1024
 """The most bytes of a stored PNG: enough for a drawing or screenshot. A larger PNG is a photo and becomes a JPEG."""
-_OF_PHONES: Final = (
-    (("avif", "avis"), "an AVIF picture, which is not read here: send it as JPEG"),
-    (("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"),
-     "a HEIC picture, which is not read here: send it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible)"),
-    (("",), "a film: send a picture, as JPEG, PNG or WebP"),
-)  # fmt: skip
-"""What a file in boxes (ISO 14496-12) is, by the brands that it names; the last row stands for all others."""
-_OTHERS: Final = (
-    (b"GIF8", "a GIF picture"), (b"BM", "a BMP picture"), (b"II*\0", "a TIFF picture"), (b"MM\0*", "a TIFF picture"),
-    (b"%PDF", "a PDF file"),
-)  # fmt: skip
+_AVIF: Final = frozenset({"avif", "avis"})
+_HEIC: Final = frozenset({"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"})
+"""`_AVIF`, `_HEIC`: brands by which a file in boxes (ISO 14496-12) says what it is; all others are films."""
+_OTHERS: Final = ((b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"%PDF", "PDF"))
 _ORIENTATION: Final = 0x0112
 _UPRIGHT: Final = {
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
@@ -44,7 +39,7 @@ Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-class PictureError(ValueError):
+class PictureError(Wrong):
     """The bytes are not an accepted picture; the message says why, without content."""
 
 
@@ -69,22 +64,24 @@ def clean(data: bytes) -> Picture:
             found.draft(None, (LONGEST, LONGEST))  # a JPEG is decoded at a half or a quarter, if that is enough
             seen = _upright(found, orientation)
     except Image.DecompressionBombError:
-        raise PictureError(f"it has more than {MOST_PIXELS // 1_000_000} million pixels") from None
+        raise PictureError("picture-large", millions=MOST_PIXELS // 1_000_000) from None
     except Exception:  # noqa: BLE001 - decoders raise errors of any kind on hostile bytes
-        raise PictureError(_why_not(data)) from None
+        raise _why_not(data) from None
     return _written(seen, is_png=is_png)
 
 
-def _why_not(data: bytes) -> str:
-    """What these bytes are instead of a picture that can be read, and what to do; in words for the sender."""
+def _why_not(data: bytes) -> PictureError:
+    """What these bytes are instead of a picture that can be read, and what to do."""
     if data[4:8] == b"ftyp":
         names = data[8 : min(int.from_bytes(data[:4]), 256)].decode("latin-1")
-        brands = {"", *(names[at : at + 4] for at in range(0, len(names), 4))}
-        return "it is " + next(said for known, said in _OF_PHONES if not brands.isdisjoint(known))
-    for start, what in _OTHERS:
+        brands = {names[at : at + 4] for at in range(0, len(names), 4)}
+        if brands & _AVIF:
+            return PictureError("picture-avif")
+        return PictureError("picture-heic" if brands & _HEIC else "picture-film")
+    for start, kind in _OTHERS:
         if data.startswith(start):
-            return f"it is {what}, which is not read here: send a JPEG, PNG or WebP picture"
-    return "it cannot be read as a JPEG, PNG or WebP picture"
+            return PictureError("picture-of-kind", kind=kind)
+    return PictureError("picture-unreadable")
 
 
 def _check_size(found: Image.Image) -> None:

@@ -26,7 +26,7 @@ from domain.vocabulary import Holder
 from protocol.caller import Caller
 from protocol.clock import Now, today
 from protocol.directory_cache import DirectoryCache
-from protocol.errors import NotFound, Unavailable
+from protocol.errors import NotFound, Unavailable, why
 from protocol.gateway import NoWorker, TemporalDown, TemporalGateway
 from protocol.pending import Queued, stored
 from protocol.read_model import ReadModel, SqlDown
@@ -158,7 +158,7 @@ class Reader:
         if newest is not None and shows(newest.issue):
             return newest
         await self.hold(budget)
-        raise NotFound if is_sure else Unavailable("the record cannot be read")
+        raise NotFound if is_sure else Unavailable("record-away")
 
     async def visible(self, caller: Caller, issue: str, budget: TimeBudget, key: str | None = None) -> VisibleIssue:
         """The issue as the caller sees it, with the authorities that the caller has in it now.
@@ -215,7 +215,7 @@ class Reader:
             case "beginning":
                 is_past = not self._model.is_up or issue in self._versions
         if is_past:
-            raise Unavailable("the issue cannot be read at the moment")
+            raise Unavailable("issue-away")
         return seen
 
     def is_outdated(self, loaded: LoadedIssue) -> bool:
@@ -253,9 +253,9 @@ class Reader:
                 events = await queries.timeline(session, issue.id)
                 pins = await queries.pins(session, issue.id) if events else (issue.policy, issue.calendars)
         except SqlDown:
-            raise Unavailable("the timeline cannot be read") from None
+            raise Unavailable("timeline-away") from None
         if len(events) < issue.version:
-            raise Unavailable("the timeline is being written")
+            raise Unavailable("timeline-while-written")
         found = Timeline.of(events, accounts(events, *pins))
         return found if seen.sight.record_of is None else found.record_of(seen.sight.record_of)
 
@@ -272,7 +272,7 @@ class Reader:
                     first = await queries.event(session, issue.id, 1)
                     old = await queries.issue(session, issue.follows)
             except SqlDown:
-                raise Unavailable("what was before cannot be read") from None
+                raise Unavailable("before-away") from None
             taken_up = first is not None and isinstance(first.body, Reported) and first.body.reopened > 0
             looks = old and sight_before(newest, old, seen.actor, seen.grants, self._now(), taken_up=taken_up)
             if old is None or looks is None:
@@ -307,7 +307,7 @@ class Reader:
             report = await self._report(issue)
             opened = await self._vault.open_body(issue, report) if report.contact.phone else report
         except (KeyStoreDown, TemporalDown):
-            raise Unavailable("the report cannot be read; send the same again, with the same key") from None
+            raise Unavailable("report-away") from None
         return mobile(str(opened.contact.phone))
 
     async def _report(self, issue: str) -> Reported | Report:
@@ -322,14 +322,14 @@ class Reader:
             command = None if start is None else beginning(start[0], is_continued=start[1])[1]
             if command is not None and isinstance(command.body, Report):
                 return command.body
-        raise Unavailable("the report cannot be read; send the same again, with the same key")
+        raise Unavailable("report-away")
 
     async def opened(self, issue: str, found: Timeline) -> Timeline:
         """The timeline with its texts opened; a placeholder replaces an erased text. Raises Unavailable."""
         try:
             return replace(found, events=await self._vault.open_body(issue, tuple(found.events)))
         except KeyStoreDown as error:
-            raise Unavailable(f"{error.detail}, so nothing that was written can be read") from None
+            raise Unavailable("texts-away", why=why("key-store", error.cause)) from None
 
     def began(self, start: Start, *, is_continued: bool) -> LoadedIssue | None:
         """The state of the issue at the beginning of a workflow's run, from the input of the run.

@@ -118,7 +118,7 @@ class Readiness:
     async def _write_temporal(self) -> None:
         before = self._now()
         theirs = await temporals.probe(self._temporal, _RPC)
-        self._skew.compare(before, theirs, self._now(), "Temporal's")
+        self._skew.compare(before, theirs, self._now(), "temporal")
 
     def _ask_signer(self) -> Found:
         try:

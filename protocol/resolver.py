@@ -20,6 +20,7 @@ from protocol.errors import Invalid, NotFound, Unavailable
 from protocol.reader import Reader
 from protocol.time_budget import TimeBudget
 from security import ids
+from texts.catalogue import Wrong
 
 
 class Resolver:
@@ -44,7 +45,7 @@ class Resolver:
                 return await self._handler(body, handler)
             case c.ChangePolicy(policy=policy):
                 if policy not in self._policies:
-                    raise Invalid(("policy", "there is no such policy"))
+                    raise Invalid(("policy", Wrong("no-such-policy")))
                 return replace(body, body=self._policies[policy])
             case c.DirectoryChanged():
                 return said_of(issue, await self._directory.get(), today(self._now()))
@@ -94,7 +95,7 @@ class Resolver:
         directory = await self._directory.get()
         org = directory.org(code)
         if org is None:
-            raise Invalid(("handler", "there is no such organisation"))
+            raise Invalid(("handler", Wrong("no-such-org")))
         return replace(body, handler_kind=org.kind, handler_streets=directory.reach(code, today(self._now())))
 
     async def _appointed(self, person: str, issue: Issue) -> str | None:
@@ -109,7 +110,7 @@ class Resolver:
         try:
             return (await self._reader.visible(caller, other, budget)).issue
         except NotFound:
-            raise Invalid(("issue", "there is no such issue")) from None
+            raise Invalid(("issue", Wrong("no-such-issue"))) from None
 
 
 def _nameless(issue: Issue, person: str) -> str | None:

@@ -3,8 +3,10 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from protocol.errors import Invalid, Refused, Unavailable
+from domain.personal import Sealed
+from protocol.errors import Invalid, Refused, Unavailable, why
 from security.keystore import KeyStoreDown
+from texts.catalogue import Wrong
 
 
 @contextmanager
@@ -16,10 +18,10 @@ def sealing() -> Generator[None]:
     try:
         yield
     except KeyStoreDown as error:
-        raise Unavailable(f"{error.detail}; send the same again, with the same key") from None
+        raise Unavailable("send-again", why=why("key-store", error.cause)) from None
     except ValueError as error:
         place, _, _ = str(error).partition(":")
-        raise Invalid((place or "body", "a text may not begin with `sealed:`")) from None
+        raise Invalid((place or "body", Wrong("sealed", mark=Sealed.MARK))) from None
 
 
 def content_erased() -> Refused:

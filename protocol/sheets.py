@@ -20,6 +20,7 @@ from protocol.errors import Invalid, Unavailable
 from protocol.masking import mask_person
 from protocol.read_model import ReadModel, SqlDown
 from protocol.workbook import Book, FullError, Value
+from texts.catalogue import Wrong
 from texts.vocabulary import CHINESE
 
 Of = Literal["issues", "timelines"]
@@ -65,9 +66,9 @@ async def xlsx_of(
         finally:
             await asyncio.to_thread(book.close)
     except FullError as error:
-        raise Invalid(("from", f"{error}: narrow the issues down, by from and until for example")) from None
+        raise Invalid(("from", error)) from None
     except OSError:
-        raise Unavailable("the file cannot be written at the moment") from None
+        raise Unavailable("file-away") from None
 
 
 def chunks(file: IO[bytes]) -> Iterator[bytes]:
@@ -90,12 +91,10 @@ async def _pages(
                 )
                 told = await queries.timelines(session, [row.id for row in found.items]) if of == "timelines" else {}
         except SqlDown:
-            raise Unavailable("lists cannot be read at the moment") from None
+            raise Unavailable("lists-away") from None
         count, cursor = count + len(found.items), found.next_cursor
         if count > most:
-            raise Invalid(
-                ("from", f"more than {most} issues are meant: narrow them down, by from and until for example")
-            )
+            raise Invalid(("from", Wrong("sheet-large", most=most)))
         if of == "issues":
             yield [[read(row) for read in _ISSUE.values()] for row in found.items]
         else:

@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from texts.catalogue import Wrong
+
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _SIGNS: Final = r"\u0000\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """The characters that no text may hold, as part of a pattern: NUL, and bidirectional controls.
@@ -15,10 +17,10 @@ FILLED: Final = rf"^[^{_SIGNS}]*[^\s{_SIGNS}][^{_SIGNS}]*$"
 """For the OpenAPI document: the patterns of accepted texts (`FIT`), and of accepted texts that are not blank."""
 
 
-def unfit(text: str) -> str | None:
+def unfit(text: str) -> Wrong | None:
     """Why a text is refused (NUL, a lone surrogate, bidirectional controls); None if it is accepted."""
     if _HALF.search(text):
-        return "it holds half a character (a lone surrogate)"
+        return Wrong("half-a-character")
     if _FORBIDDEN.search(text):
-        return "NUL and bidirectional control characters are not allowed"
+        return Wrong("control-characters")
     return None

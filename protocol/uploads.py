@@ -19,9 +19,7 @@ async def uploads(model: ReadModel, vault: Vault, issue: str, digests: Collectio
             rows = [row for row in await attachments.of_issue(session, issue) if row.digest in digests]
         return tuple([Upload(row.digest, await uploader(vault, row), row.org, row.added_at) for row in rows])
     except (SqlDown, KeyStoreDown):
-        raise Unavailable(
-            "pictures cannot be looked up at the moment; send the same again, with the same key"
-        ) from None
+        raise Unavailable("pictures-not-looked-up") from None
 
 
 async def uploader(vault: Vault, row: AttachmentRow) -> str:

@@ -9,6 +9,8 @@ from typing import IO, Final
 from xlsxwriter import Workbook  # pyright: ignore[reportMissingTypeStubs]
 from xlsxwriter.exceptions import XlsxWriterException  # pyright: ignore[reportMissingTypeStubs]
 
+from texts.catalogue import Wrong
+
 Value = str | int | float | datetime
 """What a cell may hold: a text stays a text, whatever it begins with; a time has no zone."""
 MOST_ROWS: Final = 1_048_576
@@ -16,7 +18,7 @@ MOST_ROWS: Final = 1_048_576
 _WIDTH: Final = 20
 
 
-class FullError(ValueError):
+class FullError(Wrong):
     """A sheet has no room for a further row, or a cell for this text."""
 
 
@@ -42,7 +44,7 @@ class Book:
         """Adds rows. Raises FullError, and OSError if there is no room for the file."""
         for row in rows:
             if self._rows == MOST_ROWS:
-                raise FullError(f"a sheet has {MOST_ROWS} rows at most")
+                raise FullError("sheet-full", most=MOST_ROWS)
             for n, value in enumerate(row):
                 self._put(n, value)
             self._rows += 1
@@ -53,7 +55,7 @@ class Book:
             case str():
                 # The library cuts a text that is too long for a cell, counted in UTF-16, and says so by its answer only.
                 if value and self._sheet.write_string(self._rows, n, value, self._text) != 0:
-                    raise FullError("a cell has 32,767 letters at most, and two for each sign outside the basic plane")
+                    raise FullError("cell-full")
             case datetime():
                 self._sheet.write_datetime(self._rows, n, value, self._time)
             case _:

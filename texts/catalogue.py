@@ -3,6 +3,7 @@
 import string
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any, Final, Literal, get_args
@@ -20,6 +21,29 @@ def say(table: str, key: str, language: Language, named: Mapping[str, Any] | Non
     """
     template = tables(language)[table].get(key)
     return key if template is None else _Filled(language).vformat(template, (), named or {})
+
+
+@dataclass(frozen=True)
+class Told:
+    """A text by table and key, with what it names, to be told in any language; a text may name another one."""
+
+    table: str
+    key: str
+    named: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def told(self, language: Language) -> str:
+        return say(self.table, self.key, language, self.named)
+
+    def __str__(self) -> str:
+        return self.told("en")
+
+
+class Wrong(ValueError):
+    """What is wrong with a value that somebody gave: a code of the table `faults`, and what its text names."""
+
+    def __init__(self, code: str, /, **named: object) -> None:
+        self.text: Final = Told("faults", code, named)
+        super().__init__(str(self.text))
 
 
 def named(word: str, language: Language) -> str:
@@ -55,6 +79,8 @@ class _Filled(string.Formatter):
         return kwargs.get(key, "?")
 
     def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Told):
+            return value.told(self._language)
         return named(str(value), self._language) if format_spec == "word" else str(value)
 
 

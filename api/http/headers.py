@@ -8,6 +8,7 @@ from fastapi import Header
 from api.http.problems import KeyMissing
 from protocol.caller import Caller
 from protocol.errors import Invalid, Stale
+from texts.catalogue import Wrong
 
 KEY: Final = "Idempotency-Key"
 KeyHeader = Annotated[
@@ -44,10 +45,10 @@ def uuid_key(sent: str | None) -> str:
     The issue's id and its tracking code derive from the key, so a key must not be guessable.
     """
     if not sent or not sent.strip():
-        raise KeyMissing("send a UUID of your own, and the same again when you repeat the request")
+        raise KeyMissing("key-missing")
     key = sent.strip().lower()
     if not _UUID.fullmatch(key):
-        raise Invalid(("Idempotency-Key", "a UUID is expected, e.g. 0b9f6f2e-4c1d-4f7a-9b1e-2f6a4c1d7e85"))
+        raise Invalid(("Idempotency-Key", Wrong("no-uuid")))
     return key
 
 
@@ -59,9 +60,9 @@ def command_key(sent: str | None, caller: Caller) -> str:
     if caller.actor is None:
         return uuid_key(sent)
     if not sent or not sent.strip():
-        raise KeyMissing("send a UUID of your own, and the same again when you repeat the request")
+        raise KeyMissing("key-missing")
     if not _KEY.fullmatch(sent.strip()):
-        raise Invalid(("Idempotency-Key", "at most 128 printable ASCII characters, without blanks"))
+        raise Invalid(("Idempotency-Key", Wrong("no-key")))
     return sent.strip()
 
 

@@ -20,7 +20,7 @@ from protocol.errors import Invalid, ProtocolError, Unavailable
 from protocol.json_rules import check_json
 from runtime.proxies import Proxies
 from runtime.web import CROWDED
-from texts.catalogue import preferred
+from texts.catalogue import Wrong, preferred
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class Meters:
 
 async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
     """The answer while there are more connections than may be open at a time."""
-    answer = response(Unavailable("too many connections at a time", retry_after=5))
+    answer = response(Unavailable("connections-many", retry_after=5))
     answer.headers["Connection"] = "close"
     await answer(scope, receive, send)
 
@@ -168,7 +168,7 @@ async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> b
     chunks arrive. Raises TooSlow after BODY_SECONDS, and one more for each SLOWEST bytes that came.
     """
     if _header(scope, b"content-encoding") not in ("", "identity"):
-        raise Invalid(("Content-Encoding", "send the body as it is"))
+        raise Invalid(("Content-Encoding", Wrong("encoded")))
     announced = _header(scope, b"content-length")
     if announced.isdigit() and int(announced[:20]) > most:
         raise _too_large(most)
@@ -188,12 +188,12 @@ async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> b
             if not message.get("more_body", False):
                 return b"".join(parts)
     except TimeoutError:
-        raise TooSlow(f"{size} bytes of it came in {BODY_SECONDS + size / SLOWEST:.0f} s") from None
+        raise TooSlow("body-late", size=size, seconds=round(BODY_SECONDS + size / SLOWEST)) from None
 
 
 def _too_large(most: int) -> TooLarge:
     # What is left of the body stays unread, so the connection cannot be used again.
-    return TooLarge(f"at most {most} bytes", closes=True)
+    return TooLarge("most-bytes", closes=True, most=most)
 
 
 def _header(scope: Scope, name: bytes) -> str:
@@ -222,5 +222,5 @@ def check(body: bytes, content_type: str) -> None:
     if not body.strip():
         return
     if content_type.partition(";")[0].strip() != "application/json":
-        raise Invalid(("Content-Type", "send application/json"))
+        raise Invalid(("Content-Type", Wrong("send-json")))
     check_json(body)

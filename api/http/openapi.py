@@ -32,6 +32,7 @@ _SCHEMES: Final = {
         "description": "What opens one issue to whoever reported it.",
     },
 }  # fmt: skip
+_STRINGS: Final = {"additionalProperties": {"type": "string"}}
 _PROBLEM: Final = {
     "type": "object",
     "required": ["type", "title", "status"],
@@ -40,10 +41,8 @@ _PROBLEM: Final = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
-        "code": {"type": "string", "description": "Of a refusal, for programs."},
-        "params": {
-            "type": "object", "additionalProperties": {"type": "string"}, "description": "Of a refusal: what its text names.",
-        },
+        "code": {"type": "string", "description": "What is wrong, for programs; absent where the title says it all."},
+        "params": {"type": "object", **_STRINGS, "description": "What the text of `code` names."},
         "reason": {"type": "string", "description": "Of a refusal, in words of the language in `Content-Language`."},
         "limit": {"type": "string", "description": "Which one is used up; `rate` is what it allows."},
         "rate": {"type": "string", "example": "60/hour"},
@@ -55,7 +54,10 @@ _PROBLEM: Final = {
         "errors": {
             "type": "array",
             "items": {
-                "type": "object", "properties": {"field": {"type": "string"}, "reason": {"type": "string"}},
+                "type": "object", "properties": {
+                    "field": {"type": "string"}, "code": {"type": "string"}, "params": {"type": "object", **_STRINGS},
+                    "reason": {"type": "string"},
+                },
             },
         },
     },

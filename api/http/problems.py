@@ -26,11 +26,13 @@ from protocol.errors import (
     Unauthenticated,
     Unavailable,
 )
-from texts.catalogue import Language, say
+from texts.catalogue import Language, Wrong, say, tables
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
+NAMED: Final = frozenset({"ge", "le", "min_length", "max_length", "expected"})
+"""What texts of pydantic's faults may name."""
 PREFIX: Final = "/problems/"
 """The path under which the `type` of every problem lies: `GET` of such a path explains the problem."""
 
@@ -53,8 +55,8 @@ class TooLarge(ProtocolError):
     `closes`: the rest of the body stays unread, so the connection has to be closed.
     """
 
-    def __init__(self, detail: str = "", *, closes: bool = False) -> None:
-        super().__init__(detail)
+    def __init__(self, code: str = "", /, *, closes: bool = False, **named: object) -> None:
+        super().__init__(code, **named)
         self.closes: Final = closes
 
 
@@ -66,7 +68,7 @@ class SessionEnded(Unauthenticated):
     """The session cookie is invalid or has expired. `clearing` is the `Set-Cookie` value that deletes the cookie."""
 
     def __init__(self, clearing: str) -> None:
-        super().__init__("the session has ended: sign in again")
+        super().__init__("session-ended")
         self.clearing: Final = clearing
 
 
@@ -95,7 +97,7 @@ class Problem:
     type: str
     about: str = ""
     members: tuple[str, ...] = ()
-    """Names of attributes of the error that the answer's body holds as well. An attribute that is None is left out."""
+    """Names of what else of the error the answer's body holds, besides code and params. What is None is left out."""
     headers: Callable[[Any], Mapping[str, str]] = _no_headers
 
     def titled(self, language: Language) -> str:
@@ -107,7 +109,8 @@ class Problem:
     def body(self, error: ProtocolError, language: Language) -> dict[str, Any]:
         told = error.told(language)
         detail = {"detail": told} if told else {}
-        members = {name: told if name == "reason" else getattr(error, name) for name in self.members}
+        members = {name: getattr(error, name) for name in ("code", "params", *self.members)}
+        members = {name: value(language) if callable(value) else value for name, value in members.items()}
         return self.plain(language) | detail | {name: value for name, value in members.items() if value is not None}
 
 
@@ -134,12 +137,12 @@ PROBLEMS: Final[Mapping[type[ProtocolError], Problem]] = {
     TooSlow: Problem(408, "too-slow", headers=lambda _: {"Connection": "close"}),
     Refused: Problem(
         409, "refused", "The rules refuse the command; `reason` says why in words, `code` in one word for programs.",
-        members=("code", "params", "reason", "command_id"),
+        members=("reason", "command_id"),
     ),
-    Stale: Problem(412, "stale", members=("code", "params", "reason", "command_id")),
+    Stale: Problem(412, "stale", members=("reason", "command_id")),
     TooLarge: Problem(413, "too-large", headers=lambda error: {"Connection": "close"} if error.closes else {}),
     Invalid: Problem(
-        422, "invalid", "The request cannot be understood; `errors` name each field and what is wrong with it, never its value.",
+        422, "invalid", "The request cannot be understood; `errors` name each field and what is wrong with it (`code`, `params`, `reason`), never its value.",
         members=("errors",),
     ),
     KeyReused: Problem(422, "idempotency-key-reused"),
@@ -182,7 +185,7 @@ def install(app: FastAPI) -> None:
 
     async def on_validation(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return response(Invalid(*_faults(error.errors())))
+        return response(Invalid(*faults(error.errors())))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -211,7 +214,7 @@ def _from_http(request: Request, error: HTTPException) -> ProtocolError:
         case 413:
             return TooLarge()
         case _:
-            return Invalid(("body", "it cannot be read"))
+            return Invalid(("body", Wrong("unreadable")))
 
 
 def _allowed(request: Request) -> list[str]:
@@ -223,11 +226,21 @@ def _allowed(request: Request) -> list[str]:
     return sorted(allowed)
 
 
-def _faults(errors: Iterable[Any]) -> list[tuple[str, str]]:
+def faults(errors: Iterable[Any]) -> list[tuple[str, Wrong]]:
     """For each error of pydantic, the field and what is wrong with it. The value that was sent is left out."""
-    faults: list[tuple[str, str]] = []
+    found: list[tuple[str, Wrong]] = []
     for error in errors:
         where: tuple[str | int, ...] = error["loc"]
         path = where[1:] if len(where) > 1 else where
-        faults.append((".".join(map(str, path)), str(error["msg"]).removeprefix("Value error, ")))
-    return faults
+        found.append((".".join(map(str, path)), _wrong(error["type"].replace("_", "-"), error.get("ctx", {}))))
+    return found
+
+
+def _wrong(code: str, named: Mapping[str, Any]) -> Wrong:
+    """What a validator of ours raised, or the fault by the name that pydantic has for it, if the catalogue has it too."""
+    if isinstance(ours := named.get("error"), Wrong):
+        return ours
+    if code not in tables("en")["faults"]:
+        return Wrong("unfit")
+    # Nothing else of what pydantic names: it may be what was sent.
+    return Wrong(code, **{name: str(named[name]).replace(" or ", ", ") for name in NAMED & named.keys()})

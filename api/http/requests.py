@@ -28,17 +28,17 @@ from domain.commands import SIGNALS, Body
 from domain.personal import Personal, Sealed
 from domain.vocabulary import Category, Channel
 from domain.wire import Text, WireError, load, parse_time
-from domain.worktime import YearCalendar
+from domain.worktime import Limit, YearCalendar
 from protocol.intake import ReportDraft
 from protocol.text_rules import FILLED, FIT, unfit
 from security.phone_numbers import kept
+from texts.catalogue import Wrong
 
 LONGEST_TEXT: Final = 4000
 LONGEST_WORD: Final = 200
 _MOST_ITEMS: Final = 50
 _MOST: Final = 2**31 - 1
 _MAY_BE_EMPTY: Final = frozenset({"note", "comment"})
-_LIKE: Final = {"Limit": "90m, 5sm or 2nd", "ServiceHours": "08:00-20:00"}
 _PATTERNS: Final = {
     "Limit": "^[1-9][0-9]{0,8}(s|m|h|sm|sh|nd|wd)$", "ServiceHours": "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$",
 }  # fmt: skip
@@ -55,26 +55,26 @@ class Shape(BaseModel):
 
 def _filled(text: str) -> str:
     if not text.strip():
-        raise ValueError("it may not be empty")
+        raise Wrong("empty")
     return text
 
 
 def _unsealed(text: str) -> str:
     """Refuses a text that begins with the mark of sealed texts: only the API seals texts."""
     if text.startswith(Sealed.MARK):
-        raise ValueError(f"it may not begin with `{Sealed.MARK}`")
+        raise Wrong("sealed", mark=Sealed.MARK)
     return text
 
 
 def _fit(text: str) -> str:
-    if (reason := unfit(text)) is not None:
-        raise ValueError(reason)
+    if (wrong := unfit(text)) is not None:
+        raise wrong
     return text
 
 
 def _text_only(value: Any) -> Any:
     if not isinstance(value, str):
-        raise ValueError("a text is expected")  # noqa: TRY004 - pydantic knows ValueError only
+        raise Wrong("string-type")
     return value
 
 
@@ -83,14 +83,14 @@ def timed(value: Any) -> datetime:
     try:
         return parse_time(_text_only(value))
     except (WireError, OverflowError):
-        raise ValueError("a time with its zone is expected, e.g. 2026-11-21T08:00:00Z") from None
+        raise Wrong("no-time") from None
 
 
 def _moment(value: Any) -> Any:
     moment = timed(value)
     # A timer beyond 292 years overflows in Temporal's server.
     if not 2000 <= moment.year <= 2100:
-        raise ValueError("a time in this century is expected")
+        raise Wrong("another-century")
     return moment
 
 
@@ -98,7 +98,7 @@ def _day(value: Any) -> Any:
     try:
         return date.fromisoformat(_text_only(value))
     except ValueError:
-        raise ValueError("a date is expected, e.g. 2026-11-21") from None
+        raise Wrong("no-date") from None
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def _published(shape: Shape) -> Shape:
     """Refuses a calendar in which `YearCalendar.problems` finds a fault."""
     found = load(YearCalendar, shape.model_dump(mode="json", exclude_unset=True))
     if problems := "; ".join(found.problems()):
-        raise ValueError(problems)
+        raise Wrong("calendar-faulty", problem=problems)
     return shape
 
 
@@ -245,7 +245,7 @@ def _parsed(kind: type[Text], text: str) -> str:
     try:
         return str(kind.parse(text))
     except ValueError:
-        raise ValueError(f"a {kind.__name__.lower()} is expected, e.g. {_LIKE[kind.__name__]}") from None
+        raise Wrong("no-limit") if kind is Limit else Wrong("no-hours") from None
 
 
 COMMANDS: Final[Mapping[str, CommandShape]] = types.MappingProxyType(

@@ -20,9 +20,9 @@ from domain.vocabulary import Role
 from protocol.caller import Caller
 from protocol.clock import Now, now, today
 from protocol.directory_cache import DirectoryCache
-from protocol.errors import ChooseRole, Forbidden, Unauthenticated, Unavailable
+from protocol.errors import ChooseRole, Forbidden, Unauthenticated, Unavailable, why
 from protocol.limits import TokenBuckets
-from runtime.causes import DAMAGED, cause_of, sentence
+from runtime.causes import DAMAGED, cause_of
 from runtime.proxies import network_of
 from security import ids
 
@@ -52,7 +52,7 @@ class LocalVerifier:
         except (OSError, ValueError) as error:
             cause = cause_of(error) if isinstance(error, OSError) else DAMAGED
             log.error("tokens_cannot_be_verified", cause=cause)  # noqa: TRY400 - its trace would say nothing more
-            raise Unavailable(sentence("the key of tokens", cause)) from None
+            raise Unavailable("tokens-unverified", why=why("token-key", cause)) from None
 
 
 class WithResidents:
@@ -191,7 +191,7 @@ def acting(
     try:
         by = acting_by(directory.appointments_of(claims.person, day), role, org, prefer)
     except NotAppointed:
-        raise Forbidden("there is no such appointment of yours today") from None
+        raise Forbidden("not-appointed") from None
     except SeveralRoles as error:
         raise ChooseRole(error.ways) from None
     if not by:
@@ -213,11 +213,11 @@ def _by_token(
     Raises Forbidden if the request names another role or organisation, Unauthenticated if the organisation is unknown.
     """
     if role not in (None, claims.role) or org not in (None, claims.org) or claims.role is None:
-        raise Forbidden("the token is for another role, or for another organisation")
+        raise Forbidden("token-of-other-role")
     if claims.role == "resident":
         return _resident(claims.person, secret)
     if not directory.has_role(claims.role, claims.org):
-        raise Unauthenticated("the organisation of this token is not in the directory, or has no such role")
+        raise Unauthenticated("token-org-unknown")
     return Actor(claims.person, claims.role, claims.org), (Authority(claims.role, claims.org, "token"),)
 
 

@@ -25,6 +25,7 @@ from domain.directory import Appointment, Directory, role_fits
 from domain.vocabulary import ROLES, Role
 from protocol.errors import Invalid
 from runtime.settings import Settings, SettingsError
+from texts.catalogue import Wrong
 
 PATH: Final = "/oidc"
 CLIENT: Final = "jiesu-pages"
@@ -121,7 +122,7 @@ class EmbeddedProvider:
             "code_challenge_method": asked.code_challenge_method == "S256",
             "nonce": bool(asked.nonce),
         }
-        if faults := [(name, "it is not as agreed") for name, is_right in agreed.items() if not is_right]:
+        if faults := [(name, Wrong("not-as-agreed")) for name, is_right in agreed.items() if not is_right]:
             raise Invalid(*faults)
 
     def code(self, person: str, role: Role, org: str | None, nonce: str, code_challenge: str) -> str:
@@ -167,12 +168,12 @@ def chosen(person: str, role: str, org: str, directory: Directory) -> tuple[str,
     Raises Invalid for an unknown role, an organisation without that role, or a name that no token may hold.
     """
     if role not in ROLES:
-        raise Invalid(("role", "there is no such role"))
+        raise Invalid(("role", Wrong("no-such-role")))
     chosen, found = role, directory.org(org)
     if chosen != "resident" and (found is None or not role_fits(chosen, found)):
-        raise Invalid(("org", "there is no such organisation, or it has no such role"))
+        raise Invalid(("org", Wrong("no-such-org-of-role")))
     if not is_person(person):
-        raise Invalid(("person", "nobody has such a name"))
+        raise Invalid(("person", Wrong("no-such-name")))
     return person, chosen, None if chosen == "resident" else org
 
 

@@ -252,7 +252,7 @@ def appointed(payload: Mapping[str, Any]) -> Claims | None:
 
 
 def _unavailable() -> Unavailable:
-    return Unavailable("the identity provider does not answer", retry_after=int(_RETRY))
+    return Unavailable("provider-away", retry_after=int(_RETRY))
 
 
 def _header(token: str) -> tuple[str, str]:

@@ -24,6 +24,7 @@ from protocol.errors import Invalid, TooMany, Unavailable
 from protocol.limits import Quotas
 from security.ids import phone_hash, phone_subject
 from security.phone_numbers import read
+from texts.catalogue import Wrong
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -38,7 +39,7 @@ Mint = Callable[[str], str]
 def normalised(phone: str) -> str:
     """A Chinese mobile number in the form ``+8613800000000``. Raises Invalid for any other number."""
     if (found := read(phone)) is None:
-        raise Invalid(("phone", "it is no Chinese mobile number"))
+        raise Invalid(("phone", Wrong("no-mobile")))
     return found.number
 
 
@@ -91,7 +92,7 @@ class Phones:
             async with asyncio.timeout(_DATABASE_TIMEOUT):
                 is_right = await self._database.transact(lambda session: phones.use(session, who, hashed, self._now()))
         except (SQLAlchemyError, OSError, TimeoutError):
-            raise Unavailable("codes cannot be checked at the moment") from None
+            raise Unavailable("codes-away") from None
         return self._mint(phone_subject(self._secret, phone)) if is_right else None
 
     def _hash(self, *parts: str) -> str:

@@ -133,7 +133,7 @@ class Sessions:
             and request.headers.get("sec-fetch-site") in (None, "same-origin")
         )
         if not is_ours:
-            raise Forbidden("a request by cookie needs the X-CSRF-Token of its session, from a page of this origin")
+            raise Forbidden("foreign-page")
 
     async def begin(self, onwards: str, answer: Response) -> str:
         """Sets the login cookie in `answer`, and returns the provider's sign-in URL.
@@ -162,11 +162,11 @@ class Sessions:
         found = None if cookie is None else self._open(self._login, cookie)
         login = None if found is None else _made(_Login, found)
         if login is None or not hmac.compare_digest(query.get("state", "").encode(), login.state.encode()):
-            raise Unauthenticated("this sign-in was not begun here, or too long ago: begin again")
+            raise Unauthenticated("sign-in-not-begun")
         code = query.get("code", "")
         # RFC 9207: a response of another provider.
         if "error" in query or not 0 < len(code) <= _LONGEST_CODE or query.get("iss", self._issuer) != self._issuer:
-            raise Unauthenticated("the identity provider did not sign anybody in")
+            raise Unauthenticated("nobody-signed-in")
         claims = await self._redeem(code, login)
         return self.session(claims), login.next
 
@@ -198,14 +198,14 @@ class Sessions:
             tokens = await parts.provider.exchange(form, parts.client_id, parts.client_secret)
             payload = await parts.provider.verify(str(tokens.get("id_token", "")), parts.client_id)
         except (Declined, InvalidToken):
-            raise Unauthenticated("the identity provider did not sign anybody in") from None
+            raise Unauthenticated("nobody-signed-in") from None
         except ProviderDown:
-            raise Unavailable("the identity provider does not answer") from None
+            raise Unavailable("provider-away") from None
         nonce: object = payload.get("nonce")
         is_ours = isinstance(nonce, str) and hmac.compare_digest(nonce.encode(), login.nonce.encode())
         claims = claims_of(payload) if parts.trusts_roles else appointed(payload)
         if not is_ours or payload.get("azp", parts.client_id) != parts.client_id or claims is None:
-            raise Unauthenticated("the identity provider did not sign anybody in")
+            raise Unauthenticated("nobody-signed-in")
         return claims
 
     def _until(self, lifetime: timedelta) -> int:

@@ -21,6 +21,7 @@ from protocol.errors import Forbidden, Invalid, NotFound, Refused, TooMany, Unau
 from protocol.masking import mask_person
 from protocol.pictures import MOST_BYTES
 from protocol.time_budget import TimeBudget
+from texts.catalogue import Wrong
 
 router: Final = router_of("attachments")
 
@@ -78,7 +79,7 @@ async def digest_of(digest: str) -> str:
     return digest
 
 
-Pictures = Annotated[Attachments, part("attachments", "this process keeps no pictures")]
+Pictures = Annotated[Attachments, part("attachments", lambda: Unavailable("no-pictures"))]
 Digest = Annotated[str, Depends(digest_of)]
 
 
@@ -100,7 +101,7 @@ async def add(issue: IssueId, who: Known, use: Use, kept: Pictures, request: Req
     """
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared and declared != _KINDS[1] and not declared.startswith("image/"):
-        raise Invalid(("Content-Type", "send the picture itself as the body, as " + " or ".join(_KINDS)))
+        raise Invalid(("Content-Type", Wrong("not-a-picture", kinds=", ".join(_KINDS))))
     await use.access.may_write(who, "attach", issue)
     admitted = await use.reader.visible(who, issue, TimeBudget())
     kept.check(admitted)
@@ -144,7 +145,7 @@ async def _body(request: Request) -> bytes:
                 await _drop(request.receive)
         raise
     if not body:
-        raise Invalid(("body", "there is no picture in it"))
+        raise Invalid(("body", Wrong("no-picture")))
     return body
 
 

@@ -26,7 +26,7 @@ from audit.whatif.report import as_json
 from domain import access
 from domain.commands import Actor
 from protocol.auditing import Auditing
-from protocol.errors import NotFound
+from protocol.errors import NotFound, Unavailable
 from protocol.text_rules import FIT
 
 router: Final = router_of("audit")
@@ -56,7 +56,7 @@ async def auditor(who: Known) -> Actor:
 
 
 Auditor = Annotated[Actor, Depends(auditor)]
-Audits = Annotated[Auditing, part("auditing", "this process has no archive to read")]
+Audits = Annotated[Auditing, part("auditing", lambda: Unavailable("no-archive"))]
 
 
 @router.get(

@@ -69,7 +69,7 @@ async def permitted(request: Request, use: Use) -> Actor:
     """
     who = (await use.authenticator.caller(request, prefer=DECODERS)).staff
     if not decodes(who.role):
-        raise Forbidden("auditors and administrators read what Temporal holds")
+        raise Forbidden("payloads-of-auditors")
     return who
 
 

@@ -29,6 +29,7 @@ from protocol.clock import today
 from protocol.errors import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from protocol.read_model import SqlDown
 from protocol.text_rules import FIT, unfit
+from texts.catalogue import Wrong
 
 router: Final = router_of("lists")
 
@@ -228,9 +229,9 @@ async def _reading(use: Services) -> AsyncGenerator[AsyncSession]:
         async with use.model.read() as session:
             yield session
     except CursorError:
-        raise Invalid(("cursor", "no list has given it out")) from None
+        raise Invalid(("cursor", Wrong("cursor-unknown"))) from None
     except SqlDown:
-        raise Unavailable("lists cannot be read at the moment") from None
+        raise Unavailable("lists-away") from None
 
 
 def _page(page: queries.Page) -> Page[IssueView]:

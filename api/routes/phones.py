@@ -17,6 +17,7 @@ from api.identity.phones import Phones, normalised
 from api.identity.tokens import LIFETIME
 from protocol.errors import Invalid, TooMany, Unauthenticated, Unavailable
 from security.ids import typed
+from texts.catalogue import Wrong
 
 router: Final = router_of("phones", anybody)
 
@@ -61,7 +62,7 @@ _Phone = Annotated[PhoneBody, Body(openapi_examples={"phone": {"value": examples
 _Proof = Annotated[ProofBody, Body(openapi_examples={"proof": {"value": examples.PROOF}})]
 
 
-Proving = Annotated[Phones, part("phones", "phones cannot be verified here")]
+Proving = Annotated[Phones, part("phones", lambda: Unavailable("no-phones"))]
 
 
 @router.post(
@@ -91,5 +92,5 @@ async def verify(body: _Proof, use: Use, proving: Proving) -> ProvenView:
     token = await proving.verify(phone, body.code)
     if token is None:
         await use.access.guessed()
-        raise Invalid(("code", "it is wrong, was used, or is too old"))
+        raise Invalid(("code", Wrong("code-wrong")))
     return ProvenView(token=token, expires_in=int(LIFETIME.total_seconds()))

@@ -150,7 +150,7 @@ async def act(
     """Changes the role of this session to another of the person's roles. A session has one role at a time."""
     chosen = replace(session, role=body.role, org=body.org)
     if sessions.parts.trusts_roles:
-        raise Forbidden("here a session is for the role with which it began")
+        raise Forbidden("session-of-role")
     await _acting(chosen, use, sessions)
     sessions.keep(answer, chosen)
     return await _view(chosen, use, sessions)

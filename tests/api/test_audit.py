@@ -227,7 +227,7 @@ async def test_whatif_runs_issues_under_another_policy(
         refused = await tried(policy)
         assert refused["status"] == 422
         assert refused["errors"][0]["field"] == "policy"
-        assert refused["errors"][0]["reason"].startswith(said)
+        assert refused["errors"][0]["params"]["problem"].startswith(said)
     assert (await tried("52022", query="leak"))["errors"][0]["field"] == "query"
     assert (await tried("52022", colour="red"))["status"] == 422
 

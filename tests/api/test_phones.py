@@ -141,7 +141,9 @@ async def test_a_code_is_for_one_phone(system: System, phone: str):
     await code_for(system, another)
     wrong = await give(system, another, code if code not in texts(system, another) else other(code))
     assert wrong.status == 422
-    assert wrong["errors"] == [{"field": "code", "reason": "it is wrong, was used, or is too old"}]
+    assert wrong["errors"] == [
+        {"field": "code", "code": "code-wrong", "params": {}, "reason": "it is wrong, was used, or is too old"}
+    ]
     assert (await give(system, next(NUMBERS), code)).body == wrong.body
 
 

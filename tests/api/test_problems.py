@@ -11,7 +11,9 @@ from pydantic import BaseModel
 from api.http import problems
 from api.http.middleware import Edge, Meters
 from api.http.problems import TYPES
-from protocol.errors import Invalid, Refused, Stale, Unauthenticated, Unavailable
+from protocol.errors import Invalid, Refused, Stale, Unauthenticated, Unavailable, why
+from runtime.causes import FULL
+from texts.catalogue import Wrong
 
 CONTRACT = {
     "refused": 409, "stale": 412, "invalid": 422, "idempotency-key-missing": 400, "idempotency-key-reused": 422,
@@ -40,7 +42,7 @@ def app() -> FastAPI:
 
     @app.put("/thing/{name}")
     async def other(name: str) -> str:
-        raise Unavailable("later", retry_after=7)
+        raise Unavailable("send-again", retry_after=7, why=why("database", FULL))
 
     app.add_middleware(Edge, meters=Meters(CollectorRegistry()))
     return app
@@ -93,6 +95,18 @@ async def test_a_wrong_field_is_named_and_its_value_is_not_repeated(client: http
     assert "hunter2" not in answer.text
 
 
+async def test_a_wrong_field_is_told_in_the_language_of_the_caller(client: httpx.AsyncClient) -> None:
+    answer = (await client.post("/thing", json={"word": 5}, headers={"Accept-Language": "zh"})).json()
+    assert answer["errors"] == [{"field": "word", "code": "string-type", "params": {}, "reason": "须是文字"}]
+    assert answer["detail"] == "word: 须是文字"
+
+
+async def test_what_does_not_answer_is_told_in_the_language_of_the_caller(client: httpx.AsyncClient) -> None:
+    answer = (await client.put("/thing/x", headers={"Accept-Language": "zh"})).json()
+    assert answer["detail"] == "数据库的磁盘已满;请用同一个键原样再发一次"
+    assert (answer["code"], answer["params"]) == ("send-again", {"why": "the disk of the database is full"})
+
+
 async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient) -> None:
     answer = await client.get("/nothing")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
@@ -114,12 +128,14 @@ def test_unauthenticated_names_the_scheme() -> None:
 
 
 def test_a_detail_with_a_lone_surrogate_is_served() -> None:
-    body = problems.response(Invalid(("\ud800\u202e", "no"))).body
-    assert json.loads(bytes(body))["errors"] == [{"field": "??", "reason": "no"}]
+    body = problems.response(Invalid(("\ud800\u202e", Wrong("empty")))).body
+    assert json.loads(bytes(body))["errors"] == [
+        {"field": "??", "code": "empty", "params": {}, "reason": "it may not be empty"}
+    ]
 
 
 def test_only_some_of_many_faults_are_listed() -> None:
-    assert len(Invalid(*[(str(n), "no") for n in range(100)]).errors) == 20
+    assert len(Invalid(*[(str(n), Wrong("empty")) for n in range(100)]).errors("en")) == 20
 
 
 def test_extra_fields_stand_beside_the_detail() -> None:

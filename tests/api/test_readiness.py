@@ -268,7 +268,7 @@ async def test_a_clock_that_differs_from_temporals_is_seen_though_sqlite_shares_
         shared = Database(database)
         async with api(system, database=shared, now=ahead) as client:
             assert await wrong(client) == {"clock": "differs from Temporal's by more than 1 s"}
-            said = "this host's clock differs from Temporal's by more than 1 s, so it stamps no commands"
+            said = "this host's clock differs from that of Temporal by more than 1 s, so it stamps no commands"
             assert await reported(client) == (503, said)
         await shared.close()
 

@@ -15,7 +15,7 @@ from audit import bundle
 from audit.archive import ArchiveError
 from audit.bundle import BundleError
 from audit.heads import Destinations, publish
-from audit.holdings import UnknownError
+from audit.holdings import NotYetError, UnknownError
 from audit.log_check import LogMismatchError
 from audit.log_keys import LogKeys
 from audit.merkle import EMPTY_ROOT
@@ -171,10 +171,10 @@ Break = Callable[[Installation], object]
 @pytest.mark.parametrize(
     ("issues", "spoil", "error", "said"),
     [
-        ((OPEN,), None, BundleError, f"issue {OPEN} is not sealed yet: it is open, or was closed a moment ago"),
-        ((UNCOVERED,), None, BundleError, f"issue {UNCOVERED} was sealed after the newest published head"),
+        ((OPEN,), None, NotYetError, f"issue {OPEN} is not sealed yet: it is open, or was closed a moment ago"),
+        ((UNCOVERED,), None, NotYetError, f"issue {UNCOVERED} was sealed after the newest published head"),
         (("nobody",), None, UnknownError, "there is no issue nobody here"),
-        ((ISSUE,), lambda where: where.take_away(ISSUE), BundleError, f"issue {ISSUE}: its content was erased"),
+        ((ISSUE,), lambda where: where.take_away(ISSUE), NotYetError, f"issue {ISSUE}: its content was erased"),
         (
             (ISSUE,),
             lambda where: next(where.home.glob(f"archive/issues/*/{ISSUE}/0-*")).unlink(),
@@ -189,7 +189,7 @@ Break = Callable[[Installation], object]
         ),
         ((ISSUE,), lambda where: where.sql("DELETE FROM seals WHERE position = 0"), LogMismatchError, "the log is not the one"),
         ((ISSUE,), lambda where: where.sql("DELETE FROM seals WHERE position > 2"), LogMismatchError, "the log has 3 issues"),
-        ((ISSUE,), lambda where: [file.unlink() for file in where.head_files], BundleError, "no head was published yet"),
+        ((ISSUE,), lambda where: [file.unlink() for file in where.head_files], NotYetError, "no head was published yet"),
         ((ISSUE,), lambda where: where.head_files[0].write_text("x"), BundleError, "head 2-"),
     ],
 )  # fmt: skip

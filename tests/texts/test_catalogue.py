@@ -6,19 +6,41 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic_core._pydantic_core import list_all_errors
 
-from api.http.problems import PROBLEMS
+import runtime.causes
+from api.http.problems import NAMED, PROBLEMS
 from domain.clocks import REMIND, RULE_CLOCKS
 from domain.events import EVENTS
 from domain.vocabulary import STATUSES
 from policies.loader import shipped
 from policies.titles import title_of
+from protocol.errors import Refused, why
+from runtime.causes import FULL, sentence
 from texts.catalogue import LANGUAGES, named, preferred, say, tables
 
 _ROOT = Path(__file__).resolve().parents[2]
-_MAKERS = ("no", "Refused", "Stale")
-"""What makes a refusal from a code and what it names."""
-_SAME = {("clauses", "title"), ("clauses", "only"), ("cli", "failed-step"), ("cli", "problem")}
+_ROOMS = ("domain", "protocol", "api", "audit")
+_MAKERS = {
+    "no": "refusals",
+    "Refused": "refusals",
+    "Stale": "refusals",
+    "why": "stores",
+    **{each.__name__: "errors" for each in PROBLEMS if not issubclass(each, Refused)},
+    **dict.fromkeys(("Wrong", "PictureError", "FullError", "SelectionError", "MomentError", "NotYetError"), "faults"),
+}
+"""What makes a text from a code and what it names, with the table of its texts."""
+_OTHERWISE = {"Invalid", "ChooseRole", "TooMany", "MethodNotAllowed"}
+"""Errors that are made of something else than a code."""
+_FURTHER = {"retry_after", "closes"}
+"""What a maker is given besides what the text names."""
+_SAME = {
+    ("clauses", "title"),
+    ("clauses", "only"),
+    ("cli", "failed-step"),
+    ("cli", "problem"),
+    ("errors", "not-provable"),
+}
 """Texts of nothing but what they name."""
 
 
@@ -26,20 +48,35 @@ def fields(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name}
 
 
-def made() -> Iterator[tuple[str, set[str]]]:
-    """Each code with which the rules and the protocol refuse, and what that place names."""
-    for room in ("domain", "protocol", "api"):
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """Each place that makes a text for the caller, or an error of the protocol, by the name of its maker."""
+    for room in _ROOMS:
         for path in (_ROOT / room).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _MAKERS):
+                if not isinstance(node, ast.Call):
                     continue
-                if not node.args:
-                    continue
-                given = {each.arg for each in node.keywords if each.arg}
-                if len(node.args) > 1 and isinstance(node.args[1], ast.Dict):
-                    given |= {key.value for key in node.args[1].keys if isinstance(key, ast.Constant)}  # pyright: ignore[reportUnknownMemberType]
-                for code in codes(node.args[0]):
-                    yield code, {str(name) for name in given}
+                match node.func:
+                    case ast.Name(id=name) if name in _MAKERS:
+                        yield name, node
+                    case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr="__init__") if room in (
+                        "protocol",
+                        "api",
+                    ):
+                        yield from (("ProtocolError", node) for code in node.args[:1] if codes(code))
+                    case _:
+                        pass
+
+
+def made() -> Iterator[tuple[str, str, set[str]]]:
+    """The table and code of each text that a place in the code means, and what that place names."""
+    for maker, node in calls():
+        if not node.args:
+            continue
+        given = {each.arg for each in node.keywords if each.arg} - _FURTHER
+        if len(node.args) > 1 and isinstance(node.args[1], ast.Dict):
+            given |= {key.value for key in node.args[1].keys if isinstance(key, ast.Constant)}  # pyright: ignore[reportUnknownMemberType]
+        for code in codes(node.args[0]):
+            yield _MAKERS[maker], code, {str(name) for name in given}
 
 
 def codes(node: ast.expr) -> list[str]:
@@ -50,7 +87,7 @@ def codes(node: ast.expr) -> list[str]:
 
 def test_both_languages_have_the_same_texts_which_name_the_same() -> None:
     chinese, english = (tables(language) for language in ("zh", "en"))
-    assert chinese.keys() - english.keys() == {"commands"}  # their English sentences are the docstrings of the commands
+    assert chinese.keys() - english.keys() == {"commands", "help", "options"}  # their English stands in the code
     assert english.keys() <= chinese.keys()
     for table, texts in english.items():
         assert list(chinese[table]) == list(texts), table
@@ -59,12 +96,47 @@ def test_both_languages_have_the_same_texts_which_name_the_same() -> None:
             assert fields(chinese[table][key]) == fields(text), f"{table}.{key}"
 
 
-def test_each_code_has_a_text_that_names_what_the_code_gives_and_none_is_left_over() -> None:
-    texts = tables("en")["refusals"]
-    found = dict(made())
-    assert found.keys() == texts.keys()
-    for code, given in made():
+def of_pydantic() -> dict[str, set[str]]:
+    """The faults that pydantic knows, as the catalogue spells them, with what we take over of what each names."""
+    return {each["type"].replace("_", "-"): set(each["example_context"] or ()) & NAMED for each in list_all_errors()}
+
+
+@pytest.mark.parametrize("table", ["refusals", "errors", "faults", "stores"])
+def test_each_code_has_a_text_that_names_what_the_code_gives_and_none_is_left_over(table: str) -> None:
+    texts = tables("en")[table]
+    found = [(code, given) for each, code, given in made() if each == table]
+    pydantics = of_pydantic().keys() & texts.keys() if table == "faults" else set[str]()
+    assert {code for code, _ in found} | pydantics == texts.keys()
+    for code, given in found:
         assert given == fields(texts[code]), code
+    for code in pydantics:
+        assert fields(texts[code]) <= of_pydantic()[code], code
+
+
+def test_no_place_makes_an_error_with_a_sentence_of_its_own() -> None:
+    """An error gets a code that stands there, or that of another text; a fault of a field gets no text at all."""
+    for maker, node in calls():
+        shown = ast.unparse(node)
+        if maker == "Invalid":
+            texts = [part for part in node.args if isinstance(part, ast.Tuple)]
+            assert not [part for part in texts if isinstance(part.elts[1], ast.Constant | ast.JoinedStr)], shown
+        elif node.args and maker not in _OTHERWISE:
+            code = node.args[0]
+            assert codes(code) or (isinstance(code, ast.Attribute) and code.attr == "code") or handed_on(code), shown
+
+
+def handed_on(code: ast.expr) -> bool:
+    """Whether this is a code that whoever calls the place has given."""
+    return isinstance(code, ast.Name) and code.id == "code"
+
+
+def test_why_a_store_does_not_answer_is_told_as_everywhere() -> None:
+    causes = {value for name, value in vars(runtime.causes).items() if name.isupper() and isinstance(value, str)}
+    assert tables("en")["causes"].keys() == causes
+    for store in tables("en")["stores"].values():
+        for cause in causes:
+            assert say("causes", cause, "en", {"store": store}) == sentence(store, cause)
+    assert why("database", FULL).told("zh") == "数据库的磁盘已满"
 
 
 def spoken() -> Iterator[tuple[str, set[str] | None]]:
