@@ -111,11 +111,11 @@ BOUNDS = {
     3: {"12345": 20, "3+3+5": 20, "52022": 14, "demo": 20, "dispute": 20},
     # Four deep. Under 12345, once every climb of the answer is past (the street led, and returned it), only the progress clock
     # moves the lead: a question at midnight stops it for 5 working days that count from the next day (8 days), 7 + 7 days of
-    # no progress follow, and each climb lands at the next opening, 8 hours into the day: 23 days and 8 hours. Under 52022
-    # and 3+3+5 the policy may be changed to 12345 once the question is asked: see above. Under dispute a granted plan of one
+    # no progress follow, and each climb lands at the next opening, 8 hours into the day: 23 days and 8 hours. Under 52022,
+    # 3+3+5 and demo the policy may be changed to 12345 once the question is asked: see above. Under dispute a granted plan of one
     # step, a day after 60 days, moves by the 92 days of a granted pause; 61 days (and a second of grace) after the pause nobody
     # did the step.
-    4: {"12345": 24, "3+3+5": 20, "52022": 20, "dispute": 62},
+    4: {"12345": 24, "3+3+5": 20, "52022": 20, "demo": 20, "dispute": 62},
 }  # fmt: skip
 """By depth of the search: days within which an issue left alone is closed or at the top, by hand for each pack."""
 
