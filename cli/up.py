@@ -20,12 +20,14 @@ from typing import Any, Final
 import structlog
 from temporalio.client import Client
 
+from runtime.causes import AWAY, cause_of, sentence
 from runtime.devserver import DevServer, EmbeddedError
 from runtime.home import hold_home
 from runtime.ports import check_ports, reachable
 from runtime.settings import LOOPBACK, PREFIX, TEST_PREFIX, Settings, SettingsError, variable
 from runtime.supervisor import Child, end_survivors
 from runtime.temporal import connect, worker_polls
+from security.keystore import KeyStoreDown
 from workflows.contract import TASK_QUEUE
 
 Connect = Callable[[], Awaitable[Client]]
@@ -224,14 +226,21 @@ class _Supervisor:
             child.kill()
 
 
+_MEND: Final = "docs/operations.md says under Drills how it heals"
+
+
 async def _run_prepare(prepare: Callable[[Connect], Awaitable[None]], temporal: Connect) -> None:
     try:
         await prepare(temporal)
     except (EmbeddedError, SettingsError):
         raise
+    except KeyStoreDown as error:
+        raise EmbeddedError(f"{error.detail}: {_MEND}") from error
     except Exception as error:
+        cause = cause_of(error)
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise EmbeddedError(f"the database cannot be prepared: {reason}") from error
+        told = f"the database cannot be prepared: {reason}" if cause == AWAY else sentence("the database", cause)
+        raise EmbeddedError(f"{told}: {_MEND}") from error
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from db import pinned, search
 from db.tables import EventRow, IssueRow
 from db.types import FAR
-from domain.clocks import next_deadline, next_step, wake_after
+from domain.clocks import next_clock, next_deadline, next_step, wake_after
 from domain.events import Event, Reported, load_event
 from domain.followers import joinable
 from domain.issue import Issue, calendars_digest, dump_issue, lead_org, load_issue
@@ -121,11 +121,12 @@ def _current(issue: Issue) -> dict[str, Any]:
 
 
 def _next(issue: Issue) -> dict[str, Any]:
-    step, deadline = next_step(issue), next_deadline(issue)
+    step, clock, deadline = next_step(issue), next_clock(issue), next_deadline(issue)
     return {
         "overdue": issue.is_overdue,
         "due": step.due if step else None,
         "left_by": step.due if step else FAR,
+        "warn_at": clock.warn if clock else None,
         "acts_at": deadline.at + wake_after(issue, deadline) if deadline else FAR,
         "next_milestone": step.milestone if step else None,
         "next_clause": step.clause if step else None,

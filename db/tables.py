@@ -106,6 +106,8 @@ class IssueRow(Base):
     due: Mapped[datetime | None]
     left_by: Mapped[datetime]
     """The value of `due`, or `FAR` where nothing is due; worklists are sorted by this column."""
+    warn_at: Mapped[datetime | None]
+    """When the light of what is due turns yellow; None where nothing is due, or nothing warns of it."""
     acts_at: Mapped[datetime]
     """When the workflow next acts by itself, or `FAR`. An issue that is still open long after this time is stuck."""
     next_milestone: Mapped[str | None]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 from db.rows import nested
 from db.tables import IssueRow
 from domain.access import Sight
-from domain.clocks import next_step
+from domain.clocks import next_clock, next_step
 from domain.commands import Actor
 from domain.events import Event
 from domain.issue import Issue, Receipt, lead_org
@@ -122,6 +122,8 @@ class IssueView(Answer):
     urgent: bool
     assessment: Assessment | None
     overdue: bool
+    warn_at: Moment | None
+    """When the light of the next step turns yellow: it is green before, and red where the issue is `overdue`."""
     opened_at: Moment
 
     example: ClassVar[Any] = {
@@ -129,14 +131,17 @@ class IssueView(Answer):
         "handler": "demo-property", "version": 2,
         "policy": {"id": "demo", "version": 1, "digest": "5f0c1e7b2d9a4c3f8e6b7a1d2c3f4e5a"},
         "next": NextView.example, "closed": None, "merged_into": None, "taken_often": None, "lead": "demo-property", "compound": "demo", "category": "leak",
-        "urgent": False, "assessment": None, "overdue": False, "opened_at": "2026-11-21T08:00:00.000Z",
+        "urgent": False, "assessment": None, "overdue": False, "warn_at": "2026-11-21T08:00:07.500Z",
+        "opened_at": "2026-11-21T08:00:00.000Z",
     }  # fmt: skip
 
     @classmethod
     def from_issue(cls, issue: Issue, *, taken_often: int | None = None, **more: str | None) -> Self:
+        clock = next_clock(issue)
         return cls.of(
             issue, handler=issue.handler.code, next=NextView.from_issue(issue), lead=lead_org(issue),
-            compound=issue.place.compound, overdue=issue.is_overdue, taken_often=taken_often, **more,
+            compound=issue.place.compound, overdue=issue.is_overdue, taken_often=taken_often,
+            warn_at=clock and clock.warn, **more,
         )  # fmt: skip
 
     @classmethod

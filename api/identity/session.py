@@ -126,11 +126,14 @@ class Sessions:
         # Decoding changes nothing, and only Temporal's user interface may read the response (CORS).
         if request.method in _SAFE or request.url.path in _READING:
             return
-        token = request.headers.get(CSRF_HEADER, "")
+        token, site = request.headers.get(CSRF_HEADER, ""), request.headers.get("sec-fetch-site")
+        # Firefox and WebKit send `null` from a page that sends no referrer. Then the browser itself has to say that the
+        # page is ours, which no page can make it say.
+        origins = (None, self.parts.public_url, *(["null"] if site == "same-origin" else []))
         is_ours = (
             hmac.compare_digest(token.encode(), session.csrf.encode())
-            and request.headers.get("origin") in (None, self.parts.public_url)
-            and request.headers.get("sec-fetch-site") in (None, "same-origin")
+            and request.headers.get("origin") in origins
+            and site in (None, "same-origin")
         )
         if not is_ours:
             raise Forbidden("foreign-page")

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from temporalio.client import Client
 
+from cli import install
 from cli.up import Connect, up
 from runtime.devserver import EmbeddedError
 from runtime.settings import Settings
@@ -39,6 +40,16 @@ class Household:
         self.env |= {f"JIESU_{name}_PORT": str(port) for name, port in self.ports.items()}
         self.env |= {"JIESU_HOME": str(home), "JIESU_LOG_FORMAT": "json", "PYTHONPATH": str(CHECKOUT)}
         self.started: list[Up] = []
+
+    @property
+    def settings(self) -> Settings:
+        ports = self.ports
+        return Settings(
+            home=self.home,
+            api_port=ports["API"],
+            temporal_port=ports["TEMPORAL"],
+            temporal_ui_port=ports["TEMPORAL_UI"],
+        )
 
     def up(self, *args: str, **env: str) -> Up:
         process = subprocess.Popen(
@@ -239,14 +250,27 @@ def test_a_server_that_cannot_start_is_one_line(household: Household, tmp_path: 
     assert "TEMPORAL_CLI" in household.refused(TEMPORAL_CLI="/nonexistent/temporal")
 
 
+@pytest.mark.parametrize(("file", "said"), [("jiesu.db", "the database"), ("keys/issues.db", "the key store")])
+async def test_a_start_over_a_damaged_file_names_it(tmp_path: Path, file: str, said: str) -> None:
+    household = Household(tmp_path / "home")
+    settings = household.settings
+    settings.home.mkdir()
+    await install.prepare(settings)
+    for path in settings.home.glob(f"{file}*"):
+        path.write_bytes(b"garbage! " * 1000)
+
+    async def prepare(_: Connect) -> None:
+        await install.prepare(settings)
+
+    with pytest.raises(EmbeddedError) as caught:
+        await up(settings, prepare=prepare)
+    assert str(caught.value).startswith(f"{said} is damaged: docs/operations.md ")
+    assert not household.pids()
+
+
 async def test_the_database_is_prepared_before_anything_uses_it(tmp_path: Path) -> None:
     household = Household(tmp_path / "home")
-    settings = Settings(
-        home=household.home,
-        api_port=household.ports["API"],
-        temporal_port=household.ports["TEMPORAL"],
-        temporal_ui_port=household.ports["TEMPORAL_UI"],
-    )
+    settings = household.settings
     seen: list[set[str]] = []
 
     async def prepare(_: Connect) -> None:
@@ -255,7 +279,7 @@ async def test_the_database_is_prepared_before_anything_uses_it(tmp_path: Path) 
 
     with pytest.raises(EmbeddedError) as caught:
         await up(settings, prepare=prepare)
-    assert str(caught.value) == "the database cannot be prepared: no space left"
+    assert str(caught.value).startswith("the disk of the database is full: docs/operations.md ")
     assert seen == [{"temporal"}]
     assert not household.pids()
 

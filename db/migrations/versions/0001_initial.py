@@ -87,6 +87,7 @@ def _issues() -> None:
         _moment("changed_at"),
         _moment("due", nullable=True),
         _moment("left_by"),
+        _moment("warn_at", nullable=True),
         _moment("acts_at"),
         *_some_words("next_milestone", "next_clause", "next_org", "closed_kind", "satisfaction"),
         _moment("closed_at", nullable=True),
