@@ -36,7 +36,7 @@ LINUX_ONLY = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ki
 
 @dataclass(frozen=True)
 class Chapter:
-    """One life of `jiesu up`: a process dies at a failpoint, another is killed, and in the end `up` with `ender`.
+    """One life of `jiesu up`: a process dies at a failpoint, another is killed (if any), and in the end `up` with `ender`.
 
     `ender` is ``all`` (at one moment), ``up`` (the kernel ends its children) or ``orphan`` (the dev server survives).
     """
@@ -50,12 +50,12 @@ CHAPTERS: Sequence[Chapter] = (
     Chapter("local-after-commit", "worker", "all"),
     Chapter("after-signal", "temporal", "all"),
     Chapter("before-commit", "api", "up"),
-    Chapter("after-commit", "worker", "all"),
-    Chapter("before-signal", "temporal", "orphan"),
-    Chapter("after-start", "worker", "all"),
-    Chapter("local-before-commit", "api", ""),
+    Chapter("after-commit", "", "all"),
+    Chapter("before-signal", "", "orphan"),
+    Chapter("after-start", "", "all"),
+    Chapter("local-before-commit", "", ""),
 )
-"""Twenty kills; between the record and its workflow task is the first."""
+"""Sixteen kills; between the record and its workflow task is the first."""
 
 
 @dataclass
@@ -93,6 +93,8 @@ class Story:
         self.over(name, began)
 
     async def _between(self, name: str) -> None:
+        if not name:
+            return
         await self._a_while()
         pid = self.jiesu.pids()[name]
         began = now()
@@ -121,7 +123,7 @@ class Story:
 
 
 @LINUX_ONLY
-async def test_issues_survive_twenty_kills(tmp_path: Path) -> None:
+async def test_issues_survive_sixteen_kills(tmp_path: Path) -> None:
     await crash(tmp_path, CHAPTERS)
 
 

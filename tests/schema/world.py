@@ -33,6 +33,9 @@ ORGS: Mapping[Role, tuple[str, str | None]] = {
 CALLERS = ("anonymous", "code", "browser", *ROLES)
 """Who asks: nobody, with credentials made up at times; a tracking code; a signed-in browser; a token of each role."""
 
+SOME = ("anonymous", "code", "browser", "property", "street", "auditor")
+"""Of these all differ in what they may do; the others are asked for by `make schema`."""
+
 _ARRIVED = (("accept", {}), ("arrive", {"assessment": "minor"}))
 _COMPLETED = (*_ARRIVED, ("complete", {"answer": ANSWER}))
 STATES: Mapping[str, Sequence[tuple[str, dict[str, Any]]]] = {
