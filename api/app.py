@@ -1,10 +1,10 @@
 """The API as an ASGI app."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final, TypedDict
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from api.container import Services
 from api.http import problems
@@ -42,8 +42,8 @@ class State(TypedDict):
     services: Services
 
 
-def create_app(services: Services) -> FastAPI:
-    """Makes the FastAPI app over these services.
+def create_app(services: Services, pages: Iterable[APIRouter] = ()) -> FastAPI:
+    """Makes the FastAPI app over these services, with routers of pages beside its own.
 
     At its end the app closes what the services began, but no connection that the composition root handed over.
     """
@@ -61,6 +61,7 @@ def create_app(services: Services) -> FastAPI:
         routers.append(session.router)
     if services.embedded_provider is not None:
         routers.append(embedded_provider.router)
+    routers.extend(pages)
     app = FastAPI(
         title="Jiesu", version="1", description=_DESCRIPTION, lifespan=lifespan,
         # The pages of these load scripts from foreign networks.

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 import structlog
+from fastapi import APIRouter
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -36,7 +37,12 @@ from security.opening import open_keys, unfit_key
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
-async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: Sequence[YearCalendar]) -> None:
+async def serve(
+    settings: Settings,
+    policies: Mapping[str, Policy],
+    calendars: Sequence[YearCalendar],
+    pages: Sequence[APIRouter] = (),
+) -> None:
     """Runs `jiesu api` until SIGINT or SIGTERM.
 
     The process starts even while Temporal or SQL is down, and is ready once both answer. Raises SettingsError, with a
@@ -63,7 +69,11 @@ async def serve(settings: Settings, policies: Mapping[str, Policy], calendars: S
         blobs=open_store(DigestStore, settings.attachments_url, "attachments"), sms=open_sms(settings), mint=residents.issue,
     )  # fmt: skip
     running = server(
-        create_app(services), settings.api_host, settings.api_port, settings.connections, on_stop=services.hub.close
+        create_app(services, pages),
+        settings.api_host,
+        settings.api_port,
+        settings.connections,
+        on_stop=services.hub.close,
     )
     log.info("api_starts", host=settings.api_host, port=settings.api_port, temporal=settings.address)
     looking = asyncio.create_task(_look_for_temporal(client))

@@ -97,9 +97,10 @@ def worker(anyway: Anyway = False) -> None:
 def api() -> None:
     """Run one API process."""
     from api.server import serve
+    from pages.routers import ROUTERS
 
     chosen = logging_settings()
-    run(serve(chosen, policies_in_files(chosen), calendars_in_files(chosen)))
+    run(serve(chosen, policies_in_files(chosen), calendars_in_files(chosen), ROUTERS))
 
 
 def token(

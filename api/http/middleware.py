@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http.problems import TooLarge, TooSlow, internal, response
 from protocol.context import ADDRESS, LANGUAGE
 from protocol.errors import Invalid, ProtocolError, Unavailable
+from protocol.form_rules import fields_in
 from protocol.json_rules import check_json
 from runtime.proxies import Proxies
 from runtime.web import CROWDED
@@ -51,8 +52,11 @@ BODY_SECONDS: Final = 30.0
 SLOWEST: Final = 64 * 1024
 """Bytes a second: a large picture from a weak phone gets this longer than BODY_SECONDS, a trickle gets nothing."""
 _UPLOADS: Final = re.compile(r"/v1/issues/[^/]+/attachments")
-_FORMS: Final = "/oidc/token"
-"""The path to which a form is sent, as RFC 6749 demands. Its body is not checked as JSON."""
+_SIGN_IN: Final = "/oidc/token"
+"""The path to which a form is sent, as RFC 6749 demands. Its body is not checked."""
+_PROGRAMS: Final = ("/v1/", "/session", "/codec/", "/oidc/")
+"""Beginnings of the paths to which programs send JSON. Forms are sent to pages, which are all the others."""
+FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Meters:
@@ -144,8 +148,11 @@ class BodyLimit:
             body = await read_body(scope, receive)
             if body is None:  # the caller is gone
                 return
-            if scope.get("path") != _FORMS:
-                check(body, _header(scope, b"content-type"))
+            path, kind = scope.get("path", ""), _header(scope, b"content-type").partition(";")[0].strip()
+            if kind == FORM and not path.startswith(_PROGRAMS):
+                fields_in(body)
+            elif path != _SIGN_IN:
+                check(body, kind)
         except ProtocolError as error:
             await response(error)(scope, receive, send)
             return
@@ -221,6 +228,6 @@ def check(body: bytes, content_type: str) -> None:
     """
     if not body.strip():
         return
-    if content_type.partition(";")[0].strip() != "application/json":
+    if content_type != "application/json":
         raise Invalid(("Content-Type", Wrong("send-json")))
     check_json(body)

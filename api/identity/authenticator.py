@@ -113,13 +113,18 @@ class Authenticator:
         except (Unauthenticated, Forbidden):
             self.count_address(request)
             raise
-        if claims is not None:
-            self.subjects.take(claims.person)
-        else:
-            self.count_address(request)
-            if (code := _code(request)) is not None:
-                self.subjects.take(ids.tracking_hash(code))
+        if claims is None:
+            return self.by_code(request, _code(request))
+        self.subjects.take(claims.person)
         return await self._caller(request, claims, prefer)
+
+    def by_code(self, request: Request, code: str | None) -> Caller:
+        """The caller without credentials but this tracking code, if any. Raises TooMany beyond the rate."""
+        self.count_address(request)
+        if code is not None:
+            code = _readable(code)
+            self.subjects.take(ids.tracking_hash(code))
+        return Caller(None, code, self.secret)
 
     async def again(self, request: Request) -> Caller:
         """The caller of a request that is still being answered, by what holds now. It is not counted once more.
@@ -169,7 +174,11 @@ def _code(request: Request) -> str | None:
         return None
     with suppress(UnicodeError):
         header = header.encode("latin-1").decode("utf-8")
-    return header if len(header) <= _LONGEST_CODE else ""
+    return _readable(header)
+
+
+def _readable(code: str) -> str:
+    return code if len(code) <= _LONGEST_CODE else ""
 
 
 def acting(

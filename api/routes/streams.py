@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final
 
 from fastapi import Depends, Header, Request
@@ -63,7 +64,9 @@ async def of_issue(
         seen = await use.reader.readable(who, issue)
         return IssueView.from_issue(seen.issue, taken_often=await use.reader.taken_often(seen)).model_dump_json()
 
-    async with aclosing(events(request, use, Watched("issue", issue), told, last)) as found:
+    async with aclosing(
+        events(use, Watched("issue", issue), partial(use.authenticator.again, request), told, last)
+    ) as found:
         async for event in found:
             yield event
 
@@ -80,26 +83,30 @@ async def of_worklist(
     async def told(who: Caller) -> str:
         return json.dumps({"org": await worklist_org(who, use, org)})
 
-    async with aclosing(events(request, use, Watched("org", org), told, last)) as found:
+    async with aclosing(
+        events(use, Watched("org", org), partial(use.authenticator.again, request), told, last)
+    ) as found:
         async for event in found:
             yield event
 
 
 async def events(
-    request: Request, use: Services, what: Watched, told: Callable[[Caller], Awaitable[str]], last: str | None
-) -> AsyncGenerator[ServerSentEvent]:
+    use: Services, what: Watched, again: Callable[[], Awaitable[Caller]], told: Callable[[Caller], Awaitable[str]],
+    last: str | None, *, is_named: bool = True,
+) -> AsyncGenerator[ServerSentEvent]:  # fmt: skip
     """The events of a stream: for each change what is `told` to this caller, and the clock.
 
-    The caller is authenticated anew for each event, since sessions end and codes are renewed meanwhile. Ends if that
-    fails, or when the server stops.
+    The caller is authenticated `again` for each event, since sessions end and codes are renewed meanwhile. Ends if that
+    fails, or when the server stops. An event has the name of what is watched, if any.
     """
     yield ServerSentEvent(retry=RETRY)
+    name = what.kind if is_named else None
     async with aclosing(use.hub.watch(what, last)) as watching:
         async for news in watching:
             try:
-                who = await use.authenticator.again(request)
+                who = await again()
                 if news.is_new:
-                    yield ServerSentEvent(event=what.kind, id=news.stamp, raw_data=await told(who))
+                    yield ServerSentEvent(event=name, id=news.stamp, raw_data=await told(who))
             except ProtocolError:
                 return
             clock = ClockView(at=use.now(), looked_at=news.looked_at)

@@ -36,6 +36,7 @@ from db.upgrade import upgrade_async
 from domain.directory_csv import parse
 from domain.vocabulary import Role
 from domain.wire import truncate
+from pages.routers import ROUTERS
 from policies.loader import shipped
 from protocol.hub import Hub
 from runtime.blobs import DigestStore
@@ -170,7 +171,7 @@ class System:
         )  # fmt: skip
         services = replace(given, **parts)
         self.hub = services.hub
-        running = server(create_app(services), "127.0.0.1", 0, on_stop=services.hub.close)
+        running = server(create_app(services, ROUTERS), "127.0.0.1", 0, on_stop=services.hub.close)
         task = asyncio.create_task(running.serve())
         while not running.started:
             await asyncio.sleep(0.01)

@@ -20,7 +20,7 @@ from runtime.causes import FULL, sentence
 from texts.catalogue import LANGUAGES, named, preferred, say, tables
 
 _ROOT = Path(__file__).resolve().parents[2]
-_ROOMS = ("domain", "protocol", "api", "audit")
+_ROOMS = ("domain", "protocol", "api", "pages", "audit")
 _MAKERS = {
     "no": "refusals",
     "Refused": "refusals",

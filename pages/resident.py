@@ -1,0 +1,145 @@
+"""The pages of a resident: to start, to find an issue by its number and code, and to follow it and speak in it."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from api.container import Services
+from api.dependencies import Use
+from api.http.headers import uuid_key
+from api.http.problems import faults
+from api.http.requests import COMMANDS
+from api.routes.streams import events
+from pages import story
+from pages.actions import OF_RESIDENTS, possible
+from pages.forms import check_ours, fields_of
+from pages.shell import LANGUAGE_COOKIE, fragment, onwards, page, router_of
+from pages.who import Visitor, code_in, keep, visitor
+from protocol.caller import Caller
+from protocol.commands import Applied, CommandDraft
+from protocol.context import LANGUAGE
+from protocol.errors import Invalid, NotFound
+from protocol.hub import Watched
+from protocol.naming import issue_named
+from protocol.reader import VisibleIssue
+from protocol.telling import told
+from texts.catalogue import LANGUAGES
+from texts.catalogue import named as word_of
+
+router: Final = router_of()
+
+_YEAR: Final = 365 * 86400
+
+
+@router.get("/")
+async def start() -> Response:
+    """Where everybody begins."""
+    return page("start.html", fault="")
+
+
+@router.get("/language/{language}")
+async def choose(language: str, request: Request) -> Response:
+    """Keeps the language that this browser wants, and goes back to where it was."""
+    if language not in LANGUAGES:
+        raise NotFound
+    answer = onwards("/")
+    answer.set_cookie(
+        LANGUAGE_COOKIE, language, max_age=_YEAR, secure=request.url.scheme == "https", httponly=True, samesite="lax"
+    )
+    return answer
+
+
+@router.post("/find")
+async def find(request: Request, use: Use) -> Response:
+    """Opens an issue to whoever names its number and its code, or the code alone."""
+    form = await fields_of(request)
+    number, code = form.get("number", ""), form.get("code", "")
+    caller = use.authenticator.by_code(request, code)
+    await use.access.may_guess()
+    try:
+        issue = await issue_named(use.model, use.reader, caller, number or "mine")
+        await use.reader.readable(caller, issue, record=True)
+    except NotFound:
+        await use.access.guessed()
+        return page("start.html", 404, fault="not-found")
+    answer = onwards(f"/i/{issue}")
+    keep(request, answer, issue, code)
+    return answer
+
+
+@router.get("/t/{issue}/{code}")
+async def opened(issue: str, code: str, request: Request, use: Use) -> Response:
+    """Opens an issue by the address in a message, once; from then on the browser keeps the code."""
+    await visitor(request, use, issue, code)
+    answer = onwards(f"/i/{issue}")
+    keep(request, answer, issue, code)
+    return answer
+
+
+async def _visitor(issue: str, request: Request, use: Use) -> Visitor:
+    return await visitor(request, use, issue)
+
+
+Visiting = Annotated[Visitor, Depends(_visitor)]
+
+
+@router.get("/i/{issue}")
+async def tracking(who: Visiting, use: Use) -> Response:
+    """The issue: whose turn it is until when, what has happened, and what this resident may do now."""
+    return page("track.html", **await _told(who.seen, use, who.token))
+
+
+@router.get("/i/{issue}/live", response_class=EventSourceResponse)
+async def live(issue: str, who: Visiting, use: Use, request: Request) -> AsyncIterator[ServerSentEvent]:
+    """The part of the page that changes, as HTML, whenever it does."""
+
+    async def again() -> Caller:
+        return Caller(None, code_in(request), use.secret)
+
+    async def html(caller: Caller) -> str:
+        seen = await use.reader.readable(caller, issue, record=True)
+        return fragment("issue.html", await _told(seen, use, who.token))
+
+    last = request.headers.get("last-event-id")
+    async with aclosing(events(use, Watched("issue", issue), again, html, last, is_named=False)) as found:
+        async for event in found:
+            yield event
+
+
+@router.post("/i/{issue}/{command}")
+async def act(issue: str, command: str, who: Visiting, use: Use, request: Request) -> Response:
+    """Gives a command, and shows the issue as it is then."""
+    form = await fields_of(request)
+    check_ours(request, form.pop("token", ""), who.token)
+    key = uuid_key(form.pop("key", None))
+    if command not in OF_RESIDENTS:
+        raise NotFound
+    shape = COMMANDS[command]
+    try:
+        body = shape.model.model_validate(form)
+    except ValidationError as error:
+        raise Invalid(*faults(error.errors())) from None
+    await use.access.may_give(who.caller)
+    done = await use.commands.give(who.caller, issue, CommandDraft(shape.read(body), key))
+    return onwards(f"/i/{issue}" if isinstance(done, Applied) else f"/i/{issue}?sent={command}")
+
+
+async def _told(seen: VisibleIssue, use: Services, token: str) -> dict[str, Any]:
+    """What the page shows."""
+    language, now, issue = LANGUAGE.get(), use.now(), seen.issue
+    directory = await use.directory.get()
+    found = await told(seen, use.reader, use.access)
+    return {
+        "issue": issue, "token": token, "now_ms": int(now.timestamp() * 1000),
+        "key": lambda: str(uuid.uuid4()),
+        "turn": story.turn(issue, directory, now, language),
+        "closed": issue.closed and word_of(issue.closed.kind, language),
+        "lines": story.lines(found.timeline.events, found.sight, directory, language),
+        "may": possible(seen, OF_RESIDENTS, now),
+    }  # fmt: skip

@@ -1,0 +1,9 @@
+"""All pages, as routers for the app."""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from pages import resident, shell
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (shell.static, resident.router)

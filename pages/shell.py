@@ -1,0 +1,133 @@
+"""What every page has: its template, its language, its static files, and errors that are pages too."""
+
+import hashlib
+import mimetypes
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import RedirectResponse, Response
+
+from api.http.problems import problem_of
+from protocol.context import LANGUAGE
+from protocol.errors import Invalid, NotFound, ProtocolError
+from texts.catalogue import LANGUAGES, Language, named, preferred, say
+
+LANGUAGE_COOKIE: Final = "jiesu-language"
+_FOREVER: Final = "public, max-age=31536000, immutable"
+_HEADERS: Final = {
+    # Without a referrer Firefox and WebKit would send `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Vary": "Accept-Language, Cookie",
+}
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+
+
+def language_of(request: Request) -> Language:
+    """The language that this browser chose on a page of ours, or else prefers; Chinese if neither says."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    if chosen in LANGUAGES:
+        return chosen
+    return preferred(request.headers.get("accept-language", ""), "zh")
+
+
+def fragment(template: str, values: Mapping[str, Any]) -> str:
+    """The HTML of a template, in the language of this request."""
+    language = LANGUAGE.get()
+
+    def text(key: str, **given: Any) -> str:
+        return say("pages", key, language, given)
+
+    def word(name: str) -> str:
+        return named(name, language)
+
+    return _TEMPLATES.get_template(template).render(values, t=text, word=word, language=language, static=address_of)
+
+
+def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A whole page."""
+    headers = {**_HEADERS, "Content-Language": LANGUAGE.get()}
+    return HTMLResponse(fragment(template, values), status, headers)
+
+
+def onwards(path: str) -> RedirectResponse:
+    """Sends the browser on to another page of ours, which it is to GET."""
+    return RedirectResponse(path, 303, _HEADERS)
+
+
+class PageRoute(APIRoute):
+    """A route whose answers, errors included, are in the language of its reader, and whose errors are pages."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            LANGUAGE.set(language_of(request))
+            try:
+                return await handle(request)
+            except ProtocolError as error:
+                return failed(error)
+
+        return handled
+
+
+def failed(error: ProtocolError) -> HTMLResponse:
+    """The page that says what went wrong, with the same status as the API's answer."""
+    problem, language = problem_of(error), LANGUAGE.get()
+    faults = error.errors(language) if isinstance(error, Invalid) else []
+    why = "" if faults else error.told(language)
+    if isinstance(error, NotFound):
+        why = say("pages", "nothing-here", language)
+    answer = page("problem.html", problem.status, title=problem.titled(language), why=why, faults=faults)
+    if (after := getattr(error, "retry_after", None)) is not None:
+        answer.headers["Retry-After"] = str(after)
+    return answer
+
+
+def router_of() -> APIRouter:
+    """A router for pages. The OpenAPI document leaves pages out."""
+    return APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+# Static files
+
+
+@cache
+def _files() -> Mapping[str, tuple[str, bytes]]:
+    """The stamp and the content of each static file, by name."""
+    folder = resources.files("pages") / "static"
+    found = {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
+    return {name: (hashlib.sha256(data).hexdigest()[:8], data) for name, data in found.items()}
+
+
+def address_of(name: str) -> str:
+    """The address of a static file, which changes with its content."""
+    return f"/static/{_files()[name][0]}/{name}"
+
+
+static: Final = router_of()
+
+
+@static.get("/static/{stamp}/{name}")
+async def file(stamp: str, name: str) -> Response:
+    """A static file. Its address holds a stamp of its content, so browsers may keep it for ever."""
+    known, data = _files().get(name, ("", b""))
+    if stamp != known:
+        raise NotFound
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    charset = "; charset=utf-8" if kind.startswith("text/") else ""
+    return Response(data, media_type=kind + charset, headers={"Cache-Control": _FOREVER})
+
+
+@static.get("/favicon.ico")
+async def icon() -> Response:
+    """The icon of every page."""
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return Response(_files()["icon.svg"][1], media_type="image/svg+xml", headers=headers)

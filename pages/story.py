@@ -1,0 +1,112 @@
+"""Tells an issue in plain words: who must act by when, and what has happened, line by line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from domain.access import Sight
+from domain.clocks import next_clock, next_step
+from domain.directory import Directory
+from domain.events import Dispatched, Event, Redispatched
+from domain.issue import Issue
+from domain.worktime import SHANGHAI
+from protocol.masking import MASK, masked_event
+from texts.catalogue import Language, named, say
+
+Light = Literal["green", "yellow", "red"]
+_WORDS: Final = ("description", "text", "answer", "question", "reason", "note", "comment")
+"""Fields of events in which people write, the most telling first."""
+_OWN_ONLY: Final = frozenset({"reminded", "directory_changed", "calendar_published"})
+"""What says nothing to a resident."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Whose turn it is: who must do what by when. `due` is for people, `due_ms` milliseconds since 1970."""
+
+    who: str
+    what: str
+    due: str
+    due_ms: int
+    left: str
+    light: Light
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that happened: when, what, by whom, and what was written."""
+
+    at: str
+    what: str
+    who: str
+    words: str
+
+
+def turn(issue: Issue, directory: Directory, now: datetime, language: Language) -> Turn | None:
+    """Whose turn it is; None if nobody's."""
+    step, clock = next_step(issue), next_clock(issue)
+    if step is None or clock is None:
+        return None
+    is_yellow = clock.warn is not None and clock.warn <= now
+    light: Light = "red" if issue.is_overdue or step.due <= now else "yellow" if is_yellow else "green"
+    who = say("pages", "you", language) if step.org is None else org_name(step.org, directory)
+    due_ms = int(step.due.timestamp() * 1000)
+    return Turn(
+        who, named(step.milestone, language), moment(step.due, language), due_ms, left(step.due - now, language), light
+    )
+
+
+def lines(events: Sequence[Event], sight: Sight, directory: Directory, language: Language) -> list[Line]:
+    """What has happened, the newest first. Two equal lines of one minute are one: both levels' clauses may have run out."""
+    found: list[Line] = []
+    for event in events:
+        if event.kind in _OWN_ONLY:
+            continue
+        line = Line(
+            moment(event.at, language), say("events", event.kind, language), _who(event, directory, language),
+            _written(masked_event(event, sight)),
+        )  # fmt: skip
+        if line not in found[-2:]:
+            found.append(line)
+    return found[::-1]
+
+
+def org_name(code: str, directory: Directory) -> str:
+    """The name of an organisation; its code where the directory has none."""
+    org = directory.org(code)
+    return org.name if org is not None and org.name else code
+
+
+def moment(at: datetime, language: Language) -> str:
+    """A time in China, for people: without the year, which the page's heading has."""
+    local = at.astimezone(SHANGHAI)
+    if language == "zh":
+        return f"{local.month}月{local.day}日 {local:%H:%M}"
+    return f"{local.day} {local:%b %H:%M}"
+
+
+def left(span: timedelta, language: Language) -> str:
+    """How long until then, or since, in at most two units."""
+    seconds = abs(int(span.total_seconds()))
+    days, hours, minutes = seconds // 86400, seconds % 86400 // 3600, seconds % 3600 // 60
+    parts = [(days, "days"), (hours, "hours"), (minutes, "minutes"), (seconds % 60, "seconds")]
+    first = next((n for n, (count, _) in enumerate(parts) if count), 3)
+    said = " ".join(say("pages", unit, language, {"count": count}) for count, unit in parts[first : first + 2] if count)
+    said = said or say("pages", "seconds", language, {"count": 0})
+    return say("pages", "late-by" if span < timedelta() else "left", language, {"span": said})
+
+
+def _who(event: Event, directory: Directory, language: Language) -> str:
+    """Who did it; of an issue that is given to somebody, to whom."""
+    if isinstance(event.body, (Dispatched, Redispatched)):
+        return org_name(event.body.handler.code, directory)
+    if event.actor is None:
+        return say("pages", "the-clock", language) if event.clause else ""
+    if event.actor.org is not None:
+        return org_name(event.actor.org, directory)
+    return named(event.actor.role, language)
+
+
+def _written(body: Mapping[str, Any]) -> str:
+    return next((text for name in _WORDS if isinstance(text := body.get(name), str) and text and text != MASK), "")
