@@ -23,6 +23,12 @@ _MESSAGES: Final = uuid.UUID("b0a4c0f2-3d57-4c0e-9a53-5b1f0d7e6c21")
 """The name space of the ids of texts. It may never change, or a gateway would not know a repeat."""
 
 
+def hashes(secret: bytes, issue: Issue) -> list[str]:
+    """The hashes of the codes of those who speak in the issue; codes of issues merged into it are theirs."""
+    codes = (ids.voice_code(secret, voice) for voice in voices(issue) if voice.issue == issue.id)
+    return [ids.tracking_hash(code) for code in codes]
+
+
 class CodeJobs:
     """The job ``send_code``, which is retried until the text was sent; and the codes by which issues are found."""
 
@@ -33,9 +39,8 @@ class CodeJobs:
         self._sms = sms
 
     def hashes(self, issue: Issue) -> list[str]:
-        """The hashes of the codes of those who speak in the issue; codes of issues merged into it are theirs."""
-        codes = (ids.voice_code(self._secret, voice) for voice in voices(issue) if voice.issue == issue.id)
-        return [ids.tracking_hash(code) for code in codes]
+        """See `hashes`."""
+        return hashes(self._secret, issue)
 
     async def send_code(self, job: Entry) -> None:
         """Sends the current code of the issue to the phone in its report, unless the report was erased."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from temporalio.client import Client
 
+from activities.codes import hashes
 from audit.archive import Archive
 from audit.held import held_back, hold_back
 from audit.log_keys import FIRST, LogKeys, LogKeysError
@@ -27,7 +28,7 @@ from cli.workbook import sheets
 from db import queries
 from db.directory import load_directory, store_directory
 from db.engine import Database
-from db.tables import IssueRow
+from db.tables import CodeRow, IssueRow
 from db.upgrade import upgrade
 from domain.directory import Directory
 from domain.directory_csv import DirectoryError, parse
@@ -36,11 +37,12 @@ from domain.directory_sheets import COLUMNS, Encoding, Table
 from domain.wire import truncate
 from domain.worktime import SHANGHAI
 from policies.districts import in_use, known
-from runtime.settings import Settings, variable
+from runtime.settings import Settings, SettingsError, variable
 from runtime.temporal import connect, encrypting
 from security import ids
 from security.opening import check_keys, lost, open_converter, open_keys, prepare_keys
 
+_SOME: Final = 20
 EXAMPLE: Final = Path(__file__).resolve().parent.parent / "examples" / "directory"
 
 
@@ -50,6 +52,7 @@ async def prepare(settings: Settings) -> None:
     async with opened(settings) as database:
         await _prepare_keys(settings, has_issues=await _has_issues(database))
         check_keys(settings)
+        await _check_secret(settings, database)
         async with database.read() as session:
             known = await load_directory(session)
         if not known.compounds:
@@ -79,6 +82,27 @@ async def _prepare_keys(settings: Settings, *, has_issues: bool) -> None:
     if makes_seal:
         with contextlib.suppress(LogKeysError):  # another process has just made it
             LogKeys.create(folder, f"jiesu.local/{secrets.token_hex(4)}")
+
+
+async def _check_secret(settings: Settings, database: Database) -> None:
+    """Raises SettingsError if the secret is another one than that of the tracking codes on record: all would be dead.
+
+    A code that was renewed just now is not on record yet, so several issues are asked.
+    """
+    if not settings.makes_keys:
+        return
+    secret = settings.server_secret()
+    async with database.read() as session:
+        oldest = select(CodeRow.issue).join(IssueRow, IssueRow.id == CodeRow.issue).order_by(IssueRow.opened_at)
+        found = list(dict.fromkeys(await session.scalars(oldest.limit(_SOME))))
+        for each in found:
+            kept = set(await session.scalars(select(CodeRow.hash).where(CodeRow.issue == each)))
+            issue = await queries.issue(session, each)
+            if issue is not None and kept.intersection(hashes(secret, issue)):
+                return
+    if found:
+        name = settings.secret_file if settings.secret is None else variable("secret")
+        raise SettingsError(f"{name} is not the secret of the tracking codes on record: put it back from a backup")
 
 
 async def _has_issues(database: Database) -> bool:

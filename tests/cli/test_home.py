@@ -4,9 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from activities.codes import hashes
 from cli.install import prepare, prepare_key_store
+from db import queries
 from db.engine import Database
+from db.projector import put_codes
+from db.tables import IssueRow
 from runtime.settings import Settings, SettingsError
 from security.opening import open_keys
 from support.stories import Story, store
@@ -58,6 +63,26 @@ async def test_keys_that_are_all_lost_are_not_made_anew(home: Settings):
     with pytest.raises(SettingsError, match="is missing, and issues on record need it"):
         await prepare(home)
     assert not (home.home / "keys").exists()
+
+
+async def test_another_secret_than_that_of_the_codes_on_record_is_refused(home: Settings):
+    database = Database(home.database)
+    try:
+        async with database.write() as session:
+            found = await session.scalar(select(IssueRow.id))
+            issue = await queries.issue(session, found or "")
+            assert issue is not None
+            codes = hashes(home.server_secret(), issue)
+            await session.run_sync(lambda sync: put_codes(sync, issue.id, codes))
+    finally:
+        await database.close()
+    await prepare(home)
+    right = home.secret_file.read_bytes()
+    home.secret_file.write_bytes(right[::-1])
+    with pytest.raises(SettingsError, match=rf"{home.secret_file} is not the secret of the tracking codes on record"):
+        await prepare(home)
+    home.secret_file.write_bytes(right)
+    await prepare(home)
 
 
 async def test_a_whole_home_is_prepared_again_and_keeps_its_keys(home: Settings):
