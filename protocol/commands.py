@@ -293,18 +293,14 @@ class CommandService:
 
     async def _send(self, issue: Issue, envelope: Envelope, budget: TimeBudget) -> Applied | Queued:
         """Signals the command, then waits for its receipt until the time budget is spent."""
-        grace = issue.policy.grace.span
-        within = min(SIGNAL_TIME, grace * _SHARE_OF_GRACE)
+        within = min(SIGNAL_TIME, timedelta(seconds=issue.policy.grace.amount) * _SHARE_OF_GRACE)
         cause = AWAY
-        # Delivered after the grace it would be late by the rules, though it was stamped in time: a busy host takes long to
-        # come here, and an attempt may fail.
-        if self._now() + within > envelope.command.at + grace:
-            envelope = envelope.stamped(self._now())
         for _ in range(TRIES):
             try:
                 await self._gateway.signal(issue.id, issue.root, envelope, within)
             except TemporalDown as error:
                 cause = error.cause
+                # Delivered after the grace it would be late by the rules, though it was stamped in time.
                 envelope = envelope.stamped(self._now())
             except WorkflowClosed:
                 return await self._after_the_end(issue.id, envelope, budget)

@@ -38,7 +38,7 @@ class ClockView(Answer):
 
 def _answers(event: str, example: Any) -> dict[int | str, dict[str, Any]]:
     sample = f"id: 0.4\nevent: {event}\ndata: {example}\n\n"
-    files = {"text/event-stream": {"schema": {"type": "string"}, "example": sample}}
+    files = {"text/event-stream": {"example": sample}}
     return answers(200, None, "Events until the connection ends", *READING, files=files)
 
 

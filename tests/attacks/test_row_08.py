@@ -19,6 +19,7 @@ from PIL import Image
 from api.http import examples
 from api.http.requests import COMMANDS
 from domain.access import MAY
+from pages.shell import address_of
 from support.again import Again, client_of
 from support.browser import site
 from support.system import Answer, System
@@ -91,6 +92,7 @@ async def stage(system: System) -> AsyncIterator[Stage]:
         for role, org in orgs.items():
             headers[f"{role} {where}"] = system.token(f"{role}-{where}", role, org)  # type: ignore[arg-type]
     async with site(system) as served, client_of(served.origin) as client:
+        system.hub.close()  # each stream ends as soon as it has begun
         yield Stage(served.app, client, taken["id"], urged["command_id"], added.json()["attachment"], headers)
 
 
@@ -221,6 +223,35 @@ async def worklist(stage: Stage, who: str) -> None:
             assert org is not None or who in ("resident", "neighbour")
 
 
+async def worklist_events(stage: Stage, who: str) -> None:
+    """Who reads a worklist may watch it, and nobody else."""
+    for org in (None, *HERE.values(), *THERE.values()):
+        named = {} if org is None else {"org": org}
+        answer = await stage.get("/v1/worklist/events", who, **named)
+        assert answer.status == (await stage.get("/v1/worklist", who, **named)).status
+
+
+def page_of_issue(path: str, method: str = "GET") -> Judge:
+    """A page opens by the cookie of its issue's code; no token, no header and no other code opens it."""
+
+    async def judge(stage: Stage, who: str) -> None:
+        where, headers = path.format(issue=stage.issue, command="urge"), stage.headers[who]
+        assert (await stage.client.request(method, where, headers=headers)).status_code == 401
+        if code := headers.get("X-Tracking-Code"):
+            answer = await stage.client.request(method, where, headers={"Cookie": f"jiesu-code={code}"})
+            own = 403 if method == "POST" else 200  # a form needs the token of the page, too
+            assert answer.status_code == (own if who == "code" else 404)
+
+    return judge
+
+
+async def page_by_address(stage: Stage, who: str) -> None:
+    code = stage.headers[who].get("X-Tracking-Code", "8J5ZC-0QK2M-VT7XD-3H9RA")
+    answer = await stage.client.get(f"/t/{stage.issue}/{code}")
+    stage.client.cookies.clear()
+    assert answer.status_code == (303 if who == "code" else 404)
+
+
 async def access_log(stage: Stage, who: str) -> None:
     answer = await stage.get("/v1/access", who, issue=stage.issue)
     if who in ("nobody", "code", "another code"):
@@ -289,7 +320,7 @@ def knows_nobody(path: str, method: str = "GET", **sent: Any) -> Judge:
         answers = [
             await stage.client.request(method, path, headers=stage.headers[each], **sent) for each in (who, "nobody")
         ]
-        assert answers[0].status_code == answers[1].status_code in (200, 202, 204, 302, 400, 401, 404, 422, 503)
+        assert answers[0].status_code == answers[1].status_code in (200, 202, 204, 302, 303, 400, 401, 404, 422, 503)
         assert stage.issue not in answers[0].text
 
     return judge
@@ -351,6 +382,17 @@ TABLE: dict[tuple[str, str], Judge] = {
     ("POST", "/oidc/token"): knows_nobody("/oidc/token", "POST"),
     ("POST", "/codec/decode"): decoding,
     ("OPTIONS", "/codec/decode"): preflight,
+    ("GET", "/v1/issues/{issue}/events"): of_issue("/v1/issues/{issue}/events"),
+    ("GET", "/v1/worklist/events"): worklist_events,
+    ("GET", "/"): open_to_all("/"),
+    ("GET", "/language/{language}"): knows_nobody("/language/zh"),
+    ("GET", "/static/{stamp}/{name}"): open_to_all(address_of("app.css")),
+    ("GET", "/favicon.ico"): open_to_all("/favicon.ico"),
+    ("POST", "/find"): knows_nobody("/find", "POST"),
+    ("GET", "/t/{issue}/{code}"): page_by_address,
+    ("GET", "/i/{issue}"): page_of_issue("/i/{issue}"),
+    ("GET", "/i/{issue}/live"): page_of_issue("/i/{issue}/live"),
+    ("POST", "/i/{issue}/{command}"): page_of_issue("/i/{issue}/{command}", "POST"),
     ("GET", "/healthz"): open_to_all("/healthz"),
     ("GET", "/readyz"): open_to_all("/readyz"),
     ("GET", "/metrics"): open_to_all("/metrics"),

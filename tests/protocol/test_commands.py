@@ -123,14 +123,11 @@ def caller_of(actor: Actor) -> Caller:
 
 
 class Clock:
-    """Moves by a step each time somebody looks at it."""
-
-    def __init__(self, step: timedelta = timedelta(milliseconds=10)) -> None:
+    def __init__(self) -> None:
         self._now = START + timedelta(minutes=5)
-        self._step = step
 
     def __call__(self) -> datetime:
-        self._now += self._step
+        self._now += timedelta(milliseconds=10)
         return self._now
 
 
@@ -150,10 +147,8 @@ async def prepared(database: Database) -> None:
         await store_directory(session, Directory(), datetime.now(UTC))
 
 
-def service(
-    database: Database, workflows: Workflows, letters: Letters | Vault, receipts: Receipts, now: Clock | None = None
-) -> CommandService:
-    model, now = ReadModel(database, timeout=60), now or Clock()
+def service(database: Database, workflows: Workflows, letters: Letters | Vault, receipts: Receipts) -> CommandService:
+    model, now = ReadModel(database, timeout=60), Clock()
     gateway, vault = cast("TemporalGateway", workflows), cast("Vault", letters)
     directory = DirectoryCache(model)
     reader = Reader(model, gateway, vault, directory, now)
@@ -229,18 +224,6 @@ async def test_a_key_that_is_pending_cannot_be_used_for_another_command(database
         await other.give(protocol.caller, issue, CommandDraft(Comment("另一句"), "k"))
     assert await other.receipt(protocol.caller, queued.command_id) == queued
     await receipts.close()
-
-
-@pytest.mark.parametrize(("step", "is_late"), [(timedelta(milliseconds=10), False), (timedelta(seconds=1.5), True)])
-async def test_a_host_that_took_longer_than_the_grace_stamps_anew(
-    protocol: Protocol, database: Database, step: timedelta, is_late: bool
-) -> None:
-    issue, clock = await protocol.reported(), Clock(step)
-    before = clock()
-    busy = service(database, protocol.workflows, protocol.letters, Receipts(ReadModel(database, timeout=60)), clock)
-    await busy.give(protocol.caller, issue, CommandDraft(Comment("在路上"), "k"))
-    ((_, sent),) = protocol.workflows.sent
-    assert (sent.at > before + step) is is_late, "the first look is when the command was received"
 
 
 async def test_a_signal_that_is_lost_is_sent_again_with_a_new_time(protocol: Protocol) -> None:

@@ -26,8 +26,8 @@ class Bare(System):
     async def start_api(self) -> None:
         made = support.system.create_app
 
-        def remembered(parts: Any) -> FastAPI:
-            self.app = made(parts)
+        def remembered(*parts: Any) -> FastAPI:
+            self.app = made(*parts)
             return self.app
 
         with mock.patch.object(support.system, "create_app", remembered):
