@@ -228,6 +228,6 @@ def check(body: bytes, content_type: str) -> None:
     """
     if not body.strip():
         return
-    if content_type != "application/json":
+    if content_type.partition(";")[0].strip() != "application/json":
         raise Invalid(("Content-Type", Wrong("send-json")))
     check_json(body)

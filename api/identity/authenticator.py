@@ -168,10 +168,13 @@ class Authenticator:
 
 
 def _code(request: Request) -> str | None:
-    """The tracking code in its header, in UTF-8 where a keyboard typed it in full width; empty if it can be none."""
+    """The tracking code in its header; None without the header."""
     header = request.headers.get("x-tracking-code")
-    if header is None:
-        return None
+    return None if header is None else _typed(header)
+
+
+def _typed(header: str) -> str:
+    """A tracking code from its header, in UTF-8 where a keyboard typed it in full width; empty if it can be none."""
     with suppress(UnicodeError):
         header = header.encode("latin-1").decode("utf-8")
     return _readable(header)

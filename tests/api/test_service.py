@@ -40,7 +40,9 @@ async def test_every_route_is_described_with_examples(system: System) -> None:
     for path, methods in document["paths"].items():
         for method, route in methods.items():
             assert route.get("description") or route["summary"], path
-            if path not in (
+            if path.endswith("/events"):
+                assert route["responses"]["200"]["content"]["text/event-stream"]["example"], path
+            elif path not in (
                 "/metrics",
                 "/v1/audit/bundle",
                 "/v1/audit/mining",
@@ -70,7 +72,7 @@ OPEN = {
 
 STAFFS = (
     "/v1/issues.csv", "/v1/issues.xlsx",
-    "/v1/issues", "/v1/worklist", "/v1/access", "/v1/organisations", "/v1/policies", "/codec/decode",
+    "/v1/issues", "/v1/worklist", "/v1/worklist/events", "/v1/access", "/v1/organisations", "/v1/policies", "/codec/decode",
 )  # fmt: skip
 """Where a tracking code opens nothing."""
 
