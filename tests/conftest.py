@@ -36,6 +36,7 @@ settings.load_profile("jiesu")
 # Several processes share the work by files, but for those that look at the same, which takes long to make.
 TOGETHER = {
     "tests/audit/test_crowd.py": "the crowd",
+    "tests/audit/test_content.py": "the crowd",
     "tests/audit/test_tampers.py": "the crowd",
     "tests/audit/test_bundle.py": "the installation",
     "tests/audit/test_installation.py": "the installation",
