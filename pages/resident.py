@@ -22,7 +22,7 @@ from pages.forms import check_ours, fields_of
 from pages.shell import LANGUAGE_COOKIE, fragment, onwards, page, router_of
 from pages.who import Visitor, code_in, keep, visitor
 from protocol.caller import Caller
-from protocol.commands import Applied, CommandDraft
+from protocol.commands import CommandDraft
 from protocol.context import LANGUAGE
 from protocol.errors import Invalid, NotFound
 from protocol.hub import Watched
@@ -45,7 +45,7 @@ async def start() -> Response:
 
 @router.get("/language/{language}")
 async def choose(language: str, request: Request) -> Response:
-    """Keeps the language that this browser wants, and goes back to where it was."""
+    """Keeps the language that this browser wants, and goes to the start."""
     if language not in LANGUAGES:
         raise NotFound
     answer = onwards("/")
@@ -114,7 +114,7 @@ async def live(issue: str, who: Visiting, use: Use, request: Request) -> AsyncIt
 
 @router.post("/i/{issue}/{command}")
 async def act(issue: str, command: str, who: Visiting, use: Use, request: Request) -> Response:
-    """Gives a command, and shows the issue as it is then."""
+    """Gives a command, and shows the issue; one that is queued shows there, live, once it has taken effect."""
     form = await fields_of(request)
     check_ours(request, form.pop("token", ""), who.token)
     key = uuid_key(form.pop("key", None))
@@ -126,8 +126,8 @@ async def act(issue: str, command: str, who: Visiting, use: Use, request: Reques
     except ValidationError as error:
         raise Invalid(*faults(error.errors())) from None
     await use.access.may_give(who.caller)
-    done = await use.commands.give(who.caller, issue, CommandDraft(shape.read(body), key))
-    return onwards(f"/i/{issue}" if isinstance(done, Applied) else f"/i/{issue}?sent={command}")
+    await use.commands.give(who.caller, issue, CommandDraft(shape.read(body), key))
+    return onwards(f"/i/{issue}")
 
 
 async def _told(seen: VisibleIssue, use: Services, token: str) -> dict[str, Any]:

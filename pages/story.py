@@ -17,7 +17,7 @@ from texts.catalogue import Language, named, say
 Light = Literal["green", "yellow", "red"]
 _WORDS: Final = ("description", "text", "answer", "question", "reason", "note", "comment")
 """Fields of events in which people write, the most telling first."""
-_OWN_ONLY: Final = frozenset({"reminded", "directory_changed", "calendar_published"})
+_NOT_FOR_RESIDENTS: Final = frozenset({"reminded", "directory_changed", "calendar_published"})
 """What says nothing to a resident."""
 
 
@@ -58,16 +58,18 @@ def turn(issue: Issue, directory: Directory, now: datetime, language: Language) 
 
 
 def lines(events: Sequence[Event], sight: Sight, directory: Directory, language: Language) -> list[Line]:
-    """What has happened, the newest first. Two equal lines of one minute are one: both levels' clauses may have run out."""
+    """What has happened, the newest first. Of two equal lines of the clock in one minute one is told: clauses of both levels
+    may have run out.
+    """
     found: list[Line] = []
     for event in events:
-        if event.kind in _OWN_ONLY:
+        if event.kind in _NOT_FOR_RESIDENTS:
             continue
         line = Line(
             moment(event.at, language), say("events", event.kind, language), _who(event, directory, language),
             _written(masked_event(event, sight)),
         )  # fmt: skip
-        if line not in found[-2:]:
+        if event.actor is not None or line not in found[-2:]:
             found.append(line)
     return found[::-1]
 
