@@ -24,6 +24,7 @@ from audit.verify_all import open_holdings
 from cli.app import app
 from db.engine import Database
 from db.tables import ErasureRow
+from domain.personal import is_sealed
 from domain.retention import Retention
 from runtime.blobs import BlobError, DigestStore
 from security.keystore import KeyRow, KeyStore, Wrapped
@@ -41,9 +42,11 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 async def subject(crowd: Crowd) -> Subject:
-    """One with texts and a picture."""
+    """One with texts, its report among them as in every installation, and a picture."""
     known = await subjects(crowd)
-    return some(each for each in known if not each.erased and cited(each.folded) and any(sealed_texts(each.folded)))
+    return some(
+        each for each in known if not each.erased and cited(each.folded) and is_sealed(each.folded.events[0].body)
+    )
 
 
 @pytest.fixture
