@@ -3,18 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from domain.access import Sight
-from domain.clocks import next_clock, next_step
+from domain.clocks import next_step
 from domain.directory import Directory
 from domain.events import Dispatched, Event, Redispatched
 from domain.issue import Issue
+from domain.light import Light, light_of
 from domain.worktime import SHANGHAI
 from protocol.masking import MASK, masked_event
 from texts.catalogue import Language, named, say
 
-Light = Literal["green", "yellow", "red"]
 _WORDS: Final = ("description", "text", "answer", "question", "reason", "note", "comment")
 """Fields of events in which people write, the most telling first."""
 _NOT_FOR_RESIDENTS: Final = frozenset({"reminded", "directory_changed", "calendar_published"})
@@ -45,11 +45,9 @@ class Line:
 
 def turn(issue: Issue, directory: Directory, now: datetime, language: Language) -> Turn | None:
     """Whose turn it is; None if nobody's."""
-    step, clock = next_step(issue), next_clock(issue)
-    if step is None or clock is None:
+    step, light = next_step(issue), light_of(issue, now)
+    if step is None or light is None:
         return None
-    is_yellow = clock.warn is not None and clock.warn <= now
-    light: Light = "red" if issue.is_overdue or step.due <= now else "yellow" if is_yellow else "green"
     who = say("pages", "you", language) if step.org is None else org_name(step.org, directory)
     due_ms = int(step.due.timestamp() * 1000)
     return Turn(

@@ -5,8 +5,8 @@ from importlib import resources
 from pathlib import Path
 from typing import get_args
 
+from domain.light import Light
 from pages.actions import OF_RESIDENTS
-from pages.story import Light
 from texts.catalogue import LANGUAGES, tables
 
 PAGES = Path(str(resources.files("pages")))
