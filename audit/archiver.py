@@ -15,7 +15,7 @@ import itertools
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from activities.notices import Now, UndeliveredError, now_utc
+from activities.notices import NotTriedError, Now, UndeliveredError, now_utc
 from audit import log as merkle_log
 from audit.archive import Archive, ArchiveError, ContentConflictError, StoredHistory, history_bytes, parse_history
 from audit.case import ArchivedCase, Leaf, Verdict
@@ -50,6 +50,11 @@ _NAMED: Final = 5
 """How many findings an alarm names; the sealed record names more."""
 PATIENCE: Final = 5.0
 """How many seconds of a job are spent on waiting for a replay; a longer one goes on, and a later try takes its verdict."""
+QUEUE: Final = 32
+"""How many replays there may be that wait or go on. Each keeps its histories in memory."""
+_NEXT: Final = timedelta(seconds=1)
+_LATER: Final = timedelta(seconds=10)
+"""`_NEXT`, `_LATER`: after which time a job asks again whose replay waits for its turn, or found the queue full."""
 _UNENDED: Final = "replay-unended"
 _UNQUOTABLE: Final = frozenset("'\"\\`")
 
@@ -80,6 +85,8 @@ class Archiver:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._verdicts: dict[str, asyncio.Task[Verdict]] = {}
+        self._replaying: str | None = None
+        """The key of the verdict whose replay goes on, if one does."""
 
     async def archive(self, entry: Entry) -> None:
         """Archives the issue that the outbox entry names. Raises UndeliveredError if the job must be tried again."""
@@ -179,13 +186,19 @@ class Archiver:
         """The verdict on the histories alone, without the rows in SQL: rows may be rebuilt later, but a sealed verdict
         cannot change.
 
-        Raises UndeliveredError while there is none: a replay that was broken off says nothing, and is tried again.
+        Raises UndeliveredError while there is none: a replay that was broken off says nothing, and is tried again. One
+        that waits for others is no failed try (NotTriedError): many issues may close in one moment.
         """
         histories = tuple(history_bytes(run.events) for run in runs)
         key = hashlib.sha256(b"".join((issue.encode(), *histories))).hexdigest()
-        task = self._verdicts.get(key) or asyncio.create_task(self._replayed(ArchivedCase(issue, histories)))
-        self._verdicts[key] = task
+        if key not in self._verdicts:
+            if len(self._verdicts) >= QUEUE:
+                raise NotTriedError("many others are replayed first", _LATER)
+            self._verdicts[key] = asyncio.create_task(self._replayed(key, ArchivedCase(issue, histories)))
+        task = self._verdicts[key]
         ended, _ = await asyncio.wait([task], timeout=PATIENCE)
+        if not ended and self._replaying not in (None, key):
+            raise NotTriedError("others are replayed first", _NEXT)
         if not ended:
             raise UndeliveredError("its replay has not ended yet")
         self._verdicts.pop(key, None)
@@ -198,9 +211,13 @@ class Archiver:
             raise UndeliveredError(str(error)) from None
         return replace(verdict, findings=(*resets(issue, runs), *verdict.findings))
 
-    async def _replayed(self, case: ArchivedCase) -> Verdict:
+    async def _replayed(self, key: str, case: ArchivedCase) -> Verdict:
         async with self._turn:
-            (verdict,) = await verify([case], must_end=True)
+            self._replaying = key
+            try:
+                (verdict,) = await verify([case], must_end=True)
+            finally:
+                self._replaying = None
         return verdict
 
     def _append(self, session: Session, record: dict[str, Any], verdict: Verdict) -> Leaf:

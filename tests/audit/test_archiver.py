@@ -18,7 +18,7 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.notices import UndeliveredError
+from activities.notices import NotTriedError, UndeliveredError
 from audit import log as merkle_log
 from audit import replaying
 from audit.archive import seal_key
@@ -275,6 +275,32 @@ async def test_a_replay_that_is_longer_than_a_job_goes_on_and_is_sealed_by_a_lat
         (seal,) = await held.seals()
         assert seal.record is not None
         assert seal.record["replay"]["commands"] == replaying_now.result().commands
+        assert (held.archivist._verdicts, await held.alarms()) == ({}, [])
+
+
+async def test_a_replay_that_waits_for_others_is_no_failed_try(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a street whose issues close in one moment waits an hour for its seals, and the operators are told of a fault."""
+    async with archiving(tmp_path, database) as held:
+        await play(held.client, "refused", Path())
+        await held.client.get_workflow_handle(PREFIX + "golden-refused").result()
+        monkeypatch.setattr("audit.archiver.PATIENCE", 0.05)
+        async with held.archivist._turn:
+            held.archivist._replaying = "another"
+            with pytest.raises(NotTriedError, match="others are replayed first"):
+                await held.archivist.archive(job("golden-refused"))
+            held.archivist._replaying = None
+        with monkeypatch.context() as full:
+            full.setattr("audit.archiver.QUEUE", 1)
+            await play(held.client, "again", Path())
+            await held.client.get_workflow_handle(PREFIX + "golden-again").result()
+            with pytest.raises(NotTriedError, match="many others"):
+                await held.archivist.archive(job("golden-again"))
+        monkeypatch.setattr("audit.archiver.PATIENCE", 120.0)
+        await held.archivist.archive(job("golden-refused"))
+        await held.archivist.archive(job("golden-again"))
+        assert len(await held.seals()) == 2
         assert (held.archivist._verdicts, await held.alarms()) == ({}, [])
 
 
