@@ -30,7 +30,7 @@ _WRAPS: Final = {"compound": 14, "community": 10, "street": 8, "operator": 14}
 @app.command("import")
 def import_files(
     folder: Annotated[
-        Path, typer.Argument(help="The folder with the nine files, CSV or .xlsx, or one .xlsx file with nine sheets.")
+        Path, typer.Argument(help="The folder with the ten files, CSV or .xlsx, or one .xlsx file with ten sheets.")
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the import would do.")] = False,
     force: Annotated[
@@ -82,7 +82,7 @@ def show(as_json: AsJson = False) -> None:
 def export(
     folder: Annotated[Path, typer.Argument(help="The folder to make; it may be there already, but empty.")],
 ) -> None:
-    """Write the directory in force as nine CSV files, from which `import` reads the same directory.
+    """Write the directory in force as CSV files, from which `import` reads the same directory.
 
     A phone stands there as the pseudonym that is kept of it; `import` takes it as it is.
     """

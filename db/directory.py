@@ -14,6 +14,7 @@ from db.upsert import upsert
 from domain.directory import (
     Appointment,
     Binding,
+    Building,
     Community,
     Compound,
     Contract,
@@ -31,6 +32,7 @@ _TABLES: Final[Mapping[str, tuple[type[Base], type[Any]]]] = {
     "communities": (places.CommunityRow, Community),
     "grids": (places.GridRow, Grid),
     "compounds": (places.CompoundRow, Compound),
+    "buildings": (places.BuildingRow, Building),
     "operators": (places.OperatorRow, Operator),
     "departments": (places.DepartmentRow, Department),
     "contracts": (places.ContractRow, Contract),

@@ -51,6 +51,14 @@ class CompoundRow(_Named, Base):
     buildings: Mapped[int | None]
 
 
+class BuildingRow(_Row, Base):
+    __tablename__ = "buildings"
+
+    compound: Mapped[str]
+    code: Mapped[str]
+    name: Mapped[str]
+
+
 class OperatorRow(_Named, Base):
     __tablename__ = "operators"
 

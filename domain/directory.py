@@ -71,6 +71,15 @@ class Compound:
 
 
 @dataclass(frozen=True)
+class Building:
+    """A building of a compound, with the name that stands on it."""
+
+    compound: str
+    code: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Operator:
     """A body that runs compounds, or a group of volunteers."""
 
@@ -197,6 +206,7 @@ class Directory:
     communities: tuple[Community, ...] = ()
     grids: tuple[Grid, ...] = ()
     compounds: tuple[Compound, ...] = ()
+    buildings: tuple[Building, ...] = ()
     operators: tuple[Operator, ...] = ()
     departments: tuple[Department, ...] = ()
     contracts: tuple[Contract, ...] = ()
@@ -241,6 +251,18 @@ class Directory:
                 if binding.period.covers(on):
                     return binding.policy
         return None
+
+    def compound(self, code: str) -> Compound | None:
+        """The compound of this code."""
+        return self._compound.get(code)
+
+    def community(self, code: str) -> Community | None:
+        """The community of this code."""
+        return self._community.get(code)
+
+    def buildings_of(self, compound: str) -> tuple[Building, ...]:
+        """The buildings of the compound, in the order of their file; none if nobody entered any."""
+        return self._buildings.get(compound, ())
 
     def org(self, code: str) -> Org | None:
         """The organisation of this code: an operator, a community, a street or a department."""
@@ -351,6 +373,14 @@ class Directory:
     @cached_property
     def _compound(self) -> Mapping[str, Compound]:
         return {each.code: each for each in self.compounds}
+
+    @cached_property
+    def _community(self) -> Mapping[str, Community]:
+        return {each.code: each for each in self.communities}
+
+    @cached_property
+    def _buildings(self) -> Mapping[str, tuple[Building, ...]]:
+        return _grouped((each.compound, each) for each in self.buildings)
 
     @cached_property
     def _operator(self) -> Mapping[str, Operator]:

@@ -1,4 +1,4 @@
-"""Parses the nine files of the directory, CSV or spreadsheets; reports every mistake by file, line and column."""
+"""Parses the ten files of the directory, CSV or spreadsheets; reports every mistake by file, line and column."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -10,6 +10,7 @@ from domain.directory import (
     ANY,
     Appointment,
     Binding,
+    Building,
     Community,
     Compound,
     Contract,
@@ -23,6 +24,7 @@ from domain.directory import (
 )
 from domain.directory_sheets import (
     COLUMNS,
+    FURTHER,
     ORGS,
     PLACES,
     Cells,
@@ -41,7 +43,9 @@ from domain.vocabulary import Category, OperatorKind, Role
 T = TypeVar("T")
 
 FILES: Final = tuple(f"{name}.csv" for name in COLUMNS)
-"""The names of the nine files that make up a directory; each may be a spreadsheet instead, ``.xlsx``."""
+"""The names of the ten files that make up a directory; each may be a spreadsheet instead, ``.xlsx``."""
+MOST_BUILDINGS: Final = 500
+"""How many buildings one compound may have."""
 
 
 class DirectoryError(ValueError):
@@ -94,7 +98,7 @@ def parse(
 
 def _wrong_set(files: Mapping[str, str | bytes | Table]) -> Iterator[Problem]:
     for file in FILES:
-        if _given(file, files) not in files:
+        if _given(file, files) not in files and file.removesuffix(".csv") not in FURTHER:
             yield Problem(file, None, "the file is missing")
         elif file in files and _spreadsheet(file) in files:
             yield Problem(file, None, f"is there twice: {_spreadsheet(file)} as well")
@@ -109,7 +113,7 @@ def _spreadsheet(file: str) -> str:
 
 
 def _given(file: str, files: Mapping[str, str | bytes | Table]) -> str:
-    """The name under which this of the nine files was given."""
+    """The name under which this of the ten files was given."""
     return _spreadsheet(file) if file not in files and _spreadsheet(file) in files else file
 
 
@@ -118,6 +122,7 @@ def _assemble(
 ) -> tuple[Directory, list[Problem]]:
     """The directory of all rows that are valid by themselves, and the mistakes between rows."""
     compounds = _items(sheets, "compounds", _compound)
+    buildings = _items(sheets, "buildings", lambda cells: Building(**cells))
     contracts = _items(
         sheets, "contracts", lambda cells: Contract(cells["operator"], cells["compound"], _period(cells))
     )
@@ -128,6 +133,7 @@ def _assemble(
         communities=_values(_items(sheets, "communities", lambda cells: Community(**cells))),
         grids=_values(_items(sheets, "grids", lambda cells: Grid(**cells))),
         compounds=_values(compounds),
+        buildings=_values(buildings),
         operators=_values(_items(sheets, "operators", _operator)),
         departments=_values(_items(sheets, "departments", lambda cells: Department(**cells))),
         contracts=_values(contracts),
@@ -138,6 +144,7 @@ def _assemble(
         *_duplicates(sheets, names),
         *_unknown(sheets),
         *_misplaced(directory, compounds),
+        *_alike(buildings),
         *_misfits(directory, appointments, sheets),
         *_overlaps("contracts", [(i.line, (i.value.compound,), i.value.period) for i in contracts]),
         *_overlaps(
@@ -216,6 +223,22 @@ def _misplaced(directory: Directory, compounds: list[_Item[Compound]]) -> Iterat
         if of_grid is not None and of_grid != item.value.community:
             reason = f"grid: {item.value.grid!r} belongs to {of_grid!r}, the compound to {item.value.community!r}"
             yield Problem("compounds.csv", item.line, reason)
+
+
+def _alike(buildings: list[_Item[Building]]) -> Iterator[Problem]:
+    """Mistakes where a compound has two buildings of one code or one name, or more than it may have."""
+    first: dict[tuple[str, str, str], int] = {}
+    counts: Counter[str] = Counter()
+    for item in buildings:
+        compound = item.value.compound
+        for column, text in (("code", item.value.code), ("name", item.value.name)):
+            if (there := first.setdefault((compound, column, text), item.line)) != item.line:
+                reason = f"{column}: {shown(text)} is taken by line {there} for {shown(compound)}"
+                yield Problem("buildings.csv", item.line, reason)
+        counts[compound] += 1
+        if counts[compound] == MOST_BUILDINGS + 1:
+            reason = f"compound: {shown(compound)} has more than {MOST_BUILDINGS} buildings"
+            yield Problem("buildings.csv", item.line, reason)
 
 
 def _misfits(directory: Directory, appointments: list[_Item[Appointment]], sheets: _Sheets) -> Iterator[Problem]:

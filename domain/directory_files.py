@@ -1,4 +1,4 @@
-"""Writes a directory as the nine CSV files from which `directory_csv.parse` reads the same directory."""
+"""Writes a directory as the CSV files from which `directory_csv.parse` reads the same directory."""
 
 import csv
 import io
@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from domain.directory import Directory
-from domain.directory_sheets import COLUMNS
+from domain.directory_sheets import COLUMNS, FURTHER
 
 
 def csv_files(directory: Directory) -> Mapping[str, str]:
-    """The files by name. A column that a file may lack is there where it holds anything."""
-    return {f"{name}.csv": _file(name, getattr(directory, name)) for name in COLUMNS}
+    """The files by name. A file that may be missing, and a column that a file may lack, is there where it holds anything."""
+    parts = {name: getattr(directory, name) for name in COLUMNS}
+    return {f"{name}.csv": _file(name, items) for name, items in parts.items() if items or name not in FURTHER}
 
 
 def _file(name: str, items: Sequence[Any]) -> str:

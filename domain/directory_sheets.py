@@ -127,6 +127,7 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
         Column("grid", _code, required=False, refers=("grids",)),
         Column("buildings", _count, required=False),
     ),
+    "buildings": (Column("compound", _code, refers=("compounds",)), _CODE, _NAME),
     "operators": (_CODE, _NAME, Column("kind", _one_of(get_args(OperatorKind)))),
     "departments": (_CODE, _NAME, _STREET),
     "contracts": (
@@ -151,6 +152,9 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
         _TO,
     ),
 }
+
+FURTHER: Final = frozenset({"buildings"})
+"""The files without which a directory stays valid."""
 
 
 @dataclass(frozen=True)

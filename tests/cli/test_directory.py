@@ -127,7 +127,7 @@ def test_an_export_is_read_back_to_the_same_directory(tmp_path: Path, story: Sto
     imported(tmp_path, changed)
     before, out = shown(tmp_path), tmp_path / "out"
     assert before["version"] == 2
-    assert f"9 files, written to {out}" in run(tmp_path, "export", str(out))
+    assert f"10 files, written to {out}" in run(tmp_path, "export", str(out))
     assert "13800000000" not in (out / "appointments.csv").read_text("utf-8")
     imported(tmp_path, EXAMPLE)
     assert shown(tmp_path)["digest"] != before["digest"]

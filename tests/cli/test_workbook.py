@@ -45,7 +45,7 @@ def wanted() -> Directory:
     return read_directory(EXAMPLE)
 
 
-def test_a_workbook_of_nine_sheets_is_a_directory(tmp_path: Path, wanted: Directory) -> None:
+def test_a_workbook_of_ten_sheets_is_a_directory(tmp_path: Path, wanted: Directory) -> None:
     notes: Sheets = {"说明": [["只是说明"]]}
     assert read_directory(write_xlsx(tmp_path / "名录.xlsx", notes | example())) == wanted
 
@@ -71,6 +71,16 @@ def appointed(tmp_path: Path, *row: Cell) -> Path:
 
 
 DAY = date(2026, 1, 1)
+
+
+def test_a_building_that_is_wrong_is_named_by_its_cell(tmp_path: Path) -> None:
+    given = example()
+    given["buildings"] += [["demo", "甲", "甲楼"], ["demo", 1, "又一幢"]]
+    line = len(given["buildings"])
+    assert refused(write_xlsx(tmp_path / "directory.xlsx", given)) == [
+        f"buildings:{line - 1}: code (B{line - 1}): '甲' is not a code (up to 64 ASCII letters, digits, dots, - and _)",
+        f"buildings:{line}: code: '1' is taken by line 2 for 'demo'",
+    ]
 
 
 @pytest.mark.parametrize("phone", [1.38e10, "1.38E+10", "1.38E10", "1,38E+10", "1.38e+010"])

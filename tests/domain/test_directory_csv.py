@@ -5,9 +5,12 @@ from datetime import date
 
 import pytest
 
-from domain.directory import Appointment, Binding, Compound, Contract, Directory, Period, Street
-from domain.directory_csv import FILES, DirectoryError, parse
+from domain.directory import Appointment, Binding, Building, Compound, Contract, Directory, Period, Street
+from domain.directory_csv import FILES, MOST_BUILDINGS, DirectoryError, parse
+from domain.directory_files import csv_files
+from domain.directory_sheets import FURTHER
 from domain.vocabulary import CATEGORIES
+from domain.wire import digest, dump
 
 DAY = date(2026, 6, 1)
 
@@ -16,6 +19,7 @@ SOUND = {
     "communities.csv": "code,name,street,division_code\nelm,榆社区,north,\nfir,杉社区,south,\n",
     "grids.csv": "code,name,community\ng1,一网格,elm\n",
     "compounds.csv": "code,name,community,grid,buildings\ngarden,花园,elm,g1,12\nlake,湖畔,fir,,\n",
+    "buildings.csv": "compound,code,name\ngarden,1,1幢\ngarden,2,2幢\nlake,1,一号楼\n",
     "operators.csv": "code,name,kind\nacme,甲物业,company\nhelpers,志愿者,volunteers\nelm-runs,自管,community\n",
     "departments.csv": "code,name,street\nworks,工务,north\n",
     "contracts.csv": "operator,compound,from,to\nacme,garden,2026-01-01,\n",
@@ -44,6 +48,7 @@ def test_sound_files_become_a_directory() -> None:
     directory = parse(SOUND, {"12345", "3+3+5"})
     assert directory.streets == (Street("north", "北街道"), Street("south", "南街道", "320602001"))
     assert directory.compounds == (Compound("garden", "花园", "elm", "g1", 12), Compound("lake", "湖畔", "fir"))
+    assert directory.buildings_of("garden") == (Building("garden", "1", "1幢"), Building("garden", "2", "2幢"))
     assert directory.contracts == (Contract("acme", "garden", Period(date(2026, 1, 1), None)),)
     assert directory.appointments[1] == Appointment("s1", "street", "north", Period())
     assert directory.bindings[1] == Binding("garden", "leak", "3+3+5", Period(date(2026, 1, 1), date(2027, 1, 1)))
@@ -111,6 +116,7 @@ ROWS = [
     ("compounds.csv", "pond,池塘,ash,,", "community: 'ash' is not in communities"),
     ("compounds.csv", "pond,池塘,elm,g9,", "grid: 'g9' is not in grids"),
     ("compounds.csv", "pond,池塘,fir,g1,", "grid: 'g1' belongs to 'elm', the compound to 'fir'"),
+    ("buildings.csv", "pond,1,1幢", "compound: 'pond' is not in compounds"),
     ("departments.csv", "parks,园林,west", "street: 'west' is not in streets"),
     ("contracts.csv", "nobody,lake,,", "operator: 'nobody' is not in operators"),
     ("contracts.csv", "elm,lake,,", "operator: 'elm' is not in operators"),
@@ -123,6 +129,10 @@ ROWS = [
     ("streets.csv", "north,又一街道,", "code: 'north' is taken by streets.csv:2"),
     ("communities.csv", "garden,花园社区,north,", "code: 'garden' is taken by compounds.csv:2"),
     ("departments.csv", "acme,工务,north", "code: 'acme' is taken by operators.csv:2"),
+    ("buildings.csv", "garden,1,甲楼", "code: '1' is taken by line 2 for 'garden'"),
+    ("buildings.csv", "garden,3,2幢", "name: '2幢' is taken by line 3 for 'garden'"),
+    ("buildings.csv", "garden,三,三幢", "code: '三' is not a code (up to 64 ASCII letters, digits, dots, - and _)"),
+    ("buildings.csv", "garden,3,", "name: is empty"),
     ("streets.csv", "*,全部,", "code: '*' is not a code (up to 64 ASCII letters, digits, dots, - and _)"),
     ("streets.csv", "a b,街道,", "code: 'a b' is not a code (up to 64 ASCII letters, digits, dots, - and _)"),
     ("streets.csv", "西街道,西街道,", "code: '西街道' is not a code (up to 64 ASCII letters, digits, dots, - and _)"),
@@ -247,11 +257,28 @@ def test_a_wrong_header_is_told_once_and_not_blamed_on_other_files(header: str, 
     assert problems(files) == [f"streets.csv:1: the header must be code,name,division_code{reason}"]
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", [file for file in FILES if file.removesuffix(".csv") not in FURTHER])
 def test_a_missing_file_is_named_and_not_blamed_on_the_others(file: str) -> None:
     with pytest.raises(DirectoryError) as caught:
         parse({name: text for name, text in SOUND.items() if name != file})
     assert str(caught.value) == f"{file}: the file is missing"
+
+
+def test_a_directory_without_buildings_is_as_before_and_is_written_without_them() -> None:
+    without = parse({name: text for name, text in SOUND.items() if name != "buildings.csv"})
+    assert without.buildings_of("garden") == ()
+    assert "buildings.csv" not in csv_files(without)
+    assert parse(csv_files(parse(SOUND))) == parse(SOUND)
+    assert digest(dump(without)) == digest(dump(parse({**SOUND, "buildings.csv": "compound,code,name\n"})))
+
+
+def test_a_compound_has_a_bounded_number_of_buildings() -> None:
+    rows = [f"lake,{n},{n}幢" for n in range(2, MOST_BUILDINGS + 3)]
+    assert problems(added("buildings.csv", *rows)) == [
+        f"buildings.csv:{line_after('buildings.csv') + MOST_BUILDINGS - 1}: compound: 'lake' has more than "
+        f"{MOST_BUILDINGS} buildings"
+    ]
+    assert len(parse({**SOUND, **added("buildings.csv", *rows[:-2])}).buildings_of("lake")) == MOST_BUILDINGS
 
 
 @pytest.mark.parametrize("file", ["people.csv", "STREETS.CSV"])

@@ -30,6 +30,11 @@ def test_the_example_has_the_demo_of_the_contract(example: Directory) -> None:
     assert example.org("demo-enforcement") is not None
 
 
+def test_the_example_names_the_buildings_of_the_compounds_that_count_them(example: Directory) -> None:
+    counted = {each.code: each.buildings for each in example.compounds if each.buildings is not None}
+    assert {code: len(example.buildings_of(code)) for code in counted} == counted
+
+
 @pytest.mark.parametrize(
     ("name", "category", "policy"),
     [

@@ -200,6 +200,7 @@ _SMALL: Final[Mapping[str, str]] = {
     "communities.csv": "code,name,street,division_code\nelm,榆社区,north,\nfir,杉社区,south,\n",
     "grids.csv": "code,name,community\ng1,一网格,elm\n",
     "compounds.csv": "code,name,community,grid,buildings\ngarden,花园,elm,g1,12\nlake,湖畔,fir,,\n",
+    "buildings.csv": "compound,code,name\ngarden,1,1幢\n",
     "operators.csv": "code,name,kind\nacme,甲物业,company\nhelpers,志愿者,volunteers\nelm-runs,自管,community\n",
     "departments.csv": "code,name,street\nworks,工务,north\n",
     "contracts.csv": "operator,compound,from,to\nacme,garden,2026-01-01,\n",

@@ -236,6 +236,7 @@ def _directory() -> None:
     _place("grids", *_words("code", "name", "community"), unique=False)
     buildings = sa.Column("buildings", sa.Integer(), nullable=True)
     _place("compounds", *_words("code", "name", "community", "grid"), buildings)
+    _place("buildings", *_words("compound", "code", "name"), unique=False)
     _place("operators", *_words("code", "name", "kind"))
     _place("departments", *_words("code", "name", "street"))
     _place("contracts", *_words("operator", "compound"), *_period(), unique=False)
