@@ -4,6 +4,6 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from pages import resident, shell
+from pages import docs, resident, shell
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (shell.static, resident.router)
+ROUTERS: Final[tuple[APIRouter, ...]] = (shell.static, docs.router, resident.router)
