@@ -4,6 +4,12 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from pages import docs, resident, shell
+from pages import docs, door, resident, shell
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (shell.static, docs.router, resident.router)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    shell.static,
+    docs.router,
+    door.router,
+    resident.router,
+)
+"""A path that is fixed comes before one with parts that vary."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -14,8 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import RedirectResponse, Response
 
 from api.http.problems import problem_of
+from pages.who import Member, SignInNeeded
 from protocol.context import LANGUAGE
-from protocol.errors import Invalid, NotFound, ProtocolError
+from protocol.errors import ChooseRole, Invalid, NotFound, ProtocolError
 from texts.catalogue import LANGUAGES, Language, named, preferred, say
 
 LANGUAGE_COOKIE: Final = "jiesu-language"
@@ -51,10 +53,10 @@ def fragment(template: str, values: Mapping[str, Any]) -> str:
     return _TEMPLATES.get_template(template).render(values, t=text, word=word, language=language, static=address_of)
 
 
-def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A whole page."""
+def page(template: str, status: int = 200, *, who: Member | None = None, **values: Any) -> HTMLResponse:
+    """A whole page. Its header says `who` is signed in, and offers the pages of that role."""
     headers = {**_HEADERS, "Content-Language": LANGUAGE.get()}
-    return HTMLResponse(fragment(template, values), status, headers)
+    return HTMLResponse(fragment(template, {**values, "who": who}), status, headers)
 
 
 def onwards(path: str) -> RedirectResponse:
@@ -72,20 +74,50 @@ class PageRoute(APIRoute):
             LANGUAGE.set(language_of(request))
             try:
                 return await handle(request)
+            except SignInNeeded as error:
+                return _to_sign_in(request, error)
+            except ChooseRole as error:
+                is_shown = request.method == "GET"
+                return onwards(f"/roles?{_next(request)}") if is_shown else failed(error)
             except ProtocolError as error:
-                return failed(error)
+                return failed(error, getattr(request.state, "member", None))
 
         return handled
 
 
-def failed(error: ProtocolError) -> HTMLResponse:
+def _to_sign_in(request: Request, error: SignInNeeded) -> Response:
+    """Sends the browser to where people sign in, and back afterwards.
+
+    What was sent is answered there, so that a script does not take it for done: the page says that it was not.
+    """
+    answer: Response
+    if request.method == "GET":
+        answer = onwards(f"/sign-in?{_next(request)}")
+    else:
+        answer = page(
+            "problem.html", 401, title=say("pages", "signed-out", LANGUAGE.get()), why="", faults=[], to="/sign-in"
+        )
+    if error.clearing:
+        answer.headers.append("set-cookie", error.clearing)
+    return answer
+
+
+def _next(request: Request) -> str:
+    """The address of this page, for the page that leads back to it."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return urlencode({"next": request.url.path + query})
+
+
+def failed(error: ProtocolError, who: Member | None = None) -> HTMLResponse:
     """The page that says what went wrong, with the same status as the API's answer."""
     problem, language = problem_of(error), LANGUAGE.get()
     faults = error.errors(language) if isinstance(error, Invalid) else []
     why = "" if faults else error.told(language)
     if isinstance(error, NotFound):
         why = say("pages", "nothing-here", language)
-    answer = page("problem.html", problem.status, title=problem.titled(language), why=why, faults=faults)
+    answer = page(
+        "problem.html", problem.status, title=problem.titled(language), why=why, faults=faults, who=who, to="/"
+    )
     if (after := getattr(error, "retry_after", None)) is not None:
         answer.headers["Retry-After"] = str(after)
     return answer

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import structlog
 from fastapi import Request
 
-from api.identity.session import Sessions
+from api.identity.session import Session, Sessions
 from api.identity.tokens import RESIDENTS, Claims, InvalidToken, LocalTokens, ResidentTokens, issuer_of
 from domain.commands import Actor, Authority
 from domain.directory import Directory, NotAppointed, SeveralRoles, acting_by
@@ -125,6 +125,16 @@ class Authenticator:
             code = _readable(code)
             self.subjects.take(ids.tracking_hash(code))
         return Caller(None, code, self.secret)
+
+    async def by_session(self, request: Request, session: Session) -> Caller:
+        """The caller of a page, by the session of his browser; whether a page of ours asks, the page finds out.
+
+        Raises TooMany beyond the rate, and what `acting` raises.
+        """
+        assert self.sessions is not None
+        claims = self.sessions.claims_of(session)
+        self.subjects.take(claims.person)
+        return await self._caller(request, claims)
 
     async def again(self, request: Request) -> Caller:
         """The caller of a request that is still being answered, by what holds now. It is not counted once more.

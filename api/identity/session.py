@@ -119,6 +119,10 @@ class Sessions:
         if session is None:
             return None
         self.check_csrf(request, session)
+        return self.claims_of(session)
+
+    def claims_of(self, session: Session) -> Claims:
+        """Whom the session names, and the role and organisation in which the person acts, once they are settled."""
         return Claims(session.person, session.role, session.org, own_grant=self.parts.trusts_roles)
 
     def check_csrf(self, request: Request, session: Session) -> None:

@@ -148,15 +148,21 @@ async def act(
     body: Annotated[ActingBody, Body(openapi_examples={"community": {"value": _ACTING}})],
 ) -> SessionView:  # fmt: skip
     """Changes the role of this session to another of the person's roles. A session has one role at a time."""
-    chosen = replace(session, role=body.role, org=body.org)
-    if sessions.parts.trusts_roles:
-        raise Forbidden("session-of-role")
-    await _acting(chosen, use, sessions)
+    chosen = await change_role(session, body.role, body.org, use, sessions)
     sessions.keep(answer, chosen)
     return await _view(chosen, use, sessions)
 
 
-async def _acting(session: Session, use: Services, sessions: Sessions) -> tuple[Role, str | None]:
+async def change_role(session: Session, role: Role, org: str | None, use: Services, sessions: Sessions) -> Session:
+    """The session in another of the person's roles. Raises Forbidden for a role that the person does not have."""
+    if sessions.parts.trusts_roles:
+        raise Forbidden("session-of-role")
+    chosen = replace(session, role=role, org=org)
+    await acting_in(chosen, use, sessions)
+    return chosen
+
+
+async def acting_in(session: Session, use: Services, sessions: Sessions) -> tuple[Role, str | None]:
     """The role and organisation for requests of this session that name none themselves.
 
     Raises Forbidden if the person does not have the session's role, ChooseRole while none of several is chosen.
@@ -168,7 +174,7 @@ async def _acting(session: Session, use: Services, sessions: Sessions) -> tuple[
 
 async def _view(session: Session, use: Services, sessions: Sessions) -> SessionView:
     try:
-        role, org = await _acting(session, use, sessions)
+        role, org = await acting_in(session, use, sessions)
     except (ChooseRole, Forbidden):
         role, org = None, None
     roles = appointments(session.person, await use.directory.get(), today(use.now()))
