@@ -11,5 +11,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     docs.router,
     door.router,
     resident.router,
+    shell.nowhere,
 )
-"""A path that is fixed comes before one with parts that vary."""
+"""A path that is fixed comes before one with parts that vary; the page of what is not there is last."""

@@ -13,6 +13,8 @@ from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from api.http.problems import problem_of
 from pages.who import Member, SignInNeeded
@@ -126,6 +128,26 @@ def failed(error: ProtocolError, who: Member | None = None) -> HTMLResponse:
 def router_of() -> APIRouter:
     """A router for pages. The OpenAPI document leaves pages out."""
     return APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+class _AnyAddress(PageRoute):
+    """Matches whatever a browser shows to people; programs are told in JSON that there is nothing."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        accepted = dict(scope.get("headers", ())).get(b"accept", b"")
+        if b"text/html" not in accepted or scope["path"].startswith("/v1/"):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+nowhere: Final = APIRouter(route_class=_AnyAddress, include_in_schema=False)
+
+
+@nowhere.get("/{path:path}")
+async def nothing(path: str) -> Response:
+    """The page at every address at which there is no other, so this router comes last."""
+    del path
+    raise NotFound
 
 
 # Static files

@@ -48,7 +48,7 @@ TOGETHER = {
 def group(nodeid: str) -> str:
     """What runs in one process: marks of xdist are not used, since they have no effect with the pytest that is locked."""
     file = nodeid.partition("::")[0]
-    return TOGETHER.get(file, file)
+    return "the browser" if file.startswith("tests/browsers/") else TOGETHER.get(file, file)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -400,6 +400,7 @@ TABLE: dict[tuple[str, str], Judge] = {
     ("GET", "/roles"): knows_nobody("/roles"),
     ("POST", "/roles"): knows_nobody("/roles", "POST"),
     ("POST", "/sign-out"): knows_nobody("/sign-out", "POST"),
+    ("GET", "/{path:path}"): knows_nobody("/nothing-of-this-name"),
     ("GET", "/healthz"): open_to_all("/healthz"),
     ("GET", "/readyz"): open_to_all("/readyz"),
     ("GET", "/metrics"): open_to_all("/metrics"),

@@ -1,0 +1,73 @@
+"""Every page, at both sizes, light and dark: accessible, reachable by thumb, never wider than the screen, and small."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+from playwright.async_api import Page
+
+from browsers.engine import PHONE, Visits
+from browsers.measure import accessible, loaded, sideways, small_targets
+from browsers.place import Place, door_of
+
+RESIDENT: Final = (6, 20_000)
+STAFF: Final = (6, 40_000)
+"""Requests and bytes at first load."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A page: how one comes to its address, and what it may take at first load."""
+
+    name: str
+    path: Callable[[Place], Awaitable[str]]
+    budget: tuple[int, int] = RESIDENT
+    who: str = ""
+
+
+def at(path: str) -> Callable[[Place], Awaitable[str]]:
+    async def found(place: Place) -> str:
+        return path
+
+    return found
+
+
+async def _open(place: Place) -> str:
+    return door_of(await place.reported())
+
+
+async def _completed(place: Place) -> str:
+    return door_of(await place.completed())
+
+
+STOPS: Final = (
+    Stop("start", at("/")),
+    Stop("tracking", _open),
+    Stop("tracking-completed", _completed),
+    Stop("no-code", at("/i/unknown")),
+    Stop("nothing", at("/nothing-of-this-name")),
+)
+
+
+async def faults_of(page: Page) -> list[str]:
+    """What is wrong with the page as it is."""
+    return await accessible(page) + await small_targets(page) + await sideways(page)
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.name)
+async def test_a_page_is_for_everybody(stop: Stop, place: Place, visits: Visits) -> None:
+    page, path = await visits.page(), await stop.path(place)
+    if stop.who:
+        await place.sign_in(page.context, stop.who)
+    load = await loaded(page, path)
+    requests, size = stop.budget
+    assert 0 < load.requests <= requests
+    assert 0 < load.bytes <= size
+    assert await faults_of(page) == []
+    assert await page.locator("h1").count() == 1
+    await page.set_viewport_size(PHONE.size)
+    await page.goto("/language/en")
+    await page.goto(path)
+    assert await page.locator("html").get_attribute("lang") == "en"
+    assert await accessible(page, [PHONE]) + await small_targets(page) + await sideways(page) == []
