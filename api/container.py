@@ -23,6 +23,7 @@ from domain.worktime import YearCalendar
 from protocol.attachments import Attachments
 from protocol.auditing import Auditing
 from protocol.calendar_cache import CalendarCache
+from protocol.cards import Cards
 from protocol.catalogue import Catalogue
 from protocol.clock import Now, Skew, now
 from protocol.commands import CommandService
@@ -106,6 +107,10 @@ class Services:
     @cached_property
     def reader(self) -> Reader:
         return Reader(self.model, self.gateway, self.keys.vault, self.directory, self.now)
+
+    @cached_property
+    def cards(self) -> Cards:
+        return Cards(self.model, self.keys.vault, self.directory, self.now)
 
     @cached_property
     def hub(self) -> Hub:

@@ -91,6 +91,7 @@ def _parties(issue: Issue) -> dict[str, Any]:
         "building": issue.building,
         "joinable": joinable(issue),
         "merged_into": issue.merged_into,
+        "assigned": issue.assigned,
         "taken_by": issue.taken_by and issue.taken_by.org,
         "reporter": issue.reporter,
         "handler": issue.handler.code,

@@ -124,6 +124,8 @@ class IssueRow(Base):
     merged_into: Mapped[str | None]
     taken_by: Mapped[str | None]
     """The organisation whose staff took the report in for somebody else."""
+    assigned: Mapped[str | None]
+    """The person who will go, of the handler's staff."""
 
 
 class VoiceRow(Base):

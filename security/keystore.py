@@ -202,9 +202,13 @@ class KeyStore:
         return _row(found)
 
     async def get(self, issue: str) -> KeyRow | None:
+        return (await self.several([issue])).get(issue)
+
+    async def several(self, issues: Collection[str]) -> dict[str, KeyRow]:
+        """The rows of those of these few issues that have one."""
         async with self._connection() as connection:
-            found = (await connection.execute(select(_KEYS).where(_KEYS.c.issue == issue))).one_or_none()
-        return None if found is None else _row(found)
+            rows = await connection.execute(select(_KEYS).where(_KEYS.c.issue.in_(issues)))
+            return {row.issue: _row(row) for row in rows}
 
     async def destroy(self, issue: str, why: str, now: datetime) -> bool:
         """Puts a tombstone in the place of the key, even if the issue has no key; False if it has a tombstone already.

@@ -10,10 +10,10 @@ import math
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
@@ -111,6 +111,13 @@ class _Cached:
     until: float
 
 
+@runtime_checkable
+class Batched(Protocol):
+    """A store that has the rows of several issues at one look; a store in memory need not."""
+
+    async def several(self, issues: Collection[str]) -> Mapping[str, KeyRow]: ...
+
+
 class Vault:
     """Seals and opens values under the keys of their issues, and caches these keys.
 
@@ -171,15 +178,7 @@ class Vault:
         ERASED replaces texts whose key was destroyed. UNREADABLE replaces texts that do not open, also because they are
         of another issue, which the reader may not see. Asks the store at most once. Raises KeyStoreDown.
         """
-        some = False
-
-        def look(_: str, text: Personal) -> Personal:
-            nonlocal some
-            some = some or isinstance(text, Sealed)
-            return text
-
-        change_personal(value, look)
-        if not some:
+        if not _is_sealed(value):
             return value
         key, instead = None, ERASED
         try:
@@ -188,16 +187,15 @@ class Vault:
             instead = UNREADABLE
         except Erased:
             pass
+        return _opened(value, key, instead)
 
-        def opened(_: str, text: Personal) -> Personal:
-            if not isinstance(text, Sealed):
-                return text
-            try:
-                return instead if key is None else key.open(text)
-            except UnsealError:
-                return UNREADABLE
-
-        return change_personal(value, opened)
+    async def open_many(self, values: Mapping[str, T]) -> dict[str, T]:
+        """The value of each issue, as `open_body` opens it. Asks the store at most once for all. Raises KeyStoreDown."""
+        lost = await self._fetch([issue for issue, value in values.items() if _is_sealed(value)])
+        return {
+            issue: _opened(value, None, UNREADABLE) if issue in lost else await self.open_body(issue, value)
+            for issue, value in values.items()
+        }
 
     async def seal_bytes(self, issue: str, data: bytes) -> bytes:
         """Seals bytes; equal bytes give an equal result. Creates the issue's key if it has none.
@@ -241,6 +239,30 @@ class Vault:
             cached.until = self._clock() + _RETRY
             return cached
 
+    async def _fetch(self, issues: Collection[str]) -> set[str]:
+        """Has the keys of these issues in the cache after one look; returns the issues that have none."""
+        now = self._clock()
+        due = {issue: self._cache.get(issue) for issue in issues}
+        due = {issue: cached for issue, cached in due.items() if cached is None or now >= cached.until}
+        if not due or not isinstance(self.store, Batched):
+            return set()
+        try:
+            rows = await self.store.several(due)
+            found = {issue: await self._opened(row, due[issue], now) for issue, row in rows.items()}
+        except KeyStoreDown:
+            if any(cached is None or now - cached.confirmed > MOST_STALE for cached in due.values()):
+                raise
+            for cached in filter(None, due.values()):
+                cached.until = self._clock() + _RETRY
+            return set()
+        self._cache.update(found)
+        while len(self._cache) > MOST_KEYS:
+            self._cache.popitem(last=False)
+        lost = due.keys() - found.keys()
+        for issue in lost:
+            self.forget(issue)
+        return lost
+
     async def _make(self, issue: str) -> KeyRow:
         """Creates a key for the issue and returns the stored row, which may be that of a process that was first."""
         Sealed.parse(str(Sealed(issue, "-")))
@@ -260,6 +282,33 @@ class Vault:
         except MasterError as error:
             raise KeyStoreDown(str(error), CLOSED) from error
         return _Cached(IssueKey(row.issue, key), row.wrapped, now, now + FRESH)
+
+
+def _is_sealed(value: object) -> bool:
+    """Whether any text of the value, however deep, is sealed."""
+    some = False
+
+    def look(_: str, text: Personal) -> Personal:
+        nonlocal some
+        some = some or isinstance(text, Sealed)
+        return text
+
+    change_personal(value, look)
+    return some
+
+
+def _opened(value: T, key: IssueKey | None, instead: str) -> T:
+    """The value with its sealed texts opened; `instead` for each where there is no key."""
+
+    def opened(_: str, text: Personal) -> Personal:
+        if not isinstance(text, Sealed):
+            return text
+        try:
+            return instead if key is None else key.open(text)
+        except UnsealError:
+            return UNREADABLE
+
+    return change_personal(value, opened)
 
 
 def _nonce(context: tuple[str, ...]) -> bytes:

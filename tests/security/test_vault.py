@@ -1,6 +1,6 @@
 """Texts are sealed under the key of their issue; once the key is destroyed, they are unreadable."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from api.http.requests import LONGEST_TEXT
 from domain.commands import ContactDetails
 from domain.personal import Sealed
 from runtime.causes import READ_ONLY
-from security.keystore import Erasure, KeyStore, KeyStoreDown
+from security.keystore import Erasure, KeyRow, KeyStore, KeyStoreDown
 from security.master import MasterError, MasterFile, MasterKeys, rewrap_all
 from security.vault import ERASED, FRESH, UNREADABLE, Erased, NoKey, Vault
 from support import faults, logs
@@ -219,3 +219,42 @@ async def test_keys_on_a_disk_that_was_read_only_are_made_once_it_takes_writes(s
     await other.probe()
     assert await vault.seal_body("a", "1", c.Comment("text"))
     await other.close()
+
+
+class Counted(KeyStore):
+    """A key store that counts the looks at it."""
+
+    looks = 0
+
+    async def several(self, issues: Collection[str]) -> dict[str, KeyRow]:
+        self.looks += 1
+        return await super().several(issues)
+
+
+async def test_many_are_opened_with_one_look_each_under_its_own_key(tmp_path: Path) -> None:
+    store, masters, now = Counted(f"sqlite:///{tmp_path / 'keys.db'}", patience=60), MasterKeys.new(), 0.0
+    await store.prepare()
+    writer = Vault(store, masters)
+    sealed = {f"issue-{n}": await writer.seal_body(f"issue-{n}", "c", c.Comment(f"{CANARY} {n}")) for n in range(40)}
+    await writer.erase("issue-1", "asked", NOW)
+    sealed["issue-lost"] = c.Comment((await writer.seal_body("issue-0", "c", PLAN)).note)
+    sealed["issue-open"] = c.Comment("nothing is sealed here")
+    reader = Vault(store, masters, lambda: now)
+    store.looks = 0
+    opened = {issue: body.text for issue, body in (await reader.open_many(sealed)).items()}
+    assert store.looks == 1
+    expected = {f"issue-{n}": f"{CANARY} {n}" for n in range(40)}
+    assert opened == {
+        **expected, "issue-1": ERASED, "issue-lost": UNREADABLE, "issue-open": "nothing is sealed here",
+    }  # fmt: skip
+    assert (await reader.open_many({"issue-2": sealed["issue-2"]}))["issue-2"].text == f"{CANARY} 2"
+    assert store.looks == 1, "a fresh key is not asked for again"
+    await store.close()
+    for file in _files(tmp_path):
+        file.unlink()
+    (tmp_path / "keys.db").mkdir()
+    now = FRESH
+    known = {issue: body for issue, body in sealed.items() if issue in expected and issue != "issue-1"}
+    assert (await reader.open_many(known))["issue-7"].text == f"{CANARY} 7", "known keys go on while the store is away"
+    with pytest.raises(KeyStoreDown):
+        await Vault(store, masters).open_many(known)
