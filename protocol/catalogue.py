@@ -16,7 +16,7 @@ from domain.vocabulary import HandlerKind
 from policies.titles import title_of
 from protocol.clock import Now, today
 from protocol.directory_cache import DirectoryCache
-from texts.catalogue import named
+from texts.catalogue import Language, named
 from texts.vocabulary import CHINESE
 
 
@@ -148,6 +148,11 @@ def words() -> Mapping[str, Sequence[Word]]:
 def clauses_of(policy: Policy) -> Sequence[Word]:
     """The clauses of a pack by id, with their names."""
     return [_titled(each.id, policy) for each in policy.clause]
+
+
+def clause_named(clause: str, policy: Policy, language: Language) -> str:
+    """What a clause of the policy, a clock of the rules or the reason of a climb is called."""
+    return title_of(clause, policy, language)
 
 
 def clauses_in(events: Sequence[Event], policy: Policy) -> Sequence[Word]:
