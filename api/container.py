@@ -22,6 +22,7 @@ from domain.policy import Policy
 from domain.worktime import YearCalendar
 from protocol.attachments import Attachments
 from protocol.auditing import Auditing
+from protocol.board import Boards
 from protocol.calendar_cache import CalendarCache
 from protocol.cards import Cards
 from protocol.catalogue import Catalogue
@@ -34,6 +35,7 @@ from protocol.hub import Hub
 from protocol.intake import Intake
 from protocol.limits import Quotas, TokenBuckets
 from protocol.pending import PendingCommands
+from protocol.places import Places
 from protocol.read_model import ReadModel
 from protocol.reader import Reader
 from protocol.readiness import Readiness
@@ -135,6 +137,14 @@ class Services:
     @cached_property
     def catalogue(self) -> Catalogue:
         return Catalogue(self.directory, self.policies, self.now)
+
+    @cached_property
+    def places(self) -> Places:
+        return Places(self.directory)
+
+    @cached_property
+    def boards(self) -> Boards:
+        return Boards(self.model, self.directory, self.now)
 
     @cached_property
     def commands(self) -> CommandService:

@@ -68,6 +68,7 @@ class IssueRow(Base):
         # Worklists hold open issues, sorted by the time left.
         Index("ix_issues_lead_work", "lead_org", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_issues_handler_work", "handler", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_issues_compound_board", "compound", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_issues_acts", "acts_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )  # fmt: skip
 

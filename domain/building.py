@@ -27,9 +27,16 @@ _BARE: Final = re.compile(r"(?<![0-9])[0-9]{3,4}(?![0-9米路弄号幢栋座#-])
 def building(location: str, description: str = "") -> str:
     """The building that a report names, as its number or letter: ``3`` for 3幢, 3栋, 三号楼 and 3-2-501; else ``""``."""
     for text in (location, description):
-        if (found := _BUILDING.search(_plain(text))) is not None:
+        if (found := _BUILDING.search(one_form(text))) is not None:
             return found[1] or found[2]
     return ""
+
+
+def before_building(text: str) -> str:
+    """What stands before the building that the text names: ``花园`` of 花园三号楼; the whole text if it names none."""
+    plain = one_form(text)
+    found = _BUILDING.search(plain)
+    return plain if found is None else plain[: found.start()]
 
 
 def is_common(location: str, description: str) -> bool:
@@ -37,13 +44,13 @@ def is_common(location: str, description: str) -> bool:
 
     A report that names no place at all, or anything that belongs to a flat, is not.
     """
-    place, said = _plain(location), _plain(description)
+    place, said = one_form(location), one_form(description)
     if not place.strip() and not building(description):
         return False
     return not (_ROOM.search(place) or _ROOM.search(said) or _BARE.search(place))
 
 
-def _plain(text: str) -> str:
+def one_form(text: str) -> str:
     """The text with one form of each letter and digit, and Chinese numerals below a hundred as digits."""
     text = unicodedata.normalize("NFKC", text).upper().translate(_DIGITS)
     return _TENS.sub(lambda found: f"{found[1] or 1}{found[2] or 0}", text)

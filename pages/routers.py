@@ -4,12 +4,13 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from pages import docs, door, resident, shell
+from pages import docs, door, places, resident, shell
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     shell.static,
     docs.router,
     door.router,
+    places.router,
     resident.router,
     shell.nowhere,
 )

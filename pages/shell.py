@@ -115,7 +115,7 @@ def failed(error: ProtocolError, who: Member | None = None) -> HTMLResponse:
     problem, language = problem_of(error), LANGUAGE.get()
     faults = error.errors(language) if isinstance(error, Invalid) else []
     why = "" if faults else error.told(language)
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound) and not error.code:
         why = say("pages", "nothing-here", language)
     answer = page(
         "problem.html", problem.status, title=problem.titled(language), why=why, faults=faults, who=who, to="/"

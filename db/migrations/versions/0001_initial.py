@@ -109,6 +109,7 @@ def _issues() -> None:
         )  # fmt: skip
     _index_where("ix_issues_lead_work", "issues", ["lead_org", "left_by", "id"], "closed_at IS NULL")
     _index_where("ix_issues_handler_work", "issues", ["handler", "left_by", "id"], "closed_at IS NULL")
+    _index_where("ix_issues_compound_board", "issues", ["compound", "left_by", "id"], "closed_at IS NULL")
     _index_where("ix_issues_acts", "issues", ["acts_at"], "closed_at IS NULL")
     op.create_table(
         "search_terms",
