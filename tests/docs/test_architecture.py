@@ -14,9 +14,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-LINES_OF_HTTP, LINES_OF_A_ROUTE = 2_520, 25
-"""How many lines HTTP may have for everything, and for each route: 3,350 for the 38 routes of the day it was set, and 120 since
-for event streams, codes of faults, and forms."""
+LINES_OF_HTTP, LINES_OF_A_ROUTE = 2_620, 25
+"""How many lines HTTP may have for everything, and for each route: 3,350 for the 38 routes of the day it was set, and 220 since
+for event streams, codes of faults, forms, and pages."""
 
 
 def tracked() -> list[Path]:
