@@ -24,7 +24,6 @@ from protocol.attachments import Attachments
 from protocol.auditing import Auditing
 from protocol.board import Boards
 from protocol.calendar_cache import CalendarCache
-from protocol.cards import Cards
 from protocol.catalogue import Catalogue
 from protocol.clock import Now, Skew, now
 from protocol.commands import CommandService
@@ -109,10 +108,6 @@ class Services:
     @cached_property
     def reader(self) -> Reader:
         return Reader(self.model, self.gateway, self.keys.vault, self.directory, self.now)
-
-    @cached_property
-    def cards(self) -> Cards:
-        return Cards(self.model, self.keys.vault, self.directory, self.now)
 
     @cached_property
     def hub(self) -> Hub:

@@ -65,19 +65,30 @@ def _route(shape: CommandShape) -> Route:
     return give
 
 
-async def _give(
-    shape: CommandShape, sent: _Sent, use: Services, answer: Response, body: Shape
-) -> AppliedView | Response:
+async def given(
+    use: Services, who: Caller, issue: str, shape: CommandShape, draft: Callable[[], CommandDraft]
+) -> Applied | Queued:
+    """What becomes of a command, for routes and pages alike: counted towards limits and outcomes. Raises what giving does."""
     try:
-        draft = CommandDraft(shape.read(body), command_key(sent.key, sent.who), expected_version(sent.match))
-        await use.access.may_give(sent.who)
-        done = await use.commands.give(sent.who, sent.issue, draft)
+        sent = draft()
+        await use.access.may_give(who)
+        done = await use.commands.give(who, issue, sent)
     except e.ProtocolError as error:
         use.meters.commands.labels(shape.name, problem_of(error).type).inc()
         if isinstance(error, e.NotFound):
-            await use.access.turned_away(sent.who, f"command.{shape.name}", sent.issue)
+            await use.access.turned_away(who, f"command.{shape.name}", issue)
         raise
     use.meters.commands.labels(shape.name, "applied" if isinstance(done, Applied) else "queued").inc()
+    return done
+
+
+async def _give(
+    shape: CommandShape, sent: _Sent, use: Services, answer: Response, body: Shape
+) -> AppliedView | Response:
+    def draft() -> CommandDraft:
+        return CommandDraft(shape.read(body), command_key(sent.key, sent.who), expected_version(sent.match))
+
+    done = await given(use, sent.who, sent.issue, shape, draft)
     if not isinstance(done, Applied):
         queued = QueuedView(outcome="queued", command_id=done.command_id)
         return JSONResponse(queued.model_dump(), 202, {"Location": f"/v1/commands/{done.command_id}"})
