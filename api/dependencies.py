@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from api.container import Services
 from protocol.caller import Caller
-from protocol.errors import Invalid, NotFound, Unavailable
+from protocol.errors import Invalid, NotFound, ProtocolError
 from protocol.naming import issue_named
 from texts.catalogue import Wrong
 
@@ -26,7 +26,7 @@ async def services(request: Request) -> Services:
 Use = Annotated[Services, Depends(services)]
 
 
-def part(name: str, without: Callable[[], Unavailable]) -> Any:
+def part(name: str, without: Callable[[], ProtocolError]) -> Any:
     """The dependency on a service that not every process has: it raises what it gets `without` it."""
 
     async def found(use: Use) -> Any:

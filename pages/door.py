@@ -30,7 +30,9 @@ def begins_at(role: Role | None, links: tuple[str, ...]) -> str:
 @router.get("/sign-in")
 async def sign_in(use: Use, who: SignedOrNot, next: str = "/") -> Response:  # noqa: A002 - its name in the address
     """The ways to sign in here, and as whom this browser is signed in already."""
-    return page("sign_in.html", who=who, next=local_path(next), by_provider=use.session is not None)
+    by_provider = use.session is not None and use.session.provider is not None
+    by_phone = use.session is not None and use.phones is not None
+    return page("sign_in.html", who=who, next=local_path(next), by_provider=by_provider, by_phone=by_phone)
 
 
 @router.get("/roles")

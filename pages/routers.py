@@ -4,13 +4,14 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from pages import docs, door, places, resident, shell
+from pages import docs, door, phone, places, resident, shell
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     shell.static,
     docs.router,
     door.router,
     places.router,
+    phone.router,
     resident.router,
     shell.nowhere,
 )

@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     oidc_audience: str = "jiesu"
     """The audience that bearer tokens of the identity provider must have."""
     oidc_client_id: str | None = None
-    """The client id with which browsers sign in at the identity provider; if not set, browsers cannot sign in."""
+    """The client id with which browsers sign in at the identity provider; if not set, staff cannot sign in by browser."""
     oidc_client_secret: SecretStr = SecretStr("")
     public_url: PublicUrl | None = None
     """The origin of this installation for browsers, such as ``https://jiesu.example.org``."""

@@ -81,8 +81,12 @@ class Phones:
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("phone.code_not_sent", error=type(error).__name__)
 
-    async def verify(self, phone: str, code: str) -> str | None:
-        """A token for the owner of this number; None for a code that is wrong, used or expired.
+    def token(self, subject: str) -> str:
+        """A token for the owner of a proven number."""
+        return self._mint(subject)
+
+    async def prove(self, phone: str, code: str) -> str | None:
+        """The subject of the owner of this number; None for a code that is wrong, used or expired.
 
         Raises TooMany after too many attempts for this number, Unavailable if the database does not answer.
         """
@@ -93,7 +97,7 @@ class Phones:
                 is_right = await self._database.transact(lambda session: phones.use(session, who, hashed, self._now()))
         except (SQLAlchemyError, OSError, TimeoutError):
             raise Unavailable("codes-away") from None
-        return self._mint(phone_subject(self._secret, phone)) if is_right else None
+        return phone_subject(self._secret, phone) if is_right else None
 
     def _hash(self, *parts: str) -> str:
         return phone_hash(self._secret, *parts)

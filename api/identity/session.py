@@ -1,6 +1,6 @@
-"""Browser sign-in: authorization code with PKCE, and a session that is encrypted in its cookie.
+"""Browser sign-in: a session that is encrypted in its cookie, and authorization code with PKCE where there is a provider.
 
-The server stores no sessions: a session cookie is valid until it expires. Two things protect the cookie: scripts cannot
+Residents who prove a phone need no provider. The server stores no sessions: a session cookie is valid until it expires. Two things protect the cookie: scripts cannot
 read it, and requests that change something also need a CSRF token, which only our own pages can read. The person's role
 is determined anew for every request.
 """
@@ -27,7 +27,7 @@ from api.identity.pkce import CALLBACK, challenge, local_path
 from api.identity.tokens import Claims, InvalidToken, claims_of
 from domain.vocabulary import Role
 from protocol.clock import Now, now
-from protocol.errors import Forbidden, Unauthenticated, Unavailable
+from protocol.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 from runtime import base64url
 
 LIFETIME: Final = timedelta(hours=8)
@@ -46,7 +46,8 @@ _Kind = TypeVar("_Kind")
 class SessionParts:
     """The configuration of browser sign-in: the identity provider, our client there, and our public origin."""
 
-    provider: Provider
+    provider: Provider | None
+    """None where nobody signs in by a provider, but residents do by their phones."""
     client_id: str
     public_url: str
     """Our public origin: scheme, host and port, without a trailing slash. The scheme is http on loopback only."""
@@ -64,6 +65,8 @@ class Session:
     org: str | None
     csrf: str
     expires: int
+    own_grant: bool = False
+    """Whether the session itself grants the role, as that of a resident who proved a phone; else an appointment must."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Sessions:
         self._name = f"jiesu-{origin.port or 80}" if is_plain else "__Host-jiesu"
         self._login = f"{self._name}-login"
         # The key depends on the provider, so that a session of another one is not accepted.
-        info = b"jiesu/1/session\0" + parts.provider.issuer.encode()
+        info = b"jiesu/1/session\0" + (parts.provider.issuer if parts.provider else "").encode()
         self._cipher = AESGCM(HKDF(SHA256(), 32, None, info).derive(secret))
 
     @property
@@ -123,7 +126,7 @@ class Sessions:
 
     def claims_of(self, session: Session) -> Claims:
         """Whom the session names, and the role and organisation in which the person acts, once they are settled."""
-        return Claims(session.person, session.role, session.org, own_grant=self.parts.trusts_roles)
+        return Claims(session.person, session.role, session.org, own_grant=session.own_grant)
 
     def check_csrf(self, request: Request, session: Session) -> None:
         """Raises Forbidden for a request that may change something, unless it comes from one of our own pages."""
@@ -145,9 +148,9 @@ class Sessions:
     async def begin(self, onwards: str, answer: Response) -> str:
         """Sets the login cookie in `answer`, and returns the provider's sign-in URL.
 
-        `onwards` is the page to show after sign-in.
+        `onwards` is the page to show after sign-in. Raises NotFound where there is no provider.
         """
-        endpoints = await self.parts.provider.endpoints()
+        endpoints = await self._provider.endpoints()
         login = _Login(
             state=secrets.token_urlsafe(32), nonce=secrets.token_urlsafe(32), verifier=secrets.token_urlsafe(48),
             next=local_path(onwards), expires=self._until(LOGIN_LIFETIME),
@@ -163,8 +166,10 @@ class Sessions:
     async def finish(self, request: Request) -> tuple[Session, str]:
         """The new session of a browser that comes back from the identity provider, and the page to show it.
 
-        Raises Unauthenticated if the sign-in failed or was not begun by this browser, Unavailable without the provider.
+        Raises Unauthenticated if the sign-in failed or was not begun by this browser, Unavailable without the provider,
+        NotFound where there is none.
         """
+        issuer = self._provider.issuer
         cookie, query = request.cookies.get(self._login), request.query_params
         found = None if cookie is None else self._open(self._login, cookie)
         login = None if found is None else _made(_Login, found)
@@ -172,14 +177,15 @@ class Sessions:
             raise Unauthenticated("sign-in-not-begun")
         code = query.get("code", "")
         # RFC 9207: a response of another provider.
-        if "error" in query or not 0 < len(code) <= _LONGEST_CODE or query.get("iss", self._issuer) != self._issuer:
+        if "error" in query or not 0 < len(code) <= _LONGEST_CODE or query.get("iss", issuer) != issuer:
             raise Unauthenticated("nobody-signed-in")
         claims = await self._redeem(code, login)
         return self.session(claims), login.next
 
     def session(self, claims: Claims) -> Session:
         """A new session for these claims."""
-        return Session(claims.person, claims.role, claims.org, secrets.token_urlsafe(32), self._until(LIFETIME))
+        csrf, expires = secrets.token_urlsafe(32), self._until(LIFETIME)
+        return Session(claims.person, claims.role, claims.org, csrf, expires, claims.own_grant)
 
     def keep(self, answer: Response, session: Session) -> None:
         """Sets the session cookie in `answer`, and deletes the login cookie."""
@@ -192,8 +198,10 @@ class Sessions:
         answer.headers.append("set-cookie", self._clearing(self._name))
 
     @property
-    def _issuer(self) -> str:
-        return self.parts.provider.issuer
+    def _provider(self) -> Provider:
+        if self.parts.provider is None:
+            raise NotFound
+        return self.parts.provider
 
     async def _redeem(self, code: str, login: _Login) -> Claims:
         parts = self.parts
@@ -202,8 +210,8 @@ class Sessions:
             "client_id": parts.client_id, "code_verifier": login.verifier,
         }  # fmt: skip
         try:
-            tokens = await parts.provider.exchange(form, parts.client_id, parts.client_secret)
-            payload = await parts.provider.verify(str(tokens.get("id_token", "")), parts.client_id)
+            tokens = await self._provider.exchange(form, parts.client_id, parts.client_secret)
+            payload = await self._provider.verify(str(tokens.get("id_token", "")), parts.client_id)
         except (Declined, InvalidToken):
             raise Unauthenticated("nobody-signed-in") from None
         except ProviderDown:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final
 from fastapi import BackgroundTasks, Body
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from api.container import Services
 from api.dependencies import Use, anybody, part, router_of
 from api.http import examples
 from api.http.openapi import NOBODY, answers
@@ -87,10 +88,16 @@ async def verify(body: _Proof, use: Use, proving: Proving) -> ProvenView:
 
     Every issue that is reported with this token belongs to the owner of the phone.
     """
-    phone = normalised(body.phone)
+    subject = await proven(use, proving, body.phone, body.code)
+    return ProvenView(token=proving.token(subject), expires_in=int(LIFETIME.total_seconds()))
+
+
+async def proven(use: Services, proving: Phones, phone: str, code: str) -> str:
+    """The subject of the owner of a phone. Raises Invalid for a wrong code, and TooMany after too many of these."""
+    number = normalised(phone)
     await use.access.may_guess()
-    token = await proving.verify(phone, body.code)
-    if token is None:
+    subject = await proving.prove(number, typed(code.strip()))
+    if subject is None:
         await use.access.guessed()
         raise Invalid(("code", Wrong("code-wrong")))
-    return ProvenView(token=token, expires_in=int(LIFETIME.total_seconds()))
+    return subject

@@ -17,7 +17,6 @@ from api.http.responses import Answer
 from api.identity.authenticator import acting, appointments
 from api.identity.oidc import is_loopback
 from api.identity.session import Session, Sessions, expiry
-from api.identity.tokens import Claims
 from domain.vocabulary import Role
 from protocol.clock import today
 from protocol.errors import ChooseRole, Forbidden, Invalid, NotFound, TooMany, Unauthenticated, Unavailable
@@ -77,6 +76,8 @@ async def login(
 ) -> Response:  # fmt: skip
     """Sends the browser to the identity provider to sign in. `next` is the path on our site to show afterwards."""
     use.authenticator.count_address(request)
+    if sessions.parts.provider is None:
+        raise NotFound
     public = urlsplit(sessions.parts.public_url)
     # `localhost` and 127.0.0.1 are two hosts to a browser: the cookie has to be where it comes back.
     if is_loopback(public.hostname) and request.url.netloc != public.netloc and is_loopback(request.url.hostname):
@@ -155,7 +156,7 @@ async def act(
 
 async def change_role(session: Session, role: Role, org: str | None, use: Services, sessions: Sessions) -> Session:
     """The session in another of the person's roles. Raises Forbidden for a role that the person does not have."""
-    if sessions.parts.trusts_roles:
+    if session.own_grant:
         raise Forbidden("session-of-role")
     chosen = replace(session, role=role, org=org)
     await acting_in(chosen, use, sessions)
@@ -167,8 +168,7 @@ async def acting_in(session: Session, use: Services, sessions: Sessions) -> tupl
 
     Raises Forbidden if the person does not have the session's role, ChooseRole while none of several is chosen.
     """
-    claims = Claims(session.person, session.role, session.org, own_grant=sessions.parts.trusts_roles)
-    actor, _ = acting(claims, {}, await use.directory.get(), today(use.now()), use.secret)
+    actor, _ = acting(sessions.claims_of(session), {}, await use.directory.get(), today(use.now()), use.secret)
     return actor.role, actor.org
 
 
