@@ -15,7 +15,7 @@ __all__ = ["database", "database_url", "installation"]
 
 HERE = "JIESU_TEST_CROWD"
 """Names a folder with a crowd that was gathered before (``python -m support.crowd``), to save a minute."""
-SIZE = 200
+SIZE = 120
 SEED = 20261124
 
 
