@@ -15,6 +15,11 @@ async def fields_of(request: Request) -> dict[str, str]:
     return fields_in(await request.body())
 
 
+def by_script(request: Request) -> bool:
+    """Whether the outbox of a browser has sent this, which wants a status and not a page."""
+    return request.headers.get("accept", "").startswith("application/json")
+
+
 def token_of(secret: bytes, code: str) -> str:
     """The token in the forms of a page that was opened by this tracking code: no other page knows it."""
     return hmac.new(secret, b"jiesu/1/form\0" + code.encode(), hashlib.sha256).hexdigest()

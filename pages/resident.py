@@ -20,11 +20,11 @@ from pages import story
 from pages.actions import OF_RESIDENTS, possible
 from pages.forms import check_ours, fields_of
 from pages.shell import LANGUAGE_COOKIE, fragment, onwards, page, router_of
-from pages.who import Visitor, code_in, keep, visitor
+from pages.who import Visitor, code_in, has_code, keep, member_or_nobody, visitor
 from protocol.caller import Caller
 from protocol.commands import CommandDraft
 from protocol.context import LANGUAGE
-from protocol.errors import Invalid, NotFound
+from protocol.errors import Invalid, NotFound, Unauthenticated
 from protocol.hub import Watched
 from protocol.naming import issue_named
 from protocol.reader import VisibleIssue
@@ -83,7 +83,13 @@ async def opened(issue: str, code: str, request: Request, use: Use) -> Response:
 
 
 async def _visitor(issue: str, request: Request, use: Use) -> Visitor:
-    return await visitor(request, use, issue)
+    """Whoever opened the issue by its code; else a resident who is signed in, for his own issues."""
+    if has_code(request):
+        return await visitor(request, use, issue)
+    who = await member_or_nobody(request, use)
+    if who is None or who.role != "resident":
+        raise Unauthenticated
+    return Visitor(who.caller, await use.reader.readable(who.caller, issue, record=True), who.token)
 
 
 Visiting = Annotated[Visitor, Depends(_visitor)]
@@ -100,7 +106,9 @@ async def live(issue: str, who: Visiting, use: Use, request: Request) -> AsyncIt
     """The part of the page that changes, as HTML, whenever it does."""
 
     async def again() -> Caller:
-        return Caller(None, code_in(request), use.secret)
+        if has_code(request):
+            return Caller(None, code_in(request), use.secret)
+        return await use.authenticator.again(request)
 
     async def html(caller: Caller) -> str:
         seen = await use.reader.readable(caller, issue, record=True)
@@ -136,7 +144,7 @@ async def _told(seen: VisibleIssue, use: Services, token: str) -> dict[str, Any]
     directory = await use.directory.get()
     found = await told(seen, use.reader, use.access)
     return {
-        "issue": issue, "token": token, "now_ms": int(now.timestamp() * 1000),
+        "issue": issue, "token": token, "photo_path": f"/i/{issue.id}/photo", "now_ms": int(now.timestamp() * 1000),
         "key": lambda: str(uuid.uuid4()),
         "turn": story.turn(issue, directory, now, language),
         "closed": issue.closed and word_of(issue.closed.kind, language),

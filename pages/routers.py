@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from pages import docs, door, phone, places, resident, shell
+from pages import docs, door, phone, photos, places, resident, shell
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     shell.static,
@@ -12,6 +12,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     door.router,
     places.router,
     phone.router,
+    photos.router,
     resident.router,
     shell.nowhere,
 )

@@ -1,8 +1,10 @@
 """What every page has: its template, its language, its static files, and errors that are pages too."""
 
+import gzip
 import hashlib
 import mimetypes
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, Final
@@ -16,7 +18,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
-from api.http.problems import problem_of
+from api.http.problems import problem_of, response
+from pages.forms import by_script
 from pages.who import Member, SignInNeeded
 from protocol.context import LANGUAGE
 from protocol.errors import ChooseRole, Invalid, NotFound, ProtocolError
@@ -82,6 +85,8 @@ class PageRoute(APIRoute):
                 is_shown = request.method == "GET"
                 return onwards(f"/roles?{_next(request)}") if is_shown else failed(error)
             except ProtocolError as error:
+                if by_script(request):
+                    return response(error)
                 return failed(error, getattr(request.state, "member", None))
 
         return handled
@@ -153,35 +158,49 @@ async def nothing(path: str) -> Response:
 # Static files
 
 
+@dataclass(frozen=True)
+class _File:
+    stamp: str
+    data: bytes
+    packed: bytes
+    """The same by gzip: a file holds nothing of anybody, so packing it betrays nothing."""
+
+
 @cache
-def _files() -> Mapping[str, tuple[str, bytes]]:
-    """The stamp and the content of each static file, by name."""
+def _files() -> Mapping[str, _File]:
+    """Each static file, by name."""
     folder = resources.files("pages") / "static"
     found = {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
-    return {name: (hashlib.sha256(data).hexdigest()[:8], data) for name, data in found.items()}
+    return {
+        name: _File(hashlib.sha256(data).hexdigest()[:8], data, gzip.compress(data, 9, mtime=0))
+        for name, data in found.items()
+    }
 
 
 def address_of(name: str) -> str:
     """The address of a static file, which changes with its content."""
-    return f"/static/{_files()[name][0]}/{name}"
+    return f"/static/{_files()[name].stamp}/{name}"
 
 
 static: Final = router_of()
 
 
 @static.get("/static/{stamp}/{name}")
-async def file(stamp: str, name: str) -> Response:
+async def file(stamp: str, name: str, request: Request) -> Response:
     """A static file. Its address holds a stamp of its content, so browsers may keep it for ever."""
-    known, data = _files().get(name, ("", b""))
-    if stamp != known:
+    found = _files().get(name)
+    if found is None or stamp != found.stamp:
         raise NotFound
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     charset = "; charset=utf-8" if kind.startswith("text/") else ""
-    return Response(data, media_type=kind + charset, headers={"Cache-Control": _FOREVER})
+    headers = {"Cache-Control": _FOREVER, "Vary": "Accept-Encoding"}
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(found.data, media_type=kind + charset, headers=headers)
+    return Response(found.packed, media_type=kind + charset, headers=headers | {"Content-Encoding": "gzip"})
 
 
 @static.get("/favicon.ico")
 async def icon() -> Response:
     """The icon of every page."""
     headers = {"Cache-Control": "public, max-age=86400"}
-    return Response(_files()["icon.svg"][1], media_type="image/svg+xml", headers=headers)
+    return Response(_files()["icon.svg"].data, media_type="image/svg+xml", headers=headers)

@@ -1,17 +1,17 @@
 """Tells an issue in plain words: who must act by when, and what has happened, line by line."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from domain.access import Sight
 from domain.clocks import next_step
 from domain.directory import Directory
-from domain.events import Dispatched, Event, Redispatched
+from domain.events import Attached, Dispatched, Event, Planned, Redispatched
 from domain.issue import Issue
 from domain.light import Light, light_of
-from domain.worktime import SHANGHAI
+from pages.facts import facts, moment, steps_of
 from protocol.masking import MASK, masked_event
 from texts.catalogue import Language, named, say
 
@@ -35,12 +35,24 @@ class Turn:
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that happened: when, what, by whom, and what was written."""
+    """One thing that happened: when, what, by whom, what was written, and what it promises."""
 
     at: str
     what: str
     who: str
     words: str
+    facts: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()
+    """Digests of the photos that were added, if the reader may see them."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the plan in force: by when, and whether it is done."""
+
+    title: str
+    due: str
+    done: bool
 
 
 def turn(issue: Issue, directory: Directory, now: datetime, language: Language) -> Turn | None:
@@ -56,34 +68,50 @@ def turn(issue: Issue, directory: Directory, now: datetime, language: Language) 
 
 
 def lines(events: Sequence[Event], sight: Sight, directory: Directory, language: Language) -> list[Line]:
-    """What has happened, the newest first. Of two equal lines of the clock in one minute one is told: clauses of both levels
-    may have run out.
+    """What has happened, the newest first. Equal lines of the clock in one minute are told once, since clauses of both levels
+    may have run out; so are photos that one person added one after the other.
     """
     found: list[Line] = []
     for event in events:
         if event.kind in _NOT_FOR_RESIDENTS:
             continue
-        line = Line(
-            moment(event.at, language), say("events", event.kind, language), _who(event, directory, language),
-            _written(masked_event(event, sight)),
-        )  # fmt: skip
-        if event.actor is not None or line not in found[-2:]:
+        line = _line(event, sight, directory, language)
+        last = found[-1] if found else None
+        if event.actor is None and line in found:
+            continue
+        if last is not None and line.photos and replace(last, photos=()) == replace(line, photos=()):
+            found[-1] = replace(line, photos=last.photos + line.photos)
+        else:
             found.append(line)
     return found[::-1]
+
+
+def _line(event: Event, sight: Sight, directory: Directory, language: Language) -> Line:
+    shown = masked_event(event, sight)
+    photos = (event.body.digest,) if isinstance(event.body, Attached) and sight.text else ()
+    return Line(
+        moment(event.at, language), say("events", event.kind, language), _who(event, directory, language),
+        _written(shown), facts(event, shown, language), photos,
+    )  # fmt: skip
+
+
+def plan(issue: Issue, events: Sequence[Event], sight: Sight, language: Language) -> list[Step]:
+    """The steps of the plan in force, by the dates that count today."""
+    if issue.plan is None:
+        return []
+    plans = [steps_of(masked_event(each, sight)) for each in events if isinstance(each.body, Planned)]
+    unknown: list[dict[str, Any]] = [{}] * len(issue.plan.steps)
+    steps = next((each for each in reversed(plans) if len(each) == len(unknown)), unknown)
+    titles = ["" if (title := str(each.get("title", ""))) == MASK else title for each in steps]
+    return [
+        Step(title, moment(step.due, language), step.done) for title, step in zip(titles, issue.plan.steps, strict=True)
+    ]
 
 
 def org_name(code: str, directory: Directory) -> str:
     """The name of an organisation; its code where the directory has none."""
     org = directory.org(code)
     return org.name if org is not None and org.name else code
-
-
-def moment(at: datetime, language: Language) -> str:
-    """A time in China, for people: without the year, which the page's heading has."""
-    local = at.astimezone(SHANGHAI)
-    if language == "zh":
-        return f"{local.month}月{local.day}日 {local:%H:%M}"
-    return f"{local.day} {local:%b %H:%M}"
 
 
 def left(span: timedelta, language: Language) -> str:

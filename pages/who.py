@@ -146,6 +146,11 @@ class Visitor:
     """What the forms of this page bear."""
 
 
+def has_code(request: Request) -> bool:
+    """Whether this browser keeps a tracking code for the issue of this page."""
+    return _COOKIE in request.cookies
+
+
 def code_in(request: Request) -> str:
     """The tracking code that this browser keeps for the issue of this page. Raises Unauthenticated if it keeps none."""
     code = request.cookies.get(_COOKIE, "")

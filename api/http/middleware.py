@@ -51,7 +51,7 @@ MOST_BYTES: Final = 64 * 1024
 BODY_SECONDS: Final = 30.0
 SLOWEST: Final = 64 * 1024
 """Bytes a second: a large picture from a weak phone gets this longer than BODY_SECONDS, a trickle gets nothing."""
-_UPLOADS: Final = re.compile(r"/v1/issues/[^/]+/attachments")
+_UPLOADS: Final = re.compile(r"/v1/issues/[^/]+/attachments|/(?:i|work)/[^/]+/photo")
 _SIGN_IN: Final = "/oidc/token"
 """The path to which a form is sent, as RFC 6749 demands. Its body is not checked."""
 _PROGRAMS: Final = ("/v1/", "/session", "/codec/", "/oidc/")

@@ -3,24 +3,25 @@
 import asyncio
 import contextlib
 import re
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from fastapi import Depends, Request, Response
 from starlette.types import Receive
 
+from api.container import Services
 from api.dependencies import IssueId, Known, Use, part, router_of
 from api.http.middleware import read_body
 from api.http.openapi import BINARY, KNOWN, READING, answers
 from api.http.problems import TooLarge
 from api.http.responses import ActorView, Answer, Moment
 from domain.access import Sight
-from domain.commands import Attach
+from protocol.adding import add_picture
 from protocol.attachments import Attachment, Attachments
-from protocol.commands import CommandDraft
+from protocol.caller import Caller
 from protocol.errors import Forbidden, Invalid, NotFound, Refused, TooMany, Unauthenticated, Unavailable
 from protocol.masking import mask_person
-from protocol.pictures import MOST_BYTES
-from protocol.time_budget import TimeBudget
+from protocol.pictures import MOST_BYTES, Picture
 from texts.catalogue import Wrong
 
 router: Final = router_of("attachments")
@@ -99,17 +100,17 @@ async def add(issue: IssueId, who: Known, use: Use, kept: Pictures, request: Req
     which the picture is kept; commands take this name in `evidence`. The same picture always has the same name. That it
     was added goes on record in the issue's history.
     """
+    view = KeptView(attachment=await added(issue, who, use, kept, request))
+    answer.headers["Location"] = f"/v1/issues/{issue}/attachments/{view.attachment}"
+    return view
+
+
+async def added(issue: str, who: Caller, use: Services, kept: Attachments, request: Request) -> str:
+    """Takes the picture that is the body of the request, and returns the name under which it is kept."""
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared and declared != _KINDS[1] and not declared.startswith("image/"):
         raise Invalid(("Content-Type", Wrong("not-a-picture", kinds=", ".join(_KINDS))))
-    await use.access.may_write(who, "attach", issue)
-    admitted = await use.reader.visible(who, issue, TimeBudget())
-    kept.check(admitted)
-    await use.access.may_upload(who)
-    digest = await kept.add(admitted, await _body(request))
-    await use.commands.give(who, issue, CommandDraft(Attach(digest), key=f"{issue}:{digest}"))
-    answer.headers["Location"] = f"/v1/issues/{issue}/attachments/{digest}"
-    return KeptView(attachment=digest)
+    return await add_picture(who, issue, partial(_body, request), kept, use.access, use.reader, use.commands)
 
 
 @router.get(
@@ -129,7 +130,11 @@ async def listed(issue: IssueId, who: Known, use: Use, kept: Pictures) -> Pictur
 async def read(issue: IssueId, digest: Digest, who: Known, use: Use, kept: Pictures) -> Response:
     """The picture itself, of the issue or of one `before` it. Only for those who may read what people wrote there."""
     seen = await use.reader.readable(who, issue)
-    picture = await kept.open(digest, seen, *await use.reader.before(seen))
+    return shown(await kept.open(digest, seen, *await use.reader.before(seen)), digest)
+
+
+def shown(picture: Picture, digest: str) -> Response:
+    """The answer with a picture."""
     name = f"{digest[:16]}.{_ENDINGS[picture.kind]}"
     headers = {**_SHUT, "Content-Disposition": f'inline; filename="{name}"'}
     return Response(picture.data, media_type=picture.kind, headers=headers)
@@ -151,8 +156,5 @@ async def _body(request: Request) -> bytes:
 
 async def _drop(receive: Receive) -> None:
     left = _MOST_DROPPED
-    while left > 0:
-        message = await receive()
+    while left > 0 and (message := await receive()).get("more_body", False):
         left -= len(message.get("body", b""))
-        if not message.get("more_body", False):
-            return

@@ -5,7 +5,7 @@ Each list holds only what the caller may see.
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final
 
 from fastapi import Depends, Query, Response
@@ -22,9 +22,9 @@ from db import access_log, queries
 from db.queries import CursorError, Filters
 from db.rows import nested
 from domain.access import reads_access_log
-from domain.building import building as building_of
 from domain.vocabulary import Category, Level, Status
 from protocol import sheets
+from protocol.candidates import candidates as find_candidates
 from protocol.clock import today
 from protocol.errors import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from protocol.read_model import SqlDown
@@ -170,10 +170,8 @@ class CandidateView(Answer):
 )  # fmt: skip
 async def candidates(use: Use, compound: FitWord, category: Category, building: FitWord = None) -> list[CandidateView]:
     """Open issues of the last 30 days that may be the same one: same compound, category and building. `follow` joins one."""
-    where = (compound or "", category, building_of(building or "") or building or "")
-    async with _reading(use) as session:
-        rows = await queries.candidates(session, *where, use.now() - timedelta(days=30))
-        return [CandidateView.of(row, next=nested(row)["next"]) for row in rows]
+    rows = await find_candidates(use.model, compound or "", category, building or "", use.now())
+    return [CandidateView.of(row, next=nested(row)["next"]) for row in rows]
 
 
 class AccessView(Answer):

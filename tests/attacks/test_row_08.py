@@ -235,7 +235,7 @@ def page_of_issue(path: str, method: str = "GET") -> Judge:
     """A page opens by the cookie of its issue's code; no token, no header and no other code opens it."""
 
     async def judge(stage: Stage, who: str) -> None:
-        where, headers = path.format(issue=stage.issue, command="urge"), stage.headers[who]
+        where, headers = path.format(issue=stage.issue, command="urge", digest=stage.picture), stage.headers[who]
         assert (await stage.client.request(method, where, headers=headers)).status_code == 401
         if code := headers.get("X-Tracking-Code"):
             answer = await stage.client.request(method, where, headers={"Cookie": f"jiesu-code={code}"})
@@ -395,6 +395,10 @@ TABLE: dict[tuple[str, str], Judge] = {
     ("GET", "/t/{issue}/{code}"): page_by_address,
     ("GET", "/i/{issue}"): page_of_issue("/i/{issue}"),
     ("GET", "/i/{issue}/live"): page_of_issue("/i/{issue}/live"),
+    ("GET", "/i/{issue}/photo/{digest}"): page_of_issue("/i/{issue}/photo/{digest}"),
+    ("POST", "/i/{issue}/photo"): page_of_issue("/i/{issue}/photo", "POST"),
+    ("GET", "/work/{issue}/photo/{digest}"): knows_nobody("/work/unknown/photo/" + 64 * "0"),
+    ("POST", "/work/{issue}/photo"): knows_nobody("/work/unknown/photo", "POST"),
     ("POST", "/i/{issue}/{command}"): page_of_issue("/i/{issue}/{command}", "POST"),
     ("GET", "/sign-in"): open_to_all("/sign-in"),
     ("GET", "/roles"): knows_nobody("/roles"),

@@ -14,6 +14,7 @@ PAGES = Path(str(resources.files("pages")))
 MADE: frozenset[str] = frozenset(
     {*get_args(Light), "not-found", "days", "hours", "minutes", "seconds"}
     | {f"nav-{name}" for names in NAVIGATION.values() for name in names}
+    | {"fact-time", "fact-until", "fact-review", "fact-silence", "fact-upheld", "fact-not-upheld"}
     | {f"ask-{name}" for name in OF_RESIDENTS if name not in ("confirm", "unfollow")}
 )
 """Keys that no file names as a whole: lights, units, pages of the header, and what is asked with a command."""

@@ -1,0 +1,302 @@
+/* The outbox: keeps forms and their photos on this device until the server has them, and sends each once. Syntax of 2017.
+   How a form takes part, and what the server answers: pages/outbox.py. */
+(function () {
+  'use strict';
+  var bar = document.getElementById('outbox');
+  if (!bar || !window.fetch || !window.indexedDB) return;
+  var FIRST = 3, LAST = 60, LARGEST = 1600, SECONDS = 30;
+  var opened = null, mine = {}, told = [], wait = FIRST, timer = 0, busy = false, again = false, current = '', shown = '', memory = null;
+  var meta = document.querySelector('meta[name=jiesu-token]');
+  /* Who is signed in here now; '' if nobody is. */
+  var owner = meta ? meta.getAttribute('data-subject') : '';
+  function say(name) { return bar.getAttribute('data-' + name) || ''; }
+  function here() { return location.pathname + location.search; }
+
+  /* The store. Photos are kept as bytes, since old WebKits lose blobs. */
+  function store() {
+    if (!opened) opened = new Promise(function (yes, no) {
+      var asked = indexedDB.open('jiesu', 1);
+      asked.onupgradeneeded = function () { asked.result.createObjectStore('outbox', { keyPath: 'key' }); };
+      asked.onsuccess = function () { yes(asked.result); };
+      asked.onerror = asked.onblocked = function () { no(asked.error); };
+    });
+    return opened;
+  }
+  async function using(mode, what) {
+    var db = await store();
+    return new Promise(function (yes, no) {
+      var change = db.transaction('outbox', mode), request = what(change.objectStore('outbox'));
+      change.oncomplete = function () { yes(request.result); };
+      change.onabort = change.onerror = function () { no(change.error); };
+    });
+  }
+  async function put(entry) {
+    if (memory) memory[entry.key] = entry;
+    else await using('readwrite', function (kept) { return kept.put(entry); });
+  }
+  async function drop(key) {
+    if (memory) delete memory[key];
+    else await using('readwrite', function (kept) { return kept.delete(key); });
+  }
+  async function all() {
+    var found = memory ? Object.values(memory) : await using('readonly', function (kept) { return kept.getAll(); });
+    return found.sort(function (a, b) { return a.created - b.created; });
+  }
+
+  /* What a form holds. Its key is made before it is sent, so that sending it again is the same. */
+  function random() {
+    var bytes = crypto.getRandomValues(new Uint8Array(16)), text = '';
+    bytes[6] = bytes[6] & 15 | 64; bytes[8] = bytes[8] & 63 | 128;
+    bytes.forEach(function (each, n) {
+      text += (n === 4 || n === 6 || n === 8 || n === 10 ? '-' : '') + (each < 16 ? '0' : '') + each.toString(16);
+    });
+    return text;
+  }
+  function keyOf(form) {
+    var field = form.elements.namedItem('key'), named = /[?&]k=([^&]+)/.exec(form.getAttribute('action') || '');
+    if (field && field.value) return field.value;
+    if (named) return named[1];
+    if (!form.getAttribute('data-key')) form.setAttribute('data-key', random());
+    return form.getAttribute('data-key');
+  }
+  function pairsOf(form, button) {
+    return Array.from(form.elements).filter(function (each) {
+      var kind = each.type;
+      if (!each.name || each.disabled || kind === 'file' || kind === 'fieldset') return false;
+      if (kind === 'checkbox' || kind === 'radio') return each.checked;
+      return kind !== 'submit' && kind !== 'button' || each === button;
+    }).map(function (each) { return [each.name, each.value]; });
+  }
+  async function shrunk(file) {
+    try {
+      var image;
+      try { image = await createImageBitmap(file, { imageOrientation: 'from-image' }); } catch (e) { image = await createImageBitmap(file); }
+      var scale = Math.min(1, LARGEST / Math.max(image.width, image.height)), sheet = document.createElement('canvas');
+      sheet.width = Math.round(image.width * scale); sheet.height = Math.round(image.height * scale);
+      sheet.getContext('2d').drawImage(image, 0, 0, sheet.width, sheet.height);
+      file = await new Promise(function (yes) { sheet.toBlob(function (made) { yes(made || file); }, 'image/jpeg', 0.85); });
+    } catch (e) { /* Not drawn here: the server says what it thinks of it. */ }
+    return { type: file.type, data: await new Response(file).arrayBuffer() };
+  }
+  async function photosOf(form) {
+    var found = [], inputs = form.querySelectorAll('input[type=file]');
+    for (var n = 0; n < inputs.length; n++)
+      for (var m = 0; m < inputs[n].files.length; m++) found.push(await shrunk(inputs[n].files[m]));
+    return found;
+  }
+  async function take(form, button) {
+    var to = form.getAttribute('action'), photos = form.getAttribute('data-photos') || '';
+    var entry = {
+      key: keyOf(form), subject: form.getAttribute('data-outbox'), owner: owner, to: to, from: here(),
+      title: form.getAttribute('data-title') || (button ? button.textContent.trim() : ''),
+      pairs: pairsOf(form, button), photos: await photosOf(form), photosTo: photos, only: photos === to,
+      first: form.getAttribute('data-evidence') || '', digests: [], posted: false, then: '', created: Date.now(),
+      state: 'waiting', why: ''
+    };
+    try { await put(entry); } catch (e) {
+      /* No storage here. The browser sends the form as any other; photos, which it cannot, are sent from memory. */
+      if (!entry.photos.length) throw e;
+      memory = {};
+      memory[entry.key] = entry;
+    }
+    mine[entry.key] = form;
+    drain();
+  }
+  function lock(form, on) {
+    form.setAttribute('aria-busy', on ? 'true' : 'false');
+    form.querySelectorAll('button').forEach(function (each) { each.setAttribute('aria-disabled', on ? 'true' : 'false'); });
+  }
+  document.addEventListener('focusin', function (event) {
+    var form = event.target.form;
+    if (form && form.hasAttribute('data-outbox')) keyOf(form);
+  });
+  document.addEventListener('submit', function (event) {
+    var form = event.target, button = event.submitter || document.activeElement;
+    if (event.defaultPrevented || !form.hasAttribute('data-outbox')) return;
+    event.preventDefault();
+    if (form.getAttribute('aria-busy') === 'true') return;
+    if (!button || button.form !== form || button.type !== 'submit') button = null;
+    lock(form, true);
+    take(form, button).catch(function () {
+      if (button && button.name) {
+        var field = document.createElement('input');
+        field.type = 'hidden'; field.name = button.name; field.value = button.value;
+        form.appendChild(field);
+      }
+      HTMLFormElement.prototype.submit.call(form);
+    });
+  });
+
+  /* Sending. Only these answers end it; everything else is tried again. */
+  async function post(to, body, headers) {
+    var stop = window.AbortController ? new AbortController() : null;
+    var limit = stop && setTimeout(function () { stop.abort(); }, SECONDS * 1000), answer, text = {};
+    try {
+      answer = await fetch(to, {
+        method: 'POST', body: body, credentials: 'same-origin', signal: stop ? stop.signal : undefined,
+        headers: Object.assign({ Accept: 'application/json' }, headers)
+      });
+      try { text = await answer.json(); } catch (e) { text = {}; }
+    } finally { if (limit) clearTimeout(limit); }
+    var status = answer.status, refused = status === 409 || status === 412 || status === 413 || status === 422;
+    if (answer.ok) return text;
+    throw { status: status, refused: refused, text: text, after: Number(answer.headers.get('Retry-After')) || 0 };
+  }
+  function because(text) { return text.reason || text.detail || text.title || ''; }
+  function token(entry) { return (entry.pairs.find(function (each) { return each[0] === 'token'; }) || [])[1] || ''; }
+  async function sendPhotos(entry) {
+    while (entry.photos.length) {
+      var photo = entry.photos[0];
+      var kept = await post(entry.photosTo, photo.data, { 'Content-Type': photo.type || 'application/octet-stream', 'X-CSRF-Token': entry.photoToken || token(entry) });
+      entry.digests.push(kept.attachment);
+      entry.photos.shift();
+      await put(entry);
+    }
+  }
+  async function send(entry) {
+    if (entry.owner) entry.pairs.forEach(function (each) { if (each[0] === 'token') each[1] = meta.content; });
+    current = entry.key;
+    if (!mine[entry.key]) await show();
+    if (entry.first || entry.only) await sendPhotos(entry);
+    if (entry.first && entry.digests.length) {
+      entry.pairs = entry.pairs.filter(function (each) { return each[0] !== entry.first; });
+      entry.pairs.push([entry.first, entry.digests.join(' ')]);
+    }
+    if (!entry.only && !entry.posted) {
+      var body = entry.pairs.map(function (each) { return each.map(encodeURIComponent).join('='); }).join('&');
+      var done = await post(entry.to, body, { 'Content-Type': 'application/x-www-form-urlencoded' });
+      entry.posted = true;
+      entry.then = done.to || '';
+      if (done.photos) { entry.photosTo = done.photos; entry.photoToken = done.token; }
+      await put(entry);
+    }
+    await sendPhotos(entry);
+  }
+  function sent(entry) {
+    var at = new Date(), form = mine[entry.key], then = entry.then || entry.from;
+    delete mine[entry.key];
+    if (form && document.body.contains(form)) {
+      if (then === here()) location.reload(); else location.assign(then);
+      return;
+    }
+    told.push({ title: entry.title, then: then, at: at.getHours() + ':' + ('0' + at.getMinutes()).slice(-2) });
+  }
+  async function refused(entry, problem, others) {
+    var form = mine[entry.key];
+    entry.state = 'refused';
+    entry.why = because(problem.text) || (problem.text.errors || []).map(function (each) { return each.reason; }).join(' ');
+    if (problem.text.to) entry.then = problem.text.to;
+    delete mine[entry.key];
+    await put(entry);
+    if (!form || !document.body.contains(form) || entry.posted) return;
+    lock(form, false);
+    faults(form, problem.text, entry);
+    /* It is told at the form, where the words are; unless later ones of its issue wait for it. */
+    if (!others) await drop(entry.key);
+  }
+  function faults(form, text, entry) {
+    var old = form.querySelector('.faults'), box = document.createElement('div'), list = document.createElement('ul');
+    if (old) old.remove();
+    box.className = 'faults'; box.setAttribute('role', 'alert'); box.tabIndex = -1;
+    box.appendChild(document.createElement('h2')).textContent = say('fault');
+    (text.errors && text.errors.length ? text.errors : [{ field: '', reason: entry.why }]).forEach(function (each) {
+      var field = each.field && form.elements.namedItem(each.field), line = list.appendChild(document.createElement('li'));
+      var link = field && field.id ? '#' + field.id : !each.field && text.to ? text.to : '';
+      var part = link ? line.appendChild(document.createElement('a')) : line;
+      if (link) part.href = link;
+      part.textContent = each.reason;
+    });
+    box.appendChild(list);
+    form.insertBefore(box, form.firstChild);
+    box.focus();
+  }
+  async function round() {
+    var entries = await all(), stopped = {};
+    for (var n = 0; n < entries.length; n++) {
+      var entry = entries[n], isOther = entry.owner && entry.owner !== owner;
+      if (entry.state === 'refused' || isOther) {
+        stopped[entry.subject] = true;
+        if (isOther && entry.state !== 'refused') { entry.state = 'waiting'; entry.why = say('other'); await put(entry); }
+      }
+      if (stopped[entry.subject]) continue;
+      try {
+        await send(entry);
+        current = '';
+        await drop(entry.key);
+        sent(entry);
+        wait = FIRST;
+      } catch (problem) {
+        current = '';
+        stopped[entry.subject] = true;
+        if (problem && problem.refused) {
+          await refused(entry, problem, entries.slice(n + 1).some(function (each) { return each.subject === entry.subject; }));
+          continue;
+        }
+        entry.state = 'waiting';
+        entry.why = !problem || !problem.status ? '' : problem.status === 401 || problem.status === 403 ? say('sign-in') : because(problem.text);
+        await put(entry);
+        if (problem && problem.after) wait = Math.max(wait, Math.min(problem.after, LAST));
+        if (!problem || !problem.status) break;
+      }
+    }
+  }
+  async function drain() {
+    if (busy) { again = true; return; }
+    busy = true;
+    clearTimeout(timer);
+    try {
+      /* With several tabs one sends at a time; where there are no locks, the keys make two of them harmless. */
+      if (navigator.locks) await navigator.locks.request('jiesu-outbox', { ifAvailable: true }, function (got) { return got && round(); });
+      else await round();
+      var left = await all();
+      if (left.some(function (each) { return each.state !== 'refused'; })) {
+        timer = setTimeout(drain, wait * 1000 * (0.75 + Math.random() / 2));
+        wait = Math.min(wait * 2, LAST);
+      }
+      await show();
+    } catch (e) { /* Storage is forbidden: nothing can wait. */ }
+    busy = false;
+    if (again) { again = false; drain(); }
+  }
+  function soon() { wait = FIRST; drain(); }
+
+  /* What waits, on the top of every page. */
+  function part(kind, text, into) { var made = document.createElement(kind); made.textContent = text; into.appendChild(made); return made; }
+  function button(name, into, act) {
+    var made = part('button', say(name), into);
+    made.type = 'button'; made.className = 'button';
+    made.addEventListener('click', act);
+  }
+  function line(entry, list) {
+    var item = part('li', '', list), state = entry.state === 'refused' ? 'refused' : entry.key === current ? 'sending' : 'waiting';
+    part('b', entry.title + ' ', item);
+    part('span', say(state) + (entry.why ? ' ' + entry.why : ''), item);
+    if (entry.then) part('a', say('open'), item).href = entry.then;
+    if (state === 'sending') return;
+    var buttons = part('p', '', item);
+    if (state === 'refused') button('drop', buttons, function () { drop(entry.key).then(soon); });
+    else {
+      button('again', buttons, soon);
+      button('cancel', buttons, function () { drop(entry.key).then(function () { if (mine[entry.key]) lock(mine[entry.key], false); soon(); }); });
+    }
+  }
+  async function show() {
+    var entries = await all(), list = document.createElement('ul');
+    var waits = entries.filter(function (each) { return each.state !== 'refused'; }).length;
+    entries.forEach(function (each) { line(each, list); });
+    told.forEach(function (each) {
+      var item = part('li', each.title + ' ' + say('sent') + ' ' + each.at + ' ', list);
+      part('a', say('open'), item).href = each.then;
+    });
+    if (shown === list.textContent + waits) return;
+    shown = list.textContent + waits;
+    bar.textContent = '';
+    bar.hidden = !list.firstChild;
+    if (waits) { part('h2', say('unsent') + ' ' + waits, bar); part('p', say('time'), bar).className = 'soft'; }
+    bar.appendChild(list);
+  }
+  window.addEventListener('online', soon);
+  window.addEventListener('pageshow', soon);
+  document.addEventListener('visibilitychange', function () { if (!document.hidden) soon(); });
+  soon();
+})();
