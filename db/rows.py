@@ -16,6 +16,7 @@ from domain.personal import is_sealed
 from domain.pins import Calendars
 from domain.policy import Policy
 from domain.rules import evolve
+from domain.waiting import led_at, promised_by, rules_by
 
 UNSEEN: Final[dict[str, str]] = {"words": ""}
 """What `words` returns for a sealed report, whose text is not readable here."""
@@ -132,4 +133,8 @@ def _next(issue: Issue) -> dict[str, Any]:
         "next_milestone": step.milestone if step else None,
         "next_clause": step.clause if step else None,
         "next_org": step.org if step else None,
+        "community_rules_by": rules_by(issue, "community"),
+        "street_rules_by": rules_by(issue, "street"),
+        "promised_by": promised_by(issue),
+        "led_at": led_at(issue),
     }

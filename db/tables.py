@@ -34,6 +34,11 @@ class Base(DeclarativeBase):
 
 _IN_VIEW = ("street", "community", "operator", "handler")
 """The columns that decide which issues a viewer sees."""
+_ON_DESKS = (
+    ("community", "community_rules_by"), ("street", "street_rules_by"), ("handler", "promised_by"), ("community", "led_at"),
+    ("street", "led_at"),
+)  # fmt: skip
+"""Whose desk is sorted by which moment (`db.desk`)."""
 _OPEN = text("closed_at IS NULL")
 _UNFINISHED = text("status <> 'closed'")
 
@@ -69,6 +74,12 @@ class IssueRow(Base):
         Index("ix_issues_lead_work", "lead_org", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_issues_handler_work", "handler", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_issues_compound_board", "compound", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        # What the desk of an officer lists: few of the open issues.
+        *(
+            Index(f"ix_issues_{whose}_{when}", whose, when, "id",
+                  sqlite_where=text(f"{when} IS NOT NULL"), postgresql_where=text(f"{when} IS NOT NULL"))
+            for whose, when in _ON_DESKS
+        ),
         Index("ix_issues_acts", "acts_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )  # fmt: skip
 
@@ -127,6 +138,13 @@ class IssueRow(Base):
     """The organisation whose staff took the report in for somebody else."""
     assigned: Mapped[str | None]
     """The person who will go, of the handler's staff."""
+    community_rules_by: Mapped[datetime | None]
+    street_rules_by: Mapped[datetime | None]
+    """By when each of these levels must rule on the first of what waits for it; None if nothing does."""
+    promised_by: Mapped[datetime | None]
+    """By when the handler must keep the first of its promises; None if there is none."""
+    led_at: Mapped[datetime | None]
+    """Since when a level above the property has had the lead of an open issue; None if none has."""
 
 
 class VoiceRow(Base):
