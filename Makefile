@@ -25,7 +25,7 @@ $(DEV): $(BIN)/python pyproject.toml requirements.lock
 	@touch $@ $(RUNTIME)
 
 run: $(RUNTIME) ## start everything on this machine: Temporal, SQLite, worker, API
-	@$(BIN)/jiesu up
+	@$(BIN)/jiesu up --demo
 
 test: $(DEV) ## run all tests, three files at a time: they wait for servers much of it
 	$(BIN)/pytest -n $(WORKERS)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 from sqlalchemy import select
 from temporalio.client import Client
 
@@ -43,6 +44,7 @@ from security import ids
 from security.opening import check_keys, lost, open_converter, open_keys, prepare_keys
 
 _SOME: Final = 20
+_DEMO_SECONDS: Final = 60.0
 EXAMPLE: Final = Path(__file__).resolve().parent.parent / "examples" / "directory"
 
 
@@ -275,3 +277,17 @@ async def rebuild_all(settings: Settings) -> dict[str, Any]:
             raise Failure(f"no Temporal at {settings.address}")
         report = await rebuild(client, database, truncate(datetime.now(UTC)))
     return asdict(report)
+
+
+async def demo_issues(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Has the API play its demo issues, where there is a trial and no issue yet; it says so, or why it did not."""
+    async with opened(settings) as database:
+        if not settings.offers_provider or await _has_issues(database):
+            return
+    try:
+        async with httpx.AsyncClient(base_url=settings.origin, timeout=_DEMO_SECONDS, trust_env=False) as client:
+            (await client.post("/demo")).raise_for_status()
+    except httpx.HTTPError as error:
+        announce(f"the demo issues could not be played ({type(error).__name__}): the start page has a button for them")
+    else:
+        announce("a few demo issues are on their way: see the start page")

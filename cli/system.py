@@ -71,9 +71,10 @@ Anyway = Annotated[bool, typer.Option("--anyway", help="Start though Temporal ha
 def up(
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Start without a worker: commands queue.")] = False,
     anyway: Anyway = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Play demo issues in a home that holds none.")] = False,
 ) -> None:
     """Start everything on this machine: Temporal's dev server, SQLite, the worker and the API."""
-    from cli.install import prepare_home
+    from cli.install import demo_issues, prepare_home
     from cli.up import Commands
     from cli.up import up as start
 
@@ -83,7 +84,12 @@ def up(
     if anyway:
         commands = Commands(worker=(*commands.worker, "--anyway"))
     prepare = partial(prepare_home, chosen, typer.echo, anyway)
-    run(start(chosen, worker=not no_worker, announce=typer.echo, commands=commands, prepare=prepare))
+    afterwards = partial(demo_issues, chosen, typer.echo) if demo else None
+    run(
+        start(
+            chosen, worker=not no_worker, announce=typer.echo, commands=commands, prepare=prepare, afterwards=afterwards
+        )
+    )
 
 
 def worker(anyway: Anyway = False) -> None:

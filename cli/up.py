@@ -60,11 +60,13 @@ async def up(
     announce: Callable[[str], None] = print,
     commands: Commands | None = None,
     prepare: Callable[[Connect], Awaitable[None]] | None = None,
+    afterwards: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Runs dev server, worker and API until SIGINT, SIGTERM or SIGHUP, then ends every child process.
 
     `prepare` (migrations and repairs) is awaited after the start of the dev server, before that of worker and API.
-    `announce` is called with the addresses once the API is ready and the worker polls, and with "stopped" at the end.
+    `announce` is called with the addresses once the API is ready and the worker polls, and with "stopped" at the end;
+    `afterwards` is awaited once all is ready.
     If the settings name the address of a Temporal, no dev server is started. Raises HomeBusy, SettingsError or
     EmbeddedError, each with a message of one line.
     """
@@ -74,7 +76,7 @@ async def up(
         end_survivors(settings.home)
         check_ports(_ports(settings))
         try:
-            await _run_until(stop, supervisor.run(announce, prepare))
+            await _run_until(stop, supervisor.run(announce, prepare, afterwards))
         finally:
             await supervisor.stop()
         announce("stopped")
@@ -132,7 +134,10 @@ class _Supervisor:
         self._api = Child(settings.home, "api", commands.api, _environment(needs))
         self._ready = False
 
-    async def run(self, announce: Callable[[str], None], prepare: Callable[[Connect], Awaitable[None]] | None) -> None:
+    async def run(
+        self, announce: Callable[[str], None], prepare: Callable[[Connect], Awaitable[None]] | None,
+        afterwards: Callable[[], Awaitable[None]] | None,
+    ) -> None:  # fmt: skip
         """Starts everything and restarts children that exit. Returns only by an error or cancellation."""
         began = datetime.now(UTC)
         if self._server is not None:
@@ -144,7 +149,7 @@ class _Supervisor:
         ]
         if self._server is not None:
             restarters.append(asyncio.ensure_future(self._restart_on_exit(self._server.child)))
-        announcing = asyncio.ensure_future(self._announce_ready(began, announce))
+        announcing = asyncio.ensure_future(self._announce_ready(began, announce, afterwards))
         try:
             # A restarter ends only by failing; the announcement may also succeed.
             await asyncio.wait([*restarters, announcing], return_when=asyncio.FIRST_EXCEPTION)
@@ -156,7 +161,9 @@ class _Supervisor:
                 task.cancel()
             await asyncio.gather(*restarters, announcing, return_exceptions=True)
 
-    async def _announce_ready(self, began: datetime, announce: Callable[[str], None]) -> None:
+    async def _announce_ready(
+        self, began: datetime, announce: Callable[[str], None], afterwards: Callable[[], Awaitable[None]] | None
+    ) -> None:
         """Announces the addresses once the API is ready and the worker polls. Raises EmbeddedError after a timeout."""
         try:
             async with asyncio.timeout(_START_TIMEOUT):
@@ -169,12 +176,14 @@ class _Supervisor:
         self._ready = True
         settings = self._settings
         announce("Jiesu is ready")
-        announce(
-            f"  API          http://{reachable(settings.api_host)}:{settings.api_port}, described in /openapi.json"
-        )
+        address = f"http://{reachable(settings.api_host)}:{settings.api_port}"
+        announce(f"  Pages        {address}/")
+        announce(f"  API          {address}/v1, described in /openapi.json")
         announce(f"  Temporal     {settings.address}, namespace {settings.temporal_namespace}")
         if self._server is not None:
             announce(f"  Temporal UI  http://{LOOPBACK}:{settings.temporal_ui_port}")
+        if afterwards is not None:
+            await afterwards()
 
     async def _connect(self) -> Client:
         if self._server is not None:

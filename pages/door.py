@@ -9,22 +9,16 @@ from api.dependencies import Use
 from api.identity.authenticator import appointments
 from api.identity.pkce import local_path
 from api.routes.session import change_role
-from domain.vocabulary import ROLES, Role
+from domain.vocabulary import ROLES
 from pages.forms import fields_of
 from pages.shell import onwards, page, router_of
 from pages.story import org_name
-from pages.who import NAVIGATION, InSession, SignedOrNot
+from pages.who import InSession, SignedOrNot
 from protocol.clock import today
 from protocol.errors import Invalid, NotFound
 from texts.catalogue import Wrong
 
 router: Final = router_of()
-
-
-def begins_at(role: Role | None, links: tuple[str, ...]) -> str:
-    """Where somebody goes on who signed in without having been anywhere: to the first page of the role, if there is one."""
-    found = [name for name in NAVIGATION.get(role or "resident", ()) if name in links]
-    return f"/{found[0]}" if found else "/"
 
 
 @router.get("/sign-in")

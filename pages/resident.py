@@ -19,58 +19,18 @@ from api.routes.streams import events
 from pages import story
 from pages.actions import OF_RESIDENTS, possible
 from pages.forms import check_ours, fields_of
-from pages.shell import LANGUAGE_COOKIE, fragment, onwards, page, router_of
+from pages.shell import fragment, onwards, page, router_of
 from pages.who import Visitor, code_in, has_code, keep, member_or_nobody, visitor
 from protocol.caller import Caller
 from protocol.commands import CommandDraft
 from protocol.context import LANGUAGE
 from protocol.errors import Invalid, NotFound, Unauthenticated
 from protocol.hub import Watched
-from protocol.naming import issue_named
 from protocol.reader import VisibleIssue
 from protocol.telling import told
-from texts.catalogue import LANGUAGES
 from texts.catalogue import named as word_of
 
 router: Final = router_of()
-
-_YEAR: Final = 365 * 86400
-
-
-@router.get("/")
-async def start() -> Response:
-    """Where everybody begins."""
-    return page("start.html", fault="")
-
-
-@router.get("/language/{language}")
-async def choose(language: str, request: Request) -> Response:
-    """Keeps the language that this browser wants, and goes to the start."""
-    if language not in LANGUAGES:
-        raise NotFound
-    answer = onwards("/")
-    answer.set_cookie(
-        LANGUAGE_COOKIE, language, max_age=_YEAR, secure=request.url.scheme == "https", httponly=True, samesite="lax"
-    )
-    return answer
-
-
-@router.post("/find")
-async def find(request: Request, use: Use) -> Response:
-    """Opens an issue to whoever names its number and its code, or the code alone."""
-    form = await fields_of(request)
-    number, code = form.get("number", ""), form.get("code", "")
-    caller = use.authenticator.by_code(request, code)
-    await use.access.may_guess()
-    try:
-        issue = await issue_named(use.model, use.reader, caller, number or "mine")
-        await use.reader.readable(caller, issue, record=True)
-    except NotFound:
-        await use.access.guessed()
-        return page("start.html", 404, fault="not-found")
-    answer = onwards(f"/i/{issue}")
-    keep(request, answer, issue, code)
-    return answer
 
 
 @router.get("/t/{issue}/{code}")

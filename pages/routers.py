@@ -4,11 +4,12 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from pages import docs, door, phone, photos, places, resident, shell
+from pages import docs, door, phone, photos, places, resident, shell, start
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     shell.static,
     docs.router,
+    start.router,
     door.router,
     places.router,
     phone.router,

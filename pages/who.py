@@ -97,7 +97,7 @@ async def member(request: Request, use: Use, session: InSession) -> Member:
     mark = hmac.new(use.secret, b"jiesu/1/mark\0" + caller.subject.encode(), hashlib.sha256).hexdigest()[:16]
     found = Member(
         caller, session.csrf, mark, actor.role, (org.name if org is not None else "") or actor.org or "", "",
-        _links(request, actor.role), request.url.path.split("/")[1],
+        pages_of(request, actor.role), request.url.path.split("/")[1],
     )  # fmt: skip
     request.state.member = found
     return found
@@ -125,9 +125,19 @@ async def member_or_nobody(request: Request, use: Use) -> Member | None:
 SignedOrNot = Annotated[Member | None, Depends(member_or_nobody)]
 
 
-def _links(request: Request, role: Role) -> tuple[str, ...]:
-    there = {getattr(route, "path", "") for route in request.app.routes}
-    return tuple(name for name in NAVIGATION.get(role, ()) if f"/{name}" in there)
+def is_there(request: Request, name: str) -> bool:
+    """Whether this app has the page ``/name``."""
+    return any(getattr(route, "path", "") == f"/{name}" for route in request.app.routes)
+
+
+def pages_of(request: Request, role: Role) -> tuple[str, ...]:
+    """The pages of this role that this app has."""
+    return tuple(name for name in NAVIGATION.get(role, ()) if is_there(request, name))
+
+
+def first_page(request: Request, role: Role) -> str:
+    """The address where somebody in this role begins who has signed in: the start where the role has no page."""
+    return "/" + "".join(pages_of(request, role)[:1])
 
 
 # Who opened an issue by its code

@@ -61,10 +61,11 @@ class Household:
 
     def ready(self, *args: str) -> Up:
         process = self.up(*args)
-        lines = self.said(process, 4)
+        lines = self.said(process, 5)
         assert lines[0] == "Jiesu is ready", self.complaint()
-        assert lines[1] == f"  API          http://127.0.0.1:{self.ports['API']}, described in /openapi.json"
-        assert [str(port) in line for port, line in zip(self.ports.values(), lines[1:], strict=True)] == [True] * 3
+        assert lines[1] == f"  Pages        http://127.0.0.1:{self.ports['API']}/"
+        assert lines[2] == f"  API          http://127.0.0.1:{self.ports['API']}/v1, described in /openapi.json"
+        assert [str(port) in line for port, line in zip(self.ports.values(), lines[2:], strict=True)] == [True] * 3
         return process
 
     def said(self, process: Up, count: int) -> list[str]:
