@@ -9,6 +9,7 @@ from api.http.examples import COMMANDS as EXAMPLES
 from api.http.requests import COMMANDS
 from domain.advance import advance
 from domain.commands import Command
+from domain.refusals import against
 from protocol.reader import VisibleIssue
 
 OF_RESIDENTS: Final = ("confirm", "supply", "urge", "object", "reopen", "withdraw", "unfollow")
@@ -18,6 +19,11 @@ _TRIED: Final = "tried"
 def possible(seen: VisibleIssue, names: Iterable[str], now: datetime) -> list[str]:
     """Those of the commands that would take effect now, with the texts of an example."""
     return [name for name in names if _takes_effect(seen, name, now)]
+
+
+def may_attach(seen: VisibleIssue, now: datetime) -> bool:
+    """Whether the visitor may add a photo now."""
+    return against(seen.issue, seen.actor, "attach", seen.grants, now) is None
 
 
 def _takes_effect(seen: VisibleIssue, name: str, now: datetime) -> bool:

@@ -17,7 +17,7 @@ from api.http.problems import faults
 from api.http.requests import COMMANDS
 from api.routes.streams import events
 from pages import story
-from pages.actions import OF_RESIDENTS, possible
+from pages.actions import OF_RESIDENTS, may_attach, possible
 from pages.forms import check_ours, fields_of
 from pages.shell import fragment, onwards, page, router_of
 from pages.who import Visitor, code_in, has_code, keep, member_or_nobody, visitor
@@ -59,6 +59,17 @@ Visiting = Annotated[Visitor, Depends(_visitor)]
 async def tracking(who: Visiting, use: Use) -> Response:
     """The issue: whose turn it is until when, what has happened, and what this resident may do now."""
     return page("track.html", **await _told(who.seen, use, who.token))
+
+
+@router.get("/i/{issue}/sent")
+async def received(who: Visiting, use: Use) -> Response:
+    """What a resident is told once, after sending a report or joining one: its number and his code."""
+    issue, language = who.seen.issue, LANGUAGE.get()
+    turn = story.turn(issue, await use.directory.get(), use.now(), language)
+    return page(
+        "sent.html", issue=issue, code=who.caller.code_in(issue), turn=turn, token=who.token,
+        photo_path=f"/i/{issue.id}/photo", photos=may_attach(who.seen, use.now()),
+    )  # fmt: skip
 
 
 @router.get("/i/{issue}/live", response_class=EventSourceResponse)

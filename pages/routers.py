@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from pages import docs, door, phone, photos, places, resident, shell, start
+from pages import docs, door, phone, photos, places, report, resident, shell, start
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     shell.static,
@@ -14,6 +14,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     places.router,
     phone.router,
     photos.router,
+    report.router,
     resident.router,
     shell.nowhere,
 )

@@ -143,6 +143,11 @@ class Intake:
         is_own = known.taken_by is None
         return ReportedIssue(known, ids.tracking_code(self._secret, issue, known.generation) if is_own else None)
 
+    def named(self, caller: Caller, key: str) -> tuple[str, str]:
+        """The id and the number that a report of this caller under this key has, whether there is one or not."""
+        issue = ids.issue_id(self._secret, caller.subject, key)
+        return issue, ids.number(issue)
+
     def _reporter(self, contact: ContactDetails) -> str:
         """The pseudonym of the phone to which the code of a report is sent that staff take in; empty if none can be."""
         phone = read(str(contact.phone)) if self._texts else None

@@ -295,6 +295,8 @@
     if (waits) { part('h2', say('unsent') + ' ' + waits, bar); part('p', say('time'), bar).className = 'soft'; }
     bar.appendChild(list);
   }
+  /* What only scripts can do, such as photos. */
+  document.querySelectorAll('.scripted').forEach(function (each) { each.hidden = false; });
   window.addEventListener('online', soon);
   window.addEventListener('pageshow', soon);
   document.addEventListener('visibilitychange', function () { if (!document.hidden) soon(); });

@@ -326,6 +326,17 @@ def knows_nobody(path: str, method: str = "GET", **sent: Any) -> Judge:
     return judge
 
 
+def form_of_nobody(path: str) -> Judge:
+    """A form that takes no token of the API and no code: without that of its page it is refused to everybody."""
+
+    async def judge(stage: Stage, who: str) -> None:
+        answer = await stage.client.post(path, headers=stage.headers[who], data={"issue": stage.issue})
+        assert answer.status_code == 403
+        assert stage.issue not in answer.text
+
+    return judge
+
+
 def open_to_all(path: str) -> Judge:
     """Nothing of anybody's, so everybody gets the same."""
 
@@ -394,6 +405,11 @@ TABLE: dict[tuple[str, str], Judge] = {
     ("POST", "/find"): knows_nobody("/find", "POST"),
     ("GET", "/t/{issue}/{code}"): page_by_address,
     ("GET", "/i/{issue}"): page_of_issue("/i/{issue}"),
+    ("GET", "/i/{issue}/sent"): page_of_issue("/i/{issue}/sent"),
+    ("GET", "/report"): knows_nobody("/report?k=0b9f6f2e-4c1d-4f7a-9b1e-2f6a4c1d7e85"),
+    ("POST", "/report"): form_of_nobody("/report"),
+    ("GET", "/report/similar"): knows_nobody(f"/report/similar?compound={COMPOUND}&category=leak&building=3"),
+    ("POST", "/report/follow"): form_of_nobody("/report/follow"),
     ("GET", "/i/{issue}/live"): page_of_issue("/i/{issue}/live"),
     ("GET", "/i/{issue}/photo/{digest}"): page_of_issue("/i/{issue}/photo/{digest}"),
     ("POST", "/i/{issue}/photo"): page_of_issue("/i/{issue}/photo", "POST"),
