@@ -23,13 +23,37 @@
     var at = document.activeElement;
     return at && box.contains(at) && (at.tagName === 'TEXTAREA' || at.tagName === 'INPUT');
   }
+  function all(within, what) { return Array.prototype.slice.call(within.querySelectorAll(what)); }
+  /* Shows what is new, and leaves what somebody has begun: text, choices, what is unfolded, the focus. */
+  function swap(html) {
+    var fresh = document.createElement('div'), at = document.activeElement, old = all(box, 'form'), folds = all(box, 'details');
+    fresh.innerHTML = html;
+    all(fresh, 'form').forEach(function (form) {
+      var same = old.filter(function (each) { return each.getAttribute('action') === form.getAttribute('action'); })[0];
+      if (!same) { form.classList.add('fresh'); return; }
+      all(form, 'input[type=hidden]').forEach(function (each) {
+        var mine = same.querySelector('input[type=hidden][name="' + each.name + '"]');
+        if (mine && each.name !== 'key') mine.value = each.value;
+      });
+      form.parentNode.replaceChild(same, form);
+    });
+    all(fresh, 'details').forEach(function (each, n) { if (folds[n] && folds[n].open) each.open = true; });
+    var focus = at && box.contains(at) ? all(box, at.tagName).indexOf(at) : -1;
+    box.textContent = '';
+    while (fresh.firstChild) box.appendChild(fresh.firstChild);
+    if (focus >= 0) {
+      if (!box.contains(at)) at = all(box, at.tagName)[focus] || box.querySelector('.button');
+      if (at) at.focus({preventScroll: true});
+    }
+    count();
+  }
   function connect() {
     if (source || document.hidden) return;
     source = new EventSource(box.getAttribute('data-live'));
     source.onopen = function () { answered = true; say(true); };
     source.onmessage = function (event) {
       /* Who is writing keeps what was written; the next change or the sending shows the rest. */
-      if (!busy()) { box.innerHTML = event.data; count(); }
+      if (!busy()) swap(event.data);
     };
     source.addEventListener('clock', function (event) { ahead = Date.parse(JSON.parse(event.data).at) - performance.now(); });
     source.onerror = function () {

@@ -9,18 +9,24 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
 KEPT: Final = Path(__file__).resolve().parents[2] / "build" / "browsers"
 """Where a test that failed leaves pictures and traces; `playwright show-trace FILE` opens one."""
 SECONDS: Final = 30
 """How long a page may take on a busy machine."""
+expect.set_options(timeout=SECONDS * 1000)
 Scheme = Literal["light", "dark"]
 SCHEMES: Final[tuple[Scheme, ...]] = ("light", "dark")
-_ARGUMENTS: Final = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
-_STATUS: Final = re.compile(r"^Failed to load resource: ")
-"""What the console says of every answer with an error's status, and of a network that is cut: tests mean it."""
+LAN: Final = "jiesu.lan"
+"""A name of this machine, as in a local network: browsers trust it less than the loopback."""
+_ARGUMENTS: Final = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage",
+    f"--host-resolver-rules=MAP {LAN} 127.0.0.1",
+)  # fmt: skip
+_MEANT: Final = re.compile(r"^Failed to load resource: |^The Cross-Origin-Opener-Policy header has been ignored")
+"""What the console says of every error's status and of a network that is cut, which tests mean, and of a header over plain http."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,12 @@ LOOKS: Final = (PHONE, DESK)
 class Watch:
     """What pages did that no page may do: to ask another host, to break the CSP, to stumble in a script."""
 
-    origin: str
+    origins: list[str]
     faults: list[str] = field(default_factory=list)
+
+    def also(self, origin: str) -> None:
+        """Pages of this origin belong to the test."""
+        self.origins.append(origin)
 
     def follow(self, context: BrowserContext) -> None:
         context.on("request", self._asked)
@@ -54,11 +64,11 @@ class Watch:
         context.on("weberror", lambda error: self.faults.append(f"script: {error.error}"))
 
     def _asked(self, request: Request) -> None:
-        if not request.url.startswith((self.origin + "/", "blob:")):
+        if not request.url.startswith((*(f"{each}/" for each in self.origins), "blob:")):
             self.faults.append(f"asked elsewhere: {request.url}")
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not _STATUS.match(message.text):
+        if message.type in ("error", "warning") and not _MEANT.match(message.text):
             self.faults.append(f"console: {message.text}")
 
 
@@ -82,7 +92,7 @@ class Visits:
     def __init__(self, browser: Browser, origin: str) -> None:
         self._browser = browser
         self.origin = origin
-        self.watch = Watch(origin)
+        self.watch = Watch([origin])
         self.contexts: list[BrowserContext] = []
 
     async def page(self, look: Look = PHONE, *, origin: str = "", **options: Any) -> Page:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +44,12 @@ class Place:
             given = body if name == commands[-1] else {}
             answer = await self.system.give(taken["id"], name, headers, **given)
             assert answer.status == 200, answer.body
+
+    async def give_as_reporter(self, taken: Answer, command: str, **body: Any) -> Answer:
+        """A command of the resident by the code; what is taken from then on, with another code if it was renewed."""
+        answer = await self.system.give(taken["id"], command, code_of(taken), **body)
+        assert answer.status == 200, answer.body
+        return replace(taken, body={**taken.body, **{k: v for k, v in answer.body.items() if k == "tracking_code"}})
 
     async def completed(self, **body: Any) -> Answer:
         """An issue whose resident is asked whether it is solved."""
