@@ -24,10 +24,12 @@ from protocol.attachments import Attachments
 from protocol.auditing import Auditing
 from protocol.board import Boards
 from protocol.calendar_cache import CalendarCache
+from protocol.cards import Cards
 from protocol.catalogue import Catalogue
 from protocol.clock import Now, Skew, now
 from protocol.commands import CommandService
 from protocol.directory_cache import DirectoryCache
+from protocol.forgetting import Forgetting
 from protocol.gateway import TemporalGateway
 from protocol.guards import AccessGuard
 from protocol.hub import Hub
@@ -112,6 +114,14 @@ class Services:
     @cached_property
     def hub(self) -> Hub:
         return Hub(self.model, self.now)
+
+    @cached_property
+    def cards(self) -> Cards:
+        return Cards(self.model, self.keys.vault, self.directory, self.now)
+
+    @cached_property
+    def forgetting(self) -> Forgetting:
+        return Forgetting(self.database, self.keys.vault, self.now)
 
     @cached_property
     def receipts(self) -> Receipts:

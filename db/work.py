@@ -49,6 +49,20 @@ async def open_keys(session: AsyncSession, org: str, viewer: Actor, works: Works
     return sorted(found, key=lambda key: (found[key], key.id))[:MOST]
 
 
+async def own_keys(session: AsyncSession, viewer: Actor, most: int) -> Sequence[Key]:
+    """The issues that a resident reported or follows: the open ones with the least time left first, then the closed ones,
+    the last first.
+    """
+    columns = (
+        IssueRow.id, IssueRow.category, IssueRow.overdue, IssueRow.due, IssueRow.warn_at, IssueRow.assigned,
+    )  # fmt: skip
+    seen = or_(false(), *visible(viewer, Works()))
+    is_closed = IssueRow.closed_at.is_not(None)
+    order = (is_closed, IssueRow.closed_at.desc(), IssueRow.left_by, IssueRow.id)
+    rows = await session.execute(select(*columns).where(seen).order_by(*order).limit(most))
+    return [Key(row.id, row.category, row.overdue, row.due, row.warn_at, row.assigned) for row in rows]
+
+
 async def states(session: AsyncSession, issues: Sequence[str]) -> Mapping[str, Issue]:
     """The issues as the rules fold them, by id: one query for all but the policies and calendars, which are kept."""
     query = select(IssueRow).where(IssueRow.id.in_(issues)).options(undefer(IssueRow.state))

@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from pages import docs, door, phone, photos, places, report, resident, shell, start
+from pages import docs, door, mine, phone, photos, places, report, resident, shell, start
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     shell.static,
@@ -13,6 +13,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     door.router,
     places.router,
     phone.router,
+    mine.router,
     photos.router,
     report.router,
     resident.router,

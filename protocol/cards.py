@@ -22,6 +22,7 @@ from security.keystore import KeyStoreDown
 from security.vault import Vault
 
 PAGE: Final = 30
+MOST_OWN: Final = 100
 _LONGEST: Final = 80
 _ORDER: Final = {"red": 0, "yellow": 1, "green": 2, None: 3}
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -90,6 +91,18 @@ class Cards:
         lit.sort(key=lambda each: (each[1].assigned != viewer.person, _ORDER[each[0]], each[1].due or _NEVER))
         shown = [key.id for _, key in lit[wanted.start : wanted.start + PAGE]]
         return Worklist(await self.of(viewer, shown), {each: counts[each] for each in get_args(Light)}, len(lit))
+
+    async def own(self, resident: Actor) -> Sequence[Card]:
+        """What a resident reported or follows: red, yellow and green, of each those with the least time left first; then
+        the closed ones, the last first. No more than MOST_OWN. Raises Unavailable.
+        """
+        try:
+            async with self._model.read() as session:
+                keys = await work.own_keys(session, resident, MOST_OWN)
+        except SqlDown:
+            raise Unavailable("lists-away") from None
+        found = await self.of(resident, [key.id for key in keys])
+        return sorted(found, key=lambda card: (card.issue.closed is not None, _ORDER[card.light]))
 
     async def of(self, viewer: Actor, issues: Sequence[str]) -> Sequence[Card]:
         """The cards of these issues, in their order. The caller has made sure that the viewer may see each. Raises Unavailable."""
