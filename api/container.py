@@ -36,6 +36,7 @@ from protocol.hub import Hub
 from protocol.intake import Intake
 from protocol.limits import Quotas, TokenBuckets
 from protocol.pending import PendingCommands
+from protocol.people import People
 from protocol.places import Places
 from protocol.read_model import ReadModel
 from protocol.reader import Reader
@@ -145,7 +146,11 @@ class Services:
 
     @cached_property
     def places(self) -> Places:
-        return Places(self.directory)
+        return Places(self.directory, self.now)
+
+    @cached_property
+    def people(self) -> People:
+        return People(self.database, self.directory, self.access, self.now)
 
     @cached_property
     def boards(self) -> Boards:

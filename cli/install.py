@@ -33,11 +33,12 @@ from db.tables import CodeRow, IssueRow
 from db.upgrade import upgrade
 from domain.directory import Directory
 from domain.directory_csv import DirectoryError, parse
-from domain.directory_review import Loss, losses, remarks
+from domain.directory_review import Loss, remarks
 from domain.directory_sheets import COLUMNS, Encoding, Table
 from domain.wire import truncate
 from domain.worktime import SHANGHAI
 from policies.districts import in_use, known
+from protocol.directory_change import Abandoning, change_directory
 from runtime.settings import Settings, SettingsError, variable
 from runtime.temporal import connect, encrypting
 from security import ids
@@ -250,21 +251,19 @@ async def import_directory(
     read = read_directory(folder, encoding, in_use(settings.policies, settings.home))
     directory, now = concealed(read, settings), truncate(datetime.now(UTC))
     today = now.astimezone(SHANGHAI).date()
-    async with opened(settings) as database, database.write() as session:
-        lost = losses(await load_directory(session), directory, await queries.open_issues(session), today)
-        abandoned = [loss for loss in lost if loss.abandoned and loss.issue.number not in force]
-        if abandoned and not dry_run:
-            raise Failure(
-                "\n".join(
-                    (
-                        f"nothing was imported from {folder}: open issues would have nobody who may act on them",
-                        *(loss.said for loss in abandoned),
-                        "appoint somebody there, or give each with --force NUMBER",
-                    )
+    try:
+        async with opened(settings) as database, database.write() as session:
+            lost = await change_directory(session, lambda _: directory, now, force=force, dry_run=dry_run)
+    except Abandoning as error:
+        raise Failure(
+            "\n".join(
+                (
+                    f"nothing was imported from {folder}: open issues would have nobody who may act on them",
+                    *(loss.said for loss in error.abandoned),
+                    "appoint somebody there, or give each with --force NUMBER",
                 )
             )
-        if not dry_run:
-            await store_directory(session, directory, now)
+        ) from None
     counts = {part.name: len(getattr(directory, part.name)) for part in fields(directory)}
     return Imported(counts, lost, list(remarks(directory, today)))
 

@@ -58,6 +58,11 @@ async def version(session: AsyncSession) -> Version | None:
     return None if row is None else Version(row.version, row.digest, row.imported_at)
 
 
+async def locked(session: AsyncSession) -> None:
+    """Waits until no other transaction changes the directory, which SQLite does by itself."""
+    await session.execute(select(places.DirectoryVersion.id).with_for_update())
+
+
 async def store_directory(session: AsyncSession, directory: Directory, now: datetime) -> Version:
     """Replaces the stored directory. If the new directory equals the stored one, only the time of import changes."""
     before = await version(session)

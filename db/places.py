@@ -26,6 +26,7 @@ class StreetRow(_Named, Base):
     __tablename__ = "streets"
 
     division_code: Mapped[str]
+    duty_phone: Mapped[str]
 
 
 class CommunityRow(_Named, Base):
@@ -33,6 +34,7 @@ class CommunityRow(_Named, Base):
 
     street: Mapped[str]
     division_code: Mapped[str]
+    duty_phone: Mapped[str]
 
 
 class GridRow(_Row, Base):
@@ -63,12 +65,14 @@ class OperatorRow(_Named, Base):
     __tablename__ = "operators"
 
     kind: Mapped[str]
+    duty_phone: Mapped[str]
 
 
 class DepartmentRow(_Named, Base):
     __tablename__ = "departments"
 
     street: Mapped[str]
+    duty_phone: Mapped[str]
 
 
 class ContractRow(_Dated, Base):
@@ -85,6 +89,8 @@ class AppointmentRow(_Dated, Base):
     role: Mapped[str]
     org: Mapped[str]
     phone: Mapped[str]  # personal: a pseudonym
+    name: Mapped[str]  # personal
+    manager: Mapped[bool]
 
 
 class BindingRow(_Dated, Base):

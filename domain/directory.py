@@ -44,6 +44,8 @@ class Street:
     code: str
     name: str
     division_code: str = ""
+    duty_phone: str = ""
+    """The number of whoever is on duty, which anybody may call."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Community:
     name: str
     street: str
     division_code: str = ""
+    duty_phone: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Operator:
     code: str
     name: str
     kind: OperatorKind
+    duty_phone: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class Department:
     code: str
     name: str
     street: str
+    duty_phone: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,7 @@ class Appointment:
     """A person may act in this role for this organisation.
 
     `phone` is the pseudonym of the resident who proves the person's own phone; in a file that is read, still the number.
+    `name` is how the person is called. A `manager` may appoint others to this role in this organisation (`domain.managing`).
     """
 
     person: str
@@ -116,6 +122,8 @@ class Appointment:
     org: str
     period: Period = Period()
     phone: str = ""
+    name: str = ""
+    manager: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,7 @@ class Org:
     """The street in which it works; None for an operator, whose streets depend on its contracts (`streets_of`)."""
     operator: bool = False
     """Distinguishes an operator of kind ``community`` from the community itself."""
+    duty_phone: str = ""
 
 
 @dataclass(frozen=True)
@@ -392,10 +401,14 @@ class Directory:
 
     @cached_property
     def _orgs(self) -> Mapping[str, Org]:
-        operators = (Org(each.code, each.kind, each.name, None, operator=True) for each in self.operators)
-        communities = (Org(each.code, "community", each.name, each.street) for each in self.communities)
-        streets = (Org(each.code, "street", each.name, each.code) for each in self.streets)
-        departments = (Org(each.code, "department", each.name, each.street) for each in self.departments)
+        operators = (Org(each.code, each.kind, each.name, None, True, each.duty_phone) for each in self.operators)
+        communities = (
+            Org(each.code, "community", each.name, each.street, False, each.duty_phone) for each in self.communities
+        )
+        streets = (Org(each.code, "street", each.name, each.code, False, each.duty_phone) for each in self.streets)
+        departments = (
+            Org(each.code, "department", each.name, each.street, False, each.duty_phone) for each in self.departments
+        )
         return {org.code: org for org in (*operators, *communities, *streets, *departments)}
 
     @cached_property

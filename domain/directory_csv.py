@@ -27,6 +27,7 @@ from domain.directory_sheets import (
     FURTHER,
     ORGS,
     PLACES,
+    YES,
     Cells,
     Encoding,
     Problem,
@@ -174,13 +175,14 @@ def _compound(cells: Cells) -> Compound:
 
 
 def _operator(cells: Cells) -> Operator:
-    return Operator(cells["code"], cells["name"], cast("OperatorKind", cells["kind"]))
+    return Operator(cells["code"], cells["name"], cast("OperatorKind", cells["kind"]), cells.get("duty_phone", ""))
 
 
 def _appointment(cells: Cells) -> Appointment:
     phone = cells.get("phone", "")
     kept = phone if concealed(phone) else mobile(phone) or ""
-    return Appointment(cells["person"], cast("Role", cells["role"]), cells["org"], _period(cells), kept)
+    role, is_manager = cast("Role", cells["role"]), cells.get("manager") == YES
+    return Appointment(cells["person"], role, cells["org"], _period(cells), kept, cells.get("name", ""), is_manager)
 
 
 def _binding(cells: Cells) -> Binding:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from domain.directory import Directory
-from domain.directory_sheets import COLUMNS, FURTHER
+from domain.directory_sheets import COLUMNS, FURTHER, YES
 
 
 def csv_files(directory: Directory) -> Mapping[str, str]:
@@ -30,6 +30,8 @@ def _cell(item: Any, column: str) -> str:
             value = item.period.start
         case "to":
             value = item.period.end
+        case "manager":
+            value = YES if item.manager else ""
         case _:
             value = getattr(item, column)
     return "" if value is None else str(value)

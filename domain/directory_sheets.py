@@ -25,6 +25,8 @@ Syntax = Callable[[str], str | None]
 
 Encoding = Literal["utf-8", "gb18030"]
 LONGEST: Final = 200
+YES: Final = "yes"
+"""In a column that is a mark, what is there if it is set."""
 ORGS: Final = ("operators", "communities", "streets", "departments")
 PLACES: Final = ("compounds", "grids", "communities", "streets")
 
@@ -94,6 +96,13 @@ def concealed(phone: str) -> bool:
     return re.fullmatch(r"r-[a-z2-7]{26}", phone) is not None
 
 
+_number = _like(r"\+?[0-9][0-9 -]{2,23}", "is not a phone number (3 to 24 digits, blanks and hyphens)")
+
+
+def _duty(cell: str) -> str | None:
+    return _CUT_SHORT if _CUT.fullmatch(cell) else _number(cell)
+
+
 _count = _like(r"[1-9][0-9]{0,4}", "is not a number from 1 to 99999")
 
 
@@ -115,10 +124,11 @@ _DIVISION = Column("division_code", _division, required=False)
 _STREET = Column("street", _code, refers=("streets",))
 _COMMUNITY = Column("community", _code, refers=("communities",))
 _FROM, _TO = Column("from", _dated, required=False), Column("to", _dated, required=False)
+_DUTY = Column("duty_phone", _duty, required=False, further=True)
 
 COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
-    "streets": (_CODE, _NAME, _DIVISION),
-    "communities": (_CODE, _NAME, _STREET, _DIVISION),
+    "streets": (_CODE, _NAME, _DIVISION, _DUTY),
+    "communities": (_CODE, _NAME, _STREET, _DIVISION, _DUTY),
     "grids": (_CODE, _NAME, _COMMUNITY),
     "compounds": (
         _CODE,
@@ -128,8 +138,8 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
         Column("buildings", _count, required=False),
     ),
     "buildings": (Column("compound", _code, refers=("compounds",)), _CODE, _NAME),
-    "operators": (_CODE, _NAME, Column("kind", _one_of(get_args(OperatorKind)))),
-    "departments": (_CODE, _NAME, _STREET),
+    "operators": (_CODE, _NAME, Column("kind", _one_of(get_args(OperatorKind))), _DUTY),
+    "departments": (_CODE, _NAME, _STREET, _DUTY),
     "contracts": (
         Column("operator", _code, refers=("operators",)),
         Column("compound", _code, refers=("compounds",)),
@@ -142,6 +152,8 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
         Column("org", _code, refers=ORGS),
         _FROM,
         _TO,
+        Column("name", required=False, further=True),
+        Column("manager", _one_of((YES,)), required=False, further=True),
         Column("phone", _phone, required=False, further=True),
     ),
     "bindings": (
@@ -287,6 +299,12 @@ def _wrong(column: Column, cell: str) -> str | None:
         return f"{shown(cell)} holds a control character"
     reason = column.syntax(cell)
     return f"{shown(cell)} {reason}" if reason else None
+
+
+def fits(sheet: str, column: str, cell: str) -> bool:
+    """Whether a cell of this column may hold that, whatever the other rows hold."""
+    (found,) = (each for each in COLUMNS[sheet] if each.name == column)
+    return _wrong(found, cell) is None
 
 
 def _wrong_period(cells: Cells) -> str | None:

@@ -4,13 +4,28 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from pages import docs, door, mine, phone, photos, places, report, resident, shell, start
+from pages import (
+    docs,
+    door,
+    doors,
+    mine,
+    people,
+    phone,
+    photos,
+    places,
+    report,
+    resident,
+    shell,
+    start,
+)
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     shell.static,
     docs.router,
     start.router,
     door.router,
+    doors.router,
+    people.router,
     places.router,
     phone.router,
     mine.router,

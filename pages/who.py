@@ -24,9 +24,10 @@ from protocol.reader import VisibleIssue
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _FORM: Final = "application/x-www-form-urlencoded"
-_DESK: Final = ("desk", "work", "search")
+_DESK: Final = ("desk", "work", "search", "people")
 NAVIGATION: Final[Mapping[Role, tuple[str, ...]]] = {
-    "resident": ("mine", "report"), "property": ("work", "people"), "volunteer": ("work",), "department": ("work",),
+    "resident": ("mine", "report"), "property": ("work", "people"), "volunteer": ("work", "people"),
+    "department": ("work", "people"),
     "community": _DESK, "street": _DESK,
 }  # fmt: skip
 """The pages that the header offers to each role, the first one being where that role begins."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from db import board
 from domain.building import building
 from domain.directory import Directory
 from domain.light import Light, light
-from protocol.clock import Now
+from protocol.clock import Now, today
 from protocol.directory_cache import DirectoryCache
 from protocol.errors import NotFound, Unavailable
 from protocol.read_model import ReadModel, SqlDown
@@ -37,6 +37,8 @@ class Board:
     name: str
     at: datetime
     notices: Sequence[Notice]
+    phones: Sequence[tuple[str, str]]
+    """The organisations that answer for the compound, with the number of whoever is on duty there."""
     is_whole: bool
 
 
@@ -70,9 +72,23 @@ class Boards:
                 row.next_milestone or "", row.due, shown,
             )  # fmt: skip
 
-        return Board(found.code, found.name, now, [notice(row) for row in rows], len(rows) < board.MOST)
+        return Board(
+            found.code,
+            found.name,
+            now,
+            [notice(row) for row in rows],
+            _phones(directory, compound, today(now)),
+            len(rows) < board.MOST,
+        )
 
 
 def _names(directory: Directory, compound: str) -> dict[str, str]:
     """What is written on the buildings of the compound, by the number that a report gives."""
     return {building(each.name) or each.code.upper(): each.name for each in directory.buildings_of(compound)}
+
+
+def _phones(directory: Directory, compound: str, on: date) -> list[tuple[str, str]]:
+    place = directory.place(compound, on)
+    codes = (place.operator, place.community, place.street) if place is not None else ()
+    orgs = [org for code in codes if code and (org := directory.org(code))]
+    return [(org.name, org.duty_phone) for org in orgs if org.duty_phone]

@@ -28,10 +28,11 @@ class Cached(Generic[T]):
         self._value: T | None = None
         self._checked = 0.0
         self._reading: asyncio.Task[None] | None = None
+        self._is_stale = False
 
     async def get(self) -> T | None:
         """The value; the last one read if the database is down or hangs, None if it never was read."""
-        if self._value is None or self.age > self._fresh:
+        if self._value is None or self._is_stale or self.age > self._fresh:
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._refresh())
             # With a value in memory, no request waits long for a database that hangs.
@@ -39,12 +40,17 @@ class Cached(Generic[T]):
             await asyncio.wait({self._reading}, timeout=within)
         return self._value
 
+    def expire(self) -> None:
+        """Has the next `get` read the value anew, since it has just been changed."""
+        self._is_stale = True
+
     @property
     def age(self) -> float:
         """Seconds since the value was known to be the database's."""
         return time.monotonic() - self._checked
 
     async def _refresh(self) -> None:
+        self._is_stale = False
         try:
             async with self._model.read() as session:
                 self._value = await self._read(session, self._value)

@@ -36,6 +36,11 @@ class DirectoryCache:
             raise Unavailable("directory-away")
         return found
 
+    async def newest(self) -> Directory:
+        """As `get`, but read anew, for whoever has just changed it. Another process may be FRESH seconds behind."""
+        self._cached.expire()
+        return await self.get()
+
     async def works(self, viewer: Actor, on: date) -> Works:
         """Where property staff work on that day; the other roles see the same issues wherever they work.
 

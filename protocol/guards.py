@@ -174,6 +174,10 @@ class AccessGuard:
             log.error("access_lines_in_this_log_only", count=len(self._waiting))
         await self.quotas.close()
 
+    async def line(self, who: Actor, what: str, result: Result) -> Entry:
+        """A line of the access log about no issue, for a caller that writes it in a transaction of its own."""
+        return await self._entry(who, what, None, result)
+
     async def _entry(self, who: Actor, what: str, issue: str | None, result: Result) -> Entry:
         address = hmac.digest(self._secret, b"address:" + ADDRESS.get().encode(), hashlib.sha256).hex()[:16]
         street = await self._street(who)

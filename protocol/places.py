@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from domain.commands import Actor
 from domain.directory import Directory
 from domain.place_search import Spot, spots
+from protocol.clock import Now, today
 from protocol.directory_cache import DirectoryCache
 from protocol.errors import NotFound
 
@@ -27,8 +29,9 @@ class FoundPlace:
 class Places:
     """Searches the directory in force. Its methods raise Unavailable while none can be read."""
 
-    def __init__(self, directory: DirectoryCache) -> None:
+    def __init__(self, directory: DirectoryCache, now: Now) -> None:
         self._directory = directory
+        self._now = now
 
     async def find(self, typed: str, compound: str = "", most: int = MOST) -> Sequence[FoundPlace]:
         """The places that fit what somebody typed, the best first; with `compound` only those of this one."""
@@ -47,6 +50,15 @@ class Places:
             if each.code.casefold() == building.casefold():
                 return _told(Spot(found, each), directory)
         raise NotFound("no-building")
+
+    async def doors(self, viewer: Actor, compound: str) -> Sequence[FoundPlace]:
+        """The compound as a whole and each of its buildings. Raises NotFound for whoever does not work there today."""
+        directory = await self._directory.get()
+        found = directory.compound(compound)
+        if found is None or compound not in directory.works(viewer.org, today(self._now())).compounds:
+            raise NotFound
+        spots_ = [Spot(found), *(Spot(found, each) for each in directory.buildings_of(compound))]
+        return [_told(each, directory) for each in spots_]
 
 
 def _told(spot: Spot, directory: Directory) -> FoundPlace:

@@ -66,7 +66,8 @@ def appointed(tmp_path: Path, *row: Cell) -> Path:
     """The example with one row more, the second, in the sheet `appointments`."""
     given = example()
     head, *rows = given["appointments"]
-    given["appointments"] = [[*head, "phone"], list(row), *rows]
+    *cells, phone = row
+    given["appointments"] = [[*head, "phone"], [*cells, None, None, phone], *rows]
     return write_xlsx(tmp_path / "directory.xlsx", given)
 
 
@@ -86,7 +87,7 @@ def test_a_building_that_is_wrong_is_named_by_its_cell(tmp_path: Path) -> None:
 @pytest.mark.parametrize("phone", [1.38e10, "1.38E+10", "1.38E10", "1,38E+10", "1.38e+010"])
 def test_a_phone_that_was_cut_short_is_refused_with_its_cell(tmp_path: Path, phone: Cell) -> None:
     (told,) = refused(appointed(tmp_path, "p9", "property", "demo-property", DAY, None, phone))
-    assert told.startswith("appointments:2: phone (F2): '1")
+    assert told.startswith("appointments:2: phone (H2): '1")
     assert "cut short" in told
 
 

@@ -309,6 +309,28 @@ def test_a_phone_that_was_cut_short_is_named() -> None:
     ]
 
 
+def test_names_managers_and_duty_phones_are_columns_that_a_file_may_lack() -> None:
+    files = {
+        **SOUND,
+        "appointments.csv": "person,role,org,from,to,name,manager\np1,property,acme,,,经理,yes\np2,property,acme,,,,\n",
+        "operators.csv": SOUND["operators.csv"].replace("kind\n", "kind,duty_phone\n").replace("company\n", "company,0795-1234567\n").replace("s\n", "s,\n").replace("community\n", "community,\n"),
+    }  # fmt: skip
+    directory = parse(files)
+    assert directory.appointments == (
+        Appointment("p1", "property", "acme", name="经理", manager=True), Appointment("p2", "property", "acme"),
+    )  # fmt: skip
+    assert [each.duty_phone for each in directory.operators] == ["0795-1234567", "", ""]
+    assert parse(csv_files(directory)) == directory
+    wrong = {"appointments.csv": "person,role,org,from,to,manager\np1,property,acme,,,是\n"}
+    assert problems({**wrong}) == ["appointments.csv:2: manager: '是' is not one of yes"]
+    for cell, reason in (
+        ("打这个", "is not a phone number (3 to 24 digits, blanks and hyphens)"),
+        ("1.2E+10", "is a number that a spreadsheet has cut short (make the cells text, then enter it anew)"),
+    ):
+        files = {"departments.csv": f"code,name,street,duty_phone\nworks,工务,north,{cell}\n"}
+        assert problems({**files}) == [f"departments.csv:2: duty_phone: '{cell}' {reason}"]
+
+
 @pytest.mark.parametrize("row", ['west,"西街道,', 'west,"西"街道,'])
 def test_broken_quotes_end_the_file_but_not_the_search(row: str) -> None:
     found = problems({**added("streets.csv", ",无名,", row), **added("grids.csv", "g2,,elm")})

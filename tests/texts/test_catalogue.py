@@ -27,7 +27,9 @@ _MAKERS = {
     "Stale": "refusals",
     "why": "stores",
     **{each.__name__: "errors" for each in PROBLEMS if not issubclass(each, Refused)},
-    **dict.fromkeys(("Wrong", "PictureError", "FullError", "SelectionError", "MomentError", "NotYetError"), "faults"),
+    **dict.fromkeys(
+        ("Wrong", "PictureError", "FullError", "SelectionError", "MomentError", "NotYetError", "CannotManage"), "faults"
+    ),
 }
 """What makes a text from a code and what it names, with the table of its texts."""
 _OTHERWISE = {"Invalid", "ChooseRole", "TooMany", "MethodNotAllowed"}

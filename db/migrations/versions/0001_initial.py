@@ -232,16 +232,18 @@ def _pinned() -> None:
 
 
 def _directory() -> None:
-    _place("streets", *_words("code", "name", "division_code"))
-    _place("communities", *_words("code", "name", "street", "division_code"))
+    _place("streets", *_words("code", "name", "division_code", "duty_phone"))
+    _place("communities", *_words("code", "name", "street", "division_code", "duty_phone"))
     _place("grids", *_words("code", "name", "community"), unique=False)
     buildings = sa.Column("buildings", sa.Integer(), nullable=True)
     _place("compounds", *_words("code", "name", "community", "grid"), buildings)
     _place("buildings", *_words("compound", "code", "name"), unique=False)
-    _place("operators", *_words("code", "name", "kind"))
-    _place("departments", *_words("code", "name", "street"))
+    _place("operators", *_words("code", "name", "kind", "duty_phone"))
+    _place("departments", *_words("code", "name", "street", "duty_phone"))
     _place("contracts", *_words("operator", "compound"), *_period(), unique=False)
-    _place("appointments", *_words("person", "role", "org", "phone"), *_period(), unique=False)
+    _place(
+        "appointments", *_words("person", "role", "org", "phone", "name"), _flag("manager"), *_period(), unique=False
+    )
     _place("bindings", *_words("place", "category", "policy"), *_period(), unique=False)
     op.create_table(
         "directory_version",

@@ -1,0 +1,41 @@
+"""The sheets to print with a code for each building: whoever scans one reports about that place."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+import segno
+from starlette.responses import Response
+
+from api.dependencies import Use
+from pages.shell import page, router_of
+from pages.who import Signed
+from protocol.errors import NotFound
+from protocol.places import FoundPlace
+
+router: Final = router_of()
+
+
+@dataclass(frozen=True)
+class Door:
+    """A place, the address that its code holds, and the code as SVG without style, which the policy of pages forbids."""
+
+    place: FoundPlace
+    address: str
+    code: str
+
+
+@router.get("/qr/{compound}")
+async def codes(compound: str, who: Signed, use: Use) -> Response:
+    """The codes of a compound, one for its gate and one for each building, for staff who work there."""
+    if use.session is None:
+        raise NotFound
+    places = await use.places.doors(who.caller.staff, compound)
+    doors = [_door(each, f"{use.session.public_url}/r/{quote(each.at)}") for each in places]
+    return page("doors.html", who=who, doors=doors, name=places[0].compound)
+
+
+def _door(place: FoundPlace, address: str) -> Door:
+    # M stands a scratch of 15 % of its area; the quiet zone of 4 is that of the standard.
+    drawn = segno.make_qr(address, error="m").svg_inline(omitsize=True, svgclass="code", lineclass=None, border=4)
+    return Door(place, address, drawn)
