@@ -259,7 +259,9 @@ def _period() -> list[sa.Column[date]]:
     return [sa.Column(name, sa.Date(), nullable=True) for name in ("starts_on", "ends_on")]
 
 
-def _place(table: str, *columns: sa.Column[str] | sa.Column[int] | sa.Column[date], unique: bool = True) -> None:
+def _place(
+    table: str, *columns: sa.Column[str] | sa.Column[int] | sa.Column[bool] | sa.Column[date], unique: bool = True
+) -> None:
     constraints: list[sa.Constraint] = [sa.PrimaryKeyConstraint("position", name=f"pk_{table}")]
     if unique:
         constraints.append(sa.UniqueConstraint("code", name=f"uq_{table}_code"))
