@@ -327,6 +327,10 @@ class Directory:
         mine = self._appointments.get(person, ())
         return tuple(each for each in mine if each.period.covers(on) and self.has_role(each.role, each.org))
 
+    def called(self, person: str, org: str) -> str:
+        """How this person of an organisation is called; empty if the directory does not say. Whoever left keeps his name."""
+        return self._called.get((person, org), "")
+
     def sides(self, names: Collection[str], on: date) -> tuple[Authority, ...]:
         """The appointments on that day of whoever bears one of these names, or one of these pseudonyms by phone.
 
@@ -378,6 +382,10 @@ class Directory:
         """The codes of the compound, its grid, community and street, in this order."""
         street = self._street_of_community[compound.community]
         return tuple(code for code in (compound.code, compound.grid, compound.community, street) if code)
+
+    @cached_property
+    def _called(self) -> Mapping[tuple[str, str], str]:
+        return {(each.person, each.org): each.name for each in self.appointments if each.name}
 
     @cached_property
     def _compound(self) -> Mapping[str, Compound]:

@@ -14,7 +14,7 @@ from domain.issue import Clock, Issue, PlanStep, Stop, Wish, org_of
 from domain.light import Light, light
 from domain.place import Handler
 from domain.worktime import Limit
-from pages.story import left, moment, org_name
+from pages.story import left, moment, org_name, staff_name
 from protocol.catalogue import clause_named
 from protocol.context import LANGUAGE
 from protocol.masking import masked_event
@@ -288,7 +288,7 @@ class _Writer:
         who = role = ""
         if actor is not None:
             role = named(actor.role, self.language)
-            who = self.org(actor.org)
+            who = staff_name(actor.person, actor.org, found.sight, self.directory) if actor.org else ""
         return Entry(
             event.seq, self.moment(event.at), say("events", event.kind, self.language), who, role,
             clause_named(event.clause, found.issue.policy, self.language) if event.clause else "",

@@ -90,7 +90,7 @@ def _line(event: Event, sight: Sight, directory: Directory, language: Language) 
     shown = masked_event(event, sight)
     photos = (event.body.digest,) if isinstance(event.body, Attached) and sight.text else ()
     return Line(
-        moment(event.at, language), say("events", event.kind, language), _who(event, directory, language),
+        moment(event.at, language), say("events", event.kind, language), _who(event, sight, directory, language),
         _written(shown), facts(event, shown, language), photos,
     )  # fmt: skip
 
@@ -125,14 +125,20 @@ def left(span: timedelta, language: Language) -> str:
     return say("pages", "late-by" if span < timedelta() else "left", language, {"span": said})
 
 
-def _who(event: Event, directory: Directory, language: Language) -> str:
+def staff_name(person: str, org: str, sight: Sight, directory: Directory) -> str:
+    """An organisation and how the person who acts for it is called, to those who read what people wrote."""
+    name = directory.called(person, org) if sight.text else ""
+    return f"{org_name(org, directory)} · {name}" if name else org_name(org, directory)
+
+
+def _who(event: Event, sight: Sight, directory: Directory, language: Language) -> str:
     """Who did it; of an issue that is given to somebody, to whom."""
     if isinstance(event.body, (Dispatched, Redispatched)):
         return org_name(event.body.handler.code, directory)
     if event.actor is None:
         return say("pages", "the-clock", language) if event.clause else ""
     if event.actor.org is not None:
-        return org_name(event.actor.org, directory)
+        return staff_name(event.actor.person, event.actor.org, sight, directory)
     return named(event.actor.role, language)
 
 

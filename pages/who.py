@@ -16,6 +16,7 @@ from api.container import Services
 from api.dependencies import Use
 from api.http.problems import SessionEnded
 from api.identity.session import CSRF_HEADER, Session
+from domain.directory import Directory
 from domain.vocabulary import Role
 from pages.forms import check_ours, fields_of, token_of
 from protocol.caller import Caller
@@ -94,10 +95,12 @@ async def member(request: Request, use: Use, session: InSession) -> Member:
     """Who is signed in. Raises SignInNeeded if nobody is, ChooseRole while none of several roles is chosen."""
     caller = await use.authenticator.by_session(request, session)
     actor = caller.staff
-    org = None if actor.org is None else (await use.directory.get()).org(actor.org)
+    directory = Directory() if actor.org is None else await use.directory.get()
+    org = None if actor.org is None else directory.org(actor.org)
+    name = "" if actor.org is None else directory.called(actor.person, actor.org)
     mark = hmac.new(use.secret, b"jiesu/1/mark\0" + caller.subject.encode(), hashlib.sha256).hexdigest()[:16]
     found = Member(
-        caller, session.csrf, mark, actor.role, (org.name if org is not None else "") or actor.org or "", "",
+        caller, session.csrf, mark, actor.role, (org.name if org is not None else "") or actor.org or "", name,
         pages_of(request, actor.role), request.url.path.split("/")[1],
     )  # fmt: skip
     request.state.member = found
