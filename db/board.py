@@ -15,9 +15,8 @@ MOST: Final = 100
 
 
 class BoardRow(NamedTuple):
-    """An open issue as anybody may know it: nobody's words, name, phone, code, picture or flat."""
+    """An open issue as anybody may know it: nobody's words, name, phone, code, picture, flat or number."""
 
-    number: str
     category: str
     building: str | None
     """None where the issue is about the inside of a flat: a building of few flats would name the resident."""
@@ -37,7 +36,7 @@ async def open_issues(session: AsyncSession, compound: str) -> Sequence[BoardRow
     building = case((IssueRow.joinable.is_(True), IssueRow.building), else_=null())
     query = (
         select(
-            IssueRow.number, IssueRow.category, building, IssueRow.opened_at, IssueRow.next_org,
+            IssueRow.category, building, IssueRow.opened_at, IssueRow.next_org,
             IssueRow.next_milestone, IssueRow.due, IssueRow.warn_at, IssueRow.overdue,
         )
         .where(

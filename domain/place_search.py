@@ -62,11 +62,11 @@ def _ranked(
         said = next((label for label in sorted((name, code), key=len, reverse=True) if label in key), None)
         if said is not None:
             yield -len(said), each, key.replace(said, "", 1)  # demo-society is not demo
-        elif is_chosen or not place:
-            yield 0 if is_chosen else _BY_BUILDING, each, key
-        elif place in name or code.startswith(place):
+        elif is_chosen:
+            yield 0, each, key
+        elif place and (place in name or code.startswith(place)):
             yield _BY_PART, each, key.removeprefix(place)
-        elif community is not None and place in _label(community.name):
+        elif place and community is not None and place in _label(community.name):
             yield _BY_COMMUNITY, each, key.removeprefix(place)
         elif any(_fits(one, key) for one in directory.buildings_of(each.code)):
             yield _BY_BUILDING, each, key

@@ -18,7 +18,6 @@ from protocol.read_model import ReadModel, SqlDown
 class Notice:
     """An open issue as the board shows it. `who` is an organisation; empty: the resident, or nobody, who has to do `what`."""
 
-    number: str
     category: str
     building: str
     """As it is written on the house; ``3幢`` where the directory has no building of the number that a report names."""
@@ -68,7 +67,7 @@ class Boards:
             org = directory.org(row.next_org) if row.next_org else None
             shown = light(overdue=row.overdue, due=row.due, warn_at=row.warn_at, now=now) or "green"
             return Notice(
-                row.number, row.category, names.get(row.building, f"{row.building}幢") if row.building else "", row.opened_at, org.name if org else row.next_org or "",
+                row.category, names.get(row.building, f"{row.building}幢") if row.building else "", row.opened_at, org.name if org else row.next_org or "",
                 row.next_milestone or "", row.due, shown,
             )  # fmt: skip
 

@@ -41,12 +41,22 @@ async def _completed(place: Place) -> str:
     return door_of(await place.completed())
 
 
+async def _board(place: Place) -> str:
+    await place.reported(category="elevator", location="3幢电梯", description="电梯停了")
+    return "/board/demo"
+
+
 STOPS: Final = (
     Stop("start", at("/")),
     Stop("tracking", _open),
     Stop("tracking-completed", _completed),
     Stop("no-code", at("/i/unknown")),
     Stop("nothing", at("/nothing-of-this-name")),
+    Stop("places", at("/places?q=三号楼")),
+    Stop("unknown-place", at("/r/demo/99")),
+    Stop("board", _board),
+    Stop("people", at("/people"), STAFF, "repairman"),
+    Stop("codes", at("/qr/demo"), STAFF, "repairman"),
 )
 
 
