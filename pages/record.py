@@ -162,13 +162,13 @@ class Record:
     before: Sequence[Before]
 
 
-async def record_of(seen: VisibleIssue, use: Services) -> Record:
+async def record_of(seen: VisibleIssue, use: Services, *, reveals: bool = True) -> Record:
     """The record of an issue as its viewer sees it; a phone number in it is logged and limited as by the API.
 
-    Raises Unavailable.
+    Without `reveals` it stays masked. Raises Unavailable.
     """
-    found = await told(seen, use.reader, use.access)
-    before = await told_before(seen, use.reader, use.access, use.attachments)
+    found = await told(seen, use.reader, use.access, reveals=reveals)
+    before = await told_before(seen, use.reader, use.access, use.attachments, reveals=reveals)
     pictures = await use.attachments.of_issue(seen) if use.attachments is not None and found.sight.text else ()
     write = _Writer(await use.directory.get(), use.now(), LANGUAGE.get())
     # Whoever is left with the own record only learns nothing of how the issue stands now.

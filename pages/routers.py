@@ -16,6 +16,7 @@ from pages import (
     report,
     resident,
     shell,
+    staff,
     start,
 )
 
@@ -32,6 +33,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     photos.router,
     report.router,
     resident.router,
+    staff.router,
     shell.nowhere,
 )
 """A path that is fixed comes before one with parts that vary; the page of what is not there is last."""

@@ -1,18 +1,19 @@
-/* Keeps the page of an issue up to date, and counts down by the server's clock. Syntax of 2015, for old phones. */
+/* Keeps a part of a page up to date, and counts down by the server's clock. Syntax of 2015, for old phones. */
 (function () {
   'use strict';
   var box = document.getElementById('issue'), status = document.getElementById('live');
   if (!box) return;
-  var started = 0, source = null, answered = false;
+  var started = 0, source = null, answered = false, waiting = null;
   try { started = performance.getEntriesByType('navigation')[0].responseStart; } catch (e) { started = 0; }
   /* What this device's steady clock has to be added to, to be the server's time. */
   var ahead = Number(box.getAttribute('data-now')) - started;
   function now() { return performance.now() + ahead; }
-  function say(on) { status.textContent = status.getAttribute(on ? 'data-on' : 'data-off'); }
+  function say(on) { if (status) status.textContent = status.getAttribute(on ? 'data-on' : 'data-off'); }
   function two(n) { return (n < 10 ? '0' : '') + n; }
   function count() {
-    var left = box.querySelector('[data-due]');
-    if (!left) return;
+    all(box, '[data-due]').forEach(countOne);
+  }
+  function countOne(left) {
     var span = Math.round((Number(left.getAttribute('data-due')) - now()) / 1000), abs = Math.abs(span);
     if (abs >= 86400) return;
     var text = (abs >= 3600 ? Math.floor(abs / 3600) + ':' : '') + two(Math.floor(abs % 3600 / 60)) + ':' + two(abs % 60);
@@ -21,7 +22,7 @@
   }
   function busy() {
     var at = document.activeElement;
-    return at && box.contains(at) && (at.tagName === 'TEXTAREA' || at.tagName === 'INPUT');
+    return at && box.contains(at) && (at.tagName === 'TEXTAREA' || at.tagName === 'INPUT' || at.tagName === 'SELECT');
   }
   function all(within, what) { return Array.prototype.slice.call(within.querySelectorAll(what)); }
   /* Shows what is new, and leaves what somebody has begun: text, choices, what is unfolded, the focus. */
@@ -37,24 +38,29 @@
       });
       form.parentNode.replaceChild(same, form);
     });
-    all(fresh, 'details').forEach(function (each, n) { if (folds[n] && folds[n].open) each.open = true; });
+    all(fresh, 'details').forEach(function (each, n) {
+      var was = each.id ? document.getElementById(each.id) : folds[n];
+      if (was && was.open) each.open = true;
+    });
+    /* What was asked for, such as a phone number, stays. */
+    all(box, '[data-keep]').forEach(function (each) {
+      var same = fresh.querySelector('#' + each.id);
+      if (same) same.parentNode.replaceChild(each, same);
+    });
     var focus = at && box.contains(at) ? all(box, at.tagName).indexOf(at) : -1;
     box.textContent = '';
     while (fresh.firstChild) box.appendChild(fresh.firstChild);
     if (focus >= 0) {
-      if (!box.contains(at)) at = all(box, at.tagName)[focus] || box.querySelector('.button');
+      if (!box.contains(at)) at = box.querySelector('[data-next]') || all(box, at.tagName)[focus] || box.querySelector('.button');
       if (at) at.focus({preventScroll: true});
     }
     count();
   }
   function connect() {
-    if (source || document.hidden) return;
+    if (source || document.hidden || !box.getAttribute('data-live')) return;
     source = new EventSource(box.getAttribute('data-live'));
     source.onopen = function () { answered = true; say(true); };
-    source.onmessage = function (event) {
-      /* Who is writing keeps what was written; the next change or the sending shows the rest. */
-      if (!busy()) swap(event.data);
-    };
+    source.onmessage = function (event) { waiting = event.data; take(); };
     source.addEventListener('clock', function (event) { ahead = Date.parse(JSON.parse(event.data).at) - performance.now(); });
     source.onerror = function () {
       say(false);
@@ -62,9 +68,22 @@
       if (source && source.readyState === 2 && answered) { location.reload(); }
     };
   }
+  /* Who is writing keeps what was written; the newest is shown once nobody is. */
+  function take() {
+    if (waiting === null || busy()) return;
+    var html = waiting;
+    waiting = null;
+    swap(html);
+  }
   function close() { if (source) { source.close(); source = null; say(false); } }
-  setInterval(count, 1000);
+  setInterval(function () { count(); take(); }, 1000);
   count();
+  /* After a command the keyboard is at the next one, once that may be pressed. */
+  var next = box.querySelector('[data-next]');
+  if (next && /[?&]given=/.test(location.search)) {
+    setTimeout(function () { if (document.activeElement === document.body) next.focus(); }, 1000);
+  }
+  if (!box.getAttribute('data-live')) return;
   if (!window.EventSource) {
     say(false);
     setInterval(function () { if (!document.hidden && !busy()) location.reload(); }, 15000);

@@ -359,6 +359,8 @@ async def preflight(stage: Stage, who: str) -> None:
     assert (answer.status_code, answer.content) == (204, b"")
 
 
+WORK = ("/work", "/work/live", "/work/{issue}", "/work/{issue}/live", "/work/{issue}/{command}")
+"""Pages that open to a session alone; who sees what there, tests/pages/test_work.py says."""
 _AUDIT = "/v1/audit/issues/{issue}"
 TABLE: dict[tuple[str, str], Judge] = {
     ("POST", "/v1/issues"): intake,
@@ -444,6 +446,9 @@ TABLE: dict[tuple[str, str], Judge] = {
     ("GET", "/phone"): open_to_all("/phone"),
     ("POST", "/phone"): knows_nobody("/phone", "POST", data={"phone": "13800000000"}),
     ("POST", "/phone/code"): knows_nobody("/phone/code", "POST", data={"phone": "13800000000", "code": "000000"}),
+    **{("GET", path): knows_nobody(path.format(issue="unknown", command="accept")) for path in WORK},
+    ("POST", "/work/{issue}/phone"): knows_nobody("/work/unknown/phone", "POST"),
+    ("POST", "/work/{issue}/{command}"): knows_nobody("/work/unknown/accept", "POST"),
     ("GET", "/healthz"): open_to_all("/healthz"),
     ("GET", "/readyz"): open_to_all("/readyz"),
     ("GET", "/metrics"): open_to_all("/metrics"),
