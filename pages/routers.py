@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from pages import (
+    desk,
     docs,
     door,
     doors,
@@ -15,6 +16,7 @@ from pages import (
     places,
     report,
     resident,
+    search,
     shell,
     staff,
     start,
@@ -24,6 +26,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     shell.static,
     docs.router,
     start.router,
+    desk.router,
+    search.router,
     door.router,
     doors.router,
     people.router,
