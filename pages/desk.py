@@ -125,11 +125,10 @@ def _lists(write: RowWriter, found: Morning, who: Member) -> dict[str, list[Row]
 def _decisions(seen: VisibleIssue, clocks: Sequence[Clock], now: datetime) -> list[str]:
     """The commands by which the viewer may decide now on what waits for him: each is tried on the issue as it is."""
     asked = [RULING[each.clause] for each in clocks]
-    found = [name for name in ("rule", "return") if any(working(seen, name, now))]
-    for name in ("grant", "deny"):
-        if any(getattr(body, "what", None) in asked for body in working(seen, name, now)):
-            found.append(name)
-    return found
+    about = {name: [*working(seen, name, now)] for name in ("rule", "grant", "deny", "return")}
+    return [
+        name for name, bodies in about.items() if any(getattr(body, "what", None) in (None, *asked) for body in bodies)
+    ]
 
 
 def _as_seen(card: Card, who: Member) -> VisibleIssue:
