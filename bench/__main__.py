@@ -26,6 +26,7 @@ from bench.restart import restart
 from bench.run import FULL, QUICK, Measure, Run, Scale
 from bench.search import search
 from bench.stage import StageError, open_stage
+from bench.streams import streams
 from bench.throughput import throughput
 from bench.truth import truth
 from bench.web import web
@@ -36,7 +37,14 @@ STAGED: Final[Mapping[str, Measure]] = MappingProxyType({
 })  # fmt: skip
 """Measured on one stage, in this order: later ones use the rates that earlier ones found."""
 ALONE: Final[Mapping[str, Callable[[Scale], Awaitable[Result]]]] = MappingProxyType(
-    {"protection": protection, "audit": audit, "search": search, "memory": memory, "restart": restart}
+    {
+        "protection": protection,
+        "audit": audit,
+        "search": search,
+        "streams": streams,
+        "memory": memory,
+        "restart": restart,
+    }
 )
 """Measured on processes of their own."""
 
