@@ -38,7 +38,7 @@ class SmsLog:
     """For trials: sends nothing and keeps the last texts in a file of mode 0600."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self.file: Final = file
         self._turn = asyncio.Lock()
 
     async def send(self, phone: str, text: str, message: str = "") -> None:
@@ -51,13 +51,13 @@ class SmsLog:
     def _add(self, line: dict[str, str]) -> None:
         lines: deque[str] = deque(maxlen=KEPT)
         with contextlib.suppress(FileNotFoundError):
-            lines.extend(self._file.read_text("utf-8").splitlines())
+            lines.extend(self.file.read_text("utf-8").splitlines())
         lines.append(json.dumps(line, ensure_ascii=False))
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=f".{self._file.name}-", dir=self._file.parent)  # made with mode 0600
+        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(prefix=f".{self.file.name}-", dir=self.file.parent)  # made with mode 0600
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.writelines(f"{each}\n" for each in lines)
-        Path(draft).replace(self._file)
+        Path(draft).replace(self.file)
 
 
 class SmsWebhook:

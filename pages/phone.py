@@ -50,7 +50,7 @@ async def send_code(request: Request, _: Keeping, proving: Proving, afterwards: 
     await proving.admit()
     # Afterwards, so that not even the time that it takes tells anything.
     afterwards.add_task(proving.send, number)
-    return _asking_for_code(phone, onwards_to)
+    return _asking_for_code(proving, phone, onwards_to)
 
 
 @router.post("/phone/code")
@@ -62,7 +62,7 @@ async def take_code(request: Request, use: Use, sessions: Keeping, proving: Prov
     try:
         subject = await proven(use, proving, phone, code)
     except Invalid as error:
-        return _asking_for_code(phone, onwards_to, error)
+        return _asking_for_code(proving, phone, onwards_to, error)
     answer = onwards(onwards_to)
     sessions.keep(answer, sessions.session(Claims(subject, "resident", None)))
     return answer
@@ -77,9 +77,16 @@ async def _form_of(request: Request) -> dict[str, str]:
     return await fields_of(request)
 
 
-def _asking_for_code(phone: str, onwards_to: str, error: Invalid | None = None) -> Response:
+def _asking_for_code(proving: Phones, phone: str, onwards_to: str, error: Invalid | None = None) -> Response:
     faults = error.errors(LANGUAGE.get()) if error else ()
     minutes = int(VALID.total_seconds() // 60)
     return page(
-        "phone.html", 422 if error else 200, phone=phone, next=onwards_to, sent=True, minutes=minutes, faults=faults
+        "phone.html",
+        422 if error else 200,
+        phone=phone,
+        next=onwards_to,
+        sent=True,
+        minutes=minutes,
+        file=proving.file,
+        faults=faults,
     )

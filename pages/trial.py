@@ -3,9 +3,10 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
@@ -23,7 +24,9 @@ from pages.story import org_name
 from protocol.caller import Caller
 from protocol.clock import today
 from protocol.commands import Applied, CommandDraft
-from protocol.errors import NotFound
+from protocol.errors import NotFound, Refused, Unavailable
+
+T = TypeVar("T")
 
 RESIDENT: Final = "r1"
 """The person in whose name the demo issues are reported, whom one is as the resident of the trial."""
@@ -31,8 +34,9 @@ SLOW: Final = "jinpen"
 QUICK: Final = "demo"
 """The compounds of the trial: in one the limits are hours and days, in the other every step has ten seconds."""
 _KEYS: Final = uuid.UUID("6f1a9f0a-3a54-4a4e-9a0b-0d3c1f0c7a11")
-_WAIT: Final = 10.0
-"""Seconds after which a step of the demo is left as it is: given, and shown once it takes effect."""
+_TRIES: Final = 60
+_PAUSE: Final = 0.2
+"""How often each step of the demo is asked for again, with the same key, after how many seconds: a machine may be busy."""
 
 
 @dataclass(frozen=True)
@@ -78,30 +82,47 @@ class Trial:
         return Part(role, org, next(found, f"demo-{role}"), org_name(org, directory))
 
     async def play(self) -> None:
-        """Reports the demo issues and gives their commands. Done again it changes nothing: each has its own key for ever."""
-        await asyncio.gather(*(self._play(case) for case in CASES))
+        """Reports the demo issues and gives their commands. Done again it changes nothing: each has its own key for ever.
+
+        Raises Unavailable if a part of the system is away for all tries.
+        """
+        for case in CASES:
+            with suppress(Refused):  # time has gone by since an earlier play that was cut short
+                await self._play(case)
 
     async def _play(self, case: Case) -> None:
         parts = await self.cast(case.compound)
         if not parts or parts[0].role != "property":
             return
-        body = ReportBody.model_validate({"compound": case.compound, **case.report})
-        taken = await self.use.intake.take(await self._caller(Part("resident")), body.draft, _key(case.name))
-        handler, give, issue = await self._caller(parts[0]), self.use.commands.give, taken.issue.id
+        resident, handler = await self._caller(Part("resident")), await self._caller(parts[0])
+        draft = ReportBody.model_validate({"compound": case.compound, **case.report}).draft
+        taken = await _patiently(lambda: self.use.intake.take(resident, draft, _key(case.name)))
         for number, (name, fields) in enumerate(case.steps):
             shape = COMMANDS[name]
-            read = shape.read(shape.model.model_validate_json(json.dumps(fields)))
-            draft = CommandDraft(read, _key(case.name, str(number)))
-            async with asyncio.timeout(_WAIT):
-                # A step waits for the one before it: until its receipt is there, the same command is asked for.
-                while not isinstance(await give(handler, issue, draft), Applied):  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
+            body = shape.read(shape.model.model_validate_json(json.dumps(fields)))
+            await self._give(handler, taken.issue.id, CommandDraft(body, _key(case.name, str(number))))
+
+    async def _give(self, handler: Caller, issue: str, draft: CommandDraft) -> None:
+        """Gives a command, and waits for its receipt: the next one is judged by what it led to."""
+        for _ in range(_TRIES):
+            if isinstance(await _patiently(lambda: self.use.commands.give(handler, issue, draft)), Applied):
+                return
+            await asyncio.sleep(_PAUSE)
 
     async def _caller(self, part: Part) -> Caller:
         claims = Claims(part.person, part.role, part.org or None)
         directory, secret = await self.use.directory.get(), self.use.secret
         actor, grants = acting(claims, {}, directory, today(self.use.now()), secret)
         return Caller(actor, None, secret, claims.person, grants)
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """What is asked for, again and again with the same key while a part of the system does not answer."""
+    for _ in range(_TRIES - 1):
+        with suppress(Unavailable):
+            return await ask()
+        await asyncio.sleep(_PAUSE)
+    return await ask()
 
 
 def _key(*names: str) -> str:

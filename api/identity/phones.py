@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from activities.sms import Sms, SmsError
+from activities.sms import Sms, SmsError, SmsLog
 from db import phones
 from db.engine import Database
 from protocol.clock import Now
@@ -50,6 +50,8 @@ class Phones:
         self, *, sms: Sms, mint: Mint, database: Database, quotas: Quotas, secret: bytes, now: Now
     ) -> None:  # fmt: skip
         self._sms = sms
+        self.file: Final = sms.file if isinstance(sms, SmsLog) else None
+        """Where the texts are written that nobody is sent, in a trial."""
         self._mint = mint
         self._database = database
         self._quotas = quotas

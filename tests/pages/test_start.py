@@ -9,7 +9,9 @@ import pytest
 import pytest_asyncio
 
 from api.identity.session import SessionParts
+from cli.install import demo_issues
 from pages.trial import CASES
+from runtime.settings import load_settings
 from support.browser import Browser, Site, site
 from support.system import System, running_system
 
@@ -38,6 +40,24 @@ async def take(browser: Browser, text: str) -> httpx.Response:
     """Chooses a role with one click on the start page."""
     start = (await browser.http.get("/", headers=PAGE)).text
     return await browser.http.post("/sign-in/as", data=role_form(start, text))
+
+
+async def test_make_run_plays_demo_issues_in_a_home_that_holds_none(
+    system: System, embedded: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if system.database_url:
+        pytest.skip("`jiesu up` in its default has SQLite")
+    monkeypatch.setenv("JIESU_HOME", str(system.home))
+    monkeypatch.setenv("JIESU_API_PORT", str(httpx.URL(embedded.origin).port))
+    said: list[str] = []
+    await demo_issues(load_settings(), said.append)
+    assert said == ["six demo issues are under way: the start page has the roles to see them in"]
+    listed = await system.until(
+        "/v1/issues?limit=200", system.token("r1", "resident"), lambda body: len(body["items"]) == len(CASES)
+    )
+    assert listed.status == 200
+    await demo_issues(load_settings(), said.append)
+    assert len(said) == 1, "a home that holds issues is left alone"
 
 
 async def test_one_click_is_a_role_and_another_click_another_role(embedded: Site) -> None:
