@@ -12,7 +12,7 @@ from domain.refusals import against
 from pages.trials import working
 from protocol.reader import VisibleIssue
 
-OF_RESIDENTS: Final = ("confirm", "supply", "urge", "object", "reopen", "withdraw", "unfollow")
+OF_RESIDENTS: Final = ("confirm", "supply", "urge", "comment", "object", "reopen", "withdraw", "unfollow")
 _STAFF: Final = frozenset({"handler", "lead", "senior", "chain", "street", "counter"})
 OF_STAFF: Final = tuple(
     name for name in COMMANDS if not _STAFF.isdisjoint(MAY[name]) and name != "adopt"  # which a merge gives by itself

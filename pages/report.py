@@ -189,7 +189,7 @@ async def _similar(use: Services, compound: str, category: str, building: str) -
 async def _place(use: Services, at: str) -> dict[str, str]:
     """The fields of the place that an address names, as far as there is such a place."""
     compound, _, building = at.partition("/")
-    words = dict.fromkeys(FIELDS, "")
+    words: dict[str, str] = dict.fromkeys(FIELDS, "")
     try:
         found = await use.places.at(compound, building)
     except NotFound:

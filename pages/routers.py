@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from pages import (
+    again,
     desk,
     docs,
     door,
@@ -20,6 +21,7 @@ from pages import (
     shell,
     staff,
     start,
+    tracking,
 )
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -38,6 +40,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     report.router,
     resident.router,
     staff.router,
+    again.router,
+    tracking.router,
     shell.nowhere,
 )
 """A path that is fixed comes before one with parts that vary; the page of what is not there is last."""

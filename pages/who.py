@@ -158,6 +158,8 @@ class Visitor:
     seen: VisibleIssue
     token: str
     """What the forms of this page bear."""
+    member: Member | None = None
+    """Who is signed in, if that is how he opened it."""
 
 
 def has_code(request: Request) -> bool:

@@ -245,6 +245,19 @@ def page_of_issue(path: str, method: str = "GET") -> Judge:
     return judge
 
 
+def page_of_open(path: str, method: str = "GET") -> Judge:
+    """A page of a closed or merged issue: of this one, which is neither, there is none, whoever asks."""
+
+    async def judge(stage: Stage, who: str) -> None:
+        where, headers = path.format(issue=stage.issue), stage.headers[who]
+        assert (await stage.client.request(method, where, headers=headers)).status_code == 401
+        if code := headers.get("X-Tracking-Code"):
+            answer = await stage.client.request(method, where, headers={"Cookie": f"jiesu-code={code}"})
+            assert answer.status_code == 404
+
+    return judge
+
+
 async def page_by_address(stage: Stage, who: str) -> None:
     code = stage.headers[who].get("X-Tracking-Code", "8J5ZC-0QK2M-VT7XD-3H9RA")
     answer = await stage.client.get(f"/t/{stage.issue}/{code}")
@@ -416,6 +429,9 @@ TABLE: dict[tuple[str, str], Judge] = {
     ("POST", "/find"): knows_nobody("/find", "POST"),
     ("GET", "/t/{issue}/{code}"): page_by_address,
     ("GET", "/i/{issue}"): page_of_issue("/i/{issue}"),
+    ("GET", "/i/{issue}/into"): page_of_open("/i/{issue}/into"),
+    ("GET", "/i/{issue}/again"): page_of_open("/i/{issue}/again"),
+    ("POST", "/i/{issue}/again"): page_of_open("/i/{issue}/again", "POST"),
     ("GET", "/i/{issue}/sent"): page_of_issue("/i/{issue}/sent"),
     ("GET", "/report"): knows_nobody("/report?k=0b9f6f2e-4c1d-4f7a-9b1e-2f6a4c1d7e85"),
     ("POST", "/report"): form_of_nobody("/report"),
