@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from api.container import Services
 from domain.clocks import RULING, owner
 from domain.directory import Directory
-from domain.events import Event, Planned, Reported, Returned
+from domain.events import Event, Planned, Reported
 from domain.followers import present
 from domain.issue import Clock, Issue, PlanStep, Stop, Wish, org_of
 from domain.light import Light, light
-from domain.place import Handler
 from domain.worktime import Limit
+from pages.facts import facts
 from pages.story import left, moment, org_name, staff_name
 from protocol.catalogue import clause_named
 from protocol.context import LANGUAGE
@@ -21,24 +21,6 @@ from protocol.masking import masked_event
 from protocol.reader import VisibleIssue
 from protocol.telling import Told, told, told_before
 from texts.catalogue import Language, named, say
-
-_CODED: Final = frozenset(
-    {
-        "reason",
-        "assessment",
-        "what",
-        "waits_for",
-        "kind",
-        "outcome",
-        "satisfaction",
-        "service",
-        "by",
-        "category",
-        "because",
-    }
-)
-"""Fields of events whose values are words of the vocabulary; where people write in such a field, it is marked personal."""
-_TIMES: Final = frozenset({"time", "review", "until", "silent_until"})
 
 
 @dataclass(frozen=True)
@@ -244,7 +226,7 @@ class _Writer:
 
     def wish(self, issue: Issue, wish: Wish) -> WishLine:
         clock = next((each for each in issue.clocks if RULING.get(each.clause) == wish.what), None)
-        more = [str(wish.by or ""), named(wish.waits_for, self.language) if wish.waits_for else ""]
+        more = [self.limit(wish.by) if wish.by else "", named(wish.waits_for, self.language) if wish.waits_for else ""]
         if wish.review is not None:
             more.append(self.moment(wish.review))
         ruler = wish.ruler if clock is None or clock.level == "issue" else clock.level
@@ -284,7 +266,7 @@ class _Writer:
         return [self._entry(event, found) for event in reversed(found.timeline.events)]
 
     def _entry(self, event: Event, found: Told) -> Entry:
-        actor = event.actor
+        actor, body = event.actor, masked_event(event, found.sight)
         who = role = ""
         if actor is not None:
             role = named(actor.role, self.language)
@@ -294,32 +276,31 @@ class _Writer:
             clause_named(event.clause, found.issue.policy, self.language) if event.clause else "",
             self.moment(event.was_due) if event.was_due else "",
             event.was_due is not None and event.at - event.was_due >= timedelta(milliseconds=1),
-            self._facts(event), list(_words(masked_event(event, found.sight), event)),
+            self._facts(event, body), _words(body, event),
         )  # fmt: skip
 
-    def _facts(self, event: Event) -> list[str]:
-        """What the fields of an event say in which nobody writes."""
-        found: list[str] = []
-        for each in fields(event.body):
-            value = getattr(event.body, each.name)
-            match value:
-                case _ if each.metadata.get("personal"):
-                    pass
-                case Handler():
-                    found.append(self.org(value.code))
-                case Limit():
-                    found.append(str(value))
-                case datetime() if each.name in _TIMES:
-                    found.append(self.moment(value))
-                case str() if each.name in _CODED or (each.name == "to" and isinstance(event.body, Returned)):
-                    found.append(named(value, self.language))
-                case True if each.name == "upheld":
-                    found.append(say("pages", "record-upheld", self.language))
-                case False if each.name == "upheld":
-                    found.append(say("pages", "record-not-upheld", self.language))
-                case _:
-                    pass
+    def _facts(self, event: Event, body: dict[str, Any]) -> list[str]:
+        """What an event says beside words: as residents are told it, and to whom the work goes and for how long more."""
+        found = [self.org(handler.code)] if (handler := getattr(event.body, "handler", None)) is not None else []
+        found += facts(event, body, self.language)
+        if isinstance(by := getattr(event.body, "by", None), Limit):
+            found.append(self.limit(by))
         return found
+
+    def limit(self, limit: Limit) -> str:
+        """A length of time in words; that it may count in hours of service or by natural days, the clause says."""
+        count = {"count": limit.amount}
+        match limit.unit:
+            case "wd":
+                return say("pages", "record-working-days", self.language, count)
+            case "nd":
+                return say("pages", "days", self.language, count)
+            case "h" | "sh":
+                return say("pages", "hours", self.language, count)
+            case "m" | "sm":
+                return say("pages", "minutes", self.language, count)
+            case "s":
+                return say("pages", "seconds", self.language, count)
 
 
 def _words(body: dict[str, Any], event: Event) -> list[str]:
