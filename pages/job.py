@@ -12,7 +12,7 @@ from domain.completion import needs_picture
 from domain.events import Event
 from pages import story
 from pages.actions import may_attach, of_staff
-from pages.command_forms import ONE_TAP, Form, form_of
+from pages.command_forms import Form, form_of
 from pages.offers import offer_of, people, photos
 from pages.record import record_of
 from pages.who import Member
@@ -47,7 +47,8 @@ async def job_of(seen: VisibleIssue, use: Services, who: Member, *, reveals: boo
     found = await told(seen, use.reader, use.access, reveals=reveals)
     first, others = of_staff(seen, now)
     names = [*filter(None, [first]), *others]
-    is_unassigned = issue.assigned is None and "assign" in names
+    team = people(directory, seen, today(now)) if issue.assigned is None and "assign" in names else []
+    others = [name for name in others if name != "assign" or not team]
     return {
         "issue": issue, "id": issue.id, "now_ms": int(now.timestamp() * 1000),
         "token": who.token, "key": lambda: str(uuid.uuid4()), "version": issue.version,
@@ -57,10 +58,8 @@ async def job_of(seen: VisibleIssue, use: Services, who: Member, *, reveals: boo
         "may_reveal": seen.sight.phone and not reveals,
         "photos": await photos(seen, use), "may_attach": use.attachments is not None and may_attach(seen, now),
         "main": first and form_of(first, await offer_of(first, seen, use), language),
-        "quick": [name for name in others if name != "assign" or not is_unassigned][:_QUICK],
-        "more": [name for name in others if name != "assign" or not is_unassigned][_QUICK:],
-        "one_tap": ONE_TAP, "is_mine": issue.assigned is not None and issue.assigned == seen.actor.person,
-        "people": people(directory, seen, today(now)) if is_unassigned else (),
+        "quick": others[:_QUICK], "more": others[_QUICK:], "people": team,
+        "is_mine": issue.assigned is not None and issue.assigned == seen.actor.person,
         "record": await record_of(seen, use, reveals=reveals) if who.role in _DESK else None,
         "lines": story.lines(found.timeline.events, found.sight, directory, language),
         "photo_path": f"/work/{issue.id}/photo", "needs_photo": needs_picture(issue, Complete("solved")),
