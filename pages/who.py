@@ -20,6 +20,7 @@ from domain.directory import Directory
 from domain.vocabulary import Role
 from pages.forms import check_ours, fields_of, token_of
 from protocol.caller import Caller
+from protocol.clock import today
 from protocol.errors import ChooseRole, Forbidden, NotFound, Unauthenticated
 from protocol.reader import VisibleIssue
 
@@ -60,6 +61,8 @@ class Member:
     """The pages in the header: those of the role that this app has."""
     here: str
     """The first part of the address of this page."""
+    may_change: bool
+    """Whether there is another role to choose: whoever is appointed may be a resident as well."""
 
 
 async def session_of(request: Request, use: Use) -> Session:
@@ -95,13 +98,15 @@ async def member(request: Request, use: Use, session: InSession) -> Member:
     """Who is signed in. Raises SignInNeeded if nobody is, ChooseRole while none of several roles is chosen."""
     caller = await use.authenticator.by_session(request, session)
     actor = caller.staff
-    directory = Directory() if actor.org is None else await use.directory.get()
+    # Whose session grants its role needs no directory, which may be unavailable.
+    directory = Directory() if session.own_grant and actor.org is None else await use.directory.get()
     org = None if actor.org is None else directory.org(actor.org)
     name = "" if actor.org is None else directory.called(actor.person, actor.org)
     mark = hmac.new(use.secret, b"jiesu/1/mark\0" + caller.subject.encode(), hashlib.sha256).hexdigest()[:16]
     found = Member(
         caller, session.csrf, mark, actor.role, (org.name if org is not None else "") or actor.org or "", name,
         pages_of(request, actor.role), request.url.path.split("/")[1],
+        not session.own_grant and bool(directory.appointments_of(session.person, today(use.now()))),
     )  # fmt: skip
     request.state.member = found
     return found

@@ -73,6 +73,7 @@ async def test_the_header_says_who_is_signed_in_and_offers_the_pages_of_the_role
         await browser.sign_in("p1", "property", "demo-property")
         shown = (await browser.http.get("/sign-in", headers=PAGE)).text
         assert "物业" in shown
+        assert "/roles" not in shown, "this session has one role"
         assert "p1" not in re.sub(r'name="jiesu-token".*?>', "", shown), "a code of a person is not for people"
         there = {route.path for route in embedded.app.routes}  # type: ignore[attr-defined]
         assert set(re.findall(r'<a href="(/\w+)"', shown)) <= there, "no link leads to nowhere"
@@ -122,7 +123,9 @@ async def test_somebody_with_two_roles_chooses_one_and_goes_on(public: Site, pro
         assert (chosen.status_code, chosen.headers["location"]) == (303, "/sign-in")
         seen = (await browser.http.get("/session")).json()
         assert (seen["role"], seen["org"]) == ("community", "demo-community")
-        assert "社区" in (await browser.http.get("/sign-in", headers=PAGE)).text
+        shown = (await browser.http.get("/sign-in", headers=PAGE)).text
+        assert "社区" in shown
+        assert 'href="/roles?next=/"' in shown, "another role is one click away"
 
 
 async def test_the_role_of_a_session_of_the_demo_provider_stays(embedded: Site) -> None:
