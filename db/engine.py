@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor, ExceptionContext
@@ -64,6 +65,20 @@ def normalised(url: str | URL) -> URL:
             raise ValueError(f"no database of kind {other!r}: use sqlite or postgresql")
 
 
+def _existing(url: URL) -> URL:
+    """The URL by which SQLite opens a file that is there, and makes none: `db.upgrade` alone makes databases.
+
+    A process that goes on while its file is gone would make an empty one, which the file that is put back then meets.
+    """
+    if url.database in (None, "", ":memory:"):
+        return url
+    return url.set(database=_rw(url.database), query={**url.query, "uri": "true"})
+
+
+def _rw(path: str) -> str:
+    return f"file:{quote(path)}?mode=rw"
+
+
 def make_engine(url: str | URL) -> AsyncEngine:
     """The engine for a database, with SQLite's settings made on each connection.
 
@@ -72,7 +87,7 @@ def make_engine(url: str | URL) -> AsyncEngine:
     """
     target = normalised(url)
     if target.get_backend_name() == "sqlite":
-        engine = create_async_engine(target, pool_size=8, max_overflow=24, hide_parameters=True)
+        engine = create_async_engine(_existing(target), pool_size=8, max_overflow=24, hide_parameters=True)
         prepare_sqlite(engine.sync_engine)
         return engine
     engine = create_async_engine(
@@ -93,7 +108,7 @@ def _replace_if_ping_fails(context: ExceptionContext) -> None:
 
 def make_writer(url: URL) -> Engine:
     """The engine of SQLite's writer thread."""
-    target = url.set(drivername="sqlite")
+    target = _existing(url).set(drivername="sqlite")
     # Used by that one thread, but closed by another.
     engine = create_engine(target, pool_size=1, hide_parameters=True, connect_args={"check_same_thread": False})
     prepare_sqlite(engine, _WRITER_LOCK_TIMEOUT)
@@ -205,7 +220,7 @@ class Database:
     async def scrub(self) -> bool:
         """Removes deleted data from the files of an SQLite database. Returns False if the caller must try again later.
 
-        That is so if the database is locked, its disk is full, or rewriting takes too long.
+        That is so if the database is gone or locked, its disk is full, or rewriting takes too long.
 
         SQLite keeps deleted data in free pages and in its WAL until the whole file is rewritten, which blocks other
         writers. On PostgreSQL this method does nothing and returns True: the server overwrites deleted data some time
@@ -236,11 +251,12 @@ class Database:
 
 def _scrub(path: str) -> bool:
     end = time.monotonic() + _LONGEST_SCRUB
-    with contextlib.closing(sqlite3.connect(path, _LOCK_TIMEOUT, isolation_level=None)) as connection:
-        connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
-        try:
+    try:
+        opened = sqlite3.connect(_rw(path), _LOCK_TIMEOUT, isolation_level=None, uri=True)
+        with contextlib.closing(opened) as connection:
+            connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
             connection.execute("VACUUM")
             busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.OperationalError:  # locked, no room for a copy, or not done in time
-            return False
-        return not busy
+    except sqlite3.OperationalError:  # gone, locked, no room for a copy, or not done in time
+        return False
+    return not busy

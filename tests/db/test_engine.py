@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -194,4 +195,28 @@ async def test_a_database_opened_on_a_read_only_disk_takes_writes_once_the_disk_
         async with database.write() as session:
             await session.execute(insert(PolicyRow).values(policy("c")))
     assert await count(database) == 2
+    await database.close()
+
+
+async def test_a_file_that_is_gone_is_not_made_anew_and_works_again_once_it_is_back(tmp_path: Path) -> None:
+    """A process that goes on without its file would else make an empty one, beside whose WAL the old file then lies."""
+    url = sqlite_url(tmp_path / "a b")
+    file = tmp_path / "a b" / "jiesu.db"
+    file.parent.mkdir()
+    await upgrade_async(url)
+    database = Database(url)
+    async with database.write() as session:
+        await session.execute(insert(PolicyRow).values(policy("a")))
+    await database.close()
+    kept = file.read_bytes()
+    file.unlink()
+    database = Database(url)
+    with pytest.raises(DBAPIError, match="unable to open"):
+        await count(database)
+    with pytest.raises(DBAPIError, match="unable to open"):
+        await database.transact(lambda session: session.execute(insert(PolicyRow).values(policy("b"))))
+    assert not await database.scrub()
+    assert os.listdir(file.parent) == []  # noqa: PTH208  there is no such iterator for coroutines
+    file.write_bytes(kept)
+    assert await count(database) == 1
     await database.close()
