@@ -36,7 +36,7 @@ from security import ids
 
 ABOUT: Final = (
     "Each of so many residents has the page of an issue of his own open; nobody else asks anything. Floor: as many streams of "
-    "the same server that say one word and then nothing, in turn with ours. Then events are written at an even rate, each into "
+    "the same server that say nothing after their beginning, in turn with ours. Then events are written at an even rate, each into "
     "the next issue: from the commit of its row until its page is on the wire."
 )
 _FIRST_SECONDS: Final = 60.0
@@ -70,9 +70,10 @@ class Stream:
             if b" 200 " not in (status := await reader.readline()):
                 raise StageError(f"{path} got {status.decode('latin-1').strip()}")
             while line := await reader.readline():
-                if line.startswith(b"id: "):
-                    self.brought[int(line.rpartition(b".")[2])] = time.perf_counter()
+                if line.startswith(b"retry: "):
                     self.first.set()
+                elif line.startswith(b"id: "):
+                    self.brought[int(line.rpartition(b".")[2])] = time.perf_counter()
                     self.changed.set()
         raise StageError(f"{path} ended")
 
@@ -132,7 +133,7 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def open(self, number: int, *, is_empty: bool = False) -> AsyncIterator[list[Stream]]:
-        """So many streams, each with its first event."""
+        """So many streams, each begun: as on a page that has just been loaded, which knows its version."""
         streams = [Stream() for _ in range(number)]
         host, port = self.settings.api_host, self.settings.api_port
         async with asyncio.TaskGroup() as group, asyncio.timeout(None) as patience:
@@ -152,7 +153,7 @@ class Bench:
 
 
 def _asked(case: Case, *, is_empty: bool) -> tuple[str, str]:
-    return (EMPTY, "") if is_empty else (f"/i/{case.issue.id}/live", f"jiesu-code={case.code}")
+    return (EMPTY, "") if is_empty else (f"/i/{case.issue.id}/live?v={case.issue.version}", f"jiesu-code={case.code}")
 
 
 async def streams(scale: Scale) -> Result:

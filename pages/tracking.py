@@ -32,7 +32,7 @@ from protocol.caller import Caller
 from protocol.commands import CommandDraft
 from protocol.context import LANGUAGE
 from protocol.errors import Invalid, NotFound, ProtocolError, Refused
-from protocol.hub import Watched
+from protocol.hub import Watched, stamp_at
 from protocol.pending import Queued
 from protocol.reader import VisibleIssue
 from protocol.telling import told, told_before
@@ -40,6 +40,7 @@ from texts.catalogue import named as word_of
 from texts.catalogue import say
 
 router: Final = router_of()
+_VERSION: Final = re.compile(r"[0-9]{1,9}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -70,9 +71,9 @@ async def tracking(who: Visiting, use: Use, queued: str = "") -> Response:
 
 @router.get("/i/{issue}/live", response_class=EventSourceResponse)
 async def live(
-    issue: str, who: Visiting, use: Use, request: Request, queued: str = ""
+    issue: str, who: Visiting, use: Use, request: Request, queued: str = "", v: str = ""
 ) -> AsyncIterator[ServerSentEvent]:  # fmt: skip
-    """The part of the page that changes, as HTML, whenever it does."""
+    """The part of the page that changes, as HTML, whenever it does. A page that shows version `v` is not told it again."""
 
     async def again() -> Caller:
         if has_code(request):
@@ -83,7 +84,7 @@ async def live(
         seen = await use.reader.readable(caller, issue, record=True)
         return fragment("issue.html", await _told(seen, use, who.token, await _waiting(use, caller, queued)))
 
-    last = request.headers.get("last-event-id")
+    last = request.headers.get("last-event-id") or (stamp_at(int(v)) if _VERSION.fullmatch(v) else None)
     async with aclosing(events(use, Watched("issue", issue), again, html, last, is_named=False)) as found:
         async for event in found:
             yield event

@@ -28,6 +28,11 @@ class Watched(NamedTuple):
     id: str
 
 
+def stamp_at(version: int) -> str:
+    """The stamp of an issue at this version. Of one whose events were replaced it is none, so its watcher is told anew."""
+    return f"0.{version}"
+
+
 class News(NamedTuple):
     """What a watcher is told: the stamp of what it watches, whether that is new, and when it was last looked at."""
 

@@ -123,6 +123,28 @@ async def test_what_may_be_done_follows_the_rules(system: System) -> None:
         assert "已结案" in (await browser.get(f"/i/{taken['id']}")).text
 
 
+async def test_a_page_is_not_told_again_what_it_shows_but_what_happened_since(system: System) -> None:
+    taken = await system.report(compound="jinpen")  # its policy leaves time: nothing happens by itself
+    code = {"X-Tracking-Code": taken["tracking_code"]}
+    timeline = f"/v1/issues/{taken['id']}/timeline"
+    await system.until(timeline, code, lambda body: body["events"][-1]["kind"] == "dispatched")
+    async with browsing(system) as browser:
+        before = await browser.get(f"/t/{taken['id']}/{taken['tracking_code']}")
+        await system.give(taken["id"], "urge", code, text="还没有人来")
+        await system.until(timeline, code, lambda body: body["events"][-1]["kind"] == "urged")
+        after = await browser.get(f"/i/{taken['id']}")
+        for html, is_told in ((before.text, True), (after.text, False)):
+            live = re.search(r'data-live="([^"]+v=[0-9]+)"', html)
+            assert live is not None
+            async with browser.stream("GET", live[1], timeout=60) as stream:
+                async for (
+                    line
+                ) in stream.aiter_lines():  # the clock comes with what is new, or after ten seconds without
+                    if line.startswith(("id:", "event: clock")):
+                        assert line.startswith("id:") is is_told
+                        break
+
+
 async def test_the_page_changes_while_somebody_looks(system: System) -> None:
     taken = await reported(system)
     async with browsing(system) as browser:
