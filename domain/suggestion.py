@@ -47,6 +47,8 @@ WORDS: Final[Mapping[Category, tuple[str, ...]]] = MappingProxyType(
 
 def suggested(text: str) -> Category | None:
     """The category for which most words of the text speak; None if none does."""
-    counts = {category: sum(text.count(word) for word in words) for category, words in WORDS.items()}
+    counts: dict[Category, int] = {
+        category: sum(text.count(word) for word in words) for category, words in WORDS.items()
+    }
     best = max(counts, key=lambda category: counts[category])
     return best if counts[best] else None

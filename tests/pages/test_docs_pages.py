@@ -52,10 +52,10 @@ async def test_a_route_shows_its_fields_examples_and_problems(bare: Bare) -> Non
     assert "Credentials, one of: none needed" in html
 
 
-async def test_nothing_comes_from_another_host_and_no_script_runs(bare: Bare) -> None:
+async def test_nothing_comes_from_another_host_and_no_script_stands_in_the_page(bare: Bare) -> None:
     for path in ("/docs", "/docs/commands", "/docs/api/report", "/docs/api/accept"):
         html = await shown(bare, path)
-        assert "<script" not in html
+        assert html.count("<script") == len(re.findall(r'<script src="/static/[^"]*" defer></script>', html))
         assert " style=" not in html
         for address in re.findall(r'(?:src|href)="([^"]+)"', html):
             assert address.startswith(("/", "#")), address
