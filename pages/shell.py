@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import mimetypes
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,8 @@ from protocol.errors import ChooseRole, Invalid, NotFound, ProtocolError
 from texts.catalogue import LANGUAGES, Language, named, preferred, say
 
 LANGUAGE_COOKIE: Final = "jiesu-language"
+_COMMENT: Final = re.compile(rb"^[ \t]*/\*.*?\*/[ \t]*\n", re.MULTILINE | re.DOTALL)
+_INDENT: Final = re.compile(rb"^[ \t]+", re.MULTILINE)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _HEADERS: Final = {
     # Without a referrer Firefox and WebKit would send `Origin: null` with our own forms.
@@ -166,11 +169,21 @@ class _File:
     """The same by gzip: a file holds nothing of anybody, so packing it betrays nothing."""
 
 
+def _bare(name: str, data: bytes) -> bytes:
+    """A script or style without the comments that have lines of their own, and without indentation: a fifth less to load.
+
+    So none of them may hold a text of several lines.
+    """
+    if not name.endswith((".js", ".css")):
+        return data
+    return _INDENT.sub(b"", _COMMENT.sub(b"", data))
+
+
 @cache
 def _files() -> Mapping[str, _File]:
     """Each static file, by name."""
     folder = resources.files("pages") / "static"
-    found = {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
+    found = {each.name: _bare(each.name, each.read_bytes()) for each in folder.iterdir() if each.is_file()}
     return {
         name: _File(hashlib.sha256(data).hexdigest()[:8], data, gzip.compress(data, 9, mtime=0))
         for name, data in found.items()
