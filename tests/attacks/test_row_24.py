@@ -97,6 +97,21 @@ async def test_row_24_our_own_page_is_let_through(attacked: Site) -> None:
         assert (await page.http.get("/session")).status_code == 401
 
 
+async def test_row_24_no_foreign_page_takes_a_role_in_a_trial(attacked: Site) -> None:
+    """Neither from its own origin, nor under a name of its own that it made point to this machine (DNS rebinding)."""
+    port = httpx.URL(attacked.origin).port
+    rebound = f"evil.example:{port}"
+    form = {"person": "s1", "role": "street", "org": "demo-street"}
+    async with attacked.browser() as browser:
+        for headers, status in (
+            ({"Origin": "http://evil.example"}, 403), ({"Sec-Fetch-Site": "cross-site"}, 403),
+            ({"Host": rebound}, 404), ({"Host": rebound, "Origin": f"http://{rebound}"}, 404),
+        ):  # fmt: skip
+            answer = await browser.http.post("/sign-in/as", data=form, headers=headers)
+            assert answer.status_code == status, headers
+        assert (await browser.http.get("/session")).status_code == 401
+
+
 async def test_row_24_a_login_cannot_be_forged(attacked: Site) -> None:
     """A code of the attacker's own, or an answer to a question that this browser never asked, signs nobody in."""
     async with attacked.browser() as attacker, attacked.browser() as victim:
