@@ -13,6 +13,7 @@ from domain.vocabulary import ROLES
 from pages.forms import fields_of
 from pages.shell import onwards, page, router_of
 from pages.story import org_name
+from pages.trial import TrialOrNone
 from pages.who import InSession, SignedOrNot
 from protocol.clock import today
 from protocol.errors import Invalid, NotFound
@@ -22,11 +23,17 @@ router: Final = router_of()
 
 
 @router.get("/sign-in")
-async def sign_in(use: Use, who: SignedOrNot, next: str = "/") -> Response:  # noqa: A002 - its name in the address
+async def sign_in(
+    use: Use, who: SignedOrNot, trial: TrialOrNone, next: str = "/"  # noqa: A002 - its name in the address
+) -> Response:  # fmt: skip
     """The ways to sign in here, and as whom this browser is signed in already."""
+    onwards_to = local_path(next)
     by_provider = use.session is not None and use.session.provider is not None
     by_phone = use.session is not None and use.phones is not None
-    return page("sign_in.html", who=who, next=local_path(next), by_provider=by_provider, by_phone=by_phone)
+    return page(
+        "sign_in.html", who=who, next=onwards_to, by_provider=by_provider, by_phone=by_phone,
+        casts=[] if trial is None else await trial.casts(),
+    )  # fmt: skip
 
 
 @router.get("/roles")

@@ -11,7 +11,7 @@ from api.identity.pkce import local_path
 from api.identity.tokens import Claims
 from pages.forms import fields_of
 from pages.shell import LANGUAGE_COOKIE, onwards, page, router_of
-from pages.trial import QUICK, SLOW, Part, TrialOrNone, Trying, other_address
+from pages.trial import TrialOrNone, Trying, other_address
 from pages.who import SignedOrNot, first_page, is_there, keep
 from protocol.errors import NotFound
 from protocol.naming import issue_named
@@ -25,11 +25,10 @@ _YEAR: Final = 365 * 86400
 @router.get("/")
 async def start(request: Request, use: Use, who: SignedOrNot, trial: TrialOrNone) -> Response:
     """Where everybody begins: to report, to find an issue, to sign in; in a trial, to choose a role."""
-    casts = [] if trial is None else [await trial.cast(SLOW), await trial.cast(QUICK)]
     return page(
         "start.html", who=who, reports=is_there(request, "report"), mine=is_there(request, "mine"),
         signs_in=use.sessions is not None, first=who and first_page(request, who.role),
-        casts=casts, resident=Part("resident"), other=other_address(request),
+        casts=[] if trial is None else await trial.casts(), next="", other=other_address(request),
     )  # fmt: skip
 
 
@@ -72,9 +71,9 @@ def _from(request: Request) -> str:
 
 
 @router.get("/find")
-async def ask() -> Response:
+async def ask(who: SignedOrNot) -> Response:
     """Where one names an issue by its number and code."""
-    return page("find.html", fault="")
+    return page("find.html", who=who, fault="")
 
 
 @router.post("/find")

@@ -76,6 +76,10 @@ class Trial:
         ]  # fmt: skip
         return [self._part(role, org, directory) for role, org in held if org is not None]
 
+    async def casts(self) -> list[list[Part]]:
+        """The roles around the compounds of the trial, those with the slow limits first, a resident among them."""
+        return [[Part("resident"), *await self.cast(SLOW)], await self.cast(QUICK)]
+
     def _part(self, role: Role, org: str, directory: Directory) -> Part:
         """A role, as whoever is appointed to it, where somebody is."""
         found = (each.person for each in directory.appointments if (each.role, each.org) == (role, org))

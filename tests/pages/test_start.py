@@ -73,6 +73,14 @@ async def test_one_click_is_a_role_and_another_click_another_role(embedded: Site
             assert (seen["role"], seen["org"]) == (role, org)
 
 
+async def test_whoever_is_sent_to_sign_in_takes_a_role_there_and_goes_on(embedded: Site) -> None:
+    async with embedded.browser() as browser:
+        away = await browser.http.get("/me")
+        shown = await browser.http.get(away.headers["location"], headers=PAGE)
+        taken = await browser.http.post("/sign-in/as", data=role_form(shown.text, "居民</button>"))
+        assert (taken.status_code, taken.headers["location"]) == (303, "/me")
+
+
 async def test_under_the_other_name_of_this_machine_a_browser_is_somebody_else(embedded: Site) -> None:
     """A browser keeps cookies by host, so two windows hold two roles."""
     port = httpx.URL(embedded.origin).port
