@@ -188,7 +188,9 @@
     if (problem.text.to) entry.then = problem.text.to;
     delete mine[entry.key];
     await put(entry);
-    if (!form || !document.body.contains(form) || entry.posted) return;
+    if (!form || !document.body.contains(form)) return;
+    /* The form itself was taken, only a photo of it was not: the next page says so. */
+    if (entry.posted) { location.assign(entry.then); return; }
     lock(form, false);
     faults(form, problem.text, entry);
     /* It is told at the form, where the words are; unless later ones of its issue wait for it. */
@@ -267,11 +269,17 @@
     made.type = 'button'; made.className = 'button';
     made.addEventListener('click', act);
   }
+  /* What was written is shown where it was refused, so that nobody has to write it again. */
+  function words(entry) {
+    return entry.pairs.filter(function (each) { return each[0] !== 'token' && each[0] !== 'key'; })
+      .map(function (each) { return each[1]; }).reduce(function (a, b) { return b.length > a.length ? b : a; }, '');
+  }
   function line(entry, list) {
     var item = part('li', '', list), state = entry.state === 'refused' ? 'refused' : entry.key === current ? 'sending' : 'waiting';
     part('b', entry.title + ' ', item);
     part('span', say(state) + (entry.why ? ' ' + entry.why : ''), item);
     if (entry.then) part('a', say('open'), item).href = entry.then;
+    if (state === 'refused' && !entry.posted) part('p', words(entry), item).className = 'words';
     if (state === 'sending') return;
     var buttons = part('p', '', item);
     if (state === 'refused') button('drop', buttons, function () { drop(entry.key).then(soon); });
