@@ -7,7 +7,7 @@ Everything else about it is optional:
 - `data-title`: what the list of what waits calls it; else the words of the button.
 - `data-photos="/i/ID/photo"`: where the photos of its file inputs are sent, one by one, after the form itself. Where that is
   also its action, nothing but photos is sent. File inputs have no `name`: a plain form cannot send a picture.
-- `data-evidence="FIELD"`: photos are sent first, and their digests, with spaces between, become this field.
+- `data-evidence="FIELD"`: photos are sent first, and their digests, with spaces between, are added to this field.
 
 The outbox asks for `application/json`. It is answered with 200, or 202 for a command that is queued, and `{"to": PATH}`, the
 page to show now; with `photos` and `token` too where photos may follow. Errors are the API's (`application/problem+json`):

@@ -159,8 +159,10 @@
     if (!mine[entry.key]) await show();
     if (entry.first || entry.only) await sendPhotos(entry);
     if (entry.first && entry.digests.length) {
-      entry.pairs = entry.pairs.filter(function (each) { return each[0] !== entry.first; });
-      entry.pairs.push([entry.first, entry.digests.join(' ')]);
+      var named = entry.pairs.find(function (each) { return each[0] === entry.first; });
+      if (!named) entry.pairs.push(named = [entry.first, '']);
+      named[1] = (named[1] + ' ' + entry.digests.join(' ')).trim();
+      entry.digests = [];
     }
     if (!entry.only && !entry.posted) {
       var body = entry.pairs.map(function (each) { return each.map(encodeURIComponent).join('='); }).join('&');
@@ -206,7 +208,11 @@
       var link = field && field.id ? '#' + field.id : !each.field && text.to ? text.to : '';
       var part = link ? line.appendChild(document.createElement('a')) : line;
       if (link) part.href = link;
-      part.textContent = each.reason;
+      each.reason.split(/(JS-[0-9A-Z]{5}-[0-9A-Z]{5})/).forEach(function (text, n) {
+        var piece = part.appendChild(document.createElement('span'));
+        piece.textContent = text;
+        if (n % 2) piece.className = 'whole';
+      });
     });
     box.appendChild(list);
     form.insertBefore(box, form.firstChild);
