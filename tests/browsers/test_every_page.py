@@ -46,6 +46,19 @@ async def _board(place: Place) -> str:
     return "/board/demo"
 
 
+async def _desk(place: Place) -> str:
+    """An officer's desk with something in each list."""
+    taken = await place.reported(category="facility", description="路灯不亮")
+    await place.give(taken, "accept")
+    await place.give(taken, "extend", reason="配件未到")
+    return "/desk"
+
+
+async def _record(place: Place) -> str:
+    taken = await place.completed()
+    return f"/work/{taken['id']}"
+
+
 STOPS: Final = (
     Stop("start", at("/")),
     Stop("tracking", _open),
@@ -55,6 +68,13 @@ STOPS: Final = (
     Stop("places", at("/places?q=三号楼")),
     Stop("unknown-place", at("/r/demo/99")),
     Stop("board", _board),
+    Stop("docs", at("/docs"), STAFF),
+    Stop("docs-commands", at("/docs/commands"), STAFF),
+    Stop("docs-route", at("/docs/api/report"), STAFF),
+    Stop("desk", _desk, STAFF, "community"),
+    Stop("search", at("/search?q=漏水"), STAFF, "community"),
+    Stop("search-faults", at("/search?from=yesterday&category=nothing"), STAFF, "street"),
+    Stop("record", _record, STAFF, "street"),
     Stop("people", at("/people"), STAFF, "repairman"),
     Stop("codes", at("/qr/demo"), STAFF, "repairman"),
 )

@@ -1,0 +1,74 @@
+"""An officer goes through the desk by keys, ticks and reminds; and without script by the same form."""
+
+from browsers.engine import Visits
+from browsers.place import Place
+
+
+async def _two(place: Place) -> list[str]:
+    found: list[str] = []
+    for words in ("路灯不亮", "栏杆松了"):
+        taken = await place.reported(category="facility", description=words, compound="jinpen")
+        headers = place.system.token("p9", "property", "jinpen-property")
+        for name, given in (("accept", {}), ("escalate", {"reason": "人手不足"})):
+            answer = await place.system.give(taken["id"], name, headers, **given)
+            assert answer.status == 200, answer.body
+        found.append(taken["id"])
+    return found
+
+
+async def _officer(place: Place, visits: Visits, **options: bool):
+    page = await visits.page(**options)
+    async with place.site.browser() as browser:
+        await browser.sign_in("c9", "community", "jinpen-community")
+        cookies = [(each.name, each.value or "") for each in browser.http.cookies.jar]
+    await page.context.add_cookies([{"name": name, "value": value, "url": place.origin} for name, value in cookies])
+    return page
+
+
+async def test_keys_lead_from_issue_to_issue_tick_and_open(place: Place, visits: Visits) -> None:
+    await _two(place)
+    page = await _officer(place, visits)
+    await page.goto("/desk")
+    focus = "document.activeElement.getAttribute('href')"
+    links = await page.evaluate("[...document.querySelectorAll('.rows a.whole')].map(a => a.getAttribute('href'))")
+    await page.keyboard.press("j")
+    assert await page.evaluate(focus) == links[0]
+    await page.keyboard.press("j")
+    assert await page.evaluate(focus) == links[1]
+    await page.keyboard.press("k")
+    assert await page.evaluate(focus) == links[0]
+    await page.keyboard.press("x")
+    assert await page.locator(".rows input:checked").count() == 1
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"**{links[0]}")
+
+
+async def test_keys_are_letters_where_somebody_writes(place: Place, visits: Visits) -> None:
+    await _two(place)
+    page = await _officer(place, visits)
+    await page.goto("/desk")
+    await page.locator("summary", has_text="催办勾选的").first.click()
+    box = page.locator("textarea").first
+    await box.fill("")
+    await box.press_sequentially("jkx")
+    assert await box.input_value() == "jkx"
+    assert await page.locator(".rows input:checked").count() == 0
+
+
+async def test_ticked_issues_are_reminded_without_script(place: Place, visits: Visits) -> None:
+    ids = await _two(place)
+    page = await _officer(place, visits, java_script_enabled=False)
+    await page.goto("/desk")
+    for issue in ids:
+        await page.locator(f'#climbed ~ form input[name="issue-{issue}"]').check()
+    await page.locator("#climbed ~ form summary").click()
+    await page.locator("#climbed ~ form button").click()
+    assert await page.locator("[role=status] li").count() == 2
+    assert await page.locator("[role=status]").inner_text() == "\n".join(
+        [f"{line} 已送达" for line in await page.locator("[role=status] a").all_inner_texts()]
+    )
+    for issue in ids:
+        timeline = await place.system.get(
+            f"/v1/issues/{issue}/timeline", place.system.token("s", "street", "cuiwei-street")
+        )
+        assert [each["kind"] for each in timeline["events"]].count("instructed") == 1
