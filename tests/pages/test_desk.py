@@ -129,7 +129,7 @@ async def test_many_are_reminded_by_one_form_each_once_and_each_says_what_became
         for _ in range(2):
             sent = await browser.http.post("/desk/remind", data={**form, **ticked, "text": "请今天到场"}, headers=PAGE)
             assert sent.status_code == 200, sent.text
-            found = re.search(r'<ul class="plain" role="status">.*?</ul>', sent.text, re.DOTALL)
+            found = re.search(r'<div role="status" class="reminded">.*?</div>', sent.text, re.DOTALL)
             assert found is not None
             assert (found[0].count("已送达"), found[0].count("未被接受")) == (2, 1)
             assert foreign["number"] not in sent.text, "it says nothing of what he may not see"
