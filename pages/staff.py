@@ -87,7 +87,8 @@ Narrowed = Annotated[Wanted, Depends(_wanted)]
 @router.get("/work")
 async def worklist(who: Worker, use: Use, wanted: Narrowed) -> Response:
     """The open issues of this person's organisation: his own first, then red, yellow, green, by the time left."""
-    return page("work.html", who=who, categories=CATEGORIES, **await _list(who.caller, use, wanted))
+    at = await use.hub.stamp(Watched("org", who.caller.staff.org or ""))
+    return page("work.html", who=who, categories=CATEGORIES, at=at or "", **await _list(who.caller, use, wanted))
 
 
 @router.get("/work/live", response_class=EventSourceResponse)
@@ -114,7 +115,8 @@ async def _list(caller: Caller, use: Services, wanted: Wanted) -> dict[str, Any]
 
 
 def _stream(use: Services, what: Watched, html: Any, request: Request) -> Any:
-    last = request.headers.get("last-event-id")
+    """The events of a stream: what is newer than what the page shows (`at`), or than what came last."""
+    last = request.headers.get("last-event-id") or request.query_params.get("at")
     return events(use, what, lambda: use.authenticator.again(request), html, last, is_named=False)
 
 
@@ -144,7 +146,7 @@ async def live_job(seen: Job, who: Worker, use: Use, request: Request) -> AsyncI
 @router.post("/work/{issue}/phone")
 async def reveal(seen: Job, who: Worker, use: Use) -> Response:
     """The job with the phone number shown whole: logged and limited as by the API. It is not kept: the next look masks it."""
-    return page("work_job.html", who=who, outcome="", alert="", **await job_of(seen, use, who, reveals=True))
+    return await _shown(seen, who, use, 200, outcome="", alert="", reveals=True)
 
 
 @router.get("/work/{issue}/{command}")
@@ -265,5 +267,11 @@ async def _form(
     return page("act.html", status, who=who, form=form, alert=alert, **values)
 
 
-async def _shown(seen: VisibleIssue, who: Member, use: Services, status: int, *, outcome: str, alert: str) -> Response:
-    return page("work_job.html", status, who=who, outcome=outcome, alert=alert, **await job_of(seen, use, who))
+async def _shown(
+    seen: VisibleIssue, who: Member, use: Services, status: int, *, outcome: str, alert: str, reveals: bool = False
+) -> Response:
+    values = await job_of(seen, use, who, reveals=reveals)
+    at = await use.hub.stamp(Watched("issue", seen.issue.id)) or ""
+    # What happened while the page was made is told by the stream.
+    at = at if at.endswith(f".{seen.issue.version}") else ""
+    return page("work_job.html", status, who=who, outcome=outcome, alert=alert, at=at, **values)

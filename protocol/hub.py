@@ -79,6 +79,18 @@ class Hub:
                     if self._looked_at is not None:
                         yield News(told, is_new=False, looked_at=self._looked_at)
 
+    async def stamp(self, what: Watched) -> str | None:
+        """The stamp of what a page shows, looked up before the page is made: a stream that knows it tells what is newer.
+
+        None while nothing can be looked up.
+        """
+        look = stamps.of_issues if what.kind == "issue" else stamps.of_worklists
+        try:
+            async with self._model.read() as session:
+                return (await look(session, [what.id])).get(what.id)
+        except SqlDown:
+            return None
+
     def close(self) -> None:
         """Ends all watching, now and later: a server that stops would wait for each stream otherwise."""
         self._is_closed = True

@@ -37,6 +37,16 @@ async def _open(place: Place) -> str:
     return door_of(await place.reported())
 
 
+async def _job(place: Place) -> str:
+    return f"/work/{(await place.reported())['id']}"
+
+
+async def _answer(place: Place) -> str:
+    taken = await place.reported()
+    await place.give(taken, "accept")
+    return f"/work/{taken['id']}/complete"
+
+
 async def _completed(place: Place) -> str:
     return door_of(await place.completed())
 
@@ -76,6 +86,10 @@ STOPS: Final = (
     Stop("search-faults", at("/search?from=yesterday&category=nothing"), STAFF, "street"),
     Stop("record", _record, STAFF, "street"),
     Stop("people", at("/people"), STAFF, "repairman"),
+    Stop("work", at("/work"), STAFF, "repairman"),
+    Stop("job", _job, STAFF, "repairman"),
+    Stop("job-of-officer", _job, STAFF, "community"),
+    Stop("job-form", _answer, STAFF, "repairman"),
     Stop("codes", at("/qr/demo"), STAFF, "repairman"),
 )
 

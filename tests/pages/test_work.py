@@ -360,16 +360,35 @@ async def test_what_waits_for_its_receipt_is_on_its_way(served: Site, system: Sy
     await status_is(system, issue, "accepted")
 
 
-async def test_list_and_job_change_while_somebody_looks(served: Site, system: System) -> None:
+async def test_list_and_job_change_while_somebody_looks_and_not_before(served: Site, system: System) -> None:
     issue = (await reported(system))["id"]
+
+    async def told(browser: Browser, page: str, changes: str) -> str:
+        """The first HTML that the stream of a page tells; a command is given once it is open."""
+        found = re.search(r'data-live="([^"]+)"', await shown(browser, page))
+        assert found is not None
+        async with browser.http.stream("GET", found[1].replace("&amp;", "&"), timeout=60) as stream:
+            await system.give(issue, changes, headers_of(system))
+            return "".join([line async for line in first_event(stream.aiter_lines())])
+
     async with signed_in(served, "property") as browser:
-        for path, words in ((f"/work/{issue}/live", "已签收"), ("/work/live?light=&category=&start=0", "已派单")):
-            async with browser.http.stream("GET", path, timeout=60) as stream:
-                if path.startswith(f"/work/{issue}"):
-                    await system.give(issue, "accept", headers_of(system))
-                async for line in stream.aiter_lines():
-                    if line.startswith("data:") and (words in line or issue in line):
-                        break
+        assert "已签收" in await told(browser, f"/work/{issue}", "accept"), "nothing is told that the page shows"
+        assert "前联系" in await told(browser, "/work", "mitigate")
+
+
+async def first_event(lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The data of the first event without a name."""
+    name, found = "", False
+    async for line in lines:
+        if line.startswith("event:"):
+            name = line
+        elif line.startswith("data:") and not name:
+            found = True
+            yield line
+        elif not line:
+            if found:
+                return
+            name = ""
 
 
 @pytest.mark.parametrize(("role", "org"), [("auditor", "cuiwei-street"), ("admin", "cuiwei-street"), ("resident", "")])
