@@ -1,5 +1,6 @@
 """The people of an organisation: who is appointed, and what a manager changes of it by pages, each change on record."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -22,6 +23,7 @@ from texts.catalogue import Wrong
 
 _SHOWN_AFTER: Final = timedelta(days=90)
 """So long an appointment that is over stays on the page."""
+_WRITE_SECONDS: Final = 5.0
 Change = Callable[[Directory, date], Directory]
 
 
@@ -107,7 +109,7 @@ class People:
 
         line = await self._access.line(viewer, what, "done")
         try:
-            async with self._database.write() as session:
+            async with asyncio.timeout(_WRITE_SECONDS), self._database.write() as session:
                 await change_directory(session, changed, now)
                 await session.run_sync(put, [line])
         except managing.CannotManage as error:

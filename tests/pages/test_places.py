@@ -51,6 +51,9 @@ async def test_what_is_not_found_is_said_and_what_was_typed_stays_text(browser: 
     assert links(shown.text) == []
     assert "没有找到“&lt;script&gt;火星”" in shown.text
     assert "<script>火星" not in shown.text
+    named = (await browser.get("/places", params={"q": "demo"})).text
+    assert 'href="/board/demo"' in named
+    assert 'href="/board/demo%2F' not in named
     assert len((await browser.get("/places", params={"q": "住宅区" + "x" * 3000})).text) < 5000
 
 
