@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench fuzz schema drills night defences prove golden replay-gate lock notice sbom vulnerabilities clean
+.PHONY: help run test check format bench fuzz schema drills night defences prove tour golden replay-gate lock notice sbom vulnerabilities clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ defences: $(DEV) ## take out each defence against an attack, all of them, and wr
 
 prove: $(DEV) ## search the shipped packs anew for ways to freeze an issue, and record the proofs; before a release COMMANDS=4
 	$(BIN)/python -m policies.liveness.prove $(if $(COMMANDS),--commands $(COMMANDS))
+
+tour: $(DEV) ## play one issue's life in a browser, and write docs/tour.md with pictures of each page
+	PYTHONPATH=tests $(BIN)/python -m browsers.tour
 
 golden: $(DEV) ## record the golden histories anew (read CONTRIBUTING.md first)
 	PYTHONPATH=tests $(BIN)/python -m support.golden

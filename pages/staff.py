@@ -225,8 +225,11 @@ async def _outcome(command: str, who: Member, use: Services) -> tuple[str, str]:
 def _told_script(error: ProtocolError, to: str) -> Response:
     """The API's problem, with where the form is as it has to be now."""
     problem, language = problem_of(error), LANGUAGE.get()
+    body = {**problem.body(error, language), "to": to}
+    if isinstance(error, Stale):  # the numbers of versions are for programs
+        body["reason"] = say("pages", "work-changed-meanwhile", language)
     return JSONResponse(
-        {**problem.body(error, language), "to": to}, problem.status, dict(problem.headers(error)),
+        body, problem.status, dict(problem.headers(error)),
         media_type="application/problem+json",
     )  # fmt: skip
 

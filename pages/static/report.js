@@ -90,6 +90,7 @@
   window.addEventListener('hashchange', turn);
   var first = form.querySelector('.faults a');
   if (location.hash || !first) show(0);
-  if (location.hash) turn();
+  /* Back brings the words only once the page has loaded: which step can be shown depends on them. */
+  if (location.hash) window.addEventListener('pageshow', turn);
   else if (first) { location.hash = first.getAttribute('href'); }
 })();

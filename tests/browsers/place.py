@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from playwright.async_api import BrowserContext
+from sqlalchemy import text
 
 from domain.vocabulary import Role
 from support.browser import Site, site
@@ -59,6 +60,11 @@ class Place:
         await self.give(taken, "complete", answer="换了阀门,试水一小时不漏")
         await self.until(taken, lambda body: body["status"] == "completed")
         return taken
+
+    async def issues(self) -> set[str]:
+        """The ids of all issues."""
+        async with self.system.database.read() as session:
+            return set(await session.scalars(text("SELECT id FROM issues")))
 
     async def until(self, taken: Answer, ready: Any) -> Answer:
         """The issue, once it is as wanted."""

@@ -71,6 +71,17 @@ async def _record(place: Place) -> str:
 
 STOPS: Final = (
     Stop("start", at("/")),
+    Stop("report", at("/report")),
+    Stop("find", at("/find")),
+    Stop("sign-in", at("/sign-in")),
+    Stop("phone", at("/phone")),
+    Stop("places", at("/places")),
+    Stop("board", at("/board/demo")),
+    Stop("place", at("/r/demo")),
+    Stop("docs", at("/docs"), STAFF),
+    Stop("docs-commands", at("/docs/commands"), STAFF),
+    Stop("docs-api", at("/docs/api/report_issue"), STAFF),
+    Stop("roles", at("/roles"), STAFF, "repairman"),
     Stop("tracking", _open),
     Stop("tracking-completed", _completed),
     Stop("no-code", at("/i/unknown")),
