@@ -114,10 +114,10 @@ async def send(request: Request, use: Use, who: Reporting, k: str = "") -> Respo
 
 @router.get("/report/similar")
 async def similar(
-    use: Use, who: Reporting, k: str = "", compound: str = "", category: str = "", building: str = "", words: str = ""
+    use: Use, who: Reporting, k: str = "", compound: str = "", category: str = "", building: str = ""
 ) -> Response:  # fmt: skip
     """The list of similar open issues alone, for the script of the form."""
-    found = await _similar(use, compound, category or suggested(words) or "other", building)
+    found = await _similar(use, compound, category or "other", building)
     return HTMLResponse(fragment("similar.html", {"similar": found, "k": k, "token": who.token}))
 
 

@@ -11,7 +11,7 @@ from pages.actions import may_attach
 from pages.shell import onwards, page, router_of
 from pages.who import Visitor, code_in, has_code, keep, member_or_nobody, visitor
 from protocol.context import LANGUAGE
-from protocol.errors import NotFound, Unauthenticated
+from protocol.errors import NotFound, ProtocolError, Unauthenticated
 
 router: Final = router_of()
 
@@ -27,11 +27,15 @@ async def opened(issue: str, code: str, request: Request, use: Use) -> Response:
 
 async def _visitor(issue: str, request: Request, use: Use) -> Visitor:
     """Whoever opened the issue by its code; else a resident who is signed in, for his own issues."""
+    unopened: ProtocolError = Unauthenticated()
     if has_code(request):
-        return await visitor(request, use, issue)
+        try:
+            return await visitor(request, use, issue)
+        except NotFound as error:  # the code was renewed, perhaps by himself
+            unopened = error
     who = await member_or_nobody(request, use)
     if who is None or who.role != "resident":
-        raise Unauthenticated
+        raise unopened
     return Visitor(who.caller, await use.reader.readable(who.caller, issue, record=True), who.token, who)
 
 
@@ -56,6 +60,6 @@ async def merged(who: Visiting, request: Request) -> Response:
     if into is None:
         raise NotFound
     answer = onwards(f"/i/{into}")
-    if has_code(request):
+    if who.member is None:
         keep(request, answer, into, code_in(request))
     return answer

@@ -27,7 +27,7 @@ from pages.forms import by_script, check_ours, fields_of
 from pages.outbox import done
 from pages.resident import Visiting
 from pages.shell import fragment, page, router_of
-from pages.who import Visitor, code_in, has_code
+from pages.who import Visitor, code_in
 from protocol.caller import Caller
 from protocol.commands import CommandDraft
 from protocol.context import LANGUAGE
@@ -76,7 +76,7 @@ async def live(
     """The part of the page that changes, as HTML, whenever it does. A page that shows version `v` is not told it again."""
 
     async def again() -> Caller:
-        if has_code(request):
+        if who.member is None:
             return Caller(None, code_in(request), use.secret)
         return await use.authenticator.again(request)
 

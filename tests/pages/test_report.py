@@ -191,6 +191,12 @@ async def test_a_resident_who_is_signed_in_reports_as_himself_and_needs_no_code(
         read = await browser.http.get(answer.headers["location"].removesuffix("/sent"))
         assert (read.status_code, "水管漏水" in read.text) == (200, True)
         assert "jiesu-code" not in browser.http.cookies
+        old = {
+            "Cookie": "jiesu-code=8J5ZC-0QK2M-VT7XD-3H9RA; "
+            + "; ".join(f"{k}={v}" for k, v in browser.http.cookies.items())
+        }
+        again = await browser.http.get(str(read.url.path), headers=old)
+        assert again.status_code == 200, "a code that was renewed is in nobody's way"
     async with browsing(served) as stranger:
         assert (await stranger.get(answer.headers["location"])).status_code == 401
 
