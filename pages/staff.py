@@ -73,11 +73,11 @@ Job = Annotated[VisibleIssue, Depends(_job)]
 # The list
 
 
-async def _wanted(light: str = "", category: str = "", start: int = 0) -> Wanted:
-    """What the list is narrowed to; what is no light or category narrows nothing."""
+async def _wanted(light: str = "", category: str = "", start: str = "") -> Wanted:
+    """What the list is narrowed to; what is no light, category or number narrows nothing."""
     return Wanted(
         cast("Light", light) if light in get_args(Light) else None,
-        category if category in CATEGORIES else None, min(max(start, 0), 10_000),
+        category if category in CATEGORIES else None, int(start) if re.fullmatch("[0-9]{1,4}", start) else 0,
     )  # fmt: skip
 
 

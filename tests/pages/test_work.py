@@ -105,6 +105,8 @@ async def test_the_list_says_where_what_whose_turn_and_by_when(served: Site, sys
         assert taken["id"] not in await shown(browser, "/work?light=red")
         assert taken["id"] not in await shown(browser, "/work?category=noise")
         assert taken["id"] in await shown(browser, "/work?light=green&category=leak&from=singlemessage")
+        assert taken["id"] in await shown(browser, "/work?light=blue&category=x&start=-1")
+        assert taken["id"] not in await shown(browser, "/work?start=9999")
     async with signed_in(served, "property", "other-property") as stranger:
         assert taken["id"] not in await shown(stranger, "/work")
 
