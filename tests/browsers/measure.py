@@ -48,7 +48,7 @@ class Load:
 
 
 async def accessible(page: Page, looks: Sequence[Look] = LOOKS) -> list[str]:
-    """What axe-core finds, or cannot decide, on the page as it is, at each size, light and dark."""
+    """What axe-core finds, or cannot decide, on the page as it is, at each size, and light and dark."""
     if not await page.evaluate("() => 'axe' in window"):
         client = await page.context.new_cdp_session(page)
         await client.send("Runtime.evaluate", {"expression": _AXE})
@@ -57,6 +57,8 @@ async def accessible(page: Page, looks: Sequence[Look] = LOOKS) -> list[str]:
     for look in looks:
         await page.set_viewport_size(look.size)
         for scheme in SCHEMES:
+            if scheme == "dark" and look is not looks[0]:
+                continue  # the dark changes colours, which no size does
             await page.emulate_media(color_scheme=scheme)
             rules = _RULES if scheme == "light" else _COLOURS
             found += [f"{look.name} {scheme}: {each}" for each in await page.evaluate(_RUN, list(rules))]
