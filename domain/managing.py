@@ -3,7 +3,7 @@
 Everything else - managers, other organisations, phones by which the rules know on whose side a resident is - is imported.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Final, Literal
@@ -15,9 +15,15 @@ from domain.vocabulary import Role
 MANAGED: Final[Collection[Role]] = ("property", "volunteer", "community", "street", "department")
 """Roles that work on issues. Auditors and administrators watch over these, so none of these appoints them."""
 
+_KINDS: Final[Mapping[Role, str]] = {
+    "property": "operators", "volunteer": "operators", "community": "communities", "street": "streets",
+    "department": "departments",
+}  # fmt: skip
+"""Where the organisation of each role is: an operator and a community may bear the same code."""
+
 Fault = Literal[
-    "appointed-already", "appointed-elsewhere", "appointed-in-past", "appointment-over", "appointment-own",
-    "appointment-unknown", "manager-imported",
+    "appointed-already", "appointed-elsewhere", "appointed-in-past", "appointment-imported", "appointment-over",
+    "appointment-own", "appointment-unknown", "manager-imported",
 ]  # fmt: skip
 
 
@@ -37,6 +43,11 @@ def is_manager(directory: Directory, actor: Actor, on: date) -> bool:
     )
 
 
+def may_change(actor: Actor, appointment: Appointment) -> bool:
+    """Whether a manager may name and end this appointment: one to his own role and organisation, and no manager's."""
+    return (appointment.role, appointment.org) == (actor.role, actor.org) and not appointment.manager
+
+
 def team(directory: Directory, actor: Actor) -> Sequence[Appointment]:
     """All appointments to the actor's organisation, those of the past and of the future as well."""
     return [each for each in directory.appointments if each.org == actor.org]
@@ -46,43 +57,50 @@ def appointed(directory: Directory, actor: Actor, person: str, name: str, period
     """The directory with this person appointed to the actor's role in his organisation. Raises CannotManage.
 
     Whoever is appointed for another organisation at that time is refused: else a company could appoint the officer who
-    is to judge it, who then would have to stand aside.
+    is to judge it, who then would have to stand aside. So is whoever watches over this one. The phone by which the rules
+    know on whose side a resident is stays with the person: else ending and appointing anew would hide a conflict of
+    interest.
     """
     assert actor.org is not None
+    if person == actor.person:
+        raise CannotManage("appointment-own")
     if period.start is None or period.start < on:
         raise CannotManage("appointed-in-past")
     for each in directory.appointments:
         if each.person == person and each.period.overlaps(period):
-            if each.org != actor.org:
+            if each.org != actor.org or each.role not in MANAGED:
                 raise CannotManage("appointed-elsewhere")
             if each.role == actor.role:
                 raise CannotManage("appointed-already")
-    added = Appointment(person, actor.role, actor.org, period, name=name)
+    known = (each.phone for each in reversed(directory.appointments) if each.person == person and each.phone)
+    added = Appointment(person, actor.role, actor.org, period, next(known, ""), name)
     return replace(directory, appointments=(*directory.appointments, added))
 
 
 def ended(directory: Directory, actor: Actor, person: str, start: date | None, end: date, on: date) -> Directory:
     """The directory in which the appointment that began at `start` holds up to the day before `end`. Raises CannotManage.
 
-    One that would not hold on any day goes as a whole: it was entered by mistake.
+    One that would not hold on any day goes as a whole: it was entered by mistake. Not the only one with its phone.
     """
     old = _one(directory, actor, person, start)
-    if old.manager:
-        raise CannotManage("appointment-own" if person == actor.person else "manager-imported")
+    _check(actor, [old])
     if end < on:
         raise CannotManage("appointed-in-past")
     if old.period.end is not None and old.period.end <= end:
         raise CannotManage("appointment-over")
     is_void = old.period.start is not None and old.period.start >= end
-    return _put(directory, old, None if is_void else replace(old, period=Period(old.period.start, end)))
+    after = _put(directory, old, None if is_void else replace(old, period=Period(old.period.start, end)))
+    if old.phone and not any((each.person, each.phone) == (person, old.phone) for each in after.appointments):
+        raise CannotManage("appointment-imported")
+    return after
 
 
 def named(directory: Directory, actor: Actor, person: str, name: str) -> Directory:
     """The directory in which this person of the actor's team is called so. Raises CannotManage."""
-    if not any(each.person == person for each in team(directory, actor)):
-        raise CannotManage("appointment-unknown")
+    meant = [each for each in team(directory, actor) if (each.person, each.role) == (person, actor.role)]
+    _check(actor, meant)
     changed = (
-        replace(each, name=name) if (each.person, each.org) == (person, actor.org) else each
+        replace(each, name=name) if each in meant and may_change(actor, each) else each
         for each in directory.appointments
     )  # fmt: skip
     return replace(directory, appointments=tuple(changed))
@@ -94,8 +112,16 @@ def with_duty_phone(directory: Directory, actor: Actor, number: str) -> Director
     def changed(org: Operator | Community | Street | Department) -> Operator | Community | Street | Department:
         return replace(org, duty_phone=number) if org.code == actor.org else org
 
-    kinds = ("operators", "communities", "streets", "departments")
-    return replace(directory, **{kind: tuple(map(changed, getattr(directory, kind))) for kind in kinds})
+    kind = _KINDS[actor.role]
+    return replace(directory, **{kind: tuple(map(changed, getattr(directory, kind)))})
+
+
+def _check(actor: Actor, meant: Sequence[Appointment]) -> None:
+    """Raises CannotManage unless the manager may change one of these appointments of one person."""
+    if not meant:
+        raise CannotManage("appointment-unknown")
+    if not any(may_change(actor, each) for each in meant):
+        raise CannotManage("appointment-own" if meant[0].person == actor.person else "manager-imported")
 
 
 def _one(directory: Directory, actor: Actor, person: str, start: date | None) -> Appointment:

@@ -8,6 +8,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from api.dependencies import Use
+from domain import managing
 from domain.directory import Appointment
 from pages.forms import fields_of
 from pages.shell import onwards, page, router_of
@@ -52,7 +53,7 @@ async def _shown(
         return each.period.end is not None and each.period.end <= roster.today
 
     def may_change(each: Appointment) -> bool:
-        return roster.manages and not each.manager and each.role == who.role
+        return roster.manages and managing.may_change(who.caller.staff, each)
 
     return page(
         "people.html", 422 if faults else 200, who=who, roster=roster, faults=faults, sent={**_NOTHING, **(sent or {})},

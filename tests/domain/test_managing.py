@@ -21,7 +21,7 @@ from domain.directory import (
 )
 from domain.directory_csv import parse
 from domain.directory_files import csv_files
-from domain.managing import CannotManage, appointed, ended, is_manager, named, team, with_duty_phone
+from domain.managing import CannotManage, appointed, ended, is_manager, may_change, named, team, with_duty_phone
 from domain.vocabulary import ROLES
 
 TODAY, TOMORROW, LATER = date(2026, 6, 1), date(2026, 6, 2), date(2026, 7, 1)
@@ -79,6 +79,8 @@ def test_somebody_new_is_appointed_from_today_and_the_directory_can_be_imported_
         ("appointed-already", lambda d: appointed(d, MANAGER, "p2", "", Period(TODAY, None), TODAY)),
         ("appointed-elsewhere", lambda d: appointed(d, MANAGER, "c1", "", Period(TODAY, None), TODAY)),
         ("appointed-elsewhere", lambda d: appointed(d, MANAGER, "a1", "", Period(LATER, None), TODAY)),
+        ("appointment-own", lambda d: appointed(d, MANAGER, "p1", "", Period(LATER, None), TODAY)),
+        ("appointed-elsewhere", lambda d: appointed(d, Actor("s1", "street", "north"), "a1", "", Period(TODAY, None), TODAY)),
         ("appointed-in-past", lambda d: appointed(d, MANAGER, "p9", "", Period(date(2026, 5, 31), None), TODAY)),
         ("appointed-in-past", lambda d: appointed(d, MANAGER, "p9", "", Period(None, None), TODAY)),
         ("appointed-in-past", lambda d: ended(d, MANAGER, "p2", date(2026, 1, 1), date(2026, 5, 31), TODAY)),
@@ -88,6 +90,8 @@ def test_somebody_new_is_appointed_from_today_and_the_directory_can_be_imported_
         ("appointment-unknown", lambda d: ended(d, MANAGER, "p2", TODAY, LATER, TODAY)),
         ("appointment-unknown", lambda d: ended(d, MANAGER, "c1", None, LATER, TODAY)),
         ("appointment-unknown", lambda d: named(d, MANAGER, "c1", "某人")),
+        ("appointment-own", lambda d: named(d, MANAGER, "p1", "某人")),
+        ("manager-imported", lambda d: named(d, MANAGER, "old", "某人")),
     ],
 )  # fmt: skip
 def test_what_a_manager_may_not_do_is_refused(code: str, act: Callable[[Directory], Directory]) -> None:
@@ -104,6 +108,50 @@ def test_an_appointment_ends_before_a_day_and_one_that_never_held_goes() -> None
     added = appointed(WHOLE, MANAGER, "p9", "", Period(TOMORROW, None), TODAY)
     assert held(ended(added, MANAGER, "p9", TOMORROW, TODAY, TODAY), "p9") == []
     assert held(ended(added, MANAGER, "p9", TOMORROW, LATER, TODAY), "p9")[0].period == Period(TOMORROW, LATER)
+
+
+PHONE = "phone:xyz"
+"""The pseudonym by which the rules know on whose side a resident is."""
+
+
+def with_phone(person: str, start: date) -> Directory:
+    known = Appointment(person, "property", "acme", Period(start, None), phone=PHONE)
+    return replace(WHOLE, appointments=(*WHOLE.appointments, known))
+
+
+def test_whoever_is_ended_and_appointed_anew_is_known_by_his_phone_as_before() -> None:
+    before = with_phone("p5", date(2026, 1, 1))
+    assert before.sides({PHONE}, TOMORROW)
+    after = ended(before, MANAGER, "p5", date(2026, 1, 1), TODAY, TODAY)
+    after = appointed(after, MANAGER, "p5", "", Period(TOMORROW, None), TODAY)
+    assert [each.phone for each in held(after, "p5")] == [PHONE, PHONE]
+    assert after.sides({PHONE}, TOMORROW)
+    again = ended(after, MANAGER, "p5", TOMORROW, TODAY, TODAY)
+    assert [each.phone for each in held(again, "p5")] == [PHONE], "an appointment by mistake goes, the phone stays"
+
+
+def test_the_one_row_that_knows_a_phone_is_not_taken_away() -> None:
+    before = with_phone("p6", TODAY)
+    with pytest.raises(CannotManage) as caught:
+        ended(before, MANAGER, "p6", TODAY, TODAY, TODAY)
+    assert caught.value.code == "appointment-imported"
+    assert held(ended(before, MANAGER, "p6", TODAY, TOMORROW, TODAY), "p6")[0].phone == PHONE
+
+
+def test_changed_is_the_own_role_of_the_own_organisation_alone() -> None:
+    p1, p2, c1, q1, *_ = WHOLE.appointments
+    assert [may_change(MANAGER, each) for each in (p1, p2, c1, q1)] == [False, True, False, False]
+    other = Appointment("p2", "volunteer", "acme", name="志愿者")
+    after = named(replace(WHOLE, appointments=(*WHOLE.appointments, other)), MANAGER, "p2", "维修师傅")
+    assert [each.name for each in held(after, "p2")] == ["维修师傅", "志愿者"]
+
+
+def test_an_operator_and_a_community_of_one_code_have_each_its_own_number() -> None:
+    shared = replace(WHOLE, communities=(*WHOLE.communities, Community("acme", "甲社区", "north")))
+    after = with_duty_phone(shared, MANAGER, "0795-1234567")
+    assert (after.operators[0].duty_phone, after.communities) == ("0795-1234567", shared.communities)
+    after = with_duty_phone(shared, Actor("c2", "community", "acme"), "12345")
+    assert (after.operators, after.communities[1].duty_phone) == (shared.operators, "12345")
 
 
 def test_names_and_the_duty_phone_are_those_of_the_own_organisation() -> None:

@@ -96,7 +96,7 @@ async def test_a_manager_appoints_names_and_ends_and_each_change_is_on_record(sy
         ("appoint", {"person": "p8", "from": "today", "to": "today"}, "结束的那天要在开始之后"),
         ("appoint", {"person": "张三", "from": "today"}, "这里不能这样写"),
         ("appoint", {"person": "p8", "name": "x" * 201, "from": "today"}, "这里不能这样写"),
-        ("end", {"person": "p1", "from": "2026-01-01", "to": "today"}, "不能结束自己的任职"),
+        ("end", {"person": "p1", "from": "2026-01-01", "to": "today"}, "不能更改自己的任职"),
         ("end", {"person": "c1", "from": "2026-01-01", "to": "today"}, "没有这项任职"),
         ("duty-phone", {"duty_phone": "打这个"}, "这里不能这样写"),
     ],
