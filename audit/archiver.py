@@ -193,6 +193,8 @@ class Archiver:
         key = hashlib.sha256(b"".join((issue.encode(), *histories))).hexdigest()
         if key not in self._verdicts:
             if len(self._verdicts) >= QUEUE:
+                self._forget_ended()
+            if len(self._verdicts) >= QUEUE:
                 raise NotTriedError("many others are replayed first", _LATER)
             self._verdicts[key] = asyncio.create_task(self._replayed(key, ArchivedCase(issue, histories)))
         task = self._verdicts[key]
@@ -210,6 +212,13 @@ class Archiver:
         except ReplayError as error:
             raise UndeliveredError(str(error)) from None
         return replace(verdict, findings=(*resets(issue, runs), *verdict.findings))
+
+    def _forget_ended(self) -> None:
+        """Drops the verdicts that nobody took: another worker may have sealed these issues meanwhile."""
+        ended = {key for key, task in self._verdicts.items() if task.done()}
+        for task in map(self._verdicts.pop, ended):
+            if not task.cancelled():
+                task.exception()  # else asyncio reports that nobody looked
 
     async def _replayed(self, key: str, case: ArchivedCase) -> Verdict:
         async with self._turn:

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import Date, Integer
+from sqlalchemy import Date, Integer, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables import Base
@@ -26,7 +26,7 @@ class StreetRow(_Named, Base):
     __tablename__ = "streets"
 
     division_code: Mapped[str]
-    duty_phone: Mapped[str]
+    duty_phone: Mapped[str] = mapped_column(server_default="")
 
 
 class CommunityRow(_Named, Base):
@@ -34,7 +34,7 @@ class CommunityRow(_Named, Base):
 
     street: Mapped[str]
     division_code: Mapped[str]
-    duty_phone: Mapped[str]
+    duty_phone: Mapped[str] = mapped_column(server_default="")
 
 
 class GridRow(_Row, Base):
@@ -65,14 +65,14 @@ class OperatorRow(_Named, Base):
     __tablename__ = "operators"
 
     kind: Mapped[str]
-    duty_phone: Mapped[str]
+    duty_phone: Mapped[str] = mapped_column(server_default="")
 
 
 class DepartmentRow(_Named, Base):
     __tablename__ = "departments"
 
     street: Mapped[str]
-    duty_phone: Mapped[str]
+    duty_phone: Mapped[str] = mapped_column(server_default="")
 
 
 class ContractRow(_Dated, Base):
@@ -89,8 +89,8 @@ class AppointmentRow(_Dated, Base):
     role: Mapped[str]
     org: Mapped[str]
     phone: Mapped[str]  # personal: a pseudonym
-    name: Mapped[str]  # personal
-    manager: Mapped[bool]
+    name: Mapped[str] = mapped_column(server_default="", sort_order=3)  # personal
+    manager: Mapped[bool] = mapped_column(server_default=false(), sort_order=4)
 
 
 class BindingRow(_Dated, Base):

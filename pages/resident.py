@@ -11,7 +11,7 @@ from pages.actions import may_attach
 from pages.shell import onwards, page, router_of
 from pages.who import Visitor, code_in, has_code, keep, member_or_nobody, visitor
 from protocol.context import LANGUAGE
-from protocol.errors import NotFound, ProtocolError, Unauthenticated
+from protocol.errors import NotFound
 
 router: Final = router_of()
 
@@ -27,16 +27,15 @@ async def opened(issue: str, code: str, request: Request, use: Use) -> Response:
 
 async def _visitor(issue: str, request: Request, use: Use) -> Visitor:
     """Whoever opened the issue by its code; else a resident who is signed in, for his own issues."""
-    unopened: ProtocolError = Unauthenticated()
-    if has_code(request):
-        try:
-            return await visitor(request, use, issue)
-        except NotFound as error:  # the code was renewed, perhaps by himself
-            unopened = error
+    # A code that was renewed, perhaps by himself, counts as a guess: whoever is signed in needs none.
     who = await member_or_nobody(request, use)
-    if who is None or who.role != "resident":
-        raise unopened
-    return Visitor(who.caller, await use.reader.readable(who.caller, issue, record=True), who.token, who)
+    if who is not None and who.role == "resident":
+        try:
+            return Visitor(who.caller, await use.reader.readable(who.caller, issue, record=True), who.token, who)
+        except NotFound:
+            if not has_code(request):
+                raise
+    return await visitor(request, use, issue)
 
 
 Visiting = Annotated[Visitor, Depends(_visitor)]

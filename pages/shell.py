@@ -24,6 +24,7 @@ from pages.forms import by_script
 from pages.who import Member, SignInNeeded
 from protocol.context import LANGUAGE
 from protocol.errors import ChooseRole, Invalid, NotFound, ProtocolError
+from protocol.text_rules import unfit
 from texts.catalogue import LANGUAGES, Language, named, preferred, say
 
 LANGUAGE_COOKIE: Final = "jiesu-language"
@@ -81,6 +82,9 @@ class PageRoute(APIRoute):
         async def handled(request: Request) -> Response:
             LANGUAGE.set(language_of(request))
             try:
+                # What no name of ours holds, such as NUL, PostgreSQL refuses as if it were down.
+                if any(map(unfit, (*request.path_params.values(), *request.query_params.values()))):
+                    raise NotFound
                 return await handle(request)
             except SignInNeeded as error:
                 return _to_sign_in(request, error)

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http.problems import TooLarge, TooSlow, internal, response
 from protocol.context import ADDRESS, LANGUAGE
 from protocol.errors import Invalid, ProtocolError, Unavailable
-from protocol.form_rules import fields_in
 from protocol.json_rules import check_json
 from runtime.proxies import Proxies
 from runtime.web import CROWDED
@@ -149,9 +148,8 @@ class BodyLimit:
             if body is None:  # the caller is gone
                 return
             path, kind = scope.get("path", ""), _header(scope, b"content-type").partition(";")[0].strip()
-            if kind == FORM and not path.startswith(_PROGRAMS):
-                fields_in(body)
-            elif path != _SIGN_IN:
+            # A page checks the fields of its form itself, so that what is wrong with them is told on a page.
+            if path != _SIGN_IN and (kind != FORM or path.startswith(_PROGRAMS)):
                 check(body, kind)
         except ProtocolError as error:
             await response(error)(scope, receive, send)
@@ -163,9 +161,10 @@ def _is_upload(scope: Scope) -> bool:
     """Whether the request goes to the path to which pictures are uploaded.
 
     `BodyLimit` does not read the body of such a request: the upload route reads it after authenticating the caller,
-    with a limit for pictures. The other methods of the path read no body.
+    with a limit for pictures. The other methods of the path read no body, and no form is a picture.
     """
-    return _UPLOADS.fullmatch(scope.get("path", "")) is not None
+    is_form = _header(scope, b"content-type").partition(";")[0].strip() == FORM
+    return not is_form and _UPLOADS.fullmatch(scope.get("path", "")) is not None
 
 
 async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> bytes | None:

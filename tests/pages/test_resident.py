@@ -183,3 +183,26 @@ async def test_a_form_with_text_that_cannot_be_stored_is_refused_before_it_reach
             assert (await browser.post("/find", content=body, headers=headers)).status_code == 422, body
         assert (await browser.post("/v1/issues", content="a=b", headers=headers)).status_code == 422
         assert (await browser.post("/find", content="code=" + "x" * 70_000, headers=headers)).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/t/%00/x", "/i/%00", "/report/similar?k=a&compound=demo&category=leak&building=%00"])
+async def test_what_no_name_holds_is_not_looked_for(system: System, path: str) -> None:
+    """PostgreSQL refuses NUL as if it were down: one such request would keep everybody from reading for a second."""
+    async with browsing(system) as browser:
+        assert (await browser.get(path)).status_code == 404
+
+
+async def test_a_form_that_cannot_be_read_is_told_on_a_page(system: System) -> None:
+    async with browsing(system) as browser:
+        for body in (b"code=a&code=b", "code=\u202a".encode()):
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            answer = await browser.post("/find", content=body, headers=headers)
+            assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (422, "text/html")
+
+
+async def test_no_form_is_taken_for_a_picture(system: System) -> None:
+    async with browsing(system) as browser:
+        for path in ("/i/x/photo", "/work/x/photo"):
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            answer = await browser.post(path, content=b"a=" + b"b" * 70_000, headers=headers)
+            assert answer.status_code == 413

@@ -109,7 +109,6 @@ def _issues() -> None:
         )  # fmt: skip
     _index_where("ix_issues_lead_work", "issues", ["lead_org", "left_by", "id"], "closed_at IS NULL")
     _index_where("ix_issues_handler_work", "issues", ["handler", "left_by", "id"], "closed_at IS NULL")
-    _index_where("ix_issues_compound_board", "issues", ["compound", "left_by", "id"], "closed_at IS NULL")
     _index_where("ix_issues_acts", "issues", ["acts_at"], "closed_at IS NULL")
     op.create_table(
         "search_terms",
@@ -232,18 +231,15 @@ def _pinned() -> None:
 
 
 def _directory() -> None:
-    _place("streets", *_words("code", "name", "division_code", "duty_phone"))
-    _place("communities", *_words("code", "name", "street", "division_code", "duty_phone"))
+    _place("streets", *_words("code", "name", "division_code"))
+    _place("communities", *_words("code", "name", "street", "division_code"))
     _place("grids", *_words("code", "name", "community"), unique=False)
     buildings = sa.Column("buildings", sa.Integer(), nullable=True)
     _place("compounds", *_words("code", "name", "community", "grid"), buildings)
-    _place("buildings", *_words("compound", "code", "name"), unique=False)
-    _place("operators", *_words("code", "name", "kind", "duty_phone"))
-    _place("departments", *_words("code", "name", "street", "duty_phone"))
+    _place("operators", *_words("code", "name", "kind"))
+    _place("departments", *_words("code", "name", "street"))
     _place("contracts", *_words("operator", "compound"), *_period(), unique=False)
-    _place(
-        "appointments", *_words("person", "role", "org", "phone", "name"), _flag("manager"), *_period(), unique=False
-    )
+    _place("appointments", *_words("person", "role", "org", "phone"), *_period(), unique=False)
     _place("bindings", *_words("place", "category", "policy"), *_period(), unique=False)
     op.create_table(
         "directory_version",
@@ -259,9 +255,7 @@ def _period() -> list[sa.Column[date]]:
     return [sa.Column(name, sa.Date(), nullable=True) for name in ("starts_on", "ends_on")]
 
 
-def _place(
-    table: str, *columns: sa.Column[str] | sa.Column[int] | sa.Column[bool] | sa.Column[date], unique: bool = True
-) -> None:
+def _place(table: str, *columns: sa.Column[str] | sa.Column[int] | sa.Column[date], unique: bool = True) -> None:
     constraints: list[sa.Constraint] = [sa.PrimaryKeyConstraint("position", name=f"pk_{table}")]
     if unique:
         constraints.append(sa.UniqueConstraint("code", name=f"uq_{table}_code"))
