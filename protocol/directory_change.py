@@ -30,15 +30,18 @@ async def change_directory(
     *,
     force: Collection[str] = (),
     dry_run: bool = False,
+    can_lose: bool = True,
 ) -> Sequence[Loss]:
     """What open issues lose by the change, which is stored unless it is a `dry_run`. One change waits for another.
 
-    Raises Abandoning if one would have nobody left, unless `force` holds its number, or it is a `dry_run`.
+    Raises Abandoning if one would have nobody left, unless `force` holds its number, or it is a `dry_run`. Where a change
+    takes nobody away (not `can_lose`), the open issues are not read.
     """
     await locked(session)
     before = await load_directory(session)
     after = change(before)
-    lost = losses(before, after, await queries.open_issues(session), now.astimezone(SHANGHAI).date())
+    issues = await queries.open_issues(session) if can_lose else ()
+    lost = losses(before, after, issues, now.astimezone(SHANGHAI).date())
     if dry_run:
         return lost
     if abandoned := [loss for loss in lost if loss.abandoned and loss.issue.number not in force]:

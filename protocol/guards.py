@@ -143,6 +143,13 @@ class AccessGuard:
         """Counts a command towards the caller's limit. Raises TooMany."""
         await self.quotas.count("command", _whose(caller))
 
+    async def may_manage(self, who: Actor, what: str, *, is_manager: bool) -> None:
+        """Counts a change of the directory as a command. Raises TooMany; Forbidden for all but managers, which is logged."""
+        await self.quotas.count("command", _subject(who))
+        if not is_manager:
+            await self._note(who, what, None, "forbidden")
+            raise Forbidden("manager-only")
+
     async def may_upload(self, caller: Caller) -> None:
         """Counts an uploaded picture towards the caller's limit. Raises TooMany."""
         await self.quotas.spend("upload", _whose(caller))

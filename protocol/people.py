@@ -71,36 +71,45 @@ class People:
             raise Invalid(("to", Wrong("period-empty")))
         period = Period(start, end)
         await self._change(
-            viewer, f"appoint {person}", lambda all_, on: managing.appointed(all_, viewer, person, name, period, on)
-        )
+            viewer, f"appoint {person} {viewer.role} {_days(period)}",
+            lambda all_, on: managing.appointed(all_, viewer, person, name, period, on),
+        )  # fmt: skip
 
     async def end(self, viewer: Actor, person: str, start: date | None, end: date) -> None:
         """Ends an appointment, so that `end` is the first day without it. Raises Forbidden, Invalid, Unavailable."""
         self._check("appointments", "person", person)
         await self._change(
-            viewer, f"end {person}", lambda all_, on: managing.ended(all_, viewer, person, start, end, on)
-        )
+            viewer, f"end {person} {viewer.role} {_days(Period(start, end))}",
+            lambda all_, on: managing.ended(all_, viewer, person, start, end, on), can_lose=True,
+        )  # fmt: skip
 
     async def name(self, viewer: Actor, person: str, name: str) -> None:
-        """Says how a person is called. Raises Forbidden, Invalid, Unavailable."""
+        """Says how a person is called, which the access log does not repeat. Raises Forbidden, Invalid, Unavailable."""
         self._check("appointments", "person", person)
         self._check("appointments", "name", name)
         await self._change(viewer, f"name {person}", lambda all_, _: managing.named(all_, viewer, person, name))
 
     async def duty_phone(self, viewer: Actor, number: str) -> None:
-        """Says under which number the organisation is reached. Raises Forbidden, Invalid, Unavailable."""
+        """Says under which number, which is public, the organisation is reached. Raises Forbidden, Invalid, Unavailable."""
         self._check("operators", "duty_phone", number)
-        await self._change(viewer, "duty-phone", lambda all_, _: managing.with_duty_phone(all_, viewer, number))
+        await self._change(
+            viewer, f"duty-phone {number or 'none'}", lambda all_, _: managing.with_duty_phone(all_, viewer, number)
+        )
 
     @staticmethod
     def _check(sheet: str, column: str, cell: str) -> None:
         if not fits(sheet, column, cell):
             raise Invalid((column, Wrong("cell-unfit")))
 
-    async def _change(self, viewer: Actor, what: str, change: Change) -> None:
-        """Changes the directory and writes it to the access log, in one transaction."""
+    async def _change(self, viewer: Actor, what: str, change: Change, *, can_lose: bool = False) -> None:
+        """Changes the directory and writes it to the access log, in one transaction.
+
+        An attempt counts and is judged before the directory is held, so that nobody makes other changes wait by trying.
+        """
         now = self._now()
         day = today(now)
+        is_manager = managing.is_manager(await self._directory.get(), viewer, day)
+        await self._access.may_manage(viewer, what, is_manager=is_manager)
 
         def changed(directory: Directory) -> Directory:
             if not managing.is_manager(directory, viewer, day):
@@ -110,7 +119,7 @@ class People:
         line = await self._access.line(viewer, what, "done")
         try:
             async with asyncio.timeout(_WRITE_SECONDS), self._database.write() as session:
-                await change_directory(session, changed, now)
+                await change_directory(session, changed, now, can_lose=can_lose)
                 await session.run_sync(put, [line])
         except managing.CannotManage as error:
             raise Invalid(("person", Wrong(error.code))) from None
@@ -119,3 +128,8 @@ class People:
         except (SQLAlchemyError, OSError):
             raise Unavailable("directory-away") from None
         await self._directory.newest()
+
+
+def _days(period: Period) -> str:
+    """The days of an appointment as the access log has them, without the end."""
+    return f"{period.start or ''}..{period.end or ''}"

@@ -1,5 +1,6 @@
 """A manager changes who acts for the own organisation, on record, and prints codes for the doors; nobody else does."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -7,13 +8,14 @@ from datetime import datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from activities.directory_changes import DirectoryChanges
 from db.directory import load_directory
 from db.tables import AccessRow
 from domain.directory import Directory
 from domain.worktime import SHANGHAI
+from protocol.directory_change import change_directory
 from support.again import client_of
 from support.browser import Browser, Site, site
 from support.system import System, running_system
@@ -83,7 +85,13 @@ async def test_a_manager_appoints_names_and_ends_and_each_change_is_on_record(sy
         assert (await send(browser, "end", person="p9", to=today(), **{"from": today()}))[0] == 303
         assert not [each for each in (await in_force(system)).appointments if each.person == "p9"]
     changes = [line for line in await lines(system) if line[2] == "done"]
-    assert changes == [("p1", what, "done") for what in ("appoint p9", "name p9", "duty-phone", "end p9")]
+    assert changes == [
+        ("p1", what, "done")
+        for what in (
+            f"appoint p9 property {today()}..", "name p9", "duty-phone 0795-123 4567",
+            f"end p9 property {today()}..{today()}",
+        )
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -141,6 +149,35 @@ async def test_whoever_is_no_manager_sees_the_own_people_and_changes_nothing(
         ):
             assert (await send(browser, what, **fields))[0] == 403
     assert await in_force(system) == before
+    tried = {"appoint p8", "end p2", "duty-phone 12345", "name p2"}
+    for _ in range(100):  # these lines are written soon after the answer
+        refused = [what for name, what, result in await lines(system) if (name, result) == (person, "forbidden")]
+        if len(refused) >= len(tried):
+            break
+        await asyncio.sleep(0.1)
+    assert {" ".join(what.split()[:2]) for what in refused} == tried
+
+
+async def test_changes_count_towards_the_limit_on_commands(system: System) -> None:
+    async with site(system, rates={"command": "1/hour"}) as limited, limited.browser() as browser:
+        await browser.sign_in("p1", "property", "demo-property")
+        assert (await send(browser, "name", person="p2", name="维修师傅"))[0] == 303
+        assert (await send(browser, "name", person="p2", name="x"))[0] == 429
+        assert "维修师傅" in await shown(browser)
+
+
+@pytest.mark.parametrize("can_lose", [True, False])
+async def test_open_issues_are_read_only_for_a_change_that_may_take_somebody_away(
+    system: System, *, can_lose: bool
+) -> None:
+    async with system.database.write() as session:
+        asked: list[str] = []
+        connection = (await session.connection()).sync_connection
+        event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        now = datetime.now(SHANGHAI)
+        await change_directory(session, lambda directory: directory, now, can_lose=can_lose)
+        assert asked
+        assert any("FROM issues" in each for each in asked) is can_lose
 
 
 async def test_residents_and_strangers_see_no_people_and_a_form_of_another_page_changes_nothing(served: Site) -> None:
