@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api.container import Services
 from api.dependencies import Use
 from api.http.headers import uuid_key
-from api.http.problems import faults
+from api.http.problems import faults, problem_of
 from api.http.requests import LONGEST_WORD, ReportBody
 from domain.access import may_take_up
 from domain.events import Reported
@@ -19,10 +19,10 @@ from domain.issue import ended
 from pages.forms import by_script, check_ours, fields_of, token_of
 from pages.outbox import done
 from pages.resident import Visiting
-from pages.shell import onwards, page, router_of
+from pages.shell import onwards, page, router_of, with_headers_of
 from pages.who import Visitor, keep
 from protocol.context import LANGUAGE
-from protocol.errors import Invalid, KeyReused, NotFound
+from protocol.errors import Invalid, KeyReused, NotFound, TooMany, Unavailable
 from protocol.intake import ReportDraft
 from protocol.telling import told
 from texts.catalogue import say
@@ -46,15 +46,17 @@ async def sent(who: Visiting, use: Use, request: Request, k: str = "") -> Respon
     _check(who)
     form, key = await fields_of(request), uuid_key(k)
     check_ours(request, form.get("token", ""), who.token)
-    await use.access.may_report(who.caller)
     language = LANGUAGE.get()
     try:
+        await use.access.may_report(who.caller)
         taken = await use.intake.take(who.caller, await _draft(who, use, form.get("text", "")), key)
-    except (Invalid, KeyReused) as error:
+    except (Invalid, KeyReused, TooMany, Unavailable) as error:
         if by_script(request):
             raise
         reasons = [each["reason"] for each in error.errors(language)] if isinstance(error, Invalid) else []
-        return _shown(who, use, k, form.get("text", ""), reasons or [error.told(language)], 422)
+        problem = problem_of(error)
+        reasons = reasons or [error.told(language) or problem.titled(language)]
+        return with_headers_of(error, _shown(who, use, k, form.get("text", ""), reasons, problem.status))
     code = taken.tracking_code or ""
     token = who.token if who.member is not None else token_of(use.secret, code)
     answer = done(request, f"/i/{taken.issue.id}/sent", photos=f"/i/{taken.issue.id}/photo", token=token)

@@ -11,11 +11,13 @@ from datetime import datetime
 from typing import Final
 
 from fastapi import Request
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from api.container import Services
 from api.dependencies import Use
 from api.http.headers import uuid_key
+from api.http.problems import faults
 from api.http.requests import COMMANDS
 from api.routes.commands import given
 from domain.access import sight
@@ -31,7 +33,7 @@ from protocol.cards import Card, Cards
 from protocol.commands import Applied, CommandDraft
 from protocol.context import LANGUAGE
 from protocol.desk import Desk, Morning
-from protocol.errors import NotFound, ProtocolError
+from protocol.errors import Invalid, NotFound, ProtocolError
 from protocol.reader import LoadedIssue, VisibleIssue
 from texts.catalogue import Language, say
 
@@ -45,7 +47,7 @@ _MARK: Final = "issue-"
 
 @dataclass(frozen=True)
 class Reminded:
-    """What became of the reminder of one issue; `why` says why nothing did."""
+    """What became of the reminder of one issue, which is the command `instruct`; `why` says why nothing did."""
 
     id: str
     number: str
@@ -69,25 +71,29 @@ async def remind(who: Signed, use: Use, request: Request) -> Response:
         language = LANGUAGE.get()
         fault = say("pages", "desk-pick", language) if text else say("pages", "desk-say", language)
         return await _desk(who, use, fault=fault, text=text, picked=wanted)
+    try:
+        body = _REMINDER.read(_REMINDER.model.model_validate({"text": text}))
+    except ValidationError as error:
+        fault = Invalid(*faults(error.errors())).errors(LANGUAGE.get())[0]["reason"]
+        return await _desk(who, use, fault=fault, text=text, picked=wanted)
     turns = asyncio.Semaphore(_AT_ONCE)
 
     async def one(issue: str) -> Reminded:
         async with turns:
-            return await _reminded(who, use, issue, text, str(uuid.uuid5(uuid.UUID(key), issue)))
+            return await _reminded(who, use, issue, CommandDraft(body, str(uuid.uuid5(uuid.UUID(key), issue))))
 
     found = await asyncio.gather(*map(one, wanted))
     return page("reminded.html", who=who, found=found)
 
 
-async def _reminded(who: Member, use: Services, issue: str, text: str, key: str) -> Reminded:
+async def _reminded(who: Member, use: Services, issue: str, draft: CommandDraft) -> Reminded:
     language = LANGUAGE.get()
     try:
         number = (await use.reader.readable(who.caller, issue)).issue.number
     except ProtocolError as error:
         return Reminded("", "", "refused", _why(error, language))
     try:
-        body = _REMINDER.read(_REMINDER.model.model_validate({"text": text}))
-        done = await given(use, who.caller, issue, _REMINDER, lambda: CommandDraft(body, key))
+        done = await given(use, who.caller, issue, _REMINDER, lambda: draft)
     except ProtocolError as error:
         return Reminded(issue, number, "refused", _why(error, language))
     return Reminded(issue, number, "applied" if isinstance(done, Applied) else "queued", "")

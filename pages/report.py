@@ -19,7 +19,7 @@ from starlette.responses import Response
 from api.container import Services
 from api.dependencies import Use
 from api.http.headers import uuid_key
-from api.http.problems import faults
+from api.http.problems import faults, problem_of
 from api.http.requests import COMMANDS, ReportBody
 from api.routes.commands import given
 from domain.commands import Follow
@@ -28,13 +28,13 @@ from domain.vocabulary import CATEGORIES, Category
 from pages import story
 from pages.forms import by_script, check_ours, fields_of, token_of
 from pages.outbox import done
-from pages.shell import fragment, onwards, page, router_of
+from pages.shell import fragment, onwards, page, router_of, with_headers_of
 from pages.who import Member, keep, member_or_nobody
 from protocol.caller import Caller
 from protocol.candidates import candidates
 from protocol.commands import Applied, CommandDraft
 from protocol.context import LANGUAGE
-from protocol.errors import Forbidden, Invalid, KeyReused, NotFound, Unavailable
+from protocol.errors import Forbidden, Invalid, KeyReused, NotFound, TooMany, Unavailable
 from protocol.intake import ReportDraft
 from texts.catalogue import Wrong, say
 
@@ -56,7 +56,7 @@ _OF_MODEL: Final = {"location": "where", "about_operator": "about"}
 
 
 @dataclass(frozen=True)
-class Reporter:
+class Author:
     """Whoever reports: a resident who is signed in, or anybody. Staff report here as anybody, too."""
 
     caller: Caller
@@ -65,22 +65,22 @@ class Reporter:
     member: Member | None
 
 
-async def _reporter(request: Request, use: Use, k: str = "") -> Reporter:
+async def _author(request: Request, use: Use, k: str = "") -> Author:
     token = token_of(use.secret, f"report {k}")
     if request.method == "POST":
         sent = (await fields_of(request)).get("token", "")
         if hmac.compare_digest(sent.encode(), token.encode()):
             check_ours(request, sent, token)
-            return Reporter(use.authenticator.by_code(request, None), token, None)
+            return Author(use.authenticator.by_code(request, None), token, None)
     who = await member_or_nobody(request, use)
     if who is not None and who.role == "resident":
-        return Reporter(who.caller, who.token, who)
+        return Author(who.caller, who.token, who)
     if request.method == "POST":
         raise Forbidden("foreign-form")
-    return Reporter(use.authenticator.by_code(request, None), token, None)
+    return Author(use.authenticator.by_code(request, None), token, None)
 
 
-Reporting = Annotated[Reporter, Depends(_reporter)]
+Reporting = Annotated[Author, Depends(_author)]
 
 
 @router.get("/report")
@@ -110,6 +110,13 @@ async def send(request: Request, use: Use, who: Reporting, k: str = "") -> Respo
         return page("report.html", 422, who=who.member, **await _shown(use, who, key, words, found))
     except KeyReused:
         return _sent_before(request, use, who, key)
+    except (TooMany, Unavailable) as error:
+        if by_script(request):
+            raise
+        problem, language = problem_of(error), LANGUAGE.get()
+        why = [{"field": "", "reason": error.told(language) or problem.titled(language)}]
+        kept = page("report.html", problem.status, who=who.member, **await _shown(use, who, key, words, why))
+        return with_headers_of(error, kept)
 
 
 @router.get("/report/similar")
@@ -135,7 +142,7 @@ async def follow(request: Request, use: Use, who: Reporting, k: str = "") -> Res
     return answer
 
 
-async def _taken(request: Request, use: Services, who: Reporter, draft: ReportDraft, key: str) -> Response:
+async def _taken(request: Request, use: Services, who: Author, draft: ReportDraft, key: str) -> Response:
     """Takes the report in; the answer leads to the page that tells number and code."""
     await use.access.may_report(who.caller)
     taken = await use.intake.take(who.caller, draft, key)
@@ -147,7 +154,7 @@ async def _taken(request: Request, use: Services, who: Reporter, draft: ReportDr
     return answer
 
 
-def _sent_before(request: Request, use: Services, who: Reporter, key: str) -> Response:
+def _sent_before(request: Request, use: Services, who: Author, key: str) -> Response:
     """The answer where this form was sent before, with other words: it is not sent once more."""
     issue, number = use.intake.named(who.caller, key)
     if not by_script(request):
@@ -156,7 +163,7 @@ def _sent_before(request: Request, use: Services, who: Reporter, key: str) -> Re
     return JSONResponse({"reason": reason, "to": f"/i/{issue}"}, 422)
 
 
-async def _check(use: Services, who: Reporter, key: str, words: dict[str, str], draft: ReportDraft) -> Response:
+async def _check(use: Services, who: Author, key: str, words: dict[str, str], draft: ReportDraft) -> Response:
     """The view to check the report before it is sent, with similar open issues. Raises Invalid."""
     compound = (await use.directory.get()).compound(draft.compound)
     if compound is None:
@@ -198,7 +205,7 @@ async def _place(use: Services, at: str) -> dict[str, str]:
 
 
 async def _shown(
-    use: Services, who: Reporter, key: str, words: Mapping[str, str], found: Sequence[dict[str, Any]] = ()
+    use: Services, who: Author, key: str, words: Mapping[str, str], found: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:  # fmt: skip
     compounds = sorted((await use.directory.get()).compounds, key=lambda each: each.name)
     return {

@@ -73,6 +73,12 @@ def onwards(path: str) -> RedirectResponse:
     return RedirectResponse(path, 303, _HEADERS)
 
 
+def with_headers_of(error: ProtocolError, answer: Response) -> Response:
+    """The page that shows this error, with the headers that go with it, such as when to send again."""
+    answer.headers.update(problem_of(error).headers(error))
+    return answer
+
+
 class PageRoute(APIRoute):
     """A route whose answers, errors included, are in the language of its reader, and whose errors are pages."""
 

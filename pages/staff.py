@@ -26,7 +26,7 @@ from pages.command_forms import plain_of
 from pages.forms import by_script, fields_of
 from pages.job import job_of, opened_form
 from pages.outbox import done
-from pages.shell import fragment, page, router_of
+from pages.shell import fragment, page, router_of, with_headers_of
 from pages.who import Member, Signed
 from protocol.caller import Caller
 from protocol.cards import PAGE, Cards, Wanted
@@ -249,7 +249,10 @@ async def _refused(
         alert = say("pages", "work-picture-missing", language)
     fresh = await use.reader.readable(who.caller, seen.issue.id)
     keeps = isinstance(error, TooMany | Unavailable)  # the same may be sent again, and counts once
-    return await _form(command, fresh, who, use, problem.status, form, wrong, alert, form.get("key") if keeps else None)
+    key = form.get("key") if keeps else None
+    return with_headers_of(
+        error, await _form(command, fresh, who, use, problem.status, form, wrong, alert, key)
+    )  # fmt: skip
 
 
 def _fault(each: Mapping[str, Any]) -> str:

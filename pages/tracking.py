@@ -26,12 +26,12 @@ from pages.actions import OF_RESIDENTS, may_attach, possible
 from pages.forms import by_script, check_ours, fields_of
 from pages.outbox import done
 from pages.resident import Visiting
-from pages.shell import fragment, page, router_of
+from pages.shell import fragment, page, router_of, with_headers_of
 from pages.who import Visitor, code_in
 from protocol.caller import Caller
 from protocol.commands import CommandDraft
 from protocol.context import LANGUAGE
-from protocol.errors import Invalid, NotFound, ProtocolError, Refused
+from protocol.errors import Invalid, KeyReused, NotFound, ProtocolError, Refused, TooMany, Unavailable
 from protocol.hub import Watched, stamp_at
 from protocol.pending import Queued
 from protocol.reader import VisibleIssue
@@ -61,6 +61,8 @@ class Faults:
     command: str = ""
     reasons: list[str] = field(default_factory=list[str])
     words: Mapping[str, str] = field(default_factory=dict[str, str])
+    key: str = ""
+    """That of the form, if the same may be sent again: it counts once."""
 
 
 @router.get("/i/{issue}")
@@ -100,12 +102,14 @@ async def act(issue: str, command: str, who: Visiting, use: Use, request: Reques
         raise NotFound
     try:
         found = await _given(use, who, issue, command, form, key)
-    except (Invalid, Refused) as error:
+    except (Invalid, Refused, KeyReused, TooMany, Unavailable) as error:
         if by_script(request):
             raise
-        reasons = [each["reason"] for each in error.errors(LANGUAGE.get())] if isinstance(error, Invalid) else []
-        wrong = Faults(command, reasons or [error.told(LANGUAGE.get())], form)
-        return await _page(who, use, "", wrong, problem_of(error).status)
+        problem, language = problem_of(error), LANGUAGE.get()
+        reasons = [each["reason"] for each in error.errors(language)] if isinstance(error, Invalid) else []
+        kept = key if isinstance(error, TooMany | Unavailable) else ""
+        wrong = Faults(command, reasons or [error.told(language) or problem.titled(language)], form, kept)
+        return with_headers_of(error, await _page(who, use, "", wrong, problem.status))
     if isinstance(found, Queued):
         return done(request, f"/i/{issue}?queued={found.command_id}", queued=True)
     return done(request, f"/i/{issue}")

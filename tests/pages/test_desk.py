@@ -155,6 +155,12 @@ async def test_a_reminder_without_issues_or_words_is_refused_and_keeps_what_was_
         )
         assert silent.status_code == 422
         assert re.search(rf'name="issue-{taken["id"]}" value="1" checked', silent.text), "what was ticked stays ticked"
+        long = "长" * 4001
+        sent = await browser.http.post(
+            "/desk/remind", data={**form, f"issue-{taken['id']}": "1", "text": long}, headers=PAGE
+        )
+        assert (sent.status_code, 'role="alert"' in sent.text, long in sent.text) == (422, True, True)
+        assert re.search(rf'name="issue-{taken["id"]}" value="1" checked', sent.text)
         stolen = {**form, "token": "x", f"issue-{taken['id']}": "1", "text": "x"}
         assert (await browser.http.post("/desk/remind", data=stolen)).status_code == 403
 

@@ -150,6 +150,7 @@ async def test_whoever_is_no_manager_sees_the_own_people_and_changes_nothing(
             assert (await send(browser, what, **fields))[0] == 403
     assert await in_force(system) == before
     tried = {"appoint p8", "end p2", "duty-phone 12345", "name p2"}
+    refused: list[str] = []
     for _ in range(100):  # these lines are written soon after the answer
         refused = [what for name, what, result in await lines(system) if (name, result) == (person, "forbidden")]
         if len(refused) >= len(tried):

@@ -219,3 +219,53 @@ async def test_a_form_of_another_page_reports_nothing(served: Site) -> None:
         assert (await sent(browser, url, {**fields, "token": ""})).status_code == 403
         evil = {"Origin": "http://evil.example"}
         assert (await browser.post(url, data={**fields, **LEAK, "step": "send"}, headers=evil)).status_code == 403
+
+
+def kept_words(answer: httpx.Response, words: str) -> bool:
+    """Whether a page over the limit holds what was written, and when to send it again."""
+    assert (answer.status_code, 'role="alert"' in answer.text) == (429, True)
+    assert int(answer.headers["retry-after"]) > 0
+    return words in answer.text
+
+
+async def test_over_a_limit_the_words_of_each_form_are_kept_with_its_key(system: System) -> None:
+    async with site(system, rates={"report": "1/hour", "command": "1/hour"}) as limited, browsing(limited) as browser:
+        url, fields = await begun(browser)
+        taken = await sent(browser, url, fields)
+        issue = f"/i/{taken.url.path.split('/')[2]}"
+        url, fields = await begun(browser)
+        answer = await sent(browser, url, fields, phone="13800138000")
+        assert kept_words(answer, LEAK["description"])
+        assert 'value="13800138000"' in answer.text
+        assert f'action="{url.removeprefix(limited.origin)}"' in answer.text
+        told = await browser.post(url, data={**fields, **LEAK, "step": "send"}, headers=SCRIPT)
+        assert (told.status_code, told.json()["limit"]) == (429, "report")
+
+        form = hidden((await browser.get(issue)).text, f"{issue}/withdraw")
+        assert (await browser.post(f"{issue}/withdraw", data={**form, "reason": "已自行修好"})).status_code == 200
+        url = str((await browser.get(f"{issue}/again")).url)
+        again = hidden((await browser.get(url)).text, "/again?k=")
+        answer = await browser.post(url, data={**again, "text": "又漏了"})
+        assert kept_words(answer, "又漏了")
+        assert f'action="{url.removeprefix(limited.origin)}"' in answer.text
+
+
+async def test_a_command_over_the_limit_or_with_other_words_under_its_key_shows_its_form_again(
+    system: System, served: Site
+) -> None:
+    async with browsing(served) as browser:
+        taken = await sent(browser, *await begun(browser))
+        issue = f"/i/{taken.url.path.split('/')[2]}"
+        form = hidden((await browser.get(issue)).text, f"{issue}/comment")
+        await browser.post(f"{issue}/comment", data={**form, "text": "在二楼"})
+        reused = await browser.post(f"{issue}/comment", data={**form, "text": "在三楼"})
+        assert (reused.status_code, 'role="alert"' in reused.text, "在三楼" in reused.text) == (422, True, True)
+        assert hidden(reused.text, f"{issue}/comment")["key"] != form["key"]
+        async with site(system, rates={"command": "1/hour"}) as limited, browsing(limited) as other:
+            other.cookies = browser.cookies
+            form = hidden((await other.get(issue)).text, f"{issue}/comment")
+            await other.post(f"{issue}/comment", data={**form, "text": "在四楼"})
+            form = hidden((await other.get(issue)).text, f"{issue}/comment")
+            answer = await other.post(f"{issue}/comment", data={**form, "text": "在五楼"})
+            assert kept_words(answer, "在五楼")
+            assert hidden(answer.text, f"{issue}/comment")["key"] == form["key"]
