@@ -13,6 +13,8 @@ LONGEST: Final = 100
 """Of what somebody types, so many characters are looked at."""
 _BY_PART, _BY_COMMUNITY, _BY_BUILDING = 1, 2, 3
 """How a compound fits that is not named in full."""
+_MOST_KEPT: Final = 100_000
+"""Of so many compounds and buildings it is kept how they are found: more than a district has."""
 _BETWEEN: Final = re.compile(r"[\s,，、。.·]+")
 
 
@@ -54,6 +56,7 @@ def _ranked(
 ) -> Iterator[tuple[int, Compound, str]]:
     """Each compound that fits, with how well (the least is best) and what is left of the text to name a building."""
     key, place = _folded(text), _folded(before_building(text))
+    number = _number(key)
     if not key and not is_chosen:
         return
     for each in compounds:
@@ -68,28 +71,40 @@ def _ranked(
             yield _BY_PART, each, key.removeprefix(place)
         elif place and community is not None and place in _label(community.name):
             yield _BY_COMMUNITY, each, key.removeprefix(place)
-        elif any(_fits(one, key) for one in directory.buildings_of(each.code)):
+        elif any(_fits(one, key, number) for one in directory.buildings_of(each.code)):
             yield _BY_BUILDING, each, key
 
 
 def _inside(directory: Directory, compound: Compound, wanted: str, *, lists_all: bool) -> list[Spot]:
     """The buildings that are wanted; the compound itself if none is, and all of them if it is the one that is meant."""
     buildings = directory.buildings_of(compound.code)
-    if wanted and (fitting := [Spot(compound, each) for each in buildings if _fits(each, wanted)]):
+    number = _number(wanted)
+    if wanted and (fitting := [Spot(compound, each) for each in buildings if _fits(each, wanted, number)]):
         return fitting
     return [Spot(compound), *(Spot(compound, each) for each in buildings if lists_all and not wanted)]
 
 
-def _fits(each: Building, wanted: str) -> bool:
-    number = _folded(building(wanted)) or wanted
-    return number in (_label(each.code), _folded(building(each.name))) or wanted == _label(each.name)
+def _fits(each: Building, wanted: str, number: str) -> bool:
+    code, numbered, name = _labels(each)
+    return number in (code, numbered) or wanted == name
+
+
+def _number(wanted: str) -> str:
+    """The number of the building that is wanted, found once a search: it is compared with all buildings."""
+    return _folded(building(wanted)) or wanted
 
 
 def _folded(text: str) -> str:
     return _BETWEEN.sub("", one_form(text))
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=_MOST_KEPT)
 def _label(text: str) -> str:
     """The same, for what the directory holds: it is asked for at each search."""
     return _folded(text)
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _labels(each: Building) -> tuple[str, str, str]:
+    """The code of a building, the number that its name tells, and its name."""
+    return _folded(each.code), _folded(building(each.name)), _folded(each.name)

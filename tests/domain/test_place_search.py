@@ -1,9 +1,11 @@
 """Compounds and buildings are found by what residents type, and never more than asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from domain import place_search
 from domain.building import before_building
 from domain.directory import Building, Community, Compound, Directory, Street
 from domain.directory_csv import parse
@@ -85,3 +87,16 @@ def test_each_building_of_the_example_is_found_by_what_is_written_on_it() -> Non
 def test_what_stands_before_the_building() -> None:
     assert before_building("花园三号楼2单元") == "花园"
     assert before_building("花园") == "花园"
+
+
+def test_a_search_reads_what_was_typed_once_and_the_names_of_buildings_never_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = replace(HERE, buildings=tuple(Building("garden", f"b{n}", f"{n}号塔楼") for n in range(1_000)))
+    asked, reads = list[str](), place_search.building
+    monkeypatch.setattr(place_search, "building", lambda text: asked.append(text) or reads(text))
+    assert spots(many, "77号塔楼", 20)[0].at == "garden/b77"
+    assert len(asked) > 1_000, "or nothing is counted here"
+    asked.clear()
+    assert spots(many, "78号塔楼", 20)[0].at == "garden/b78"
+    assert len(asked) <= 2, "once to find the compound, once to find the building in it"

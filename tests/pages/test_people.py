@@ -2,12 +2,15 @@
 
 import asyncio
 import re
+import threading
 import uuid
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
+import segno
 from sqlalchemy import event, select
 
 from activities.directory_changes import DirectoryChanges
@@ -15,6 +18,7 @@ from db.directory import load_directory
 from db.tables import AccessRow
 from domain.directory import Directory
 from domain.worktime import SHANGHAI
+from pages import doors
 from protocol.directory_change import change_directory
 from support.again import client_of
 from support.browser import Browser, Site, site
@@ -231,3 +235,23 @@ async def test_the_codes_for_doors_are_printed_by_staff_of_the_compound_alone(se
     async with served.browser() as browser:
         await browser.sign_in("r1", "resident")
         assert (await browser.http.get("/qr/demo", headers=PAGE)).status_code == 404
+
+
+async def test_codes_are_drawn_beside_the_event_loop_and_once(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw, threads = segno.make_qr, list[int]()
+
+    def drawn(*given: Any, **named: Any) -> segno.QRCode:
+        threads.append(threading.get_ident())
+        return draw(*given, **named)
+
+    monkeypatch.setattr(segno, "make_qr", drawn)
+    doors._drawn.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    async with served.browser() as browser:
+        await browser.sign_in("p2", "property", "demo-property")
+        page = await shown(browser, "/qr/demo")
+        assert len(threads) == 13
+        assert threading.get_ident() not in threads, (
+            "others wait for the loop of the server, which is that of this test"
+        )
+        assert await shown(browser, "/qr/demo") == page
+        assert len(threads) == 13
