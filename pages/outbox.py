@@ -11,7 +11,7 @@ Everything else about it is optional:
 
 The outbox asks for `application/json`. It is answered with 200, or 202 for a command that is queued, and `{"to": PATH}`, the
 page to show now; with `photos` and `token` too where photos may follow. Errors are the API's (`application/problem+json`):
-409, 412, 413 and 422 are final, and shown to whoever wrote; after any other the same is sent again, so nothing is lost.
+404, 409, 412, 413 and 422 are final, and shown to whoever wrote; after any other the same is sent again, so nothing is lost.
 """
 
 from fastapi import Request

@@ -168,7 +168,8 @@ async def act(command: str, seen: Job, who: Worker, use: Use, request: Request) 
         done_ = await _give(command, form, seen, who, use)
     except (Refused, Invalid, KeyReused, TooMany, Unavailable) as error:
         if by_script(request):
-            return _told_script(error, f"/work/{seen.issue.id}/{command}")
+            fresh = await use.reader.readable(who.caller, seen.issue.id)
+            return _told_script(error, f"/work/{seen.issue.id}/{command}", fresh.issue.version)
         return await _refused(command, form, error, seen, who, use)
     queued = isinstance(done_, Queued)
     return done(request, f"/work/{seen.issue.id}?given={done_.command_id}", queued=queued)
@@ -222,10 +223,10 @@ async def _outcome(command: str, who: Member, use: Services) -> tuple[str, str]:
     return say("pages", "work-given-applied", LANGUAGE.get()), ""
 
 
-def _told_script(error: ProtocolError, to: str) -> Response:
-    """The API's problem, with where the form is as it has to be now."""
+def _told_script(error: ProtocolError, to: str, version: int) -> Response:
+    """The API's problem, with where the form is as it has to be now, and the version that it has to name."""
     problem, language = problem_of(error), LANGUAGE.get()
-    body = {**problem.body(error, language), "to": to}
+    body = {**problem.body(error, language), "to": to, "version": version}
     if isinstance(error, Stale):  # the numbers of versions are for programs
         body["reason"] = say("pages", "work-changed-meanwhile", language)
     return JSONResponse(

@@ -3,19 +3,24 @@
   'use strict';
   var box = document.getElementById('issue'), status = document.getElementById('live');
   if (!box) return;
-  var started = 0, source = null, answered = false, waiting = null;
+  var started = 0, source = null, waiting = null;
   try { started = performance.getEntriesByType('navigation')[0].responseStart; } catch (e) { started = 0; }
   /* What this device's steady clock has to be added to, to be the server's time. */
   var ahead = Number(box.getAttribute('data-now')) - started;
+  /* When the server made what is shown. */
+  var drawn = Number(box.getAttribute('data-now')), heard = 0;
   function now() { return performance.now() + ahead; }
   function say(on) { if (status) status.textContent = status.getAttribute(on ? 'data-on' : 'data-off'); }
   function two(n) { return (n < 10 ? '0' : '') + n; }
   function count() {
     all(box, '[data-due]').forEach(countOne);
   }
+  /* Once the time is up it stays at nothing until the server says that it is: only then do the words and the light change. */
   function countOne(left) {
-    var span = Math.round((Number(left.getAttribute('data-due')) - now()) / 1000), abs = Math.abs(span);
-    if (abs >= 86400) return;
+    var due = Number(left.getAttribute('data-due')), span = Math.round((due - now()) / 1000);
+    if (Math.abs(span) >= 86400) return;
+    if (left.getAttribute('data-late') === null) left.setAttribute('data-late', due < drawn ? '1' : '');
+    var abs = Math.max(0, left.getAttribute('data-late') ? -span : span);
     var text = (abs >= 3600 ? Math.floor(abs / 3600) + ':' : '') + two(Math.floor(abs % 3600 / 60)) + ':' + two(abs % 60);
     if (left.getAttribute('data-words') === null) left.setAttribute('data-words', left.textContent.split(' ')[0]);
     left.textContent = left.getAttribute('data-words') + ' ' + text;
@@ -59,20 +64,27 @@
   function connect() {
     if (source || document.hidden || !box.getAttribute('data-live')) return;
     source = new EventSource(box.getAttribute('data-live'));
-    source.onopen = function () { answered = true; say(true); };
-    source.onmessage = function (event) { waiting = event.data; take(); };
+    source.onopen = function () { say(true); };
+    source.onmessage = function (event) { waiting = event.data; heard = now(); take(); };
     source.addEventListener('clock', function (event) { ahead = Date.parse(JSON.parse(event.data).at) - performance.now(); });
     source.onerror = function () {
       say(false);
-      /* Refused for good: the page itself says why. A page that was refused at once must not load itself for ever. */
-      if (source && source.readyState === 2 && answered) { location.reload(); }
+      if (!source || source.readyState !== 2) return;
+      /* Refused for good, or only by a proxy whose server starts anew? The page itself knows, and says why it is refused. */
+      source = null;
+      if (!window.fetch) { later(); return; }
+      fetch(location.href, {credentials: 'same-origin'}).then(function (answer) {
+        if (answer.redirected || [401, 403, 404].indexOf(answer.status) >= 0) location.reload(); else later();
+      }, later);
     };
   }
+  function later() { setTimeout(connect, 15000); }
   /* Who is writing keeps what was written; the newest is shown once nobody is. */
   function take() {
     if (waiting === null || busy()) return;
     var html = waiting;
     waiting = null;
+    drawn = heard;
     swap(html);
   }
   function close() { if (source) { source.close(); source = null; say(false); } }

@@ -4,11 +4,12 @@
   'use strict';
   var bar = document.getElementById('outbox');
   if (!bar || !window.fetch || !window.indexedDB) return;
-  var FIRST = 3, LAST = 60, LARGEST = 1600, SECONDS = 30;
-  var opened = null, mine = {}, told = [], wait = FIRST, timer = 0, busy = false, again = false, current = '', shown = '', memory = null;
+  var FIRST = 3, LAST = 60, LARGEST = 1600, SECONDS = 30, SLOWEST = 4096;
+  var opened = null, mine = {}, wait = FIRST, timer = 0, busy = false, again = false, current = '', shown = '', memory = null, halt = null;
   var meta = document.querySelector('meta[name=jiesu-token]');
   /* Who is signed in here now; '' if nobody is. */
   var owner = meta ? meta.getAttribute('data-subject') : '';
+  function isOther(entry) { return entry.owner && entry.owner !== owner; }
   function say(name) { return bar.getAttribute('data-' + name) || ''; }
   function here() { return location.pathname + location.search; }
 
@@ -22,17 +23,33 @@
     });
     return opened;
   }
-  async function using(mode, what) {
-    var db = await store();
-    return new Promise(function (yes, no) {
-      var change = db.transaction('outbox', mode), request = what(change.objectStore('outbox'));
-      change.oncomplete = function () { yes(request.result); };
-      change.onabort = change.onerror = function () { no(change.error); };
-    });
+  /* A connection that the browser has closed meanwhile is opened anew, once. */
+  async function using(mode, what, again) {
+    try {
+      var db = await store();
+      return await new Promise(function (yes, no) {
+        var change = db.transaction('outbox', mode), request = what(change.objectStore('outbox'));
+        change.oncomplete = function () { yes(request.result); };
+        change.onabort = change.onerror = function () { no(change.error); };
+      });
+    } catch (e) {
+      opened = null;
+      if (again) throw e;
+      return using(mode, what, true);
+    }
   }
   async function put(entry) {
     if (memory) memory[entry.key] = entry;
     else await using('readwrite', function (kept) { return kept.put(entry); });
+  }
+  /* Keeps what became of it, unless it was cancelled meanwhile, here or in another tab; says whether it is still there. */
+  async function update(entry) {
+    if (memory) return memory[entry.key];
+    return using('readwrite', function (kept) {
+      var asked = kept.get(entry.key);
+      asked.onsuccess = function () { if (asked.result) kept.put(entry); };
+      return asked;
+    });
   }
   async function drop(key) {
     if (memory) delete memory[key];
@@ -129,8 +146,8 @@
 
   /* Sending. Only these answers end it; everything else is tried again. */
   async function post(to, body, headers) {
-    var stop = window.AbortController ? new AbortController() : null;
-    var limit = stop && setTimeout(function () { stop.abort(); }, SECONDS * 1000), answer, text = {};
+    var stop = halt = window.AbortController ? new AbortController() : null;
+    var limit = stop && setTimeout(function () { stop.abort(); }, (SECONDS + (body.byteLength || 0) / SLOWEST) * 1000), answer, text = {};
     try {
       answer = await fetch(to, {
         method: 'POST', body: body, credentials: 'same-origin', signal: stop ? stop.signal : undefined,
@@ -138,25 +155,36 @@
       });
       try { text = await answer.json(); } catch (e) { text = {}; }
     } finally { if (limit) clearTimeout(limit); }
-    var status = answer.status, refused = status === 409 || status === 412 || status === 413 || status === 422;
+    var status = answer.status, refused = [404, 409, 412, 413, 422].indexOf(status) >= 0;
     if (answer.ok) return text;
     throw { status: status, refused: refused, text: text, after: Number(answer.headers.get('Retry-After')) || 0 };
   }
   function because(text) { return text.reason || text.detail || text.title || ''; }
   function token(entry) { return (entry.pairs.find(function (each) { return each[0] === 'token'; }) || [])[1] || ''; }
+  /* A photo that is refused is told of once those behind it are sent. A page of some network's own is no answer. */
   async function sendPhotos(entry) {
     while (entry.photos.length) {
+      if (!await update(entry)) throw {};
       var photo = entry.photos[0];
-      var kept = await post(entry.photosTo, photo.data, { 'Content-Type': photo.type || 'application/octet-stream', 'X-CSRF-Token': entry.photoToken || token(entry) });
-      entry.digests.push(kept.attachment);
+      try {
+        var kept = await post(entry.photosTo, photo.data, { 'Content-Type': photo.type || 'application/octet-stream', 'X-CSRF-Token': entry.photoToken || token(entry) });
+        if (!kept.attachment) throw {};
+        entry.digests.push(kept.attachment);
+      } catch (problem) {
+        if (!problem.refused || problem.status === 404) throw problem;
+        entry.bad = problem;
+      }
       entry.photos.shift();
-      await put(entry);
     }
+    if (entry.bad) throw entry.bad;
   }
   async function send(entry) {
-    if (entry.owner) entry.pairs.forEach(function (each) { if (each[0] === 'token') each[1] = meta.content; });
+    if (entry.owner) {
+      entry.pairs.forEach(function (each) { if (each[0] === 'token') each[1] = meta.content; });
+      if (entry.photoToken) entry.photoToken = meta.content;
+    }
     current = entry.key;
-    if (!mine[entry.key]) await show();
+    await show();
     if (entry.first || entry.only) await sendPhotos(entry);
     if (entry.first && entry.digests.length) {
       var named = entry.pairs.find(function (each) { return each[0] === entry.first; });
@@ -164,24 +192,29 @@
       named[1] = (named[1] + ' ' + entry.digests.join(' ')).trim();
       entry.digests = [];
     }
+    if (!await update(entry)) throw {};
     if (!entry.only && !entry.posted) {
       var body = entry.pairs.map(function (each) { return each.map(encodeURIComponent).join('='); }).join('&');
       var done = await post(entry.to, body, { 'Content-Type': 'application/x-www-form-urlencoded' });
+      if (!done.to) throw {};
       entry.posted = true;
-      entry.then = done.to || '';
+      entry.then = done.to;
       if (done.photos) { entry.photosTo = done.photos; entry.photoToken = done.token; }
-      await put(entry);
+      await update(entry);
     }
     await sendPhotos(entry);
   }
-  function sent(entry) {
+  /* The form goes on to the next page. Where there is none, where it went is kept until somebody has seen it. */
+  async function sent(entry) {
     var at = new Date(), form = mine[entry.key], then = entry.then || entry.from;
     delete mine[entry.key];
     if (form && document.body.contains(form)) {
+      await drop(entry.key);
       if (then === here()) location.reload(); else location.assign(then);
-      return;
-    }
-    told.push({ title: entry.title, then: then, at: at.getHours() + ':' + ('0' + at.getMinutes()).slice(-2) });
+    } else if (entry.state !== 'sent') await put({
+      key: entry.key, owner: entry.owner, title: entry.title, then: then, created: entry.created, state: 'sent',
+      at: at.getHours() + ':' + ('0' + at.getMinutes()).slice(-2)
+    });
   }
   async function refused(entry, problem, others) {
     var form = mine[entry.key];
@@ -189,11 +222,12 @@
     entry.why = because(problem.text) || (problem.text.errors || []).map(function (each) { return each.reason; }).join(' ');
     if (problem.text.to) entry.then = problem.text.to;
     delete mine[entry.key];
-    await put(entry);
+    await update(entry);
     if (!form || !document.body.contains(form)) return;
     /* The form itself was taken, only a photo of it was not: the next page says so. */
     if (entry.posted) { location.assign(entry.then); return; }
     lock(form, false);
+    if (problem.text.version) { form.elements.version.value = problem.text.version; form.elements.key.value = random(); }
     faults(form, problem.text, entry);
     /* It is told at the form, where the words are; unless later ones of its issue wait for it. */
     if (!others) await drop(entry.key);
@@ -221,28 +255,28 @@
   async function round() {
     var entries = await all(), stopped = {};
     for (var n = 0; n < entries.length; n++) {
-      var entry = entries[n], isOther = entry.owner && entry.owner !== owner;
-      if (entry.state === 'refused' || isOther) {
-        stopped[entry.subject] = true;
-        if (isOther && entry.state !== 'refused') { entry.state = 'waiting'; entry.why = say('other'); await put(entry); }
+      var entry = entries[n], order = entry.subject + ' ' + entry.owner;
+      if (entry.state === 'sent') continue;
+      if (entry.state === 'refused' || isOther(entry)) {
+        stopped[order] = true;
+        if (isOther(entry) && entry.state !== 'refused') { entry.why = say(owner ? 'other' : 'sign-in'); await update(entry); }
       }
-      if (stopped[entry.subject]) continue;
+      if (stopped[order]) continue;
       try {
         await send(entry);
         current = '';
-        await drop(entry.key);
-        sent(entry);
+        await sent(entry);
         wait = FIRST;
       } catch (problem) {
         current = '';
-        stopped[entry.subject] = true;
+        stopped[order] = true;
         if (problem && problem.refused) {
-          await refused(entry, problem, entries.slice(n + 1).some(function (each) { return each.subject === entry.subject; }));
+          await refused(entry, problem, entries.slice(n + 1).some(function (each) { return each.subject === entry.subject && each.owner === entry.owner; }));
           continue;
         }
         entry.state = 'waiting';
-        entry.why = !problem || !problem.status ? '' : problem.status === 401 || problem.status === 403 ? say('sign-in') : because(problem.text);
-        await put(entry);
+        entry.why = !problem || !problem.status ? '' : problem.status === 401 && entry.owner ? say('sign-in') : because(problem.text);
+        await update(entry);
         if (problem && problem.after) wait = Math.max(wait, Math.min(problem.after, LAST));
         if (!problem || !problem.status) break;
       }
@@ -257,12 +291,12 @@
       if (navigator.locks) await navigator.locks.request('jiesu-outbox', { ifAvailable: true }, function (got) { return got && round(); });
       else await round();
       var left = await all();
-      if (left.some(function (each) { return each.state !== 'refused'; })) {
+      if (left.some(function (each) { return each.state === 'waiting'; })) {
         timer = setTimeout(drain, wait * 1000 * (0.75 + Math.random() / 2));
         wait = Math.min(wait * 2, LAST);
       }
       await show();
-    } catch (e) { /* Storage is forbidden: nothing can wait. */ }
+    } catch (e) { timer = setTimeout(drain, LAST * 1000); /* Storage is forbidden, or was closed for a while. */ }
     busy = false;
     if (again) { again = false; drain(); }
   }
@@ -281,32 +315,46 @@
       .map(function (each) { return each[1]; }).reduce(function (a, b) { return b.length > a.length ? b : a; }, '');
   }
   function line(entry, list) {
-    var item = part('li', '', list), state = entry.state === 'refused' ? 'refused' : entry.key === current ? 'sending' : 'waiting';
+    var item = part('li', '', list), state = entry.key === current ? 'sending' : entry.state, done = state === 'sent' || state === 'refused';
     part('b', entry.title + ' ', item);
-    part('span', say(state) + (entry.why ? ' ' + entry.why : ''), item);
-    if (entry.then) part('a', say('open'), item).href = entry.then;
-    if (state === 'refused' && !entry.posted) part('p', words(entry), item).className = 'words';
-    if (state === 'sending') return;
+    part('span', say(state) + ' ' + (entry.at || '') + ' ', item);
+    if (entry.why) part(entry.why === say('sign-in') ? 'a' : 'span', entry.why, item).href = '/sign-in?next=' + encodeURIComponent(entry.from);
+    if (entry.then) {
+      var open = part('a', say('open'), item);
+      open.href = entry.then;
+      open.addEventListener('click', function () { if (state === 'sent') drop(entry.key); });
+    }
+    if (state === 'refused' && !entry.posted && !isOther(entry)) part('p', words(entry), item).className = 'words';
     var buttons = part('p', '', item);
-    if (state === 'refused') button('drop', buttons, function () { drop(entry.key).then(soon); });
+    if (done) button('drop', buttons, function () { drop(entry.key).then(soon); });
     else {
       button('again', buttons, soon);
-      button('cancel', buttons, function () { drop(entry.key).then(function () { if (mine[entry.key]) lock(mine[entry.key], false); soon(); }); });
+      button('cancel', buttons, function () { drop(entry.key).then(function () {
+        if (entry.key === current && halt) halt.abort();
+        if (mine[entry.key]) lock(mine[entry.key], false);
+        delete mine[entry.key];
+        soon();
+      }); });
     }
   }
   async function show() {
-    var entries = await all(), list = document.createElement('ul');
-    var waits = entries.filter(function (each) { return each.state !== 'refused'; }).length;
-    entries.forEach(function (each) { line(each, list); });
-    told.forEach(function (each) {
-      var item = part('li', each.title + ' ' + say('sent') + ' ' + each.at + ' ', list);
-      part('a', say('open'), item).href = each.then;
+    var entries = await all();
+    /* Another tab has done with what a form of this page waits for. */
+    Object.keys(mine).forEach(function (key) {
+      var entry = entries.find(function (each) { return each.key === key; });
+      if (entry && entry.state === 'waiting') return;
+      if (entry && entry.state === 'sent') { sent(entry); return; }
+      lock(mine[key], false);
+      delete mine[key];
     });
+    var list = document.createElement('ul');
+    var waits = entries.filter(function (each) { return each.state === 'waiting'; }).length;
+    entries.forEach(function (each) { if (each.state !== 'sent' || !isOther(each)) line(each, list); });
     if (shown === list.textContent + waits) return;
     shown = list.textContent + waits;
     bar.textContent = '';
     bar.hidden = !list.firstChild;
-    if (waits) { part('h2', say('unsent') + ' ' + waits, bar); part('p', say('time'), bar).className = 'soft'; }
+    if (waits) { part('h2', say('unsent') + ' ' + waits, bar); if (!memory) part('p', say('time'), bar).className = 'soft'; }
     bar.appendChild(list);
   }
   /* What only scripts can do, such as photos. */

@@ -5,13 +5,13 @@
   if (!form) return;
   var steps = Array.from(form.querySelectorAll('.step')), check = document.getElementById('check'), go = document.getElementById('go');
   var similar = document.getElementById('similar'), category = form.elements.category, hint = document.getElementById('category-hint');
-  var guess = '', unguessed = hint.textContent, at = 0, asked = '';
+  var guess = '', chosen = false, unguessed = hint.textContent, at = 0, asked = '';
   function say(name) { return form.getAttribute('data-' + name); }
   function part(kind, text, into) { var made = document.createElement(kind); made.textContent = text; into.appendChild(made); return made; }
 
   /* The category with most words in the text. It is only suggested: once somebody has chosen, it stays. */
   function suggest() {
-    if (category.value && category.value !== guess) return;
+    if (chosen || category.value && category.value !== guess) return;
     var text = form.elements.description.value, most = 0, found = '';
     Array.from(category.options).forEach(function (option) {
       var count = (option.getAttribute('data-words') || '').split(' ').reduce(function (sum, word) {
@@ -23,14 +23,14 @@
     hint.textContent = found ? hint.getAttribute('data-guessed') : unguessed;
   }
   form.elements.description.addEventListener('input', suggest);
-  category.addEventListener('change', function () { hint.textContent = unguessed; });
+  category.addEventListener('change', function () { chosen = true; hint.textContent = unguessed; });
 
   function answers() {
     var list = check.querySelector('dl');
     list.textContent = '';
     Array.from(form.elements).forEach(function (field) {
       var label = field.labels && field.labels[0], value = field.value;
-      if (!label || !value) return;
+      if (!label || !value && field !== category) return;
       if (field.type === 'checkbox') { if (!field.checked) return; value = say('yes'); }
       if (field.type === 'file') value = String(field.files.length);
       if (field.tagName === 'SELECT') value = field.selectedOptions[0].textContent;
@@ -85,7 +85,9 @@
   form.addEventListener('submit', function (event) {
     if (at === steps.length) return;
     event.preventDefault();
-    if (valid(at)) location.hash = 'step' + (at + 2);
+    var to = '#step' + (at + 2);
+    if (!valid(at)) return;
+    if (location.hash === to) turn(); else location.hash = to;
   }, true);
   window.addEventListener('hashchange', turn);
   var first = form.querySelector('.faults a');

@@ -44,6 +44,7 @@ async def test_enter_twice_gives_one_command(place: Place, visits: Visits) -> No
     await page.keyboard.press("Enter")
     await page.keyboard.press("Enter")
     await place.until_told(taken, "urged")
+    await page.wait_for_timeout(1000)
     assert (await place.told(taken)).count("urged") == 1
 
 

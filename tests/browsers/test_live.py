@@ -1,6 +1,8 @@
 """A page that is open shows what happens, keeps what somebody writes, and stops asking once it may no longer see."""
 
-from playwright.async_api import Page, expect
+import re
+
+from playwright.async_api import Page, Route, expect
 
 from browsers.engine import Visits
 from browsers.measure import accessible
@@ -65,6 +67,31 @@ async def test_the_page_of_a_renewed_code_asks_no_more_and_says_why(place: Place
     assert len(asked) == before
     await page.goto(door_of(renewed))
     await expect(page.locator("#issue")).to_contain_text("已签收")
+
+
+async def test_a_server_that_starts_anew_behind_its_proxy_costs_nobody_his_words(place: Place, visits: Visits) -> None:
+    taken = await place.reported()
+    page = await visits.page()
+    refused = 0
+
+    async def away(route: Route) -> None:
+        nonlocal refused
+        refused += 1
+        if refused == 1:
+            await route.fulfill(status=502, content_type="text/html", body="<h1>502 Bad Gateway</h1>")
+        else:
+            await route.continue_()
+
+    await page.route(re.compile(r"/live(\?|$)"), away)
+    await page.goto(door_of(taken))
+    await page.evaluate("() => { window.stays = true }")
+    if not await page.locator("#urge").is_visible():
+        await page.locator("summary").first.click()
+    await page.locator("#urge").fill("水还在漏")
+    await expect(page.locator("#live")).to_have_text("页面会自动更新")
+    assert refused == 2
+    assert await page.evaluate("() => window.stays"), "the page was loaded again"
+    await expect(page.locator("#urge")).to_have_value("水还在漏")
 
 
 async def test_eight_pages_at_once_load_and_only_the_one_that_is_seen_holds_a_stream(

@@ -6,8 +6,20 @@ from browsers.engine import LAN, Visits
 from browsers.place import Place, door_of
 
 KEPT = """async () => {
-  const bases = await indexedDB.databases();
-  return JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, bases.map(each => each.name)]);
+  const entries = [];
+  for (const each of await indexedDB.databases()) {
+    const base = await new Promise(found => {
+      const asked = indexedDB.open(each.name);
+      asked.onsuccess = () => found(asked.result);
+    });
+    for (const name of base.objectStoreNames)
+      entries.push(...await new Promise(found => {
+        const asked = base.transaction(name).objectStore(name).getAll();
+        asked.onsuccess = () => found(asked.result);
+      }));
+    base.close();
+  }
+  return JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, entries]);
 }"""
 
 

@@ -17,7 +17,7 @@ async def _cut(page: Page) -> None:
     await fill(page)
     await page.context.set_offline(True)
     await page.locator("#go").click()
-    await expect(page.locator("#outbox")).to_contain_text("1")
+    await expect(page.locator("#outbox h2")).to_have_text("尚未发送 1")
 
 
 async def test_a_report_waits_for_the_network_is_shown_and_is_sent_once(place: Place, visits: Visits) -> None:

@@ -31,6 +31,31 @@ async def test_a_category_is_suggested_and_never_forced(place: Place, visits: Vi
     await page.locator("#category").select_option("other")
     await page.locator("#description").fill("漏水漏水")
     await expect(page.locator("#category")).to_have_value("other")
+    await page.locator("#category").select_option("")
+    await page.locator("#description").fill("漏水漏水漏水")
+    await expect(page.locator("#category")).to_have_value("")
+    await page.locator("#go").click()
+    await page.locator("#go").click()
+    unsure = await page.locator("#category option").first.inner_text()
+    await expect(page.locator("#check")).to_contain_text(unsure)
+
+
+async def test_the_next_step_comes_after_a_reload_too(place: Place, visits: Visits) -> None:
+    page = await visits.page()
+    await page.goto("/report")
+    await page.locator("#compound").select_option("demo")
+    await page.locator("#where").fill("电梯口")
+    await page.locator("#go").click()
+    await expect(page.locator("#description")).to_be_visible()
+    await page.reload()
+    if not await page.locator("#description").is_visible():  # a browser that kept nothing of the form asks for it again
+        await page.locator("#compound").select_option("demo")
+        await page.locator("#where").fill("电梯口")
+        await page.locator("#go").click()
+    await expect(page.locator("#description")).to_be_visible()
+    await page.locator("#description").fill("漏水")
+    await page.locator("#go").click()
+    await expect(page.locator("#phone")).to_be_visible()
 
 
 async def test_what_is_missing_is_said_by_a_summary_that_is_accessible(place: Place, visits: Visits) -> None:

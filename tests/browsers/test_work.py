@@ -120,6 +120,8 @@ async def test_what_is_refused_is_said_at_the_form_and_the_words_stay(place: Pla
     await expect(page.locator("[role=alert]")).to_be_visible()
     await expect(page.locator("#f-text")).to_have_value("周三完工")
     assert await accessible(page) == []
+    await page.locator("button.main").click()
+    await expect(page.locator(".done")).to_have_text("已生效。")
 
 
 async def test_list_and_job_change_by_themselves_and_a_number_that_was_asked_for_stays(
