@@ -40,7 +40,7 @@ async def test_the_code_is_in_no_page_no_address_no_referrer_and_no_store(place:
     taken = await place.reported(description=words, contact={"name": "", "phone": phone})
     code, asked = taken["tracking_code"], list[Request]()
     page = await visits.page()
-    page.on("request", asked.append)
+    page.on("request", lambda request: asked.append(request))  # noqa: PLW0108
     await page.goto(door_of(taken))
     await expect(page.locator("#live")).to_have_text("页面会自动更新")
     await page.locator("form[action$='/urge'] button").click()
