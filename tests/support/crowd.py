@@ -74,7 +74,7 @@ from workflows.contract import PREFIX
 
 T = TypeVar("T")
 
-SIDE_BY_SIDE: Final = 80
+SIDE_BY_SIDE: Final = 48
 """Issues that are open at once: as many as keep two cores busy without making anybody late for it."""
 COMING: Final = 20
 """How many come in a second at first."""
@@ -86,9 +86,9 @@ AWAY: Final = 5.0
 """Seconds for which the database hangs."""
 IDLE: Final = 4.0
 """Seconds without any worker: longer than the grace, so that climbs are recorded late."""
-CACHED_LATER: Final = 40
+CACHED_LATER: Final = 24
 """Workflows that the second worker keeps in memory: fewer than are open, so that it replays again and again."""
-PATIENCE: Final = 300.0
+PATIENCE: Final = 600.0
 """Seconds for one issue on a machine that is busy otherwise."""
 OTHER_PACKS: Final = ("52022", "12345", "dispute", "3+3+5")
 POISON: Final[tuple[tuple[str, tuple[bytes, ...]], ...]] = (
