@@ -68,6 +68,7 @@ class Filters:
     """Which issues a list holds. None: any. `org` is the organisation that leads or handles the issue.
 
     `q` is a prefix of the issue's number, or words of its text. `since` and `until` (not included) bound the report's time.
+    `overdue` is as recorded; with `now` also by the clock, since the record follows a moment later.
     """
 
     level: Level | None = None
@@ -79,6 +80,7 @@ class Filters:
     q: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    now: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ async def list_issues(
     seen = [and_(*view) for view in views]
     concerned: Sequence[Condition] = (true(),) if filters.org is None else _works_on(filters.org)
     narrowed = [*_narrowed(filters), *([] if number is None else [number])]
-    branches = [_newest([*way, *narrowed], after, limit) for way in product(seen, concerned)]
+    branches = [_newest([*way, *narrowed], after, limit) for way in product(seen, concerned, _late(filters))]
     return await _page(session, branches, limit, IssueRow.opened_at)
 
 
@@ -252,7 +254,7 @@ async def _search(
         return Page((), None)
     span = Span(after, filters.since, filters.until)
     way, end = await furthest(session, _ways_to(words, views, filters), span)
-    meets = [search.holds(words), or_(*(and_(*view) for view in views)), *_narrowed(filters)]
+    meets = [search.holds(words), or_(*(and_(*view) for view in views)), *_narrowed(filters), or_(*_late(filters))]
     if filters.org is not None:
         meets.append(or_(*_works_on(filters.org)))
     if after is not None:
@@ -298,9 +300,19 @@ def _narrowed(filters: Filters) -> list[Condition]:
         conditions.append(IssueRow.opened_at >= filters.since)
     if filters.until is not None:
         conditions.append(IssueRow.opened_at < filters.until)
-    if filters.overdue is not None:
-        conditions.append(_RED if filters.overdue else IssueRow.overdue.is_(False))
     return conditions
+
+
+def _late(filters: Filters) -> Sequence[Condition]:
+    """The conditions of `overdue`, of which one suffices, each with an index for the few issues that it holds for."""
+    if filters.overdue is None:
+        return (true(),)
+    recorded, now = (_RED if filters.overdue else IssueRow.overdue.is_(False)), filters.now
+    if now is None:
+        return (recorded,)
+    if filters.overdue:
+        return recorded, and_(_UNFINISHED, IssueRow.overdue.is_(False), IssueRow.due <= now)
+    return (and_(recorded, or_(IssueRow.due.is_(None), IssueRow.due > now)),)
 
 
 def _ways_to(words: str, viewed: Sequence[Sequence[Condition]], filters: Filters) -> list[Way]:

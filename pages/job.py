@@ -60,7 +60,7 @@ async def job_of(seen: VisibleIssue, use: Services, who: Member, *, reveals: boo
         "main": first and form_of(first, await offer_of(first, seen, use), language),
         "quick": others[:_QUICK], "more": others[_QUICK:], "people": team,
         "is_mine": issue.assigned is not None and issue.assigned == seen.actor.person,
-        "record": await record_of(seen, use, reveals=reveals) if who.role in _DESK else None,
+        "record": await record_of(seen, use, found, reveals=reveals) if who.role in _DESK else None,
         "lines": story.lines(found.timeline.events, found.sight, directory, language),
         "photo_path": f"/work/{issue.id}/photo", "needs_photo": needs_picture(issue, Complete("solved")),
     }  # fmt: skip

@@ -19,7 +19,7 @@ from protocol.catalogue import clause_named
 from protocol.context import LANGUAGE
 from protocol.masking import masked_event
 from protocol.reader import VisibleIssue
-from protocol.telling import Told, told, told_before
+from protocol.telling import Told, told_before
 from texts.catalogue import Language, named, say
 
 
@@ -144,12 +144,11 @@ class Record:
     before: Sequence[Before]
 
 
-async def record_of(seen: VisibleIssue, use: Services, *, reveals: bool = True) -> Record:
-    """The record of an issue as its viewer sees it; a phone number in it is logged and limited as by the API.
+async def record_of(seen: VisibleIssue, use: Services, found: Told, *, reveals: bool = True) -> Record:
+    """The record of an issue as its viewer is told of it; a phone number in older ones is logged and limited as by the API.
 
     Without `reveals` it stays masked. Raises Unavailable.
     """
-    found = await told(seen, use.reader, use.access, reveals=reveals)
     before = await told_before(seen, use.reader, use.access, use.attachments, reveals=reveals)
     pictures = await use.attachments.of_issue(seen) if use.attachments is not None and found.sight.text else ()
     write = _Writer(await use.directory.get(), use.now(), LANGUAGE.get())

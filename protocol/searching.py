@@ -59,7 +59,7 @@ class Search:
         overdue = None if sought.light is None else sought.light == "red"
         filters = Filters(
             sought.level, sought.status, None, sought.compound, sought.category, overdue, sought.q, sought.since,
-            sought.until,
+            sought.until, now,
         )  # fmt: skip
         try:
             async with self._model.read() as session:

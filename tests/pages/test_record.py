@@ -15,6 +15,8 @@ from pages.record import record_of
 from pages.routers import ROUTERS
 from pages.shell import page, router_of
 from pages.who import Signed
+from protocol.reader import Reader, Timeline, VisibleIssue
+from protocol.telling import told
 from support.browser import Site, site
 from support.system import System, running_system
 
@@ -25,7 +27,8 @@ alone = router_of()
 async def of_issue(issue: str, who: Signed, use: Use) -> Response:
     """The record without the page around it."""
     seen = await use.reader.readable(who.caller, issue, record=True)
-    return page("record.html", who=who, id=issue, record=await record_of(seen, use))
+    found = await told(seen, use.reader, use.access)
+    return page("record.html", who=who, id=issue, record=await record_of(seen, use, found))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -113,3 +116,20 @@ async def test_it_is_nobody_elses(embedded: Site, taken: Any) -> None:
     async with embedded.browser() as browser:
         await browser.sign_in("r1", "community", "other-community")
         assert (await browser.http.get(f"/record/{taken['id']}")).status_code == 404
+
+
+async def test_the_page_of_a_job_reads_the_events_once(
+    embedded: Site, taken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, read = list[str](), Reader.timeline
+
+    async def counted(reader: Reader, seen: VisibleIssue) -> Timeline:
+        reads.append(seen.issue.id)
+        return await read(reader, seen)
+
+    monkeypatch.setattr(Reader, "timeline", counted)
+    async with embedded.browser() as browser:
+        await browser.sign_in("c5", "community", "jinpen-community")
+        answer = await browser.http.get(f"/work/{taken['id']}", headers={"Accept-Language": "zh-CN"})
+        assert (answer.status_code, "换总阀" in answer.text) == (200, True)
+    assert reads == [taken["id"]]

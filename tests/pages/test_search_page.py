@@ -2,10 +2,16 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest_asyncio
 
+from domain.commands import Actor
 from protocol import searching
+from protocol.cards import Cards
+from protocol.directory_cache import DirectoryCache
+from protocol.read_model import ReadModel
+from protocol.searching import Search, Sought
 from support.browser import Browser, Site, site
 from support.system import Answer, System, running_system
 
@@ -117,3 +123,18 @@ async def test_pages_lead_on_by_cursor_and_hold_each_issue_once(embedded: Site, 
             at = onwards[1].replace("&amp;", "&") if onwards else ""
         assert len(seen) == len(set(seen))
         assert set(seen) == {each["id"] for each in made}
+
+
+async def test_what_is_late_by_the_clock_is_red_though_it_is_not_recorded_yet(system: System) -> None:
+    taken = await reported(system, "窨井盖松动")
+    model, viewer = ReadModel(system.database), Actor("s9", "street", "cuiwei-street")
+    directory = DirectoryCache(model)
+    later = datetime.now(UTC) + timedelta(days=60)
+    cards = Cards(model, system.keys.vault, directory, lambda: later)
+    search = Search(model, cards, directory, lambda: later)
+    for q in (taken["number"], "窨井盖松动"):
+        held: dict[str, bool] = {}
+        for shade in ("red", "yellow", "green"):
+            page = await search.page(viewer, Sought(q, light=shade), None)
+            held[shade] = taken["id"] in {card.issue.id for card in page.cards}
+        assert held == {"red": True, "yellow": False, "green": False}, q
