@@ -304,7 +304,7 @@ def _narrowed(filters: Filters) -> list[Condition]:
 
 
 def _late(filters: Filters) -> Sequence[Condition]:
-    """The conditions of `overdue`, of which one suffices, each with an index for the few issues that it holds for."""
+    """The conditions of `overdue`, of which one suffices, so that the recorded ones keep their own index."""
     if filters.overdue is None:
         return (true(),)
     recorded, now = (_RED if filters.overdue else IssueRow.overdue.is_(False)), filters.now

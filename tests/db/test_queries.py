@@ -474,7 +474,6 @@ async def test_no_page_reads_the_whole_table(database: Database):
     [
         (Filters(status="waiting"), "ix_issues_street_status"), (Filters(overdue=True), "ix_issues_street_overdue"),
         (Filters(overdue=True, now=START), "ix_issues_street_overdue"),
-        (Filters(overdue=True, now=START), "ix_issues_street_status"),
     ],
 )  # fmt: skip
 async def test_what_is_rare_has_an_index_of_its_own(database: Database, filters: Filters, index: str):
