@@ -73,7 +73,7 @@ def _from(request: Request) -> str:
 @router.get("/find")
 async def ask(who: SignedOrNot) -> Response:
     """Where one names an issue by its number and code."""
-    return page("find.html", who=who, fault="")
+    return page("find.html", who=who, fault="", number="")
 
 
 @router.post("/find")
@@ -88,7 +88,7 @@ async def find(request: Request, use: Use) -> Response:
         await use.reader.readable(caller, issue, record=True)
     except NotFound:
         await use.access.guessed()
-        return page("find.html", 404, fault="not-found")
+        return page("find.html", 404, fault="not-found", number=number[:40])
     answer = onwards(f"/i/{issue}")
     keep(request, answer, issue, code)
     return answer

@@ -63,6 +63,8 @@ class Faults:
     words: Mapping[str, str] = field(default_factory=dict[str, str])
     key: str = ""
     """That of the form, if the same may be sent again: it counts once."""
+    heading: str = "fault"
+    """The key of the text above the reasons: something is missing, or it was not taken."""
 
 
 @router.get("/i/{issue}")
@@ -108,7 +110,8 @@ async def act(issue: str, command: str, who: Visiting, use: Use, request: Reques
         problem, language = problem_of(error), LANGUAGE.get()
         reasons = [each["reason"] for each in error.errors(language)] if isinstance(error, Invalid) else []
         kept = key if isinstance(error, TooMany | Unavailable) else ""
-        wrong = Faults(command, reasons or [error.told(language) or problem.titled(language)], form, kept)
+        heading = "fault" if reasons else "work-not-taken"
+        wrong = Faults(command, reasons or [error.told(language) or problem.titled(language)], form, kept, heading)
         return with_headers_of(error, await _page(who, use, "", wrong, problem.status))
     if isinstance(found, Queued):
         return done(request, f"/i/{issue}?queued={found.command_id}", queued=True)

@@ -63,16 +63,19 @@ class Hub:
     async def watch(self, what: Watched, known: str | None = None) -> AsyncGenerator[News]:
         """What is watched, at first if its stamp is not the `known` one, then whenever it changes; ends with the hub.
 
-        Where nothing changes for TICK_SECONDS it gives news that `is_new` is false of.
+        At first, and where nothing changes for TICK_SECONDS, it gives news that `is_new` is false of.
         """
         with self._watching(what) as woken:
-            told = known
+            told, is_first = known, True
             while not self._is_closed:
                 woken.clear()
-                if what in self._stamps and self._looked_at is not None and (stamp := self._stamps[what]) != told:
-                    told = stamp
-                    yield News(stamp, is_new=True, looked_at=self._looked_at)
-                    continue
+                if what in self._stamps and self._looked_at is not None:
+                    stamp = self._stamps[what]
+                    is_new = stamp != told
+                    if is_new or is_first:
+                        told, is_first = stamp, False
+                        yield News(stamp, is_new=is_new, looked_at=self._looked_at)
+                        continue
                 try:
                     await asyncio.wait_for(woken.wait(), self._tick)
                 except TimeoutError:

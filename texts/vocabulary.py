@@ -13,7 +13,7 @@ CHINESE: Final[dict[str, str]] = {
     "ebike_charging": "电动车充电", "common_income": "公共收益", "care": "关爱", "owners_affairs": "业主事务",
     "dispute": "纠纷", "other": "其他",
     "accept": "签收", "contact": "联系", "arrive": "到场", "assess": "研判", "sit": "会商", "plan": "方案",
-    "confirm": "确认", "update": "通报进展", "progress": "推进", "rule": "裁定", "step_done": "完成一步", "supply": "补充", "resume": "恢复",
+    "confirm": "确认", "update": "通报进展", "progress": "推进", "rule": "裁定", "step_done": "完成一步", "supply": "回答提问", "resume": "恢复",
     "answer": "答复", "handle": "处置", "act": "办理", "complete": "办结",
     "arbitration": "仲裁", "administrative": "行政途径", "judicial": "司法途径", "own_side": "评价人属于办理方", "unverified": "评价人未验证手机",
     "urgent": "急件", "minor": "小问题", "complex": "较复杂", "big": "大问题", "hard": "疑难",

@@ -31,9 +31,8 @@
   }
   function all(within, what) { return Array.prototype.slice.call(within.querySelectorAll(what)); }
   /* Shows what is new, and leaves what somebody has begun: text, choices, what is unfolded, the focus. */
-  function swap(html) {
-    var fresh = document.createElement('div'), at = document.activeElement, old = all(box, 'form'), folds = all(box, 'details');
-    fresh.innerHTML = html;
+  function swap(fresh) {
+    var at = document.activeElement, old = all(box, 'form'), folds = all(box, 'details');
     all(fresh, 'form').forEach(function (form) {
       var same = old.filter(function (each) { return each.getAttribute('action') === form.getAttribute('action'); })[0];
       if (!same) { form.classList.add('fresh'); return; }
@@ -79,13 +78,23 @@
     };
   }
   function later() { setTimeout(connect, 15000); }
+  /* Words in a form that is offered no more would go with it. */
+  function loses(fresh) {
+    return all(box, 'form').some(function (form) {
+      return all(form, 'textarea').some(function (each) { return each.value !== each.defaultValue; }) &&
+        !all(fresh, 'form').some(function (each) { return each.getAttribute('action') === form.getAttribute('action'); });
+    });
+  }
   /* Who is writing keeps what was written; the newest is shown once nobody is. */
   function take() {
     if (waiting === null || busy()) return;
-    var html = waiting;
+    var fresh = document.createElement('div');
+    fresh.innerHTML = waiting;
+    if (loses(fresh)) { if (status) status.textContent = status.getAttribute('data-held'); return; }
     waiting = null;
     drawn = heard;
-    swap(html);
+    if (source) say(true);
+    swap(fresh);
   }
   function close() { if (source) { source.close(); source = null; say(false); } }
   setInterval(function () { count(); take(); }, 1000);
@@ -95,7 +104,13 @@
   if (next && /[?&]given=/.test(location.search)) {
     setTimeout(function () { if (document.activeElement === document.body) next.focus(); }, 1000);
   }
-  if (!box.getAttribute('data-live')) return;
+  if (!box.getAttribute('data-live')) {
+    /* Steady clocks stand still while a phone sleeps, and no stream tells the time here. */
+    document.addEventListener('visibilitychange', function () {
+      if (document.hidden) all(box, '[data-due]').forEach(function (left) { left.textContent = ''; left.removeAttribute('data-due'); });
+    });
+    return;
+  }
   if (!window.EventSource) {
     say(false);
     setInterval(function () { if (!document.hidden && !busy()) location.reload(); }, 15000);

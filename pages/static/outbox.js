@@ -236,8 +236,9 @@
     var old = form.querySelector('.faults'), box = document.createElement('div'), list = document.createElement('ul');
     if (old) old.remove();
     box.className = 'faults'; box.setAttribute('role', 'alert'); box.tabIndex = -1;
-    box.appendChild(document.createElement('h2')).textContent = say('fault');
-    (text.errors && text.errors.length ? text.errors : [{ field: '', reason: entry.why }]).forEach(function (each) {
+    var errors = text.errors && text.errors.length ? text.errors : null;
+    box.appendChild(document.createElement('h2')).textContent = say(errors ? 'fault' : 'refusal');
+    (errors || [{ field: '', reason: entry.why }]).forEach(function (each) {
       var field = each.field && form.elements.namedItem(each.field), line = list.appendChild(document.createElement('li'));
       var link = field && field.id ? '#' + field.id : !each.field && text.to ? text.to : '';
       var part = link ? line.appendChild(document.createElement('a')) : line;

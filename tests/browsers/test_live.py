@@ -41,6 +41,23 @@ async def test_a_change_takes_neither_the_text_nor_the_place_of_somebody_who_wri
     await expect(page.locator("#urge")).to_be_visible()
 
 
+async def test_words_in_a_form_that_is_offered_no_more_stay(place: Place, visits: Visits) -> None:
+    taken = await place.reported()
+    page = await visits.page()
+    await page.goto(door_of(taken))
+    await expect(page.locator("#live")).to_have_text("页面会自动更新")
+    if not await page.locator("#urge").is_visible():
+        await page.locator("summary").first.click()
+    await page.locator("#urge").fill("水还在漏")
+    await page.locator("h1").click()
+    await place.give_as_reporter(taken, "withdraw")
+    await expect(page.locator("#live")).to_contain_text("文字先留着")
+    await expect(page.locator("#urge")).to_have_value("水还在漏")
+    await page.locator("#urge").fill("")
+    await page.locator("h1").click()
+    await expect(page.locator("h1")).to_contain_text("结")
+
+
 async def test_a_change_leaves_the_focus_where_it_was(place: Place, visits: Visits) -> None:
     taken = await place.reported()
     page = await visits.page()

@@ -74,7 +74,7 @@ async def test_the_key_is_in_the_address_before_anything_is_written(served: Site
         html = first.text
         assert html.index("110") < html.index("<h1>"), "danger to life comes above everything"
         assert "只有办理的单位和牵头的单位" in html
-        assert "不能发照片" in html
+        assert "不能上传照片" in html
 
 
 async def test_a_report_is_checked_then_sent_and_its_number_and_code_are_told(served: Site) -> None:

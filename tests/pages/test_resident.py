@@ -70,6 +70,8 @@ async def test_a_wrong_code_opens_nothing_and_is_said_at_its_field(system: Syste
         assert wrong.status_code == 404
         assert 'role="alert"' in wrong.text
         assert '<a href="#code">' in wrong.text
+        assert f'value="{taken["number"]}"' in wrong.text, "what was typed stays"
+        assert "Something is not filled in yet" not in wrong.text
 
 
 async def test_a_resident_urges_and_sends_the_same_form_twice_once_it_counts(system: System) -> None:

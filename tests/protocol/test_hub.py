@@ -72,7 +72,7 @@ async def test_where_nothing_changes_a_watcher_hears_so_now_and_then(database: D
 
 async def test_a_known_stamp_is_no_news(database: Database) -> None:
     story = await reported(database)
-    hub = Hub(ReadModel(database), pause=0.01, tick=0.05)
+    hub = Hub(ReadModel(database), pause=0.01, tick=3600)  # what comes sooner than an hour comes at once
     async with aclosing(hub.watch(Watched("issue", story.id), f"0.{story.issue.version}")) as watching:
         assert not (await anext(watching)).is_new
 
