@@ -92,7 +92,9 @@
       sheet.width = Math.round(image.width * scale); sheet.height = Math.round(image.height * scale);
       sheet.getContext('2d').drawImage(image, 0, 0, sheet.width, sheet.height);
       file = await new Promise(function (yes) { sheet.toBlob(function (made) { yes(made || file); }, 'image/jpeg', 0.85); });
-    } catch (e) { /* Not drawn here: the server says what it thinks of it. */ }
+    } catch (e) {
+      /* Not drawn here: the server says what it thinks of it. */
+    }
     return { type: file.type, data: await new Response(file).arrayBuffer() };
   }
   async function photosOf(form) {
@@ -236,7 +238,7 @@
     var old = form.querySelector('.faults'), box = document.createElement('div'), list = document.createElement('ul');
     if (old) old.remove();
     box.className = 'faults'; box.setAttribute('role', 'alert'); box.tabIndex = -1;
-    var errors = text.errors && text.errors.length ? text.errors : null;
+    var errors = (text.errors || [])[0] && text.errors;
     box.appendChild(document.createElement('h2')).textContent = say(errors ? 'fault' : 'refusal');
     (errors || [{ field: '', reason: entry.why }]).forEach(function (each) {
       var field = each.field && form.elements.namedItem(each.field), line = list.appendChild(document.createElement('li'));
@@ -272,7 +274,7 @@
         current = '';
         stopped[order] = true;
         if (problem && problem.refused) {
-          await refused(entry, problem, entries.slice(n + 1).some(function (each) { return each.subject === entry.subject && each.owner === entry.owner; }));
+          await refused(entry, problem, entries.slice(n + 1).some(function (each) { return each.subject + ' ' + each.owner === order; }));
           continue;
         }
         entry.state = 'waiting';
@@ -297,7 +299,10 @@
         wait = Math.min(wait * 2, LAST);
       }
       await show();
-    } catch (e) { timer = setTimeout(drain, LAST * 1000); /* Storage is forbidden, or was closed for a while. */ }
+    } catch (e) {
+      /* Storage is forbidden, or was closed for a while. */
+      timer = setTimeout(drain, LAST * 1000);
+    }
     busy = false;
     if (again) { again = false; drain(); }
   }
