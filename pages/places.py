@@ -1,6 +1,6 @@
 """The pages of places: to find a compound and a building, to follow the code on a door, and the public board of a compound."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 from urllib.parse import quote
@@ -17,6 +17,9 @@ from pages.story import moment
 from protocol.context import LANGUAGE
 from protocol.errors import NotFound
 from texts.catalogue import Language, say
+
+_TO_THE_HOUR: Final = timedelta(hours=24)
+"""What is due within so long is told to the hour; what is due later, or was long ago, to the day."""
 
 
 async def _counted(request: Request, use: Use) -> None:
@@ -73,7 +76,11 @@ async def board(compound: str, use: Use) -> Response:
     """The public board: the open issues of a compound, whose turn each is until when, and nothing personal."""
     found, language = await use.boards.of(compound), LANGUAGE.get()
     told, day = partial(moment, language=language), partial(_day, language=language)
-    return page("board.html", board=found, moment=told, day=day)
+
+    def due(at: datetime) -> str:
+        return told(at) if abs(at - found.at) < _TO_THE_HOUR else day(at)
+
+    return page("board.html", board=found, moment=told, day=day, due=due)
 
 
 def _day(at: datetime, language: Language) -> str:

@@ -109,7 +109,7 @@ async def _list(caller: Caller, use: Services, wanted: Wanted) -> dict[str, Any]
     narrowed = {"light": wanted.light or "", "category": wanted.category or ""}
     return {
         "cards": card_views(found.cards, await use.directory.get(), now, LANGUAGE.get()), "lights": found.lights,
-        "total": found.total, "wanted": narrowed, "now_ms": int(now.timestamp() * 1000),
+        "total": found.total, "plus": "" if found.is_whole else "+", "wanted": narrowed, "now_ms": int(now.timestamp() * 1000),
         "start": wanted.start, "next": wanted.start + PAGE, "query": "&".join(f"{k}={v}" for k, v in narrowed.items()),
     }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from db import board
 from domain.building import building
@@ -15,7 +15,7 @@ from protocol.read_model import ReadModel, SqlDown
 
 
 @dataclass(frozen=True)
-class Notice:
+class Posting:
     """An open issue as the board shows it. `who` is an organisation; empty: the resident, or nobody, who has to do `what`."""
 
     category: str
@@ -25,6 +25,7 @@ class Notice:
     who: str
     what: str
     due: datetime | None
+    """To the hour, rounded up: from its minute a neighbour might know when it was reported, and so who did."""
     light: Light
 
 
@@ -35,10 +36,16 @@ class Board:
     compound: str
     name: str
     at: datetime
-    notices: Sequence[Notice]
+    postings: Sequence[Posting]
     phones: Sequence[tuple[str, str]]
     """The organisations that answer for the compound, with the number of whoever is on duty there."""
     is_whole: bool
+
+
+def rounded(due: datetime) -> datetime:
+    """The next full hour."""
+    past = timedelta(minutes=due.minute, seconds=due.second, microseconds=due.microsecond)
+    return due - past + timedelta(hours=1) if past else due
 
 
 class Boards:
@@ -63,19 +70,19 @@ class Boards:
 
         names = _names(directory, compound)
 
-        def notice(row: board.BoardRow) -> Notice:
+        def posting(row: board.BoardRow) -> Posting:
             org = directory.org(row.next_org) if row.next_org else None
             shown = light(overdue=row.overdue, due=row.due, warn_at=row.warn_at, now=now) or "green"
-            return Notice(
+            return Posting(
                 row.category, names.get(row.building, f"{row.building}幢") if row.building else "", row.opened_at, org.name if org else row.next_org or "",
-                row.next_milestone or "", row.due, shown,
+                row.next_milestone or "", row.due and rounded(row.due), shown,
             )  # fmt: skip
 
         return Board(
             found.code,
             found.name,
             now,
-            [notice(row) for row in rows],
+            [posting(row) for row in rows],
             _phones(directory, compound, today(now)),
             len(rows) < board.MOST,
         )

@@ -57,6 +57,8 @@ class Worklist:
     cards: Sequence[Card]
     lights: Mapping[Light, int]
     total: int
+    is_whole: bool = True
+    """False if there are more than are sorted: then the numbers are at least these."""
 
 
 class Cards:
@@ -90,7 +92,8 @@ class Cards:
         lit = [each for each in lit if wanted.light in (None, each[0])]
         lit.sort(key=lambda each: (each[1].assigned != viewer.person, _ORDER[each[0]], each[1].due or _NEVER))
         shown = [key.id for _, key in lit[wanted.start : wanted.start + PAGE]]
-        return Worklist(await self.of(viewer, shown), {each: counts[each] for each in get_args(Light)}, len(lit))
+        lights: dict[Light, int] = {each: counts[each] for each in get_args(Light)}
+        return Worklist(await self.of(viewer, shown), lights, len(lit), len(keys) < work.MOST)
 
     async def own(self, resident: Actor) -> Sequence[Card]:
         """What a resident reported or follows: red, yellow and green, of each those with the least time left first; then

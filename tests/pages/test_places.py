@@ -105,6 +105,9 @@ async def test_the_board_tells_of_each_open_issue_whose_turn_it_is_and_nothing_p
     assert shown.status_code == 200
     lift, kitchen = sorted(cards_of(shown.text), key=lambda card: "漏水" in card)
     assert re.search(r"电梯 · 3幢.*体验(?:物业|社区|街道)", lift, re.DOTALL)
+    told = re.findall(r"([0-9]{2}):([0-9]{2}) 前", shown.text)
+    assert told, "both are due soon"
+    assert {minute for _, minute in told} == {"00"}, "from the minute that of the report would follow"
     assert "漏水" in kitchen
     assert "幢" not in kitchen, "of a flat not even the house"
     whole = shown.text + str(shown.headers)

@@ -6,10 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db import work
 from db.directory import store_directory
 from db.engine import Database
 from db.upgrade import upgrade
@@ -159,3 +161,15 @@ class Shut(KeyStore):
 
     async def several(self, issues: Collection[str]) -> dict[str, KeyRow]:
         raise KeyStoreDown("away")
+
+
+async def test_a_list_that_is_cut_does_not_say_that_it_is_whole(
+    database: Database, keys: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kept(database, *(Story(policy=PATIENT) for _ in range(3)))
+    cards = cards_of(database, Vault(keys, MasterKeys.new()))
+    monkeypatch.setattr(work, "MOST", 4)
+    assert (await work_of(cards)).is_whole
+    monkeypatch.setattr(work, "MOST", 3)
+    found = await work_of(cards)
+    assert (found.total, found.is_whole) == (3, False)
