@@ -41,6 +41,22 @@ async def test_a_change_takes_neither_the_text_nor_the_place_of_somebody_who_wri
     await expect(page.locator("#urge")).to_be_visible()
 
 
+async def test_a_change_waits_while_somebody_writes(place: Place, visits: Visits) -> None:
+    taken = await place.reported()
+    page = await visits.page()
+    await page.goto(door_of(taken))
+    await expect(page.locator("#live")).to_have_text("页面会自动更新")
+    if not await page.locator("#urge").is_visible():
+        await page.locator("summary").first.click()
+    await page.locator("#urge").fill("水还在")
+    await place.give(taken, "accept")
+    await place.until_told(taken, "accepted")
+    await page.wait_for_timeout(3000)  # longer than a stream takes to tell it
+    await expect(page.locator(".story")).not_to_contain_text("已签收")
+    await page.locator("h1").click()
+    await expect(page.locator(".story")).to_contain_text("已签收")
+
+
 async def test_words_in_a_form_that_is_offered_no_more_stay(place: Place, visits: Visits) -> None:
     taken = await place.reported()
     page = await visits.page()

@@ -114,7 +114,10 @@ async def test_what_is_late_at_this_level_is_red_in_shape_word_and_colour(embedd
         await browser.sign_in("c1", "community", "demo-community")
         html = await desk_of(browser)
         assert late["number"] in listed(html, "lit") + listed(html, "climbed")
-        assert "超时" in listed(html, "climbed")
+        row = re.search(r"<tr class=\"red\".*?</tr>", listed(html, "climbed"), re.DOTALL)
+        assert row is not None
+        assert '<span class="shape" aria-hidden="true">' in row[0]
+        assert "已超时" in row[0]
 
 
 async def test_many_are_reminded_by_one_form_each_once_and_each_says_what_became_of_it(
