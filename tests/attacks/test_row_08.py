@@ -339,6 +339,18 @@ def knows_nobody(path: str, method: str = "GET", **sent: Any) -> Judge:
     return judge
 
 
+def of_session(path: str, method: str = "GET") -> Judge:
+    """A page of this issue that opens to a session alone: whoever has none is sent to sign in, as for an issue of nobody's."""
+
+    async def judge(stage: Stage, who: str) -> None:
+        where = path.format(issue=stage.issue, command="accept", digest=stage.picture)
+        answer = await stage.client.request(method, where, headers=stage.headers[who])
+        assert answer.status_code == (303 if method == "GET" else 401), answer.text
+        assert stage.issue not in answer.text
+
+    return judge
+
+
 def form_of_nobody(path: str) -> Judge:
     """A form that takes no token of the API and no code: without that of its page it is refused to everybody."""
 
@@ -440,8 +452,8 @@ TABLE: dict[tuple[str, str], Judge] = {
     ("GET", "/i/{issue}/live"): page_of_issue("/i/{issue}/live"),
     ("GET", "/i/{issue}/photo/{digest}"): page_of_issue("/i/{issue}/photo/{digest}"),
     ("POST", "/i/{issue}/photo"): page_of_issue("/i/{issue}/photo", "POST"),
-    ("GET", "/work/{issue}/photo/{digest}"): knows_nobody("/work/unknown/photo/" + 64 * "0"),
-    ("POST", "/work/{issue}/photo"): knows_nobody("/work/unknown/photo", "POST"),
+    ("GET", "/work/{issue}/photo/{digest}"): of_session("/work/{issue}/photo/{digest}"),
+    ("POST", "/work/{issue}/photo"): of_session("/work/{issue}/photo", "POST"),
     ("POST", "/i/{issue}/{command}"): page_of_issue("/i/{issue}/{command}", "POST"),
     ("GET", "/find"): open_to_all("/find"),
     ("POST", "/sign-in/as"): knows_nobody("/sign-in/as", "POST"),
@@ -465,9 +477,9 @@ TABLE: dict[tuple[str, str], Judge] = {
     ("GET", "/phone"): open_to_all("/phone"),
     ("POST", "/phone"): knows_nobody("/phone", "POST", data={"phone": "13800000000"}),
     ("POST", "/phone/code"): knows_nobody("/phone/code", "POST", data={"phone": "13800000000", "code": "000000"}),
-    **{("GET", path): knows_nobody(path.format(issue="unknown", command="accept")) for path in WORK},
-    ("POST", "/work/{issue}/phone"): knows_nobody("/work/unknown/phone", "POST"),
-    ("POST", "/work/{issue}/{command}"): knows_nobody("/work/unknown/accept", "POST"),
+    **{("GET", path): of_session(path) for path in WORK},
+    ("POST", "/work/{issue}/phone"): of_session("/work/{issue}/phone", "POST"),
+    ("POST", "/work/{issue}/{command}"): of_session("/work/{issue}/{command}", "POST"),
     ("GET", "/healthz"): open_to_all("/healthz"),
     ("GET", "/readyz"): open_to_all("/readyz"),
     ("GET", "/metrics"): open_to_all("/metrics"),

@@ -12,10 +12,13 @@ from html import unescape
 import httpx
 import pytest
 import pytest_asyncio
+from fastapi import Request
 from fastapi.routing import APIRoute
 from sqlalchemy import select
+from starlette.responses import Response
 
 from db.tables import AccessRow
+from pages.who import keep
 from support.again import client_of
 from support.browser import Browser, Site, site
 from support.canary import Canaries
@@ -229,7 +232,16 @@ def test_no_address_no_cookie_of_staff_and_no_log_line_holds_anything_personal(s
             if stage.code in cookie:
                 assert f"path=/i/{stage.issue}" in cookie.lower().replace("path=/I/", "path=/i/")
                 assert "httponly" in cookie.lower()
+                assert "samesite=lax" in cookie.lower()
                 assert each.who == "reporter"
+
+
+@pytest.mark.parametrize(("scheme", "is_secure"), [("https", True), ("http", False)])
+def test_the_cookie_of_a_code_goes_over_tls_alone_where_there_is_any(scheme: str, is_secure: bool) -> None:
+    answer = Response()
+    request = Request({"type": "http", "scheme": scheme, "server": ("jiesu.example", 443), "path": "/", "headers": []})
+    keep(request, answer, "abc", "8J5ZC-0QK2M-VT7XD-3H9RA")
+    assert ("; secure" in answer.headers["set-cookie"].lower()) is is_secure
 
 
 def test_no_page_lets_another_host_know_its_address(stage: Stage) -> None:
