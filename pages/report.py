@@ -36,6 +36,7 @@ from protocol.commands import Applied, CommandDraft
 from protocol.context import LANGUAGE
 from protocol.errors import Forbidden, Invalid, KeyReused, NotFound, TooMany, Unavailable
 from protocol.intake import ReportDraft
+from protocol.text_rules import unfit
 from texts.catalogue import Wrong, say
 
 router: Final = router_of()
@@ -124,6 +125,8 @@ async def similar(
     use: Use, who: Reporting, k: str = "", compound: str = "", category: str = "", building: str = ""
 ) -> Response:  # fmt: skip
     """The list of similar open issues alone, for the script of the form."""
+    if any(map(unfit, (compound, category, building))):
+        raise NotFound
     found = await _similar(use, compound, category or "other", building)
     return HTMLResponse(fragment("similar.html", {"similar": found, "k": k, "token": who.token}))
 

@@ -89,7 +89,7 @@ class PageRoute(APIRoute):
             LANGUAGE.set(language_of(request))
             try:
                 # What no name of ours holds, such as NUL, PostgreSQL refuses as if it were down.
-                if any(map(unfit, (*request.path_params.values(), *request.query_params.values()))):
+                if any(map(unfit, request.path_params.values())):
                     raise NotFound
                 return await handle(request)
             except SignInNeeded as error:

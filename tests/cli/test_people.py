@@ -130,7 +130,7 @@ async def test_a_dismissed_company_reads_nothing_of_residents_and_the_next_one_g
                 f"other-property,other,2026-01-01,{today}\nnew-property,other,{today},",
             ),
             operators=lambda text: text + "new-property,新来物业,company\n",
-            appointments=lambda text: text + f"n1,property,new-property,{today},\n",
+            appointments=lambda text: text + f"n1,property,new-property,{today},,,\n",
         )
         assert "imported from" in await command(jiesu, "directory", "import", str(folder))
         what = await passed_on(client, open_one["id"], clerk)
