@@ -160,7 +160,8 @@ def test_row_26_a_log_line_redacts_secret_fields() -> None:
 
 async def test_row_26_an_error_of_the_database_shows_no_value(tmp_path: Path) -> None:
     canaries = Canaries()
-    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    (file := tmp_path / "x.db").touch()
+    database = Database(f"sqlite:///{file}")
     secret = word(canaries, "value")
 
     async def failing(session: AsyncSession) -> None:
@@ -171,6 +172,7 @@ async def test_row_26_an_error_of_the_database_shows_no_value(tmp_path: Path) ->
             await failing(session)
     with pytest.raises(SQLAlchemyError) as again:
         await database.transact(lambda session: session.execute(text("SELECT :value FROM nowhere"), {"value": secret}))
+    assert all("no such table: nowhere" in str(each.value) for each in (raised, again))
     assert canaries.found(f"{raised.value} {again.value} {again.value!r}".encode()) == []
     await database.close()
 
