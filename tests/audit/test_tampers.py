@@ -1035,7 +1035,7 @@ def picture_added(scene: Scene) -> None:
 
 
 def picture_left(scene: Scene) -> None:
-    (scene.crowd.folder / "attachments" / "00").mkdir()
+    (scene.crowd.folder / "attachments" / "00").mkdir(exist_ok=True)
     (scene.crowd.folder / "attachments" / "00" / ("00" * 32)).write_bytes(b"x")
 
 
