@@ -42,6 +42,8 @@ ALARMING_TRIES: Final = 8
 PAUSE_SECONDS: Final = 0.25
 """Seconds between two polls of the outbox. Entries that arrive between polls share a few transactions."""
 PAUSE_AFTER_FAILURE_SECONDS: Final = 2.0
+PATIENCE_SECONDS: Final = 0.5
+"""Seconds for which the loop waits for attempts before it goes on to others: a slow job holds up no notice."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -163,33 +165,63 @@ class Deliverer:
         self._channel = channel
         self._jobs = jobs
         self._clock = clock
+        self._going: set[asyncio.Task[list[_Outcome]]] = set()
+        """The groups of entries whose attempts have not ended."""
+        self._ended: list[_Outcome] = []
+        """What is not on record yet; kept while the database is away, so that nothing that was sent is sent again."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Empties the outbox again and again until `stop` is set; then finishes the batch under way."""
-        while not stop.is_set():
-            seconds = PAUSE_SECONDS
+        """Empties the outbox again and again until `stop` is set; then finishes the attempts under way."""
+        try:
+            while not stop.is_set():
+                seconds = PAUSE_SECONDS
+                try:
+                    while await self.deliver_pending(PATIENCE_SECONDS) == MOST and not stop.is_set():
+                        pass
+                except Exception as error:  # noqa: BLE001 - whatever it is, the next notices must still go out
+                    seconds = PAUSE_AFTER_FAILURE_SECONDS
+                    log.warning("outbox.failed", error=type(error).__name__)
+                await pause(stop, seconds)
             try:
-                while await self.deliver_pending() == MOST and not stop.is_set():
-                    pass
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next notices must still go out
-                seconds = PAUSE_AFTER_FAILURE_SECONDS
+                await self._finish()
+            except Exception as error:  # noqa: BLE001 - what is not on record is claimed again after its lease
                 log.warning("outbox.failed", error=type(error).__name__)
-            await pause(stop, seconds)
+        finally:
+            for task in self._going:
+                task.cancel()
 
-    async def deliver_pending(self) -> int:
-        """Claims at most MOST due entries and makes one attempt at each. Returns the number of claimed entries."""
+    async def deliver_pending(self, patience: float | None = None) -> int:
+        """Claims at most MOST due entries and makes one attempt at each. Returns the number of claimed entries.
+
+        After `patience` seconds, if they are given, attempts that have not ended are left to a later call.
+        """
+        entries = await self._claimed() if len(self._going) < MOST else ()
+        self._going |= {asyncio.create_task(self._in_order(group)) for group in _by_issue(entries)}
+        await self._finish(patience)
+        return len(entries)
+
+    async def _claimed(self) -> Sequence[Entry]:
         async with self._database.read() as session:
             if not await outbox.is_due(session, self._clock()):
-                return 0
+                return ()
         now = self._clock()
-        entries = await self._database.transact(
+        return await self._database.transact(
             lambda session: outbox.claim(session, now, now + LEASE, most=MOST, repeatable=self._channel.repeatable)
         )
-        groups = _by_issue(entries)
-        outcomes = [each for group in await asyncio.gather(*map(self._in_order, groups)) for each in group]
-        if outcomes:
+
+    async def _finish(self, patience: float | None = None) -> None:
+        """Puts on record how the attempts ended that do so within `patience` seconds; None: all of them."""
+        if self._going:
+            try:
+                done, self._going = await asyncio.wait(self._going, timeout=patience)
+            except asyncio.CancelledError:
+                for task in self._going:
+                    task.cancel()
+                raise
+            self._ended += [outcome for task in done for outcome in task.result()]
+        if outcomes := self._ended:
             await self._database.transact(lambda session: self._settle(session, outcomes))
-        return len(entries)
+            self._ended = []
 
     async def _in_order(self, entries: Sequence[Entry]) -> list[_Outcome]:
         outcomes: list[_Outcome] = []

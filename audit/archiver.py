@@ -198,9 +198,9 @@ class Archiver:
                 raise NotTriedError("many others are replayed first", _LATER)
             self._verdicts[key] = asyncio.create_task(self._replayed(key, ArchivedCase(issue, histories)))
         task = self._verdicts[key]
-        ended, _ = await asyncio.wait([task], timeout=PATIENCE)
-        if not ended and self._replaying not in (None, key):
+        if not task.done() and self._replaying not in (None, key):
             raise NotTriedError("others are replayed first", _NEXT)
+        ended, _ = await asyncio.wait([task], timeout=PATIENCE)
         if not ended:
             raise UndeliveredError("its replay has not ended yet")
         self._verdicts.pop(key, None)

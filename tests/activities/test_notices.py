@@ -3,12 +3,14 @@
 import asyncio
 import copy
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from itertools import count
+from unittest import mock
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from activities.notices import (
     ALARMING_TRIES,
@@ -255,6 +257,50 @@ async def test_the_loop_runs_until_it_is_told_to_stop(database: Database):
             await asyncio.sleep(0.02)  # the deliverer announces nothing; its rows are the only sign
         stop.set()
         await task
+
+
+async def test_a_slow_job_holds_up_no_notice(database: Database):
+    """One replay of a long history would keep every resident from being told."""
+    slow, ended = await adopted(database), asyncio.Event()
+    clock, stop = Clock(), asyncio.Event()
+
+    async def tell(_: Entry) -> None:
+        await ended.wait()
+
+    deliverer = Deliverer(database, TableChannel(database, clock), {"tell_merged": tell}, clock)
+    task = asyncio.create_task(deliverer.run(stop))
+
+    async def until(held: Callable[[list[OutboxRow]], bool]) -> None:
+        async with asyncio.timeout(90):
+            while not held(await entries(database)):
+                await asyncio.sleep(0.02)
+
+    await until(lambda rows: any(row.kind == "job" and row.status == "sending" for row in rows))
+    await queued(database, 2)
+    await until(lambda rows: {row.status for row in rows if row.kind == "notice" and row.issue != slow.id} == {"sent"})
+    assert {row.status for row in await entries(database) if row.kind == "job"} == {"sending"}
+    stop.set()
+    ended.set()
+    await asyncio.wait_for(task, 90)
+    assert {row.status for row in await entries(database) if row.kind == "notice" or row.template == "tell_merged"} == {
+        "sent"
+    }
+
+
+async def test_what_was_sent_while_the_database_went_is_not_sent_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    await queued(database, 2)
+    channel = Channel()
+    deliverer = Deliverer(database, channel, clock=Clock())
+    with monkeypatch.context() as away:
+        away.setattr("db.outbox.settle", mock.Mock(side_effect=OperationalError("", {}, Exception("away"))))
+        with pytest.raises(OperationalError):
+            await deliverer.deliver_pending()
+    told = list(channel.got)
+    assert await deliverer.deliver_pending() == 0
+    assert {each.status for each in await entries(database) if each.kind == "notice"} == {"sent"}
+    assert channel.got == told != []
 
 
 async def test_the_loop_outlives_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch):

@@ -287,7 +287,6 @@ async def test_a_replay_that_waits_for_others_is_no_failed_try(
             await play(held.client, name, Path())
             await held.client.get_workflow_handle(PREFIX + f"golden-{name}").result()
         monkeypatch.setattr("audit.archiver.QUEUE", 1)
-        monkeypatch.setattr("audit.archiver.PATIENCE", 0.05)
         async with held.archivist._turn:
             held.archivist._replaying = "another"
             with pytest.raises(NotTriedError, match="others are replayed first"):
