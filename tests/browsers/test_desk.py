@@ -1,5 +1,7 @@
 """An officer goes through the desk by keys, ticks and reminds; and without script by the same form."""
 
+from playwright.async_api import Page
+
 from browsers.engine import Visits
 from browsers.place import Place
 
@@ -16,12 +18,9 @@ async def _two(place: Place) -> list[str]:
     return found
 
 
-async def _officer(place: Place, visits: Visits, **options: bool):
-    page = await visits.page(**options)
-    async with place.site.browser() as browser:
-        await browser.sign_in("c9", "community", "jinpen-community")
-        cookies = [(each.name, each.value or "") for each in browser.http.cookies.jar]
-    await page.context.add_cookies([{"name": name, "value": value, "url": place.origin} for name, value in cookies])
+async def _officer(place: Place, visits: Visits, *, scripts: bool = True) -> Page:
+    page = await visits.page(java_script_enabled=scripts)
+    await place.sign_in_as(page.context, "c9", "community", "jinpen-community")
     return page
 
 
@@ -57,7 +56,7 @@ async def test_keys_are_letters_where_somebody_writes(place: Place, visits: Visi
 
 async def test_ticked_issues_are_reminded_without_script(place: Place, visits: Visits) -> None:
     ids = await _two(place)
-    page = await _officer(place, visits, java_script_enabled=False)
+    page = await _officer(place, visits, scripts=False)
     await page.goto("/desk")
     for issue in ids:
         await page.locator(f'#climbed ~ form input[name="issue-{issue}"]').check()

@@ -168,7 +168,4 @@ async def test_what_a_colleague_could_not_send_is_not_in_the_way(place: Place, v
 async def _signed_in(
     place: Place, page: Page, person: str = "resident-outbox", role: str = "resident", org: str = ""
 ) -> None:
-    async with place.site.browser() as browser:
-        await browser.sign_in(person, role, org)
-        cookies = [(each.name, each.value or "") for each in browser.http.cookies.jar]
-    await page.context.add_cookies([{"name": name, "value": value, "url": place.origin} for name, value in cookies])
+    await place.sign_in_as(page.context, person, role, org)

@@ -21,10 +21,7 @@ DONE = "换了阀门,试水一小时不漏"
 async def at_work(place: Place, visits: Visits) -> Page:
     """The telephone of the repairman."""
     page = await visits.page()
-    async with place.site.browser() as browser:
-        await browser.sign_in(*REPAIRMAN)
-        cookies = [(each.name, each.value or "") for each in browser.http.cookies.jar]
-    await page.context.add_cookies([{"name": name, "value": value, "url": place.origin} for name, value in cookies])
+    await place.sign_in_as(page.context, *REPAIRMAN)
     return page
 
 
