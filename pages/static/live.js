@@ -10,7 +10,10 @@
   /* When the server made what is shown. */
   var drawn = Number(box.getAttribute('data-now')), heard = 0;
   function now() { return performance.now() + ahead; }
-  function say(on) { if (status) status.textContent = status.getAttribute(on ? 'data-on' : 'data-off'); }
+  function say(on) {
+    var words = status && status.getAttribute(on ? 'data-on' : 'data-off');
+    if (status && status.textContent !== words) status.textContent = words;
+  }
   function two(n) { return (n < 10 ? '0' : '') + n; }
   function count() {
     all(box, '[data-due]').forEach(countOne);
@@ -60,24 +63,51 @@
     }
     count();
   }
+  /* When the stream has last told anything, and whether it has at all: that it is open means little behind a proxy that holds back. */
+  var told = 0, isLive = false;
+  function hear() { told = performance.now(); if (!isLive) say(true); isLive = true; }
   function connect() {
     if (source || document.hidden || !box.getAttribute('data-live')) return;
     source = new EventSource(box.getAttribute('data-live'));
-    source.onopen = function () { say(true); };
-    source.onmessage = function (event) { waiting = event.data; heard = now(); take(); };
-    source.addEventListener('clock', function (event) { ahead = Date.parse(JSON.parse(event.data).at) - performance.now(); });
+    told = performance.now();
+    source.onmessage = function (event) { waiting = event.data; heard = now(); hear(); take(); };
+    source.addEventListener('clock', function (event) { ahead = Date.parse(JSON.parse(event.data).at) - performance.now(); hear(); });
     source.onerror = function () {
       say(false);
+      told = performance.now();
+      isLive = false;
       if (!source || source.readyState !== 2) return;
       /* Refused for good, or only by a proxy whose server starts anew? The page itself knows, and says why it is refused. */
       source = null;
-      if (!window.fetch) { later(); return; }
-      fetch(location.href, {credentials: 'same-origin'}).then(function (answer) {
-        if (answer.redirected || [401, 403, 404].indexOf(answer.status) >= 0) location.reload(); else later();
-      }, later);
+      ask();
+      setTimeout(connect, 15000);
     };
   }
-  function later() { setTimeout(connect, 15000); }
+  /* A stream that is silent for too long: the page itself is asked for, and a new stream. */
+  function watch() {
+    if (!source) return;
+    var quiet = performance.now() - told;
+    if (quiet > 3000 && !isLive) say(false);
+    if (quiet < (isLive ? 30000 : 15000)) return;
+    close();
+    ask();
+    connect();
+  }
+  /* Asks for the page, and shows what is new of it. Who may not see it any more is told why by loading it. */
+  function ask() {
+    if (document.hidden) return;
+    if (!window.fetch || !window.DOMParser) { if (!busy()) location.reload(); return; }
+    fetch(location.href, {credentials: 'same-origin'}).then(function (answer) {
+      if (answer.redirected || [401, 403, 404].indexOf(answer.status) >= 0) location.reload();
+      return answer.ok && answer.text();
+    }).then(function (html) {
+      var fresh = html && new DOMParser().parseFromString(html, 'text/html').getElementById('issue');
+      if (!fresh || Number(fresh.getAttribute('data-now')) < drawn) return;
+      heard = Number(fresh.getAttribute('data-now'));
+      waiting = fresh.innerHTML;
+      take();
+    }).catch(function () {});
+  }
   /* Words in a form that is offered no more would go with it. */
   function loses(fresh) {
     return all(box, 'form').some(function (form) {
@@ -93,11 +123,11 @@
     if (loses(fresh)) { if (status) status.textContent = status.getAttribute('data-held'); return; }
     waiting = null;
     drawn = heard;
-    if (source) say(true);
+    if (isLive) say(true);
     swap(fresh);
   }
-  function close() { if (source) { source.close(); source = null; say(false); } }
-  setInterval(function () { count(); take(); }, 1000);
+  function close() { if (source) { source.close(); source = null; isLive = false; say(false); } }
+  setInterval(function () { count(); take(); watch(); }, 1000);
   count();
   /* After a command the keyboard is at the next one, once that may be pressed. */
   var next = box.querySelector('[data-next]');
@@ -113,7 +143,7 @@
   }
   if (!window.EventSource) {
     say(false);
-    setInterval(function () { if (!document.hidden && !busy()) location.reload(); }, 15000);
+    setInterval(ask, 15000);
     return;
   }
   document.addEventListener('visibilitychange', function () { if (document.hidden) close(); else connect(); });

@@ -116,11 +116,14 @@ async def test_a_server_that_starts_anew_behind_its_proxy_costs_nobody_his_words
             await route.continue_()
 
     await page.route(re.compile(r"/live(\?|$)"), away)
+    await page.clock.install()
     await page.goto(door_of(taken))
     await page.evaluate("() => { window.stays = true }")
     if not await page.locator("#urge").is_visible():
         await page.locator("summary").first.click()
     await page.locator("#urge").fill("水还在漏")
+    await expect(page.locator("#live")).to_contain_text("没有连上")
+    await page.clock.fast_forward(16_000)
     await expect(page.locator("#live")).to_have_text("页面会自动更新")
     assert refused == 2
     assert await page.evaluate("() => window.stays"), "the page was loaded again"

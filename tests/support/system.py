@@ -160,7 +160,9 @@ class System:
         await self._serving.aclose()
 
     @contextlib.asynccontextmanager
-    async def api_on(self, temporal: Client, *, whole: bool | None = None, **parts: Any) -> AsyncIterator[Again]:
+    async def api_on(
+        self, temporal: Client, *, whole: bool | None = None, port: int = 0, **parts: Any
+    ) -> AsyncIterator[Again]:
         """One more API process, as it were, on this Temporal; `whole` says that it lacks nothing."""
         given = Services(
             temporal=temporal, database=self._apis_database, verifier=LocalVerifier(LocalTokens(self.home)),
@@ -171,7 +173,7 @@ class System:
         )  # fmt: skip
         services = replace(given, **parts)
         self.hub = services.hub
-        running = server(create_app(services, ROUTERS), "127.0.0.1", 0, on_stop=services.hub.close)
+        running = server(create_app(services, ROUTERS), "127.0.0.1", port, on_stop=services.hub.close)
         task = asyncio.create_task(running.serve())
         while not running.started:
             await asyncio.sleep(0.01)
