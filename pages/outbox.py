@@ -4,7 +4,8 @@ A form takes part by `<form data-outbox="SUBJECT">`; the forms of one subject, w
 Everything else about it is optional:
 
 - a field `key`, or `?k=` in its action: the idempotency key. Without either the outbox makes one, which counts for itself only.
-- `data-title`: what the list of what waits calls it; else the words of the button.
+- `data-title`: what the list of what waits calls it; else the words of the button. Lines after the first, such as where
+  somebody lives, are forgotten once it is sent.
 - `data-photos="/i/ID/photo"`: where the photos of its file inputs are sent, one by one, after the form itself. Where that is
   also its action, nothing but photos is sent. File inputs have no `name`: a plain form cannot send a picture.
 - `data-evidence="FIELD"`: photos are sent first, and their digests, with spaces between, are added to this field.

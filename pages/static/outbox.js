@@ -214,7 +214,7 @@
       await drop(entry.key);
       if (then === here()) location.reload(); else location.assign(then);
     } else if (entry.state !== 'sent') await put({
-      key: entry.key, owner: entry.owner, title: entry.title, then: then, created: entry.created, state: 'sent',
+      key: entry.key, owner: entry.owner, title: entry.title.split('\n')[0], then: then, created: entry.created, state: 'sent',
       at: at.getHours() + ':' + ('0' + at.getMinutes()).slice(-2)
     });
   }

@@ -47,6 +47,27 @@ _WIDE: Final = """() => {
       wide.push('cut: ' + each.outerHTML.slice(0, 120));
   return wide.slice(0, 5);
 }"""
+_KEPT: Final = """async () => {
+  const entries = [];
+  for (const each of await indexedDB.databases()) {
+    const base = await new Promise(found => {
+      const asked = indexedDB.open(each.name);
+      asked.onsuccess = () => found(asked.result);
+    });
+    for (const name of base.objectStoreNames)
+      entries.push(...await new Promise(found => {
+        const asked = base.transaction(name).objectStore(name).getAll();
+        asked.onsuccess = () => found(asked.result);
+      }));
+    base.close();
+  }
+  const cached = [];
+  for (const name of window.caches ? await caches.keys() : [])
+    for (const asked of await (await caches.open(name)).keys()) cached.push(asked.url);
+  const plain = (_, each) => each instanceof ArrayBuffer ? 'bytes ' + each.byteLength : each;
+  return JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, cached, entries], plain);
+}"""
+"""All that a script could read of what the device keeps of this origin."""
 _TEXT: Final = "size => document.documentElement.style.fontSize = size"
 
 
@@ -92,6 +113,11 @@ async def sideways(page: Page) -> list[str]:
     found += [f"at 320 px, text at 200 %: {each}" for each in await page.evaluate(_WIDE)]
     await page.evaluate(_TEXT, "")
     return found
+
+
+async def kept_of(page: Page) -> str:
+    """What the device keeps of the site: cookies, storage, cache and the outbox."""
+    return await page.evaluate(_KEPT)
 
 
 async def loaded(page: Page, path: str) -> Load:

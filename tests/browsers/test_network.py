@@ -3,24 +3,8 @@
 from playwright.async_api import Request, expect
 
 from browsers.engine import LAN, Visits
+from browsers.measure import kept_of
 from browsers.place import Place, door_of
-
-KEPT = """async () => {
-  const entries = [];
-  for (const each of await indexedDB.databases()) {
-    const base = await new Promise(found => {
-      const asked = indexedDB.open(each.name);
-      asked.onsuccess = () => found(asked.result);
-    });
-    for (const name of base.objectStoreNames)
-      entries.push(...await new Promise(found => {
-        const asked = base.transaction(name).objectStore(name).getAll();
-        asked.onsuccess = () => found(asked.result);
-      }));
-    base.close();
-  }
-  return JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, entries]);
-}"""
 
 
 async def test_by_the_name_of_a_host_without_tls_a_resident_sees_and_speaks(place: Place, visits: Visits) -> None:
@@ -45,7 +29,7 @@ async def test_the_code_is_in_no_page_no_address_no_referrer_and_no_store(place:
     await expect(page.locator("#live")).to_have_text("页面会自动更新")
     await page.locator("form[action$='/urge'] button").click()
     await expect(page.locator(".story")).to_contain_text("居民催单")
-    source, kept = await page.content(), await page.evaluate(KEPT)
+    source, kept = await page.content(), await kept_of(page)
     assert words in source
     for secret in (code, phone):
         assert secret not in source + page.url + kept
