@@ -13,8 +13,16 @@ Bidirectional controls change the order in which characters are shown, so a text
 """
 _FORBIDDEN: Final = re.compile(f"[{_SIGNS}]")
 FIT: Final = f"^[^{_SIGNS}]*$"
-FILLED: Final = rf"^[^{_SIGNS}]*[^\s{_SIGNS}][^{_SIGNS}]*$"
-"""For the OpenAPI document: the patterns of accepted texts (`FIT`), and of accepted texts that are not blank."""
+_UNSEEN: Final = r"\s\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200d\u2060\ufeff"
+"""Spaces by any standard's count (Python's and that of JSON Schema differ), control characters, and what has no width."""
+FILLED: Final = rf"^[^{_SIGNS}]*[^{_UNSEEN}{_SIGNS}][^{_SIGNS}]*$"
+"""For the OpenAPI document: the patterns of accepted texts (`FIT`), and of accepted texts in which there is something to see."""
+_SEEN: Final = re.compile(f"[^{_UNSEEN}]")
+
+
+def blank(text: str) -> bool:
+    """Whether there is nothing to see in a text."""
+    return _SEEN.search(text) is None
 
 
 def unfit(text: str) -> Wrong | None:

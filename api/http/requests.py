@@ -30,7 +30,7 @@ from domain.vocabulary import Category, Channel
 from domain.wire import Text, WireError, load, parse_time
 from domain.worktime import Limit, YearCalendar
 from protocol.intake import ReportDraft
-from protocol.text_rules import FILLED, FIT, unfit
+from protocol.text_rules import FILLED, FIT, blank, unfit
 from security.phone_numbers import kept
 from texts.catalogue import Wrong
 
@@ -54,7 +54,7 @@ class Shape(BaseModel):
 
 
 def _filled(text: str) -> str:
-    if not text.strip():
+    if blank(text):
         raise Wrong("empty")
     return text
 
