@@ -121,16 +121,20 @@ async def test_a_renewed_code_ends_the_stream_of_the_old_one(system: System) -> 
     assert (await system.get(f"/v1/issues/{issue}/events", code)).status == 404
 
 
-async def test_a_server_that_stops_ends_its_streams_in_good_order(system: System) -> None:
+async def test_a_server_that_stops_ends_fifty_streams_in_good_order(system: System) -> None:
+    """In good order: cut off they would be, after the five seconds that the web server grants what still runs."""
     issue, code = await reported(system)
-    async with AsyncExitStack() as running, httpx.AsyncClient(timeout=None) as client:
+    limits = httpx.Limits(max_connections=None)
+    async with AsyncExitStack() as running, httpx.AsyncClient(timeout=None, limits=limits) as client:
         other = await running.enter_async_context(system.api_on(system.temporal))
         address = f"{other.base_url}/v1/issues/{issue}/events"
-        async with client.stream("GET", address, headers=code) as answer:
-            stream = Stream(answer, answer.aiter_lines())
-            await stream.next("issue")
+        async with AsyncExitStack() as watching_:
+            asked = [client.stream("GET", address, headers=code) for _ in range(50)]
+            answers = [await watching_.enter_async_context(each) for each in asked]
+            streams = [Stream(answer, answer.aiter_lines()) for answer in answers]
+            await asyncio.gather(*(stream.next("issue") for stream in streams))
             stopping = asyncio.create_task(running.aclose())
-            await stream.ended()
+            await asyncio.gather(*(stream.ended() for stream in streams))
             await stopping
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from PIL import Image
 from playwright.async_api import Page, expect
+from sqlalchemy import select
 
 from browsers.engine import Visits
 from browsers.measure import accessible
 from browsers.place import Place, code_of
+from db.tables import AccessRow
 from support.system import Answer
 
 COMPOUND = "jinpen"
@@ -28,6 +30,14 @@ async def at_work(place: Place, visits: Visits) -> Page:
 async def give(place: Place, taken: Answer, command: str, **body: Any) -> None:
     headers = place.system.token("repairman-2", "property", "jinpen-property")
     assert (await place.system.give(taken["id"], command, headers, **body)).status == 200
+
+
+async def revealed(place: Place, taken: Answer) -> list[tuple[str, str, str]]:
+    """Who was shown the phone number of an issue, as the access log has it."""
+    query = select(AccessRow.person, AccessRow.org, AccessRow.result).order_by(AccessRow.id)
+    async with place.system.database.read() as session:
+        found = await session.execute(query.where(AccessRow.what == "phone", AccessRow.issue == taken["id"]))
+        return [(person, org or "", result) for person, org, result in found]
 
 
 async def opened(page: Page, path: str) -> None:
@@ -133,9 +143,14 @@ async def test_list_and_job_change_by_themselves_and_a_number_that_was_asked_for
     await page.get_by_role("button", name="显示完整号码").click()
     await expect(page.locator("a[href='tel:13800138000']")).to_be_visible()
     await expect(page.locator("#live")).to_have_text("页面会自动更新")
+    colleague = place.system.token("repairman-2", "property", "jinpen-property")
+    await place.system.get(f"/v1/issues/{taken['id']}/timeline", colleague)
+    rows = await revealed(place, taken)
+    assert rows == [(who, "jinpen-property", "shown") for who in ("repairman-1", "repairman-2")], "by page as by API"
     await give(place, taken, "accept")
     await expect(card).not_to_contain_text("前签收")
     await expect(page.locator(".story")).to_contain_text("已签收")
     await expect(page.locator("a[href='tel:13800138000']")).to_be_visible()
+    assert await revealed(place, taken) == rows, "what stays on the screen is not shown anew"
     assert await accessible(page) + await accessible(lists) == []
     assert (await place.system.get(f"/v1/issues/{taken['id']}", code_of(taken)))["status"] == "accepted"
