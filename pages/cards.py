@@ -8,7 +8,7 @@ from domain.directory import Directory
 from domain.light import Light
 from pages.story import Turn, turn
 from protocol.cards import Card
-from texts.catalogue import Language
+from texts.catalogue import Language, named
 
 
 @dataclass(frozen=True)
@@ -36,5 +36,5 @@ def _view(card: Card, directory: Directory, now: datetime, language: Language) -
     issue = card.issue
     return CardView(
         issue.id, issue.number, issue.category, issue.place.name, card.where or issue.place.name or issue.place.compound,
-        card.what, card.light, turn(issue, directory, now, language), card.is_mine, issue.urgent,
+        card.what, card.light, turn(issue, directory, now, language, resident=named("resident", language)), card.is_mine, issue.urgent,
     )  # fmt: skip

@@ -111,7 +111,7 @@ async def _desk(who: Member, use: Services, *, fault: str = "", text: str = "", 
     return page(
         "desk.html", 422 if fault else 200, who=who, fault=fault, picked=picked, key=str(uuid.uuid4()),
         text=text or say("pages", "desk-remind-words", language), since=moment(found.since, language), more=found.more,
-        red=found.red, yellow=found.yellow, lists=_lists(write, found, who),
+        plus="" if found.is_whole else "+", red=found.red, yellow=found.yellow, lists=_lists(write, found, who),
     )  # fmt: skip
 
 

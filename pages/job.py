@@ -52,7 +52,7 @@ async def job_of(seen: VisibleIssue, use: Services, who: Member, *, reveals: boo
     return {
         "issue": issue, "id": issue.id, "now_ms": int(now.timestamp() * 1000),
         "token": who.token, "key": lambda: str(uuid.uuid4()), "version": issue.version,
-        "turn": story.turn(issue, directory, now, language),
+        "turn": story.turn(issue, directory, now, language, resident=named("resident", language)),
         "closed": issue.closed and named(issue.closed.kind, language),
         "report": _report(found.timeline.events, found.sight), "masked": found.masked,
         "may_reveal": seen.sight.phone and not reveals,

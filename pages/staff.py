@@ -219,7 +219,7 @@ async def _outcome(command: str, who: Member, use: Services) -> tuple[str, str]:
         return say("pages", "work-given-queued", LANGUAGE.get()), ""
     receipt = found.issue.receipts[command]
     if receipt.outcome == "refused":
-        return "", Refused(receipt.code, receipt.params).told(LANGUAGE.get())
+        return "", _reason(Refused(receipt.code, receipt.params))
     return say("pages", "work-given-applied", LANGUAGE.get()), ""
 
 
@@ -227,8 +227,8 @@ def _told_script(error: ProtocolError, to: str, version: int) -> Response:
     """The API's problem, with where the form is as it has to be now, and the version that it has to name."""
     problem, language = problem_of(error), LANGUAGE.get()
     body = {**problem.body(error, language), "to": to, "version": version}
-    if isinstance(error, Stale):  # the numbers of versions are for programs
-        body["reason"] = say("pages", "work-changed-meanwhile", language)
+    if isinstance(error, Refused):
+        body["reason"] = _reason(error)
     return JSONResponse(
         body, problem.status, dict(problem.headers(error)),
         media_type="application/problem+json",
@@ -243,17 +243,23 @@ async def _refused(
     wrong: dict[str, str] = {}
     if isinstance(error, Invalid):
         wrong = {each["field"]: _fault(each) for each in error.errors(language)}
-    alert = "" if wrong else error.told(language) or problem.titled(language)
-    if isinstance(error, Stale):
-        alert = say("pages", "work-changed-meanwhile", language)
-    elif error.code == "picture-missing":  # its text is for programs
-        alert = say("pages", "work-picture-missing", language)
+    alert = "" if wrong else _reason(error) or problem.titled(language)
     fresh = await use.reader.readable(who.caller, seen.issue.id)
     keeps = isinstance(error, TooMany | Unavailable)  # the same may be sent again, and counts once
     key = form.get("key") if keeps else None
     return with_headers_of(
         error, await _form(command, fresh, who, use, problem.status, form, wrong, alert, key)
     )  # fmt: skip
+
+
+def _reason(error: ProtocolError) -> str:
+    """Why a command was not taken, in words for people: numbers of versions and names of fields are for programs."""
+    language = LANGUAGE.get()
+    if isinstance(error, Stale):
+        return say("pages", "work-changed-meanwhile", language)
+    if error.code == "picture-missing":
+        return say("pages", "work-picture-missing", language)
+    return error.told(language)
 
 
 def _fault(each: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from domain.access import Sight
 from domain.clocks import next_step
 from domain.directory import Directory
-from domain.events import Attached, Dispatched, Event, Planned, Redispatched
+from domain.events import Attached, Declined, Dispatched, Event, Planned, Redispatched, Waited
 from domain.issue import Issue
 from domain.light import Light, light_of
 from pages.facts import facts, moment, steps_of
@@ -55,12 +55,12 @@ class Step:
     done: bool
 
 
-def turn(issue: Issue, directory: Directory, now: datetime, language: Language) -> Turn | None:
-    """Whose turn it is; None if nobody's."""
+def turn(issue: Issue, directory: Directory, now: datetime, language: Language, *, resident: str = "") -> Turn | None:
+    """Whose turn it is; None if nobody's. `resident` is what the reader calls the resident: nothing if he is that himself."""
     step, light = next_step(issue), light_of(issue, now)
     if step is None or light is None:
         return None
-    who = say("pages", "you", language) if step.org is None else org_name(step.org, directory)
+    who = (resident or say("pages", "you", language)) if step.org is None else org_name(step.org, directory)
     due_ms = int(step.due.timestamp() * 1000)
     return Turn(
         who, named(step.milestone, language), moment(step.due, language), due_ms, left(step.due - now, language), light
@@ -91,7 +91,7 @@ def _line(event: Event, sight: Sight, directory: Directory, language: Language) 
     photos = (event.body.digest,) if isinstance(event.body, Attached) and sight.text else ()
     return Line(
         moment(event.at, language), say("events", event.kind, language), _who(event, sight, directory, language),
-        _written(shown), facts(event, shown, language), photos,
+        _written(event, shown), facts(event, shown, language), photos,
     )  # fmt: skip
 
 
@@ -142,5 +142,7 @@ def _who(event: Event, sight: Sight, directory: Directory, language: Language) -
     return named(event.actor.role, language)
 
 
-def _written(body: Mapping[str, Any]) -> str:
-    return next((text for name in _WORDS if isinstance(text := body.get(name), str) and text and text != MASK), "")
+def _written(event: Event, shown: Mapping[str, Any]) -> str:
+    """What a person wrote; a reason that was chosen is among the facts."""
+    words = [shown.get(name) for name in _WORDS if not (name == "reason" and isinstance(event.body, Declined | Waited))]
+    return next((text for text in words if isinstance(text, str) and text and text != MASK), "")

@@ -29,7 +29,7 @@ from pages.resident import Visiting
 from pages.shell import fragment, page, router_of, with_headers_of
 from pages.who import Visitor, code_in
 from protocol.caller import Caller
-from protocol.commands import CommandDraft
+from protocol.commands import Applied, CommandDraft
 from protocol.context import LANGUAGE
 from protocol.errors import Invalid, KeyReused, NotFound, ProtocolError, Refused, TooMany, Unavailable
 from protocol.hub import Watched, stamp_at
@@ -50,7 +50,7 @@ class Waiting:
 
     id: str = ""
     state: str = ""
-    """``queued``, ``refused`` or, once it has taken effect, empty."""
+    """``queued``, ``refused`` or ``applied``; empty if nothing was sent."""
     why: str = ""
 
 
@@ -115,10 +115,12 @@ async def act(issue: str, command: str, who: Visiting, use: Use, request: Reques
         return with_headers_of(error, await _page(who, use, "", wrong, problem.status))
     if isinstance(found, Queued):
         return done(request, f"/i/{issue}?queued={found.command_id}", queued=True)
-    return done(request, f"/i/{issue}")
+    return done(request, f"/i/{issue}?queued={found.command_id}")
 
 
-async def _given(use: Services, who: Visitor, issue: str, command: str, form: Mapping[str, str], key: str) -> object:
+async def _given(
+    use: Services, who: Visitor, issue: str, command: str, form: Mapping[str, str], key: str
+) -> Applied | Queued:
     shape = COMMANDS[command]
     try:
         body = shape.model.model_validate(form)
@@ -138,9 +140,8 @@ async def _waiting(use: Services, caller: Caller, command: str) -> Waiting:
     if isinstance(found, Queued):
         return Waiting(command, "queued")
     receipt = found.issue.receipts[command]
-    if receipt.outcome != "refused":
-        return Waiting()
-    return Waiting(command, "refused", say("refusals", receipt.code, LANGUAGE.get(), receipt.named))
+    why = say("refusals", receipt.code, LANGUAGE.get(), receipt.named) if receipt.code else ""
+    return Waiting(command, receipt.outcome, why)
 
 
 _NO_FAULTS: Final = Faults()

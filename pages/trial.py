@@ -167,13 +167,13 @@ def other_address(request: Request) -> str:
 
 
 CASES: Final = (
-    Case("leak", {"category": "leak", "urgent": True, "location": "3幢2单元501", "description": "厨房吊顶一直滴水,快流到客厅了"},
-        (("accept", {"note": "维修工马上到"}), ("contact", {"note": "已通电话,请先挪开家电"}))),
-    Case("light", {"category": "facility", "location": "5幢1单元三楼楼道", "description": "楼道灯坏了两盏,老人晚上上楼看不清"}),
+    Case("leak", {"category": "leak", "urgent": True, "location": "3幢2单元501", "description": "厨房吊顶一直滴水，快流到客厅了"},
+        (("accept", {"note": "维修工马上到"}), ("contact", {"note": "已通电话，请先挪开家电"}))),
+    Case("light", {"category": "facility", "location": "5幢1单元三楼楼道", "description": "楼道灯坏了两盏，老人晚上上楼看不清"}),
     Case("fire-lane", {"category": "parking", "location": "2幢北侧消防通道", "description": "消防通道上长期停着两辆车"},
-        (("accept", {"note": "已派保安查看"}), ("escalate", {"reason": "车主不在本小区,需要社区协调"}))),
+        (("accept", {"note": "已派保安查看"}), ("escalate", {"reason": "车主不在本小区，需要社区协调"}))),
     Case("rubbish", {"category": "sanitation", "location": "7幢东侧垃圾房", "description": "垃圾房两天没有清运"},
-        (("accept", {}), ("arrive", {"assessment": "minor"}), ("complete", {"answer": "已清运并冲洗,以后每天早晚各清一次", "evidence": []}))),
+        (("accept", {}), ("arrive", {"assessment": "minor"}), ("complete", {"answer": "已清运并冲洗，以后每天早晚各清一次", "evidence": []}))),
     Case("parts", {"category": "elevator", "location": "1幢电梯", "description": "电梯关门时异响"},
         (("accept", {"note": "维保单位已联系"}), ("arrive", {"assessment": "minor"}), ("extend", {"reason": "等门机配件", "by": "2nd"}))),
     Case("nobody", {"category": "drain", "location": "4幢1单元101", "description": "卫生间下水道返水"}, compound=QUICK),

@@ -58,6 +58,8 @@ class Morning:
     promised: Sequence[Due]
     lit: Sequence[Card]
     more: Some
+    is_whole: bool
+    """False if more issues are open than are counted: then the numbers of red and yellow are at least these."""
     red: int
     yellow: int
 
@@ -96,7 +98,7 @@ class Desk:
             _with_clocks(cards, promised, None),
             [each for each in work.cards if each.light in ("red", "yellow")],
             Some(*(len(each) > MOST for each in (climbed, awaited, promised))),
-            work.lights["red"], work.lights["yellow"],
+            work.is_whole, work.lights["red"], work.lights["yellow"],
         )  # fmt: skip
 
 

@@ -48,8 +48,8 @@ _SECURE: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDo
 _STREAM: Final = b"text/event-stream"
 MOST_BYTES: Final = 64 * 1024
 BODY_SECONDS: Final = 30.0
-SLOWEST: Final = 64 * 1024
-"""Bytes a second: a large picture from a weak phone gets this longer than BODY_SECONDS, a trickle gets nothing."""
+SLOWEST: Final = 2 * 1024
+"""Bytes a second that a body must bring on average: a photo through a cellar at 3 kB/s does, a trickle does not."""
 _UPLOADS: Final = re.compile(r"/v1/issues/[^/]+/attachments|/(?:i|work)/[^/]+/photo")
 _SIGN_IN: Final = "/oidc/token"
 """The path to which a form is sent, as RFC 6749 demands. Its body is not checked."""
@@ -171,7 +171,7 @@ async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> b
     """The request body; None if the caller has disconnected.
 
     Raises Invalid for a compressed body. Raises TooLarge as early as possible: by the announced length, or while the
-    chunks arrive. Raises TooSlow after BODY_SECONDS, and one more for each SLOWEST bytes that came.
+    chunks arrive. Raises TooSlow after BODY_SECONDS, and one second more for each SLOWEST bytes that came.
     """
     if _header(scope, b"content-encoding") not in ("", "identity"):
         raise Invalid(("Content-Encoding", Wrong("encoded")))

@@ -4,7 +4,7 @@
   'use strict';
   var bar = document.getElementById('outbox');
   if (!bar || !window.fetch || !window.indexedDB) return;
-  var FIRST = 3, LAST = 60, LARGEST = 1600, SECONDS = 30, SLOWEST = 4096;
+  var FIRST = 3, LAST = 60, LARGEST = 1600, SECONDS = 30, SLOWEST = 2048;
   var opened = null, mine = {}, wait = FIRST, timer = 0, busy = false, again = false, current = '', shown = '', memory = null, halt = null;
   var meta = document.querySelector('meta[name=jiesu-token]');
   /* Who is signed in here now; '' if nobody is. */

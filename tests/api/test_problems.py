@@ -103,7 +103,7 @@ async def test_a_wrong_field_is_told_in_the_language_of_the_caller(client: httpx
 
 async def test_what_does_not_answer_is_told_in_the_language_of_the_caller(client: httpx.AsyncClient) -> None:
     answer = (await client.put("/thing/x", headers={"Accept-Language": "zh"})).json()
-    assert answer["detail"] == "数据库的磁盘已满;请用同一个键原样再发一次"
+    assert answer["detail"] == "数据库的磁盘已满；请用同一个键原样再发一次"
     assert (answer["code"], answer["params"]) == ("send-again", {"why": "the disk of the database is full"})
 
 

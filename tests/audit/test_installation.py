@@ -365,10 +365,10 @@ def test_a_verdict_says_what_it_covers(counts: dict[str, Any], said: str) -> Non
 @pytest.mark.parametrize(
     ("counts", "zh", "en"),
     [
-        ({"unopened": 7}, "文字未解开,其余全部相符", "texts were not opened; the rest holds"),
-        ({"unseen": 2}, "图片未核对,其余全部相符", "pictures were not compared; the rest holds"),
+        ({"unopened": 7}, "文字未解开，其余全部相符", "texts were not opened; the rest holds"),
+        ({"unseen": 2}, "图片未核对，其余全部相符", "pictures were not compared; the rest holds"),
         ({"unopened": 7, "unseen": 2, "compared": 4, "open": 5},
-         "文字未解开、图片未核对,其余全部相符", "texts were not opened and pictures were not compared; the rest holds"),
+         "文字未解开、图片未核对，其余全部相符", "texts were not opened and pictures were not compared; the rest holds"),
     ],
 )  # fmt: skip
 def test_a_verdict_does_not_say_that_everything_holds_if_something_was_not_looked_at(

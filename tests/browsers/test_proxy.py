@@ -21,7 +21,7 @@ SITES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """What each front says more than the page tells. The impatient one ends an answer in which nothing comes for 4 s."""
 LIVE: Final = "页面会自动更新"
-NOT_LIVE: Final = "没有连上:看到的可能不是最新的"
+NOT_LIVE: Final = "没有连上：看到的可能不是最新的"
 
 
 @dataclass

@@ -177,11 +177,11 @@ async def test_the_commands_speak_one_language_which_is_that_of_the_environment(
     english = [await terminal.run("report", "leak"), await terminal.run("worklist", *staff)]
     assert [out for out in english if re.search(r"[一-鿿]", out)] == []
     refused = await chinese.complaint("do", "accept", issue, *staff)
-    assert refused == "指令没有生效:牵头的一级已经接手 (refused, 409)"
+    assert refused == "指令没有生效：牵头的一级已经接手 (refused, 409)"
     assert await chinese.read(*shown) == await terminal.read(*shown)
     assert (
         await chinese.complaint("worklist")
-        == "哪个单位的工作清单?请写明单位,例如 `jiesu worklist --role property --org demo-property`"
+        == "哪个单位的工作清单？请写明单位，例如 `jiesu worklist --role property --org demo-property`"
     )
 
 

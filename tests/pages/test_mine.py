@@ -54,7 +54,7 @@ async def test_own_issues_are_listed_with_whose_turn_it_is_the_most_pressing_fir
         assert re.findall(r'href="/i/(\w+)"', html) == [pressing, calm, withdrawn]
         assert foreign not in html
         assert "墙面渗水" in html
-        assert re.search(r'class="card red">.*?已超时.*?下水道堵了.*?现在轮到:', html, re.DOTALL)
+        assert re.search(r'class="card red">.*?已超时.*?下水道堵了.*?现在轮到：', html, re.DOTALL)
         assert "已结案" in html
         assert 'aria-current="page"' in html
         assert (await browser.http.get(f"/i/{calm}")).status_code == 200, "the list leads to each"
@@ -97,7 +97,7 @@ async def test_a_resident_asks_for_erasure_and_it_is_on_record_for_his_issues_al
         assert (await browser.http.post("/me/forget", data={"sure": "yes"})).status_code == 403
         assert not await asked(system, issues | {foreign})
         sure = await browser.http.post("/me/forget", data={**form, "sure": "yes"}, headers=PAGE)
-        assert "已经登记:1 件在今夜销毁,1 件在结案后的当夜销毁" in sure.text
+        assert "已经登记：1 件在今夜销毁，1 件在结案后的当夜销毁" in sure.text
     assert await asked(system, issues | {foreign}) == issues
     requested = await system.keys.vault.store.requested_erasures("", 100)
     assert {each.issue for each in requested} == issues, "also beside the keys"

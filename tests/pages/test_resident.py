@@ -43,7 +43,7 @@ async def test_number_and_code_open_the_issue_and_the_browser_keeps_the_code(sys
         opened = await browser.post("/find", data={"number": taken["number"], "code": taken["tracking_code"]})
         assert opened.status_code == 200
         assert opened.url.path == f"/i/{taken['id']}"
-        assert "现在轮到:" in opened.text
+        assert "现在轮到：" in opened.text
         assert taken["number"] in opened.text
         assert "厨房漏水" in opened.text, "the reporter reads what he wrote"
         again = await browser.get(f"/i/{taken['id']}")

@@ -72,7 +72,7 @@ async def test_a_command_without_a_worker_is_said_to_be_queued_and_is_there_once
             with something_is_away():
                 sent = await browser.post(f"{page}/urge", data={**form, "text": "还没有人来"})
                 assert sent.status_code == 200
-                assert "已送达,正在办理" in sent.text
+                assert "已送达，正在办理" in sent.text
                 assert f'data-live="{page}/live?queued=' in sent.text
                 told = await browser.post(f"{page}/urge", data={**form, "text": "还没有人来"}, headers=SCRIPT)
                 assert told.status_code == 202
@@ -84,9 +84,9 @@ async def test_a_command_without_a_worker_is_said_to_be_queued_and_is_there_once
             lambda body: [each["kind"] for each in body["events"]].count("urged") == 1,
         )  # fmt: skip
         shown = await browser.get(str(sent.url))
-        assert "已送达,正在办理" not in shown.text
+        assert "已送达，正在办理" not in shown.text
         assert "居民催单" in shown.text
-        assert "正在办理;" not in (await browser.get(f"{page}?queued=nonsense")).text
+        assert "正在办理；" not in (await browser.get(f"{page}?queued=nonsense")).text
 
 
 async def test_what_is_refused_is_said_on_the_page_and_the_words_are_kept(system: System) -> None:
@@ -119,7 +119,7 @@ async def test_the_steps_of_a_plan_and_promised_dates_are_told(system: System) -
     async with opened(system, taken) as (browser, page):
         shown = (await browser.get(page)).text
         assert f"约定时间 {moment(visit, 'zh')}" in shown
-        assert f"第 1 步 买灯:{moment(first, 'zh')} 前" in shown
+        assert f"第 1 步 买灯：{moment(first, 'zh')} 前" in shown
         assert "第 2 步 换灯" in shown
 
 
@@ -177,3 +177,14 @@ async def test_what_silence_closed_is_taken_up_once_however_often_it_is_sent(sys
         assert "东门的路灯坏了" in shown, "his own words of then"
         changed = await browser.post(address, data={**form, "text": "另一件事"})
         assert changed.status_code == 422
+
+
+async def test_a_resident_reads_that_a_command_was_taken(system: System) -> None:
+    taken = await reported(system)
+    async with opened(system, taken) as (browser, page):
+        before = (await browser.get(page)).text
+        assert "已办到" not in before
+        after = await browser.post(f"{page}/urge", data={**form_of(before, f"{page}/urge"), "text": ""})
+        assert after.status_code == 200
+        assert 'role="status"' in after.text
+        assert "已办到" in after.text

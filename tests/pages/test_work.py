@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from domain.worktime import SHANGHAI
 from support.browser import Browser, Site, site
 from support.system import Answer, System, running_system
 
@@ -99,7 +101,7 @@ async def test_the_list_says_where_what_whose_turn_and_by_when(served: Site, sys
     async with signed_in(served, "property") as browser:
         html = await shown(browser, "/work")
         card = next(found for found in re.findall(r"<li class=\"card.*?</li>", html, re.DOTALL) if taken["id"] in found)
-        for words in ("7幢701", "漏水:楼上漏水", "前签收", "还剩", taken["number"], "正常"):
+        for words in ("7幢701", "漏水：楼上漏水", "前签收", "还剩", taken["number"], "正常"):
             assert words in card, words
         assert "滴了一夜" not in card, "the first line is enough for a list"
         assert taken["id"] not in await shown(browser, "/work?light=red")
@@ -357,7 +359,7 @@ async def test_what_waits_for_its_receipt_is_on_its_way(served: Site, system: Sy
             path = f"/work/{issue}/accept"
             sent = await browser.http.post(path, data=hidden(await shown(browser, f"/work/{issue}"), path))
             assert sent.status_code == 303
-            assert "已送达,正在办理" in await shown(browser, sent.headers["location"])
+            assert "已送达，正在办理" in await shown(browser, sent.headers["location"])
     finally:
         await system.start_worker()
     await status_is(system, issue, "accepted")
@@ -404,3 +406,39 @@ async def test_who_does_no_work_has_no_such_page(served: Site, system: System, r
     async with served.browser() as nobody:
         away = await nobody.http.get(f"/work/{issue}")
         assert (away.status_code, away.headers["location"]) == (303, f"/sign-in?next=%2Fwork%2F{issue}")
+
+
+async def arrived(browser: Browser, system: System, category: str) -> str:
+    issue = (await reported(system, category=category))["id"]
+    for command, status in (("accept", "accepted"), ("arrive", "arrived")):
+        await give(browser, issue, command)
+        await status_is(system, issue, status)
+    return issue
+
+
+async def test_staff_read_of_the_resident_and_of_reasons_in_words(served: Site, system: System) -> None:
+    async with signed_in(served, "property") as browser:
+        issue = await arrived(browser, system, "noise")
+        review = (datetime.now(SHANGHAI) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
+        await give(browser, issue, "wait", {"reason": "parts", "review": review})
+        await status_is(system, issue, "waiting")
+        job = await shown(browser, f"/work/{issue}")
+        assert ("等配件" in job, '<p class="words">parts' in job) == (True, False)
+        await give(browser, issue, "complete", {"kind": "solved", "answer": DONE})
+        await status_is(system, issue, "completed")
+        assert re.search(r"<p>居民 [^<]*<span class=\"left\"", await shown(browser, f"/work/{issue}"))
+
+
+async def test_what_the_outbox_is_told_of_a_missing_photo_names_no_field(served: Site, system: System) -> None:
+    async with signed_in(served, "property") as browser:
+        path = f"/work/{await arrived(browser, system, 'leak')}/complete"
+        form = {**hidden(await shown(browser, path), path), "kind": "solved", "answer": DONE}
+        told = await browser.http.post(path, data=form, headers={"Accept": "application/json"})
+        assert (told.status_code, "现场照片" in told.text, "evidence" in told.json()["reason"]) == (409, True, False)
+
+
+async def test_where_nobody_is_appointed_the_form_says_who_can_change_that(served: Site, system: System) -> None:
+    issue = (await reported(system))["id"]
+    async with signed_in(served, "property") as browser:
+        html = await shown(browser, f"/work/{issue}/assign")
+        assert ('href="/people"' in html, "还没有登记人员" in html) == (True, True)

@@ -1,6 +1,7 @@
 """The catalogues say the same in both languages, say all that the code can mean, and nothing that it never means."""
 
 import ast
+import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -217,3 +218,12 @@ def test_a_code_of_another_version_is_told_as_it_is() -> None:
 )  # fmt: skip
 def test_the_language_is_the_one_that_the_caller_prefers(header: str, expected: str) -> None:
     assert preferred(header, "en") == expected
+
+
+@pytest.mark.parametrize("table", sorted(tables("zh")))
+def test_punctuation_beside_chinese_is_chinese(table: str) -> None:
+    half = re.compile(
+        r"[\u4e00-\u9fff\u201c\u201d}][,;:?!]|[\u4e00-\u9fff]\(|[,;:?!(][\u4e00-\u9fff]|\)[\u4e00-\u9fff]"
+    )
+    found = [text for text in tables("zh")[table].values() if half.search(text)]
+    assert not found
