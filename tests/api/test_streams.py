@@ -112,6 +112,7 @@ async def test_who_may_not_read_it_gets_no_stream(system: System, path: str) -> 
     assert (await system.get(path.format(issue=issue), stranger, **query)).status == 404
 
 
+@pytest.mark.check(8)
 async def test_a_renewed_code_ends_the_stream_of_the_old_one(system: System) -> None:
     issue, code = await reported(system)
     async with watching(system, f"/v1/issues/{issue}/events", code) as stream:
@@ -121,6 +122,7 @@ async def test_a_renewed_code_ends_the_stream_of_the_old_one(system: System) -> 
     assert (await system.get(f"/v1/issues/{issue}/events", code)).status == 404
 
 
+@pytest.mark.check(8)
 async def test_a_server_that_stops_ends_fifty_streams_in_good_order(system: System) -> None:
     """In good order: cut off they would be, after the five seconds that the web server grants what still runs."""
     issue, code = await reported(system)

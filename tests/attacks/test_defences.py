@@ -1,4 +1,4 @@
-"""Each attack's tests fail once its defence is removed, so none of them passes for another reason.
+"""Each attack's tests fail once its defence is removed, and each check's of pages once its cure is, so none passes for another reason.
 
 Only patches whose files changed since the last `make defences` are run.
 """
@@ -14,7 +14,6 @@ from support import defences
 from support.defences import (
     ATTACKS,
     NAMES,
-    PATCHES,
     ROOT,
     TESTS,
     Copies,
@@ -26,6 +25,7 @@ from support.defences import (
     files_of,
     must_fail,
     patch,
+    patched,
     remember,
     row_of,
 )
@@ -33,7 +33,8 @@ from support.defences import (
 ROWS = tuple(f"{number:02}" for number in range(1, 37))
 MISSING = frozenset[str]()
 """Attacks that have no test, no patch or no line in docs/security.md as yet."""
-PATCHED = sorted(path.stem for path in PATCHES.glob("*.patch"))
+CHECKS = tuple(f"check-{number:02}" for number in range(1, 12))
+PATCHED = patched()
 DUE = due(PATCHED)
 BROKEN = re.compile(
     r"^E +(SyntaxError|IndentationError|NameError|UnboundLocalError|ImportError|ModuleNotFoundError)\b", re.MULTILINE
@@ -77,16 +78,27 @@ def test_every_attack_has_a_test_a_patch_and_a_line() -> None:
 
 
 def test_every_attack_test_belongs_to_a_row() -> None:
-    assert set(attacked()) <= set(ROWS)
+    assert set(attacked()) <= {*ROWS, *CHECKS}
     assert all(NAMES.fullmatch(name) for name in PATCHED)
-    assert {row_of(name) for name in PATCHED} <= set(ROWS)
+    assert {row_of(name) for name in PATCHED} <= {*ROWS, *CHECKS}
+
+
+def test_every_check_of_pages_has_a_line_that_names_its_tests_and_its_patches() -> None:
+    lines = (ROOT / "docs" / "page-checks.md").read_text("utf-8").splitlines()
+    told = {f"check-{int(found[1]):02}": line for line in lines if (found := re.match(r"\| (\d+) \|", line))}
+    assert tuple(told) == CHECKS
+    for check, line in told.items():
+        named = set(re.findall(r"`(test_[a-z0-9_]+)`", line))
+        assert named == {test.partition("::")[2] for test in attacked()[check]}, check
+        assert set(re.findall(r"`(check-[a-z0-9]+)`", line)) == {name for name in PATCHED if row_of(name) == check}
+        assert check in PATCHED, check
 
 
 @pytest.mark.parametrize("name", PATCHED)
 def test_a_patch_of_a_partial_defence_names_the_tests_that_fail(name: str) -> None:
     tests = {test.partition("::")[2] for test in attacked()[row_of(name)]}
     named = must_fail(name)
-    assert bool(named) == (name != row_of(name))
+    assert bool(named) == (name != row_of(name) or name in CHECKS)
     assert {test.partition("[")[0] for test in named} <= tests
 
 
@@ -109,9 +121,9 @@ def test_a_patch_is_tried_again_once_anything_it_depends_on_has_changed(name: st
     before, paths = digest(name), concerned(name)
     for path in paths:
         assert digest(name, lambda each, changed=path: each.read_bytes() + b"#" * (each == changed)) != before, path
-    patched = re.findall(r"^--- a/(.+)$", patch(name).read_text("utf-8"), re.MULTILINE)
-    expected = [patch(name), *(ROOT / file for file in patched), *(ROOT / file for file in files_of(row_of(name)))]
-    assert patched
+    files = re.findall(r"^--- a/(.+)$", patch(name).read_text("utf-8"), re.MULTILINE)
+    expected = [patch(name), *(ROOT / file for file in files), *(ROOT / file for file in files_of(row_of(name)))]
+    assert files
     assert {*expected, TESTS / "conftest.py", TESTS / "support" / "defences.py"} <= set(paths)
 
 

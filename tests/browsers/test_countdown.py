@@ -46,6 +46,7 @@ async def without_stream(page: Page) -> None:
     await page.route(re.compile(r"/live(\?|$)"), lambda route: route.abort())
 
 
+@pytest.mark.check(4)
 @pytest.mark.parametrize("hours", [-1, 1])
 async def test_a_wrong_clock_changes_nothing_at_first_nor_when_it_is_set(
     hours: int, place: Place, visits: Visits
@@ -60,6 +61,7 @@ async def test_a_wrong_clock_changes_nothing_at_first_nor_when_it_is_set(
     assert await is_right(page)
 
 
+@pytest.mark.check(4)
 @pytest.mark.parametrize("network", SLOW)
 async def test_a_slow_network_does_not_give_more_time(network: str, place: Place, visits: Visits) -> None:
     taken = await place.reported()

@@ -105,6 +105,7 @@ async def faults_of(page: Page) -> list[str]:
     return await accessible(page) + await small_targets(page) + await sideways(page)
 
 
+@pytest.mark.check(10)
 @pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.name)
 async def test_a_page_is_for_everybody(stop: Stop, place: Place, visits: Visits) -> None:
     page, path = await visits.page(), await stop.path(place)

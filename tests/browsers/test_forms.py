@@ -36,6 +36,7 @@ async def acts(page: Page) -> str:
     return await page.locator("form.act").first.get_attribute("action") or ""
 
 
+@pytest.mark.check(2)
 async def test_enter_twice_gives_one_command(place: Place, visits: Visits) -> None:
     taken = await place.reported()
     page = await visits.page()
@@ -48,6 +49,20 @@ async def test_enter_twice_gives_one_command(place: Place, visits: Visits) -> No
     assert (await place.told(taken)).count("urged") == 1
 
 
+@pytest.mark.check(1)
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_staff_accept_with_script_and_by_the_plain_form(scripts: bool, place: Place, visits: Visits) -> None:
+    taken = await place.reported(compound="jinpen")
+    page = await visits.page(java_script_enabled=scripts)
+    await place.sign_in(page.context, "calm repairman")
+    await page.goto(f"/work/{taken['id']}")
+    await page.wait_for_timeout(1200)  # the page's own pause
+    await page.locator("form[action$='/accept'] button").click()
+    await expect(page.locator(".done")).to_have_text("已生效。")
+    assert (await place.told(taken)).count("accepted") == 1
+
+
+@pytest.mark.check(1)
 @pytest.mark.parametrize("has_token", [True, False])
 async def test_a_form_of_another_page_is_refused(has_token: bool, place: Place, visits: Visits) -> None:
     """Even one that knows the token, at another port of the same host, with which cookies go along."""

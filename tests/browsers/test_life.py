@@ -74,6 +74,7 @@ async def test_three_quick_taps_on_the_next_action_accept_and_do_no_more(place: 
     assert await place.told(taken) == told
 
 
+@pytest.mark.check(6)
 async def test_offline_actions_of_an_issue_that_was_withdrawn_are_refused_and_the_later_one_is_not_sent(
     place: Place, visits: Visits
 ) -> None:

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.async_api import Page, Route, expect
 
 from browsers.engine import Visits
@@ -85,6 +86,7 @@ async def test_a_change_leaves_the_focus_where_it_was(place: Place, visits: Visi
     assert await page.evaluate("() => document.activeElement.tagName") == "SUMMARY"
 
 
+@pytest.mark.check(8)
 async def test_the_page_of_a_renewed_code_asks_no_more_and_says_why(place: Place, visits: Visits) -> None:
     taken = await place.reported()
     page = await visits.page()
@@ -130,6 +132,7 @@ async def test_a_server_that_starts_anew_behind_its_proxy_costs_nobody_his_words
     await expect(page.locator("#urge")).to_have_value("水还在漏")
 
 
+@pytest.mark.check(7)
 async def test_eight_pages_at_once_load_and_only_the_one_that_is_seen_holds_a_stream(
     place: Place, visits: Visits
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from playwright.async_api import Page, Route, expect
 
 from browsers.engine import Visits
@@ -20,6 +21,7 @@ async def _cut(page: Page) -> None:
     await expect(page.locator("#outbox h2")).to_have_text("尚未发送 1")
 
 
+@pytest.mark.check(6)
 async def test_a_report_waits_for_the_network_is_shown_and_is_sent_once(place: Place, visits: Visits) -> None:
     before = await place.issues()
     page = await visits.page()
@@ -31,6 +33,7 @@ async def test_a_report_waits_for_the_network_is_shown_and_is_sent_once(place: P
     assert await place.issues() - before == {found}
 
 
+@pytest.mark.check(6)
 async def test_a_report_whose_answer_is_lost_is_one_issue(place: Place, visits: Visits) -> None:
     before, lost = await place.issues(), 0
 
@@ -50,6 +53,7 @@ async def test_a_report_whose_answer_is_lost_is_one_issue(place: Place, visits: 
     assert await place.issues() - before == {found}
 
 
+@pytest.mark.check(6)
 async def test_a_tab_that_was_closed_offline_and_two_that_open_later_send_it_once(place: Place, visits: Visits) -> None:
     before = await place.issues()
     page = await visits.page()
@@ -68,6 +72,7 @@ async def test_a_tab_that_was_closed_offline_and_two_that_open_later_send_it_onc
     assert len(await place.issues() - before) == 1
 
 
+@pytest.mark.check(6)
 async def test_a_device_that_keeps_nothing_sends_the_form_as_any_other(place: Place, visits: Visits) -> None:
     before = await place.issues()
     page = await visits.page()

@@ -1,5 +1,6 @@
 """What the outbox keeps on a device is there until it is sent, and nowhere afterwards."""
 
+import pytest
 from playwright.async_api import Page, expect
 
 from browsers.engine import Visits
@@ -25,6 +26,7 @@ async def _cut(page: Page, canaries: Canaries) -> str:
     return await kept_of(page)
 
 
+@pytest.mark.check(11)
 async def test_nothing_of_a_report_is_left_on_the_device_once_it_was_sent(place: Place, visits: Visits) -> None:
     canaries = Canaries()
     page = await visits.page()
@@ -37,6 +39,7 @@ async def test_nothing_of_a_report_is_left_on_the_device_once_it_was_sent(place:
     assert await kept_of(page) == LEFT
 
 
+@pytest.mark.check(11)
 async def test_what_another_page_has_sent_is_told_without_a_word_of_it(place: Place, visits: Visits) -> None:
     canaries = Canaries()
     page = await visits.page()

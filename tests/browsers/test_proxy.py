@@ -71,6 +71,7 @@ async def front(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Async
             await found.stop_all()
 
 
+@pytest.mark.check(7)
 async def test_an_event_passes_at_once_a_quiet_stream_is_not_cut_and_a_form_is_taken(
     front: Front, place: Place, visits: Visits
 ) -> None:
@@ -93,6 +94,7 @@ async def test_an_event_passes_at_once_a_quiet_stream_is_not_cut_and_a_form_is_t
     assert [each.get("secure") for each in cookies if each.get("name") == "jiesu-code"] == [True], "over TLS alone"
 
 
+@pytest.mark.check(7)
 async def test_where_a_proxy_holds_back_the_page_says_so_and_looks_for_itself(
     front: Front, place: Place, visits: Visits
 ) -> None:
@@ -111,6 +113,7 @@ async def test_where_a_proxy_holds_back_the_page_says_so_and_looks_for_itself(
     assert await page.evaluate("() => window.stays"), "the page was loaded again"
 
 
+@pytest.mark.check(7)
 async def test_when_one_process_goes_the_other_takes_over_and_when_both_do_the_page_says_so(
     front: Front, place: Place, visits: Visits
 ) -> None:

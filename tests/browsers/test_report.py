@@ -75,6 +75,7 @@ async def test_what_is_missing_is_said_by_a_summary_that_is_accessible(place: Pl
     assert await accessible(page) == []
 
 
+@pytest.mark.check(3)
 async def test_without_script_back_and_sending_again_is_one_issue(place: Place, visits: Visits) -> None:
     before = await place.issues()
     page = await visits.page(java_script_enabled=False)
@@ -95,6 +96,7 @@ async def test_without_script_back_and_sending_again_is_one_issue(place: Place, 
     assert await place.issues() - before == {first}
 
 
+@pytest.mark.check(3)
 async def test_with_script_back_and_sending_again_is_one_issue(place: Place, visits: Visits) -> None:
     before = await place.issues()
     page = await visits.page()

@@ -4,6 +4,7 @@ import asyncio
 import io
 from typing import Any
 
+import pytest
 from PIL import Image
 from playwright.async_api import Page, expect
 from sqlalchemy import select
@@ -47,6 +48,7 @@ async def opened(page: Page, path: str) -> None:
     await page.wait_for_timeout(1500)
 
 
+@pytest.mark.check(2)
 async def test_three_quick_taps_give_one_command_and_the_next_button_waits(place: Place, visits: Visits) -> None:
     taken = await place.reported(compound=COMPOUND)
     page = await at_work(place, visits)
@@ -66,6 +68,7 @@ async def test_three_quick_taps_give_one_command_and_the_next_button_waits(place
     await expect(page.locator("[data-next]")).to_be_focused()
 
 
+@pytest.mark.check(2)
 async def test_a_button_that_has_just_come_takes_no_tap_for_a_second(place: Place, visits: Visits) -> None:
     taken = await place.reported(compound=COMPOUND)
     page = await at_work(place, visits)
@@ -131,6 +134,7 @@ async def test_what_is_refused_is_said_at_the_form_and_the_words_stay(place: Pla
     await expect(page.locator(".done")).to_have_text("已生效。")
 
 
+@pytest.mark.check(11)
 async def test_list_and_job_change_by_themselves_and_a_number_that_was_asked_for_stays(
     place: Place, visits: Visits
 ) -> None:

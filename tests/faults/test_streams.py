@@ -68,6 +68,7 @@ async def jiesu(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Jiesu
     await running.stop()
 
 
+@pytest.mark.check(8)
 @pytest.mark.night
 async def test_fifty_streams_outlive_a_kill_and_a_stop_and_miss_nothing(jiesu: Jiesu) -> None:
     async with client_of(jiesu.url) as client, httpx.AsyncClient(limits=httpx.Limits(max_connections=None)) as http:

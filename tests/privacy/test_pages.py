@@ -208,6 +208,7 @@ def test_strangers_find_no_word_name_phone_or_code_on_any_page_or_stream(stage: 
         assert stage.code.encode() not in each.whole, each.path
 
 
+@pytest.mark.check(11)
 def test_a_page_for_everybody_shows_nobodys_words_to_those_who_may_read_them_either(stage: Stage) -> None:
     public = ("/board/", "/places", "/r/", "/docs", "/find", "/report/similar", "/people", "/qr/", "/sign-in")
     found = [each for each in stage.answers if each.path.startswith(public)]
@@ -277,6 +278,7 @@ async def reveal(stage: Stage, browser: Browser, issue: str) -> str:
     return shown.text
 
 
+@pytest.mark.check(11)
 async def test_a_phone_that_a_page_reveals_is_on_record_as_by_the_api(stage: Stage) -> None:
     shown_to: list[str] = []
     async with client_of(stage.served.origin) as client:

@@ -1,4 +1,6 @@
-"""Removes single defences from copies of the tree, and runs the tests of the attacks on them.
+"""Removes single defences from copies of the tree, and runs the tests of the attacks, and of the checks of pages, on them.
+
+The row of an attack is its number in docs/security.md; that of a check of docs/page-checks.md is `check-` and its number.
 
 ``python -m support.defences`` tries all patches and writes LAST, which keeps for each a digest of the files concerned. A
 test run tries only those patches whose digest has changed. It uses a digest instead of git's history because a shallow
@@ -26,13 +28,15 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 TESTS: Final = ROOT / "tests"
 ATTACKS: Final = TESTS / "attacks"
 PATCHES: Final = ATTACKS / "patches"
+CHECKS: Final = TESTS / "browsers" / "patches"
 LAST: Final = ATTACKS / "last-full-run.json"
 HARNESS: Final = (Path(__file__).resolve(), ATTACKS / "test_defences.py")
-NAMES: Final = re.compile(r"[0-9]{2}[b-z]?")
+NAMES: Final = re.compile(r"((?:check-)?[0-9]{2})[b-z]?")
 """What a patch may be called: its row, and a letter where it takes out another answer of that row than the first one."""
 SECONDS: Final = 300
 AT_ONCE: Final = 2
 _FAILS: Final = re.compile(r"^Fails: (.+)$", re.MULTILINE)
+_ROWS: Final = {"pytest.mark.attack": "", "pytest.mark.check": "check-"}
 _FAILED: Final = re.compile(r"^FAILED \S+?::(\S+)", re.MULTILINE)
 _PATCHED: Final = re.compile(r"^(?:---|\+\+\+) [ab]/(.+)$", re.MULTILINE)
 
@@ -56,12 +60,12 @@ def module(row: str) -> Path:
 
 @cache
 def attacked() -> dict[str, tuple[str, ...]]:
-    """By rows, the node ids of the tests that show the attack: those of its own file, and those marked ``attack(row)``."""
+    """By rows, the node ids of the tests that show the attack: those of its own file, and those marked."""
     found: dict[str, list[str]] = {}
     for path in sorted(TESTS.rglob("test_*.py")):
         own = re.fullmatch(r"test_row_(\d\d)", path.stem)
         text = path.read_text("utf-8")
-        if not own and "mark.attack(" not in text:
+        if not own and not any(f"{mark}(" in text for mark in _ROWS):
             continue
         for each in ast.parse(text).body:
             if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and each.name.startswith("test_"):
@@ -71,9 +75,10 @@ def attacked() -> dict[str, tuple[str, ...]]:
 
 
 def _marked(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """The rows of a test: those of attacks by ``attack(row)``, those of checks by ``check(number)``."""
     calls = (each for each in function.decorator_list if isinstance(each, ast.Call))
     return [
-        f"{ast.literal_eval(row):02}" for each in calls if ast.unparse(each.func) == "pytest.mark.attack"
+        f"{_ROWS[mark]}{ast.literal_eval(row):02}" for each in calls if (mark := ast.unparse(each.func)) in _ROWS
         for row in each.args
     ]  # fmt: skip
 
@@ -84,12 +89,19 @@ def files_of(row: str) -> set[str]:
 
 
 def patch(name: str) -> Path:
-    return PATCHES / f"{name}.patch"
+    return (CHECKS if name.startswith("check-") else PATCHES) / f"{name}.patch"
+
+
+def patched() -> list[str]:
+    """The names of all patches, those of attacks first."""
+    return [path.stem for folder in (PATCHES, CHECKS) for path in sorted(folder.glob("*.patch"))]
 
 
 def row_of(name: str) -> str:
     """The row of a patch."""
-    return name[:2]
+    found = NAMES.fullmatch(name)
+    assert found is not None, name
+    return found[1]
 
 
 def must_fail(name: str) -> tuple[str, ...]:
@@ -263,7 +275,7 @@ def _pytest(tree: Path, name: str) -> Run:
 
 def main() -> int:
     """Tries all patches, or with the argument `due` those whose files changed, and writes the file if all are missed."""
-    names = [path.stem for path in PATCHES.glob("*.patch")]
+    names = patched()
     which = [] if sys.argv[1:] == ["due"] else ["-m", ""]
     command = [sys.executable, "-m", "pytest", *which, ATTACKS / "test_defences.py"]
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
