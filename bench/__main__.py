@@ -22,6 +22,7 @@ from bench.latency import receipt, row
 from bench.machine import commit, facts, load, today
 from bench.memory import memory
 from bench.protection import protection
+from bench.reads import reads
 from bench.restart import restart
 from bench.run import FULL, QUICK, Measure, Run, Scale
 from bench.search import search
@@ -41,6 +42,7 @@ ALONE: Final[Mapping[str, Callable[[Scale], Awaitable[Result]]]] = MappingProxyT
         "protection": protection,
         "audit": audit,
         "search": search,
+        "reads": reads,
         "streams": streams,
         "memory": memory,
         "restart": restart,

@@ -28,6 +28,7 @@ class Scale:
     audited: int = 300
     searched: tuple[int, int] = (10_000, 100_000)
     originals: int = 200
+    city: tuple[int, int] = (10_000, 100_000)
     searches: int = 60
     streams: tuple[int, int] = (20, 400)
     stream_events: int = 50
@@ -38,7 +39,7 @@ FULL = Scale()
 QUICK = Scale(
     rounds=1, seconds=2.0, warm=0.5, at_once=10, lives=4, mass=40, mass_rounds=1, spread_seconds=2.0, sleepers=60,
     restarts=1, stored=6, open_issues=3, audited=12, searched=(200, 400),
-    originals=40, searches=5, streams=(3, 12), stream_events=10,
+    originals=40, city=(1000, 2000), searches=5, streams=(3, 12), stream_events=10,
 )  # fmt: skip
 
 

@@ -5,15 +5,17 @@ import itertools
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from bench.copies import copy, older
 from bench.figures import Figure, Goal, Result, ratios
 from bench.run import Scale
 from db import queries
@@ -22,7 +24,6 @@ from db.projector import record
 from db.queries import Filters
 from db.tables import IssueRow, SearchTerm
 from db.upgrade import make_sync_engine, upgrade
-from db.upsert import table_of
 from db.walks import LOOK
 from domain.advance import advance
 from domain.commands import Actor, Authority, Command, Report
@@ -147,6 +148,11 @@ async def _medians(databases: Sequence[Database], q: str, viewer: Actor, times: 
 
 async def touched(database: Database, viewer: Actor | None, filters: Filters, works: Works) -> tuple[int, int]:
     """What a search touches (steps of SQLite's machine, pages of PostgreSQL's buffers), and the number of its queries."""
+    return await reads(database, lambda session: queries.list_issues(session, filters, viewer=viewer, works=works))
+
+
+async def reads(database: Database, ask: Callable[[AsyncSession], Awaitable[object]]) -> tuple[int, int]:
+    """What the queries that are asked touch, counted by asking them again, and their number."""
     asked: list[tuple[str, Any]] = []
 
     def listen(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
@@ -156,7 +162,7 @@ async def touched(database: Database, viewer: Actor | None, filters: Filters, wo
     engine = database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", listen)
     async with database.read() as session:
-        await queries.list_issues(session, filters, viewer=viewer, works=works)
+        await ask(session)
     event.remove(engine, "before_cursor_execute", listen)
     if database.file is not None:
         return _steps(database.file, asked), len(asked)
@@ -198,26 +204,6 @@ def _put_real(engine: Engine, number: int) -> None:
 
 def _copy(engine: Engine, first: int, last: int) -> None:
     """Copies the real issues and their search terms, each copy a minute older than the one before."""
-    is_sqlite = engine.dialect.name == "sqlite"
-    older = (
-        "strftime('%Y-%m-%dT%H:%M:%fZ', opened_at, '-' || k || ' minutes')"
-        if is_sqlite
-        else "opened_at - k * interval '1 minute'"
-    )
-    numbers = f"WITH RECURSIVE n(k) AS (SELECT {first} UNION ALL SELECT k + 1 FROM n WHERE k < {last})"
-    other = {
-        "id": "id || '-' || k",
-        "issue": "issue || '-' || k",
-        "number": "'JS-' || k || substr(number, 9)",
-        "opened_at": older,
-    }
-    with engine.begin() as connection:
-        for table, key in ((table_of(IssueRow), "id"), (table_of(SearchTerm), "issue")):
-            names = [str(column.name) for column in table.columns]
-            chosen = ", ".join(other.get(name, name) for name in names)
-            rows = f"SELECT {chosen} FROM {table.name} CROSS JOIN n WHERE {key} NOT LIKE '%-%'"
-            connection.execute(
-                text(f"INSERT INTO {table.name} ({', '.join(names)}) {numbers} {rows}".replace(":", r"\:"))
-            )
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("PRAGMA optimize" if is_sqlite else "VACUUM ANALYZE"))
+    opened = {"opened_at": older(engine, "opened_at", 60)}
+    issue = {"id": "id || '-' || k", "number": "'JS-' || k || substr(number, 9)", **opened}
+    copy(engine, first, last, {IssueRow: issue, SearchTerm: {"issue": "issue || '-' || k", **opened}})
