@@ -53,26 +53,26 @@ def works_of(company: str) -> Works:
     return Works(frozenset(f"c{c}" for c in compounds), frozenset(streets))
 
 
-def fill(url: str, number: int) -> None:
-    """Puts about so many issues into a new database."""
+def fill(url: str, number: int, originals: int = ORIGINALS) -> None:
+    """Puts about so many issues into a new database, all copies of so many real ones."""
     upgrade(url)
     engine = make_sync_engine(url)
     try:
         policy = load_pack("demo")
         with Session(engine) as session, session.begin():
-            for at in range(ORIGINALS):
+            for at in range(originals):
                 _record(session, policy, at)
-        ordinal = f"({COPY} * {ORIGINALS} + CAST(id AS INTEGER))"
+        ordinal = f"({COPY} * {originals} + CAST(id AS INTEGER))"
         issue = {
             "id": f"id || '-' || {COPY}", "number": f"'JS-' || {COPY} || substr(number, 9)",
             "compound": "'c' || c", "community": _COMMUNITY, "street": _STREET, "operator": _OPERATOR,
             "handler": _body("handler"), "lead_org": _body("lead_org"),
             "reporter": f"CASE WHEN ordinal % {max(1, number // OF_ONE)} = 0 THEN '{MANY}' ELSE 'r' || ordinal / 3 END",
-            "opened_at": older(engine, "opened_at", PACE * ORIGINALS),
-            "closed_at": older(engine, "closed_at", PACE * ORIGINALS),
+            "opened_at": older(engine, "opened_at", PACE * originals),
+            "closed_at": older(engine, "closed_at", PACE * originals),
         }  # fmt: skip
         more = {"ordinal": ordinal, "c": f"({ordinal} * 7919) % {COMPOUNDS}"}
-        copy(engine, 1, number // ORIGINALS - 1, {IssueRow: issue}, more)
+        copy(engine, 1, number // originals - 1, {IssueRow: issue}, more)
     finally:
         engine.dispose()
 

@@ -11,7 +11,7 @@ from db.upgrade import make_sync_engine
 
 def test_companies_work_where_their_issues_are_and_few_issues_are_open_late_or_with_the_street(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'city.db'}"
-    city.fill(url, 3 * city.ORIGINALS)
+    city.fill(url, 3 * 125, 125)
     engine = make_sync_engine(url)
     copied = IssueRow.id.like("%-%")
     with engine.connect() as connection:
@@ -22,8 +22,8 @@ def test_companies_work_where_their_issues_are_and_few_issues_are_open_late_or_w
         climbed = connection.scalar(select(func.count()).where(copied, IssueRow.level == "street"))
         theirs = connection.scalar(select(func.count()).where(copied, IssueRow.lead_org == IssueRow.street))
     engine.dispose()
-    assert number == len(rows) == 2 * city.ORIGINALS
-    assert (is_open, late, climbed, theirs) == (32, 2, 8, 8)
+    assert number == len(rows) == 2 * 125
+    assert (is_open, late, climbed, theirs) == (8, 2, 2, 2)
     for company in {row.operator for row in rows}:
         works = city.works_of(company)
         assert {row.compound for row in rows if row.operator == company} <= works.compounds
