@@ -14,7 +14,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 CHROMIUM: Final = Path("/usr/bin/chromium")
 KEPT: Final = Path(__file__).resolve().parents[2] / "build" / "browsers"
 """Where a test that failed leaves pictures and traces; `playwright show-trace FILE` opens one."""
-SECONDS: Final = 90
+SECONDS: Final = 45
 """How long a page may take on a busy machine."""
 expect.set_options(timeout=SECONDS * 1000)
 Scheme = Literal["light", "dark"]
