@@ -33,8 +33,10 @@ settings.register_profile(
 settings.load_profile("jiesu")
 
 
-# Several processes share the work by files, but for those that look at the same, which takes long to make.
+# Several processes share the work by files, but for files and folders that look at the same, which takes long to make.
 TOGETHER = {
+    "tests/browsers": "the browser",
+    "tests/pages": "the pages",
     "tests/audit/test_crowd.py": "the crowd",
     "tests/audit/test_content.py": "the crowd",
     "tests/audit/test_tampers.py": "the crowd",
@@ -48,7 +50,8 @@ TOGETHER = {
 def group(nodeid: str) -> str:
     """What runs in one process: marks of xdist are not used, since they have no effect with the pytest that is locked."""
     file = nodeid.partition("::")[0]
-    return "the browser" if file.startswith("tests/browsers/") else TOGETHER.get(file, file)
+    folder = file.rpartition("/")[0]
+    return TOGETHER.get(folder) or TOGETHER.get(file, file)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,15 +11,9 @@ import pytest_asyncio
 
 from protocol.desk import evening_before
 from support.browser import Browser, Site, site
-from support.system import System, running_system
+from support.system import System
 
 PAGE = {"Accept-Language": "zh-CN"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with running_system(tmp_path_factory.mktemp("desk")) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -4,22 +4,15 @@ import re
 from collections.abc import AsyncIterator
 
 import httpx
-import pytest
 import pytest_asyncio
 from fastapi.responses import JSONResponse
 
 from api.identity.oidc import Provider
 from support.browser import Browser, Site, site
 from support.identity_provider import StandIn, identity_provider
-from support.system import System, running_system
+from support.system import System
 
 PAGE = {"Accept-Language": "zh-CN"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with running_system(tmp_path_factory.mktemp("door")) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -3,21 +3,14 @@
 import re
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 from sqlalchemy import select
 
 from db.tables import AccessRow, ErasureRow
 from support.browser import Browser, Site, site
-from support.system import System, running_system
+from support.system import System
 
 PAGE = {"Accept-Language": "zh-CN"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with running_system(tmp_path_factory.mktemp("mine")) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

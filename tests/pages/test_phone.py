@@ -16,15 +16,9 @@ from api.identity.signing_in import sign_in
 from db.phones import TRIES
 from runtime.settings import load_settings
 from support.again import Again
-from support.system import System, running_system
+from support.system import System
 
 NUMBERS = (f"138{number:08}" for number in range(1, 10_000))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with running_system(tmp_path_factory.mktemp("phone")) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

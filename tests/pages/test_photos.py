@@ -5,18 +5,11 @@ import re
 from collections.abc import AsyncIterator
 
 import httpx
-import pytest
 import pytest_asyncio
 from PIL import Image
 
 from support.browser import Browser, Site, site
-from support.system import System, running_system
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with running_system(tmp_path_factory.mktemp("photos")) as running:
-        yield running
+from support.system import System
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

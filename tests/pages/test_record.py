@@ -18,7 +18,7 @@ from pages.who import Signed
 from protocol.reader import Reader, Timeline, VisibleIssue
 from protocol.telling import told
 from support.browser import Site, site
-from support.system import System, running_system
+from support.system import System
 
 alone = router_of()
 
@@ -29,12 +29,6 @@ async def of_issue(issue: str, who: Signed, use: Use) -> Response:
     seen = await use.reader.readable(who.caller, issue, record=True)
     found = await told(seen, use.reader, use.access)
     return page("record.html", who=who, id=issue, record=await record_of(seen, use, found))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with running_system(tmp_path_factory.mktemp("record")) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

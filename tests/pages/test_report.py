@@ -7,23 +7,16 @@ from contextlib import asynccontextmanager
 from html import unescape
 
 import httpx
-import pytest
 import pytest_asyncio
 
 from support.browser import Site, site
-from support.system import System, running_system
+from support.system import System
 
 LEAK = {
     "compound": "demo", "building": "3", "where": "东门口", "description": "水管漏水,地上全是水", "category": "",
     "phone": "",
 }  # fmt: skip
 SCRIPT = {"Accept": "application/json"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with running_system(tmp_path_factory.mktemp("report")) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

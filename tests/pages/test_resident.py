@@ -6,15 +6,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-import pytest_asyncio
 
-from support.system import Answer, System, running_system
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with running_system(tmp_path_factory.mktemp("pages")) as running:
-        yield running
+from support.system import Answer, System
 
 
 @asynccontextmanager

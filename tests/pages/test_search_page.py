@@ -13,15 +13,9 @@ from protocol.directory_cache import DirectoryCache
 from protocol.read_model import ReadModel
 from protocol.searching import Search, Sought
 from support.browser import Browser, Site, site
-from support.system import Answer, System, running_system
+from support.system import Answer, System
 
 PAGE = {"Accept-Language": "zh-CN"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def system(tmp_path_factory) -> AsyncIterator[System]:
-    async with running_system(tmp_path_factory.mktemp("search")) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
-import pytest
 import pytest_asyncio
 
 from domain.wire import format_time
@@ -16,23 +15,21 @@ from pages.story import moment
 from policies.loader import load_pack
 from support.again import something_is_away
 from support.completions import ANSWER
-from support.system import Answer, System, running_system
+from support.system import Answer, System
 
 SCRIPT = {"Accept": "application/json"}
 GATE = {"category": "facility", "location": "6栋东侧路灯", "description": "路灯坏了"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """A system whose issues silence closes two seconds after their completion."""
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def quick(system: System) -> AsyncIterator[None]:
+    """These tests use an API under whose policy silence closes an issue two seconds after its completion."""
     policy = load_pack("demo")
-    quick = replace(policy, silence=replace(policy.silence, within=Limit(2, "s")))
-    async with (
-        running_system(tmp_path_factory.mktemp("tracking")) as running,
-        running.api_on(running.temporal, policies={"demo": quick}) as client,
-    ):
-        running.client = client
-        yield running
+    closing = replace(policy, silence=replace(policy.silence, within=Limit(2, "s")))
+    usual = system.client
+    async with system.api_on(system.temporal, policies={"demo": closing}) as system.client:
+        yield
+    system.client = usual
 
 
 async def reported(system: System, **body: str) -> Answer:

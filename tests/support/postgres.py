@@ -87,10 +87,10 @@ def server() -> Generator[str]:
 
 
 @contextmanager
-def fresh_database(url: str) -> Generator[str]:
-    """The URL of a new, empty database on the server of `url`, dropped at the end."""
+def fresh_database(url: str, template: str = "template0") -> Generator[str]:
+    """The URL of a new database on the server of `url`, empty or a copy of the template, dropped at the end."""
     name = f"jiesu_test_{uuid.uuid4().hex[:12]}"
-    _execute(url, f'CREATE DATABASE "{name}" TEMPLATE template0')
+    _execute(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     try:
         yield make_url(url).set(database=name).render_as_string(hide_password=False)
     finally:
@@ -157,7 +157,7 @@ def _running(binaries: Path, folder: Path, user: pwd.struct_passwd | None) -> Ge
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - it makes one system call
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - it makes one system call
             **_options(folder, user),
         )
     try:
@@ -186,7 +186,7 @@ def _await(process: "subprocess.Popen[Any]", folder: Path) -> None:
             return
 
 
-def _die_with_parent() -> Callable[[], object] | None:
+def die_with_parent() -> Callable[[], object] | None:
     """On Linux the kernel ends the server if the test run is killed and cannot do it itself."""
     if sys.platform != "linux":
         return None

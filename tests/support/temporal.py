@@ -1,32 +1,69 @@
 """Real Temporal servers for tests: the dev server on a file database, and the time-skipping server."""
 
+import asyncio
 import contextlib
 import importlib.metadata
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO, Final
 
 from temporalio.client import Client
-from temporalio.testing import WorkflowEnvironment
 
 from runtime.devserver import DYNAMIC_CONFIG, SEARCH_ATTRIBUTES, DevServer, find_temporal
 from runtime.settings import Settings
+from support.ports import free_port
+from support.postgres import die_with_parent
+
+_START_SECONDS: Final = 90
+_STOP_SECONDS: Final = 20
 
 
 @contextlib.asynccontextmanager
 async def dev_server(folder: Path, *dynamic: str) -> AsyncIterator[Client]:
-    """A dev server of its own on an ephemeral port, with the settings of the embedded default."""
-    arguments: list[str] = ["--sqlite-pragma", "journal_mode=WAL", "--ui-disable-news-fetch"]
-    for value in (*DYNAMIC_CONFIG, *dynamic):
+    """A dev server of its own on a free port, with the settings of the embedded default.
+
+    Not that of the SDK: it gives a server five seconds to start, which a busy machine may not have, and leaves it running then.
+    """
+    port = free_port()
+    arguments = ["--db-filename", str(folder / "temporal.db"), "--sqlite-pragma", "journal_mode=WAL"]
+    for value in ("frontend.enableServerVersionCheck=false", *DYNAMIC_CONFIG, *dynamic):
         arguments += ["--dynamic-config-value", value]
     for name, kind in SEARCH_ATTRIBUTES.items():
         arguments += ["--search-attribute", f"{name}={kind}"]
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(find_temporal()),
-        dev_server_database_filename=str(folder / "temporal.db"),
-        dev_server_extra_args=arguments,
-        dev_server_log_level="error",
-    ) as environment:
-        yield environment.client
+    with tempfile.TemporaryFile() as said:
+        process = await asyncio.create_subprocess_exec(
+            find_temporal(), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless",
+            "--log-level", "error", *arguments,
+            stdout=said, stderr=said, start_new_session=True, preexec_fn=die_with_parent(),
+        )  # fmt: skip
+        try:
+            yield await _connected(process, port, said)
+        finally:
+            await _ended(process)
+
+
+async def _connected(process: asyncio.subprocess.Process, port: int, said: IO[bytes]) -> Client:
+    """Its client, once it answers."""
+    async with asyncio.timeout(_START_SECONDS):
+        while True:
+            try:
+                return await Client.connect(f"127.0.0.1:{port}")
+            except RuntimeError:
+                if process.returncode is not None:
+                    said.seek(0)
+                    raise RuntimeError(said.read().decode("utf-8", "replace")) from None
+                await asyncio.sleep(0.05)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 @contextlib.asynccontextmanager
