@@ -4,6 +4,7 @@ All steps run in one transaction, on SQLite as well; of two concurrent upgrades 
 """
 
 import asyncio
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -33,8 +34,9 @@ def config(connection: Connection | None = None) -> Config:
     return found
 
 
+@cache
 def head() -> str | None:
-    """The newest revision that this code knows."""
+    """The newest revision that this code knows. Found out once: to ask runs every migration's module anew."""
     return ScriptDirectory.from_config(config()).get_current_head()
 
 
