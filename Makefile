@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench fuzz schema drills night defences prove tour golden replay-gate lock notice sbom vulnerabilities clean
+.PHONY: help run test check format bench fuzz schema drills browsers night defences prove tour golden replay-gate lock notice sbom vulnerabilities clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -53,8 +53,12 @@ schema: $(DEV) ## 20,000 requests made from the API's own description, in every 
 drills: $(DEV) ## break running homes in every way of docs/operations.md, and write down there what was seen
 	PYTHONPATH=tests $(BIN)/python -m tests.drills
 
-night: $(DEV) defences ## the long fault runs, all defences, and the drills
+browsers: $(DEV) ## pages in Firefox, WebKit and Chromium 83 and 88, and more of their flows on PostgreSQL
+	$(BIN)/pytest -m engines tests/browsers
+
+night: $(DEV) defences ## the long fault runs, all defences, other browsers, and the drills
 	$(BIN)/pytest -m night
+	$(MAKE) browsers
 	$(MAKE) drills
 
 defences: $(DEV) ## take out each defence against an attack, all of them, and write down that it was missed

@@ -1,6 +1,6 @@
 """One Chromium and one running system for all tests of browsers in a process."""
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Final
 
 import pytest
@@ -33,10 +33,18 @@ async def place(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> A
         yield running
 
 
+@pytest.fixture
+def has_failed(request: pytest.FixtureRequest) -> Callable[[], bool]:
+    """Whether this test has failed: its devices keep pictures then."""
+    return lambda: request.node.stash.get(_FAILED, False)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def visits(browser: Browser, place: Place, request: pytest.FixtureRequest) -> AsyncIterator[Visits]:
+async def visits(
+    browser: Browser, place: Place, has_failed: Callable[[], bool], request: pytest.FixtureRequest
+) -> AsyncIterator[Visits]:
     """Pages of the running system. A page that asked another host or stumbled fails the test."""
     made = Visits(browser, place.origin)
     yield made
-    await made.close(request.node.name, has_failed=request.node.stash.get(_FAILED, False) or bool(made.watch.faults))
+    await made.close(request.node.name, has_failed=has_failed() or bool(made.watch.faults))
     assert not made.watch.faults

@@ -115,9 +115,10 @@ async def test_an_officer_reads_what_climbed_and_searches(place: Place, visits: 
 async def test_staff_sign_in_by_one_click_and_out_again(place: Place, visits: Visits) -> None:
     page = await visits.page()
     await page.goto("/work")
-    await page.locator("form:has(input[value='demo-property']) button").first.click()
+    await page.locator("form:has([name=org][value='demo-property']) button").click()
     await page.wait_for_url("**/work")
     await expect(page.locator("h1")).to_have_text("我的活")
+    await expect(page.locator("nav")).to_contain_text("体验物业")
     await page.locator("nav form[action='/sign-out'] button").click()
     await page.goto("/work")
     assert "/sign-in" in page.url
