@@ -37,6 +37,7 @@ async def test_a_resident_reports_and_follows_by_plain_forms(place: Place, old: 
     await device.type("#where", "2单元501")
     await device.type("#description", WORDS)
     await device.tap("#go")
+    await device.tap("button[value=send]")  # the answers, to be checked
     await device.until_at("/sent")
     await device.tap("main a.main")
     await device.until_it_says(".story", WORDS)

@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 
-from browsers import test_flows_resident, test_flows_staff, test_life, test_live
+from browsers import test_flows_staff, test_life, test_live
 
 pytestmark = pytest.mark.engines
 
@@ -25,9 +25,4 @@ _take(
     test_flows_staff,
     "test_the_manager_assigns_with_one_tap_and_it_is_first_in_that_list",
     "test_an_officer_decides_what_waits_and_reminds_what_climbed",
-)
-_take(
-    test_flows_resident,
-    "test_what_was_not_done_is_reopened_then_withdrawn_and_reported_again",
-    "test_number_and_code_open_it_anywhere_and_the_board_leads_to_a_report",
 )
