@@ -41,6 +41,7 @@ _ON_DESKS = (
 """Whose desk is sorted by which moment (`db.desk`)."""
 _OPEN = text("closed_at IS NULL")
 _UNFINISHED = text("status <> 'closed'")
+_CLIMBED = text("level <> 'property'")
 
 
 class IssueRow(Base):
@@ -59,6 +60,13 @@ class IssueRow(Base):
         Index(None, "lead_org", "opened_at", "id"),
         Index(None, "reporter", "opened_at", "id"),
         Index(None, "category", "closed_at"),
+        Index(None, "street", "category", "opened_at", "id"),
+        # Few issues climb: each viewer's own, by level.
+        *(
+            Index(f"ix_issues_{whose}_level", whose, "level", "opened_at", "id",
+                  sqlite_where=_CLIMBED, postgresql_where=_CLIMBED)
+            for whose in _IN_VIEW
+        ),
         # Open and overdue issues are few, and listed most often.
         *(
             Index(f"ix_issues_{whose}_status", whose, "status", "opened_at", "id",
@@ -73,6 +81,9 @@ class IssueRow(Base):
         # Worklists hold open issues, sorted by the time left.
         Index("ix_issues_lead_work", "lead_org", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_issues_handler_work", "handler", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        # Those above look at the worklists of others, of which they see their own issues only.
+        Index("ix_issues_community_work", "community", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_issues_street_work", "street", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_issues_compound_board", "compound", "left_by", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         # What the desk of an officer lists: few of the open issues.
         *(
