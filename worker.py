@@ -14,7 +14,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.codes import CodeJobs
 from activities.directory_changes import DirectoryChanges
@@ -44,7 +44,7 @@ from runtime.blobs import DigestStore, open_store
 from runtime.egress import EgressGuard
 from runtime.observability import metrics_registry, serve_metrics, temporal_runtime
 from runtime.pause import pause
-from runtime.settings import Settings, SettingsError
+from runtime.settings import WORKER_MIB, Settings, SettingsError
 from runtime.temporal import connect
 from security.keys import Keys
 from security.opening import open_keys
@@ -54,11 +54,11 @@ from workflows.upkeep import ReconcileWorkflow, RetainWorkflow, SealDayWorkflow
 
 log = structlog.get_logger("worker")
 
-RECOVERY: Final = timedelta(seconds=1)
+RECOVERY: Final = timedelta(seconds=5)
 """How long a task waits for the worker that has its workflow in memory before any worker may take it. A worker that is
-killed delays its issues by this time."""
-CACHED: Final = 500
-"""How many workflows a worker keeps in memory. Any other workflow is replayed when something happens to it."""
+killed delays its issues by this time; a busy one must come to them within it, or they are replayed (ADR 38)."""
+KIB_A_WORKFLOW: Final = 128
+"""What a workflow in memory takes, a little more than `python -m bench memory` measures."""
 BUILD: Final = importlib.metadata.version("jiesu")
 """The version of Jiesu, which names the code of each task in a history. Temporal's default, a hash of all modules,
 would take 0.4 s at the start and 430 bytes of every history."""
@@ -66,11 +66,15 @@ _RETRY_SECONDS: Final = 5.0
 """Pause between two attempts to write the schedules."""
 
 
-class ContextFreeRunner(SandboxedWorkflowRunner):
-    """Temporal's workflow sandbox, without the serialization context that it makes for each payload.
+class QuickRunner(SandboxedWorkflowRunner):
+    """Temporal's workflow sandbox, without two things that it does for each workflow or payload.
 
-    None of our converters uses this context.
+    It does not load our modules anew, which takes 54 KiB and 3 ms: `tests/workflows/test_purity.py` holds them to what
+    the sandbox would refuse. And it makes no serialization context, since none of our converters uses one.
     """
+
+    def __init__(self) -> None:
+        super().__init__(restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows"))
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = super().create_instance(det)
@@ -79,6 +83,11 @@ class ContextFreeRunner(SandboxedWorkflowRunner):
 
 
 Activity = Callable[..., Any]
+
+
+def cached(mib: int) -> int:
+    """How many workflows a worker keeps in so much memory. Any other is replayed when something happens to it."""
+    return mib * 1024 // KIB_A_WORKFLOW
 
 
 def build(
@@ -92,8 +101,8 @@ def build(
     records = Records(database) if codes is None else Records(database, codes=codes.hashes)
     settings: dict[str, Any] = {
         "build_id": BUILD,
-        "workflow_runner": ContextFreeRunner(),
-        "max_cached_workflows": CACHED,
+        "workflow_runner": QuickRunner(),
+        "max_cached_workflows": cached(WORKER_MIB),
         "sticky_queue_schedule_to_start_timeout": RECOVERY,
         "graceful_shutdown_timeout": timedelta(seconds=3),
         **options,
@@ -197,7 +206,7 @@ async def serve(settings: Settings, calendars: Sequence[YearCalendar], *, anyway
             await check_presence(client, database)
         reconciler = Reconciler(client, database)
         upkeep = [reconciler.reconcile, daily.seal_day, open_privacy(settings, database, keys).retain]
-        async with build(client, database, upkeep, codes):
+        async with build(client, database, upkeep, codes, max_cached_workflows=cached(settings.worker_mib)):
             log.info("worker_ready", address=settings.address, metrics_port=port)
             await asyncio.gather(
                 deliverer.run(stop),

@@ -21,6 +21,7 @@ from bench.latency import bare_signals
 from bench.rows import Climb
 from bench.run import Run
 from domain.wire import parse_time, truncate
+from runtime.settings import WORKER_MIB
 
 ABOUT_MASS: Final = (
     "{mass} issues whose acceptance falls due at one instant, each with its rows; then the same while another "
@@ -64,7 +65,7 @@ async def mass(run: Run) -> Result:
     result.remarks = [
         (
             "What limits it: a bare timer is one task. A climb is a task that folds it, an activity that stores it and a task "
-            f"that hears of it; of {run.scale.mass} issues the worker keeps {worker.CACHED} in memory and replays the others."
+            f"that hears of it; of {run.scale.mass} issues the worker keeps {worker.cached(WORKER_MIB)} in memory and replays the others."
         )
     ]
     return result

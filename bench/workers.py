@@ -19,7 +19,7 @@ from activities.notices import Deliverer, TableChannel
 from bench import marks
 from bench.floor import QUEUE, Bare, BareTimer
 from db.engine import Database
-from runtime.settings import load_settings
+from runtime.settings import WORKER_MIB, load_settings
 from runtime.temporal import encrypting
 from security.opening import open_keys
 
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("namespace")
     parser.add_argument("--plain", action="store_true", help="encrypt nothing")
     parser.add_argument("--marks", type=Path)
-    parser.add_argument("--cached", type=int, default=worker.CACHED)
+    parser.add_argument("--cached", type=int, default=worker.cached(WORKER_MIB))
     given = parser.parse_args()
     with marks.into(given.marks) if given.marks else contextlib.nullcontext():
         asyncio.run(_serve(given))

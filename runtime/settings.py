@@ -38,6 +38,7 @@ from runtime.setting_types import (
 PREFIX: Final = "JIESU_"
 TEST_PREFIX: Final = "JIESU_TEST_"
 LOOPBACK: Final = "127.0.0.1"
+WORKER_MIB: Final = 256
 PUT_BACK: Final = "put it back, or let `jiesu db upgrade` make it in a new home"
 
 
@@ -134,6 +135,8 @@ class Settings(BaseSettings):
     """Rate limits other than in `RATES`, such as ``reveal=30/hour,command=off``; ``off`` alone removes all limits."""
     access_days: Annotated[int, Field(ge=183)] = 400
     """How many days lines of the access log are kept: at least half a year."""
+    worker_mib: Annotated[int, Field(ge=8)] = WORKER_MIB
+    """The memory in MiB in which a worker keeps open issues, so that it need not replay them; its own 150 come on top."""
     ready_needs_worker: bool = False
     """Whether `/readyz` of the API says ready only while a worker polls, as under `jiesu up`."""
 

@@ -32,6 +32,12 @@ class Start:
     report: dict[str, Any] | None = None
     state: dict[str, Any] | None = None
 
+    def forget(self) -> None:
+        """Empties the plain bodies, once they are read: the SDK keeps a workflow's input as long as the workflow."""
+        for body in (self.policy, self.calendars, self.report, self.state):
+            if body is not None:
+                body.clear()
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -52,7 +52,6 @@ class IssueWorkflow:
 
     @workflow.init
     def __init__(self, start: Start) -> None:
-        self._first_pins = start.policy, start.calendars
         self._inbox: list[Command] = []
         self._root, self._forged = "", ""
         try:
@@ -65,6 +64,7 @@ class IssueWorkflow:
                 assert isinstance(report.body, Report)
                 self._root = report.body.root
                 self._inbox.append(report)
+        start.forget()
         self._unrecorded: list[_Unrecorded] = []
         self._armed: list[datetime] = []
         self._fired = False
@@ -171,7 +171,7 @@ class IssueWorkflow:
         while True:
             await workflow.wait_condition(lambda: bool(self._unrecorded))
             part = self._unrecorded[0]
-            pins = self._first_pins if part.events[0]["seq"] == 1 else (None, None)
+            pins = self._pins() if part.events[0]["seq"] == 1 else (None, None)
             stored = await self._record(Batch(self._issue.id, part.events, *pins), part.repeatable)
             if stored != chain(event_digest(event) for event in part.events):
                 raise DigestMismatch(f"issue {self._issue.id} from event {part.events[0]['seq']}")
