@@ -54,7 +54,7 @@ drills: $(DEV) ## break running homes in every way of docs/operations.md, and wr
 	PYTHONPATH=tests $(BIN)/python -m tests.drills
 
 browsers: $(DEV) ## pages in Firefox, WebKit and Chromium 83 and 88, and more of their flows on PostgreSQL
-	$(BIN)/pytest -m engines tests/browsers
+	CI=true $(BIN)/pytest -m engines tests/browsers
 
 night: $(DEV) defences ## the long fault runs, all defences, other browsers, and the drills
 	$(BIN)/pytest -m night

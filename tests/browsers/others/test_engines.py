@@ -67,11 +67,16 @@ async def test_a_report_and_a_wish_are_sent_past_all_scripts(place: Place, devic
     await device.until_it_says(".story", "还在漏")
 
 
-async def test_a_form_of_a_foreign_page_changes_nothing(place: Place, device: Device) -> None:
+@pytest.mark.parametrize("policy", ["same-origin", "no-referrer"])
+async def test_a_form_of_a_foreign_page_changes_nothing(policy: str, place: Place, device: Device) -> None:
+    """The form is ours, token and all: where it comes from is what is wrong with it, also where that is not said (`Origin: null`)."""
     taken = await place.reported(compound="jinpen")
     await _sign_in(place, device)
+    await device.open(f"{place.origin}/work/{taken['id']}")
+    ours = "const it = document.querySelector(\"form[action$='/accept']\"); return it && it.outerHTML"
+    form = (await device.until(ours)).replace('action="', f'action="{place.origin}')
     action = f"{place.origin}/work/{taken['id']}/accept"
-    async with _foreign(f'<form method="post" action="{action}"><input name="token" value=""></form>') as origin:
+    async with _foreign(form, policy) as origin:
         await device.open(origin)
         await device.until_at("/")
         await device.sends("form")
@@ -99,12 +104,12 @@ async def _sign_in(place: Place, device: Device) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _foreign(page: str) -> AsyncIterator[str]:
+async def _foreign(page: str, policy: str) -> AsyncIterator[str]:
     """The origin of somebody else's page, on another port of this machine: a browser sends it our cookies too."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nReferrer-Policy: {policy}\r\nConnection: close\r\n\r\n"
         writer.write((head + page).encode())
         await writer.drain()
         writer.close()
