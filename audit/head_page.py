@@ -35,7 +35,7 @@ _PAGE: Final = """<!DOCTYPE html>
 <dt>首个公钥 <small lang="en">The log's first key</small></dt><dd><code>{vkey}</code></dd>
 </dl>
 <figure>{code}</figure>
-<p>扫描二维码,把得到的文字存为 head.txt。以后拿到任何档案导出包,都可核对它是否由这一树头延续而来:</p>
+<p>扫描二维码，把得到的文字存为 head.txt。以后拿到任何档案导出包，都可核对它是否由这一树头延续而来：</p>
 <p lang="en">Scan the code and keep its text as head.txt. Any later export can then be checked to continue this head:</p>
 <p><code>python verifier.py BUNDLE --key '{vkey}' --head head.txt</code></p>
 <pre>{note}</pre>

@@ -50,7 +50,7 @@ def page(report: AuditReport) -> str:
 def _except(report: AuditReport) -> str:
     parts = (report.unopened, "文字未解开"), (report.unseen, "图片未核对")
     left = "、".join(said for count, said in parts if count)
-    return f"{left},其余" if left else ""
+    return f"{left}，其余" if left else ""
 
 
 def _looked_at(report: AuditReport) -> str:
@@ -58,7 +58,7 @@ def _looked_at(report: AuditReport) -> str:
         ("核验范围", "What was asked", escape(report.asked)),
         ("核验时间", "When", escape(format_time(report.at))),
         ("诉求", "Issues", f"{report.issues:,}"),
-        ("未核验:其他已结 / 未结", "Not looked at: other closed / open", _left(report)),
+        ("未核验：其他已结 / 未结", "Not looked at: other closed / open", _left(report)),
         ("与历史比对的未结", "Open, compared with their histories", f"{report.compared:,}"),
         ("其中已核验、内容已删除", "Of these verified, content erased", f"{report.erased:,}"),
         ("解开的文字 / 未解开", "Texts opened / not opened", f"{report.opened:,} / {report.unopened:,}"),
@@ -107,7 +107,7 @@ def _findings(report: AuditReport) -> str:
     rows = "".join(map(_finding, report.findings[:_MOST]))
     more = len(report.findings) - _MOST
     rest = (
-        f"<p>另有 {more} 处,见 JSON 报告。 <span class=en>{more} more are in the JSON report.</span></p>"
+        f"<p>另有 {more} 处，见 JSON 报告。 <span class=en>{more} more are in the JSON report.</span></p>"
         if more > 0
         else ""
     )
@@ -126,7 +126,7 @@ def _pinned(report: AuditReport) -> str:
     if report.pinned or not report.heads:
         return ""
     return (
-        "<p>注意:公钥取自树头旁边的文件。能改树头的人也能改它,请用从别处得到的公钥再核验一次(--key)。<br>"
+        "<p>注意：公钥取自树头旁边的文件。能改树头的人也能改它，请用从别处得到的公钥再核验一次（--key）。<br>"
         "<span class=en>The key was taken from beside the heads. Whoever can change those can change it: verify again with a "
         "key that you have from elsewhere (--key).</span></p>"
     )

@@ -17,7 +17,7 @@ _BY_KEY: Final = {each.key: each for each in MEASURES}
 _TILES: Final = ("late", "escalated", "late_p90", "open")
 _CHARTS: Final[tuple[tuple[Dimension, str, str, str], ...]] = (
     ("level", "late", "各层级超时次数", "Red lights by the level that led"),
-    ("level", "late_p90", "各层级超时时长(每十次中九次不超过)", "How late, by level: nine of ten are late by no more"),
+    ("level", "late_p90", "各层级超时时长（每十次中九次不超过）", "How late, by level: nine of ten are late by no more"),
     ("level", "escalations", "由各层级提级的次数", "Escalations away from each level"),
     ("company", "late", "各物业超时次数", "Red lights by company, while it led"),
     ("category", "late", "各类别超时次数", "Red lights by category"),
@@ -59,7 +59,7 @@ footer { margin-top: 32px; color: var(--soft); font-size: 12.5px; }
 
 def as_html(study: Study) -> str:
     """The whole HTML page of a what-if. All text from files and histories is escaped."""
-    title = "假如:真实诉求换一套规则"
+    title = "假如：真实诉求换一套规则"
     parts = [
         f"<h1>{title}<span class=en>What if: real issues under other rules</span></h1>",
         f"<p class=rules>{escape('; '.join(words.rules(study)))}</p>",

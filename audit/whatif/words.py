@@ -47,18 +47,18 @@ def findings(study: Study) -> list[tuple[str, str]]:
     """What readers must know about the issues before the figures: pairs of a Chinese and an English sentence."""
     said = [
         (
-            f"共 {study.issues} 件诉求,原先适用:{_listed(study.pinned)}。读取时间 {format_time(study.as_of)}。",
+            f"共 {study.issues} 件诉求，原先适用：{_listed(study.pinned)}。读取时间 {format_time(study.as_of)}。",
             f"{study.issues} issues, which began under {_listed(study.pinned)}; histories read {format_time(study.as_of)}.",
         ),
         (
-            f"对照:原规则、无故障时,{study.agreeing} 件与实际经过完全一致,{study.differing.number} 件不一致(当时系统有延误)。",
+            f"对照：原规则、无故障时，{study.agreeing} 件与实际经过完全一致，{study.differing.number} 件不一致（当时系统有延误）。",
             f"Control: under the same rules without outages {study.agreeing} came out as they happened, "
             f"{study.differing.number} did not (something woke late then)"
             + (f": {_first(study.differing.first, study.differing.number)}." if study.differing.number else "."),
         ),
     ]
     if study.left_out:
-        said.append((f"未再给出的操作:{_listed(study.left_out)}。", f"Commands left out: {_listed(study.left_out)}."))
+        said.append((f"未再给出的操作：{_listed(study.left_out)}。", f"Commands left out: {_listed(study.left_out)}."))
     for found, chinese, english_words in (
         (study.newly_refused, "在另一套规则下新被拒绝的操作", "Refused only under the other rules"),
         (study.newly_taken, "原先被拒、在另一套规则下生效的操作", "Refused before, taken under the other rules"),
@@ -69,7 +69,7 @@ def findings(study: Study) -> list[tuple[str, str]]:
     if study.failed.number:
         failed = _first(study.failed.first, study.failed.number)
         said.append(
-            (f"未能重算 {study.failed.number} 件:{failed}。", f"{study.failed.number} could not be folded: {failed}.")
+            (f"未能重算 {study.failed.number} 件：{failed}。", f"{study.failed.number} could not be folded: {failed}.")
         )
     return said
 
