@@ -64,6 +64,7 @@ class IssueWorkflow:
                 assert isinstance(report.body, Report)
                 self._root = report.body.root
                 self._inbox.append(report)
+        self._first_pins = (dict(start.policy), list(start.calendars)) if start.state is None else None
         start.forget()
         self._unrecorded: list[_Unrecorded] = []
         self._armed: list[datetime] = []
@@ -171,11 +172,13 @@ class IssueWorkflow:
         while True:
             await workflow.wait_condition(lambda: bool(self._unrecorded))
             part = self._unrecorded[0]
-            pins = self._pins() if part.events[0]["seq"] == 1 else (None, None)
+            # Those of the start: when the first event is recorded at last, others may have been pinned since.
+            pins = self._first_pins or (None, None)
             stored = await self._record(Batch(self._issue.id, part.events, *pins), part.repeatable)
             if stored != chain(event_digest(event) for event in part.events):
                 raise DigestMismatch(f"issue {self._issue.id} from event {part.events[0]['seq']}")
             self._unrecorded.pop(0)
+            self._first_pins = None
 
     async def _record(self, batch: Batch, repeatable: bool) -> str:
         """Stores a batch of events, by a local activity if they are repeatable.

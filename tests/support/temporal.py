@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import importlib.metadata
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from temporalio.client import Client
 
@@ -23,7 +22,8 @@ _STOP_SECONDS: Final = 20
 async def dev_server(folder: Path, *dynamic: str) -> AsyncIterator[Client]:
     """A dev server of its own on a free port, with the settings of the embedded default.
 
-    Not that of the SDK: it gives a server five seconds to start, which a busy machine may not have, and leaves it running then.
+    Not that of the SDK: it gives a server five seconds to start, which a busy machine may not have. What the server says
+    goes to the test's own output.
     """
     port = free_port()
     arguments = ["--db-filename", str(folder / "temporal.db"), "--sqlite-pragma", "journal_mode=WAL"]
@@ -31,19 +31,18 @@ async def dev_server(folder: Path, *dynamic: str) -> AsyncIterator[Client]:
         arguments += ["--dynamic-config-value", value]
     for name, kind in SEARCH_ATTRIBUTES.items():
         arguments += ["--search-attribute", f"{name}={kind}"]
-    with tempfile.TemporaryFile() as said:
-        process = await asyncio.create_subprocess_exec(
-            find_temporal(), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless",
-            "--log-level", "error", *arguments,
-            stdout=said, stderr=said, start_new_session=True, preexec_fn=die_with_parent(),
-        )  # fmt: skip
-        try:
-            yield await _connected(process, port, said)
-        finally:
-            await _ended(process)
+    process = await asyncio.create_subprocess_exec(
+        find_temporal(), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless",
+        "--log-level", "error", *arguments, start_new_session=True, preexec_fn=die_with_parent(),
+        restore_signals=False,  # a limit on files, by which tests stop its writing, would end it
+    )  # fmt: skip
+    try:
+        yield await _connected(process, port)
+    finally:
+        await _ended(process)
 
 
-async def _connected(process: asyncio.subprocess.Process, port: int, said: IO[bytes]) -> Client:
+async def _connected(process: asyncio.subprocess.Process, port: int) -> Client:
     """Its client, once it answers."""
     async with asyncio.timeout(_START_SECONDS):
         while True:
@@ -51,8 +50,7 @@ async def _connected(process: asyncio.subprocess.Process, port: int, said: IO[by
                 return await Client.connect(f"127.0.0.1:{port}")
             except RuntimeError:
                 if process.returncode is not None:
-                    said.seek(0)
-                    raise RuntimeError(said.read().decode("utf-8", "replace")) from None
+                    raise RuntimeError(f"the dev server ended with {process.returncode}") from None
                 await asyncio.sleep(0.05)
 
 
