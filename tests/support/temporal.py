@@ -22,8 +22,8 @@ _STOP_SECONDS: Final = 20
 async def dev_server(folder: Path, *dynamic: str) -> AsyncIterator[Client]:
     """A dev server of its own on a free port, with the settings of the embedded default.
 
-    Not that of the SDK: it gives a server five seconds to start, which a busy machine may not have. What the server says
-    goes to the test's own output.
+    Not that of the SDK: it gives a server five seconds to start, which a busy machine may not have. And its
+    standard output is no file: where tests stop its writing, the server would end at the first line for it.
     """
     port = free_port()
     arguments = ["--db-filename", str(folder / "temporal.db"), "--sqlite-pragma", "journal_mode=WAL"]
@@ -34,7 +34,7 @@ async def dev_server(folder: Path, *dynamic: str) -> AsyncIterator[Client]:
     process = await asyncio.create_subprocess_exec(
         find_temporal(), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless",
         "--log-level", "error", *arguments, start_new_session=True, preexec_fn=die_with_parent(),
-        restore_signals=False,  # a limit on files, by which tests stop its writing, would end it
+        stdout=asyncio.subprocess.DEVNULL, restore_signals=False,
     )  # fmt: skip
     try:
         yield await _connected(process, port)
