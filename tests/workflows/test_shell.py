@@ -19,11 +19,12 @@ from calendars import load_all
 from db.engine import Database
 from db.upgrade import upgrade
 from domain.events import chain, event_digest
-from domain.wire import format_time, truncate
+from domain.wire import dump, format_time, truncate
+from policies.loader import load_pack
 from support.completions import ANSWER
 from support.derived import derive, runs_of
 from support.golden import give, start_issue
-from support.scenarios import RESIDENT, STAFF
+from support.scenarios import ADMIN, RESIDENT, STAFF
 from support.skipping import SkippedTime, skipped_time
 from support.temporal import dev_server
 from worker import build
@@ -225,3 +226,29 @@ async def test_a_repeat_has_no_effect_even_in_the_next_run(tmp_path: Path) -> No
     assert kinds.count("commented") == comments
     assert "refused" not in kinds
     assert kinds[-1] == "closed"
+
+
+async def test_the_first_event_is_recorded_with_what_was_pinned_at_the_start(tmp_path: Path) -> None:
+    """Though the same fold pins another policy: whoever folds anew begins with the first."""
+    batches: list[Batch] = []
+
+    @activity.defn(name=RECORD)
+    async def record(batch: Batch) -> str:
+        batches.append(batch)
+        return chain(map(event_digest, batch.events))
+
+    async with dev_server(tmp_path) as client:
+        at = format_time(await start_issue(client, "pinned"))
+        other = {"policy": "12345", "reason": "换规则", "body": dump(load_pack("12345"))}
+        await give(client, "pinned", "change_policy", {"id": "other", "at": at, "actor": ADMIN, "body": other})
+        await give(client, "pinned", "withdraw", {"id": "w", "at": at, "actor": RESIDENT, "body": {}})
+        async with Worker(client, task_queue=TASK_QUEUE, workflows=[IssueWorkflow], activities=[record]):
+            await asyncio.wait_for(client.get_workflow_handle(PREFIX + "pinned").result(), 90)
+    first, *others = batches
+    assert [event["kind"] for event in first.events][:1] == ["reported"]
+    assert "policy_changed" in [event["kind"] for batch in batches for event in batch.events]
+    assert first.policy is not None
+    assert (first.policy["id"], [year["year"] for year in first.calendars or []]) == ("demo", [datetime.now(UTC).year])
+    assert [(batch.policy, batch.calendars) for batch in others if batch.events[0]["seq"] > 1] == [(None, None)] * len(
+        others
+    )
