@@ -35,7 +35,7 @@ async def opened(held: Archiving, *issues: str) -> None:
     async with asyncio.timeout(90):
         for issue in issues:
             await said(held, issue)
-            while await version(held.database, issue) < 2:
+            while await version(held.database, issue) < 3:  # reported, dispatched, and what was said
                 await asyncio.sleep(0.05)
 
 
