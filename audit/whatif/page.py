@@ -17,7 +17,12 @@ _BY_KEY: Final = {each.key: each for each in MEASURES}
 _TILES: Final = ("late", "escalated", "late_p90", "open")
 _CHARTS: Final[tuple[tuple[Dimension, str, str, str], ...]] = (
     ("level", "late", "各层级超时次数", "Red lights by the level that led"),
-    ("level", "late_p90", "各层级超时时长（每十次中九次不超过）", "How late, by level: nine of ten are late by no more"),
+    (
+        "level",
+        "late_p90",
+        "各层级超时时长（每十次中九次不超过）",
+        "How late, by level: nine of ten are late by no more",
+    ),
     ("level", "escalations", "由各层级提级的次数", "Escalations away from each level"),
     ("company", "late", "各物业超时次数", "Red lights by company, while it led"),
     ("category", "late", "各类别超时次数", "Red lights by category"),
