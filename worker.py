@@ -58,7 +58,7 @@ RECOVERY: Final = timedelta(seconds=5)
 """How long a task waits for the worker that has its workflow in memory before any worker may take it. A worker that is
 killed delays its issues by this time; a busy one must come to them within it, or they are replayed (ADR 38)."""
 KIB_A_WORKFLOW: Final = 128
-"""What a workflow in memory takes, a little more than `python -m bench memory` measures."""
+"""What a workflow in memory is reckoned to take; `python -m bench memory` measures it."""
 BUILD: Final = importlib.metadata.version("jiesu")
 """The version of Jiesu, which names the code of each task in a history. Temporal's default, a hash of all modules,
 would take 0.4 s at the start and 430 bytes of every history."""
@@ -69,7 +69,7 @@ _RETRY_SECONDS: Final = 5.0
 class QuickRunner(SandboxedWorkflowRunner):
     """Temporal's workflow sandbox, without two things that it does for each workflow or payload.
 
-    It does not load our modules anew, which takes 54 KiB and 3 ms: `tests/workflows/test_purity.py` holds them to what
+    It does not load our modules anew, most of what an issue took in memory: `tests/workflows/test_purity.py` holds them to what
     the sandbox would refuse. And it makes no serialization context, since none of our converters uses one.
     """
 

@@ -32,7 +32,8 @@ class Key(NamedTuple):
 
 
 async def open_keys(session: AsyncSession, org: str, viewer: Actor, works: Works) -> Sequence[Key]:
-    """The open issues that the organisation leads or handles and the viewer may see, those with the least time left first.
+    """The open issues that the organisation leads or handles and the viewer may see, those with the least time left first;
+    one more than MOST if there are so many.
 
     `works` is where the viewer's organisation works today.
     """
@@ -44,9 +45,9 @@ async def open_keys(session: AsyncSession, org: str, viewer: Actor, works: Works
         query = select(*columns, IssueRow.left_by).where(
             way, IssueRow.closed_at.is_(None), or_(false(), *visible(viewer, works))
         )
-        for row in await session.execute(query.order_by(IssueRow.left_by, IssueRow.id).limit(MOST)):
+        for row in await session.execute(query.order_by(IssueRow.left_by, IssueRow.id).limit(MOST + 1)):
             found[Key(row.id, row.category, row.overdue, row.due, row.warn_at, row.assigned)] = row.left_by
-    return sorted(found, key=lambda key: (found[key], key.id))[:MOST]
+    return sorted(found, key=lambda key: (found[key], key.id))[: MOST + 1]
 
 
 async def own_keys(session: AsyncSession, viewer: Actor, most: int) -> Sequence[Key]:

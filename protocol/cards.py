@@ -85,7 +85,7 @@ class Cards:
             raise Unavailable("lists-away") from None
         lit = [
             (light(overdue=key.overdue, due=key.due, warn_at=key.warn_at, now=now), key)
-            for key in keys
+            for key in keys[: work.MOST]
             if wanted.category in (None, key.category)
         ]
         counts = Counter(each for each, _ in lit)
@@ -93,7 +93,7 @@ class Cards:
         lit.sort(key=lambda each: (each[1].assigned != viewer.person, _ORDER[each[0]], each[1].due or _NEVER))
         shown = [key.id for _, key in lit[wanted.start : wanted.start + PAGE]]
         lights: dict[Light, int] = {each: counts[each] for each in get_args(Light)}
-        return Worklist(await self.of(viewer, shown), lights, len(lit), len(keys) < work.MOST)
+        return Worklist(await self.of(viewer, shown), lights, len(lit), len(keys) <= work.MOST)
 
     async def own(self, resident: Actor) -> Sequence[Card]:
         """What a resident reported or follows: red, yellow and green, of each those with the least time left first; then

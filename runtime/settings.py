@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     access_days: Annotated[int, Field(ge=183)] = 400
     """How many days lines of the access log are kept: at least half a year."""
     worker_mib: Annotated[int, Field(ge=8)] = WORKER_MIB
-    """The memory in MiB in which a worker keeps open issues, so that it need not replay them; its own 150 come on top."""
+    """The memory in MiB in which a worker keeps open issues, so that it need not replay them; what the process itself takes comes on top."""
     ready_needs_worker: bool = False
     """Whether `/readyz` of the API says ready only while a worker polls, as under `jiesu up`."""
 

@@ -49,7 +49,7 @@ _STREAM: Final = b"text/event-stream"
 MOST_BYTES: Final = 64 * 1024
 BODY_SECONDS: Final = 30.0
 SLOWEST: Final = 2 * 1024
-"""Bytes a second that a body must bring on average: a photo through a cellar at 3 kB/s does, a trickle does not."""
+"""Bytes a second that a picture must bring on average: one through a cellar at 3 kB/s does, a trickle does not."""
 _UPLOADS: Final = re.compile(r"/v1/issues/[^/]+/attachments|/(?:i|work)/[^/]+/photo")
 _SIGN_IN: Final = "/oidc/token"
 """The path to which a form is sent, as RFC 6749 demands. Its body is not checked."""
@@ -171,7 +171,8 @@ async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> b
     """The request body; None if the caller has disconnected.
 
     Raises Invalid for a compressed body. Raises TooLarge as early as possible: by the announced length, or while the
-    chunks arrive. Raises TooSlow after BODY_SECONDS, and one second more for each SLOWEST bytes that came.
+    chunks arrive. Raises TooSlow after BODY_SECONDS; where `most` allows pictures, one second more for
+    each SLOWEST bytes that came.
     """
     if _header(scope, b"content-encoding") not in ("", "identity"):
         raise Invalid(("Content-Encoding", Wrong("encoded")))
@@ -182,7 +183,7 @@ async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> b
     size, began = 0, asyncio.get_running_loop().time()
     try:
         while True:
-            async with asyncio.timeout_at(began + BODY_SECONDS + size / SLOWEST):
+            async with asyncio.timeout_at(began + _seconds(size, most)):
                 message = await receive()
             if message["type"] == "http.disconnect":
                 return None
@@ -194,7 +195,12 @@ async def read_body(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> b
             if not message.get("more_body", False):
                 return b"".join(parts)
     except TimeoutError:
-        raise TooSlow("body-late", size=size, seconds=round(BODY_SECONDS + size / SLOWEST)) from None
+        raise TooSlow("body-late", size=size, seconds=round(_seconds(size, most))) from None
+
+
+def _seconds(size: int, most: int) -> float:
+    """How long a body may take of which so many bytes have come. Words are short: only pictures get longer."""
+    return BODY_SECONDS + (size / SLOWEST if most > MOST_BYTES else 0)
 
 
 def _too_large(most: int) -> TooLarge:

@@ -226,7 +226,7 @@ class Quick(asyncio.SelectorEventLoop):
         return self.now
 
 
-def paced(size: int, each: int) -> tuple[int, float]:
+def paced(size: int, each: int, most: int = 30_000_000) -> tuple[int, float]:
     """How many bytes of a body came that brings so many each second, and when it was whole or cut."""
     loop, came = Quick(), 0
 
@@ -238,7 +238,7 @@ def paced(size: int, each: int) -> tuple[int, float]:
 
     try:
         with contextlib.suppress(TooSlow):
-            loop.run_until_complete(read_body({"type": "http", "headers": []}, receive, size + each))
+            loop.run_until_complete(read_body({"type": "http", "headers": []}, receive, most))
         return came, loop.now
     finally:
         loop.close()
@@ -255,6 +255,12 @@ def test_a_trickle_gets_thirty_seconds() -> None:
     came, ended = paced(20_000_000, 1_000)
     assert came < 100_000
     assert ended < 100
+
+
+@pytest.mark.attack(15)
+def test_only_pictures_get_longer() -> None:
+    assert paced(60_000, 1_900, MOST_BYTES)[1] == 30
+    assert paced(60_000, 1_900)[0] >= 60_000
 
 
 @pytest.mark.attack(35)

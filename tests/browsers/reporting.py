@@ -34,6 +34,16 @@ async def fill_plainly(page: Page, words: str = WORDS) -> None:
     await page.locator("#go").click()
 
 
+async def elsewhere(page: Page, path: str) -> Page:
+    """A new tab of the same device at this path, once the old one is closed and the network is there again."""
+    context = page.context
+    await page.close()
+    await context.set_offline(False)
+    page = await context.new_page()
+    await page.goto(path)
+    return page
+
+
 async def sent(page: Page) -> str:
     """The id of the issue whose number and code the page tells."""
     await page.wait_for_url("**/sent")

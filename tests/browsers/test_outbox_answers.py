@@ -9,7 +9,7 @@ from playwright.async_api import Error, FilePayload, Page, Route, expect
 
 from browsers.engine import Visits
 from browsers.place import Place
-from browsers.reporting import fill, report
+from browsers.reporting import elsewhere, fill, report
 from browsers.test_work import COMPOUND, at_work, give
 
 BAD: FilePayload = {"name": "bad.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}
@@ -104,11 +104,7 @@ async def test_what_another_page_has_sent_is_told_until_it_was_seen(place: Place
     await page.context.set_offline(True)
     await page.locator("#go").click()
     await expect(page.locator("#outbox")).to_contain_text("尚未发送")
-    context = page.context
-    await page.close()
-    await context.set_offline(False)
-    page = await context.new_page()
-    await page.goto("/")
+    page = await elsewhere(page, "/")
     await expect(page.locator("#outbox")).to_contain_text("已送达")
     await page.reload()
     await expect(page.locator("#outbox")).to_contain_text("已送达")

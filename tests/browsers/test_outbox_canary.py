@@ -6,7 +6,7 @@ from playwright.async_api import Page, expect
 from browsers.engine import Visits
 from browsers.measure import kept_of
 from browsers.place import Place
-from browsers.reporting import fill, sent
+from browsers.reporting import elsewhere, fill, sent
 from browsers.test_outbox_answers import picture
 from support.canary import Canaries
 
@@ -44,11 +44,7 @@ async def test_what_another_page_has_sent_is_told_without_a_word_of_it(place: Pl
     canaries = Canaries()
     page = await visits.page()
     await _cut(page, canaries)
-    context = page.context
-    await page.close()
-    await context.set_offline(False)
-    page = await context.new_page()
-    await page.goto("/")
+    page = await elsewhere(page, "/")
     await expect(page.locator("#outbox")).to_contain_text("已送达")
     kept = await kept_of(page)
     assert canaries.found(kept.encode()) == []
@@ -69,10 +65,6 @@ async def test_where_somebody_lives_is_not_kept_of_a_command_that_was_sent(place
     await page.context.set_offline(True)
     await page.locator("[data-next]").click()
     await expect(page.locator("#outbox")).to_contain_text(where)
-    context = page.context
-    await page.close()
-    await context.set_offline(False)
-    page = await context.new_page()
-    await page.goto("/work")
+    page = await elsewhere(page, "/work")
     await expect(page.locator("#outbox")).to_contain_text("已送达")
     assert canaries.found((await kept_of(page)).encode()) == []

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from db import work
 from protocol.desk import evening_before
 from support.browser import Browser, Site, site
 from support.system import System
@@ -112,6 +113,18 @@ async def test_what_is_late_at_this_level_is_red_in_shape_word_and_colour(embedd
         assert row is not None
         assert '<span class="shape" aria-hidden="true">' in row[0]
         assert "已超时" in row[0]
+
+
+async def test_numbers_that_are_cut_say_that_there_may_be_more(
+    embedded: Site, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reported(system, ("escalate", {"reason": "需要社区协调"}))
+    async with embedded.browser() as browser:
+        await browser.sign_in("m1", "community", "jinpen-community")
+        counts = re.compile(r'class="shape" aria-hidden="true"></span>[^<]*? \d+(\+?)</span>')
+        assert set(counts.findall(await desk_of(browser))) == {""}
+        monkeypatch.setattr(work, "MOST", 0)
+        assert set(counts.findall(await desk_of(browser))) == {"+"}
 
 
 async def test_many_are_reminded_by_one_form_each_once_and_each_says_what_became_of_it(
