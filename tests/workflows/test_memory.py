@@ -50,5 +50,5 @@ async def test_the_sandbox_loads_the_shell_for_no_workflow_anew(monkeypatch: pyt
 
 
 def test_the_cache_is_bounded_by_memory() -> None:
-    assert cached(WORKER_MIB) == 2048
-    assert cached(64) == 512
+    assert cached(WORKER_MIB) == 1820
+    assert cached(64) == 455
